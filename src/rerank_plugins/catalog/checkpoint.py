@@ -1,0 +1,147 @@
+"""What a checkpoint's own files say: read, never guessed, never executed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rerank_plugins.catalog.spec import Pooling
+from rerank_plugins.errors import UnsupportedModelError
+
+__all__ = ["CheckpointFiles", "read_checkpoint"]
+
+_POOLING_KEYS: Mapping[str, Pooling] = {
+    "pooling_mode_cls_token": "cls",
+    "pooling_mode_mean_tokens": "mean",
+    "pooling_mode_lasttoken": "last_token",
+}
+_KNOWN_MODULES = ("Transformer", "Pooling", "Normalize", "Dense")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointFiles:
+    """The parsed files of one folder; a file that is not there is an empty mapping.
+
+    Attributes:
+        folder: Where they are.
+        config: ``config.json``.
+        tokenizer_config: ``tokenizer_config.json``.
+        sentence_bert: ``sentence_bert_config.json`` (max_seq_length, do_lower_case).
+        sentence_transformers: ``config_sentence_transformers.json`` (prompts).
+        pooling: From the Pooling module's config; None if there is none.
+        modules: Class names listed in ``modules.json``, without their package, and their folders.
+    """
+
+    folder: Path
+    config: Mapping[str, Any]
+    tokenizer_config: Mapping[str, Any]
+    sentence_bert: Mapping[str, Any]
+    sentence_transformers: Mapping[str, Any]
+    pooling: Pooling | None
+    modules: Mapping[str, str]
+
+    @property
+    def architecture(self) -> str:
+        """The first of ``architectures``; empty if the config names none."""
+        architectures = self.config.get("architectures") or [""]
+        return str(architectures[0])
+
+    @property
+    def n_labels(self) -> int:
+        """Outputs of the classification head (transformers' default is two)."""
+        labels = self.config.get("id2label")
+        return len(labels) if labels else int(self.config.get("num_labels", 2))
+
+    @property
+    def max_length_tokens(self) -> int:
+        """Tokens the position table allows, special tokens included.
+
+        RoBERTa-like models start counting after the padding id, so two positions are lost
+        (``create_position_ids_from_input_ids`` in transformers).
+        """
+        positions = int(self.config.get("max_position_embeddings") or 512)
+        if self.config.get("model_type") in ("roberta", "xlm-roberta", "camembert"):
+            positions -= int(self.config.get("pad_token_id", 1)) + 1
+        return positions
+
+    @property
+    def needs_remote_code(self) -> bool:
+        """Whether the config points at Python code (``auto_map``)."""
+        return bool(self.config.get("auto_map"))
+
+    def prompt(self, name: str) -> str | None:
+        """Return a prompt of ``config_sentence_transformers.json``, or None."""
+        prompts = self.sentence_transformers.get("prompts") or {}
+        return prompts.get(name)
+
+
+def read_checkpoint(folder: Path) -> CheckpointFiles:
+    """Read the JSON files of a checkpoint.
+
+    Raises:
+        UnsupportedModelError: There is no ``config.json``, a file is not valid JSON, or a module
+            is needed that this package does not know.
+    """
+    if not (folder / "config.json").is_file():
+        found = sorted(entry.name for entry in folder.iterdir())[:10]
+        msg = (
+            f"{str(folder)!r} has no config.json, so it is not a Hugging Face checkpoint; it holds {found}. "
+            "Point to the folder that has config.json, tokenizer.json and model.safetensors."
+        )
+        raise UnsupportedModelError(msg)
+    modules = _modules(folder)
+    return CheckpointFiles(
+        folder=folder,
+        config=_json(folder / "config.json"),
+        tokenizer_config=_json(folder / "tokenizer_config.json"),
+        sentence_bert=_json(folder / "sentence_bert_config.json"),
+        sentence_transformers=_json(folder / "config_sentence_transformers.json"),
+        pooling=_pooling(folder / modules.get("Pooling", "1_Pooling") / "config.json"),
+        modules=modules,
+    )
+
+
+def _json(path: Path) -> Any:
+    if not path.is_file():
+        return {}
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        msg = f"{str(path)!r} is not valid JSON ({error}); download the checkpoint again"
+        raise UnsupportedModelError(msg) from error
+
+
+def _modules(folder: Path) -> dict[str, str]:
+    listed = _json(folder / "modules.json") or []
+    modules = {str(entry["type"]).rsplit(".", 1)[-1]: str(entry.get("path", "")) for entry in listed}
+    unknown = [name for name in modules if name not in _KNOWN_MODULES]
+    if unknown:
+        msg = (
+            f"{str(folder)!r} needs the sentence-transformers modules {unknown}, which this package does not run; "
+            f"it runs {list(_KNOWN_MODULES)}"
+        )
+        raise UnsupportedModelError(msg)
+    return modules
+
+
+def _pooling(path: Path) -> Pooling | None:
+    config = _json(path)
+    if not config:
+        return None
+    chosen = [pooling for key, pooling in _POOLING_KEYS.items() if config.get(key)]
+    mode = config.get("pooling_mode")
+    if not chosen and mode in ("cls", "mean", "lasttoken"):
+        chosen = [
+            _POOLING_KEYS[
+                {"cls": "pooling_mode_cls_token", "mean": "pooling_mode_mean_tokens"}.get(
+                    mode, "pooling_mode_lasttoken"
+                )
+            ]
+        ]
+    if len(chosen) != 1:
+        msg = f"{str(path)!r} asks for a pooling other than cls, mean or last token: {dict(config)}"
+        raise UnsupportedModelError(msg)
+    return chosen[0]

@@ -1,0 +1,241 @@
+"""From what a user typed to a folder and a complete ModelSpec.
+
+Order of belief: an explicit argument (applied by the facade); the checkpoint's own files; the catalog
+entry; what can be inferred from the config; else a clear error that lists what is known. A part of a
+name never decides: a name is compared whole, and a renamed folder is recognised by the facts of its
+config within the family that was asked for.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+
+from rerank_plugins.catalog.checkpoint import CheckpointFiles, read_checkpoint
+from rerank_plugins.catalog.fetch import folder_from_hub, folder_from_package
+from rerank_plugins.catalog.spec import Instruction, ModelKind, ModelSpec, Signature
+from rerank_plugins.catalog.table import find_by_name, known_models, specs_of_kind
+from rerank_plugins.errors import (
+    InvalidInputError,
+    ModelUnavailableError,
+    UnknownModelError,
+    UnsupportedModelError,
+)
+
+__all__ = ["ResolvedModel", "SourceOptions", "infer_spec", "resolve"]
+
+logger = logging.getLogger(__name__)
+
+_DEFAULT_INFERRED_TOKENS = 512
+_CLASSIFIER = "ForSequenceClassification"
+_ENCODERS = ("Model", "ForMaskedLM")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceOptions:
+    """Where files may come from and what they may contain.
+
+    Attributes:
+        revision: Commit, tag or branch on the hub; None takes the catalog's pin, else ``main``.
+        local_files_only: Never touch the network.
+        allow_pickle: Accept ``*.bin`` weights, whose loading can run code.
+        trust_remote_code: Let transformers run Python code from the checkpoint.
+    """
+
+    revision: str | None = None
+    local_files_only: bool = False
+    allow_pickle: bool = False
+    trust_remote_code: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResolvedModel:
+    """A model that can be loaded.
+
+    Attributes:
+        spec: Complete: the checkpoint's own files are already applied.
+        files: The checkpoint's files.
+        source: What the weights are known by: ``id@revision``, or a folder.
+    """
+
+    spec: ModelSpec
+    files: CheckpointFiles
+    source: str
+
+
+def resolve(
+    model: str | Path, *, kind: ModelKind, family: str | None = None, options: SourceOptions | None = None
+) -> ResolvedModel:
+    """Find a model and say how it is used.
+
+    Args:
+        model: A hub id, a local folder, or an alias such as ``mini``.
+        kind: What it is needed for.
+        family: Family whose conventions apply when the name does not tell (a renamed folder).
+        options: Where files may come from.
+
+    Raises:
+        InvalidInputError: ``model`` is not a string or path, or is empty.
+        ModelUnavailableError: The files are not here and could not be fetched.
+        UnknownModelError: Nothing says how it is used.
+        UnsupportedModelError: It is not of this kind.
+    """
+    options = options or SourceOptions()
+    if not isinstance(model, (str, Path)) or not str(model).strip():
+        msg = f"model must be a hub id, a local folder or 'mini'; got {model!r}"
+        raise InvalidInputError(msg)
+    name = str(model)
+    listed = known_models().get((kind, name))
+    folder, source = _locate(name, listed=listed, kind=kind, options=options)
+    files = read_checkpoint(folder)
+    spec = (
+        listed or _recognise(files, kind=kind, family=family) or infer_spec(files, kind=kind, family=family)
+    )
+    if kind == "reranker":
+        _check_reranker(files, name)
+    return ResolvedModel(spec=_with_own_files(spec, files), files=files, source=source)
+
+
+def _locate(
+    name: str, *, listed: ModelSpec | None, kind: ModelKind, options: SourceOptions
+) -> tuple[Path, str]:
+    if listed is not None and listed.package is not None:
+        folder = folder_from_package(listed)
+        return folder, str(folder)
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return folder.resolve(), str(folder.resolve())
+    if listed is None and not _looks_like_hub_id(name):
+        same_kind = ", ".join(spec.id for spec in specs_of_kind(kind))
+        msg = f"{kind} {name!r} is neither a folder on this machine nor a hub id (organisation/name). Known: {same_kind}"
+        raise ModelUnavailableError(msg)
+    revision = options.revision or (listed.revision if listed else None)
+    folder = folder_from_hub(
+        name,
+        revision=revision,
+        local_files_only=options.local_files_only,
+        allow_pickle=options.allow_pickle,
+        kind=kind,
+    )
+    return folder, f"{name}@{revision or folder.name}"
+
+
+def _looks_like_hub_id(name: str) -> bool:
+    organisation, slash, rest = name.partition("/")
+    return bool(slash and organisation and rest) and "/" not in rest and organisation not in (".", "..", "~")
+
+
+def _recognise(files: CheckpointFiles, *, kind: ModelKind, family: str | None) -> ModelSpec | None:
+    """Return the catalog entry of a folder, by its whole name, then by its facts within the family."""
+    cached_as = next((part for part in reversed(files.folder.parts) if part.startswith("models--")), "")
+    names = [
+        cached_as.removeprefix("models--").replace("--", "/"),
+        str(files.config.get("_name_or_path", "")),
+    ]
+    found = signature_of(files)
+    for name in [*names, files.folder.name]:
+        spec = find_by_name(name, kind=kind) if name else None
+        if (
+            spec is not None
+            and (spec.signature is None or spec.signature == found)
+            and family in (None, spec.family)
+        ):
+            return spec
+    if family is None:
+        return None
+    return next((s for s in specs_of_kind(kind) if s.family == family and s.signature == found), None)
+
+
+def signature_of(files: CheckpointFiles) -> Signature | None:
+    """Return the facts that tell models of a family apart, or None if the config lacks one."""
+    config = files.config
+    keys = ("hidden_size", "num_hidden_layers", "vocab_size")
+    if not config.get("model_type") or any(not isinstance(config.get(key), int) for key in keys):
+        return None
+    return Signature(model_type=str(config["model_type"]), **{key: config[key] for key in keys})
+
+
+def infer_spec(files: CheckpointFiles, *, kind: ModelKind, family: str | None = None) -> ModelSpec:
+    """Return a spec made of what the checkpoint's files say.
+
+    Raises:
+        UnknownModelError: They do not say enough.
+        UnsupportedModelError: They say that it is something else.
+    """
+    limit = files.max_length_tokens
+    spec = ModelSpec(
+        id=str(files.folder),
+        kind=kind,
+        family=family or "inferred",
+        scorer="cross-encoder" if kind == "reranker" else "transformer",
+        default_max_length_tokens=min(_DEFAULT_INFERRED_TOKENS, limit),
+        max_length_tokens=limit,
+        license="see the checkpoint",
+        truncation="only_second" if family == "bge" else "longest_first",
+        normalize=False,
+    )
+    if kind == "reranker":
+        return spec
+    if files.config.get("model_type") == "model2vec":
+        return replace(spec, scorer="static", pooling="mean")
+    if not files.architecture.endswith(_ENCODERS):
+        msg = (
+            f"{spec.id!r} has the architecture {files.architecture!r}, which is not an embedder; expected a name "
+            f"ending in {' or '.join(_ENCODERS)}. Known: {', '.join(s.id for s in specs_of_kind(kind))}"
+        )
+        raise UnsupportedModelError(msg)
+    if files.pooling is None:
+        msg = (
+            f"nothing says how {spec.id!r} pools its tokens: it is not in the catalog and has no 1_Pooling/config.json. "
+            "Add that file, or pass family='bge' (or another known family) if it is one. "
+            f"Known: {', '.join(s.id for s in specs_of_kind(kind))}"
+        )
+        raise UnknownModelError(msg)
+    return spec
+
+
+def _check_reranker(files: CheckpointFiles, name: str) -> None:
+    if "head" in files.config.get("rerank_plugins", {}):
+        return
+    if not files.architecture.endswith(_CLASSIFIER):
+        msg = (
+            f"{name!r} has the architecture {files.architecture or 'none'!r}, which is not a cross-encoder "
+            f"(...{_CLASSIFIER}). Known: {', '.join(spec.id for spec in specs_of_kind('reranker'))}"
+        )
+        raise UnsupportedModelError(msg)
+    if files.n_labels != 1:
+        msg = (
+            f"{name!r} is a classifier with {files.n_labels} labels; a reranker has one. Which label means "
+            "'relevant' is not known, so its scores would be a guess."
+        )
+        raise UnsupportedModelError(msg)
+
+
+def _with_own_files(spec: ModelSpec, files: CheckpointFiles) -> ModelSpec:
+    """Return the spec with what the checkpoint's own files say put over it."""
+    if spec.kind == "reranker":
+        return replace(spec, max_length_tokens=min(spec.max_length_tokens, files.max_length_tokens))
+    own_length = files.sentence_bert.get("max_seq_length")
+    limit = (
+        spec.max_length_tokens
+        if spec.scorer == "static"
+        else min(spec.max_length_tokens, files.max_length_tokens)
+    )
+    default = int(own_length) if own_length else spec.default_max_length_tokens
+    query, document = files.prompt("query"), files.prompt("document") or files.prompt("passage")
+    instructions = spec.instructions
+    if (query or document) and not instructions:
+        instructions = MappingProxyType({"retrieval": Instruction(query or "", document or "")})
+    elif query is not None and "retrieval" in instructions:
+        own = Instruction(query, document if document is not None else instructions["retrieval"].document)
+        instructions = MappingProxyType({**instructions, "retrieval": own})
+    return replace(
+        spec,
+        pooling=files.pooling or spec.pooling,
+        normalize="Normalize" in files.modules if files.modules else spec.normalize,
+        max_length_tokens=limit,
+        default_max_length_tokens=min(default, limit),
+        instructions=instructions,
+    )

@@ -1,0 +1,124 @@
+"""What is known about a model, as data.
+
+A :class:`ModelSpec` never contains code: scorers read it. Each fact that is not in the checkpoint's
+own files carries the source it was read from, so that it can be checked again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Literal
+
+from rerank_plugins.errors import InvalidInputError
+
+__all__ = [
+    "Instruction",
+    "ModelKind",
+    "ModelSpec",
+    "Pooling",
+    "ScoreScale",
+    "Signature",
+    "TruncationRule",
+]
+
+ModelKind = Literal["reranker", "embedder"]
+
+Pooling = Literal["cls", "mean", "last_token"]
+
+ScoreScale = Literal["logit", "probability"]
+"""How a raw score becomes a probability: sigmoid of a logit, or it already is one."""
+
+TruncationRule = Literal["longest_first", "only_second"]
+"""``longest_first``: the longer side is cut (plain transformers, sentence-transformers, BCEmbedding
+``compute_score``). ``only_second``: the query is cut to three quarters of the input, then the
+document takes the rest (FlagEmbedding 1.3.5, ``inference/reranker/encoder_only/base.py``)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Instruction:
+    """Texts put in front of a query and of a document, for one task. Empty means nothing."""
+
+    query: str = ""
+    document: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signature:
+    """The facts of ``config.json`` that tell models of one family apart, whatever the folder's name."""
+
+    model_type: str
+    hidden_size: int
+    num_hidden_layers: int
+    vocab_size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSpec:
+    """Everything that is needed to use a model as its authors meant it.
+
+    Attributes:
+        id: Hub id (``BAAI/bge-reranker-v2-m3``), or a short alias such as ``mini``.
+        kind: ``reranker`` or ``embedder``.
+        family: Short name that groups models which share conventions (``bge``, ``bce``, ...).
+        scorer: Name of the scorer that runs it, a key of :mod:`rerank_plugins.scorers`.
+        default_max_length_tokens: Input length used when none is asked for.
+        max_length_tokens: Input length that the weights allow, special tokens included.
+        license: SPDX identifier, or the model card's own words.
+        languages: ISO 639-1 codes, or ``multilingual``.
+        revision: Commit that loading is pinned to. None means the hub's ``main``.
+        signature: Facts of ``config.json`` by which a renamed folder is recognised within its family.
+        truncation: How a pair that is too long is cut (rerankers).
+        score_scale: What a raw score is (rerankers).
+        pooling: How token vectors become one vector (embedders). The checkpoint's own
+            ``1_Pooling/config.json`` wins when it is there.
+        normalize: Whether vectors have length 1 (embedders).
+        dimensions: Length of a vector (embedders); None for rerankers.
+        instructions: Task name to instruction (embedders). The task ``retrieval`` is the default
+            when it is there, else the first one. Empty means that the model takes none.
+        package: Import name of an installed package that carries the weights; its
+            ``reranker_path()`` or ``embedder_path()`` gives the folder.
+        sources: Fact to where it was read (a public address).
+        notes: What a user should know before choosing the model.
+    """
+
+    id: str
+    kind: ModelKind
+    family: str
+    scorer: str
+    default_max_length_tokens: int
+    max_length_tokens: int
+    license: str
+    languages: tuple[str, ...] = ()
+    revision: str | None = None
+    signature: Signature | None = None
+    truncation: TruncationRule = "longest_first"
+    score_scale: ScoreScale = "logit"
+    pooling: Pooling = "cls"
+    normalize: bool = True
+    dimensions: int | None = None
+    instructions: Mapping[str, Instruction] = field(default_factory=lambda: MappingProxyType({}))
+    package: str | None = None
+    sources: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    notes: str = ""
+
+    @property
+    def default_task(self) -> str | None:
+        """The task used when none is asked for; None if the model takes no instruction."""
+        if "retrieval" in self.instructions:
+            return "retrieval"
+        return next(iter(self.instructions), None)
+
+    def input_length_tokens(self, asked: int | None) -> int:
+        """Return the input length to use: the one asked for, or the model's default.
+
+        Raises:
+            InvalidInputError: The weights do not allow that many tokens.
+        """
+        if asked is None:
+            return min(self.default_max_length_tokens, self.max_length_tokens)
+        if asked > self.max_length_tokens:
+            msg = f"max_length={asked} is more than {self.id!r} can read: its positions end at {self.max_length_tokens}"
+            raise InvalidInputError(msg)
+        return asked

@@ -1,0 +1,70 @@
+"""The known models by id: the bundled ones, and those that other packages register.
+
+A package adds models with an entry point of the group ``rerank_plugins.models`` that resolves to a
+list of :class:`~rerank_plugins.catalog.spec.ModelSpec`, or to a callable that returns one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+from importlib.metadata import entry_points
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from rerank_plugins.catalog.embedders import EMBEDDERS
+from rerank_plugins.catalog.rerankers import RERANKERS
+from rerank_plugins.catalog.spec import ModelKind, ModelSpec
+from rerank_plugins.errors import ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["ENTRY_POINT_GROUP", "find_by_name", "known_models", "specs_of_kind"]
+
+ENTRY_POINT_GROUP = "rerank_plugins.models"
+
+
+@lru_cache(maxsize=1)
+def known_models() -> Mapping[tuple[ModelKind, str], ModelSpec]:
+    """Return every known model by (kind, id), bundled ones first.
+
+    Raises:
+        ModelError: An installed package registers something that is not a list of ModelSpec, or
+            a model that is already known.
+    """
+    table = {(spec.kind, spec.id): spec for spec in (*RERANKERS, *EMBEDDERS)}
+    for point in entry_points(group=ENTRY_POINT_GROUP):
+        loaded = point.load()
+        for spec in _checked(loaded() if callable(loaded) else loaded, origin=point.value):
+            if (spec.kind, spec.id) in table:
+                msg = f"entry point {point.value!r} registers {spec.kind} {spec.id!r}, which is already known"
+                raise ModelError(msg)
+            table[spec.kind, spec.id] = spec
+    return MappingProxyType(table)
+
+
+def specs_of_kind(kind: ModelKind) -> list[ModelSpec]:
+    """Return the known models of one kind, in catalog order."""
+    return [spec for spec in known_models().values() if spec.kind == kind]
+
+
+def find_by_name(name: str, *, kind: ModelKind) -> ModelSpec | None:
+    """Return the model whose id is ``name``, or whose id ends in ``/name``.
+
+    The comparison is of the whole name and ignores case; a part of a name never decides.
+    """
+    wanted = name.casefold()
+    for spec in specs_of_kind(kind):
+        if wanted in (spec.id.casefold(), spec.id.rsplit("/", 1)[-1].casefold()):
+            return spec
+    return None
+
+
+def _checked(loaded: object, *, origin: str) -> list[ModelSpec]:
+    specs = list(loaded) if isinstance(loaded, Iterable) else [loaded]
+    for spec in specs:
+        if not isinstance(spec, ModelSpec):
+            msg = f"entry point {origin!r} must give ModelSpec objects, got {type(spec).__name__}"
+            raise ModelError(msg)
+    return specs

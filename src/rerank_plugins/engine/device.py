@@ -1,0 +1,64 @@
+"""Where a model runs and in which precision."""
+
+from __future__ import annotations
+
+import torch
+
+from rerank_plugins.errors import DeviceUnavailableError, InvalidInputError
+
+__all__ = ["DTYPES", "default_budget_tokens", "resolve_device", "resolve_dtype"]
+
+DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+def resolve_device(device: str | None) -> torch.device:
+    """Return the device to use.
+
+    Args:
+        device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``; None takes CUDA, then Apple's MPS, then the CPU.
+
+    Raises:
+        InvalidInputError: torch does not know the name.
+        DeviceUnavailableError: The device is not on this machine.
+    """
+    if device is None:
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        wanted = torch.device(device)
+    except (RuntimeError, TypeError) as error:
+        msg = f"device must be like 'cpu', 'cuda', 'cuda:1' or 'mps', or None to choose; got {device!r}"
+        raise InvalidInputError(msg) from error
+    n_cuda = torch.cuda.device_count()
+    if wanted.type == "cuda" and (not torch.cuda.is_available() or (wanted.index or 0) >= n_cuda):
+        msg = f"device {device!r} is not available: this machine has {n_cuda} CUDA devices. Use device='cpu' or None."
+        raise DeviceUnavailableError(msg)
+    if wanted.type == "mps" and not torch.backends.mps.is_available():
+        msg = "device 'mps' is not available on this machine. Use device='cpu' or None."
+        raise DeviceUnavailableError(msg)
+    return wanted
+
+
+def resolve_dtype(dtype: str, *, device: torch.device) -> torch.dtype:
+    """Return the precision of the backbone; heads and pooling always run in float32.
+
+    Args:
+        dtype: A name, or ``auto``: float16 on CUDA (for encoders it rounds about eight times finer
+            than bfloat16 at the same speed), float32 elsewhere.
+        device: Where the model runs.
+
+    Raises:
+        InvalidInputError: The name is not known.
+    """
+    if dtype == "auto":
+        return torch.float16 if device.type == "cuda" else torch.float32
+    if dtype not in DTYPES:
+        msg = f"dtype must be 'auto', {', '.join(map(repr, DTYPES))}; got {dtype!r}"
+        raise InvalidInputError(msg)
+    return DTYPES[dtype]
+
+
+def default_budget_tokens(device: torch.device) -> int:
+    """Return the token slots of a batch: small on a CPU, whose caches are, large on a GPU."""
+    return 4_096 if device.type == "cpu" else 32_768

@@ -1,0 +1,95 @@
+"""Run inputs through a scorer: pack, forward, one copy to the host, check, restore order."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from rerank_plugins.engine.packing import batch_cost_tokens, pack
+from rerank_plugins.errors import ScoringError
+from rerank_plugins.protocols import Batch, Scorer, TokenInput
+
+__all__ = ["TokenBudget", "execute"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class TokenBudget:
+    """Token slots a batch may occupy; halved, and remembered, when the device runs out of memory."""
+
+    tokens: int
+
+
+def execute(
+    scorer: Scorer, inputs: Sequence[TokenInput], *, budget: TokenBudget, options: Hashable = None
+) -> npt.NDArray[np.float32]:
+    """Return one row per input, in input order.
+
+    Args:
+        scorer: The model.
+        inputs: What to run, in any order of length.
+        budget: Shared by all calls on one model.
+        options: Passed to the scorer with each batch.
+
+    Returns:
+        Shape: (inputs, width), float32; (0, 0) without inputs.
+
+    Raises:
+        ScoringError: The model returned NaN.
+        torch.OutOfMemoryError: A single input does not fit the device.
+    """
+    if not inputs:
+        return np.zeros((0, 0), dtype=np.float32)
+    lengths = [len(one) for one in inputs]
+    waiting = pack(lengths, budget_tokens=budget.tokens, padded=scorer.is_padded)
+    order: list[int] = []
+    rows: list[torch.Tensor] = []
+    with torch.inference_mode():
+        while waiting:
+            indices = waiting.pop(0)
+            try:
+                rows.append(scorer.forward(Batch([inputs[index] for index in indices], options)))
+            except torch.OutOfMemoryError:
+                if len(indices) == 1:
+                    raise
+                waiting[:0] = _repacked(indices, lengths, budget=budget, padded=scorer.is_padded)
+                continue
+            order.extend(indices)
+        gathered = torch.cat(rows).to("cpu").numpy()
+    if np.isnan(gathered).any():
+        n_bad = int(np.isnan(gathered).any(axis=1).sum())
+        msg = (
+            f"the model returned NaN for {n_bad} of {len(inputs)} inputs; half precision overflowed or the "
+            "weights are damaged. Try dtype='float32'."
+        )
+        raise ScoringError(msg)
+    restored = np.empty_like(gathered)
+    restored[order] = gathered
+    return restored
+
+
+def _repacked(
+    indices: list[int], lengths: Sequence[int], *, budget: TokenBudget, padded: bool
+) -> list[list[int]]:
+    """Halve the budget after an out-of-memory error and split the batch that failed.
+
+    Called from an ``except`` block: with nothing left to split the error goes on to the caller.
+    """
+    if len(indices) == 1:
+        raise
+    failed = [lengths[index] for index in indices]
+    cost = batch_cost_tokens(failed, padded=padded)
+    budget.tokens = max(1, min(budget.tokens, cost) // 2)
+    logger.warning("out of memory: token budget is now %d a batch", budget.tokens)
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    return [
+        [indices[position] for position in batch]
+        for batch in pack(failed, budget_tokens=budget.tokens, padded=padded)
+    ]

@@ -1,0 +1,43 @@
+"""Lengths to batches under a token budget: a pure function, called by everything that runs a model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+__all__ = ["batch_cost_tokens", "pack"]
+
+
+def batch_cost_tokens(lengths: Sequence[int], *, padded: bool) -> int:
+    """Return the token slots a batch occupies: ``max * n`` when padded, else the sum."""
+    return max(lengths, default=0) * len(lengths) if padded else sum(lengths)
+
+
+def pack(lengths: Sequence[int], *, budget_tokens: int, padded: bool) -> list[list[int]]:
+    """Return batches of indices, longest inputs first.
+
+    Sorting by token count keeps padding small and lets the largest batch fail first, if one must.
+
+    Args:
+        lengths: Tokens of each input.
+        budget_tokens: Slots a batch may occupy. Only an input longer than that exceeds it, alone.
+        padded: How a batch's slots are counted, see :func:`batch_cost_tokens`.
+
+    Returns:
+        Each index exactly once; inputs of equal length keep their order.
+    """
+    order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
+    batches: list[list[int]] = []
+    used = 0
+    for index in order:
+        length = lengths[index]
+        if batches:
+            # Longest first: the first input of a batch gives the padded width.
+            width = lengths[batches[-1][0]]
+            cost = width * (len(batches[-1]) + 1) if padded else used + length
+            if cost <= budget_tokens:
+                batches[-1].append(index)
+                used += length
+                continue
+        batches.append([index])
+        used = length
+    return batches

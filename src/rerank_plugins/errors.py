@@ -1,0 +1,78 @@
+"""Every error this package raises on purpose.
+
+::
+
+    RerankPluginsError
+    ├── InvalidInputError (also ValueError)      what the caller passed cannot be scored
+    ├── ModelError
+    │   ├── UnknownModelError                    neither the catalog nor the config says what it is
+    │   ├── ModelUnavailableError                the files are not here and could not be fetched
+    │   ├── UnsupportedModelError                the files are here and are not what was asked for
+    │   └── UnsafeModelError                     it would need pickle or remote code
+    ├── DeviceUnavailableError                   the device asked for is not on this machine
+    ├── MissingExtraError (also ImportError)     an optional dependency is not installed
+    ├── ScoringError                             the model returned NaN, or a forward failed
+    └── EngineClosedError                        used after ``close()``
+
+Each message says what happened, what it got, and the way out.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "DeviceUnavailableError",
+    "EngineClosedError",
+    "InvalidInputError",
+    "MissingExtraError",
+    "ModelError",
+    "ModelUnavailableError",
+    "RerankPluginsError",
+    "ScoringError",
+    "UnknownModelError",
+    "UnsafeModelError",
+    "UnsupportedModelError",
+]
+
+
+class RerankPluginsError(Exception):
+    """Base of every error that this package raises on purpose."""
+
+
+class InvalidInputError(RerankPluginsError, ValueError):
+    """An argument has the wrong type or a value that cannot work."""
+
+
+class ModelError(RerankPluginsError):
+    """A model could not be resolved or loaded."""
+
+
+class UnknownModelError(ModelError):
+    """Neither the catalog nor the checkpoint's own files say how to use the model."""
+
+
+class ModelUnavailableError(ModelError):
+    """The model's files are not on this machine and could not be fetched."""
+
+
+class UnsupportedModelError(ModelError):
+    """The files were read, and they are not what was asked for (two labels, no head, wrong kind)."""
+
+
+class UnsafeModelError(ModelError):
+    """Loading would unpickle weights or run code from the checkpoint, and that was not allowed."""
+
+
+class DeviceUnavailableError(RerankPluginsError):
+    """The device asked for does not exist on this machine."""
+
+
+class MissingExtraError(RerankPluginsError, ImportError):
+    """An optional dependency is needed; the message names the extra that installs it."""
+
+
+class ScoringError(RerankPluginsError):
+    """A forward pass failed or returned NaN."""
+
+
+class EngineClosedError(RerankPluginsError):
+    """The object was used after ``close()``."""

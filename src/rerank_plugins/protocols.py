@@ -1,0 +1,86 @@
+"""The contract between the engine and the scorers: ids in, numbers out.
+
+The engine packs, schedules and restores order; it knows a scorer only through :class:`Scorer`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["Batch", "PairSegments", "Scorer", "TokenInput"]
+
+
+@dataclass(frozen=True, slots=True)
+class PairSegments:
+    """Where the two texts lie in a pair: half-open token ranges, special tokens excluded."""
+
+    query_start: int
+    query_end: int
+    document_start: int
+    document_end: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TokenInput:
+    """One model input.
+
+    Attributes:
+        ids: Token ids with special tokens. Shape: (tokens,), int32.
+        type_ids: Segment ids (0 query, 1 document for BERT). Shape: (tokens,), int32.
+        segments: Where query and document lie; None for a single text.
+    """
+
+    ids: npt.NDArray[np.int32]
+    type_ids: npt.NDArray[np.int32]
+    segments: PairSegments | None = None
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """Inputs of one forward pass, without padding: a scorer that must pad does it itself.
+
+    Attributes:
+        inputs: At least one input.
+        options: Settings of the calls that the batch was made from; only calls with equal options
+            share a batch. None for scorers that have none.
+    """
+
+    inputs: Sequence[TokenInput]
+    options: Hashable = None
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    @property
+    def lengths(self) -> list[int]:
+        """Tokens of each input."""
+        return [len(one) for one in self.inputs]
+
+
+@runtime_checkable
+class Scorer(Protocol):
+    """Runs one model. ``forward`` is called from one thread at a time."""
+
+    @property
+    def is_padded(self) -> bool:
+        """Whether a batch costs ``max(lengths) * n`` tokens (True) or ``sum(lengths)`` (False)."""
+        ...
+
+    def forward(self, batch: Batch) -> torch.Tensor:
+        """Return one row per input, in order. Shape: (inputs, width), float32, on the model's device."""
+        ...
+
+    def close(self) -> None:
+        """Free the weights. The scorer is not used afterwards."""
+        ...

@@ -1,0 +1,1 @@
+"""Pure functions over scores: aggregation of windows, order, thresholds."""

@@ -1,0 +1,359 @@
+"""The reranking facade: pairs in, scores out; a query and documents in, an order out."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rerank_plugins.catalog.resolve import SourceOptions, resolve
+from rerank_plugins.catalog.spec import ModelSpec, TruncationRule
+from rerank_plugins.engine.registry import Lease, ModelRegistry
+from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.inputs import check_documents, check_pairs, check_query, positive_or_none
+from rerank_plugins.opening import LoadedModel, open_model, run_loaded
+from rerank_plugins.ranking.aggregate import aggregate_windows
+from rerank_plugins.ranking.order import check_threshold, check_top_n, passes, sorted_indices, to_probability
+from rerank_plugins.text.pair_encoder import EncodedPair, PairEncoder, PairSettings
+from rerank_plugins.text.pairs import PairLayout
+from rerank_plugins.types import (
+    BLANK_DOCUMENT_SCORE,
+    LongDocuments,
+    LongDocumentStrategy,
+    RankedDocument,
+    ScoreUnit,
+    WindowSpan,
+)
+
+__all__ = ["Reranker"]
+
+logger = logging.getLogger(__name__)
+
+_Rows = npt.NDArray[np.float32]
+
+
+class Reranker:
+    """Scores documents against a query with a reranking model.
+
+    Objects with the same model, revision, device and dtype share one set of weights in the process,
+    and any number of threads and event loops may use one object.
+
+    Args:
+        model: A hub id, a local folder (its name does not matter), or ``mini``.
+        device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``; None takes the best one there is.
+        dtype: ``auto`` (float16 on CUDA, else float32), ``float32``, ``float16``, ``bfloat16``.
+        max_length: Tokens of an input, query and special tokens included; None takes the model's default.
+        query_max_length: Tokens of a query kept at most; None takes the rule of the model's family.
+        long_documents: A strategy's name (``truncate``, ``maxp``, ``firstp``, ``meanp``, ``topkmean``)
+            or a :class:`~rerank_plugins.types.LongDocuments`.
+        truncation: Rule for pairs that are too long; None takes the family's own.
+        family: Conventions to use for a local folder that its name does not tell (``bge``, ``bce``).
+        revision: Commit, tag or branch on the hub; None takes the pinned one.
+        local_files_only: Never touch the network.
+        allow_pickle: Accept ``*.bin`` weights, whose loading can run code.
+        trust_remote_code: Let transformers run Python code from the checkpoint.
+
+    Raises:
+        InvalidInputError: An option has a value that cannot work.
+        ModelError: The model cannot be resolved or loaded; see :mod:`rerank_plugins.errors`.
+        DeviceUnavailableError: The device is not on this machine.
+
+    Example:
+        >>> reranker = Reranker("mini")
+        >>> [d.index for d in reranker.rank("capital of France", ["Berlin", "Paris is the capital."])]
+        [1, 0]
+    """
+
+    def __init__(
+        self,
+        model: str | Path = "BAAI/bge-reranker-v2-m3",
+        *,
+        device: str | None = None,
+        dtype: str = "auto",
+        max_length: int | None = None,
+        query_max_length: int | None = None,
+        long_documents: LongDocumentStrategy | LongDocuments = "truncate",
+        truncation: TruncationRule | None = None,
+        family: str | None = None,
+        revision: str | None = None,
+        local_files_only: bool = False,
+        allow_pickle: bool = False,
+        trust_remote_code: bool = False,
+    ) -> None:
+        positive_or_none(max_length=max_length, query_max_length=query_max_length)
+        options = SourceOptions(
+            revision=revision,
+            local_files_only=local_files_only,
+            allow_pickle=allow_pickle,
+            trust_remote_code=trust_remote_code,
+        )
+        long = _long_documents(long_documents)
+        resolved = resolve(model, kind="reranker", family=family, options=options)
+        settings = PairSettings(
+            max_length_tokens=resolved.spec.input_length_tokens(max_length),
+            truncation=_truncation(truncation, resolved.spec),
+            query_limit_tokens=query_max_length,
+            long_documents=long,
+        )
+        self._attach(
+            resolved.spec, settings, open_model(resolved, device=device, dtype=dtype, options=options)
+        )
+
+    @classmethod
+    def from_loaded(
+        cls,
+        loaded: object,
+        *,
+        max_length: int | None = None,
+        long_documents: LongDocumentStrategy | LongDocuments | None = None,
+    ) -> Reranker:
+        """Score with a model that another library has already loaded; its weights are not copied.
+
+        Args:
+            loaded: A FlagEmbedding ``FlagReranker``, a BCEmbedding ``RerankerModel`` or a
+                sentence-transformers ``CrossEncoder``. Its truncation rule is kept, its device and
+                precision too; the object itself is not changed.
+            max_length: Tokens of an input; None takes the object's own setting.
+            long_documents: As in the constructor; None takes what the object does itself (BCEmbedding
+                splits and takes the best window, the others truncate).
+
+        Raises:
+            InvalidInputError: It is none of these.
+            UnsupportedModelError: It has more than one label.
+        """
+        from rerank_plugins.scorers.adopted import adopt
+
+        adopted = adopt(loaded)
+        settings = PairSettings(
+            max_length_tokens=adopted.spec.input_length_tokens(max_length),
+            truncation=adopted.spec.truncation,
+            query_limit_tokens=adopted.query_limit_tokens,
+            long_documents=_long_documents(long_documents or adopted.long_documents),
+        )
+        reranker = cls.__new__(cls)
+        # A registry of its own: nobody else can ask for these weights by name.
+        lease = ModelRegistry().acquire(
+            adopted.spec.id,
+            lambda: run_loaded(
+                adopted.parts, device=adopted.device, dtype=adopted.dtype, name=adopted.spec.id
+            ),
+        )
+        reranker._attach(adopted.spec, settings, lease)
+        return reranker
+
+    def _attach(self, spec: ModelSpec, settings: PairSettings, lease: Lease[LoadedModel]) -> None:
+        self._spec = spec
+        self._lease = lease
+        self._long = settings.long_documents
+        self._max_length = settings.max_length_tokens
+        self._device, self._dtype = lease.value.device, lease.value.dtype
+        encoder = lease.value.encoder
+        self._pairs = PairEncoder(encoder, PairLayout.of(encoder), settings)
+        self._told_truncation = False
+
+    @property
+    def spec(self) -> ModelSpec:
+        """What is known about the model, with the checkpoint's own files applied."""
+        return self._spec
+
+    @property
+    def model(self) -> str:
+        """The model's id, or the folder it came from."""
+        return self._spec.id
+
+    @property
+    def device(self) -> str:
+        """Where the model runs."""
+        return self._device
+
+    @property
+    def dtype(self) -> str:
+        """Precision of the backbone; the head runs in float32."""
+        return self._dtype
+
+    @property
+    def max_length(self) -> int:
+        """Tokens of an input, special tokens included."""
+        return self._max_length
+
+    def score(self, pairs: Sequence[tuple[str, str | None]]) -> list[float]:
+        """Return the raw score of each (query, document) pair, in input order.
+
+        A blank or None document scores ``BLANK_DOCUMENT_SCORE``.
+
+        Raises:
+            InvalidInputError: An element is not a pair of strings.
+            ScoringError: The model returned NaN.
+            EngineClosedError: ``close()`` was called.
+        """
+        encoded = self._pairs.encode(check_pairs(pairs))
+        rows = self._submit(encoded).result()
+        return [score for score, _ in self._combine(encoded, rows)]
+
+    async def ascore(self, pairs: Sequence[tuple[str, str | None]]) -> list[float]:
+        """Return what :meth:`score` returns, without blocking the event loop."""
+        encoded = await asyncio.to_thread(self._pairs.encode, check_pairs(pairs))
+        rows = await asyncio.wrap_future(self._submit(encoded))
+        return [score for score, _ in self._combine(encoded, rows)]
+
+    def rank(
+        self,
+        query: str,
+        documents: Sequence[str | None],
+        *,
+        top_n: int | None = None,
+        threshold: float | None = None,
+        threshold_unit: ScoreUnit = "probability",
+    ) -> list[RankedDocument]:
+        """Return the documents from best to worst.
+
+        Args:
+            query: The question.
+            documents: Texts. Ties keep input order; blank and None documents rank last.
+            top_n: Documents returned at most; None returns all.
+            threshold: Documents below it are left out; None keeps all.
+            threshold_unit: What ``threshold`` is compared with.
+
+        Raises:
+            InvalidInputError: A wrong type, ``top_n`` below 1, or a threshold that cannot be one.
+            ScoringError: The model returned NaN.
+            EngineClosedError: ``close()`` was called.
+        """
+        pairs = _rank_pairs(query, documents, top_n=top_n, threshold=threshold, unit=threshold_unit)
+        encoded = self._pairs.encode(pairs)
+        rows = self._submit(encoded).result()
+        ranked = self._ranked(pairs, encoded, rows)
+        return _selected(ranked, top_n=top_n, threshold=threshold, unit=threshold_unit)
+
+    async def arank(
+        self,
+        query: str,
+        documents: Sequence[str | None],
+        *,
+        top_n: int | None = None,
+        threshold: float | None = None,
+        threshold_unit: ScoreUnit = "probability",
+    ) -> list[RankedDocument]:
+        """Return what :meth:`rank` returns, without blocking the event loop."""
+        pairs = _rank_pairs(query, documents, top_n=top_n, threshold=threshold, unit=threshold_unit)
+        encoded = await asyncio.to_thread(self._pairs.encode, pairs)
+        rows = await asyncio.wrap_future(self._submit(encoded))
+        ranked = self._ranked(pairs, encoded, rows)
+        return _selected(ranked, top_n=top_n, threshold=threshold, unit=threshold_unit)
+
+    def close(self) -> None:
+        """Give the model back; the last holder's call frees the weights. Idempotent."""
+        self._lease.close()
+
+    def __enter__(self) -> Reranker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Reranker({self.model!r}, device={self.device!r}, dtype={self.dtype!r}, max_length={self.max_length})"
+
+    def _submit(self, encoded: Sequence[EncodedPair]) -> Future[_Rows]:
+        return self._lease.value.batcher.submit([one for pair in encoded for one in pair.inputs])
+
+    def _combine(self, encoded: Sequence[EncodedPair], rows: _Rows) -> list[tuple[float, WindowSpan | None]]:
+        """Return each pair's score and the window it was read from; tell of truncation once."""
+        results: list[tuple[float, WindowSpan | None]] = []
+        values: list[float] = rows[:, 0].tolist() if len(rows) else []
+        start = 0
+        for pair in encoded:
+            end = start + len(pair.inputs)
+            if end == start:
+                results.append((BLANK_DOCUMENT_SCORE, None))
+                continue
+            score, winner = aggregate_windows(values[start:end], self._long)
+            results.append((score, None if winner is None else pair.span(winner)))
+            start = end
+        self._tell_truncation(sum(pair.truncated for pair in encoded), len(encoded))
+        return results
+
+    def _ranked(
+        self, pairs: Sequence[tuple[str, str | None]], encoded: Sequence[EncodedPair], rows: _Rows
+    ) -> list[RankedDocument]:
+        combined = self._combine(encoded, rows)
+        order = sorted_indices([score for score, _ in combined], blank=[not pair.inputs for pair in encoded])
+        return [
+            RankedDocument(
+                index=index,
+                score=combined[index][0],
+                probability=to_probability(combined[index][0], scale=self._spec.score_scale),
+                rank=rank,
+                document=pairs[index][1],
+                window=combined[index][1],
+                truncated=encoded[index].truncated,
+            )
+            for rank, index in enumerate(order, start=1)
+        ]
+
+    def _tell_truncation(self, n_truncated: int, n_total: int) -> None:
+        if not n_truncated:
+            return
+        level = logging.DEBUG if self._told_truncation else logging.WARNING
+        self._told_truncation = True
+        logger.log(
+            level,
+            "%d of %d documents were longer than max_length=%d and only partly read; "
+            "long_documents='maxp' reads all of them (this is told once)",
+            n_truncated,
+            n_total,
+            self._max_length,
+        )
+
+
+def _rank_pairs(
+    query: str,
+    documents: Sequence[str | None],
+    *,
+    top_n: int | None,
+    threshold: float | None,
+    unit: ScoreUnit,
+) -> list[tuple[str, str | None]]:
+    check_top_n(top_n)
+    check_threshold(threshold, unit=unit)
+    return [(check_query(query), document) for document in check_documents(documents)]
+
+
+def _selected(
+    ranked: list[RankedDocument], *, top_n: int | None, threshold: float | None, unit: ScoreUnit
+) -> list[RankedDocument]:
+    kept = [
+        one
+        for one in ranked
+        if passes(score=one.score, probability=one.probability, threshold=threshold, unit=unit)
+    ]
+    return kept[:top_n]
+
+
+def _long_documents(setting: Any) -> LongDocuments:
+    if isinstance(setting, LongDocuments):
+        chosen = setting
+    else:
+        chosen = LongDocuments(strategy=setting)
+    names = ("truncate", "maxp", "firstp", "meanp", "topkmean")
+    if chosen.strategy not in names:
+        msg = f"long_documents must be one of {', '.join(map(repr, names))} or a LongDocuments; got {chosen.strategy!r}"
+        raise InvalidInputError(msg)
+    positive_or_none(top_k=chosen.top_k, max_characters=chosen.max_characters)
+    if chosen.overlap_tokens < 0:
+        msg = f"overlap_tokens must be 0 or more, got {chosen.overlap_tokens}"
+        raise InvalidInputError(msg)
+    return chosen
+
+
+def _truncation(rule: TruncationRule | None, spec: ModelSpec) -> TruncationRule:
+    if rule not in (None, "longest_first", "only_second"):
+        msg = f"truncation must be 'longest_first', 'only_second' or None; got {rule!r}"
+        raise InvalidInputError(msg)
+    return rule or spec.truncation

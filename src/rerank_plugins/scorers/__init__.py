@@ -1,0 +1,43 @@
+"""Model families as scorers: ids in, float32 numbers out. Each is one small file.
+
+``SCORERS`` names them; another package adds one with an entry point of the group
+``rerank_plugins.scorers`` that resolves to a :data:`ScorerLoader`.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING
+
+from rerank_plugins.errors import UnsupportedModelError
+
+if TYPE_CHECKING:
+    from rerank_plugins.scorers.base import ScorerLoader
+
+__all__ = ["ENTRY_POINT_GROUP", "SCORERS", "scorer_loader"]
+
+ENTRY_POINT_GROUP = "rerank_plugins.scorers"
+
+SCORERS = {
+    "cross-encoder": "rerank_plugins.scorers.cross_encoder:load",
+    "transformer": "rerank_plugins.scorers.transformer:load",
+    "static": "rerank_plugins.scorers.static:load",
+}
+"""Scorer name to ``module:function``; a module is imported when a model needs it."""
+
+
+def scorer_loader(name: str) -> ScorerLoader:
+    """Return the function that loads models of a scorer.
+
+    Raises:
+        UnsupportedModelError: No scorer has that name.
+    """
+    if name in SCORERS:
+        module, _, function = SCORERS[name].partition(":")
+        return getattr(import_module(module), function)  # type: ignore[no-any-return]
+    for point in entry_points(group=ENTRY_POINT_GROUP):
+        if point.name == name:
+            return point.load()  # type: ignore[no-any-return]
+    msg = f"no scorer is called {name!r}; known: {', '.join(SCORERS)}. Is the package that registers it installed?"
+    raise UnsupportedModelError(msg)

@@ -1,0 +1,135 @@
+"""Models that another library has already loaded, scored with the same weights.
+
+Recognised by the class's own module and name, so that none of these libraries is imported here:
+FlagEmbedding ``BaseReranker`` (``FlagReranker``), BCEmbedding ``RerankerModel``, sentence-transformers
+``CrossEncoder``.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from rerank_plugins.catalog.spec import ModelSpec, TruncationRule
+from rerank_plugins.errors import InvalidInputError, UnsupportedModelError
+from rerank_plugins.scorers.base import LoadedParts
+from rerank_plugins.scorers.cross_encoder import CrossEncoderScorer
+from rerank_plugins.text.tokenizer import TextEncoder
+from rerank_plugins.types import LongDocumentStrategy
+
+__all__ = ["AdoptedModel", "adopt"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdoptedModel:
+    """A loaded model in our terms.
+
+    Attributes:
+        parts: Tokenizer and scorer over the caller's weights.
+        spec: The rules that the object itself follows.
+        device: Where its weights are.
+        dtype: Their precision.
+        query_limit_tokens: Tokens of a query that the object keeps; None means the rule's own limit.
+        long_documents: What the object does with documents that do not fit.
+    """
+
+    parts: LoadedParts
+    spec: ModelSpec
+    device: str
+    dtype: str
+    query_limit_tokens: int | None = None
+    long_documents: LongDocumentStrategy = "truncate"
+
+
+def adopt(loaded: object) -> AdoptedModel:
+    """Return another library's model in our terms.
+
+    Raises:
+        InvalidInputError: The object is none of the known classes.
+        UnsupportedModelError: The classifier has more than one label.
+    """
+    for cls in type(loaded).__mro__:
+        builder = _BUILDERS.get((cls.__module__.partition(".")[0], cls.__name__))
+        if builder is not None:
+            return builder(loaded)
+    msg = (
+        f"from_loaded() takes {', '.join(f'{package} {name}' for package, name in _BUILDERS)}; got "
+        f"{type(loaded).__module__}.{type(loaded).__name__}. For a checkpoint, use Reranker(folder)."
+    )
+    raise InvalidInputError(msg)
+
+
+def _flag_embedding(loaded: Any) -> AdoptedModel:
+    return _adopted(
+        loaded.model,
+        loaded.tokenizer,
+        truncation="only_second",
+        max_length=loaded.max_length,
+        query_limit_tokens=loaded.query_max_length,
+    )
+
+
+def _bce_embedding(loaded: Any) -> AdoptedModel:
+    # RerankerModel.rerank: windows with an overlap of 80 tokens, the best one counts.
+    return _adopted(
+        loaded.model,
+        loaded.tokenizer,
+        truncation="longest_first",
+        max_length=loaded.max_length,
+        long_documents="maxp",
+    )
+
+
+def _sentence_transformers(loaded: Any) -> AdoptedModel:
+    model = getattr(loaded, "model", None) or loaded[0].auto_model
+    return _adopted(model, loaded.tokenizer, truncation="longest_first", max_length=loaded.max_length)
+
+
+_BUILDERS: dict[tuple[str, str], Callable[[Any], AdoptedModel]] = {
+    ("FlagEmbedding", "BaseReranker"): _flag_embedding,
+    ("BCEmbedding", "RerankerModel"): _bce_embedding,
+    ("sentence_transformers", "CrossEncoder"): _sentence_transformers,
+}
+
+
+def _adopted(
+    model: Any,
+    tokenizer: Any,
+    *,
+    truncation: TruncationRule,
+    max_length: int | None,
+    query_limit_tokens: int | None = None,
+    long_documents: LongDocumentStrategy = "truncate",
+) -> AdoptedModel:
+    if int(model.config.num_labels) != 1:
+        msg = f"the loaded model has {model.config.num_labels} labels; a reranker has one"
+        raise UnsupportedModelError(msg)
+    if model.training:
+        msg = "the loaded model is in training mode, so its scores are random; call model.eval() first"
+        raise UnsupportedModelError(msg)
+    positions = int(getattr(model.config, "max_position_embeddings", 512))
+    if model.config.model_type in ("roberta", "xlm-roberta", "camembert"):
+        positions -= int(model.config.pad_token_id) + 1
+    spec = ModelSpec(
+        id=str(model.config.name_or_path or model.config.model_type),
+        kind="reranker",
+        family="adopted",
+        scorer="cross-encoder",
+        default_max_length_tokens=min(max_length or positions, positions),
+        max_length_tokens=positions,
+        license="as loaded",
+        truncation=truncation,
+    )
+    weight = next(model.parameters())
+    return AdoptedModel(
+        parts=LoadedParts(encoder=TextEncoder(tokenizer.backend_tokenizer), scorer=CrossEncoderScorer(model)),
+        spec=spec,
+        device=str(weight.device),
+        dtype=str(weight.dtype).removeprefix("torch."),
+        query_limit_tokens=query_limit_tokens,
+        long_documents=long_documents,
+    )

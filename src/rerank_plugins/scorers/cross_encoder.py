@@ -1,0 +1,54 @@
+"""Cross-encoders: one sequence classifier reads query and document together and gives one logit.
+
+References: ``XLMRobertaForSequenceClassification`` and ``BertForSequenceClassification`` of
+transformers; the backbone runs in the asked precision, the head in float32.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import transformers
+
+from rerank_plugins.protocols import Batch
+from rerank_plugins.scorers.base import LoadedParts, LoadRequest, padded_tensors
+from rerank_plugins.scorers.heads import build_head
+from rerank_plugins.scorers.loading import load_encoder, load_model
+
+__all__ = ["CrossEncoderScorer", "load"]
+
+
+class CrossEncoderScorer:
+    """A sequence classifier with one label.
+
+    Args:
+        model: A transformers ``...ForSequenceClassification``, in eval mode, on its device.
+    """
+
+    is_padded = True
+
+    def __init__(self, model: Any) -> None:
+        self._model: Any = model
+        self._head = build_head(model)
+
+    def forward(self, batch: Batch) -> torch.Tensor:
+        """Return one logit per pair. Shape: (inputs, 1), float32."""
+        tensors = padded_tensors(batch, self._model)
+        if self._head is None:
+            logits: torch.Tensor = self._model(**tensors).logits
+            return logits.float()
+        hidden = self._model.base_model(**tensors).last_hidden_state
+        return self._head(hidden, batch)
+
+    def close(self) -> None:
+        """Free the weights."""
+        self._model = None
+        self._head = None
+
+
+def load(request: LoadRequest) -> LoadedParts:
+    """Load a cross-encoder from its checkpoint."""
+    encoder = load_encoder(request)
+    model = load_model(request, transformers.AutoModelForSequenceClassification)
+    return LoadedParts(encoder=encoder, scorer=CrossEncoderScorer(model))

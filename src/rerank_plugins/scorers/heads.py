@@ -1,0 +1,60 @@
+"""Heads of sequence classifiers, run in float32 whatever the backbone's precision.
+
+Half precision near a logit of 18 has steps of about 0.07 in bfloat16: enough to swap neighbours.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from rerank_plugins.protocols import Batch
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+__all__ = ["Head", "build_head"]
+
+Head = Callable[[torch.Tensor, Batch], torch.Tensor]
+"""(last hidden states (inputs, tokens, hidden) in any precision, batch) to scores (inputs, 1), float32."""
+
+
+def build_head(model: PreTrainedModel) -> Head | None:
+    """Return the float32 head of a classifier, or None if its architecture is not known here.
+
+    The module is copied: a model that somebody else loaded is not changed.
+    """
+    builder = _BUILDERS.get(str(model.config.model_type))
+    return builder(model) if builder else None
+
+
+def _roberta(model: Any) -> Head:
+    # RobertaClassificationHead: dense, tanh, out_proj on the first token.
+    classifier = copy.deepcopy(model.classifier).float().eval()
+
+    def head(hidden: torch.Tensor, _batch: Batch) -> torch.Tensor:
+        return classifier(hidden[:, :1].float())  # type: ignore[no-any-return]
+
+    return head
+
+
+def _bert(model: Any) -> Head:
+    # BertPooler (dense, tanh on the first token), then a linear layer.
+    pooler = copy.deepcopy(model.base_model.pooler).float().eval()
+    classifier = copy.deepcopy(model.classifier).float().eval()
+
+    def head(hidden: torch.Tensor, _batch: Batch) -> torch.Tensor:
+        return classifier(pooler(hidden[:, :1].float()))  # type: ignore[no-any-return]
+
+    return head
+
+
+_BUILDERS: dict[str, Callable[[Any], Head]] = {
+    "bert": _bert,
+    "camembert": _roberta,
+    "roberta": _roberta,
+    "xlm-roberta": _roberta,
+}

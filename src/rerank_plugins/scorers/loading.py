@@ -1,0 +1,159 @@
+"""Checkpoints into memory: safe weights, nothing missing, the same on transformers 4 and 5."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+import transformers
+from safetensors import safe_open
+from tokenizers import Tokenizer
+
+from rerank_plugins.errors import UnsafeModelError, UnsupportedModelError
+from rerank_plugins.scorers.base import LoadRequest
+from rerank_plugins.text.tokenizer import TextEncoder
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+__all__ = ["has_int8_rows", "load_encoder", "load_model", "read_int8_rows"]
+
+logger = logging.getLogger(__name__)
+
+_INT8_ROWS = "int8-rows"
+_QUANTIZATION_KEY = "rerank_plugins.quantization"
+_UNUSED_BUFFERS = ("position_ids", "pooler.")
+"""Keys whose absence changes no score: a buffer that is rebuilt, and a pooler that is not read."""
+
+
+def load_encoder(request: LoadRequest) -> TextEncoder:
+    """Return the checkpoint's tokenizer.
+
+    ``tokenizer.json`` is read as it is: transformers 5 rebuilds some tokenizers from the vocabulary
+    and ignores the normaliser in that file. Without it transformers converts the slow tokenizer.
+
+    Raises:
+        UnsupportedModelError: There is no tokenizer that can be used.
+    """
+    files = request.files
+    lowercase = bool(files.sentence_bert.get("do_lower_case", False))
+    path = files.folder / "tokenizer.json"
+    if path.is_file():
+        return TextEncoder(Tokenizer.from_file(str(path)), lowercase=lowercase)
+    try:
+        converted = transformers.AutoTokenizer.from_pretrained(
+            files.folder, use_fast=True, local_files_only=True, trust_remote_code=request.trust_remote_code
+        )
+    except (OSError, ValueError, ImportError) as error:
+        msg = (
+            f"{str(files.folder)!r} has no tokenizer.json, and transformers could not make one ({error}). "
+            "Save it once with AutoTokenizer.from_pretrained(...).save_pretrained(folder)."
+        )
+        raise UnsupportedModelError(msg) from error
+    return TextEncoder(converted.backend_tokenizer, lowercase=lowercase)
+
+
+def load_model(request: LoadRequest, auto_class: Any) -> PreTrainedModel:
+    """Return a transformers model in eval mode on the device.
+
+    Args:
+        request: What to load.
+        auto_class: ``AutoModel`` or ``AutoModelForSequenceClassification``.
+
+    Raises:
+        UnsafeModelError: Only pickled weights are there, or remote code is needed, and that was
+            not allowed.
+        UnsupportedModelError: Weights are missing, or transformers cannot build the model.
+    """
+    _check_safety(request)
+    folder = request.files.folder
+    keyword = "dtype" if _major_version() >= 5 else "torch_dtype"
+    options: dict[str, Any] = {keyword: request.dtype, "local_files_only": True}
+    options["trust_remote_code"] = request.trust_remote_code
+    try:
+        if has_int8_rows(folder):
+            model, missing = _from_int8_rows(folder, auto_class, request.dtype)
+        else:
+            model, info = auto_class.from_pretrained(
+                folder, use_safetensors=_uses_safetensors(folder), output_loading_info=True, **options
+            )
+            missing = info["missing_keys"]
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        msg = f"transformers {transformers.__version__} could not load {str(folder)!r}: {error}"
+        raise UnsupportedModelError(msg) from error
+    _check_missing(missing, folder)
+    return model.eval().to(request.device)  # type: ignore[no-any-return]
+
+
+def has_int8_rows(folder: Path) -> bool:
+    """Return whether ``model.safetensors`` is stored as int8 rows, see :func:`read_int8_rows`."""
+    path = folder / "model.safetensors"
+    if not path.is_file():
+        return False
+    with safe_open(str(path), framework="pt") as stored:
+        return (stored.metadata() or {}).get(_QUANTIZATION_KEY) == _INT8_ROWS
+
+
+def read_int8_rows(path: Path) -> dict[str, torch.Tensor]:
+    """Return float32 weights from a file of int8 rows.
+
+    The format halves fp16 once more for the wheel of the mini models: a matrix ``NAME`` is int8 and
+    ``NAME.scale`` (rows,) holds one float32 per row; value = int8 * scale. Other tensors are plain.
+    """
+    weights: dict[str, torch.Tensor] = {}
+    with safe_open(str(path), framework="pt") as stored:
+        names = set(stored.keys())
+        for name in names:
+            if name.endswith(".scale") and name.removesuffix(".scale") in names:
+                continue
+            tensor = stored.get_tensor(name)
+            if tensor.dtype == torch.int8:
+                scale = stored.get_tensor(f"{name}.scale").float()
+                tensor = tensor.float() * scale.reshape(-1, *([1] * (tensor.dim() - 1)))
+            weights[name] = tensor.float()
+    return weights
+
+
+def _from_int8_rows(folder: Path, auto_class: Any, dtype: torch.dtype) -> tuple[PreTrainedModel, list[str]]:
+    config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
+    model = auto_class.from_config(config)
+    result = model.load_state_dict(read_int8_rows(folder / "model.safetensors"), strict=False)
+    return model.to(dtype), list(result.missing_keys)
+
+
+def _check_safety(request: LoadRequest) -> None:
+    folder = request.files.folder
+    if request.files.needs_remote_code and not request.trust_remote_code:
+        logger.debug("the config names remote code; the built-in architecture is used instead")
+    has_safe = _uses_safetensors(folder)
+    if has_safe or request.allow_pickle:
+        return
+    pickled = sorted(path.name for path in folder.glob("*.bin"))
+    if pickled:
+        msg = (
+            f"{str(folder)!r} has only pickled weights ({', '.join(pickled)}), and unpickling can run code. Convert "
+            "them to safetensors, choose a revision that has them, or pass allow_pickle=True if you trust the source."
+        )
+        raise UnsafeModelError(msg)
+    msg = f"{str(folder)!r} has no weights: expected model.safetensors. Download the checkpoint again."
+    raise UnsupportedModelError(msg)
+
+
+def _uses_safetensors(folder: Path) -> bool:
+    return any(folder.glob("*.safetensors")) or (folder / "model.safetensors.index.json").is_file()
+
+
+def _check_missing(missing: Any, folder: Path) -> None:
+    lost = sorted(key for key in missing if not any(part in key for part in _UNUSED_BUFFERS))
+    if lost:
+        msg = (
+            f"{str(folder)!r} lacks {len(lost)} weights that the model needs ({', '.join(lost[:4])}...). They would be "
+            "random numbers and so would the scores. Is it the right kind of model, and complete?"
+        )
+        raise UnsupportedModelError(msg)
+
+
+def _major_version() -> int:
+    return int(transformers.__version__.split(".", 1)[0])

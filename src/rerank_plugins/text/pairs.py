@@ -1,0 +1,131 @@
+"""Pairs as ids: where a tokenizer puts its special tokens, learnt from the tokenizer itself.
+
+transformers 5 has no ``prepare_for_model``, and decoding ids to tokenise the text again changes them
+(FlagEmbedding 1.4.2). Here a pair is joined from the ids of its two texts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from rerank_plugins.errors import UnsupportedModelError
+from rerank_plugins.protocols import PairSegments, TokenInput
+from rerank_plugins.text.tokenizer import TextEncoder
+
+__all__ = ["PairLayout", "TextLayout"]
+
+_PROBE_FIRST = "a"
+_PROBE_SECOND = "b c"
+
+
+@dataclass(frozen=True, slots=True)
+class PairLayout:
+    """Special tokens around a query and a document: ``prefix query middle document suffix``.
+
+    ``<s> q </s></s> d </s>`` for XLM-R and ``[CLS] q [SEP] d [SEP]`` for BERT.
+    """
+
+    prefix: tuple[int, ...]
+    middle: tuple[int, ...]
+    suffix: tuple[int, ...]
+    query_types: tuple[int, int, int]
+    """Segment ids of prefix, query and the middle's first token."""
+    document_types: tuple[int, int, int]
+    """Segment ids of the middle's last token, document and suffix."""
+
+    @classmethod
+    def of(cls, encoder: TextEncoder) -> PairLayout:
+        """Read the layout off the tokenizer's own encoding of a pair.
+
+        Raises:
+            UnsupportedModelError: The tokenizer does not keep two texts apart.
+        """
+        whole = encoder.encode_pair_with_special_tokens(_PROBE_FIRST, _PROBE_SECOND)
+        first = tuple(encoder.encode_one(_PROBE_FIRST).ids.tolist())
+        second = tuple(encoder.encode_one(_PROBE_SECOND).ids.tolist())
+        ids, types = tuple(whole.ids), tuple(whole.type_ids)
+        at_first = _find(ids, first, start=0)
+        at_second = _find(ids, second, start=at_first + len(first)) if at_first >= 0 else -1
+        if not first or not second or at_second < 0:
+            msg = (
+                "the tokenizer's pair encoding does not contain the ids of the two texts: got "
+                f"{ids} for the parts {first} and {second}. Pass a model whose tokenizer.json has a pair template."
+            )
+            raise UnsupportedModelError(msg)
+        end_first, end_second = at_first + len(first), at_second + len(second)
+        return cls(
+            prefix=ids[:at_first],
+            middle=ids[end_first:at_second],
+            suffix=ids[end_second:],
+            query_types=(types[0], types[at_first], types[end_first]),
+            document_types=(types[at_second - 1], types[at_second], types[-1]),
+        )
+
+    @property
+    def n_special(self) -> int:
+        """Number of special tokens in a pair."""
+        return len(self.prefix) + len(self.middle) + len(self.suffix)
+
+    def join(self, query: npt.NDArray[np.int32], document: npt.NDArray[np.int32]) -> TokenInput:
+        """Lay out one pair. No text is cut here."""
+        query_start = len(self.prefix)
+        query_end = query_start + len(query)
+        document_start = query_end + len(self.middle)
+        document_end = document_start + len(document)
+        ids = np.empty(document_end + len(self.suffix), dtype=np.int32)
+        ids[:query_start] = self.prefix
+        ids[query_start:query_end] = query
+        ids[query_end:document_start] = self.middle
+        ids[document_start:document_end] = document
+        ids[document_end:] = self.suffix
+        type_ids = np.empty_like(ids)
+        type_ids[:query_start] = self.query_types[0]
+        type_ids[query_start:query_end] = self.query_types[1]
+        type_ids[query_end:document_start] = self.document_types[0]
+        type_ids[query_end : query_end + 1] = self.query_types[2]
+        type_ids[document_start:document_end] = self.document_types[1]
+        type_ids[document_end:] = self.document_types[2]
+        return TokenInput(ids, type_ids, PairSegments(query_start, query_end, document_start, document_end))
+
+
+@dataclass(frozen=True, slots=True)
+class TextLayout:
+    """Special tokens around a single text: ``prefix text suffix``."""
+
+    prefix: tuple[int, ...] = ()
+    suffix: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, encoder: TextEncoder) -> TextLayout:
+        """Read the layout off the tokenizer's own encoding of a text.
+
+        Raises:
+            UnsupportedModelError: The encoding does not contain the text's ids.
+        """
+        whole = tuple(encoder.encode_with_special_tokens(_PROBE_FIRST).ids)
+        text = tuple(encoder.encode_one(_PROBE_FIRST).ids.tolist())
+        start = _find(whole, text, start=0) if text else -1
+        if start < 0:
+            msg = f"the tokenizer's encoding {whole} does not contain the ids {text} of the text itself"
+            raise UnsupportedModelError(msg)
+        return cls(prefix=whole[:start], suffix=whole[start + len(text) :])
+
+    @property
+    def n_special(self) -> int:
+        """Number of special tokens around a text."""
+        return len(self.prefix) + len(self.suffix)
+
+    def wrap(self, text: npt.NDArray[np.int32]) -> TokenInput:
+        """Lay out one text. It is not cut here."""
+        ids = np.array([*self.prefix, *text, *self.suffix], dtype=np.int32)
+        return TokenInput(ids, np.zeros_like(ids))
+
+
+def _find(haystack: tuple[int, ...], needle: tuple[int, ...], *, start: int) -> int:
+    for position in range(start, len(haystack) - len(needle) + 1):
+        if haystack[position : position + len(needle)] == needle:
+            return position
+    return -1

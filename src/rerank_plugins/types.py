@@ -1,0 +1,79 @@
+"""The values that cross the public boundary: small, frozen, made of plain Python types."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = [
+    "BLANK_DOCUMENT_SCORE",
+    "LongDocumentStrategy",
+    "LongDocuments",
+    "RankedDocument",
+    "ScoreUnit",
+    "WindowSpan",
+]
+
+ScoreUnit = Literal["raw", "probability"]
+"""``raw`` is the model's own number (a logit for most rerankers); ``probability`` is in [0, 1]."""
+
+LongDocumentStrategy = Literal["truncate", "maxp", "firstp", "meanp", "topkmean"]
+
+BLANK_DOCUMENT_SCORE = -10_000.0
+"""Raw score of an empty, blank or None document: below any model's range, its probability is
+exactly 0.0, and finite, so that results stay valid JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class WindowSpan:
+    """A slice of a document, in characters: ``document[start:end]``."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class RankedDocument:
+    """One document with its score.
+
+    Attributes:
+        index: Position of the document in the list that was passed in.
+        score: The model's raw score, a Python float. A blank document has ``BLANK_DOCUMENT_SCORE``.
+        probability: The same score in [0, 1] (the sigmoid of a logit).
+        rank: 1 for the best document.
+        document: The text as it was passed in; None if None was passed.
+        window: Characters of ``document`` that the score was read from: the winning window when a
+            long document was split, the kept part when it was truncated. None when the whole
+            document was read, when the strategy has no single winner (MeanP, TopKMean), or when
+            the document is blank.
+        truncated: True if some of the document was never read by the model.
+    """
+
+    index: int
+    score: float
+    probability: float
+    rank: int
+    document: str | None
+    window: WindowSpan | None = None
+    truncated: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LongDocuments:
+    """How a document longer than the model's input is scored.
+
+    Attributes:
+        strategy: ``truncate`` reads the beginning only. The others split the document into
+            overlapping windows and combine the windows' raw scores: ``maxp`` takes the best
+            (BCEmbedding's rule; MaxP in Dai & Callan 2019, arXiv:1905.09217), ``firstp`` the
+            first window, ``meanp`` the mean, ``topkmean`` the mean of the best ``top_k``.
+        overlap_tokens: Tokens shared by neighbouring windows, never more than a quarter of the
+            room a window has (BCEmbedding: 80).
+        top_k: Windows averaged by ``topkmean``.
+        max_characters: Characters of a document that are read at most (BCEmbedding: 128,000).
+    """
+
+    strategy: LongDocumentStrategy = "truncate"
+    overlap_tokens: int = 80
+    top_k: int = 3
+    max_characters: int = 128_000
