@@ -101,9 +101,7 @@ class Reranker:
             query_limit_tokens=query_max_length,
             long_documents=long,
         )
-        self._attach(
-            resolved.spec, settings, open_model(resolved, device=device, dtype=dtype, options=options)
-        )
+        self._attach(resolved.spec, settings, open_model(resolved, device=device, dtype=dtype, options=options))
 
     @classmethod
     def from_loaded(
@@ -140,9 +138,7 @@ class Reranker:
         # A registry of its own: nobody else can ask for these weights by name.
         lease = ModelRegistry().acquire(
             adopted.spec.id,
-            lambda: run_loaded(
-                adopted.parts, device=adopted.device, dtype=adopted.dtype, name=adopted.spec.id
-            ),
+            lambda: run_loaded(adopted.parts, device=adopted.device, dtype=adopted.dtype, name=adopted.spec.id),
         )
         reranker._attach(adopted.spec, settings, lease)
         return reranker
@@ -329,18 +325,13 @@ def _selected(
     ranked: list[RankedDocument], *, top_n: int | None, threshold: float | None, unit: ScoreUnit
 ) -> list[RankedDocument]:
     kept = [
-        one
-        for one in ranked
-        if passes(score=one.score, probability=one.probability, threshold=threshold, unit=unit)
+        one for one in ranked if passes(score=one.score, probability=one.probability, threshold=threshold, unit=unit)
     ]
     return kept[:top_n]
 
 
 def _long_documents(setting: Any) -> LongDocuments:
-    if isinstance(setting, LongDocuments):
-        chosen = setting
-    else:
-        chosen = LongDocuments(strategy=setting)
+    chosen = setting if isinstance(setting, LongDocuments) else LongDocuments(strategy=setting)
     names = ("truncate", "maxp", "firstp", "meanp", "topkmean")
     if chosen.strategy not in names:
         msg = f"long_documents must be one of {', '.join(map(repr, names))} or a LongDocuments; got {chosen.strategy!r}"

@@ -90,17 +90,13 @@ def resolve(
     listed = known_models().get((kind, name))
     folder, source = _locate(name, listed=listed, kind=kind, options=options)
     files = read_checkpoint(folder)
-    spec = (
-        listed or _recognise(files, kind=kind, family=family) or infer_spec(files, kind=kind, family=family)
-    )
+    spec = listed or _recognise(files, kind=kind, family=family) or infer_spec(files, kind=kind, family=family)
     if kind == "reranker":
         _check_reranker(files, name)
     return ResolvedModel(spec=_with_own_files(spec, files), files=files, source=source)
 
 
-def _locate(
-    name: str, *, listed: ModelSpec | None, kind: ModelKind, options: SourceOptions
-) -> tuple[Path, str]:
+def _locate(name: str, *, listed: ModelSpec | None, kind: ModelKind, options: SourceOptions) -> tuple[Path, str]:
     if listed is not None and listed.package is not None:
         folder = folder_from_package(listed)
         return folder, str(folder)
@@ -109,7 +105,9 @@ def _locate(
         return folder.resolve(), str(folder.resolve())
     if listed is None and not _looks_like_hub_id(name):
         same_kind = ", ".join(spec.id for spec in specs_of_kind(kind))
-        msg = f"{kind} {name!r} is neither a folder on this machine nor a hub id (organisation/name). Known: {same_kind}"
+        msg = (
+            f"{kind} {name!r} is neither a folder on this machine nor a hub id (organisation/name). Known: {same_kind}"
+        )
         raise ModelUnavailableError(msg)
     revision = options.revision or (listed.revision if listed else None)
     folder = folder_from_hub(
@@ -139,13 +137,15 @@ def _recognise(files: CheckpointFiles, *, kind: ModelKind, family: str | None) -
         spec = find_by_name(name, kind=kind) if name else None
         if (
             spec is not None
-            and (spec.signature is None or spec.signature == found)
+            and (spec.signature is None or spec.signature.matches(found))
             and family in (None, spec.family)
         ):
             return spec
     if family is None:
         return None
-    return next((s for s in specs_of_kind(kind) if s.family == family and s.signature == found), None)
+    return next(
+        (s for s in specs_of_kind(kind) if s.family == family and s.signature and s.signature.matches(found)), None
+    )
 
 
 def signature_of(files: CheckpointFiles) -> Signature | None:
@@ -154,7 +154,12 @@ def signature_of(files: CheckpointFiles) -> Signature | None:
     keys = ("hidden_size", "num_hidden_layers", "vocab_size")
     if not config.get("model_type") or any(not isinstance(config.get(key), int) for key in keys):
         return None
-    return Signature(model_type=str(config["model_type"]), **{key: config[key] for key in keys})
+    positions = config.get("max_position_embeddings")
+    return Signature(
+        model_type=str(config["model_type"]),
+        max_position_embeddings=positions if isinstance(positions, int) else None,
+        **{key: config[key] for key in keys},
+    )
 
 
 def infer_spec(files: CheckpointFiles, *, kind: ModelKind, family: str | None = None) -> ModelSpec:
@@ -188,8 +193,8 @@ def infer_spec(files: CheckpointFiles, *, kind: ModelKind, family: str | None = 
         raise UnsupportedModelError(msg)
     if files.pooling is None:
         msg = (
-            f"nothing says how {spec.id!r} pools its tokens: it is not in the catalog and has no 1_Pooling/config.json. "
-            "Add that file, or pass family='bge' (or another known family) if it is one. "
+            f"nothing says how {spec.id!r} pools its tokens: it is not in the catalog and has no "
+            "1_Pooling/config.json. Add that file, or pass family='bge' (or another known family) if it is one. "
             f"Known: {', '.join(s.id for s in specs_of_kind(kind))}"
         )
         raise UnknownModelError(msg)
@@ -218,11 +223,7 @@ def _with_own_files(spec: ModelSpec, files: CheckpointFiles) -> ModelSpec:
     if spec.kind == "reranker":
         return replace(spec, max_length_tokens=min(spec.max_length_tokens, files.max_length_tokens))
     own_length = files.sentence_bert.get("max_seq_length")
-    limit = (
-        spec.max_length_tokens
-        if spec.scorer == "static"
-        else min(spec.max_length_tokens, files.max_length_tokens)
-    )
+    limit = spec.max_length_tokens if spec.scorer == "static" else min(spec.max_length_tokens, files.max_length_tokens)
     default = int(own_length) if own_length else spec.default_max_length_tokens
     query, document = files.prompt("query"), files.prompt("document") or files.prompt("passage")
     instructions = spec.instructions

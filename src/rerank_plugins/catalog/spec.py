@@ -7,7 +7,7 @@ own files carries the source it was read from, so that it can be checked again.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Literal
 
@@ -46,12 +46,24 @@ class Instruction:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signature:
-    """The facts of ``config.json`` that tell models of one family apart, whatever the folder's name."""
+    """The facts of ``config.json`` that tell models of one family apart, whatever the folder's name.
+
+    ``max_position_embeddings`` None means that it does not matter.
+    """
 
     model_type: str
     hidden_size: int
     num_hidden_layers: int
     vocab_size: int
+    max_position_embeddings: int | None = None
+
+    def matches(self, found: Signature | None) -> bool:
+        """Return whether a checkpoint with the facts ``found`` can be this model."""
+        if found is None:
+            return False
+        positions = (self.max_position_embeddings, found.max_position_embeddings)
+        same = replace(self, max_position_embeddings=None) == replace(found, max_position_embeddings=None)
+        return same and (None in positions or positions[0] == positions[1])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -62,9 +62,10 @@ def find_by_name(name: str, *, kind: ModelKind) -> ModelSpec | None:
 
 
 def _checked(loaded: object, *, origin: str) -> list[ModelSpec]:
-    specs = list(loaded) if isinstance(loaded, Iterable) else [loaded]
-    for spec in specs:
+    specs: list[ModelSpec] = []
+    for spec in loaded if isinstance(loaded, Iterable) else [loaded]:
         if not isinstance(spec, ModelSpec):
             msg = f"entry point {origin!r} must give ModelSpec objects, got {type(spec).__name__}"
             raise ModelError(msg)
+        specs.append(spec)
     return specs

@@ -94,9 +94,7 @@ class MicroBatcher:
             worker = self._worker
         for job in abandoned:
             if job.future.set_running_or_notify_cancel():
-                job.future.set_exception(
-                    EngineClosedError(f"model {self._name!r} was closed while a call waited")
-                )
+                job.future.set_exception(EngineClosedError(f"model {self._name!r} was closed while a call waited"))
         if worker is not None and worker is not threading.current_thread():
             worker.join()
         self._scorer.close()

@@ -74,9 +74,7 @@ def execute(
     return restored
 
 
-def _repacked(
-    indices: list[int], lengths: Sequence[int], *, budget: TokenBudget, padded: bool
-) -> list[list[int]]:
+def _repacked(indices: list[int], lengths: Sequence[int], *, budget: TokenBudget, padded: bool) -> list[list[int]]:
     """Halve the budget after an out-of-memory error and split the batch that failed.
 
     Called from an ``except`` block: with nothing left to split the error goes on to the caller.
@@ -90,6 +88,5 @@ def _repacked(
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     return [
-        [indices[position] for position in batch]
-        for batch in pack(failed, budget_tokens=budget.tokens, padded=padded)
+        [indices[position] for position in batch] for batch in pack(failed, budget_tokens=budget.tokens, padded=padded)
     ]

@@ -41,7 +41,7 @@ class Lease(Generic[T]):
         self._give_back = weakref.finalize(self, registry._release, key, entry, unload=False)
         # At interpreter exit the process frees everything; loading order makes close() unsafe then.
         self._give_back.atexit = False
-        self._close = lambda: registry._release(key, entry, unload=True)
+        self._unload: Callable[[], None] = lambda: registry._release(key, entry, unload=True)
 
     @property
     def value(self) -> T:
@@ -65,7 +65,7 @@ class Lease(Generic[T]):
         if self._give_back.detach() is None:
             return
         self._value = None
-        self._close()
+        self._unload()
 
 
 class ModelRegistry:
@@ -101,9 +101,7 @@ class ModelRegistry:
     def unload_idle(self) -> int:
         """Free every model that nobody holds; return how many there were."""
         with self._lock:
-            idle = [
-                key for key, entry in self._entries.items() if entry.n_leases == 0 and entry.loading.done()
-            ]
+            idle = [key for key, entry in self._entries.items() if entry.n_leases == 0 and entry.loading.done()]
             entries = [self._entries.pop(key) for key in idle]
         for entry in entries:
             entry.loading.result().close()

@@ -84,7 +84,7 @@ def load_model(request: LoadRequest, auto_class: Any) -> PreTrainedModel:
         msg = f"transformers {transformers.__version__} could not load {str(folder)!r}: {error}"
         raise UnsupportedModelError(msg) from error
     _check_missing(missing, folder)
-    return model.eval().to(request.device)  # type: ignore[no-any-return]
+    return model.eval().to(request.device)  # type: ignore[no-any-return, no-untyped-call]
 
 
 def has_int8_rows(folder: Path) -> bool:
@@ -137,7 +137,11 @@ def _check_safety(request: LoadRequest) -> None:
             "them to safetensors, choose a revision that has them, or pass allow_pickle=True if you trust the source."
         )
         raise UnsafeModelError(msg)
-    msg = f"{str(folder)!r} has no weights: expected model.safetensors. Download the checkpoint again."
+    msg = (
+        f"{str(folder)!r} has no model.safetensors. Either the download is incomplete, or the repository has only "
+        "pickled weights, which are not fetched unless allow_pickle=True (unpickling can run code). "
+        f"{request.spec.notes}"
+    ).rstrip()
     raise UnsupportedModelError(msg)
 
 

@@ -45,9 +45,7 @@ class StaticEmbedder:
         if self._unknown_id is not None:
             known = ids != self._unknown_id
             ids, rows = ids[known], rows[known]
-        sums = torch.zeros(len(batch), self._table.shape[1], device=ids.device).index_add_(
-            0, rows, self._table[ids]
-        )
+        sums = torch.zeros(len(batch), self._table.shape[1], device=ids.device).index_add_(0, rows, self._table[ids])
         counts = torch.bincount(rows, minlength=len(batch)).clamp(min=1).unsqueeze(1)
         return sums / counts
 

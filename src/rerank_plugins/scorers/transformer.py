@@ -42,9 +42,7 @@ class TransformerEmbedder:
 
     is_padded = True
 
-    def __init__(
-        self, model: PreTrainedModel, *, pooling: Pooling, dense: torch.nn.Module | None = None
-    ) -> None:
+    def __init__(self, model: PreTrainedModel, *, pooling: Pooling, dense: torch.nn.Module | None = None) -> None:
         self._model: PreTrainedModel | None = model
         self._pooling = pooling
         self._dense = dense
@@ -102,7 +100,5 @@ def _load_dense(folder: Path) -> torch.nn.Module:
         msg = f"{str(folder)!r}: the Dense module needs model.safetensors and one of {sorted(_ACTIVATIONS)}"
         raise UnsupportedModelError(msg)
     linear = torch.nn.Linear(config["in_features"], config["out_features"], bias=config.get("bias", True))
-    linear.load_state_dict(
-        {key.removeprefix("linear."): value for key, value in load_file(str(weights)).items()}
-    )
+    linear.load_state_dict({key.removeprefix("linear."): value for key, value in load_file(str(weights)).items()})
     return torch.nn.Sequential(linear.float(), activation()).eval()

@@ -49,10 +49,10 @@ class PairLayout:
         ids, types = tuple(whole.ids), tuple(whole.type_ids)
         at_first = _find(ids, first, start=0)
         at_second = _find(ids, second, start=at_first + len(first)) if at_first >= 0 else -1
-        if not first or not second or at_second < 0:
+        if not first or not second or at_second <= at_first + len(first):
             msg = (
-                "the tokenizer's pair encoding does not contain the ids of the two texts: got "
-                f"{ids} for the parts {first} and {second}. Pass a model whose tokenizer.json has a pair template."
+                f"the tokenizer does not put special tokens between two texts: it gives {ids} for {first} and "
+                f"{second}. Use a tokenizer.json with a pair template (TemplateProcessing)."
             )
             raise UnsupportedModelError(msg)
         end_first, end_second = at_first + len(first), at_second + len(second)

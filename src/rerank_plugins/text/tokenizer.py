@@ -79,9 +79,7 @@ class TextEncoder:
         A lone surrogate counts as U+FFFD.
         """
         unique = dict.fromkeys(texts)
-        encodings = self._tokenizer.encode_batch(
-            [self._prepare(text) for text in unique], add_special_tokens=False
-        )
+        encodings = self._tokenizer.encode_batch([self._prepare(text) for text in unique], add_special_tokens=False)
         by_text = {
             text: TokenizedText(np.array(encoding.ids, dtype=np.int32), encoding)
             for text, encoding in zip(unique, encodings, strict=True)

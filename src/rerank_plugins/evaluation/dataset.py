@@ -1,0 +1,164 @@
+"""Retrieval datasets in BEIR layout, read into plain mappings.
+
+A dataset is a folder with ``corpus.jsonl`` (``_id``, ``title``, ``text``), ``queries.jsonl`` (``_id``,
+``text``) and judgements, either ``qrels/SPLIT.tsv`` or a single ``qrels.tsv``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rerank_plugins.errors import InvalidInputError
+
+__all__ = ["Dataset", "Document", "Qrels", "pool_datasets", "read_dataset", "read_qrels"]
+
+Qrels = Mapping[str, Mapping[str, int]]
+"""Query id to document id to relevance; 0 is judged and not relevant."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One entry of a corpus."""
+
+    text: str
+    title: str = ""
+
+    @property
+    def contents(self) -> str:
+        """What models read: the title, if there is one, a space, and the text (BEIR's own rule)."""
+        return f"{self.title} {self.text}".strip()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dataset:
+    """A corpus, queries, and which documents answer them.
+
+    Attributes:
+        name: Short name, for tables.
+        documents: Document id to document, in file order.
+        queries: Query id to text; only queries that have judgements.
+        qrels: The judgements.
+    """
+
+    name: str
+    documents: Mapping[str, Document]
+    queries: Mapping[str, str]
+    qrels: Qrels
+
+    def relevant_ids(self, query_id: str) -> set[str]:
+        """Return the ids of the documents judged relevant (above 0) for a query."""
+        return {document_id for document_id, grade in self.qrels.get(query_id, {}).items() if grade > 0}
+
+
+def read_dataset(folder: str | Path, *, split: str | None = None) -> Dataset:
+    """Read a folder in BEIR layout.
+
+    Args:
+        folder: The dataset's folder; its name becomes the dataset's.
+        split: Which ``qrels/SPLIT.tsv``; None takes ``qrels.tsv``, or the only split there is.
+
+    Raises:
+        InvalidInputError: A file is missing or malformed, or the split is not there.
+    """
+    folder = Path(folder)
+    qrels = read_qrels(_qrels_file(folder, split))
+    documents = {
+        line["_id"]: Document(text=line["text"], title=line.get("title") or "")
+        for line in _json_lines(folder / "corpus.jsonl")
+    }
+    queries = {line["_id"]: line["text"] for line in _json_lines(folder / "queries.jsonl")}
+    unknown = [query_id for query_id in qrels if query_id not in queries]
+    if unknown:
+        msg = f"{folder}: {len(unknown)} judged queries are not in queries.jsonl, the first is {unknown[0]!r}"
+        raise InvalidInputError(msg)
+    judged = {query_id: queries[query_id] for query_id in qrels}
+    return Dataset(name=folder.name, documents=documents, queries=judged, qrels=qrels)
+
+
+def read_qrels(path: str | Path) -> dict[str, dict[str, int]]:
+    """Read judgements: three columns with or without a header line, or TREC's four.
+
+    Raises:
+        InvalidInputError: The file is missing, or a line is none of these.
+    """
+    qrels: dict[str, dict[str, int]] = {}
+    for number, line in _numbered_lines(Path(path)):
+        fields = line.split("\t") if "\t" in line else line.split()
+        if len(fields) not in (3, 4):
+            msg = f"{path}, line {number}: expected 'query document score' or TREC's four columns, got {line!r}"
+            raise InvalidInputError(msg)
+        grade = _grade(fields[-1])
+        if grade is None and number == 1:
+            continue
+        if grade is None:
+            msg = f"{path}, line {number}: the score must be a whole number, got {fields[-1]!r}"
+            raise InvalidInputError(msg)
+        qrels.setdefault(fields[0], {})[fields[-2]] = grade
+    return qrels
+
+
+def pool_datasets(datasets: Sequence[Dataset], *, name: str = "all") -> Dataset:
+    """Return one dataset whose queries search all the corpora together.
+
+    Ids become ``dataset/id``, so that equal ids of two datasets stay apart.
+    """
+    return Dataset(
+        name=name,
+        documents={f"{d.name}/{key}": document for d in datasets for key, document in d.documents.items()},
+        queries={f"{d.name}/{key}": text for d in datasets for key, text in d.queries.items()},
+        qrels={
+            f"{d.name}/{key}": {f"{d.name}/{document}": grade for document, grade in judged.items()}
+            for d in datasets
+            for key, judged in d.qrels.items()
+        },
+    )
+
+
+def _qrels_file(folder: Path, split: str | None) -> Path:
+    single = folder / "qrels.tsv"
+    if split is None and single.is_file():
+        return single
+    splits = sorted(path.stem for path in (folder / "qrels").glob("*.tsv"))
+    wanted = splits[0] if split is None and len(splits) == 1 else split
+    if wanted not in splits:
+        msg = f"{folder} has no judgements for split={split!r}; its splits: {', '.join(splits) or 'none'}"
+        raise InvalidInputError(msg)
+    return folder / "qrels" / f"{wanted}.tsv"
+
+
+def _grade(field: str) -> int | None:
+    try:
+        value = float(field)
+    except ValueError:
+        return None
+    return int(value) if value.is_integer() else None
+
+
+def _json_lines(path: Path) -> Iterator[dict[str, Any]]:
+    for number, line in _numbered_lines(path):
+        try:
+            entry = json.loads(line)
+        except json.JSONDecodeError as error:
+            msg = f"{path}, line {number}: not JSON ({error.msg})"
+            raise InvalidInputError(msg) from error
+        if not isinstance(entry, dict) or not all(isinstance(entry.get(key), str) for key in ("_id", "text")):
+            msg = f"{path}, line {number}: expected an object with the strings '_id' and 'text', got {line[:80]!r}"
+            raise InvalidInputError(msg)
+        yield entry
+
+
+def _numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield the lines that are not blank, with their number from 1."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        msg = f"{path} could not be read as UTF-8 text ({error}); a dataset in BEIR layout has this file"
+        raise InvalidInputError(msg) from error
+    # Only line feeds end a line: texts hold other characters that str.splitlines would cut at.
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip():
+            yield number, line.rstrip("\r")

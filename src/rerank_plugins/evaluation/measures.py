@@ -1,0 +1,93 @@
+"""The measures of a run, computed by ir-measures.
+
+Measures are ir-measures' own values (``nDCG @ 10``), under the names that papers use. A query that
+the run forgot scores 0; a query without judgements does not count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.evaluation.dataset import Qrels
+from rerank_plugins.evaluation.optional import import_extra
+from rerank_plugins.evaluation.run import Run, check_run
+
+if TYPE_CHECKING:
+    from ir_measures.measures import Measure
+
+__all__ = ["Evaluation", "evaluate", "standard_measures"]
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """The figures of one run.
+
+    Attributes:
+        per_query: Measure's name to query id to value; every judged query is there.
+    """
+
+    per_query: Mapping[str, Mapping[str, float]]
+
+    def mean(self, name: str, *, queries: Collection[str] | None = None) -> float:
+        """Return a measure's mean.
+
+        Args:
+            name: The measure's name, as it was given to :func:`evaluate`.
+            queries: Query ids to average over; None takes every judged query.
+
+        Raises:
+            InvalidInputError: The measure was not computed, or there is no query to average over.
+        """
+        if name not in self.per_query:
+            msg = f"measure {name!r} was not computed; there are {', '.join(self.per_query)}"
+            raise InvalidInputError(msg)
+        values = self.per_query[name]
+        wanted = values.keys() if queries is None else queries
+        if not wanted or any(query_id not in values for query_id in wanted):
+            msg = f"the mean of {name} needs judged queries; got {len(wanted)} queries of which some or all have none"
+            raise InvalidInputError(msg)
+        return sum(values[query_id] for query_id in wanted) / len(wanted)
+
+
+def standard_measures() -> dict[str, Measure]:
+    """Return this project's three measures by name.
+
+    ``hit@5`` is Success@5 (is any relevant document among the first five), ``MRR@10`` is RR@10 and
+    ``nDCG@10`` has Järvelin and Kekäläinen's linear gain, as trec_eval and BEIR compute it.
+
+    Raises:
+        MissingExtraError: ir-measures is not installed.
+    """
+    ir = import_extra("ir_measures", extra="evaluation")
+    return {"hit@5": ir.Success @ 5, "MRR@10": ir.RR @ 10, "nDCG@10": ir.nDCG @ 10}
+
+
+def evaluate(run: Run, qrels: Qrels, *, measures: Mapping[str, Measure] | None = None) -> Evaluation:
+    """Return the measures of a run.
+
+    Args:
+        run: What a system found; a judged query that is missing scores 0.
+        qrels: The judgements; queries of the run that have none are left out.
+        measures: Name to ir-measures value; None takes :func:`standard_measures`.
+
+    Raises:
+        InvalidInputError: The run has a NaN score, or nothing is judged.
+        MissingExtraError: ir-measures is not installed.
+    """
+    check_run(run)
+    if not qrels:
+        msg = "qrels has no judgement, so there is nothing to measure; check the split's file"
+        raise InvalidInputError(msg)
+    named = standard_measures() if measures is None else dict(measures)
+    ir = import_extra("ir_measures", extra="evaluation")
+    per_query = {name: dict.fromkeys(qrels, 0.0) for name in named}
+    names = {measure: name for name, measure in named.items()}
+    judged_run = {query_id: dict(run[query_id]) for query_id in qrels if run.get(query_id)}
+    if judged_run:
+        plain = {query_id: dict(grades) for query_id, grades in qrels.items()}
+        for metric in ir.iter_calc(list(names), plain, judged_run):
+            per_query[names[metric.measure]][metric.query_id] = float(metric.value)
+    return Evaluation(per_query)

@@ -1,0 +1,20 @@
+"""Both cross-encoder layouts, with and without windows, pass the conformance suite."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from reranker_conformance import RerankerConformance
+
+from rerank_plugins import Reranker
+
+
+@pytest.mark.parametrize("model", ["bert-reranker", "xlmr-reranker"], scope="class")
+@pytest.mark.parametrize("long_documents", ["truncate", "maxp", "meanp"], scope="class")
+class TestCrossEncoder(RerankerConformance):
+    @pytest.fixture
+    def reranker(self, checkpoints: Path, model: str, long_documents: str) -> Iterator[Reranker]:
+        with Reranker(checkpoints / model, device="cpu", max_length=128, long_documents=long_documents) as opened:
+            yield opened

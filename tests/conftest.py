@@ -1,0 +1,34 @@
+"""Fixtures shared by all tests. Nothing here or below uses the network."""
+
+from __future__ import annotations
+
+import os
+
+# Before any test imports huggingface_hub, which reads it once.
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+from pathlib import Path
+
+import pytest
+import tiny_checkpoints
+
+
+@pytest.fixture(scope="session")
+def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of tiny checkpoints: bert-reranker, xlmr-reranker, bert-embedder, xlmr-embedder."""
+    root = tmp_path_factory.mktemp("checkpoints")
+    tiny_checkpoints.bert_reranker(root / "bert-reranker")
+    tiny_checkpoints.xlmr_reranker(root / "xlmr-reranker")
+    tiny_checkpoints.bert_embedder(root / "bert-embedder")
+    tiny_checkpoints.xlmr_embedder(root / "xlmr-embedder")
+    return root
+
+
+@pytest.fixture
+def bert_reranker_folder(checkpoints: Path) -> Path:
+    return checkpoints / "bert-reranker"
+
+
+@pytest.fixture
+def xlmr_reranker_folder(checkpoints: Path) -> Path:
+    return checkpoints / "xlmr-reranker"

@@ -1,0 +1,391 @@
+"""The bundled catalog: every fact is there, has a source, and the exact strings stay exact.
+
+The sets in capitals are known gaps. They may only shrink: a test fails when a gap was closed and is still listed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import FrozenInstanceError
+from types import MappingProxyType
+from typing import Any, get_args
+
+import pytest
+
+from rerank_plugins.catalog import find_by_name, known_models, specs_of_kind, table
+from rerank_plugins.catalog.embedders import EMBEDDERS
+from rerank_plugins.catalog.rerankers import RERANKERS
+from rerank_plugins.catalog.spec import (
+    Instruction,
+    ModelKind,
+    ModelSpec,
+    Pooling,
+    ScoreScale,
+    Signature,
+    TruncationRule,
+)
+from rerank_plugins.errors import ModelError
+
+BUNDLED = (*RERANKERS, *EMBEDDERS)
+FROM_HUB = tuple(spec for spec in BUNDLED if spec.package is None)
+
+SPDX = {"MIT", "Apache-2.0"}
+NO_REVISION: set[str] = set()
+NO_SIGNATURE = {"amu/tao-8k"}
+NO_SPDX_LICENSE = {"infgrad/stella-large-zh-v2", "moka-ai/m3e-large", "amu/tao-8k"}
+# Pinned commits without model.safetensors, as far as their file lists were read.
+PICKLE_ONLY = {
+    "BAAI/bge-base-zh-v1.5",
+    "BAAI/bge-small-zh",
+    "infgrad/stella-large-zh-v2",
+    "maidalun1020/bce-reranker-base_v1",
+    "moka-ai/m3e-large",
+}
+
+SOURCED_ALWAYS = {"license", "languages", "max_length_tokens"}
+SOURCED_BY_KIND = {
+    "reranker": {"truncation", "score_scale"},
+    "embedder": {"pooling", "dimensions", "instructions"},
+}
+
+BGE_ZH = "为这个句子生成表示以用于检索相关文章："
+BGE_EN = "Represent this sentence for searching relevant passages: "
+BGE_INSTRUCTED = [
+    f"BAAI/bge-{size}-{language}{version}"
+    for size in ("small", "base", "large")
+    for language in ("zh", "en")
+    for version in ("", "-v1.5")
+]
+WITHOUT_INSTRUCTION = {
+    "BAAI/bge-m3",
+    "TownsWu/PEG",
+    "amu/tao-8k",
+    "infgrad/stella-large-zh-v2",
+    "maidalun1020/bce-embedding-base_v1",
+    "mini",
+    "moka-ai/m3e-large",
+    "thenlper/gte-large-zh",
+}
+
+
+def by_id(spec: ModelSpec) -> str:
+    return f"{spec.kind}-{spec.id}"
+
+
+def bundled(name: str, kind: ModelKind) -> ModelSpec:
+    return known_models()[kind, name]
+
+
+@pytest.fixture
+def fresh_table() -> Iterator[None]:
+    known_models.cache_clear()
+    yield
+    known_models.cache_clear()
+
+
+# The ratchet.
+
+
+@pytest.mark.parametrize("spec", BUNDLED, ids=by_id)
+def test_every_entry_says_what_it_is(spec: ModelSpec) -> None:
+    assert spec.license
+    assert spec.languages
+    assert all(re.fullmatch(r"[a-z]{2}|multilingual", language) for language in spec.languages)
+    assert 0 < spec.default_max_length_tokens <= spec.max_length_tokens
+    assert spec.kind in get_args(ModelKind)
+    assert spec.truncation in get_args(TruncationRule)
+    assert spec.score_scale in get_args(ScoreScale)
+    assert spec.pooling in get_args(Pooling)
+
+
+@pytest.mark.parametrize("spec", FROM_HUB, ids=by_id)
+def test_every_fact_of_a_hub_model_has_a_source(spec: ModelSpec) -> None:
+    needed = SOURCED_ALWAYS | SOURCED_BY_KIND[spec.kind]
+    needed |= {name for name in ("revision", "signature") if getattr(spec, name) is not None}
+    if spec.default_max_length_tokens != spec.max_length_tokens:
+        needed.add("default_max_length_tokens")
+    if not spec.normalize:
+        needed.add("normalize")
+    assert needed <= set(spec.sources), f"no source for {needed - set(spec.sources)}"
+
+
+@pytest.mark.parametrize("spec", BUNDLED, ids=by_id)
+def test_sources_are_public_addresses_of_facts(spec: ModelSpec) -> None:
+    assert set(spec.sources) <= set(ModelSpec.__dataclass_fields__)
+    for address in spec.sources.values():
+        assert re.fullmatch(r"https://[a-z.]+/\S+", address), address
+
+
+@pytest.mark.parametrize("spec", FROM_HUB, ids=by_id)
+def test_revisions_are_whole_commits(spec: ModelSpec) -> None:
+    assert spec.revision is None or re.fullmatch(r"[0-9a-f]{40}", spec.revision)
+
+
+def test_known_gaps_only_shrink() -> None:
+    assert {spec.id for spec in FROM_HUB if spec.revision is None} == NO_REVISION
+    assert {spec.id for spec in FROM_HUB if spec.signature is None} == NO_SIGNATURE
+    assert {spec.id for spec in FROM_HUB if spec.license not in SPDX} == NO_SPDX_LICENSE
+
+
+def test_a_model_that_loads_only_from_pickle_says_so_and_gives_the_way_out() -> None:
+    told = {spec.id for spec in FROM_HUB if "allow_pickle=True" in spec.notes}
+    assert told == PICKLE_ONLY
+
+
+@pytest.mark.parametrize("spec", EMBEDDERS, ids=by_id)
+def test_vectors_are_as_long_as_the_hidden_state(spec: ModelSpec) -> None:
+    if spec.signature is not None:
+        assert spec.dimensions == spec.signature.hidden_size
+    assert (spec.dimensions is None) == (spec.package is not None)
+
+
+@pytest.mark.parametrize("spec", RERANKERS, ids=by_id)
+def test_rerankers_have_no_embedder_facts(spec: ModelSpec) -> None:
+    assert spec.dimensions is None
+    assert not spec.instructions
+
+
+# Conventions.
+
+
+def test_ids_are_unique_within_a_kind_whatever_the_case() -> None:
+    for kind in get_args(ModelKind):
+        ids = [spec.id.casefold() for spec in BUNDLED if spec.kind == kind]
+        assert len(ids) == len(set(ids))
+
+
+def test_last_parts_of_ids_are_unique_within_a_kind() -> None:
+    for kind in get_args(ModelKind):
+        names = [spec.id.rsplit("/", 1)[-1].casefold() for spec in BUNDLED if spec.kind == kind]
+        assert len(names) == len(set(names))
+
+
+def test_kinds_and_scorers_fit() -> None:
+    assert {spec.kind for spec in RERANKERS} == {"reranker"}
+    assert {spec.kind for spec in EMBEDDERS} == {"embedder"}
+    assert {spec.scorer for spec in RERANKERS} == {"cross-encoder"}
+    assert {spec.id: spec.scorer for spec in EMBEDDERS if spec.scorer != "transformer"} == {"mini": "static"}
+
+
+@pytest.mark.parametrize("spec", RERANKERS, ids=by_id)
+def test_flagembedding_models_cut_the_document_and_others_the_longer_side(spec: ModelSpec) -> None:
+    assert spec.truncation == ("only_second" if spec.family == "bge" else "longest_first")
+    assert spec.score_scale == "logit"
+
+
+def test_lengths_of_the_multilingual_reranker() -> None:
+    spec = bundled("BAAI/bge-reranker-v2-m3", "reranker")
+    assert (spec.default_max_length_tokens, spec.max_length_tokens) == (1024, 8192)
+
+
+@pytest.mark.parametrize("kind", get_args(ModelKind))
+def test_mini_comes_from_a_package(kind: ModelKind) -> None:
+    spec = bundled("mini", kind)
+    assert (spec.family, spec.package) == ("mini", "rerank_plugins_mini")
+    assert spec.revision is None
+
+
+@pytest.mark.parametrize("name", sorted(spec.id for spec in EMBEDDERS if spec.pooling == "mean"))
+def test_mean_pooling_is_the_exception(name: str) -> None:
+    assert bundled(name, "embedder").family in {"e5", "m3e", "mini", "piccolo", "stella", "tao"}
+
+
+# Instructions, letter by letter.
+
+
+@pytest.mark.parametrize("name", BGE_INSTRUCTED)
+def test_bge_puts_an_instruction_in_front_of_the_query_only(name: str) -> None:
+    spec = bundled(name, "embedder")
+    expected = BGE_ZH if "-zh" in name else BGE_EN
+    assert dict(spec.instructions) == {"retrieval": Instruction(query=expected, document="")}
+    assert spec.default_task == "retrieval"
+
+
+def test_the_chinese_instruction_ends_in_a_full_width_colon() -> None:
+    query = bundled("BAAI/bge-large-zh-v1.5", "embedder").instructions["retrieval"].query
+    assert query[-1] == "\uff1a"
+    assert len(query) == 19
+
+
+@pytest.mark.parametrize(
+    ("task", "query", "document"),
+    [
+        (
+            "qa",
+            "Represent this query for retrieving relevant documents: ",
+            "Represent this document for retrieval: ",
+        ),
+        (
+            "icl",
+            "Convert this example into vector to look for useful examples: ",
+            "Convert this example into vector for retrieval: ",
+        ),
+        (
+            "chat",
+            "Embed this dialogue to find useful historical dialogues: ",
+            "Embed this historical dialogue for retrieval: ",
+        ),
+        (
+            "lrlm",
+            "Embed this text chunk for finding useful historical chunks: ",
+            "Embed this historical text chunk for retrieval: ",
+        ),
+        (
+            "tool",
+            "Transform this user request for fetching helpful tool descriptions: ",
+            "Transform this tool description for retrieval: ",
+        ),
+        (
+            "convsearch",
+            "Encode this query and context for searching relevant passages: ",
+            "Encode this passage for retrieval: ",
+        ),
+    ],
+)
+def test_llm_embedder_has_two_instructions_for_each_task(task: str, query: str, document: str) -> None:
+    spec = bundled("BAAI/llm-embedder", "embedder")
+    assert spec.instructions[task] == Instruction(query=query, document=document)
+
+
+def test_llm_embedder_knows_six_tasks_and_starts_with_questions() -> None:
+    spec = bundled("BAAI/llm-embedder", "embedder")
+    assert list(spec.instructions) == ["qa", "icl", "chat", "lrlm", "tool", "convsearch"]
+    assert spec.default_task == "qa"
+
+
+@pytest.mark.parametrize(
+    ("name", "query", "document"),
+    [
+        ("intfloat/multilingual-e5-large", "query: ", "passage: "),
+        ("sensenova/piccolo-large-zh", "查询: ", "结果: "),
+    ],
+)
+def test_prefixes_on_both_sides(name: str, query: str, document: str) -> None:
+    assert dict(bundled(name, "embedder").instructions) == {"retrieval": Instruction(query=query, document=document)}
+
+
+def test_models_that_take_no_instruction() -> None:
+    assert {spec.id for spec in EMBEDDERS if not spec.instructions} == WITHOUT_INSTRUCTION
+    assert all(spec.default_task is None for spec in EMBEDDERS if not spec.instructions)
+
+
+# Look-up by name.
+
+
+@pytest.mark.parametrize("spec", BUNDLED, ids=by_id)
+def test_a_model_is_found_by_its_id_and_by_the_last_part_of_it(spec: ModelSpec) -> None:
+    assert find_by_name(spec.id, kind=spec.kind) is spec
+    assert find_by_name(spec.id.rsplit("/", 1)[-1], kind=spec.kind) is spec
+    assert find_by_name(spec.id.upper(), kind=spec.kind) is spec
+
+
+@pytest.mark.parametrize("spec", BUNDLED, ids=by_id)
+def test_a_part_of_a_name_never_decides(spec: ModelSpec) -> None:
+    whole = {other.casefold() for s in BUNDLED for other in (s.id, s.id.rsplit("/", 1)[-1])}
+    name = spec.id.rsplit("/", 1)[-1]
+    near = [name[:-1], name[1:], f"my-{name}", f"{name}-finetuned", f"other/{name}", f"{name} ", ""]
+    for candidate in near:
+        if candidate.casefold() not in whole:
+            assert find_by_name(candidate, kind=spec.kind) is None, candidate
+
+
+@pytest.mark.parametrize("name", ["bge", "BAAI", "BAAI/", "/mini", "bge-reranker", "reranker-base", "large-zh"])
+def test_family_names_and_owners_are_not_models(name: str) -> None:
+    assert all(find_by_name(name, kind=kind) is None for kind in get_args(ModelKind))
+
+
+def test_the_other_kind_is_not_searched() -> None:
+    assert find_by_name("BAAI/bge-m3", kind="reranker") is None
+    assert find_by_name("bge-reranker-v2-m3", kind="embedder") is None
+
+
+def test_specs_of_kind_keep_catalog_order() -> None:
+    assert specs_of_kind("reranker")[: len(RERANKERS)] == list(RERANKERS)
+    assert specs_of_kind("embedder")[: len(EMBEDDERS)] == list(EMBEDDERS)
+
+
+# Nothing can be changed at run time.
+
+
+@pytest.mark.parametrize("spec", BUNDLED, ids=by_id)
+def test_entries_are_frozen(spec: ModelSpec) -> None:
+    with pytest.raises(FrozenInstanceError):
+        spec.license = "changed"  # type: ignore[misc]
+    assert isinstance(spec.languages, tuple)
+    for mapping in (spec.instructions, spec.sources):
+        assert isinstance(mapping, MappingProxyType)
+        with pytest.raises(TypeError):
+            mapping["new"] = "changed"  # type: ignore[index]
+
+
+def test_parts_of_entries_are_frozen() -> None:
+    signature = Signature(model_type="bert", hidden_size=1, num_hidden_layers=1, vocab_size=1)
+    with pytest.raises(FrozenInstanceError):
+        signature.vocab_size = 2  # type: ignore[misc]
+    with pytest.raises(FrozenInstanceError):
+        Instruction("a", "b").query = "c"  # type: ignore[misc]
+
+
+def test_the_table_is_read_only() -> None:
+    models: Any = known_models()
+    with pytest.raises(TypeError):
+        models["reranker", "new"] = RERANKERS[0]
+    with pytest.raises(TypeError):
+        del models["reranker", "mini"]
+    assert isinstance(RERANKERS, tuple)
+    assert isinstance(EMBEDDERS, tuple)
+
+
+# Models that other packages register.
+
+
+class Point:
+    """Stands in for an entry point."""
+
+    value = "somewhere:MODELS"
+
+    def __init__(self, loaded: object) -> None:
+        self.loaded = loaded
+
+    def load(self) -> object:
+        return self.loaded
+
+
+def registered(monkeypatch: pytest.MonkeyPatch, loaded: object) -> None:
+    monkeypatch.setattr(table, "entry_points", lambda *, group: [Point(loaded)])
+
+
+OTHER = ModelSpec(
+    id="other/reranker",
+    kind="reranker",
+    family="other",
+    scorer="cross-encoder",
+    default_max_length_tokens=128,
+    max_length_tokens=128,
+    license="MIT",
+)
+
+
+@pytest.mark.usefixtures("fresh_table")
+@pytest.mark.parametrize("loaded", [[OTHER], lambda: (OTHER,)], ids=["list", "callable"])
+def test_a_package_adds_models(monkeypatch: pytest.MonkeyPatch, loaded: object) -> None:
+    registered(monkeypatch, loaded)
+    assert find_by_name("other/reranker", kind="reranker") is OTHER
+    assert list(known_models())[-1] == ("reranker", "other/reranker")
+
+
+@pytest.mark.usefixtures("fresh_table")
+@pytest.mark.parametrize("loaded", [[RERANKERS[0]], [OTHER, OTHER]], ids=["bundled", "its own"])
+def test_a_package_cannot_replace_a_model(monkeypatch: pytest.MonkeyPatch, loaded: object) -> None:
+    registered(monkeypatch, loaded)
+    with pytest.raises(ModelError, match="already known"):
+        known_models()
+
+
+@pytest.mark.usefixtures("fresh_table")
+@pytest.mark.parametrize("loaded", [["BAAI/bge-m3"], 3, None], ids=["names", "number", "nothing"])
+def test_a_package_must_register_specs(monkeypatch: pytest.MonkeyPatch, loaded: object) -> None:
+    registered(monkeypatch, loaded)
+    with pytest.raises(ModelError, match="must give ModelSpec objects"):
+        known_models()

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.evaluation import Dataset, Document, pool_datasets, read_dataset, read_qrels
+
+
+def write_set(folder: Path, *, qrels: dict[str, str]) -> Path:
+    folder.mkdir(parents=True)
+    (folder / "corpus.jsonl").write_text(
+        '{"_id": "d1", "title": "Paris", "text": "A capital."}\n\n{"_id": "d2", "text": "巴黎\u2028是首都"}\n',
+        encoding="utf-8",
+    )
+    (folder / "queries.jsonl").write_text('{"_id": "q1", "text": "capital"}\n{"_id": "q2", "text": "unjudged"}\n')
+    for name, text in qrels.items():
+        path = folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    return folder
+
+
+def test_reads_a_set(tmp_path: Path) -> None:
+    folder = write_set(tmp_path / "tiny", qrels={"qrels/dev.tsv": "query-id\tcorpus-id\tscore\nq1\td1\t2\nq1\td2\t0\n"})
+    dataset = read_dataset(folder)
+    assert dataset.name == "tiny"
+    assert dataset.documents == {
+        "d1": Document(text="A capital.", title="Paris"),
+        "d2": Document(text="巴黎\u2028是首都"),
+    }
+    assert dataset.documents["d1"].contents == "Paris A capital."
+    assert dataset.documents["d2"].contents == "巴黎\u2028是首都"
+    assert dataset.queries == {"q1": "capital"}
+    assert dataset.relevant_ids("q1") == {"d1"}
+    assert dataset.relevant_ids("nobody") == set()
+
+
+@pytest.mark.parametrize("text", ["q\td\t1\n", "query-id\tcorpus-id\tscore\nq\td\t1", "q 0 d 1\n", "q\td\t1.0\r\n"])
+def test_qrels_with_and_without_header(tmp_path: Path, text: str) -> None:
+    (tmp_path / "x.tsv").write_text(text)
+    assert read_qrels(tmp_path / "x.tsv") == {"q": {"d": 1}}
+
+
+def test_ids_with_spaces_survive_in_tab_separated_qrels(tmp_path: Path) -> None:
+    (tmp_path / "x.tsv").write_text("0\tExtinction risk from warming:170\t1\n")
+    assert read_qrels(tmp_path / "x.tsv") == {"0": {"Extinction risk from warming:170": 1}}
+
+
+@pytest.mark.parametrize("line", ["q\td\thigh", "q\td\t0.5", "q\td", "q\td\tnan"])
+def test_malformed_qrels_line_is_named(tmp_path: Path, line: str) -> None:
+    (tmp_path / "x.tsv").write_text(f"q\td\t1\n{line}\n")
+    with pytest.raises(InvalidInputError, match="line 2"):
+        read_qrels(tmp_path / "x.tsv")
+
+
+def test_several_splits_must_be_named(tmp_path: Path) -> None:
+    folder = write_set(tmp_path / "two", qrels={"qrels/dev.tsv": "q1\td1\t1\n", "qrels/train.tsv": "q2\td1\t1\n"})
+    assert set(read_dataset(folder, split="train").queries) == {"q2"}
+    for split in (None, "test"):
+        with pytest.raises(InvalidInputError, match="its splits: dev, train"):
+            read_dataset(folder, split=split)
+
+
+def test_judged_query_without_text(tmp_path: Path) -> None:
+    folder = write_set(tmp_path / "bad", qrels={"qrels.tsv": "q9\td1\t1\n"})
+    with pytest.raises(InvalidInputError, match="'q9'"):
+        read_dataset(folder)
+
+
+@pytest.mark.parametrize("line", ["{", "[1]", '{"_id": "d3"}', '{"_id": 3, "text": "x"}'])
+def test_malformed_corpus_line_is_named(tmp_path: Path, line: str) -> None:
+    folder = write_set(tmp_path / "bad", qrels={"qrels.tsv": "q1\td1\t1\n"})
+    (folder / "corpus.jsonl").write_text(line)
+    with pytest.raises(InvalidInputError, match=r"corpus\.jsonl, line 1"):
+        read_dataset(folder)
+
+
+def test_missing_file_is_named(tmp_path: Path) -> None:
+    folder = write_set(tmp_path / "bad", qrels={"qrels.tsv": "q1\td1\t1\n"})
+    (folder / "corpus.jsonl").unlink()
+    with pytest.raises(InvalidInputError, match=r"corpus\.jsonl could not be read"):
+        read_dataset(folder)
+
+
+def test_pooled_sets_keep_equal_ids_apart() -> None:
+    sets = [Dataset(name=n, documents={"d": Document(n)}, queries={"q": n}, qrels={"q": {"d": 1}}) for n in ("a", "b")]
+    pooled = pool_datasets(sets)
+    assert {key: document.text for key, document in pooled.documents.items()} == {"a/d": "a", "b/d": "b"}
+    assert pooled.queries == {"a/q": "a", "b/q": "b"}
+    assert pooled.relevant_ids("b/q") == {"b/d"}

@@ -1,0 +1,83 @@
+"""Arrows point down: a module may import only from layers below its own."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import rerank_plugins
+
+ROOT = Path(rerank_plugins.__file__).parent
+
+# Lowest first; modules on one line may import each other only within their own folder.
+LAYERS = [
+    {"types", "errors"},
+    {"protocols", "inputs"},
+    {"catalog"},
+    {"text", "ranking"},
+    {"engine", "scorers"},
+    {"opening"},
+    {"reranker", "embedder"},
+    {"evaluation"},
+    {"demo"},
+    {"cli", "__main__"},
+]
+LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
+MODULES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")
+
+
+def imported_rooms(path: Path) -> set[str]:
+    rooms = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module]
+            if node.module == "rerank_plugins":
+                names = [f"rerank_plugins.{alias.name}" for alias in node.names]
+        rooms |= {name.split(".")[1] for name in names if name.startswith("rerank_plugins.")}
+    return rooms
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_imports_point_down(path: Path) -> None:
+    room = path.relative_to(ROOT).parts[0].removesuffix(".py")
+    assert room in LEVEL, f"{room} has no place in LAYERS; decide where it belongs"
+    # The package root gives __version__ and the facades to whoever is above them.
+    allowed = {name for name, level in LEVEL.items() if level < LEVEL[room]} | {room}
+    upward = {name for name in imported_rooms(path) - allowed if name in LEVEL}
+    assert not upward, f"{path.relative_to(ROOT)} imports {sorted(upward)} from above or beside"
+
+
+HEAVY = ("torch", "transformers", "tokenizers", "llama_index", "langchain_core", "numpy", "huggingface_hub")
+
+
+@pytest.mark.parametrize("statement", ["import rerank_plugins", "from rerank_plugins.catalog import known_models"])
+def test_importing_the_package_is_light(statement: str) -> None:
+    code = f"{statement}; import sys; print(*[name for name in {HEAVY!r} if name in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.split() == []
+
+
+def test_all_lists_exactly_the_public_names() -> None:
+    assert rerank_plugins.__all__ == sorted(rerank_plugins.__all__)
+    for name in rerank_plugins.__all__:
+        assert getattr(rerank_plugins, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'Rerank'"):
+        _ = rerank_plugins.Rerank  # type: ignore[attr-defined]
+
+
+def test_source_has_no_assert_print_or_pickle() -> None:
+    for path in MODULES:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            assert not isinstance(node, ast.Assert), path
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                assert node.func.id not in {"print", "eval", "exec"}, path
+            if isinstance(node, ast.Import):
+                assert not {alias.name for alias in node.names} & {"pickle", "joblib"}, path
