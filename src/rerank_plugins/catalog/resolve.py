@@ -184,7 +184,7 @@ def infer_spec(files: CheckpointFiles, *, kind: ModelKind, family: str | None = 
     if kind == "reranker":
         return spec
     if files.config.get("model_type") == "model2vec":
-        return replace(spec, scorer="static", pooling="mean")
+        return replace(spec, scorer="static", pooling="mean", normalize=bool(files.config.get("normalize", True)))
     if not files.architecture.endswith(_ENCODERS):
         msg = (
             f"{spec.id!r} has the architecture {files.architecture!r}, which is not an embedder; expected a name "

@@ -71,7 +71,8 @@ def test_waiting_calls_share_a_batch_and_each_gets_its_own_rows(gated: GatedScor
 def test_calls_with_different_options_never_share_a_batch(gated: GatedScorer) -> None:
     batcher = batcher_of(gated)
     occupy(batcher, gated)
-    futures = [batcher.submit([token_input(1)], options=option) for option in ("a", "a", "b", "a")]
+    options = ("a", "a", "b", "a")
+    futures = [batcher.submit([token_input(index)], options=option) for index, option in enumerate(options)]
     gated.gate.set()
     for future in futures:
         future.result(10)

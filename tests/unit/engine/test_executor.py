@@ -67,3 +67,10 @@ def test_nan_is_an_error_with_a_way_out() -> None:
 
     with pytest.raises(ScoringError, match=r"NaN for 5 of 5 inputs.*float32"):
         execute(NotANumber(), INPUTS, budget=TokenBudget(100))
+
+
+def test_equal_inputs_run_once() -> None:
+    scorer = SumScorer()
+    rows = execute(scorer, [token_input(1, 2), token_input(3), token_input(1, 2)], budget=TokenBudget(100))
+    assert rows[:, 0].tolist() == [3.0, 3.0, 3.0]
+    assert scorer.batches == [[2, 1]]
