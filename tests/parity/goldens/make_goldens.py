@@ -32,7 +32,7 @@ INSTRUCTIONS = {
 
 
 def flag_encoding(tokenizer: Any, pair: Pair, max_length: int, query_max_length: int | None) -> dict[str, Any]:
-    """Repeat the input building of FlagEmbedding 1.3.5 (encoder_only/base.py lines 130-156)."""
+    """Repeat the input building of FlagEmbedding 1.3.5 (encoder_only/base.py lines 130-154)."""
     cut = query_max_length if query_max_length is not None else max_length * 3 // 4
     query = tokenizer([pair.query], add_special_tokens=False, max_length=cut, truncation=True)["input_ids"][0]
     passage = tokenizer([pair.passage], add_special_tokens=False, max_length=max_length, truncation=True)
