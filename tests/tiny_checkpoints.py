@@ -71,7 +71,7 @@ def unigram() -> Tokenizer:
     return tokenizer
 
 
-def _save(model: PreTrainedModel, tokenizer: Tokenizer, folder: Path, *, special: dict[str, str]) -> Path:
+def _save(model: PreTrainedModel, tokenizer: Tokenizer, folder: Path, *, special: dict[str, object]) -> Path:
     model.eval().save_pretrained(folder)
     tokenizer.save(str(folder / "tokenizer.json"))
     config = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": 512, **special}
@@ -79,8 +79,15 @@ def _save(model: PreTrainedModel, tokenizer: Tokenizer, folder: Path, *, special
     return folder
 
 
-_BERT_SPECIAL = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
-_XLMR_SPECIAL = {
+_BERT_SPECIAL: dict[str, object] = {
+    "pad_token": "[PAD]",
+    "unk_token": "[UNK]",
+    "cls_token": "[CLS]",
+    "sep_token": "[SEP]",
+    # Without it transformers 5 gives a plain fast tokenizer's model no segment ids.
+    "model_input_names": ["input_ids", "token_type_ids", "attention_mask"],
+}
+_XLMR_SPECIAL: dict[str, object] = {
     "bos_token": "<s>",
     "eos_token": "</s>",
     "cls_token": "<s>",

@@ -120,6 +120,11 @@ class Embedder:
         return self._dtype
 
     @property
+    def normalize(self) -> bool:
+        """Whether vectors are scaled to length 1."""
+        return self._normalize
+
+    @property
     def max_length(self) -> int:
         """Tokens of a text, special tokens included."""
         return self._max_length

@@ -146,8 +146,7 @@ class Reranker:
     def _attach(self, spec: ModelSpec, settings: PairSettings, lease: Lease[LoadedModel]) -> None:
         self._spec = spec
         self._lease = lease
-        self._long = settings.long_documents
-        self._max_length = settings.max_length_tokens
+        self._settings = settings
         self._device, self._dtype = lease.value.device, lease.value.dtype
         encoder = lease.value.encoder
         self._pairs = PairEncoder(encoder, PairLayout.of(encoder), settings)
@@ -176,7 +175,22 @@ class Reranker:
     @property
     def max_length(self) -> int:
         """Tokens of an input, special tokens included."""
-        return self._max_length
+        return self._settings.max_length_tokens
+
+    @property
+    def query_max_length(self) -> int | None:
+        """Tokens of a query kept at most; None means the rule of ``truncation``."""
+        return self._settings.query_limit_tokens
+
+    @property
+    def truncation(self) -> TruncationRule:
+        """How a pair that is too long is cut."""
+        return self._settings.truncation
+
+    @property
+    def long_documents(self) -> LongDocuments:
+        """What happens to documents that do not fit."""
+        return self._settings.long_documents
 
     def score(self, pairs: Sequence[tuple[str, str | None]]) -> list[float]:
         """Return the raw score of each (query, document) pair, in input order.
@@ -269,7 +283,7 @@ class Reranker:
             if end == start:
                 results.append((BLANK_DOCUMENT_SCORE, None))
                 continue
-            score, winner = aggregate_windows(values[start:end], self._long)
+            score, winner = aggregate_windows(values[start:end], self._settings.long_documents)
             results.append((score, None if winner is None else pair.span(winner)))
             start = end
         self._tell_truncation(sum(pair.truncated for pair in encoded), len(encoded))
@@ -304,7 +318,7 @@ class Reranker:
             "long_documents='maxp' reads all of them (this is told once)",
             n_truncated,
             n_total,
-            self._max_length,
+            self.max_length,
         )
 
 
@@ -318,7 +332,8 @@ def _rank_pairs(
 ) -> list[tuple[str, str | None]]:
     check_top_n(top_n)
     check_threshold(threshold, unit=unit)
-    return [(check_query(query), document) for document in check_documents(documents)]
+    checked = check_query(query)
+    return [(checked, document) for document in check_documents(documents)]
 
 
 def _selected(

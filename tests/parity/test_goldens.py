@@ -67,11 +67,9 @@ def test_flag_embedding_1_3_5(run: dict[str, Any], *, one_by_one: bool) -> None:
 
 
 def _overflowing(reranker: Reranker, compared: dict[str, tuple[str, str]], *, limit: int) -> set[str]:
-    encoder = reranker._lease.value.encoder  # noqa: SLF001
+    encoder = reranker._lease.value.encoder
     room = reranker.max_length - PairLayout.of(encoder).n_special
-    return {
-        key for key, (query, _) in compared.items() if min(len(encoder.encode_one(query)), limit) >= room
-    }
+    return {key for key, (query, _) in compared.items() if min(len(encoder.encode_one(query)), limit) >= room}
 
 
 @pytest.mark.parametrize("run", golden("plain_pairs")["runs"], ids=run_id)
@@ -129,9 +127,7 @@ def test_embeddings(run: dict[str, Any], tmp_path: Path) -> None:
     folder = shutil.copytree(GOLDENS / "checkpoints" / run["checkpoint"], tmp_path / "embedder")
     if not (folder / "modules.json").exists():
         tiny_checkpoints.write_modules(folder, pooling=run["pooling"], normalize=run["normalize"])
-    embedder = Embedder(
-        folder, device="cpu", max_length=run["max_length"], query_instruction=run["instruction"]
-    )
+    embedder = Embedder(folder, device="cpu", max_length=run["max_length"], query_instruction=run["instruction"])
     texts = {key: golden("embeddings")["texts"][key] for key in run["vectors"]}
     embed = embedder.embed_queries if run["method"] == "encode_queries" else embedder.embed_documents
     expected = np.array(list(run["vectors"].values()), dtype=np.float32)

@@ -24,7 +24,8 @@ LAYERS = [
     {"reranker", "embedder"},
     {"evaluation"},
     {"demo"},
-    {"cli", "__main__"},
+    {"cli"},
+    {"__main__"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 MODULES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")

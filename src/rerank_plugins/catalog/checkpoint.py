@@ -56,6 +56,16 @@ class CheckpointFiles:
         return len(labels) if labels else int(self.config.get("num_labels", 2))
 
     @property
+    def head(self) -> str | None:
+        """Name of a head of this package's own (``rerank_plugins.head`` in the config), or None."""
+        return self.own_settings.get("head")
+
+    @property
+    def own_settings(self) -> Mapping[str, Any]:
+        """What a checkpoint trained by this package says about itself (``rerank_plugins`` in the config)."""
+        return self.config.get("rerank_plugins") or {}
+
+    @property
     def max_length_tokens(self) -> int:
         """Tokens the position table allows, special tokens included.
 

@@ -202,7 +202,7 @@ def infer_spec(files: CheckpointFiles, *, kind: ModelKind, family: str | None = 
 
 
 def _check_reranker(files: CheckpointFiles, name: str) -> None:
-    if "head" in files.config.get("rerank_plugins", {}):
+    if files.head is not None:
         return
     if not files.architecture.endswith(_CLASSIFIER):
         msg = (
@@ -221,7 +221,11 @@ def _check_reranker(files: CheckpointFiles, name: str) -> None:
 def _with_own_files(spec: ModelSpec, files: CheckpointFiles) -> ModelSpec:
     """Return the spec with what the checkpoint's own files say put over it."""
     if spec.kind == "reranker":
-        return replace(spec, max_length_tokens=min(spec.max_length_tokens, files.max_length_tokens))
+        return replace(
+            spec,
+            max_length_tokens=min(spec.max_length_tokens, files.max_length_tokens),
+            truncation=files.own_settings.get("truncation", spec.truncation),
+        )
     own_length = files.sentence_bert.get("max_seq_length")
     limit = spec.max_length_tokens if spec.scorer == "static" else min(spec.max_length_tokens, files.max_length_tokens)
     default = int(own_length) if own_length else spec.default_max_length_tokens

@@ -86,7 +86,9 @@ def _bce_embedding(loaded: Any) -> AdoptedModel:
 
 def _sentence_transformers(loaded: Any) -> AdoptedModel:
     model = getattr(loaded, "model", None) or loaded[0].auto_model
-    return _adopted(model, loaded.tokenizer, truncation="longest_first", max_length=loaded.max_length)
+    # Version 6 renamed max_length.
+    length = loaded.max_seq_length if hasattr(loaded, "max_seq_length") else loaded.max_length
+    return _adopted(model, loaded.tokenizer, truncation="longest_first", max_length=length)
 
 
 _BUILDERS: dict[tuple[str, str], Callable[[Any], AdoptedModel]] = {
@@ -125,8 +127,10 @@ def _adopted(
         truncation=truncation,
     )
     weight = next(model.parameters())
+    uses_segments = "token_type_ids" in tokenizer.model_input_names
+    encoder = TextEncoder(tokenizer.backend_tokenizer, uses_segments=uses_segments)
     return AdoptedModel(
-        parts=LoadedParts(encoder=TextEncoder(tokenizer.backend_tokenizer), scorer=CrossEncoderScorer(model)),
+        parts=LoadedParts(encoder=encoder, scorer=CrossEncoderScorer(model)),
         spec=spec,
         device=str(weight.device),
         dtype=str(weight.dtype).removeprefix("torch."),

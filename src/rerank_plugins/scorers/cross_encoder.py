@@ -13,8 +13,9 @@ import transformers
 
 from rerank_plugins.protocols import Batch
 from rerank_plugins.scorers.base import LoadedParts, LoadRequest, padded_tensors
-from rerank_plugins.scorers.heads import build_head
-from rerank_plugins.scorers.loading import load_encoder, load_model
+from rerank_plugins.scorers.heads import Head, build_head
+from rerank_plugins.scorers.loading import load_encoder, load_model, read_weights
+from rerank_plugins.scorers.segment_similarity import HEAD_NAME, SegmentSimilarityHead
 
 __all__ = ["CrossEncoderScorer", "load"]
 
@@ -23,14 +24,16 @@ class CrossEncoderScorer:
     """A sequence classifier with one label.
 
     Args:
-        model: A transformers ``...ForSequenceClassification``, in eval mode, on its device.
+        model: A transformers ``...ForSequenceClassification`` in eval mode, on its device; or a bare
+            backbone if a head is given.
+        head: Scores from hidden states; None takes the classifier's own.
     """
 
     is_padded = True
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, *, head: Head | None = None) -> None:
         self._model: Any = model
-        self._head = build_head(model)
+        self._head = head or build_head(model)
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Return one logit per pair. Shape: (inputs, 1), float32."""
@@ -50,5 +53,15 @@ class CrossEncoderScorer:
 def load(request: LoadRequest) -> LoadedParts:
     """Load a cross-encoder from its checkpoint."""
     encoder = load_encoder(request)
-    model = load_model(request, transformers.AutoModelForSequenceClassification)
-    return LoadedParts(encoder=encoder, scorer=CrossEncoderScorer(model))
+    if request.files.head == HEAD_NAME:
+        scorer = _load_segment_similarity(request)
+    else:
+        scorer = CrossEncoderScorer(load_model(request, transformers.AutoModelForSequenceClassification))
+    return LoadedParts(encoder=encoder, scorer=scorer)
+
+
+def _load_segment_similarity(request: LoadRequest) -> CrossEncoderScorer:
+    backbone = load_model(request, transformers.AutoModel)
+    weights = read_weights(request.files.folder / "model.safetensors", prefix="head.")
+    head = SegmentSimilarityHead.from_weights(weights, hidden_size=backbone.config.hidden_size)
+    return CrossEncoderScorer(backbone, head=head.to(request.device))

@@ -18,7 +18,7 @@ from rerank_plugins.text.tokenizer import TextEncoder
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-__all__ = ["has_int8_rows", "load_encoder", "load_model", "read_int8_rows"]
+__all__ = ["has_int8_rows", "load_encoder", "load_model", "read_weights"]
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +41,9 @@ def load_encoder(request: LoadRequest) -> TextEncoder:
     lowercase = bool(files.sentence_bert.get("do_lower_case", False))
     path = files.folder / "tokenizer.json"
     if path.is_file():
-        return TextEncoder(Tokenizer.from_file(str(path)), lowercase=lowercase)
+        names = files.tokenizer_config.get("model_input_names")
+        uses_segments = names is None or "token_type_ids" in names
+        return TextEncoder(Tokenizer.from_file(str(path)), lowercase=lowercase, uses_segments=uses_segments)
     try:
         converted = transformers.AutoTokenizer.from_pretrained(
             files.folder, use_fast=True, local_files_only=True, trust_remote_code=request.trust_remote_code
@@ -52,7 +54,8 @@ def load_encoder(request: LoadRequest) -> TextEncoder:
             "Save it once with AutoTokenizer.from_pretrained(...).save_pretrained(folder)."
         )
         raise UnsupportedModelError(msg) from error
-    return TextEncoder(converted.backend_tokenizer, lowercase=lowercase)
+    uses_segments = "token_type_ids" in converted.model_input_names
+    return TextEncoder(converted.backend_tokenizer, lowercase=lowercase, uses_segments=uses_segments)
 
 
 def load_model(request: LoadRequest, auto_class: Any) -> PreTrainedModel:
@@ -88,7 +91,7 @@ def load_model(request: LoadRequest, auto_class: Any) -> PreTrainedModel:
 
 
 def has_int8_rows(folder: Path) -> bool:
-    """Return whether ``model.safetensors`` is stored as int8 rows, see :func:`read_int8_rows`."""
+    """Return whether ``model.safetensors`` is stored as int8 rows, see :func:`read_weights`."""
     path = folder / "model.safetensors"
     if not path.is_file():
         return False
@@ -96,8 +99,8 @@ def has_int8_rows(folder: Path) -> bool:
         return (stored.metadata() or {}).get(_QUANTIZATION_KEY) == _INT8_ROWS
 
 
-def read_int8_rows(path: Path) -> dict[str, torch.Tensor]:
-    """Return float32 weights from a file of int8 rows.
+def read_weights(path: Path, *, prefix: str = "") -> dict[str, torch.Tensor]:
+    """Return the float32 weights of a file whose names start with ``prefix``, int8 rows included.
 
     The format halves fp16 once more for the wheel of the mini models: a matrix ``NAME`` is int8 and
     ``NAME.scale`` (rows,) holds one float32 per row; value = int8 * scale. Other tensors are plain.
@@ -105,7 +108,7 @@ def read_int8_rows(path: Path) -> dict[str, torch.Tensor]:
     weights: dict[str, torch.Tensor] = {}
     with safe_open(str(path), framework="pt") as stored:
         names = set(stored.keys())
-        for name in names:
+        for name in sorted(name for name in names if name.startswith(prefix)):
             if name.endswith(".scale") and name.removesuffix(".scale") in names:
                 continue
             tensor = stored.get_tensor(name)
@@ -119,7 +122,7 @@ def read_int8_rows(path: Path) -> dict[str, torch.Tensor]:
 def _from_int8_rows(folder: Path, auto_class: Any, dtype: torch.dtype) -> tuple[PreTrainedModel, list[str]]:
     config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
     model = auto_class.from_config(config)
-    result = model.load_state_dict(read_int8_rows(folder / "model.safetensors"), strict=False)
+    result = model.load_state_dict(read_weights(folder / "model.safetensors"), strict=False)
     return model.to(dtype), list(result.missing_keys)
 
 

@@ -46,7 +46,8 @@ class PairLayout:
         whole = encoder.encode_pair_with_special_tokens(_PROBE_FIRST, _PROBE_SECOND)
         first = tuple(encoder.encode_one(_PROBE_FIRST).ids.tolist())
         second = tuple(encoder.encode_one(_PROBE_SECOND).ids.tolist())
-        ids, types = tuple(whole.ids), tuple(whole.type_ids)
+        ids = tuple(whole.ids)
+        types = tuple(whole.type_ids) if encoder.uses_segments else (0,) * len(ids)
         at_first = _find(ids, first, start=0)
         at_second = _find(ids, second, start=at_first + len(first)) if at_first >= 0 else -1
         if not first or not second or at_second <= at_first + len(first):

@@ -65,13 +65,16 @@ class TextEncoder:
         tokenizer: A fast tokenizer's core. It is copied without truncation and padding, so the
             caller's object is not changed.
         lowercase: Lower-case texts first (``do_lower_case`` of ``sentence_bert_config.json``).
+        uses_segments: Whether the model is given segment ids at all (``token_type_ids`` among the
+            tokenizer's ``model_input_names``); if not, they are all 0.
     """
 
-    def __init__(self, tokenizer: Tokenizer, *, lowercase: bool = False) -> None:
+    def __init__(self, tokenizer: Tokenizer, *, lowercase: bool = False, uses_segments: bool = True) -> None:
         self._tokenizer = type(tokenizer).from_str(tokenizer.to_str())
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
         self._lowercase = lowercase
+        self.uses_segments = uses_segments
 
     def encode(self, texts: Sequence[str]) -> list[TokenizedText]:
         """Return the ids of each text, each different text tokenised once.

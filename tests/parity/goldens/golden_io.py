@@ -6,7 +6,7 @@ import importlib.metadata
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -79,3 +79,14 @@ def with_tokenizer_class(checkpoint: Path, tokenizer_class: str) -> Iterator[Pat
         config["tokenizer_class"] = tokenizer_class
         config_path.write_text(json.dumps(config), encoding="utf-8")
         yield target
+
+
+def captured_inputs(model: Any, call: Callable[[], Any]) -> dict[str, Any]:
+    """Return the keyword arguments of the last forward pass of ``model`` while ``call`` runs."""
+    seen: list[dict[str, Any]] = []
+    handle = model.register_forward_pre_hook(lambda _module, _args, kwargs: seen.append(kwargs), with_kwargs=True)
+    try:
+        call()
+    finally:
+        handle.remove()
+    return seen[-1]

@@ -13,13 +13,14 @@ import argparse
 import json
 import shutil
 import tempfile
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import sentencepiece
 import torch
 from golden_io import CHECKPOINTS
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from torch import nn
 from transformers import (
     BertConfig,
@@ -33,6 +34,7 @@ from transformers import (
 from transformers.convert_slow_tokenizer import import_protobuf
 
 VOCAB_SIZE = 1800
+BERT_ALPHABET = 1000
 HIDDEN = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
 
 
@@ -84,20 +86,42 @@ def xlmr_tokenizer(texts: list[str]) -> Tokenizer:
     return tokenizer
 
 
+def frequent(counts: Counter[str], number: int) -> list[str]:
+    """Return the most counted strings; ties go by code point, so that the answer never varies."""
+    return [piece for piece, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:number]]
+
+
+def wordpiece_vocabulary(texts: list[str], special: list[str]) -> list[str]:
+    """Choose characters and frequent word parts (the library's own trainer is not reproducible)."""
+    normalizer, splitter = normalizers.BertNormalizer(lowercase=True), pre_tokenizers.BertPreTokenizer()
+    words: Counter[str] = Counter()
+    for text in texts:
+        words.update(word for word, _ in splitter.pre_tokenize_str(normalizer.normalize_str(text)))
+    characters: Counter[str] = Counter()
+    parts: Counter[str] = Counter()
+    for word, count in words.items():
+        for start in range(len(word)):
+            characters[word[start]] += count
+            for end in range(start + 2, len(word) + 1):
+                weight = count * (end - start - 1) * (3 if end == len(word) else 1)
+                parts[("##" if start else "") + word[start:end]] += weight
+    alphabet = frequent(characters, BERT_ALPHABET)
+    inner = ["##" + letter for letter in "abcdefghijklmnopqrstuvwxyz0123456789"]
+    return (special + alphabet + inner + frequent(parts, VOCAB_SIZE))[:VOCAB_SIZE]
+
+
 def bert_tokenizer(texts: list[str]) -> Tokenizer:
     """Build a lower-casing WordPiece tokenizer laid out as the published BERT ones."""
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    vocab = {piece: index for index, piece in enumerate(wordpiece_vocabulary(texts, special))}
+    tokenizer = Tokenizer(models.WordPiece(vocab, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    trainer = trainers.WordPieceTrainer(
-        vocab_size=VOCAB_SIZE, special_tokens=special, limit_alphabet=1100, show_progress=False
-    )
-    tokenizer.train_from_iterator(texts, trainer)
     tokenizer.decoder = decoders.WordPiece()
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
     )
+    tokenizer.add_special_tokens(special)
     return tokenizer
 
 

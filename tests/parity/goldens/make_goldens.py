@@ -6,13 +6,14 @@ Run it in the reference environment described in README.md, after make_checkpoin
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from BCEmbedding import EmbeddingModel
 from FlagEmbedding import FlagModel, FlagReranker
-from golden_io import CHECKPOINTS, HERE, versions, with_tokenizer_class, write_json
+from golden_io import CHECKPOINTS, HERE, captured_inputs, versions, with_tokenizer_class, write_json
 from golden_texts import Pair, build_pairs, embedding_texts
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedTokenizerFast
 
@@ -29,17 +30,6 @@ INSTRUCTIONS = {
     "bge-en": "Represent this sentence for searching relevant passages: ",
     "bge-zh": "为这个句子生成表示以用于检索相关文章：",
 }
-
-
-def flag_encoding(tokenizer: Any, pair: Pair, max_length: int, query_max_length: int | None) -> dict[str, Any]:
-    """Repeat the input building of FlagEmbedding 1.3.5 (encoder_only/base.py lines 130-154)."""
-    cut = query_max_length if query_max_length is not None else max_length * 3 // 4
-    query = tokenizer([pair.query], add_special_tokens=False, max_length=cut, truncation=True)["input_ids"][0]
-    passage = tokenizer([pair.passage], add_special_tokens=False, max_length=max_length, truncation=True)
-    built = tokenizer.prepare_for_model(
-        query, passage["input_ids"][0], truncation="only_second", max_length=max_length, padding=False
-    )
-    return dict(built)
 
 
 def flag_runs(checkpoint: str, folder: Path, pairs: list[Pair]) -> list[dict[str, Any]]:
@@ -69,18 +59,19 @@ def flag_runs(checkpoint: str, folder: Path, pairs: list[Pair]) -> list[dict[str
     return runs
 
 
-def flag_ids(checkpoint: str, tokenizer: Any, pairs: list[Pair]) -> list[dict[str, Any]]:
-    """Return the exact model inputs of FlagEmbedding's recipe for a few pairs."""
+def flag_ids(checkpoint: str, folder: Path, pairs: list[Pair]) -> list[dict[str, Any]]:
+    """Capture what FlagReranker feeds the model for a few pairs."""
+    reranker = FlagReranker(str(folder), use_fp16=False, devices="cpu")
     rows = []
     for pair in pairs:
         for max_length, query_max_length in IDS_LENGTHS if pair.id in IDS_FOR else ():
-            encoding = flag_encoding(tokenizer, pair, max_length, query_max_length)
-            rows.append({
-                "checkpoint": checkpoint, "id": pair.id,
-                "max_length": max_length, "query_max_length": query_max_length,
-                "length": len(encoding["input_ids"]),
-                "input_ids": encoding["input_ids"], "token_type_ids": encoding.get("token_type_ids"),
-            })  # fmt: skip
+            options = {"max_length": max_length, "query_max_length": query_max_length}
+            row = [pair.query, pair.passage]
+            seen = captured_inputs(reranker.model, partial(reranker.compute_score, [row], **options))
+            types = seen["token_type_ids"][0].tolist() if "token_type_ids" in seen else None
+            ids = seen["input_ids"][0].tolist()
+            found = {"length": len(ids), "input_ids": ids, "token_type_ids": types}
+            rows.append({"checkpoint": checkpoint, "id": pair.id, **options, **found})
     return rows
 
 
@@ -154,7 +145,7 @@ def main() -> None:
         with with_tokenizer_class(CHECKPOINTS / name, tokenizer_class) as folder:
             check_committed_tokenizer(folder, pairs)
             flag["runs"] += flag_runs(name, folder, pairs)
-            flag["inputs"] += flag_ids(name, AutoTokenizer.from_pretrained(folder), pairs)
+            flag["inputs"] += flag_ids(name, folder, pairs)
             runs, ids = plain_runs(name, folder, pairs)
             plain["runs"] += runs
             plain["inputs"] += ids

@@ -1,0 +1,63 @@
+# `make help` lists what there is. Everything lives in .venv; nothing outside this folder is changed.
+PYTHON ?= python3
+VENV ?= .venv
+LOWEST ?= .venv-lowest
+BIN = $(VENV)/bin
+PIP = $(BIN)/python -m pip install --quiet
+PACKAGES = -e .[demo] -e models/mini -e integrations/llamaindex -e integrations/langchain
+METADATA = pyproject.toml models/mini/pyproject.toml integrations/llamaindex/pyproject.toml integrations/langchain/pyproject.toml
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-fast test-lowest lint wheels clean
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+demo: $(VENV)/.demo ## two-stage retrieval on the bundled sample, in both frameworks, without any download of weights
+	$(BIN)/rerank-plugins demo
+
+test: $(VENV)/.dev lint ## linters, then every test (also the slow ones), then the tests on the lowest versions
+	$(BIN)/python -m pytest
+	$(MAKE) test-lowest
+
+test-fast: $(VENV)/.dev ## the tests that take no more than a few seconds each
+	$(BIN)/python -m pytest -m "not slow"
+
+test-lowest: $(LOWEST)/.lowest ## core and adapter tests on the lowest versions that the metadata allows
+	$(LOWEST)/bin/python -m pytest tests/unit tests/conformance tests/parity/test_goldens.py -m "not slow"
+
+lint: $(VENV)/.dev ## ruff (each rule with its reason in pyproject.toml) and mypy --strict
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+wheels: $(VENV)/.dev ## build the four distributions into dist/
+	for folder in . models/mini integrations/llamaindex integrations/langchain; do \
+		$(BIN)/python -m build --quiet --no-isolation --outdir dist $$folder || exit 1; done
+
+clean: ## remove the environments and what was built
+	rm -rf $(VENV) $(LOWEST) dist demo-output
+
+# torch first and alone: with it in place nothing else can ask for a build with CUDA packages.
+$(VENV)/.torch: constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) --upgrade pip
+	$(PIP) -c constraints.txt torch
+	touch $@
+
+$(VENV)/.demo: $(VENV)/.torch $(METADATA)
+	$(PIP) -c constraints.txt $(PACKAGES)
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.demo requirements-dev.txt
+	$(PIP) -c constraints.txt -r requirements-dev.txt
+	$(PIP) -c constraints.txt --no-deps BCEmbedding
+	touch $@
+
+$(LOWEST)/.lowest: constraints-lowest.txt pyproject.toml
+	$(PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/python -m pip install --quiet --upgrade pip
+	$(LOWEST)/bin/python -m pip install --quiet -c constraints-lowest.txt torch
+	$(LOWEST)/bin/python -m pip install --quiet -c constraints-lowest.txt -e . \
+		hypothesis pytest pytest-asyncio pytest-timeout
+	touch $@

@@ -1,0 +1,23 @@
+"""LangChain classes on the rerank_plugins core: compressors, a cross-encoder and embeddings.
+
+::
+
+    ContextualCompressionRetriever(base_compressor=BgeRerankCompressor(top_n=5), base_retriever=...)
+
+Objects with the same model share one set of weights in the process, with each other and with every
+other adapter of the core. ``langchain_rerank_plugins.testing`` has tests that any compressor can inherit.
+"""
+
+from langchain_rerank_plugins.compressor import BceRerankCompressor, BgeRerankCompressor, RerankCompressor
+from langchain_rerank_plugins.cross_encoder import RerankCrossEncoder
+from langchain_rerank_plugins.embeddings import BceEmbeddings, BgeEmbeddings, InstructionEmbeddings
+
+__all__ = [
+    "BceEmbeddings",
+    "BceRerankCompressor",
+    "BgeEmbeddings",
+    "BgeRerankCompressor",
+    "InstructionEmbeddings",
+    "RerankCompressor",
+    "RerankCrossEncoder",
+]

@@ -1,0 +1,192 @@
+"""What every class here has in common: the options that open a model, and the opened model itself.
+
+The core shares weights per process, so opening the same model again (a copy, an unpickled object, a
+second compressor with another ``top_n``) costs no second set of weights.
+"""
+
+from __future__ import annotations
+
+import difflib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, StrictInt, field_validator, model_validator
+from typing_extensions import Self
+
+from rerank_plugins.errors import InvalidInputError
+
+__all__ = ["CoreBacked", "Given"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Given:
+    """A core object that exists already, passed as validation context instead of opening one.
+
+    Attributes:
+        core: A ``Reranker`` or an ``Embedder``.
+        adopted: Whether a caller made it; its options are then not all known.
+    """
+
+    core: Any
+    adopted: bool
+
+
+class CoreBacked(BaseModel, ABC):
+    """Base of all classes here: options as fields, one core object behind them.
+
+    The fields that choose the model are frozen, because a change could not reach weights that are
+    loaded; use ``model_copy(update=...)``. The others may be assigned, and are checked when they are.
+
+    ``copy.copy`` and ``copy.deepcopy`` share the loaded model. Pickling keeps the options only:
+    unpickling opens the model again, on the machine where it happens. An object made from an existing
+    core object (``from_reranker``, ``from_embedder``) cannot be pickled. Objects are equal when their
+    options are; ``model_dump()`` gives the options, and the class called with them an equal object.
+
+    Raises:
+        pydantic.ValidationError: (a ``ValueError``) An unknown option, or a value that cannot work.
+        rerank_plugins.errors.ModelError: The model cannot be resolved or loaded; the message says
+            the way out.
+    """
+
+    model_config = ConfigDict(extra="forbid", validate_assignment=True, use_attribute_docstrings=True)
+
+    model: str | Path = Field(frozen=True)
+    """A hub id, a local folder (its name does not matter), or ``mini``."""
+
+    device: str | None = Field(default=None, frozen=True)
+    """``cpu``, ``cuda``, ``cuda:1``, ``mps``; None takes the best one there is."""
+
+    dtype: str = Field(default="auto", frozen=True)
+    """``auto`` (float16 on CUDA, else float32), ``float32``, ``float16`` or ``bfloat16``."""
+
+    max_length: StrictInt | None = Field(default=None, frozen=True)
+    """Tokens of an input, special tokens included; None takes the model's default."""
+
+    family: str | None = Field(default=None, frozen=True)
+    """Conventions to use for a local folder that its name does not tell (``bge``, ``bce``)."""
+
+    revision: str | None = Field(default=None, frozen=True)
+    """Commit, tag or branch on the hub; None takes the pinned one."""
+
+    local_files_only: bool = Field(default=False, frozen=True)
+    """Never touch the network."""
+
+    allow_pickle: bool = Field(default=False, frozen=True)
+    """Accept ``*.bin`` weights, whose loading can run code."""
+
+    trust_remote_code: bool = Field(default=False, frozen=True)
+    """Let transformers run Python code from the checkpoint."""
+
+    _core: Any = PrivateAttr(default=None)
+    _adopted: bool = PrivateAttr(default=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _only_known_options(cls, data: Any) -> Any:
+        if isinstance(data, Mapping):
+            for name in data:
+                if name not in cls.model_fields:
+                    raise InvalidInputError(_unknown_option(cls, str(name)))
+        return data
+
+    @field_validator("model")
+    @classmethod
+    def _plain_model(cls, model: str | Path) -> str:
+        return str(model)
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Open the model, unless the validation context brings one."""
+        if isinstance(context, Given):
+            self._core, self._adopted = context.core, context.adopted
+        else:
+            self._core = self._open()
+
+    @abstractmethod
+    def _open(self) -> Any:
+        """Return the core object that these options describe."""
+
+    def close(self) -> None:
+        """Give the model back; the last holder's call frees the weights.
+
+        Copies share the core object, so this closes them too, and one that was passed in likewise.
+        """
+        self._core.close()
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return a copy with other options, all checked; the model is opened again only if they need it.
+
+        Args:
+            update: Options to change.
+            deep: Not needed: options are immutable values, and the loaded model is always shared.
+
+        Raises:
+            InvalidInputError: An option of the model changes, and the object was made from an
+                existing core object.
+        """
+        before = self._options()
+        options = {**before, **(update or {})}
+        if all(options[name] == before[name] for name in _frozen_fields(type(self))):
+            return type(self).model_validate(options, context=Given(self._core, self._adopted))
+        if self._adopted:
+            msg = (
+                f"this {type(self).__name__} uses a model that it did not open, so {sorted(update or {})} cannot "
+                f"change how it is loaded; make a new one with {type(self).__name__}(model=...)"
+            )
+            raise InvalidInputError(msg)
+        return type(self)(**options)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, CoreBacked) or type(self) is not type(other):
+            return NotImplemented
+        same_model = self._core is other._core or not (self._adopted or other._adopted)
+        return same_model and self._options() == other._options()
+
+    def __copy__(self) -> Self:
+        return self.model_copy()
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        return self.model_copy()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self._adopted:
+            msg = (
+                f"cannot pickle this {type(self).__name__}: it was made from a model in memory, which only this "
+                f"process has. Make it with {type(self).__name__}(model=...) to pickle its options."
+            )
+            raise TypeError(msg)
+        return _reopen, (type(self), self._options())
+
+    def _options(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in type(self).model_fields}
+
+    def _loading_options(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in _frozen_fields(type(self))}
+
+    @classmethod
+    def _from_core(cls, core: Any, options: dict[str, Any]) -> Self:
+        """Return an object that uses ``core``, with the options of it that are public."""
+        known = {
+            "model": core.model,
+            "device": core.device,
+            "dtype": core.dtype,
+            "max_length": core.max_length,
+            "family": core.spec.family,
+        }
+        return cls.model_validate({**known, **options}, context=Given(core, adopted=True))
+
+
+def _frozen_fields(owner: type[BaseModel]) -> list[str]:
+    return [name for name, field in owner.model_fields.items() if field.frozen]
+
+
+def _unknown_option(owner: type[BaseModel], name: str) -> str:
+    close = difflib.get_close_matches(name, owner.model_fields, n=1)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    return f"{owner.__name__} has no option {name!r}.{hint} Its options: {', '.join(owner.model_fields)}"
+
+
+def _reopen(owner: type[CoreBacked], options: dict[str, Any]) -> CoreBacked:
+    return owner(**options)

@@ -1,0 +1,50 @@
+"""The options of a reranking model, shared by the compressors and the cross-encoder."""
+
+from __future__ import annotations
+
+from pydantic import Field, StrictInt
+
+from langchain_rerank_plugins.options import CoreBacked
+from rerank_plugins import LongDocuments, Reranker
+from rerank_plugins.catalog.spec import TruncationRule
+from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.types import LongDocumentStrategy, ScoreUnit
+
+__all__ = ["RerankerBacked"]
+
+
+class RerankerBacked(CoreBacked):
+    """Options of a core :class:`rerank_plugins.Reranker`, which is opened when the object is made."""
+
+    query_max_length: StrictInt | None = Field(default=None, frozen=True)
+    """Tokens of a query kept at most; None takes the rule of the model's family."""
+
+    long_documents: LongDocumentStrategy | LongDocuments = Field(default="truncate", frozen=True)
+    """How a document longer than the model's input is scored: ``truncate``, ``maxp``, ``firstp``,
+    ``meanp``, ``topkmean``, or a :class:`rerank_plugins.LongDocuments`."""
+
+    truncation: TruncationRule | None = Field(default=None, frozen=True)
+    """Rule for pairs that are too long: ``longest_first`` or ``only_second``; None takes the family's."""
+
+    score_unit: ScoreUnit = "raw"
+    """What a reported score is: ``raw`` (a logit for most models) or ``probability`` (in [0, 1])."""
+
+    @property
+    def reranker(self) -> Reranker:
+        """The core object; other adapters may use it too."""
+        core: Reranker = self._core
+        return core
+
+    def _open(self) -> Reranker:
+        return Reranker(**self._loading_options())
+
+
+def check_reranker(reranker: object) -> Reranker:
+    """Return ``reranker``, or raise InvalidInputError if it is not a core ``Reranker``."""
+    if isinstance(reranker, Reranker):
+        return reranker
+    msg = (
+        f"reranker must be a rerank_plugins.Reranker, got {type(reranker).__name__}. "
+        "Wrap another library's loaded model with Reranker.from_loaded(...)."
+    )
+    raise InvalidInputError(msg)
