@@ -78,7 +78,7 @@ class Embedder:
             trust_remote_code=trust_remote_code,
         )
         resolved = resolve(model, kind="embedder", family=family, options=options)
-        self._spec = resolved.spec
+        self._name, self._spec = str(model), resolved.spec
         own = _instruction(resolved.spec, task)
         self._instruction = Instruction(
             query=own.query if query_instruction is None else query_instruction,
@@ -101,8 +101,8 @@ class Embedder:
 
     @property
     def model(self) -> str:
-        """The model's id, or the folder it came from."""
-        return self._spec.id
+        """The model as it was asked for: a hub id, a folder or an alias."""
+        return self._name
 
     @property
     def instruction(self) -> Instruction:

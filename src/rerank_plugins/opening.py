@@ -73,6 +73,7 @@ def open_model(
         resolved.spec.scorer,
         resolved.spec.pooling,
         resolved.source,
+        resolved.files.fingerprint,
         str(place),
         str(precision),
         options.trust_remote_code,

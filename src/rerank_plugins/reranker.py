@@ -101,7 +101,8 @@ class Reranker:
             query_limit_tokens=query_max_length,
             long_documents=long,
         )
-        self._attach(resolved.spec, settings, open_model(resolved, device=device, dtype=dtype, options=options))
+        lease = open_model(resolved, device=device, dtype=dtype, options=options)
+        self._attach(str(model), resolved.spec, settings, lease)
 
     @classmethod
     def from_loaded(
@@ -140,11 +141,11 @@ class Reranker:
             adopted.spec.id,
             lambda: run_loaded(adopted.parts, device=adopted.device, dtype=adopted.dtype, name=adopted.spec.id),
         )
-        reranker._attach(adopted.spec, settings, lease)
+        reranker._attach(adopted.spec.id, adopted.spec, settings, lease)
         return reranker
 
-    def _attach(self, spec: ModelSpec, settings: PairSettings, lease: Lease[LoadedModel]) -> None:
-        self._spec = spec
+    def _attach(self, name: str, spec: ModelSpec, settings: PairSettings, lease: Lease[LoadedModel]) -> None:
+        self._name, self._spec = name, spec
         self._lease = lease
         self._settings = settings
         self._device, self._dtype = lease.value.device, lease.value.dtype
@@ -159,8 +160,8 @@ class Reranker:
 
     @property
     def model(self) -> str:
-        """The model's id, or the folder it came from."""
-        return self._spec.id
+        """The model as it was asked for: a hub id, a folder or an alias."""
+        return self._name
 
     @property
     def device(self) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import tiny_checkpoints
+from safetensors.torch import load_file, save_file
 
 from rerank_plugins import LongDocuments, Reranker
 from rerank_plugins.engine.registry import MODELS
@@ -170,3 +171,12 @@ def test_settings_can_be_read_back(bert_reranker_folder: Path) -> None:
     reranker = Reranker(bert_reranker_folder, max_length=64, query_max_length=9, truncation="only_second")
     assert (reranker.max_length, reranker.query_max_length, reranker.truncation) == (64, 9, "only_second")
     assert reranker.long_documents == LongDocuments()
+
+
+def test_a_folder_that_was_saved_again_is_loaded_again(tmp_path: Path) -> None:
+    folder = tiny_checkpoints.bert_reranker(tmp_path / "trained")
+    before = Reranker(folder).score([("panda", "bamboo")])
+    weights = load_file(str(folder / "model.safetensors"))
+    weights["classifier.bias"] += 1.0
+    save_file(weights, str(folder / "model.safetensors"), {"format": "pt"})
+    assert Reranker(folder).score([("panda", "bamboo")])[0] == pytest.approx(before[0] + 1.0, abs=1e-5)

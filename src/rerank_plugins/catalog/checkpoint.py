@@ -56,6 +56,12 @@ class CheckpointFiles:
         return len(labels) if labels else int(self.config.get("num_labels", 2))
 
     @property
+    def fingerprint(self) -> tuple[tuple[str, int, int], ...]:
+        """Name, size in bytes and modification time in ns of each file: changes when a model is saved again."""
+        stats = ((path.name, path.stat()) for path in sorted(self.folder.iterdir()) if path.is_file())
+        return tuple((name, stat.st_size, stat.st_mtime_ns) for name, stat in stats)
+
+    @property
     def head(self) -> str | None:
         """Name of a head of this package's own (``rerank_plugins.head`` in the config), or None."""
         return self.own_settings.get("head")

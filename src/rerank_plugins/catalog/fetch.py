@@ -56,7 +56,7 @@ def folder_from_hub(
     Raises:
         ModelUnavailableError: The files could not be had; the message lists the ways out.
     """
-    from huggingface_hub import snapshot_download
+    from huggingface_hub import constants, snapshot_download
     from huggingface_hub.errors import (
         GatedRepoError,
         HfHubHTTPError,
@@ -81,7 +81,9 @@ def folder_from_hub(
         raise _unavailable(repo_id, kind, reason) from error
     except (HfHubHTTPError, OSError) as error:
         reason = f"it is not in the local cache and {_hub()} could not be reached ({type(error).__name__})"
-        if local_files_only or os.environ.get("HF_HUB_OFFLINE") in ("1", "ON", "YES", "TRUE"):
+        if local_files_only:
+            reason = "it is not in the local cache, and local_files_only=True"
+        elif constants.HF_HUB_OFFLINE:
             reason = "it is not in the local cache, and the network is switched off (HF_HUB_OFFLINE)"
         raise _unavailable(repo_id, kind, reason) from error
     return Path(folder)

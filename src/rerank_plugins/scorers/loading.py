@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 import transformers
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from tokenizers import Tokenizer
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from rerank_plugins.errors import UnsafeModelError, UnsupportedModelError
 from rerank_plugins.scorers.base import LoadRequest
@@ -24,6 +25,7 @@ logger = logging.getLogger(__name__)
 
 _INT8_ROWS = "int8-rows"
 _QUANTIZATION_KEY = "rerank_plugins.quantization"
+_VOCABULARIES = ("vocab.txt", "vocab.json", "sentencepiece.bpe.model", "spiece.model", "tokenizer.model")
 _UNUSED_BUFFERS = ("position_ids", "pooler.")
 """Keys whose absence changes no score: a buffer that is rebuilt, and a pooler that is not read."""
 
@@ -44,7 +46,12 @@ def load_encoder(request: LoadRequest) -> TextEncoder:
         names = files.tokenizer_config.get("model_input_names")
         uses_segments = names is None or "token_type_ids" in names
         return TextEncoder(Tokenizer.from_file(str(path)), lowercase=lowercase, uses_segments=uses_segments)
+    # Without any vocabulary transformers 5 makes up an empty tokenizer instead of failing.
+    has_vocabulary = any((files.folder / name).is_file() for name in _VOCABULARIES)
     try:
+        if not has_vocabulary:
+            msg = f"none of {', '.join(_VOCABULARIES)} is there"
+            raise OSError(msg)
         converted = transformers.AutoTokenizer.from_pretrained(
             files.folder, use_fast=True, local_files_only=True, trust_remote_code=request.trust_remote_code
         )
@@ -83,7 +90,7 @@ def load_model(request: LoadRequest, auto_class: Any) -> PreTrainedModel:
                 folder, use_safetensors=_uses_safetensors(folder), output_loading_info=True, **options
             )
             missing = info["missing_keys"]
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         msg = f"transformers {transformers.__version__} could not load {str(folder)!r}: {error}"
         raise UnsupportedModelError(msg) from error
     _check_missing(missing, folder)
@@ -128,8 +135,13 @@ def _from_int8_rows(folder: Path, auto_class: Any, dtype: torch.dtype) -> tuple[
 
 def _check_safety(request: LoadRequest) -> None:
     folder = request.files.folder
-    if request.files.needs_remote_code and not request.trust_remote_code:
-        logger.debug("the config names remote code; the built-in architecture is used instead")
+    model_type = str(request.files.config.get("model_type", ""))
+    if request.files.needs_remote_code and not request.trust_remote_code and model_type not in CONFIG_MAPPING:
+        msg = (
+            f"{str(folder)!r} is a {model_type!r}, which transformers {transformers.__version__} runs only with Python "
+            "code from the checkpoint. Pass trust_remote_code=True if you trust its source, or choose another model."
+        )
+        raise UnsafeModelError(msg)
     has_safe = _uses_safetensors(folder)
     if has_safe or request.allow_pickle:
         return

@@ -1,0 +1,145 @@
+"""Options that every adapter with a model of its own has, and how such an object is copied and pickled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
+from functools import partial
+from typing import Any, TypeVar
+
+from llama_index.core.bridge.pydantic import ConfigDict, Field, PrivateAttr, field_validator, model_validator
+from llama_index.core.schema import BaseComponent
+from typing_extensions import Self
+
+from rerank_plugins.errors import InvalidInputError
+
+__all__ = ["LocalModelOptions", "check_is_a"]
+
+_GIVEN = "rerank_plugins_model"
+
+_Model = TypeVar("_Model")
+
+
+class LocalModelOptions(BaseComponent):
+    """Base of the adapters: the options that decide which weights are loaded, and where.
+
+    These are fixed once the object exists, because the weights are loaded then; the others may be
+    changed at any time. A misspelt option is an error. A copy, deep or not, shares the loaded model.
+    A pickle holds the options only: unpickling opens the model again, and starts with a new callback
+    manager.
+    """
+
+    model_config = ConfigDict(extra="forbid", validate_assignment=True)
+
+    device: str | None = Field(
+        default=None,
+        frozen=True,
+        description="Where the model runs: cpu, cuda, cuda:1, mps; None takes the best one there is.",
+    )
+    dtype: str = Field(
+        default="auto",
+        frozen=True,
+        description="auto (float16 on CUDA, else float32), float32, float16 or bfloat16.",
+    )
+    max_length: int | None = Field(
+        default=None,
+        ge=1,
+        strict=True,
+        frozen=True,
+        description="Tokens of an input, special tokens included; None takes the model's default.",
+    )
+    family: str | None = Field(
+        default=None,
+        frozen=True,
+        description="Conventions to use for a local folder that its name does not tell (bge, bce).",
+    )
+    revision: str | None = Field(
+        default=None,
+        frozen=True,
+        description="Commit, tag or branch on the hub; None takes the pinned one.",
+    )
+    local_files_only: bool = Field(default=False, frozen=True, description="Never touch the network.")
+    allow_pickle: bool = Field(
+        default=False, frozen=True, description="Accept *.bin weights, whose loading can run code."
+    )
+    trust_remote_code: bool = Field(
+        default=False, frozen=True, description="Let transformers run Python code from the checkpoint."
+    )
+
+    _is_adopted: bool = PrivateAttr(default=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_unknown(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        if data.get("class_name") == cls.class_name():
+            data = {name: value for name, value in data.items() if name != "class_name"}
+        known = cls._option_names()
+        unknown = [str(name) for name in data if name not in known]
+        if unknown:
+            raise InvalidInputError(_unknown_option(cls.__name__, unknown[0], known))
+        return data
+
+    @field_validator("model", "model_name", mode="before", check_fields=False)
+    @classmethod
+    def _path_to_text(cls, value: Any) -> Any:
+        return str(value) if hasattr(value, "__fspath__") else value
+
+    @classmethod
+    def _option_names(cls) -> list[str]:
+        aliases = [field.validation_alias for field in cls.model_fields.values()]
+        names = [one for alias in aliases for one in getattr(alias, "choices", [])]
+        return sorted({*cls.model_fields, *names})
+
+    @classmethod
+    def _adopt(cls, model: Any, described: dict[str, Any], options: dict[str, Any]) -> Self:
+        """Return an object that uses a model which is already in memory."""
+        fixed = [name for name in options if name in cls.model_fields and cls.model_fields[name].frozen]
+        if fixed:
+            msg = (
+                f"{', '.join(fixed)} cannot be set here: the {type(model).__name__} that was passed decides it. "
+                f"Set it there, or call {cls.__name__}(...) with the model's name instead"
+            )
+            raise InvalidInputError(msg)
+        return cls.model_validate({**described, **options}, context={_GIVEN: model})
+
+    def _given_or(self, context: Any, open_model: Callable[[], _Model]) -> _Model:
+        """Return the model that :meth:`_adopt` put into the validation context, or open one."""
+        if not isinstance(context, dict) or _GIVEN not in context:
+            return open_model()
+        self._is_adopted = True
+        given: _Model = context[_GIVEN]
+        return given
+
+    def _loading_options(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in LocalModelOptions.model_fields}
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        return self.model_copy()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self._is_adopted:
+            msg = (
+                f"cannot pickle this {type(self).__name__}: it uses a model that was passed to it in memory. "
+                f"Create it by name, {type(self).__name__}(...), which the other process can open too"
+            )
+            raise TypeError(msg)
+        options = {name: getattr(self, name) for name in type(self).model_fields if name != "callback_manager"}
+        return partial(type(self), **options), ()
+
+
+def check_is_a(model: object, expected: type[Any]) -> None:
+    """Raise InvalidInputError unless ``model`` is an ``expected``."""
+    if not isinstance(model, expected):
+        msg = (
+            f"expected a {expected.__name__} of rerank_plugins, got {type(model).__name__}. Wrap the model of "
+            "another library first, or pass its name to the constructor instead"
+        )
+        raise InvalidInputError(msg)
+
+
+def _unknown_option(owner: str, name: str, known: Iterable[str]) -> str:
+    close = get_close_matches(name, known, n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else "."
+    return f"{owner} has no option {name!r}{hint} Its options: {', '.join(known)}"

@@ -1,0 +1,94 @@
+"""From scored documents back to nodes: new objects, the caller's own are left as they were.
+
+What is known about a result is written to the metadata of a copy of its node and kept out of the text
+that an LLM or an embedding model sees.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from llama_index.core.schema import BaseNode, MetadataMode, NodeWithScore
+
+from rerank_plugins.types import RankedDocument
+
+__all__ = [
+    "DETAIL_KEYS",
+    "PROBABILITY_KEY",
+    "RANK_KEY",
+    "RETRIEVAL_SCORE_KEY",
+    "TRUNCATED_KEY",
+    "WINDOW_KEY",
+    "details_of",
+    "retrieval_score_of",
+    "scored_text",
+    "with_metadata",
+]
+
+RETRIEVAL_SCORE_KEY = "retrieval_score"
+PROBABILITY_KEY = "rerank_probability"
+RANK_KEY = "rerank_rank"
+WINDOW_KEY = "rerank_window"
+TRUNCATED_KEY = "rerank_truncated"
+
+DETAIL_KEYS = (PROBABILITY_KEY, RANK_KEY, WINDOW_KEY, TRUNCATED_KEY)
+_OWN_KEYS = frozenset((RETRIEVAL_SCORE_KEY, *DETAIL_KEYS))
+
+
+def scored_text(node: BaseNode, mode: MetadataMode) -> str:
+    """Return the text of a node that is scored; what an earlier reranking wrote is never part of it."""
+    if _OWN_KEYS & node.metadata.keys():
+        own = {key: value for key, value in node.metadata.items() if key not in _OWN_KEYS}
+        node = node.model_copy(update={"metadata": own})
+    return node.get_content(metadata_mode=mode)
+
+
+def details_of(ranked: RankedDocument) -> dict[str, Any]:
+    """Return what is kept about a result, as values that JSON can hold."""
+    details: dict[str, Any] = {
+        PROBABILITY_KEY: ranked.probability,
+        RANK_KEY: ranked.rank,
+        TRUNCATED_KEY: ranked.truncated,
+    }
+    if ranked.window is not None:
+        details[WINDOW_KEY] = [ranked.window.start, ranked.window.end]
+    return details
+
+
+def retrieval_score_of(result: NodeWithScore) -> dict[str, float]:
+    """Return the score that a node was retrieved with, or nothing if it had none.
+
+    After an earlier reranking, that is the score which the first one kept.
+    """
+    node = result.node
+    score = result.score
+    kept = node.metadata.get(RETRIEVAL_SCORE_KEY)
+    if isinstance(kept, (int, float)) and RETRIEVAL_SCORE_KEY in node.excluded_llm_metadata_keys:
+        score = kept
+    if score is None or not math.isfinite(score):
+        return {}
+    return {RETRIEVAL_SCORE_KEY: float(score)}
+
+
+def with_metadata(node: BaseNode, added: Mapping[str, Any]) -> BaseNode:
+    """Return a copy of a node with metadata that neither an LLM nor an embedding model sees.
+
+    The copy has its own metadata, excluded keys and relationships; everything else is shared.
+    """
+    if not added:
+        return node
+    kept = {key: value for key, value in node.metadata.items() if key not in DETAIL_KEYS}
+    return node.model_copy(
+        update={
+            "metadata": {**kept, **added},
+            "excluded_llm_metadata_keys": _joined(node.excluded_llm_metadata_keys, added),
+            "excluded_embed_metadata_keys": _joined(node.excluded_embed_metadata_keys, added),
+            "relationships": dict(node.relationships),
+        }
+    )
+
+
+def _joined(keys: Iterable[str], more: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys([*keys, *more]))

@@ -1,0 +1,66 @@
+"""The embeddings keep the package's contract, and what each of them adds."""
+
+from __future__ import annotations
+
+import inspect
+import pickle
+from functools import partial
+
+import pytest
+from llama_index.embeddings.rerank_plugins import BceEmbedding, BgeEmbedding, InstructionEmbedding
+from llama_index.embeddings.rerank_plugins.testing import EmbeddingConformance
+
+from rerank_plugins.embedder import Embedder
+from rerank_plugins.errors import ModelUnavailableError
+
+
+class TestInstructionEmbedding(EmbeddingConformance):
+    @pytest.fixture
+    def make(self, checkpoints):
+        return partial(InstructionEmbedding, model_name=str(checkpoints / "bert-embedder"), device="cpu")
+
+
+class TestBgeEmbedding(EmbeddingConformance):
+    @pytest.fixture
+    def make(self, checkpoints):
+        return partial(BgeEmbedding, model_name=checkpoints / "bert-embedder", device="cpu")
+
+
+class TestBceEmbedding(EmbeddingConformance):
+    @pytest.fixture
+    def make(self, checkpoints):
+        return partial(BceEmbedding, model_name=str(checkpoints / "xlmr-embedder"), device="cpu")
+
+
+def test_from_embedder(checkpoints):
+    embedder = Embedder(checkpoints / "bert-embedder", device="cpu", query_instruction="ask: ", max_length=32)
+    made = InstructionEmbedding.from_embedder(embedder, embed_batch_size=3)
+    assert made.embedder is embedder
+    assert (made.embed_batch_size, made.max_length, made.query_instruction) == (3, 32, "ask: ")
+    with pytest.raises(ValueError, match="task cannot be set here"):
+        InstructionEmbedding.from_embedder(embedder, task="qa")
+    with pytest.raises(TypeError, match="cannot pickle"):
+        pickle.dumps(made)
+
+
+def test_every_core_option_is_exposed():
+    options = set(inspect.signature(Embedder).parameters) - {"model"} | {"model_name"}
+    for kind in (InstructionEmbedding, BgeEmbedding, BceEmbedding):
+        assert options <= set(kind.model_fields)
+
+
+def test_llamaindex_spelling_of_the_model_option():
+    with pytest.raises(ValueError, match="did you mean 'model_name'"):
+        BgeEmbedding(model="BAAI/bge-m3")
+
+
+def test_unknown_task(checkpoints):
+    with pytest.raises(ValueError, match="has no task 'qa'"):
+        InstructionEmbedding(model_name=checkpoints / "bert-embedder", device="cpu", task="qa")
+
+
+@pytest.mark.parametrize("kind", [BgeEmbedding, BceEmbedding, InstructionEmbedding])
+def test_default_model_offline_says_the_way_out(kind, monkeypatch, tmp_path):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(ModelUnavailableError, match="HF_ENDPOINT"):
+        kind(local_files_only=True)

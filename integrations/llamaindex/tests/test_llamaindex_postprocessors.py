@@ -1,0 +1,229 @@
+"""The three postprocessors keep the package's contract, and what each of them adds."""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+from functools import partial
+from pathlib import Path
+
+import pytest
+from llama_index.core.callbacks import CallbackManager
+from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle, TextNode
+from llama_index.postprocessor.rerank_plugins import (
+    BceRerankPostprocessor,
+    BgeRerankPostprocessor,
+    RerankPostprocessor,
+)
+from llama_index.postprocessor.rerank_plugins.testing import PostprocessorConformance, recording
+
+from rerank_plugins.errors import ModelUnavailableError
+from rerank_plugins.reranker import Reranker
+from rerank_plugins.types import LongDocuments
+
+
+class TestRerankPostprocessor(PostprocessorConformance):
+    @pytest.fixture
+    def make(self, checkpoints):
+        return partial(RerankPostprocessor, model=str(checkpoints / "bert-reranker"), device="cpu")
+
+
+class TestBgeRerankPostprocessor(PostprocessorConformance):
+    @pytest.fixture
+    def make(self, checkpoints):
+        return partial(BgeRerankPostprocessor, model=checkpoints / "xlmr-reranker", device="cpu")
+
+
+class TestBceRerankPostprocessor(PostprocessorConformance):
+    @pytest.fixture
+    def make(self, checkpoints):
+        return partial(BceRerankPostprocessor, model=str(checkpoints / "xlmr-reranker"), device="cpu")
+
+
+class TestFromReranker:
+    """The contract that does not need pickling, on a core object that exists already."""
+
+    @pytest.fixture
+    def reranker(self, checkpoints):
+        return Reranker(checkpoints / "bert-reranker", device="cpu", max_length=64)
+
+    def test_it_is_used_as_it_is(self, reranker):
+        made = RerankPostprocessor.from_reranker(reranker, top_n=1, score_unit="probability")
+        assert made.reranker is reranker
+        assert (made.top_n, made.max_length, made.device) == (1, 64, "cpu")
+        (result,) = made.postprocess_nodes(nodes_of("a panda", "Paris"), query_str="panda?")
+        assert result.score == reranker.rank("panda?", ["a panda", "Paris"])[0].probability
+
+    def test_its_own_options_are_refused(self, reranker):
+        with pytest.raises(ValueError, match="max_length cannot be set here"):
+            RerankPostprocessor.from_reranker(reranker, max_length=32)
+
+    def test_a_misspelt_setting_is_refused(self, reranker):
+        with pytest.raises(ValueError, match="did you mean 'top_n'"):
+            RerankPostprocessor.from_reranker(reranker, topn=32)
+
+    def test_anything_else_is_refused(self):
+        with pytest.raises(ValueError, match="expected a Reranker of rerank_plugins, got str"):
+            RerankPostprocessor.from_reranker("BAAI/bge-reranker-base")
+
+    def test_pickling_says_the_way_out(self, reranker):
+        made = BgeRerankPostprocessor.from_reranker(reranker)
+        with pytest.raises(TypeError, match=r"BgeRerankPostprocessor\(\.\.\.\)"):
+            pickle.dumps(made)
+
+
+def nodes_of(*texts: str) -> list[NodeWithScore]:
+    return [NodeWithScore(node=TextNode(id_=text, text=text), score=0.5) for text in texts]
+
+
+@pytest.fixture
+def folder(checkpoints) -> Path:
+    return checkpoints / "bert-reranker"
+
+
+def test_weights_are_shared(folder):
+    first, second = (RerankPostprocessor(model=folder, device="cpu", top_n=n) for n in (1, 2))
+    assert first.reranker._lease.value is second.reranker._lease.value
+
+
+def test_model_options_are_fixed_and_others_are_not(folder):
+    made = RerankPostprocessor(model=folder, device="cpu")
+    with pytest.raises(ValueError, match="frozen"):
+        made.max_length = 10
+    with pytest.raises(ValueError, match="top_n"):
+        made.top_n = 0
+    made.top_n = 1
+    assert len(made.postprocess_nodes(nodes_of("a", "b"), query_str="q")) == 1
+
+
+def test_every_core_option_is_exposed():
+    import inspect
+
+    options = set(inspect.signature(Reranker).parameters)
+    for kind in (RerankPostprocessor, BgeRerankPostprocessor, BceRerankPostprocessor):
+        assert options <= set(kind.model_fields)
+        assert all(field.description for name, field in kind.model_fields.items() if name != "callback_manager")
+
+
+def test_defaults():
+    fields = BgeRerankPostprocessor.model_fields
+    assert (fields["model"].default, fields["family"].default) == ("BAAI/bge-reranker-v2-m3", "bge")
+    fields = BceRerankPostprocessor.model_fields
+    assert (fields["model"].default, fields["family"].default) == ("maidalun1020/bce-reranker-base_v1", "bce")
+    assert fields["long_documents"].default == "maxp"
+
+
+@pytest.mark.parametrize("kind", [BgeRerankPostprocessor, BceRerankPostprocessor])
+def test_default_model_offline_says_the_way_out(kind, monkeypatch, tmp_path):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(ModelUnavailableError, match="HF_ENDPOINT"):
+        kind(local_files_only=True)
+
+
+def test_wrong_values_are_refused_when_they_are_set(folder):
+    for options in ({"long_documents": "best"}, {"max_length": 0}, {"dtype": "float8"}, {"score_unit": "logit"}):
+        with pytest.raises(ValueError, match=next(iter(options))):
+            RerankPostprocessor(model=folder, device="cpu", **options)
+
+
+def test_details_of_a_long_text(folder):
+    long = LongDocuments(strategy="maxp", overlap_tokens=4)
+    made = RerankPostprocessor(model=folder, device="cpu", max_length=24, long_documents=long)
+    text = "Paris is the capital of France. " * 6 + "the panda eats bamboo. " * 3
+    node = TextNode(text=text, metadata={"file": "a.txt"})
+    result, short = made.postprocess_nodes(
+        [NodeWithScore(node=node, score=0.25), *nodes_of("bamboo")], query_str="panda?"
+    )
+    if short.node.text == text:
+        result, short = short, result
+    start, end = result.metadata["rerank_window"]
+    assert 0 < end - start < len(made.scored_text(node))
+    assert made.scored_text(result.node) == made.scored_text(node) == node.get_content(MetadataMode.EMBED)
+    assert result.metadata["rerank_truncated"] is False
+    assert "rerank_window" not in short.metadata
+    assert {one.metadata["rerank_rank"] for one in (result, short)} == {1, 2}
+    assert RerankPostprocessor.from_dict(made.to_dict()).long_documents == long
+
+
+def test_without_marks_the_same_nodes_come_back(folder):
+    made = RerankPostprocessor(model=folder, device="cpu", keep_retrieval_score=False, keep_details=False)
+    nodes = nodes_of("a panda", "Paris")
+    given = {one.node_id: one.node for one in nodes}
+    for one in made.postprocess_nodes(nodes, query_str="panda?"):
+        assert one.node is given[one.node_id]
+        assert one.score != 0.5
+
+
+def test_a_users_own_key_is_kept_when_nothing_replaces_it(folder):
+    made = RerankPostprocessor(model=folder, device="cpu", keep_retrieval_score=False)
+    node = TextNode(text="a panda", metadata={"retrieval_score": "mine"})
+    (result,) = made.postprocess_nodes([NodeWithScore(node=node)], query_str="panda?")
+    assert result.metadata["retrieval_score"] == "mine"
+
+
+def test_a_users_own_hidden_key_need_not_be_a_number(folder):
+    made = RerankPostprocessor(model=folder, device="cpu")
+    hidden = ["retrieval_score"]
+    node = TextNode(text="a panda", metadata={"retrieval_score": "mine"}, excluded_llm_metadata_keys=hidden)
+    (result,) = made.postprocess_nodes([NodeWithScore(node=node, score=0.5)], query_str="panda?")
+    assert result.metadata["retrieval_score"] == 0.5
+    assert node.metadata["retrieval_score"] == "mine"
+
+
+@pytest.mark.parametrize("score", [None, float("nan")])
+def test_no_retrieval_score(folder, score):
+    made = RerankPostprocessor(model=folder, device="cpu")
+    nodes = [NodeWithScore(node=TextNode(text="a panda"), score=score)]
+    (result,) = made.postprocess_nodes(nodes, query_str="panda?")
+    assert "retrieval_score" not in result.metadata
+    assert result.metadata["rerank_truncated"] is False
+
+
+def test_closed_reranker(folder):
+    made = RerankPostprocessor.from_reranker(Reranker(folder, device="cpu"))
+    made.reranker.close()
+    with pytest.raises(Exception, match="closed"):
+        made.postprocess_nodes(nodes_of("a"), query_str="q")
+
+
+def test_one_error_that_reaches_two_callers_is_reported_to_both(folder, monkeypatch):
+    """LlamaIndex's manager marks the exception object and leaves it out the second time."""
+    error = RuntimeError("the batch of both callers failed")
+
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    with recording() as seen:
+        made = RerankPostprocessor(model=folder, device="cpu", callback_manager=seen.callback_manager)
+        monkeypatch.setattr(Reranker, "rank", fail)
+        for _ in range(2):
+            with pytest.raises(RuntimeError, match="both callers"):
+                made.postprocess_nodes(nodes_of("a"), query_str="q")
+    assert [payload.get("exception") for phase, payload in seen.callbacks if phase == "end"] == [error, error]
+
+
+def test_a_cancelled_call_is_reported_as_ended(folder, monkeypatch):
+    async def wait_forever(*_: object, **__: object) -> None:
+        await asyncio.Event().wait()
+
+    async def cancel_it() -> None:
+        task = asyncio.create_task(made.apostprocess_nodes(nodes_of("a"), query_str="q"))
+        await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    with recording() as seen:
+        made = RerankPostprocessor(model=folder, device="cpu", callback_manager=seen.callback_manager)
+        monkeypatch.setattr(Reranker, "arank", wait_forever)
+        asyncio.run(cancel_it())
+    assert seen.names == ["ReRankStartEvent", "ReRankEndEvent"]
+    assert seen.phases == ["start", "end"]
+
+
+def test_async_does_not_use_the_default_executor_for_scoring(folder, monkeypatch):
+    """The postprocessor awaits the core; LlamaIndex's fall-back would run the whole call in a thread."""
+    made = RerankPostprocessor(model=folder, device="cpu", callback_manager=CallbackManager())
+    monkeypatch.setattr(type(made), "_postprocess_nodes", None)
+    results = asyncio.run(made.apostprocess_nodes(nodes_of("a", "b"), query_bundle=QueryBundle("q")))
+    assert len(results) == 2

@@ -1,0 +1,60 @@
+"""End to end: our embedding in a vector index, our postprocessor in its query engine, no network."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from llama_index.core import Document, Settings, VectorStoreIndex
+from llama_index.core.llms import MockLLM
+from llama_index.core.node_parser import SentenceSplitter
+from llama_index.embeddings.rerank_plugins import BgeEmbedding
+from llama_index.postprocessor.rerank_plugins import BgeRerankPostprocessor
+from llama_index.postprocessor.rerank_plugins.testing import recording
+
+TEXTS = [
+    "The giant panda eats bamboo.",
+    "Paris is the capital of France.",
+    "Net revenue grew in 2019.",
+    "A panda is a bear of China.",
+]
+QUERY = "What does a panda eat?"
+
+
+@pytest.fixture
+def index(checkpoints):
+    documents = [Document(text=text, metadata={"file": f"{index}.txt"}) for index, text in enumerate(TEXTS)]
+    embedding = BgeEmbedding(model_name=checkpoints / "bert-embedder", device="cpu")
+    return VectorStoreIndex.from_documents(
+        documents, embed_model=embedding, transformations=[SentenceSplitter(tokenizer=str.split)]
+    )
+
+
+@pytest.fixture
+def reranker(checkpoints):
+    return BgeRerankPostprocessor(model=checkpoints / "bert-reranker", device="cpu", top_n=2)
+
+
+@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+def test_query_engine(index, reranker, is_async, monkeypatch):
+    with recording() as seen:
+        # The engine gives its own callback manager, the global one, to its postprocessors.
+        monkeypatch.setattr(Settings, "_callback_manager", seen.callback_manager)
+        engine = index.as_query_engine(llm=MockLLM(), similarity_top_k=4, node_postprocessors=[reranker])
+        response = asyncio.run(engine.aquery(QUERY)) if is_async else engine.query(QUERY)
+    assert seen.names == ["ReRankStartEvent", "ReRankEndEvent"]
+    assert seen.phases == ["start", "end"]
+    retrieved = index.as_retriever(similarity_top_k=4).retrieve(QUERY)
+    expected = reranker.postprocess_nodes(retrieved, query_str=QUERY)
+    assert [one.node_id for one in response.source_nodes] == [one.node_id for one in expected]
+    assert len(response.source_nodes) == 2
+    for one in response.source_nodes:
+        assert one.text in str(response)
+    for word in ("retrieval_score", "rerank_"):
+        assert word not in str(response)
+    scores = {one.node_id: one.score for one in retrieved}
+    for one in response.source_nodes:
+        assert one.metadata["retrieval_score"] == pytest.approx(scores[one.node_id])
+        assert one.node.relationships
+    stored = index.docstore.docs.values()
+    assert all(set(node.metadata) == {"file"} for node in stored)

@@ -1,0 +1,113 @@
+"""Checkpoints that must be refused, each with the way out; and int8 rows."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import tiny_checkpoints
+import torch
+from safetensors.torch import load_file, save_file
+
+from rerank_plugins import Reranker
+from rerank_plugins.errors import UnsafeModelError, UnsupportedModelError
+
+
+@pytest.fixture
+def folder(bert_reranker_folder: Path, tmp_path: Path) -> Path:
+    """A copy that a test may damage."""
+    return shutil.copytree(bert_reranker_folder, tmp_path / "checkpoint")
+
+
+def change_config(folder: Path, **changes: object) -> None:
+    path = folder / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def test_two_labels_are_refused(tmp_path: Path) -> None:
+    folder = tiny_checkpoints.bert_reranker(tmp_path / "two", n_labels=2)
+    with pytest.raises(UnsupportedModelError, match="classifier with 2 labels; a reranker has one"):
+        Reranker(folder)
+
+
+def test_a_checkpoint_without_head_is_refused(checkpoints: Path) -> None:
+    with pytest.raises(UnsupportedModelError, match=r"'BertModel', which is not a cross-encoder.*bge-reranker"):
+        Reranker(checkpoints / "bert-embedder")
+
+
+def test_missing_head_weights_are_refused_not_invented(folder: Path) -> None:
+    weights = load_file(str(folder / "model.safetensors"))
+    del weights["classifier.weight"]
+    save_file(weights, str(folder / "model.safetensors"), {"format": "pt"})
+    with pytest.raises(UnsupportedModelError, match=r"lacks 1 weights.*classifier.weight.*random numbers"):
+        Reranker(folder)
+
+
+def test_pickled_weights_are_refused_unless_allowed(folder: Path) -> None:
+    expected = Reranker(folder).score([("panda", "bamboo")])
+    torch.save(load_file(str(folder / "model.safetensors")), folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(UnsafeModelError, match=r"pytorch_model.bin.*allow_pickle=True"):
+        Reranker(folder)
+    copied = shutil.copytree(folder, folder.parent / "allowed")
+    assert Reranker(copied, allow_pickle=True).score([("panda", "bamboo")]) == pytest.approx(expected, abs=1e-6)
+
+
+def test_no_weights_at_all(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(UnsupportedModelError, match=r"has no model.safetensors"):
+        Reranker(folder)
+
+
+def test_damaged_weights(folder: Path) -> None:
+    whole = (folder / "model.safetensors").read_bytes()
+    (folder / "model.safetensors").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(UnsupportedModelError, match="could not"):
+        Reranker(folder)
+
+
+def test_no_tokenizer(folder: Path) -> None:
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (folder / name).unlink()
+    with pytest.raises(UnsupportedModelError, match=r"no tokenizer.json.*save_pretrained"):
+        Reranker(folder)
+
+
+def test_remote_code_is_off_unless_asked(folder: Path) -> None:
+    marker = folder / "ran"
+    (folder / "modeling_evil.py").write_text(f"open({str(marker)!r}, 'w').close()\n")
+    names = {"AutoConfig": "modeling_evil.Config", "AutoModelForSequenceClassification": "modeling_evil.Model"}
+    change_config(folder, model_type="evil", auto_map=names)
+    with pytest.raises(UnsafeModelError, match="trust_remote_code=True"):
+        Reranker(folder)
+    assert not marker.exists()
+
+
+def test_remote_code_of_a_known_architecture_is_not_needed(folder: Path) -> None:
+    # A local copy whose auto_map names the hub must load offline with the built-in class.
+    change_config(folder, auto_map={"AutoModelForSequenceClassification": "someone/else--modeling_evil.Model"})
+    assert Reranker(folder).score([("panda", "bamboo")])
+
+
+def test_unknown_architecture(folder: Path) -> None:
+    change_config(folder, model_type="never-heard-of")
+    with pytest.raises(UnsupportedModelError, match="could not load"):
+        Reranker(folder)
+
+
+def test_int8_rows_are_read_as_float32(folder: Path) -> None:
+    exact = Reranker(folder).score([("panda", text) for text in tiny_checkpoints.SENTENCES])
+    stored = {}
+    for name, tensor in load_file(str(folder / "model.safetensors")).items():
+        if tensor.dim() == 2:
+            scale = tensor.abs().amax(1).clamp(min=1e-12) / 127
+            stored[name], stored[f"{name}.scale"] = (tensor / scale[:, None]).round().to(torch.int8), scale
+        else:
+            stored[name] = tensor
+    copied = shutil.copytree(folder, folder.parent / "int8")
+    save_file(stored, str(copied / "model.safetensors"), {"rerank_plugins.quantization": "int8-rows"})
+    rounded = Reranker(copied).score([("panda", text) for text in tiny_checkpoints.SENTENCES])
+    assert rounded == pytest.approx(exact, abs=0.3)
+    assert rounded != exact
