@@ -11,7 +11,7 @@ from langchain_core.documents import BaseDocumentCompressor, Document
 from pydantic import Field, ValidationInfo, field_validator
 from typing_extensions import Self
 
-from langchain_rerank_plugins.reranking import RerankerBacked, check_reranker
+from langchain_rerank_plugins.reranking import RerankerBacked, settings_of
 from langchain_rerank_plugins.scored import page_contents, scored_copy
 from langchain_rerank_plugins.tracing import RerankStep
 from rerank_plugins import LongDocuments, RankedDocument, Reranker
@@ -74,8 +74,7 @@ class RerankCompressor(RerankerBacked, BaseDocumentCompressor):
     ) -> Self:
         """Return a compressor that uses an existing core reranker, such as ``Reranker.from_loaded(...)``.
 
-        The reranker's own settings count: ``query_max_length``, ``long_documents`` and ``truncation``
-        of the compressor are not used. It cannot be pickled.
+        The compressor cannot be pickled.
 
         Args:
             reranker: What scores; it stays the caller's, and several adapters may share it.
@@ -88,12 +87,13 @@ class RerankCompressor(RerankerBacked, BaseDocumentCompressor):
             InvalidInputError: It is not a core reranker.
         """
         options = {
+            **settings_of(reranker),
             "top_n": top_n,
             "threshold_unit": threshold_unit,
             "threshold": threshold,
             "score_unit": score_unit,
         }
-        return cls._from_core(check_reranker(reranker), options)
+        return cls._from_core(reranker, options)
 
     def compress_documents(
         self, documents: Sequence[Document], query: str, callbacks: Callbacks | None = None

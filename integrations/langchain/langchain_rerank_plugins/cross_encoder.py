@@ -5,7 +5,7 @@ from __future__ import annotations
 from langchain_core.cross_encoders import BaseCrossEncoder
 from typing_extensions import Self
 
-from langchain_rerank_plugins.reranking import RerankerBacked, check_reranker
+from langchain_rerank_plugins.reranking import RerankerBacked, settings_of
 from rerank_plugins import Reranker
 from rerank_plugins.ranking.order import to_probability
 from rerank_plugins.types import ScoreUnit
@@ -31,7 +31,7 @@ class RerankCrossEncoder(RerankerBacked, BaseCrossEncoder):
         Raises:
             InvalidInputError: It is not a core reranker.
         """
-        return cls._from_core(check_reranker(reranker), {"score_unit": score_unit})
+        return cls._from_core(reranker, {**settings_of(reranker), "score_unit": score_unit})
 
     def score(self, text_pairs: list[tuple[str, str]]) -> list[float]:
         """Return the score of each (query, document) pair, in input order, as Python floats.

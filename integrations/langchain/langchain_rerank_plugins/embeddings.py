@@ -6,6 +6,7 @@ Texts reach the tokenizer as they are; line breaks are not replaced.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from langchain_core.embeddings import Embeddings
 from pydantic import Field
@@ -56,7 +57,8 @@ class InstructionEmbeddings(CoreBacked, Embeddings):
             msg = f"embedder must be a rerank_plugins.Embedder, got {kind}; make one with Embedder(model)"
             raise InvalidInputError(msg)
         instruction = embedder.instruction
-        options = {"query_instruction": instruction.query, "document_instruction": instruction.document}
+        options: dict[str, Any] = {"query_instruction": instruction.query, "document_instruction": instruction.document}
+        options["normalize"] = embedder.normalize
         return cls._from_core(embedder, options)
 
     @property
@@ -98,11 +100,11 @@ class InstructionEmbeddings(CoreBacked, Embeddings):
 class BgeEmbeddings(InstructionEmbeddings):
     """Embeds with a BGE model.
 
-    The default reads English, is small (33M parameters, 384 dimensions) and loads from safetensors;
-    ``BAAI/bge-small-zh-v1.5`` is its Chinese twin, ``BAAI/bge-m3`` (568M) reads over 100 languages.
+    The default reads over 100 languages and 8,192 tokens (568M parameters, 1024 dimensions);
+    ``BAAI/bge-small-en-v1.5`` and ``BAAI/bge-small-zh-v1.5`` are the small ones for one language.
     """
 
-    model: str | Path = Field(default="BAAI/bge-small-en-v1.5", frozen=True)
+    model: str | Path = Field(default="BAAI/bge-m3", frozen=True)
     """A BGE embedder's hub id, or a local folder with one."""
 
     family: str | None = Field(default="bge", frozen=True)

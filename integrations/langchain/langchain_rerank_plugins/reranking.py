@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import Field, StrictInt
 
 from langchain_rerank_plugins.options import CoreBacked
@@ -10,7 +12,7 @@ from rerank_plugins.catalog.spec import TruncationRule
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.types import LongDocumentStrategy, ScoreUnit
 
-__all__ = ["RerankerBacked"]
+__all__ = ["RerankerBacked", "check_reranker", "settings_of"]
 
 
 class RerankerBacked(CoreBacked):
@@ -37,6 +39,20 @@ class RerankerBacked(CoreBacked):
 
     def _open(self) -> Reranker:
         return Reranker(**self._loading_options())
+
+
+def settings_of(reranker: object) -> dict[str, Any]:
+    """Return the options that ``reranker`` was made with and that a reranking adapter also has.
+
+    Raises:
+        InvalidInputError: It is not a core reranker.
+    """
+    core = check_reranker(reranker)
+    return {
+        "query_max_length": core.query_max_length,
+        "long_documents": core.long_documents,
+        "truncation": core.truncation,
+    }
 
 
 def check_reranker(reranker: object) -> Reranker:

@@ -83,8 +83,8 @@ class InstructionEmbedding(LocalModelOptions, BaseEmbedding):
     def from_embedder(cls, embedder: Embedder, **settings: Unpack[EmbeddingSettings]) -> Self:
         """Embed with a core object.
 
-        The new object cannot be pickled; its serialised form names the model and its instructions, and
-        does not hold the embedder's other options.
+        The new object cannot be pickled; its serialised form names the model and holds the embedder's
+        options, so it can be rebuilt where that name can be opened.
 
         Args:
             embedder: Used as it is, not copied.
@@ -102,6 +102,7 @@ class InstructionEmbedding(LocalModelOptions, BaseEmbedding):
             "max_length": embedder.max_length,
             "query_instruction": embedder.instruction.query,
             "document_instruction": embedder.instruction.document,
+            "normalize": embedder.normalize,
         }
         return cls._adopt(embedder, described, dict(settings))
 

@@ -121,8 +121,8 @@ class RerankPostprocessor(LocalModelOptions, BaseNodePostprocessor):
     def from_reranker(cls, reranker: Reranker, **settings: Unpack[RerankSettings]) -> Self:
         """Rerank with a core object, for example one made by ``Reranker.from_loaded``.
 
-        The new object cannot be pickled; its serialised form names the model and does not hold the
-        reranker's other options.
+        The new object cannot be pickled; its serialised form names the model and holds the reranker's
+        options, so it can be rebuilt where that name can be opened.
 
         Args:
             reranker: Used as it is, not copied.
@@ -138,6 +138,9 @@ class RerankPostprocessor(LocalModelOptions, BaseNodePostprocessor):
             "device": reranker.device,
             "dtype": reranker.dtype,
             "max_length": reranker.max_length,
+            "query_max_length": reranker.query_max_length,
+            "long_documents": reranker.long_documents,
+            "truncation": reranker.truncation,
         }
         return cls._adopt(reranker, described, dict(settings))
 
