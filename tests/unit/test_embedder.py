@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 
 from rerank_plugins import Embedder
 from rerank_plugins.errors import InvalidInputError, UnknownModelError
+from rerank_plugins.scorers.backbone import TokenStates
 from rerank_plugins.scorers.transformer import pool
 
 TEXTS = tiny_checkpoints.SENTENCES
@@ -99,9 +100,9 @@ def test_unknown_pooling_is_refused_not_guessed(tmp_path: Path) -> None:
     ("pooling", "expected"), [("cls", [[1.0], [4.0]]), ("mean", [[2.0], [4.5]]), ("last_token", [[3.0], [5.0]])]
 )
 def test_pooling_by_hand(pooling: str, expected: list[list[float]]) -> None:
-    hidden = torch.tensor([[[1.0], [2.0], [3.0]], [[4.0], [5.0], [99.0]]])
-    mask = torch.tensor([[1, 1, 1], [1, 1, 0]])
-    assert pool(hidden, mask, pooling).tolist() == expected  # type: ignore[arg-type]
+    states = TokenStates(torch.tensor([[1.0], [2.0], [3.0], [4.0], [5.0]]), [3, 2])
+    assert pool(states, pooling).tolist() == expected  # type: ignore[arg-type]
+    assert states.padded().tolist() == [[[1.0], [2.0], [3.0]], [[4.0], [5.0], [0.0]]]
 
 
 @pytest.mark.parametrize("bad", ["text", None, [None], [1], [b"x"]])

@@ -15,7 +15,7 @@ from typing import Any
 from rerank_plugins.catalog.spec import ModelSpec, TruncationRule
 from rerank_plugins.errors import InvalidInputError, UnsupportedModelError
 from rerank_plugins.scorers.base import LoadedParts
-from rerank_plugins.scorers.cross_encoder import CrossEncoderScorer
+from rerank_plugins.scorers.cross_encoder import scorer_of
 from rerank_plugins.text.tokenizer import TextEncoder
 from rerank_plugins.types import LongDocumentStrategy
 
@@ -130,7 +130,7 @@ def _adopted(
     uses_segments = "token_type_ids" in tokenizer.model_input_names
     encoder = TextEncoder(tokenizer.backend_tokenizer, uses_segments=uses_segments)
     return AdoptedModel(
-        parts=LoadedParts(encoder=encoder, scorer=CrossEncoderScorer(model)),
+        parts=LoadedParts(encoder=encoder, scorer=scorer_of(model, allow_packing=False)),
         spec=spec,
         device=str(weight.device),
         dtype=str(weight.dtype).removeprefix("torch."),

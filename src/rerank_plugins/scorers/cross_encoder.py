@@ -11,52 +11,77 @@ from typing import Any
 import torch
 import transformers
 
-from rerank_plugins.protocols import Batch
-from rerank_plugins.scorers.base import LoadedParts, LoadRequest, padded_tensors
+from rerank_plugins.protocols import Batch, Scorer
+from rerank_plugins.scorers.backbone import Backbone, padded_tensors
+from rerank_plugins.scorers.base import LoadedParts, LoadRequest
 from rerank_plugins.scorers.heads import Head, build_head
 from rerank_plugins.scorers.loading import load_encoder, load_model, read_weights
 from rerank_plugins.scorers.segment_similarity import HEAD_NAME, SegmentSimilarityHead
 
-__all__ = ["CrossEncoderScorer", "load"]
+__all__ = ["CrossEncoderScorer", "WholeClassifierScorer", "load", "scorer_of"]
 
 
 class CrossEncoderScorer:
-    """A sequence classifier with one label.
+    """A backbone and a head.
 
     Args:
-        model: A transformers ``...ForSequenceClassification`` in eval mode, on its device; or a bare
-            backbone if a head is given.
-        head: Scores from hidden states; None takes the classifier's own.
+        backbone: The encoder.
+        head: Scores from token states, in float32.
     """
 
-    is_padded = True
-
-    def __init__(self, model: Any, *, head: Head | None = None) -> None:
-        self._model: Any = model
-        self._head = head or build_head(model)
+    def __init__(self, backbone: Backbone, head: Head) -> None:
+        self._backbone: Backbone | None = backbone
+        self._head: Head | None = head
+        self.is_padded = backbone.is_padded
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Return one logit per pair. Shape: (inputs, 1), float32."""
-        tensors = padded_tensors(batch, self._model)
-        if self._head is None:
-            logits: torch.Tensor = self._model(**tensors).logits
-            return logits.float()
-        hidden = self._model.base_model(**tensors).last_hidden_state
-        return self._head(hidden, batch)
+        return self._head(self._backbone(batch), batch)  # type: ignore[misc]
+
+    def close(self) -> None:
+        """Free the weights."""
+        self._backbone = None
+        self._head = None
+
+
+class WholeClassifierScorer:
+    """A classifier whose head is not known here: it runs as a whole, padded, in its own precision."""
+
+    is_padded = True
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+
+    def forward(self, batch: Batch) -> torch.Tensor:
+        """Return one logit per pair. Shape: (inputs, 1), float32."""
+        logits: torch.Tensor = self._model(**padded_tensors(batch, self._model)).logits
+        return logits.float()
 
     def close(self) -> None:
         """Free the weights."""
         self._model = None
-        self._head = None
+
+
+def scorer_of(model: Any, *, allow_packing: bool = True) -> Scorer:
+    """Return the scorer of a transformers ``...ForSequenceClassification`` in eval mode.
+
+    Args:
+        model: The classifier, on its device.
+        allow_packing: Whether its attention function may be replaced.
+    """
+    head = build_head(model)
+    if head is None:
+        return WholeClassifierScorer(model)
+    return CrossEncoderScorer(Backbone(model.base_model, allow_packing=allow_packing), head)
 
 
 def load(request: LoadRequest) -> LoadedParts:
     """Load a cross-encoder from its checkpoint."""
     encoder = load_encoder(request)
     if request.files.head == HEAD_NAME:
-        scorer = _load_segment_similarity(request)
+        scorer: Scorer = _load_segment_similarity(request)
     else:
-        scorer = CrossEncoderScorer(load_model(request, transformers.AutoModelForSequenceClassification))
+        scorer = scorer_of(load_model(request, transformers.AutoModelForSequenceClassification))
     return LoadedParts(encoder=encoder, scorer=scorer)
 
 
@@ -64,4 +89,4 @@ def _load_segment_similarity(request: LoadRequest) -> CrossEncoderScorer:
     backbone = load_model(request, transformers.AutoModel)
     weights = read_weights(request.files.folder / "model.safetensors", prefix="head.")
     head = SegmentSimilarityHead.from_weights(weights, hidden_size=backbone.config.hidden_size)
-    return CrossEncoderScorer(backbone, head=head.to(request.device))
+    return CrossEncoderScorer(Backbone(backbone), head.to(request.device))

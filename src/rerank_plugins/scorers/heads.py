@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from rerank_plugins.protocols import Batch
+from rerank_plugins.scorers.backbone import TokenStates
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 __all__ = ["Head", "build_head"]
 
-Head = Callable[[torch.Tensor, Batch], torch.Tensor]
-"""(last hidden states (inputs, tokens, hidden) in any precision, batch) to scores (inputs, 1), float32."""
+Head = Callable[[TokenStates, Batch], torch.Tensor]
+"""(final token states, batch) to scores (inputs, 1), float32."""
 
 
 def build_head(model: PreTrainedModel) -> Head | None:
@@ -35,8 +36,8 @@ def _roberta(model: Any) -> Head:
     # RobertaClassificationHead: dense, tanh, out_proj on the first token.
     classifier = copy.deepcopy(model.classifier).float().eval()
 
-    def head(hidden: torch.Tensor, _batch: Batch) -> torch.Tensor:
-        return classifier(hidden[:, :1].float())  # type: ignore[no-any-return]
+    def head(states: TokenStates, _batch: Batch) -> torch.Tensor:
+        return classifier(states.first().unsqueeze(1))  # type: ignore[no-any-return]
 
     return head
 
@@ -46,8 +47,8 @@ def _bert(model: Any) -> Head:
     pooler = copy.deepcopy(model.base_model.pooler).float().eval()
     classifier = copy.deepcopy(model.classifier).float().eval()
 
-    def head(hidden: torch.Tensor, _batch: Batch) -> torch.Tensor:
-        return classifier(pooler(hidden[:, :1].float()))  # type: ignore[no-any-return]
+    def head(states: TokenStates, _batch: Batch) -> torch.Tensor:
+        return classifier(pooler(states.first().unsqueeze(1)))  # type: ignore[no-any-return]
 
     return head
 

@@ -22,6 +22,7 @@ from torch import nn
 
 from rerank_plugins.errors import UnsupportedModelError
 from rerank_plugins.protocols import Batch
+from rerank_plugins.scorers.backbone import TokenStates
 
 __all__ = ["HEAD_NAME", "SegmentSimilarityHead"]
 
@@ -60,17 +61,17 @@ class SegmentSimilarityHead(nn.Module):
         head.load_state_dict(own)
         return head.float().eval()
 
-    def forward(self, hidden: torch.Tensor, batch: Batch) -> torch.Tensor:
+    def forward(self, token_states: TokenStates, batch: Batch) -> torch.Tensor:
         """Return logits.
 
         Args:
-            hidden: Final token states, right-padded. Shape: (inputs, tokens, hidden).
+            token_states: Final token states.
             batch: The pairs, for their ids and segments.
 
         Returns:
             Shape: (inputs, 1), float32.
         """
-        states = hidden.float()
+        states = token_states.padded()
         ids, in_query, in_document = (tensor.to(states.device) for tensor in _layout(batch, states.shape[1]))
         cosine = nn.functional.cosine_similarity(
             _masked_mean(states, in_query), _masked_mean(states, in_document), dim=-1, eps=_EPS

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 import transformers
@@ -17,11 +16,9 @@ from safetensors.torch import load_file
 from rerank_plugins.catalog.spec import Pooling
 from rerank_plugins.errors import UnsupportedModelError
 from rerank_plugins.protocols import Batch
-from rerank_plugins.scorers.base import LoadedParts, LoadRequest, padded_tensors
+from rerank_plugins.scorers.backbone import Backbone, TokenStates
+from rerank_plugins.scorers.base import LoadedParts, LoadRequest
 from rerank_plugins.scorers.loading import load_encoder, load_model
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
 
 __all__ = ["TransformerEmbedder", "load", "pool"]
 
@@ -35,51 +32,37 @@ class TransformerEmbedder:
     """An encoder with pooling.
 
     Args:
-        model: A transformers encoder in eval mode, on its device.
-        pooling: How token vectors become one vector.
+        backbone: The encoder.
+        pooling: How token states become one vector.
         dense: Layer after pooling (sentence-transformers' Dense), or None.
     """
 
-    is_padded = True
-
-    def __init__(self, model: PreTrainedModel, *, pooling: Pooling, dense: torch.nn.Module | None = None) -> None:
-        self._model: PreTrainedModel | None = model
+    def __init__(self, backbone: Backbone, *, pooling: Pooling, dense: torch.nn.Module | None = None) -> None:
+        self._backbone: Backbone | None = backbone
         self._pooling = pooling
         self._dense = dense
+        self.is_padded = backbone.is_padded
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Return one vector per text, not normalised. Shape: (inputs, dim), float32."""
-        model = self._model
-        tensors = padded_tensors(batch, model)  # type: ignore[arg-type]
-        hidden = model(**tensors).last_hidden_state  # type: ignore[misc]
-        vectors = pool(hidden.float(), tensors["attention_mask"], self._pooling)
+        vectors = pool(self._backbone(batch), self._pooling)  # type: ignore[misc]
         return vectors if self._dense is None else self._dense(vectors)
 
     def close(self) -> None:
         """Free the weights."""
-        self._model = None
+        self._backbone = None
         self._dense = None
 
 
-def pool(hidden: torch.Tensor, mask: torch.Tensor, pooling: Pooling) -> torch.Tensor:
-    """Return one vector per row.
-
-    Args:
-        hidden: Token vectors, right-padded. Shape: (inputs, tokens, dim).
-        mask: 1 for real tokens. Shape: (inputs, tokens).
-        pooling: ``cls`` takes the first token, ``mean`` averages real tokens, ``last_token`` takes
-            the last real one.
+def pool(states: TokenStates, pooling: Pooling) -> torch.Tensor:
+    """Return one vector per input: its first token's, the mean of all its tokens', or its last one's.
 
     Returns:
-        Shape: (inputs, dim).
+        Shape: (inputs, hidden), float32.
     """
     if pooling == "cls":
-        return hidden[:, 0]
-    if pooling == "last_token":
-        last = mask.sum(dim=1) - 1
-        return hidden[torch.arange(len(hidden), device=hidden.device), last]
-    weights = mask.unsqueeze(-1).to(hidden.dtype)
-    return (hidden * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1e-9)
+        return states.first()
+    return states.last() if pooling == "last_token" else states.mean()
 
 
 def load(request: LoadRequest) -> LoadedParts:
@@ -88,7 +71,7 @@ def load(request: LoadRequest) -> LoadedParts:
     dense = None
     if "Dense" in request.files.modules:
         dense = _load_dense(request.files.folder / request.files.modules["Dense"]).to(request.device)
-    scorer = TransformerEmbedder(model, pooling=request.spec.pooling, dense=dense)
+    scorer = TransformerEmbedder(Backbone(model), pooling=request.spec.pooling, dense=dense)
     return LoadedParts(encoder=load_encoder(request), scorer=scorer)
 
 

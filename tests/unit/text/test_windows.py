@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import tiny_checkpoints
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,7 +28,7 @@ def test_windows_cover_everything_in_order(n_tokens: int, room: int, overlap: in
     ranges = window_ranges(n_tokens, room=room, overlap=overlap)
     assert ranges[0][0] == 0
     assert ranges[-1][1] == n_tokens
-    for (_, end), (start, _) in zip(ranges, ranges[1:], strict=False):
+    for (_, end), (start, _) in pairwise(ranges):
         assert end - start == min(overlap, room // 4)
     assert all(end - start <= room for start, end in ranges)
     assert all(end - start == room for start, end in ranges[:-1])

@@ -1,0 +1,7 @@
+"""The command line: ``rerank-plugins models | rank | doctor | demo``."""
+
+from __future__ import annotations
+
+from rerank_plugins.cli.application import app, main
+
+__all__ = ["app", "main"]

@@ -1,0 +1,55 @@
+"""``rerank-plugins doctor``: what is here, what is missing, and how to get it."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from rerank_plugins.cli.diagnosis import (
+    Finding,
+    find_device,
+    find_extras,
+    find_hub,
+    find_models,
+    find_versions,
+)
+
+__all__ = ["doctor"]
+
+_MARKS = {"ok": ("✔", "green"), "missing": ("✘", "yellow"), "info": ("·", "dim")}
+
+
+def doctor() -> None:
+    """Show the device, versions, models on this machine, the hub, and what is not installed."""
+    console = Console()
+    sections = (
+        ("Device", find_device),
+        ("Versions", find_versions),
+        ("Optional parts", find_extras),
+        ("Models on this machine", find_models),
+        ("Hub", find_hub),
+    )
+    findings: list[Finding] = []
+    for title, find in sections:
+        found = find()
+        findings += found
+        console.print(_table(title, found))
+    ways_out = list(dict.fromkeys(finding.way_out for finding in findings if finding.way_out))
+    if not ways_out:
+        console.print("Nothing is missing.", style="bold green")
+        return
+    console.print("To add what is missing:", style="bold")
+    for line in ways_out:
+        console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _table(title: str, findings: list[Finding]) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", show_header=False, box=None, pad_edge=False)
+    table.add_column(width=1)
+    table.add_column(min_width=26)
+    table.add_column(overflow="fold")
+    for finding in findings:
+        mark, style = _MARKS[finding.state]
+        table.add_row(Text(mark, style=style), Text(finding.name), Text(finding.value))
+    return table

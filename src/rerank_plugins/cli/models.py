@@ -1,0 +1,88 @@
+"""``rerank-plugins models``: the catalog."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from rerank_plugins.catalog import ModelKind, ModelSpec, known_models
+from rerank_plugins.errors import InvalidInputError
+
+__all__ = ["models"]
+
+_CAPTIONS: dict[ModelKind, str] = {
+    "reranker": "A logit is any number; its sigmoid is the probability that results also carry.",
+    "embedder": "Vectors are compared by cosine, in [-1, 1].",
+}
+
+
+def models(
+    *,
+    kind: Annotated[str | None, typer.Option(help="Only 'reranker' or only 'embedder'.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+) -> None:
+    """List the models that are known by name; any other cross-encoder works by its hub id or folder."""
+    if kind not in (None, "reranker", "embedder"):
+        msg = f"--kind must be 'reranker' or 'embedder', got {kind!r}"
+        raise InvalidInputError(msg)
+    specs = [spec for spec in known_models().values() if kind in (None, spec.kind)]
+    console = Console()
+    if as_json:
+        console.print_json(data=[_as_json(spec) for spec in specs])
+        return
+    kinds: tuple[ModelKind, ...] = ("reranker", "embedder")
+    for one in kinds:
+        listed = [spec for spec in specs if spec.kind == one]
+        if listed:
+            console.print(_table(one, listed))
+
+
+def _table(kind: ModelKind, specs: list[ModelSpec]) -> Table:
+    table = Table(title=f"{kind.capitalize()}s", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    table.caption, table.caption_justify = _CAPTIONS[kind], "left"
+    table.add_column("id", overflow="fold", min_width=20)
+    table.add_column("family")
+    table.add_column("tokens", justify="right")
+    if kind == "embedder":
+        table.add_column("dims", justify="right")
+    table.add_column("languages")
+    table.add_column("licence")
+    if kind == "reranker":
+        table.add_column("scores")
+    for spec in specs:
+        cells = [spec.id, spec.family, _tokens(spec)]
+        if kind == "embedder":
+            cells.append(str(spec.dimensions or "its own"))
+        cells += [", ".join(spec.languages) or "?", spec.license]
+        table.add_row(*cells, *([_scores(spec)] if kind == "reranker" else []))
+    return table
+
+
+def _tokens(spec: ModelSpec) -> str:
+    default, most = spec.default_max_length_tokens, spec.max_length_tokens
+    return str(default) if default == most else f"{default} (to {most})"
+
+
+def _scores(spec: ModelSpec) -> str:
+    return spec.score_scale if spec.kind == "reranker" else "cosine"
+
+
+def _as_json(spec: ModelSpec) -> dict[str, Any]:
+    return {
+        "id": spec.id,
+        "kind": spec.kind,
+        "family": spec.family,
+        "default_max_length_tokens": spec.default_max_length_tokens,
+        "max_length_tokens": spec.max_length_tokens,
+        "dimensions": spec.dimensions,
+        "languages": list(spec.languages),
+        "license": spec.license,
+        "score": _scores(spec),
+        "tasks": list(spec.instructions),
+        "revision": spec.revision,
+        "notes": spec.notes,
+    }

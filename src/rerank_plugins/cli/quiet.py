@@ -1,0 +1,12 @@
+"""Keeping other libraries' bars off a command's output."""
+
+from __future__ import annotations
+
+__all__ = ["quiet_loading"]
+
+
+def quiet_loading() -> None:
+    """Switch off transformers' weight-loading bar; it says nothing and takes under a second."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]

@@ -1,0 +1,10 @@
+"""The demonstration: bundled real data, two frameworks, before and after reranking, measured.
+
+Needs ``pip install rerank-plugins[demo]``; frameworks are imported on first use.
+"""
+
+from __future__ import annotations
+
+from rerank_plugins.demo.session import DemoOptions, DemoResult, run_demo
+
+__all__ = ["DemoOptions", "DemoResult", "run_demo"]

@@ -1,0 +1,115 @@
+"""An encoder with its batches, packed where it can be and padded where it cannot; one shape for heads."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+
+from rerank_plugins.protocols import Batch, TokenInput
+from rerank_plugins.scorers.packed import packed_encoder
+
+__all__ = ["Backbone", "TokenStates", "padded_tensors"]
+
+logger = logging.getLogger(__name__)
+
+_TRIAL_LENGTHS = (9, 5, 5, 3)
+
+
+@dataclass(frozen=True)
+class TokenStates:
+    """Final token states of a batch.
+
+    Attributes:
+        flat: The states of all inputs, one after the other. Shape: (sum of tokens, hidden), float32.
+        lengths: Tokens of each input.
+    """
+
+    flat: torch.Tensor
+    lengths: list[int]
+
+    @cached_property
+    def _ends(self) -> torch.Tensor:
+        return torch.tensor(self.lengths, device=self.flat.device).cumsum(0)
+
+    def first(self) -> torch.Tensor:
+        """Return the state of each input's first token. Shape: (inputs, hidden)."""
+        return self.flat[self._ends - torch.tensor(self.lengths, device=self.flat.device)]
+
+    def last(self) -> torch.Tensor:
+        """Return the state of each input's last token. Shape: (inputs, hidden)."""
+        return self.flat[self._ends - 1]
+
+    def mean(self) -> torch.Tensor:
+        """Return the mean state of each input, special tokens included. Shape: (inputs, hidden)."""
+        lengths = torch.tensor(self.lengths, device=self.flat.device)
+        rows = torch.repeat_interleave(torch.arange(len(lengths), device=self.flat.device), lengths)
+        sums = torch.zeros(len(lengths), self.flat.shape[1], device=self.flat.device).index_add_(0, rows, self.flat)
+        return sums / lengths.unsqueeze(1)
+
+    def padded(self) -> torch.Tensor:
+        """Return the states right-padded with zeros. Shape: (inputs, longest, hidden)."""
+        return torch.nn.utils.rnn.pad_sequence(list(torch.split(self.flat, self.lengths)), batch_first=True)
+
+
+class Backbone:
+    """A transformers encoder without head.
+
+    Args:
+        model: The encoder, in eval mode, on its device.
+        allow_packing: Whether its attention function may be replaced: not for a model that belongs to
+            somebody else.
+    """
+
+    def __init__(self, model: Any, *, allow_packing: bool = True) -> None:
+        self._model = model
+        self._packed = packed_encoder(model, trial=_trial(model)) if allow_packing else None
+
+    @property
+    def is_padded(self) -> bool:
+        """Whether batches are padded."""
+        return self._packed is None
+
+    def __call__(self, batch: Batch) -> TokenStates:
+        """Return the final token states of a batch, in float32 whatever the encoder's precision."""
+        if self._packed is not None:
+            return TokenStates(self._packed(batch).float(), batch.lengths)
+        tensors = padded_tensors(batch, self._model)
+        hidden = self._model(**tensors).last_hidden_state
+        return TokenStates(hidden[tensors["attention_mask"].bool()].float(), batch.lengths)
+
+
+def padded_tensors(batch: Batch, model: Any) -> dict[str, torch.Tensor]:
+    """Return a batch as the right-padded tensors that every transformers encoder takes.
+
+    Returns:
+        ``input_ids``, ``attention_mask`` and, for models with more than one segment,
+        ``token_type_ids``. Shape of each: (inputs, max tokens), int64, on the model's device.
+    """
+    shape = (len(batch), max(batch.lengths))
+    ids = torch.full(shape, model.config.pad_token_id or 0, dtype=torch.int64)
+    mask = torch.zeros(shape, dtype=torch.int64)
+    types = torch.zeros(shape, dtype=torch.int64)
+    for row, one in enumerate(batch.inputs):
+        length = len(one)
+        ids[row, :length] = torch.from_numpy(one.ids)
+        mask[row, :length] = 1
+        types[row, :length] = torch.from_numpy(one.type_ids)
+    tensors = {"input_ids": ids, "attention_mask": mask}
+    if getattr(model.config, "type_vocab_size", 0) > 1:
+        tensors["token_type_ids"] = types
+    return {name: tensor.to(model.device) for name, tensor in tensors.items()}
+
+
+def _trial(model: Any) -> Batch:
+    """Return a small batch of mixed lengths, made of the last ids of the vocabulary."""
+    last = int(model.config.vocab_size) - 1
+    inputs = []
+    for length in _TRIAL_LENGTHS:
+        ids = np.arange(last - length, last, dtype=np.int32)
+        inputs.append(TokenInput(ids, np.zeros_like(ids)))
+    return Batch(inputs)

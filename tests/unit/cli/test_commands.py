@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from rerank_plugins import __version__
+from rerank_plugins.catalog import known_models
+from rerank_plugins.cli import app, main
+from rerank_plugins.cli.rank import read_lines
+from rerank_plugins.errors import InvalidInputError, RerankPluginsError
+
+HEAVY = ("torch", "transformers", "llama_index", "langchain_core", "numpy", "huggingface_hub", "matplotlib")
+
+
+def run_main(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["rerank-plugins", *arguments])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    return int(stopped.value.code or 0)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["models", "--json"], ["rank", "--help"]])
+def test_help_and_models_are_light(arguments: list[str]) -> None:
+    code = (
+        "import sys; sys.argv[0] = 'rerank-plugins'\n"
+        "from rerank_plugins.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        f"print(*[name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)"
+    )
+    command = [sys.executable, "-c", code, *arguments]
+    result = subprocess.run(command, capture_output=True, text=True, check=True, encoding="utf-8")
+    assert result.stdout.strip()
+    assert result.stderr.split() == []
+
+
+def test_version_also_as_a_module() -> None:
+    command = [sys.executable, "-m", "rerank_plugins", "--version"]
+    assert (
+        subprocess.run(command, capture_output=True, text=True, check=True).stdout == f"rerank-plugins {__version__}\n"
+    )
+
+
+def test_help_names_every_command() -> None:
+    result = CliRunner().invoke(app, ["--help"])
+    assert result.exit_code == 0
+    for command in ("models", "rank", "doctor", "demo"):
+        assert command in result.stdout
+
+
+def test_models_as_json_is_the_whole_catalog() -> None:
+    entries = json.loads(CliRunner().invoke(app, ["models", "--json"]).stdout)
+    assert {(entry["kind"], entry["id"]) for entry in entries} == set(known_models())
+    by_id = {(entry["kind"], entry["id"]): entry for entry in entries}
+    assert by_id["reranker", "BAAI/bge-reranker-v2-m3"]["score"] == "logit"
+    assert by_id["embedder", "BAAI/bge-m3"]["dimensions"] == 1024
+
+
+def test_models_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "140")
+    shown = CliRunner().invoke(app, ["models"]).stdout
+    assert all(spec.id in shown for spec in known_models().values())
+    only = CliRunner().invoke(app, ["models", "--kind", "embedder"]).stdout
+    assert "BAAI/bge-m3" in only
+    assert "BAAI/bge-reranker-v2-m3" not in only
+
+
+def test_rank_keeps_the_index_of_blank_lines(bert_reranker_folder: Path, tmp_path: Path) -> None:
+    lines = ["The giant panda eats bamboo.", "", "Paris [bold]is the capital."]
+    (tmp_path / "documents.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    options = ["--query", "panda", "--model", str(bert_reranker_folder)]
+    shown = CliRunner().invoke(app, ["rank", str(tmp_path / "documents.txt"), *options])
+    assert shown.exit_code == 0, shown.output
+    assert "Paris [bold]is the capital." in shown.stdout
+    piped = CliRunner().invoke(app, ["rank", "-", *options, "--json"], input="\n".join(lines))
+    ranked = json.loads(piped.stdout)
+    assert {one["index"]: one["document"] for one in ranked} == dict(enumerate(lines))
+    assert [one["rank"] for one in ranked] == [1, 2, 3]
+    assert ranked[-1]["index"] == 1
+    assert ranked[-1]["probability"] == 0.0
+
+
+def test_rank_top_n_and_threshold(bert_reranker_folder: Path) -> None:
+    options = ["rank", "-", "-q", "panda", "-m", str(bert_reranker_folder), "--json"]
+    assert len(json.loads(CliRunner().invoke(app, [*options, "--top-n", "1"], input="a\nb\nc").stdout)) == 1
+    nothing = CliRunner().invoke(app, [*options, "--threshold", "1.0"], input="a\n\n")
+    assert json.loads(nothing.stdout) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (b"", []),
+        (b"a", ["a"]),
+        (b"a\n\nb\n", ["a", "", "b"]),
+        (b"a\r\nb\r\n", ["a", "b"]),
+        ("\ufeffa\u2028b\n中\n".encode(), ["a\u2028b", "中"]),
+        (b"\n", [""]),
+    ],
+)
+def test_lines_of_a_file(tmp_path: Path, text: bytes, expected: list[str]) -> None:
+    (tmp_path / "documents.txt").write_bytes(text)
+    assert read_lines(tmp_path / "documents.txt") == expected
+
+
+def test_a_file_that_is_not_text(tmp_path: Path) -> None:
+    (tmp_path / "documents.txt").write_bytes(b"ok \xff")
+    with pytest.raises(InvalidInputError, match=r"not UTF-8 \(byte 3\)"):
+        read_lines(tmp_path / "documents.txt")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["rank", "nowhere.txt", "-q", "x"], "cannot be read"),
+        (["models", "--kind", "judge"], "--kind must be"),
+    ],
+)
+def test_our_errors_are_one_line_and_status_2(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str], told: str
+) -> None:
+    assert run_main(monkeypatch, *arguments) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith("error: ")
+    assert told in shown.err
+    assert shown.err.count("\n") == 1
+
+
+def test_brackets_of_an_error_survive(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def fail() -> None:
+        message = "pip install rerank-plugins[demo]"
+        raise RerankPluginsError(message)
+
+    monkeypatch.setattr("rerank_plugins.cli.application.app", fail)
+    assert run_main(monkeypatch) == 2
+    assert capsys.readouterr().err == "error: pip install rerank-plugins[demo]\n"

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from rerank_plugins.cli import app, diagnosis
+from rerank_plugins.cli.diagnosis import Finding, find_extras, find_hub, find_models
+
+
+class Refusing(BaseHTTPRequestHandler):
+    def do_HEAD(self) -> None:
+        self.send_response(404)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server() -> Iterator[str]:
+    with HTTPServer(("127.0.0.1", 0), Refusing) as listening:
+        threading.Thread(target=listening.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{listening.server_port}"
+        listening.shutdown()
+
+
+def closed_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def online(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    return monkeypatch
+
+
+def test_offline_is_fine() -> None:
+    # The test session sets HF_HUB_OFFLINE.
+    result = CliRunner().invoke(app, ["doctor"])
+    assert result.exit_code == 0, result.output
+    for told in ("default device", "transformers", "switched off by HF_HUB_OFFLINE"):
+        assert told in result.stdout
+
+
+def test_an_answer_of_any_kind_is_reachable(online: pytest.MonkeyPatch, server: str) -> None:
+    online.setattr("huggingface_hub.constants.ENDPOINT", server)
+    assert find_hub()[0] == Finding(server, "reachable")
+
+
+@pytest.mark.parametrize("endpoint", [f"http://127.0.0.1:{closed_port()}", "file:///etc", "nonsense"])
+def test_unreachable_hub_is_told_without_alarm(online: pytest.MonkeyPatch, endpoint: str) -> None:
+    online.setattr("huggingface_hub.constants.ENDPOINT", endpoint)
+    finding = find_hub()[0]
+    assert finding.state == "info"
+    assert "not reachable" in finding.value
+    assert "HF_ENDPOINT" in finding.value
+
+
+def test_missing_parts_come_with_their_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(diagnosis, "_EXTRAS", {"mini": ("not_there_at_all.inside",), "evaluation": ("json",)})
+    missing, installed = find_extras()
+    assert missing.way_out == "pip install rerank-plugins[mini]"
+    assert installed.state == "ok"
+    monkeypatch.setenv("COLUMNS", "100")
+    assert "pip install rerank-plugins[mini]" in CliRunner().invoke(app, ["doctor"]).stdout
+
+
+def test_models_in_the_cache_are_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    complete, half = tmp_path / "complete", tmp_path / "half"
+    for folder in (complete, half):
+        folder.mkdir()
+        (folder / "config.json").write_text("{}")
+    (complete / "model.safetensors").write_bytes(b"")
+    cached = {"BAAI/bge-m3": complete, "BAAI/bge-reranker-base": half}
+
+    def lookup(repo_id: str, filename: str, **_: object) -> str | None:
+        return str(cached[repo_id] / filename) if repo_id in cached else None
+
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lookup)
+    names = [finding.name for finding in find_models()]
+    assert "BAAI/bge-m3 (embedder)" in names
+    assert "BAAI/bge-reranker-base (reranker)" not in names
