@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,7 +43,7 @@ def folder_from_package(spec: ModelSpec) -> Path:
 
 
 def folder_from_hub(
-    repo_id: str, *, revision: str | None, local_files_only: bool, allow_pickle: bool, kind: ModelKind
+    repo_id: str, *, revision: str | None, local_files_only: bool, extra_files: Sequence[str] = (), kind: ModelKind
 ) -> Path:
     """Return the folder of a hub model in the local cache, downloading what is missing.
 
@@ -50,7 +51,8 @@ def folder_from_hub(
         repo_id: ``organisation/name``.
         revision: Commit, tag or branch; None means ``main``.
         local_files_only: Use the cache alone. ``HF_HUB_OFFLINE`` has the same effect.
-        allow_pickle: Also fetch ``*.bin`` weights.
+        extra_files: Patterns to fetch beside configs, tokenizers and safetensors: pickled weights and
+            Python code only where the caller allows them.
         kind: Named in the error.
 
     Raises:
@@ -64,13 +66,12 @@ def folder_from_hub(
         RepositoryNotFoundError,
     )
 
-    patterns = [*_FILES, "*.bin"] if allow_pickle else _FILES
     try:
         folder = snapshot_download(
             repo_id,
             revision=revision,
             local_files_only=local_files_only,
-            allow_patterns=patterns,
+            allow_patterns=[*_FILES, *extra_files],
             ignore_patterns=_NOT_NEEDED,
         )
     except GatedRepoError as error:

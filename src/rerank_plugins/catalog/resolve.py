@@ -49,6 +49,11 @@ class SourceOptions:
     allow_pickle: bool = False
     trust_remote_code: bool = False
 
+    @property
+    def extra_files(self) -> list[str]:
+        """Patterns of the files that are fetched only because they were allowed."""
+        return ["*.bin"] * self.allow_pickle + ["*.py"] * self.trust_remote_code
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResolvedModel:
@@ -114,7 +119,7 @@ def _locate(name: str, *, listed: ModelSpec | None, kind: ModelKind, options: So
         name,
         revision=revision,
         local_files_only=options.local_files_only,
-        allow_pickle=options.allow_pickle,
+        extra_files=options.extra_files,
         kind=kind,
     )
     return folder, f"{name}@{revision or folder.name}"
