@@ -13,7 +13,7 @@ import numpy.typing as npt
 from rerank_plugins.catalog.resolve import SourceOptions, resolve
 from rerank_plugins.catalog.spec import Instruction, ModelSpec
 from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.inputs import check_texts, positive_or_none
+from rerank_plugins.inputs import check_positive, check_texts
 from rerank_plugins.opening import open_model
 from rerank_plugins.protocols import TokenInput
 from rerank_plugins.text.pairs import TextLayout
@@ -70,7 +70,7 @@ class Embedder:
         allow_pickle: bool = False,
         trust_remote_code: bool = False,
     ) -> None:
-        positive_or_none(max_length=max_length)
+        check_positive("max_length", max_length)
         options = SourceOptions(
             revision=revision,
             local_files_only=local_files_only,

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import get_args
 
 from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.types import LongDocuments, LongDocumentStrategy, TruncationRule
 
-__all__ = ["check_documents", "check_pairs", "check_query", "check_texts", "positive_or_none"]
+__all__ = [
+    "check_documents",
+    "check_long_documents",
+    "check_pairs",
+    "check_positive",
+    "check_query",
+    "check_texts",
+    "check_truncation",
+]
 
 _PAIR = 2
 
@@ -55,14 +65,39 @@ def check_texts(texts: object, *, name: str) -> list[str]:
     return items  # type: ignore[return-value]
 
 
-def positive_or_none(**options: int | None) -> None:
-    """Raise InvalidInputError for an option that is neither None nor a positive integer."""
-    for name, value in options.items():
-        if value is None:
-            continue
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            msg = f"{name} must be a positive integer or None, got {value!r}"
-            raise InvalidInputError(msg)
+def check_positive(name: str, value: int | None) -> None:
+    """Raise InvalidInputError if an option is neither None nor a positive integer."""
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+        msg = f"{name} must be a positive integer or None, got {value!r}"
+        raise InvalidInputError(msg)
+
+
+def check_long_documents(setting: LongDocuments | LongDocumentStrategy) -> LongDocuments:
+    """Return the setting in full, or raise InvalidInputError if it cannot work."""
+    chosen = setting if isinstance(setting, LongDocuments) else LongDocuments(strategy=setting)
+    names = get_args(LongDocumentStrategy)
+    if chosen.strategy not in names:
+        msg = f"long_documents must be one of {', '.join(map(repr, names))} or a LongDocuments; got {chosen.strategy!r}"
+        raise InvalidInputError(msg)
+    check_positive("top_k", chosen.top_k)
+    check_positive("max_characters", chosen.max_characters)
+    if (
+        isinstance(chosen.overlap_tokens, bool)
+        or not isinstance(chosen.overlap_tokens, int)
+        or chosen.overlap_tokens < 0
+    ):
+        msg = f"overlap_tokens must be 0 or more, got {chosen.overlap_tokens!r}"
+        raise InvalidInputError(msg)
+    return chosen
+
+
+def check_truncation(rule: TruncationRule | None) -> TruncationRule | None:
+    """Return the rule, or raise InvalidInputError if there is none of that name."""
+    names = get_args(TruncationRule)
+    if rule is not None and rule not in names:
+        msg = f"truncation must be one of {', '.join(map(repr, names))} or None; got {rule!r}"
+        raise InvalidInputError(msg)
+    return rule
 
 
 def _listed(items: object, *, name: str) -> list[object]:

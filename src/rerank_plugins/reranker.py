@@ -7,33 +7,36 @@ import logging
 from collections.abc import Sequence
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from rerank_plugins.catalog.resolve import SourceOptions, resolve
-from rerank_plugins.catalog.spec import ModelSpec, TruncationRule
+from rerank_plugins.catalog.spec import ModelSpec
 from rerank_plugins.engine.registry import Lease, ModelRegistry
-from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.inputs import check_documents, check_pairs, check_query, positive_or_none
+from rerank_plugins.inputs import (
+    check_documents,
+    check_long_documents,
+    check_pairs,
+    check_positive,
+    check_query,
+    check_truncation,
+)
 from rerank_plugins.opening import LoadedModel, open_model, run_loaded
-from rerank_plugins.ranking.aggregate import aggregate_windows
-from rerank_plugins.ranking.order import check_threshold, check_top_n, passes, sorted_indices, to_probability
+from rerank_plugins.ranking.order import check_threshold, check_top_n
+from rerank_plugins.ranking.results import ScoredPair, Selection, ranked_documents, scored_pairs
 from rerank_plugins.text.pair_encoder import EncodedPair, PairEncoder, PairSettings
 from rerank_plugins.text.pairs import PairLayout
-from rerank_plugins.types import (
-    BLANK_DOCUMENT_SCORE,
-    LongDocuments,
-    LongDocumentStrategy,
-    RankedDocument,
-    ScoreUnit,
-    WindowSpan,
-)
+from rerank_plugins.types import LongDocuments, LongDocumentStrategy, RankedDocument, ScoreUnit, TruncationRule
 
 __all__ = ["Reranker"]
 
 logger = logging.getLogger(__name__)
+
+_TRUNCATED = (
+    "%d of %d documents were longer than max_length=%d and only partly read; "
+    "long_documents='maxp' reads all of them (this is told once)"
+)
 
 _Rows = npt.NDArray[np.float32]
 
@@ -86,20 +89,20 @@ class Reranker:
         allow_pickle: bool = False,
         trust_remote_code: bool = False,
     ) -> None:
-        positive_or_none(max_length=max_length, query_max_length=query_max_length)
+        check_positive("max_length", max_length)
+        check_positive("query_max_length", query_max_length)
         options = SourceOptions(
             revision=revision,
             local_files_only=local_files_only,
             allow_pickle=allow_pickle,
             trust_remote_code=trust_remote_code,
         )
-        long = _long_documents(long_documents)
         resolved = resolve(model, kind="reranker", family=family, options=options)
         settings = PairSettings(
             max_length_tokens=resolved.spec.input_length_tokens(max_length),
-            truncation=_truncation(truncation, resolved.spec),
+            truncation=check_truncation(truncation) or resolved.spec.truncation,
             query_limit_tokens=query_max_length,
-            long_documents=long,
+            long_documents=check_long_documents(long_documents),
         )
         lease = open_model(resolved, device=device, dtype=dtype, options=options)
         self._attach(str(model), resolved.spec, settings, lease)
@@ -133,7 +136,7 @@ class Reranker:
             max_length_tokens=adopted.spec.input_length_tokens(max_length),
             truncation=adopted.spec.truncation,
             query_limit_tokens=adopted.query_limit_tokens,
-            long_documents=_long_documents(long_documents or adopted.long_documents),
+            long_documents=check_long_documents(long_documents or adopted.long_documents),
         )
         reranker = cls.__new__(cls)
         # A registry of its own: nobody else can ask for these weights by name.
@@ -204,14 +207,12 @@ class Reranker:
             EngineClosedError: ``close()`` was called.
         """
         encoded = self._pairs.encode(check_pairs(pairs))
-        rows = self._submit(encoded).result()
-        return [score for score, _ in self._combine(encoded, rows)]
+        return [pair.score for pair in self._scored(encoded, self._submit(encoded).result())]
 
     async def ascore(self, pairs: Sequence[tuple[str, str | None]]) -> list[float]:
         """Return what :meth:`score` returns, without blocking the event loop."""
         encoded = await asyncio.to_thread(self._pairs.encode, check_pairs(pairs))
-        rows = await asyncio.wrap_future(self._submit(encoded))
-        return [score for score, _ in self._combine(encoded, rows)]
+        return [pair.score for pair in self._scored(encoded, await asyncio.wrap_future(self._submit(encoded)))]
 
     def rank(
         self,
@@ -236,11 +237,10 @@ class Reranker:
             ScoringError: The model returned NaN.
             EngineClosedError: ``close()`` was called.
         """
-        pairs = _rank_pairs(query, documents, top_n=top_n, threshold=threshold, unit=threshold_unit)
+        selection = Selection(top_n=top_n, threshold=threshold, unit=threshold_unit)
+        pairs = _query_and_documents(query, documents, selection)
         encoded = self._pairs.encode(pairs)
-        rows = self._submit(encoded).result()
-        ranked = self._ranked(pairs, encoded, rows)
-        return _selected(ranked, top_n=top_n, threshold=threshold, unit=threshold_unit)
+        return selection.of(self._ranked(pairs, encoded, self._submit(encoded).result()))
 
     async def arank(
         self,
@@ -252,11 +252,10 @@ class Reranker:
         threshold_unit: ScoreUnit = "probability",
     ) -> list[RankedDocument]:
         """Return what :meth:`rank` returns, without blocking the event loop."""
-        pairs = _rank_pairs(query, documents, top_n=top_n, threshold=threshold, unit=threshold_unit)
+        selection = Selection(top_n=top_n, threshold=threshold, unit=threshold_unit)
+        pairs = _query_and_documents(query, documents, selection)
         encoded = await asyncio.to_thread(self._pairs.encode, pairs)
-        rows = await asyncio.wrap_future(self._submit(encoded))
-        ranked = self._ranked(pairs, encoded, rows)
-        return _selected(ranked, top_n=top_n, threshold=threshold, unit=threshold_unit)
+        return selection.of(self._ranked(pairs, encoded, await asyncio.wrap_future(self._submit(encoded))))
 
     def close(self) -> None:
         """Give the model back; the last holder's call frees the weights. Idempotent."""
@@ -274,93 +273,29 @@ class Reranker:
     def _submit(self, encoded: Sequence[EncodedPair]) -> Future[_Rows]:
         return self._lease.value.batcher.submit([one for pair in encoded for one in pair.inputs])
 
-    def _combine(self, encoded: Sequence[EncodedPair], rows: _Rows) -> list[tuple[float, WindowSpan | None]]:
-        """Return each pair's score and the window it was read from; tell of truncation once."""
-        results: list[tuple[float, WindowSpan | None]] = []
-        values: list[float] = rows[:, 0].tolist() if len(rows) else []
-        start = 0
-        for pair in encoded:
-            end = start + len(pair.inputs)
-            if end == start:
-                results.append((BLANK_DOCUMENT_SCORE, None))
-                continue
-            score, winner = aggregate_windows(values[start:end], self._settings.long_documents)
-            results.append((score, None if winner is None else pair.span(winner)))
-            start = end
+    def _scored(self, encoded: Sequence[EncodedPair], rows: _Rows) -> list[ScoredPair]:
         self._tell_truncation(sum(pair.truncated for pair in encoded), len(encoded))
-        return results
+        values: list[float] = rows[:, 0].tolist() if len(rows) else []
+        return scored_pairs(encoded, values, long_documents=self._settings.long_documents)
 
     def _ranked(
         self, pairs: Sequence[tuple[str, str | None]], encoded: Sequence[EncodedPair], rows: _Rows
     ) -> list[RankedDocument]:
-        combined = self._combine(encoded, rows)
-        order = sorted_indices([score for score, _ in combined], blank=[not pair.inputs for pair in encoded])
-        return [
-            RankedDocument(
-                index=index,
-                score=combined[index][0],
-                probability=to_probability(combined[index][0], scale=self._spec.score_scale),
-                rank=rank,
-                document=pairs[index][1],
-                window=combined[index][1],
-                truncated=encoded[index].truncated,
-            )
-            for rank, index in enumerate(order, start=1)
-        ]
+        documents = [document for _, document in pairs]
+        return ranked_documents(documents, encoded, self._scored(encoded, rows), scale=self._spec.score_scale)
 
     def _tell_truncation(self, n_truncated: int, n_total: int) -> None:
         if not n_truncated:
             return
         level = logging.DEBUG if self._told_truncation else logging.WARNING
         self._told_truncation = True
-        logger.log(
-            level,
-            "%d of %d documents were longer than max_length=%d and only partly read; "
-            "long_documents='maxp' reads all of them (this is told once)",
-            n_truncated,
-            n_total,
-            self.max_length,
-        )
+        logger.log(level, _TRUNCATED, n_truncated, n_total, self.max_length)
 
 
-def _rank_pairs(
-    query: str,
-    documents: Sequence[str | None],
-    *,
-    top_n: int | None,
-    threshold: float | None,
-    unit: ScoreUnit,
+def _query_and_documents(
+    query: str, documents: Sequence[str | None], selection: Selection
 ) -> list[tuple[str, str | None]]:
-    check_top_n(top_n)
-    check_threshold(threshold, unit=unit)
+    check_top_n(selection.top_n)
+    check_threshold(selection.threshold, unit=selection.unit)
     checked = check_query(query)
     return [(checked, document) for document in check_documents(documents)]
-
-
-def _selected(
-    ranked: list[RankedDocument], *, top_n: int | None, threshold: float | None, unit: ScoreUnit
-) -> list[RankedDocument]:
-    kept = [
-        one for one in ranked if passes(score=one.score, probability=one.probability, threshold=threshold, unit=unit)
-    ]
-    return kept[:top_n]
-
-
-def _long_documents(setting: Any) -> LongDocuments:
-    chosen = setting if isinstance(setting, LongDocuments) else LongDocuments(strategy=setting)
-    names = ("truncate", "maxp", "firstp", "meanp", "topkmean")
-    if chosen.strategy not in names:
-        msg = f"long_documents must be one of {', '.join(map(repr, names))} or a LongDocuments; got {chosen.strategy!r}"
-        raise InvalidInputError(msg)
-    positive_or_none(top_k=chosen.top_k, max_characters=chosen.max_characters)
-    if chosen.overlap_tokens < 0:
-        msg = f"overlap_tokens must be 0 or more, got {chosen.overlap_tokens}"
-        raise InvalidInputError(msg)
-    return chosen
-
-
-def _truncation(rule: TruncationRule | None, spec: ModelSpec) -> TruncationRule:
-    if rule not in (None, "longest_first", "only_second"):
-        msg = f"truncation must be 'longest_first', 'only_second' or None; got {rule!r}"
-        raise InvalidInputError(msg)
-    return rule or spec.truncation

@@ -11,6 +11,7 @@ __all__ = [
     "LongDocuments",
     "RankedDocument",
     "ScoreUnit",
+    "TruncationRule",
     "WindowSpan",
 ]
 
@@ -22,6 +23,12 @@ LongDocumentStrategy = Literal["truncate", "maxp", "firstp", "meanp", "topkmean"
 BLANK_DOCUMENT_SCORE = -10_000.0
 """Raw score of an empty, blank or None document: below any model's range, its probability is
 exactly 0.0, and finite, so that results stay valid JSON."""
+
+
+TruncationRule = Literal["longest_first", "only_second"]
+"""``longest_first``: the longer side is cut (plain transformers, sentence-transformers, BCEmbedding
+``compute_score``). ``only_second``: the query is cut to three quarters of the input, then the
+document takes the rest (FlagEmbedding 1.3.5, ``inference/reranker/encoder_only/base.py``)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,8 @@ from pydantic import Field, StrictInt
 
 from langchain_rerank_plugins.options import CoreBacked
 from rerank_plugins import LongDocuments, Reranker
-from rerank_plugins.catalog.spec import TruncationRule
 from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.types import LongDocumentStrategy, ScoreUnit
+from rerank_plugins.types import LongDocumentStrategy, ScoreUnit, TruncationRule
 
 __all__ = ["RerankerBacked", "check_reranker", "settings_of"]
 

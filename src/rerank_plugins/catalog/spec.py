@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.types import TruncationRule
 
 __all__ = [
     "Instruction",
@@ -29,11 +30,6 @@ Pooling = Literal["cls", "mean", "last_token"]
 
 ScoreScale = Literal["logit", "probability"]
 """How a raw score becomes a probability: sigmoid of a logit, or it already is one."""
-
-TruncationRule = Literal["longest_first", "only_second"]
-"""``longest_first``: the longer side is cut (plain transformers, sentence-transformers, BCEmbedding
-``compute_score``). ``only_second``: the query is cut to three quarters of the input, then the
-document takes the rest (FlagEmbedding 1.3.5, ``inference/reranker/encoder_only/base.py``)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,10 @@ __all__ = ["MicroBatcher"]
 
 logger = logging.getLogger(__name__)
 
+IDLE_WORKER_S = 30.0
+"""A worker without work ends after so long, so that an object that was dropped without ``close()`` leaves
+no thread behind; the next call starts a new one."""
+
 Rows = npt.NDArray[np.float32]
 
 
@@ -109,12 +113,15 @@ class MicroBatcher:
                 self._run(running)
 
     def _next_jobs(self) -> list[_Job] | None:
-        """Wait for work; return calls with equal options that fit one budget, or None at the end."""
+        """Wait for work; return calls with equal options that fit one budget, or None to end the thread."""
         with self._condition:
             while not self._waiting:
                 if self._closed:
                     return None
-                self._condition.wait()
+                told = self._condition.wait(IDLE_WORKER_S)
+                if not told and not self._waiting:
+                    self._worker = None
+                    return None
             jobs = [self._waiting.popleft()]
             total = jobs[0].n_tokens
             while self._waiting and self._waiting[0].options == jobs[0].options:

@@ -12,12 +12,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from rerank_plugins.catalog.spec import ModelSpec, TruncationRule
+from rerank_plugins.catalog.spec import ModelSpec
 from rerank_plugins.errors import InvalidInputError, UnsupportedModelError
 from rerank_plugins.scorers.base import LoadedParts
 from rerank_plugins.scorers.cross_encoder import scorer_of
 from rerank_plugins.text.tokenizer import TextEncoder
-from rerank_plugins.types import LongDocumentStrategy
+from rerank_plugins.types import LongDocumentStrategy, TruncationRule
 
 __all__ = ["AdoptedModel", "adopt"]
 

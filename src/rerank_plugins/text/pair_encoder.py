@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rerank_plugins.catalog.spec import TruncationRule
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.protocols import TokenInput
 from rerank_plugins.text.pairs import PairLayout
 from rerank_plugins.text.tokenizer import TextEncoder, TokenizedText, is_blank
 from rerank_plugins.text.truncation import cut_lengths, query_limit_with_windows
 from rerank_plugins.text.windows import character_span, window_ranges
-from rerank_plugins.types import LongDocuments, WindowSpan
+from rerank_plugins.types import LongDocuments, TruncationRule, WindowSpan
 
 __all__ = ["EncodedPair", "PairEncoder", "PairSettings"]
 

@@ -5,7 +5,7 @@ All lengths are in tokens and count the texts only; ``room`` is what special tok
 
 from __future__ import annotations
 
-from rerank_plugins.catalog.spec import TruncationRule
+from rerank_plugins.types import TruncationRule
 
 __all__ = ["cut_lengths", "longest_first", "only_second", "query_limit_with_windows"]
 

@@ -78,7 +78,7 @@ def test_pickles_and_code_are_not_even_fetched_unless_allowed(
         return str(tmp_path)
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
-    with pytest.raises(UnsupportedModelError, match="no config.json"):
+    with pytest.raises(UnsupportedModelError, match=r"no config\.json"):
         resolve("BAAI/bge-reranker-base", kind="reranker", options=options)
     assert {pattern for pattern in asked["allow_patterns"] if pattern in ("*.bin", "*.py")} == extra
     assert asked["revision"] == known_models()["reranker", "BAAI/bge-reranker-base"].revision

@@ -10,6 +10,7 @@ import pytest
 import torch
 from sum_scorer import SumScorer, token_input
 
+from rerank_plugins.engine import batcher as batcher_module
 from rerank_plugins.engine.batcher import MicroBatcher
 from rerank_plugins.engine.executor import TokenBudget
 from rerank_plugins.errors import EngineClosedError
@@ -140,3 +141,26 @@ def test_threads_and_event_loops_together() -> None:
         threads = list(pool.map(from_a_thread, range(100)))
     assert loops == threads == [value + 1.0 for value in range(100)]
     batcher.close()
+
+
+def test_an_idle_worker_ends_and_the_next_call_starts_a_new_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batcher_module, "IDLE_WORKER_S", 0.05)
+    batcher = batcher_of(SumScorer())
+    batcher.submit(INPUTS).result(10)
+    worker = batcher._worker
+    assert worker is not None
+    worker.join(10)
+    assert not worker.is_alive()
+    assert batcher.submit(INPUTS).result(10)[:, 0].tolist() == EXPECTED
+    batcher.close()
+
+
+def test_10_000_tiny_calls_leave_nothing_behind() -> None:
+    batcher = batcher_of(SumScorer())
+    threads = threading.active_count()
+    for start in range(0, 10_000, 100):
+        futures = [batcher.submit([token_input(start + index)]) for index in range(100)]
+        assert [future.result(10)[0, 0] for future in futures] == [start + index for index in range(100)]
+    assert threading.active_count() <= threads + 1
+    batcher.close()
+    assert threading.active_count() <= threads

@@ -20,11 +20,10 @@ from llama_index.postprocessor.rerank_plugins.results import (
 from llama_index.postprocessor.rerank_plugins.tracing import dispatcher, traced
 from typing_extensions import Self, TypedDict, Unpack
 
-from rerank_plugins.catalog.spec import TruncationRule
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.ranking.order import check_threshold
 from rerank_plugins.reranker import Reranker
-from rerank_plugins.types import LongDocuments, LongDocumentStrategy, RankedDocument, ScoreUnit
+from rerank_plugins.types import LongDocuments, LongDocumentStrategy, RankedDocument, ScoreUnit, TruncationRule
 
 __all__ = ["BceRerankPostprocessor", "BgeRerankPostprocessor", "RerankPostprocessor", "RerankSettings"]
 

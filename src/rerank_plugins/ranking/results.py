@@ -1,0 +1,98 @@
+"""The numbers of a forward pass become results: one score per pair, documents in order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rerank_plugins.catalog.spec import ScoreScale
+from rerank_plugins.ranking.aggregate import aggregate_windows
+from rerank_plugins.ranking.order import passes, sorted_indices, to_probability
+from rerank_plugins.text.pair_encoder import EncodedPair
+from rerank_plugins.types import (
+    BLANK_DOCUMENT_SCORE,
+    LongDocuments,
+    RankedDocument,
+    ScoreUnit,
+    WindowSpan,
+)
+
+__all__ = ["ScoredPair", "Selection", "ranked_documents", "scored_pairs"]
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredPair:
+    """A pair's raw score and the characters it was read from; None if the whole document was."""
+
+    score: float
+    window: WindowSpan | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Which of the ranked documents are returned.
+
+    Attributes:
+        top_n: At most so many; None for all.
+        threshold: None that score lower; None for no limit.
+        unit: What the threshold is compared with.
+    """
+
+    top_n: int | None
+    threshold: float | None
+    unit: ScoreUnit
+
+    def of(self, ranked: Sequence[RankedDocument]) -> list[RankedDocument]:
+        """Return the selected documents, in their order."""
+        kept = [
+            one
+            for one in ranked
+            if passes(score=one.score, probability=one.probability, threshold=self.threshold, unit=self.unit)
+        ]
+        return kept[: self.top_n]
+
+
+def scored_pairs(
+    encoded: Sequence[EncodedPair], values: Sequence[float], *, long_documents: LongDocuments
+) -> list[ScoredPair]:
+    """Return the score of each pair.
+
+    Args:
+        encoded: The pairs.
+        values: One raw score per model input, in the pairs' order.
+        long_documents: How the scores of a pair's windows are combined.
+    """
+    results: list[ScoredPair] = []
+    start = 0
+    for pair in encoded:
+        end = start + len(pair.inputs)
+        if end == start:
+            results.append(ScoredPair(BLANK_DOCUMENT_SCORE, None))
+            continue
+        score, winner = aggregate_windows(values[start:end], long_documents)
+        results.append(ScoredPair(score, None if winner is None else pair.span(winner)))
+        start = end
+    return results
+
+
+def ranked_documents(
+    documents: Sequence[str | None],
+    encoded: Sequence[EncodedPair],
+    scored: Sequence[ScoredPair],
+    *,
+    scale: ScoreScale,
+) -> list[RankedDocument]:
+    """Return all documents from best to worst, blank ones last."""
+    order = sorted_indices([pair.score for pair in scored], blank=[not pair.inputs for pair in encoded])
+    return [
+        RankedDocument(
+            index=index,
+            score=scored[index].score,
+            probability=to_probability(scored[index].score, scale=scale),
+            rank=rank,
+            document=documents[index],
+            window=scored[index].window,
+            truncated=encoded[index].truncated,
+        )
+        for rank, index in enumerate(order, start=1)
+    ]
