@@ -24,7 +24,7 @@ test-fast: $(VENV)/.dev ## the tests that take no more than a few seconds each
 	$(BIN)/python -m pytest -m "not slow"
 
 test-lowest: $(LOWEST)/.lowest ## core and adapter tests on the lowest versions that the metadata allows
-	$(LOWEST)/bin/python -m pytest tests/unit tests/conformance tests/parity/test_goldens.py -m "not slow"
+	$(LOWEST)/bin/python -m pytest tests/unit tests/conformance tests/parity/test_goldens.py integrations -m "not slow"
 
 lint: $(VENV)/.dev ## ruff (each rule with its reason in pyproject.toml) and mypy --strict
 	$(BIN)/ruff check .
@@ -54,10 +54,11 @@ $(VENV)/.dev: $(VENV)/.demo requirements-dev.txt
 	$(PIP) -c constraints.txt --no-deps BCEmbedding
 	touch $@
 
-$(LOWEST)/.lowest: constraints-lowest.txt pyproject.toml
+$(LOWEST)/.lowest: constraints-lowest.txt $(METADATA)
 	$(PYTHON) -m venv $(LOWEST)
 	$(LOWEST)/bin/python -m pip install --quiet --upgrade pip
 	$(LOWEST)/bin/python -m pip install --quiet -c constraints-lowest.txt torch
-	$(LOWEST)/bin/python -m pip install --quiet -c constraints-lowest.txt -e . \
-		hypothesis pytest pytest-asyncio pytest-timeout
+	$(LOWEST)/bin/python -m pip install --quiet -c constraints-lowest.txt \
+		-e .[evaluation] -e integrations/llamaindex -e integrations/langchain \
+		langchain-classic langchain-tests hypothesis pytest pytest-asyncio pytest-timeout
 	touch $@
