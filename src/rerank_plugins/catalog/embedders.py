@@ -603,6 +603,7 @@ EMBEDDERS: tuple[ModelSpec, ...] = (
         license="Apache-2.0",
         languages=("en",),
         pooling="mean",
+        dimensions=256,
         package="rerank_plugins_mini",
         notes="Trained by this project; the weights come with the package, so nothing is downloaded.",
     ),

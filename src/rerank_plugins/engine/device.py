@@ -23,7 +23,7 @@ def resolve_device(device: str | None) -> torch.device:
     """
     if device is None:
         if torch.cuda.is_available():
-            return torch.device("cuda")
+            return torch.device("cuda", torch.cuda.current_device())
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         wanted = torch.device(device)
@@ -37,6 +37,9 @@ def resolve_device(device: str | None) -> torch.device:
     if wanted.type == "mps" and not torch.backends.mps.is_available():
         msg = "device 'mps' is not available on this machine. Use device='cpu' or None."
         raise DeviceUnavailableError(msg)
+    if wanted.type == "cuda" and wanted.index is None:
+        # "cuda" and "cuda:0" must be one key, or the weights would be loaded twice.
+        return torch.device("cuda", torch.cuda.current_device())
     return wanted
 
 

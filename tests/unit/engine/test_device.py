@@ -1,0 +1,42 @@
+"""Device and precision, with the CUDA queries stood in for: this project is tested without a GPU."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from rerank_plugins.engine.device import default_budget_tokens, resolve_device, resolve_dtype
+from rerank_plugins.errors import DeviceUnavailableError, InvalidInputError
+
+
+@pytest.fixture
+def two_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
+
+
+def test_without_a_gpu_the_cpu_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    assert resolve_device(None) == torch.device("cpu")
+
+
+@pytest.mark.usefixtures("two_gpus")
+def test_cuda_always_names_its_index() -> None:
+    assert str(resolve_device(None)) == str(resolve_device("cuda")) == "cuda:1"
+    assert str(resolve_device("cuda:0")) == "cuda:0"
+    with pytest.raises(DeviceUnavailableError, match="has 2 CUDA devices"):
+        resolve_device("cuda:2")
+
+
+def test_dtypes() -> None:
+    assert resolve_dtype("auto", device=torch.device("cuda", 0)) is torch.float16
+    assert resolve_dtype("auto", device=torch.device("cpu")) is torch.float32
+    assert resolve_dtype("bfloat16", device=torch.device("cpu")) is torch.bfloat16
+    with pytest.raises(InvalidInputError, match="'auto', 'float32'"):
+        resolve_dtype("half", device=torch.device("cpu"))
+
+
+def test_a_gpu_gets_larger_batches() -> None:
+    assert default_budget_tokens(torch.device("cuda", 0)) > default_budget_tokens(torch.device("cpu"))
