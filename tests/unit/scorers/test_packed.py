@@ -73,6 +73,8 @@ def test_a_model_that_packs_wrongly_is_padded(checkpoints: Path, monkeypatch: py
         whole = ((sum(length * count for length, count in runs), 1),)  # type: ignore[attr-defined]
         return original(*arguments, rerank_runs=whole, **options)  # type: ignore[arg-type]
 
+    # Under a name of its own: the interface's registry belongs to the whole process.
+    monkeypatch.setattr(packed, "_NAME", "rerank_plugins_packed_wrongly")
     monkeypatch.setattr(packed, "_attention", wrong)
     model = AutoModel.from_pretrained(checkpoints / "bert-embedder").eval()
     expected = model(torch.tensor([[5, 6, 7]])).last_hidden_state
