@@ -88,7 +88,5 @@ def load(request: LoadRequest) -> LoadedParts:
 def _load_segment_similarity(request: LoadRequest) -> CrossEncoderScorer:
     backbone = load_model(request, transformers.AutoModel)
     weights = read_weights(request.files.folder / "model.safetensors", prefix="head.")
-    head = SegmentSimilarityHead.from_weights(
-        weights, hidden_size=backbone.config.hidden_size, vocab_size=backbone.config.vocab_size
-    )
+    head = SegmentSimilarityHead.from_weights(weights, hidden_size=backbone.config.hidden_size)
     return CrossEncoderScorer(Backbone(backbone), head.to(request.device))

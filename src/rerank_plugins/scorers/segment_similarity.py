@@ -7,12 +7,9 @@ as a bi-encoder already says it with the angle between token states. The logit i
     + sum over query tokens of weight * (maxsim_scale * best cosine to a document token
                                          + exact_scale * [the token occurs in the document])
     + linear(state of the first token)
-    + lexical_scale * (sum over query tokens of idf * 2.2 tf / (tf + 1.2)) / (sum over query tokens of idf)
 
-with weight = softmax over query tokens of (state . token_weight), tf the token's count in the document and
-idf from the corpora it was trained on; special tokens are in no segment. Late interaction (MaxSim):
-Khattab & Zaharia 2020, arXiv:2004.12832, here inside a cross-encoder. The last term is BM25 without length
-normalisation (k1 = 1.2, b = 0): where a corpus is all of one topic, rare words decide.
+with weight = softmax over query tokens of (state . token_weight); special tokens are in no segment.
+Late interaction (MaxSim): Khattab & Zaharia 2020, arXiv:2004.12832, here inside a cross-encoder.
 The recipe that trains it is in ``models/mini/train``.
 """
 
@@ -31,7 +28,6 @@ __all__ = ["HEAD_NAME", "SegmentSimilarityHead"]
 
 HEAD_NAME = "segment_similarity"
 _EPS = 1e-6
-_K1 = 1.2
 
 
 class SegmentSimilarityHead(nn.Module):
@@ -39,29 +35,24 @@ class SegmentSimilarityHead(nn.Module):
 
     Args:
         hidden_size: Width of a token state.
-        vocab_size: Tokens of the vocabulary.
     """
 
-    def __init__(self, hidden_size: int, vocab_size: int) -> None:
+    def __init__(self, hidden_size: int) -> None:
         super().__init__()
         self.mean_scale = nn.Parameter(torch.ones(1))
         self.maxsim_scale = nn.Parameter(torch.ones(1))
         self.exact_scale = nn.Parameter(torch.ones(1))
         self.token_weight = nn.Parameter(torch.zeros(1, hidden_size))
         self.linear = nn.Linear(hidden_size, 1)
-        self.lexical_scale = nn.Parameter(torch.zeros(1))
-        self.token_idf = nn.Parameter(torch.ones(vocab_size))
 
     @classmethod
-    def from_weights(
-        cls, weights: dict[str, torch.Tensor], *, hidden_size: int, vocab_size: int
-    ) -> SegmentSimilarityHead:
+    def from_weights(cls, weights: dict[str, torch.Tensor], *, hidden_size: int) -> SegmentSimilarityHead:
         """Return the head of a checkpoint, whose weights are named ``head.*``.
 
         Raises:
             UnsupportedModelError: Some are missing.
         """
-        head = cls(hidden_size, vocab_size)
+        head = cls(hidden_size)
         own = {name.removeprefix("head."): value for name, value in weights.items() if name.startswith("head.")}
         missing = sorted(set(head.state_dict()) - set(own))
         if missing:
@@ -91,21 +82,13 @@ class SegmentSimilarityHead(nn.Module):
         outside = ~in_document.unsqueeze(1)
         similarity = (unit[:, :n_query] @ unit.transpose(1, 2)).masked_fill(outside, -1.0).amax(-1)
         equal = (ids[:, :n_query].unsqueeze(2) == ids.unsqueeze(1)).masked_fill(outside, value=False)
-        counts = equal.sum(-1)
-        tokens = self.maxsim_scale * similarity + self.exact_scale * (counts > 0)
+        tokens = self.maxsim_scale * similarity + self.exact_scale * equal.any(-1)
         asked = in_query[:, :n_query]
         gate = (states[:, :n_query] @ self.token_weight[0]).masked_fill(~asked, -1e4)
         weights = gate.softmax(-1) * asked
         logits = self.mean_scale * cosine + (weights * tokens).sum(-1) + self.linear(states[:, 0]).squeeze(-1)
-        logits = logits + self.lexical_scale * self._lexical(ids[:, :n_query], asked, counts)
         scores: torch.Tensor = logits.unsqueeze(1)
         return scores
-
-    def _lexical(self, ids: torch.Tensor, asked: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
-        """Return the idf-weighted share of query tokens that the document has. Shape: (inputs,)."""
-        idf = self.token_idf[ids.clamp(min=0)] * asked
-        saturated = counts * (_K1 + 1.0) / (counts + _K1)
-        return (idf * saturated).sum(-1) / idf.sum(-1).clamp(min=_EPS)
 
 
 def _masked_mean(states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
