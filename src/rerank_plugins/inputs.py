@@ -17,6 +17,7 @@ __all__ = [
     "check_query",
     "check_texts",
     "check_truncation",
+    "query_and_documents",
 ]
 
 _PAIR = 2
@@ -38,6 +39,12 @@ def check_documents(documents: object) -> list[str | None]:
             msg = f"documents[{index}] must be a string or None, got {type(document).__name__}"
             raise InvalidInputError(msg)
     return items  # type: ignore[return-value]
+
+
+def query_and_documents(query: object, documents: object) -> list[tuple[str, str | None]]:
+    """Return a query with each of its documents, or raise InvalidInputError for a wrong type."""
+    checked = check_query(query)
+    return [(checked, document) for document in check_documents(documents)]
 
 
 def check_pairs(pairs: object) -> list[tuple[str, str | None]]:

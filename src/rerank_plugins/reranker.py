@@ -7,21 +7,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from rerank_plugins import inputs
 from rerank_plugins.catalog.layers import settle_layers
 from rerank_plugins.catalog.resolve import SourceOptions, resolve
 from rerank_plugins.catalog.spec import ModelSpec
 from rerank_plugins.engine.registry import Lease, ModelRegistry
-from rerank_plugins.inputs import (
-    check_documents,
-    check_long_documents,
-    check_pairs,
-    check_positive,
-    check_prompt,
-    check_query,
-    check_truncation,
-)
 from rerank_plugins.opening import LoadedModel, open_model, run_loaded
-from rerank_plugins.ranking.order import check_threshold, check_top_n
 from rerank_plugins.ranking.results import Selection
 from rerank_plugins.scoring import PairScoring
 from rerank_plugins.text.pair_encoder import PairSettings
@@ -46,7 +37,8 @@ class Reranker:
     Args:
         model: A hub id, a local folder (its name does not matter), or ``mini``.
         device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``; None takes the best one there is.
-        dtype: ``auto`` (float16 on CUDA, bfloat16 for LLM rerankers, else float32), ``float32``, ``float16``, ``bfloat16``.
+        dtype: ``auto`` (on CUDA float16, for LLM rerankers bfloat16; elsewhere float32), ``float32``,
+            ``float16``, ``bfloat16``.
         max_length: Tokens of an input, query and special tokens included; None takes the model's default.
             The prompt of an LLM reranker comes on top.
         query_max_length: Tokens of a query kept at most; None takes the rule of the model's family.
@@ -90,8 +82,8 @@ class Reranker:
         allow_pickle: bool = False,
         trust_remote_code: bool = False,
     ) -> None:
-        check_positive("max_length", max_length)
-        check_positive("query_max_length", query_max_length)
+        inputs.check_positive("max_length", max_length)
+        inputs.check_positive("query_max_length", query_max_length)
         options = SourceOptions(
             revision=revision,
             local_files_only=local_files_only,
@@ -99,16 +91,17 @@ class Reranker:
             trust_remote_code=trust_remote_code,
         )
         resolved = resolve(model, kind="reranker", family=family, options=options)
-        spec = replace(resolved.spec, prompt=check_prompt(prompt, usual=resolved.spec.prompt))
+        spec = replace(resolved.spec, prompt=inputs.check_prompt(prompt, usual=resolved.spec.prompt))
         settle_layers(spec.layers, asked=layers)
         settings = PairSettings(
             max_length_tokens=spec.input_length_tokens(max_length),
-            truncation=check_truncation(truncation) or spec.truncation,
+            truncation=inputs.check_truncation(truncation) or spec.truncation,
             query_limit_tokens=query_max_length,
-            long_documents=check_long_documents(long_documents),
+            long_documents=inputs.check_long_documents(long_documents),
         )
-        lease = open_model(resolved, device=device, dtype=dtype, options=options)
-        self._attach(str(model), spec, settings, lease, layers)
+        self._attach(
+            str(model), spec, settings, open_model(resolved, device=device, dtype=dtype, options=options), layers
+        )
 
     @classmethod
     def from_loaded(
@@ -139,7 +132,7 @@ class Reranker:
             max_length_tokens=adopted.spec.input_length_tokens(max_length),
             truncation=adopted.spec.truncation,
             query_limit_tokens=adopted.query_limit_tokens,
-            long_documents=check_long_documents(long_documents or adopted.long_documents),
+            long_documents=inputs.check_long_documents(long_documents or adopted.long_documents),
         )
         reranker = cls.__new__(cls)
         # A registry of its own: nobody else can ask for these weights by name.
@@ -159,8 +152,7 @@ class Reranker:
         layers: LayerOptions | None = None,
     ) -> None:
         self._name, self._spec = name, spec
-        self._lease = lease
-        self._settings = settings
+        self._lease, self._settings = lease, settings
         self._device, self._dtype = lease.value.device, lease.value.dtype
         self._scoring = PairScoring(lease, spec, settings, layers=layers)
 
@@ -221,7 +213,7 @@ class Reranker:
             EngineClosedError: ``close()`` was called.
         """
         options = self._scoring.one_layer(layers)
-        encoded = self._scoring.encode(check_pairs(pairs))
+        encoded = self._scoring.encode(inputs.check_pairs(pairs))
         return self._scoring.scores(encoded, self._scoring.submit(encoded, options).result())
 
     async def ascore(
@@ -229,7 +221,7 @@ class Reranker:
     ) -> list[float]:
         """Return what :meth:`score` returns, without blocking the event loop."""
         options = self._scoring.one_layer(layers)
-        encoded = await asyncio.to_thread(self._scoring.encode, check_pairs(pairs))
+        encoded = await asyncio.to_thread(self._scoring.encode, inputs.check_pairs(pairs))
         return self._scoring.scores(encoded, await asyncio.wrap_future(self._scoring.submit(encoded, options)))
 
     def score_layers(
@@ -240,10 +232,10 @@ class Reranker:
         The model runs once, to the deepest layer.
 
         Raises:
-            InvalidInputError: The model has no layers to choose, or see :meth:`score`.
+            InvalidInputError: As in :meth:`score`, or the model has no layers to choose.
         """
         options = self._scoring.all_layers(layers)
-        encoded = self._scoring.encode(check_pairs(pairs))
+        encoded = self._scoring.encode(inputs.check_pairs(pairs))
         return self._scoring.layer_scores(encoded, self._scoring.submit(encoded, options).result(), options)
 
     def rank(
@@ -271,9 +263,9 @@ class Reranker:
             ScoringError: The model returned NaN.
             EngineClosedError: ``close()`` was called.
         """
-        selection = Selection(top_n=top_n, threshold=threshold, unit=threshold_unit)
+        selection = Selection.checked(top_n=top_n, threshold=threshold, unit=threshold_unit)
         options = self._scoring.one_layer(layers)
-        pairs = _query_and_documents(query, documents, selection)
+        pairs = inputs.query_and_documents(query, documents)
         encoded = self._scoring.encode(pairs)
         rows = self._scoring.submit(encoded, options).result()
         return selection.of(self._scoring.ranked(pairs, encoded, rows))
@@ -289,9 +281,9 @@ class Reranker:
         layers: LayerOptions | None = None,
     ) -> list[RankedDocument]:
         """Return what :meth:`rank` returns, without blocking the event loop."""
-        selection = Selection(top_n=top_n, threshold=threshold, unit=threshold_unit)
+        selection = Selection.checked(top_n=top_n, threshold=threshold, unit=threshold_unit)
         options = self._scoring.one_layer(layers)
-        pairs = _query_and_documents(query, documents, selection)
+        pairs = inputs.query_and_documents(query, documents)
         encoded = await asyncio.to_thread(self._scoring.encode, pairs)
         rows = await asyncio.wrap_future(self._scoring.submit(encoded, options))
         return selection.of(self._scoring.ranked(pairs, encoded, rows))
@@ -308,12 +300,3 @@ class Reranker:
 
     def __repr__(self) -> str:
         return f"Reranker({self.model!r}, device={self.device!r}, dtype={self.dtype!r}, max_length={self.max_length})"
-
-
-def _query_and_documents(
-    query: str, documents: Sequence[str | None], selection: Selection
-) -> list[tuple[str, str | None]]:
-    check_top_n(selection.top_n)
-    check_threshold(selection.threshold, unit=selection.unit)
-    checked = check_query(query)
-    return [(checked, document) for document in check_documents(documents)]

@@ -53,7 +53,6 @@ class PairScoring:
         encoder = lease.value.encoder
         layout: InputLayout = PromptLayout.of(encoder, spec.prompt) if spec.prompt else PairLayout.of(encoder)
         self._pairs = PairEncoder(encoder, layout, settings)
-        self._usual = layers
         self.layers = settle_layers(spec.layers, asked=layers)
         self._told_truncation = False
 
@@ -67,7 +66,7 @@ class PairScoring:
         Raises:
             InvalidInputError: The model has one score a pair only, or cannot do what is asked.
         """
-        settled = settle_layers(self._spec.layers, asked=asked, usual=self._usual)
+        settled = settle_layers(self._spec.layers, asked=asked, usual=self.layers)
         if settled is None:
             msg = f"{self._spec.id!r} has one score a pair and no layers to choose; use score()"
             raise InvalidInputError(msg)
@@ -79,7 +78,7 @@ class PairScoring:
         Raises:
             InvalidInputError: More than one layer is asked for, or the model cannot do what is asked.
         """
-        settled = settle_layers(self._spec.layers, asked=asked, usual=self._usual)
+        settled = settle_layers(self._spec.layers, asked=asked, usual=self.layers)
         layers = () if settled is None else settled.cutoff_layers or ()
         if len(layers) > 1:
             msg = (

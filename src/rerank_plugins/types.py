@@ -97,10 +97,10 @@ class LayerOptions:
         cutoff_layers: Layers whose scores are asked for; the model runs to the deepest of them. An int counts as one.
         compress_ratio: How many document tokens become one: 1 (off), 2, 4 or 8.
         compress_layers: Layers in front of which the document is compressed, each time once more.
-        head_by_layer: Whether a layer's state goes through that layer's own head. False is what FlagEmbedding 1.3.5 does:
-            the n-th lowest of the asked layers gets the n-th head.
-        attention_softcap: Whether attention logits are soft-capped as the config says. False is what FlagEmbedding 1.3.5
-            does with its default attention.
+        head_by_layer: Whether a layer's state goes through that layer's own head. False is what FlagEmbedding
+            1.3.5 does: the n-th lowest of the asked layers gets the n-th head.
+        attention_softcap: Whether attention logits are soft-capped as the config says. False is what
+            FlagEmbedding 1.3.5 does with its default attention.
     """
 
     cutoff_layers: tuple[int, ...] | None = None

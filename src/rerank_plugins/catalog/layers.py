@@ -36,7 +36,9 @@ class LayerRange:
         return _ADVISED_LAYER if self.first <= _ADVISED_LAYER <= self.last else self.last
 
     def settle(self, options: LayerOptions) -> LayerOptions:
-        """Return options with every field filled in and checked; the layers stay in the caller's order.
+        """Return options with every field that the model has filled in and checked.
+
+        The layers stay in the caller's order. Complete options come out as they are.
 
         Raises:
             InvalidInputError: A value that this model cannot have.
@@ -48,9 +50,7 @@ class LayerRange:
             raise InvalidInputError(msg)
         if not self.compresses:
             self._refuse_compression(options)
-            return LayerOptions(
-                cutoff_layers=cutoff, compress_ratio=1, compress_layers=(), head_by_layer=True, attention_softcap=False
-            )
+            return LayerOptions(cutoff_layers=cutoff)
         ratio = 1 if options.compress_ratio is None else options.compress_ratio
         if isinstance(ratio, bool) or ratio not in COMPRESS_RATIOS:
             msg = f"compress_ratio must be one of {', '.join(map(str, COMPRESS_RATIOS))} (1 is off); got {ratio!r}"
@@ -62,7 +62,7 @@ class LayerRange:
         return LayerOptions(
             cutoff_layers=cutoff,
             compress_ratio=ratio,
-            compress_layers=tuple(sorted(set(compress))) if ratio > 1 else (),
+            compress_layers=tuple(sorted(set(compress))),
             head_by_layer=bool(options.head_by_layer),
             attention_softcap=bool(options.attention_softcap),
         )
@@ -94,7 +94,8 @@ def settle_layers(
     if layers is None:
         for options in (asked, usual):
             if options is not None and _names(options):
-                msg = f"this model has no layers to choose: {', '.join(_names(options))} cannot be given; leave layers out"
+                given = ", ".join(_names(options))
+                msg = f"this model has no layers to choose, so {given} cannot be given; leave layers out"
                 raise InvalidInputError(msg)
         return None
     merged = {name: value for options in (usual, asked) if options is not None for name, value in _given(options)}

@@ -1,6 +1,6 @@
 """Conventions of FlagEmbedding's LLM rerankers: their prompts, and the scorer of each architecture.
 
-References: FlagEmbedding 1.3.5, ``inference/reranker/decoder_only`` (``base.py``, ``layerwise.py``, ``lightweight.py``).
+References: FlagEmbedding 1.3.5, ``inference/reranker/decoder_only``: ``base.py``, ``layerwise.py``, ``lightweight.py``.
 """
 
 from __future__ import annotations

@@ -159,8 +159,8 @@ RERANKERS: tuple[ModelSpec, ...] = (
             }
         ),
         notes=(
-            "2.5 billion parameters. max_length counts query and document; the prompt comes on top. Its card cuts at 1024, "
-            "FlagEmbedding at 512 unless told otherwise."
+            "2.5 billion parameters. max_length counts query and document; the prompt comes on top. Its card cuts at "
+            "1024, FlagEmbedding at 512 unless told otherwise."
         ),
     ),
     ModelSpec(
@@ -240,9 +240,9 @@ RERANKERS: tuple[ModelSpec, ...] = (
             }
         ),
         notes=(
-            "9 billion parameters, 39 GB of float32 files. LayerOptions chooses the layer (8 to 42, default 28) and how "
-            "document tokens are merged. Its scores are saturated; thresholds are not advised by its authors. Runs without "
-            "the checkpoint's own code."
+            "9 billion parameters, 39 GB of float32 files. LayerOptions chooses the layer (8 to 42, default 28) and "
+            "how document tokens are merged. Its scores are saturated; its authors advise against thresholds. Runs "
+            "without the checkpoint's own code."
         ),
     ),
     ModelSpec(

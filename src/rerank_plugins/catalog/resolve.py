@@ -215,8 +215,8 @@ def _as_llm(spec: ModelSpec, files: CheckpointFiles) -> ModelSpec:
         return spec
     if scorer == "decoder" and files.config.get("model_type") != "gemma" and spec.family != "bge":
         msg = (
-            f"{spec.id!r} is a language model ({files.architecture}), and nothing says with which prompt it reranks. If "
-            "it was trained as FlagEmbedding trains LLM rerankers (\"A: ...\", \"B: ...\", then 'Yes'), pass family='bge'."
+            f"{spec.id!r} is a language model ({files.architecture}), and nothing says with which prompt it reranks. "
+            "If FlagEmbedding trained it as a reranker ('A: ...', 'B: ...', then 'Yes'), pass family='bge'."
         )
         raise UnknownModelError(msg)
     return replace(

@@ -7,6 +7,7 @@ Batches are padded on the right: a decoder looks back only, so that no token see
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -14,12 +15,12 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-__all__ = ["DecoderShape", "Gemma2Block", "MiniCPMBlock", "RMSNorm", "Rotary", "rotary_tables"]
+__all__ = ["ACTIVATIONS", "DecoderShape", "Gemma2Block", "MiniCPMBlock", "RMSNorm", "Rotary", "rotary_tables"]
 
 Rotary = tuple[torch.Tensor, torch.Tensor]
 """Cosines and sines of every position. Shape of each: (positions, head_dim), float32."""
 
-ACTIVATIONS = {
+ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "silu": functional.silu,
     "gelu_pytorch_tanh": partial(functional.gelu, approximate="tanh"),
 }

@@ -37,20 +37,20 @@ class DecoderScorer:
 
     def __init__(self, model: Any, answer_row: torch.Tensor) -> None:
         self._model = model
-        self._row: torch.Tensor | None = answer_row.to(device=model.device, dtype=torch.float32)
+        self._row = answer_row.to(device=model.device, dtype=torch.float32)
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Return the answer's logit at each input's last token. Shape: (inputs, 1), float32."""
         # Padding on the right: no token sees it, since a decoder looks back only.
         states = self._model(**padded_tensors(batch, self._model), use_cache=False).last_hidden_state
         ends = torch.tensor(batch.lengths, device=states.device) - 1
-        last = states[torch.arange(len(batch), device=states.device), ends].float()
-        return last @ self._row.unsqueeze(1)  # type: ignore[union-attr]
+        last: torch.Tensor = states[torch.arange(len(batch), device=states.device), ends].float()
+        return last @ self._row.unsqueeze(1)
 
     def close(self) -> None:
         """Free the weights."""
         self._model = None
-        self._row = None
+        self._row = self._row[:0].clone()
 
 
 def load(request: LoadRequest) -> LoadedParts:

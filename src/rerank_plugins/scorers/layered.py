@@ -89,17 +89,26 @@ class LayeredScorer:
         decoder: The decoder, on its device.
         heads: One row for each layer from ``first_layer`` on. Shape: (heads, hidden), float32, on the same device.
         first_layer: The layer of the first head.
+        compresses: Whether this is the lightweight model, whose calls choose by what rule layers get heads; in the
+            other one each layer always has its own.
         final_softcap: Bound of scores; None for none.
     """
 
     is_padded = True
 
     def __init__(
-        self, decoder: LayeredDecoder, heads: torch.Tensor, *, first_layer: int, final_softcap: float | None = None
+        self,
+        decoder: LayeredDecoder,
+        heads: torch.Tensor,
+        *,
+        first_layer: int,
+        compresses: bool,
+        final_softcap: float | None = None,
     ) -> None:
         self._decoder: LayeredDecoder | None = decoder
         self._heads = heads
         self._first_layer = first_layer
+        self._compresses = compresses
         self._final_softcap = final_softcap
 
     def forward(self, batch: Batch) -> torch.Tensor:
@@ -114,7 +123,7 @@ class LayeredScorer:
         ids, spans = _padded(batch, self._heads.device)
         states = self._decoder(ids, spans, options)
         layers = options.cutoff_layers
-        by_layer = options.head_by_layer
+        by_layer = options.head_by_layer or not self._compresses
         rows = [layer - self._first_layer if by_layer else place for place, layer in enumerate(layers)]
         scores = torch.einsum("lnh,lh->nl", states, self._heads[rows])
         if self._final_softcap is None:
@@ -199,7 +208,11 @@ def _load(request: LoadRequest, shape: DecoderShape, block: _Block, *, compresse
     heads = files.read(head_names, device=request.device, dtype=torch.float32)
     stacked = torch.cat([heads[name] for name in head_names])
     scorer = LayeredScorer(
-        decoder.eval(), stacked, first_layer=layers.first, final_softcap=shape.final_softcap if compresses else None
+        decoder.eval(),
+        stacked,
+        first_layer=layers.first,
+        compresses=compresses,
+        final_softcap=shape.final_softcap,
     )
     return LoadedParts(encoder=load_encoder(request), scorer=scorer)
 

@@ -33,7 +33,7 @@ class WeightFiles:
             msg = f"{str(path)!r} cannot be read ({error}); download it again"
             raise UnsupportedModelError(msg) from error
         if not self._file_of:
-            msg = f"{str(folder)!r} has no *.safetensors files, and this model is read from them only; convert the weights"
+            msg = f"{str(folder)!r} has no *.safetensors files, and this model is read from nothing else; convert them"
             raise UnsupportedModelError(msg)
 
     def __contains__(self, name: str) -> bool:
