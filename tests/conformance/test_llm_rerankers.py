@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+from llm_checkpoints import llm_checkpoint
 from reranker_conformance import RerankerConformance
 
 from rerank_plugins import LayerOptions, Reranker
 
-CHECKPOINTS = Path(__file__).parents[1] / "parity" / "goldens" / "checkpoints"
 LAYERS = {
     "tiny-gemma": None,
     "tiny-minicpm-layerwise": LayerOptions(cutoff_layers=(4,)),
@@ -24,7 +23,7 @@ class TestLLMReranker(RerankerConformance):
     @pytest.fixture
     def reranker(self, model: str, long_documents: str) -> Iterator[Reranker]:
         made = Reranker(
-            CHECKPOINTS / model, device="cpu", max_length=128, long_documents=long_documents, layers=LAYERS[model]
+            llm_checkpoint(model), device="cpu", max_length=128, long_documents=long_documents, layers=LAYERS[model]
         )
         with made as opened:
             yield opened

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-import shutil
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import pytest
+from llm_checkpoints import GOLDENS, changed_copy, llm_checkpoint
 
 from rerank_plugins import LayerOptions, Reranker
 from rerank_plugins.ranking.order import to_probability
 from rerank_plugins.text.prompts import PromptLayout
 from rerank_plugins.text.tokenizer import is_blank
 
-GOLDENS = Path(__file__).parent / "goldens"
 TOLERANCE = 1e-4
 FILES = ("llm_gemma", "llm_minicpm_layerwise", "llm_gemma2_lightweight")
 Pairs = dict[str, tuple[str, str]]
@@ -51,13 +50,8 @@ def opened(file: str, folder: Path, options: dict[str, Any]) -> Reranker:
 
 def folder_of(file: str, change: dict[str, Any], tmp_path: Path) -> Path:
     """Return the checkpoint, or a copy with another config."""
-    folder = GOLDENS / "checkpoints" / golden(file)["checkpoint"]
-    if "sliding_window" not in change:
-        return folder
-    copy = shutil.copytree(folder, tmp_path / "changed")
-    config = {**json.loads((copy / "config.json").read_text()), **change}
-    (copy / "config.json").write_text(json.dumps(config))
-    return copy
+    name = golden(file)["checkpoint"]
+    return changed_copy(name, tmp_path / "changed", **change) if "sliding_window" in change else llm_checkpoint(name)
 
 
 def layer_range(file: str) -> tuple[int, int]:
@@ -134,7 +128,7 @@ def test_ids_equal_what_the_reference_gave_to_its_model(file: str) -> None:
     pairs = all_pairs()
     n_checked = 0
     for case in golden(file)["inputs"]:
-        reranker = opened(file, GOLDENS / "checkpoints" / golden(file)["checkpoint"], case["options"])
+        reranker = opened(file, llm_checkpoint(golden(file)["checkpoint"]), case["options"])
         query, passage = pairs[case["id"]]
         if is_blank(passage) or overflows(reranker, pairs[case["id"]]):
             continue

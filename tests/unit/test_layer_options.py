@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from llm_checkpoints import changed_copy, llm_checkpoint
 from safetensors.torch import load_file, save_file
 
 from rerank_plugins import LayerOptions, Reranker
+from rerank_plugins.catalog.resolve import resolve
 from rerank_plugins.errors import InvalidInputError, UnknownModelError, UnsupportedModelError
 from rerank_plugins.types import BLANK_DOCUMENT_SCORE
 
-CHECKPOINTS = Path(__file__).parents[1] / "parity" / "goldens" / "checkpoints"
 PAIRS = [
     ("what do pandas eat", "A panda eats bamboo for up to fourteen hours."),
     ("大熊猫吃什么", "水"),
@@ -27,25 +26,18 @@ PAIRS = [
 
 @pytest.fixture(scope="module")
 def layerwise() -> Iterator[Reranker]:
-    with Reranker(CHECKPOINTS / "tiny-minicpm-layerwise", device="cpu") as opened:
+    with Reranker(llm_checkpoint("tiny-minicpm-layerwise"), device="cpu") as opened:
         yield opened
 
 
 @pytest.fixture(scope="module")
 def lightweight() -> Iterator[Reranker]:
-    with Reranker(CHECKPOINTS / "tiny-gemma2-lightweight", device="cpu") as opened:
+    with Reranker(llm_checkpoint("tiny-gemma2-lightweight"), device="cpu") as opened:
         yield opened
 
 
 def layers(*cutoff: int, **others: Any) -> LayerOptions:
     return LayerOptions(cutoff_layers=cutoff, **others)
-
-
-def golden_copy(name: str, target: Path, **changes: object) -> Path:
-    folder = shutil.copytree(CHECKPOINTS / name, target)
-    config = {**json.loads((folder / "config.json").read_text()), **changes}
-    (folder / "config.json").write_text(json.dumps(config))
-    return folder
 
 
 @pytest.mark.parametrize("order", [(2, 4, 6), (6, 2, 4), (5, 3), (4, 4, 2), (6,)])
@@ -77,8 +69,8 @@ def test_head_by_layer_is_the_list_of_all_layers_of_the_released_code(
 
 def test_a_call_takes_over_what_it_does_not_say() -> None:
     usual = layers(5, compress_ratio=2, compress_layers=(3,))
-    with Reranker(CHECKPOINTS / "tiny-gemma2-lightweight", device="cpu", layers=usual) as made:
-        plain = Reranker(CHECKPOINTS / "tiny-gemma2-lightweight", device="cpu")
+    with Reranker(llm_checkpoint("tiny-gemma2-lightweight"), device="cpu", layers=usual) as made:
+        plain = Reranker(llm_checkpoint("tiny-gemma2-lightweight"), device="cpu")
         assert made.score(PAIRS) == plain.score(PAIRS, layers=usual)
         other = layers(5, compress_ratio=4, compress_layers=(3,))
         assert made.score(PAIRS, layers=LayerOptions(compress_ratio=4)) == plain.score(PAIRS, layers=other)
@@ -94,6 +86,17 @@ def test_defaults_are_the_last_layer_of_a_small_model(layerwise: Reranker, light
     assert lightweight.layers == LayerOptions(
         cutoff_layers=(6,), compress_ratio=1, compress_layers=(2,), head_by_layer=False, attention_softcap=False
     )
+
+
+def test_no_layer_above_the_deepest_asked_one_runs() -> None:
+    for name in ("tiny-minicpm-layerwise", "tiny-gemma2-lightweight"):
+        with Reranker(llm_checkpoint(name), device="cpu") as reranker:
+            decoder = reranker._lease.value.batcher._scorer._decoder  # type: ignore[attr-defined]
+            ran: list[int] = []
+            for index, block in enumerate(decoder.layers):
+                block.register_forward_hook(lambda *_, number=index: ran.append(number))
+            reranker.score_layers(PAIRS[:1], layers=layers(4, 2))
+            assert ran == [0, 1, 2, 3]
 
 
 def test_an_int_and_a_list_are_taken_as_layers(layerwise: Reranker) -> None:
@@ -121,7 +124,7 @@ def test_impossible_layers(lightweight: Reranker, options: Any, words: str) -> N
     with pytest.raises(InvalidInputError, match=words):
         lightweight.score(PAIRS, layers=options)
     with pytest.raises(InvalidInputError, match=words):
-        Reranker(CHECKPOINTS / "tiny-gemma2-lightweight", layers=options)
+        Reranker(llm_checkpoint("tiny-gemma2-lightweight"), layers=options)
 
 
 def test_one_score_a_pair_needs_one_layer(layerwise: Reranker) -> None:
@@ -138,7 +141,7 @@ def test_the_layerwise_model_compresses_nothing(layerwise: Reranker, option: str
 
 
 def test_models_without_layers_and_prompts_say_so(bert_reranker_folder: Path) -> None:
-    for model in (bert_reranker_folder, CHECKPOINTS / "tiny-gemma"):
+    for model in (bert_reranker_folder, llm_checkpoint("tiny-gemma")):
         with pytest.raises(InvalidInputError, match="no layers to choose, so cutoff_layers cannot be given"):
             Reranker(model, device="cpu", layers=layers(4))
         reranker = Reranker(model, device="cpu")
@@ -149,29 +152,31 @@ def test_models_without_layers_and_prompts_say_so(bert_reranker_folder: Path) ->
     with pytest.raises(InvalidInputError, match="takes no prompt"):
         Reranker(bert_reranker_folder, prompt="Is it relevant?")
     with pytest.raises(InvalidInputError, match="prompt must be a non-empty string"):
-        Reranker(CHECKPOINTS / "tiny-gemma", prompt=" ")
+        Reranker(llm_checkpoint("tiny-gemma"), prompt=" ")
 
 
 def test_another_language_model_needs_its_family(tmp_path: Path) -> None:
     llama = {"model_type": "llama", "architectures": ["LlamaForCausalLM"], "tie_word_embeddings": True}
-    folder = golden_copy("tiny-gemma", tmp_path / "llm", **llama)
+    folder = changed_copy("tiny-gemma", tmp_path / "llm", **llama)
     with pytest.raises(UnknownModelError, match="pass family='bge'"):
         Reranker(folder, device="cpu")
-    assert Reranker(folder, device="cpu", family="bge").score(PAIRS[:1])
+    spec = resolve(folder, kind="reranker", family="bge").spec
+    assert (spec.scorer, spec.truncation) == ("decoder", "only_second")
+    assert "'Yes'" in spec.prompt
 
 
 def test_an_output_matrix_of_its_own_is_used(tmp_path: Path) -> None:
-    folder = golden_copy("tiny-gemma", tmp_path / "untied", tie_word_embeddings=False)
+    folder = changed_copy("tiny-gemma", tmp_path / "untied", tie_word_embeddings=False)
     weights = load_file(str(folder / "model.safetensors"))
     weights["lm_head.weight"] = weights["model.embed_tokens.weight"] * 2
     save_file(weights, str(folder / "model.safetensors"), {"format": "pt"})
-    tied = Reranker(CHECKPOINTS / "tiny-gemma", device="cpu").score(PAIRS[:2])
+    tied = Reranker(llm_checkpoint("tiny-gemma"), device="cpu").score(PAIRS[:2])
     assert Reranker(folder, device="cpu").score(PAIRS[:2]) == pytest.approx([2 * score for score in tied], abs=1e-4)
 
 
 @pytest.mark.parametrize("lost", ["model.layers.3.mlp.up_proj.weight", "lm_head.2.linear_head.weight"])
 def test_missing_weights_are_an_error(tmp_path: Path, lost: str) -> None:
-    folder = golden_copy("tiny-minicpm-layerwise", tmp_path / "damaged")
+    folder = changed_copy("tiny-minicpm-layerwise", tmp_path / "damaged")
     weights = load_file(str(folder / "model.safetensors"))
     del weights[lost]
     save_file(weights, str(folder / "model.safetensors"), {"format": "pt"})
@@ -191,10 +196,10 @@ def test_missing_weights_are_an_error(tmp_path: Path, lost: str) -> None:
 )
 def test_configs_that_are_not_run_here(tmp_path: Path, change: dict[str, Any], words: str) -> None:
     with pytest.raises(UnsupportedModelError, match=words):
-        Reranker(golden_copy("tiny-minicpm-layerwise", tmp_path / "odd", **change), device="cpu")
+        Reranker(changed_copy("tiny-minicpm-layerwise", tmp_path / "odd", **change), device="cpu")
 
 
 def test_bfloat16_stays_near_float32(lightweight: Reranker) -> None:
-    with Reranker(CHECKPOINTS / "tiny-gemma2-lightweight", device="cpu", dtype="bfloat16") as rounded:
+    with Reranker(llm_checkpoint("tiny-gemma2-lightweight"), device="cpu", dtype="bfloat16") as rounded:
         assert rounded.dtype == "bfloat16"
         assert rounded.score(PAIRS[:2]) == pytest.approx(lightweight.score(PAIRS[:2]), abs=0.2)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import tokenizers
 import torch
 import transformers
 from safetensors import SafetensorError, safe_open
@@ -46,7 +47,7 @@ def load_encoder(request: LoadRequest) -> TextEncoder:
     if path.is_file():
         names = files.tokenizer_config.get("model_input_names")
         uses_segments = names is None or "token_type_ids" in names
-        tokenizer = Tokenizer.from_file(str(path))
+        tokenizer = _read_tokenizer(path)
         bos = _bos_id(request, tokenizer)
         return TextEncoder(tokenizer, lowercase=lowercase, uses_segments=uses_segments, bos_id=bos)
     # Without any vocabulary transformers 5 makes up an empty tokenizer instead of failing.
@@ -68,6 +69,17 @@ def load_encoder(request: LoadRequest) -> TextEncoder:
     tokenizer = converted.backend_tokenizer
     bos = _bos_id(request, tokenizer)
     return TextEncoder(tokenizer, lowercase=lowercase, uses_segments=uses_segments, bos_id=bos)
+
+
+def _read_tokenizer(path: Path) -> Tokenizer:
+    try:
+        return Tokenizer.from_file(str(path))
+    except Exception as error:
+        msg = (
+            f"tokenizers {tokenizers.__version__} cannot read {str(path)!r} ({error}). If a newer version has written "
+            "it: pip install --upgrade tokenizers transformers"
+        )
+        raise UnsupportedModelError(msg) from error
 
 
 def _bos_id(request: LoadRequest, tokenizer: Tokenizer) -> int | None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
+from llm_checkpoints import llm_checkpoint
 from tokenizers import Tokenizer
 
 from rerank_plugins.text.pair_encoder import PairEncoder, PairSettings
@@ -12,7 +11,6 @@ from rerank_plugins.text.prompts import PromptLayout
 from rerank_plugins.text.tokenizer import TextEncoder
 from rerank_plugins.types import LongDocuments, LongDocumentStrategy
 
-CHECKPOINTS = Path(__file__).parents[2] / "parity" / "goldens" / "checkpoints"
 PROMPT = "Predict whether passage B contains an answer to query A."
 TEXT = "  The giant panda eats bamboo. 大熊猫 lives in China, and ꙮ is rare. " * 12
 
@@ -20,7 +18,7 @@ TEXT = "  The giant panda eats bamboo. 大熊猫 lives in China, and ꙮ is rare
 @pytest.fixture(params=[("tiny-gemma", 2), ("tiny-minicpm-layerwise", 1)], ids=["gemma", "minicpm"])
 def encoder(request: pytest.FixtureRequest) -> TextEncoder:
     name, bos = request.param
-    return TextEncoder(Tokenizer.from_file(str(CHECKPOINTS / name / "tokenizer.json")), bos_id=bos)
+    return TextEncoder(Tokenizer.from_file(str(llm_checkpoint(name) / "tokenizer.json")), bos_id=bos)
 
 
 def pair_encoder(encoder: TextEncoder, strategy: LongDocumentStrategy, *, max_length: int) -> PairEncoder:
