@@ -88,15 +88,15 @@ def test_defaults_are_the_last_layer_of_a_small_model(layerwise: Reranker, light
     )
 
 
-def test_no_layer_above_the_deepest_asked_one_runs() -> None:
-    for name in ("tiny-minicpm-layerwise", "tiny-gemma2-lightweight"):
-        with Reranker(llm_checkpoint(name), device="cpu") as reranker:
-            decoder = reranker._lease.value.batcher._scorer._decoder  # type: ignore[attr-defined]
-            ran: list[int] = []
-            for index, block in enumerate(decoder.layers):
-                block.register_forward_hook(lambda *_, number=index: ran.append(number))
-            reranker.score_layers(PAIRS[:1], layers=layers(4, 2))
-            assert ran == [0, 1, 2, 3]
+@pytest.mark.parametrize("name", ["tiny-minicpm-layerwise", "tiny-gemma2-lightweight"])
+def test_no_layer_above_the_deepest_asked_one_runs(name: str, tmp_path: Path) -> None:
+    ran: list[int] = []
+    with Reranker(changed_copy(name, tmp_path / "watched"), device="cpu") as reranker:
+        decoder = reranker._lease.value.batcher._scorer._decoder  # type: ignore[attr-defined]
+        for index, block in enumerate(decoder.layers):
+            block.register_forward_hook(lambda *_, number=index: ran.append(number))
+        reranker.score_layers(PAIRS[:1], layers=layers(4, 2))
+    assert ran == [0, 1, 2, 3]
 
 
 def test_an_int_and_a_list_are_taken_as_layers(layerwise: Reranker) -> None:
