@@ -140,16 +140,11 @@ class Reranker:
             adopted.spec.id,
             lambda: run_loaded(adopted.parts, device=adopted.device, dtype=adopted.dtype, name=adopted.spec.id),
         )
-        reranker._attach(adopted.spec.id, adopted.spec, settings, lease)
+        reranker._attach(adopted.spec.id, adopted.spec, settings, lease, None)
         return reranker
 
     def _attach(
-        self,
-        name: str,
-        spec: ModelSpec,
-        settings: PairSettings,
-        lease: Lease[LoadedModel],
-        layers: LayerOptions | None = None,
+        self, name: str, spec: ModelSpec, settings: PairSettings, lease: Lease[LoadedModel], layers: LayerOptions | None
     ) -> None:
         self._name, self._spec = name, spec
         self._lease, self._settings = lease, settings
