@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rerank_plugins.embedder import Embedder as Embedder
     from rerank_plugins.errors import RerankPluginsError as RerankPluginsError
     from rerank_plugins.reranker import Reranker as Reranker
+    from rerank_plugins.types import LayerOptions as LayerOptions
     from rerank_plugins.types import LongDocuments as LongDocuments
     from rerank_plugins.types import RankedDocument as RankedDocument
     from rerank_plugins.types import WindowSpan as WindowSpan
@@ -21,6 +22,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Embedder",
+    "LayerOptions",
     "LongDocuments",
     "ModelSpec",
     "RankedDocument",
@@ -32,6 +34,7 @@ __all__ = [
 
 _HOME = {
     "Embedder": "embedder",
+    "LayerOptions": "types",
     "LongDocuments": "types",
     "ModelSpec": "catalog",
     "RankedDocument": "types",

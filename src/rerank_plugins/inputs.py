@@ -13,9 +13,11 @@ __all__ = [
     "check_long_documents",
     "check_pairs",
     "check_positive",
+    "check_prompt",
     "check_query",
     "check_texts",
     "check_truncation",
+    "query_and_documents",
 ]
 
 _PAIR = 2
@@ -37,6 +39,12 @@ def check_documents(documents: object) -> list[str | None]:
             msg = f"documents[{index}] must be a string or None, got {type(document).__name__}"
             raise InvalidInputError(msg)
     return items  # type: ignore[return-value]
+
+
+def query_and_documents(query: object, documents: object) -> list[tuple[str, str | None]]:
+    """Return a query with each of its documents, or raise InvalidInputError for a wrong type."""
+    checked = check_query(query)
+    return [(checked, document) for document in check_documents(documents)]
 
 
 def check_pairs(pairs: object) -> list[tuple[str, str | None]]:
@@ -89,6 +97,24 @@ def check_long_documents(setting: LongDocuments | LongDocumentStrategy) -> LongD
         msg = f"overlap_tokens must be 0 or more, got {chosen.overlap_tokens!r}"
         raise InvalidInputError(msg)
     return chosen
+
+
+def check_prompt(prompt: object, *, usual: str) -> str:
+    """Return the prompt to use, or raise InvalidInputError if the model takes none or it is no text.
+
+    Args:
+        prompt: The caller's; None takes the model's own.
+        usual: The model's own; empty for a model without prompt.
+    """
+    if prompt is None:
+        return usual
+    if not isinstance(prompt, str) or not prompt.strip():
+        msg = f"prompt must be a non-empty string or None, got {prompt!r}"
+        raise InvalidInputError(msg)
+    if not usual:
+        msg = "this model takes no prompt: only LLM rerankers do; leave prompt out"
+        raise InvalidInputError(msg)
+    return prompt
 
 
 def check_truncation(rule: TruncationRule | None) -> TruncationRule | None:

@@ -59,7 +59,7 @@ def open_model(
         ModelError: The checkpoint cannot be loaded.
     """
     place = resolve_device(device)
-    precision = resolve_dtype(dtype, device=place)
+    precision = resolve_dtype(dtype, device=place, half=resolved.spec.half_precision)
     request = LoadRequest(
         spec=resolved.spec,
         files=resolved.files,

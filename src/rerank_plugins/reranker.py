@@ -3,42 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Sequence
-from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
+from rerank_plugins import inputs
+from rerank_plugins.catalog.layers import settle_layers
 from rerank_plugins.catalog.resolve import SourceOptions, resolve
 from rerank_plugins.catalog.spec import ModelSpec
 from rerank_plugins.engine.registry import Lease, ModelRegistry
-from rerank_plugins.inputs import (
-    check_documents,
-    check_long_documents,
-    check_pairs,
-    check_positive,
-    check_query,
-    check_truncation,
-)
 from rerank_plugins.opening import LoadedModel, open_model, run_loaded
-from rerank_plugins.ranking.order import check_threshold, check_top_n
-from rerank_plugins.ranking.results import ScoredPair, Selection, ranked_documents, scored_pairs
-from rerank_plugins.text.pair_encoder import EncodedPair, PairEncoder, PairSettings
-from rerank_plugins.text.pairs import PairLayout
-from rerank_plugins.types import LongDocuments, LongDocumentStrategy, RankedDocument, ScoreUnit, TruncationRule
+from rerank_plugins.ranking.results import Selection
+from rerank_plugins.scoring import PairScoring
+from rerank_plugins.text.pair_encoder import PairSettings
+from rerank_plugins.types import (
+    LayerOptions,
+    LongDocuments,
+    LongDocumentStrategy,
+    RankedDocument,
+    ScoreUnit,
+    TruncationRule,
+)
 
 __all__ = ["Reranker"]
-
-logger = logging.getLogger(__name__)
-
-_TRUNCATED = (
-    "%d of %d documents were longer than max_length=%d and only partly read; "
-    "long_documents='maxp' reads all of them (this is told once)"
-)
-
-_Rows = npt.NDArray[np.float32]
 
 
 class Reranker:
@@ -50,12 +37,16 @@ class Reranker:
     Args:
         model: A hub id, a local folder (its name does not matter), or ``mini``.
         device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``; None takes the best one there is.
-        dtype: ``auto`` (float16 on CUDA, else float32), ``float32``, ``float16``, ``bfloat16``.
+        dtype: ``auto`` (on CUDA float16, for LLM rerankers bfloat16; elsewhere float32), ``float32``,
+            ``float16``, ``bfloat16``.
         max_length: Tokens of an input, query and special tokens included; None takes the model's default.
+            The prompt of an LLM reranker comes on top.
         query_max_length: Tokens of a query kept at most; None takes the rule of the model's family.
         long_documents: A strategy's name (``truncate``, ``maxp``, ``firstp``, ``meanp``, ``topkmean``)
             or a :class:`~rerank_plugins.types.LongDocuments`.
         truncation: Rule for pairs that are too long; None takes the family's own.
+        prompt: Instruction of an LLM reranker; None takes the model's own.
+        layers: Layers and compression of a layerwise LLM reranker, for calls that ask for none.
         family: Conventions to use for a local folder that its name does not tell (``bge``, ``bce``).
         revision: Commit, tag or branch on the hub; None takes the pinned one.
         local_files_only: Never touch the network.
@@ -83,14 +74,16 @@ class Reranker:
         query_max_length: int | None = None,
         long_documents: LongDocumentStrategy | LongDocuments = "truncate",
         truncation: TruncationRule | None = None,
+        prompt: str | None = None,
+        layers: LayerOptions | None = None,
         family: str | None = None,
         revision: str | None = None,
         local_files_only: bool = False,
         allow_pickle: bool = False,
         trust_remote_code: bool = False,
     ) -> None:
-        check_positive("max_length", max_length)
-        check_positive("query_max_length", query_max_length)
+        inputs.check_positive("max_length", max_length)
+        inputs.check_positive("query_max_length", query_max_length)
         options = SourceOptions(
             revision=revision,
             local_files_only=local_files_only,
@@ -98,14 +91,17 @@ class Reranker:
             trust_remote_code=trust_remote_code,
         )
         resolved = resolve(model, kind="reranker", family=family, options=options)
+        spec = replace(resolved.spec, prompt=inputs.check_prompt(prompt, usual=resolved.spec.prompt))
+        settle_layers(spec.layers, asked=layers)
         settings = PairSettings(
-            max_length_tokens=resolved.spec.input_length_tokens(max_length),
-            truncation=check_truncation(truncation) or resolved.spec.truncation,
+            max_length_tokens=spec.input_length_tokens(max_length),
+            truncation=inputs.check_truncation(truncation) or spec.truncation,
             query_limit_tokens=query_max_length,
-            long_documents=check_long_documents(long_documents),
+            long_documents=inputs.check_long_documents(long_documents),
         )
-        lease = open_model(resolved, device=device, dtype=dtype, options=options)
-        self._attach(str(model), resolved.spec, settings, lease)
+        self._attach(
+            str(model), spec, settings, open_model(resolved, device=device, dtype=dtype, options=options), layers
+        )
 
     @classmethod
     def from_loaded(
@@ -136,7 +132,7 @@ class Reranker:
             max_length_tokens=adopted.spec.input_length_tokens(max_length),
             truncation=adopted.spec.truncation,
             query_limit_tokens=adopted.query_limit_tokens,
-            long_documents=check_long_documents(long_documents or adopted.long_documents),
+            long_documents=inputs.check_long_documents(long_documents or adopted.long_documents),
         )
         reranker = cls.__new__(cls)
         # A registry of its own: nobody else can ask for these weights by name.
@@ -144,17 +140,16 @@ class Reranker:
             adopted.spec.id,
             lambda: run_loaded(adopted.parts, device=adopted.device, dtype=adopted.dtype, name=adopted.spec.id),
         )
-        reranker._attach(adopted.spec.id, adopted.spec, settings, lease)
+        reranker._attach(adopted.spec.id, adopted.spec, settings, lease, None)
         return reranker
 
-    def _attach(self, name: str, spec: ModelSpec, settings: PairSettings, lease: Lease[LoadedModel]) -> None:
+    def _attach(
+        self, name: str, spec: ModelSpec, settings: PairSettings, lease: Lease[LoadedModel], layers: LayerOptions | None
+    ) -> None:
         self._name, self._spec = name, spec
-        self._lease = lease
-        self._settings = settings
+        self._lease, self._settings = lease, settings
         self._device, self._dtype = lease.value.device, lease.value.dtype
-        encoder = lease.value.encoder
-        self._pairs = PairEncoder(encoder, PairLayout.of(encoder), settings)
-        self._told_truncation = False
+        self._scoring = PairScoring(lease, spec, settings, layers=layers)
 
     @property
     def spec(self) -> ModelSpec:
@@ -196,23 +191,47 @@ class Reranker:
         """What happens to documents that do not fit."""
         return self._settings.long_documents
 
-    def score(self, pairs: Sequence[tuple[str, str | None]]) -> list[float]:
+    @property
+    def layers(self) -> LayerOptions | None:
+        """What counts where a call asks for no layers, complete; None for a model without layers to choose."""
+        return self._scoring.layers
+
+    def score(self, pairs: Sequence[tuple[str, str | None]], *, layers: LayerOptions | None = None) -> list[float]:
         """Return the raw score of each (query, document) pair, in input order.
 
-        A blank or None document scores ``BLANK_DOCUMENT_SCORE``.
+        A blank or None document scores ``BLANK_DOCUMENT_SCORE``. ``layers`` chooses the one layer of a layerwise LLM
+        reranker that the scores are read from.
 
         Raises:
-            InvalidInputError: An element is not a pair of strings.
+            InvalidInputError: An element is not a pair of strings, or the model cannot do what ``layers`` asks.
             ScoringError: The model returned NaN.
             EngineClosedError: ``close()`` was called.
         """
-        encoded = self._pairs.encode(check_pairs(pairs))
-        return [pair.score for pair in self._scored(encoded, self._submit(encoded).result())]
+        options = self._scoring.one_layer(layers)
+        encoded = self._scoring.encode(inputs.check_pairs(pairs))
+        return self._scoring.scores(encoded, self._scoring.submit(encoded, options).result())
 
-    async def ascore(self, pairs: Sequence[tuple[str, str | None]]) -> list[float]:
+    async def ascore(
+        self, pairs: Sequence[tuple[str, str | None]], *, layers: LayerOptions | None = None
+    ) -> list[float]:
         """Return what :meth:`score` returns, without blocking the event loop."""
-        encoded = await asyncio.to_thread(self._pairs.encode, check_pairs(pairs))
-        return [pair.score for pair in self._scored(encoded, await asyncio.wrap_future(self._submit(encoded)))]
+        options = self._scoring.one_layer(layers)
+        encoded = await asyncio.to_thread(self._scoring.encode, inputs.check_pairs(pairs))
+        return self._scoring.scores(encoded, await asyncio.wrap_future(self._scoring.submit(encoded, options)))
+
+    def score_layers(
+        self, pairs: Sequence[tuple[str, str | None]], *, layers: LayerOptions | None = None
+    ) -> list[list[float]]:
+        """Return for each pair the raw scores of all asked layers, in the order of ``cutoff_layers``.
+
+        The model runs once, to the deepest layer.
+
+        Raises:
+            InvalidInputError: As in :meth:`score`, or the model has no layers to choose.
+        """
+        options = self._scoring.all_layers(layers)
+        encoded = self._scoring.encode(inputs.check_pairs(pairs))
+        return self._scoring.layer_scores(encoded, self._scoring.submit(encoded, options).result(), options)
 
     def rank(
         self,
@@ -222,6 +241,7 @@ class Reranker:
         top_n: int | None = None,
         threshold: float | None = None,
         threshold_unit: ScoreUnit = "probability",
+        layers: LayerOptions | None = None,
     ) -> list[RankedDocument]:
         """Return the documents from best to worst.
 
@@ -231,16 +251,19 @@ class Reranker:
             top_n: Documents returned at most; None returns all.
             threshold: Documents below it are left out; None keeps all.
             threshold_unit: What ``threshold`` is compared with.
+            layers: See :meth:`score`.
 
         Raises:
             InvalidInputError: A wrong type, ``top_n`` below 1, or a threshold that cannot be one.
             ScoringError: The model returned NaN.
             EngineClosedError: ``close()`` was called.
         """
-        selection = Selection(top_n=top_n, threshold=threshold, unit=threshold_unit)
-        pairs = _query_and_documents(query, documents, selection)
-        encoded = self._pairs.encode(pairs)
-        return selection.of(self._ranked(pairs, encoded, self._submit(encoded).result()))
+        selection = Selection.checked(top_n=top_n, threshold=threshold, unit=threshold_unit)
+        options = self._scoring.one_layer(layers)
+        pairs = inputs.query_and_documents(query, documents)
+        encoded = self._scoring.encode(pairs)
+        rows = self._scoring.submit(encoded, options).result()
+        return selection.of(self._scoring.ranked(pairs, encoded, rows))
 
     async def arank(
         self,
@@ -250,12 +273,15 @@ class Reranker:
         top_n: int | None = None,
         threshold: float | None = None,
         threshold_unit: ScoreUnit = "probability",
+        layers: LayerOptions | None = None,
     ) -> list[RankedDocument]:
         """Return what :meth:`rank` returns, without blocking the event loop."""
-        selection = Selection(top_n=top_n, threshold=threshold, unit=threshold_unit)
-        pairs = _query_and_documents(query, documents, selection)
-        encoded = await asyncio.to_thread(self._pairs.encode, pairs)
-        return selection.of(self._ranked(pairs, encoded, await asyncio.wrap_future(self._submit(encoded))))
+        selection = Selection.checked(top_n=top_n, threshold=threshold, unit=threshold_unit)
+        options = self._scoring.one_layer(layers)
+        pairs = inputs.query_and_documents(query, documents)
+        encoded = await asyncio.to_thread(self._scoring.encode, pairs)
+        rows = await asyncio.wrap_future(self._scoring.submit(encoded, options))
+        return selection.of(self._scoring.ranked(pairs, encoded, rows))
 
     def close(self) -> None:
         """Give the model back; the last holder's call frees the weights. Idempotent."""
@@ -269,33 +295,3 @@ class Reranker:
 
     def __repr__(self) -> str:
         return f"Reranker({self.model!r}, device={self.device!r}, dtype={self.dtype!r}, max_length={self.max_length})"
-
-    def _submit(self, encoded: Sequence[EncodedPair]) -> Future[_Rows]:
-        return self._lease.value.batcher.submit([one for pair in encoded for one in pair.inputs])
-
-    def _scored(self, encoded: Sequence[EncodedPair], rows: _Rows) -> list[ScoredPair]:
-        self._tell_truncation(sum(pair.truncated for pair in encoded), len(encoded))
-        values: list[float] = rows[:, 0].tolist() if len(rows) else []
-        return scored_pairs(encoded, values, long_documents=self._settings.long_documents)
-
-    def _ranked(
-        self, pairs: Sequence[tuple[str, str | None]], encoded: Sequence[EncodedPair], rows: _Rows
-    ) -> list[RankedDocument]:
-        documents = [document for _, document in pairs]
-        return ranked_documents(documents, encoded, self._scored(encoded, rows), scale=self._spec.score_scale)
-
-    def _tell_truncation(self, n_truncated: int, n_total: int) -> None:
-        if not n_truncated:
-            return
-        level = logging.DEBUG if self._told_truncation else logging.WARNING
-        self._told_truncation = True
-        logger.log(level, _TRUNCATED, n_truncated, n_total, self.max_length)
-
-
-def _query_and_documents(
-    query: str, documents: Sequence[str | None], selection: Selection
-) -> list[tuple[str, str | None]]:
-    check_top_n(selection.top_n)
-    check_threshold(selection.threshold, unit=selection.unit)
-    checked = check_query(query)
-    return [(checked, document) for document in check_documents(documents)]

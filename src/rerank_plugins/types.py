@@ -7,6 +7,7 @@ from typing import Literal
 
 __all__ = [
     "BLANK_DOCUMENT_SCORE",
+    "LayerOptions",
     "LongDocumentStrategy",
     "LongDocuments",
     "RankedDocument",
@@ -84,3 +85,26 @@ class LongDocuments:
     overlap_tokens: int = 80
     top_k: int = 3
     max_characters: int = 128_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerOptions:
+    """How far an LLM reranker with a head on many layers runs; for each call, or for all calls of an object.
+
+    None everywhere takes what the object was made with, then the model's default.
+
+    Attributes:
+        cutoff_layers: Layers whose scores are asked for; the model runs to the deepest of them. An int counts as one.
+        compress_ratio: How many document tokens become one: 1 (off), 2, 4 or 8.
+        compress_layers: Layers in front of which the document is compressed, each time once more.
+        head_by_layer: Whether a layer's state goes through that layer's own head. False is what FlagEmbedding
+            1.3.5 does: the n-th lowest of the asked layers gets the n-th head.
+        attention_softcap: Whether attention logits are soft-capped as the config says. False is what
+            FlagEmbedding 1.3.5 does with its default attention.
+    """
+
+    cutoff_layers: tuple[int, ...] | None = None
+    compress_ratio: int | None = None
+    compress_layers: tuple[int, ...] | None = None
+    head_by_layer: bool | None = None
+    attention_softcap: bool | None = None

@@ -22,6 +22,7 @@ LAYERS = [
     {"ranking"},
     {"engine", "scorers"},
     {"opening"},
+    {"scoring"},
     {"reranker", "embedder"},
     {"evaluation"},
     {"demo"},

@@ -91,7 +91,7 @@ def test_aggregations_of_the_same_windows(bert_reranker_folder: Path) -> None:
     best = Reranker(bert_reranker_folder, max_length=64, long_documents=top_one).score([(query, document)])[0]
     assert best == scores["maxp"]
     assert scores["maxp"] >= scores["topkmean"] >= scores["meanp"]
-    assert scores["firstp"] <= scores["maxp"]
+    assert scores["firstp"] <= scores["maxp"] + 1e-5  # alone in its batch, it rounds differently
 
 
 def test_truncation_is_told_once(bert_reranker_folder: Path, caplog: pytest.LogCaptureFixture) -> None:

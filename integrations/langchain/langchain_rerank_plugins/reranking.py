@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import Field, StrictInt
 
 from langchain_rerank_plugins.options import CoreBacked
-from rerank_plugins import LongDocuments, Reranker
+from rerank_plugins import LayerOptions, LongDocuments, Reranker
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.types import LongDocumentStrategy, ScoreUnit, TruncationRule
 
@@ -26,6 +26,12 @@ class RerankerBacked(CoreBacked):
 
     truncation: TruncationRule | None = Field(default=None, frozen=True)
     """Rule for pairs that are too long: ``longest_first`` or ``only_second``; None takes the family's."""
+
+    prompt: str | None = Field(default=None, frozen=True)
+    """Instruction of an LLM reranker; None takes the model's own."""
+
+    layers: LayerOptions | None = Field(default=None, frozen=True)
+    """Layer and compression of a layerwise LLM reranker; None takes the model's defaults."""
 
     score_unit: ScoreUnit = "raw"
     """What a reported score is: ``raw`` (a logit for most models) or ``probability`` (in [0, 1])."""
@@ -51,6 +57,8 @@ def settings_of(reranker: object) -> dict[str, Any]:
         "query_max_length": core.query_max_length,
         "long_documents": core.long_documents,
         "truncation": core.truncation,
+        "prompt": core.spec.prompt or None,
+        "layers": core.layers,
     }
 
 

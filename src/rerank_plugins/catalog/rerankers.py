@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
+from rerank_plugins.catalog.layers import LayerRange
+from rerank_plugins.catalog.llm import ANSWER_PROMPT, LIGHTWEIGHT_PROMPT
 from rerank_plugins.catalog.spec import ModelSpec, Signature
 
 __all__ = ["RERANKERS"]
@@ -17,6 +19,11 @@ _FLAG_CODE = (
     "https://github.com/FlagOpen/FlagEmbedding/blob/dfdace383d5602240830700b87e19cc91ec5e0a5"
     "/FlagEmbedding/inference/reranker/encoder_only/base.py"
 )
+_FLAG_LLM = (
+    "https://github.com/FlagOpen/FlagEmbedding/blob/dfdace383d5602240830700b87e19cc91ec5e0a5"
+    "/FlagEmbedding/inference/reranker/decoder_only"
+)
+_LIGHTWEIGHT = "BAAI/bge-reranker-v2.5-gemma2-lightweight"
 _BCE = "https://github.com/netease-youdao/BCEmbedding/blob/342b4a52ca3587407bca392fda6f05065e17118b"
 _XINFERENCE = (
     "https://github.com/xorbitsai/inference/blob/0a9e45176cfe5202f8760b2bb87a3999063e0923"
@@ -116,6 +123,126 @@ RERANKERS: tuple[ModelSpec, ...] = (
         ),
         notes=(
             "The weights allow 8192 tokens; its card advises 1024, FlagEmbedding cuts at 512 unless told otherwise."
+        ),
+    ),
+    ModelSpec(
+        id="BAAI/bge-reranker-v2-gemma",
+        kind="reranker",
+        family="bge",
+        scorer="decoder",
+        default_max_length_tokens=512,
+        max_length_tokens=8192,
+        license="Apache-2.0",
+        languages=("multilingual",),
+        revision="1787044f8b6fb740a9de4557c3a12377f84d9e17",
+        signature=Signature(
+            model_type="gemma",
+            hidden_size=2048,
+            num_hidden_layers=18,
+            vocab_size=256_000,
+            max_position_embeddings=8192,
+        ),
+        truncation="only_second",
+        prompt=ANSWER_PROMPT,
+        half_precision="bfloat16",
+        sources=MappingProxyType(
+            {
+                "license": f"{_HUB}/BAAI/bge-reranker-v2-gemma",
+                "languages": _FLAG_LIST,
+                "default_max_length_tokens": f"{_FLAG_LLM}/base.py",
+                "max_length_tokens": f"{_HUB}/BAAI/bge-reranker-v2-gemma/blob/main/config.json",
+                "revision": _XINFERENCE,
+                "signature": f"{_HUB}/BAAI/bge-reranker-v2-gemma/blob/main/config.json",
+                "truncation": f"{_FLAG_LLM}/base.py",
+                "score_scale": f"{_FLAG_LLM}/base.py",
+                "prompt": f"{_FLAG_LLM}/base.py",
+            }
+        ),
+        notes=(
+            "2.5 billion parameters. max_length counts query and document; the prompt comes on top. Its card cuts at "
+            "1024, FlagEmbedding at 512 unless told otherwise."
+        ),
+    ),
+    ModelSpec(
+        id="BAAI/bge-reranker-v2-minicpm-layerwise",
+        kind="reranker",
+        family="bge",
+        scorer="layerwise",
+        default_max_length_tokens=512,
+        max_length_tokens=2048,
+        license="Apache-2.0",
+        languages=("multilingual",),
+        revision="47b5332b296c4d8cb6ee2c60502cc62a0d708881",
+        signature=Signature(
+            model_type="minicpm",
+            hidden_size=2304,
+            num_hidden_layers=40,
+            vocab_size=122_753,
+            max_position_embeddings=2048,
+        ),
+        truncation="only_second",
+        prompt=ANSWER_PROMPT,
+        layers=LayerRange(first=8, last=40),
+        half_precision="bfloat16",
+        sources=MappingProxyType(
+            {
+                "license": f"{_HUB}/BAAI/bge-reranker-v2-minicpm-layerwise",
+                "languages": _FLAG_LIST,
+                "default_max_length_tokens": f"{_FLAG_LLM}/layerwise.py",
+                "max_length_tokens": f"{_HUB}/BAAI/bge-reranker-v2-minicpm-layerwise/blob/main/config.json",
+                "revision": _XINFERENCE,
+                "signature": f"{_HUB}/BAAI/bge-reranker-v2-minicpm-layerwise/blob/main/config.json",
+                "truncation": f"{_FLAG_LLM}/layerwise.py",
+                "score_scale": f"{_FLAG_LLM}/layerwise.py",
+                "prompt": f"{_FLAG_LLM}/layerwise.py",
+                "layers": f"{_HUB}/BAAI/bge-reranker-v2-minicpm-layerwise/blob/main/config.json",
+                "half_precision": f"{_HUB}/BAAI/bge-reranker-v2-minicpm-layerwise/blob/main/config.json",
+            }
+        ),
+        notes=(
+            "2.7 billion parameters. Layers 8 to 40 give scores, each on its own scale; 28 is used unless "
+            "LayerOptions(cutoff_layers=...) says otherwise. Runs without the checkpoint's own code."
+        ),
+    ),
+    ModelSpec(
+        id=_LIGHTWEIGHT,
+        kind="reranker",
+        family="bge",
+        scorer="lightweight",
+        default_max_length_tokens=512,
+        max_length_tokens=8192,
+        license="Gemma",
+        languages=("multilingual",),
+        revision="bac849b81e49b6eec8d3b532b6b77f1d3522697b",
+        signature=Signature(
+            model_type="cost_wise_gemma",
+            hidden_size=3584,
+            num_hidden_layers=42,
+            vocab_size=256_000,
+            max_position_embeddings=8192,
+        ),
+        truncation="only_second",
+        prompt=LIGHTWEIGHT_PROMPT,
+        layers=LayerRange(first=8, last=42, compresses=True),
+        half_precision="bfloat16",
+        sources=MappingProxyType(
+            {
+                "license": f"{_HUB}/{_LIGHTWEIGHT}",
+                "languages": f"{_HUB}/{_LIGHTWEIGHT}",
+                "default_max_length_tokens": f"{_FLAG_LLM}/lightweight.py",
+                "max_length_tokens": f"{_HUB}/{_LIGHTWEIGHT}/blob/main/config.json",
+                "revision": f"{_HUB}/{_LIGHTWEIGHT}/tree/bac849b81e49b6eec8d3b532b6b77f1d3522697b",
+                "signature": f"{_HUB}/{_LIGHTWEIGHT}/blob/main/config.json",
+                "truncation": f"{_FLAG_LLM}/lightweight.py",
+                "score_scale": f"{_FLAG_LLM}/lightweight.py",
+                "prompt": f"{_FLAG_LLM}/lightweight.py",
+                "layers": f"{_HUB}/{_LIGHTWEIGHT}/blob/main/config.json",
+            }
+        ),
+        notes=(
+            "9 billion parameters, 39 GB of float32 files. LayerOptions chooses the layer (8 to 42, default 28) and "
+            "how document tokens are merged. Its scores are saturated; its authors advise against thresholds. Runs "
+            "without the checkpoint's own code."
         ),
     ),
     ModelSpec(

@@ -15,6 +15,8 @@ from types import MappingProxyType
 
 from rerank_plugins.catalog.checkpoint import CheckpointFiles, read_checkpoint
 from rerank_plugins.catalog.fetch import folder_from_hub, folder_from_package
+from rerank_plugins.catalog.layers import layers_of_config
+from rerank_plugins.catalog.llm import ANSWER_PROMPT, LIGHTWEIGHT_PROMPT, llm_scorer
 from rerank_plugins.catalog.spec import Instruction, ModelKind, ModelSpec, Signature
 from rerank_plugins.catalog.table import find_by_name, known_models, specs_of_kind
 from rerank_plugins.errors import (
@@ -97,7 +99,7 @@ def resolve(
     files = read_checkpoint(folder)
     spec = listed or _recognise(files, kind=kind, family=family) or infer_spec(files, kind=kind, family=family)
     if kind == "reranker":
-        _check_reranker(files, name)
+        _check_reranker(files, name, spec)
     return ResolvedModel(spec=_with_own_files(spec, files), files=files, source=source)
 
 
@@ -187,7 +189,7 @@ def infer_spec(files: CheckpointFiles, *, kind: ModelKind, family: str | None = 
         normalize=False,
     )
     if kind == "reranker":
-        return spec
+        return _as_llm(spec, files)
     if files.config.get("model_type") == "model2vec":
         return replace(spec, scorer="static", pooling="mean", normalize=bool(files.config.get("normalize", True)))
     if not files.architecture.endswith(_ENCODERS):
@@ -206,8 +208,30 @@ def infer_spec(files: CheckpointFiles, *, kind: ModelKind, family: str | None = 
     return spec
 
 
-def _check_reranker(files: CheckpointFiles, name: str) -> None:
+def _as_llm(spec: ModelSpec, files: CheckpointFiles) -> ModelSpec:
+    """Return the spec of a decoder with FlagEmbedding's conventions; of anything else as it is."""
+    scorer = llm_scorer(files.architecture)
+    if scorer is None:
+        return spec
+    if scorer == "decoder" and files.config.get("model_type") != "gemma" and spec.family != "bge":
+        msg = (
+            f"{spec.id!r} is a language model ({files.architecture}), and nothing says with which prompt it reranks. "
+            "If FlagEmbedding trained it as a reranker ('A: ...', 'B: ...', then 'Yes'), pass family='bge'."
+        )
+        raise UnknownModelError(msg)
+    return replace(
+        spec,
+        scorer=scorer,
+        truncation="only_second",
+        prompt=LIGHTWEIGHT_PROMPT if scorer == "lightweight" else ANSWER_PROMPT,
+        half_precision="bfloat16",
+    )
+
+
+def _check_reranker(files: CheckpointFiles, name: str, spec: ModelSpec) -> None:
     if files.head is not None:
+        return
+    if llm_scorer(files.architecture) is not None and llm_scorer(files.architecture) == spec.scorer:
         return
     if not files.architecture.endswith(_CLASSIFIER):
         msg = (
@@ -226,8 +250,10 @@ def _check_reranker(files: CheckpointFiles, name: str) -> None:
 def _with_own_files(spec: ModelSpec, files: CheckpointFiles) -> ModelSpec:
     """Return the spec with what the checkpoint's own files say put over it."""
     if spec.kind == "reranker":
+        layered = spec.scorer in ("layerwise", "lightweight")
         return replace(
             spec,
+            layers=layers_of_config(files.config, compresses=spec.scorer == "lightweight") if layered else None,
             max_length_tokens=min(spec.max_length_tokens, files.max_length_tokens),
             truncation=files.own_settings.get("truncation", spec.truncation),
         )

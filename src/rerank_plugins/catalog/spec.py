@@ -11,10 +11,12 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Literal
 
+from rerank_plugins.catalog.layers import LayerRange
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.types import TruncationRule
 
 __all__ = [
+    "HalfPrecision",
     "Instruction",
     "ModelKind",
     "ModelSpec",
@@ -30,6 +32,8 @@ Pooling = Literal["cls", "mean", "last_token"]
 
 ScoreScale = Literal["logit", "probability"]
 """How a raw score becomes a probability: sigmoid of a logit, or it already is one."""
+
+HalfPrecision = Literal["float16", "bfloat16"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,9 @@ class ModelSpec:
         signature: Facts of ``config.json`` by which a renamed folder is recognised within its family.
         truncation: How a pair that is too long is cut (rerankers).
         score_scale: What a raw score is (rerankers).
+        prompt: Instruction put behind query and document (LLM rerankers); empty for the others.
+        layers: Layers that give scores (layerwise LLM rerankers); the checkpoint's own config wins.
+        half_precision: What ``dtype="auto"`` means on CUDA: what the weights were trained in.
         pooling: How token vectors become one vector (embedders). The checkpoint's own
             ``1_Pooling/config.json`` wins when it is there.
         normalize: Whether vectors have length 1 (embedders).
@@ -103,6 +110,9 @@ class ModelSpec:
     signature: Signature | None = None
     truncation: TruncationRule = "longest_first"
     score_scale: ScoreScale = "logit"
+    prompt: str = ""
+    layers: LayerRange | None = None
+    half_precision: HalfPrecision = "float16"
     pooling: Pooling = "cls"
     normalize: bool = True
     dimensions: int | None = None

@@ -43,19 +43,20 @@ def resolve_device(device: str | None) -> torch.device:
     return wanted
 
 
-def resolve_dtype(dtype: str, *, device: torch.device) -> torch.dtype:
+def resolve_dtype(dtype: str, *, device: torch.device, half: str = "float16") -> torch.dtype:
     """Return the precision of the backbone; heads and pooling always run in float32.
 
     Args:
-        dtype: A name, or ``auto``: float16 on CUDA (for encoders it rounds about eight times finer
-            than bfloat16 at the same speed), float32 elsewhere.
+        dtype: A name, or ``auto``: ``half`` on CUDA, float32 elsewhere.
         device: Where the model runs.
+        half: The model's half precision: float16 for encoders (it rounds about eight times finer than
+            bfloat16 at the same speed), bfloat16 for language models, whose states overflow float16.
 
     Raises:
         InvalidInputError: The name is not known.
     """
     if dtype == "auto":
-        return torch.float16 if device.type == "cuda" else torch.float32
+        return DTYPES[half] if device.type == "cuda" else torch.float32
     if dtype not in DTYPES:
         msg = f"dtype must be 'auto', {', '.join(map(repr, DTYPES))}; got {dtype!r}"
         raise InvalidInputError(msg)

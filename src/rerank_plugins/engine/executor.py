@@ -49,11 +49,11 @@ def execute(
     """
     if not inputs:
         return np.zeros((0, 0), dtype=np.float32)
-    row_of_key: dict[tuple[bytes, bytes], int] = {}
+    row_of_key: dict[Hashable, int] = {}
     unique: list[TokenInput] = []
     row_of_input: list[int] = []
     for one in inputs:
-        row = row_of_key.setdefault((one.ids.tobytes(), one.type_ids.tobytes()), len(unique))
+        row = row_of_key.setdefault((one.ids.tobytes(), one.type_ids.tobytes(), one.segments), len(unique))
         if row == len(unique):
             unique.append(one)
         row_of_input.append(row)

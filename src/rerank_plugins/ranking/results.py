@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from rerank_plugins.catalog.spec import ScoreScale
 from rerank_plugins.ranking.aggregate import aggregate_windows
-from rerank_plugins.ranking.order import passes, sorted_indices, to_probability
+from rerank_plugins.ranking.order import check_threshold, check_top_n, passes, sorted_indices, to_probability
 from rerank_plugins.text.pair_encoder import EncodedPair
 from rerank_plugins.types import (
     BLANK_DOCUMENT_SCORE,
@@ -41,6 +41,13 @@ class Selection:
     top_n: int | None
     threshold: float | None
     unit: ScoreUnit
+
+    @classmethod
+    def checked(cls, *, top_n: int | None, threshold: float | None, unit: ScoreUnit) -> Selection:
+        """Return a selection, or raise InvalidInputError if it cannot be one."""
+        check_top_n(top_n)
+        check_threshold(threshold, unit=unit)
+        return cls(top_n=top_n, threshold=threshold, unit=unit)
 
     def of(self, ranked: Sequence[RankedDocument]) -> list[RankedDocument]:
         """Return the selected documents, in their order."""

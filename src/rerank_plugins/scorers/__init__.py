@@ -21,6 +21,9 @@ ENTRY_POINT_GROUP = "rerank_plugins.scorers"
 
 SCORERS = {
     "cross-encoder": "rerank_plugins.scorers.cross_encoder:load",
+    "decoder": "rerank_plugins.scorers.decoder:load",
+    "layerwise": "rerank_plugins.scorers.layered:load_minicpm",
+    "lightweight": "rerank_plugins.scorers.layered:load_gemma2",
     "transformer": "rerank_plugins.scorers.transformer:load",
     "static": "rerank_plugins.scorers.static:load",
 }

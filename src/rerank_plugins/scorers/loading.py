@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import tokenizers
 import torch
 import transformers
 from safetensors import SafetensorError, safe_open
@@ -19,7 +21,7 @@ from rerank_plugins.text.tokenizer import TextEncoder
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-__all__ = ["has_int8_rows", "load_encoder", "load_model", "read_weights"]
+__all__ = ["check_weights", "has_int8_rows", "load_encoder", "load_model", "read_weights", "refuse_missing"]
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +47,9 @@ def load_encoder(request: LoadRequest) -> TextEncoder:
     if path.is_file():
         names = files.tokenizer_config.get("model_input_names")
         uses_segments = names is None or "token_type_ids" in names
-        return TextEncoder(Tokenizer.from_file(str(path)), lowercase=lowercase, uses_segments=uses_segments)
+        tokenizer = _read_tokenizer(path)
+        bos = _bos_id(request, tokenizer)
+        return TextEncoder(tokenizer, lowercase=lowercase, uses_segments=uses_segments, bos_id=bos)
     # Without any vocabulary transformers 5 makes up an empty tokenizer instead of failing.
     has_vocabulary = any((files.folder / name).is_file() for name in _VOCABULARIES)
     try:
@@ -62,7 +66,31 @@ def load_encoder(request: LoadRequest) -> TextEncoder:
         )
         raise UnsupportedModelError(msg) from error
     uses_segments = "token_type_ids" in converted.model_input_names
-    return TextEncoder(converted.backend_tokenizer, lowercase=lowercase, uses_segments=uses_segments)
+    tokenizer = converted.backend_tokenizer
+    bos = _bos_id(request, tokenizer)
+    return TextEncoder(tokenizer, lowercase=lowercase, uses_segments=uses_segments, bos_id=bos)
+
+
+def _read_tokenizer(path: Path) -> Tokenizer:
+    try:
+        return Tokenizer.from_file(str(path))
+    except Exception as error:
+        msg = (
+            f"tokenizers {tokenizers.__version__} cannot read {str(path)!r} ({error}). If a newer version has written "
+            "it: pip install --upgrade tokenizers transformers"
+        )
+        raise UnsupportedModelError(msg) from error
+
+
+def _bos_id(request: LoadRequest, tokenizer: Tokenizer) -> int | None:
+    """Return the id that a text starts with: none without such a token, or if it is the padding token."""
+    names = []
+    for key in ("bos_token", "pad_token"):
+        entry = request.files.tokenizer_config.get(key)
+        names.append(entry.get("content") if isinstance(entry, dict) else entry)
+    if names[0] is None or names[0] == names[1]:
+        return None
+    return tokenizer.token_to_id(names[0])
 
 
 def load_model(request: LoadRequest, auto_class: Any) -> PreTrainedModel:
@@ -77,7 +105,8 @@ def load_model(request: LoadRequest, auto_class: Any) -> PreTrainedModel:
             not allowed.
         UnsupportedModelError: Weights are missing, or transformers cannot build the model.
     """
-    _check_safety(request)
+    _check_code(request)
+    check_weights(request)
     folder = request.files.folder
     keyword = "dtype" if _major_version() >= 5 else "torch_dtype"
     options: dict[str, Any] = {keyword: request.dtype, "local_files_only": True}
@@ -93,7 +122,7 @@ def load_model(request: LoadRequest, auto_class: Any) -> PreTrainedModel:
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         msg = f"transformers {transformers.__version__} could not load {str(folder)!r}: {error}"
         raise UnsupportedModelError(msg) from error
-    _check_missing(missing, folder)
+    refuse_missing(missing, folder)
     return model.eval().to(request.device)  # type: ignore[no-any-return, no-untyped-call]
 
 
@@ -133,7 +162,7 @@ def _from_int8_rows(folder: Path, auto_class: Any, dtype: torch.dtype) -> tuple[
     return model.to(dtype), list(result.missing_keys)
 
 
-def _check_safety(request: LoadRequest) -> None:
+def _check_code(request: LoadRequest) -> None:
     folder = request.files.folder
     model_type = str(request.files.config.get("model_type", ""))
     if request.files.needs_remote_code and not request.trust_remote_code and model_type not in CONFIG_MAPPING:
@@ -142,6 +171,16 @@ def _check_safety(request: LoadRequest) -> None:
             "code from the checkpoint. Pass trust_remote_code=True if you trust its source, or choose another model."
         )
         raise UnsafeModelError(msg)
+
+
+def check_weights(request: LoadRequest) -> None:
+    """Raise if the checkpoint has no weights of an allowed format.
+
+    Raises:
+        UnsafeModelError: There are only pickled ones, and they were not allowed.
+        UnsupportedModelError: There are none.
+    """
+    folder = request.files.folder
     has_safe = _uses_safetensors(folder)
     if has_safe or request.allow_pickle:
         return
@@ -164,7 +203,12 @@ def _uses_safetensors(folder: Path) -> bool:
     return any(folder.glob("*.safetensors")) or (folder / "model.safetensors.index.json").is_file()
 
 
-def _check_missing(missing: Any, folder: Path) -> None:
+def refuse_missing(missing: Iterable[str], folder: Path) -> None:
+    """Raise UnsupportedModelError if weights are missing: they would be random numbers.
+
+    Raises:
+        UnsupportedModelError: Some are.
+    """
     lost = sorted(key for key in missing if not any(part in key for part in _UNUSED_BUFFERS))
     if lost:
         msg = (

@@ -4,16 +4,46 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
 
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.protocols import TokenInput
-from rerank_plugins.text.pairs import PairLayout
 from rerank_plugins.text.tokenizer import TextEncoder, TokenizedText, is_blank
 from rerank_plugins.text.truncation import cut_lengths, query_limit_with_windows
 from rerank_plugins.text.windows import character_span, window_ranges
 from rerank_plugins.types import LongDocuments, TruncationRule, WindowSpan
 
-__all__ = ["EncodedPair", "PairEncoder", "PairSettings"]
+__all__ = ["EncodedPair", "InputLayout", "PairEncoder", "PairSettings"]
+
+
+class InputLayout(Protocol):
+    """How the ids of two texts become one input: special tokens around them, or a prompt behind them."""
+
+    @property
+    def query_prefix(self) -> str:
+        """Text before every query, tokenised with it."""
+        ...
+
+    @property
+    def document_prefix(self) -> str:
+        """Text before every document, tokenised with it; every window keeps it."""
+        ...
+
+    @property
+    def n_special(self) -> int:
+        """Number of tokens that belong to neither text."""
+        ...
+
+    def room_tokens(self, max_length_tokens: int) -> int:
+        """Return the tokens of both texts, prefixes included, that fit an input of a length."""
+        ...
+
+    def join(self, query: npt.NDArray[np.int32], document: npt.NDArray[np.int32]) -> TokenInput:
+        """Lay out one pair."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,8 +69,8 @@ class EncodedPair:
 
     Attributes:
         inputs: Model inputs in reading order.
-        ranges: For each input the document's tokens in it, half-open.
-        document: The document's tokens; None if it is blank.
+        ranges: For each input the document's tokens in it, half-open, a prefix not counted.
+        document: The document's tokens without a prefix; None if it is blank.
         truncated: Whether some of the document is in no input.
     """
 
@@ -64,18 +94,18 @@ class PairEncoder:
 
     Args:
         encoder: The model's tokenizer.
-        layout: Where its special tokens go.
+        layout: Where its special tokens, or the parts of its prompt, go.
         settings: How pairs are cut.
 
     Raises:
         InvalidInputError: The input is too short to hold a pair.
     """
 
-    def __init__(self, encoder: TextEncoder, layout: PairLayout, settings: PairSettings) -> None:
+    def __init__(self, encoder: TextEncoder, layout: InputLayout, settings: PairSettings) -> None:
         self._encoder = encoder
         self._layout = layout
         self._settings = settings
-        self._room = settings.max_length_tokens - layout.n_special
+        self._room = layout.room_tokens(settings.max_length_tokens)
         if self._room < 2:
             msg = (
                 f"max_length={settings.max_length_tokens} leaves no room for a query and a document beside "
@@ -86,40 +116,52 @@ class PairEncoder:
     def encode(self, pairs: Sequence[tuple[str, str | None]]) -> list[EncodedPair]:
         """Return the inputs of each pair; every different text is tokenised once."""
         guard = self._settings.long_documents.max_characters
-        queries = self._encoder.encode([query for query, _ in pairs])
-        documents = self._encoder.encode(["" if is_blank(text) else str(text)[:guard] for _, text in pairs])
+        before_query, before_document = self._layout.query_prefix, self._layout.document_prefix
+        queries = self._encoder.encode([before_query + query for query, _ in pairs])
+        documents = self._encoder.encode(
+            ["" if is_blank(text) else before_document + str(text)[:guard] for _, text in pairs]
+        )
         return [
             _BLANK if is_blank(text) else self._encode(query, document, cut=len(str(text)) > guard)
             for query, document, (_, text) in zip(queries, documents, pairs, strict=True)
         ]
 
     def _encode(self, query: TokenizedText, document: TokenizedText, *, cut: bool) -> EncodedPair:
+        lead, own = document.split_prefix(len(self._layout.document_prefix))
         if self._settings.long_documents.strategy == "truncate":
-            return self._truncated(query, document, cut=cut)
-        return self._windows(query, document, cut=cut)
+            return self._truncated(query, lead, own, cut=cut)
+        return self._windows(query, lead, own, cut=cut)
 
-    def _truncated(self, query: TokenizedText, document: TokenizedText, *, cut: bool) -> EncodedPair:
+    def _truncated(
+        self, query: TokenizedText, lead: npt.NDArray[np.int32], document: TokenizedText, *, cut: bool
+    ) -> EncodedPair:
+        n_lead = len(lead)
         n_query, n_document = cut_lengths(
             self._settings.truncation,
             n_query=len(query),
-            n_document=len(document),
+            n_document=n_lead + len(document),
             room=self._room,
             query_limit=self._query_limit(),
+            document_limit=self._settings.max_length_tokens,
         )
-        one = self._layout.join(query.ids[:n_query], document.ids[:n_document])
-        return EncodedPair((one,), ((0, n_document),), document, cut or n_document < len(document))
+        n_own = max(n_document - n_lead, 0)
+        one = self._layout.join(query.ids[:n_query], _joined(lead[:n_document], document.ids[:n_own]))
+        return EncodedPair((one,), ((0, n_own),), document, cut or n_own < len(document))
 
-    def _windows(self, query: TokenizedText, document: TokenizedText, *, cut: bool) -> EncodedPair:
+    def _windows(
+        self, query: TokenizedText, lead: npt.NDArray[np.int32], document: TokenizedText, *, cut: bool
+    ) -> EncodedPair:
         settings = self._settings
         limit = settings.query_limit_tokens or query_limit_with_windows(
-            max_length=settings.max_length_tokens, n_special=self._layout.n_special
+            max_length=settings.max_length_tokens, n_special=settings.max_length_tokens - self._room
         )
-        kept = query.ids[: min(limit, self._room - 1)]
+        kept = query.ids[: max(min(limit, self._room - len(lead) - 1), 0)]
+        room = max(min(self._room - len(kept), settings.max_length_tokens) - len(lead), 1)
         overlap = settings.long_documents.overlap_tokens
-        ranges = window_ranges(len(document), room=self._room - len(kept), overlap=overlap)
+        ranges = window_ranges(len(document), room=room, overlap=overlap)
         if settings.long_documents.strategy == "firstp":
             cut, ranges = cut or len(ranges) > 1, ranges[:1]
-        inputs = tuple(self._layout.join(kept, document.ids[start:end]) for start, end in ranges)
+        inputs = tuple(self._layout.join(kept, _joined(lead, document.ids[start:end])) for start, end in ranges)
         return EncodedPair(inputs, tuple(ranges), document, cut)
 
     def _query_limit(self) -> int | None:
@@ -128,3 +170,7 @@ class PairEncoder:
             # FlagEmbedding: query_max_length defaults to max_length * 3 // 4.
             return self._settings.max_length_tokens * 3 // 4
         return limit
+
+
+def _joined(lead: npt.NDArray[np.int32], text: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+    return np.concatenate([lead, text]) if len(lead) else text

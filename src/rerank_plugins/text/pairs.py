@@ -66,9 +66,23 @@ class PairLayout:
         )
 
     @property
+    def query_prefix(self) -> str:
+        """Text before every query: none."""
+        return ""
+
+    @property
+    def document_prefix(self) -> str:
+        """Text before every document: none."""
+        return ""
+
+    @property
     def n_special(self) -> int:
         """Number of special tokens in a pair."""
         return len(self.prefix) + len(self.middle) + len(self.suffix)
+
+    def room_tokens(self, max_length_tokens: int) -> int:
+        """Return the tokens of query and document together that fit an input of a length."""
+        return max_length_tokens - self.n_special
 
     def join(self, query: npt.NDArray[np.int32], document: npt.NDArray[np.int32]) -> TokenInput:
         """Lay out one pair. No text is cut here."""

@@ -31,18 +31,40 @@ class TokenizedText:
     Attributes:
         ids: Token ids. Shape: (tokens,), int32.
         encoding: The tokenizer's own record, from which offsets are read when they are needed.
+        first_token: Tokens of ``encoding`` before ``ids``: those of a prefix that is not the text's own.
+        first_character: Characters of that prefix.
     """
 
     ids: npt.NDArray[np.int32]
     encoding: Encoding
+    first_token: int = 0
+    first_character: int = 0
 
     def __len__(self) -> int:
         return len(self.ids)
 
     @property
     def offsets(self) -> list[tuple[int, int]]:
-        """For each token its (start, end) characters in the text."""
-        return self.encoding.offsets
+        """For each token its (start, end) characters in the text, a prefix not counted."""
+        own, shift = self.encoding.offsets[self.first_token :], self.first_character
+        return [(max(start - shift, 0), max(end - shift, 0)) for start, end in own] if shift else own
+
+    def split_prefix(self, n_characters: int) -> tuple[npt.NDArray[np.int32], TokenizedText]:
+        """Return the ids of a prefix and the text behind it.
+
+        A token that holds characters of both belongs to the text.
+
+        Args:
+            n_characters: Length of the prefix.
+
+        Returns:
+            The prefix's ids, shape (tokens,), int32, and the rest.
+        """
+        if not n_characters:
+            return self.ids[:0], self
+        ends = [end for _, end in self.encoding.offsets]
+        n_tokens = next((index for index, end in enumerate(ends) if end > n_characters), len(ends))
+        return self.ids[:n_tokens], TokenizedText(self.ids[n_tokens:], self.encoding, n_tokens, n_characters)
 
 
 def is_blank(text: str | None) -> bool:
@@ -67,14 +89,23 @@ class TextEncoder:
         lowercase: Lower-case texts first (``do_lower_case`` of ``sentence_bert_config.json``).
         uses_segments: Whether the model is given segment ids at all (``token_type_ids`` among the
             tokenizer's ``model_input_names``); if not, they are all 0.
+        bos_id: Id that decoders put first; None if the model has none.
     """
 
-    def __init__(self, tokenizer: Tokenizer, *, lowercase: bool = False, uses_segments: bool = True) -> None:
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        *,
+        lowercase: bool = False,
+        uses_segments: bool = True,
+        bos_id: int | None = None,
+    ) -> None:
         self._tokenizer = type(tokenizer).from_str(tokenizer.to_str())
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
         self._lowercase = lowercase
         self.uses_segments = uses_segments
+        self.bos_id = bos_id
 
     def encode(self, texts: Sequence[str]) -> list[TokenizedText]:
         """Return the ids of each text, each different text tokenised once.

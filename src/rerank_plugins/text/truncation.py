@@ -20,6 +20,7 @@ def cut_lengths(
     n_document: int,
     room: int,
     query_limit: int | None = None,
+    document_limit: int | None = None,
 ) -> tuple[int, int]:
     """Return how many tokens of the query and of the document are kept.
 
@@ -29,11 +30,13 @@ def cut_lengths(
         n_document: Tokens of the document.
         room: Tokens that fit beside the special tokens, at least 2.
         query_limit: Tokens of a query kept at most; None means the rule's own limit.
+        document_limit: Tokens of a document kept at most by ``only_second``; None for no limit beside ``room``.
     """
     if rule == "longest_first":
         limited = n_query if query_limit is None else min(n_query, query_limit)
         return longest_first(limited, n_document, room=room)
-    return only_second(n_query, n_document, room=room, query_limit=query_limit)
+    limited = n_document if document_limit is None else min(n_document, document_limit)
+    return only_second(n_query, limited, room=room, query_limit=query_limit)
 
 
 def longest_first(n_first: int, n_second: int, *, room: int) -> tuple[int, int]:

@@ -33,7 +33,13 @@ FROM_HUB = tuple(spec for spec in BUNDLED if spec.package is None)
 SPDX = {"MIT", "Apache-2.0"}
 NO_REVISION: set[str] = set()
 NO_SIGNATURE = {"amu/tao-8k"}
-NO_SPDX_LICENSE = {"infgrad/stella-large-zh-v2", "moka-ai/m3e-large", "amu/tao-8k"}
+NO_SPDX_LICENSE = {
+    "infgrad/stella-large-zh-v2",
+    "moka-ai/m3e-large",
+    "amu/tao-8k",
+    # The Gemma Terms of Use have no SPDX identifier.
+    "BAAI/bge-reranker-v2.5-gemma2-lightweight",
+}
 # Pinned commits without model.safetensors, as far as their file lists were read.
 PICKLE_ONLY = {
     "BAAI/bge-base-zh-v1.5",
@@ -107,6 +113,7 @@ def test_every_fact_of_a_hub_model_has_a_source(spec: ModelSpec) -> None:
         needed.add("default_max_length_tokens")
     if not spec.normalize:
         needed.add("normalize")
+    needed |= {name for name in ("prompt", "layers") if getattr(spec, name)}
     assert needed <= set(spec.sources), f"no source for {needed - set(spec.sources)}"
 
 
@@ -164,7 +171,13 @@ def test_last_parts_of_ids_are_unique_within_a_kind() -> None:
 def test_kinds_and_scorers_fit() -> None:
     assert {spec.kind for spec in RERANKERS} == {"reranker"}
     assert {spec.kind for spec in EMBEDDERS} == {"embedder"}
-    assert {spec.scorer for spec in RERANKERS} == {"cross-encoder"}
+    llm = {spec.id.rsplit("/", 1)[-1]: spec.scorer for spec in RERANKERS if spec.scorer != "cross-encoder"}
+    assert llm == {
+        "bge-reranker-v2-gemma": "decoder",
+        "bge-reranker-v2-minicpm-layerwise": "layerwise",
+        "bge-reranker-v2.5-gemma2-lightweight": "lightweight",
+    }
+    assert {spec.id.rsplit("/", 1)[-1] for spec in RERANKERS if spec.prompt} == set(llm)
     assert {spec.id: spec.scorer for spec in EMBEDDERS if spec.scorer != "transformer"} == {"mini": "static"}
 
 
@@ -177,6 +190,28 @@ def test_flagembedding_models_cut_the_document_and_others_the_longer_side(spec: 
 def test_lengths_of_the_multilingual_reranker() -> None:
     spec = bundled("BAAI/bge-reranker-v2-m3", "reranker")
     assert (spec.default_max_length_tokens, spec.max_length_tokens) == (1024, 8192)
+
+
+def test_prompts_of_llm_rerankers_letter_by_letter() -> None:
+    answer = (
+        "Given a query A and a passage B, determine whether the passage contains an answer to the query by providing "
+        "a prediction of either 'Yes' or 'No'."
+    )
+    for name in ("BAAI/bge-reranker-v2-gemma", "BAAI/bge-reranker-v2-minicpm-layerwise"):
+        assert bundled(name, "reranker").prompt == answer
+    light = bundled("BAAI/bge-reranker-v2.5-gemma2-lightweight", "reranker")
+    assert light.prompt == "Predict whether passage B contains an answer to query A."
+    assert light.half_precision == "bfloat16"
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "last"),
+    [("BAAI/bge-reranker-v2-minicpm-layerwise", 8, 40), ("BAAI/bge-reranker-v2.5-gemma2-lightweight", 8, 42)],
+)
+def test_layers_of_layerwise_rerankers(name: str, first: int, last: int) -> None:
+    layers = bundled(name, "reranker").layers
+    assert layers is not None
+    assert (layers.first, layers.last, layers.default) == (first, last, 28)
 
 
 @pytest.mark.parametrize("kind", get_args(ModelKind))

@@ -111,3 +111,9 @@ def test_int8_rows_are_read_as_float32(folder: Path) -> None:
     rounded = Reranker(copied).score([("panda", text) for text in tiny_checkpoints.SENTENCES])
     assert rounded == pytest.approx(exact, abs=0.3)
     assert rounded != exact
+
+
+def test_a_tokenizer_file_that_cannot_be_read_is_named(folder: Path) -> None:
+    (folder / "tokenizer.json").write_text('{"model": {"type": "FromTheFuture"}}')
+    with pytest.raises(UnsupportedModelError, match=r"cannot read .*tokenizer.json.*pip install --upgrade tokenizers"):
+        Reranker(folder)

@@ -23,7 +23,14 @@ from typing_extensions import Self, TypedDict, Unpack
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.ranking.order import check_threshold
 from rerank_plugins.reranker import Reranker
-from rerank_plugins.types import LongDocuments, LongDocumentStrategy, RankedDocument, ScoreUnit, TruncationRule
+from rerank_plugins.types import (
+    LayerOptions,
+    LongDocuments,
+    LongDocumentStrategy,
+    RankedDocument,
+    ScoreUnit,
+    TruncationRule,
+)
 
 __all__ = ["BceRerankPostprocessor", "BgeRerankPostprocessor", "RerankPostprocessor", "RerankSettings"]
 
@@ -89,6 +96,14 @@ class RerankPostprocessor(LocalModelOptions, BaseNodePostprocessor):
     truncation: TruncationRule | None = Field(
         default=None, frozen=True, description="Rule for pairs that are too long; None takes the family's own."
     )
+    prompt: str | None = Field(
+        default=None, frozen=True, description="Instruction of an LLM reranker; None takes the model's own."
+    )
+    layers: LayerOptions | None = Field(
+        default=None,
+        frozen=True,
+        description="Layer and compression of a layerwise LLM reranker; None takes the model's defaults.",
+    )
     top_n: int | None = Field(default=5, ge=1, strict=True, description="Nodes returned at most; None returns all.")
     threshold: float | None = Field(
         default=None, strict=True, description="Nodes that score below it are left out; None keeps all."
@@ -140,6 +155,8 @@ class RerankPostprocessor(LocalModelOptions, BaseNodePostprocessor):
             "query_max_length": reranker.query_max_length,
             "long_documents": reranker.long_documents,
             "truncation": reranker.truncation,
+            "prompt": reranker.spec.prompt or None,
+            "layers": reranker.layers,
         }
         return cls._adopt(reranker, described, dict(settings))
 
@@ -167,6 +184,8 @@ class RerankPostprocessor(LocalModelOptions, BaseNodePostprocessor):
             query_max_length=self.query_max_length,
             long_documents=self.long_documents,
             truncation=self.truncation,
+            prompt=self.prompt,
+            layers=self.layers,
             **self._loading_options(),
         )
 

@@ -1,0 +1,229 @@
+"""LLM rerankers with a head on many layers: bge-reranker-v2-minicpm-layerwise and -v2.5-gemma2-lightweight.
+
+The published models need Python code from the hub, which runs on no transformers 5; here they are plain torch modules.
+Reference: FlagEmbedding 1.3.5 ``LayerWiseFlagLLMReranker`` and ``LightWeightFlagLLMReranker`` on transformers 4.46.3.
+Only the layers up to the deepest asked one run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from rerank_plugins.catalog.layers import layers_of_config
+from rerank_plugins.errors import UnsupportedModelError
+from rerank_plugins.protocols import Batch
+from rerank_plugins.scorers.base import LoadedParts, LoadRequest
+from rerank_plugins.scorers.blocks import (
+    ACTIVATIONS,
+    DecoderShape,
+    Gemma2Block,
+    MiniCPMBlock,
+    RMSNorm,
+    rotary_tables,
+)
+from rerank_plugins.scorers.compression import TokenSpans, compress_document
+from rerank_plugins.scorers.loading import check_weights, load_encoder, refuse_missing
+from rerank_plugins.scorers.weight_files import WeightFiles
+from rerank_plugins.types import LayerOptions
+
+__all__ = ["LayeredDecoder", "LayeredScorer", "load_gemma2", "load_minicpm"]
+
+_PREFIX = "model."
+_Block = type[MiniCPMBlock] | type[Gemma2Block]
+
+
+class LayeredDecoder(nn.Module):
+    """Embeddings, blocks and the final norm.
+
+    Args:
+        shape: Its sizes.
+        block: The family's block.
+    """
+
+    def __init__(self, shape: DecoderShape, block: _Block) -> None:
+        super().__init__()
+        self._shape = shape
+        self.embed_tokens = nn.Embedding(shape.vocab_size, shape.hidden_size)
+        self.layers = nn.ModuleList(block(shape, index) for index in range(shape.n_layers))
+        self.norm = RMSNorm(shape.hidden_size, eps=shape.eps, offset=block.norm_offset)
+
+    def forward(self, ids: torch.Tensor, spans: TokenSpans, options: LayerOptions) -> torch.Tensor:
+        """Return the normed state of each input's last token at each asked layer.
+
+        Args:
+            ids: Token ids padded on the right. Shape: (inputs, tokens), int64.
+            spans: Where each input's parts lie.
+            options: Complete options, their layers ascending.
+
+        Returns:
+            Shape: (layers, inputs, hidden), float32. Layer n is the state after n blocks.
+        """
+        shape = self._shape
+        states = self.embed_tokens(ids)
+        # The factor is rounded to the states' precision first, as in Gemma.
+        states = states * torch.tensor(shape.embed_scale, dtype=states.dtype, device=states.device)
+        rotary = rotary_tables(ids.shape[1], head_dim=shape.head_dim, theta=shape.rope_theta, device=ids.device)
+        softcap = shape.attention_softcap if options.attention_softcap else None
+        layers, ratio = options.cutoff_layers or (), options.compress_ratio or 1
+        found = []
+        for index in range(layers[-1] + 1):
+            if index in layers:
+                rows = torch.arange(len(ids), device=ids.device)
+                found.append(self.norm(states[rows, spans.total - 1]).float())
+            if index == layers[-1]:
+                break
+            if ratio > 1 and index in (options.compress_layers or ()):
+                states, spans = compress_document(states, spans, ratio=ratio)
+            states = self.layers[index](states, rotary, softcap)
+        return torch.stack(found)
+
+
+class LayeredScorer:
+    """A decoder with a linear head on each of its upper layers.
+
+    Args:
+        decoder: The decoder, on its device.
+        heads: One row for each layer from ``first_layer`` on. Shape: (heads, hidden), float32, on the same device.
+        first_layer: The layer of the first head.
+        compresses: Whether this is the lightweight model, whose calls choose by what rule layers get heads; in the
+            other one each layer always has its own.
+        final_softcap: Bound of scores; None for none.
+    """
+
+    is_padded = True
+
+    def __init__(
+        self,
+        decoder: LayeredDecoder,
+        heads: torch.Tensor,
+        *,
+        first_layer: int,
+        compresses: bool,
+        final_softcap: float | None = None,
+    ) -> None:
+        self._decoder: LayeredDecoder | None = decoder
+        self._heads = heads
+        self._first_layer = first_layer
+        self._compresses = compresses
+        self._final_softcap = final_softcap
+
+    def forward(self, batch: Batch) -> torch.Tensor:
+        """Return one column per asked layer, the lowest first. Shape: (inputs, layers), float32.
+
+        ``batch.options`` is a complete :class:`~rerank_plugins.types.LayerOptions` with ascending layers.
+        """
+        options = batch.options
+        if self._decoder is None or not isinstance(options, LayerOptions) or not options.cutoff_layers:
+            msg = f"a model with many heads needs complete LayerOptions, got {options!r}"
+            raise TypeError(msg)
+        ids, spans = _padded(batch, self._heads.device)
+        states = self._decoder(ids, spans, options)
+        layers = options.cutoff_layers
+        by_layer = options.head_by_layer or not self._compresses
+        rows = [layer - self._first_layer if by_layer else place for place, layer in enumerate(layers)]
+        scores = torch.einsum("lnh,lh->nl", states, self._heads[rows])
+        if self._final_softcap is None:
+            return scores
+        return self._final_softcap * torch.tanh(scores / self._final_softcap)
+
+    def close(self) -> None:
+        """Free the weights."""
+        self._decoder = None
+        self._heads = self._heads[:0].clone()
+
+
+def load_minicpm(request: LoadRequest) -> LoadedParts:
+    """Load bge-reranker-v2-minicpm-layerwise, or a model trained from it, without the checkpoint's own code."""
+    config = request.files.config
+    n_layers = int(config["num_hidden_layers"])
+    shape = _shape(
+        config,
+        activation=str(config.get("hidden_act", "silu")),
+        head_dim=int(config["hidden_size"]) // int(config["num_attention_heads"]),
+        scales=(float(config.get("scale_emb", 1)), float(config.get("scale_depth", 1)) / n_layers**0.5),
+    )
+    return _load(request, shape, MiniCPMBlock, compresses=False)
+
+
+def load_gemma2(request: LoadRequest) -> LoadedParts:
+    """Load bge-reranker-v2.5-gemma2-lightweight, or a model trained from it, without the checkpoint's own code."""
+    config = request.files.config
+    shape = _shape(
+        config,
+        activation=str(config.get("hidden_activation") or config.get("hidden_act")),
+        head_dim=int(config["head_dim"]),
+        scales=(float(config["hidden_size"]) ** 0.5, 1.0),
+    )
+    return _load(request, shape, Gemma2Block, compresses=True)
+
+
+def _shape(config: Mapping[str, Any], *, activation: str, head_dim: int, scales: tuple[float, float]) -> DecoderShape:
+    if config.get("rope_scaling") or config.get("attention_bias") or activation not in ACTIVATIONS:
+        msg = (
+            "this model is run without rope_scaling and attention_bias, and with an activation among "
+            f"{', '.join(ACTIVATIONS)}; its config.json says {config.get('rope_scaling')}, "
+            f"{config.get('attention_bias')} and {activation!r}"
+        )
+        raise UnsupportedModelError(msg)
+    n_heads = int(config["num_attention_heads"])
+    return DecoderShape(
+        vocab_size=int(config["vocab_size"]),
+        hidden_size=int(config["hidden_size"]),
+        intermediate_size=int(config["intermediate_size"]),
+        n_layers=int(config["num_hidden_layers"]),
+        n_heads=n_heads,
+        n_kv_heads=int(config.get("num_key_value_heads", n_heads)),
+        head_dim=head_dim,
+        eps=float(config["rms_norm_eps"]),
+        rope_theta=float(config.get("rope_theta", 10_000.0)),
+        activation=activation,
+        embed_scale=scales[0],
+        residual_scale=scales[1],
+        attention_scale=float(config.get("query_pre_attn_scalar", head_dim)) ** -0.5,
+        attention_softcap=config.get("attn_logit_softcapping"),
+        final_softcap=config.get("final_logit_softcapping"),
+        window=config.get("sliding_window"),
+    )
+
+
+def _load(request: LoadRequest, shape: DecoderShape, block: _Block, *, compresses: bool) -> LoadedParts:
+    check_weights(request)
+    layers = layers_of_config(request.files.config, compresses=compresses)
+    files = WeightFiles(request.files.folder)
+    with torch.device("meta"):
+        decoder = LayeredDecoder(shape, block)
+    names = [_PREFIX + name for name in decoder.state_dict()]
+    head_names = [f"lm_head.{index}.linear_head.weight" for index in range(layers.last - layers.first + 1)]
+    refuse_missing([name for name in (*names, *head_names) if name not in files], request.files.folder)
+    weights = files.read(names, device=request.device, dtype=request.dtype)
+    try:
+        decoder.load_state_dict({name.removeprefix(_PREFIX): value for name, value in weights.items()}, assign=True)
+    except RuntimeError as error:
+        msg = f"the weights of {str(request.files.folder)!r} do not fit its config.json: {error}"
+        raise UnsupportedModelError(msg) from error
+    heads = files.read(head_names, device=request.device, dtype=torch.float32)
+    stacked = torch.cat([heads[name] for name in head_names])
+    scorer = LayeredScorer(
+        decoder.eval(),
+        stacked,
+        first_layer=layers.first,
+        compresses=compresses,
+        final_softcap=shape.final_softcap,
+    )
+    return LoadedParts(encoder=load_encoder(request), scorer=scorer)
+
+
+def _padded(batch: Batch, device: torch.device) -> tuple[torch.Tensor, TokenSpans]:
+    """Return ids padded on the right with 0, and where each input's parts lie."""
+    ids = torch.zeros(len(batch), max(batch.lengths), dtype=torch.int64)
+    bounds = []
+    for row, one in enumerate(batch.inputs):
+        ids[row, : len(one)] = torch.from_numpy(one.ids)
+        start, end = (0, 0) if one.segments is None else (one.segments.document_start, one.segments.document_end)
+        bounds.append((start, end - start, len(one) - end))
+    spans = torch.tensor(bounds, device=device)
+    return ids.to(device), TokenSpans(spans[:, 0], spans[:, 1], spans[:, 2])

@@ -1,0 +1,135 @@
+"""What lies between texts and results on one loaded model: encode, run, put the numbers together."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from rerank_plugins.catalog.layers import settle_layers
+from rerank_plugins.catalog.spec import ModelSpec
+from rerank_plugins.engine.registry import Lease
+from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.opening import LoadedModel
+from rerank_plugins.ranking.results import ScoredPair, ranked_documents, scored_pairs
+from rerank_plugins.text.pair_encoder import EncodedPair, InputLayout, PairEncoder, PairSettings
+from rerank_plugins.text.pairs import PairLayout
+from rerank_plugins.text.prompts import PromptLayout
+from rerank_plugins.types import LayerOptions, RankedDocument
+
+__all__ = ["PairScoring"]
+
+logger = logging.getLogger(__name__)
+
+_TRUNCATED = (
+    "%d of %d documents were longer than max_length=%d and only partly read; "
+    "long_documents='maxp' reads all of them (this is told once)"
+)
+
+_Rows = npt.NDArray[np.float32]
+
+
+class PairScoring:
+    """Scores pairs on one model with one set of settings. Safe from any number of threads.
+
+    Args:
+        lease: The share in the model.
+        spec: How the model is used.
+        settings: How pairs are cut.
+        layers: What counts where a call asks for no layers.
+
+    Raises:
+        InvalidInputError: The settings leave no room for texts, or the model has no such layers.
+    """
+
+    def __init__(
+        self, lease: Lease[LoadedModel], spec: ModelSpec, settings: PairSettings, *, layers: LayerOptions | None
+    ) -> None:
+        self._lease, self._spec, self._settings = lease, spec, settings
+        encoder = lease.value.encoder
+        layout: InputLayout = PromptLayout.of(encoder, spec.prompt) if spec.prompt else PairLayout.of(encoder)
+        self._pairs = PairEncoder(encoder, layout, settings)
+        self.layers = settle_layers(spec.layers, asked=layers)
+        self._told_truncation = False
+
+    def encode(self, pairs: Sequence[tuple[str, str | None]]) -> list[EncodedPair]:
+        """Return the model inputs of each pair."""
+        return self._pairs.encode(pairs)
+
+    def all_layers(self, asked: LayerOptions | None) -> LayerOptions:
+        """Return the complete options of a call that wants the scores of every asked layer.
+
+        Raises:
+            InvalidInputError: The model has one score a pair only, or cannot do what is asked.
+        """
+        settled = settle_layers(self._spec.layers, asked=asked, usual=self.layers)
+        if settled is None:
+            msg = f"{self._spec.id!r} has one score a pair and no layers to choose; use score()"
+            raise InvalidInputError(msg)
+        return settled
+
+    def one_layer(self, asked: LayerOptions | None) -> LayerOptions | None:
+        """Return the complete options of a call that wants one score a pair.
+
+        Raises:
+            InvalidInputError: More than one layer is asked for, or the model cannot do what is asked.
+        """
+        settled = settle_layers(self._spec.layers, asked=asked, usual=self.layers)
+        layers = () if settled is None else settled.cutoff_layers or ()
+        if len(layers) > 1:
+            msg = (
+                f"score() and rank() give one score a pair, and cutoff_layers={layers} asks for {len(layers)}; "
+                "give one layer, or use score_layers()"
+            )
+            raise InvalidInputError(msg)
+        return settled
+
+    def submit(self, encoded: Sequence[EncodedPair], options: LayerOptions | None) -> Future[_Rows]:
+        """Queue the inputs; the rows have a column for each different layer, the lowest first."""
+        if options is not None:
+            # Calls that differ in the order of their layers only share batches.
+            options = replace(options, cutoff_layers=_ascending(options))
+        return self._lease.value.batcher.submit([one for pair in encoded for one in pair.inputs], options=options)
+
+    def scores(self, encoded: Sequence[EncodedPair], rows: _Rows) -> list[float]:
+        """Return one raw score per pair."""
+        self._tell_truncation(encoded)
+        return [pair.score for pair in self._scored(encoded, rows, column=0)]
+
+    def layer_scores(self, encoded: Sequence[EncodedPair], rows: _Rows, options: LayerOptions) -> list[list[float]]:
+        """Return the raw scores of each pair, in the order of ``options.cutoff_layers``."""
+        self._tell_truncation(encoded)
+        ascending = _ascending(options)
+        by_layer = {
+            layer: [pair.score for pair in self._scored(encoded, rows, column=column)]
+            for column, layer in enumerate(ascending)
+        }
+        return [[by_layer[layer][index] for layer in options.cutoff_layers or ()] for index in range(len(encoded))]
+
+    def ranked(
+        self, pairs: Sequence[tuple[str, str | None]], encoded: Sequence[EncodedPair], rows: _Rows
+    ) -> list[RankedDocument]:
+        """Return the pairs' documents from best to worst."""
+        self._tell_truncation(encoded)
+        documents = [document for _, document in pairs]
+        return ranked_documents(documents, encoded, self._scored(encoded, rows, column=0), scale=self._spec.score_scale)
+
+    def _scored(self, encoded: Sequence[EncodedPair], rows: _Rows, *, column: int) -> list[ScoredPair]:
+        values: list[float] = rows[:, column].tolist() if len(rows) else []
+        return scored_pairs(encoded, values, long_documents=self._settings.long_documents)
+
+    def _tell_truncation(self, encoded: Sequence[EncodedPair]) -> None:
+        n_truncated = sum(pair.truncated for pair in encoded)
+        if not n_truncated:
+            return
+        level = logging.DEBUG if self._told_truncation else logging.WARNING
+        self._told_truncation = True
+        logger.log(level, _TRUNCATED, n_truncated, len(encoded), self._settings.max_length_tokens)
+
+
+def _ascending(options: LayerOptions) -> tuple[int, ...]:
+    return tuple(sorted(set(options.cutoff_layers or ())))
