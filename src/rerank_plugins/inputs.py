@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import get_args
 
 from rerank_plugins.errors import InvalidInputError
@@ -127,7 +127,8 @@ def check_truncation(rule: TruncationRule | None) -> TruncationRule | None:
 
 
 def _listed(items: object, *, name: str) -> list[object]:
-    if isinstance(items, (str, bytes)) or not isinstance(items, Iterable):
+    # A mapping or a set iterates too, and would lose the texts or their order.
+    if isinstance(items, (str, bytes, Mapping, Set)) or not isinstance(items, Iterable):
         msg = f"{name} must be a list, got {type(items).__name__}. Put a single text into a list."
         raise InvalidInputError(msg)
     return list(items)

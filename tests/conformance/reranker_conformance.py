@@ -146,7 +146,9 @@ class RerankerConformance:
             assert one.document is not None
             assert 0 <= one.window.start < one.window.end < len(one.document)
 
-    @pytest.mark.parametrize("bad", ["a string", 5, [1], [("q", "d", "x")], [("q", 3)], [(None, "d")], ["qd"]])
+    @pytest.mark.parametrize(
+        "bad", ["a string", 5, {"q": "d"}, {("q", "d")}, [1], [("q", "d", "x")], [("q", 3)], [(None, "d")], ["qd"]]
+    )
     def test_wrong_types_are_refused(self, reranker: Reranker, bad: object) -> None:
         with pytest.raises(InvalidInputError, match="got"):
             reranker.score(bad)  # type: ignore[arg-type]
