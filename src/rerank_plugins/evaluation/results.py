@@ -1,0 +1,149 @@
+"""What an evaluation found, as plain values: made by the grid and the curves, drawn by the reports.
+
+Everything here goes to JSON and back without loss, so that a report can be made again, or elsewhere, from the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pydantic import TypeAdapter, ValidationError
+
+from rerank_plugins.errors import InvalidInputError
+
+__all__ = ["Cell", "Comparison", "Curve", "CurvePoint", "Estimate", "EvaluationResults", "Latency", "System"]
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A mean over queries with its bootstrap confidence interval; ``low`` and ``high`` are None without one."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A system against its own first stage on the same queries.
+
+    Attributes:
+        difference: Mean of the paired differences.
+        p_value: Two-sided, of the paired randomisation test.
+    """
+
+    difference: float
+    p_value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Milliseconds of a query from text to result, one query at a time: median and 95th percentile."""
+
+    p50_ms: float
+    p95_ms: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class System:
+    """One column of the grid: what retrieves, and what reranks.
+
+    Attributes:
+        retriever: ``bm25``, ``dense`` or ``hybrid``.
+        embedder: Model of the vectors; None for BM25.
+        reranker: Model of the second stage; None for the first stage alone.
+        top_k: Documents retrieved.
+        top_n: Documents kept.
+    """
+
+    retriever: str
+    embedder: str | None
+    reranker: str | None
+    top_k: int
+    top_n: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """One system on one dataset.
+
+    Attributes:
+        dataset: The dataset's name.
+        system: What was run.
+        measures: Measure (``nDCG@10``) to its estimate. A query that found nothing counts 0.
+        against_first_stage: Measure to the comparison; empty for a first stage.
+        n_queries: Queries measured.
+        latency: Both stages together; None where it was not measured.
+        pairs_per_s: Reranked pairs per second; None for a first stage.
+        run_file: The run in TREC format, relative to the results; None if it was not kept.
+    """
+
+    dataset: str
+    system: System
+    measures: Mapping[str, Estimate]
+    against_first_stage: Mapping[str, Comparison] = field(default_factory=dict)
+    n_queries: int
+    latency: Latency | None = None
+    pairs_per_s: float | None = None
+    run_file: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CurvePoint:
+    """Quality at one setting: documents in the corpus, or documents reranked."""
+
+    x: int
+    estimate: Estimate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Curve:
+    """Quality against one setting, a line for each system.
+
+    Attributes:
+        kind: ``growth`` (x is the corpus size in documents) or ``depth`` (x is ``top_k``).
+        dataset: The dataset's name.
+        measure: What y is.
+        lines: Name of a line to its points, x ascending.
+    """
+
+    kind: str
+    dataset: str
+    measure: str
+    lines: Mapping[str, tuple[CurvePoint, ...]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationResults:
+    """Everything a report is made from.
+
+    Attributes:
+        cells: One for each dataset and system.
+        curves: Growth and depth curves.
+        environment: Versions, hardware and date, as text.
+    """
+
+    cells: tuple[Cell, ...]
+    curves: tuple[Curve, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """Return the results as JSON text."""
+        return _ADAPTER.dump_json(self, indent=2).decode()
+
+    @classmethod
+    def from_json(cls, text: str) -> EvaluationResults:
+        """Return the results that :meth:`to_json` wrote.
+
+        Raises:
+            InvalidInputError: The text is something else.
+        """
+        try:
+            return _ADAPTER.validate_json(text)
+        except ValidationError as error:
+            msg = f"these are not evaluation results: {error}"
+            raise InvalidInputError(msg) from error
+
+
+_ADAPTER = TypeAdapter(EvaluationResults)
