@@ -16,7 +16,7 @@ ROOT = Path(rerank_plugins.__file__).parent
 # Lowest first; modules on one line may import each other only within their own folder.
 LAYERS = [
     {"types", "errors"},
-    {"protocols", "inputs"},
+    {"protocols", "inputs", "observing"},
     {"catalog"},
     {"text"},
     {"ranking"},
@@ -25,6 +25,7 @@ LAYERS = [
     {"scoring"},
     {"streaming"},
     {"reranker", "embedder"},
+    {"telemetry"},
     {"evaluation"},
     {"demo"},
     {"cli"},
