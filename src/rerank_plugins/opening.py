@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from rerank_plugins.catalog.adapter import AdapterFiles
 from rerank_plugins.catalog.resolve import ResolvedModel, SourceOptions
 from rerank_plugins.engine.batcher import MicroBatcher
 from rerank_plugins.engine.device import default_budget_tokens, resolve_device, resolve_dtype
@@ -44,7 +45,12 @@ class LoadedModel:
 
 
 def open_model(
-    resolved: ResolvedModel, *, device: str | None, dtype: str, options: SourceOptions
+    resolved: ResolvedModel,
+    *,
+    device: str | None,
+    dtype: str,
+    options: SourceOptions,
+    adapter: AdapterFiles | None = None,
 ) -> Lease[LoadedModel]:
     """Return a share in a model, loading it if nobody in this process has.
 
@@ -53,6 +59,7 @@ def open_model(
         device: Where; None chooses.
         dtype: Precision name, or ``auto``.
         options: What the files may contain.
+        adapter: A LoRA adapter to merge: other weights than without it, or with another one.
 
     Raises:
         DeviceUnavailableError: The device is not on this machine.
@@ -67,6 +74,7 @@ def open_model(
         dtype=precision,
         allow_pickle=options.allow_pickle,
         trust_remote_code=options.trust_remote_code,
+        adapter=adapter,
     )
     key = (
         resolved.spec.kind,
@@ -77,6 +85,7 @@ def open_model(
         str(place),
         str(precision),
         options.trust_remote_code,
+        None if adapter is None else adapter.key,
     )
     return MODELS.acquire(key, lambda: _load(request))
 

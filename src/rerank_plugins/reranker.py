@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from rerank_plugins import inputs
+from rerank_plugins.catalog.adapter import read_adapter
 from rerank_plugins.catalog.layers import settle_layers
 from rerank_plugins.catalog.resolve import SourceOptions, resolve
 from rerank_plugins.catalog.spec import ModelSpec
@@ -47,7 +48,8 @@ class Reranker:
         truncation: Rule for pairs that are too long; None takes the family's own.
         prompt: Instruction of an LLM reranker; None takes the model's own.
         layers: Layers and compression of a layerwise LLM reranker, for calls that ask for none.
-        family: Conventions to use for a local folder that its name does not tell (``bge``, ``bce``).
+        peft_path: Folder of a LoRA adapter that is merged into the weights at load.
+        family: Conventions to use for a local folder that its name does not tell (``bge``, ``qwen3``).
         revision: Commit, tag or branch on the hub; None takes the pinned one.
         local_files_only: Never touch the network.
         allow_pickle: Accept ``*.bin`` weights, whose loading can run code.
@@ -76,6 +78,7 @@ class Reranker:
         truncation: TruncationRule | None = None,
         prompt: str | None = None,
         layers: LayerOptions | None = None,
+        peft_path: str | Path | None = None,
         family: str | None = None,
         revision: str | None = None,
         local_files_only: bool = False,
@@ -91,7 +94,9 @@ class Reranker:
             trust_remote_code=trust_remote_code,
         )
         resolved = resolve(model, kind="reranker", family=family, options=options)
-        spec = replace(resolved.spec, prompt=inputs.check_prompt(prompt, usual=resolved.spec.prompt))
+        spec = resolved.spec
+        allowed = spec.template is not None and spec.template.takes_prompt
+        spec = replace(spec, prompt=inputs.check_prompt(prompt, usual=spec.prompt, allowed=allowed))
         settle_layers(spec.layers, asked=layers)
         settings = PairSettings(
             max_length_tokens=spec.input_length_tokens(max_length),
@@ -99,9 +104,9 @@ class Reranker:
             query_limit_tokens=query_max_length,
             long_documents=inputs.check_long_documents(long_documents),
         )
-        self._attach(
-            str(model), spec, settings, open_model(resolved, device=device, dtype=dtype, options=options), layers
-        )
+        adapter = None if peft_path is None else read_adapter(peft_path)
+        lease = open_model(resolved, device=device, dtype=dtype, options=options, adapter=adapter)
+        self._attach(str(model), spec, settings, lease, layers)
 
     @classmethod
     def from_loaded(

@@ -16,9 +16,8 @@ from rerank_plugins.engine.registry import Lease
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.opening import LoadedModel
 from rerank_plugins.ranking.results import ScoredPair, ranked_documents, scored_pairs
-from rerank_plugins.text.pair_encoder import EncodedPair, InputLayout, PairEncoder, PairSettings
-from rerank_plugins.text.pairs import PairLayout
-from rerank_plugins.text.prompts import PromptLayout
+from rerank_plugins.text.encoders import pair_inputs
+from rerank_plugins.text.pair_encoder import EncodedPair, PairSettings
 from rerank_plugins.types import LayerOptions, RankedDocument
 
 __all__ = ["PairScoring"]
@@ -50,9 +49,7 @@ class PairScoring:
         self, lease: Lease[LoadedModel], spec: ModelSpec, settings: PairSettings, *, layers: LayerOptions | None
     ) -> None:
         self._lease, self._spec, self._settings = lease, spec, settings
-        encoder = lease.value.encoder
-        layout: InputLayout = PromptLayout.of(encoder, spec.prompt) if spec.prompt else PairLayout.of(encoder)
-        self._pairs = PairEncoder(encoder, layout, settings)
+        self._pairs = pair_inputs(lease.value.encoder, spec, settings)
         self.layers = settle_layers(spec.layers, asked=layers)
         self._told_truncation = False
 

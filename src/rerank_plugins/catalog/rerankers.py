@@ -6,7 +6,10 @@ from types import MappingProxyType
 
 from rerank_plugins.catalog.layers import LayerRange
 from rerank_plugins.catalog.llm import ANSWER_PROMPT, LIGHTWEIGHT_PROMPT
+from rerank_plugins.catalog.rerankers_encoders import ENCODER_RERANKERS
+from rerank_plugins.catalog.rerankers_prompted import PROMPTED_RERANKERS
 from rerank_plugins.catalog.spec import ModelSpec, Signature
+from rerank_plugins.catalog.templates import FLAG_EMBEDDING
 
 __all__ = ["RERANKERS"]
 
@@ -143,6 +146,7 @@ RERANKERS: tuple[ModelSpec, ...] = (
             max_position_embeddings=8192,
         ),
         truncation="only_second",
+        template=FLAG_EMBEDDING,
         prompt=ANSWER_PROMPT,
         half_precision="bfloat16",
         sources=MappingProxyType(
@@ -181,6 +185,7 @@ RERANKERS: tuple[ModelSpec, ...] = (
             max_position_embeddings=2048,
         ),
         truncation="only_second",
+        template=FLAG_EMBEDDING,
         prompt=ANSWER_PROMPT,
         layers=LayerRange(first=8, last=40),
         half_precision="bfloat16",
@@ -222,6 +227,7 @@ RERANKERS: tuple[ModelSpec, ...] = (
             max_position_embeddings=8192,
         ),
         truncation="only_second",
+        template=FLAG_EMBEDDING,
         prompt=LIGHTWEIGHT_PROMPT,
         layers=LayerRange(first=8, last=42, compresses=True),
         half_precision="bfloat16",
@@ -281,6 +287,8 @@ RERANKERS: tuple[ModelSpec, ...] = (
             "The hub may ask you to log in and accept its conditions."
         ),
     ),
+    *PROMPTED_RERANKERS,
+    *ENCODER_RERANKERS,
     ModelSpec(
         id="mini",
         kind="reranker",

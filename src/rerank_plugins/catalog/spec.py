@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from rerank_plugins.catalog.layers import LayerRange
+from rerank_plugins.catalog.templates import PairTemplate
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.types import TruncationRule
 
@@ -80,10 +81,12 @@ class ModelSpec:
         license: SPDX identifier, or the model card's own words.
         languages: ISO 639-1 codes, or ``multilingual``.
         revision: Commit that loading is pinned to. None means the hub's ``main``.
+        aliases: Other ids that the hub knows the model by (a renamed repository).
         signature: Facts of ``config.json`` by which a renamed folder is recognised within its family.
         truncation: How a pair that is too long is cut (rerankers).
         score_scale: What a raw score is (rerankers).
-        prompt: Instruction put behind query and document (LLM rerankers); empty for the others.
+        template: The texts around query and document (models that read a prompt); None for the others.
+        prompt: The instruction in it; empty for none.
         layers: Layers that give scores (layerwise LLM rerankers); the checkpoint's own config wins.
         half_precision: What ``dtype="auto"`` means on CUDA: what the weights were trained in.
         pooling: How token vectors become one vector (embedders). The checkpoint's own
@@ -107,9 +110,11 @@ class ModelSpec:
     license: str
     languages: tuple[str, ...] = ()
     revision: str | None = None
+    aliases: tuple[str, ...] = ()
     signature: Signature | None = None
     truncation: TruncationRule = "longest_first"
     score_scale: ScoreScale = "logit"
+    template: PairTemplate | None = None
     prompt: str = ""
     layers: LayerRange | None = None
     half_precision: HalfPrecision = "float16"

@@ -16,6 +16,7 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from rerank_plugins.errors import UnsafeModelError, UnsupportedModelError
 from rerank_plugins.scorers.base import LoadRequest
+from rerank_plugins.scorers.lora import merge_lora
 from rerank_plugins.text.tokenizer import TextEncoder
 
 if TYPE_CHECKING:
@@ -123,6 +124,8 @@ def load_model(request: LoadRequest, auto_class: Any) -> PreTrainedModel:
         msg = f"transformers {transformers.__version__} could not load {str(folder)!r}: {error}"
         raise UnsupportedModelError(msg) from error
     refuse_missing(missing, folder)
+    if request.adapter is not None:
+        merge_lora(dict(model.named_parameters()), request.adapter)
     return model.eval().to(request.device)  # type: ignore[no-any-return, no-untyped-call]
 
 
