@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 import transformers
+from safetensors.torch import load_file, save_file
 from tiny_checkpoints import SENTENCES, wordpiece
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
@@ -139,7 +140,7 @@ def _t5_config(tokenizer: Tokenizer, **options: Any) -> Any:
         d_ff=64,
         num_layers=2,
         num_heads=4,
-        initializer_factor=2.0,
+        initializer_factor=1.0,
         decoder_start_token_id=0,
         pad_token_id=0,
         eos_token_id=1,
@@ -154,9 +155,17 @@ def mono_t5(folder: Path, *, tied: bool = True) -> Path:
     tokenizer = t5_tokenizer()
     options = {} if tied else {"feed_forward_proj": "gated-gelu"}
     model = transformers.T5ForConditionalGeneration(_t5_config(tokenizer, tie_word_embeddings=tied, **options))
+    save(model, tokenizer, folder, pad_token="<pad>", eos_token="</s>", unk_token="<unk>")
     if not tied:
-        torch.nn.init.normal_(model.lm_head.weight, std=0.5)
-    return save(model, tokenizer, folder, pad_token="<pad>", eos_token="</s>", unk_token="<unk>")
+        # transformers 5 writes T5 1.1 as if it were tied; the published files are as transformers 4 wrote them.
+        weights = load_file(str(folder / "model.safetensors"))
+        weights["lm_head.weight"] = torch.randn(tokenizer.get_vocab_size(), 32) * 0.5
+        save_file(weights, str(folder / "model.safetensors"), {"format": "pt"})
+        change_config(folder, tie_word_embeddings=False)
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        config.pop("scale_decoder_outputs", None)
+        (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    return folder
 
 
 def tart_full(folder: Path) -> Path:

@@ -48,7 +48,7 @@ class Reranker:
         truncation: Rule for pairs that are too long; None takes the family's own.
         prompt: Instruction of an LLM reranker; None takes the model's own.
         layers: Layers and compression of a layerwise LLM reranker, for calls that ask for none.
-        peft_path: Folder of a LoRA adapter that is merged into the weights at load.
+        peft_path: Folder or hub id of a LoRA adapter that is merged into the weights at load.
         family: Conventions to use for a local folder that its name does not tell (``bge``, ``qwen3``).
         revision: Commit, tag or branch on the hub; None takes the pinned one.
         local_files_only: Never touch the network.
@@ -104,7 +104,7 @@ class Reranker:
             query_limit_tokens=query_max_length,
             long_documents=inputs.check_long_documents(long_documents),
         )
-        adapter = None if peft_path is None else read_adapter(peft_path)
+        adapter = None if peft_path is None else read_adapter(peft_path, local_files_only=local_files_only)
         lease = open_model(resolved, device=device, dtype=dtype, options=options, adapter=adapter)
         self._attach(str(model), spec, settings, lease, layers)
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rerank_plugins.catalog.fetch import folder_from_hub, looks_like_hub_id
 from rerank_plugins.errors import InvalidInputError, ModelUnavailableError, UnsafeModelError, UnsupportedModelError
 
 __all__ = ["ADAPTER_CONFIG", "ADAPTER_WEIGHTS", "AdapterFiles", "read_adapter"]
@@ -67,22 +68,25 @@ class AdapterFiles:
         return str(self.folder), stat.st_size, stat.st_mtime_ns, (self.folder / ADAPTER_CONFIG).read_text("utf-8")
 
 
-def read_adapter(path: str | Path) -> AdapterFiles:
+def read_adapter(path: str | Path, *, local_files_only: bool = False) -> AdapterFiles:
     """Read a LoRA adapter's config.
 
     Args:
-        path: Its folder on this machine.
+        path: Its folder on this machine, or its hub id.
+        local_files_only: Never touch the network.
 
     Raises:
         InvalidInputError: ``path`` is not a string or path, or is empty.
-        ModelUnavailableError: There is no such folder, or it holds no adapter.
+        ModelUnavailableError: There is no such folder or repository, or it holds no adapter.
         UnsafeModelError: Its weights are pickled.
         UnsupportedModelError: It is no LoRA, or one that cannot be merged here.
     """
     if not isinstance(path, (str, Path)) or not str(path).strip():
-        msg = f"peft_path must be the folder of a LoRA adapter, got {path!r}"
+        msg = f"peft_path must be the folder or hub id of a LoRA adapter, got {path!r}"
         raise InvalidInputError(msg)
     folder = Path(path).expanduser().resolve()
+    if not folder.is_dir() and looks_like_hub_id(str(path)):
+        folder = folder_from_hub(str(path), revision=None, local_files_only=local_files_only, kind="reranker")
     if not (folder / ADAPTER_CONFIG).is_file():
         reason = f"has no {ADAPTER_CONFIG}" if folder.is_dir() else "is not a folder on this machine"
         msg = f"peft_path {str(path)!r} {reason}; give the folder that peft's save_pretrained() has written"
@@ -132,7 +136,7 @@ def _check(folder: Path, config: Mapping[str, Any]) -> None:
         reasons = [f"peft_type={kind!r}"]
     if reasons:
         msg = (
-            f"the adapter in {str(folder)!r} cannot be merged here because of {', '.join(reasons)}: only plain "
-            "LoRA can. Merge it once with peft (merge_and_unload(), then save_pretrained()) and pass that folder as the model."
+            f"the adapter in {str(folder)!r} cannot be merged here because of {', '.join(reasons)}: only plain LoRA "
+            "can. Merge it once with peft (merge_and_unload(), then save_pretrained()) and pass that folder as model."
         )
         raise UnsupportedModelError(msg)

@@ -52,6 +52,7 @@ RERANKERS: tuple[ModelSpec, ...] = (
             max_position_embeddings=514,
         ),
         truncation="only_second",
+        reference="FlagEmbedding 1.3.5",
         sources=MappingProxyType(
             {
                 "license": f"{_HUB}/BAAI/bge-reranker-base",
@@ -82,6 +83,7 @@ RERANKERS: tuple[ModelSpec, ...] = (
             max_position_embeddings=514,
         ),
         truncation="only_second",
+        reference="FlagEmbedding 1.3.5",
         sources=MappingProxyType(
             {
                 "license": f"{_HUB}/BAAI/bge-reranker-large",
@@ -112,6 +114,7 @@ RERANKERS: tuple[ModelSpec, ...] = (
             max_position_embeddings=8194,
         ),
         truncation="only_second",
+        reference="FlagEmbedding 1.3.5",
         sources=MappingProxyType(
             {
                 "license": f"{_HUB}/BAAI/bge-reranker-v2-m3",
@@ -149,6 +152,7 @@ RERANKERS: tuple[ModelSpec, ...] = (
         template=FLAG_EMBEDDING,
         prompt=ANSWER_PROMPT,
         half_precision="bfloat16",
+        reference="FlagEmbedding 1.3.5",
         sources=MappingProxyType(
             {
                 "license": f"{_HUB}/BAAI/bge-reranker-v2-gemma",
@@ -189,6 +193,7 @@ RERANKERS: tuple[ModelSpec, ...] = (
         prompt=ANSWER_PROMPT,
         layers=LayerRange(first=8, last=40),
         half_precision="bfloat16",
+        reference="FlagEmbedding 1.3.5",
         sources=MappingProxyType(
             {
                 "license": f"{_HUB}/BAAI/bge-reranker-v2-minicpm-layerwise",
@@ -231,6 +236,7 @@ RERANKERS: tuple[ModelSpec, ...] = (
         prompt=LIGHTWEIGHT_PROMPT,
         layers=LayerRange(first=8, last=42, compresses=True),
         half_precision="bfloat16",
+        reference="FlagEmbedding 1.3.5",
         sources=MappingProxyType(
             {
                 "license": f"{_HUB}/{_LIGHTWEIGHT}",
@@ -269,6 +275,7 @@ RERANKERS: tuple[ModelSpec, ...] = (
             max_position_embeddings=514,
         ),
         truncation="longest_first",
+        reference="BCEmbedding 0.1.5",
         sources=MappingProxyType(
             {
                 "license": f"{_HUB}/maidalun1020/bce-reranker-base_v1",
@@ -300,6 +307,7 @@ RERANKERS: tuple[ModelSpec, ...] = (
         languages=("en",),
         truncation="longest_first",
         package="rerank_plugins_mini",
+        reference="its training code",
         notes="Trained by this project; the weights come with the package, so nothing is downloaded.",
     ),
 )

@@ -31,6 +31,7 @@ def _cross_encoder(
     default_max_length_tokens: int | None = None,
     revision: str | None = None,
     aliases: tuple[str, ...] = (),
+    reference: str = "transformers, sentence-transformers",
     sources: dict[str, str] | None = None,
     notes: str = "",
 ) -> ModelSpec:
@@ -58,6 +59,7 @@ def _cross_encoder(
         revision=revision,
         aliases=aliases,
         truncation="longest_first",
+        reference=reference,
         sources=MappingProxyType({**read, **(sources or {})}),
         notes=notes,
     )
@@ -91,7 +93,7 @@ def _luyu(name: str) -> ModelSpec:
         f"Luyu/{name}",
         family="luyu",
         max_length_tokens=512,
-        license_="not stated in what was read; see its card",
+        license_="see its card",
         sources={"truncation": _LUYUG, "max_length_tokens": _LUYUG},
         notes="Trained by luyug/Reranker on MS MARCO documents; its own examples cut at 512.",
     )

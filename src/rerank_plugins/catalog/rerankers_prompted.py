@@ -28,7 +28,7 @@ _MTEB_T5 = (
     "/mteb/models/rerankers_monot5_based.py"
 )
 _TART = "https://github.com/facebookresearch/tart/blob/1dbf2803ff1aa437e9917dc3e72684adfc7d30d9/TART/src"
-_NOT_READ = "not stated in what was read; see its card"
+_NOT_READ = "see its card"
 
 
 def _qwen3(size: str, revision: str, *, signature: Signature | None = None, note: str) -> ModelSpec:
@@ -59,6 +59,7 @@ def _qwen3(size: str, revision: str, *, signature: Signature | None = None, note
         template=QWEN3,
         prompt=WEB_SEARCH_PROMPT,
         half_precision="bfloat16",
+        reference="transformers, sentence-transformers",
         sources=MappingProxyType(sources),
         notes=(
             f"{note} Needs transformers 4.51 or newer. Takes an instruction (prompt=...); its authors advise to write "
@@ -92,6 +93,7 @@ def _mxbai_v2(size: str, revision: str, note: str) -> ModelSpec:
         truncation="only_second",
         template=MXBAI_V2,
         half_precision="bfloat16",
+        reference="its own code on transformers",
         sources=MappingProxyType(sources),
         notes=(
             f"{note} An instruction is optional (prompt=...). max_length counts query and document; about 100 tokens "
@@ -125,6 +127,7 @@ def _mono_t5(name: str, note: str, *, revision: str | None = None) -> ModelSpec:
         truncation="end",
         template=MONO_T5,
         half_precision="bfloat16",
+        reference="transformers",
         sources=MappingProxyType(sources),
         notes=(
             f"{note} ' Relevant:' is never cut, as pygaggle does with documents that do not fit. Where the files have "
@@ -169,6 +172,7 @@ PROMPTED_RERANKERS: tuple[ModelSpec, ...] = (
         truncation="longest_first",
         template=TART_FULL,
         half_precision="bfloat16",
+        reference="its own code on transformers",
         sources=MappingProxyType(
             {
                 "license": f"{_HUB}/facebook/tart-full-flan-t5-xl",

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from rerank_plugins.catalog.checkpoint import CheckpointFiles, read_checkpoint
-from rerank_plugins.catalog.fetch import folder_from_hub, folder_from_package
+from rerank_plugins.catalog.fetch import folder_from_hub, folder_from_package, looks_like_hub_id
 from rerank_plugins.catalog.layers import layers_of_config
 from rerank_plugins.catalog.llm import llm_scorer
 from rerank_plugins.catalog.spec import Instruction, ModelKind, ModelSpec, Signature
@@ -113,7 +113,7 @@ def _locate(name: str, *, listed: ModelSpec | None, kind: ModelKind, options: So
     folder = Path(name).expanduser()
     if folder.is_dir():
         return folder.resolve(), str(folder.resolve())
-    if listed is None and not _looks_like_hub_id(name):
+    if listed is None and not looks_like_hub_id(name):
         same_kind = ", ".join(spec.id for spec in specs_of_kind(kind))
         msg = (
             f"{kind} {name!r} is neither a folder on this machine nor a hub id (organisation/name). Known: {same_kind}"
@@ -128,11 +128,6 @@ def _locate(name: str, *, listed: ModelSpec | None, kind: ModelKind, options: So
         kind=kind,
     )
     return folder, f"{name}@{revision or folder.name}"
-
-
-def _looks_like_hub_id(name: str) -> bool:
-    organisation, slash, rest = name.partition("/")
-    return bool(slash and organisation and rest) and "/" not in rest and organisation not in (".", "..", "~")
 
 
 def _recognise(files: CheckpointFiles, *, kind: ModelKind, family: str | None) -> ModelSpec | None:

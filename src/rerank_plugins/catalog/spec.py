@@ -97,6 +97,8 @@ class ModelSpec:
             when it is there, else the first one. Empty means that the model takes none.
         package: Import name of an installed package that carries the weights; its
             ``reranker_path()`` or ``embedder_path()`` gives the folder.
+        reference: What the parity test of its architecture compares its scores or vectors with; empty if there is
+            none of its own.
         sources: Fact to where it was read (a public address).
         notes: What a user should know before choosing the model.
     """
@@ -123,6 +125,7 @@ class ModelSpec:
     dimensions: int | None = None
     instructions: Mapping[str, Instruction] = field(default_factory=lambda: MappingProxyType({}))
     package: str | None = None
+    reference: str = ""
     sources: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     notes: str = ""
 

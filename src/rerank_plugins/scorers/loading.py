@@ -123,7 +123,7 @@ def load_model(request: LoadRequest, auto_class: Any) -> PreTrainedModel:
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         msg = f"transformers {transformers.__version__} could not load {str(folder)!r}: {error}"
         raise UnsupportedModelError(msg) from error
-    refuse_missing(missing, folder)
+    refuse_missing(missing, folder, reads_pooler=request.files.architecture.endswith("ForSequenceClassification"))
     if request.adapter is not None:
         merge_lora(dict(model.named_parameters()), request.adapter)
     return model.eval().to(request.device)  # type: ignore[no-any-return, no-untyped-call]
@@ -168,9 +168,12 @@ def _from_int8_rows(folder: Path, auto_class: Any, dtype: torch.dtype) -> tuple[
 def _check_code(request: LoadRequest) -> None:
     folder = request.files.folder
     model_type = str(request.files.config.get("model_type", ""))
-    if request.files.needs_remote_code and not request.trust_remote_code and model_type not in CONFIG_MAPPING:
+    # jina-reranker-v1 calls its own architecture a "bert".
+    architecture = request.files.architecture
+    is_known = model_type in CONFIG_MAPPING and (not architecture or hasattr(transformers, architecture))
+    if request.files.needs_remote_code and not request.trust_remote_code and not is_known:
         msg = (
-            f"{str(folder)!r} is a {model_type!r}, which transformers {transformers.__version__} runs only with Python "
+            f"{str(folder)!r} is a {model_type!r} ({architecture or 'no architecture named'}), which transformers {transformers.__version__} runs only with Python "
             "code from the checkpoint. Pass trust_remote_code=True if you trust its source, or choose another model."
         )
         raise UnsafeModelError(msg)
@@ -206,13 +209,19 @@ def _uses_safetensors(folder: Path) -> bool:
     return any(folder.glob("*.safetensors")) or (folder / "model.safetensors.index.json").is_file()
 
 
-def refuse_missing(missing: Iterable[str], folder: Path) -> None:
+def refuse_missing(missing: Iterable[str], folder: Path, *, reads_pooler: bool = False) -> None:
     """Raise UnsupportedModelError if weights are missing: they would be random numbers.
+
+    Args:
+        missing: Names of weights that the checkpoint lacks.
+        folder: The checkpoint.
+        reads_pooler: Whether the pooler's output is used, as by BERT's classifier and no embedder.
 
     Raises:
         UnsupportedModelError: Some are.
     """
-    lost = sorted(key for key in missing if not any(part in key for part in _UNUSED_BUFFERS))
+    unused = _UNUSED_BUFFERS[:1] if reads_pooler else _UNUSED_BUFFERS
+    lost = sorted(key for key in missing if not any(part in key for part in unused))
     if lost:
         msg = (
             f"{str(folder)!r} lacks {len(lost)} weights that the model needs ({', '.join(lost[:4])}...). They would be "

@@ -55,6 +55,12 @@ def merge_lora(weights: Mapping[str, torch.Tensor], adapter: AdapterFiles) -> No
     contents = _read(adapter)
     changes: list[tuple[torch.Tensor, torch.Tensor, bool]] = []
     lost = []
+    for name, tensor in contents.replaced.items():
+        weight = _find(weights, name)
+        if weight is None:
+            lost.append(name)
+        else:
+            changes.append((weight, tensor.to(weight.device), False))
     for module, pair in contents.pairs.items():
         weight = _find(weights, f"{module}.weight")
         if weight is None or pair.a is None or pair.b is None:
@@ -63,12 +69,6 @@ def merge_lora(weights: Mapping[str, torch.Tensor], adapter: AdapterFiles) -> No
         delta = _delta(adapter, pair.a, pair.b, module=module)
         delta = delta.T if pair.is_embedding or adapter.transposed else delta
         changes.append((weight, delta.to(weight.device), True))
-    for name, tensor in contents.replaced.items():
-        weight = _find(weights, name)
-        if weight is None:
-            lost.append(name)
-        else:
-            changes.append((weight, tensor.to(weight.device), False))
     _refuse(adapter, lost, [weight.shape != value.shape for weight, value, _ in changes])
     for weight, value, is_added in changes:
         weight.copy_(weight.float() + value if is_added else value)
@@ -92,7 +92,8 @@ def _read(adapter: AdapterFiles) -> _Contents:
 def _sort_in(contents: _Contents, key: str, tensor: torch.Tensor) -> None:
     found = _KEY.match(key)
     if found is None:
-        contents.replaced[key.replace(".modules_to_save", "")] = tensor
+        # peft's wrappers around a module that was trained whole, and around an adapted embedding it saves with.
+        contents.replaced[key.replace(".modules_to_save", "").replace(".base_layer", "")] = tensor
         return
     pair = contents.pairs.setdefault(found["module"], _Pair())
     pair.is_embedding = pair.is_embedding or found["part"].startswith("embedding")

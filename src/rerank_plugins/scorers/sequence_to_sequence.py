@@ -14,7 +14,7 @@ import transformers
 
 from rerank_plugins.errors import UnsupportedModelError
 from rerank_plugins.protocols import Batch
-from rerank_plugins.scorers.answers import AnswerHead, answer_ids, untied_rows
+from rerank_plugins.scorers.answers import AnswerHead, answer_ids
 from rerank_plugins.scorers.backbone import padded_tensors
 from rerank_plugins.scorers.base import LoadedParts, LoadRequest
 from rerank_plugins.scorers.loading import load_encoder, load_model
@@ -23,10 +23,10 @@ __all__ = ["SequenceToSequenceScorer", "load"]
 
 
 class SequenceToSequenceScorer:
-    """An encoder and a decoder without the output matrix, and the answers' rows of that matrix.
+    """An encoder and a decoder, and the answers' rows of the output matrix; the other rows are not run.
 
     Args:
-        model: The T5 model without head, in eval mode, on its device.
+        model: The T5 model, in eval mode, on its device.
         head: Scores from the decoder's first state.
         start_id: The token the decoder starts from.
     """
@@ -42,7 +42,12 @@ class SequenceToSequenceScorer:
         """Return the score of the first output token of each input. Shape: (inputs, 1), float32."""
         tensors = padded_tensors(batch, self._model)
         start = torch.full((len(batch), 1), self._start_id, dtype=torch.int64, device=self._model.device)
-        states = self._model(**tensors, decoder_input_ids=start, use_cache=False).last_hidden_state
+        states = self._model.decoder(
+            input_ids=start,
+            encoder_hidden_states=self._model.encoder(**tensors).last_hidden_state,
+            encoder_attention_mask=tensors["attention_mask"],
+            use_cache=False,
+        ).last_hidden_state
         return self._head(states[:, 0])  # type: ignore[misc]
 
     def close(self) -> None:
@@ -55,14 +60,14 @@ def load(request: LoadRequest) -> LoadedParts:
     """Load a T5 reranker from its checkpoint."""
     encoder = load_encoder(request)
     ids = answer_ids(encoder, request.spec.template, model=request.spec.id)
-    model: Any = load_model(request, transformers.AutoModel)
-    start_id = request.files.config.get("decoder_start_token_id")
+    model: Any = load_model(request, transformers.AutoModelForSeq2SeqLM)
+    config = model.config
+    start_id = getattr(config, "decoder_start_token_id", None)
     if not isinstance(start_id, int):
         msg = f"{str(request.files.folder)!r} has no decoder_start_token_id in its config.json; T5's is 0"
         raise UnsupportedModelError(msg)
-    # transformers' T5ForConditionalGeneration scales by hidden ** -0.5 only where input and output share a matrix.
-    if request.files.config.get("tie_word_embeddings", True):
-        rows = model.get_input_embeddings().weight[ids].detach().float() * model.config.d_model**-0.5
-    else:
-        rows = untied_rows(request, ids)
+    rows = model.get_output_embeddings().weight[ids].detach().float()
+    # transformers 4 reads T5's scaling of the last state off the tie of its matrices; 5 has a name for it.
+    if getattr(config, "scale_decoder_outputs", config.tie_word_embeddings):
+        rows = rows * config.d_model**-0.5
     return LoadedParts(encoder=encoder, scorer=SequenceToSequenceScorer(model, AnswerHead(rows), start_id=start_id))

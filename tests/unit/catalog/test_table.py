@@ -149,6 +149,11 @@ def test_sources_are_public_addresses_of_facts(spec: ModelSpec) -> None:
         assert re.fullmatch(r"https://[a-z.]+/\S+", address), address
 
 
+@pytest.mark.parametrize("spec", RERANKERS, ids=by_id)
+def test_every_reranker_says_what_its_parity_test_compares_with(spec: ModelSpec) -> None:
+    assert spec.reference
+
+
 @pytest.mark.parametrize("spec", FROM_HUB, ids=by_id)
 def test_revisions_are_whole_commits(spec: ModelSpec) -> None:
     assert spec.revision is None or re.fullmatch(r"[0-9a-f]{40}", spec.revision)
@@ -246,10 +251,11 @@ def test_chats_of_two_token_rerankers_letter_by_letter() -> None:
     assert qwen3.prompt == "Given a web search query, retrieve relevant passages that answer the query"
     template = qwen3.template
     assert template is not None
-    assert template.opening == (
+    system = (
         "<|im_start|>system\nJudge whether the Document meets the requirements based on the Query and the Instruct "
-        'provided. Note that the answer can only be "yes" or "no".<|im_end|>\n<|im_start|>user\n',
+        'provided. Note that the answer can only be "yes" or "no".<|im_end|>\n<|im_start|>user\n'
     )
+    assert template.opening == (system,)
     assert template.closing == ("<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n",)
     assert template.query_prefix("P") == "<Instruct>: P\n<Query>: "
     assert (template.between, template.answer, template.rejection) == ("\n<Document>: ", "yes", "no")
