@@ -7,6 +7,7 @@ break together, T5's puts a blank before the first word.
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -176,6 +177,40 @@ def tart_full(folder: Path) -> Path:
     model.classifier = torch.nn.Linear(32, 2)
     save(model, tokenizer, folder, pad_token="<pad>", eos_token="</s>", unk_token="<unk>", bos_token="<s>")
     return change_config(folder, architectures=["EncT5ForSequenceClassification"], model_type="t5")
+
+
+def jina_v2(source: Path, folder: Path) -> Path:
+    """Write an XLM-R cross-encoder once more, under the names and with the config of jina-reranker-v2."""
+    shutil.copytree(source, folder)
+    stored = load_file(str(folder / "model.safetensors"))
+    weights = {}
+    for name, tensor in stored.items():
+        for old, new in _FLASH_NAMES:
+            name = name.replace(old, new)
+        weights[name] = tensor
+    for layer in range(2):
+        prefix = f"roberta.encoder.layers.{layer}.attention.self"
+        for kind in ("weight", "bias"):
+            parts = [weights.pop(f"{prefix}.{part}.{kind}") for part in ("query", "key", "value")]
+            weights[f"roberta.encoder.layers.{layer}.mixer.Wqkv.{kind}"] = torch.cat(parts)
+    save_file(weights, str(folder / "model.safetensors"), {"format": "pt"})
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    del config["model_type"]
+    module = "modeling_xlm_roberta.XLMRobertaForSequenceClassification"
+    config["auto_map"] = {"AutoModelForSequenceClassification": module}
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    return folder
+
+
+_FLASH_NAMES = (
+    ("embeddings.LayerNorm", "emb_ln"),
+    ("encoder.layer.", "encoder.layers."),
+    ("attention.output.dense", "mixer.out_proj"),
+    ("attention.output.LayerNorm", "norm1"),
+    ("intermediate.dense", "mlp.fc1"),
+    ("output.dense", "mlp.fc2"),
+    ("output.LayerNorm", "norm2"),
+)
 
 
 def deberta_reranker(folder: Path) -> Path:

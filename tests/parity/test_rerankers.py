@@ -108,3 +108,10 @@ def test_modernbert(tmp_path: Path, pooling: str) -> None:
     folder = tiny_rerankers.modernbert_reranker(tmp_path / "modernbert", pooling=pooling)
     reranker = Reranker(folder, device="cpu", max_length=512)
     check(reranker, PAIRS, reference.classifier_scores(folder, PAIRS, max_length=512))
+
+
+def test_jina_v2_is_an_xlmr_under_other_names(xlmr_reranker_folder: Path, tmp_path: Path) -> None:
+    folder = tiny_rerankers.jina_v2(xlmr_reranker_folder, tmp_path / "jina")
+    reranker = Reranker(folder, device="cpu", max_length=512)
+    assert reranker.spec.max_length_tokens == 512
+    check(reranker, PAIRS, reference.classifier_scores(xlmr_reranker_folder, PAIRS, max_length=512))

@@ -79,7 +79,9 @@ class CheckpointFiles:
         (``create_position_ids_from_input_ids`` in transformers).
         """
         positions = int(self.config.get("max_position_embeddings") or self.config.get("n_positions") or 512)
-        if self.config.get("model_type") in ("roberta", "xlm-roberta", "camembert"):
+        is_roberta = self.config.get("model_type") in ("roberta", "xlm-roberta", "camembert")
+        # jina-reranker-v2 names its architecture and no model type.
+        if is_roberta or self.architecture.startswith(("Roberta", "XLMRoberta", "Camembert")):
             positions -= int(self.config.get("pad_token_id", 1)) + 1
         return positions
 

@@ -136,8 +136,12 @@ ENCODER_RERANKERS: tuple[ModelSpec, ...] = (
         languages=("multilingual",),
         license_="CC-BY-NC-4.0",
         revision="298e48cada4a9318650d7fbd795f63827f884087",
+        reference="transformers, the same weights under its names",
         sources={"revision": _XINFERENCE, "max_length_tokens": _XINFERENCE},
-        notes=_REMOTE_CODE,
+        notes=(
+            "An XLM-R classifier under flash-attention's names; runs without the checkpoint's own code. Its rerank() "
+            "splits long documents into windows: long_documents='maxp'."
+        ),
     ),
     _luyu("bert-base-mdoc-bm25"),
     _luyu("bert-base-mdoc-hdct"),

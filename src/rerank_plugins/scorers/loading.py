@@ -16,6 +16,7 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from rerank_plugins.errors import UnsafeModelError, UnsupportedModelError
 from rerank_plugins.scorers.base import LoadRequest
+from rerank_plugins.scorers.flash_names import has_flash_names, xlmr_from_flash_names
 from rerank_plugins.scorers.lora import merge_lora
 from rerank_plugins.text.tokenizer import TextEncoder
 
@@ -106,14 +107,18 @@ def load_model(request: LoadRequest, auto_class: Any) -> PreTrainedModel:
             not allowed.
         UnsupportedModelError: Weights are missing, or transformers cannot build the model.
     """
-    _check_code(request)
+    uses_flash_names = has_flash_names(request.files)
+    if not uses_flash_names:
+        _check_code(request)
     check_weights(request)
     folder = request.files.folder
     keyword = "dtype" if _major_version() >= 5 else "torch_dtype"
     options: dict[str, Any] = {keyword: request.dtype, "local_files_only": True}
     options["trust_remote_code"] = request.trust_remote_code
     try:
-        if has_int8_rows(folder):
+        if uses_flash_names:
+            model, missing = xlmr_from_flash_names(request.files, dtype=request.dtype)
+        elif has_int8_rows(folder):
             model, missing = _from_int8_rows(folder, auto_class, request.dtype)
         else:
             model, info = auto_class.from_pretrained(
@@ -173,8 +178,9 @@ def _check_code(request: LoadRequest) -> None:
     is_known = model_type in CONFIG_MAPPING and (not architecture or hasattr(transformers, architecture))
     if request.files.needs_remote_code and not request.trust_remote_code and not is_known:
         msg = (
-            f"{str(folder)!r} is a {model_type!r} ({architecture or 'no architecture named'}), which transformers {transformers.__version__} runs only with Python "
-            "code from the checkpoint. Pass trust_remote_code=True if you trust its source, or choose another model."
+            f"{str(folder)!r} is a {model_type!r} ({architecture or 'no architecture named'}), which transformers "
+            f"{transformers.__version__} runs only with Python code from the checkpoint. Pass trust_remote_code=True "
+            "if you trust its source, or choose another model."
         )
         raise UnsafeModelError(msg)
 
