@@ -48,7 +48,7 @@ class EncoderT5Scorer:
         self._row = self._row[:0].clone()
 
 
-class _EncoderT5(transformers.T5EncoderModel):  # type: ignore[misc]
+class _EncoderT5(transformers.T5EncoderModel):  # type: ignore[no-untyped-call]
     """The reference's module names, so that transformers loads its weights: an encoder and ``classifier``."""
 
     def __init__(self, config: Any) -> None:

@@ -131,7 +131,7 @@ def load_model(request: LoadRequest, auto_class: Any) -> PreTrainedModel:
     refuse_missing(missing, folder, reads_pooler=request.files.architecture.endswith("ForSequenceClassification"))
     if request.adapter is not None:
         merge_lora(dict(model.named_parameters()), request.adapter)
-    return model.eval().to(request.device)  # type: ignore[no-any-return, no-untyped-call]
+    return model.eval().to(request.device)  # type: ignore[no-any-return]
 
 
 def has_int8_rows(folder: Path) -> bool:
