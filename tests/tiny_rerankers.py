@@ -14,11 +14,12 @@ from typing import Any
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
-from tiny_checkpoints import SENTENCES, wordpiece
+from tiny_checkpoints import SENTENCES, unigram, wordpiece
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 HAS_QWEN3 = hasattr(transformers, "Qwen3Config")
 HAS_MODERNBERT = hasattr(transformers, "ModernBertConfig")
+HAS_GTE = hasattr(transformers, "GteConfig")
 
 _QWEN_SPLIT = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -254,6 +255,15 @@ def modernbert_reranker(folder: Path, *, pooling: str = "mean") -> Path:
     )
     model = transformers.ModernBertForSequenceClassification(config)
     return save(model, tokenizer, folder, model_input_names=["input_ids", "attention_mask"], **_CLS)
+
+
+def gte_reranker(folder: Path) -> Path:
+    """Write a GTE cross-encoder, as gte-multilingual-reranker is one."""
+    torch.manual_seed(27)
+    tokenizer = unigram()
+    options = {"vocab_size": tokenizer.get_vocab_size(), "num_labels": 1, "type_vocab_size": 1, "pad_token_id": 1}
+    config = transformers.GteConfig(max_position_embeddings=1024, **options, **_ENCODER)
+    return save(transformers.GteForSequenceClassification(config), tokenizer, folder, pad_token="<pad>")
 
 
 _CLS: dict[str, object] = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}

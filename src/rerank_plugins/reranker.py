@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from rerank_plugins import inputs
@@ -40,13 +39,13 @@ class Reranker:
         device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``; None takes the best one there is.
         dtype: ``auto`` (on CUDA float16, for LLM rerankers bfloat16; elsewhere float32), ``float32``,
             ``float16``, ``bfloat16``.
-        max_length: Tokens of an input, query and special tokens included; None takes the model's default.
-            The prompt of an LLM reranker comes on top.
+        max_length: Tokens of an input, query and special tokens included; None takes the model's default. The
+            prompts of FlagEmbedding's and mxbai's LLM rerankers come on top, those of Qwen3 and monoT5 are counted.
         query_max_length: Tokens of a query kept at most; None takes the rule of the model's family.
         long_documents: A strategy's name (``truncate``, ``maxp``, ``firstp``, ``meanp``, ``topkmean``)
             or a :class:`~rerank_plugins.types.LongDocuments`.
         truncation: Rule for pairs that are too long; None takes the family's own.
-        prompt: Instruction of an LLM reranker; None takes the model's own.
+        prompt: Instruction of a model that reads one; None takes the model's own.
         layers: Layers and compression of a layerwise LLM reranker, for calls that ask for none.
         peft_path: Folder or hub id of a LoRA adapter that is merged into the weights at load.
         family: Conventions to use for a local folder that its name does not tell (``bge``, ``qwen3``).
@@ -94,9 +93,7 @@ class Reranker:
             trust_remote_code=trust_remote_code,
         )
         resolved = resolve(model, kind="reranker", family=family, options=options)
-        spec = resolved.spec
-        allowed = spec.template is not None and spec.template.takes_prompt
-        spec = replace(spec, prompt=inputs.check_prompt(prompt, usual=spec.prompt, allowed=allowed))
+        spec = resolved.spec.with_prompt(prompt)
         settle_layers(spec.layers, asked=layers)
         settings = PairSettings(
             max_length_tokens=spec.input_length_tokens(max_length),

@@ -110,6 +110,16 @@ def test_modernbert(tmp_path: Path, pooling: str) -> None:
     check(reranker, PAIRS, reference.classifier_scores(folder, PAIRS, max_length=512))
 
 
+@pytest.mark.skipif(not tiny_rerankers.HAS_GTE, reason="this transformers has no GTE")
+def test_gte(tmp_path: Path) -> None:
+    folder = tiny_rerankers.gte_reranker(tmp_path / "gte")
+    check(
+        Reranker(folder, device="cpu", max_length=512),
+        PAIRS,
+        reference.classifier_scores(folder, PAIRS, max_length=512),
+    )
+
+
 def test_jina_v2_is_an_xlmr_under_other_names(xlmr_reranker_folder: Path, tmp_path: Path) -> None:
     folder = tiny_rerankers.jina_v2(xlmr_reranker_folder, tmp_path / "jina")
     reranker = Reranker(folder, device="cpu", max_length=512)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
 from rerank_plugins.catalog.spec import ModelSpec
@@ -21,30 +23,9 @@ _REMOTE_CODE = (
 )
 
 
-def _cross_encoder(
-    name: str,
-    *,
-    family: str,
-    max_length_tokens: int,
-    languages: tuple[str, ...] = ("en",),
-    license_: str = "Apache-2.0",
-    default_max_length_tokens: int | None = None,
-    revision: str | None = None,
-    aliases: tuple[str, ...] = (),
-    reference: str = "transformers, sentence-transformers",
-    sources: dict[str, str] | None = None,
-    notes: str = "",
-) -> ModelSpec:
+def _cross_encoder(name: str, *, family: str, tokens: int, revision: str | None = None, notes: str = "") -> ModelSpec:
     card = f"{_HUB}/{name}"
-    read = {
-        "license": card,
-        "languages": card,
-        "default_max_length_tokens": card,
-        "max_length_tokens": card,
-        # sentence-transformers and transformers cut the longer side; nothing on the cards says otherwise.
-        "truncation": card,
-        "score_scale": card,
-    }
+    read = dict.fromkeys(("license", "languages", "max_length_tokens", "truncation", "score_scale"), card)
     if revision is not None:
         read["revision"] = f"{card}/tree/{revision}"
     return ModelSpec(
@@ -52,51 +33,42 @@ def _cross_encoder(
         kind="reranker",
         family=family,
         scorer="cross-encoder",
-        default_max_length_tokens=default_max_length_tokens or max_length_tokens,
-        max_length_tokens=max_length_tokens,
-        license=license_,
-        languages=languages,
+        default_max_length_tokens=tokens,
+        max_length_tokens=tokens,
+        license="Apache-2.0",
+        languages=("en",),
         revision=revision,
-        aliases=aliases,
         truncation="longest_first",
-        reference=reference,
-        sources=MappingProxyType({**read, **(sources or {})}),
+        reference="transformers, sentence-transformers",
+        sources=MappingProxyType(read),
         notes=notes,
     )
 
 
+def _read_at(spec: ModelSpec, addresses: Mapping[str, str]) -> ModelSpec:
+    """Return the spec with other addresses for some of its facts."""
+    return replace(spec, sources=MappingProxyType({**spec.sources, **addresses}))
+
+
 def _ms_marco(name: str, revision: str | None = None) -> ModelSpec:
-    return _cross_encoder(
-        f"cross-encoder/ms-marco-{name}",
-        family="ms-marco",
-        max_length_tokens=512,
-        revision=revision,
-        # The repositories were renamed; the hub still answers to the old names.
-        aliases=(f"cross-encoder/ms-marco-{name.replace('-L', '-L-')}",),
-        sources={"max_length_tokens": _SBERT, "truncation": _SBERT},
-        notes="Trained on MS MARCO passages in English.",
-    )
+    full = f"cross-encoder/ms-marco-{name}"
+    notes = "Trained on MS MARCO passages in English."
+    spec = _cross_encoder(full, family="ms-marco", tokens=512, revision=revision, notes=notes)
+    # The repositories were renamed; the hub still answers to the old names.
+    spec = replace(spec, aliases=(full.replace("-L", "-L-"),))
+    return _read_at(spec, {"max_length_tokens": _SBERT, "truncation": _SBERT})
 
 
 def _mxbai_v1(size: str, revision: str | None = None) -> ModelSpec:
-    return _cross_encoder(
-        f"mixedbread-ai/mxbai-rerank-{size}-v1",
-        family="mxbai-v1",
-        max_length_tokens=512,
-        revision=revision,
-        notes="A DeBERTa v2 classifier.",
-    )
+    name = f"mixedbread-ai/mxbai-rerank-{size}-v1"
+    return _cross_encoder(name, family="mxbai-v1", tokens=512, revision=revision, notes="A DeBERTa v2 classifier.")
 
 
 def _luyu(name: str) -> ModelSpec:
-    return _cross_encoder(
-        f"Luyu/{name}",
-        family="luyu",
-        max_length_tokens=512,
-        license_="see its card",
-        sources={"truncation": _LUYUG, "max_length_tokens": _LUYUG},
-        notes="Trained by luyug/Reranker on MS MARCO documents; its own examples cut at 512.",
-    )
+    notes = "Trained by luyug/Reranker on MS MARCO documents; its own examples cut at 512."
+    spec = _cross_encoder(f"Luyu/{name}", family="luyu", tokens=512, notes=notes)
+    spec = replace(spec, license="see its card", truncation="only_second")
+    return _read_at(spec, dict.fromkeys(("truncation", "max_length_tokens", "score_scale"), _LUYUG))
 
 
 ENCODER_RERANKERS: tuple[ModelSpec, ...] = (
@@ -111,37 +83,43 @@ ENCODER_RERANKERS: tuple[ModelSpec, ...] = (
     _cross_encoder(
         "Alibaba-NLP/gte-reranker-modernbert-base",
         family="gte",
-        max_length_tokens=8192,
+        tokens=8192,
         revision="f7481e6055501a30fb19d090657df9ec1f79ab2c",
         notes="149 million parameters. Needs transformers 4.48 or newer.",
     ),
-    _cross_encoder(
-        "Alibaba-NLP/gte-multilingual-reranker-base",
-        family="gte",
-        max_length_tokens=8192,
-        languages=("multilingual",),
-        revision="8215cf04918ba6f7b6a62bb44238ce2953d8831c",
-        notes=(
-            "transformers 5 has this architecture as 'gte' and tests it with revision='refs/pr/23' of this repository: "
-            "that revision loads without remote code there. The pinned one calls it 'new' and needs "
-            "trust_remote_code=True, with code that was written for transformers 4."
+    replace(
+        _cross_encoder(
+            "Alibaba-NLP/gte-multilingual-reranker-base",
+            family="gte",
+            tokens=8192,
+            revision="8215cf04918ba6f7b6a62bb44238ce2953d8831c",
+            notes=(
+                "transformers 5 has this architecture as 'gte' and tests it with revision='refs/pr/23' of this "
+                "repository: that revision loads without remote code there. The pinned one calls it 'new' and needs "
+                "trust_remote_code=True, with code that was written for transformers 4."
+            ),
         ),
+        languages=("multilingual",),
     ),
-    _cross_encoder("jinaai/jina-reranker-v1-tiny-en", family="jina-v1", max_length_tokens=8192, notes=_REMOTE_CODE),
-    _cross_encoder("jinaai/jina-reranker-v1-turbo-en", family="jina-v1", max_length_tokens=8192, notes=_REMOTE_CODE),
-    _cross_encoder(
-        "jinaai/jina-reranker-v2-base-multilingual",
-        family="jina-v2",
-        max_length_tokens=1024,
-        languages=("multilingual",),
-        license_="CC-BY-NC-4.0",
-        revision="298e48cada4a9318650d7fbd795f63827f884087",
-        reference="transformers, the same weights under its names",
-        sources={"revision": _XINFERENCE, "max_length_tokens": _XINFERENCE},
-        notes=(
-            "An XLM-R classifier under flash-attention's names; runs without the checkpoint's own code. Its rerank() "
-            "splits long documents into windows: long_documents='maxp'."
+    _cross_encoder("jinaai/jina-reranker-v1-tiny-en", family="jina-v1", tokens=8192, notes=_REMOTE_CODE),
+    _cross_encoder("jinaai/jina-reranker-v1-turbo-en", family="jina-v1", tokens=8192, notes=_REMOTE_CODE),
+    _read_at(
+        replace(
+            _cross_encoder(
+                "jinaai/jina-reranker-v2-base-multilingual",
+                family="jina-v2",
+                tokens=1024,
+                revision="298e48cada4a9318650d7fbd795f63827f884087",
+                notes=(
+                    "An XLM-R classifier under flash-attention's names; runs without the checkpoint's own code. Its "
+                    "rerank() splits long documents into windows: long_documents='maxp'."
+                ),
+            ),
+            license="CC-BY-NC-4.0",
+            languages=("multilingual",),
+            reference="transformers, the same weights under its names",
         ),
+        {"revision": _XINFERENCE, "max_length_tokens": _XINFERENCE},
     ),
     _luyu("bert-base-mdoc-bm25"),
     _luyu("bert-base-mdoc-hdct"),

@@ -14,6 +14,7 @@ from typing import Literal
 from rerank_plugins.catalog.layers import LayerRange
 from rerank_plugins.catalog.templates import PairTemplate
 from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.inputs import check_prompt
 from rerank_plugins.types import TruncationRule
 
 __all__ = [
@@ -130,11 +131,24 @@ class ModelSpec:
     notes: str = ""
 
     @property
+    def takes_prompt(self) -> bool:
+        """Whether an instruction can be given (rerankers)."""
+        return self.template is not None and self.template.takes_prompt
+
+    @property
     def default_task(self) -> str | None:
         """The task used when none is asked for; None if the model takes no instruction."""
         if "retrieval" in self.instructions:
             return "retrieval"
         return next(iter(self.instructions), None)
+
+    def with_prompt(self, prompt: object) -> ModelSpec:
+        """Return the spec with a caller's instruction; None keeps the model's own.
+
+        Raises:
+            InvalidInputError: The model takes none, or it is not a text.
+        """
+        return replace(self, prompt=check_prompt(prompt, usual=self.prompt, allowed=self.takes_prompt))
 
     def input_length_tokens(self, asked: int | None) -> int:
         """Return the input length to use: the one asked for, or the model's default.
