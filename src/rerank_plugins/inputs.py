@@ -134,20 +134,21 @@ def check_long_documents(setting: LongDocuments | LongDocumentStrategy) -> LongD
     return chosen
 
 
-def check_prompt(prompt: object, *, usual: str) -> str:
+def check_prompt(prompt: object, *, usual: str, allowed: bool) -> str:
     """Return the prompt to use, or raise InvalidInputError if the model takes none or it is no text.
 
     Args:
         prompt: The caller's; None takes the model's own.
-        usual: The model's own; empty for a model without prompt.
+        usual: The model's own; empty for none.
+        allowed: Whether the model takes one.
     """
     if prompt is None:
         return usual
     if not isinstance(prompt, str) or not prompt.strip():
         msg = f"prompt must be a non-empty string or None, got {prompt!r}"
         raise InvalidInputError(msg)
-    if not usual:
-        msg = "this model takes no prompt: only LLM rerankers do; leave prompt out"
+    if not allowed:
+        msg = "this model takes no prompt: only models that read an instruction do; leave prompt out"
         raise InvalidInputError(msg)
     return prompt
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from rerank_plugins.catalog.adapter import AdapterFiles
 from rerank_plugins.catalog.resolve import ResolvedModel, SourceOptions
 from rerank_plugins.engine.batcher import MicroBatcher
 from rerank_plugins.engine.device import default_budget_tokens, resolve_devices, resolve_dtype
@@ -59,7 +60,12 @@ class LoadedModel:
 
 
 def open_model(
-    resolved: ResolvedModel, *, device: str | None, dtype: str, options: SourceOptions
+    resolved: ResolvedModel,
+    *,
+    device: str | None,
+    dtype: str,
+    options: SourceOptions,
+    adapter: AdapterFiles | None = None,
 ) -> Lease[LoadedModel]:
     """Return a share in a model, loading it if nobody in this process has.
 
@@ -68,6 +74,7 @@ def open_model(
         device: Where; None chooses.
         dtype: Precision name, or ``auto``.
         options: What the files may contain.
+        adapter: A LoRA adapter to merge: other weights than without it, or with another one.
 
     Raises:
         DeviceUnavailableError: The device is not on this machine.
@@ -83,6 +90,7 @@ def open_model(
             dtype=precision,
             allow_pickle=options.allow_pickle,
             trust_remote_code=options.trust_remote_code,
+            adapter=adapter,
         )
         for place in places
     ]
@@ -95,6 +103,7 @@ def open_model(
         tuple(map(str, places)),
         str(precision),
         options.trust_remote_code,
+        None if adapter is None else adapter.key,
     )
     return MODELS.acquire(key, lambda: _load(requests, key))
 

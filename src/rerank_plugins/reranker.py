@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from rerank_plugins import inputs
+from rerank_plugins.catalog.adapter import read_adapter
 from rerank_plugins.catalog.layers import settle_layers
 from rerank_plugins.catalog.resolve import SourceOptions, resolve
 from rerank_plugins.catalog.spec import ModelSpec
@@ -44,18 +44,19 @@ class Reranker:
             ``cuda:all`` puts a copy of the model on each and shares the work out.
         dtype: ``auto`` (on CUDA float16, for LLM rerankers bfloat16; elsewhere float32), ``float32``,
             ``float16``, ``bfloat16``.
-        max_length: Tokens of an input, query and special tokens included; None takes the model's default.
-            The prompt of an LLM reranker comes on top.
+        max_length: Tokens of an input, query and special tokens included; None takes the model's default. The
+            prompts of FlagEmbedding's and mxbai's LLM rerankers come on top, those of Qwen3 and monoT5 are counted.
         query_max_length: Tokens of a query kept at most; None takes the rule of the model's family.
         long_documents: A strategy's name (``truncate``, ``maxp``, ``firstp``, ``meanp``, ``topkmean``)
             or a :class:`~rerank_plugins.types.LongDocuments`.
         truncation: Rule for pairs that are too long; None takes the family's own.
-        prompt: Instruction of an LLM reranker; None takes the model's own.
+        prompt: Instruction of a model that reads one; None takes the model's own.
         layers: Layers and compression of a layerwise LLM reranker, for calls that ask for none.
         engine: How calls are run: batch size, deadline, what happens when too much waits; None takes the defaults.
         score_cache: Keeps scores, so that a pair that comes again is not run again; None keeps none. Several
             rerankers may share one.
-        family: Conventions to use for a local folder that its name does not tell (``bge``, ``bce``).
+        peft_path: Folder or hub id of a LoRA adapter that is merged into the weights at load.
+        family: Conventions to use for a local folder that its name does not tell (``bge``, ``qwen3``).
         revision: Commit, tag or branch on the hub; None takes the pinned one.
         local_files_only: Never touch the network.
         allow_pickle: Accept ``*.bin`` weights, whose loading can run code.
@@ -86,6 +87,7 @@ class Reranker:
         layers: LayerOptions | None = None,
         engine: EngineOptions | None = None,
         score_cache: ScoreCache | None = None,
+        peft_path: str | Path | None = None,
         family: str | None = None,
         revision: str | None = None,
         local_files_only: bool = False,
@@ -101,7 +103,7 @@ class Reranker:
             trust_remote_code=trust_remote_code,
         )
         resolved = resolve(model, kind="reranker", family=family, options=options)
-        spec = replace(resolved.spec, prompt=inputs.check_prompt(prompt, usual=resolved.spec.prompt))
+        spec = resolved.spec.with_prompt(prompt)
         settle_layers(spec.layers, asked=layers)
         settings = PairSettings(
             max_length_tokens=spec.input_length_tokens(max_length),
@@ -110,9 +112,9 @@ class Reranker:
             long_documents=inputs.check_long_documents(long_documents),
         )
         self._engine, self._score_cache = inputs.check_engine(engine), score_cache
-        self._attach(
-            str(model), spec, settings, open_model(resolved, device=device, dtype=dtype, options=options), layers
-        )
+        adapter = None if peft_path is None else read_adapter(peft_path, local_files_only=local_files_only)
+        lease = open_model(resolved, device=device, dtype=dtype, options=options, adapter=adapter)
+        self._attach(str(model), spec, settings, lease, layers)
 
     @classmethod
     def from_loaded(

@@ -18,9 +18,8 @@ from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.observing import StartedCall
 from rerank_plugins.opening import LoadedModel
 from rerank_plugins.ranking.results import ScoredPair, Selection, ranked_documents, scored_pairs
-from rerank_plugins.text.pair_encoder import EncodedPair, InputLayout, PairEncoder, PairSettings
-from rerank_plugins.text.pairs import PairLayout
-from rerank_plugins.text.prompts import PromptLayout
+from rerank_plugins.text.encoders import pair_inputs
+from rerank_plugins.text.pair_encoder import EncodedPair, PairSettings
 from rerank_plugins.types import CallUsage, EngineOptions, LayerOptions, Ranking
 
 __all__ = ["FinishedCall", "PairScoring"]
@@ -86,9 +85,8 @@ class PairScoring:
         known: KnownRows | None,
     ) -> None:
         self._lease, self._spec, self._settings = lease, spec, settings
-        encoder = lease.value.encoder
-        layout: InputLayout = PromptLayout.of(encoder, spec.prompt) if spec.prompt else PairLayout.of(encoder)
-        self._pairs = PairEncoder(encoder, layout, settings, use_cache=engine.token_cache)
+        cached = replace(settings, use_token_cache=engine.token_cache)
+        self._pairs = pair_inputs(lease.value.encoder, spec, cached)
         self._engine, self._known = engine, known
         self.layers = settle_layers(spec.layers, asked=layers)
         self._told_truncation = False

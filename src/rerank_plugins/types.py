@@ -31,10 +31,12 @@ BLANK_DOCUMENT_SCORE = -10_000.0
 exactly 0.0, and finite, so that results stay valid JSON."""
 
 
-TruncationRule = Literal["longest_first", "only_second"]
+TruncationRule = Literal["longest_first", "only_second", "end"]
 """``longest_first``: the longer side is cut (plain transformers, sentence-transformers, BCEmbedding
 ``compute_score``). ``only_second``: the query is cut to three quarters of the input, then the
-document takes the rest (FlagEmbedding 1.3.5, ``inference/reranker/encoder_only/base.py``)."""
+document takes the rest (FlagEmbedding 1.3.5, ``inference/reranker/encoder_only/base.py``). ``end``: query
+and document are one text, cut at its end (the card of Qwen3-Reranker): a query that fills the input
+leaves nothing of the document, unless ``query_max_length`` limits it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ import pytest
 from llm_checkpoints import GOLDENS, changed_copy, llm_checkpoint
 
 from rerank_plugins import LayerOptions, Reranker
+from rerank_plugins.catalog.templates import FLAG_EMBEDDING
 from rerank_plugins.ranking.order import to_probability
 from rerank_plugins.text.prompts import PromptLayout
 from rerank_plugins.text.tokenizer import is_blank
@@ -86,7 +87,7 @@ def layer_options(file: str, run: dict[str, Any]) -> LayerOptions | None:
 def overflows(reranker: Reranker, pair: tuple[str, str]) -> bool:
     """Whether the query leaves no room: there the reference leaves the pair over-long, and we cut the query."""
     encoder = reranker._lease.value.encoder
-    layout = PromptLayout.of(encoder, reranker.spec.prompt)
+    layout = PromptLayout.of(encoder, FLAG_EMBEDDING, reranker.spec.prompt)
     limit = reranker.query_max_length or reranker.max_length * 3 // 4
     n_query = min(len(encoder.encode_one(f"A: {pair[0]}")), limit)
     return n_query >= layout.room_tokens(reranker.max_length)

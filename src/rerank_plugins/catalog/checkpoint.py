@@ -18,7 +18,7 @@ _POOLING_KEYS: Mapping[str, Pooling] = {
     "pooling_mode_mean_tokens": "mean",
     "pooling_mode_lasttoken": "last_token",
 }
-_KNOWN_MODULES = ("Transformer", "Pooling", "Normalize", "Dense")
+_KNOWN_MODULES = ("Transformer", "Pooling", "Normalize", "Dense", "LogitScore")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,8 +78,10 @@ class CheckpointFiles:
         RoBERTa-like models start counting after the padding id, so two positions are lost
         (``create_position_ids_from_input_ids`` in transformers).
         """
-        positions = int(self.config.get("max_position_embeddings") or 512)
-        if self.config.get("model_type") in ("roberta", "xlm-roberta", "camembert"):
+        positions = int(self.config.get("max_position_embeddings") or self.config.get("n_positions") or 512)
+        is_roberta = self.config.get("model_type") in ("roberta", "xlm-roberta", "camembert")
+        # jina-reranker-v2 names its architecture and no model type.
+        if is_roberta or self.architecture.startswith(("Roberta", "XLMRoberta", "Camembert")):
             positions -= int(self.config.get("pad_token_id", 1)) + 1
         return positions
 

@@ -14,7 +14,7 @@ from rerank_plugins.errors import MissingExtraError, ModelUnavailableError
 if TYPE_CHECKING:
     from rerank_plugins.catalog.spec import ModelKind, ModelSpec
 
-__all__ = ["folder_from_hub", "folder_from_package"]
+__all__ = ["folder_from_hub", "folder_from_package", "looks_like_hub_id"]
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +25,12 @@ _WAY_OUT = (
     "where there is a network and set HF_HOME to that cache (HF_HUB_OFFLINE=1 then stays off the network); "
     "or use the model 'mini', which needs no download (pip install rerank-plugins[mini])."
 )
+
+
+def looks_like_hub_id(name: str) -> bool:
+    """Return whether a name is ``organisation/name`` and no path."""
+    organisation, slash, rest = name.partition("/")
+    return bool(slash and organisation and rest) and "/" not in rest and organisation not in (".", "..", "~")
 
 
 def folder_from_package(spec: ModelSpec) -> Path:

@@ -6,7 +6,10 @@ from types import MappingProxyType
 
 from rerank_plugins.catalog.layers import LayerRange
 from rerank_plugins.catalog.llm import ANSWER_PROMPT, LIGHTWEIGHT_PROMPT
+from rerank_plugins.catalog.rerankers_encoders import ENCODER_RERANKERS
+from rerank_plugins.catalog.rerankers_prompted import PROMPTED_RERANKERS
 from rerank_plugins.catalog.spec import ModelSpec, Signature
+from rerank_plugins.catalog.templates import FLAG_EMBEDDING
 
 __all__ = ["RERANKERS"]
 
@@ -49,6 +52,7 @@ RERANKERS: tuple[ModelSpec, ...] = (
             max_position_embeddings=514,
         ),
         truncation="only_second",
+        reference="FlagEmbedding 1.3.5",
         sources=MappingProxyType(
             {
                 "license": f"{_HUB}/BAAI/bge-reranker-base",
@@ -79,6 +83,7 @@ RERANKERS: tuple[ModelSpec, ...] = (
             max_position_embeddings=514,
         ),
         truncation="only_second",
+        reference="FlagEmbedding 1.3.5",
         sources=MappingProxyType(
             {
                 "license": f"{_HUB}/BAAI/bge-reranker-large",
@@ -109,6 +114,7 @@ RERANKERS: tuple[ModelSpec, ...] = (
             max_position_embeddings=8194,
         ),
         truncation="only_second",
+        reference="FlagEmbedding 1.3.5",
         sources=MappingProxyType(
             {
                 "license": f"{_HUB}/BAAI/bge-reranker-v2-m3",
@@ -143,8 +149,10 @@ RERANKERS: tuple[ModelSpec, ...] = (
             max_position_embeddings=8192,
         ),
         truncation="only_second",
+        template=FLAG_EMBEDDING,
         prompt=ANSWER_PROMPT,
         half_precision="bfloat16",
+        reference="FlagEmbedding 1.3.5",
         sources=MappingProxyType(
             {
                 "license": f"{_HUB}/BAAI/bge-reranker-v2-gemma",
@@ -181,9 +189,11 @@ RERANKERS: tuple[ModelSpec, ...] = (
             max_position_embeddings=2048,
         ),
         truncation="only_second",
+        template=FLAG_EMBEDDING,
         prompt=ANSWER_PROMPT,
         layers=LayerRange(first=8, last=40),
         half_precision="bfloat16",
+        reference="FlagEmbedding 1.3.5",
         sources=MappingProxyType(
             {
                 "license": f"{_HUB}/BAAI/bge-reranker-v2-minicpm-layerwise",
@@ -222,9 +232,11 @@ RERANKERS: tuple[ModelSpec, ...] = (
             max_position_embeddings=8192,
         ),
         truncation="only_second",
+        template=FLAG_EMBEDDING,
         prompt=LIGHTWEIGHT_PROMPT,
         layers=LayerRange(first=8, last=42, compresses=True),
         half_precision="bfloat16",
+        reference="FlagEmbedding 1.3.5",
         sources=MappingProxyType(
             {
                 "license": f"{_HUB}/{_LIGHTWEIGHT}",
@@ -263,6 +275,7 @@ RERANKERS: tuple[ModelSpec, ...] = (
             max_position_embeddings=514,
         ),
         truncation="longest_first",
+        reference="BCEmbedding 0.1.5",
         sources=MappingProxyType(
             {
                 "license": f"{_HUB}/maidalun1020/bce-reranker-base_v1",
@@ -281,6 +294,8 @@ RERANKERS: tuple[ModelSpec, ...] = (
             "The hub may ask you to log in and accept its conditions."
         ),
     ),
+    *PROMPTED_RERANKERS,
+    *ENCODER_RERANKERS,
     ModelSpec(
         id="mini",
         kind="reranker",
@@ -292,6 +307,7 @@ RERANKERS: tuple[ModelSpec, ...] = (
         languages=("en",),
         truncation="longest_first",
         package="rerank_plugins_mini",
+        reference="its training code",
         notes="Trained by this project; the weights come with the package, so nothing is downloaded.",
     ),
 )

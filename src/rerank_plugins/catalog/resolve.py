@@ -14,11 +14,11 @@ from pathlib import Path
 from types import MappingProxyType
 
 from rerank_plugins.catalog.checkpoint import CheckpointFiles, read_checkpoint
-from rerank_plugins.catalog.fetch import folder_from_hub, folder_from_package
+from rerank_plugins.catalog.fetch import folder_from_hub, folder_from_package, looks_like_hub_id
 from rerank_plugins.catalog.layers import layers_of_config
-from rerank_plugins.catalog.llm import ANSWER_PROMPT, LIGHTWEIGHT_PROMPT, llm_scorer
+from rerank_plugins.catalog.llm import llm_scorer
 from rerank_plugins.catalog.spec import Instruction, ModelKind, ModelSpec, Signature
-from rerank_plugins.catalog.table import find_by_name, known_models, specs_of_kind
+from rerank_plugins.catalog.table import find_by_id, find_by_name, specs_of_kind
 from rerank_plugins.errors import (
     InvalidInputError,
     ModelUnavailableError,
@@ -33,6 +33,9 @@ logger = logging.getLogger(__name__)
 _DEFAULT_INFERRED_TOKENS = 512
 _CLASSIFIER = "ForSequenceClassification"
 _ENCODERS = ("Model", "ForMaskedLM")
+_T5_NAMES = {"hidden_size": "d_model", "num_hidden_layers": "num_layers", "max_position_embeddings": "n_positions"}
+_OF_ONE_FAMILY = {"layerwise", "lightweight", "encoder-t5"}
+"""Scorers whose architecture tells the family."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +97,7 @@ def resolve(
         msg = f"model must be a hub id, a local folder or 'mini'; got {model!r}"
         raise InvalidInputError(msg)
     name = str(model)
-    listed = known_models().get((kind, name))
+    listed = find_by_id(name, kind=kind)
     folder, source = _locate(name, listed=listed, kind=kind, options=options)
     files = read_checkpoint(folder)
     spec = listed or _recognise(files, kind=kind, family=family) or infer_spec(files, kind=kind, family=family)
@@ -110,7 +113,7 @@ def _locate(name: str, *, listed: ModelSpec | None, kind: ModelKind, options: So
     folder = Path(name).expanduser()
     if folder.is_dir():
         return folder.resolve(), str(folder.resolve())
-    if listed is None and not _looks_like_hub_id(name):
+    if listed is None and not looks_like_hub_id(name):
         same_kind = ", ".join(spec.id for spec in specs_of_kind(kind))
         msg = (
             f"{kind} {name!r} is neither a folder on this machine nor a hub id (organisation/name). Known: {same_kind}"
@@ -125,11 +128,6 @@ def _locate(name: str, *, listed: ModelSpec | None, kind: ModelKind, options: So
         kind=kind,
     )
     return folder, f"{name}@{revision or folder.name}"
-
-
-def _looks_like_hub_id(name: str) -> bool:
-    organisation, slash, rest = name.partition("/")
-    return bool(slash and organisation and rest) and "/" not in rest and organisation not in (".", "..", "~")
 
 
 def _recognise(files: CheckpointFiles, *, kind: ModelKind, family: str | None) -> ModelSpec | None:
@@ -157,7 +155,8 @@ def _recognise(files: CheckpointFiles, *, kind: ModelKind, family: str | None) -
 
 def signature_of(files: CheckpointFiles) -> Signature | None:
     """Return the facts that tell models of a family apart, or None if the config lacks one."""
-    config = files.config
+    # T5 has names of its own for the same facts.
+    config = {**{name: files.config.get(other) for name, other in _T5_NAMES.items()}, **files.config}
     keys = ("hidden_size", "num_hidden_layers", "vocab_size")
     if not config.get("model_type") or any(not isinstance(config.get(key), int) for key in keys):
         return None
@@ -209,22 +208,45 @@ def infer_spec(files: CheckpointFiles, *, kind: ModelKind, family: str | None = 
 
 
 def _as_llm(spec: ModelSpec, files: CheckpointFiles) -> ModelSpec:
-    """Return the spec of a decoder with FlagEmbedding's conventions; of anything else as it is."""
+    """Return the spec of a language model with its family's conventions; of anything else as it is.
+
+    Raises:
+        UnknownModelError: Models of this architecture rerank with different prompts, and no family was named.
+    """
     scorer = llm_scorer(files.architecture)
     if scorer is None:
         return spec
-    if scorer == "decoder" and files.config.get("model_type") != "gemma" and spec.family != "bge":
+    models = [model for model in specs_of_kind("reranker") if model.scorer == scorer]
+    of_family = [model for model in models if model.family == spec.family]
+    if not of_family and (scorer in _OF_ONE_FAMILY or files.config.get("model_type") == "gemma"):
+        of_family = [model for model in models if model.family == "bge"] or models
+    if not of_family:
+        families = {model.family: model.id for model in reversed(models)}
+        choices = " or ".join(f"family={family!r} (as {families[family]})" for family in sorted(families))
         msg = (
             f"{spec.id!r} is a language model ({files.architecture}), and nothing says with which prompt it reranks. "
-            "If FlagEmbedding trained it as a reranker ('A: ...', 'B: ...', then 'Yes'), pass family='bge'."
+            f"If it was trained as a reranker, pass {choices}."
         )
         raise UnknownModelError(msg)
+    return _like(of_family[0], spec)
+
+
+def _like(known: ModelSpec, spec: ModelSpec) -> ModelSpec:
+    """Return the conventions of a known model with the facts of another checkpoint."""
+    limit = spec.max_length_tokens
     return replace(
-        spec,
-        scorer=scorer,
-        truncation="only_second",
-        prompt=LIGHTWEIGHT_PROMPT if scorer == "lightweight" else ANSWER_PROMPT,
-        half_precision="bfloat16",
+        known,
+        id=spec.id,
+        family=spec.family,
+        default_max_length_tokens=min(known.default_max_length_tokens, limit),
+        max_length_tokens=limit,
+        license=spec.license,
+        languages=(),
+        revision=None,
+        signature=None,
+        package=None,
+        sources=MappingProxyType({}),
+        notes="",
     )
 
 

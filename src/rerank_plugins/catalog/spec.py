@@ -12,7 +12,9 @@ from types import MappingProxyType
 from typing import Literal
 
 from rerank_plugins.catalog.layers import LayerRange
+from rerank_plugins.catalog.templates import PairTemplate
 from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.inputs import check_prompt
 from rerank_plugins.types import TruncationRule
 
 __all__ = [
@@ -80,10 +82,12 @@ class ModelSpec:
         license: SPDX identifier, or the model card's own words.
         languages: ISO 639-1 codes, or ``multilingual``.
         revision: Commit that loading is pinned to. None means the hub's ``main``.
+        aliases: Other ids that the hub knows the model by (a renamed repository).
         signature: Facts of ``config.json`` by which a renamed folder is recognised within its family.
         truncation: How a pair that is too long is cut (rerankers).
         score_scale: What a raw score is (rerankers).
-        prompt: Instruction put behind query and document (LLM rerankers); empty for the others.
+        template: The texts around query and document (models that read a prompt); None for the others.
+        prompt: The instruction in it; empty for none.
         layers: Layers that give scores (layerwise LLM rerankers); the checkpoint's own config wins.
         half_precision: What ``dtype="auto"`` means on CUDA: what the weights were trained in.
         pooling: How token vectors become one vector (embedders). The checkpoint's own
@@ -94,6 +98,8 @@ class ModelSpec:
             when it is there, else the first one. Empty means that the model takes none.
         package: Import name of an installed package that carries the weights; its
             ``reranker_path()`` or ``embedder_path()`` gives the folder.
+        reference: What the parity test of its architecture compares its scores or vectors with; empty if there is
+            none of its own.
         sources: Fact to where it was read (a public address).
         notes: What a user should know before choosing the model.
     """
@@ -107,9 +113,11 @@ class ModelSpec:
     license: str
     languages: tuple[str, ...] = ()
     revision: str | None = None
+    aliases: tuple[str, ...] = ()
     signature: Signature | None = None
     truncation: TruncationRule = "longest_first"
     score_scale: ScoreScale = "logit"
+    template: PairTemplate | None = None
     prompt: str = ""
     layers: LayerRange | None = None
     half_precision: HalfPrecision = "float16"
@@ -118,8 +126,14 @@ class ModelSpec:
     dimensions: int | None = None
     instructions: Mapping[str, Instruction] = field(default_factory=lambda: MappingProxyType({}))
     package: str | None = None
+    reference: str = ""
     sources: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     notes: str = ""
+
+    @property
+    def takes_prompt(self) -> bool:
+        """Whether an instruction can be given (rerankers)."""
+        return self.template is not None and self.template.takes_prompt
 
     @property
     def default_task(self) -> str | None:
@@ -127,6 +141,14 @@ class ModelSpec:
         if "retrieval" in self.instructions:
             return "retrieval"
         return next(iter(self.instructions), None)
+
+    def with_prompt(self, prompt: object) -> ModelSpec:
+        """Return the spec with a caller's instruction; None keeps the model's own.
+
+        Raises:
+            InvalidInputError: The model takes none, or it is not a text.
+        """
+        return replace(self, prompt=check_prompt(prompt, usual=self.prompt, allowed=self.takes_prompt))
 
     def input_length_tokens(self, asked: int | None) -> int:
         """Return the input length to use: the one asked for, or the model's default.

@@ -20,7 +20,7 @@ from rerank_plugins.errors import ModelError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["ENTRY_POINT_GROUP", "find_by_name", "known_models", "specs_of_kind"]
+__all__ = ["ENTRY_POINT_GROUP", "find_by_id", "find_by_name", "known_models", "specs_of_kind"]
 
 ENTRY_POINT_GROUP = "rerank_plugins.models"
 
@@ -44,19 +44,26 @@ def known_models() -> Mapping[tuple[ModelKind, str], ModelSpec]:
     return MappingProxyType(table)
 
 
+def find_by_id(name: str, *, kind: ModelKind) -> ModelSpec | None:
+    """Return the model that the hub knows by exactly this id."""
+    listed = known_models().get((kind, name))
+    return listed or next((spec for spec in specs_of_kind(kind) if name in spec.aliases), None)
+
+
 def specs_of_kind(kind: ModelKind) -> list[ModelSpec]:
     """Return the known models of one kind, in catalog order."""
     return [spec for spec in known_models().values() if spec.kind == kind]
 
 
 def find_by_name(name: str, *, kind: ModelKind) -> ModelSpec | None:
-    """Return the model whose id is ``name``, or whose id ends in ``/name``.
+    """Return the model one of whose ids is ``name``, or ends in ``/name``.
 
     The comparison is of the whole name and ignores case; a part of a name never decides.
     """
     wanted = name.casefold()
     for spec in specs_of_kind(kind):
-        if wanted in (spec.id.casefold(), spec.id.rsplit("/", 1)[-1].casefold()):
+        ids = [known.casefold() for known in (spec.id, *spec.aliases)]
+        if wanted in (*ids, *(known.rsplit("/", 1)[-1] for known in ids)):
             return spec
     return None
 

@@ -22,8 +22,10 @@ ENTRY_POINT_GROUP = "rerank_plugins.scorers"
 SCORERS = {
     "cross-encoder": "rerank_plugins.scorers.cross_encoder:load",
     "decoder": "rerank_plugins.scorers.decoder:load",
+    "encoder-t5": "rerank_plugins.scorers.encoder_t5:load",
     "layerwise": "rerank_plugins.scorers.layered:load_minicpm",
     "lightweight": "rerank_plugins.scorers.layered:load_gemma2",
+    "sequence-to-sequence": "rerank_plugins.scorers.sequence_to_sequence:load",
     "transformer": "rerank_plugins.scorers.transformer:load",
     "static": "rerank_plugins.scorers.static:load",
 }

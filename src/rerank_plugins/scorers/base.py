@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from rerank_plugins.catalog.adapter import AdapterFiles
 from rerank_plugins.catalog.checkpoint import CheckpointFiles
 from rerank_plugins.catalog.spec import ModelSpec
 from rerank_plugins.protocols import Scorer
@@ -26,6 +27,7 @@ class LoadRequest:
         dtype: Precision of the backbone.
         allow_pickle: Accept ``*.bin`` weights.
         trust_remote_code: Let transformers run code from the checkpoint.
+        adapter: A LoRA adapter to merge into the weights; None for none.
     """
 
     spec: ModelSpec
@@ -34,6 +36,7 @@ class LoadRequest:
     dtype: torch.dtype
     allow_pickle: bool = False
     trust_remote_code: bool = False
+    adapter: AdapterFiles | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

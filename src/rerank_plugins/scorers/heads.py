@@ -43,6 +43,9 @@ def build_head(model: PreTrainedModel) -> Head | None:
 
     The module is copied: a model that somebody else loaded is not changed.
     """
+    if not type(model).__module__.startswith("transformers.models."):
+        # A checkpoint's own code may call itself "bert" and compute something else.
+        return None
     builder = _BUILDERS.get(str(model.config.model_type))
     return builder(model) if builder else None
 
@@ -56,13 +59,35 @@ def _bert(model: Any) -> Head:
     # BertPooler (dense, tanh on the first token), then a linear layer.
     pooler = copy.deepcopy(model.base_model.pooler).float().eval()
     classifier = copy.deepcopy(model.classifier).float().eval()
-
     return FirstTokenHead(lambda first: classifier(pooler(first)))
+
+
+def _deberta(model: Any) -> Head:
+    # DebertaV2ForSequenceClassification: ContextPooler (dense, activation on the first token), then a linear layer.
+    pooler = copy.deepcopy(model.pooler).float().eval()
+    classifier = copy.deepcopy(model.classifier).float().eval()
+    return FirstTokenHead(lambda first: classifier(pooler(first)))
+
+
+def _modernbert(model: Any) -> Head:
+    # ModernBertForSequenceClassification: the first token or the mean of all, dense, activation, norm, linear.
+    dense = copy.deepcopy(model.head).float().eval()
+    classifier = copy.deepcopy(model.classifier).float().eval()
+    takes_mean = model.config.classifier_pooling == "mean"
+
+    def head(states: TokenStates, _batch: Batch) -> torch.Tensor:
+        pooled = states.mean() if takes_mean else states.first()
+        return classifier(dense(pooled))  # type: ignore[no-any-return]
+
+    return head
 
 
 _BUILDERS: dict[str, Callable[[Any], Head]] = {
     "bert": _bert,
     "camembert": _roberta,
+    "deberta-v2": _deberta,
+    "gte": _bert,
+    "modernbert": _modernbert,
     "roberta": _roberta,
     "xlm-roberta": _roberta,
 }

@@ -27,6 +27,7 @@ from rerank_plugins.scorers.blocks import (
 )
 from rerank_plugins.scorers.compression import TokenSpans, compress_document
 from rerank_plugins.scorers.loading import check_weights, load_encoder, refuse_missing
+from rerank_plugins.scorers.lora import merge_lora
 from rerank_plugins.scorers.weight_files import WeightFiles
 from rerank_plugins.types import LayerOptions
 
@@ -206,6 +207,8 @@ def _load(request: LoadRequest, shape: DecoderShape, block: _Block, *, compresse
         msg = f"the weights of {str(request.files.folder)!r} do not fit its config.json: {error}"
         raise UnsupportedModelError(msg) from error
     heads = files.read(head_names, device=request.device, dtype=torch.float32)
+    if request.adapter is not None:
+        merge_lora({**dict(decoder.named_parameters()), **heads}, request.adapter)
     stacked = torch.cat([heads[name] for name in head_names])
     scorer = LayeredScorer(
         decoder.eval(),

@@ -16,6 +16,8 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from rerank_plugins.errors import UnsafeModelError, UnsupportedModelError
 from rerank_plugins.scorers.base import LoadRequest
+from rerank_plugins.scorers.flash_names import has_flash_names, xlmr_from_flash_names
+from rerank_plugins.scorers.lora import merge_lora
 from rerank_plugins.text.tokenizer import TextEncoder
 
 if TYPE_CHECKING:
@@ -105,14 +107,18 @@ def load_model(request: LoadRequest, auto_class: Any) -> PreTrainedModel:
             not allowed.
         UnsupportedModelError: Weights are missing, or transformers cannot build the model.
     """
-    _check_code(request)
+    uses_flash_names = has_flash_names(request.files)
+    if not uses_flash_names:
+        _check_code(request)
     check_weights(request)
     folder = request.files.folder
     keyword = "dtype" if _major_version() >= 5 else "torch_dtype"
     options: dict[str, Any] = {keyword: request.dtype, "local_files_only": True}
     options["trust_remote_code"] = request.trust_remote_code
     try:
-        if has_int8_rows(folder):
+        if uses_flash_names:
+            model, missing = xlmr_from_flash_names(request.files, dtype=request.dtype)
+        elif has_int8_rows(folder):
             model, missing = _from_int8_rows(folder, auto_class, request.dtype)
         else:
             model, info = auto_class.from_pretrained(
@@ -122,8 +128,10 @@ def load_model(request: LoadRequest, auto_class: Any) -> PreTrainedModel:
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         msg = f"transformers {transformers.__version__} could not load {str(folder)!r}: {error}"
         raise UnsupportedModelError(msg) from error
-    refuse_missing(missing, folder)
-    return model.eval().to(request.device)  # type: ignore[no-any-return, no-untyped-call]
+    refuse_missing(missing, folder, reads_pooler=request.files.architecture.endswith("ForSequenceClassification"))
+    if request.adapter is not None:
+        merge_lora(dict(model.named_parameters()), request.adapter)
+    return model.eval().to(request.device)  # type: ignore[no-any-return]
 
 
 def has_int8_rows(folder: Path) -> bool:
@@ -165,10 +173,14 @@ def _from_int8_rows(folder: Path, auto_class: Any, dtype: torch.dtype) -> tuple[
 def _check_code(request: LoadRequest) -> None:
     folder = request.files.folder
     model_type = str(request.files.config.get("model_type", ""))
-    if request.files.needs_remote_code and not request.trust_remote_code and model_type not in CONFIG_MAPPING:
+    # jina-reranker-v1 calls its own architecture a "bert".
+    architecture = request.files.architecture
+    is_known = model_type in CONFIG_MAPPING and (not architecture or hasattr(transformers, architecture))
+    if request.files.needs_remote_code and not request.trust_remote_code and not is_known:
         msg = (
-            f"{str(folder)!r} is a {model_type!r}, which transformers {transformers.__version__} runs only with Python "
-            "code from the checkpoint. Pass trust_remote_code=True if you trust its source, or choose another model."
+            f"{str(folder)!r} is a {model_type!r} ({architecture or 'no architecture named'}), which transformers "
+            f"{transformers.__version__} runs only with Python code from the checkpoint. Pass trust_remote_code=True "
+            "if you trust its source, or choose another model."
         )
         raise UnsafeModelError(msg)
 
@@ -203,13 +215,19 @@ def _uses_safetensors(folder: Path) -> bool:
     return any(folder.glob("*.safetensors")) or (folder / "model.safetensors.index.json").is_file()
 
 
-def refuse_missing(missing: Iterable[str], folder: Path) -> None:
+def refuse_missing(missing: Iterable[str], folder: Path, *, reads_pooler: bool = False) -> None:
     """Raise UnsupportedModelError if weights are missing: they would be random numbers.
+
+    Args:
+        missing: Names of weights that the checkpoint lacks.
+        folder: The checkpoint.
+        reads_pooler: Whether the pooler's output is used, as by BERT's classifier and no embedder.
 
     Raises:
         UnsupportedModelError: Some are.
     """
-    lost = sorted(key for key in missing if not any(part in key for part in _UNUSED_BUFFERS))
+    unused = _UNUSED_BUFFERS[:1] if reads_pooler else _UNUSED_BUFFERS
+    lost = sorted(key for key in missing if not any(part in key for part in unused))
     if lost:
         msg = (
             f"{str(folder)!r} lacks {len(lost)} weights that the model needs ({', '.join(lost[:4])}...). They would be "

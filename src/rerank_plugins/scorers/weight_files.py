@@ -36,6 +36,11 @@ class WeightFiles:
             msg = f"{str(folder)!r} has no *.safetensors files, and this model is read from nothing else; convert them"
             raise UnsupportedModelError(msg)
 
+    @property
+    def names(self) -> list[str]:
+        """Names of all tensors."""
+        return list(self._file_of)
+
     def __contains__(self, name: str) -> bool:
         return name in self._file_of
 

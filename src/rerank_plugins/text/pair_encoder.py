@@ -16,7 +16,7 @@ from rerank_plugins.text.truncation import cut_lengths, query_limit_with_windows
 from rerank_plugins.text.windows import character_span, window_ranges
 from rerank_plugins.types import LongDocuments, TruncationRule, WindowSpan
 
-__all__ = ["EncodedPair", "InputLayout", "PairEncoder", "PairSettings"]
+__all__ = ["BLANK_PAIR", "EncodedPair", "InputLayout", "PairEncoder", "PairSettings"]
 
 
 class InputLayout(Protocol):
@@ -55,12 +55,22 @@ class PairSettings:
         truncation: The family's rule for pairs that are too long.
         query_limit_tokens: Tokens of a query kept at most; None means the rule's own limit.
         long_documents: What happens to documents that do not fit.
+        use_token_cache: Whether texts that were tokenised lately are looked up.
     """
 
     max_length_tokens: int
     truncation: TruncationRule
     query_limit_tokens: int | None
     long_documents: LongDocuments
+    use_token_cache: bool = True
+
+    @property
+    def query_limit_for_truncation(self) -> int | None:
+        """Tokens of a query kept when pairs are truncated, the rule's own limit included; None for no limit."""
+        if self.query_limit_tokens is None and self.truncation == "only_second":
+            # FlagEmbedding: query_max_length defaults to max_length * 3 // 4.
+            return self.max_length_tokens * 3 // 4
+        return self.query_limit_tokens
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,7 +96,8 @@ class EncodedPair:
         return character_span(self.document, *self.ranges[winner])
 
 
-_BLANK = EncodedPair(inputs=(), ranges=(), document=None, truncated=False)
+BLANK_PAIR = EncodedPair(inputs=(), ranges=(), document=None, truncated=False)
+"""A pair with a blank document, which no model sees."""
 
 
 class PairEncoder:
@@ -96,17 +107,13 @@ class PairEncoder:
         encoder: The model's tokenizer.
         layout: Where its special tokens, or the parts of its prompt, go.
         settings: How pairs are cut.
-        use_cache: Whether texts that were tokenised lately are looked up.
 
     Raises:
         InvalidInputError: The input is too short to hold a pair.
     """
 
-    def __init__(
-        self, encoder: TextEncoder, layout: InputLayout, settings: PairSettings, *, use_cache: bool = True
-    ) -> None:
+    def __init__(self, encoder: TextEncoder, layout: InputLayout, settings: PairSettings) -> None:
         self._encoder = encoder
-        self._use_cache = use_cache
         self._layout = layout
         self._settings = settings
         self._room = layout.room_tokens(settings.max_length_tokens)
@@ -116,16 +123,29 @@ class PairEncoder:
                 f"{layout.n_special} special tokens; pass a larger max_length"
             )
             raise InvalidInputError(msg)
+        self._check_prefix()
+
+    def _check_prefix(self) -> None:
+        """Raise if the text before a query takes all the tokens that a query may have."""
+        n_prefix = len(self._encoder.encode_one(self._layout.query_prefix))
+        limits = (self._room - 1, self._settings.query_limit_for_truncation, self._settings.query_limit_tokens)
+        if n_prefix >= min(limit for limit in limits if limit is not None):
+            msg = (
+                f"max_length={self._settings.max_length_tokens} leaves no room for a query behind the {n_prefix} "
+                "tokens that stand before it; pass a larger max_length or query_max_length, or a shorter prompt"
+            )
+            raise InvalidInputError(msg)
 
     def encode(self, pairs: Sequence[tuple[str, str | None]]) -> list[EncodedPair]:
         """Return the inputs of each pair; every different text is tokenised once."""
         guard = self._settings.long_documents.max_characters
         before_query, before_document = self._layout.query_prefix, self._layout.document_prefix
-        queries = self._encoder.encode([before_query + query for query, _ in pairs], use_cache=self._use_cache)
+        use_cache = self._settings.use_token_cache
+        queries = self._encoder.encode([before_query + query for query, _ in pairs], use_cache=use_cache)
         texts = ["" if is_blank(text) else before_document + str(text)[:guard] for _, text in pairs]
-        documents = self._encoder.encode(texts, use_cache=self._use_cache)
+        documents = self._encoder.encode(texts, use_cache=use_cache)
         return [
-            _BLANK if is_blank(text) else self._encode(query, document, cut=len(str(text)) > guard)
+            BLANK_PAIR if is_blank(text) else self._encode(query, document, cut=len(str(text)) > guard)
             for query, document, (_, text) in zip(queries, documents, pairs, strict=True)
         ]
 
@@ -144,7 +164,7 @@ class PairEncoder:
             n_query=len(query),
             n_document=n_lead + len(document),
             room=self._room,
-            query_limit=self._query_limit(),
+            query_limit=self._settings.query_limit_for_truncation,
             document_limit=self._settings.max_length_tokens,
         )
         n_own = max(n_document - n_lead, 0)
@@ -166,13 +186,6 @@ class PairEncoder:
             cut, ranges = cut or len(ranges) > 1, ranges[:1]
         inputs = tuple(self._layout.join(kept, _joined(lead, document.ids[start:end])) for start, end in ranges)
         return EncodedPair(inputs, tuple(ranges), document, cut)
-
-    def _query_limit(self) -> int | None:
-        limit = self._settings.query_limit_tokens
-        if limit is None and self._settings.truncation == "only_second":
-            # FlagEmbedding: query_max_length defaults to max_length * 3 // 4.
-            return self._settings.max_length_tokens * 3 // 4
-        return limit
 
 
 def _joined(lead: npt.NDArray[np.int32], text: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:

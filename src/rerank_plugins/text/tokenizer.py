@@ -54,6 +54,15 @@ class TokenizedText:
         own, shift = self.encoding.offsets[self.first_token :], self.first_character
         return [(max(start - shift, 0), max(end - shift, 0)) for start, end in own] if shift else own
 
+    def token_at(self, character: int) -> int:
+        """Return the first token with a character at or behind ``character`` of the whole text; all tokens if none."""
+        found = self.encoding.char_to_token(character)
+        if found is None:
+            # White space that the tokenizer dropped, or the text's end.
+            ends = [end for _, end in self.encoding.offsets]
+            found = next((index for index, end in enumerate(ends) if end > character), len(ends))
+        return found
+
     def split_prefix(self, n_characters: int) -> tuple[npt.NDArray[np.int32], TokenizedText]:
         """Return the ids of a prefix and the text behind it.
 

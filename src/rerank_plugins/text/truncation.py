@@ -35,6 +35,9 @@ def cut_lengths(
     if rule == "longest_first":
         limited = n_query if query_limit is None else min(n_query, query_limit)
         return longest_first(limited, n_document, room=room)
+    if rule == "end":
+        kept = min(n_query, room if query_limit is None else query_limit, room)
+        return kept, min(n_document, room - kept)
     limited = n_document if document_limit is None else min(n_document, document_limit)
     return only_second(n_query, limited, room=room, query_limit=query_limit)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import tiny_checkpoints
+import tiny_rerankers
 import torch
 from safetensors.torch import load_file, save_file
 
@@ -116,4 +117,60 @@ def test_int8_rows_are_read_as_float32(folder: Path) -> None:
 def test_a_tokenizer_file_that_cannot_be_read_is_named(folder: Path) -> None:
     (folder / "tokenizer.json").write_text('{"model": {"type": "FromTheFuture"}}')
     with pytest.raises(UnsupportedModelError, match=r"cannot read .*tokenizer.json.*pip install --upgrade tokenizers"):
+        Reranker(folder)
+
+
+def test_a_classifier_without_its_pooler_is_refused(folder: Path) -> None:
+    # BERT's classifier reads the pooler, an embedder does not.
+    weights = load_file(str(folder / "model.safetensors"))
+    kept = {name: tensor for name, tensor in weights.items() if ".pooler." not in name}
+    save_file(kept, str(folder / "model.safetensors"), {"format": "pt"})
+    with pytest.raises(UnsupportedModelError, match=r"lacks 2 weights.*pooler.dense"):
+        Reranker(folder)
+
+
+@pytest.mark.parametrize(
+    ("model_type", "architecture"),
+    [("bert", "JinaBertForSequenceClassification"), ("new", "NewForSequenceClassification")],
+    ids=["jina-reranker-v1", "gte-multilingual-reranker"],
+)
+def test_an_architecture_of_its_own_needs_leave(folder: Path, model_type: str, architecture: str) -> None:
+    # The first calls itself a "bert", which transformers would load with other computations.
+    names = {"AutoModelForSequenceClassification": f"someone/implementation--modeling.{architecture}"}
+    change_config(folder, model_type=model_type, architectures=[architecture], auto_map=names)
+    with pytest.raises(UnsafeModelError, match=rf"{architecture}.*trust_remote_code=True"):
+        Reranker(folder)
+
+
+def test_code_that_was_allowed_runs_as_a_whole_with_its_own_head(folder: Path) -> None:
+    expected = Reranker(folder, device="cpu").score([("panda", "bamboo"), ("panda", "stone")])
+    code = (
+        "from transformers import BertConfig, BertForSequenceClassification\n"
+        "class OwnConfig(BertConfig):\n"
+        "    model_type = 'own-bert'\n"
+        "class OwnForSequenceClassification(BertForSequenceClassification):\n"
+        "    config_class = OwnConfig\n"
+        "    def forward(self, *args, **options):\n"
+        "        found = super().forward(*args, **options)\n"
+        "        found.logits = found.logits + 100\n"
+        "        return found\n"
+    )
+    (folder / "modeling_own.py").write_text(code)
+    names = {
+        "AutoConfig": "modeling_own.OwnConfig",
+        "AutoModelForSequenceClassification": "modeling_own.OwnForSequenceClassification",
+    }
+    change_config(folder, model_type="own-bert", architectures=["OwnForSequenceClassification"], auto_map=names)
+    with pytest.raises(UnsafeModelError, match="own-bert"):
+        Reranker(folder, device="cpu")
+    found = Reranker(folder, device="cpu", trust_remote_code=True).score([("panda", "bamboo"), ("panda", "stone")])
+    assert found == pytest.approx([score + 100 for score in expected], abs=1e-3)
+
+
+def test_jina_v2_lacks_nothing_silently(xlmr_reranker_folder: Path, tmp_path: Path) -> None:
+    folder = tiny_rerankers.jina_v2(xlmr_reranker_folder, tmp_path / "jina")
+    weights = load_file(str(folder / "model.safetensors"))
+    del weights["roberta.encoder.layers.1.mixer.Wqkv.bias"]
+    save_file(weights, str(folder / "model.safetensors"), {"format": "pt"})
+    with pytest.raises(UnsupportedModelError, match=r"lacks 3 weights"):
         Reranker(folder)

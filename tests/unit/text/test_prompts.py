@@ -6,6 +6,7 @@ import pytest
 from llm_checkpoints import llm_checkpoint
 from tokenizers import Tokenizer
 
+from rerank_plugins.catalog.templates import FLAG_EMBEDDING
 from rerank_plugins.text.pair_encoder import PairEncoder, PairSettings
 from rerank_plugins.text.prompts import PromptLayout
 from rerank_plugins.text.tokenizer import TextEncoder
@@ -28,7 +29,7 @@ def pair_encoder(encoder: TextEncoder, strategy: LongDocumentStrategy, *, max_le
         query_limit_tokens=None,
         long_documents=LongDocuments(strategy=strategy, overlap_tokens=8),
     )
-    return PairEncoder(encoder, PromptLayout.of(encoder, PROMPT), settings)
+    return PairEncoder(encoder, PromptLayout.of(encoder, FLAG_EMBEDDING, PROMPT), settings)
 
 
 @pytest.mark.parametrize("strategy", ["truncate", "maxp", "firstp"])
@@ -37,15 +38,15 @@ def pair_encoder(encoder: TextEncoder, strategy: LongDocumentStrategy, *, max_le
 def test_every_input_has_its_whole_prompt(
     encoder: TextEncoder, strategy: LongDocumentStrategy, query: str, max_length: int
 ) -> None:
-    layout = PromptLayout.of(encoder, PROMPT)
+    layout = PromptLayout.of(encoder, FLAG_EMBEDDING, PROMPT)
     (pair,) = pair_encoder(encoder, strategy, max_length=max_length).encode([(query, TEXT)])
-    ending = [*layout.separator, *layout.prompt]
+    ending = [*layout.closing]
     for one in pair.inputs:
         assert one.ids[-len(ending) :].tolist() == ending
         assert len(one) <= max_length + 2 * len(ending)
         assert one.segments is not None
         assert one.segments.document_end == len(one) - len(ending)
-        assert one.ids[0] == layout.bos[0]
+        assert one.ids[0] == layout.opening[0]
 
 
 def test_windows_keep_the_prefix_and_cover_the_document(encoder: TextEncoder) -> None:

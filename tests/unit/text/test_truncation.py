@@ -54,3 +54,20 @@ def test_query_limit_keeps_every_query_that_bcembedding_accepts() -> None:
     assert query_limit_with_windows(max_length=512, n_special=4) == 407
     assert query_limit_with_windows(max_length=64, n_special=4) == 44
     assert query_limit_with_windows(max_length=6, n_special=4) == 1
+
+
+@pytest.mark.parametrize(
+    ("n_query", "n_document", "limit", "expected"),
+    [
+        (3, 4, None, (3, 4)),
+        (3, 40, None, (3, 7)),
+        (10, 5, None, (10, 0)),
+        (40, 5, None, (10, 0)),
+        (40, 5, 4, (4, 5)),
+        (40, 50, 4, (4, 6)),
+    ],
+)
+def test_end_cuts_query_and_document_as_one_text(
+    n_query: int, n_document: int, limit: int | None, expected: tuple[int, int]
+) -> None:
+    assert cut_lengths("end", n_query=n_query, n_document=n_document, room=10, query_limit=limit) == expected

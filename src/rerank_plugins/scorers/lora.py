@@ -1,0 +1,134 @@
+"""LoRA adapters merged into a model's weights at load: ``W + scale * B A``.
+
+Reference: Hu et al. 2021, arXiv:2106.09685; huggingface/peft ``tuners/lora/layer.py`` (``get_delta_weight``); the scale
+alpha / sqrt(rank) is Kalajdzievski 2023, arXiv:2312.03732. Sums are made in float32 and rounded once to the model's
+precision. After that the model is as fast as without an adapter.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from safetensors import SafetensorError, safe_open
+
+from rerank_plugins.catalog.adapter import AdapterFiles
+from rerank_plugins.errors import UnsupportedModelError
+
+__all__ = ["merge_lora"]
+
+_PREFIX = "base_model.model."
+_KEY = re.compile(r"(?P<module>.+)\.lora_(?P<part>embedding_A|embedding_B|A|B)(\.weight)?$")
+
+
+@dataclass(slots=True)
+class _Pair:
+    """The two matrices of one module. Shapes: a (rank, in), b (out, rank)."""
+
+    a: torch.Tensor | None = None
+    b: torch.Tensor | None = None
+    is_embedding: bool = False
+
+
+@dataclass(slots=True)
+class _Contents:
+    pairs: dict[str, _Pair] = field(default_factory=dict)
+    replaced: dict[str, torch.Tensor] = field(default_factory=dict)
+
+
+@torch.no_grad()
+def merge_lora(weights: Mapping[str, torch.Tensor], adapter: AdapterFiles) -> None:
+    """Add an adapter to a model's weights, in place; modules that were trained whole replace the model's.
+
+    Names count with and without the prefix of the base model (``model.``), since a model may be loaded without its
+    output matrix.
+
+    Args:
+        weights: Name to weight, as in ``dict(model.named_parameters())``.
+        adapter: What to merge.
+
+    Raises:
+        UnsupportedModelError: The adapter is for a module that the model does not have, or of another size.
+    """
+    contents = _read(adapter)
+    changes: list[tuple[torch.Tensor, torch.Tensor, bool]] = []
+    lost = []
+    for name, tensor in contents.replaced.items():
+        weight = _find(weights, name)
+        if weight is None:
+            lost.append(name)
+        else:
+            changes.append((weight, tensor.to(weight.device), False))
+    for module, pair in contents.pairs.items():
+        weight = _find(weights, f"{module}.weight")
+        if weight is None or pair.a is None or pair.b is None:
+            lost.append(module)
+            continue
+        delta = _delta(adapter, pair.a, pair.b, module=module)
+        delta = delta.T if pair.is_embedding or adapter.transposed else delta
+        changes.append((weight, delta.to(weight.device), True))
+    _refuse(adapter, lost, [weight.shape != value.shape for weight, value, _ in changes])
+    for weight, value, is_added in changes:
+        weight.copy_(weight.float() + value if is_added else value)
+
+
+def _read(adapter: AdapterFiles) -> _Contents:
+    contents = _Contents()
+    try:
+        with safe_open(str(adapter.weights), framework="pt") as stored:
+            for key in sorted(stored.keys()):
+                _sort_in(contents, key.removeprefix(_PREFIX), stored.get_tensor(key).float())
+    except (OSError, SafetensorError) as error:
+        msg = f"{str(adapter.weights)!r} cannot be read ({error}); save the adapter again"
+        raise UnsupportedModelError(msg) from error
+    if not contents.pairs and not contents.replaced:
+        msg = f"{str(adapter.weights)!r} holds no LoRA matrices; was the right adapter saved?"
+        raise UnsupportedModelError(msg)
+    return contents
+
+
+def _sort_in(contents: _Contents, key: str, tensor: torch.Tensor) -> None:
+    found = _KEY.match(key)
+    if found is None:
+        # peft's wrappers around a module that was trained whole, and around an adapted embedding it saves with.
+        contents.replaced[key.replace(".modules_to_save", "").replace(".base_layer", "")] = tensor
+        return
+    pair = contents.pairs.setdefault(found["module"], _Pair())
+    pair.is_embedding = pair.is_embedding or found["part"].startswith("embedding")
+    if found["part"].endswith("A"):
+        pair.a = tensor
+    else:
+        pair.b = tensor
+
+
+def _delta(adapter: AdapterFiles, a: torch.Tensor, b: torch.Tensor, *, module: str) -> torch.Tensor:
+    """Return scale * B A. Shapes: a (rank, in), b (out, rank) to (out, in)."""
+    rank = a.shape[0]
+    # peft: a pattern counts for every module whose name ends in it.
+    alpha = next(
+        (value for name, value in adapter.alpha_pattern.items() if re.match(rf"(.*\.)?({name})$", module)),
+        adapter.alpha,
+    )
+    return (b @ a) * (alpha / (rank**0.5 if adapter.root_scaling else rank))
+
+
+def _find(weights: Mapping[str, torch.Tensor], name: str) -> torch.Tensor | None:
+    for candidate in (name, name.removeprefix("model."), f"model.{name}"):
+        if candidate in weights:
+            return weights[candidate]
+    return None
+
+
+def _refuse(adapter: AdapterFiles, lost: list[str], misfits: list[bool]) -> None:
+    if lost:
+        msg = (
+            f"the adapter in {str(adapter.folder)!r} is for {len(lost)} modules that this model does not have or does "
+            f"not keep in memory ({', '.join(lost[:4])}...). Is it for this base model? Output matrices (lm_head) "
+            "cannot be adapted here: merge such an adapter once with peft's merge_and_unload()."
+        )
+        raise UnsupportedModelError(msg)
+    if any(misfits):
+        msg = f"the matrices of the adapter in {str(adapter.folder)!r} do not fit this model; is it for another size?"
+        raise UnsupportedModelError(msg)

@@ -1,0 +1,38 @@
+"""The pair encoder of a model: which layout its spec asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from rerank_plugins.catalog.spec import ModelSpec
+from rerank_plugins.text.pair_encoder import EncodedPair, PairEncoder, PairSettings
+from rerank_plugins.text.pairs import PairLayout
+from rerank_plugins.text.prompts import PromptLayout
+from rerank_plugins.text.tokenizer import TextEncoder
+from rerank_plugins.text.whole_pairs import WholePairEncoder
+
+__all__ = ["PairInputs", "pair_inputs"]
+
+
+class PairInputs(Protocol):
+    """Makes model inputs from pairs of texts."""
+
+    def encode(self, pairs: Sequence[tuple[str, str | None]]) -> list[EncodedPair]:
+        """Return the inputs of each pair, in order."""
+        ...
+
+
+def pair_inputs(encoder: TextEncoder, spec: ModelSpec, settings: PairSettings) -> PairInputs:
+    """Return the encoder of pairs for a model.
+
+    Raises:
+        InvalidInputError: The settings leave no room for texts.
+        UnsupportedModelError: The tokenizer is not made for this model.
+    """
+    template = spec.template
+    if template is None:
+        return PairEncoder(encoder, PairLayout.of(encoder), settings)
+    if template.tokenised == "together":
+        return WholePairEncoder(encoder, template, spec.prompt, settings)
+    return PairEncoder(encoder, PromptLayout.of(encoder, template, spec.prompt), settings)

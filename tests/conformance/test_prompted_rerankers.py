@@ -1,0 +1,41 @@
+"""Rerankers of every layout beyond BERT's and FlagEmbedding's, with and without windows, pass the conformance suite."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import tiny_rerankers
+from reranker_conformance import RerankerConformance
+
+from rerank_plugins import Reranker
+
+# name -> (writer, family, max_length: the prompt of the chat models is part of it)
+KINDS: dict[str, tuple[Callable[[Path], Path], str | None, int]] = {
+    "qwen3": (tiny_rerankers.qwen_reranker, "qwen3", 400),
+    "mxbai-v2": (tiny_rerankers.mxbai_reranker, "mxbai-v2", 96),
+    "monot5": (tiny_rerankers.mono_t5, "monot5", 128),
+    "tart": (tiny_rerankers.tart_full, None, 128),
+    "deberta": (tiny_rerankers.deberta_reranker, None, 128),
+    "modernbert": (tiny_rerankers.modernbert_reranker, None, 128),
+}
+if not tiny_rerankers.HAS_MODERNBERT:
+    del KINDS["modernbert"]
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    root = tmp_path_factory.mktemp("rerankers")
+    return {name: writer(root / name) for name, (writer, _, _) in KINDS.items()}
+
+
+@pytest.mark.parametrize("kind", list(KINDS), scope="class")
+@pytest.mark.parametrize("long_documents", ["truncate", "maxp"], scope="class")
+class TestPromptedReranker(RerankerConformance):
+    @pytest.fixture
+    def reranker(self, folders: dict[str, Path], kind: str, long_documents: str) -> Iterator[Reranker]:
+        _, family, max_length = KINDS[kind]
+        options = {"device": "cpu", "family": family, "max_length": max_length, "long_documents": long_documents}
+        with Reranker(folders[kind], **options) as opened:  # type: ignore[arg-type]
+            yield opened

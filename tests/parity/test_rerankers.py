@@ -1,0 +1,127 @@
+"""Rerankers beyond BGE and BCE against their authors' computation on the same tiny weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import reference_rerankers as reference
+import tiny_checkpoints
+import tiny_rerankers
+
+from rerank_plugins import Reranker
+
+TOLERANCE = 1e-4
+
+QUERIES = ["What do pandas eat?", "鹦鹉的生活习性是什么", "revenue  ", "a\n\n", "", "passport " * 600]
+DOCUMENTS = [
+    *tiny_checkpoints.SENTENCES,
+    "  double  spaces\nnewlines\tand tabs 👍 ﬁ é  ",
+    "大熊猫是中国特有的物种，" * 60,
+    "\nThe giant panda eats bamboo. " * 40,
+    "x",
+]
+PAIRS = [(query, document) for query in QUERIES for document in DOCUMENTS]
+SHORT = [(query, document) for query, document in PAIRS if len(query) < 100 and len(document) < 300]
+
+
+def check(reranker: Reranker, pairs: list[tuple[str, str]], expected: list[float]) -> None:
+    """Scores equal the reference's, together and one at a time."""
+    assert max(expected) - min(expected) > 0.1
+    assert reranker.score(pairs) == pytest.approx(expected, abs=TOLERANCE)
+    for pair, score in list(zip(pairs, expected, strict=True))[::7]:
+        assert reranker.score([pair]) == pytest.approx([score], abs=TOLERANCE)
+
+
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("max_length", [2048, 330])
+def test_qwen3(tmp_path: Path, tied: bool, max_length: int) -> None:
+    folder = tiny_rerankers.qwen_reranker(tmp_path / "qwen", tied=tied)
+    reranker = Reranker(folder, family="qwen3", device="cpu", max_length=max_length)
+    check(reranker, PAIRS, reference.qwen3_scores(folder, PAIRS, max_length=max_length))
+
+
+def test_qwen3_with_an_instruction(tmp_path: Path) -> None:
+    folder = tiny_rerankers.qwen_reranker(tmp_path / "qwen")
+    instruction = "判断文档 is relevant?\n"
+    reranker = Reranker(folder, family="qwen3", device="cpu", prompt=instruction)
+    check(reranker, SHORT, reference.qwen3_scores(folder, SHORT, max_length=4096, instruction=instruction))
+
+
+@pytest.mark.parametrize("max_length", [2048, 330])
+def test_qwen3_ids(tmp_path: Path, max_length: int) -> None:
+    folder = tiny_rerankers.qwen_reranker(tmp_path / "qwen")
+    reranker = Reranker(folder, family="qwen3", device="cpu", max_length=max_length)
+    expected = reference.qwen3_ids(folder, PAIRS, max_length=max_length)
+    for encoded, ids in zip(reranker._scoring.encode(PAIRS), expected, strict=True):
+        assert encoded.inputs[0].ids.tolist() == ids
+
+
+@pytest.mark.parametrize("instruction", [None, "Find the answer?"])
+@pytest.mark.parametrize("max_length", [2048, 64])
+def test_mxbai_v2(tmp_path: Path, max_length: int, instruction: str | None) -> None:
+    folder = tiny_rerankers.mxbai_reranker(tmp_path / "mxbai")
+    reranker = Reranker(folder, family="mxbai-v2", device="cpu", max_length=max_length, prompt=instruction)
+    expected = reference.mxbai_ids(folder, PAIRS, max_length=max_length, instruction=instruction)
+    for encoded, ids in zip(reranker._scoring.encode(PAIRS), expected, strict=True):
+        assert encoded.inputs[0].ids.tolist() == ids
+    scores = reference.mxbai_scores(folder, PAIRS, max_length=max_length, instruction=instruction)
+    check(reranker, PAIRS, scores)
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_mono_t5(tmp_path: Path, tied: bool) -> None:
+    folder = tiny_rerankers.mono_t5(tmp_path / "t5", tied=tied)
+    reranker = Reranker(folder, family="monot5", device="cpu")
+    check(reranker, SHORT, reference.mono_t5_scores(folder, SHORT))
+
+
+def test_mono_t5_never_cuts_what_stands_behind_the_document(tmp_path: Path) -> None:
+    folder = tiny_rerankers.mono_t5(tmp_path / "t5")
+    reranker = Reranker(folder, family="monot5", device="cpu", max_length=64)
+    encoder = reranker._lease.value.encoder
+    ending = encoder.encode_one("x Relevant:").ids.tolist()[len(encoder.encode_one("x").ids) :]
+    for encoded in reranker._scoring.encode(PAIRS):
+        ids = encoded.inputs[0].ids.tolist()
+        assert ids[-len(ending) - 1 :] == [*ending, 1]
+        assert len(ids) <= 64
+
+
+@pytest.mark.parametrize("instruction", [None, "Find a passage that answers"])
+def test_tart_full(tmp_path: Path, instruction: str | None) -> None:
+    folder = tiny_rerankers.tart_full(tmp_path / "tart")
+    reranker = Reranker(folder, device="cpu", prompt=instruction)
+    assert reranker.spec.scorer == "encoder-t5"
+    check(reranker, PAIRS, reference.tart_scores(folder, PAIRS, instruction=instruction))
+
+
+@pytest.mark.parametrize("max_length", [512, 64])
+def test_deberta(tmp_path: Path, max_length: int) -> None:
+    folder = tiny_rerankers.deberta_reranker(tmp_path / "deberta")
+    reranker = Reranker(folder, device="cpu", max_length=max_length)
+    check(reranker, PAIRS, reference.classifier_scores(folder, PAIRS, max_length=max_length))
+
+
+@pytest.mark.skipif(not tiny_rerankers.HAS_MODERNBERT, reason="this transformers has no ModernBERT")
+@pytest.mark.parametrize("pooling", ["cls", "mean"])
+def test_modernbert(tmp_path: Path, pooling: str) -> None:
+    folder = tiny_rerankers.modernbert_reranker(tmp_path / "modernbert", pooling=pooling)
+    reranker = Reranker(folder, device="cpu", max_length=512)
+    check(reranker, PAIRS, reference.classifier_scores(folder, PAIRS, max_length=512))
+
+
+@pytest.mark.skipif(not tiny_rerankers.HAS_GTE, reason="this transformers has no GTE")
+def test_gte(tmp_path: Path) -> None:
+    folder = tiny_rerankers.gte_reranker(tmp_path / "gte")
+    check(
+        Reranker(folder, device="cpu", max_length=512),
+        PAIRS,
+        reference.classifier_scores(folder, PAIRS, max_length=512),
+    )
+
+
+def test_jina_v2_is_an_xlmr_under_other_names(xlmr_reranker_folder: Path, tmp_path: Path) -> None:
+    folder = tiny_rerankers.jina_v2(xlmr_reranker_folder, tmp_path / "jina")
+    reranker = Reranker(folder, device="cpu", max_length=512)
+    assert reranker.spec.max_length_tokens == 512
+    check(reranker, PAIRS, reference.classifier_scores(xlmr_reranker_folder, PAIRS, max_length=512))

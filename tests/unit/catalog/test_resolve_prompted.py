@@ -1,0 +1,95 @@
+"""Local folders of language models and T5: what tells how they rerank, and what is said when nothing does."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import tiny_rerankers
+
+from rerank_plugins import Reranker
+from rerank_plugins.catalog.resolve import resolve
+from rerank_plugins.catalog.templates import MONO_T5, MXBAI_V2, QWEN3, TART_FULL
+from rerank_plugins.errors import InvalidInputError, UnknownModelError, UnsupportedModelError
+
+
+@pytest.fixture(scope="module")
+def qwen(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_rerankers.qwen_reranker(tmp_path_factory.mktemp("qwen") / "any-name")
+
+
+@pytest.fixture(scope="module")
+def t5(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_rerankers.mono_t5(tmp_path_factory.mktemp("t5") / "any-name")
+
+
+@pytest.fixture(scope="module")
+def tart(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_rerankers.tart_full(tmp_path_factory.mktemp("tart") / "any-name")
+
+
+def test_a_decoder_of_any_name_lists_its_choices(qwen: Path) -> None:
+    with pytest.raises(UnknownModelError) as caught:
+        Reranker(qwen)
+    for family in ("bge", "qwen3", "mxbai-v2"):
+        assert f"family='{family}' (as " in str(caught.value)
+    assert "monot5" not in str(caught.value)
+
+
+def test_a_t5_of_any_name_lists_its_choices(t5: Path) -> None:
+    with pytest.raises(UnknownModelError, match=r"pass family='monot5' \(as castorini/monot5-base-msmarco\)"):
+        Reranker(t5)
+
+
+def test_a_family_gives_its_conventions_and_no_facts_of_its_models(qwen: Path, t5: Path) -> None:
+    spec = resolve(qwen, kind="reranker", family="qwen3").spec
+    assert (spec.template, spec.truncation, spec.half_precision) == (QWEN3, "end", "bfloat16")
+    assert spec.prompt.startswith("Given a web search query")
+    assert (spec.id, spec.family, spec.revision, spec.license) == (str(qwen), "qwen3", None, "see the checkpoint")
+    assert (spec.default_max_length_tokens, spec.max_length_tokens) == (4096, 4096)
+    assert resolve(qwen, kind="reranker", family="mxbai-v2").spec.template is MXBAI_V2
+    assert resolve(t5, kind="reranker", family="monot5").spec.template is MONO_T5
+
+
+def test_the_architecture_of_tart_tells_its_family(tart: Path) -> None:
+    spec = resolve(tart, kind="reranker").spec
+    assert (spec.scorer, spec.template, spec.prompt) == ("encoder-t5", TART_FULL, "")
+
+
+@pytest.mark.parametrize("family", ["tart", "monot5", "bce", "no-such-family"])
+def test_a_family_of_another_architecture_does_not_help(qwen: Path, family: str) -> None:
+    with pytest.raises(UnknownModelError, match="family='qwen3'"):
+        resolve(qwen, kind="reranker", family=family)
+
+
+def test_a_folder_named_like_a_known_model_is_that_model(qwen: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(qwen, tmp_path / "Qwen3-Reranker-0.6B")
+    spec = resolve(folder, kind="reranker").spec
+    assert spec.id == "Qwen/Qwen3-Reranker-0.6B"
+    assert spec.max_length_tokens == 4096
+
+
+def test_a_known_name_on_another_architecture_is_refused(t5: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(t5, tmp_path / "Qwen3-Reranker-0.6B")
+    with pytest.raises(UnsupportedModelError, match="T5ForConditionalGeneration"):
+        resolve(folder, kind="reranker")
+
+
+def test_t5_says_its_length_under_its_own_name(t5: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(t5, tmp_path / "t5")
+    path = folder / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text(encoding="utf-8")), "n_positions": 64}), encoding="utf-8")
+    assert resolve(folder, kind="reranker", family="monot5").spec.max_length_tokens == 64
+
+
+def test_prompts_are_for_models_that_read_one(qwen: Path, t5: Path) -> None:
+    with pytest.raises(InvalidInputError, match="takes no prompt"):
+        Reranker(t5, family="monot5", prompt="Find it.")
+    with pytest.raises(InvalidInputError, match="leaves no room for a query and a document beside"):
+        Reranker(qwen, family="qwen3", prompt="Find it. " * 300, max_length=512, device="cpu")
+    with pytest.raises(InvalidInputError, match="leaves no room for a query behind the"):
+        Reranker(qwen, family="mxbai-v2", prompt="Find it. " * 300, max_length=512, device="cpu")
+    with pytest.raises(InvalidInputError, match=r"is more than .* can read"):
+        Reranker(qwen, family="qwen3", max_length=5000)
