@@ -113,6 +113,7 @@ class Reranker:
         )
         self._engine, self._score_cache = inputs.check_engine(engine), score_cache
         adapter = None if peft_path is None else read_adapter(peft_path, local_files_only=local_files_only)
+        self._peft_path = None if peft_path is None else str(peft_path)
         lease = open_model(resolved, device=device, dtype=dtype, options=options, adapter=adapter)
         self._attach(str(model), spec, settings, lease, layers)
 
@@ -150,6 +151,7 @@ class Reranker:
             long_documents=inputs.check_long_documents(long_documents or adopted.long_documents),
         )
         reranker = cls.__new__(cls)
+        reranker._peft_path = None
         reranker._engine, reranker._score_cache = inputs.check_engine(engine), None
 
         def run() -> LoadedModel:
@@ -179,6 +181,11 @@ class Reranker:
     def model(self) -> str:
         """The model as it was asked for: a hub id, a folder or an alias."""
         return self._name
+
+    @property
+    def peft_path(self) -> str | None:
+        """The LoRA adapter that was merged into the weights; None for none."""
+        return self._peft_path
 
     @property
     def device(self) -> str:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 import tiny_checkpoints
+import torch
+from safetensors.torch import load_file, save_file
 
 from rerank_plugins import Reranker
 from rerank_plugins.scorers import cross_encoder
@@ -38,3 +40,35 @@ def test_both_adapters_and_the_core_share_one_load(tmp_path: Path, monkeypatch: 
     expected = pytest.approx([one.score for one in core], abs=1e-5)
     assert [node.score for node in reranked] == expected
     assert [document.metadata["relevance_score"] for document in compressed] == expected
+
+
+def test_a_lora_adapter_reaches_the_core_from_both_frameworks(tmp_path: Path) -> None:
+    llama_schema = pytest.importorskip("llama_index.core.schema")
+    documents_module = pytest.importorskip("langchain_core.documents")
+    from langchain_rerank_plugins import RerankCompressor
+    from llama_index.postprocessor.rerank_plugins import RerankPostprocessor
+
+    folder = tiny_checkpoints.bert_reranker(tmp_path / "base")
+    weight = load_file(str(folder / "model.safetensors"))["bert.encoder.layer.0.attention.self.query.weight"]
+    name = "base_model.model.bert.encoder.layer.0.attention.self.query.lora_"
+    tensors = {
+        f"{name}A.weight": torch.linspace(-1, 1, weight.shape[1]).unsqueeze(0),
+        f"{name}B.weight": weight[:, :1].contiguous(),
+    }
+    adapter = tmp_path / "adapter"
+    adapter.mkdir()
+    save_file(tensors, str(adapter / "adapter_model.safetensors"), {"format": "pt"})
+    (adapter / "adapter_config.json").write_text('{"peft_type": "LORA", "r": 1, "lora_alpha": 2}', encoding="utf-8")
+    texts, query = tiny_checkpoints.SENTENCES, "What do pandas eat?"
+    core = Reranker(folder, device="cpu", peft_path=adapter)
+    expected = [one.score for one in core.rank(query, texts)]
+    assert expected != pytest.approx([one.score for one in Reranker(folder, device="cpu").rank(query, texts)], abs=1e-3)
+    options = {"model": str(folder), "device": "cpu", "top_n": None, "peft_path": str(adapter)}
+    nodes = [llama_schema.NodeWithScore(node=llama_schema.TextNode(text=text)) for text in texts]
+    found = RerankPostprocessor(**options).postprocess_nodes(nodes, query_str=query)
+    assert [node.score for node in found] == pytest.approx(expected, abs=1e-5)
+    documents = [documents_module.Document(page_content=text) for text in texts]
+    compressed = RerankCompressor(**options).compress_documents(documents, query)
+    assert [one.metadata["relevance_score"] for one in compressed] == pytest.approx(expected, abs=1e-5)
+    for kind in (RerankPostprocessor, RerankCompressor):
+        assert kind.from_reranker(core).peft_path == str(adapter)

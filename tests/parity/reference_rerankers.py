@@ -52,13 +52,17 @@ def qwen3_ids(folder: Path, pairs: Pairs, *, max_length: int, instruction: str =
 
 def qwen3_scores(folder: Path, pairs: Pairs, *, max_length: int, instruction: str = _WEB_SEARCH) -> list[float]:
     """Return the scores of Qwen3-Reranker's card as logits: ``log_softmax`` over (no, yes) is their log sigmoid."""
+    inputs = qwen3_ids(folder, pairs, max_length=max_length, instruction=instruction)
+    return decoder_scores(folder, inputs, answer="yes", rejection="no")
+
+
+def decoder_scores(folder: Path, inputs: Sequence[list[int]], *, answer: str, rejection: str) -> list[float]:
+    """Return a decoder's difference of two logits behind each input, as both cards read it."""
     tokenizer = _tokenizer(folder)
     model = transformers.AutoModelForCausalLM.from_pretrained(folder).eval()
-    yes, no = tokenizer.convert_tokens_to_ids("yes"), tokenizer.convert_tokens_to_ids("no")
-    found = [
-        _logits(model, ids)[-1] for ids in qwen3_ids(folder, pairs, max_length=max_length, instruction=instruction)
-    ]
-    return [float(logits[yes] - logits[no]) for logits in found]
+    wanted, other = tokenizer.convert_tokens_to_ids(answer), tokenizer.convert_tokens_to_ids(rejection)
+    found = [_logits(model, ids)[-1] for ids in inputs]
+    return [float(logits[wanted] - logits[other]) for logits in found]
 
 
 def mxbai_ids(folder: Path, pairs: Pairs, *, max_length: int, instruction: str | None = None) -> list[list[int]]:
@@ -90,13 +94,8 @@ def mxbai_ids(folder: Path, pairs: Pairs, *, max_length: int, instruction: str |
 
 def mxbai_scores(folder: Path, pairs: Pairs, *, max_length: int, instruction: str | None = None) -> list[float]:
     """Return the scores of mxbai_rerank_v2.py (``forward``)."""
-    tokenizer = _tokenizer(folder)
-    model = transformers.AutoModelForCausalLM.from_pretrained(folder).eval()
-    one, zero = (tokenizer(text, add_special_tokens=False)["input_ids"][0] for text in ("1", "0"))
-    found = [
-        _logits(model, ids)[-1] for ids in mxbai_ids(folder, pairs, max_length=max_length, instruction=instruction)
-    ]
-    return [float(logits[one] - logits[zero]) for logits in found]
+    inputs = mxbai_ids(folder, pairs, max_length=max_length, instruction=instruction)
+    return decoder_scores(folder, inputs, answer="1", rejection="0")
 
 
 def mono_t5_scores(folder: Path, pairs: Pairs) -> list[float]:

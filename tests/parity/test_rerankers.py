@@ -69,6 +69,39 @@ def test_mxbai_v2(tmp_path: Path, max_length: int, instruction: str | None) -> N
     check(reranker, PAIRS, scores)
 
 
+@pytest.mark.parametrize(
+    ("family", "max_length", "answers"), [("qwen3", 330, ("yes", "no")), ("mxbai-v2", 64, ("1", "0"))]
+)
+def test_long_documents_are_their_best_window(
+    tmp_path: Path, family: str, max_length: int, answers: tuple[str, str]
+) -> None:
+    folder = tiny_rerankers.qwen_reranker(tmp_path / "qwen")
+    reranker = Reranker(folder, family=family, device="cpu", max_length=max_length, long_documents="maxp")
+    pairs = [pair for pair in PAIRS if len(pair[1]) > 500]
+    ranked = [reranker.rank(query, [document])[0] for query, document in pairs]
+    for (query, document), result in zip(pairs, ranked, strict=True):
+        (encoded,) = reranker._scoring.encode([(query, document)])
+        inputs = [one.ids.tolist() for one in encoded.inputs]
+        assert len(inputs) > 1
+        scores = reference.decoder_scores(folder, inputs, answer=answers[0], rejection=answers[1])
+        assert result.score == pytest.approx(max(scores), abs=TOLERANCE)
+        assert result.window == encoded.span(scores.index(max(scores)))
+        assert not result.truncated
+
+
+def test_a_query_that_fills_the_input_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = tiny_rerankers.qwen_reranker(tmp_path / "qwen")
+    query, documents = "passport " * 600, ["The giant panda eats bamboo.", "Paris is the capital of France."]
+    reranker = Reranker(folder, family="qwen3", device="cpu", max_length=400)
+    lost = reranker.rank(query, documents)
+    # As the card's code does it, nothing of the documents is read; here that is said.
+    assert [one.truncated for one in lost] == [True, True]
+    assert lost[0].score == lost[1].score
+    assert "2 of 2 documents were longer than max_length=400" in caplog.text
+    limited = Reranker(folder, family="qwen3", device="cpu", max_length=400, query_max_length=20)
+    assert [one.truncated for one in limited.rank(query, documents)] == [False, False]
+
+
 @pytest.mark.parametrize("tied", [True, False])
 def test_mono_t5(tmp_path: Path, tied: bool) -> None:
     folder = tiny_rerankers.mono_t5(tmp_path / "t5", tied=tied)

@@ -30,6 +30,9 @@ class RerankerBacked(CoreBacked):
     prompt: str | None = Field(default=None, frozen=True)
     """Instruction of an LLM reranker; None takes the model's own."""
 
+    peft_path: str | None = Field(default=None, frozen=True)
+    """Folder or hub id of a LoRA adapter that is merged into the weights."""
+
     layers: LayerOptions | None = Field(default=None, frozen=True)
     """Layer and compression of a layerwise LLM reranker; None takes the model's defaults."""
 
@@ -58,6 +61,7 @@ def settings_of(reranker: object) -> dict[str, Any]:
         "long_documents": core.long_documents,
         "truncation": core.truncation,
         "prompt": core.spec.prompt or None,
+        "peft_path": core.peft_path,
         "layers": core.layers,
     }
 

@@ -25,6 +25,7 @@ from rerank_plugins.errors import (
     UnknownModelError,
     UnsupportedModelError,
 )
+from rerank_plugins.types import TruncationRule
 
 __all__ = ["ResolvedModel", "SourceOptions", "infer_spec", "resolve"]
 
@@ -184,7 +185,7 @@ def infer_spec(files: CheckpointFiles, *, kind: ModelKind, family: str | None = 
         default_max_length_tokens=min(_DEFAULT_INFERRED_TOKENS, limit),
         max_length_tokens=limit,
         license="see the checkpoint",
-        truncation="only_second" if family == "bge" else "longest_first",
+        truncation=_family_truncation(family),
         normalize=False,
     )
     if kind == "reranker":
@@ -205,6 +206,12 @@ def infer_spec(files: CheckpointFiles, *, kind: ModelKind, family: str | None = 
         )
         raise UnknownModelError(msg)
     return spec
+
+
+def _family_truncation(family: str | None) -> TruncationRule:
+    """Return the rule of a family's cross-encoders; transformers' own for a family that has none."""
+    known = (spec for spec in specs_of_kind("reranker") if spec.family == family and spec.scorer == "cross-encoder")
+    return next((spec.truncation for spec in known), "longest_first")
 
 
 def _as_llm(spec: ModelSpec, files: CheckpointFiles) -> ModelSpec:

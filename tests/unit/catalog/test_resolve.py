@@ -60,6 +60,16 @@ def test_a_folder_named_like_a_known_model_is_that_model(xlmr_reranker_folder: P
     assert resolve(folder, kind="reranker").spec.truncation == "only_second"
 
 
+@pytest.mark.parametrize(
+    ("family", "rule"),
+    [("bge", "only_second"), ("luyu", "only_second"), ("ms-marco", "longest_first"), (None, "longest_first")],
+)
+def test_a_family_gives_a_renamed_cross_encoder_its_rule(
+    bert_reranker_folder: Path, family: str | None, rule: str
+) -> None:
+    assert resolve(bert_reranker_folder, kind="reranker", family=family).spec.truncation == rule
+
+
 def test_part_of_a_name_never_decides(xlmr_reranker_folder: Path, tmp_path: Path) -> None:
     folder = with_config(xlmr_reranker_folder, tmp_path / "my-bge-reranker-base-tuned", **BGE_BASE_FACTS)
     assert resolve(folder, kind="reranker").spec.family == "inferred"

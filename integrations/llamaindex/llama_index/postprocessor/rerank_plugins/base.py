@@ -99,6 +99,9 @@ class RerankPostprocessor(LocalModelOptions, BaseNodePostprocessor):
     prompt: str | None = Field(
         default=None, frozen=True, description="Instruction of an LLM reranker; None takes the model's own."
     )
+    peft_path: str | None = Field(
+        default=None, frozen=True, description="Folder or hub id of a LoRA adapter that is merged into the weights."
+    )
     layers: LayerOptions | None = Field(
         default=None,
         frozen=True,
@@ -156,6 +159,7 @@ class RerankPostprocessor(LocalModelOptions, BaseNodePostprocessor):
             "long_documents": reranker.long_documents,
             "truncation": reranker.truncation,
             "prompt": reranker.spec.prompt or None,
+            "peft_path": reranker.peft_path,
             "layers": reranker.layers,
         }
         return cls._adopt(reranker, described, dict(settings))
@@ -185,6 +189,7 @@ class RerankPostprocessor(LocalModelOptions, BaseNodePostprocessor):
             long_documents=self.long_documents,
             truncation=self.truncation,
             prompt=self.prompt,
+            peft_path=self.peft_path,
             layers=self.layers,
             **self._loading_options(),
         )
