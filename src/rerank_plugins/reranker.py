@@ -233,6 +233,15 @@ class Reranker:
         encoded = self._scoring.encode(inputs.check_pairs(pairs))
         return self._scoring.layer_scores(encoded, self._scoring.submit(encoded, options).result(), options)
 
+    async def ascore_layers(
+        self, pairs: Sequence[tuple[str, str | None]], *, layers: LayerOptions | None = None
+    ) -> list[list[float]]:
+        """Return what :meth:`score_layers` returns, without blocking the event loop."""
+        options = self._scoring.all_layers(layers)
+        encoded = await asyncio.to_thread(self._scoring.encode, inputs.check_pairs(pairs))
+        rows = await asyncio.wrap_future(self._scoring.submit(encoded, options))
+        return self._scoring.layer_scores(encoded, rows, options)
+
     def rank(
         self,
         query: str,

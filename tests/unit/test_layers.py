@@ -24,6 +24,7 @@ LAYERS = [
     {"opening"},
     {"scoring"},
     {"reranker", "embedder"},
+    {"adapting"},
     {"evaluation"},
     {"demo"},
     {"cli"},
