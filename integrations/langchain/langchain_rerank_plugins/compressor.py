@@ -3,26 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from langchain_core.callbacks import Callbacks
 from langchain_core.documents import BaseDocumentCompressor, Document
-from pydantic import Field, ValidationInfo, field_validator
-from typing_extensions import Self
+from pydantic import ValidationInfo, field_validator
+from typing_extensions import Self, TypedDict, Unpack
 
-from langchain_rerank_plugins.reranking import RerankerBacked, settings_of
+from langchain_rerank_plugins.reranking import AnyModelOptions, RerankerBacked
 from langchain_rerank_plugins.scored import page_contents, scored_copy
 from langchain_rerank_plugins.tracing import RerankStep
-from rerank_plugins import LongDocuments, RankedDocument, Reranker
+from rerank_plugins import LayerOptions, RankedDocument, Reranker
+from rerank_plugins.adapting import stand_in
 from rerank_plugins.ranking.order import check_threshold, check_top_n
-from rerank_plugins.types import LongDocumentStrategy, ScoreUnit
+from rerank_plugins.types import ScoreUnit
 
-__all__ = ["BceRerankCompressor", "BgeRerankCompressor", "RerankCompressor"]
+__all__ = ["BaseRerankCompressor", "CompressorSettings", "RerankCompressor"]
 
 
-class RerankCompressor(RerankerBacked, BaseDocumentCompressor):
-    """Reranks retrieved documents with any model that the core knows.
+class CompressorSettings(TypedDict, total=False):
+    """Settings of a compressor that do not decide how its model is loaded; a class has those that fit its model."""
+
+    top_n: int | None
+    threshold_unit: ScoreUnit
+    threshold: float | None
+    score_unit: ScoreUnit
+    layers: LayerOptions | None
+    cutoff_layers: int | Sequence[int] | None
+    compress_ratio: int | None
+    compress_layers: int | Sequence[int] | None
+    head_by_layer: bool | None
+    attention_softcap: bool | None
+
+
+class BaseRerankCompressor(RerankerBacked, BaseDocumentCompressor):
+    """What all reranking compressors do; :class:`RerankCompressor` is the one that takes any model.
 
     The documents returned are copies. Their metadata gets ``relevance_score`` (in ``score_unit``),
     ``relevance_probability``, ``rerank_rank`` (1 is best), ``rerank_window`` (``[start, end]``
@@ -32,11 +47,11 @@ class RerankCompressor(RerankerBacked, BaseDocumentCompressor):
 
     Each call is a chain run with the class's name and the tag ``rerank``, ended on every path.
 
-    Example:
-        >>> compressor = RerankCompressor(model="mini", top_n=1)
-        >>> documents = [Document("Berlin"), Document("Paris is the capital.")]
-        >>> [d.page_content for d in compressor.compress_documents(documents, "capital of France")]
-        ['Paris is the capital.']
+    One call with other settings: ``compressor.with_settings(top_n=3).compress_documents(...)``, or, where a
+    retriever makes the call, ``with compressor.using(top_n=3): retriever.invoke(...)``. Both leave the object
+    as it is, so that calls at the same time may have different settings. A retriever's own way works too:
+    ``retriever.configurable_fields(base_compressor=ConfigurableField(id="reranker"))`` takes such a copy per
+    call as ``config={"configurable": {"reranker": compressor.with_settings(top_n=3)}}``.
     """
 
     top_n: int | None = 5
@@ -63,37 +78,20 @@ class RerankCompressor(RerankerBacked, BaseDocumentCompressor):
         return threshold
 
     @classmethod
-    def from_reranker(
-        cls,
-        reranker: Reranker,
-        *,
-        top_n: int | None = 5,
-        threshold: float | None = None,
-        threshold_unit: ScoreUnit = "probability",
-        score_unit: ScoreUnit = "raw",
-    ) -> Self:
+    def from_reranker(cls, reranker: Reranker, **settings: Unpack[CompressorSettings]) -> Self:
         """Return a compressor that uses an existing core reranker, such as ``Reranker.from_loaded(...)``.
 
         The compressor cannot be pickled.
 
         Args:
             reranker: What scores; it stays the caller's, and several adapters may share it.
-            top_n: Documents returned at most; None returns all.
-            threshold: Documents below it are left out; None keeps all.
-            threshold_unit: What ``threshold`` is compared with.
-            score_unit: What ``relevance_score`` is.
+            **settings: ``top_n`` and the other options that do not decide how a model is loaded.
 
         Raises:
-            InvalidInputError: It is not a core reranker.
+            InvalidInputError: It is not a core reranker, or a setting is the reranker's to decide.
+            pydantic.ValidationError: (a ``ValueError``) A setting is unknown or cannot work.
         """
-        options = {
-            **settings_of(reranker),
-            "top_n": top_n,
-            "threshold_unit": threshold_unit,
-            "threshold": threshold,
-            "score_unit": score_unit,
-        }
-        return cls._from_core(reranker, options)
+        return cls._around(reranker, dict(settings))
 
     def compress_documents(
         self, documents: Sequence[Document], query: str, callbacks: Callbacks | None = None
@@ -110,10 +108,11 @@ class RerankCompressor(RerankerBacked, BaseDocumentCompressor):
             ScoringError: The model returned NaN.
             EngineClosedError: ``close()`` was called.
         """
-        run = self._step(documents, query).start(callbacks)
+        settings = stand_in(self)
+        run = settings._step(documents, query).start(callbacks)
         try:
-            ranked = self.reranker.rank(query, page_contents(documents), **self._selection())
-            result = self._scored(documents, ranked)
+            ranked = settings.reranker.rank(query, page_contents(documents), **settings._call_options())
+            result = settings._scored(documents, ranked)
         except BaseException as error:
             run.on_chain_error(error)
             raise
@@ -124,10 +123,11 @@ class RerankCompressor(RerankerBacked, BaseDocumentCompressor):
         self, documents: Sequence[Document], query: str, callbacks: Callbacks | None = None
     ) -> list[Document]:
         """Return what :meth:`compress_documents` returns, without blocking the event loop."""
-        run = await self._step(documents, query).astart(callbacks)
+        settings = stand_in(self)
+        run = await settings._step(documents, query).astart(callbacks)
         try:
-            ranked = await self.reranker.arank(query, page_contents(documents), **self._selection())
-            result = self._scored(documents, ranked)
+            ranked = await settings.reranker.arank(query, page_contents(documents), **settings._call_options())
+            result = settings._scored(documents, ranked)
         except BaseException as error:  # A cancelled call ends its run too.
             await run.on_chain_error(error)
             raise
@@ -138,38 +138,24 @@ class RerankCompressor(RerankerBacked, BaseDocumentCompressor):
         metadata = {"rerank_model": self.reranker.model, "rerank_top_n": self.top_n}
         return RerankStep(name=type(self).__name__, query=query, documents=documents, metadata=metadata)
 
-    def _selection(self) -> dict[str, Any]:
-        return {"top_n": self.top_n, "threshold": self.threshold, "threshold_unit": self.threshold_unit}
+    def _call_options(self) -> dict[str, Any]:
+        return {
+            "top_n": self.top_n,
+            "threshold": self.threshold,
+            "threshold_unit": self.threshold_unit,
+            "layers": self._asked_layers(),
+        }
 
     def _scored(self, documents: Sequence[Document], ranked: Sequence[RankedDocument]) -> list[Document]:
         return [scored_copy(documents[one.index], one, unit=self.score_unit) for one in ranked]
 
 
-class BgeRerankCompressor(RerankCompressor):
-    """Reranks with a BGE reranker: ``BgeRerankCompressor(top_n=5)`` is all it takes.
+class RerankCompressor(AnyModelOptions, BaseRerankCompressor):
+    """Reranks retrieved documents with any model that the core knows; see :class:`BaseRerankCompressor`.
 
-    Scores are those of ``FlagReranker.compute_score`` (raw logits).
+    Example:
+        >>> compressor = RerankCompressor(model="mini", top_n=1)
+        >>> documents = [Document("Berlin"), Document("Paris is the capital.")]
+        >>> [d.page_content for d in compressor.compress_documents(documents, "capital of France")]
+        ['Paris is the capital.']
     """
-
-    model: str | Path = Field(default="BAAI/bge-reranker-v2-m3", frozen=True)
-    """A BGE reranker's hub id, or a local folder with one."""
-
-    family: str | None = Field(default="bge", frozen=True)
-    """Conventions to use for a local folder."""
-
-
-class BceRerankCompressor(RerankCompressor):
-    """Reranks with the BCE reranker, long documents by their best window as BCEmbedding's ``rerank`` does.
-
-    Its authors read the probability as an absolute score and advise to drop below about 0.35:
-    ``BceRerankCompressor(threshold=0.35)``.
-    """
-
-    model: str | Path = Field(default="maidalun1020/bce-reranker-base_v1", frozen=True)
-    """The BCE reranker's hub id, or a local folder with it."""
-
-    family: str | None = Field(default="bce", frozen=True)
-    """Conventions to use for a local folder."""
-
-    long_documents: LongDocumentStrategy | LongDocuments = Field(default="maxp", frozen=True)
-    """As in :class:`RerankCompressor`; BCEmbedding splits a long document and takes the best window."""

@@ -5,15 +5,16 @@ from __future__ import annotations
 from langchain_core.cross_encoders import BaseCrossEncoder
 from typing_extensions import Self
 
-from langchain_rerank_plugins.reranking import RerankerBacked, settings_of
+from langchain_rerank_plugins.reranking import AnyModelOptions
 from rerank_plugins import Reranker
+from rerank_plugins.adapting import stand_in
 from rerank_plugins.ranking.order import to_probability
 from rerank_plugins.types import ScoreUnit
 
 __all__ = ["RerankCrossEncoder"]
 
 
-class RerankCrossEncoder(RerankerBacked, BaseCrossEncoder):
+class RerankCrossEncoder(AnyModelOptions, BaseCrossEncoder):
     """Scores pairs of texts; ``CrossEncoderReranker(model=RerankCrossEncoder(model=...))`` uses it.
 
     LangChain's ``CrossEncoderReranker`` drops the scores, has no threshold and is not async:
@@ -31,7 +32,7 @@ class RerankCrossEncoder(RerankerBacked, BaseCrossEncoder):
         Raises:
             InvalidInputError: It is not a core reranker.
         """
-        return cls._from_core(reranker, {**settings_of(reranker), "score_unit": score_unit})
+        return cls._around(reranker, {"score_unit": score_unit})
 
     def score(self, text_pairs: list[tuple[str, str]]) -> list[float]:
         """Return the score of each (query, document) pair, in input order, as Python floats.
@@ -41,11 +42,13 @@ class RerankCrossEncoder(RerankerBacked, BaseCrossEncoder):
             ScoringError: The model returned NaN.
             EngineClosedError: ``close()`` was called.
         """
-        return self._in_unit(self.reranker.score(text_pairs))
+        settings = stand_in(self)
+        return settings._in_unit(settings.reranker.score(text_pairs, layers=settings.layers))
 
     async def ascore(self, text_pairs: list[tuple[str, str]]) -> list[float]:
         """Return what :meth:`score` returns, without blocking the event loop."""
-        return self._in_unit(await self.reranker.ascore(text_pairs))
+        settings = stand_in(self)
+        return settings._in_unit(await settings.reranker.ascore(text_pairs, layers=settings.layers))
 
     def _in_unit(self, scores: list[float]) -> list[float]:
         if self.score_unit == "raw":

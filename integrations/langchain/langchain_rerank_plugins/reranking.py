@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, ClassVar
 
-from pydantic import Field, StrictInt
+from pydantic import Field, StrictInt, model_validator
+from typing_extensions import Self
 
+from langchain_rerank_plugins.layers import PromptOptions
 from langchain_rerank_plugins.options import CoreBacked
 from rerank_plugins import LayerOptions, LongDocuments, Reranker
+from rerank_plugins.adapting import check_one_layer, check_scorer, stand_in, using
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.types import LongDocumentStrategy, ScoreUnit, TruncationRule
 
-__all__ = ["RerankerBacked", "check_reranker", "settings_of"]
+__all__ = ["AnyModelOptions", "RerankerBacked", "check_reranker"]
+
+_LAYER_NAMES = frozenset(LayerOptions.__dataclass_fields__)
 
 
 class RerankerBacked(CoreBacked):
     """Options of a core :class:`rerank_plugins.Reranker`, which is opened when the object is made."""
+
+    _scorers: ClassVar[frozenset[str]] = frozenset()
 
     query_max_length: StrictInt | None = Field(default=None, frozen=True)
     """Tokens of a query kept at most; None takes the rule of the model's family."""
@@ -27,12 +36,6 @@ class RerankerBacked(CoreBacked):
     truncation: TruncationRule | None = Field(default=None, frozen=True)
     """Rule for pairs that are too long: ``longest_first`` or ``only_second``; None takes the family's."""
 
-    prompt: str | None = Field(default=None, frozen=True)
-    """Instruction of an LLM reranker; None takes the model's own."""
-
-    layers: LayerOptions | None = Field(default=None, frozen=True)
-    """Layer and compression of a layerwise LLM reranker; None takes the model's defaults."""
-
     score_unit: ScoreUnit = "raw"
     """What a reported score is: ``raw`` (a logit for most models) or ``probability`` (in [0, 1])."""
 
@@ -42,24 +45,78 @@ class RerankerBacked(CoreBacked):
         core: Reranker = self._core
         return core
 
+    @contextmanager
+    def using(self, **settings: Any) -> Iterator[Self]:
+        """Use other settings in a block, where a retriever holds this object and calls it.
+
+        They count for calls made by this thread or task and by those that LangChain or asyncio start in the
+        block (``batch``, ``abatch``, ``run_in_executor``); calls from elsewhere, at the same time, are not
+        touched. Blocks nest: an inner one changes what it names.
+
+        Args:
+            **settings: Options of the class, as in :meth:`with_settings`, whose checks and costs they share.
+
+        Yields:
+            The copy that is used.
+
+        Raises:
+            ValueError: As :meth:`with_settings`, before the block is entered.
+
+        Example:
+            >>> with compressor.using(top_n=3):
+            ...     documents = retriever.invoke("...")
+        """
+        with using(self, stand_in(self).with_settings(**settings)) as copy:
+            yield copy
+
+    @model_validator(mode="after")
+    def _check_model(self) -> Self:
+        check_scorer(self.reranker, owner=type(self).__name__, scorers=self._scorers, instead="RerankCompressor")
+        check_one_layer(self.reranker, self._asked_layers())
+        return self
+
+    @classmethod
+    def _around(cls, reranker: object, given: Mapping[str, Any]) -> Self:
+        """Return an object that uses ``reranker``, with the options that it was made with and those given."""
+        core = check_reranker(reranker)
+        described = {
+            "query_max_length": core.query_max_length,
+            "long_documents": core.long_documents,
+            "truncation": core.truncation,
+            "prompt": core.spec.prompt or None,
+            **cls._layers_of(core),
+        }
+        known = {name: value for name, value in described.items() if name in cls.model_fields}
+        return cls._from_core(core, known, given)
+
     def _open(self) -> Reranker:
         return Reranker(**self._loading_options())
 
+    def _asked_layers(self) -> LayerOptions | None:
+        """Return the layers that calls ask for; a class without such options asks for none."""
+        names = _LAYER_NAMES & type(self).model_fields.keys()
+        return LayerOptions(**{name: getattr(self, name) for name in names}) if names else None
 
-def settings_of(reranker: object) -> dict[str, Any]:
-    """Return the options that ``reranker`` was made with and that a reranking adapter also has.
+    @classmethod
+    def _layers_of(cls, reranker: Reranker) -> dict[str, Any]:
+        """Return the layers that a core object was made with, as options of this class."""
+        if reranker.layers is None:
+            return {}
+        return {name: getattr(reranker.layers, name) for name in _LAYER_NAMES}
 
-    Raises:
-        InvalidInputError: It is not a core reranker.
-    """
-    core = check_reranker(reranker)
-    return {
-        "query_max_length": core.query_max_length,
-        "long_documents": core.long_documents,
-        "truncation": core.truncation,
-        "prompt": core.spec.prompt or None,
-        "layers": core.layers,
-    }
+
+class AnyModelOptions(PromptOptions, RerankerBacked):
+    """Options of the classes that take every model."""
+
+    layers: LayerOptions | None = None
+    """Layer and compression of a layerwise LLM reranker; None takes the model's defaults."""
+
+    def _asked_layers(self) -> LayerOptions | None:
+        return self.layers
+
+    @classmethod
+    def _layers_of(cls, reranker: Reranker) -> dict[str, Any]:
+        return {"layers": reranker.layers}
 
 
 def check_reranker(reranker: object) -> Reranker:
