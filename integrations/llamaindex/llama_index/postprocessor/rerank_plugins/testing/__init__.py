@@ -13,6 +13,7 @@ Each inherited test's docstring says what to check when it fails. Needs pytest.
 from llama_index.postprocessor.rerank_plugins.testing.concurrency import ConcurrencyConformance
 from llama_index.postprocessor.rerank_plugins.testing.recording import Recording, recording
 from llama_index.postprocessor.rerank_plugins.testing.results import ResultConformance
+from llama_index.postprocessor.rerank_plugins.testing.settings import SettingsConformance
 from llama_index.postprocessor.rerank_plugins.testing.tracing import TracingConformance
 
 __all__ = [
@@ -20,12 +21,13 @@ __all__ = [
     "PostprocessorConformance",
     "Recording",
     "ResultConformance",
+    "SettingsConformance",
     "TracingConformance",
     "recording",
 ]
 
 
-class PostprocessorConformance(ResultConformance, TracingConformance, ConcurrencyConformance):
+class PostprocessorConformance(ResultConformance, TracingConformance, ConcurrencyConformance, SettingsConformance):
     """Everything a reranking postprocessor of this package promises.
 
     Define the fixture ``make``: a callable that takes options and returns a postprocessor.
