@@ -1,4 +1,4 @@
-"""What the adapters of every framework share: settings for a block of code, and checks of a model they are given.
+"""What the adapters of every framework share: settings for a block of code, early checks, results that come too late.
 
 An adapter object is shared by many callers, so a caller who wants other settings must not change it. Each caller
 works with a copy that has them; :func:`using` lets the copy stand in where only the original can be reached, because
@@ -7,17 +7,41 @@ a framework's engine holds it.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from rerank_plugins.catalog.layers import settle_layers
-from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.errors import DeadlineExceededError, InvalidInputError, OverloadedError
 from rerank_plugins.reranker import Reranker
 from rerank_plugins.types import LayerOptions
 
-__all__ = ["check_one_layer", "check_scorer", "stand_in", "using"]
+__all__ = [
+    "FALLBACK_KEY",
+    "NOT_IN_TIME",
+    "FallbackReason",
+    "OnDeadline",
+    "check_one_layer",
+    "check_scorer",
+    "fall_back",
+    "stand_in",
+    "using",
+]
+
+logger = logging.getLogger(__name__)
+
+OnDeadline = Literal["retrieval_order", "raise"]
+"""What becomes of a call that is not in time, or that an overloaded model did not take."""
+
+FallbackReason = Literal["deadline", "overloaded"]
+
+FALLBACK_KEY = "rerank_fallback"
+"""Metadata key of results that were not reranked; its value is the reason."""
+
+NOT_IN_TIME = (DeadlineExceededError, OverloadedError)
+"""The errors after which a retrieval order is better than no answer."""
 
 _Adapter = TypeVar("_Adapter")
 
@@ -80,3 +104,20 @@ def check_scorer(reranker: Reranker, *, owner: str, scorers: Collection[str], in
             f"{reranker.spec.scorer!r}. Use {instead}(model={reranker.model!r}), which takes every model"
         )
         raise InvalidInputError(msg)
+
+
+def fall_back(
+    error: DeadlineExceededError | OverloadedError, *, on_deadline: OnDeadline, n_documents: int
+) -> FallbackReason:
+    """Return why documents keep their retrieval order, and log it; or raise ``error`` where that is asked for.
+
+    Args:
+        error: What the core raised.
+        on_deadline: What the adapter was told to do.
+        n_documents: For the log, which has no text of the user's.
+    """
+    if on_deadline == "raise":
+        raise error
+    reason: FallbackReason = "deadline" if isinstance(error, DeadlineExceededError) else "overloaded"
+    logger.warning("%d documents were not reranked and keep their retrieval order (%s): %s", n_documents, reason, error)
+    return reason

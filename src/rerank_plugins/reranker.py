@@ -271,9 +271,7 @@ class Reranker:
     ) -> list[list[float]]:
         """Return what :meth:`score_layers` returns, without blocking the event loop."""
         options = self._scoring.all_layers(layers)
-        encoded = await asyncio.to_thread(self._scoring.encode, inputs.check_pairs(pairs))
-        rows = await asyncio.wrap_future(self._scoring.submit(encoded, options))
-        return self._scoring.layer_scores(encoded, rows, options)
+        return self._scoring.layer_scores(await self._scoring.arun(inputs.check_pairs(pairs), options), options)
 
     def rank(
         self,

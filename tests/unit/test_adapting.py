@@ -1,17 +1,21 @@
-"""Stand-ins: who sees them, and who does not."""
+"""What adapters share: stand-ins (who sees them, and who does not), early checks, fallbacks."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
+import tiny_checkpoints
 from llm_checkpoints import llm_checkpoint
 
-from rerank_plugins import LayerOptions, Reranker
-from rerank_plugins.adapting import check_one_layer, check_scorer, stand_in, using
-from rerank_plugins.errors import InvalidInputError
+from rerank_plugins import EngineOptions, LayerOptions, Reranker
+from rerank_plugins.adapting import check_one_layer, check_scorer, fall_back, stand_in, using
+from rerank_plugins.errors import DeadlineExceededError, InvalidInputError, OverloadedError
+from rerank_plugins.testing import standstill
 
 
 class Thing:
@@ -81,3 +85,41 @@ def test_one_layer_is_what_a_ranking_needs() -> None:
         check_scorer(reranker, owner="Layerwise", scorers={"layerwise"}, instead="Other")
         with pytest.raises(InvalidInputError, match=r"Light is for .*lightweight; .*'layerwise'. Use Other\(model='"):
             check_scorer(reranker, owner="Light", scorers={"lightweight"}, instead="Other")
+
+
+@pytest.fixture
+def alone(tmp_path: Path) -> Iterator[Reranker]:
+    """A model that no other test shares."""
+    with Reranker(tiny_checkpoints.bert_reranker(tmp_path / "alone"), device="cpu") as reranker:
+        yield reranker
+
+
+def test_a_model_stands_still_for_a_block(alone: Reranker) -> None:
+    expected = alone.score([("q", "d")])
+    careful = Reranker(alone.model, device="cpu", engine=EngineOptions(max_waiting_tokens=1))
+    for _ in range(2):
+        with standstill(alone):
+            assert alone.stats().waiting_tokens > 0
+            with pytest.raises(OverloadedError):
+                careful.score([("q", "d")])
+            with pytest.raises(DeadlineExceededError):
+                alone.score([("q", "d")], deadline_s=0.01)
+            waits = ThreadPoolExecutor(1).submit(alone.score, [("q", "d")])
+        assert waits.result(30) == pytest.approx(expected, abs=1e-5)
+        assert careful.score([("q", "d")]) == pytest.approx(expected, abs=1e-5)
+    assert (alone.stats().waiting_calls, alone.stats().calls_failed) == (0, 0)
+
+
+def test_why_documents_keep_their_order(caplog: pytest.LogCaptureFixture) -> None:
+    late, busy = DeadlineExceededError("0.1 s"), OverloadedError("9 tokens wait")
+    assert fall_back(late, on_deadline="retrieval_order", n_documents=7) == "deadline"
+    assert fall_back(busy, on_deadline="retrieval_order", n_documents=7) == "overloaded"
+    told = [record.getMessage() for record in caplog.records]
+    assert told == [
+        "7 documents were not reranked and keep their retrieval order (deadline): 0.1 s",
+        "7 documents were not reranked and keep their retrieval order (overloaded): 9 tokens wait",
+    ]
+    for error in (late, busy):
+        with pytest.raises(type(error)) as caught:
+            fall_back(error, on_deadline="raise", n_documents=7)
+        assert caught.value is error

@@ -24,7 +24,7 @@ LAYERS = [
     {"opening"},
     {"scoring"},
     {"reranker", "embedder"},
-    {"adapting"},
+    {"adapting", "testing"},
     {"evaluation"},
     {"demo"},
     {"cli"},

@@ -11,14 +11,18 @@ from pydantic import ValidationInfo, field_validator
 from typing_extensions import Self, TypedDict, Unpack
 
 from langchain_rerank_plugins.reranking import AnyModelOptions, RerankerBacked
-from langchain_rerank_plugins.scored import page_contents, scored_copy
+from langchain_rerank_plugins.scored import marked_copy, page_contents, scored_copy
 from langchain_rerank_plugins.tracing import RerankStep
 from rerank_plugins import LayerOptions, RankedDocument, Reranker
-from rerank_plugins.adapting import stand_in
+from rerank_plugins.adapting import FALLBACK_KEY, NOT_IN_TIME, OnDeadline, fall_back, stand_in
+from rerank_plugins.errors import DeadlineExceededError, OverloadedError
 from rerank_plugins.ranking.order import check_threshold, check_top_n
 from rerank_plugins.types import ScoreUnit
 
 __all__ = ["BaseRerankCompressor", "CompressorSettings", "RerankCompressor"]
+
+
+_Outputs = dict[str, Any]
 
 
 class CompressorSettings(TypedDict, total=False):
@@ -28,6 +32,8 @@ class CompressorSettings(TypedDict, total=False):
     threshold_unit: ScoreUnit
     threshold: float | None
     score_unit: ScoreUnit
+    deadline_s: float | None
+    on_deadline: OnDeadline
     layers: LayerOptions | None
     cutoff_layers: int | Sequence[int] | None
     compress_ratio: int | None
@@ -47,6 +53,12 @@ class BaseRerankCompressor(RerankerBacked, BaseDocumentCompressor):
 
     Each call is a chain run with the class's name and the tag ``rerank``, ended on every path.
 
+    A call that is not in time (``deadline_s``), or that finds more waiting than ``max_waiting_tokens``, gives
+    copies of the first ``top_n`` documents in retrieval order: their metadata as it came, no threshold applied,
+    and ``rerank_fallback`` with the reason, ``deadline`` or ``overloaded``, also in the run's outputs.
+    ``on_deadline="raise"`` raises :class:`~rerank_plugins.errors.DeadlineExceededError` or ``OverloadedError``
+    instead.
+
     One call with other settings: ``compressor.with_settings(top_n=3).compress_documents(...)``, or, where a
     retriever makes the call, ``with compressor.using(top_n=3): retriever.invoke(...)``. Both leave the object
     as it is, so that calls at the same time may have different settings. A retriever's own way works too:
@@ -62,6 +74,11 @@ class BaseRerankCompressor(RerankerBacked, BaseDocumentCompressor):
 
     threshold: float | None = None
     """Documents below it are left out; None keeps all."""
+
+    on_deadline: OnDeadline = "retrieval_order"
+    """What a call gives that is not in time (``deadline_s``), or that finds too much waiting
+    (``max_waiting_tokens``): the first ``top_n`` documents in retrieval order, marked with metadata
+    ``rerank_fallback``, or ``raise``, the core's error."""
 
     @field_validator("top_n", mode="before")
     @classmethod
@@ -106,18 +123,23 @@ class BaseRerankCompressor(RerankerBacked, BaseDocumentCompressor):
         Raises:
             InvalidInputError: ``documents`` holds something else, or ``query`` is not a string.
             ScoringError: The model returned NaN.
+            DeadlineExceededError: With ``on_deadline="raise"``: the time is over.
+            OverloadedError: With ``on_deadline="raise"``: too much work waits.
             EngineClosedError: ``close()`` was called.
         """
         settings = stand_in(self)
         run = settings._step(documents, query).start(callbacks)
         try:
-            ranked = settings.reranker.rank(query, page_contents(documents), **settings._call_options())
-            result = settings._scored(documents, ranked)
+            try:
+                ranked = settings.reranker.rank(query, page_contents(documents), **settings._call_options())
+                outputs = settings._scored(documents, ranked)
+            except NOT_IN_TIME as error:
+                outputs = settings._fallen_back(documents, error)
         except BaseException as error:
             run.on_chain_error(error)
             raise
-        run.on_chain_end({"documents": result})
-        return result
+        run.on_chain_end(outputs)
+        return outputs["documents"]
 
     async def acompress_documents(
         self, documents: Sequence[Document], query: str, callbacks: Callbacks | None = None
@@ -126,13 +148,16 @@ class BaseRerankCompressor(RerankerBacked, BaseDocumentCompressor):
         settings = stand_in(self)
         run = await settings._step(documents, query).astart(callbacks)
         try:
-            ranked = await settings.reranker.arank(query, page_contents(documents), **settings._call_options())
-            result = settings._scored(documents, ranked)
+            try:
+                ranked = await settings.reranker.arank(query, page_contents(documents), **settings._call_options())
+                outputs = settings._scored(documents, ranked)
+            except NOT_IN_TIME as error:
+                outputs = settings._fallen_back(documents, error)
         except BaseException as error:  # A cancelled call ends its run too.
             await run.on_chain_error(error)
             raise
-        await run.on_chain_end({"documents": result})
-        return result
+        await run.on_chain_end(outputs)
+        return outputs["documents"]
 
     def _step(self, documents: Sequence[Document], query: str) -> RerankStep:
         metadata = {"rerank_model": self.reranker.model, "rerank_top_n": self.top_n}
@@ -144,10 +169,15 @@ class BaseRerankCompressor(RerankerBacked, BaseDocumentCompressor):
             "threshold": self.threshold,
             "threshold_unit": self.threshold_unit,
             "layers": self._asked_layers(),
+            "deadline_s": self.deadline_s,
         }
 
-    def _scored(self, documents: Sequence[Document], ranked: Sequence[RankedDocument]) -> list[Document]:
-        return [scored_copy(documents[one.index], one, unit=self.score_unit) for one in ranked]
+    def _scored(self, documents: Sequence[Document], ranked: Sequence[RankedDocument]) -> _Outputs:
+        return {"documents": [scored_copy(documents[one.index], one, unit=self.score_unit) for one in ranked]}
+
+    def _fallen_back(self, documents: Sequence[Document], error: DeadlineExceededError | OverloadedError) -> _Outputs:
+        reason = fall_back(error, on_deadline=self.on_deadline, n_documents=len(documents))
+        return {"documents": [marked_copy(one, reason) for one in documents[: self.top_n]], FALLBACK_KEY: reason}
 
 
 class RerankCompressor(AnyModelOptions, BaseRerankCompressor):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from langchain_core.cross_encoders import BaseCrossEncoder
 from typing_extensions import Self
 
@@ -40,15 +42,20 @@ class RerankCrossEncoder(AnyModelOptions, BaseCrossEncoder):
         Raises:
             InvalidInputError: An element is not a pair of strings.
             ScoringError: The model returned NaN.
+            DeadlineExceededError: ``deadline_s`` is over; scores have no retrieval order to fall back to.
+            OverloadedError: More work waits than ``max_waiting_tokens``.
             EngineClosedError: ``close()`` was called.
         """
         settings = stand_in(self)
-        return settings._in_unit(settings.reranker.score(text_pairs, layers=settings.layers))
+        return settings._in_unit(settings.reranker.score(text_pairs, **settings._call_options()))
 
     async def ascore(self, text_pairs: list[tuple[str, str]]) -> list[float]:
         """Return what :meth:`score` returns, without blocking the event loop."""
         settings = stand_in(self)
-        return settings._in_unit(await settings.reranker.ascore(text_pairs, layers=settings.layers))
+        return settings._in_unit(await settings.reranker.ascore(text_pairs, **settings._call_options()))
+
+    def _call_options(self) -> dict[str, Any]:
+        return {"layers": self.layers, "deadline_s": self.deadline_s}
 
     def _in_unit(self, scores: list[float]) -> list[float]:
         if self.score_unit == "raw":

@@ -6,18 +6,20 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
-from pydantic import Field, StrictInt, model_validator
+from pydantic import Field, StrictInt, field_validator, model_validator
 from typing_extensions import Self
 
 from langchain_rerank_plugins.layers import PromptOptions
 from langchain_rerank_plugins.options import CoreBacked
-from rerank_plugins import LayerOptions, LongDocuments, Reranker
+from rerank_plugins import EngineOptions, LayerOptions, LongDocuments, Reranker
 from rerank_plugins.adapting import check_one_layer, check_scorer, stand_in, using
 from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.inputs import check_deadline
 from rerank_plugins.types import LongDocumentStrategy, ScoreUnit, TruncationRule
 
 __all__ = ["AnyModelOptions", "RerankerBacked", "check_reranker"]
 
+_ENGINE_NAMES = ("max_waiting_tokens", "max_wait_ms", "max_batch_tokens")
 _LAYER_NAMES = frozenset(LayerOptions.__dataclass_fields__)
 
 
@@ -38,6 +40,23 @@ class RerankerBacked(CoreBacked):
 
     score_unit: ScoreUnit = "raw"
     """What a reported score is: ``raw`` (a logit for most models) or ``probability`` (in [0, 1])."""
+
+    deadline_s: float | None = None
+    """Seconds after which a call gives up waiting for scores; None waits for ever."""
+
+    max_waiting_tokens: StrictInt | None = Field(default=None, frozen=True)
+    """A call that finds so many tokens waiting is not queued but refused; None queues every call."""
+
+    max_wait_ms: float = Field(default=0.0, ge=0, strict=True, allow_inf_nan=False, frozen=True)
+    """How long a call waits for others to share its batch while the model is free."""
+
+    max_batch_tokens: StrictInt | None = Field(default=None, frozen=True)
+    """Token slots of a batch; None takes the device's default."""
+
+    @field_validator("deadline_s", mode="before")
+    @classmethod
+    def _possible_deadline(cls, deadline_s: Any) -> Any:
+        return check_deadline(deadline_s)
 
     @property
     def reranker(self) -> Reranker:
@@ -84,13 +103,17 @@ class RerankerBacked(CoreBacked):
             "long_documents": core.long_documents,
             "truncation": core.truncation,
             "prompt": core.spec.prompt or None,
+            "deadline_s": core.engine.deadline_s,
+            **{name: getattr(core.engine, name) for name in _ENGINE_NAMES},
             **cls._layers_of(core),
         }
         known = {name: value for name, value in described.items() if name in cls.model_fields}
         return cls._from_core(core, known, given)
 
     def _open(self) -> Reranker:
-        return Reranker(**self._loading_options())
+        options = self._loading_options()
+        engine = EngineOptions(**{name: options.pop(name) for name in _ENGINE_NAMES})
+        return Reranker(**options, engine=engine)
 
     def _asked_layers(self) -> LayerOptions | None:
         """Return the layers that calls ask for; a class without such options asks for none."""

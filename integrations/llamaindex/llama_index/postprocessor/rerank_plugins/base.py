@@ -14,21 +14,23 @@ from llama_index.postprocessor.rerank_plugins.layers import PromptOptions
 from llama_index.postprocessor.rerank_plugins.options import check_is_a
 from llama_index.postprocessor.rerank_plugins.results import (
     details_of,
+    fallen_back,
     retrieval_score_of,
     scored_text,
     with_metadata,
 )
 from llama_index.postprocessor.rerank_plugins.settings import RerankOptions, RerankSettings
-from llama_index.postprocessor.rerank_plugins.tracing import dispatcher, traced
+from llama_index.postprocessor.rerank_plugins.tracing import Outcome, dispatcher, traced
 from typing_extensions import Self, Unpack
 
-from rerank_plugins.adapting import check_one_layer, check_scorer, stand_in, using
-from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.adapting import NOT_IN_TIME, check_one_layer, check_scorer, fall_back, stand_in, using
+from rerank_plugins.errors import DeadlineExceededError, InvalidInputError, OverloadedError
 from rerank_plugins.reranker import Reranker
-from rerank_plugins.types import LayerOptions, RankedDocument
+from rerank_plugins.types import EngineOptions, LayerOptions, RankedDocument
 
 __all__ = ["BaseRerankPostprocessor", "RerankPostprocessor"]
 
+_ENGINE_NAMES = ("max_waiting_tokens", "max_wait_ms", "max_batch_tokens")
 _LAYER_NAMES = frozenset(LayerOptions.__dataclass_fields__)
 
 
@@ -53,6 +55,11 @@ class BaseRerankPostprocessor(RerankOptions, BaseNodePostprocessor):
     A copy keeps its id, relationships and type. A text node's ``hash`` covers its metadata; set
     ``keep_retrieval_score`` and ``keep_details`` to False to get the very same nodes back. Nodes whose
     scored text is blank rank last.
+
+    A call that is not in time (``deadline_s``), or that finds more waiting than ``max_waiting_tokens``, gives
+    copies of the first ``top_n`` nodes in retrieval order: scores as they came, no threshold applied, and the
+    metadata ``rerank_fallback`` with the reason, ``deadline`` or ``overloaded``. ``on_deadline="raise"`` raises
+    :class:`~rerank_plugins.errors.DeadlineExceededError` or ``OverloadedError`` instead.
 
     One call with other settings: ``reranker.with_settings(top_n=3).postprocess_nodes(...)``, or, where an
     engine makes the call, ``with reranker.using(top_n=3): engine.query(...)``. Both leave the object as it
@@ -96,6 +103,8 @@ class BaseRerankPostprocessor(RerankOptions, BaseNodePostprocessor):
             "long_documents": reranker.long_documents,
             "truncation": reranker.truncation,
             "prompt": reranker.spec.prompt or None,
+            "deadline_s": reranker.engine.deadline_s,
+            **{name: getattr(reranker.engine, name) for name in _ENGINE_NAMES},
             **cls._layers_of(reranker),
         }
         known = {name: value for name, value in described.items() if name in cls.model_fields}
@@ -147,7 +156,8 @@ class BaseRerankPostprocessor(RerankOptions, BaseNodePostprocessor):
 
     def _open(self) -> Reranker:
         options = {name: getattr(self, name) for name, field in type(self).model_fields.items() if field.frozen}
-        return Reranker(**options)
+        engine = EngineOptions(**{name: options.pop(name) for name in _ENGINE_NAMES})
+        return Reranker(**options, engine=engine)
 
     def _asked_layers(self) -> LayerOptions | None:
         """Return the layers that calls ask for; a class without such options asks for none."""
@@ -165,25 +175,39 @@ class BaseRerankPostprocessor(RerankOptions, BaseNodePostprocessor):
         self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None
     ) -> list[NodeWithScore]:
         query, settings = _checked(query_bundle), stand_in(self)
-        with settings._traced(nodes, query, self.callback_manager) as results:
-            ranked = settings.reranker.rank(query.query_str, settings._texts(nodes), **settings._call_options())
-            results.extend(settings._results(nodes, ranked))
-        return results
+        with settings._traced(nodes, query, self.callback_manager) as outcome:
+            try:
+                ranked = settings.reranker.rank(query.query_str, settings._texts(nodes), **settings._call_options())
+                outcome.nodes = settings._results(nodes, ranked)
+            except NOT_IN_TIME as error:
+                settings._fall_back(nodes, error, outcome)
+        return outcome.nodes
 
     @dispatcher.span
     async def _apostprocess_nodes(
         self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None
     ) -> list[NodeWithScore]:
         query, settings = _checked(query_bundle), stand_in(self)
-        with settings._traced(nodes, query, self.callback_manager) as results:
-            ranked = await settings.reranker.arank(query.query_str, settings._texts(nodes), **settings._call_options())
-            results.extend(settings._results(nodes, ranked))
-        return results
+        with settings._traced(nodes, query, self.callback_manager) as outcome:
+            try:
+                texts = settings._texts(nodes)
+                ranked = await settings.reranker.arank(query.query_str, texts, **settings._call_options())
+                outcome.nodes = settings._results(nodes, ranked)
+            except NOT_IN_TIME as error:
+                settings._fall_back(nodes, error, outcome)
+        return outcome.nodes
 
     def _traced(
         self, nodes: Sequence[NodeWithScore], query: QueryBundle, callback_manager: CallbackManager
-    ) -> AbstractContextManager[list[NodeWithScore]]:
+    ) -> AbstractContextManager[Outcome]:
         return traced(nodes, query, top_n=self.top_n, model_name=self.model, callback_manager=callback_manager)
+
+    def _fall_back(
+        self, nodes: Sequence[NodeWithScore], error: DeadlineExceededError | OverloadedError, outcome: Outcome
+    ) -> None:
+        outcome.fallback = fall_back(error, on_deadline=self.on_deadline, n_documents=len(nodes))
+        first = nodes[: self.top_n]
+        outcome.nodes = fallen_back(first, outcome.fallback, keep_retrieval_score=self.keep_retrieval_score)
 
     def _texts(self, nodes: Sequence[NodeWithScore]) -> list[str]:
         return [self.scored_text(one.node) for one in nodes]
@@ -194,6 +218,7 @@ class BaseRerankPostprocessor(RerankOptions, BaseNodePostprocessor):
             "threshold": self.threshold,
             "threshold_unit": self.threshold_unit,
             "layers": self._asked_layers(),
+            "deadline_s": self.deadline_s,
         }
 
     def _results(self, nodes: Sequence[NodeWithScore], ranked: Sequence[RankedDocument]) -> list[NodeWithScore]:

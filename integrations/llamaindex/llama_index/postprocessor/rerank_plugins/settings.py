@@ -11,6 +11,7 @@ from llama_index.core.schema import EnumNameSerializer, MetadataMode
 from llama_index.postprocessor.rerank_plugins.options import LocalModelOptions
 from typing_extensions import Self, TypedDict
 
+from rerank_plugins.adapting import OnDeadline
 from rerank_plugins.ranking.order import check_threshold
 from rerank_plugins.types import LayerOptions, LongDocuments, LongDocumentStrategy, ScoreUnit, TruncationRule
 
@@ -27,6 +28,8 @@ class RerankSettings(TypedDict, total=False):
     metadata_mode: MetadataMode
     keep_retrieval_score: bool
     keep_details: bool
+    deadline_s: float | None
+    on_deadline: OnDeadline
     callback_manager: CallbackManager
     layers: LayerOptions | None
     cutoff_layers: int | Sequence[int] | None
@@ -73,6 +76,43 @@ class RerankOptions(LocalModelOptions):
     )
     keep_details: bool = Field(
         default=True, description="Keep probability, rank, window and truncation as metadata 'rerank_*'."
+    )
+
+    deadline_s: float | None = Field(
+        default=None,
+        gt=0,
+        strict=True,
+        allow_inf_nan=False,
+        description="Seconds after which a call gives up waiting for scores; None waits for ever.",
+    )
+    on_deadline: OnDeadline = Field(
+        default="retrieval_order",
+        description=(
+            "What a call gives that is not in time, or that finds too much waiting: the first top_n nodes in "
+            "retrieval order, marked with metadata 'rerank_fallback', or raise, the core's error."
+        ),
+    )
+    max_waiting_tokens: int | None = Field(
+        default=None,
+        ge=1,
+        strict=True,
+        frozen=True,
+        description="A call that finds so many tokens waiting is not queued, see on_deadline; None queues every call.",
+    )
+    max_wait_ms: float = Field(
+        default=0.0,
+        ge=0,
+        strict=True,
+        allow_inf_nan=False,
+        frozen=True,
+        description="How long a call waits for others to share its batch while the model is free.",
+    )
+    max_batch_tokens: int | None = Field(
+        default=None,
+        ge=1,
+        strict=True,
+        frozen=True,
+        description="Token slots of a batch; None takes the device's default.",
     )
 
     @model_validator(mode="after")

@@ -11,6 +11,7 @@ Each inherited test's docstring says what to check when it fails. Needs pytest.
 """
 
 from llama_index.postprocessor.rerank_plugins.testing.concurrency import ConcurrencyConformance
+from llama_index.postprocessor.rerank_plugins.testing.deadlines import DeadlineConformance
 from llama_index.postprocessor.rerank_plugins.testing.recording import Recording, recording
 from llama_index.postprocessor.rerank_plugins.testing.results import ResultConformance
 from llama_index.postprocessor.rerank_plugins.testing.settings import SettingsConformance
@@ -18,6 +19,7 @@ from llama_index.postprocessor.rerank_plugins.testing.tracing import TracingConf
 
 __all__ = [
     "ConcurrencyConformance",
+    "DeadlineConformance",
     "PostprocessorConformance",
     "Recording",
     "ResultConformance",
@@ -27,7 +29,9 @@ __all__ = [
 ]
 
 
-class PostprocessorConformance(ResultConformance, TracingConformance, ConcurrencyConformance, SettingsConformance):
+class PostprocessorConformance(
+    ResultConformance, TracingConformance, ConcurrencyConformance, SettingsConformance, DeadlineConformance
+):
     """Everything a reranking postprocessor of this package promises.
 
     Define the fixture ``make``: a callable that takes options and returns a postprocessor.
