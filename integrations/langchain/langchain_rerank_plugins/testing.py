@@ -27,6 +27,7 @@ import pytest
 from langchain_core.documents import BaseDocumentCompressor
 
 from langchain_rerank_plugins.testing_base import ALL_FEATURES, SuiteBase
+from langchain_rerank_plugins.testing_deadlines import DeadlineTests
 from langchain_rerank_plugins.testing_parts import FixedRetriever, RunRecorder, ids_of, score_of
 from langchain_rerank_plugins.testing_settings import SettingsTests
 
@@ -36,7 +37,7 @@ _SCORE = "relevance_score"
 _PROBABILITY = "relevance_probability"
 
 
-class CompressorConformance(SettingsTests, SuiteBase):
+class CompressorConformance(SettingsTests, DeadlineTests, SuiteBase):
     """What a reranking compressor owes its users, as tests."""
 
     def test_is_a_compressor(self, compressor: BaseDocumentCompressor) -> None:

@@ -13,10 +13,11 @@ from langchain_rerank_plugins.testing_parts import SubclassedDocument, assert_sa
 
 __all__ = ["ALL_FEATURES", "SuiteBase"]
 
-ALL_FEATURES = frozenset({"scores", "threshold", "callbacks", "copies", "strict_options", "settings"})
+ALL_FEATURES = frozenset({"scores", "threshold", "callbacks", "copies", "strict_options", "settings", "deadlines"})
 """``scores``: in metadata; ``threshold``: options ``threshold`` and ``threshold_unit``; ``callbacks``: each
 call is a run; ``copies``: results are not the input objects; ``strict_options``: bad ones are refused;
-``settings``: ``with_settings`` and ``using``."""
+``settings``: ``with_settings`` and ``using``; ``deadlines``: ``deadline_s``, ``max_waiting_tokens`` and what
+``on_deadline`` says."""
 
 
 class SuiteBase(ABC):
