@@ -225,7 +225,7 @@ def test_defaults_and_descriptions() -> None:
         BgeLLMRerankCompressor: ("BAAI/bge-reranker-v2-gemma", "bge"),
         BgeLayerwiseRerankCompressor: ("BAAI/bge-reranker-v2-minicpm-layerwise", "bge"),
         BgeLightweightRerankCompressor: ("BAAI/bge-reranker-v2.5-gemma2-lightweight", "bge"),
-        QwenRerankCompressor: ("Qwen/Qwen3-Reranker-0.6B", "qwen"),
+        QwenRerankCompressor: ("Qwen/Qwen3-Reranker-0.6B", "qwen3"),
     }
     for kind, (model, family) in defaults.items():
         fields = kind.model_fields

@@ -224,7 +224,7 @@ def test_defaults_and_descriptions() -> None:
         BgeLLMRerankPostprocessor: ("BAAI/bge-reranker-v2-gemma", "bge"),
         BgeLayerwiseRerankPostprocessor: ("BAAI/bge-reranker-v2-minicpm-layerwise", "bge"),
         BgeLightweightRerankPostprocessor: ("BAAI/bge-reranker-v2.5-gemma2-lightweight", "bge"),
-        QwenRerankPostprocessor: ("Qwen/Qwen3-Reranker-0.6B", "qwen"),
+        QwenRerankPostprocessor: ("Qwen/Qwen3-Reranker-0.6B", "qwen3"),
     }
     for kind, (model, family) in defaults.items():
         fields = kind.model_fields

@@ -114,8 +114,10 @@ class QwenRerankCompressor(PromptOptions, BaseRerankCompressor):
         >>> QwenRerankCompressor(prompt="Given a legal question, retrieve the statutes that answer it", top_n=5)
     """
 
+    _scorers: ClassVar[frozenset[str]] = frozenset({"decoder"})
+
     model: str | Path = Field(default="Qwen/Qwen3-Reranker-0.6B", frozen=True)
     """A hub id, or a local folder of any name."""
 
-    family: str | None = Field(default="qwen", frozen=True)
+    family: str | None = Field(default="qwen3", frozen=True)
     """Conventions to use for a local folder."""

@@ -122,7 +122,9 @@ class QwenRerankPostprocessor(PromptOptions, BaseRerankPostprocessor):
         >>> QwenRerankPostprocessor(prompt="Given a legal question, retrieve the statutes that answer it", top_n=5)
     """
 
+    _scorers: ClassVar[frozenset[str]] = frozenset({"decoder"})
+
     model: str = Field(
         default="Qwen/Qwen3-Reranker-0.6B", frozen=True, description="A hub id, or a local folder of any name."
     )
-    family: str | None = Field(default="qwen", frozen=True, description="Conventions to use for a local folder.")
+    family: str | None = Field(default="qwen3", frozen=True, description="Conventions to use for a local folder.")
