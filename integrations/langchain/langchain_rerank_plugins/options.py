@@ -119,7 +119,7 @@ class CoreBacked(BaseModel, ABC):
     def with_settings(self, **settings: Any) -> Self:
         """Return a copy with other options; it shares the loaded weights.
 
-        A copy takes well under a millisecond as long as only options that may be assigned differ (``top_n``, ``threshold``,
+        A copy takes less than a millisecond while only options that may be assigned differ (``top_n``, ``threshold``,
         layers, ...). For one of the others (``max_length``, ``prompt``, ``long_documents``, ...) the model's
         files are looked up again, and its weights are shared if it is the same model, device and dtype.
 
