@@ -17,6 +17,8 @@ __all__ = [
     "resolve_dtype",
 ]
 
+logger = logging.getLogger(__name__)
+
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
@@ -99,7 +101,7 @@ def resolve_dtype(dtype: str, *, device: torch.device, half: str = "float16") ->
 def has_native_bfloat16(device: torch.device) -> bool:
     """Return whether the device computes in bfloat16 itself; where it does not, float32 is faster and more exact."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type == "mps":
         return True
     if platform.machine().lower() in {"arm64", "aarch64"}:
