@@ -23,6 +23,7 @@ LAYERS = [
     {"engine", "scorers"},
     {"opening"},
     {"scoring"},
+    {"streaming"},
     {"reranker", "embedder"},
     {"adapting", "testing"},
     {"evaluation"},

@@ -16,6 +16,7 @@ from rerank_plugins.cli.demo import demo
 from rerank_plugins.cli.doctor import doctor
 from rerank_plugins.cli.models import models
 from rerank_plugins.cli.rank import rank
+from rerank_plugins.cli.score import score
 from rerank_plugins.errors import RerankPluginsError
 
 __all__ = ["app", "main"]
@@ -30,6 +31,7 @@ app = typer.Typer(
 )
 app.command()(models)
 app.command()(rank)
+app.command()(score)
 app.command()(doctor)
 app.command()(demo)
 
