@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from langchain_core.callbacks import Callbacks
@@ -22,7 +23,7 @@ from rerank_plugins.types import ScoreUnit
 __all__ = ["BaseRerankCompressor", "CompressorSettings", "RerankCompressor"]
 
 
-_Outputs = dict[str, Any]
+_NO_MARKS: Mapping[str, str] = MappingProxyType({})
 
 
 class CompressorSettings(TypedDict, total=False):
@@ -132,14 +133,14 @@ class BaseRerankCompressor(RerankerBacked, BaseDocumentCompressor):
         try:
             try:
                 ranked = settings.reranker.rank(query, page_contents(documents), **settings._call_options())
-                outputs = settings._scored(documents, ranked)
+                results, marks = settings._scored(documents, ranked), _NO_MARKS
             except NOT_IN_TIME as error:
-                outputs = settings._fallen_back(documents, error)
+                results, marks = settings._fallen_back(documents, error)
         except BaseException as error:
             run.on_chain_error(error)
             raise
-        run.on_chain_end(outputs)
-        return outputs["documents"]
+        run.on_chain_end({"documents": results, **marks})
+        return results
 
     async def acompress_documents(
         self, documents: Sequence[Document], query: str, callbacks: Callbacks | None = None
@@ -150,14 +151,14 @@ class BaseRerankCompressor(RerankerBacked, BaseDocumentCompressor):
         try:
             try:
                 ranked = await settings.reranker.arank(query, page_contents(documents), **settings._call_options())
-                outputs = settings._scored(documents, ranked)
+                results, marks = settings._scored(documents, ranked), _NO_MARKS
             except NOT_IN_TIME as error:
-                outputs = settings._fallen_back(documents, error)
+                results, marks = settings._fallen_back(documents, error)
         except BaseException as error:  # A cancelled call ends its run too.
             await run.on_chain_error(error)
             raise
-        await run.on_chain_end(outputs)
-        return outputs["documents"]
+        await run.on_chain_end({"documents": results, **marks})
+        return results
 
     def _step(self, documents: Sequence[Document], query: str) -> RerankStep:
         metadata = {"rerank_model": self.reranker.model, "rerank_top_n": self.top_n}
@@ -172,12 +173,15 @@ class BaseRerankCompressor(RerankerBacked, BaseDocumentCompressor):
             "deadline_s": self.deadline_s,
         }
 
-    def _scored(self, documents: Sequence[Document], ranked: Sequence[RankedDocument]) -> _Outputs:
-        return {"documents": [scored_copy(documents[one.index], one, unit=self.score_unit) for one in ranked]}
+    def _scored(self, documents: Sequence[Document], ranked: Sequence[RankedDocument]) -> list[Document]:
+        return [scored_copy(documents[one.index], one, unit=self.score_unit) for one in ranked]
 
-    def _fallen_back(self, documents: Sequence[Document], error: DeadlineExceededError | OverloadedError) -> _Outputs:
+    def _fallen_back(
+        self, documents: Sequence[Document], error: DeadlineExceededError | OverloadedError
+    ) -> tuple[list[Document], Mapping[str, str]]:
+        """Return the documents in retrieval order, and what the run's outputs tell beside them."""
         reason = fall_back(error, on_deadline=self.on_deadline, n_documents=len(documents))
-        return {"documents": [marked_copy(one, reason) for one in documents[: self.top_n]], FALLBACK_KEY: reason}
+        return [marked_copy(one, reason) for one in documents[: self.top_n]], {FALLBACK_KEY: reason}
 
 
 class RerankCompressor(AnyModelOptions, BaseRerankCompressor):
