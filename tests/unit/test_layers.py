@@ -16,7 +16,7 @@ ROOT = Path(rerank_plugins.__file__).parent
 # Lowest first; modules on one line may import each other only within their own folder.
 LAYERS = [
     {"types", "errors"},
-    {"protocols", "inputs"},
+    {"protocols", "inputs", "observing"},
     {"catalog"},
     {"text"},
     {"ranking"},
@@ -25,7 +25,7 @@ LAYERS = [
     {"scoring"},
     {"streaming"},
     {"reranker", "embedder"},
-    {"adapting", "testing"},
+    {"adapting", "telemetry", "testing"},
     {"evaluation"},
     {"demo"},
     {"cli"},
