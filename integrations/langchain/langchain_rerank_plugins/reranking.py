@@ -42,7 +42,8 @@ class RerankerBacked(CoreBacked):
     """What a reported score is: ``raw`` (a logit for most models) or ``probability`` (in [0, 1])."""
 
     deadline_s: float | None = None
-    """Seconds after which a call gives up waiting for scores; None waits for ever."""
+    """Seconds after which a call gives up waiting for scores; None waits for ever, or as long as a reranker that
+    was passed in allows."""
 
     max_waiting_tokens: StrictInt | None = Field(default=None, frozen=True)
     """A call that finds so many tokens waiting is not queued but refused; None queues every call."""

@@ -83,7 +83,10 @@ class RerankOptions(LocalModelOptions):
         gt=0,
         strict=True,
         allow_inf_nan=False,
-        description="Seconds after which a call gives up waiting for scores; None waits for ever.",
+        description=(
+            "Seconds after which a call gives up waiting for scores; None waits for ever, or as long as a reranker "
+            "that was passed in allows."
+        ),
     )
     on_deadline: OnDeadline = Field(
         default="retrieval_order",
