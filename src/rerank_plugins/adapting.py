@@ -11,11 +11,14 @@ import logging
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Literal, TypeVar
 
+from rerank_plugins.catalog import known_models
 from rerank_plugins.catalog.layers import settle_layers
+from rerank_plugins.catalog.resolve import resolve
+from rerank_plugins.catalog.spec import ModelSpec
 from rerank_plugins.errors import DeadlineExceededError, InvalidInputError, OverloadedError
-from rerank_plugins.reranker import Reranker
 from rerank_plugins.types import LayerOptions
 
 __all__ = [
@@ -23,9 +26,9 @@ __all__ = [
     "NOT_IN_TIME",
     "FallbackReason",
     "OnDeadline",
-    "check_one_layer",
-    "check_scorer",
+    "check_model",
     "fall_back",
+    "known_before_loading",
     "stand_in",
     "using",
 ]
@@ -70,38 +73,52 @@ def stand_in(original: _Adapter) -> _Adapter:
     return original
 
 
-def check_one_layer(reranker: Reranker, layers: LayerOptions | None) -> None:
-    """Check what an adapter will ask of a model, so that a mistake is told when it is made and not at the first query.
+def known_before_loading(model: str | Path, *, family: str | None) -> ModelSpec | None:
+    """Return what is known about a model without fetching or loading it; None for a hub id that is not listed.
 
     Raises:
-        InvalidInputError: The model has no such layers, or more than one is asked for: a ranking needs one score.
+        ModelError: It is a folder that cannot be used.
     """
-    settled = settle_layers(reranker.spec.layers, asked=layers, usual=reranker.layers)
+    listed = known_models().get(("reranker", str(model)))
+    if listed is None and Path(model).expanduser().is_dir():
+        return resolve(model, kind="reranker", family=family).spec
+    return listed
+
+
+def check_model(
+    spec: ModelSpec,
+    *,
+    owner: str,
+    scorers: Collection[str],
+    instead: str,
+    asked: LayerOptions | None,
+    usual: LayerOptions | None = None,
+) -> None:
+    """Check that a model is of the kind that a class is for, and can do what the class will ask of it.
+
+    Args:
+        spec: The model.
+        owner: Name of the class, for the message.
+        scorers: Scorers that run models of this kind; empty accepts all.
+        instead: Name of the class that takes every model, for the message.
+        asked: The layers that calls will ask for.
+        usual: The layers that count where they ask for none.
+
+    Raises:
+        InvalidInputError: Another scorer runs it, it has no such layers, or more than one layer is asked for.
+    """
+    if scorers and spec.scorer not in scorers:
+        msg = (
+            f"{owner} is for models that run on the scorer {' or '.join(sorted(scorers))}; {spec.id!r} runs on "
+            f"{spec.scorer!r}. Use {instead}, which takes every model"
+        )
+        raise InvalidInputError(msg)
+    settled = settle_layers(spec.layers, asked=asked, usual=usual)
     cutoff = () if settled is None else settled.cutoff_layers or ()
     if len(cutoff) > 1:
         msg = (
             f"a ranking has one score a document, and cutoff_layers={cutoff} asks for {len(cutoff)}; give one layer. "
             "The core's Reranker.score_layers() compares several"
-        )
-        raise InvalidInputError(msg)
-
-
-def check_scorer(reranker: Reranker, *, owner: str, scorers: Collection[str], instead: str) -> None:
-    """Check that a model is of the kind that a class of an adapter is for.
-
-    Args:
-        reranker: The opened model.
-        owner: Name of the class, for the message.
-        scorers: Scorers that run such models; empty accepts all.
-        instead: Name of the class that takes every model, for the message.
-
-    Raises:
-        InvalidInputError: Another scorer runs it.
-    """
-    if scorers and reranker.spec.scorer not in scorers:
-        msg = (
-            f"{owner} is for models that run on the scorer {' or '.join(sorted(scorers))}; {reranker.model!r} runs on "
-            f"{reranker.spec.scorer!r}. Use {instead}(model={reranker.model!r}), which takes every model"
         )
         raise InvalidInputError(msg)
 

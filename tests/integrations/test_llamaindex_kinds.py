@@ -187,11 +187,26 @@ def test_options_of_another_kind_are_unknown(layerwise: BgeLayerwiseRerankPostpr
 
 
 def test_a_model_of_another_kind_is_refused(layerwise: BgeLayerwiseRerankPostprocessor) -> None:
-    told = r"BgeLightweightRerankPostprocessor is for .*lightweight; .*'layerwise'. Use RerankPostprocessor\(model="
+    told = r"BgeLightweightRerankPostprocessor is for .*lightweight; .*'layerwise'. Use RerankPostprocessor,"
     with pytest.raises(ValueError, match=told):
         BgeLightweightRerankPostprocessor(model=layerwise.model, device="cpu")
     with pytest.raises(ValueError, match=told):
         BgeLightweightRerankPostprocessor.from_reranker(layerwise.reranker)
+
+
+def test_mistakes_are_found_before_anything_is_fetched_or_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        pytest.fail("a model was opened")
+
+    monkeypatch.setattr(Reranker, "__init__", refuse)
+    for options in (
+        {"model": "BAAI/bge-reranker-v2-m3"},
+        {"cutoff_layers": 41},
+        {"model": llm_checkpoint(LIGHTWEIGHT)},
+        {"model": llm_checkpoint(LAYERWISE), "cutoff_layers": 7},
+    ):
+        with pytest.raises(ValueError, match=r"is for models that run on|cutoff_layers must be from"):
+            BgeLayerwiseRerankPostprocessor(**options)
 
 
 def test_from_reranker_takes_over_its_layers(layerwise: BgeLayerwiseRerankPostprocessor) -> None:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tiny_checkpoints
 from llm_checkpoints import llm_checkpoint
 
 from rerank_plugins import EngineOptions, LayerOptions, Reranker
-from rerank_plugins.adapting import check_one_layer, check_scorer, fall_back, stand_in, using
-from rerank_plugins.errors import DeadlineExceededError, InvalidInputError, OverloadedError
+from rerank_plugins.adapting import check_model, fall_back, known_before_loading, stand_in, using
+from rerank_plugins.catalog import ModelSpec
+from rerank_plugins.errors import DeadlineExceededError, InvalidInputError, OverloadedError, UnsupportedModelError
 from rerank_plugins.testing import standstill
 
 
@@ -73,18 +75,34 @@ def test_tasks_take_a_block_along_and_do_not_share_it() -> None:
     assert stand_in(thing) is thing
 
 
-def test_one_layer_is_what_a_ranking_needs() -> None:
-    with Reranker(llm_checkpoint("tiny-minicpm-layerwise"), device="cpu") as reranker:
-        check_one_layer(reranker, None)
-        check_one_layer(reranker, LayerOptions(cutoff_layers=(4,)))
-        with pytest.raises(InvalidInputError, match=r"asks for 2; give one layer.*score_layers\(\)"):
-            check_one_layer(reranker, LayerOptions(cutoff_layers=(2, 4)))
-        with pytest.raises(InvalidInputError, match="from 2 to 6"):
-            check_one_layer(reranker, LayerOptions(cutoff_layers=(7,)))
-        check_scorer(reranker, owner="Any", scorers=(), instead="Other")
-        check_scorer(reranker, owner="Layerwise", scorers={"layerwise"}, instead="Other")
-        with pytest.raises(InvalidInputError, match=r"Light is for .*lightweight; .*'layerwise'. Use Other\(model='"):
-            check_scorer(reranker, owner="Light", scorers={"lightweight"}, instead="Other")
+def check(spec: ModelSpec, asked: LayerOptions | None = None, *, scorers: Collection[str] = (), **more: Any) -> None:
+    check_model(spec, owner="Light", scorers=scorers, instead="Other", asked=asked, **more)
+
+
+def test_a_model_must_be_of_the_kind_and_have_the_layers() -> None:
+    spec = known_before_loading(llm_checkpoint("tiny-minicpm-layerwise"), family=None)
+    assert spec is not None
+    check(spec)
+    check(spec, LayerOptions(cutoff_layers=(4,)), scorers={"layerwise"})
+    with pytest.raises(InvalidInputError, match=r"asks for 2; give one layer.*score_layers\(\)"):
+        check(spec, LayerOptions(cutoff_layers=(2, 4)))
+    with pytest.raises(InvalidInputError, match="asks for 2"):
+        check(spec, usual=LayerOptions(cutoff_layers=(2, 4)))
+    with pytest.raises(InvalidInputError, match="from 2 to 6"):
+        check(spec, LayerOptions(cutoff_layers=(7,)))
+    with pytest.raises(InvalidInputError, match=r"Light is for .*lightweight; .*'layerwise'. Use Other,"):
+        check(spec, scorers={"lightweight"})
+
+
+def test_what_is_known_without_loading(tmp_path: Path) -> None:
+    listed = known_before_loading("BAAI/bge-reranker-v2-minicpm-layerwise", family="bge")
+    assert listed is not None
+    with pytest.raises(InvalidInputError, match="from 8 to 40"):
+        check(listed, LayerOptions(cutoff_layers=(41,)))
+    assert known_before_loading("someone/else", family=None) is None
+    (tmp_path / "config.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(UnsupportedModelError):
+        known_before_loading(tmp_path, family=None)
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from typing_extensions import Self
 
 from langchain_rerank_plugins.layers import PromptOptions
 from langchain_rerank_plugins.options import CoreBacked
-from rerank_plugins import EngineOptions, LayerOptions, LongDocuments, Reranker
-from rerank_plugins.adapting import check_one_layer, check_scorer, stand_in, using
+from rerank_plugins import EngineOptions, LayerOptions, LongDocuments, ModelSpec, Reranker
+from rerank_plugins.adapting import check_model, known_before_loading, stand_in, using
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.inputs import check_deadline
 from rerank_plugins.types import LongDocumentStrategy, ScoreUnit, TruncationRule
@@ -90,9 +90,8 @@ class RerankerBacked(CoreBacked):
             yield copy
 
     @model_validator(mode="after")
-    def _check_model(self) -> Self:
-        check_scorer(self.reranker, owner=type(self).__name__, scorers=self._scorers, instead="RerankCompressor")
-        check_one_layer(self.reranker, self._asked_layers())
+    def _check_loaded(self) -> Self:
+        self._check(self.reranker.spec, usual=self.reranker.layers)
         return self
 
     @classmethod
@@ -111,7 +110,15 @@ class RerankerBacked(CoreBacked):
         known = {name: value for name, value in described.items() if name in cls.model_fields}
         return cls._from_core(core, known, given)
 
+    def _check(self, spec: ModelSpec, *, usual: LayerOptions | None = None) -> None:
+        owner, instead = type(self).__name__, "RerankCompressor"
+        asked = self._asked_layers()
+        check_model(spec, owner=owner, scorers=self._scorers, instead=instead, asked=asked, usual=usual)
+
     def _open(self) -> Reranker:
+        known = known_before_loading(self.model, family=self.family)
+        if known is not None:
+            self._check(known)
         options = self._loading_options()
         engine = EngineOptions(**{name: options.pop(name) for name in _ENGINE_NAMES})
         return Reranker(**options, engine=engine)

@@ -23,7 +23,8 @@ from llama_index.postprocessor.rerank_plugins.settings import RerankOptions, Rer
 from llama_index.postprocessor.rerank_plugins.tracing import Outcome, dispatcher, traced
 from typing_extensions import Self, Unpack
 
-from rerank_plugins.adapting import NOT_IN_TIME, check_one_layer, check_scorer, fall_back, stand_in, using
+from rerank_plugins.adapting import NOT_IN_TIME, check_model, fall_back, known_before_loading, stand_in, using
+from rerank_plugins.catalog import ModelSpec
 from rerank_plugins.errors import DeadlineExceededError, InvalidInputError, OverloadedError
 from rerank_plugins.reranker import Reranker
 from rerank_plugins.types import EngineOptions, LayerOptions, RankedDocument
@@ -111,10 +112,8 @@ class BaseRerankPostprocessor(RerankOptions, BaseNodePostprocessor):
         return cls._adopt(reranker, known, dict(settings))
 
     @model_validator(mode="after")
-    def _check_model(self) -> Self:
-        instead = RerankPostprocessor.__name__
-        check_scorer(self.reranker, owner=type(self).__name__, scorers=self._scorers, instead=instead)
-        check_one_layer(self.reranker, self._asked_layers())
+    def _check_loaded(self) -> Self:
+        self._check(self.reranker.spec, usual=self.reranker.layers)
         return self
 
     def model_post_init(self, context: Any, /) -> None:
@@ -155,9 +154,17 @@ class BaseRerankPostprocessor(RerankOptions, BaseNodePostprocessor):
             yield copy
 
     def _open(self) -> Reranker:
+        known = known_before_loading(self.model, family=self.family)
+        if known is not None:
+            self._check(known)
         options = {name: getattr(self, name) for name, field in type(self).model_fields.items() if field.frozen}
         engine = EngineOptions(**{name: options.pop(name) for name in _ENGINE_NAMES})
         return Reranker(**options, engine=engine)
+
+    def _check(self, spec: ModelSpec, *, usual: LayerOptions | None = None) -> None:
+        owner, instead = type(self).__name__, "RerankPostprocessor"
+        asked = self._asked_layers()
+        check_model(spec, owner=owner, scorers=self._scorers, instead=instead, asked=asked, usual=usual)
 
     def _asked_layers(self) -> LayerOptions | None:
         """Return the layers that calls ask for; a class without such options asks for none."""
