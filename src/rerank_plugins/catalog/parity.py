@@ -41,7 +41,7 @@ PARITY: Mapping[tuple[ModelKind, str], Parity] = MappingProxyType(
         ("reranker", "mxbai-v2"): Parity("its own code on transformers", _RERANKERS),
         ("reranker", "monot5"): Parity("transformers", _RERANKERS),
         ("reranker", "tart"): Parity("its own code on transformers", _RERANKERS),
-        **{("reranker", family): Parity("transformers", _RERANKERS) for family in ("mxbai-v1", "gte")},
+        **{("reranker", family): Parity("transformers", _RERANKERS) for family in ("mxbai-v1", "gte", "jina-v2")},
         **{("reranker", family): _BERT for family in ("ms-marco", "luyu")},
         **{
             ("embedder", family): _FLAG_VECTORS

@@ -13,11 +13,16 @@ from rerank_plugins.catalog.spec import ModelSpec
 
 ROOT = Path(__file__).parents[3]
 BUNDLED = (*RERANKERS, *EMBEDDERS)
+# Only shrinks: the code of these architectures comes from the hub with the checkpoint and is not run here.
+NOT_COMPARED = {"jina-v1"}
 
 
 @pytest.mark.parametrize("spec", BUNDLED, ids=lambda spec: f"{spec.kind}-{spec.id}")
 def test_every_model_has_a_parity_test(spec: ModelSpec) -> None:
     parity = parity_of(spec)
+    if spec.family in NOT_COMPARED:
+        assert parity is None
+        return
     assert parity is not None, f"add {spec.kind} family {spec.family!r} to PARITY, with the test that compares it"
     assert parity.reference
     source = (ROOT / parity.test).read_text(encoding="utf-8")
