@@ -15,8 +15,8 @@ def find_speed() -> list[Finding]:
     except ImportError:
         return []
     from rerank_plugins.engine.device import has_native_bfloat16, resolve_device
-    from rerank_plugins.scorers.attention import has_varlen
     from rerank_plugins.scorers.dense import has_packed_products
+    from rerank_plugins.scorers.varlen import varlen_kernel
 
     device = resolve_device(None)
     others = "decoders and ModernBERT too" if hasattr(transformers, "AttentionInterface") else "all others padded"
@@ -26,8 +26,8 @@ def find_speed() -> list[Finding]:
         value = "oneDNN, weights packed once, GELU and sums fused" if fast else "torch's own"
         findings.append(Finding("CPU products", value, "ok" if fast else "info"))
     if device.type == "cuda":
-        fast = has_varlen()
-        value = "one kernel for all lengths" if fast else "one call for each length (torch 2.10 or newer has better)"
+        fast = varlen_kernel() is not None
+        value = "one kernel for all lengths" if fast else "one call a length (torch 2.12 or flash-attn do better)"
         findings.append(Finding("CUDA attention", value, "ok" if fast else "info"))
     native = has_native_bfloat16(device)
     value = "native" if native else "emulated on this processor: slower than float32, and less exact"

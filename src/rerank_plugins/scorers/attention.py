@@ -1,22 +1,19 @@
 """Attention over texts that lie in one row of tokens, each seeing only itself.
 
 On a CPU torch's scaled dot-product attention runs once over each run of texts of equal length; batches are sorted by
-length, so runs are long. On CUDA torch's variable-length attention takes all texts at once where it is there.
+length, so runs are long. On CUDA a variable-length kernel takes all texts at once where there is one.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable
-from functools import cache, cached_property
+from functools import cached_property
 from itertools import groupby
-from typing import Any
 
 import torch
 
-__all__ = ["Texts", "attend", "attend_first", "has_varlen"]
+from rerank_plugins.scorers.varlen import VarlenKernel, varlen_kernel
 
-logger = logging.getLogger(__name__)
+__all__ = ["Texts", "attend", "attend_first"]
 
 _HALF = (torch.float16, torch.bfloat16)
 
@@ -94,9 +91,19 @@ def attend(
     Returns:
         Shape: (tokens, heads, head_dim).
     """
-    varlen = _varlen() if query.is_cuda and query.dtype in _HALF else None
-    if varlen is not None:
-        return varlen(query, key, value, texts, scale=scale, is_causal=is_causal, window=window)
+    kernel = _kernel(query)
+    if kernel is not None:
+        left = -1 if window is None else window - 1
+        return kernel(
+            query,
+            key,
+            value,
+            query_offsets=texts.offsets,
+            key_offsets=texts.offsets,
+            longest=(texts.longest, texts.longest),
+            scale=scale or query.shape[-1] ** -0.5,
+            reach=(left, 0 if is_causal else left),
+        )
     grouped = key.shape[1] != query.shape[1]
     parts = []
     for start, length, count in texts.runs:
@@ -122,9 +129,18 @@ def attend_first(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, te
     Returns:
         Shape: (texts, heads, head_dim).
     """
-    varlen = _varlen() if query.is_cuda and query.dtype in _HALF else None
-    if varlen is not None:
-        return varlen(query, key, value, texts, first_only=True)
+    kernel = _kernel(query)
+    if kernel is not None:
+        return kernel(
+            query,
+            key,
+            value,
+            query_offsets=texts.one_each,
+            key_offsets=texts.offsets,
+            longest=(1, texts.longest),
+            scale=query.shape[-1] ** -0.5,
+            reach=(-1, -1),
+        )
     parts = []
     first = 0
     for start, length, count in texts.runs:
@@ -136,9 +152,8 @@ def attend_first(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, te
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
-def has_varlen() -> bool:
-    """Return whether this torch has attention over texts of any lengths for CUDA."""
-    return _varlen() is not None
+def _kernel(query: torch.Tensor) -> VarlenKernel | None:
+    return varlen_kernel() if query.is_cuda and query.dtype in _HALF else None
 
 
 def _texts_first(rows: torch.Tensor, count: int, length: int) -> torch.Tensor:
@@ -153,42 +168,3 @@ def _window_mask(length: int, window: int | None, *, is_causal: bool, device: to
     positions = torch.arange(length, device=device)
     distance = positions.unsqueeze(1) - positions
     return (distance >= 0) & (distance < window) if is_causal else distance.abs() < window
-
-
-_Varlen = Callable[..., torch.Tensor]
-
-
-@cache
-def _varlen() -> _Varlen | None:
-    """Return CUDA attention over texts of any lengths, or None if this torch has none.
-
-    The flash kernel is asked for by name: torch 2.14 prefers cuDNN's, which builds a plan for each new shape.
-    """
-    try:
-        from torch.nn.attention import SDPBackend, sdpa_kernel
-        from torch.nn.attention.varlen import varlen_attn
-    except ImportError:
-        logger.info("torch %s has no variable-length attention; CUDA batches attend by runs", torch.__version__)
-        return None
-
-    def run(
-        query: torch.Tensor,
-        key: torch.Tensor,
-        value: torch.Tensor,
-        texts: Texts,
-        *,
-        scale: float | None = None,
-        is_causal: bool = False,
-        window: int | None = None,
-        first_only: bool = False,
-    ) -> torch.Tensor:
-        reach = -1 if window is None else window - 1
-        options: dict[str, Any] = {"scale": scale, "window_size": (reach, 0 if is_causal else reach)}
-        if key.shape[1] != query.shape[1]:
-            options["enable_gqa"] = True
-        offsets, longest = (texts.one_each, 1) if first_only else (texts.offsets, texts.longest)
-        with sdpa_kernel(SDPBackend.FLASH_ATTENTION):
-            attended = varlen_attn(query, key, value, offsets, texts.offsets, longest, texts.longest, **options)
-        return attended if isinstance(attended, torch.Tensor) else attended[0]
-
-    return run

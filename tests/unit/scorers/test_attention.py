@@ -1,0 +1,119 @@
+"""Attention within texts, against a mask over the whole row; and what the CUDA kernels are asked for.
+
+No kernel runs here: a function with the documented meaning of its arguments stands in for it.
+"""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from rerank_plugins.scorers import attention
+from rerank_plugins.scorers.attention import Texts, attend, attend_first
+from rerank_plugins.scorers.varlen import VarlenKernel, flash_attn_kernel, torch_kernel
+
+LENGTHS = [7, 4, 4, 4, 2, 1, 1]
+
+
+def rows(heads: int, *, seed: int) -> torch.Tensor:
+    return torch.randn(sum(LENGTHS), heads, 8, generator=torch.Generator().manual_seed(seed))
+
+
+QUERY, KEY, VALUE = rows(4, seed=1), rows(4, seed=2), rows(4, seed=3)
+TEXTS = Texts(LENGTHS, torch.device("cpu"))
+
+
+def by_one_mask(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, seen: torch.Tensor, scale: float
+) -> torch.Tensor:
+    """Attend over the whole row at once, one head after the other; ``seen`` is (queries, tokens)."""
+    repeats = query.shape[1] // key.shape[1]
+    heads = []
+    for head in range(query.shape[1]):
+        logits = query[:, head] @ key[:, head // repeats].T * scale
+        heads.append(logits.masked_fill(~seen, -torch.inf).softmax(-1) @ value[:, head // repeats])
+    return torch.stack(heads, dim=1)
+
+
+def seen_by(*, is_causal: bool, window: int | None) -> torch.Tensor:
+    text = torch.repeat_interleave(torch.arange(len(LENGTHS)), torch.tensor(LENGTHS))
+    distance = torch.arange(len(text)).unsqueeze(1) - torch.arange(len(text))
+    seen = text.unsqueeze(1) == text
+    if is_causal:
+        seen &= distance >= 0
+    if window is not None:
+        seen &= distance.abs() < window
+    return seen
+
+
+def documented(
+    query, key, value, cu_seq_q, cu_seq_k, max_q, max_k, *, scale, window_size, enable_gqa=False, num_splits=None
+):  # type: ignore[no-untyped-def]
+    """What torch says of ``varlen_attn``: each text's last query stands at its last key, windows are (left, right)."""
+    assert cu_seq_q.dtype == cu_seq_k.dtype == torch.int32
+    assert max_q == (cu_seq_q[1:] - cu_seq_q[:-1]).max()
+    assert max_k == (cu_seq_k[1:] - cu_seq_k[:-1]).max()
+    assert enable_gqa == (query.shape[1] != key.shape[1])
+    left, right = window_size
+    seen = torch.zeros(len(query), len(key), dtype=torch.bool)
+    for q0, q1, k0, k1 in zip(cu_seq_q, cu_seq_q[1:], cu_seq_k, cu_seq_k[1:], strict=False):
+        position = torch.arange(int(q1 - q0)).unsqueeze(1) + (k1 - k0) - (q1 - q0)
+        distance = position - torch.arange(int(k1 - k0))
+        seen[q0:q1, k0:k1] = ((distance <= left) | (left < 0)) & ((-distance <= right) | (right < 0))
+    return by_one_mask(query, key, value, seen, scale)
+
+
+def documented_flash_attn(query, key, value, cu_q, cu_k, max_q, max_k, *, softmax_scale, causal, window_size):  # type: ignore[no-untyped-def]
+    assert not causal
+    gqa = query.shape[1] != key.shape[1]
+    return documented(
+        query, key, value, cu_q, cu_k, max_q, max_k, scale=softmax_scale, window_size=window_size, enable_gqa=gqa
+    )
+
+
+@pytest.fixture(params=["runs", "torch", "flash_attn"])
+def kernel(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    kernels: dict[str, VarlenKernel | None] = {
+        "runs": None,
+        "torch": torch_kernel(documented),
+        "flash_attn": flash_attn_kernel(documented_flash_attn),
+    }
+    assert request.param == "runs" or kernels[request.param] is not None
+    monkeypatch.setattr(attention, "_kernel", lambda _query: kernels[request.param])
+    return str(request.param)
+
+
+@pytest.mark.usefixtures("kernel")
+@pytest.mark.parametrize("is_causal", [False, True])
+@pytest.mark.parametrize("window", [None, 1, 3, 100])
+@pytest.mark.parametrize("key_heads", [4, 2])
+@pytest.mark.parametrize("scale", [None, 0.7])
+def test_a_token_sees_its_own_text_only(
+    is_causal: bool, window: int | None, key_heads: int, scale: float | None
+) -> None:
+    key, value = KEY[:, :key_heads], VALUE[:, :key_heads]
+    found = attend(QUERY, key, value, TEXTS, scale=scale, is_causal=is_causal, window=window)
+    expected = by_one_mask(QUERY, key, value, seen_by(is_causal=is_causal, window=window), scale or 8**-0.5)
+    assert (found - expected).abs().max() <= 1e-5
+
+
+@pytest.mark.usefixtures("kernel")
+def test_first_tokens_alone_get_what_they_get_among_all() -> None:
+    everywhere = attend(QUERY, KEY, VALUE, TEXTS)
+    found = attend_first(QUERY[TEXTS.first], KEY, VALUE, TEXTS)
+    assert (found - everywhere[TEXTS.first]).abs().max() <= 1e-5
+
+
+def test_where_texts_lie() -> None:
+    assert TEXTS.runs == [(0, 7, 1), (7, 4, 3), (19, 2, 1), (21, 1, 2)]
+    assert TEXTS.first.tolist() == [0, 7, 11, 15, 19, 21, 22]
+    assert TEXTS.ends.tolist() == [7, 11, 15, 19, 21, 22, 23]
+    assert TEXTS.offsets.tolist() == [0, 7, 11, 15, 19, 21, 22, 23]
+    assert TEXTS.longest == 7
+
+
+def test_an_older_torch_without_windows_is_not_used() -> None:
+    def older(query, key, value, cu_seq_q, cu_seq_k, max_q, max_k, is_causal=False):  # type: ignore[no-untyped-def]
+        raise AssertionError
+
+    assert torch_kernel(older) is None
