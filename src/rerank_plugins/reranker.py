@@ -281,6 +281,13 @@ class Reranker:
         options = self._scoring.all_layers(layers)
         return self._scoring.layer_scores(self._scoring.run(inputs.check_pairs(pairs), options), options)
 
+    async def ascore_layers(
+        self, pairs: Sequence[tuple[str, str | None]], *, layers: LayerOptions | None = None
+    ) -> list[list[float]]:
+        """Return what :meth:`score_layers` returns, without blocking the event loop."""
+        options = self._scoring.all_layers(layers)
+        return self._scoring.layer_scores(await self._scoring.arun(inputs.check_pairs(pairs), options), options)
+
     def score_stream(
         self,
         pairs: Iterable[tuple[str, str | None]],

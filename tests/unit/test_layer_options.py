@@ -49,6 +49,13 @@ def test_any_order_of_layers_gives_each_its_own_head(layerwise: Reranker, order:
     assert found[2] == [BLANK_DOCUMENT_SCORE] * len(order)
 
 
+def test_all_layers_without_blocking_the_loop(layerwise: Reranker, bert_reranker_folder: Path) -> None:
+    expected = layerwise.score_layers(PAIRS, layers=layers(5, 2))
+    assert asyncio.run(layerwise.ascore_layers(PAIRS, layers=layers(5, 2))) == expected
+    with pytest.raises(InvalidInputError, match=r"no layers to choose; use score\(\)"):
+        asyncio.run(Reranker(bert_reranker_folder, device="cpu").ascore_layers(PAIRS))
+
+
 def test_order_does_not_matter_to_the_lightweight_model_either(lightweight: Reranker) -> None:
     ascending = lightweight.score_layers(PAIRS, layers=layers(2, 4))
     assert lightweight.score_layers(PAIRS, layers=layers(4, 2)) == [row[::-1] for row in ascending]

@@ -25,7 +25,7 @@ LAYERS = [
     {"scoring"},
     {"streaming"},
     {"reranker", "embedder"},
-    {"telemetry"},
+    {"adapting", "telemetry", "testing"},
     {"evaluation"},
     {"demo"},
     {"cli"},

@@ -8,16 +8,29 @@ Objects with the same model share one set of weights in the process, with each o
 other adapter of the core. ``langchain_rerank_plugins.testing`` has tests that any compressor can inherit.
 """
 
-from langchain_rerank_plugins.compressor import BceRerankCompressor, BgeRerankCompressor, RerankCompressor
+from langchain_rerank_plugins.compressor import BaseRerankCompressor, RerankCompressor
 from langchain_rerank_plugins.cross_encoder import RerankCrossEncoder
 from langchain_rerank_plugins.embeddings import BceEmbeddings, BgeEmbeddings, InstructionEmbeddings
+from langchain_rerank_plugins.models import (
+    BceRerankCompressor,
+    BgeLayerwiseRerankCompressor,
+    BgeLightweightRerankCompressor,
+    BgeLLMRerankCompressor,
+    BgeRerankCompressor,
+    QwenRerankCompressor,
+)
 
 __all__ = [
+    "BaseRerankCompressor",
     "BceEmbeddings",
     "BceRerankCompressor",
     "BgeEmbeddings",
+    "BgeLLMRerankCompressor",
+    "BgeLayerwiseRerankCompressor",
+    "BgeLightweightRerankCompressor",
     "BgeRerankCompressor",
     "InstructionEmbeddings",
+    "QwenRerankCompressor",
     "RerankCompressor",
     "RerankCrossEncoder",
 ]

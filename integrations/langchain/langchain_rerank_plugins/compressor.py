@@ -2,27 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from langchain_core.callbacks import Callbacks
 from langchain_core.documents import BaseDocumentCompressor, Document
-from pydantic import Field, ValidationInfo, field_validator
-from typing_extensions import Self
+from pydantic import ValidationInfo, field_validator
+from typing_extensions import Self, TypedDict, Unpack
 
-from langchain_rerank_plugins.reranking import RerankerBacked, settings_of
-from langchain_rerank_plugins.scored import page_contents, scored_copy
+from langchain_rerank_plugins.reranking import AnyModelOptions, RerankerBacked
+from langchain_rerank_plugins.scored import marked_copy, page_contents, scored_copy
 from langchain_rerank_plugins.tracing import RerankStep
-from rerank_plugins import LongDocuments, RankedDocument, Reranker
+from rerank_plugins import LayerOptions, RankedDocument, Reranker
+from rerank_plugins.adapting import FALLBACK_KEY, NOT_IN_TIME, OnDeadline, fall_back, stand_in
+from rerank_plugins.errors import DeadlineExceededError, OverloadedError
 from rerank_plugins.ranking.order import check_threshold, check_top_n
-from rerank_plugins.types import LongDocumentStrategy, ScoreUnit
+from rerank_plugins.types import ScoreUnit
 
-__all__ = ["BceRerankCompressor", "BgeRerankCompressor", "RerankCompressor"]
+__all__ = ["BaseRerankCompressor", "CompressorSettings", "RerankCompressor"]
 
 
-class RerankCompressor(RerankerBacked, BaseDocumentCompressor):
-    """Reranks retrieved documents with any model that the core knows.
+_NO_MARKS: Mapping[str, str] = MappingProxyType({})
+
+
+class CompressorSettings(TypedDict, total=False):
+    """Settings of a compressor that do not decide how its model is loaded; a class has those that fit its model."""
+
+    top_n: int | None
+    threshold_unit: ScoreUnit
+    threshold: float | None
+    score_unit: ScoreUnit
+    deadline_s: float | None
+    on_deadline: OnDeadline
+    layers: LayerOptions | None
+    cutoff_layers: int | Sequence[int] | None
+    compress_ratio: int | None
+    compress_layers: int | Sequence[int] | None
+    head_by_layer: bool | None
+    attention_softcap: bool | None
+
+
+class BaseRerankCompressor(RerankerBacked, BaseDocumentCompressor):
+    """What all reranking compressors do; :class:`RerankCompressor` is the one that takes any model.
 
     The documents returned are copies. Their metadata gets ``relevance_score`` (in ``score_unit``),
     ``relevance_probability``, ``rerank_rank`` (1 is best), ``rerank_window`` (``[start, end]``
@@ -32,11 +54,17 @@ class RerankCompressor(RerankerBacked, BaseDocumentCompressor):
 
     Each call is a chain run with the class's name and the tag ``rerank``, ended on every path.
 
-    Example:
-        >>> compressor = RerankCompressor(model="mini", top_n=1)
-        >>> documents = [Document("Berlin"), Document("Paris is the capital.")]
-        >>> [d.page_content for d in compressor.compress_documents(documents, "capital of France")]
-        ['Paris is the capital.']
+    A call that is not in time (``deadline_s``), or that finds more waiting than ``max_waiting_tokens``, gives
+    copies of the first ``top_n`` documents in retrieval order: their metadata as it came, no threshold applied,
+    and ``rerank_fallback`` with the reason, ``deadline`` or ``overloaded``, also in the run's outputs.
+    ``on_deadline="raise"`` raises :class:`~rerank_plugins.errors.DeadlineExceededError` or ``OverloadedError``
+    instead.
+
+    One call with other settings: ``compressor.with_settings(top_n=3).compress_documents(...)``, or, where a
+    retriever makes the call, ``with compressor.using(top_n=3): retriever.invoke(...)``. Both leave the object
+    as it is, so that calls at the same time may have different settings. A retriever's own way works too:
+    ``retriever.configurable_fields(base_compressor=ConfigurableField(id="reranker"))`` takes such a copy per
+    call as ``config={"configurable": {"reranker": compressor.with_settings(top_n=3)}}``.
     """
 
     top_n: int | None = 5
@@ -47,6 +75,11 @@ class RerankCompressor(RerankerBacked, BaseDocumentCompressor):
 
     threshold: float | None = None
     """Documents below it are left out; None keeps all."""
+
+    on_deadline: OnDeadline = "retrieval_order"
+    """What a call gives that is not in time (``deadline_s``), or that finds too much waiting
+    (``max_waiting_tokens``): the first ``top_n`` documents in retrieval order, marked with metadata
+    ``rerank_fallback``, or ``raise``, the core's error."""
 
     @field_validator("top_n", mode="before")
     @classmethod
@@ -63,37 +96,20 @@ class RerankCompressor(RerankerBacked, BaseDocumentCompressor):
         return threshold
 
     @classmethod
-    def from_reranker(
-        cls,
-        reranker: Reranker,
-        *,
-        top_n: int | None = 5,
-        threshold: float | None = None,
-        threshold_unit: ScoreUnit = "probability",
-        score_unit: ScoreUnit = "raw",
-    ) -> Self:
+    def from_reranker(cls, reranker: Reranker, **settings: Unpack[CompressorSettings]) -> Self:
         """Return a compressor that uses an existing core reranker, such as ``Reranker.from_loaded(...)``.
 
         The compressor cannot be pickled.
 
         Args:
             reranker: What scores; it stays the caller's, and several adapters may share it.
-            top_n: Documents returned at most; None returns all.
-            threshold: Documents below it are left out; None keeps all.
-            threshold_unit: What ``threshold`` is compared with.
-            score_unit: What ``relevance_score`` is.
+            **settings: ``top_n`` and the other options that do not decide how a model is loaded.
 
         Raises:
-            InvalidInputError: It is not a core reranker.
+            InvalidInputError: It is not a core reranker, or a setting is the reranker's to decide.
+            pydantic.ValidationError: (a ``ValueError``) A setting is unknown or cannot work.
         """
-        options = {
-            **settings_of(reranker),
-            "top_n": top_n,
-            "threshold_unit": threshold_unit,
-            "threshold": threshold,
-            "score_unit": score_unit,
-        }
-        return cls._from_core(reranker, options)
+        return cls._around(reranker, dict(settings))
 
     def compress_documents(
         self, documents: Sequence[Document], query: str, callbacks: Callbacks | None = None
@@ -108,68 +124,72 @@ class RerankCompressor(RerankerBacked, BaseDocumentCompressor):
         Raises:
             InvalidInputError: ``documents`` holds something else, or ``query`` is not a string.
             ScoringError: The model returned NaN.
+            DeadlineExceededError: With ``on_deadline="raise"``: the time is over.
+            OverloadedError: With ``on_deadline="raise"``: too much work waits.
             EngineClosedError: ``close()`` was called.
         """
-        run = self._step(documents, query).start(callbacks)
+        settings = stand_in(self)
+        run = settings._step(documents, query).start(callbacks)
         try:
-            ranked = self.reranker.rank(query, page_contents(documents), **self._selection())
-            result = self._scored(documents, ranked)
+            try:
+                ranked = settings.reranker.rank(query, page_contents(documents), **settings._call_options())
+                results, marks = settings._scored(documents, ranked), _NO_MARKS
+            except NOT_IN_TIME as error:
+                results, marks = settings._fallen_back(documents, error)
         except BaseException as error:
             run.on_chain_error(error)
             raise
-        run.on_chain_end({"documents": result})
-        return result
+        run.on_chain_end({"documents": results, **marks})
+        return results
 
     async def acompress_documents(
         self, documents: Sequence[Document], query: str, callbacks: Callbacks | None = None
     ) -> list[Document]:
         """Return what :meth:`compress_documents` returns, without blocking the event loop."""
-        run = await self._step(documents, query).astart(callbacks)
+        settings = stand_in(self)
+        run = await settings._step(documents, query).astart(callbacks)
         try:
-            ranked = await self.reranker.arank(query, page_contents(documents), **self._selection())
-            result = self._scored(documents, ranked)
+            try:
+                ranked = await settings.reranker.arank(query, page_contents(documents), **settings._call_options())
+                results, marks = settings._scored(documents, ranked), _NO_MARKS
+            except NOT_IN_TIME as error:
+                results, marks = settings._fallen_back(documents, error)
         except BaseException as error:  # A cancelled call ends its run too.
             await run.on_chain_error(error)
             raise
-        await run.on_chain_end({"documents": result})
-        return result
+        await run.on_chain_end({"documents": results, **marks})
+        return results
 
     def _step(self, documents: Sequence[Document], query: str) -> RerankStep:
         metadata = {"rerank_model": self.reranker.model, "rerank_top_n": self.top_n}
         return RerankStep(name=type(self).__name__, query=query, documents=documents, metadata=metadata)
 
-    def _selection(self) -> dict[str, Any]:
-        return {"top_n": self.top_n, "threshold": self.threshold, "threshold_unit": self.threshold_unit}
+    def _call_options(self) -> dict[str, Any]:
+        return {
+            "top_n": self.top_n,
+            "threshold": self.threshold,
+            "threshold_unit": self.threshold_unit,
+            "layers": self._asked_layers(),
+            "deadline_s": self.deadline_s,
+        }
 
     def _scored(self, documents: Sequence[Document], ranked: Sequence[RankedDocument]) -> list[Document]:
         return [scored_copy(documents[one.index], one, unit=self.score_unit) for one in ranked]
 
+    def _fallen_back(
+        self, documents: Sequence[Document], error: DeadlineExceededError | OverloadedError
+    ) -> tuple[list[Document], Mapping[str, str]]:
+        """Return the documents in retrieval order, and what the run's outputs tell beside them."""
+        reason = fall_back(error, on_deadline=self.on_deadline, n_documents=len(documents))
+        return [marked_copy(one, reason) for one in documents[: self.top_n]], {FALLBACK_KEY: reason}
 
-class BgeRerankCompressor(RerankCompressor):
-    """Reranks with a BGE reranker: ``BgeRerankCompressor(top_n=5)`` is all it takes.
 
-    Scores are those of ``FlagReranker.compute_score`` (raw logits).
+class RerankCompressor(AnyModelOptions, BaseRerankCompressor):
+    """Reranks retrieved documents with any model that the core knows; see :class:`BaseRerankCompressor`.
+
+    Example:
+        >>> compressor = RerankCompressor(model="mini", top_n=1)
+        >>> documents = [Document("Berlin"), Document("Paris is the capital.")]
+        >>> [d.page_content for d in compressor.compress_documents(documents, "capital of France")]
+        ['Paris is the capital.']
     """
-
-    model: str | Path = Field(default="BAAI/bge-reranker-v2-m3", frozen=True)
-    """A BGE reranker's hub id, or a local folder with one."""
-
-    family: str | None = Field(default="bge", frozen=True)
-    """Conventions to use for a local folder."""
-
-
-class BceRerankCompressor(RerankCompressor):
-    """Reranks with the BCE reranker, long documents by their best window as BCEmbedding's ``rerank`` does.
-
-    Its authors read the probability as an absolute score and advise to drop below about 0.35:
-    ``BceRerankCompressor(threshold=0.35)``.
-    """
-
-    model: str | Path = Field(default="maidalun1020/bce-reranker-base_v1", frozen=True)
-    """The BCE reranker's hub id, or a local folder with it."""
-
-    family: str | None = Field(default="bce", frozen=True)
-    """Conventions to use for a local folder."""
-
-    long_documents: LongDocumentStrategy | LongDocuments = Field(default="maxp", frozen=True)
-    """As in :class:`RerankCompressor`; BCEmbedding splits a long document and takes the best window."""

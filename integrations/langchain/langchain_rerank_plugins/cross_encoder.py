@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from langchain_core.cross_encoders import BaseCrossEncoder
 from typing_extensions import Self
 
-from langchain_rerank_plugins.reranking import RerankerBacked, settings_of
+from langchain_rerank_plugins.reranking import AnyModelOptions
 from rerank_plugins import Reranker
+from rerank_plugins.adapting import stand_in
 from rerank_plugins.ranking.order import to_probability
 from rerank_plugins.types import ScoreUnit
 
 __all__ = ["RerankCrossEncoder"]
 
 
-class RerankCrossEncoder(RerankerBacked, BaseCrossEncoder):
+class RerankCrossEncoder(AnyModelOptions, BaseCrossEncoder):
     """Scores pairs of texts; ``CrossEncoderReranker(model=RerankCrossEncoder(model=...))`` uses it.
 
     LangChain's ``CrossEncoderReranker`` drops the scores, has no threshold and is not async:
@@ -31,7 +34,7 @@ class RerankCrossEncoder(RerankerBacked, BaseCrossEncoder):
         Raises:
             InvalidInputError: It is not a core reranker.
         """
-        return cls._from_core(reranker, {**settings_of(reranker), "score_unit": score_unit})
+        return cls._around(reranker, {"score_unit": score_unit})
 
     def score(self, text_pairs: list[tuple[str, str]]) -> list[float]:
         """Return the score of each (query, document) pair, in input order, as Python floats.
@@ -39,13 +42,20 @@ class RerankCrossEncoder(RerankerBacked, BaseCrossEncoder):
         Raises:
             InvalidInputError: An element is not a pair of strings.
             ScoringError: The model returned NaN.
+            DeadlineExceededError: ``deadline_s`` is over; scores have no retrieval order to fall back to.
+            OverloadedError: More work waits than ``max_waiting_tokens``.
             EngineClosedError: ``close()`` was called.
         """
-        return self._in_unit(self.reranker.score(text_pairs))
+        settings = stand_in(self)
+        return settings._in_unit(settings.reranker.score(text_pairs, **settings._call_options()))
 
     async def ascore(self, text_pairs: list[tuple[str, str]]) -> list[float]:
         """Return what :meth:`score` returns, without blocking the event loop."""
-        return self._in_unit(await self.reranker.ascore(text_pairs))
+        settings = stand_in(self)
+        return settings._in_unit(await settings.reranker.ascore(text_pairs, **settings._call_options()))
+
+    def _call_options(self) -> dict[str, Any]:
+        return {"layers": self.layers, "deadline_s": self.deadline_s}
 
     def _in_unit(self, scores: list[float]) -> list[float]:
         if self.score_unit == "raw":

@@ -38,7 +38,8 @@ class CoreBacked(BaseModel, ABC):
     """Base of all classes here: options as fields, one core object behind them.
 
     The fields that choose the model are frozen, because a change could not reach weights that are
-    loaded; use ``model_copy(update=...)``. The others may be assigned, and are checked when they are.
+    loaded. The others may be assigned, and are checked when they are; a refused value changes nothing.
+    :meth:`with_settings` gives a copy with other options of either kind.
 
     ``copy.copy`` and ``copy.deepcopy`` share the loaded model. Pickling keeps the options only:
     unpickling opens the model again, on the machine where it happens. An object made from an existing
@@ -115,6 +116,27 @@ class CoreBacked(BaseModel, ABC):
         """
         self._core.close()
 
+    def with_settings(self, **settings: Any) -> Self:
+        """Return a copy with other options; it shares the loaded weights.
+
+        A copy takes less than a millisecond while only options that may be assigned differ (``top_n``, ``threshold``,
+        layers, ...). For one of the others (``max_length``, ``prompt``, ``long_documents``, ...) the model's
+        files are looked up again, and its weights are shared if it is the same model, device and dtype.
+
+        Raises:
+            pydantic.ValidationError: (a ``ValueError``) An unknown option, or a value that cannot work.
+            InvalidInputError: An option of the model changes, and the object was made from an existing
+                core object.
+        """
+        return self.model_copy(update=settings)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        field = type(self).model_fields.get(name)
+        if field is not None and not field.frozen:
+            # pydantic keeps a value that a check of the whole object refuses; this refuses it before.
+            self.model_copy(update={name: value})
+        super().__setattr__(name, value)
+
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """Return a copy with other options, all checked; the model is opened again only if they need it.
 
@@ -166,8 +188,24 @@ class CoreBacked(BaseModel, ABC):
         return {name: getattr(self, name) for name in _frozen_fields(type(self))}
 
     @classmethod
-    def _from_core(cls, core: Any, options: dict[str, Any]) -> Self:
-        """Return an object that uses ``core``, with the options of it that are public."""
+    def _from_core(cls, core: Any, described: dict[str, Any], given: Mapping[str, Any] | None = None) -> Self:
+        """Return an object that uses ``core``.
+
+        Args:
+            core: What does the work.
+            described: The options that it was made with.
+            given: What the caller asks for beside them.
+
+        Raises:
+            InvalidInputError: An option is one that the core object decides.
+        """
+        fixed = [name for name in given or {} if name in _frozen_fields(cls)]
+        if fixed:
+            msg = (
+                f"{', '.join(fixed)} cannot be set here: the {type(core).__name__} that was passed decides it. Set it "
+                f"there, or call {cls.__name__}(model=...) instead"
+            )
+            raise InvalidInputError(msg)
         known = {
             "model": core.model,
             "device": core.device,
@@ -175,7 +213,7 @@ class CoreBacked(BaseModel, ABC):
             "max_length": core.max_length,
             "family": core.spec.family,
         }
-        return cls.model_validate({**known, **options}, context=Given(core, adopted=True))
+        return cls.model_validate({**known, **described, **(given or {})}, context=Given(core, adopted=True))
 
 
 def _frozen_fields(owner: type[BaseModel]) -> list[str]:

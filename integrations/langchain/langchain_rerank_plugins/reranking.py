@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, ClassVar
 
-from pydantic import Field, StrictInt
+from pydantic import Field, StrictInt, field_validator, model_validator
+from typing_extensions import Self
 
+from langchain_rerank_plugins.layers import PromptOptions
 from langchain_rerank_plugins.options import CoreBacked
-from rerank_plugins import LayerOptions, LongDocuments, Reranker
+from rerank_plugins import EngineOptions, LayerOptions, LongDocuments, ModelSpec, Reranker
+from rerank_plugins.adapting import check_model, known_before_loading, stand_in, using
 from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.inputs import check_deadline
 from rerank_plugins.types import LongDocumentStrategy, ScoreUnit, TruncationRule
 
-__all__ = ["RerankerBacked", "check_reranker", "settings_of"]
+__all__ = ["AnyModelOptions", "RerankerBacked", "check_reranker"]
+
+_ENGINE_NAMES = ("max_waiting_tokens", "max_wait_ms", "max_batch_tokens")
+_LAYER_NAMES = frozenset(LayerOptions.__dataclass_fields__)
 
 
 class RerankerBacked(CoreBacked):
     """Options of a core :class:`rerank_plugins.Reranker`, which is opened when the object is made."""
+
+    _scorers: ClassVar[frozenset[str]] = frozenset()
 
     query_max_length: StrictInt | None = Field(default=None, frozen=True)
     """Tokens of a query kept at most; None takes the rule of the model's family."""
@@ -27,17 +38,26 @@ class RerankerBacked(CoreBacked):
     truncation: TruncationRule | None = Field(default=None, frozen=True)
     """Rule for pairs that are too long: ``longest_first`` or ``only_second``; None takes the family's."""
 
-    prompt: str | None = Field(default=None, frozen=True)
-    """Instruction of an LLM reranker; None takes the model's own."""
-
-    peft_path: str | None = Field(default=None, frozen=True)
-    """Folder or hub id of a LoRA adapter that is merged into the weights."""
-
-    layers: LayerOptions | None = Field(default=None, frozen=True)
-    """Layer and compression of a layerwise LLM reranker; None takes the model's defaults."""
-
     score_unit: ScoreUnit = "raw"
     """What a reported score is: ``raw`` (a logit for most models) or ``probability`` (in [0, 1])."""
+
+    deadline_s: float | None = None
+    """Seconds after which a call gives up waiting for scores; None waits for ever, or as long as a reranker that
+    was passed in allows."""
+
+    max_waiting_tokens: StrictInt | None = Field(default=None, frozen=True)
+    """A call that finds so many tokens waiting is not queued but refused; None queues every call."""
+
+    max_wait_ms: float = Field(default=0.0, ge=0, strict=True, allow_inf_nan=False, frozen=True)
+    """How long a call waits for others to share its batch while the model is free."""
+
+    max_batch_tokens: StrictInt | None = Field(default=None, frozen=True)
+    """Token slots of a batch; None takes the device's default."""
+
+    @field_validator("deadline_s", mode="before")
+    @classmethod
+    def _possible_deadline(cls, deadline_s: Any) -> Any:
+        return check_deadline(deadline_s)
 
     @property
     def reranker(self) -> Reranker:
@@ -45,25 +65,90 @@ class RerankerBacked(CoreBacked):
         core: Reranker = self._core
         return core
 
+    @contextmanager
+    def using(self, **settings: Any) -> Iterator[Self]:
+        """Use other settings in a block, where a retriever holds this object and calls it.
+
+        They count for calls made by this thread or task and by those that LangChain or asyncio start in the
+        block (``batch``, ``abatch``, ``run_in_executor``); calls from elsewhere, at the same time, are not
+        touched. Blocks nest: an inner one changes what it names.
+
+        Args:
+            **settings: Options of the class, as in :meth:`with_settings`, whose checks and costs they share.
+
+        Yields:
+            The copy that is used.
+
+        Raises:
+            ValueError: As :meth:`with_settings`, before the block is entered.
+
+        Example:
+            >>> with compressor.using(top_n=3):
+            ...     documents = retriever.invoke("...")
+        """
+        with using(self, stand_in(self).with_settings(**settings)) as copy:
+            yield copy
+
+    @model_validator(mode="after")
+    def _check_loaded(self) -> Self:
+        self._check(self.reranker.spec, usual=self.reranker.layers)
+        return self
+
+    @classmethod
+    def _around(cls, reranker: object, given: Mapping[str, Any]) -> Self:
+        """Return an object that uses ``reranker``, with the options that it was made with and those given."""
+        core = check_reranker(reranker)
+        described = {
+            "query_max_length": core.query_max_length,
+            "long_documents": core.long_documents,
+            "truncation": core.truncation,
+            "prompt": core.spec.prompt or None,
+            "peft_path": core.peft_path,
+            "deadline_s": core.engine.deadline_s,
+            **{name: getattr(core.engine, name) for name in _ENGINE_NAMES},
+            **cls._layers_of(core),
+        }
+        known = {name: value for name, value in described.items() if name in cls.model_fields}
+        return cls._from_core(core, known, given)
+
+    def _check(self, spec: ModelSpec, *, usual: LayerOptions | None = None) -> None:
+        owner, instead = type(self).__name__, "RerankCompressor"
+        asked = self._asked_layers()
+        check_model(spec, owner=owner, scorers=self._scorers, instead=instead, asked=asked, usual=usual)
+
     def _open(self) -> Reranker:
-        return Reranker(**self._loading_options())
+        known = known_before_loading(self.model, family=self.family)
+        if known is not None:
+            self._check(known)
+        options = self._loading_options()
+        engine = EngineOptions(**{name: options.pop(name) for name in _ENGINE_NAMES})
+        return Reranker(**options, engine=engine)
+
+    def _asked_layers(self) -> LayerOptions | None:
+        """Return the layers that calls ask for; a class without such options asks for none."""
+        names = _LAYER_NAMES & type(self).model_fields.keys()
+        return LayerOptions(**{name: getattr(self, name) for name in names}) if names else None
+
+    @classmethod
+    def _layers_of(cls, reranker: Reranker) -> dict[str, Any]:
+        """Return the layers that a core object was made with, as options of this class."""
+        if reranker.layers is None:
+            return {}
+        return {name: getattr(reranker.layers, name) for name in _LAYER_NAMES}
 
 
-def settings_of(reranker: object) -> dict[str, Any]:
-    """Return the options that ``reranker`` was made with and that a reranking adapter also has.
+class AnyModelOptions(PromptOptions, RerankerBacked):
+    """Options of the classes that take every model."""
 
-    Raises:
-        InvalidInputError: It is not a core reranker.
-    """
-    core = check_reranker(reranker)
-    return {
-        "query_max_length": core.query_max_length,
-        "long_documents": core.long_documents,
-        "truncation": core.truncation,
-        "prompt": core.spec.prompt or None,
-        "peft_path": core.peft_path,
-        "layers": core.layers,
-    }
+    layers: LayerOptions | None = None
+    """Layer and compression of a layerwise LLM reranker; None takes the model's defaults."""
+
+    def _asked_layers(self) -> LayerOptions | None:
+        return self.layers
+
+    @classmethod
+    def _layers_of(cls, reranker: Reranker) -> dict[str, Any]:
+        return {"layers": reranker.layers}
 
 
 def check_reranker(reranker: object) -> Reranker:

@@ -9,12 +9,20 @@ from typing import Any
 from langchain_core.documents import Document
 
 from rerank_plugins import RankedDocument
+from rerank_plugins.adapting import FALLBACK_KEY, FallbackReason
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.types import ScoreUnit
 
-__all__ = ["page_contents", "scored_copy"]
+__all__ = ["marked_copy", "page_contents", "scored_copy"]
 
-_OWN_KEYS = ("relevance_score", "relevance_probability", "rerank_rank", "rerank_window", "rerank_truncated")
+_OWN_KEYS = (
+    "relevance_score",
+    "relevance_probability",
+    "rerank_rank",
+    "rerank_window",
+    "rerank_truncated",
+    FALLBACK_KEY,
+)
 
 
 def page_contents(documents: Sequence[Document]) -> list[str]:
@@ -36,9 +44,20 @@ def scored_copy(document: Document, ranked: RankedDocument, *, unit: ScoreUnit) 
     depth; what they hold (arrays, clients, locks) is shared, so that it need not be copyable. A
     ``relevance_score`` that came with the document moves to ``retrieval_score``, unless that is there.
     """
-    fields = {name: _own_containers(value, {}) for name, value in document.__dict__.items()}
+    fields = _own_fields(document)
     fields["metadata"] = _with_scores(fields["metadata"], ranked, unit=unit)
     return document.model_copy(update=fields)
+
+
+def marked_copy(document: Document, reason: FallbackReason) -> Document:
+    """Return a copy of a document that was not reranked: all that it came with is kept, and the reason added."""
+    fields = _own_fields(document)
+    fields["metadata"][FALLBACK_KEY] = reason
+    return document.model_copy(update=fields)
+
+
+def _own_fields(document: Document) -> dict[str, Any]:
+    return {name: _own_containers(value, {}) for name, value in document.__dict__.items()}
 
 
 def _with_scores(metadata: dict[Any, Any], ranked: RankedDocument, *, unit: ScoreUnit) -> dict[Any, Any]:

@@ -15,7 +15,9 @@ from langchain_rerank_plugins import (
 )
 from langchain_rerank_plugins.testing import CompressorConformance
 
-from rerank_plugins import Reranker
+from rerank_plugins import EngineOptions, Reranker
+
+ENGINE = ("max_waiting_tokens", "max_wait_ms", "max_batch_tokens")
 
 
 class _OnTinyModels(CompressorConformance):
@@ -66,7 +68,8 @@ class TestRerankCompressorFromReranker(_OnTinyModels):
         return super().features - {"strict_options"}
 
     def make(self, **options: Any) -> BaseDocumentCompressor:
-        reranker = Reranker(self.models["bert-reranker"], device="cpu")
+        limits = {name: options.pop(name) for name in ENGINE if name in options}
+        reranker = Reranker(self.models["bert-reranker"], device="cpu", engine=EngineOptions(**limits))
         return RerankCompressor.from_reranker(reranker, **{"top_n": None, **options})
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import json
 import pickle
+from dataclasses import fields
 from typing import Any
 
 import pytest
@@ -19,7 +21,7 @@ from langchain_rerank_plugins import (
 from langchain_rerank_plugins.options import CoreBacked
 from pydantic import ValidationError
 
-from rerank_plugins import Embedder, LongDocuments, Reranker
+from rerank_plugins import Embedder, EngineOptions, LongDocuments, Reranker
 from rerank_plugins.errors import InvalidInputError
 
 CLASSES = [
@@ -144,6 +146,25 @@ def test_equality_needs_class_and_options(folder: str) -> None:
     assert one != BgeRerankCompressor(model=folder, device="cpu", top_n=1)
     assert one != RerankCompressor(model=folder, device="cpu", family="bge")
     assert one != RerankCompressor.from_reranker(one.reranker)
+
+
+def test_engine_options_reach_the_core(folder: str) -> None:
+    options: dict[str, Any] = {"max_waiting_tokens": 9000, "max_wait_ms": 2.0, "max_batch_tokens": 512}
+    compressor = RerankCompressor(model=folder, device="cpu", deadline_s=5, **options)
+    assert compressor.reranker.engine == EngineOptions(**options)
+    adopted = RerankCompressor.from_reranker(Reranker(folder, device="cpu", engine=EngineOptions(deadline_s=4)))
+    assert (adopted.deadline_s, adopted.max_waiting_tokens) == (4, None)
+    with pytest.raises(InvalidInputError, match="max_wait_ms cannot be set here"):
+        RerankCompressor.from_reranker(compressor.reranker, max_wait_ms=1.0)  # type: ignore[call-arg]
+    # Keeping token ids costs nothing that a setting would have to weigh.
+    assert {field.name for field in fields(EngineOptions)} - {"token_cache"} <= set(RerankCompressor.model_fields)
+
+
+def test_every_core_option_is_exposed() -> None:
+    # A cache is an object, which settings are not; engine options are fields of their own.
+    core = set(inspect.signature(Reranker).parameters) - {"engine", "score_cache"}
+    for owner in (RerankCompressor, BgeRerankCompressor, BceRerankCompressor, RerankCrossEncoder):
+        assert core <= set(owner.model_fields)
 
 
 def test_objects_share_weights_with_the_core(folder: str) -> None:

@@ -60,6 +60,26 @@ def test_unknown_task(checkpoints):
         InstructionEmbedding(model_name=checkpoints / "bert-embedder", device="cpu", task="qa")
 
 
+def test_copies_with_other_settings(checkpoints):
+    made = InstructionEmbedding(model_name=checkpoints / "bert-embedder", device="cpu", document_instruction="file: ")
+    small = made.with_settings(embed_batch_size=3)
+    assert small.embedder is made.embedder
+    assert (small.embed_batch_size, small.document_instruction) == (3, "file: ")
+    other = made.with_settings(document_instruction="page: ")
+    assert other.embedder._lease.value is made.embedder._lease.value
+    assert other.get_text_embedding("panda") != made.get_text_embedding("panda")
+    for wrong in ({"embed_batch_size": 0}, {"batch_size": 3}, {"max_length": 0}):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            made.with_settings(**wrong)
+    with pytest.raises(ValueError, match="embed_batch_size"):
+        made.embed_batch_size = 0
+    assert made.embed_batch_size == InstructionEmbedding.model_fields["embed_batch_size"].default
+    adopted = InstructionEmbedding.from_embedder(made.embedder)
+    with pytest.raises(ValueError, match="passed to it in memory"):
+        adopted.with_settings(max_length=16)
+    assert adopted.with_settings(embed_batch_size=2).embedder is made.embedder
+
+
 @pytest.mark.parametrize("kind", [BgeEmbedding, BceEmbedding, InstructionEmbedding])
 def test_default_model_offline_says_the_way_out(kind, monkeypatch, tmp_path):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))

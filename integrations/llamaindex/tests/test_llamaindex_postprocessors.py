@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import pickle
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 
+import llama_index.postprocessor.rerank_plugins
 import pytest
 from llama_index.core.callbacks import CallbackManager
 from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle, TextNode
@@ -15,11 +17,12 @@ from llama_index.postprocessor.rerank_plugins import (
     BgeRerankPostprocessor,
     RerankPostprocessor,
 )
+from llama_index.postprocessor.rerank_plugins.results import DETAIL_KEYS, RETRIEVAL_SCORE_KEY
 from llama_index.postprocessor.rerank_plugins.testing import PostprocessorConformance, recording
 
 from rerank_plugins.errors import ModelUnavailableError
 from rerank_plugins.reranker import Reranker
-from rerank_plugins.types import LongDocuments
+from rerank_plugins.types import EngineOptions, LongDocuments
 
 
 class TestRerankPostprocessor(PostprocessorConformance):
@@ -94,6 +97,26 @@ def test_model_options_are_fixed_and_others_are_not(folder):
         made.top_n = 0
     made.top_n = 1
     assert len(made.postprocess_nodes(nodes_of("a", "b"), query_str="q")) == 1
+
+
+def test_engine_options_reach_the_core(folder):
+    options = {"max_waiting_tokens": 9000, "max_wait_ms": 2.0, "max_batch_tokens": 512}
+    made = RerankPostprocessor(model=folder, device="cpu", deadline_s=5, **options)
+    assert made.reranker.engine == EngineOptions(**options)
+    adopted = RerankPostprocessor.from_reranker(Reranker(folder, device="cpu", engine=EngineOptions(deadline_s=4)))
+    assert (adopted.deadline_s, adopted.max_waiting_tokens) == (4, None)
+    with pytest.raises(ValueError, match="max_wait_ms cannot be set here"):
+        RerankPostprocessor.from_reranker(made.reranker, max_wait_ms=1.0)
+    # Keeping token ids costs nothing that a setting would have to weigh.
+    assert {field.name for field in fields(EngineOptions)} - {"token_cache"} <= set(RerankPostprocessor.model_fields)
+
+
+def test_readme_names_every_class_and_mark():
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    for name in llama_index.postprocessor.rerank_plugins.__all__:
+        assert f"`{name}`" in readme
+    for key in (RETRIEVAL_SCORE_KEY, *DETAIL_KEYS):
+        assert key in readme
 
 
 def test_every_core_option_is_exposed():

@@ -12,6 +12,8 @@ from llama_index.embeddings.rerank_plugins import BgeEmbedding
 from llama_index.postprocessor.rerank_plugins import BgeRerankPostprocessor
 from llama_index.postprocessor.rerank_plugins.testing import recording
 
+from rerank_plugins.testing import standstill
+
 TEXTS = [
     "The giant panda eats bamboo.",
     "Paris is the capital of France.",
@@ -58,3 +60,32 @@ def test_query_engine(index, reranker, is_async, monkeypatch):
         assert one.node.relationships
     stored = index.docstore.docs.values()
     assert all(set(node.metadata) == {"file"} for node in stored)
+
+
+@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+def test_settings_for_one_query(index, reranker, is_async):
+    """The engine holds the postprocessor; a block around the query changes what it does for this query only."""
+    engine = index.as_query_engine(llm=MockLLM(), similarity_top_k=4, node_postprocessors=[reranker])
+
+    async def ask(top_n: int) -> int:
+        with reranker.using(top_n=top_n):
+            await asyncio.sleep(0)
+            response = await engine.aquery(QUERY) if is_async else engine.query(QUERY)
+        return len(response.source_nodes)
+
+    async def ask_all() -> list[int]:
+        return await asyncio.gather(*(ask(number % 4 + 1) for number in range(8)))
+
+    assert asyncio.run(ask_all()) == [1, 2, 3, 4, 1, 2, 3, 4]
+    assert len(engine.query(QUERY).source_nodes) == 2
+
+
+def test_a_late_answer_keeps_the_retrieval_order(index, reranker):
+    engine = index.as_query_engine(llm=MockLLM(), similarity_top_k=4, node_postprocessors=[reranker])
+    retrieved = index.as_retriever(similarity_top_k=4).retrieve(QUERY)
+    with standstill(reranker.reranker), reranker.using(deadline_s=0.02):
+        response = engine.query(QUERY)
+    assert [one.node_id for one in response.source_nodes] == [one.node_id for one in retrieved[:2]]
+    assert [one.score for one in response.source_nodes] == pytest.approx([one.score for one in retrieved[:2]])
+    assert all(one.metadata["rerank_fallback"] == "deadline" for one in response.source_nodes)
+    assert "rerank_fallback" not in str(response)

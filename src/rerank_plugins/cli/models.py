@@ -10,6 +10,9 @@ from rich.console import Console
 from rich.table import Table
 
 from rerank_plugins.catalog import ModelKind, ModelSpec, known_models
+from rerank_plugins.catalog.parity import parity_of
+from rerank_plugins.catalog.shapes import gflop_per_token, shape_of, speed_of
+from rerank_plugins.cli.catalog_page import catalog_page, reference_of
 from rerank_plugins.errors import InvalidInputError
 
 __all__ = ["models"]
@@ -24,12 +27,16 @@ def models(
     *,
     kind: Annotated[str | None, typer.Option(help="Only 'reranker' or only 'embedder'.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown, with size and speed.")] = False,
 ) -> None:
     """List the models that are known by name; any other cross-encoder works by its hub id or folder."""
     if kind not in (None, "reranker", "embedder"):
         msg = f"--kind must be 'reranker' or 'embedder', got {kind!r}"
         raise InvalidInputError(msg)
     specs = [spec for spec in known_models().values() if kind in (None, spec.kind)]
+    if as_markdown:
+        typer.echo(catalog_page(specs), nl=False)
+        return
     console = Console()
     if as_json:
         console.print_json(data=[_as_json(spec) for spec in specs])
@@ -53,13 +60,13 @@ def _table(kind: ModelKind, specs: list[ModelSpec]) -> Table:
     table.add_column("licence")
     if kind == "reranker":
         table.add_column("scores")
-        table.add_column("parity tested with")
+    table.add_column("parity tested with")
     for spec in specs:
         cells = [spec.id, spec.family, _tokens(spec)]
         if kind == "embedder":
             cells.append(str(spec.dimensions or "its own"))
         cells += [", ".join(spec.languages) or "?", spec.license]
-        table.add_row(*cells, *([_scores(spec), spec.reference] if kind == "reranker" else []))
+        table.add_row(*cells, *([_scores(spec)] if kind == "reranker" else []), reference_of(spec))
     return table
 
 
@@ -73,6 +80,7 @@ def _scores(spec: ModelSpec) -> str:
 
 
 def _as_json(spec: ModelSpec) -> dict[str, Any]:
+    shape, parity = shape_of(spec), parity_of(spec)
     return {
         "id": spec.id,
         "kind": spec.kind,
@@ -85,6 +93,9 @@ def _as_json(spec: ModelSpec) -> dict[str, Any]:
         "score": _scores(spec),
         "tasks": list(spec.instructions),
         "revision": spec.revision,
-        "reference": spec.reference,
+        "parameters": None if shape is None else shape.parameters,
+        "gflop_per_token": gflop_per_token(spec),
+        "speed": speed_of(spec),
+        "parity": None if parity is None else parity.reference,
         "notes": spec.notes,
     }

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.types import RankedDocument
+from rerank_plugins.types import LayerOptions, RankedDocument
 
 __all__ = ["rank"]
 
@@ -26,6 +26,18 @@ def rank(
     model: Annotated[str, typer.Option("--model", "-m", help="Hub id, local folder, or mini.")] = "mini",
     top_n: Annotated[int | None, typer.Option(help="Documents shown at most; all by default.")] = None,
     threshold: Annotated[float | None, typer.Option(help="Leave out lower probabilities.")] = None,
+    prompt: Annotated[
+        str | None, typer.Option(help="Instruction of an LLM reranker; the model's own by default.")
+    ] = None,
+    cutoff_layers: Annotated[
+        str | None, typer.Option(metavar="N", help="Layer of a layerwise LLM reranker, for example 28.")
+    ] = None,
+    compress_ratio: Annotated[
+        int | None, typer.Option(help="Tokens of a document that become one: 1, 2, 4 or 8 (lightweight LLM reranker).")
+    ] = None,
+    compress_layers: Annotated[
+        str | None, typer.Option(metavar="N,N", help="Layers in front of which that happens, for example 24,40.")
+    ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, mps; the best by default.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
@@ -36,9 +48,14 @@ def rank(
     from rerank_plugins.cli.quiet import quiet_loading
     from rerank_plugins.reranker import Reranker
 
+    layers = LayerOptions(
+        cutoff_layers=_numbers("--cutoff-layers", cutoff_layers),
+        compress_ratio=compress_ratio,
+        compress_layers=_numbers("--compress-layers", compress_layers),
+    )
     lines = read_lines(documents)
     quiet_loading()
-    with Reranker(model, device=device) as reranker:
+    with Reranker(model, device=device, prompt=prompt, layers=layers) as reranker:
         ranked = reranker.rank(query, lines, top_n=top_n, threshold=threshold)
         used = f"{reranker.model}, {reranker.dtype} on {reranker.device}"
     console = Console()
@@ -69,6 +86,17 @@ def read_lines(path: Path) -> list[str]:
         raise InvalidInputError(msg) from error
     lines = [line.removesuffix("\r") for line in text.split("\n")]
     return lines[:-1] if lines[-1] == "" else lines
+
+
+def _numbers(option: str, text: str | None) -> tuple[int, ...] | None:
+    """Return the layers of a list such as ``24,40``; None if the option was not given."""
+    if text is None:
+        return None
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() for part in parts):
+        msg = f"{option} must be layer numbers separated by commas, such as 24,40; got {text!r}"
+        raise InvalidInputError(msg)
+    return tuple(int(part) for part in parts)
 
 
 def _table(ranked: list[RankedDocument]) -> Table:

@@ -6,14 +6,16 @@ import sys
 from pathlib import Path
 
 import pytest
+from llm_checkpoints import llm_checkpoint
 from typer.testing import CliRunner
 
-from rerank_plugins import __version__
-from rerank_plugins.catalog import known_models
+from rerank_plugins import LayerOptions, Reranker, __version__
+from rerank_plugins.catalog import known_models, specs_of_kind
 from rerank_plugins.cli import app, main
 from rerank_plugins.cli.rank import read_lines
 from rerank_plugins.errors import InvalidInputError, RerankPluginsError
 
+TEXTS = ["The giant panda eats bamboo and sleeps.", "Paris is the capital of France.", "Net revenue grew."]
 HEAVY = ("torch", "transformers", "llama_index", "langchain_core", "numpy", "huggingface_hub", "matplotlib")
 
 
@@ -59,6 +61,19 @@ def test_models_as_json_is_the_whole_catalog() -> None:
     by_id = {(entry["kind"], entry["id"]): entry for entry in entries}
     assert by_id["reranker", "BAAI/bge-reranker-v2-m3"]["score"] == "logit"
     assert by_id["embedder", "BAAI/bge-m3"]["dimensions"] == 1024
+    assert by_id["reranker", "BAAI/bge-reranker-v2-gemma"]["speed"] == "slow"
+    assert by_id["reranker", "BAAI/bge-reranker-v2-gemma"]["parity"] == "FlagEmbedding 1.3.5"
+
+
+def test_models_as_markdown() -> None:
+    shown = CliRunner().invoke(app, ["models", "--markdown", "--kind", "reranker"]).stdout
+    assert "## Rerankers" in shown
+    assert "## Embedders" not in shown
+    rows = [line for line in shown.splitlines() if line.startswith("| `")]
+    assert len(rows) == len(specs_of_kind("reranker"))
+    assert rows[0].startswith("| `")
+    work = [float(row.split(" | ")[3]) for row in rows if row.split(" | ")[3] != "?"]
+    assert work == sorted(work)
 
 
 def test_models_tables(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,6 +105,49 @@ def test_rank_top_n_and_threshold(bert_reranker_folder: Path) -> None:
     assert len(json.loads(CliRunner().invoke(app, [*options, "--top-n", "1"], input="a\nb\nc").stdout)) == 1
     nothing = CliRunner().invoke(app, [*options, "--threshold", "1.0"], input="a\n\n")
     assert json.loads(nothing.stdout) == []
+
+
+def ranked_by_cli(*options: str) -> list[dict[str, object]]:
+    shown = CliRunner().invoke(app, ["rank", "-", "-q", "panda", "--json", *options], input="\n".join(TEXTS))
+    assert shown.exit_code == 0, shown.output
+    ranked: list[dict[str, object]] = json.loads(shown.stdout)
+    return ranked
+
+
+def test_rank_with_layers_and_a_prompt() -> None:
+    model = str(llm_checkpoint("tiny-gemma2-lightweight"))
+    options = LayerOptions(cutoff_layers=(5,), compress_ratio=4, compress_layers=(2, 3))
+    with Reranker(model, device="cpu", prompt="Is it about animals?") as reranker:
+        expected = {one.document: one.score for one in reranker.rank("panda", TEXTS, layers=options)}
+    layers = ["--cutoff-layers", "5", "--compress-ratio", "4", "--compress-layers", "2, 3"]
+    found = ranked_by_cli("-m", model, "--device", "cpu", *layers, "--prompt", "Is it about animals?")
+    assert {one["document"]: one["score"] for one in found} == pytest.approx(expected, abs=1e-5)
+    plain = ranked_by_cli("-m", model, "--device", "cpu")
+    assert {one["document"]: one["score"] for one in plain} != pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--cutoff-layers", "five"], "--cutoff-layers must be layer numbers"),
+        (["--compress-layers", "2,,3"], "--compress-layers must be layer numbers"),
+        (["--cutoff-layers", "40"], "must be from 2 to 6"),
+        (["--cutoff-layers", "4,5"], "give one layer"),
+        (["--compress-ratio", "3"], "compress_ratio must be one of"),
+    ],
+)
+def test_impossible_layers_on_the_command_line(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    options: list[str],
+    told: str,
+) -> None:
+    (tmp_path / "texts.txt").write_text("a", encoding="utf-8")
+    model = str(llm_checkpoint("tiny-gemma2-lightweight"))
+    arguments = ["rank", str(tmp_path / "texts.txt"), "-q", "x", "-m", model, "--device", "cpu", *options]
+    assert run_main(monkeypatch, *arguments) == 2
+    assert told in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,22 @@
 """Reranking for LlamaIndex on the shared core of ``rerank_plugins``."""
 
-from llama_index.postprocessor.rerank_plugins.base import (
+from llama_index.postprocessor.rerank_plugins.base import BaseRerankPostprocessor, RerankPostprocessor
+from llama_index.postprocessor.rerank_plugins.models import (
     BceRerankPostprocessor,
+    BgeLayerwiseRerankPostprocessor,
+    BgeLightweightRerankPostprocessor,
+    BgeLLMRerankPostprocessor,
     BgeRerankPostprocessor,
-    RerankPostprocessor,
+    QwenRerankPostprocessor,
 )
 
-__all__ = ["BceRerankPostprocessor", "BgeRerankPostprocessor", "RerankPostprocessor"]
+__all__ = [
+    "BaseRerankPostprocessor",
+    "BceRerankPostprocessor",
+    "BgeLLMRerankPostprocessor",
+    "BgeLayerwiseRerankPostprocessor",
+    "BgeLightweightRerankPostprocessor",
+    "BgeRerankPostprocessor",
+    "QwenRerankPostprocessor",
+    "RerankPostprocessor",
+]

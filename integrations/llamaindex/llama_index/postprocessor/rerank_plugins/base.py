@@ -2,54 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
-from typing import Annotated, Any
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, ClassVar
 
-from llama_index.core.bridge.pydantic import Field, PrivateAttr, model_validator
+from llama_index.core.bridge.pydantic import Field, model_validator
 from llama_index.core.callbacks import CallbackManager
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
-from llama_index.core.schema import BaseNode, EnumNameSerializer, MetadataMode, NodeWithScore, QueryBundle
-from llama_index.postprocessor.rerank_plugins.options import LocalModelOptions, check_is_a
+from llama_index.core.schema import BaseNode, NodeWithScore, QueryBundle
+from llama_index.postprocessor.rerank_plugins.layers import PromptOptions
+from llama_index.postprocessor.rerank_plugins.options import check_is_a
 from llama_index.postprocessor.rerank_plugins.results import (
     details_of,
+    fallen_back,
     retrieval_score_of,
     scored_text,
     with_metadata,
 )
-from llama_index.postprocessor.rerank_plugins.tracing import dispatcher, traced
-from typing_extensions import Self, TypedDict, Unpack
+from llama_index.postprocessor.rerank_plugins.settings import RerankOptions, RerankSettings
+from llama_index.postprocessor.rerank_plugins.tracing import Outcome, dispatcher, traced
+from typing_extensions import Self, Unpack
 
-from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.ranking.order import check_threshold
+from rerank_plugins.adapting import NOT_IN_TIME, check_model, fall_back, known_before_loading, stand_in, using
+from rerank_plugins.catalog import ModelSpec
+from rerank_plugins.errors import DeadlineExceededError, InvalidInputError, OverloadedError
 from rerank_plugins.reranker import Reranker
-from rerank_plugins.types import (
-    LayerOptions,
-    LongDocuments,
-    LongDocumentStrategy,
-    RankedDocument,
-    ScoreUnit,
-    TruncationRule,
-)
+from rerank_plugins.types import EngineOptions, LayerOptions, RankedDocument
 
-__all__ = ["BceRerankPostprocessor", "BgeRerankPostprocessor", "RerankPostprocessor", "RerankSettings"]
+__all__ = ["BaseRerankPostprocessor", "RerankPostprocessor"]
+
+_ENGINE_NAMES = ("max_waiting_tokens", "max_wait_ms", "max_batch_tokens")
+_LAYER_NAMES = frozenset(LayerOptions.__dataclass_fields__)
 
 
-class RerankSettings(TypedDict, total=False):
-    """Settings of a postprocessor that do not depend on its model."""
-
-    top_n: int | None
-    threshold: float | None
-    threshold_unit: ScoreUnit
-    score_unit: ScoreUnit
-    metadata_mode: MetadataMode
-    keep_retrieval_score: bool
-    keep_details: bool
-    callback_manager: CallbackManager
-
-
-class RerankPostprocessor(LocalModelOptions, BaseNodePostprocessor):
-    """Reranks nodes with any reranking model that the core can run.
+class BaseRerankPostprocessor(RerankOptions, BaseNodePostprocessor):
+    """What all reranking postprocessors do; :class:`RerankPostprocessor` is the one that takes any model.
 
     The model is loaded when the object is created, once per process: objects that name the same model,
     revision, device and dtype share its weights, those of other frameworks included. Any number of
@@ -70,64 +57,22 @@ class RerankPostprocessor(LocalModelOptions, BaseNodePostprocessor):
     ``keep_retrieval_score`` and ``keep_details`` to False to get the very same nodes back. Nodes whose
     scored text is blank rank last.
 
+    A call that is not in time (``deadline_s``), or that finds more waiting than ``max_waiting_tokens``, gives
+    copies of the first ``top_n`` nodes in retrieval order: scores as they came, no threshold applied, and the
+    metadata ``rerank_fallback`` with the reason, ``deadline`` or ``overloaded``. ``on_deadline="raise"`` raises
+    :class:`~rerank_plugins.errors.DeadlineExceededError` or ``OverloadedError`` instead.
+
+    One call with other settings: ``reranker.with_settings(top_n=3).postprocess_nodes(...)``, or, where an
+    engine makes the call, ``with reranker.using(top_n=3): engine.query(...)``. Both leave the object as it
+    is, so that calls at the same time may have different settings.
+
     Raises:
         ValueError: An option is unknown or has a value that cannot work.
         rerank_plugins.errors.ModelError: The model cannot be resolved or loaded.
         rerank_plugins.errors.DeviceUnavailableError: The device is not on this machine.
-
-    Example:
-        >>> reranker = RerankPostprocessor(model="mini", top_n=3)
-        >>> query_engine = index.as_query_engine(similarity_top_k=20, node_postprocessors=[reranker])
     """
 
-    model: str = Field(default="BAAI/bge-reranker-v2-m3", frozen=True, description="A hub id, a local folder, or mini.")
-    query_max_length: int | None = Field(
-        default=None,
-        ge=1,
-        strict=True,
-        frozen=True,
-        description="Tokens of a query kept at most; None takes the rule of the model's family.",
-    )
-    long_documents: LongDocumentStrategy | LongDocuments = Field(
-        default="truncate",
-        frozen=True,
-        description="How a text longer than the input is scored: truncate, maxp, firstp, meanp, topkmean.",
-    )
-    truncation: TruncationRule | None = Field(
-        default=None, frozen=True, description="Rule for pairs that are too long; None takes the family's own."
-    )
-    prompt: str | None = Field(
-        default=None, frozen=True, description="Instruction of an LLM reranker; None takes the model's own."
-    )
-    peft_path: str | None = Field(
-        default=None, frozen=True, description="Folder or hub id of a LoRA adapter that is merged into the weights."
-    )
-    layers: LayerOptions | None = Field(
-        default=None,
-        frozen=True,
-        description="Layer and compression of a layerwise LLM reranker; None takes the model's defaults.",
-    )
-    top_n: int | None = Field(default=5, ge=1, strict=True, description="Nodes returned at most; None returns all.")
-    threshold: float | None = Field(
-        default=None, strict=True, description="Nodes that score below it are left out; None keeps all."
-    )
-    threshold_unit: ScoreUnit = Field(
-        default="probability", description="What threshold is compared with: probability or raw."
-    )
-    score_unit: ScoreUnit = Field(
-        default="raw", description="What a result's score is: the model's raw score, or a probability."
-    )
-    metadata_mode: Annotated[MetadataMode, EnumNameSerializer] = Field(
-        default=MetadataMode.EMBED, description="Which metadata is part of the text that is scored."
-    )
-    keep_retrieval_score: bool = Field(
-        default=True, description="Keep the score that a node came with as metadata 'retrieval_score'."
-    )
-    keep_details: bool = Field(
-        default=True, description="Keep probability, rank, window and truncation as metadata 'rerank_*'."
-    )
-
-    _reranker: Reranker = PrivateAttr()
+    _scorers: ClassVar[frozenset[str]] = frozenset()
 
     @classmethod
     def class_name(cls) -> str:
@@ -160,69 +105,129 @@ class RerankPostprocessor(LocalModelOptions, BaseNodePostprocessor):
             "truncation": reranker.truncation,
             "prompt": reranker.spec.prompt or None,
             "peft_path": reranker.peft_path,
-            "layers": reranker.layers,
+            "deadline_s": reranker.engine.deadline_s,
+            **{name: getattr(reranker.engine, name) for name in _ENGINE_NAMES},
+            **cls._layers_of(reranker),
         }
-        return cls._adopt(reranker, described, dict(settings))
+        known = {name: value for name, value in described.items() if name in cls.model_fields}
+        return cls._adopt(reranker, known, dict(settings))
 
     @model_validator(mode="after")
-    def _check_threshold(self) -> Self:
-        check_threshold(self.threshold, unit=self.threshold_unit)
+    def _check_loaded(self) -> Self:
+        self._check(self.reranker.spec, usual=self.reranker.layers)
         return self
 
     def model_post_init(self, context: Any, /) -> None:
         """Open the model, unless one was given."""
-        self._reranker = self._given_or(context, self._open)
+        self._given_or(context, self._open)
 
     @property
     def reranker(self) -> Reranker:
         """The core object that scores; shared by copies of this one."""
-        return self._reranker
+        core: Reranker = self._core
+        return core
 
     def scored_text(self, node: BaseNode) -> str:
         """Return the text of a node that the model sees; ``rerank_window`` counts its characters."""
         return scored_text(node, self.metadata_mode)
 
+    @contextmanager
+    def using(self, **settings: Any) -> Iterator[Self]:
+        """Use other settings in a block, where an engine holds this object and calls it.
+
+        They count for calls made by this thread or task and by tasks started in the block; calls from elsewhere,
+        at the same time, are not touched. Blocks nest: an inner one changes what it names.
+
+        Args:
+            **settings: Options of the class, as in :meth:`with_settings`, whose checks and costs they share.
+
+        Yields:
+            The copy that is used.
+
+        Raises:
+            ValueError: As :meth:`with_settings`, before the block is entered.
+
+        Example:
+            >>> with reranker.using(top_n=3):
+            ...     answer = query_engine.query("...")
+        """
+        with using(self, stand_in(self).with_settings(**settings)) as copy:
+            yield copy
+
     def _open(self) -> Reranker:
-        return Reranker(
-            self.model,
-            query_max_length=self.query_max_length,
-            long_documents=self.long_documents,
-            truncation=self.truncation,
-            prompt=self.prompt,
-            peft_path=self.peft_path,
-            layers=self.layers,
-            **self._loading_options(),
-        )
+        known = known_before_loading(self.model, family=self.family)
+        if known is not None:
+            self._check(known)
+        options = {name: getattr(self, name) for name, field in type(self).model_fields.items() if field.frozen}
+        engine = EngineOptions(**{name: options.pop(name) for name in _ENGINE_NAMES})
+        return Reranker(**options, engine=engine)
+
+    def _check(self, spec: ModelSpec, *, usual: LayerOptions | None = None) -> None:
+        owner, instead = type(self).__name__, "RerankPostprocessor"
+        asked = self._asked_layers()
+        check_model(spec, owner=owner, scorers=self._scorers, instead=instead, asked=asked, usual=usual)
+
+    def _asked_layers(self) -> LayerOptions | None:
+        """Return the layers that calls ask for; a class without such options asks for none."""
+        names = _LAYER_NAMES & type(self).model_fields.keys()
+        return LayerOptions(**{name: getattr(self, name) for name in names}) if names else None
+
+    @classmethod
+    def _layers_of(cls, reranker: Reranker) -> dict[str, Any]:
+        """Return the layers that a core object was made with, as options of this class."""
+        if reranker.layers is None:
+            return {}
+        return {name: getattr(reranker.layers, name) for name in _LAYER_NAMES}
 
     def _postprocess_nodes(
         self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None
     ) -> list[NodeWithScore]:
-        query = _checked(query_bundle)
-        with self._traced(nodes, query) as results:
-            ranked = self._reranker.rank(query.query_str, self._texts(nodes), **self._selection())
-            results.extend(self._results(nodes, ranked))
-        return results
+        query, settings = _checked(query_bundle), stand_in(self)
+        with settings._traced(nodes, query, self.callback_manager) as outcome:
+            try:
+                ranked = settings.reranker.rank(query.query_str, settings._texts(nodes), **settings._call_options())
+                outcome.nodes = settings._results(nodes, ranked)
+            except NOT_IN_TIME as error:
+                settings._fall_back(nodes, error, outcome)
+        return outcome.nodes
 
     @dispatcher.span
     async def _apostprocess_nodes(
         self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None
     ) -> list[NodeWithScore]:
-        query = _checked(query_bundle)
-        with self._traced(nodes, query) as results:
-            ranked = await self._reranker.arank(query.query_str, self._texts(nodes), **self._selection())
-            results.extend(self._results(nodes, ranked))
-        return results
+        query, settings = _checked(query_bundle), stand_in(self)
+        with settings._traced(nodes, query, self.callback_manager) as outcome:
+            try:
+                texts = settings._texts(nodes)
+                ranked = await settings.reranker.arank(query.query_str, texts, **settings._call_options())
+                outcome.nodes = settings._results(nodes, ranked)
+            except NOT_IN_TIME as error:
+                settings._fall_back(nodes, error, outcome)
+        return outcome.nodes
 
     def _traced(
-        self, nodes: Sequence[NodeWithScore], query: QueryBundle
-    ) -> AbstractContextManager[list[NodeWithScore]]:
-        return traced(nodes, query, top_n=self.top_n, model_name=self.model, callback_manager=self.callback_manager)
+        self, nodes: Sequence[NodeWithScore], query: QueryBundle, callback_manager: CallbackManager
+    ) -> AbstractContextManager[Outcome]:
+        return traced(nodes, query, top_n=self.top_n, model_name=self.model, callback_manager=callback_manager)
+
+    def _fall_back(
+        self, nodes: Sequence[NodeWithScore], error: DeadlineExceededError | OverloadedError, outcome: Outcome
+    ) -> None:
+        outcome.fallback = fall_back(error, on_deadline=self.on_deadline, n_documents=len(nodes))
+        first = nodes[: self.top_n]
+        outcome.nodes = fallen_back(first, outcome.fallback, keep_retrieval_score=self.keep_retrieval_score)
 
     def _texts(self, nodes: Sequence[NodeWithScore]) -> list[str]:
         return [self.scored_text(one.node) for one in nodes]
 
-    def _selection(self) -> dict[str, Any]:
-        return {"top_n": self.top_n, "threshold": self.threshold, "threshold_unit": self.threshold_unit}
+    def _call_options(self) -> dict[str, Any]:
+        return {
+            "top_n": self.top_n,
+            "threshold": self.threshold,
+            "threshold_unit": self.threshold_unit,
+            "layers": self._asked_layers(),
+            "deadline_s": self.deadline_s,
+        }
 
     def _results(self, nodes: Sequence[NodeWithScore], ranked: Sequence[RankedDocument]) -> list[NodeWithScore]:
         return [self._result(nodes[one.index], one) for one in ranked]
@@ -235,39 +240,25 @@ class RerankPostprocessor(LocalModelOptions, BaseNodePostprocessor):
         return original.model_copy(update={"node": with_metadata(original.node, added), "score": score})
 
 
-class BgeRerankPostprocessor(RerankPostprocessor):
-    """Reranks nodes with a BGE reranker; see :class:`RerankPostprocessor`.
+class RerankPostprocessor(PromptOptions, BaseRerankPostprocessor):
+    """Reranks nodes with any reranking model that the core can run; see :class:`BaseRerankPostprocessor`.
 
     Example:
-        >>> index.as_query_engine(node_postprocessors=[BgeRerankPostprocessor(top_n=5)])
+        >>> reranker = RerankPostprocessor(model="mini", top_n=3)
+        >>> query_engine = index.as_query_engine(similarity_top_k=20, node_postprocessors=[reranker])
     """
 
-    family: str | None = Field(
-        default="bge", frozen=True, description="Conventions to use for a local folder; see RerankPostprocessor."
+    model: str = Field(default="BAAI/bge-reranker-v2-m3", frozen=True, description="A hub id, a local folder, or mini.")
+    layers: LayerOptions | None = Field(
+        default=None, description="Layer and compression of a layerwise LLM reranker; None takes the model's defaults."
     )
 
+    def _asked_layers(self) -> LayerOptions | None:
+        return self.layers
 
-class BceRerankPostprocessor(RerankPostprocessor):
-    """Reranks nodes with a BCE reranker; see :class:`RerankPostprocessor`.
-
-    Long texts are split into overlapping windows and take the score of the best one, as BCEmbedding's
-    own ``rerank`` does. Its authors read the probability as an absolute score: a ``threshold`` of about
-    0.35 leaves out what does not answer the query.
-    """
-
-    model: str = Field(
-        default="maidalun1020/bce-reranker-base_v1",
-        frozen=True,
-        description="A hub id, a local folder, or mini.",
-    )
-    family: str | None = Field(
-        default="bce", frozen=True, description="Conventions to use for a local folder; see RerankPostprocessor."
-    )
-    long_documents: LongDocumentStrategy | LongDocuments = Field(
-        default="maxp",
-        frozen=True,
-        description="How a text longer than the input is scored: truncate, maxp, firstp, meanp, topkmean.",
-    )
+    @classmethod
+    def _layers_of(cls, reranker: Reranker) -> dict[str, Any]:
+        return {"layers": reranker.layers}
 
 
 def _checked(query: QueryBundle | None) -> QueryBundle:

@@ -12,6 +12,7 @@ from typing import Any
 
 from llama_index.core.schema import BaseNode, MetadataMode, NodeWithScore
 
+from rerank_plugins.adapting import FALLBACK_KEY, FallbackReason
 from rerank_plugins.types import RankedDocument
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "TRUNCATED_KEY",
     "WINDOW_KEY",
     "details_of",
+    "fallen_back",
     "retrieval_score_of",
     "scored_text",
     "with_metadata",
@@ -33,7 +35,7 @@ RANK_KEY = "rerank_rank"
 WINDOW_KEY = "rerank_window"
 TRUNCATED_KEY = "rerank_truncated"
 
-DETAIL_KEYS = (PROBABILITY_KEY, RANK_KEY, WINDOW_KEY, TRUNCATED_KEY)
+DETAIL_KEYS = (PROBABILITY_KEY, RANK_KEY, WINDOW_KEY, TRUNCATED_KEY, FALLBACK_KEY)
 _OWN_KEYS = frozenset((RETRIEVAL_SCORE_KEY, *DETAIL_KEYS))
 
 
@@ -75,11 +77,28 @@ def retrieval_score_of(result: NodeWithScore) -> dict[str, float]:
 def with_metadata(node: BaseNode, added: Mapping[str, Any]) -> BaseNode:
     """Return a copy of a node with metadata that neither an LLM nor an embedding model sees.
 
-    The copy has its own metadata, excluded keys and relationships; everything else is shared.
+    The copy has its own metadata, excluded keys and relationships; everything else is shared. What an earlier
+    reranking wrote about itself is replaced; without anything to add the node itself comes back, unless it is
+    marked as not reranked, which is no longer true.
     """
-    if not added:
+    if not added and FALLBACK_KEY not in node.metadata:
         return node
     kept = {key: value for key, value in node.metadata.items() if key not in DETAIL_KEYS}
+    return _copy_with(node, kept, added)
+
+
+def fallen_back(
+    results: Iterable[NodeWithScore], reason: FallbackReason, *, keep_retrieval_score: bool
+) -> list[NodeWithScore]:
+    """Return copies of nodes that were not reranked: all that they came with is kept, and the reason added."""
+    copies = []
+    for one in results:
+        added = {**(retrieval_score_of(one) if keep_retrieval_score else {}), FALLBACK_KEY: reason}
+        copies.append(one.model_copy(update={"node": _copy_with(one.node, one.node.metadata, added)}))
+    return copies
+
+
+def _copy_with(node: BaseNode, kept: Mapping[str, Any], added: Mapping[str, Any]) -> BaseNode:
     return node.model_copy(
         update={
             "metadata": {**kept, **added},

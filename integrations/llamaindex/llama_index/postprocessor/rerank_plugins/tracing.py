@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 from llama_index.core.callbacks import CallbackManager, CBEventType, EventPayload
@@ -11,9 +12,29 @@ from llama_index.core.instrumentation.events.rerank import ReRankEndEvent, ReRan
 from llama_index.core.schema import NodeWithScore, QueryBundle
 from llama_index_instrumentation import get_dispatcher
 
-__all__ = ["dispatcher", "traced"]
+from rerank_plugins.adapting import FALLBACK_KEY, FallbackReason
+
+__all__ = ["Outcome", "dispatcher", "traced"]
 
 dispatcher = get_dispatcher(__name__)
+
+
+@dataclass(slots=True, eq=False)
+class Outcome:
+    """What a reranking came to, filled in while it is traced.
+
+    Attributes:
+        nodes: The results.
+        fallback: Why they are in retrieval order; None if they were reranked.
+    """
+
+    nodes: list[NodeWithScore] = field(default_factory=list)
+    fallback: FallbackReason | None = None
+
+    @property
+    def marks(self) -> dict[str, str]:
+        """What traces are told beside the nodes."""
+        return {} if self.fallback is None else {FALLBACK_KEY: self.fallback}
 
 
 @contextmanager
@@ -24,8 +45,10 @@ def traced(
     top_n: int | None,
     model_name: str,
     callback_manager: CallbackManager,
-) -> Iterator[list[NodeWithScore]]:
+) -> Iterator[Outcome]:
     """Report a reranking to both of LlamaIndex's tracing systems.
+
+    A fallback is told as ``rerank_fallback``: in the tags of the end event, and in the callback's last payload.
 
     Args:
         nodes: What is reranked.
@@ -35,10 +58,10 @@ def traced(
         callback_manager: The one in place when the call began; engines may replace it meanwhile.
 
     Yields:
-        An empty list: what the block puts into it is reported as the result.
+        An empty outcome: what the block puts into it is reported.
     """
     limit = len(nodes) if top_n is None else top_n
-    results: list[NodeWithScore] = []
+    outcome = Outcome()
     started: dict[str, Any] = {
         EventPayload.NODES: list(nodes),
         EventPayload.MODEL_NAME: model_name,
@@ -49,11 +72,11 @@ def traced(
     try:
         with callback_manager.event(CBEventType.RERANKING, payload=started) as event:
             try:
-                yield results
+                yield outcome
             except Exception as error:
                 # The manager itself reports an exception object once, and one may reach many callers.
                 event.on_end(payload={EventPayload.EXCEPTION: error})
                 raise
-            event.on_end(payload={EventPayload.NODES: results})
+            event.on_end(payload={EventPayload.NODES: outcome.nodes, **outcome.marks})
     finally:
-        dispatcher.event(ReRankEndEvent(nodes=results))
+        dispatcher.event(ReRankEndEvent(nodes=outcome.nodes, tags=dict(outcome.marks)))

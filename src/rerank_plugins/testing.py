@@ -1,0 +1,54 @@
+"""For the tests of adapters: a model that stands still, so that calls run out of time or find too much waiting."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+
+from rerank_plugins.protocols import Batch, Scorer
+from rerank_plugins.reranker import Reranker
+
+__all__ = ["standstill"]
+
+_LONGEST_S = 60.0
+
+
+@contextmanager
+def standstill(reranker: Reranker) -> Iterator[None]:
+    """Stop a model for a block: one call is stuck in it, another waits, and so does every call made in the block.
+
+    The real engine runs; only the forward pass is held up, for at most a minute. Objects that share the weights are
+    held up too. With the block the model goes on, and calls that still wait are answered.
+    """
+    batcher, scoring = reranker._lease.value.batcher, reranker._scoring
+    encoded, options = scoring.encode([("standstill", "standstill")]), scoring.one_layer(None)
+    scorers = batcher._scorers
+    go_on, stuck = threading.Event(), threading.Semaphore(0)
+    with ExitStack() as stack:
+        for scorer in scorers:
+            stack.enter_context(_held(scorer, stuck, go_on))
+        stack.callback(go_on.set)
+        for _ in scorers:
+            call = scoring.submit(encoded, options)
+            stack.callback(call.result, _LONGEST_S)
+            stack.callback(go_on.set)
+            stuck.acquire(timeout=_LONGEST_S)
+        stack.callback(scoring.submit(encoded, options).cancel)
+        yield
+
+
+@contextmanager
+def _held(scorer: Scorer, stuck: threading.Semaphore, go_on: threading.Event) -> Iterator[None]:
+    forward: Callable[[Batch], object] = scorer.forward
+
+    def wait(batch: Batch) -> object:
+        stuck.release()
+        go_on.wait(_LONGEST_S)
+        return forward(batch)
+
+    vars(scorer)["forward"] = wait
+    try:
+        yield
+    finally:
+        del vars(scorer)["forward"]

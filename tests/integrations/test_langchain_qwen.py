@@ -1,0 +1,55 @@
+"""The Qwen compressor, end to end: conformance on a tiny checkpoint, and its instruction."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import transformers
+from langchain_core.documents import BaseDocumentCompressor, Document
+from langchain_rerank_plugins import QwenRerankCompressor
+from langchain_rerank_plugins.testing import CompressorConformance
+
+from rerank_plugins import Reranker
+from rerank_plugins.catalog import find_by_name
+
+pytestmark = [
+    pytest.mark.skipif(
+        find_by_name("Qwen/Qwen3-Reranker-0.6B", kind="reranker") is None, reason="the catalog has no Qwen3-Reranker"
+    ),
+    pytest.mark.skipif(not hasattr(transformers, "Qwen3Config"), reason="this transformers has no Qwen3"),
+]
+
+QUERY, TEXTS = "What does a panda eat?", ["Paris is a city.", "The panda eats bamboo."]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    import tiny_rerankers
+
+    path: Path = tiny_rerankers.qwen_reranker(tmp_path_factory.mktemp("qwen") / "tiny")
+    return path
+
+
+class TestQwen(CompressorConformance):
+    compressor_class: type[BaseDocumentCompressor] = QwenRerankCompressor
+
+    @pytest.fixture(autouse=True)
+    def _take_folder(self, folder: Path) -> None:
+        self.folder = folder
+
+    @property
+    def compressor_params(self) -> dict[str, Any]:
+        return {"model": self.folder, "device": "cpu"}
+
+
+def test_the_prompt_is_the_instruction(folder: Path) -> None:
+    made = QwenRerankCompressor(model=folder, device="cpu", top_n=None)
+    found = []
+    for prompt in (None, "Find the animal"):
+        results = made.with_settings(prompt=prompt).compress_documents([Document(text) for text in TEXTS], QUERY)
+        found.append({one.page_content: one.metadata["relevance_score"] for one in results})
+        core = Reranker(folder, family="qwen3", device="cpu", prompt=prompt)
+        assert found[-1] == pytest.approx(dict(zip(TEXTS, core.score([(QUERY, text) for text in TEXTS]), strict=True)))
+    assert found[0] != pytest.approx(found[1])

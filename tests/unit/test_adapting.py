@@ -1,0 +1,143 @@
+"""What adapters share: stand-ins (who sees them, and who does not), early checks, fallbacks."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny_checkpoints
+from llm_checkpoints import llm_checkpoint
+
+from rerank_plugins import EngineOptions, LayerOptions, Reranker
+from rerank_plugins.adapting import check_model, fall_back, known_before_loading, stand_in, using
+from rerank_plugins.catalog import ModelSpec
+from rerank_plugins.errors import DeadlineExceededError, InvalidInputError, OverloadedError, UnsupportedModelError
+from rerank_plugins.testing import standstill
+
+
+class Thing:
+    pass
+
+
+def test_the_innermost_block_counts_and_ends_with_its_block() -> None:
+    thing, first, second, other = Thing(), Thing(), Thing(), Thing()
+    assert stand_in(thing) is thing
+    with using(thing, first), using(other, second):
+        assert stand_in(thing) is first
+        assert stand_in(other) is second
+        with using(thing, second) as used:
+            assert used is stand_in(thing) is second
+        assert stand_in(thing) is first
+    assert (stand_in(thing), stand_in(other)) == (thing, other)
+    with pytest.raises(ZeroDivisionError), using(thing, first):
+        _ = 1 / 0
+    assert stand_in(thing) is thing
+
+
+def test_threads_do_not_see_each_others_blocks() -> None:
+    thing, barrier = Thing(), threading.Barrier(16)
+
+    def work(_: int) -> bool:
+        own = Thing()
+        with using(thing, own):
+            barrier.wait()
+            found = stand_in(thing)
+            barrier.wait()
+        return found is own and stand_in(thing) is thing
+
+    with ThreadPoolExecutor(16) as pool:
+        assert all(pool.map(work, range(16)))
+
+
+def test_tasks_take_a_block_along_and_do_not_share_it() -> None:
+    thing = Thing()
+
+    async def work() -> bool:
+        own = Thing()
+        with using(thing, own):
+            await asyncio.sleep(0)
+            child = await asyncio.create_task(look())
+            thread = await asyncio.to_thread(stand_in, thing)
+            return child is thread is own
+
+    async def look() -> object:
+        return stand_in(thing)
+
+    async def main() -> list[bool]:
+        return await asyncio.gather(*(work() for _ in range(16)))
+
+    assert all(asyncio.run(main()))
+    assert stand_in(thing) is thing
+
+
+def check(spec: ModelSpec, asked: LayerOptions | None = None, *, scorers: Collection[str] = (), **more: Any) -> None:
+    check_model(spec, owner="Light", scorers=scorers, instead="Other", asked=asked, **more)
+
+
+def test_a_model_must_be_of_the_kind_and_have_the_layers() -> None:
+    spec = known_before_loading(llm_checkpoint("tiny-minicpm-layerwise"), family=None)
+    assert spec is not None
+    check(spec)
+    check(spec, LayerOptions(cutoff_layers=(4,)), scorers={"layerwise"})
+    with pytest.raises(InvalidInputError, match=r"asks for 2; give one layer.*score_layers\(\)"):
+        check(spec, LayerOptions(cutoff_layers=(2, 4)))
+    with pytest.raises(InvalidInputError, match="asks for 2"):
+        check(spec, usual=LayerOptions(cutoff_layers=(2, 4)))
+    with pytest.raises(InvalidInputError, match="from 2 to 6"):
+        check(spec, LayerOptions(cutoff_layers=(7,)))
+    with pytest.raises(InvalidInputError, match=r"Light is for .*lightweight; .*'layerwise'. Use Other,"):
+        check(spec, scorers={"lightweight"})
+
+
+def test_what_is_known_without_loading(tmp_path: Path) -> None:
+    listed = known_before_loading("BAAI/bge-reranker-v2-minicpm-layerwise", family="bge")
+    assert listed is not None
+    with pytest.raises(InvalidInputError, match="from 8 to 40"):
+        check(listed, LayerOptions(cutoff_layers=(41,)))
+    assert known_before_loading("someone/else", family=None) is None
+    (tmp_path / "config.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(UnsupportedModelError):
+        known_before_loading(tmp_path, family=None)
+
+
+@pytest.fixture
+def alone(tmp_path: Path) -> Iterator[Reranker]:
+    """A model that no other test shares."""
+    with Reranker(tiny_checkpoints.bert_reranker(tmp_path / "alone"), device="cpu") as reranker:
+        yield reranker
+
+
+def test_a_model_stands_still_for_a_block(alone: Reranker) -> None:
+    expected = alone.score([("q", "d")])
+    careful = Reranker(alone.model, device="cpu", engine=EngineOptions(max_waiting_tokens=1))
+    for _ in range(2):
+        with standstill(alone):
+            assert alone.stats().waiting_tokens > 0
+            with pytest.raises(OverloadedError):
+                careful.score([("q", "d")])
+            with pytest.raises(DeadlineExceededError):
+                alone.score([("q", "d")], deadline_s=0.01)
+            waits = ThreadPoolExecutor(1).submit(alone.score, [("q", "d")])
+        assert waits.result(30) == pytest.approx(expected, abs=1e-5)
+        assert careful.score([("q", "d")]) == pytest.approx(expected, abs=1e-5)
+    assert (alone.stats().waiting_calls, alone.stats().calls_failed) == (0, 0)
+
+
+def test_why_documents_keep_their_order(caplog: pytest.LogCaptureFixture) -> None:
+    late, busy = DeadlineExceededError("0.1 s"), OverloadedError("9 tokens wait")
+    assert fall_back(late, on_deadline="retrieval_order", n_documents=7) == "deadline"
+    assert fall_back(busy, on_deadline="retrieval_order", n_documents=7) == "overloaded"
+    told = [record.getMessage() for record in caplog.records]
+    assert told == [
+        "7 documents were not reranked and keep their retrieval order (deadline): 0.1 s",
+        "7 documents were not reranked and keep their retrieval order (overloaded): 9 tokens wait",
+    ]
+    for error in (late, busy):
+        with pytest.raises(type(error)) as caught:
+            fall_back(error, on_deadline="raise", n_documents=7)
+        assert caught.value is error
