@@ -11,35 +11,47 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rerank_plugins.catalog import ModelSpec as ModelSpec
     from rerank_plugins.embedder import Embedder as Embedder
+    from rerank_plugins.embedding.cache import CacheStatistics as CacheStatistics
+    from rerank_plugins.embedding.vectors import PairScores as PairScores
+    from rerank_plugins.embedding.vectors import TextVectors as TextVectors
     from rerank_plugins.errors import RerankPluginsError as RerankPluginsError
     from rerank_plugins.reranker import Reranker as Reranker
     from rerank_plugins.types import LayerOptions as LayerOptions
     from rerank_plugins.types import LongDocuments as LongDocuments
+    from rerank_plugins.types import QueryExample as QueryExample
     from rerank_plugins.types import RankedDocument as RankedDocument
     from rerank_plugins.types import WindowSpan as WindowSpan
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "CacheStatistics",
     "Embedder",
     "LayerOptions",
     "LongDocuments",
     "ModelSpec",
+    "PairScores",
+    "QueryExample",
     "RankedDocument",
     "RerankPluginsError",
     "Reranker",
+    "TextVectors",
     "WindowSpan",
     "__version__",
 ]
 
 _HOME = {
+    "CacheStatistics": "embedding.cache",
     "Embedder": "embedder",
     "LayerOptions": "types",
     "LongDocuments": "types",
     "ModelSpec": "catalog",
+    "PairScores": "embedding.vectors",
+    "QueryExample": "types",
     "RankedDocument": "types",
     "RerankPluginsError": "errors",
     "Reranker": "reranker",
+    "TextVectors": "embedding.vectors",
     "WindowSpan": "types",
 }
 

@@ -76,6 +76,7 @@ def open_model(
         resolved.files.fingerprint,
         str(place),
         str(precision),
+        options.allow_pickle,
         options.trust_remote_code,
     )
     return MODELS.acquire(key, lambda: _load(request))

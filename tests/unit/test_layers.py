@@ -22,7 +22,7 @@ LAYERS = [
     {"ranking"},
     {"engine", "scorers"},
     {"opening"},
-    {"scoring"},
+    {"scoring", "embedding"},
     {"reranker", "embedder"},
     {"evaluation"},
     {"demo"},

@@ -33,6 +33,7 @@ logger = logging.getLogger(__name__)
 _DEFAULT_INFERRED_TOKENS = 512
 _CLASSIFIER = "ForSequenceClassification"
 _ENCODERS = ("Model", "ForMaskedLM")
+_T5_NAMES = {"d_model": "hidden_size", "num_layers": "num_hidden_layers", "d_ff": "intermediate_size"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +55,7 @@ class SourceOptions:
     @property
     def extra_files(self) -> list[str]:
         """Patterns of the files that are fetched only because they were allowed."""
-        return ["*.bin"] * self.allow_pickle + ["*.py"] * self.trust_remote_code
+        return ["*.bin", "*.pt"] * self.allow_pickle + ["*.py"] * self.trust_remote_code
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,15 +158,19 @@ def _recognise(files: CheckpointFiles, *, kind: ModelKind, family: str | None) -
 
 def signature_of(files: CheckpointFiles) -> Signature | None:
     """Return the facts that tell models of a family apart, or None if the config lacks one."""
-    config = files.config
-    keys = ("hidden_size", "num_hidden_layers", "vocab_size")
-    if not config.get("model_type") or any(not isinstance(config.get(key), int) for key in keys):
+    # T5 writes the same facts under names of its own.
+    config = {_T5_NAMES.get(key, key): value for key, value in files.config.items() if isinstance(value, int)}
+    model_type = files.config.get("model_type")
+    hidden, layers, vocabulary = (config.get(key) for key in ("hidden_size", "num_hidden_layers", "vocab_size"))
+    if not model_type or hidden is None or layers is None or vocabulary is None:
         return None
-    positions = config.get("max_position_embeddings")
     return Signature(
-        model_type=str(config["model_type"]),
-        max_position_embeddings=positions if isinstance(positions, int) else None,
-        **{key: config[key] for key in keys},
+        model_type=str(model_type),
+        hidden_size=hidden,
+        num_hidden_layers=layers,
+        vocab_size=vocabulary,
+        max_position_embeddings=config.get("max_position_embeddings"),
+        intermediate_size=config.get("intermediate_size"),
     )
 
 
@@ -192,7 +197,9 @@ def infer_spec(files: CheckpointFiles, *, kind: ModelKind, family: str | None = 
         return _as_llm(spec, files)
     if files.config.get("model_type") == "model2vec":
         return replace(spec, scorer="static", pooling="mean", normalize=bool(files.config.get("normalize", True)))
-    if not files.architecture.endswith(_ENCODERS):
+    # Embedders made of a decoder keep its architecture's name; their Pooling file says what they are.
+    is_decoder = files.architecture.endswith("ForCausalLM") and files.pooling is not None
+    if not is_decoder and not files.architecture.endswith(_ENCODERS):
         msg = (
             f"{spec.id!r} has the architecture {files.architecture!r}, which is not an embedder; expected a name "
             f"ending in {' or '.join(_ENCODERS)}. Known: {', '.join(s.id for s in specs_of_kind(kind))}"
@@ -257,6 +264,10 @@ def _with_own_files(spec: ModelSpec, files: CheckpointFiles) -> ModelSpec:
             max_length_tokens=min(spec.max_length_tokens, files.max_length_tokens),
             truncation=files.own_settings.get("truncation", spec.truncation),
         )
+    return _embedder_with_own_files(spec, files)
+
+
+def _embedder_with_own_files(spec: ModelSpec, files: CheckpointFiles) -> ModelSpec:
     own_length = files.sentence_bert.get("max_seq_length")
     limit = spec.max_length_tokens if spec.scorer == "static" else min(spec.max_length_tokens, files.max_length_tokens)
     default = int(own_length) if own_length else spec.default_max_length_tokens
@@ -267,10 +278,17 @@ def _with_own_files(spec: ModelSpec, files: CheckpointFiles) -> ModelSpec:
     elif query is not None and "retrieval" in instructions:
         own = Instruction(query, document if document is not None else instructions["retrieval"].document)
         instructions = MappingProxyType({**instructions, "retrieval": own})
+    pools_instruction = spec.pools_instruction if files.pools_instruction is None else files.pools_instruction
+    # INSTRUCTOR's file says nothing, or says what sentence-transformers writes by default; the catalog knows better.
+    is_transformer = spec.scorer in ("transformer", "multi-vector")
     return replace(
         spec,
+        scorer="multi-vector" if spec.scorer == "transformer" and files.has_multi_vector_heads else spec.scorer,
         pooling=files.pooling or spec.pooling,
+        pools_instruction=pools_instruction and spec.pools_instruction,
         normalize="Normalize" in files.modules if files.modules else spec.normalize,
+        dimensions=(files.vector_size if is_transformer else None) or spec.dimensions,
+        ends_in=spec.ends_in or (files.ends_in if is_transformer else ""),
         max_length_tokens=limit,
         default_max_length_tokens=min(default, limit),
         instructions=instructions,

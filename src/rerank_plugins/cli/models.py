@@ -79,6 +79,7 @@ def _as_json(spec: ModelSpec) -> dict[str, Any]:
         "default_max_length_tokens": spec.default_max_length_tokens,
         "max_length_tokens": spec.max_length_tokens,
         "dimensions": spec.dimensions,
+        "matryoshka_from": spec.matryoshka_from,
         "languages": list(spec.languages),
         "license": spec.license,
         "score": _scores(spec),

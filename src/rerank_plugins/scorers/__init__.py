@@ -24,6 +24,7 @@ SCORERS = {
     "decoder": "rerank_plugins.scorers.decoder:load",
     "layerwise": "rerank_plugins.scorers.layered:load_minicpm",
     "lightweight": "rerank_plugins.scorers.layered:load_gemma2",
+    "multi-vector": "rerank_plugins.scorers.multi_vector:load",
     "transformer": "rerank_plugins.scorers.transformer:load",
     "static": "rerank_plugins.scorers.static:load",
 }

@@ -1,0 +1,245 @@
+"""The BGE encoders of one language: Chinese and English, versions 1 and 1.5."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+
+from rerank_plugins.catalog.embedders.sources import FLAG_POOLING, HUB, MTEB, XINFERENCE
+from rerank_plugins.catalog.spec import Instruction, ModelSpec, Signature
+
+__all__ = ["BGE_ENCODERS"]
+
+_BGE_ZH = MappingProxyType({"retrieval": Instruction(query="为这个句子生成表示以用于检索相关文章：")})
+_BGE_EN = MappingProxyType(
+    {"retrieval": Instruction(query="Represent this sentence for searching relevant passages: ")}
+)
+_BGE_SOURCES = MappingProxyType(
+    {
+        "license": f"{MTEB}/bge_models.py",
+        "languages": f"{MTEB}/bge_models.py",
+        "max_length_tokens": f"{MTEB}/bge_models.py",
+        "revision": f"{MTEB}/bge_models.py",
+        "signature": f"{MTEB}/bge_models.py",
+        "pooling": FLAG_POOLING,
+        "dimensions": f"{MTEB}/bge_models.py",
+        "instructions": f"{MTEB}/bge_models.py",
+    }
+)
+
+BGE_ENCODERS: tuple[ModelSpec, ...] = (
+    ModelSpec(
+        id="BAAI/bge-small-zh-v1.5",
+        kind="embedder",
+        family="bge",
+        scorer="transformer",
+        default_max_length_tokens=512,
+        max_length_tokens=512,
+        license="MIT",
+        languages=("zh",),
+        revision="7999e1d3359715c523056ef9478215996d62a620",
+        signature=Signature(model_type="bert", hidden_size=512, num_hidden_layers=4, vocab_size=21_128),
+        pooling="cls",
+        dimensions=512,
+        instructions=_BGE_ZH,
+        sources=_BGE_SOURCES,
+    ),
+    ModelSpec(
+        id="BAAI/bge-base-zh-v1.5",
+        kind="embedder",
+        family="bge",
+        scorer="transformer",
+        default_max_length_tokens=512,
+        max_length_tokens=512,
+        license="MIT",
+        languages=("zh",),
+        revision="f03589ceff5aac7111bd60cfc7d497ca17ecac65",
+        signature=Signature(model_type="bert", hidden_size=768, num_hidden_layers=12, vocab_size=21_128),
+        pooling="cls",
+        dimensions=768,
+        instructions=_BGE_ZH,
+        sources=_BGE_SOURCES,
+        notes=(
+            "main has no safetensors, only pickled weights: pass revision='refs/pr/1' (the hub's own "
+            "conversion) or allow_pickle=True."
+        ),
+    ),
+    ModelSpec(
+        id="BAAI/bge-large-zh-v1.5",
+        kind="embedder",
+        family="bge",
+        scorer="transformer",
+        default_max_length_tokens=512,
+        max_length_tokens=512,
+        license="MIT",
+        languages=("zh",),
+        revision="c11661ba3f9407eeb473765838eb4437e0f015c0",
+        signature=Signature(model_type="bert", hidden_size=1024, num_hidden_layers=24, vocab_size=21_128),
+        pooling="cls",
+        dimensions=1024,
+        instructions=_BGE_ZH,
+        sources=MappingProxyType(
+            {**_BGE_SOURCES, "revision": f"{HUB}/BAAI/bge-large-zh-v1.5/tree/c11661ba3f9407eeb473765838eb4437e0f015c0"}
+        ),
+        notes=(
+            "Pinned to the last commit of main that still has model.safetensors; main has since deleted "
+            "that file and kept the pickle of the same weights."
+        ),
+    ),
+    ModelSpec(
+        id="BAAI/bge-small-en-v1.5",
+        kind="embedder",
+        family="bge",
+        scorer="transformer",
+        default_max_length_tokens=512,
+        max_length_tokens=512,
+        license="MIT",
+        languages=("en",),
+        revision="5c38ec7c405ec4b44b94cc5a9bb96e735b38267a",
+        signature=Signature(model_type="bert", hidden_size=384, num_hidden_layers=12, vocab_size=30_522),
+        pooling="cls",
+        dimensions=384,
+        instructions=_BGE_EN,
+        sources=MappingProxyType({**_BGE_SOURCES, "dimensions": XINFERENCE}),
+        notes="Vectors have 384 numbers; mteb's table says 512, which its own parameter count rules out.",
+    ),
+    ModelSpec(
+        id="BAAI/bge-base-en-v1.5",
+        kind="embedder",
+        family="bge",
+        scorer="transformer",
+        default_max_length_tokens=512,
+        max_length_tokens=512,
+        license="MIT",
+        languages=("en",),
+        revision="a5beb1e3e68b9ab74eb54cfd186867f64f240e1a",
+        signature=Signature(model_type="bert", hidden_size=768, num_hidden_layers=12, vocab_size=30_522),
+        pooling="cls",
+        dimensions=768,
+        instructions=_BGE_EN,
+        sources=_BGE_SOURCES,
+    ),
+    ModelSpec(
+        id="BAAI/bge-large-en-v1.5",
+        kind="embedder",
+        family="bge",
+        scorer="transformer",
+        default_max_length_tokens=512,
+        max_length_tokens=512,
+        license="MIT",
+        languages=("en",),
+        revision="d4aa6901d3a41ba39fb536a557fa166f842b0e09",
+        signature=Signature(model_type="bert", hidden_size=1024, num_hidden_layers=24, vocab_size=30_522),
+        pooling="cls",
+        dimensions=1024,
+        instructions=_BGE_EN,
+        sources=_BGE_SOURCES,
+    ),
+    ModelSpec(
+        id="BAAI/bge-small-zh",
+        kind="embedder",
+        family="bge",
+        scorer="transformer",
+        default_max_length_tokens=512,
+        max_length_tokens=512,
+        license="MIT",
+        languages=("zh",),
+        revision="1d2363c5de6ce9ba9c890c8e23a4c72dce540ca8",
+        signature=Signature(model_type="bert", hidden_size=512, num_hidden_layers=4, vocab_size=21_128),
+        pooling="cls",
+        dimensions=512,
+        instructions=_BGE_ZH,
+        sources=_BGE_SOURCES,
+        notes=(
+            "Superseded by BAAI/bge-small-zh-v1.5. main has no safetensors, only pickled weights: pass "
+            "revision='refs/pr/2' (the hub's own conversion) or allow_pickle=True."
+        ),
+    ),
+    ModelSpec(
+        id="BAAI/bge-base-zh",
+        kind="embedder",
+        family="bge",
+        scorer="transformer",
+        default_max_length_tokens=512,
+        max_length_tokens=512,
+        license="MIT",
+        languages=("zh",),
+        revision="0e5f83d4895db7955e4cb9ed37ab73f7ded339b6",
+        signature=Signature(model_type="bert", hidden_size=768, num_hidden_layers=12, vocab_size=21_128),
+        pooling="cls",
+        dimensions=768,
+        instructions=_BGE_ZH,
+        sources=_BGE_SOURCES,
+        notes="Superseded by BAAI/bge-base-zh-v1.5.",
+    ),
+    ModelSpec(
+        id="BAAI/bge-large-zh",
+        kind="embedder",
+        family="bge",
+        scorer="transformer",
+        default_max_length_tokens=512,
+        max_length_tokens=512,
+        license="MIT",
+        languages=("zh",),
+        revision="b5d9f5c027e87b6f0b6fa4b614f8f9cdc45ce0e8",
+        signature=Signature(model_type="bert", hidden_size=1024, num_hidden_layers=24, vocab_size=21_128),
+        pooling="cls",
+        dimensions=1024,
+        instructions=_BGE_ZH,
+        sources=_BGE_SOURCES,
+        notes="Superseded by BAAI/bge-large-zh-v1.5.",
+    ),
+    ModelSpec(
+        id="BAAI/bge-small-en",
+        kind="embedder",
+        family="bge",
+        scorer="transformer",
+        default_max_length_tokens=512,
+        max_length_tokens=512,
+        license="MIT",
+        languages=("en",),
+        revision="4778d71a06863076696b03fd2777eb118712cad8",
+        signature=Signature(model_type="bert", hidden_size=384, num_hidden_layers=12, vocab_size=30_522),
+        pooling="cls",
+        dimensions=384,
+        instructions=_BGE_EN,
+        sources=MappingProxyType({**_BGE_SOURCES, "dimensions": f"{HUB}/BAAI/bge-small-en"}),
+        notes=(
+            "Superseded by BAAI/bge-small-en-v1.5. Vectors have 384 numbers; mteb's table says 512, which "
+            "its own parameter count rules out."
+        ),
+    ),
+    ModelSpec(
+        id="BAAI/bge-base-en",
+        kind="embedder",
+        family="bge",
+        scorer="transformer",
+        default_max_length_tokens=512,
+        max_length_tokens=512,
+        license="MIT",
+        languages=("en",),
+        revision="b737bf5dcc6ee8bdc530531266b4804a5d77b5d8",
+        signature=Signature(model_type="bert", hidden_size=768, num_hidden_layers=12, vocab_size=30_522),
+        pooling="cls",
+        dimensions=768,
+        instructions=_BGE_EN,
+        sources=_BGE_SOURCES,
+        notes="Superseded by BAAI/bge-base-en-v1.5.",
+    ),
+    ModelSpec(
+        id="BAAI/bge-large-en",
+        kind="embedder",
+        family="bge",
+        scorer="transformer",
+        default_max_length_tokens=512,
+        max_length_tokens=512,
+        license="MIT",
+        languages=("en",),
+        revision="abe7d9d814b775ca171121fb03f394dc42974275",
+        signature=Signature(model_type="bert", hidden_size=1024, num_hidden_layers=24, vocab_size=30_522),
+        pooling="cls",
+        dimensions=1024,
+        instructions=_BGE_EN,
+        sources=_BGE_SOURCES,
+        notes="Superseded by BAAI/bge-large-en-v1.5.",
+    ),
+)
