@@ -103,6 +103,7 @@ class Embedder(MultiVectorMethods):
         self._instruction = choose_instruction(
             resolved.spec, task=task, query=query_instruction, document=document_instruction
         )
+        self._examples = tuple(examples or ())
         around = query_surroundings(resolved.spec, self._instruction, examples)
         self._dimensions = _checked_dimensions(dimensions, resolved.spec)
         self._normalize = resolved.spec.normalize if normalize is None else normalize
@@ -133,6 +134,11 @@ class Embedder(MultiVectorMethods):
     def instruction(self) -> Instruction:
         """The texts put in front of queries and documents."""
         return self._instruction
+
+    @property
+    def examples(self) -> tuple[QueryExample, ...]:
+        """The solved examples put in front of queries."""
+        return self._examples
 
     @property
     def dimensions(self) -> int | None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from rerank_plugins.catalog.checkpoint import CheckpointFiles, read_checkpoint
+from rerank_plugins.catalog.conventions import as_family_member, family_members
 from rerank_plugins.catalog.fetch import folder_from_hub, folder_from_package
 from rerank_plugins.catalog.layers import layers_of_config
 from rerank_plugins.catalog.llm import ANSWER_PROMPT, LIGHTWEIGHT_PROMPT, llm_scorer
@@ -198,21 +199,22 @@ def infer_spec(files: CheckpointFiles, *, kind: ModelKind, family: str | None = 
     if files.config.get("model_type") == "model2vec":
         return replace(spec, scorer="static", pooling="mean", normalize=bool(files.config.get("normalize", True)))
     # Embedders made of a decoder keep its architecture's name; their Pooling file says what they are.
-    is_decoder = files.architecture.endswith("ForCausalLM") and files.pooling is not None
+    is_decoder = files.architecture.endswith("ForCausalLM") and (files.pooling is not None or family is not None)
     if not is_decoder and not files.architecture.endswith(_ENCODERS):
         msg = (
             f"{spec.id!r} has the architecture {files.architecture!r}, which is not an embedder; expected a name "
             f"ending in {' or '.join(_ENCODERS)}. Known: {', '.join(s.id for s in specs_of_kind(kind))}"
         )
         raise UnsupportedModelError(msg)
-    if files.pooling is None:
+    members = family_members(family, str(files.config.get("model_type", "")))
+    if files.pooling is None and not members:
         msg = (
             f"nothing says how {spec.id!r} pools its tokens: it is not in the catalog and has no "
             "1_Pooling/config.json. Add that file, or pass family='bge' (or another known family) if it is one. "
             f"Known: {', '.join(s.id for s in specs_of_kind(kind))}"
         )
         raise UnknownModelError(msg)
-    return spec
+    return as_family_member(spec, members)
 
 
 def _as_llm(spec: ModelSpec, files: CheckpointFiles) -> ModelSpec:
@@ -278,14 +280,13 @@ def _embedder_with_own_files(spec: ModelSpec, files: CheckpointFiles) -> ModelSp
     elif query is not None and "retrieval" in instructions:
         own = Instruction(query, document if document is not None else instructions["retrieval"].document)
         instructions = MappingProxyType({**instructions, "retrieval": own})
-    pools_instruction = spec.pools_instruction if files.pools_instruction is None else files.pools_instruction
-    # INSTRUCTOR's file says nothing, or says what sentence-transformers writes by default; the catalog knows better.
     is_transformer = spec.scorer in ("transformer", "multi-vector")
     return replace(
         spec,
         scorer="multi-vector" if spec.scorer == "transformer" and files.has_multi_vector_heads else spec.scorer,
         pooling=files.pooling or spec.pooling,
-        pools_instruction=pools_instruction and spec.pools_instruction,
+        # A True may only be what sentence-transformers writes by default, so the catalog's False stands.
+        pools_instruction=spec.pools_instruction and files.pools_instruction is not False,
         normalize="Normalize" in files.modules if files.modules else spec.normalize,
         dimensions=(files.vector_size if is_transformer else None) or spec.dimensions,
         ends_in=spec.ends_in or (files.ends_in if is_transformer else ""),
