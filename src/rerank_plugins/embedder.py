@@ -113,6 +113,9 @@ class Embedder(MultiVectorMethods):
         self._device, self._dtype = loaded.device, loaded.dtype
         layout = text_layout(loaded.encoder, resolved.spec) if loaded.special_tokens else TextLayout()
         self._skipped_ids = special_ids(loaded.encoder, resolved.files, layout)
+        if max_length is None and around.examples:
+            room = resolved.spec.max_length_tokens - len(loaded.encoder.encode_one(around.examples))
+            self._max_length = min(self._max_length, room)
         self._queries = self._side(layout, around)
         self._documents = self._side(layout, Surroundings(instruction=self._instruction.document))
         _check_total(self._queries, resolved.spec)

@@ -97,7 +97,13 @@ class CheckpointFiles:
 
     @property
     def vector_size(self) -> int | None:
-        """Length of the vectors: what a Dense module gives, else the width of the model; None if neither is told."""
+        """Length of the vectors; None if it is not told.
+
+        That of a static model's table, what a Dense module gives, or the width of the transformer.
+        """
+        if self.config.get("model_type") == "model2vec":
+            shape = _tensor_shape(self.folder / "model.safetensors", "embeddings")
+            return shape[1] if shape else None
         if "Dense" in self.modules:
             dense = _json(self.folder / self.modules["Dense"] / "config.json")
             return int(dense["out_features"]) if "out_features" in dense else None
@@ -164,6 +170,24 @@ def _json(path: Path) -> Any:
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         msg = f"{str(path)!r} is not valid JSON ({error}); download the checkpoint again"
         raise UnsupportedModelError(msg) from error
+
+
+def _tensor_shape(path: Path, name: str) -> list[int] | None:
+    """Return the shape that a safetensors file's header gives for a tensor, or None; the tensor is not read.
+
+    The header is JSON, behind its length in 8 bytes (https://github.com/huggingface/safetensors#format).
+    """
+    if not path.is_file():
+        return None
+    with path.open("rb") as stored:
+        length = int.from_bytes(stored.read(8), "little")
+        if length > path.stat().st_size:
+            return None
+        try:
+            entry = json.loads(stored.read(length)).get(name)
+        except (json.JSONDecodeError, UnicodeDecodeError):
+            return None
+    return entry["shape"] if entry else None
 
 
 def _modules(folder: Path) -> dict[str, str]:

@@ -288,7 +288,7 @@ def _embedder_with_own_files(spec: ModelSpec, files: CheckpointFiles) -> ModelSp
         # A True may only be what sentence-transformers writes by default, so the catalog's False stands.
         pools_instruction=spec.pools_instruction and files.pools_instruction is not False,
         normalize="Normalize" in files.modules if files.modules else spec.normalize,
-        dimensions=(files.vector_size if is_transformer else None) or spec.dimensions,
+        dimensions=files.vector_size or spec.dimensions,
         ends_in=spec.ends_in or (files.ends_in if is_transformer else ""),
         max_length_tokens=limit,
         default_max_length_tokens=min(default, limit),
