@@ -181,6 +181,19 @@ def test_bge_multilingual_gemma2(folders: Any, flag: Any) -> None:
     assert_equal(embedder.embed_documents(DOCUMENTS), peer.encode_corpus(DOCUMENTS))
 
 
+def test_attention_is_soft_capped_on_every_transformers(folders: Any) -> None:
+    """Fused attention, the default of some versions, would leave the cap out without a word."""
+    folder = folders("bge-multilingual-gemma2")
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+    model = AutoModel.from_pretrained(folder, attn_implementation="eager").eval()
+    expected = []
+    with torch.inference_mode():
+        for text in DOCUMENTS[:6]:
+            expected.append(model(**tokenizer(text, return_tensors="pt")).last_hidden_state[0, -1])
+    found = opened(folder, normalize=False).embed_documents(DOCUMENTS[:6])
+    assert_equal(found, torch.stack(expected).numpy())
+
+
 EXAMPLES = [
     {"instruct": "Given a question, find an answer.", "query": "what is {query}?", "response": "A {task} in braces."},
     {"query": "who eats bamboo", "response": "Pandas do.\nAll day."},

@@ -100,7 +100,9 @@ def load_backbone(request: LoadRequest) -> Backbone:
     """Load the transformer of an embedder: the encoder alone where the model has a decoder too (T5)."""
     is_t5 = request.files.config.get("model_type") in _T5_TYPES
     auto_class: Any = transformers.AutoModelForTextEncoding if is_t5 else transformers.AutoModel
-    model = load_model(request, auto_class)
+    # Some versions of transformers 4 fuse attention that must be soft-capped (Gemma 2), and leave the cap out.
+    capped = request.files.config.get("attn_logit_softcapping") is not None
+    model = load_model(request, auto_class, attention="eager" if capped else None)
     # A decoder would keep keys and values of every layer for tokens that never come.
     model.config.use_cache = False
     return Backbone(model)
