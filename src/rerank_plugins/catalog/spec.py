@@ -103,6 +103,8 @@ class ModelSpec:
             (embedders); None if it was not trained for that.
         package: Import name of an installed package that carries the weights; its
             ``reranker_path()`` or ``embedder_path()`` gives the folder.
+        reference: What the parity test of its architecture compares its scores or vectors with; empty if there is
+            none of its own.
         sources: Fact to where it was read (a public address).
         notes: What a user should know before choosing the model.
     """
@@ -133,6 +135,7 @@ class ModelSpec:
     pools_instruction: bool = True
     matryoshka_from: int | None = None
     package: str | None = None
+    reference: str = ""
     sources: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     notes: str = ""
 

@@ -44,7 +44,7 @@ def models(
 def _table(kind: ModelKind, specs: list[ModelSpec]) -> Table:
     table = Table(title=f"{kind.capitalize()}s", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
     table.caption, table.caption_justify = _CAPTIONS[kind], "left"
-    table.add_column("id", overflow="fold", min_width=20)
+    table.add_column("id", overflow="fold", min_width=40)
     table.add_column("family")
     table.add_column("tokens", justify="right")
     if kind == "embedder":
@@ -53,12 +53,14 @@ def _table(kind: ModelKind, specs: list[ModelSpec]) -> Table:
     table.add_column("licence")
     if kind == "reranker":
         table.add_column("scores")
+    else:
+        table.add_column("parity tested with")
     for spec in specs:
         cells = [spec.id, spec.family, _tokens(spec)]
         if kind == "embedder":
             cells.append(str(spec.dimensions or "its own"))
         cells += [", ".join(spec.languages) or "?", spec.license]
-        table.add_row(*cells, *([_scores(spec)] if kind == "reranker" else []))
+        table.add_row(*cells, _scores(spec) if kind == "reranker" else spec.reference)
     return table
 
 
@@ -85,5 +87,6 @@ def _as_json(spec: ModelSpec) -> dict[str, Any]:
         "score": _scores(spec),
         "tasks": list(spec.instructions),
         "revision": spec.revision,
+        "reference": spec.reference,
         "notes": spec.notes,
     }

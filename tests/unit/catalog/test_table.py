@@ -155,6 +155,7 @@ def test_vectors_are_as_long_as_the_hidden_state(spec: ModelSpec) -> None:
     if spec.signature is not None and spec.family != "instructor":
         assert spec.dimensions == spec.signature.hidden_size
     assert spec.dimensions is not None
+    assert spec.reference, "say what its parity test compares it with"
     assert spec.matryoshka_from is None or 0 < spec.matryoshka_from < spec.dimensions
 
 

@@ -29,6 +29,7 @@ _BUNDLED = (
         pooling="mean",
         dimensions=256,
         package="rerank_plugins_mini",
+        reference="model2vec",
         notes="Trained by this project; the weights come with the package, so nothing is downloaded.",
     ),
 )

@@ -32,6 +32,7 @@ BAAI: tuple[ModelSpec, ...] = (
         signature=Signature(model_type="xlm-roberta", hidden_size=1024, num_hidden_layers=24, vocab_size=250_002),
         pooling="cls",
         dimensions=1024,
+        reference="FlagEmbedding 1.4.2",
         sources=MappingProxyType(
             {
                 "license": f"{MTEB}/bge_models.py",
@@ -92,6 +93,7 @@ BAAI: tuple[ModelSpec, ...] = (
                 ),
             }
         ),
+        reference="FlagEmbedding 1.3.5",
         sources=MappingProxyType(
             {
                 "license": f"{HUB}/BAAI/llm-embedder",
@@ -124,6 +126,7 @@ BAAI: tuple[ModelSpec, ...] = (
         query_suffix="\n<response>",
         example_template="<instruct>{task}\n<query>{query}\n<response>{response}",
         ends_in="</s>",
+        reference="FlagEmbedding 1.4.2",
         sources=MappingProxyType(
             {
                 "license": f"{MTEB}/bge_models.py",
@@ -163,6 +166,7 @@ BAAI: tuple[ModelSpec, ...] = (
         instructions=_WEB_SEARCH,
         task_template=_INSTRUCT,
         ends_in="<eos>",
+        reference="FlagEmbedding 1.4.2",
         sources=MappingProxyType(
             {
                 "license": f"{MTEB}/bge_models.py",

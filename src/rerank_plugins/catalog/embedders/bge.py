@@ -41,6 +41,7 @@ BGE_ENCODERS: tuple[ModelSpec, ...] = (
         pooling="cls",
         dimensions=512,
         instructions=_BGE_ZH,
+        reference="FlagEmbedding 1.3.5",
         sources=_BGE_SOURCES,
     ),
     ModelSpec(
@@ -57,6 +58,7 @@ BGE_ENCODERS: tuple[ModelSpec, ...] = (
         pooling="cls",
         dimensions=768,
         instructions=_BGE_ZH,
+        reference="FlagEmbedding 1.3.5",
         sources=_BGE_SOURCES,
         notes=(
             "main has no safetensors, only pickled weights: pass revision='refs/pr/1' (the hub's own "
@@ -77,6 +79,7 @@ BGE_ENCODERS: tuple[ModelSpec, ...] = (
         pooling="cls",
         dimensions=1024,
         instructions=_BGE_ZH,
+        reference="FlagEmbedding 1.3.5",
         sources=MappingProxyType(
             {**_BGE_SOURCES, "revision": f"{HUB}/BAAI/bge-large-zh-v1.5/tree/c11661ba3f9407eeb473765838eb4437e0f015c0"}
         ),
@@ -99,6 +102,7 @@ BGE_ENCODERS: tuple[ModelSpec, ...] = (
         pooling="cls",
         dimensions=384,
         instructions=_BGE_EN,
+        reference="FlagEmbedding 1.3.5",
         sources=MappingProxyType({**_BGE_SOURCES, "dimensions": XINFERENCE}),
         notes="Vectors have 384 numbers; mteb's table says 512, which its own parameter count rules out.",
     ),
@@ -116,6 +120,7 @@ BGE_ENCODERS: tuple[ModelSpec, ...] = (
         pooling="cls",
         dimensions=768,
         instructions=_BGE_EN,
+        reference="FlagEmbedding 1.3.5",
         sources=_BGE_SOURCES,
     ),
     ModelSpec(
@@ -132,6 +137,7 @@ BGE_ENCODERS: tuple[ModelSpec, ...] = (
         pooling="cls",
         dimensions=1024,
         instructions=_BGE_EN,
+        reference="FlagEmbedding 1.3.5",
         sources=_BGE_SOURCES,
     ),
     ModelSpec(
@@ -148,6 +154,7 @@ BGE_ENCODERS: tuple[ModelSpec, ...] = (
         pooling="cls",
         dimensions=512,
         instructions=_BGE_ZH,
+        reference="FlagEmbedding 1.3.5",
         sources=_BGE_SOURCES,
         notes=(
             "Superseded by BAAI/bge-small-zh-v1.5. main has no safetensors, only pickled weights: pass "
@@ -168,6 +175,7 @@ BGE_ENCODERS: tuple[ModelSpec, ...] = (
         pooling="cls",
         dimensions=768,
         instructions=_BGE_ZH,
+        reference="FlagEmbedding 1.3.5",
         sources=_BGE_SOURCES,
         notes="Superseded by BAAI/bge-base-zh-v1.5.",
     ),
@@ -185,6 +193,7 @@ BGE_ENCODERS: tuple[ModelSpec, ...] = (
         pooling="cls",
         dimensions=1024,
         instructions=_BGE_ZH,
+        reference="FlagEmbedding 1.3.5",
         sources=_BGE_SOURCES,
         notes="Superseded by BAAI/bge-large-zh-v1.5.",
     ),
@@ -202,6 +211,7 @@ BGE_ENCODERS: tuple[ModelSpec, ...] = (
         pooling="cls",
         dimensions=384,
         instructions=_BGE_EN,
+        reference="FlagEmbedding 1.3.5",
         sources=MappingProxyType({**_BGE_SOURCES, "dimensions": f"{HUB}/BAAI/bge-small-en"}),
         notes=(
             "Superseded by BAAI/bge-small-en-v1.5. Vectors have 384 numbers; mteb's table says 512, which "
@@ -222,6 +232,7 @@ BGE_ENCODERS: tuple[ModelSpec, ...] = (
         pooling="cls",
         dimensions=768,
         instructions=_BGE_EN,
+        reference="FlagEmbedding 1.3.5",
         sources=_BGE_SOURCES,
         notes="Superseded by BAAI/bge-base-en-v1.5.",
     ),
@@ -239,6 +250,7 @@ BGE_ENCODERS: tuple[ModelSpec, ...] = (
         pooling="cls",
         dimensions=1024,
         instructions=_BGE_EN,
+        reference="FlagEmbedding 1.3.5",
         sources=_BGE_SOURCES,
         notes="Superseded by BAAI/bge-large-en-v1.5.",
     ),

@@ -30,6 +30,7 @@ CHINESE: tuple[ModelSpec, ...] = (
         signature=Signature(model_type="xlm-roberta", hidden_size=768, num_hidden_layers=12, vocab_size=250_002),
         pooling="cls",
         dimensions=768,
+        reference="BCEmbedding 0.1.5",
         sources=MappingProxyType(
             {
                 "license": f"{HUB}/maidalun1020/bce-embedding-base_v1",
@@ -57,6 +58,7 @@ CHINESE: tuple[ModelSpec, ...] = (
         signature=Signature(model_type="bert", hidden_size=1024, num_hidden_layers=24, vocab_size=21_128),
         pooling="cls",
         dimensions=1024,
+        reference="sentence-transformers",
         sources=MappingProxyType(
             {
                 "license": f"{HUB}/TownsWu/PEG",
@@ -88,6 +90,7 @@ CHINESE: tuple[ModelSpec, ...] = (
         signature=Signature(model_type="bert", hidden_size=1024, num_hidden_layers=24, vocab_size=21_128),
         pooling="cls",
         dimensions=1024,
+        reference="sentence-transformers",
         sources=MappingProxyType(
             {
                 "license": f"{MTEB}/gte_models.py",
@@ -115,6 +118,7 @@ CHINESE: tuple[ModelSpec, ...] = (
         pooling="mean",
         dimensions=1024,
         instructions=MappingProxyType({"retrieval": Instruction(query="查询: ", document="结果: ")}),
+        reference="sentence-transformers",
         sources=MappingProxyType(
             {
                 "license": f"{HUB}/sensenova/piccolo-large-zh",
@@ -139,12 +143,13 @@ CHINESE: tuple[ModelSpec, ...] = (
         scorer="transformer",
         default_max_length_tokens=1024,
         max_length_tokens=1024,
-        license="none stated on the model card",
+        license="none stated",
         languages=("zh",),
         revision="8436ce9a11c2b7926746ad2ec0c665ba2fe09e14",
         signature=Signature(model_type="bert", hidden_size=1024, num_hidden_layers=24, vocab_size=21_128),
         pooling="mean",
         dimensions=1024,
+        reference="sentence-transformers",
         sources=MappingProxyType(
             {
                 "license": f"{HUB}/infgrad/stella-large-zh-v2/tree/8436ce9a11c2b7926746ad2ec0c665ba2fe09e14",
@@ -170,13 +175,14 @@ CHINESE: tuple[ModelSpec, ...] = (
         scorer="transformer",
         default_max_length_tokens=512,
         max_length_tokens=512,
-        license="non-commercial, see the model card",
+        license="non-commercial",
         languages=("zh", "en"),
         revision="12900375086c37ba5d83d1e417b21dc7d1d1f388",
         signature=Signature(model_type="bert", hidden_size=1024, num_hidden_layers=24, vocab_size=21_128),
         pooling="mean",
         normalize=False,
         dimensions=1024,
+        reference="sentence-transformers",
         sources=MappingProxyType(
             {
                 "license": _MTEB_M3E,
@@ -204,11 +210,12 @@ CHINESE: tuple[ModelSpec, ...] = (
         scorer="transformer",
         default_max_length_tokens=8192,
         max_length_tokens=8192,
-        license="not known, see the model card",
+        license="not known",
         languages=("zh",),
         revision="bc783a14a907aa520ebf978787d3d6513803de13",
         pooling="mean",
         dimensions=1024,
+        reference="sentence-transformers",
         sources=MappingProxyType(
             {
                 "license": f"{HUB}/amu/tao-8k",

@@ -40,6 +40,7 @@ E5: tuple[ModelSpec, ...] = (
         pooling="mean",
         dimensions=1024,
         instructions=MappingProxyType({"retrieval": Instruction(query="query: ", document="passage: ")}),
+        reference="sentence-transformers",
         sources=MappingProxyType(
             {
                 "license": f"{MTEB}/e5_models.py",
@@ -69,6 +70,7 @@ E5: tuple[ModelSpec, ...] = (
         dimensions=1024,
         instructions=_WEB_SEARCH,
         task_template=_INSTRUCT,
+        reference="sentence-transformers",
         sources=MappingProxyType(
             {
                 "license": f"{MTEB}/e5_instruct.py",
@@ -100,6 +102,7 @@ E5: tuple[ModelSpec, ...] = (
         instructions=_WEB_SEARCH,
         task_template=_INSTRUCT,
         ends_in="</s>",
+        reference="its recipe on transformers",
         sources=MappingProxyType(
             {
                 "license": f"{MTEB}/e5_instruct.py",
@@ -134,6 +137,7 @@ E5: tuple[ModelSpec, ...] = (
         instructions=_WEB_SEARCH,
         task_template=_INSTRUCT,
         ends_in="</s>",
+        reference="its recipe on transformers",
         sources=MappingProxyType(
             {
                 "license": f"{MTEB}/linq_models.py",
@@ -167,6 +171,7 @@ E5: tuple[ModelSpec, ...] = (
         instructions=_WEB_SEARCH,
         task_template=_INSTRUCT,
         ends_in="</s>",
+        reference="its recipe on transformers",
         sources=MappingProxyType(
             {
                 "license": f"{MTEB}/salesforce_models.py",

@@ -66,6 +66,7 @@ INSTRUCTED: tuple[ModelSpec, ...] = (
         pools_instruction=False,
         dimensions=768,
         instructions=_INSTRUCTOR_TASKS,
+        reference="sentence-transformers",
         sources=_INSTRUCTOR_SOURCES,
         notes=_INSTRUCTOR_NOTES,
     ),
@@ -87,6 +88,7 @@ INSTRUCTED: tuple[ModelSpec, ...] = (
         pools_instruction=False,
         dimensions=768,
         instructions=_INSTRUCTOR_TASKS,
+        reference="sentence-transformers",
         sources=_INSTRUCTOR_SOURCES,
         notes=_INSTRUCTOR_NOTES,
     ),
@@ -108,6 +110,7 @@ INSTRUCTED: tuple[ModelSpec, ...] = (
         pools_instruction=False,
         dimensions=768,
         instructions=_INSTRUCTOR_TASKS,
+        reference="sentence-transformers",
         sources=_INSTRUCTOR_SOURCES,
         notes=_INSTRUCTOR_NOTES,
     ),
@@ -118,7 +121,7 @@ INSTRUCTED: tuple[ModelSpec, ...] = (
         scorer="transformer",
         default_max_length_tokens=512,
         max_length_tokens=512,
-        license="see facebookresearch/tart",
+        license="see its code",
         languages=("en",),
         signature=Signature(model_type="bert", hidden_size=768, num_hidden_layers=12, vocab_size=30_522),
         pooling="mean",
@@ -128,6 +131,7 @@ INSTRUCTED: tuple[ModelSpec, ...] = (
             {"retrieval": Instruction(query="retrieve a passage that answers this question from Wikipedia [SEP] ")}
         ),
         task_template="{task} [SEP] ",
+        reference="its recipe on transformers",
         sources=MappingProxyType(
             {
                 "license": f"{_TART}/README.md",
