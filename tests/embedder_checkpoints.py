@@ -184,7 +184,9 @@ def _with_template(tokenizer: Tokenizer, template: str) -> Tokenizer:
 def _save(model: Any, tokenizer: Tokenizer, folder: Path, tokens: dict[str, Any]) -> Path:
     model.eval().save_pretrained(folder)
     tokenizer.save(str(folder / "tokenizer.json"))
-    _write(folder / "tokenizer_config.json", {"tokenizer_class": "PreTrainedTokenizerFast", **tokens})
+    # The plain fast class of transformers 4 makes segment ids unless told otherwise; these models take none.
+    settings = {"tokenizer_class": "PreTrainedTokenizerFast", "model_input_names": ["input_ids", "attention_mask"]}
+    _write(folder / "tokenizer_config.json", {**settings, **tokens})
     return folder
 
 

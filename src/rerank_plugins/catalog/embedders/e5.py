@@ -102,7 +102,7 @@ E5: tuple[ModelSpec, ...] = (
         instructions=_WEB_SEARCH,
         task_template=_INSTRUCT,
         ends_in="</s>",
-        reference="its recipe on transformers",
+        reference="transformers",
         sources=MappingProxyType(
             {
                 "license": f"{MTEB}/e5_instruct.py",
@@ -137,7 +137,7 @@ E5: tuple[ModelSpec, ...] = (
         instructions=_WEB_SEARCH,
         task_template=_INSTRUCT,
         ends_in="</s>",
-        reference="its recipe on transformers",
+        reference="transformers",
         sources=MappingProxyType(
             {
                 "license": f"{MTEB}/linq_models.py",
@@ -171,7 +171,7 @@ E5: tuple[ModelSpec, ...] = (
         instructions=_WEB_SEARCH,
         task_template=_INSTRUCT,
         ends_in="</s>",
-        reference="its recipe on transformers",
+        reference="transformers",
         sources=MappingProxyType(
             {
                 "license": f"{MTEB}/salesforce_models.py",

@@ -131,7 +131,7 @@ INSTRUCTED: tuple[ModelSpec, ...] = (
             {"retrieval": Instruction(query="retrieve a passage that answers this question from Wikipedia [SEP] ")}
         ),
         task_template="{task} [SEP] ",
-        reference="its recipe on transformers",
+        reference="transformers",
         sources=MappingProxyType(
             {
                 "license": f"{_TART}/README.md",
