@@ -16,9 +16,11 @@ import numpy as np
 import pytest
 import tiny_checkpoints
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from rerank_plugins import Embedder, QueryExample
+from rerank_plugins.catalog import known_models
+from rerank_plugins.catalog.resolve import SourceOptions
 from rerank_plugins.errors import (
     EngineClosedError,
     InvalidInputError,
@@ -251,6 +253,44 @@ def test_a_last_token_that_only_the_tokenizers_config_asks_for(folders: Any) -> 
     # No family: nothing but add_eos_token says it.
     embedder = Embedder(folders("e5-mistral-7b-instruct"))
     assert (embedder.spec.ends_in, embedder._queries._layout.suffix) == ("</s>", (2,))
+
+
+@pytest.mark.parametrize("change", [{"is_causal": False}, {"auto_map": {"AutoModel": "modeling.Mine"}}])
+def test_decoders_that_look_both_ways_are_not_run_as_causal_ones(folders: Any, tmp_path: Path, change: Any) -> None:
+    """gte-Qwen2 is a plain qwen2 by its model type and is published with modeling code of its own."""
+    copy = shutil.copytree(folders("e5-mistral-7b-instruct"), tmp_path / "both-ways")
+    config = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps({**config, "architectures": ["MistralForCausalLM"], **change}))
+    with pytest.raises(UnsafeModelError, match=r"see those behind them.*trust_remote_code=True"):
+        Embedder(copy, family="e5")
+
+
+def test_a_pickled_dense_layer_is_read_only_where_allowed(folders: Any, tmp_path: Path) -> None:
+    expected = Embedder(folders("instructor-base"), family="instructor").embed_queries(TEXTS)
+    copy = shutil.copytree(folders("instructor-base"), tmp_path / "pickled")
+    dense = copy / "2_Dense" / "model.safetensors"
+    torch.save(load_file(str(dense)), dense.with_name("pytorch_model.bin"))
+    dense.unlink()
+    with pytest.raises(UnsafeModelError, match=r"2_Dense.*allow_pickle=True"):
+        Embedder(copy, family="instructor")
+    found = Embedder(copy, family="instructor", allow_pickle=True).embed_queries(TEXTS)
+    assert np.array_equal(found, expected)
+
+
+@pytest.mark.parametrize("task", ["qa", "icl", "chat", "lrlm", "tool", "convsearch"])
+def test_llm_embedder_instructs_both_sides(checkpoints: Path, task: str) -> None:
+    folder = checkpoints / "bert-embedder"
+    told = Embedder(folder, family="llm-embedder", task=task)
+    known = known_models()["embedder", "BAAI/llm-embedder"].instructions[task]
+    assert told.instruction == known
+    plain = Embedder(folder)
+    assert np.allclose(told.embed_queries(["a\nb"]), plain.embed_queries([f"{known.query}a\nb"]), atol=1e-6)
+    assert np.allclose(told.embed_documents(["a\nb"]), plain.embed_queries([f"{known.document}a\nb"]), atol=1e-6)
+
+
+def test_pickles_are_fetched_only_where_allowed() -> None:
+    assert SourceOptions().extra_files == []
+    assert SourceOptions(allow_pickle=True).extra_files == ["*.bin", "*.pt"]
 
 
 def test_the_instruction_counts_in_no_mean_where_the_checkpoint_says_so(checkpoints: Path, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import torch
 import transformers
 
 from rerank_plugins.catalog.spec import Pooling
-from rerank_plugins.errors import UnsupportedModelError
+from rerank_plugins.errors import UnsafeModelError, UnsupportedModelError
 from rerank_plugins.protocols import Batch
 from rerank_plugins.scorers.backbone import Backbone, TokenStates
 from rerank_plugins.scorers.base import LoadedParts, LoadRequest
@@ -97,7 +97,13 @@ def load(request: LoadRequest) -> LoadedParts:
 
 
 def load_backbone(request: LoadRequest) -> Backbone:
-    """Load the transformer of an embedder: the encoder alone where the model has a decoder too (T5)."""
+    """Load the transformer of an embedder: the encoder alone where the model has a decoder too (T5).
+
+    Raises:
+        UnsafeModelError: It is a decoder that looks both ways, which only the checkpoint's own code does.
+        ModelError: See :func:`~rerank_plugins.scorers.loading.load_model`.
+    """
+    _check_direction(request)
     is_t5 = request.files.config.get("model_type") in _T5_TYPES
     auto_class: Any = transformers.AutoModelForTextEncoding if is_t5 else transformers.AutoModel
     # Some versions of transformers 4 fuse attention that must be soft-capped (Gemma 2), and leave the cap out.
@@ -106,6 +112,20 @@ def load_backbone(request: LoadRequest) -> Backbone:
     # A decoder would keep keys and values of every layer for tokens that never come.
     model.config.use_cache = False
     return Backbone(model)
+
+
+def _check_direction(request: LoadRequest) -> None:
+    """Refuse a decoder that transformers would run causally although it was trained otherwise (gte-Qwen2)."""
+    files = request.files
+    is_decoder = files.architecture.endswith("ForCausalLM")
+    has_own_code = files.config.get("is_causal") is False or (is_decoder and files.needs_remote_code)
+    if has_own_code and not request.trust_remote_code:
+        msg = (
+            f"{str(files.folder)!r} is a {files.config.get('model_type')!r} with code of its own, which may let tokens "
+            "see those behind them; transformers' own code would give other vectors without a word. Pass "
+            "trust_remote_code=True if you trust its source, or choose another model."
+        )
+        raise UnsafeModelError(msg)
 
 
 def _load_dense(request: LoadRequest) -> torch.nn.Module:
