@@ -11,14 +11,13 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import MappingProxyType
 
 from rerank_plugins.catalog.checkpoint import CheckpointFiles, read_checkpoint
-from rerank_plugins.catalog.conventions import as_family_member, family_members
+from rerank_plugins.catalog.conventions import as_family_member, embedder_with_own_files, family_members
 from rerank_plugins.catalog.fetch import folder_from_hub, folder_from_package
 from rerank_plugins.catalog.layers import layers_of_config
 from rerank_plugins.catalog.llm import ANSWER_PROMPT, LIGHTWEIGHT_PROMPT, llm_scorer
-from rerank_plugins.catalog.spec import Instruction, ModelKind, ModelSpec, Signature
+from rerank_plugins.catalog.spec import ModelKind, ModelSpec, Signature
 from rerank_plugins.catalog.table import find_by_name, known_models, specs_of_kind
 from rerank_plugins.errors import (
     InvalidInputError,
@@ -34,7 +33,12 @@ logger = logging.getLogger(__name__)
 _DEFAULT_INFERRED_TOKENS = 512
 _CLASSIFIER = "ForSequenceClassification"
 _ENCODERS = ("Model", "ForMaskedLM")
-_T5_NAMES = {"d_model": "hidden_size", "num_layers": "num_hidden_layers", "d_ff": "intermediate_size"}
+_T5_NAMES = {
+    "d_model": "hidden_size",
+    "num_layers": "num_hidden_layers",
+    "d_ff": "intermediate_size",
+    "n_positions": "max_position_embeddings",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -266,31 +270,4 @@ def _with_own_files(spec: ModelSpec, files: CheckpointFiles) -> ModelSpec:
             max_length_tokens=min(spec.max_length_tokens, files.max_length_tokens),
             truncation=files.own_settings.get("truncation", spec.truncation),
         )
-    return _embedder_with_own_files(spec, files)
-
-
-def _embedder_with_own_files(spec: ModelSpec, files: CheckpointFiles) -> ModelSpec:
-    own_length = files.sentence_bert.get("max_seq_length")
-    limit = spec.max_length_tokens if spec.scorer == "static" else min(spec.max_length_tokens, files.max_length_tokens)
-    default = int(own_length) if own_length else spec.default_max_length_tokens
-    query, document = files.prompt("query"), files.prompt("document") or files.prompt("passage")
-    instructions = spec.instructions
-    if (query or document) and not instructions:
-        instructions = MappingProxyType({"retrieval": Instruction(query or "", document or "")})
-    elif query is not None and "retrieval" in instructions:
-        own = Instruction(query, document if document is not None else instructions["retrieval"].document)
-        instructions = MappingProxyType({**instructions, "retrieval": own})
-    is_transformer = spec.scorer in ("transformer", "multi-vector")
-    return replace(
-        spec,
-        scorer="multi-vector" if spec.scorer == "transformer" and files.has_multi_vector_heads else spec.scorer,
-        pooling=files.pooling or spec.pooling,
-        # A True may only be what sentence-transformers writes by default, so the catalog's False stands.
-        pools_instruction=spec.pools_instruction and files.pools_instruction is not False,
-        normalize="Normalize" in files.modules if files.modules else spec.normalize,
-        dimensions=files.vector_size or spec.dimensions,
-        ends_in=spec.ends_in or (files.ends_in if is_transformer else ""),
-        max_length_tokens=limit,
-        default_max_length_tokens=min(default, limit),
-        instructions=instructions,
-    )
+    return embedder_with_own_files(spec, files)

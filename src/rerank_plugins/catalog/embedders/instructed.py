@@ -121,7 +121,7 @@ INSTRUCTED: tuple[ModelSpec, ...] = (
         scorer="transformer",
         default_max_length_tokens=512,
         max_length_tokens=512,
-        license="see its code",
+        license="see its LICENSE",
         languages=("en",),
         signature=Signature(model_type="bert", hidden_size=768, num_hidden_layers=12, vocab_size=30_522),
         pooling="mean",
