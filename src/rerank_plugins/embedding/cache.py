@@ -78,6 +78,7 @@ class QueryVectorCache:
         Returns:
             Shape: (texts, dim), the caller's own memory.
         """
+        # Copies: a row is a view, and would keep the batch that it came from in memory.
         fresh = {text: row.copy() for text, row in zip(missing, rows, strict=True)}
         with self._lock:
             for text, row in fresh.items():

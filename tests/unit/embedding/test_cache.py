@@ -58,6 +58,13 @@ def test_callers_cannot_reach_into_it() -> None:
     assert ask(cache, ["a"])[0].tolist() == vectors(["a"]).tolist()
 
 
+def test_one_vector_does_not_keep_its_whole_batch_in_memory() -> None:
+    cache = QueryVectorCache(1, settings="s")
+    ask(cache, ["a", "b", "c"])
+    found, _ = cache.look_up(["c"])
+    assert found["c"].base is None
+
+
 def test_clearing_keeps_the_counters() -> None:
     cache = QueryVectorCache(4, settings="s")
     ask(cache, ["a"])
