@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rerank_plugins.catalog import ModelSpec as ModelSpec
     from rerank_plugins.embedder import Embedder as Embedder
+    from rerank_plugins.embedding.cache import CacheStatistics as CacheStatistics
+    from rerank_plugins.embedding.vectors import PairScores as PairScores
+    from rerank_plugins.embedding.vectors import TextVectors as TextVectors
     from rerank_plugins.engine.score_cache import ScoreCache as ScoreCache
     from rerank_plugins.errors import RerankPluginsError as RerankPluginsError
     from rerank_plugins.reranker import Reranker as Reranker
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     from rerank_plugins.types import EngineStats as EngineStats
     from rerank_plugins.types import LayerOptions as LayerOptions
     from rerank_plugins.types import LongDocuments as LongDocuments
+    from rerank_plugins.types import QueryExample as QueryExample
     from rerank_plugins.types import RankedDocument as RankedDocument
     from rerank_plugins.types import Ranking as Ranking
     from rerank_plugins.types import WindowSpan as WindowSpan
@@ -25,33 +29,41 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "CacheStatistics",
     "Embedder",
     "EngineOptions",
     "EngineStats",
     "LayerOptions",
     "LongDocuments",
     "ModelSpec",
+    "PairScores",
+    "QueryExample",
     "RankedDocument",
     "Ranking",
     "RerankPluginsError",
     "Reranker",
     "ScoreCache",
+    "TextVectors",
     "WindowSpan",
     "__version__",
 ]
 
 _HOME = {
+    "CacheStatistics": "embedding.cache",
     "Embedder": "embedder",
     "EngineOptions": "types",
     "EngineStats": "types",
     "LayerOptions": "types",
     "LongDocuments": "types",
     "ModelSpec": "catalog",
+    "PairScores": "embedding.vectors",
+    "QueryExample": "types",
     "RankedDocument": "types",
     "Ranking": "types",
     "RerankPluginsError": "errors",
     "Reranker": "reranker",
     "ScoreCache": "engine.score_cache",
+    "TextVectors": "embedding.vectors",
     "WindowSpan": "types",
 }
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -13,6 +14,12 @@ import numpy.typing as npt
 
 from rerank_plugins.catalog.resolve import SourceOptions, resolve
 from rerank_plugins.catalog.spec import Instruction, ModelSpec
+from rerank_plugins.embedding.cache import CacheStatistics, QueryVectorCache
+from rerank_plugins.embedding.instructions import choose_instruction, query_surroundings
+from rerank_plugins.embedding.layout import special_ids, text_layout
+from rerank_plugins.embedding.methods import MultiVectorMethods
+from rerank_plugins.embedding.multi import VectorAssembly, grouped
+from rerank_plugins.embedding.vectors import TextVectors
 from rerank_plugins.engine.calls import Answer, usage_of
 from rerank_plugins.engine.deadline import Deadline
 from rerank_plugins.errors import InvalidInputError
@@ -21,36 +28,45 @@ from rerank_plugins.observing import StartedCall
 from rerank_plugins.opening import open_model
 from rerank_plugins.protocols import TokenInput
 from rerank_plugins.text.pairs import TextLayout
-from rerank_plugins.types import EngineOptions, EngineStats
+from rerank_plugins.text.single import SingleTextEncoder, Surroundings
+from rerank_plugins.types import EngineOptions, EngineStats, QueryExample
 
 __all__ = ["Embedder"]
 
+logger = logging.getLogger(__name__)
+
 _Vectors = npt.NDArray[np.float32]
 
-_MAX_CHARACTERS = 128_000
 
-
-class Embedder:
+class Embedder(MultiVectorMethods):
     """Turns queries and documents into vectors with an embedding model.
 
     A query gets the instruction that the model was trained with, a document its own (most have
-    none). Weights are shared as in :class:`~rerank_plugins.reranker.Reranker`, and any number of
-    threads and event loops may use one object.
+    none). A text that is too long loses its end; instruction and special tokens always stay. Weights are
+    shared as in :class:`~rerank_plugins.reranker.Reranker`, and any number of threads and event loops may
+    use one object.
 
     Args:
         model: A hub id, a local folder (its name does not matter), or ``mini``.
-        task: Which of the model's instructions to use (llm-embedder has six); None takes the default.
-        query_instruction: Text put in front of each query; None takes the task's, ``""`` puts none.
+        task: Which of the model's instructions to use (llm-embedder has six); for models with a template for it
+            (E5-mistral, Qwen3-Embedding, bge-en-icl, ...) also a task in your own words, such as ``Given a
+            question, retrieve code that answers it``. None takes the default.
+        query_instruction: Text put in front of each query, as it is; None takes the task's, ``""`` puts none.
         document_instruction: Text put in front of each document; likewise.
+        examples: Solved examples of the task put in front of each query, for models that were trained with
+            them (bge-en-icl). They are not counted in ``max_length``.
+        dimensions: Keep so many numbers of each vector (its beginning), scaled to length 1 again if vectors are
+            normalised; None keeps all. The catalog's ``matryoshka_from`` says which models were trained for that.
+        query_cache_entries: Keep the vectors of so many queries, those used last; None keeps none.
         device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``; None takes the best one there is.
-        dtype: ``auto`` (float16 on CUDA, else float32), ``float32``, ``float16``, ``bfloat16``.
-        max_length: Tokens of a text, special tokens included; None takes the model's default.
+        dtype: ``auto`` (half precision on CUDA, else float32), ``float32``, ``float16``, ``bfloat16``.
+        max_length: Tokens of a text, its instruction and special tokens included; None takes the model's default.
         normalize: Scale vectors to length 1; None does what the model's authors do.
         engine: How calls are run, as in :class:`~rerank_plugins.reranker.Reranker`; None takes the defaults.
         family: Conventions to use for a local folder that its name does not tell (``bge``, ...).
         revision: Commit, tag or branch on the hub; None takes the pinned one.
         local_files_only: Never touch the network.
-        allow_pickle: Accept ``*.bin`` weights, whose loading can run code.
+        allow_pickle: Accept ``*.bin`` and ``*.pt`` weights, whose loading can run code.
         trust_remote_code: Let transformers run Python code from the checkpoint.
 
     Raises:
@@ -66,6 +82,9 @@ class Embedder:
         task: str | None = None,
         query_instruction: str | None = None,
         document_instruction: str | None = None,
+        examples: Sequence[QueryExample] | None = None,
+        dimensions: int | None = None,
+        query_cache_entries: int | None = None,
         device: str | None = None,
         dtype: str = "auto",
         max_length: int | None = None,
@@ -79,6 +98,7 @@ class Embedder:
     ) -> None:
         check_positive("max_length", max_length)
         self._engine = check_engine(engine)
+        check_positive("query_cache_entries", query_cache_entries)
         options = SourceOptions(
             revision=revision,
             local_files_only=local_files_only,
@@ -87,20 +107,28 @@ class Embedder:
         )
         resolved = resolve(model, kind="embedder", family=family, options=options)
         self._name, self._spec = str(model), resolved.spec
-        own = _instruction(resolved.spec, task)
-        self._instruction = Instruction(
-            query=own.query if query_instruction is None else query_instruction,
-            document=own.document if document_instruction is None else document_instruction,
+        self._instruction = choose_instruction(
+            resolved.spec, task=task, query=query_instruction, document=document_instruction
         )
+        self._examples = tuple(examples or ())
+        around = query_surroundings(resolved.spec, self._instruction, examples)
+        self._dimensions = _checked_dimensions(dimensions, resolved.spec)
         self._normalize = resolved.spec.normalize if normalize is None else normalize
         self._max_length = resolved.spec.input_length_tokens(max_length)
         self._lease = open_model(resolved, device=device, dtype=dtype, options=options)
         loaded = self._lease.value
         self._device, self._dtype = loaded.device, loaded.dtype
-        self._layout = TextLayout.of(loaded.encoder) if loaded.special_tokens else TextLayout()
-        if self._max_length <= self._layout.n_special:
-            msg = f"max_length={max_length} leaves no room for a text; it must be more than {self._layout.n_special}"
-            raise InvalidInputError(msg)
+        layout = text_layout(loaded.encoder, resolved.spec) if loaded.special_tokens else TextLayout()
+        self._skipped_ids = special_ids(loaded.encoder, resolved.files, layout)
+        if max_length is None and around.examples:
+            room = resolved.spec.max_length_tokens - len(loaded.encoder.encode_one(around.examples))
+            self._max_length = min(self._max_length, room)
+        self._queries = self._side(layout, around)
+        self._documents = self._side(layout, Surroundings(instruction=self._instruction.document))
+        _check_total(self._queries, resolved.spec)
+        self._cache = None
+        if query_cache_entries is not None:
+            self._cache = QueryVectorCache(query_cache_entries, settings=self._vector_settings(resolved.source))
 
     @property
     def spec(self) -> ModelSpec:
@@ -116,6 +144,16 @@ class Embedder:
     def instruction(self) -> Instruction:
         """The texts put in front of queries and documents."""
         return self._instruction
+
+    @property
+    def examples(self) -> tuple[QueryExample, ...]:
+        """The solved examples put in front of queries."""
+        return self._examples
+
+    @property
+    def dimensions(self) -> int | None:
+        """Length of a vector; None if it shows only at run time."""
+        return self._dimensions or self._spec.dimensions
 
     @property
     def device(self) -> str:
@@ -134,7 +172,7 @@ class Embedder:
 
     @property
     def max_length(self) -> int:
-        """Tokens of a text, special tokens included."""
+        """Tokens of a text, its instruction and special tokens included."""
         return self._max_length
 
     def embed_queries(self, queries: Sequence[str]) -> _Vectors:
@@ -150,19 +188,31 @@ class Embedder:
             OverloadedError: More work waits than the engine options allow.
             EngineClosedError: ``close()`` was called.
         """
-        return self._embed(check_texts(queries, name="queries"), self._instruction.query)
+        texts = check_texts(queries, name="queries")
+        if self._cache is None or not texts:
+            return self._embed(texts, self._queries)
+        found, missing = self._cache.look_up(texts)
+        return self._cache.complete(texts, found, missing, self._embed(missing, self._queries))
 
     def embed_documents(self, documents: Sequence[str]) -> _Vectors:
         """Return one vector per document; see :meth:`embed_queries`."""
-        return self._embed(check_texts(documents, name="documents"), self._instruction.document)
+        return self._embed(check_texts(documents, name="documents"), self._documents)
 
     async def aembed_queries(self, queries: Sequence[str]) -> _Vectors:
         """Return what :meth:`embed_queries` returns, without blocking the event loop."""
-        return await self._aembed(check_texts(queries, name="queries"), self._instruction.query)
+        texts = check_texts(queries, name="queries")
+        if self._cache is None or not texts:
+            return await self._aembed(texts, self._queries)
+        found, missing = self._cache.look_up(texts)
+        return self._cache.complete(texts, found, missing, await self._aembed(missing, self._queries))
 
     async def aembed_documents(self, documents: Sequence[str]) -> _Vectors:
         """Return what :meth:`embed_documents` returns, without blocking the event loop."""
-        return await self._aembed(check_texts(documents, name="documents"), self._instruction.document)
+        return await self._aembed(check_texts(documents, name="documents"), self._documents)
+
+    def query_cache_statistics(self) -> CacheStatistics | None:
+        """Return the counters of the query cache; None without one."""
+        return None if self._cache is None else self._cache.statistics()
 
     def stats(self) -> EngineStats:
         """Return what the model has done since it was loaded, for every object that shares it.
@@ -175,6 +225,8 @@ class Embedder:
     def close(self) -> None:
         """Give the model back; the last holder's call frees the weights. Idempotent."""
         self._lease.close()
+        if self._cache is not None:
+            self._cache.clear()
 
     def __enter__(self) -> Embedder:
         return self
@@ -185,10 +237,24 @@ class Embedder:
     def __repr__(self) -> str:
         return f"Embedder({self.model!r}, device={self.device!r}, dtype={self.dtype!r}, max_length={self.max_length})"
 
-    def _embed(self, texts: list[str], instruction: str) -> _Vectors:
+    def _side(self, layout: TextLayout, around: Surroundings) -> SingleTextEncoder:
+        return SingleTextEncoder(
+            self._lease.value.encoder,
+            layout,
+            around,
+            max_length_tokens=self._max_length,
+            pools_instruction=self._spec.pools_instruction,
+            use_cache=self._engine.token_cache,
+        )
+
+    def _vector_settings(self, source: str) -> Hashable:
+        settings = (source, self._spec, self._queries.around, self._max_length, self._dimensions, self._normalize)
+        return (*map(repr, settings), self._device, self._dtype)
+
+    def _embed(self, texts: list[str], side: SingleTextEncoder) -> _Vectors:
         deadline, call = Deadline(self._engine.deadline_s), self._started()
         try:
-            inputs, tokenize_s = self._timed_inputs(texts, instruction)
+            inputs, tokenize_s = _timed_inputs(side, texts)
             answer = deadline.wait(self._submit(inputs))
         except BaseException as error:
             call.failed(error)
@@ -196,10 +262,10 @@ class Embedder:
         call.succeeded(usage_of(answer, inputs, tokenize_s=tokenize_s))
         return self._finish(answer.rows)
 
-    async def _aembed(self, texts: list[str], instruction: str) -> _Vectors:
+    async def _aembed(self, texts: list[str], side: SingleTextEncoder) -> _Vectors:
         deadline, call = Deadline(self._engine.deadline_s), self._started()
         try:
-            inputs, tokenize_s = await asyncio.to_thread(self._timed_inputs, texts, instruction)
+            inputs, tokenize_s = await asyncio.to_thread(_timed_inputs, side, texts)
             answer = await deadline.await_result(self._submit(inputs))
         except BaseException as error:
             call.failed(error)
@@ -207,40 +273,63 @@ class Embedder:
         call.succeeded(usage_of(answer, inputs, tokenize_s=tokenize_s))
         return self._finish(answer.rows)
 
+    def _encode(self, texts: list[str], outputs: tuple[str, ...], *, as_queries: bool) -> TextVectors:
+        deadline = Deadline(self._engine.deadline_s)
+        side = self._queries if as_queries else self._documents
+        inputs = side.encode(texts)
+        groups = grouped(inputs, outputs)
+        futures = [self._submit([inputs[index] for index in one.indices], one.layout) for one in groups]
+        whole = int(self._spec.dimensions or 0)
+        assembly = VectorAssembly(
+            dimensions=whole,
+            kept_dimensions=self._dimensions or whole,
+            normalize=self._normalize,
+            skipped_ids=self._skipped_ids,
+        )
+        return assembly.build(inputs, groups, [deadline.wait(future).rows for future in futures], outputs)
+
     def _started(self) -> StartedCall:
         return StartedCall("embed", model=self._spec.id, device=self._device)
 
-    def _timed_inputs(self, texts: list[str], instruction: str) -> tuple[list[TokenInput], float]:
-        start_s = time.perf_counter()
-        inputs = self._inputs(texts, instruction)
-        return inputs, time.perf_counter() - start_s
-
-    def _inputs(self, texts: list[str], instruction: str) -> list[TokenInput]:
-        # The instruction and the text are one string, as in FlagEmbedding: joining ids could differ.
-        encoder = self._lease.value.encoder
-        prefixed = [instruction + text[:_MAX_CHARACTERS] for text in texts]
-        tokenized = encoder.encode(prefixed, use_cache=self._engine.token_cache)
-        room = self._max_length - self._layout.n_special
-        return [self._layout.wrap(one.ids[:room]) for one in tokenized]
-
-    def _submit(self, inputs: list[TokenInput]) -> Future[Answer]:
-        return self._lease.value.batcher.submit(inputs, limits=self._engine)
+    def _submit(self, inputs: list[TokenInput], options: Hashable = None) -> Future[Answer]:
+        return self._lease.value.batcher.submit(inputs, options=options, limits=self._engine)
 
     def _finish(self, rows: _Vectors) -> _Vectors:
         if not len(rows):
-            return np.zeros((0, self._spec.dimensions or 0), dtype=np.float32)
+            return np.zeros((0, self.dimensions or 0), dtype=np.float32)
+        if self._dimensions is not None:
+            _checked_dimensions(self._dimensions, self._spec, found=rows.shape[1])
+            rows = rows[:, : self._dimensions]
         if not self._normalize:
             return rows
         lengths = np.linalg.norm(rows, axis=1, keepdims=True)
         return rows / np.maximum(lengths, 1e-12)  # type: ignore[no-any-return]
 
 
-def _instruction(spec: ModelSpec, task: str | None) -> Instruction:
-    wanted = task or spec.default_task
-    if wanted is None:
-        return Instruction()
-    if wanted not in spec.instructions:
-        known = ", ".join(map(repr, spec.instructions)) or "none"
-        msg = f"{spec.id!r} has no task {wanted!r}; its tasks: {known}. Pass query_instruction for your own text."
+def _checked_dimensions(asked: int | None, spec: ModelSpec, *, found: int | None = None) -> int | None:
+    """Return the dimensions to keep, or raise InvalidInputError if the model has fewer."""
+    check_positive("dimensions", asked)
+    has = found or spec.dimensions
+    if asked is None or has is None or asked == has:
+        return asked
+    if asked > has:
+        msg = f"dimensions={asked} is more than the {has} that vectors of {spec.id!r} have"
         raise InvalidInputError(msg)
-    return spec.instructions[wanted]
+    if found is None and (spec.matryoshka_from is None or asked < spec.matryoshka_from):
+        logger.warning("%s is not known to be trained for vectors cut to %d dimensions", spec.id, asked)
+    return asked
+
+
+def _check_total(side: SingleTextEncoder, spec: ModelSpec) -> None:
+    if side.longest_tokens > spec.max_length_tokens:
+        msg = (
+            f"examples and max_length together make inputs of up to {side.longest_tokens} tokens, and {spec.id!r} "
+            f"reads {spec.max_length_tokens}. Lower max_length, or give fewer or shorter examples."
+        )
+        raise InvalidInputError(msg)
+
+
+def _timed_inputs(side: SingleTextEncoder, texts: list[str]) -> tuple[list[TokenInput], float]:
+    start_s = time.perf_counter()
+    inputs = side.encode(texts)
+    return inputs, time.perf_counter() - start_s

@@ -7,17 +7,19 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import get_args
 
 from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.types import EngineOptions, LongDocuments, LongDocumentStrategy, TruncationRule
+from rerank_plugins.types import EngineOptions, LongDocuments, LongDocumentStrategy, QueryExample, TruncationRule
 
 __all__ = [
     "check_deadline",
     "check_documents",
     "check_engine",
+    "check_examples",
     "check_long_documents",
     "check_pairs",
     "check_positive",
     "check_prompt",
     "check_query",
+    "check_text_pairs",
     "check_texts",
     "check_truncation",
     "query_and_documents",
@@ -71,12 +73,35 @@ def check_pairs(pairs: object, *, first: int = 0) -> list[tuple[str, str | None]
     return checked
 
 
+def check_text_pairs(pairs: object) -> list[tuple[str, str]]:
+    """Return pairs of (query, document) as a list, or raise InvalidInputError for anything else, None included."""
+    checked = []
+    for index, (query, document) in enumerate(check_pairs(pairs)):
+        if document is None:
+            msg = f"pairs[{index}] must be (string, string), got (str, NoneType)"
+            raise InvalidInputError(msg)
+        checked.append((query, document))
+    return checked
+
+
 def check_texts(texts: object, *, name: str) -> list[str]:
     """Return texts as a list, or raise InvalidInputError for anything but strings."""
     items = _listed(texts, name=name)
     for index, text in enumerate(items):
         if not isinstance(text, str):
             msg = f"{name}[{index}] must be a string, got {type(text).__name__}"
+            raise InvalidInputError(msg)
+    return items  # type: ignore[return-value]
+
+
+def check_examples(examples: object) -> list[QueryExample]:
+    """Return examples as a list, none for None, or raise InvalidInputError for anything but QueryExamples."""
+    if examples is None:
+        return []
+    items = _listed(examples, name="examples")
+    for index, example in enumerate(items):
+        if not isinstance(example, QueryExample):
+            msg = f"examples[{index}] must be a QueryExample(query=..., response=...), got {type(example).__name__}"
             raise InvalidInputError(msg)
     return items  # type: ignore[return-value]
 

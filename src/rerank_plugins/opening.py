@@ -102,6 +102,7 @@ def open_model(
         resolved.files.fingerprint,
         tuple(map(str, places)),
         str(precision),
+        options.allow_pickle,
         options.trust_remote_code,
         None if adapter is None else adapter.key,
     )

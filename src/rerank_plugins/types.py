@@ -14,6 +14,7 @@ __all__ = [
     "LayerOptions",
     "LongDocumentStrategy",
     "LongDocuments",
+    "QueryExample",
     "RankedDocument",
     "Ranking",
     "ScoreUnit",
@@ -92,6 +93,21 @@ class LongDocuments:
     overlap_tokens: int = 80
     top_k: int = 3
     max_characters: int = 128_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueryExample:
+    """A solved example of the task, for embedders that learn from examples in front of the query (bge-en-icl).
+
+    Attributes:
+        query: A query.
+        response: A text that answers it.
+        task: The task in words; None takes the one that the queries have.
+    """
+
+    query: str
+    response: str
+    task: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

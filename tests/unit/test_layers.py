@@ -22,7 +22,7 @@ LAYERS = [
     {"ranking"},
     {"engine", "scorers"},
     {"opening"},
-    {"scoring"},
+    {"scoring", "embedding"},
     {"streaming"},
     {"reranker", "embedder"},
     {"adapting", "telemetry", "testing"},

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from langchain_core.embeddings import Embeddings
-from pydantic import Field
+from pydantic import Field, StrictInt
 from typing_extensions import Self
 
 from langchain_rerank_plugins.options import CoreBacked
-from rerank_plugins import Embedder
+from rerank_plugins import Embedder, QueryExample
 from rerank_plugins.errors import InvalidInputError
 
 __all__ = ["BceEmbeddings", "BgeEmbeddings", "InstructionEmbeddings"]
@@ -31,13 +31,23 @@ class InstructionEmbeddings(CoreBacked, Embeddings):
     """
 
     task: str | None = Field(default=None, frozen=True)
-    """Which of the model's instructions to use (llm-embedder has six); None takes the default."""
+    """Which of the model's instructions to use (llm-embedder has six), or for models with a template a task in
+    words (``Given a question, retrieve ...``); None takes the default."""
 
     query_instruction: str | None = Field(default=None, frozen=True)
     """Text put in front of each query; None takes the task's, ``""`` puts none."""
 
     document_instruction: str | None = Field(default=None, frozen=True)
     """Text put in front of each document; None takes the task's, ``""`` puts none."""
+
+    examples: tuple[QueryExample, ...] | None = Field(default=None, frozen=True)
+    """Solved examples of the task put in front of each query (bge-en-icl); None and ``()`` put none."""
+
+    dimensions: StrictInt | None = Field(default=None, frozen=True)
+    """Numbers of each vector that are kept; None keeps all. The catalog says which models were trained for that."""
+
+    query_cache_entries: StrictInt | None = Field(default=None, frozen=True)
+    """Queries whose vectors are kept, those used last; None keeps none."""
 
     normalize: bool | None = Field(default=None, frozen=True)
     """Scale vectors to length 1; None does what the model's authors do."""
@@ -57,8 +67,15 @@ class InstructionEmbeddings(CoreBacked, Embeddings):
             msg = f"embedder must be a rerank_plugins.Embedder, got {kind}; make one with Embedder(model)"
             raise InvalidInputError(msg)
         instruction = embedder.instruction
-        options: dict[str, Any] = {"query_instruction": instruction.query, "document_instruction": instruction.document}
-        options["normalize"] = embedder.normalize
+        cache = embedder.query_cache_statistics()
+        options: dict[str, Any] = {
+            "query_instruction": instruction.query,
+            "document_instruction": instruction.document,
+            "examples": embedder.examples or None,
+            "dimensions": embedder.dimensions,
+            "query_cache_entries": cache and cache.max_entries,
+            "normalize": embedder.normalize,
+        }
         return cls._from_core(embedder, options)
 
     @property

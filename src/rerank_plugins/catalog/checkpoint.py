@@ -11,7 +11,12 @@ from typing import Any
 from rerank_plugins.catalog.spec import Pooling
 from rerank_plugins.errors import UnsupportedModelError
 
-__all__ = ["CheckpointFiles", "read_checkpoint"]
+__all__ = ["MULTI_VECTOR_HEADS", "CheckpointFiles", "read_checkpoint"]
+
+MULTI_VECTOR_HEADS = ("sparse_linear", "colbert_linear")
+"""Files, without their ending, in which FlagEmbedding keeps BGE-M3's heads."""
+
+_HEAD_FILES = ("safetensors", "pt")
 
 _POOLING_KEYS: Mapping[str, Pooling] = {
     "pooling_mode_cls_token": "cls",
@@ -32,6 +37,7 @@ class CheckpointFiles:
         sentence_bert: ``sentence_bert_config.json`` (max_seq_length, do_lower_case).
         sentence_transformers: ``config_sentence_transformers.json`` (prompts).
         pooling: From the Pooling module's config; None if there is none.
+        pools_instruction: ``include_prompt`` of that config; None if it does not say.
         modules: Class names listed in ``modules.json``, without their package, and their folders.
     """
 
@@ -41,6 +47,7 @@ class CheckpointFiles:
     sentence_bert: Mapping[str, Any]
     sentence_transformers: Mapping[str, Any]
     pooling: Pooling | None
+    pools_instruction: bool | None
     modules: Mapping[str, str]
 
     @property
@@ -90,6 +97,39 @@ class CheckpointFiles:
         """Whether the config points at Python code (``auto_map``)."""
         return bool(self.config.get("auto_map"))
 
+    @property
+    def vector_size(self) -> int | None:
+        """Length of the vectors; None if it is not told.
+
+        That of a static model's table, what a Dense module gives, or the width of the transformer.
+        """
+        if self.config.get("model_type") == "model2vec":
+            shape = _tensor_shape(self.folder / "model.safetensors", "embeddings")
+            return shape[1] if shape else None
+        if "Dense" in self.modules:
+            dense = _json(self.folder / self.modules["Dense"] / "config.json")
+            return int(dense["out_features"]) if "out_features" in dense else None
+        width = self.config.get("hidden_size", self.config.get("d_model"))
+        return width if isinstance(width, int) else None
+
+    @property
+    def ends_in(self) -> str:
+        """Token that the tokenizer's config asks to be put behind every text; empty if it asks for none.
+
+        ``tokenizer.json`` may lack it all the same, and transformers 5 then leaves it out.
+        """
+        return self.special_token("eos_token") or "" if self.tokenizer_config.get("add_eos_token") is True else ""
+
+    @property
+    def has_multi_vector_heads(self) -> bool:
+        """Whether heads for lexical weights or token vectors lie beside the weights (BGE-M3)."""
+        return any((self.folder / f"{name}.{kind}").is_file() for name in MULTI_VECTOR_HEADS for kind in _HEAD_FILES)
+
+    def special_token(self, name: str) -> str | None:
+        """Return the text of a special token such as ``eos_token``, or None if the tokenizer's config names none."""
+        entry = self.tokenizer_config.get(name)
+        return entry.get("content") if isinstance(entry, Mapping) else entry
+
     def prompt(self, name: str) -> str | None:
         """Return a prompt of ``config_sentence_transformers.json``, or None."""
         prompts = self.sentence_transformers.get("prompts") or {}
@@ -111,13 +151,15 @@ def read_checkpoint(folder: Path) -> CheckpointFiles:
         )
         raise UnsupportedModelError(msg)
     modules = _modules(folder)
+    pooling_path = folder / modules.get("Pooling", "1_Pooling") / "config.json"
     return CheckpointFiles(
         folder=folder,
         config=_json(folder / "config.json"),
         tokenizer_config=_json(folder / "tokenizer_config.json"),
         sentence_bert=_json(folder / "sentence_bert_config.json"),
         sentence_transformers=_json(folder / "config_sentence_transformers.json"),
-        pooling=_pooling(folder / modules.get("Pooling", "1_Pooling") / "config.json"),
+        pooling=_pooling(pooling_path),
+        pools_instruction=_json(pooling_path).get("include_prompt"),
         modules=modules,
     )
 
@@ -130,6 +172,24 @@ def _json(path: Path) -> Any:
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         msg = f"{str(path)!r} is not valid JSON ({error}); download the checkpoint again"
         raise UnsupportedModelError(msg) from error
+
+
+def _tensor_shape(path: Path, name: str) -> list[int] | None:
+    """Return the shape that a safetensors file's header gives for a tensor, or None; the tensor is not read.
+
+    The header is JSON, behind its length in 8 bytes (https://github.com/huggingface/safetensors#format).
+    """
+    if not path.is_file():
+        return None
+    with path.open("rb") as stored:
+        length = int.from_bytes(stored.read(8), "little")
+        if length > path.stat().st_size:
+            return None
+        try:
+            entry = json.loads(stored.read(length)).get(name)
+        except (json.JSONDecodeError, UnicodeDecodeError):
+            return None
+    return entry["shape"] if entry else None
 
 
 def _modules(folder: Path) -> dict[str, str]:

@@ -11,13 +11,13 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import MappingProxyType
 
 from rerank_plugins.catalog.checkpoint import CheckpointFiles, read_checkpoint
+from rerank_plugins.catalog.conventions import as_family_member, embedder_with_own_files, family_members
 from rerank_plugins.catalog.fetch import folder_from_hub, folder_from_package, looks_like_hub_id
 from rerank_plugins.catalog.layers import layers_of_config
 from rerank_plugins.catalog.llm import llm_scorer
-from rerank_plugins.catalog.spec import Instruction, ModelKind, ModelSpec, Signature
+from rerank_plugins.catalog.spec import ModelKind, ModelSpec, Signature
 from rerank_plugins.catalog.table import find_by_id, find_by_name, specs_of_kind
 from rerank_plugins.errors import (
     InvalidInputError,
@@ -34,9 +34,14 @@ logger = logging.getLogger(__name__)
 _DEFAULT_INFERRED_TOKENS = 512
 _CLASSIFIER = "ForSequenceClassification"
 _ENCODERS = ("Model", "ForMaskedLM")
-_T5_NAMES = {"hidden_size": "d_model", "num_hidden_layers": "num_layers", "max_position_embeddings": "n_positions"}
 _OF_ONE_FAMILY = {"layerwise", "lightweight", "encoder-t5"}
 """Scorers whose architecture tells the family."""
+_T5_NAMES = {
+    "d_model": "hidden_size",
+    "num_layers": "num_hidden_layers",
+    "d_ff": "intermediate_size",
+    "n_positions": "max_position_embeddings",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +63,7 @@ class SourceOptions:
     @property
     def extra_files(self) -> list[str]:
         """Patterns of the files that are fetched only because they were allowed."""
-        return ["*.bin"] * self.allow_pickle + ["*.py"] * self.trust_remote_code
+        return ["*.bin", "*.pt"] * self.allow_pickle + ["*.py"] * self.trust_remote_code
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,16 +161,19 @@ def _recognise(files: CheckpointFiles, *, kind: ModelKind, family: str | None) -
 
 def signature_of(files: CheckpointFiles) -> Signature | None:
     """Return the facts that tell models of a family apart, or None if the config lacks one."""
-    # T5 has names of its own for the same facts.
-    config = {**{name: files.config.get(other) for name, other in _T5_NAMES.items()}, **files.config}
-    keys = ("hidden_size", "num_hidden_layers", "vocab_size")
-    if not config.get("model_type") or any(not isinstance(config.get(key), int) for key in keys):
+    # T5 writes the same facts under names of its own.
+    config = {_T5_NAMES.get(key, key): value for key, value in files.config.items() if isinstance(value, int)}
+    model_type = files.config.get("model_type")
+    hidden, layers, vocabulary = (config.get(key) for key in ("hidden_size", "num_hidden_layers", "vocab_size"))
+    if not model_type or hidden is None or layers is None or vocabulary is None:
         return None
-    positions = config.get("max_position_embeddings")
     return Signature(
-        model_type=str(config["model_type"]),
-        max_position_embeddings=positions if isinstance(positions, int) else None,
-        **{key: config[key] for key in keys},
+        model_type=str(model_type),
+        hidden_size=hidden,
+        num_hidden_layers=layers,
+        vocab_size=vocabulary,
+        max_position_embeddings=config.get("max_position_embeddings"),
+        intermediate_size=config.get("intermediate_size"),
     )
 
 
@@ -192,20 +200,23 @@ def infer_spec(files: CheckpointFiles, *, kind: ModelKind, family: str | None = 
         return _as_llm(spec, files)
     if files.config.get("model_type") == "model2vec":
         return replace(spec, scorer="static", pooling="mean", normalize=bool(files.config.get("normalize", True)))
-    if not files.architecture.endswith(_ENCODERS):
+    # Embedders made of a decoder keep its architecture's name; their Pooling file says what they are.
+    is_decoder = files.architecture.endswith("ForCausalLM") and (files.pooling is not None or family is not None)
+    if not is_decoder and not files.architecture.endswith(_ENCODERS):
         msg = (
             f"{spec.id!r} has the architecture {files.architecture!r}, which is not an embedder; expected a name "
             f"ending in {' or '.join(_ENCODERS)}. Known: {', '.join(s.id for s in specs_of_kind(kind))}"
         )
         raise UnsupportedModelError(msg)
-    if files.pooling is None:
+    members = family_members(family, str(files.config.get("model_type", "")))
+    if files.pooling is None and not members:
         msg = (
             f"nothing says how {spec.id!r} pools its tokens: it is not in the catalog and has no "
             "1_Pooling/config.json. Add that file, or pass family='bge' (or another known family) if it is one. "
             f"Known: {', '.join(s.id for s in specs_of_kind(kind))}"
         )
         raise UnknownModelError(msg)
-    return spec
+    return as_family_member(spec, members)
 
 
 def _family_truncation(family: str | None) -> TruncationRule:
@@ -252,7 +263,7 @@ def _like(known: ModelSpec, spec: ModelSpec) -> ModelSpec:
         revision=None,
         signature=None,
         package=None,
-        sources=MappingProxyType({}),
+        sources={},
         notes="",
     )
 
@@ -286,21 +297,4 @@ def _with_own_files(spec: ModelSpec, files: CheckpointFiles) -> ModelSpec:
             max_length_tokens=min(spec.max_length_tokens, files.max_length_tokens),
             truncation=files.own_settings.get("truncation", spec.truncation),
         )
-    own_length = files.sentence_bert.get("max_seq_length")
-    limit = spec.max_length_tokens if spec.scorer == "static" else min(spec.max_length_tokens, files.max_length_tokens)
-    default = int(own_length) if own_length else spec.default_max_length_tokens
-    query, document = files.prompt("query"), files.prompt("document") or files.prompt("passage")
-    instructions = spec.instructions
-    if (query or document) and not instructions:
-        instructions = MappingProxyType({"retrieval": Instruction(query or "", document or "")})
-    elif query is not None and "retrieval" in instructions:
-        own = Instruction(query, document if document is not None else instructions["retrieval"].document)
-        instructions = MappingProxyType({**instructions, "retrieval": own})
-    return replace(
-        spec,
-        pooling=files.pooling or spec.pooling,
-        normalize="Normalize" in files.modules if files.modules else spec.normalize,
-        max_length_tokens=limit,
-        default_max_length_tokens=min(default, limit),
-        instructions=instructions,
-    )
+    return embedder_with_own_files(spec, files)

@@ -7,7 +7,7 @@ own files carries the source it was read from, so that it can be checked again.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
 from types import MappingProxyType
 from typing import Literal
 
@@ -50,22 +50,21 @@ class Instruction:
 class Signature:
     """The facts of ``config.json`` that tell models of one family apart, whatever the folder's name.
 
-    ``max_position_embeddings`` None means that it does not matter.
+    None means that a fact is not known, or does not matter.
     """
 
     model_type: str
     hidden_size: int
     num_hidden_layers: int
-    vocab_size: int
+    vocab_size: int | None
     max_position_embeddings: int | None = None
+    intermediate_size: int | None = None
 
     def matches(self, found: Signature | None) -> bool:
         """Return whether a checkpoint with the facts ``found`` can be this model."""
         if found is None:
             return False
-        positions = (self.max_position_embeddings, found.max_position_embeddings)
-        same = replace(self, max_position_embeddings=None) == replace(found, max_position_embeddings=None)
-        return same and (None in positions or positions[0] == positions[1])
+        return all(None in pair or pair[0] == pair[1] for pair in zip(astuple(self), astuple(found), strict=True))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,9 +92,19 @@ class ModelSpec:
         pooling: How token vectors become one vector (embedders). The checkpoint's own
             ``1_Pooling/config.json`` wins when it is there.
         normalize: Whether vectors have length 1 (embedders).
-        dimensions: Length of a vector (embedders); None for rerankers.
+        dimensions: Length of a vector (embedders); None for rerankers, and where it shows only at run time.
         instructions: Task name to instruction (embedders). The task ``retrieval`` is the default
             when it is there, else the first one. Empty means that the model takes none.
+        task_template: What is put in front of a query for a task in the user's own words, which stand where
+            it says ``{task}`` (embedders). Empty means that the model knows only the tasks in ``instructions``.
+        query_suffix: What is put behind each query (embedders).
+        example_template: One solved example of the task, with ``{task}``, ``{query}`` and ``{response}``
+            (embedders). Empty means that the model takes none.
+        ends_in: Token that every text ends in, also where the tokenizer's own template forgets it
+            (embedders). Empty leaves it to that template.
+        pools_instruction: Whether the instruction's tokens count in the mean (embedders).
+        matryoshka_from: Shortest beginning of a vector that the model was trained to be useful by itself
+            (embedders); None if it was not trained for that.
         package: Import name of an installed package that carries the weights; its
             ``reranker_path()`` or ``embedder_path()`` gives the folder.
         reference: What the parity test of its architecture compares its scores or vectors with; empty if there is
@@ -125,6 +134,12 @@ class ModelSpec:
     normalize: bool = True
     dimensions: int | None = None
     instructions: Mapping[str, Instruction] = field(default_factory=lambda: MappingProxyType({}))
+    task_template: str = ""
+    query_suffix: str = ""
+    example_template: str = ""
+    ends_in: str = ""
+    pools_instruction: bool = True
+    matryoshka_from: int | None = None
     package: str | None = None
     reference: str = ""
     sources: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))

@@ -51,7 +51,7 @@ def models(
 def _table(kind: ModelKind, specs: list[ModelSpec]) -> Table:
     table = Table(title=f"{kind.capitalize()}s", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
     table.caption, table.caption_justify = _CAPTIONS[kind], "left"
-    table.add_column("id", overflow="fold", min_width=44)
+    table.add_column("id", no_wrap=True)
     table.add_column("family")
     table.add_column("tokens", justify="right")
     if kind == "embedder":
@@ -88,6 +88,7 @@ def _as_json(spec: ModelSpec) -> dict[str, Any]:
         "default_max_length_tokens": spec.default_max_length_tokens,
         "max_length_tokens": spec.max_length_tokens,
         "dimensions": spec.dimensions,
+        "matryoshka_from": spec.matryoshka_from,
         "languages": list(spec.languages),
         "license": spec.license,
         "score": _scores(spec),

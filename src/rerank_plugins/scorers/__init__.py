@@ -25,6 +25,7 @@ SCORERS = {
     "encoder-t5": "rerank_plugins.scorers.encoder_t5:load",
     "layerwise": "rerank_plugins.scorers.layered:load_minicpm",
     "lightweight": "rerank_plugins.scorers.layered:load_gemma2",
+    "multi-vector": "rerank_plugins.scorers.multi_vector:load",
     "sequence-to-sequence": "rerank_plugins.scorers.sequence_to_sequence:load",
     "transformer": "rerank_plugins.scorers.transformer:load",
     "static": "rerank_plugins.scorers.static:load",

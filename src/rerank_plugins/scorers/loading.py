@@ -95,12 +95,13 @@ def _bos_id(request: LoadRequest, tokenizer: Tokenizer) -> int | None:
     return tokenizer.token_to_id(names[0])
 
 
-def load_model(request: LoadRequest, auto_class: Any) -> PreTrainedModel:
+def load_model(request: LoadRequest, auto_class: Any, *, attention: str | None = None) -> PreTrainedModel:
     """Return a transformers model in eval mode on the device.
 
     Args:
         request: What to load.
         auto_class: ``AutoModel`` or ``AutoModelForSequenceClassification``.
+        attention: transformers' name of the attention to use; None leaves it to transformers.
 
     Raises:
         UnsafeModelError: Only pickled weights are there, or remote code is needed, and that was
@@ -115,6 +116,8 @@ def load_model(request: LoadRequest, auto_class: Any) -> PreTrainedModel:
     keyword = "dtype" if _major_version() >= 5 else "torch_dtype"
     options: dict[str, Any] = {keyword: request.dtype, "local_files_only": True}
     options["trust_remote_code"] = request.trust_remote_code
+    if attention is not None:
+        options["attn_implementation"] = attention
     try:
         if uses_flash_names:
             model, missing = xlmr_from_flash_names(request.files, dtype=request.dtype)

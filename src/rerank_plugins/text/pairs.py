@@ -133,10 +133,24 @@ class TextLayout:
         """Number of special tokens around a text."""
         return len(self.prefix) + len(self.suffix)
 
-    def wrap(self, text: npt.NDArray[np.int32]) -> TokenInput:
-        """Lay out one text. It is not cut here."""
+    def ending_in(self, token_id: int) -> TextLayout:
+        """Return the layout with a last token that every text has; itself if texts end in it already."""
+        return self if self.suffix[-1:] == (token_id,) else TextLayout(self.prefix, (*self.suffix, token_id))
+
+    def wrap(self, text: npt.NDArray[np.int32], *, n_instruction: int | None = None) -> TokenInput:
+        """Lay out one text. It is not cut here.
+
+        Args:
+            text: Ids of the text, behind those of its instruction.
+            n_instruction: How many of them are the instruction's, for models that leave those out of the mean;
+                None does not tell the two apart.
+        """
         ids = np.array([*self.prefix, *text, *self.suffix], dtype=np.int32)
-        return TokenInput(ids, np.zeros_like(ids))
+        if n_instruction is None:
+            return TokenInput(ids, np.zeros_like(ids))
+        start = len(self.prefix)
+        middle = start + n_instruction
+        return TokenInput(ids, np.zeros_like(ids), PairSegments(start, middle, middle, start + len(text)))
 
 
 def _find(haystack: tuple[int, ...], needle: tuple[int, ...], *, start: int) -> int:

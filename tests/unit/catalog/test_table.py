@@ -30,7 +30,7 @@ from rerank_plugins.errors import ModelError
 BUNDLED = (*RERANKERS, *EMBEDDERS)
 FROM_HUB = tuple(spec for spec in BUNDLED if spec.package is None)
 
-SPDX = {"MIT", "Apache-2.0"}
+SPDX = {"MIT", "Apache-2.0", "CC-BY-NC-4.0"}
 # Commits of these were found in no public source that was searched.
 NO_REVISION = {
     "Luyu/bert-base-mdoc-bm25",
@@ -46,6 +46,8 @@ NO_REVISION = {
     "jinaai/jina-reranker-v1-turbo-en",
     "mixedbread-ai/mxbai-rerank-base-v1",
     "mixedbread-ai/mxbai-rerank-large-v1",
+    # Not on the hub but as a user's copy.
+    "orionweller/tart-dual-contriever-msmarco",
 }
 # A signature tells the models of one family apart; these families share one set of conventions.
 WITHOUT_SIGNATURE = {
@@ -54,7 +56,6 @@ WITHOUT_SIGNATURE = {
 NO_SIGNATURE = {"amu/tao-8k"}
 NO_SPDX_LICENSE = {
     "facebook/tart-full-flan-t5-xl",
-    "jinaai/jina-reranker-v2-base-multilingual",
     "Luyu/bert-base-mdoc-bm25",
     "Luyu/bert-base-mdoc-hdct",
     *(f"castorini/monot5-{size}-msmarco{run}" for size in ("base", "large", "3b") for run in ("", "-10k")),
@@ -63,11 +64,16 @@ NO_SPDX_LICENSE = {
     "amu/tao-8k",
     # The Gemma Terms of Use have no SPDX identifier.
     "BAAI/bge-reranker-v2.5-gemma2-lightweight",
+    "BAAI/bge-multilingual-gemma2",
+    "orionweller/tart-dual-contriever-msmarco",
 }
 # Pinned commits without model.safetensors, as far as their file lists were read.
 PICKLE_ONLY = {
     "BAAI/bge-base-zh-v1.5",
     "BAAI/bge-small-zh",
+    "hkunlp/instructor-base",
+    "hkunlp/instructor-large",
+    "hkunlp/instructor-xl",
     "infgrad/stella-large-zh-v2",
     "maidalun1020/bce-reranker-base_v1",
     "moka-ai/m3e-large",
@@ -137,7 +143,10 @@ def test_every_fact_of_a_hub_model_has_a_source(spec: ModelSpec) -> None:
         needed.add("default_max_length_tokens")
     if not spec.normalize:
         needed.add("normalize")
-    needed |= {name for name in ("prompt", "layers") if getattr(spec, name)}
+    texts = ("prompt", "layers", "task_template", "query_suffix", "example_template", "ends_in", "matryoshka_from")
+    needed |= {name for name in texts if getattr(spec, name)}
+    if not spec.pools_instruction:
+        needed.add("pools_instruction")
     needed |= {"template"} if spec.template is not None and spec.family != "bge" else set()
     assert needed <= set(spec.sources), f"no source for {needed - set(spec.sources)}"
 
@@ -173,9 +182,12 @@ def test_a_model_that_loads_only_from_pickle_says_so_and_gives_the_way_out() -> 
 
 @pytest.mark.parametrize("spec", EMBEDDERS, ids=by_id)
 def test_vectors_are_as_long_as_the_hidden_state(spec: ModelSpec) -> None:
-    if spec.signature is not None:
+    # INSTRUCTOR's Dense layer makes 768 numbers of every width.
+    if spec.signature is not None and spec.family != "instructor":
         assert spec.dimensions == spec.signature.hidden_size
     assert spec.dimensions is not None
+    assert spec.reference, "say what its parity test compares it with"
+    assert spec.matryoshka_from is None or 0 < spec.matryoshka_from < spec.dimensions
 
 
 @pytest.mark.parametrize("spec", RERANKERS, ids=by_id)
@@ -219,7 +231,8 @@ def test_kinds_and_scorers_fit() -> None:
     for spec in RERANKERS:
         assert (spec.template is None) == (spec.scorer == "cross-encoder")
         assert not spec.prompt or (spec.template is not None and spec.template.takes_prompt)
-    assert {spec.id: spec.scorer for spec in EMBEDDERS if spec.scorer != "transformer"} == {"mini": "static"}
+    others = {spec.id: spec.scorer for spec in EMBEDDERS if spec.scorer != "transformer"}
+    assert others == {"mini": "static", "BAAI/bge-m3": "multi-vector"}
 
 
 @pytest.mark.parametrize("spec", RERANKERS, ids=by_id)
@@ -293,7 +306,63 @@ def test_mini_comes_from_a_package(kind: ModelKind) -> None:
 
 @pytest.mark.parametrize("name", sorted(spec.id for spec in EMBEDDERS if spec.pooling == "mean"))
 def test_mean_pooling_is_the_exception(name: str) -> None:
-    assert bundled(name, "embedder").family in {"e5", "m3e", "mini", "piccolo", "stella", "tao"}
+    with_mean = {"e5", "instructor", "m3e", "mini", "piccolo", "stella", "tao", "tart"}
+    assert bundled(name, "embedder").family in with_mean
+
+
+E5_STYLE, QWEN_STYLE, BGE_STYLE = "Instruct: {task}\nQuery: ", "Instruct: {task}\nQuery:", "<instruct>{task}\n<query>"
+WEB = "Given a web search query, retrieve relevant passages that answer the query"
+DECODERS = [
+    ("intfloat/e5-mistral-7b-instruct", E5_STYLE, WEB, "</s>"),
+    ("Linq-AI-Research/Linq-Embed-Mistral", E5_STYLE, WEB, "</s>"),
+    ("Salesforce/SFR-Embedding-Mistral", E5_STYLE, WEB, "</s>"),
+    ("Qwen/Qwen3-Embedding-0.6B", QWEN_STYLE, WEB, "<|endoftext|>"),
+    ("Qwen/Qwen3-Embedding-4B", QWEN_STYLE, WEB, "<|endoftext|>"),
+    ("Qwen/Qwen3-Embedding-8B", QWEN_STYLE, WEB, "<|endoftext|>"),
+    ("BAAI/bge-en-icl", BGE_STYLE, f"{WEB}.", "</s>"),
+    ("BAAI/bge-multilingual-gemma2", BGE_STYLE, f"{WEB}.", "<eos>"),
+]
+
+
+@pytest.mark.parametrize(("name", "template", "task", "ends_in"), DECODERS)
+def test_decoders_pool_the_token_they_were_trained_to_end_in(name: str, template: str, task: str, ends_in: str) -> None:
+    spec = bundled(name, "embedder")
+    assert (spec.pooling, spec.ends_in, spec.task_template) == ("last_token", ends_in, template)
+    assert dict(spec.instructions) == {"retrieval": Instruction(query=template.replace("{task}", task))}
+
+
+def test_every_decoder_is_checked_above() -> None:
+    listed = {name for name, *_ in DECODERS}
+    assert {spec.id for spec in EMBEDDERS if spec.pooling == "last_token"} == listed
+
+
+def test_templates_of_models_that_learn_from_examples() -> None:
+    spec = bundled("BAAI/bge-en-icl", "embedder")
+    assert spec.query_suffix == "\n<response>"
+    assert spec.example_template == "<instruct>{task}\n<query>{query}\n<response>{response}"
+    assert {one.id for one in EMBEDDERS if one.example_template or one.query_suffix} == {spec.id}
+
+
+@pytest.mark.parametrize("size", ["base", "large", "xl"])
+def test_instructor_instructs_both_sides_and_pools_neither_instruction(size: str) -> None:
+    spec = bundled(f"hkunlp/instructor-{size}", "embedder")
+    assert not spec.pools_instruction
+    assert spec.instructions["retrieval"] == Instruction(
+        query="Represent the question for retrieving supporting documents: ",
+        document="Represent the document for retrieval: ",
+    )
+
+
+def test_tart_separates_the_instruction_from_the_query_with_its_separator() -> None:
+    spec = bundled("orionweller/tart-dual-contriever-msmarco", "embedder")
+    query = "retrieve a passage that answers this question from Wikipedia [SEP] "
+    assert dict(spec.instructions) == {"retrieval": Instruction(query=query)}
+    assert (spec.task_template, spec.normalize) == ("{task} [SEP] ", False)
+
+
+def test_only_models_trained_for_it_have_useful_beginnings() -> None:
+    trained = {spec.id: spec.matryoshka_from for spec in EMBEDDERS if spec.matryoshka_from}
+    assert trained == {f"Qwen/Qwen3-Embedding-{size}": 32 for size in ("0.6B", "4B", "8B")}
 
 
 # Instructions, letter by letter.

@@ -12,6 +12,7 @@ from pydantic import AliasChoices
 from typing_extensions import Self, TypedDict, Unpack
 
 from rerank_plugins.embedder import Embedder
+from rerank_plugins.types import QueryExample
 
 __all__ = ["BceEmbedding", "BgeEmbedding", "EmbeddingSettings", "InstructionEmbedding"]
 
@@ -55,7 +56,8 @@ class InstructionEmbedding(LocalModelOptions, BaseEmbedding):
     task: str | None = Field(
         default=None,
         frozen=True,
-        description="Which of the model's instructions to use; None takes its default.",
+        description="Which of the model's instructions to use, or for models with a template a task in words "
+        "('Given a question, retrieve ...'); None takes its default.",
     )
     query_instruction: str | None = Field(
         default=None, frozen=True, description="Put in front of each query; None takes the task's, '' puts none."
@@ -65,6 +67,25 @@ class InstructionEmbedding(LocalModelOptions, BaseEmbedding):
         frozen=True,
         validation_alias=AliasChoices("document_instruction", "text_instruction"),
         description="Put in front of each document; likewise. text_instruction is another name for it.",
+    )
+    examples: tuple[QueryExample, ...] | None = Field(
+        default=None,
+        frozen=True,
+        description="Solved examples of the task put in front of each query (bge-en-icl); None and () put none.",
+    )
+    dimensions: int | None = Field(
+        default=None,
+        ge=1,
+        strict=True,
+        frozen=True,
+        description="Numbers of each vector that are kept; None keeps all.",
+    )
+    query_cache_entries: int | None = Field(
+        default=None,
+        ge=1,
+        strict=True,
+        frozen=True,
+        description="Queries whose vectors are kept, those used last; None keeps none.",
     )
     normalize: bool | None = Field(
         default=None,
@@ -94,6 +115,7 @@ class InstructionEmbedding(LocalModelOptions, BaseEmbedding):
             ValueError: A setting is unknown, cannot work, or is the embedder's to decide.
         """
         check_is_a(embedder, Embedder)
+        cache = embedder.query_cache_statistics()
         described = {
             "model_name": embedder.model,
             "family": embedder.spec.family,
@@ -102,6 +124,9 @@ class InstructionEmbedding(LocalModelOptions, BaseEmbedding):
             "max_length": embedder.max_length,
             "query_instruction": embedder.instruction.query,
             "document_instruction": embedder.instruction.document,
+            "examples": embedder.examples or None,
+            "dimensions": embedder.dimensions,
+            "query_cache_entries": cache and cache.max_entries,
             "normalize": embedder.normalize,
         }
         return cls._adopt(embedder, described, dict(settings))
@@ -121,6 +146,9 @@ class InstructionEmbedding(LocalModelOptions, BaseEmbedding):
             task=self.task,
             query_instruction=self.query_instruction,
             document_instruction=self.document_instruction,
+            examples=self.examples,
+            dimensions=self.dimensions,
+            query_cache_entries=self.query_cache_entries,
             normalize=self.normalize,
             **self._loading_options(),
         )

@@ -1,0 +1,1 @@
+"""What the embedding facade is made of: instructions, the query cache, and vectors of more than one kind."""

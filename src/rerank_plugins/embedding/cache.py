@@ -1,0 +1,99 @@
+"""Query vectors that were asked for before: bounded, least recently used out first, safe from any thread."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["CacheStatistics", "QueryVectorCache"]
+
+_Vector = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class CacheStatistics:
+    """How a query cache is doing.
+
+    Attributes:
+        hits: Queries whose vector was there.
+        misses: Queries whose vector was not.
+        entries: Vectors in it.
+        max_entries: Vectors it holds at most.
+    """
+
+    hits: int
+    misses: int
+    entries: int
+    max_entries: int
+
+
+class QueryVectorCache:
+    """Vectors by settings and text.
+
+    Args:
+        max_entries: Vectors kept at most; the one that was not used for the longest time goes first.
+        settings: Everything but the text that decides a vector.
+    """
+
+    def __init__(self, max_entries: int, *, settings: Hashable) -> None:
+        self._max_entries = max_entries
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._vectors: OrderedDict[tuple[Hashable, str], _Vector] = OrderedDict()
+        self._hits = self._misses = 0
+
+    def look_up(self, texts: Sequence[str]) -> tuple[dict[str, _Vector], list[str]]:
+        """Return the vectors that are there, by text, and the different texts that must be embedded.
+
+        Every text counts as a hit or a miss. Shape of each vector: (dim,).
+        """
+        found: dict[str, _Vector] = {}
+        with self._lock:
+            for text in texts:
+                key = (self._settings, text)
+                if key not in self._vectors:
+                    self._misses += 1
+                    continue
+                self._hits += 1
+                self._vectors.move_to_end(key)
+                found[text] = self._vectors[key]
+        return found, [text for text in dict.fromkeys(texts) if text not in found]
+
+    def complete(
+        self, texts: Sequence[str], found: Mapping[str, _Vector], missing: Sequence[str], rows: _Vector
+    ) -> _Vector:
+        """Keep what was embedded and return the vectors of all texts, in order.
+
+        Args:
+            texts: At least one.
+            found: What :meth:`look_up` gave for them.
+            missing: The same.
+            rows: A vector for each of ``missing``. Shape: (missing, dim).
+
+        Returns:
+            Shape: (texts, dim), the caller's own memory.
+        """
+        # Copies: a row is a view, and would keep the batch that it came from in memory.
+        fresh = {text: row.copy() for text, row in zip(missing, rows, strict=True)}
+        with self._lock:
+            for text, row in fresh.items():
+                self._vectors[self._settings, text] = row
+                self._vectors.move_to_end((self._settings, text))
+            while len(self._vectors) > self._max_entries:
+                self._vectors.popitem(last=False)
+        return np.stack([found[text] if text in found else fresh[text] for text in texts])
+
+    def clear(self) -> None:
+        """Forget all vectors; the counters stay."""
+        with self._lock:
+            self._vectors.clear()
+
+    def statistics(self) -> CacheStatistics:
+        """Return the counters."""
+        with self._lock:
+            return CacheStatistics(self._hits, self._misses, len(self._vectors), self._max_entries)

@@ -1,0 +1,129 @@
+"""BGE-M3: one forward pass, three kinds of vectors.
+
+Reference: FlagEmbedding 1.3.5 ``M3Embedder`` (``inference/embedder/encoder_only/m3.py`` and
+``finetune/embedder/encoder_only/m3/modeling.py``): a text's vector is its first token's state; the weight of a token
+is ``relu(sparse_linear(state))``; the vector of a token is ``colbert_linear(state)``. Both heads run in float32.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from rerank_plugins.catalog.checkpoint import MULTI_VECTOR_HEADS
+from rerank_plugins.catalog.spec import Pooling
+from rerank_plugins.errors import ModelError
+from rerank_plugins.protocols import Batch
+from rerank_plugins.scorers.backbone import Backbone, TokenStates
+from rerank_plugins.scorers.base import LoadedParts, LoadRequest
+from rerank_plugins.scorers.loading import load_encoder
+from rerank_plugins.scorers.side_files import read_side_file
+from rerank_plugins.scorers.transformer import load_backbone, pool_batch
+
+__all__ = ["MultiVectorEmbedder", "RowLayout", "load"]
+
+_Heads = tuple[torch.nn.Module, torch.nn.Module]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowLayout:
+    """What a row of the scorer holds: ``vector, one weight per slot, one vector per slot``; travels as batch options.
+
+    Attributes:
+        slots: Tokens a row has place for: at least those of the longest input of the batch.
+        sparse: Whether the weights are there.
+        colbert: Whether the token vectors are there.
+    """
+
+    slots: int
+    sparse: bool
+    colbert: bool
+
+    def split(
+        self, row: npt.NDArray[np.float32], *, dimensions: int, n_tokens: int
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Return the parts of one row: vector (dimensions,), weights (tokens,), token vectors (tokens, width).
+
+        A part that is not there has no elements.
+        """
+        vector, rest = row[:dimensions], row[dimensions:]
+        n_weights = self.slots if self.sparse else 0
+        weights, rest = rest[:n_weights], rest[n_weights:]
+        return vector, weights[:n_tokens], rest.reshape(self.slots, -1)[:n_tokens]
+
+
+class MultiVectorEmbedder:
+    """An encoder with pooling and two heads on every token.
+
+    Args:
+        backbone: The encoder.
+        pooling: How token states become the vector of a text.
+        heads: The layers for weights and for token vectors; or why they could not be had, which is raised when
+            they are needed, since the vectors of texts need neither.
+    """
+
+    def __init__(self, backbone: Backbone, *, pooling: Pooling, heads: _Heads | ModelError) -> None:
+        self._backbone: Backbone | None = backbone
+        self._pooling = pooling
+        self._heads: _Heads | ModelError | None = heads
+        self.is_padded = backbone.is_padded
+
+    def forward(self, batch: Batch) -> torch.Tensor:
+        """Return one row per text as ``batch.options`` lays it out, nothing normalised; None means the vector alone.
+
+        Returns:
+            Shape: (inputs, width), float32.
+
+        Raises:
+            ModelError: A head is asked for and could not be loaded.
+        """
+        states: TokenStates = self._backbone(batch)  # type: ignore[misc]
+        parts = [pool_batch(states, batch, self._pooling)]
+        layout = batch.options
+        if isinstance(layout, RowLayout):
+            if isinstance(self._heads, ModelError):
+                raise self._heads
+            sparse, colbert = self._heads  # type: ignore[misc]
+            if layout.sparse:
+                parts.append(_in_slots(torch.relu(sparse(states.flat)), states.lengths, layout.slots))
+            if layout.colbert:
+                parts.append(_in_slots(colbert(states.flat), states.lengths, layout.slots))
+        return torch.cat(parts, dim=1)
+
+    def close(self) -> None:
+        """Free the weights."""
+        self._backbone = None
+        self._heads = None
+
+
+def load(request: LoadRequest) -> LoadedParts:
+    """Load the model; heads that may not be read, or are not there, are an error only once they are asked for."""
+    heads: _Heads | ModelError
+    try:
+        heads = (_head(request, MULTI_VECTOR_HEADS[0]), _head(request, MULTI_VECTOR_HEADS[1]))
+    except ModelError as error:
+        heads = error
+    scorer = MultiVectorEmbedder(load_backbone(request), pooling=request.spec.pooling, heads=heads)
+    return LoadedParts(encoder=load_encoder(request), scorer=scorer)
+
+
+def _head(request: LoadRequest, name: str) -> torch.nn.Module:
+    folder = request.files.folder
+    safe, pickled = folder / f"{name}.safetensors", folder / f"{name}.pt"
+    weights = read_side_file(safe, pickled, allow_pickle=request.allow_pickle)
+    n_out, n_in = weights["weight"].shape
+    linear = torch.nn.Linear(n_in, n_out, bias="bias" in weights)
+    linear.load_state_dict(weights)
+    return linear.eval().to(request.device)
+
+
+def _in_slots(values: torch.Tensor, lengths: list[int], slots: int) -> torch.Tensor:
+    """Return the values of each input's tokens in one row, zeros behind them. Shape: (inputs, slots * width)."""
+    rows = torch.repeat_interleave(torch.arange(len(lengths)), torch.tensor(lengths))
+    columns = torch.cat([torch.arange(length) for length in lengths])
+    placed = values.new_zeros(len(lengths), slots, values.shape[1])
+    placed[rows.to(values.device), columns.to(values.device)] = values
+    return placed.flatten(1)
