@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from rerank_plugins.embedder import Embedder as Embedder
     from rerank_plugins.errors import RerankPluginsError as RerankPluginsError
     from rerank_plugins.reranker import Reranker as Reranker
+    from rerank_plugins.retrieval import RetrievedDocument as RetrievedDocument
+    from rerank_plugins.retrieval import TwoStageRetriever as TwoStageRetriever
     from rerank_plugins.types import LayerOptions as LayerOptions
     from rerank_plugins.types import LongDocuments as LongDocuments
     from rerank_plugins.types import RankedDocument as RankedDocument
@@ -28,6 +30,8 @@ __all__ = [
     "RankedDocument",
     "RerankPluginsError",
     "Reranker",
+    "RetrievedDocument",
+    "TwoStageRetriever",
     "WindowSpan",
     "__version__",
 ]
@@ -40,6 +44,8 @@ _HOME = {
     "RankedDocument": "types",
     "RerankPluginsError": "errors",
     "Reranker": "reranker",
+    "RetrievedDocument": "retrieval",
+    "TwoStageRetriever": "retrieval",
     "WindowSpan": "types",
 }
 

@@ -16,7 +16,7 @@ ROOT = Path(rerank_plugins.__file__).parent
 # Lowest first; modules on one line may import each other only within their own folder.
 LAYERS = [
     {"types", "errors"},
-    {"protocols", "inputs"},
+    {"protocols", "inputs", "optional"},
     {"catalog"},
     {"text"},
     {"ranking"},
@@ -24,6 +24,7 @@ LAYERS = [
     {"opening"},
     {"scoring"},
     {"reranker", "embedder"},
+    {"retrieval"},
     {"evaluation"},
     {"demo"},
     {"cli"},

@@ -7,10 +7,11 @@ are imported on first use.
 from __future__ import annotations
 
 from rerank_plugins.evaluation.dataset import Dataset, Document, Qrels, pool_datasets, read_dataset, read_qrels
-from rerank_plugins.evaluation.first_stage import BM25Index, DenseIndex, FirstStage, retrieve
+from rerank_plugins.evaluation.first_stage import retrieve
 from rerank_plugins.evaluation.measures import Evaluation, evaluate, standard_measures
 from rerank_plugins.evaluation.run import Run, TimedRun, ranked_ids, read_trec_run, write_trec_run
 from rerank_plugins.evaluation.second_stage import rerank_run
+from rerank_plugins.retrieval import BM25Index, DenseIndex, FirstStage
 
 __all__ = [
     "BM25Index",

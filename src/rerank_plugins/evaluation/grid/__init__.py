@@ -1,0 +1,8 @@
+"""The grid: retriever × embedder × reranker × top_k × top_n on many datasets, resumable, with curves."""
+
+from __future__ import annotations
+
+from rerank_plugins.evaluation.grid.plan import DEFAULT_MEASURES, CurveOptions, GridOptions, ModelChoice
+from rerank_plugins.evaluation.grid.session import RESULTS_FILE, run_evaluation
+
+__all__ = ["DEFAULT_MEASURES", "RESULTS_FILE", "CurveOptions", "GridOptions", "ModelChoice", "run_evaluation"]

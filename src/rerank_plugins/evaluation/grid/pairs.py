@@ -1,0 +1,146 @@
+"""Rerank scores of pairs: each pair is scored once, whatever systems need it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.evaluation.dataset import Dataset
+from rerank_plugins.evaluation.grid.first_stages import chunks
+from rerank_plugins.evaluation.grid.identity import corpus_key, key_of, model_key, query_key
+from rerank_plugins.evaluation.grid.plan import ModelChoice
+from rerank_plugins.evaluation.grid.store import ChunkLog
+from rerank_plugins.evaluation.run import Run
+from rerank_plugins.reranker import Reranker
+
+__all__ = ["PairScores", "Slot"]
+
+_QUERIES_PER_CHUNK = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A list of candidates that is timed: a first stage's name, and how deep it is reranked."""
+
+    stage: str
+    top_k: int
+
+
+class PairScores:
+    """The scores of one reranker on one corpus, stored as they are made.
+
+    Args:
+        choice: The reranker.
+        dataset: The corpus and queries.
+        folder: The work folder.
+    """
+
+    def __init__(self, choice: ModelChoice, dataset: Dataset, folder: Path) -> None:
+        self._dataset, self._texts = dataset, dataset.texts
+        self._log = ChunkLog(folder / "pairs" / key_of(corpus_key(self._texts), model_key(choice, kind="reranker")))
+        self._scores: dict[str, dict[str, float]] = {}
+        self._timings: dict[tuple[str, str, int], tuple[float, int]] = {}
+        for entry in self._log:
+            self._take(entry)
+
+    def complete(
+        self,
+        runs: Mapping[str, Run],
+        *,
+        slots: Sequence[Slot],
+        depth: int,
+        reranker: Callable[[], Reranker],
+        advance: Callable[[int], object],
+    ) -> None:
+        """Score what is not scored yet of the first ``depth`` documents of each run.
+
+        For each query one slot, in turn, is reranked first, as a user's call would be, and timed; the documents
+        that only other stages found come after. So every slot gets its share of timed queries, and no pair
+        is scored for the time alone.
+
+        Args:
+            runs: First stage's name to what it found, best first.
+            slots: Which lists are timed; empty times none.
+            depth: Documents of each run that are scored.
+            reranker: Opens the model; not called when nothing is missing.
+            advance: Called with the number of queries after each chunk.
+        """
+        positions = {query_id: position for position, query_id in enumerate(self._dataset.queries)}
+        work = {
+            query_id: self._missing(query_id, runs, slots[position % len(slots)] if slots else None, depth)
+            for query_id, position in positions.items()
+        }
+        todo = [query_id for query_id, (timed, rest, _) in work.items() if timed is not None or rest]
+        advance(len(work) - len(todo))
+        for chunk in chunks(todo, _QUERIES_PER_CHUNK):
+            entries = [self._scored(query_id, *work[query_id], reranker()) for query_id in chunk]
+            self._log.append(entries)
+            for entry in entries:
+                self._take(entry)
+            advance(len(chunk))
+
+    def reranked(self, run: Run, *, top_k: int) -> dict[str, dict[str, float]]:
+        """Return the first ``top_k`` documents of each query in the reranker's order; ties keep the run's.
+
+        Raises:
+            InvalidInputError: A pair was never scored.
+        """
+        return {query_id: self._ordered(query_id, list(found)[:top_k]) for query_id, found in run.items()}
+
+    def timings(self, slot: Slot) -> dict[str, tuple[float, int]]:
+        """Return query id to milliseconds and pairs, of the queries that this slot was timed on."""
+        found = {}
+        for query_id, text in self._dataset.queries.items():
+            timing = self._timings.get((query_key(text), slot.stage, slot.top_k))
+            if timing is not None:
+                found[query_id] = timing
+        return found
+
+    def _ordered(self, query_id: str, document_ids: list[str]) -> dict[str, float]:
+        scores = self._scores.get(query_key(self._dataset.queries[query_id]), {})
+        unscored = next((one for one in document_ids if one not in scores), None)
+        if unscored is not None:
+            msg = f"document {unscored!r} was never scored for query {query_id!r}; call complete() with this run first"
+            raise InvalidInputError(msg)
+        return {one: scores[one] for one in sorted(document_ids, key=lambda one: -scores[one])}
+
+    def _missing(
+        self, query_id: str, runs: Mapping[str, Run], slot: Slot | None, depth: int
+    ) -> tuple[list[str] | None, list[str], Slot | None]:
+        key = query_key(self._dataset.queries[query_id])
+        known = self._scores.get(key, {})
+        timed = None
+        if slot is not None and (key, slot.stage, slot.top_k) not in self._timings:
+            timed = list(runs[slot.stage][query_id])[: slot.top_k]
+        covered = {*known, *(timed or ())}
+        found = (document_id for run in runs.values() for document_id in list(run[query_id])[:depth])
+        return timed, [one for one in dict.fromkeys(found) if one not in covered], slot
+
+    def _scored(
+        self, query_id: str, timed: list[str] | None, rest: list[str], slot: Slot | None, reranker: Reranker
+    ) -> dict[str, Any]:
+        query = self._dataset.queries[query_id]
+        entry: dict[str, Any] = {"query": query_key(query)}
+        scores: dict[str, float] = {}
+        if timed is not None and slot is not None:
+            start_s = time.perf_counter()
+            scores.update(self._rank(reranker, query, timed))
+            ms = (time.perf_counter() - start_s) * 1e3
+            entry.update(stage=slot.stage, top_k=slot.top_k, ms=ms, n_pairs=len(timed))
+        if rest:
+            scores.update(self._rank(reranker, query, rest))
+        entry["scores"] = scores
+        return entry
+
+    def _rank(self, reranker: Reranker, query: str, document_ids: list[str]) -> dict[str, float]:
+        ranked = reranker.rank(query, [self._texts[document_id] for document_id in document_ids])
+        return {document_ids[one.index]: one.score for one in ranked}
+
+    def _take(self, entry: Mapping[str, Any]) -> None:
+        self._scores.setdefault(entry["query"], {}).update(entry["scores"])
+        if "ms" in entry:
+            self._timings[entry["query"], entry["stage"], entry["top_k"]] = (entry["ms"], entry["n_pairs"])
