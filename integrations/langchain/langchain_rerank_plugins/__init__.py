@@ -1,4 +1,4 @@
-"""LangChain classes on the rerank_plugins core: compressors, a cross-encoder and embeddings.
+"""LangChain classes on the rerank_plugins core: compressors, a cross-encoder, embeddings and retrievers.
 
 ::
 
@@ -11,13 +11,17 @@ other adapter of the core. ``langchain_rerank_plugins.testing`` has tests that a
 from langchain_rerank_plugins.compressor import BceRerankCompressor, BgeRerankCompressor, RerankCompressor
 from langchain_rerank_plugins.cross_encoder import RerankCrossEncoder
 from langchain_rerank_plugins.embeddings import BceEmbeddings, BgeEmbeddings, InstructionEmbeddings
+from langchain_rerank_plugins.first_stage import FirstStageRetriever
+from langchain_rerank_plugins.two_stage import TwoStageRetriever
 
 __all__ = [
     "BceEmbeddings",
     "BceRerankCompressor",
     "BgeEmbeddings",
     "BgeRerankCompressor",
+    "FirstStageRetriever",
     "InstructionEmbeddings",
     "RerankCompressor",
     "RerankCrossEncoder",
+    "TwoStageRetriever",
 ]
