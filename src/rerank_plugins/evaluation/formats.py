@@ -107,20 +107,22 @@ def read_finetune_json(path: str | Path) -> Dataset:
 
 
 def _judged_texts(entry: Mapping[str, Any], *, where: str) -> list[tuple[str, int]]:
-    if isinstance(entry.get("pos"), list):
-        judged: list[Any] = [(text, 1) for text in entry["pos"]] + [(text, 0) for text in entry.get("neg") or []]
-    elif isinstance(entry.get("qrels"), dict):
-        judged = list(entry["qrels"].items())
-    elif isinstance(entry.get("hits"), list):
-        judged = [(hit.get("content"), hit.get("label")) for hit in entry["hits"] if isinstance(hit, dict)]
+    pos, qrels, hits = entry.get("pos"), entry.get("qrels"), entry.get("hits")
+    judged: list[tuple[Any, Any]]
+    if isinstance(pos, list):
+        judged = [(text, 1) for text in pos] + [(text, 0) for text in entry.get("neg") or []]
+    elif isinstance(qrels, dict):
+        judged = list(qrels.items())
+    elif isinstance(hits, list):
+        judged = [(hit.get("content"), hit.get("label")) if isinstance(hit, dict) else (None, None) for hit in hits]
     else:
         judged = [(entry.get("content"), entry.get("label"))]
-    checked = [(text, _grade(label)) for text, label in judged if isinstance(text, str)]
-    grades = [(text, grade) for text, grade in checked if grade is not None]
-    if not judged or len(grades) < len(judged):
+    grades = [(text, _grade(label)) for text, label in judged]
+    checked = [(text, grade) for text, grade in grades if isinstance(text, str) and grade is not None]
+    if not judged or len(checked) < len(judged):
         msg = f"{where}: expected pos and neg, or qrels, or hits, or content and label, with texts and numbers"
         raise InvalidInputError(msg)
-    return grades
+    return checked
 
 
 def _grade(label: object) -> int | None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.evaluation.dataset import Qrels
-from rerank_plugins.evaluation.run import Run, check_run
+from rerank_plugins.evaluation.run import Run, check_run, in_order, ranked_ids
 from rerank_plugins.optional import import_extra
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def parse_measures(names: Sequence[str]) -> dict[str, Measure]:
 def evaluate(run: Run, qrels: Qrels, *, measures: Mapping[str, Measure] | None = None) -> Evaluation:
     """Return the measures of a run.
 
-    Documents count in trec_eval's order: by score, compared as float32, and of equal scores the id that sorts last
+    Documents count in trec_eval's order for every measure: by score, and of equal scores the id that sorts last
     comes first. Where a system has an order of its own for equal scores, pass the run through
     :func:`~rerank_plugins.evaluation.run.in_order`.
 
@@ -118,9 +118,14 @@ def evaluate(run: Run, qrels: Qrels, *, measures: Mapping[str, Measure] | None =
     ir = import_extra("ir_measures", extra="evaluation")
     per_query = {name: dict.fromkeys(qrels, 0.0) for name in named}
     names = {measure: name for name, measure in named.items()}
-    judged_run = {query_id: dict(run[query_id]) for query_id in qrels if run.get(query_id)}
+    judged_run = {query_id: _without_ties(run[query_id]) for query_id in qrels if run.get(query_id)}
     if judged_run:
         plain = {query_id: dict(grades) for query_id, grades in qrels.items()}
         for metric in ir.iter_calc(list(names), plain, judged_run):
             per_query[names[metric.measure]][metric.query_id] = float(metric.value)
     return Evaluation(per_query)
+
+
+def _without_ties(scores: Mapping[str, float]) -> dict[str, float]:
+    # ir-measures computes some measures (RR@k) with code that orders ties otherwise than trec_eval.
+    return in_order({document_id: scores[document_id] for document_id in ranked_ids(scores)})

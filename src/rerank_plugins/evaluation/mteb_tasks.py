@@ -46,7 +46,7 @@ def read_mteb_task(name: str, *, split: str | None = None) -> Dataset:
 def _chosen(options: Mapping[str, Any], wanted: str | None, *, what: str, task: str) -> Any:
     if wanted is None and len(options) == 1:
         return next(iter(options.values()))
-    if wanted not in options:
+    if wanted is None or wanted not in options:
         msg = f"mteb's {task!r} has no {what} {wanted!r}; there are {', '.join(options) or 'none'}"
         raise InvalidInputError(msg)
     return options[wanted]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from rich.progress import Progress
@@ -93,8 +93,8 @@ class DatasetBench:
                 self._runs,
                 slots=slots,
                 depth=self._depth,
-                reranker=lambda one=choice: self._workshop.reranker(one),  # type: ignore[misc]
-                advance=lambda n, task=task: self._progress.advance(task, n),  # type: ignore[misc]
+                reranker=partial(self._workshop.reranker, choice),
+                advance=partial(self._progress.advance, task),
             )
             self._progress.remove_task(task)
             scored.append((choice, pairs))
@@ -140,7 +140,7 @@ class DatasetBench:
             sizes=sizes,
             folder=self._folder,
             workshop=self._workshop,
-            advance=lambda n: self._progress.advance(task, n),
+            advance=partial(self._progress.advance, task),
         )
         self._progress.remove_task(task)
         return curve

@@ -28,7 +28,7 @@ class SystemRun:
     Attributes:
         system: Which.
         run: All ``top_k`` documents of each query in its order.
-        first_ms: Query id to milliseconds of the first stage.
+        first_ms: Query id to milliseconds of the first stage; empty for candidates that were given.
         rerank: Query id to milliseconds and pairs of the second, of the queries that were timed; None without one.
     """
 
@@ -42,7 +42,7 @@ class SystemRun:
         """Milliseconds of both stages together, of the queries that were timed in both."""
         if self.rerank is None:
             return list(self.first_ms.values())
-        return [self.first_ms[query_id] + ms for query_id, (ms, _) in self.rerank.items()]
+        return [self.first_ms.get(query_id, 0.0) + ms for query_id, (ms, _) in self.rerank.items()]
 
     @property
     def pairs_per_s(self) -> float | None:

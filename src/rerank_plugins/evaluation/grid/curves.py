@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from rerank_plugins.errors import InvalidInputError
@@ -95,7 +96,7 @@ def growth_curve(
             lines.setdefault(name, []).append(_point(len(part.documents), run, dataset, options))
         for choice, pairs in scores:
             pairs.complete(
-                runs, slots=(), depth=options.depth, reranker=lambda one=choice: workshop.reranker(one), advance=advance
+                runs, slots=(), depth=options.depth, reranker=partial(workshop.reranker, choice), advance=advance
             )
             for name, run in runs.items():
                 reranked = pairs.reranked(run, top_k=options.depth)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,8 @@ def first_stage_run(
 ) -> TimedRun:
     """Return what a stage finds for every query, each query searched and timed alone.
 
-    Queries that the folder has are not searched again.
+    Queries that the folder has are not searched again. The candidates that a task gives are taken as they are,
+    with the scores 1/rank; nothing is timed there.
 
     Args:
         stage: Which first stage.
@@ -41,13 +42,15 @@ def first_stage_run(
         workshop: Makes the index.
         whole: The dataset that this one is a part of; None if it is none.
     """
-    log = ChunkLog(folder / "first_stages" / key_of(_corpus_key(stage, dataset), stage_key(stage), depth))
+    if stage.retriever == "candidates":
+        return TimedRun({query_id: _given(dataset, query_id, depth) for query_id in dataset.queries}, {})
+    log = ChunkLog(folder / "first_stages" / key_of(corpus_key(dataset.texts), stage_key(stage), depth))
     known = {entry["query"]: entry for entry in log}
-    missing = [query_id for query_id, text in dataset.queries.items() if query_key(text) not in known]
+    missing = [text for text in dict.fromkeys(dataset.queries.values()) if query_key(text) not in known]
     if missing:
         index = workshop.index(stage, dataset, whole=whole)
         for chunk in chunks(missing, _QUERIES_PER_CHUNK):
-            entries = [_searched(index, dataset.queries[query_id], depth) for query_id in chunk]
+            entries = [_searched(index, text, depth) for text in chunk]
             log.append(entries)
             known.update((entry["query"], entry) for entry in entries)
     by_id = {query_id: known[query_key(text)] for query_id, text in dataset.queries.items()}
@@ -63,12 +66,9 @@ def chunks(items: Sequence[str], size: int) -> Iterator[Sequence[str]]:
         yield items[start : start + size]
 
 
-def _corpus_key(stage: StageChoice, dataset: Dataset) -> str:
-    corpus = corpus_key(dataset.texts)
-    if stage.retriever != "candidates":
-        return corpus
-    lists: Mapping[str, Sequence[str]] = dataset.candidates
-    return key_of(corpus, {query_id: list(listed) for query_id, listed in lists.items()})
+def _given(dataset: Dataset, query_id: str, depth: int) -> dict[str, float]:
+    listed = list(dict.fromkeys(dataset.candidates.get(query_id, ())))
+    return {document_id: 1.0 / rank for rank, document_id in enumerate(listed[:depth], start=1)}
 
 
 def _searched(index: FirstStage, query: str, depth: int) -> dict[str, Any]:

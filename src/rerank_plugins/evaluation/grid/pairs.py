@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -69,18 +70,19 @@ class PairScores:
             reranker: Opens the model; not called when nothing is missing.
             advance: Called with the number of queries after each chunk.
         """
-        positions = {query_id: position for position, query_id in enumerate(self._dataset.queries)}
-        work = {
-            query_id: self._missing(query_id, runs, slots[position % len(slots)] if slots else None, depth)
-            for query_id, position in positions.items()
-        }
-        todo = [query_id for query_id, (timed, rest, _) in work.items() if timed is not None or rest]
-        advance(len(work) - len(todo))
+        turns = dict(zip(self._dataset.queries, cycle(slots or (None,))))
+        todo = [
+            query_id for query_id, slot in turns.items() if self._missing(query_id, runs, slot, depth) != (None, [])
+        ]
+        advance(len(turns) - len(todo))
         for chunk in chunks(todo, _QUERIES_PER_CHUNK):
-            entries = [self._scored(query_id, *work[query_id], reranker()) for query_id in chunk]
+            entries = []
+            for query_id in chunk:
+                # Asked again, because an equal query may have been scored meanwhile.
+                timed, rest = self._missing(query_id, runs, turns[query_id], depth)
+                entries.append(self._scored(query_id, timed, rest, turns[query_id], reranker()))
+                self._take(entries[-1])
             self._log.append(entries)
-            for entry in entries:
-                self._take(entry)
             advance(len(chunk))
 
     def reranked(self, run: Run, *, top_k: int) -> dict[str, dict[str, float]]:
@@ -110,7 +112,7 @@ class PairScores:
 
     def _missing(
         self, query_id: str, runs: Mapping[str, Run], slot: Slot | None, depth: int
-    ) -> tuple[list[str] | None, list[str], Slot | None]:
+    ) -> tuple[list[str] | None, list[str]]:
         key = query_key(self._dataset.queries[query_id])
         known = self._scores.get(key, {})
         timed = None
@@ -118,7 +120,7 @@ class PairScores:
             timed = list(runs[slot.stage][query_id])[: slot.top_k]
         covered = {*known, *(timed or ())}
         found = (document_id for run in runs.values() for document_id in list(run[query_id])[:depth])
-        return timed, [one for one in dict.fromkeys(found) if one not in covered], slot
+        return timed, [one for one in dict.fromkeys(found) if one not in covered]
 
     def _scored(
         self, query_id: str, timed: list[str] | None, rest: list[str], slot: Slot | None, reranker: Reranker

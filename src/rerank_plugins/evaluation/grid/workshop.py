@@ -17,31 +17,10 @@ from rerank_plugins.evaluation.grid.plan import ModelChoice, StageChoice
 from rerank_plugins.evaluation.grid.store import VectorParts
 from rerank_plugins.reranker import Reranker
 from rerank_plugins.retrieval import BM25Index, DenseIndex, FirstStage, HybridIndex, embed_texts
-from rerank_plugins.retrieval.first_stage import check_search
 
-__all__ = ["GivenCandidates", "Workshop"]
+__all__ = ["Workshop"]
 
 _PART = 512
-
-
-class GivenCandidates:
-    """The lists that a reranking task gives, in their order.
-
-    Args:
-        dataset: Has the candidates; a query without any finds nothing.
-    """
-
-    def __init__(self, dataset: Dataset) -> None:
-        self._by_text = {dataset.queries[query_id]: listed for query_id, listed in dataset.candidates.items()}
-
-    def search(self, query: str, *, top_k: int) -> dict[str, float]:
-        """Return the first ``top_k`` candidates with falling scores (1/rank)."""
-        listed = dict.fromkeys(self._by_text.get(check_search(query, top_k), ()))
-        return {document_id: 1.0 / rank for rank, document_id in enumerate(list(listed)[:top_k], start=1)}
-
-    async def asearch(self, query: str, *, top_k: int) -> dict[str, float]:
-        """Return what :meth:`search` returns."""
-        return self.search(query, top_k=top_k)
 
 
 class Workshop:
@@ -91,8 +70,6 @@ class Workshop:
             dataset: What is searched.
             whole: The dataset that this one is a part of, whose vectors are used; None if it is none.
         """
-        if stage.retriever == "candidates":
-            return GivenCandidates(dataset)
         texts = dataset.texts
         if stage.embedder is None:
             return BM25Index(texts)
