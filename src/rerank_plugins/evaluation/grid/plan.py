@@ -121,6 +121,8 @@ class GridOptions:
         if not self.embedders and set(self.retrievers) & set(_EMBEDDING):
             msg = "dense and hybrid need an embedder; name one, or leave them out"
             raise InvalidInputError(msg)
+        for text in (*self.embedders, *self.rerankers):
+            ModelChoice.parse(text)
         for name in ("top_ks", "top_ns"):
             _check_counts(name, getattr(self, name))
         if min(self.top_ns) > max(self.top_ks):
