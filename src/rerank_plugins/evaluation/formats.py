@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.evaluation.dataset import Dataset, Document, json_object, numbered_lines, read_dataset
@@ -90,8 +90,8 @@ def read_finetune_json(path: str | Path) -> Dataset:
     """
     path = Path(path)
     entry = json_object("\n".join(line for _, line in numbered_lines(path)), where=str(path))
-    queries, corpus, relevant = (entry.get(key) for key in ("queries", "corpus", "relevant_docs"))
-    if not _is_text_by_id(queries) or not _is_text_by_id(corpus) or not isinstance(relevant, dict):
+    queries, corpus, relevant = entry.get("queries"), entry.get("corpus"), entry.get("relevant_docs")
+    if not _is_text_by_id(queries) or not _is_text_by_id(corpus) or not _is_list_by_id(relevant):
         msg = f"{path}: expected the objects 'queries', 'corpus' (id to text) and 'relevant_docs' (id to list of ids)"
         raise InvalidInputError(msg)
     unknown = [query_id for query_id in relevant if query_id not in queries]
@@ -131,5 +131,9 @@ def _grade(label: object) -> int | None:
     return int(label) if float(label).is_integer() else int(label >= 0.5)
 
 
-def _is_text_by_id(value: object) -> bool:
+def _is_text_by_id(value: Any) -> TypeGuard[dict[str, str]]:
     return isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
+
+
+def _is_list_by_id(value: Any) -> TypeGuard[dict[str, list[Any]]]:
+    return isinstance(value, dict) and all(isinstance(listed, list) for listed in value.values())

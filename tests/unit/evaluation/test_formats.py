@@ -75,7 +75,14 @@ def test_finetune_json(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "changes", [{"corpus": ["A"]}, {"queries": {"1": 3}}, {"relevant_docs": None}, {"relevant_docs": {"2": ["x"]}}]
+    "changes",
+    [
+        {"corpus": ["A"]},
+        {"queries": {"1": 3}},
+        {"relevant_docs": None},
+        {"relevant_docs": {"1": "x"}},
+        {"relevant_docs": {"2": ["x"]}},
+    ],
 )
 def test_other_json_is_refused(tmp_path: Path, changes: dict[str, object]) -> None:
     path = tmp_path / "val.json"

@@ -42,6 +42,9 @@ class PairScores:
 
     def __init__(self, choice: ModelChoice, dataset: Dataset, folder: Path) -> None:
         self._dataset, self._texts = dataset, dataset.texts
+        by_text: dict[str, str] = {}
+        # Equal texts share one score: scored in two batches they could differ in the last bit, and change places.
+        self._same = {document_id: by_text.setdefault(text, document_id) for document_id, text in self._texts.items()}
         self._log = ChunkLog(folder / "pairs" / key_of(corpus_key(self._texts), model_key(choice, kind="reranker")))
         self._scores: dict[str, dict[str, float]] = {}
         self._timings: dict[tuple[str, str, int], tuple[float, int]] = {}
@@ -104,11 +107,12 @@ class PairScores:
 
     def _ordered(self, query_id: str, document_ids: list[str]) -> dict[str, float]:
         scores = self._scores.get(query_key(self._dataset.queries[query_id]), {})
-        unscored = next((one for one in document_ids if one not in scores), None)
+        unscored = next((one for one in document_ids if self._same[one] not in scores), None)
         if unscored is not None:
             msg = f"document {unscored!r} was never scored for query {query_id!r}; call complete() with this run first"
             raise InvalidInputError(msg)
-        return {one: scores[one] for one in sorted(document_ids, key=lambda one: -scores[one])}
+        by_id = {one: scores[self._same[one]] for one in document_ids}
+        return dict(sorted(by_id.items(), key=lambda item: -item[1]))
 
     def _missing(
         self, query_id: str, runs: Mapping[str, Run], slot: Slot | None, depth: int
@@ -118,8 +122,8 @@ class PairScores:
         timed = None
         if slot is not None and (key, slot.stage, slot.top_k) not in self._timings:
             timed = list(runs[slot.stage][query_id])[: slot.top_k]
-        covered = {*known, *(timed or ())}
-        found = (document_id for run in runs.values() for document_id in list(run[query_id])[:depth])
+        covered = {*known, *(self._same[one] for one in timed or ())}
+        found = (self._same[one] for run in runs.values() for one in list(run[query_id])[:depth])
         return timed, [one for one in dict.fromkeys(found) if one not in covered]
 
     def _scored(
@@ -140,7 +144,7 @@ class PairScores:
 
     def _rank(self, reranker: Reranker, query: str, document_ids: list[str]) -> dict[str, float]:
         ranked = reranker.rank(query, [self._texts[document_id] for document_id in document_ids])
-        return {document_ids[one.index]: one.score for one in ranked}
+        return {self._same[document_ids[one.index]]: one.score for one in ranked}
 
     def _take(self, entry: Mapping[str, Any]) -> None:
         self._scores.setdefault(entry["query"], {}).update(entry["scores"])

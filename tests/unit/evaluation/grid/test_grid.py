@@ -15,7 +15,7 @@ from tiny import tiny_dataset, tiny_options
 
 from rerank_plugins import Embedder, Reranker, TwoStageRetriever
 from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.evaluation import evaluate, read_trec_run
+from rerank_plugins.evaluation import evaluate, ranked_ids, read_trec_run
 from rerank_plugins.evaluation.grid import CurveOptions, GridOptions, ModelChoice, run_evaluation
 from rerank_plugins.evaluation.measures import parse_measures
 from rerank_plugins.evaluation.results import Cell, EvaluationResults
@@ -154,6 +154,24 @@ def test_nested_depths_share_scores(checkpoints: Path, tmp_path: Path) -> None:
     found = {entry["query"]: len(entry["ids"]) for entry in first_stages}
     assert {entry["query"]: len(entry["scores"]) for entry in entries} == found
     assert sorted({entry["top_k"] for entry in entries}) == [3, 8]
+
+
+def test_equal_texts_are_scored_once_and_tie(checkpoints: Path, tmp_path: Path) -> None:
+    dataset = tiny_dataset()
+    copies = {f"copy of {key}": document for key, document in dataset.documents.items()}
+    dataset = replace(dataset, documents={**dataset.documents, **copies})
+    options = tiny_options(checkpoints, retrievers=("bm25", "dense"), top_ks=(9,))
+    cells = run_evaluation([dataset], options, tmp_path).cells
+    entries = [entry for path in (tmp_path / "pairs").rglob("*.json") for entry in json.loads(path.read_bytes())]
+    assert not any(
+        key.startswith("copy of") and key[8:] in entry["scores"] for entry in entries for key in entry["scores"]
+    )
+    for cell in cells:
+        if cell.system.reranker:
+            for found in read_trec_run(tmp_path / cell.run_file).values():
+                names = [unquote(key).removeprefix("copy of ") for key in ranked_ids(found)]
+                twins = [name for name in names if names.count(name) == 2]
+                assert all(one == other for one, other in zip(twins[::2], twins[1::2], strict=True))
 
 
 def test_given_candidates_are_reranked_and_nothing_else(checkpoints: Path, tmp_path: Path) -> None:

@@ -12,7 +12,11 @@ _WORDS = "panda bamboo China Paris France Berlin Germany revenue passport photo 
 
 def tiny_dataset(*, n_documents: int = 40, n_queries: int = 12) -> Dataset:
     """Every query's words are those of one document, which is relevant, and of its neighbour, which is half so."""
-    texts = [" ".join(_WORDS[(i * step) % len(_WORDS)] for step in (1, 2, 4, 7)) + f" {i}" for i in range(n_documents)]
+    # The tiny vocabulary does not have every number: words alone must tell the documents apart.
+    texts = [
+        " ".join(_WORDS[(i * step + i // len(_WORDS) * (step + 1)) % len(_WORDS)] for step in (1, 2, 4, 7)) + f" {i}"
+        for i in range(n_documents)
+    ]
     return Dataset(
         name="tiny",
         documents={f"d {i}": Document(text) for i, text in enumerate(texts)},
