@@ -14,6 +14,7 @@ from rerank_plugins.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from rerank_plugins.evaluation import Dataset
+    from rerank_plugins.evaluation.results import EvaluationResults
 
 __all__ = ["evaluate"]
 
@@ -60,7 +61,6 @@ def evaluate(
 
     Every first stage is also measured alone. Writes results.json and the runs in TREC format.
     """
-    from rerank_plugins.cli.evaluation_table import results_tables
     from rerank_plugins.cli.quiet import quiet_loading
     from rerank_plugins.evaluation.grid import RESULTS_FILE, CurveOptions, GridOptions, run_evaluation
 
@@ -81,11 +81,7 @@ def evaluate(
     console = Console()
     with _progress(console) as progress:
         results = run_evaluation(datasets, options, output, curves=curves, progress=progress)
-    for table in results_tables(results):
-        console.print(table)
-    for dataset in datasets:
-        for note in dataset.notes:
-            console.print(f"{dataset.name}: {note}", markup=False, highlight=False)
+    _show(console, results, datasets)
     console.print(f"Saved {output / RESULTS_FILE} and {output / 'runs'}", markup=False, soft_wrap=True)
 
 
@@ -101,6 +97,16 @@ def _datasets(
         usable = usable_dataset(read, on_bad="drop" if drop_bad else "raise")
         datasets.append(sample_queries(usable, n_queries=max_queries, seed=seed))
     return datasets
+
+
+def _show(console: Console, results: EvaluationResults, datasets: Sequence[Dataset]) -> None:
+    from rerank_plugins.cli.evaluation_table import results_tables
+
+    for table in results_tables(results):
+        console.print(table)
+    for dataset in datasets:
+        for note in dataset.notes:
+            console.print(f"{dataset.name}: {note}", markup=False, highlight=False)
 
 
 def _demo_set() -> Dataset:

@@ -11,7 +11,7 @@ from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.inputs import check_positive
 from rerank_plugins.ranking.results import Selection
 from rerank_plugins.reranker import Reranker
-from rerank_plugins.retrieval.build import DEFAULT_EMBEDDER, RetrieverName, build_first_stage
+from rerank_plugins.retrieval.build import DEFAULT_EMBEDDER, RetrieverName, build_first_stage, check_retriever
 from rerank_plugins.retrieval.first_stage import FirstStage, check_search, check_texts_by_id
 from rerank_plugins.retrieval.hybrid import Fusion
 from rerank_plugins.types import RankedDocument, ScoreUnit, WindowSpan
@@ -91,7 +91,11 @@ class TwoStageRetriever:
             raise InvalidInputError(msg)
         self._texts = check_texts_by_id(texts)
         self._first_stage, self._top_k = first_stage, top_k
-        self._reranker = Reranker(reranker) if isinstance(reranker, (str, Path)) else reranker
+        self._opened: list[Embedder | Reranker] = []
+        if isinstance(reranker, (str, Path)):
+            reranker = Reranker(reranker)
+            self._opened.append(reranker)
+        self._reranker = reranker
 
     @classmethod
     def from_documents(
@@ -130,10 +134,14 @@ class TwoStageRetriever:
             ModelError: A model cannot be loaded.
         """
         texts = texts_by_id(documents)
+        check_retriever(retriever)
+        opened = retriever != "bm25" and not isinstance(embedder, Embedder)
+        if opened:
+            embedder = Embedder(str(embedder))
         first_stage = build_first_stage(
             texts, retriever=retriever, embedder=embedder, faiss_index=faiss_index, fusion=fusion, weights=weights
         )
-        return cls(
+        made = cls(
             first_stage,
             texts,
             reranker=reranker,
@@ -142,6 +150,9 @@ class TwoStageRetriever:
             threshold=threshold,
             threshold_unit=threshold_unit,
         )
+        if opened and isinstance(embedder, Embedder):
+            made._opened.append(embedder)
+        return made
 
     @property
     def first_stage(self) -> FirstStage:
@@ -177,6 +188,17 @@ class TwoStageRetriever:
         if self._reranker is None:
             return self._first_stage_only(found)
         return self._merged(found, await self._reranker.arank(query, self._found_texts(found)))
+
+    def close(self) -> None:
+        """Give back the models that were named, not those that were passed as objects. Idempotent."""
+        for model in self._opened:
+            model.close()
+
+    def __enter__(self) -> TwoStageRetriever:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def _found_texts(self, found: Mapping[str, float]) -> list[str]:
         unknown = next((document_id for document_id in found if document_id not in self._texts), None)

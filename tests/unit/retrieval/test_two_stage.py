@@ -4,7 +4,8 @@ import pytest
 from letters import LengthReranker, LetterEmbedder
 
 import rerank_plugins
-from rerank_plugins.errors import InvalidInputError
+from rerank_plugins import Reranker
+from rerank_plugins.errors import EngineClosedError, InvalidInputError
 from rerank_plugins.retrieval import BM25Index, RetrievedDocument, TwoStageRetriever
 
 TEXTS = {"a": "cats and dogs and cats", "b": "cats", "c": "dogs sit", "d": "birds"}
@@ -96,3 +97,17 @@ def test_the_mini_models_end_to_end() -> None:
     (best,) = retriever.search("capital of France")
     assert (best.id, best.text) == ("1", documents[1])
     assert best.probability == pytest.approx(retriever.reranker.rank("capital of France", documents)[0].probability)
+
+
+def test_closing_gives_back_only_what_it_opened() -> None:
+    with Reranker("mini") as mine:
+        with TwoStageRetriever.from_documents(["a b", "c"], embedder="mini", reranker=mine) as retriever:
+            assert retriever.search("a")
+        retriever.close()
+        with pytest.raises(EngineClosedError):
+            retriever.search("a")
+        assert mine.score([("a", "b")])
+    with TwoStageRetriever.from_documents(["a b", "c"], retriever="bm25", reranker="mini") as named:
+        assert named.search("a")
+    with pytest.raises(EngineClosedError):
+        named.search("a")

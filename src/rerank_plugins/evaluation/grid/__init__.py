@@ -1,4 +1,11 @@
-"""The grid: retriever × embedder × reranker × top_k × top_n on many datasets, resumable, with curves."""
+"""The grid: retriever × embedder × reranker × top_k × top_n on many datasets, resumable, with curves.
+
+::
+
+    data = usable_dataset(open_dataset("my.jsonl"))
+    results = run_evaluation([data], GridOptions(embedders=("mini",), rerankers=("mini",)), "evaluation")
+    results.cells[0].measures["nDCG@10"]
+"""
 
 from __future__ import annotations
 
