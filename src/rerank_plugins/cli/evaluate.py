@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -20,7 +22,8 @@ __all__ = ["evaluate"]
 
 _NONE = "none"
 _DEMO = "demo"
-_MODEL = "Hub id, folder or mini, with options as MODEL?long_documents=maxp&max_length=256"
+_WIDTH = 150
+_MODEL = "Hub id, folder or mini; [NAME=]MODEL[?long_documents=maxp&max_length=256]"
 
 
 def evaluate(
@@ -78,7 +81,8 @@ def evaluate(
     curves = CurveOptions(growth_from=growth_from if growth else None, depths=tuple(depth or ()))
     datasets = _datasets(data, split=split, max_queries=max_queries, drop_bad=drop_bad, seed=seed)
     quiet_loading()
-    console = Console()
+    # Elsewhere than in a terminal, tables get the width that they need.
+    console = Console() if sys.stdout.isatty() or "COLUMNS" in os.environ else Console(width=_WIDTH)
     with _progress(console) as progress:
         results = run_evaluation(datasets, options, output, curves=curves, progress=progress)
     _show(console, results, datasets)

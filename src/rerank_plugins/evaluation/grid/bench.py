@@ -82,7 +82,8 @@ class DatasetBench:
     @cached_property
     def _pairs(self) -> list[tuple[ModelChoice, PairScores]]:
         """Each reranker with the scores of all pairs that any cell or depth curve needs."""
-        slots = [Slot(name, top_k) for top_k in self._options.top_ks for name in self._runs]
+        stages = self._options.stages
+        slots = [Slot(stage.name, stage.key, top_k) for top_k in self._options.top_ks for stage in stages]
         scored = []
         for choice in self._options.reranker_choices:
             pairs = PairScores(choice, self._dataset, self._folder)
@@ -110,19 +111,19 @@ class DatasetBench:
                 for top_k in options.top_ks:
                     if top_k >= top_n:
                         system = stage.system(reranker=choice, top_k=top_k, top_n=top_n)
-                        cells.append(self._reranked_cell(system, pairs, stage.name, timed))
+                        cells.append(self._reranked_cell(system, pairs, stage, timed))
         return cells
 
     def _first_stage_cell(self, system: System, timed: TimedRun) -> Cell:
         run = {query_id: dict(list(found.items())[: system.top_k]) for query_id, found in timed.run.items()}
         return self._cell(SystemRun(system=system, run=run, first_ms=timed.latencies_ms))
 
-    def _reranked_cell(self, system: System, pairs: PairScores, stage: str, timed: TimedRun) -> Cell:
+    def _reranked_cell(self, system: System, pairs: PairScores, stage: StageChoice, timed: TimedRun) -> Cell:
         one = SystemRun(
             system=system,
             run=pairs.reranked(timed.run, top_k=system.top_k),
             first_ms=timed.latencies_ms,
-            rerank=pairs.timings(Slot(stage, system.top_k)),
+            rerank=pairs.timings(Slot(stage.name, stage.key, system.top_k)),
         )
         return self._cell(one, baseline=timed.run)
 

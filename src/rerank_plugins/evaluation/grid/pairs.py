@@ -25,9 +25,16 @@ _QUERIES_PER_CHUNK = 4
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A list of candidates that is timed: a first stage's name, and how deep it is reranked."""
+    """A list of candidates that is timed.
+
+    Attributes:
+        stage: The first stage's name.
+        key: What the time is stored under: the stage, whatever it is called.
+        top_k: How deep it is reranked.
+    """
 
     stage: str
+    key: str
     top_k: int
 
 
@@ -100,7 +107,7 @@ class PairScores:
         """Return query id to milliseconds and pairs, of the queries that this slot was timed on."""
         found = {}
         for query_id, text in self._dataset.queries.items():
-            timing = self._timings.get((query_key(text), slot.stage, slot.top_k))
+            timing = self._timings.get((query_key(text), slot.key, slot.top_k))
             if timing is not None:
                 found[query_id] = timing
         return found
@@ -120,7 +127,7 @@ class PairScores:
         key = query_key(self._dataset.queries[query_id])
         known = self._scores.get(key, {})
         timed = None
-        if slot is not None and (key, slot.stage, slot.top_k) not in self._timings:
+        if slot is not None and (key, slot.key, slot.top_k) not in self._timings:
             timed = list(runs[slot.stage][query_id])[: slot.top_k]
         covered = {*known, *(self._same[one] for one in timed or ())}
         found = (self._same[one] for run in runs.values() for one in list(run[query_id])[:depth])
@@ -136,7 +143,7 @@ class PairScores:
             start_s = time.perf_counter()
             scores.update(self._rank(reranker, query, timed))
             ms = (time.perf_counter() - start_s) * 1e3
-            entry.update(stage=slot.stage, top_k=slot.top_k, ms=ms, n_pairs=len(timed))
+            entry.update(stage=slot.key, top_k=slot.top_k, ms=ms, n_pairs=len(timed))
         if rest:
             scores.update(self._rank(reranker, query, rest))
         entry["scores"] = scores

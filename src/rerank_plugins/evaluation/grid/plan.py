@@ -22,10 +22,10 @@ _WORDS = ("long_documents", "dtype", "task")
 
 @dataclass(frozen=True, slots=True)
 class ModelChoice:
-    """A model with options, written ``MODEL?option=value&option=value``.
+    """A model with options, written ``[NAME=]MODEL[?option=value&option=value]``.
 
     Attributes:
-        name: As it was written; tables show it.
+        name: What tables show: the given name, or everything as it was written.
         model: Hub id, folder or ``mini``.
         options: Sorted pairs for the facade's constructor.
     """
@@ -41,12 +41,21 @@ class ModelChoice:
         Raises:
             InvalidInputError: An option is unknown or malformed.
         """
-        model, mark, rest = text.partition("?")
+        name, equals, named = text.partition("=")
+        has_name = bool(equals and name and named) and not set(name) & set("?/\\")
+        model, mark, rest = (named if has_name else text).partition("?")
         pairs = parse_qsl(rest, keep_blank_values=True)
         if not model.strip() or (mark and not pairs):
-            msg = f"expected MODEL or MODEL?option=value&option=value, got {text!r}"
+            msg = f"expected MODEL, NAME=MODEL or MODEL?option=value&option=value, got {text!r}"
             raise InvalidInputError(msg)
-        return cls(text, model, tuple(sorted((key, _value(key, value, text)) for key, value in pairs)))
+        return cls(
+            name if has_name else text, model, tuple(sorted((key, _value(key, value, text)) for key, value in pairs))
+        )
+
+    @property
+    def key(self) -> str:
+        """The model and its options, whatever it is called."""
+        return "&".join([self.model, *(f"{key}={value}" for key, value in self.options)])
 
     def keywords(self) -> dict[str, Any]:
         """Return the options as keyword arguments of the facade."""
@@ -64,6 +73,11 @@ class StageChoice:
     def name(self) -> str:
         """As lines of curves and files show it."""
         return self.retriever if self.embedder is None else f"{self.retriever} {self.embedder.name}"
+
+    @property
+    def key(self) -> str:
+        """The stage, whatever its embedder is called."""
+        return self.retriever if self.embedder is None else f"{self.retriever} {self.embedder.key}"
 
     def system(self, *, reranker: ModelChoice | None, top_k: int, top_n: int) -> System:
         """Return the column of the grid that stands on this stage."""
@@ -114,6 +128,7 @@ class GridOptions:
             if not getattr(self, name):
                 msg = f"{name} must name at least one, got none"
                 raise InvalidInputError(msg)
+        self._check_names()
         unknown = [name for name in self.retrievers if name not in _RETRIEVERS]
         if unknown:
             msg = f"retriever must be one of {', '.join(_RETRIEVERS)}; got {unknown[0]!r}"
@@ -121,13 +136,18 @@ class GridOptions:
         if not self.embedders and set(self.retrievers) & set(_EMBEDDING):
             msg = "dense and hybrid need an embedder; name one, or leave them out"
             raise InvalidInputError(msg)
-        for text in (*self.embedders, *self.rerankers):
-            ModelChoice.parse(text)
         for name in ("top_ks", "top_ns"):
             _check_counts(name, getattr(self, name))
         if min(self.top_ns) > max(self.top_ks):
             msg = f"no top_n of {self.top_ns} is within a top_k of {self.top_ks}; retrieve more or keep fewer"
             raise InvalidInputError(msg)
+
+    def _check_names(self) -> None:
+        for texts in (self.embedders, self.rerankers):
+            choices = {ModelChoice.parse(text) for text in texts}
+            if len({choice.name for choice in choices}) < len(choices):
+                msg = f"two models have one name in {', '.join(texts)}; give each its own"
+                raise InvalidInputError(msg)
 
     @property
     def stages(self) -> list[StageChoice]:

@@ -133,6 +133,10 @@ def test_a_second_run_does_nothing_and_a_larger_grid_only_what_is_new(
     assert len(cells) == 12
     assert {next(iter(cell.measures)) for cell in cells} == {"MRR@5"}
 
+    renamed = tiny_options(checkpoints, embedders=(f"other={checkpoints / 'bert-embedder'}",))
+    assert run_evaluation([tiny_dataset()], renamed, folder).cells[2].system.embedder == "other"
+    assert stored(folder) == before
+
     grown = tiny_dataset(n_queries=13)
     run_evaluation([grown], tiny_options(checkpoints), folder)
     after = stored(folder)
@@ -246,6 +250,8 @@ def test_a_damaged_file_is_named(checkpoints: Path, tmp_path: Path) -> None:
         ({"top_ks": (0,)}, "top_ks must hold"),
         ({"top_ns": (9,)}, "retrieve more or keep fewer"),
         ({"measures": ()}, "measures must name"),
+        ({"rerankers": ("x=a", "x=b")}, "two models have one name"),
+        ({"embedders": ("mini?colour=red",)}, "cannot use colour"),
     ],
 )
 def test_options_that_cannot_work(changes: dict[str, object], match: str) -> None:
@@ -270,6 +276,9 @@ def test_model_choices() -> None:
     assert ModelChoice.parse("a/b") == ModelChoice("a/b", "a/b")
     choice = ModelChoice.parse("mini?long_documents=maxp&max_length=256")
     assert (choice.model, choice.keywords()) == ("mini", {"long_documents": "maxp", "max_length": 256})
+    named = ModelChoice.parse("best=a/b=c?max_length=256")
+    assert (named.name, named.model, named.key) == ("best", "a/b=c", "a/b=c&max_length=256")
+    assert ModelChoice.parse("a/b=c").model == "a/b=c"
     for text in ("", "?max_length=2", "mini?", "mini?max_length=all", "mini?colour=red", "mini?long_documents="):
         with pytest.raises(InvalidInputError, match=r"MODEL|cannot use"):
             ModelChoice.parse(text)
