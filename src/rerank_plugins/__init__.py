@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from rerank_plugins.engine.score_cache import ScoreCache as ScoreCache
     from rerank_plugins.errors import RerankPluginsError as RerankPluginsError
     from rerank_plugins.reranker import Reranker as Reranker
+    from rerank_plugins.retrieval import RetrievedDocument as RetrievedDocument
+    from rerank_plugins.retrieval import TwoStageRetriever as TwoStageRetriever
     from rerank_plugins.types import EngineOptions as EngineOptions
     from rerank_plugins.types import EngineStats as EngineStats
     from rerank_plugins.types import LayerOptions as LayerOptions
@@ -42,8 +44,10 @@ __all__ = [
     "Ranking",
     "RerankPluginsError",
     "Reranker",
+    "RetrievedDocument",
     "ScoreCache",
     "TextVectors",
+    "TwoStageRetriever",
     "WindowSpan",
     "__version__",
 ]
@@ -64,6 +68,8 @@ _HOME = {
     "Reranker": "reranker",
     "ScoreCache": "engine.score_cache",
     "TextVectors": "embedding.vectors",
+    "RetrievedDocument": "retrieval",
+    "TwoStageRetriever": "retrieval",
     "WindowSpan": "types",
 }
 

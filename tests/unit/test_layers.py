@@ -16,7 +16,7 @@ ROOT = Path(rerank_plugins.__file__).parent
 # Lowest first; modules on one line may import each other only within their own folder.
 LAYERS = [
     {"types", "errors"},
-    {"protocols", "inputs", "observing"},
+    {"protocols", "inputs", "observing", "optional"},
     {"catalog"},
     {"text"},
     {"ranking"},
@@ -25,7 +25,7 @@ LAYERS = [
     {"scoring", "embedding"},
     {"streaming"},
     {"reranker", "embedder"},
-    {"adapting", "telemetry", "testing"},
+    {"adapting", "telemetry", "testing", "retrieval"},
     {"evaluation"},
     {"demo"},
     {"cli"},

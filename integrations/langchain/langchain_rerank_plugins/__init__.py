@@ -1,4 +1,4 @@
-"""LangChain classes on the rerank_plugins core: compressors, a cross-encoder and embeddings.
+"""LangChain classes on the rerank_plugins core: compressors, a cross-encoder, embeddings and retrievers.
 
 ::
 
@@ -11,6 +11,7 @@ other adapter of the core. ``langchain_rerank_plugins.testing`` has tests that a
 from langchain_rerank_plugins.compressor import BaseRerankCompressor, RerankCompressor
 from langchain_rerank_plugins.cross_encoder import RerankCrossEncoder
 from langchain_rerank_plugins.embeddings import BceEmbeddings, BgeEmbeddings, InstructionEmbeddings
+from langchain_rerank_plugins.first_stage import FirstStageRetriever
 from langchain_rerank_plugins.models import (
     BceRerankCompressor,
     BgeLayerwiseRerankCompressor,
@@ -19,6 +20,7 @@ from langchain_rerank_plugins.models import (
     BgeRerankCompressor,
     QwenRerankCompressor,
 )
+from langchain_rerank_plugins.two_stage import TwoStageRetriever
 
 __all__ = [
     "BaseRerankCompressor",
@@ -29,8 +31,10 @@ __all__ = [
     "BgeLayerwiseRerankCompressor",
     "BgeLightweightRerankCompressor",
     "BgeRerankCompressor",
+    "FirstStageRetriever",
     "InstructionEmbeddings",
     "QwenRerankCompressor",
     "RerankCompressor",
     "RerankCrossEncoder",
+    "TwoStageRetriever",
 ]

@@ -1,4 +1,4 @@
-"""The command line: ``rerank-plugins models | rank | score | doctor | demo``."""
+"""The command line: ``rerank-plugins models | rank | score | doctor | demo | evaluate | report | calibrate``."""
 
 from __future__ import annotations
 

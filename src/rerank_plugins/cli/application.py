@@ -14,6 +14,7 @@ from rich.console import Console
 from rerank_plugins import __version__
 from rerank_plugins.cli.demo import demo
 from rerank_plugins.cli.doctor import doctor
+from rerank_plugins.cli.evaluate import evaluate
 from rerank_plugins.cli.models import models
 from rerank_plugins.cli.rank import rank
 from rerank_plugins.cli.score import score
@@ -34,6 +35,7 @@ app.command()(rank)
 app.command()(score)
 app.command()(doctor)
 app.command()(demo)
+app.command()(evaluate)
 
 
 def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer's own signature

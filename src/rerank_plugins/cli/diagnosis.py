@@ -28,8 +28,9 @@ _EXTRAS = {
     "mini": ("rerank_plugins_mini",),
     "llamaindex": ("llama_index.postprocessor.rerank_plugins", "llama_index.embeddings.rerank_plugins"),
     "langchain": ("langchain_rerank_plugins",),
-    "evaluation": ("ir_measures", "bm25s", "matplotlib"),
-    "demo": ("langchain_classic", "faiss"),
+    "retrieval": ("bm25s", "faiss"),
+    "evaluation": ("ir_measures", "matplotlib"),
+    "demo": ("langchain_classic",),
     "telemetry": ("opentelemetry", "prometheus_client"),
 }
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from rerank_plugins.evaluation import Document
-from rerank_plugins.evaluation.optional import import_extra
+from rerank_plugins.optional import import_extra
 
 __all__ = ["Hit", "LangChainPipeline", "LlamaIndexPipeline", "ModelChoice", "Pipeline", "check_extras"]
 

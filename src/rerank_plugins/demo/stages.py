@@ -50,10 +50,10 @@ def run_stages(
 ) -> list[Stage]:
     """Return BM25, dense, and dense with its first ``top_k`` documents reranked, in this order."""
     n_queries = len(dataset.queries)
-    sparse = retrieve(BM25Index(dataset.documents), dataset.queries, top_k=top_k)
+    sparse = retrieve(BM25Index(dataset.texts), dataset.queries, top_k=top_k)
 
     task = progress.add_task("Embedding documents", total=len(dataset.documents))
-    index = DenseIndex(dataset.documents, embedder, advance=lambda n: progress.advance(task, n))
+    index = DenseIndex(dataset.texts, embedder, advance=lambda n: progress.advance(task, n))
     _warm_up(embedder, reranker)
     dense = retrieve(index, dataset.queries, top_k=top_k)
 

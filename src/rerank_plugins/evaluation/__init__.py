@@ -1,16 +1,21 @@
-"""Measuring retrieval: datasets in BEIR layout, first stages, reranking, and the field's measures.
+"""Measuring retrieval: datasets, first stages, reranking, and the field's measures.
 
-Needs ``pip install rerank-plugins[evaluation]`` for the measures (ir-measures) and BM25 (bm25s); both
+:mod:`rerank_plugins.evaluation.grid` runs whole grids of systems, as ``rerank-plugins evaluate`` does.
+
+Needs ``pip install rerank-plugins[evaluation]`` for the measures (ir-measures) and first stages (bm25s, FAISS), which
 are imported on first use.
 """
 
 from __future__ import annotations
 
+from rerank_plugins.evaluation.checks import sample_queries, usable_dataset
 from rerank_plugins.evaluation.dataset import Dataset, Document, Qrels, pool_datasets, read_dataset, read_qrels
-from rerank_plugins.evaluation.first_stage import BM25Index, DenseIndex, FirstStage, retrieve
-from rerank_plugins.evaluation.measures import Evaluation, evaluate, standard_measures
-from rerank_plugins.evaluation.run import Run, TimedRun, ranked_ids, read_trec_run, write_trec_run
+from rerank_plugins.evaluation.first_stage import retrieve
+from rerank_plugins.evaluation.formats import open_dataset
+from rerank_plugins.evaluation.measures import Evaluation, evaluate, parse_measures, standard_measures
+from rerank_plugins.evaluation.run import Run, TimedRun, in_order, ranked_ids, read_trec_run, write_trec_run
 from rerank_plugins.evaluation.second_stage import rerank_run
+from rerank_plugins.retrieval import BM25Index, DenseIndex, FirstStage
 
 __all__ = [
     "BM25Index",
@@ -23,6 +28,9 @@ __all__ = [
     "Run",
     "TimedRun",
     "evaluate",
+    "in_order",
+    "open_dataset",
+    "parse_measures",
     "pool_datasets",
     "ranked_ids",
     "read_dataset",
@@ -30,6 +38,8 @@ __all__ = [
     "read_trec_run",
     "rerank_run",
     "retrieve",
+    "sample_queries",
     "standard_measures",
+    "usable_dataset",
     "write_trec_run",
 ]

@@ -1,4 +1,4 @@
-"""Retrieval datasets in BEIR layout, read into plain mappings.
+"""Retrieval datasets, and how a folder in BEIR layout becomes one.
 
 A dataset is a folder with ``corpus.jsonl`` (``_id``, ``title``, ``text``), ``queries.jsonl`` (``_id``,
 ``text``) and judgements, either ``qrels/SPLIT.tsv`` or a single ``qrels.tsv``.
@@ -8,13 +8,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from rerank_plugins.errors import InvalidInputError
 
-__all__ = ["Dataset", "Document", "Qrels", "pool_datasets", "read_dataset", "read_qrels"]
+__all__ = [
+    "Dataset",
+    "Document",
+    "Qrels",
+    "json_object",
+    "numbered_lines",
+    "pool_datasets",
+    "read_dataset",
+    "read_qrels",
+]
 
 Qrels = Mapping[str, Mapping[str, int]]
 """Query id to document id to relevance; 0 is judged and not relevant."""
@@ -42,12 +51,21 @@ class Dataset:
         documents: Document id to document, in file order.
         queries: Query id to text; only queries that have judgements.
         qrels: The judgements.
+        candidates: Query id to the documents that a reranking task gives, in its order; empty for a retrieval task.
+        notes: Sentences about what was left out when the dataset was read.
     """
 
     name: str
     documents: Mapping[str, Document]
     queries: Mapping[str, str]
     qrels: Qrels
+    candidates: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """Document id to what models read."""
+        return {key: document.contents for key, document in self.documents.items()}
 
     def relevant_ids(self, query_id: str) -> set[str]:
         """Return the ids of the documents judged relevant (above 0) for a query."""
@@ -55,7 +73,7 @@ class Dataset:
 
 
 def read_dataset(folder: str | Path, *, split: str | None = None) -> Dataset:
-    """Read a folder in BEIR layout.
+    """Read a folder in BEIR layout, with ``candidates.SPLIT.jsonl`` (``query_id``, ``candidates``) if it is there.
 
     Args:
         folder: The dataset's folder; its name becomes the dataset's.
@@ -65,7 +83,8 @@ def read_dataset(folder: str | Path, *, split: str | None = None) -> Dataset:
         InvalidInputError: A file is missing or malformed, or the split is not there.
     """
     folder = Path(folder)
-    qrels = read_qrels(_qrels_file(folder, split))
+    qrels_file = _qrels_file(folder, split)
+    qrels = read_qrels(qrels_file)
     documents = {
         line["_id"]: Document(text=line["text"], title=line.get("title") or "")
         for line in _json_lines(folder / "corpus.jsonl")
@@ -76,7 +95,8 @@ def read_dataset(folder: str | Path, *, split: str | None = None) -> Dataset:
         msg = f"{folder}: {len(unknown)} judged queries are not in queries.jsonl, the first is {unknown[0]!r}"
         raise InvalidInputError(msg)
     judged = {query_id: queries[query_id] for query_id in qrels}
-    return Dataset(name=folder.name, documents=documents, queries=judged, qrels=qrels)
+    candidates = _candidates(folder / f"candidates.{qrels_file.stem}.jsonl", judged)
+    return Dataset(name=folder.name, documents=documents, queries=judged, qrels=qrels, candidates=candidates)
 
 
 def read_qrels(path: str | Path) -> dict[str, dict[str, int]]:
@@ -86,7 +106,7 @@ def read_qrels(path: str | Path) -> dict[str, dict[str, int]]:
         InvalidInputError: The file is missing, or a line is none of these.
     """
     qrels: dict[str, dict[str, int]] = {}
-    for number, line in _numbered_lines(Path(path)):
+    for number, line in numbered_lines(Path(path)):
         fields = line.split("\t") if "\t" in line else line.split()
         if len(fields) not in (3, 4):
             msg = f"{path}, line {number}: expected 'query document score' or TREC's four columns, got {line!r}"
@@ -115,6 +135,12 @@ def pool_datasets(datasets: Sequence[Dataset], *, name: str = "all") -> Dataset:
             for d in datasets
             for key, judged in d.qrels.items()
         },
+        candidates={
+            f"{d.name}/{key}": tuple(f"{d.name}/{document}" for document in listed)
+            for d in datasets
+            for key, listed in d.candidates.items()
+        },
+        notes=tuple(note for d in datasets for note in d.notes),
     )
 
 
@@ -130,6 +156,23 @@ def _qrels_file(folder: Path, split: str | None) -> Path:
     return folder / "qrels" / f"{wanted}.tsv"
 
 
+def _candidates(path: Path, queries: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    if not path.is_file():
+        return {}
+    candidates: dict[str, tuple[str, ...]] = {}
+    for number, line in numbered_lines(path):
+        entry = json_object(line, where=f"{path}, line {number}")
+        query_id, listed = entry.get("query_id"), entry.get("candidates")
+        if not isinstance(query_id, str) or not isinstance(listed, list):
+            msg = (
+                f"{path}, line {number}: expected an object with 'query_id' and a list 'candidates', got {line[:80]!r}"
+            )
+            raise InvalidInputError(msg)
+        if query_id in queries:
+            candidates[query_id] = tuple(map(str, listed))
+    return candidates
+
+
 def _grade(field: str) -> int | None:
     try:
         value = float(field)
@@ -139,20 +182,33 @@ def _grade(field: str) -> int | None:
 
 
 def _json_lines(path: Path) -> Iterator[dict[str, Any]]:
-    for number, line in _numbered_lines(path):
-        try:
-            entry = json.loads(line)
-        except json.JSONDecodeError as error:
-            msg = f"{path}, line {number}: not JSON ({error.msg})"
-            raise InvalidInputError(msg) from error
-        if not isinstance(entry, dict) or not all(isinstance(entry.get(key), str) for key in ("_id", "text")):
+    for number, line in numbered_lines(path):
+        entry = json_object(line, where=f"{path}, line {number}")
+        if not all(isinstance(entry.get(key), str) for key in ("_id", "text")):
             msg = f"{path}, line {number}: expected an object with the strings '_id' and 'text', got {line[:80]!r}"
             raise InvalidInputError(msg)
         yield entry
 
 
-def _numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield the lines that are not blank, with their number from 1."""
+def json_object(text: str, *, where: str) -> dict[str, Any]:
+    """Return a JSON object, or raise InvalidInputError that begins with ``where``."""
+    try:
+        entry = json.loads(text)
+    except json.JSONDecodeError as error:
+        msg = f"{where}: not JSON ({error.msg})"
+        raise InvalidInputError(msg) from error
+    if not isinstance(entry, dict):
+        msg = f"{where}: expected a JSON object, got {text[:80]!r}"
+        raise InvalidInputError(msg)
+    return entry
+
+
+def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield the lines that are not blank, with their number from 1.
+
+    Raises:
+        InvalidInputError: The file cannot be read, or is not UTF-8.
+    """
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:

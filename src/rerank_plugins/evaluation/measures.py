@@ -6,19 +6,22 @@ the run forgot scores 0; a query without judgements does not count.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.evaluation.dataset import Qrels
-from rerank_plugins.evaluation.optional import import_extra
-from rerank_plugins.evaluation.run import Run, check_run
+from rerank_plugins.evaluation.run import Run, check_run, in_order, ranked_ids
+from rerank_plugins.optional import import_extra
 
 if TYPE_CHECKING:
     from ir_measures.measures import Measure
 
-__all__ = ["Evaluation", "evaluate", "standard_measures"]
+__all__ = ["Evaluation", "evaluate", "parse_measures", "standard_measures"]
+
+# The names of articles, and trec_eval's.
+_ALIASES = {"hit": "Success", "MRR": "RR", "MAP": "AP", "recall": "R", "precision": "P"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +68,38 @@ def standard_measures() -> dict[str, Measure]:
     return {"hit@5": ir.Success @ 5, "MRR@10": ir.RR @ 10, "nDCG@10": ir.nDCG @ 10}
 
 
+def parse_measures(names: Sequence[str]) -> dict[str, Measure]:
+    """Return measures by the names they were asked for.
+
+    Args:
+        names: ir-measures' own (``nDCG@10``, ``Success@5``, ``RR@10``, ``AP``, ``R@100``), or ``hit@k``, ``MRR@k``,
+            ``MAP``, ``recall@k`` and ``precision@k`` for the same.
+
+    Raises:
+        InvalidInputError: There is no such measure, or no name.
+        MissingExtraError: ir-measures is not installed.
+    """
+    ir = import_extra("ir_measures", extra="evaluation")
+    if not names:
+        msg = "no measure is asked for; name one, such as nDCG@10"
+        raise InvalidInputError(msg)
+    parsed = {}
+    for name in names:
+        base, at, cutoff = name.partition("@")
+        try:
+            parsed[name] = ir.parse_measure(_ALIASES.get(base, base) + at + cutoff)
+        except (NameError, ValueError, KeyError) as error:
+            msg = f"there is no measure {name!r}; use nDCG@10, hit@5, MRR@10, MAP, recall@10 or ir-measures' names"
+            raise InvalidInputError(msg) from error
+    return parsed
+
+
 def evaluate(run: Run, qrels: Qrels, *, measures: Mapping[str, Measure] | None = None) -> Evaluation:
     """Return the measures of a run.
+
+    Documents count in trec_eval's order for every measure: by score, and of equal scores the id that sorts last
+    comes first. Where a system has an order of its own for equal scores, pass the run through
+    :func:`~rerank_plugins.evaluation.run.in_order`.
 
     Args:
         run: What a system found; a judged query that is missing scores 0.
@@ -85,9 +118,14 @@ def evaluate(run: Run, qrels: Qrels, *, measures: Mapping[str, Measure] | None =
     ir = import_extra("ir_measures", extra="evaluation")
     per_query = {name: dict.fromkeys(qrels, 0.0) for name in named}
     names = {measure: name for name, measure in named.items()}
-    judged_run = {query_id: dict(run[query_id]) for query_id in qrels if run.get(query_id)}
+    judged_run = {query_id: _without_ties(run[query_id]) for query_id in qrels if run.get(query_id)}
     if judged_run:
         plain = {query_id: dict(grades) for query_id, grades in qrels.items()}
         for metric in ir.iter_calc(list(names), plain, judged_run):
             per_query[names[metric.measure]][metric.query_id] = float(metric.value)
     return Evaluation(per_query)
+
+
+def _without_ties(scores: Mapping[str, float]) -> dict[str, float]:
+    # ir-measures computes some measures (RR@k) with code that orders ties otherwise than trec_eval.
+    return in_order({document_id: scores[document_id] for document_id in ranked_ids(scores)})

@@ -39,10 +39,14 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """Milliseconds of a query from text to result, one query at a time: median and 95th percentile."""
+    """Milliseconds of a query from text to result, one query at a time: median and 95th percentile.
+
+    ``n_queries`` were timed; None where that was not kept.
+    """
 
     p50_ms: float
     p95_ms: float
+    n_queries: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,8 +54,8 @@ class System:
     """One column of the grid: what retrieves, and what reranks.
 
     Attributes:
-        retriever: ``bm25``, ``dense`` or ``hybrid``.
-        embedder: Model of the vectors; None for BM25.
+        retriever: ``bm25``, ``dense``, ``hybrid``, or ``candidates`` for the lists that a reranking task gives.
+        embedder: Model of the vectors; None for BM25 and given candidates.
         reranker: Model of the second stage; None for the first stage alone.
         top_k: Documents retrieved.
         top_n: Documents kept.
@@ -76,7 +80,9 @@ class Cell:
         n_queries: Queries measured.
         latency: Both stages together; None where it was not measured.
         pairs_per_s: Reranked pairs per second; None for a first stage.
-        run_file: The run in TREC format, relative to the results; None if it was not kept.
+        run_file: The run in TREC format, relative to the results; None if it was not kept. It holds all ``top_k``
+            documents, while the measures are those of the first ``top_n``.
+        cost_per_1000_queries: In the currency of the price that was given for the machine; None without one.
     """
 
     dataset: str
@@ -87,6 +93,7 @@ class Cell:
     latency: Latency | None = None
     pairs_per_s: float | None = None
     run_file: str | None = None
+    cost_per_1000_queries: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,15 +11,30 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
+
+import numpy as np
 
 from rerank_plugins.errors import InvalidInputError
 
-__all__ = ["Run", "TimedRun", "check_run", "ranked_ids", "read_trec_run", "write_trec_run"]
+__all__ = [
+    "Run",
+    "TimedRun",
+    "check_run",
+    "in_order",
+    "quoted_name",
+    "ranked_ids",
+    "read_trec_run",
+    "trec_bytes",
+    "write_trec_run",
+]
 
 Run = Mapping[str, Mapping[str, float]]
 """Query id to document id to score."""
 
 _TREC_COLUMNS = 6
+
+_SAFE = "".join(chr(code) for code in range(33, 127) if chr(code) != "%")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +68,33 @@ def check_run(run: Run) -> None:
                 raise InvalidInputError(msg)
 
 
+def quoted_name(name: str) -> str:
+    """Return an id that a TREC file can hold: white space becomes ``%20`` and the like, and then also ``%``."""
+    return quote(name, safe=_SAFE) if name.split() != [name] else name
+
+
+def in_order(scores: Mapping[str, float]) -> dict[str, float]:
+    """Return one query's scores so that every measure sees the documents in the order of the mapping.
+
+    trec_eval sorts by score in float32 and breaks ties by document id, which is not the order that a system
+    with equal scores showed its user. A score that does not fall is lowered to the next smaller float32.
+
+    Raises:
+        InvalidInputError: A score is NaN, or higher than one before it.
+    """
+    ordered: dict[str, float] = {}
+    highest = before = np.float32(np.inf)
+    for document_id, score in scores.items():
+        value = np.float32(score)
+        if math.isnan(score) or value > highest:
+            msg = f"the score of document {document_id!r} is {score}, after {highest}; sort the scores first"
+            raise InvalidInputError(msg)
+        highest = value
+        before = np.minimum(value, np.nextafter(before, np.float32(-np.inf)))
+        ordered[document_id] = float(before)
+    return ordered
+
+
 def ranked_ids(scores: Mapping[str, float]) -> list[str]:
     """Return one query's document ids from best to worst, in trec_eval's order."""
     return sorted(scores, key=lambda document_id: (scores[document_id], document_id), reverse=True)
@@ -65,22 +107,30 @@ def write_trec_run(run: Run, path: str | Path, *, tag: str = "rerank-plugins") -
         InvalidInputError: A score is NaN, or an id or the tag is empty or has white space in it,
             which the format cannot hold.
     """
+    data = trec_bytes(run, tag=tag)
+    path = Path(path)
+    path.write_bytes(gzip.compress(data, mtime=0) if path.suffix == ".gz" else data)
+
+
+def trec_bytes(run: Run, *, tag: str = "rerank-plugins") -> bytes:
+    """Return what :func:`write_trec_run` writes, not compressed; raises likewise."""
     check_run(run)
     lines = [
         f"{_word(query_id)} Q0 {_word(document_id)} {rank} {float(scores[document_id])!r} {_word(tag)}\n"
         for query_id, scores in run.items()
         for rank, document_id in enumerate(ranked_ids(scores), start=1)
     ]
-    data = "".join(lines).encode()
-    path = Path(path)
-    path.write_bytes(gzip.compress(data, mtime=0) if path.suffix == ".gz" else data)
+    return "".join(lines).encode()
 
 
 def read_trec_run(path: str | Path) -> dict[str, dict[str, float]]:
     """Read a run in TREC's six columns, compressed or not.
 
+    Equal scores are fine: the order is then by document id, as trec_eval has it, and the rank column is not read.
+
     Raises:
-        InvalidInputError: The file cannot be read, or a line is not of that form.
+        InvalidInputError: The file cannot be read, a line is not of that form, a score is NaN, or a document is
+            there twice for one query.
     """
     run: dict[str, dict[str, float]] = {}
     for number, line in enumerate(_text(Path(path)).split("\n"), start=1):
@@ -91,7 +141,12 @@ def read_trec_run(path: str | Path) -> dict[str, dict[str, float]]:
         if score is None:
             msg = f"{path}, line {number}: expected 'query Q0 document rank score tag', got {line!r}"
             raise InvalidInputError(msg)
-        run.setdefault(fields[0], {})[fields[2]] = score
+        scores = run.setdefault(fields[0], {})
+        if math.isnan(score) or fields[2] in scores:
+            problem = "is there twice" if fields[2] in scores else "has the score NaN"
+            msg = f"{path}, line {number}: document {fields[2]!r} {problem} for query {fields[0]!r}; repair the run"
+            raise InvalidInputError(msg)
+        scores[fields[2]] = score
     return run
 
 

@@ -1,11 +1,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import unquote
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.evaluation import TimedRun, ranked_ids, read_trec_run, write_trec_run
+from rerank_plugins.evaluation import TimedRun, evaluate, ranked_ids, read_trec_run, write_trec_run
+from rerank_plugins.evaluation.measures import parse_measures
+from rerank_plugins.evaluation.run import in_order, quoted_name
 
 
 @pytest.mark.parametrize("name", ["a.run", "a.run.gz"])
@@ -52,3 +58,50 @@ def test_order_and_time() -> None:
     assert ranked_ids({"a": 1.0, "b": 3.0, "c": 2.0}) == ["b", "c", "a"]
     assert TimedRun({}, {"q1": 2.0, "q2": 4.0}).mean_ms == 3.0
     assert TimedRun({}, {}).mean_ms == 0.0
+
+
+def test_in_order_separates_equal_scores_for_float32() -> None:
+    scores = {"z": 1.0, "b": 1.0, "c": 1.0, "a": 1.0 - 1e-12, "d": 0.5, "e": 0.0, "f": 0.0}
+    ordered = in_order(scores)
+    assert list(ordered) == list(scores)
+    values = np.array(list(ordered.values()), dtype=np.float32)
+    assert (np.diff(values) < 0).all()
+    assert values == pytest.approx(list(scores.values()), abs=1e-6)
+    assert in_order({"a": 2.0, "b": 1.0}) == {"a": 2.0, "b": 1.0}
+
+
+@pytest.mark.parametrize("scores", [{"a": 1.0, "b": 2.0}, {"a": float("nan")}, {"a": 1.0, "b": float("nan")}])
+def test_in_order_refuses_what_is_not_in_order(scores: dict[str, float]) -> None:
+    with pytest.raises(InvalidInputError, match="sort the scores first"):
+        in_order(scores)
+
+
+@given(st.lists(st.floats(-1e5, 1e5), min_size=1, max_size=30))
+def test_measures_see_the_order_of_the_system(scores: list[float]) -> None:
+    scores = sorted(scores, reverse=True)
+    run = {f"d{i}": score for i, score in enumerate(scores)}
+    last = f"d{len(scores) - 1}"
+    figures = evaluate({"q": in_order(run)}, {"q": {last: 1}}, measures=parse_measures(["MRR@100"]))
+    assert figures.mean("MRR@100") == pytest.approx(1 / len(scores))
+
+
+@pytest.mark.parametrize(("line", "match"), [("q Q0 a 2 0.1 t", "is there twice"), ("q Q0 b 2 nan t", "score NaN")])
+def test_a_run_that_contradicts_itself_is_refused(tmp_path: Path, line: str, match: str) -> None:
+    (tmp_path / "r").write_text(f"q Q0 a 1 0.5 t\n{line}\n")
+    with pytest.raises(InvalidInputError, match=f"line 2: .*{match}"):
+        read_trec_run(tmp_path / "r")
+
+
+def test_equal_scores_of_a_run_are_ordered_by_id_as_trec_eval_does(tmp_path: Path) -> None:
+    (tmp_path / "r").write_text("q Q0 a 1 0.5 t\nq Q0 b 2 0.5 t\n")
+    run = read_trec_run(tmp_path / "r")
+    assert ranked_ids(run["q"]) == ["b", "a"]
+    assert evaluate(run, {"q": {"a": 1}}, measures=parse_measures(["MRR@5"])).mean("MRR@5") == 0.5
+
+
+def test_names_with_white_space_are_quoted() -> None:
+    assert quoted_name("a-b/1:2") == "a-b/1:2"
+    assert quoted_name("100%") == "100%"
+    quoted = quoted_name("A title: 5 % é\t中")
+    assert quoted.split() == [quoted]
+    assert unquote(quoted) == "A title: 5 % é\t中"

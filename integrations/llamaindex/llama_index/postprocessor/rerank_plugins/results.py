@@ -19,6 +19,7 @@ __all__ = [
     "DETAIL_KEYS",
     "PROBABILITY_KEY",
     "RANK_KEY",
+    "RETRIEVAL_RANK_KEY",
     "RETRIEVAL_SCORE_KEY",
     "TRUNCATED_KEY",
     "WINDOW_KEY",
@@ -30,13 +31,14 @@ __all__ = [
 ]
 
 RETRIEVAL_SCORE_KEY = "retrieval_score"
+RETRIEVAL_RANK_KEY = "retrieval_rank"
 PROBABILITY_KEY = "rerank_probability"
 RANK_KEY = "rerank_rank"
 WINDOW_KEY = "rerank_window"
 TRUNCATED_KEY = "rerank_truncated"
 
 DETAIL_KEYS = (PROBABILITY_KEY, RANK_KEY, WINDOW_KEY, TRUNCATED_KEY, FALLBACK_KEY)
-_OWN_KEYS = frozenset((RETRIEVAL_SCORE_KEY, *DETAIL_KEYS))
+_OWN_KEYS = frozenset((RETRIEVAL_SCORE_KEY, RETRIEVAL_RANK_KEY, *DETAIL_KEYS))
 
 
 def scored_text(node: BaseNode, mode: MetadataMode) -> str:

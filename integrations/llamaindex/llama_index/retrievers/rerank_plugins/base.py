@@ -1,0 +1,238 @@
+"""Two stages in one LlamaIndex retriever: retrieve many, rerank them, keep the best."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from llama_index.core import VectorStoreIndex
+from llama_index.core.base.base_retriever import BaseRetriever
+from llama_index.core.base.embeddings.base import BaseEmbedding
+from llama_index.core.callbacks import CallbackManager
+from llama_index.core.schema import BaseNode, NodeWithScore, QueryBundle, TransformComponent
+from llama_index.core.vector_stores.types import BasePydanticVectorStore
+from llama_index.embeddings.rerank_plugins import InstructionEmbedding
+from llama_index.postprocessor.rerank_plugins import RerankPostprocessor
+from llama_index.postprocessor.rerank_plugins.results import DETAIL_KEYS, RETRIEVAL_RANK_KEY, with_metadata
+from llama_index.retrievers.rerank_plugins.first_stage import FirstStageRetriever
+
+from rerank_plugins.embedder import Embedder
+from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.inputs import check_positive
+from rerank_plugins.ranking.order import check_top_n
+from rerank_plugins.reranker import Reranker
+from rerank_plugins.retrieval import Fusion, RetrieverName
+from rerank_plugins.retrieval.build import DEFAULT_EMBEDDER
+from rerank_plugins.types import ScoreUnit
+
+__all__ = ["TwoStageRetriever"]
+
+_DEFAULT_RERANKER = "BAAI/bge-reranker-v2-m3"
+
+
+class TwoStageRetriever(BaseRetriever):
+    """Retrieves with any retriever, and reranks what it finds with any model that the core knows.
+
+    Reranked results are those of :class:`~llama_index.postprocessor.rerank_plugins.RerankPostprocessor`, with the
+    metadata key ``retrieval_rank`` (1 is the first stage's best) beside ``retrieval_score``, unless the postprocessor
+    has ``keep_retrieval_score=False``; neither is part of
+    the text for LLMs and embedding models. Both stages report their own events. Any number of threads and event
+    loops may use one object.
+
+    Args:
+        first_stage: Finds the candidates, as many as it is set to.
+        reranker: Reranks them; None returns the first stage's order.
+        top_n: Nodes returned at most; None leaves it to the reranker, and without one returns all.
+        callback_manager: For LlamaIndex's callbacks, of the reranker too; None has none.
+        verbose: As in every LlamaIndex retriever.
+
+    Raises:
+        InvalidInputError: ``top_n`` is below 1, or ``reranker`` is something else.
+
+    Example:
+        >>> retriever = TwoStageRetriever.from_documents(
+        ...     ["Berlin", "Paris is the capital."], embedder="mini", reranker="mini", top_k=2, top_n=1
+        ... )
+        >>> retriever.retrieve("capital of France")[0].text
+        'Paris is the capital.'
+    """
+
+    def __init__(
+        self,
+        first_stage: BaseRetriever,
+        *,
+        reranker: RerankPostprocessor | None = None,
+        top_n: int | None = None,
+        callback_manager: CallbackManager | None = None,
+        verbose: bool = False,
+    ) -> None:
+        check_top_n(top_n)
+        if reranker is not None and not isinstance(reranker, RerankPostprocessor):
+            msg = f"reranker must be a RerankPostprocessor or None, got {type(reranker).__name__}"
+            raise InvalidInputError(msg)
+        super().__init__(callback_manager=callback_manager, verbose=verbose)
+        changes: dict[str, object] = {} if top_n is None else {"top_n": top_n}
+        if callback_manager is not None:
+            changes["callback_manager"] = callback_manager
+        self._first_stage, self._top_n = first_stage, top_n
+        self._reranker = None if reranker is None else reranker.model_copy(update=changes)
+
+    @classmethod
+    def from_documents(
+        cls,
+        documents: Sequence[BaseNode | str],
+        *,
+        retriever: RetrieverName = "hybrid",
+        embedder: InstructionEmbedding | Embedder | str | Path = DEFAULT_EMBEDDER,
+        reranker: RerankPostprocessor | Reranker | str | Path | None = _DEFAULT_RERANKER,
+        top_k: int = 50,
+        top_n: int | None = 5,
+        threshold: float | None = None,
+        threshold_unit: ScoreUnit = "probability",
+        transformations: Sequence[TransformComponent] | None = None,
+        faiss_index: str | None = "Flat",
+        fusion: Fusion = "rrf",
+        weights: Sequence[float] | None = None,
+        callback_manager: CallbackManager | None = None,
+    ) -> TwoStageRetriever:
+        """Index documents and return a retriever over them.
+
+        Args:
+            documents: Documents, nodes or texts.
+            retriever: ``bm25``, ``dense`` or ``hybrid``.
+            embedder: An embedding of this package, a core embedder, or a model's name; BM25 loads none.
+            reranker: A postprocessor with its own options, a core reranker, a model's name, or None for no second
+                stage.
+            top_k: Nodes retrieved.
+            top_n: Nodes returned at most; None returns all that were retrieved.
+            threshold: Reranked nodes below it are left out; a postprocessor that is passed has its own.
+            threshold_unit: What ``threshold`` is compared with.
+            transformations: Run over the documents first, such as a splitter; None indexes them whole.
+            faiss_index: ``Flat`` is exact; None needs no FAISS.
+            fusion: ``rrf`` or ``weighted``.
+            weights: Of the dense stage and of BM25 in a hybrid; None counts both alike.
+            callback_manager: For LlamaIndex's callbacks; None has none.
+
+        Raises:
+            InvalidInputError: ``documents`` holds something else, or an option cannot work.
+            MissingExtraError: bm25s or FAISS is not installed.
+            ModelError: A model cannot be loaded.
+        """
+        first_stage = FirstStageRetriever.from_documents(
+            documents,
+            retriever=retriever,
+            embedder=embedder,
+            top_k=top_k,
+            transformations=transformations,
+            faiss_index=faiss_index,
+            fusion=fusion,
+            weights=weights,
+            callback_manager=callback_manager,
+        )
+        postprocessor = _postprocessor(reranker, top_n=top_n, threshold=threshold, threshold_unit=threshold_unit)
+        return cls(first_stage, reranker=postprocessor, top_n=top_n, callback_manager=callback_manager)
+
+    @classmethod
+    def from_vector_store(
+        cls,
+        vector_store: BasePydanticVectorStore,
+        *,
+        embed_model: BaseEmbedding,
+        reranker: RerankPostprocessor | Reranker | str | Path | None = _DEFAULT_RERANKER,
+        top_k: int = 50,
+        top_n: int | None = 5,
+        threshold: float | None = None,
+        threshold_unit: ScoreUnit = "probability",
+        callback_manager: CallbackManager | None = None,
+    ) -> TwoStageRetriever:
+        """Return a retriever over a vector store of any kind that keeps its nodes' texts.
+
+        Args:
+            vector_store: Holds the nodes.
+            embed_model: What the nodes were embedded with; any LlamaIndex embedding.
+            reranker: See :meth:`from_documents`.
+            top_k: Nodes retrieved.
+            top_n: See :meth:`from_documents`.
+            threshold: See :meth:`from_documents`.
+            threshold_unit: See :meth:`from_documents`.
+            callback_manager: For LlamaIndex's callbacks; None has none.
+
+        Raises:
+            InvalidInputError: An option cannot work, or the store keeps no texts.
+            ModelError: The reranker cannot be loaded.
+        """
+        check_positive("top_k", top_k)
+        if not vector_store.stores_text:
+            msg = (
+                f"a {type(vector_store).__name__} keeps no texts to rerank; "
+                "pass its index's retriever instead: TwoStageRetriever(index.as_retriever(similarity_top_k=...), ...)"
+            )
+            raise InvalidInputError(msg)
+        index = VectorStoreIndex.from_vector_store(vector_store, embed_model=embed_model)
+        postprocessor = _postprocessor(reranker, top_n=top_n, threshold=threshold, threshold_unit=threshold_unit)
+        return cls(
+            index.as_retriever(similarity_top_k=top_k),
+            reranker=postprocessor,
+            top_n=top_n,
+            callback_manager=callback_manager,
+        )
+
+    @property
+    def reranker(self) -> RerankPostprocessor | None:
+        """What reranks; None for the first stage alone."""
+        return self._reranker
+
+    def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
+        _check_query(query_bundle)
+        found = self._first_stage.retrieve(query_bundle)
+        if self._reranker is None:
+            return found[: self._top_n]
+        results = self._reranker.postprocess_nodes(found, query_bundle=query_bundle)
+        return _ranked(found, results) if self._reranker.keep_retrieval_score else results
+
+    async def _aretrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
+        _check_query(query_bundle)
+        found = await self._first_stage.aretrieve(query_bundle)
+        if self._reranker is None:
+            return found[: self._top_n]
+        results = await self._reranker.apostprocess_nodes(found, query_bundle=query_bundle)
+        return _ranked(found, results) if self._reranker.keep_retrieval_score else results
+
+
+def _postprocessor(
+    reranker: RerankPostprocessor | Reranker | str | Path | None,
+    *,
+    top_n: int | None,
+    threshold: float | None,
+    threshold_unit: ScoreUnit,
+) -> RerankPostprocessor | None:
+    if threshold is not None and (reranker is None or isinstance(reranker, RerankPostprocessor)):
+        owner = "there is no reranker" if reranker is None else "the postprocessor that was passed has its own"
+        msg = f"threshold={threshold} cannot be used here: {owner}; leave it out, or name a reranking model"
+        raise InvalidInputError(msg)
+    if reranker is None:
+        return None
+    if isinstance(reranker, RerankPostprocessor):
+        return reranker.model_copy(update={"top_n": top_n})
+    if isinstance(reranker, Reranker):
+        return RerankPostprocessor.from_reranker(
+            reranker, top_n=top_n, threshold=threshold, threshold_unit=threshold_unit
+        )
+    return RerankPostprocessor(model=str(reranker), top_n=top_n, threshold=threshold, threshold_unit=threshold_unit)
+
+
+def _check_query(query_bundle: QueryBundle) -> None:
+    if not query_bundle.query_str.strip():
+        msg = "the query is blank, so there is nothing to look for; ask something"
+        raise InvalidInputError(msg)
+
+
+def _ranked(found: Sequence[NodeWithScore], reranked: Sequence[NodeWithScore]) -> list[NodeWithScore]:
+    """Return the reranked nodes with their rank in the first stage."""
+    ranks = {one.node.node_id: rank for rank, one in reversed(list(enumerate(found, start=1)))}
+    results = []
+    for one in reranked:
+        details = {key: value for key, value in one.node.metadata.items() if key in DETAIL_KEYS}
+        node = with_metadata(one.node, {**details, RETRIEVAL_RANK_KEY: ranks[one.node.node_id]})
+        results.append(one.model_copy(update={"node": node}))
+    return results

@@ -1,0 +1,135 @@
+"""``rerank-plugins evaluate``: does a reranker help on this data, which one, how deep, at what cost?"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from rerank_plugins.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from rerank_plugins.evaluation import Dataset
+    from rerank_plugins.evaluation.results import EvaluationResults
+
+__all__ = ["evaluate"]
+
+_NONE = "none"
+_DEMO = "demo"
+_WIDTH = 150
+_MODEL = "Hub id, folder or mini; [NAME=]MODEL[?long_documents=maxp&max_length=256]"
+
+
+def evaluate(
+    data: Annotated[
+        list[str],
+        typer.Argument(
+            help="BEIR folders, .jsonl (query, pos, neg or qrels), LlamaIndex fine-tuning .json, mteb:TASK, or demo."
+        ),
+    ],
+    *,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Work folder; a killed run goes on there.")] = Path(
+        "evaluation"
+    ),
+    retriever: Annotated[
+        list[str] | None, typer.Option(help="bm25, dense, hybrid, candidates; repeat. [bm25, dense, hybrid]")
+    ] = None,
+    embedder: Annotated[list[str] | None, typer.Option(help=f"{_MODEL}; repeat. [mini]")] = None,
+    reranker: Annotated[list[str] | None, typer.Option(help=f"{_MODEL}, or none; repeat. [mini]")] = None,
+    top_k: Annotated[list[int] | None, typer.Option(help="Documents retrieved and reranked; repeat. [20]")] = None,
+    top_n: Annotated[list[int] | None, typer.Option(help="Documents kept; repeat. [10]")] = None,
+    measure: Annotated[
+        list[str] | None,
+        typer.Option(help="Repeat; the first one is drawn in curves. [nDCG@10, hit@5, MRR@10, MAP, recall@10]"),
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="Which judgements, where a set has several.")] = None,
+    max_queries: Annotated[int | None, typer.Option(min=1, help="Queries per set, sampled with the seed.")] = None,
+    growth: Annotated[bool, typer.Option("--growth", help="Curve of quality against corpus size.")] = False,
+    growth_from: Annotated[int, typer.Option(min=1, help="Least corpus size of the growth curve.")] = 500,
+    depth: Annotated[list[int] | None, typer.Option(help="Curve of quality against top_k; repeat.")] = None,
+    drop_bad: Annotated[
+        bool, typer.Option("--drop-bad", help="Leave out blank queries and judgements of absent documents.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Of sampling, intervals and tests.")] = 0,
+    price_per_hour: Annotated[float | None, typer.Option(min=0.0, help="Of this machine, for the cost column.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, mps; the best by default.")] = None,
+) -> None:
+    """Measure retriever × embedder × reranker × top_k × top_n on your data, with intervals and a test.
+
+    Every first stage is also measured alone. Writes results.json and the runs in TREC format.
+    """
+    from rerank_plugins.cli.quiet import quiet_loading
+    from rerank_plugins.evaluation.grid import RESULTS_FILE, CurveOptions, GridOptions, run_evaluation
+
+    options = GridOptions(
+        retrievers=tuple(retriever or ("bm25", "dense", "hybrid")),
+        embedders=tuple(embedder or ("mini",)),
+        rerankers=tuple(one for one in reranker or ("mini",) if one != _NONE),
+        top_ks=tuple(sorted(set(top_k or (20,)))),
+        top_ns=tuple(sorted(set(top_n or (10,)))),
+        **({"measures": tuple(measure)} if measure else {}),  # type: ignore[arg-type]
+        seed=seed,
+        device=device,
+        price_per_hour=price_per_hour,
+    )
+    curves = CurveOptions(growth_from=growth_from if growth else None, depths=tuple(depth or ()))
+    datasets = _datasets(data, split=split, max_queries=max_queries, drop_bad=drop_bad, seed=seed)
+    quiet_loading()
+    # Elsewhere than in a terminal, tables get the width that they need.
+    console = Console() if sys.stdout.isatty() or "COLUMNS" in os.environ else Console(width=_WIDTH)
+    with _progress(console) as progress:
+        results = run_evaluation(datasets, options, output, curves=curves, progress=progress)
+    _show(console, results, datasets)
+    console.print(f"Saved {output / RESULTS_FILE} and {output / 'runs'}", markup=False, soft_wrap=True)
+
+
+def _datasets(
+    sources: Sequence[str], *, split: str | None, max_queries: int | None, drop_bad: bool, seed: int
+) -> list[Dataset]:
+    from rerank_plugins.evaluation.checks import sample_queries, usable_dataset
+    from rerank_plugins.evaluation.formats import open_dataset
+
+    datasets = []
+    for source in sources:
+        read = _demo_set() if source == _DEMO else open_dataset(source, split=split)
+        usable = usable_dataset(read, on_bad="drop" if drop_bad else "raise")
+        datasets.append(sample_queries(usable, n_queries=max_queries, seed=seed))
+    return datasets
+
+
+def _show(console: Console, results: EvaluationResults, datasets: Sequence[Dataset]) -> None:
+    from rerank_plugins.cli.evaluation_table import results_tables
+
+    for table in results_tables(results):
+        console.print(table)
+    for dataset in datasets:
+        for note in dataset.notes:
+            console.print(f"{dataset.name}: {note}", markup=False, highlight=False)
+
+
+def _demo_set() -> Dataset:
+    from rerank_plugins.demo.samples import SAMPLE_FOLDER, SAMPLE_SETS
+    from rerank_plugins.evaluation import pool_datasets, read_dataset
+
+    english = [read_dataset(SAMPLE_FOLDER / sample.name) for sample in SAMPLE_SETS if sample.code == "en"]
+    if not english:
+        msg = "the bundled sample is not there; reinstall rerank-plugins"
+        raise InvalidInputError(msg)
+    return pool_datasets(english, name=_DEMO)
+
+
+def _progress(console: Console) -> Progress:
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)

@@ -1,0 +1,51 @@
+"""What a stored figure depends on, as a short key: when any of it changes, so does the key."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from rerank_plugins import __version__
+from rerank_plugins.catalog.resolve import resolve
+from rerank_plugins.catalog.spec import ModelKind
+from rerank_plugins.evaluation.grid.plan import ModelChoice, StageChoice
+
+__all__ = ["corpus_key", "key_of", "model_key", "query_key", "stage_key"]
+
+_LENGTH = 20
+
+
+def key_of(*parts: Any) -> str:
+    """Return a key of plain values."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:_LENGTH]
+
+
+def corpus_key(texts: Mapping[str, str]) -> str:
+    """Return the key of a corpus: its ids and texts in their order."""
+    digest = hashlib.sha256()
+    for document_id, text in texts.items():
+        digest.update(json.dumps([document_id, text]).encode())
+    return digest.hexdigest()[:_LENGTH]
+
+
+def query_key(text: str) -> str:
+    """Return the key under which a query's results are stored."""
+    return key_of(text)
+
+
+def model_key(choice: ModelChoice, *, kind: ModelKind) -> str:
+    """Return the key of a model with its options: the files' names, sizes and times are part of it.
+
+    Raises:
+        ModelError: The model cannot be found.
+    """
+    resolved = resolve(choice.model, kind=kind)
+    return key_of(__version__, kind, resolved.spec.id, resolved.files.fingerprint, choice.options)
+
+
+def stage_key(stage: StageChoice) -> str:
+    """Return the key of a first stage, without the corpus."""
+    embedder = None if stage.embedder is None else model_key(stage.embedder, kind="embedder")
+    return key_of(__version__, stage.retriever, embedder)

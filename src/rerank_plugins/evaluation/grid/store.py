@@ -1,0 +1,100 @@
+"""Files of a work folder that are whole or not there, so that a killed run goes on where it was."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rerank_plugins.errors import InvalidInputError
+
+__all__ = ["ChunkLog", "VectorParts", "write_atomically"]
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file so that it is either complete or as before, also when the process or machine stops.
+
+    Raises:
+        InvalidInputError: The folder cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".writing-", delete=False) as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(file.name).replace(path)
+    except OSError as error:
+        msg = f"{path} cannot be written ({error.strerror}); name another folder, or make room"
+        raise InvalidInputError(msg) from error
+
+
+class ChunkLog:
+    """Results in numbered JSON files, each written once and never changed.
+
+    Args:
+        folder: Where they are; made when the first is written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def append(self, chunk: list[Any]) -> None:
+        """Store one chunk of JSON values."""
+        number = len(self._files())
+        # The second part keeps two processes in one folder from overwriting each other's chunks.
+        name = f"{number:06d}-{uuid.uuid4().hex[:8]}.json"
+        write_atomically(self._folder / name, json.dumps(chunk).encode())
+
+    def __iter__(self) -> Iterator[Any]:
+        """Yield the entries of all chunks, oldest first.
+
+        Raises:
+            InvalidInputError: A file was changed by something else.
+        """
+        for path in self._files():
+            try:
+                yield from json.loads(path.read_bytes())
+            except ValueError as error:
+                msg = f"{path} is not what was stored there; remove it, and its part is run again"
+                raise InvalidInputError(msg) from error
+
+    def _files(self) -> list[Path]:
+        return sorted(self._folder.glob("[0-9]*.json")) if self._folder.is_dir() else []
+
+
+class VectorParts:
+    """A matrix stored in parts of equal height.
+
+    Args:
+        folder: Where they are.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def read(self, number: int) -> npt.NDArray[np.float32] | None:
+        """Return a part; None if it is not there."""
+        path = self._path(number)
+        if not path.is_file():
+            return None
+        part: npt.NDArray[np.float32] = np.load(path, allow_pickle=False)
+        return part
+
+    def write(self, number: int, rows: npt.NDArray[np.float32]) -> None:
+        """Store a part."""
+        path = self._path(number)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_name(f".writing-{uuid.uuid4().hex[:8]}.npy")
+        np.save(unfinished, rows, allow_pickle=False)
+        unfinished.replace(path)
+
+    def _path(self, number: int) -> Path:
+        return self._folder / f"{number:06d}.npy"

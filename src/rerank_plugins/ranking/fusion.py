@@ -1,0 +1,97 @@
+"""Several rankings of one query become one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from rerank_plugins.errors import InvalidInputError
+
+__all__ = ["reciprocal_rank_fusion", "weighted_fusion"]
+
+Scores = Mapping[str, float]
+"""Document id to score, best first."""
+
+
+def reciprocal_rank_fusion(
+    rankings: Sequence[Scores], *, k: int = 60, weights: Sequence[float] | None = None
+) -> dict[str, float]:
+    """Return the sum over the rankings of ``weight / (k + rank)``, rank 1 being the best.
+
+    Cormack, Clarke and Büttcher, "Reciprocal rank fusion outperforms Condorcet and individual rank learning
+    methods", SIGIR 2009; they use k = 60. Only the order within a ranking counts, not its scores.
+
+    Args:
+        rankings: Each ordered from best to worst; a document that one does not have gets nothing from it.
+        k: How little the first ranks stand out.
+        weights: One for each ranking; None counts all alike.
+
+    Returns:
+        Document id to fused score, best first; ties keep the order in which documents are first met.
+
+    Raises:
+        InvalidInputError: ``k`` is below 0, or the weights do not fit the rankings.
+    """
+    if isinstance(k, bool) or not isinstance(k, int) or k < 0:
+        msg = f"k must be a whole number of 0 or more, got {k!r}"
+        raise InvalidInputError(msg)
+    fused: dict[str, float] = {}
+    for weight, ranking in zip(_checked(weights, rankings), rankings, strict=True):
+        for rank, document_id in enumerate(ranking, start=1):
+            fused[document_id] = fused.get(document_id, 0.0) + weight / (k + rank)
+    return _best_first(fused)
+
+
+def weighted_fusion(rankings: Sequence[Scores], *, weights: Sequence[float] | None = None) -> dict[str, float]:
+    """Return the weighted sum of the scores, each ranking's scaled to [0, 1] by its own least and largest.
+
+    A document that a ranking does not have counts 0 there, like its last one. Where all scores of a
+    ranking are equal, each counts 1.
+
+    Args:
+        rankings: Document id to score; any scale.
+        weights: One for each ranking; None counts all alike, with weights that sum to 1.
+
+    Returns:
+        Document id to fused score, best first; ties keep the order in which documents are first met.
+
+    Raises:
+        InvalidInputError: The weights do not fit the rankings, or a score is not finite.
+    """
+    checked = _checked(weights, rankings)
+    if weights is None:
+        checked = [1.0 / len(rankings)] * len(rankings)
+    fused: dict[str, float] = {}
+    for weight, ranking in zip(checked, rankings, strict=True):
+        for document_id, share in _min_max(ranking).items():
+            fused[document_id] = fused.get(document_id, 0.0) + weight * share
+    return _best_first(fused)
+
+
+def _min_max(ranking: Scores) -> dict[str, float]:
+    for document_id, score in ranking.items():
+        if not math.isfinite(score):
+            msg = f"the score of document {document_id!r} is {score}; only finite scores can be scaled"
+            raise InvalidInputError(msg)
+    if not ranking:
+        return {}
+    low, high = min(ranking.values()), max(ranking.values())
+    if low == high:
+        return dict.fromkeys(ranking, 1.0)
+    return {document_id: (score - low) / (high - low) for document_id, score in ranking.items()}
+
+
+def _checked(weights: Sequence[float] | None, rankings: Sequence[Scores]) -> list[float]:
+    if weights is None:
+        return [1.0] * len(rankings)
+    if len(weights) != len(rankings):
+        msg = f"{len(rankings)} rankings need {len(rankings)} weights, got {len(weights)}"
+        raise InvalidInputError(msg)
+    if not all(math.isfinite(weight) and weight >= 0.0 for weight in weights) or not any(weights):
+        msg = f"weights must be 0 or more, and one of them above 0; got {list(weights)}"
+        raise InvalidInputError(msg)
+    return list(weights)
+
+
+def _best_first(fused: Mapping[str, float]) -> dict[str, float]:
+    return dict(sorted(fused.items(), key=lambda item: -item[1]))

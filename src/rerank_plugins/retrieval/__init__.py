@@ -1,0 +1,37 @@
+"""Two-stage retrieval without a framework: BM25, dense (FAISS) and hybrid first stages, then any reranker.
+
+::
+
+    retriever = TwoStageRetriever.from_documents(texts, embedder="mini", reranker="mini", top_k=50, top_n=5)
+    retriever.search("capital of France")
+
+Needs ``pip install rerank-plugins[retrieval]`` (bm25s, faiss-cpu); both are imported on first use.
+"""
+
+from __future__ import annotations
+
+from rerank_plugins.ranking.fusion import reciprocal_rank_fusion, weighted_fusion
+from rerank_plugins.retrieval.bm25 import BM25Index
+from rerank_plugins.retrieval.build import RetrieverName, build_first_stage
+from rerank_plugins.retrieval.dense import DenseIndex, embed_texts
+from rerank_plugins.retrieval.first_stage import FirstStage
+from rerank_plugins.retrieval.hybrid import Fusion, HybridIndex
+from rerank_plugins.retrieval.two_stage import RetrievedDocument, TwoStageRetriever, texts_by_id
+from rerank_plugins.retrieval.words import words
+
+__all__ = [
+    "BM25Index",
+    "DenseIndex",
+    "FirstStage",
+    "Fusion",
+    "HybridIndex",
+    "RetrievedDocument",
+    "RetrieverName",
+    "TwoStageRetriever",
+    "build_first_stage",
+    "embed_texts",
+    "reciprocal_rank_fusion",
+    "texts_by_id",
+    "weighted_fusion",
+    "words",
+]

@@ -1,0 +1,60 @@
+"""BM25 over words."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+import numpy as np
+
+from rerank_plugins.optional import import_extra
+from rerank_plugins.retrieval.first_stage import best_first, check_search, check_texts_by_id
+from rerank_plugins.retrieval.words import words
+
+__all__ = ["BM25Index"]
+
+
+class BM25Index:
+    """BM25 as Lucene computes it, by bm25s; no stemming, no stop words.
+
+    Chinese, Japanese and Korean text is matched by characters and character pairs
+    (:func:`~rerank_plugins.retrieval.words.words`). Any number of threads may search one index.
+
+    Args:
+        texts: Document id to text.
+        k1: How soon repeated terms stop counting (Lucene's default).
+        b: How much length is discounted (Lucene's default).
+
+    Raises:
+        InvalidInputError: ``texts`` holds something else.
+        MissingExtraError: bm25s is not installed.
+    """
+
+    def __init__(self, texts: Mapping[str, str], *, k1: float = 1.2, b: float = 0.75) -> None:
+        bm25s = import_extra("bm25s", extra="retrieval")
+        checked = check_texts_by_id(texts)
+        self._ids = list(checked)
+        terms = [words(text) for text in checked.values()]
+        # bm25s cannot index a corpus without a single term.
+        self._index = bm25s.BM25(method="lucene", k1=k1, b=b) if any(terms) else None
+        if self._index is not None:
+            self._index.index(terms, show_progress=False)
+
+    def search(self, query: str, *, top_k: int) -> dict[str, float]:
+        """Return at most ``top_k`` documents that share a term with the query, best first.
+
+        Raises:
+            InvalidInputError: The query is blank, or ``top_k`` is below 1.
+        """
+        terms = words(check_search(query, top_k))
+        if self._index is None or not terms:
+            return {}
+        scores = np.asarray(self._index.get_scores(terms), dtype=np.float32)
+        return {key: score for key, score in best_first(scores, self._ids, top_k).items() if score > 0.0}
+
+    async def asearch(self, query: str, *, top_k: int) -> dict[str, float]:
+        """Return what :meth:`search` returns, without blocking the event loop."""
+        return await asyncio.to_thread(self.search, query, top_k=top_k)
+
+    def __len__(self) -> int:
+        return len(self._ids)

@@ -1,0 +1,61 @@
+"""A first stage by its name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal, get_args
+
+from rerank_plugins.embedder import Embedder
+from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.retrieval.bm25 import BM25Index
+from rerank_plugins.retrieval.dense import DenseIndex
+from rerank_plugins.retrieval.first_stage import FirstStage
+from rerank_plugins.retrieval.hybrid import Fusion, HybridIndex
+
+__all__ = ["DEFAULT_EMBEDDER", "RetrieverName", "build_first_stage", "check_retriever"]
+
+RetrieverName = Literal["bm25", "dense", "hybrid"]
+
+DEFAULT_EMBEDDER = "BAAI/bge-m3"
+
+
+def build_first_stage(
+    texts: Mapping[str, str],
+    *,
+    retriever: RetrieverName = "hybrid",
+    embedder: Embedder | str | Path = DEFAULT_EMBEDDER,
+    faiss_index: str | None = "Flat",
+    fusion: Fusion = "rrf",
+    weights: Sequence[float] | None = None,
+) -> FirstStage:
+    """Return a first stage over texts.
+
+    Args:
+        texts: Document id to text.
+        retriever: ``bm25`` (words), ``dense`` (vectors), or ``hybrid`` (both, fused).
+        embedder: Makes the vectors: an object or a model's name; ``bm25`` needs none and does not load it.
+        faiss_index: See :class:`~rerank_plugins.retrieval.dense.DenseIndex`.
+        fusion: See :class:`~rerank_plugins.retrieval.hybrid.HybridIndex`.
+        weights: Of the dense stage and of BM25, in this order; None counts both alike.
+
+    Raises:
+        InvalidInputError: There is no such retriever, or an option cannot work.
+        MissingExtraError: bm25s or FAISS is not installed.
+        ModelError: The embedder cannot be loaded.
+    """
+    check_retriever(retriever)
+    if retriever == "bm25":
+        return BM25Index(texts)
+    model = embedder if isinstance(embedder, Embedder) else Embedder(embedder)
+    dense = DenseIndex(texts, model, faiss_index=faiss_index)
+    if retriever == "dense":
+        return dense
+    return HybridIndex([dense, BM25Index(texts)], fusion=fusion, weights=weights)
+
+
+def check_retriever(name: object) -> None:
+    """Raise InvalidInputError unless there is a retriever of that name."""
+    if name not in get_args(RetrieverName):
+        msg = f"retriever must be one of {', '.join(map(repr, get_args(RetrieverName)))}, got {name!r}"
+        raise InvalidInputError(msg)

@@ -1,0 +1,132 @@
+"""Retrieval by the cosine similarity of vectors."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rerank_plugins.embedder import Embedder
+from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.optional import import_extra
+from rerank_plugins.retrieval.first_stage import best_first, check_search, check_texts_by_id
+
+__all__ = ["DenseIndex", "embed_texts"]
+
+_Vectors = npt.NDArray[np.float32]
+
+
+class DenseIndex:
+    """Documents by the cosine similarity of their vectors with the query's, in a FAISS index.
+
+    Any number of threads may search one index.
+
+    Args:
+        texts: Document id to text; all are embedded here, unless ``vectors`` brings their vectors.
+        embedder: Makes the vectors, with its own instructions for queries and documents.
+        faiss_index: What ``faiss.index_factory`` is asked for: ``Flat`` searches exactly (``IndexFlatIP``),
+            ``HNSW32`` or ``IVF256,Flat`` approximately and faster on large corpora. None searches exactly
+            with numpy and needs no FAISS.
+        vectors: The documents' vectors, in the order of ``texts``, if they exist already. Shape: (n, dim).
+        batch_size: Documents embedded per call.
+        advance: Called with the number of documents after each call, for a progress bar.
+
+    Raises:
+        InvalidInputError: ``texts`` holds something else, the vectors do not fit it, or FAISS knows no such index.
+        MissingExtraError: FAISS is not installed.
+    """
+
+    def __init__(
+        self,
+        texts: Mapping[str, str],
+        embedder: Embedder,
+        *,
+        faiss_index: str | None = "Flat",
+        vectors: _Vectors | None = None,
+        batch_size: int = 64,
+        advance: Callable[[int], object] | None = None,
+    ) -> None:
+        checked = check_texts_by_id(texts)
+        self._ids = list(checked)
+        self._embedder = embedder
+        faiss = None if faiss_index is None else import_extra("faiss", extra="retrieval")
+        if vectors is None:
+            vectors = embed_texts(list(checked.values()), embedder, batch_size=batch_size, advance=advance)
+        elif vectors.ndim != 2 or len(vectors) != len(self._ids):
+            msg = f"{len(self._ids)} texts need vectors of shape ({len(self._ids)}, dim), got {vectors.shape}"
+            raise InvalidInputError(msg)
+        self._vectors = _unit(vectors)
+        self._faiss = None if faiss is None or not self._ids else _built(faiss, str(faiss_index), self._vectors)
+
+    def search(self, query: str, *, top_k: int) -> dict[str, float]:
+        """Return the ``top_k`` documents nearest to the query, best first; ties keep the corpus' order.
+
+        Of documents that tie at the last rank FAISS decides which one is kept.
+
+        Raises:
+            InvalidInputError: The query is blank, or ``top_k`` is below 1.
+            ScoringError: The embedder returned NaN.
+        """
+        text = check_search(query, top_k)
+        return self._nearest(self._embedder.embed_queries([text]), top_k) if self._ids else {}
+
+    async def asearch(self, query: str, *, top_k: int) -> dict[str, float]:
+        """Return what :meth:`search` returns, without blocking the event loop."""
+        text = check_search(query, top_k)
+        if not self._ids:
+            return {}
+        vectors = await self._embedder.aembed_queries([text])
+        return await asyncio.to_thread(self._nearest, vectors, top_k)
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def _nearest(self, vectors: _Vectors, top_k: int) -> dict[str, float]:
+        query = _unit(vectors)
+        if self._faiss is None:
+            return best_first(self._vectors @ query[0], self._ids, top_k)
+        scores, rows = self._faiss.search(query, min(top_k, len(self._ids)))
+        # An approximate index that finds too few fills up with -1.
+        hits = [(row, score) for row, score in zip(rows[0].tolist(), scores[0].tolist(), strict=True) if row >= 0]
+        found = sorted(hits, key=lambda hit: (-hit[1], hit[0]))
+        return {self._ids[row]: float(score) for row, score in found}
+
+
+def embed_texts(
+    texts: list[str], embedder: Embedder, *, batch_size: int = 64, advance: Callable[[int], object] | None = None
+) -> _Vectors:
+    """Return the documents' vectors, embedded some at a time. Shape: (n, dim).
+
+    Args:
+        texts: Documents.
+        embedder: Embeds them.
+        batch_size: Documents per call.
+        advance: Called with the number of documents after each call.
+    """
+    blocks: list[_Vectors] = []
+    for start in range(0, len(texts), batch_size):
+        block = texts[start : start + batch_size]
+        blocks.append(embedder.embed_documents(block))
+        if advance is not None:
+            advance(len(block))
+    return np.concatenate(blocks) if blocks else np.zeros((0, 0), dtype=np.float32)
+
+
+def _built(faiss: Any, description: str, vectors: _Vectors) -> Any:
+    try:
+        index = faiss.index_factory(vectors.shape[1], description, faiss.METRIC_INNER_PRODUCT)
+        if not index.is_trained:
+            index.train(vectors)
+        index.add(vectors)
+    except RuntimeError as error:
+        msg = f"FAISS cannot make faiss_index={description!r} of {vectors.shape} vectors: {error}"
+        raise InvalidInputError(msg) from error
+    return index
+
+
+def _unit(rows: _Vectors) -> _Vectors:
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.ascontiguousarray(rows / np.maximum(lengths, 1e-12), dtype=np.float32)

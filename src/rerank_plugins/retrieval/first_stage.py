@@ -1,0 +1,61 @@
+"""What a first stage is: a query in, scored document ids out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.inputs import check_positive, check_query
+
+__all__ = ["FirstStage", "best_first", "check_search", "check_texts_by_id"]
+
+
+@runtime_checkable
+class FirstStage(Protocol):
+    """Finds documents in a whole corpus, one query at a time: the time of a query is what a user waits."""
+
+    def search(self, query: str, *, top_k: int) -> dict[str, float]:
+        """Return at most ``top_k`` document ids with their scores, best first."""
+        ...
+
+    async def asearch(self, query: str, *, top_k: int) -> dict[str, float]:
+        """Return what ``search`` returns, without blocking the event loop."""
+        ...
+
+
+def check_search(query: object, top_k: int) -> str:
+    """Return the query, or raise InvalidInputError if it is blank or no string, or ``top_k`` is below 1."""
+    check_positive("top_k", top_k)
+    text = check_query(query)
+    if not text.strip():
+        msg = "the query is blank, so there is nothing to look for; ask something"
+        raise InvalidInputError(msg)
+    return text
+
+
+def check_texts_by_id(texts: object) -> dict[str, str]:
+    """Return document id to text as a dict, or raise InvalidInputError for anything else."""
+    if not isinstance(texts, Mapping):
+        msg = f"texts must map document ids to texts, got {type(texts).__name__}"
+        raise InvalidInputError(msg)
+    for key, text in texts.items():
+        if not isinstance(key, str) or not isinstance(text, str):
+            msg = f"texts[{key!r}] must be a string under a string, got {type(text).__name__}"
+            raise InvalidInputError(msg)
+    return dict(texts)
+
+
+def best_first(scores: npt.NDArray[np.float32], ids: list[str], top_k: int) -> dict[str, float]:
+    """Return the ``top_k`` highest scores by document id, best first; ties keep the corpus' order."""
+    if top_k < len(scores):
+        # Everything that ties with the last one kept takes part in the stable sort below.
+        least = np.partition(scores, len(scores) - top_k)[len(scores) - top_k]
+        chosen = np.flatnonzero(scores >= least)
+    else:
+        chosen = np.arange(len(scores))
+    order = chosen[np.argsort(-scores[chosen], kind="stable")[:top_k]]
+    return {ids[i]: float(scores[i]) for i in order}

@@ -1,0 +1,73 @@
+"""Several first stages whose results are fused."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.inputs import check_positive
+from rerank_plugins.ranking.fusion import reciprocal_rank_fusion, weighted_fusion
+from rerank_plugins.retrieval.first_stage import FirstStage, check_search
+
+__all__ = ["Fusion", "HybridIndex"]
+
+Fusion = Literal["rrf", "weighted"]
+"""``rrf``: reciprocal rank fusion, by ranks only. ``weighted``: a weighted sum of scores scaled to [0, 1]."""
+
+
+class HybridIndex:
+    """Fuses what several first stages find.
+
+    Args:
+        stages: At least one; each is asked for every query.
+        fusion: How; see :data:`Fusion`.
+        weights: One for each stage; None counts all alike.
+        rrf_k: The constant of reciprocal rank fusion (60 in Cormack et al. 2009).
+        depth: Documents asked of each stage, or ``top_k`` if that is more. A fixed depth makes the first ten of
+            a search for a hundred those of a search for ten.
+
+    Raises:
+        InvalidInputError: An option cannot work.
+    """
+
+    def __init__(
+        self,
+        stages: Sequence[FirstStage],
+        *,
+        fusion: Fusion = "rrf",
+        weights: Sequence[float] | None = None,
+        rrf_k: int = 60,
+        depth: int = 100,
+    ) -> None:
+        if not stages:
+            msg = "a hybrid needs at least one first stage, got none"
+            raise InvalidInputError(msg)
+        if fusion not in get_args(Fusion):
+            msg = f"fusion must be 'rrf' or 'weighted', got {fusion!r}"
+            raise InvalidInputError(msg)
+        check_positive("depth", depth)
+        self._stages, self._fusion, self._depth = list(stages), fusion, depth
+        self._weights, self._rrf_k = None if weights is None else list(weights), rrf_k
+        self._fused([{} for _ in stages])
+
+    def search(self, query: str, *, top_k: int) -> dict[str, float]:
+        """Return at most ``top_k`` documents, best first; raises what the stages raise."""
+        query = check_search(query, top_k)
+        found = [stage.search(query, top_k=max(top_k, self._depth)) for stage in self._stages]
+        return self._cut(found, top_k)
+
+    async def asearch(self, query: str, *, top_k: int) -> dict[str, float]:
+        """Return what :meth:`search` returns, all stages at once, without blocking the event loop."""
+        query = check_search(query, top_k)
+        found = await asyncio.gather(*(stage.asearch(query, top_k=max(top_k, self._depth)) for stage in self._stages))
+        return self._cut(found, top_k)
+
+    def _cut(self, found: Sequence[dict[str, float]], top_k: int) -> dict[str, float]:
+        return dict(list(self._fused(found).items())[:top_k])
+
+    def _fused(self, found: Sequence[dict[str, float]]) -> dict[str, float]:
+        if self._fusion == "rrf":
+            return reciprocal_rank_fusion(found, k=self._rrf_k, weights=self._weights)
+        return weighted_fusion(found, weights=self._weights)

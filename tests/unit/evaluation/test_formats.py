@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from rerank_plugins.errors import InvalidInputError, MissingExtraError
+from rerank_plugins.evaluation.formats import open_dataset
+
+
+def lines(path: Path, *entries: object) -> Path:
+    path.write_text("".join(json.dumps(entry) + "\n" for entry in entries), encoding="utf-8")
+    return path
+
+
+def test_positives_and_negatives(tmp_path: Path) -> None:
+    path = lines(
+        tmp_path / "mine.jsonl",
+        {"query": "a?", "pos": ["A", "AA"], "neg": ["B"]},
+        {"query": "b?", "pos": ["B"]},
+        {"query": "a?", "pos": ["B"], "neg": []},
+    )
+    dataset = open_dataset(path)
+    assert dataset.name == "mine"
+    assert dataset.texts == {"d0": "A", "d1": "AA", "d2": "B"}
+    assert dataset.queries == {"q0": "a?", "q1": "b?"}
+    assert dataset.qrels == {"q0": {"d0": 1, "d1": 1, "d2": 1}, "q1": {"d2": 1}}
+    assert dataset.candidates == {"q0": ("d0", "d1", "d2"), "q1": ("d2",)}
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        [{"query": "a?", "qrels": {"A": 2, "B": 0, "C": 1}}],
+        [{"query": "a?", "hits": [{"content": one, "label": n} for one, n in (("A", 2), ("B", 0.4), ("C", 0.5))]}],
+        [{"query": "a?", "content": text, "label": label} for text, label in (("A", 2), ("B", 0), ("C", 1.0))],
+    ],
+)  # fmt: skip
+def test_grades(tmp_path: Path, entries: list[object]) -> None:
+    dataset = open_dataset(lines(tmp_path / "mine.jsonl", *entries))
+    assert dataset.texts == {"d0": "A", "d1": "B", "d2": "C"}
+    assert dataset.qrels == {"q0": {"d0": 2, "d1": 0, "d2": 1}}
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"pos": ["A"]},
+        {"query": "a?"},
+        {"query": "a?", "pos": []},
+        {"query": "a?", "pos": [3]},
+        {"query": "a?", "qrels": {"A": "high"}},
+        {"query": "a?", "qrels": {"A": True}},
+        {"query": "a?", "hits": ["A"]},
+        {"query": "a?", "content": "A"},
+        ["a?"],
+    ],
+)
+def test_a_malformed_line_is_named(tmp_path: Path, entry: object) -> None:
+    with pytest.raises(InvalidInputError, match="line 2: "):
+        open_dataset(lines(tmp_path / "mine.jsonl", {"query": "b?", "pos": ["B"]}, entry))
+
+
+FINETUNE = {"queries": {"1": "a?"}, "corpus": {"x": "A", "y": "B"}, "relevant_docs": {"1": ["y"]}, "mode": "text"}
+
+
+def test_finetune_json(tmp_path: Path) -> None:
+    path = tmp_path / "val.json"
+    path.write_text(json.dumps(FINETUNE, indent=2), encoding="utf-8")
+    dataset = open_dataset(path)
+    assert (dataset.texts, dataset.queries, dataset.qrels) == ({"x": "A", "y": "B"}, {"1": "a?"}, {"1": {"y": 1}})
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"corpus": ["A"]},
+        {"queries": {"1": 3}},
+        {"relevant_docs": None},
+        {"relevant_docs": {"1": "x"}},
+        {"relevant_docs": {"2": ["x"]}},
+    ],
+)
+def test_other_json_is_refused(tmp_path: Path, changes: dict[str, object]) -> None:
+    path = tmp_path / "val.json"
+    path.write_text(json.dumps({**FINETUNE, **changes}), encoding="utf-8")
+    with pytest.raises(InvalidInputError, match=r"val\.json: "):
+        open_dataset(path)
+
+
+def test_a_place_where_nothing_is(tmp_path: Path) -> None:
+    for source in (tmp_path / "none", tmp_path / "none.jsonl", "mine.csv"):
+        with pytest.raises(InvalidInputError, match="check the path"):
+            open_dataset(source)
+
+
+def test_beir_candidates(tmp_path: Path) -> None:
+    lines(tmp_path / "corpus.jsonl", {"_id": "x", "text": "A"}, {"_id": "y", "text": "B"})
+    lines(tmp_path / "queries.jsonl", {"_id": "1", "text": "a?"}, {"_id": "2", "text": "not judged"})
+    (tmp_path / "qrels").mkdir()
+    (tmp_path / "qrels" / "dev.tsv").write_text("1\tx\t1\n")
+    given = [{"query_id": "1", "candidates": ["y", "x"]}, {"query_id": "2", "candidates": ["y"]}]
+    lines(tmp_path / "candidates.dev.jsonl", *given)
+    assert open_dataset(tmp_path, split="dev").candidates == {"1": ("y", "x")}
+    lines(tmp_path / "candidates.dev.jsonl", {"query": "1"})
+    with pytest.raises(InvalidInputError, match="line 1: expected an object with 'query_id'"):
+        open_dataset(tmp_path)
+
+
+class Mteb:
+    """The part of mteb 2 that is used, with one reranking task and one that is none."""
+
+    @staticmethod
+    def get_task(name: str) -> SimpleNamespace:
+        if name == "Unheard":
+            raise KeyError(name)
+        split = {
+            "corpus": [{"id": "x", "text": "A", "title": "T"}, {"id": "y", "text": "B"}],
+            "queries": [{"id": "1", "text": "a?"}],
+            "relevant_docs": {"1": {"x": 1}},
+            "top_ranked": {"1": ["y", "x"]},
+        }
+        by_split = {"train": {"corpus": []}, "dev": split if name == "T2Reranking" else {"text": []}}
+        return SimpleNamespace(load_data=lambda: None, eval_splits=["dev"], dataset={"default": by_split})
+
+
+def test_mteb_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "mteb", Mteb)
+    dataset = open_dataset("mteb:T2Reranking")
+    assert dataset.name == "T2Reranking"
+    assert dataset.texts == {"x": "T A", "y": "B"}
+    assert (dataset.queries, dataset.qrels, dataset.candidates) == ({"1": "a?"}, {"1": {"x": 1}}, {"1": ("y", "x")})
+    assert open_dataset("mteb:T2Reranking/default", split="dev") == dataset
+
+
+@pytest.mark.parametrize(
+    ("task", "split", "match"),
+    [
+        ("Unheard", None, "knows no task 'Unheard'"),
+        ("T2Reranking", "test", "no split 'test'; there are train, dev"),
+        ("T2Reranking/en", None, "no subset 'en'; there are default"),
+        ("STS", None, "is no retrieval or reranking task"),
+    ],
+)
+def test_mteb_says_what_is_wrong(monkeypatch: pytest.MonkeyPatch, task: str, split: str | None, match: str) -> None:
+    monkeypatch.setitem(sys.modules, "mteb", Mteb)
+    with pytest.raises(InvalidInputError, match=match):
+        open_dataset(f"mteb:{task}", split=split)
+
+
+def test_without_mteb(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "mteb", None)
+    with pytest.raises(MissingExtraError, match=r"pip install rerank-plugins\[mteb\]"):
+        open_dataset("mteb:T2Reranking")
