@@ -1,0 +1,51 @@
+"""This project, through its public API. Both caches are off unless the row says otherwise."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from benchmarks.systems.base import CannotLoadError, OpenRequest, Pairs, System, SystemSpec
+from rerank_plugins import Reranker
+
+__all__ = ["CACHED", "OURS", "OURS_BF16", "OURS_FP16", "Ours", "open_reranker"]
+
+
+class Ours:
+    """A :class:`rerank_plugins.Reranker`.
+
+    Args:
+        reranker: Closed with this object.
+    """
+
+    def __init__(self, reranker: Reranker) -> None:
+        self.reranker = reranker
+
+    def score(self, pairs: Pairs) -> list[float]:
+        """Return the raw logit of each pair, in order."""
+        return self.reranker.score(pairs)
+
+    def close(self) -> None:
+        """Give memory back."""
+        self.reranker.close()
+
+
+def open_reranker(request: OpenRequest, *, dtype: str = "float32") -> Reranker:
+    """Return a reranker with the caches off."""
+    return Reranker(
+        request.folder, family=request.family, device=request.device, dtype=dtype, max_length=request.max_length
+    )
+
+
+def _open(request: OpenRequest, *, dtype: str = "float32") -> System:
+    return Ours(open_reranker(request, dtype=dtype))
+
+
+def _open_cached(_request: OpenRequest) -> System:
+    msg = "this version has no score cache"
+    raise CannotLoadError(msg)
+
+
+OURS = SystemSpec(name="rerank_plugins", dtype="float32", open=_open)
+OURS_BF16 = SystemSpec(name="rerank_plugins", dtype="bfloat16", open=partial(_open, dtype="bfloat16"))
+OURS_FP16 = SystemSpec(name="rerank_plugins", dtype="float16", open=partial(_open, dtype="float16"))
+CACHED = SystemSpec(name="rerank_plugins, request seen before", dtype="float32", open=_open_cached)
