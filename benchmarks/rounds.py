@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 from benchmarks.compare import largest_difference, mean_top_overlap
 from benchmarks.results import Missing, Timing
@@ -19,15 +18,13 @@ Key = tuple[str, str]
 def interleaved(
     tasks: Mapping[Key, Callable[[], object]], *, rounds: int, clock: Callable[[], float] = time.perf_counter
 ) -> dict[Key, tuple[float, ...]]:
-    """Return the seconds of every task in every round, after one warm-up call of each that is not counted.
+    """Return the seconds of every task in every round; each must have run once before, to be warm.
 
     Args:
         tasks: What to time.
         rounds: How often each runs.
         clock: Seconds from any origin.
     """
-    for task in tasks.values():
-        task()
     seconds: dict[Key, list[float]] = {key: [] for key in tasks}
     for _ in range(rounds):
         for key, task in tasks.items():
@@ -35,11 +32,6 @@ def interleaved(
             task()
             seconds[key].append(clock() - start)
     return {key: tuple(values) for key, values in seconds.items()}
-
-
-@dataclass(frozen=True, slots=True)
-class _Failed:
-    reason: str
 
 
 class Bench:
@@ -75,54 +67,42 @@ class Bench:
         """Return an opened system, or None if it could not be opened."""
         return self._systems.get((spec.name, spec.dtype))
 
-    def run(
-        self, pairs: Pairs, *, rounds: int, only: Sequence[SystemSpec] | None = None, extra: Pairs = ()
-    ) -> list[Timing]:
-        """Time the systems on pairs and compare their scores.
+    def run(self, pairs: Pairs, *, rounds: int, only: Sequence[SystemSpec] | None = None) -> list[Timing]:
+        """Time the systems on pairs and compare their scores; the call that gives the scores is the warm-up.
 
         Args:
             pairs: What each scores in each round.
             rounds: How often.
             only: Some of the systems; None takes all.
-            extra: More pairs that are scored once and not timed, for a mean overlap over several queries.
         """
         wanted = None if only is None else {(spec.name, spec.dtype) for spec in only}
         chosen = {key: system for key, system in self._systems.items() if wanted is None or key in wanted}
-        scores = self._scored(chosen, [*pairs, *extra])
-        tasks = {
-            key: _task(system, list(pairs)) for key, system in chosen.items() if not isinstance(scores[key], _Failed)
-        }
-        self._tell(f"timing {len(tasks)} systems, {len(pairs)} pairs, {rounds} rounds")
-        seconds = interleaved(tasks, rounds=rounds)
-        reference = next((value for value in scores.values() if not isinstance(value, _Failed)), [])
-        queries = [query for query, _ in [*pairs, *extra]]
-        timings = []
-        for key, values in seconds.items():
-            found = scores[key]
-            if isinstance(found, _Failed):
-                continue
-            timings.append(
-                Timing(
-                    system=key[0],
-                    dtype=key[1],
-                    seconds=values,
-                    difference=largest_difference(found, reference),
-                    overlap=mean_top_overlap(found, reference, queries=queries),
-                )
+        self._tell(f"{len(chosen)} systems, {len(pairs)} pairs, warm-up and {rounds} rounds")
+        scores = self._scored(chosen, pairs)
+        seconds = interleaved({key: _task(chosen[key], pairs) for key in scores}, rounds=rounds)
+        reference = next(iter(scores.values()), [])
+        queries = [query for query, _ in pairs]
+        return [
+            Timing(
+                system=key[0],
+                dtype=key[1],
+                seconds=values,
+                difference=largest_difference(scores[key], reference),
+                overlap=mean_top_overlap(scores[key], reference, queries=queries),
             )
-        return timings
+            for key, values in seconds.items()
+        ]
 
-    def _scored(self, chosen: Mapping[Key, System], pairs: Pairs) -> dict[Key, list[float] | _Failed]:
+    def _scored(self, chosen: Mapping[Key, System], pairs: Pairs) -> dict[Key, list[float]]:
         """Score once with each system; one that fails is told as missing and taken out."""
-        scores: dict[Key, list[float] | _Failed] = {}
+        scores: dict[Key, list[float]] = {}
         for key, system in chosen.items():
             try:
                 scores[key] = system.score(pairs)
             except Exception as error:  # noqa: BLE001 - peers fail in every way; the result says how
-                reason = f"fails while scoring: {type(error).__name__}: {str(error)[:200]}"
+                reason = f"fails while scoring: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
                 self.missing.append(Missing(system=key[0], dtype=key[1], reason=reason))
-                scores[key] = _Failed(reason)
-                self._systems.pop(key, None)
+                del self._systems[key]
         return scores
 
 

@@ -33,7 +33,6 @@ class EncoderShape:
     Attributes:
         name: How the results call it.
         kind: Which architecture of transformers.
-        family: Conventions that :class:`rerank_plugins.Reranker` is told to use.
         layers: Number of blocks.
         hidden: Width of a token's state.
         heads: Attention heads.
@@ -42,7 +41,6 @@ class EncoderShape:
 
     name: str
     kind: Literal["bert", "xlm-roberta"]
-    family: str | None = None
     layers: int
     hidden: int
     heads: int
@@ -98,15 +96,15 @@ ALL_ENCODERS = (MINILM, BERT_BASE, XLMR_BASE, XLMR_LARGE)
 # bge-reranker-v2-gemma is 18 x 2048 with 256,000 tokens, so its output matrix is a quarter of its blocks' weights;
 # the vocabulary here keeps that share. Group sizes, head width over hidden and feed-forward over hidden are its own.
 GEMMA_LIKE = DecoderShape(
-    name="Gemma-like 6x512",
+    name="Gemma-like 4x512",
     kind="gemma",
-    layers=6,
+    layers=4,
     hidden=512,
     heads=4,
     kv_heads=1,
     head_dim=128,
     intermediate=4096,
-    vocabulary=20_000,
+    vocabulary=14_000,
 )
 # bge-reranker-v2-minicpm-layerwise is 40 x 2304 with heads from layer 8 on.
 MINICPM_LIKE = DecoderShape(

@@ -1,6 +1,6 @@
 """Tokenizers for the checkpoints: BERT's comes with the mini reranker, the others are trained on the bundled sample.
 
-A trained vocabulary is smaller than the published one, so a text has somewhat more tokens; workloads are made in tokens.
+A trained vocabulary is smaller than the published one, so texts have more tokens; workloads are made in tokens.
 """
 
 from __future__ import annotations

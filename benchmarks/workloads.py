@@ -1,8 +1,8 @@
 """Queries and passages of exact lengths in tokens, made of real words and always the same.
 
 Mixed lengths follow a lognormal distribution, as passages cut out of documents do: mean about 105 tokens a pair with
-the query and special tokens, longest 256. They are the distribution's quantiles in random order, so that a small request
-has the same mean as a large one.
+the query and special tokens, longest 256. They are the distribution's quantiles in random order, so that a small
+request has the same mean as a large one.
 """
 
 from __future__ import annotations

@@ -1,0 +1,124 @@
+"""How fast this machine multiplies matrices of a model's sizes, and how many operations a call really executes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.nn.modules.module import register_module_forward_hook
+
+from benchmarks.shapes import EncoderShape
+
+__all__ = ["Ceiling", "combined_rate", "measure_ceiling", "observed_linear_flops"]
+
+_ROWS = 2_048
+_REPEATS = 8
+
+Multiply = Callable[[torch.Tensor], torch.Tensor]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ceiling:
+    """Operations per second on the weight matrices of a shape.
+
+    Attributes:
+        stock: With ``torch.nn.functional.linear``.
+        prepacked: With oneDNN's pre-packed weights; None where torch has no such operators.
+    """
+
+    stock: float
+    prepacked: float | None
+
+    @property
+    def best(self) -> float:
+        """The faster of the two."""
+        return max(self.stock, self.prepacked or 0.0)
+
+
+def combined_rate(parts: list[tuple[float, float]]) -> float:
+    """Return the rate of work done one after the other, from (operations, operations per second) of each part."""
+    return sum(work for work, _ in parts) / sum(work / rate for work, rate in parts)
+
+
+def measure_ceiling(shape: EncoderShape, dtype: torch.dtype, *, repeats: int = _REPEATS, rows: int = _ROWS) -> Ceiling:
+    """Return the best rates over some repeats, weighted by what each matrix contributes to a block.
+
+    Args:
+        shape: Whose matrices.
+        dtype: Precision of inputs and weights.
+        repeats: Multiplications of each kind; the fastest counts, since a ceiling is wanted.
+        rows: Tokens multiplied at once.
+    """
+    sizes = [(shape.hidden, shape.hidden)] * 4 + [
+        (shape.hidden, shape.intermediate),
+        (shape.intermediate, shape.hidden),
+    ]
+    stock: list[tuple[float, float]] = []
+    packed: list[tuple[float, float]] = []
+    with torch.inference_mode():
+        for width, out in dict.fromkeys(sizes):
+            work = 2.0 * rows * width * out
+            share = work * sizes.count((width, out))
+            states = torch.randn(rows, width, dtype=dtype)
+            weight, bias = torch.randn(out, width, dtype=dtype), torch.randn(out, dtype=dtype)
+            stock.append((share, work / _fastest(_stock(weight, bias), states, repeats)))
+            multiply = _prepacked(weight, bias, rows)
+            if multiply is not None:
+                packed.append((share, work / _fastest(multiply, states, repeats)))
+    return Ceiling(stock=combined_rate(stock), prepacked=combined_rate(packed) if len(packed) == len(stock) else None)
+
+
+def _stock(weight: torch.Tensor, bias: torch.Tensor) -> Multiply:
+    return lambda states: torch.nn.functional.linear(states, weight, bias)
+
+
+def _prepacked(weight: torch.Tensor, bias: torch.Tensor, rows: int) -> Multiply | None:
+    """Return oneDNN's linear on a reordered weight, or None: the operators are private to torch and may be gone."""
+    operators: Any = torch.ops.mkldnn
+    try:
+        reordered = operators._reorder_linear_weight(weight, rows)
+        operators._linear_pointwise(weight.new_zeros(2, weight.shape[1]), reordered, bias, "none", [], "")
+    except (AttributeError, RuntimeError):
+        return None
+
+    def multiply(states: torch.Tensor) -> torch.Tensor:
+        result: torch.Tensor = operators._linear_pointwise(states, reordered, bias, "none", [], "")
+        return result
+
+    return multiply
+
+
+def _fastest(multiply: Multiply, states: torch.Tensor, repeats: int) -> float:
+    multiply(states)
+    best = float("inf")
+    for _ in range(repeats):
+        start = time.perf_counter()
+        multiply(states)
+        best = min(best, time.perf_counter() - start)
+    return best
+
+
+def observed_linear_flops(call: Callable[[], object]) -> int:
+    """Return the operations of all linear modules that run during a call, in whatever thread.
+
+    Modules without children whose class name holds "Linear" count, with two operations for each multiply-add; padding
+    that is computed counts, and rows that are left out do not.
+    """
+    total = 0
+
+    def count(module: torch.nn.Module, arguments: Any, output: Any) -> None:
+        nonlocal total
+        if "Linear" not in type(module).__name__ or next(module.children(), None) is not None:
+            return
+        if arguments and isinstance(arguments[0], torch.Tensor) and isinstance(output, torch.Tensor):
+            total += 2 * arguments[0].numel() * output.shape[-1]
+
+    handle = register_module_forward_hook(count)
+    try:
+        call()
+    finally:
+        handle.remove()
+    return total
