@@ -14,6 +14,7 @@ from typing import Annotated
 # Nothing is downloaded; huggingface_hub reads this once, when it is first imported.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+os.environ.setdefault("TQDM_DISABLE", "1")
 
 import torch
 import transformers
@@ -43,7 +44,7 @@ def main(
     work: Annotated[Path | None, typer.Option(help="Keeps checkpoints between runs; default: a fresh folder.")] = None,
 ) -> None:
     """Measure this project beside its peers on the CPU."""
-    console = Console()
+    console = Console(width=None if Console().is_terminal else 150)
     effort = EFFORTS["quick" if quick else "full" if full else "usual"]
     if stream_pairs is not None:
         effort = replace(effort, stream_pairs=stream_pairs)
@@ -56,7 +57,7 @@ def main(
     torch.set_num_threads(n_threads)
     _be_quiet()
     environment = describe(threads=n_threads)
-    console.print(environment)
+    console.print_json(data=environment)
     root = work or Path(tempfile.mkdtemp(prefix="rerank-plugins-benchmarks-"))
     context = Context(
         effort=effort, root=root, threads=n_threads, tell=lambda line: console.print(f"[dim]{line}[/dim]")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch.nn.modules.module import register_module_forward_hook
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks.shapes import EncoderShape
 
@@ -16,6 +16,9 @@ __all__ = ["Ceiling", "combined_rate", "measure_ceiling", "observed_linear_flops
 
 _ROWS = 2_048
 _REPEATS = 8
+
+# Which argument of each operator that multiplies with a weight holds the rows.
+_INPUT_OF = {"aten::mm": 0, "aten::linear": 0, "aten::addmm": 1, "mkldnn::_linear_pointwise": 0}
 
 Multiply = Callable[[torch.Tensor], torch.Tensor]
 
@@ -101,24 +104,27 @@ def _fastest(multiply: Multiply, states: torch.Tensor, repeats: int) -> float:
     return best
 
 
+class _LinearCounter(TorchDispatchMode):
+    """Sums the operations of products with weights in this thread; attention's products have other operators."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.total = 0
+
+    def __torch_dispatch__(self, func: Any, _types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        place = _INPUT_OF.get(func._schema.name)
+        if place is not None:
+            self.total += 2 * args[place].numel() * result.shape[-1]
+        return result
+
+
 def observed_linear_flops(call: Callable[[], object]) -> int:
-    """Return the operations of all linear modules that run during a call, in whatever thread.
+    """Return the operations of all products with weights that a call runs in this thread.
 
-    Modules without children whose class name holds "Linear" count, with two operations for each multiply-add; padding
-    that is computed counts, and rows that are left out do not.
+    Two for each multiply-add. Padding that is computed counts; rows that are left out do not. Call the model itself,
+    not something that hands it to another thread.
     """
-    total = 0
-
-    def count(module: torch.nn.Module, arguments: Any, output: Any) -> None:
-        nonlocal total
-        if "Linear" not in type(module).__name__ or next(module.children(), None) is not None:
-            return
-        if arguments and isinstance(arguments[0], torch.Tensor) and isinstance(output, torch.Tensor):
-            total += 2 * arguments[0].numel() * output.shape[-1]
-
-    handle = register_module_forward_hook(count)
-    try:
+    with torch.no_grad(), _LinearCounter() as counter:
         call()
-    finally:
-        handle.remove()
-    return total
+    return counter.total

@@ -36,7 +36,7 @@ def case_tables(result: CaseResult) -> Group:
     if result.timings or result.missing:
         parts.append(_timings(result))
     if result.facts:
-        parts.append(Text("; ".join(f"{name} {value}" for name, value in result.facts.items()), style="dim"))
+        parts.append(_facts(result))
     if result.verdicts:
         parts.append(verdict_table(result.verdicts))
     return Group(*parts)
@@ -63,6 +63,13 @@ def _timings(result: CaseResult) -> Table:
         )
     for missing in result.missing:
         table.add_row(missing.system, missing.dtype, Text(missing.reason, style="dim"), *["-"] * 5)
+    return table
+
+
+def _facts(result: CaseResult) -> Table:
+    table = Table(title=None if result.timings else result.title, title_justify="left", show_header=False, box=None)
+    for name, value in result.facts.items():
+        table.add_row(Text(name, style="dim"), str(value))
     return table
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from statistics import median
 
-from benchmarks.cases.base import Case, median_of
+import torch
+
+from benchmarks.cases.base import Case, median_of, score_difference
 from benchmarks.compare import largest_difference, ratio
 from benchmarks.context import Context
 from benchmarks.results import CaseResult, Missing, Timing
@@ -45,51 +48,67 @@ def _callers(context: Context) -> CaseResult:
     requests = [workload.pairs[start : start + size] for start in range(0, len(workload.pairs), size)]
     context.tell(f"{effort.callers} callers x {size} passages")
     ours = OURS.open(context.request(shape))
-    tasks: dict[Key, Callable[[], list[float]]] = {
-        (_BULK.name, _BULK.dtype): lambda: ours.score(workload.pairs),
-        (_SERIAL.name, _SERIAL.dtype): lambda: [score for pairs in requests for score in ours.score(pairs)],
-        (_THREADS.name, _THREADS.dtype): lambda: from_threads(ours, requests),
+    tasks: dict[SystemSpec, Callable[[], list[float]]] = {
+        _SERIAL: lambda: [score for pairs in requests for score in ours.score(pairs)],
+        _BULK: lambda: ours.score(workload.pairs),
+        _THREADS: lambda: from_threads(ours, requests),
     }
     missing = []
     peer = open_or_reason(CROSS_ENCODER, context.request(shape))
     if isinstance(peer, str):
         missing.append(Missing(system=_PEER.name, dtype=_PEER.dtype, reason=peer))
     else:
-        loaded = peer
-        tasks[_PEER.name, _PEER.dtype] = lambda: from_threads(loaded, requests)
-    scores = {}
-    for key, task in list(tasks.items()):
-        try:
-            scores[key] = task()
-        except Exception as error:  # noqa: BLE001 - peers fail in threads; the result says how
-            reason = f"fails when called from threads: {type(error).__name__}: {str(error)[:160]}"
-            missing.append(Missing(system=key[0], dtype=key[1], reason=reason))
-            del tasks[key]
-    reference = scores[_SERIAL.name, _SERIAL.dtype]
-    seconds = interleaved(tasks, rounds=effort.side_rounds)
+        tasks[_PEER] = partial(from_threads, peer, requests)
+    timings, failed = _compared(tasks, rounds=effort.side_rounds)
     ours.close()
-    timings = tuple(
-        Timing(system=key[0], dtype=key[1], seconds=values, difference=largest_difference(scores[key], reference))
-        for key, values in seconds.items()
-    )
-    bulk, threads = median_of(timings, _BULK), median_of(timings, _THREADS)
-    apart = next((one.difference for one in timings if one.system == _THREADS.name), None)
+    missing += failed
+    threads = median_of(timings, _THREADS)
+    why = "; ".join(one.reason for one in missing)
     return CaseResult(
         case="callers",
         title=f"{shape.name}, {effort.callers} threads x (1 query x {size} passages)",
         facts=workload.facts(),
-        timings=timings,
+        timings=tuple(timings),
         missing=tuple(missing),
         verdicts=(
-            judge("threads-bulk", ratio(bulk, threads)),
-            judge(
-                "threads-st",
-                ratio(median_of(timings, _PEER), threads),
-                note="; ".join(one.reason for one in missing),
-            ),
-            judge("threads-scores", apart),
+            judge("threads-bulk", ratio(median_of(timings, _BULK), threads)),
+            judge("threads-st", ratio(median_of(timings, _PEER), threads), note=why),
+            judge("threads-scores", score_difference(timings, _THREADS)),
         ),
     )
+
+
+def _compared(
+    tasks: Mapping[SystemSpec, Callable[[], list[float]]], *, rounds: int
+) -> tuple[list[Timing], list[Missing]]:
+    """Time tasks that give the same scores; the first one is the reference, and one that fails is missing."""
+    scores, missing = {}, []
+    for spec, task in tasks.items():
+        try:
+            scores[spec] = task()
+        except Exception as error:  # noqa: BLE001 - peers fail in threads; the result says how
+            reason = f"fails when called from threads: {type(error).__name__}: {' '.join(str(error).split())[:160]}"
+            missing.append(Missing(system=spec.name, dtype=spec.dtype, reason=reason))
+    reference = next(iter(scores.values()), [])
+    seconds = interleaved({(spec.name, spec.dtype): tasks[spec] for spec in scores}, rounds=rounds)
+    timings = [
+        Timing(
+            system=spec.name,
+            dtype=spec.dtype,
+            seconds=seconds[spec.name, spec.dtype],
+            difference=largest_difference(found, reference),
+        )
+        for spec, found in scores.items()
+    ]
+    return timings, missing
+
+
+def _inference(call: Callable[[], object]) -> Callable[[], object]:
+    def run() -> object:
+        with torch.inference_mode():
+            return call()
+
+    return run
 
 
 def _single(context: Context) -> CaseResult:
@@ -97,7 +116,7 @@ def _single(context: Context) -> CaseResult:
     workload = context.pairs(shape).mixed(1)
     context.tell(f"{context.effort.single_calls} calls of one pair")
     ours = OURS.open(request)
-    forward = bare_forward(request, workload.pairs[0])
+    forward = _inference(bare_forward(request, workload.pairs))
     plain = PLAIN.open(request)
     names: dict[Key, Callable[[], object]] = {
         ("rerank_plugins, one call", "float32"): lambda: ours.score(workload.pairs),

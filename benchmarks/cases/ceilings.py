@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 import torch
 
@@ -16,7 +15,7 @@ from benchmarks.rounds import Bench
 from benchmarks.shapes import EncoderShape, attention_flops, linear_flops
 from benchmarks.systems.base import SystemSpec
 from benchmarks.systems.openvino_peer import OPENVINO
-from benchmarks.systems.ours import OURS, OURS_BF16
+from benchmarks.systems.ours import OURS, OURS_BF16, bare_forward
 from benchmarks.systems.plain import PLAIN, SORTED
 from benchmarks.systems.sentence_transformers_peer import CROSS_ENCODER
 from benchmarks.targets import judge
@@ -36,14 +35,14 @@ def executed_flops(shape: EncoderShape, lengths: Sequence[int], *, observed: int
     Args:
         shape: The model.
         lengths: Tokens of each input.
-        observed: Operations seen in linear modules. Fewer than a pruned model needs means that the engine does not run
-            its linears as modules; then the pruned model counts, which is the least it can have executed.
+        observed: Operations of products with weights that were seen. Fewer than a pruned model needs means that some
+            were not seen; then the pruned model counts, which is the least that can have been executed.
     """
     if observed >= _ROUNDING * linear_flops(shape, lengths):
         # Not `observed`: padding that is computed is no work done.
         return linear_flops(shape, lengths) + attention_flops(shape, lengths), "whole model"
     pruned = linear_flops(shape, lengths, pruned=True)
-    how = "last block pruned" if observed >= _ROUNDING * pruned else "lower bound, linears were not seen as modules"
+    how = "last block pruned" if observed >= _ROUNDING * pruned else "lower bound, not all products were seen"
     return pruned + attention_flops(shape, lengths, pruned=True), how
 
 
@@ -57,7 +56,7 @@ def _against_ceiling(context: Context, *, shape: EncoderShape, case: str, key: s
         facts: dict[str, float | str] = dict(workload.facts())
         verdicts = []
         for name, (spec, _) in _PRECISIONS.items():
-            flops, how = _executed(bench, spec, shape, workload)
+            flops, how = _executed(context, spec, shape, workload)
             best, stock = max(before[name].best, after[name].best), max(before[name].stock, after[name].stock)
             facts |= {
                 f"{name} ceiling, GFLOP/s": round(best / 1e9, 1),
@@ -81,10 +80,9 @@ def _ceilings(shape: EncoderShape) -> dict[str, Ceiling]:
     return {name: measure_ceiling(shape, dtype) for name, (_, dtype) in _PRECISIONS.items()}
 
 
-def _executed(bench: Bench, spec: SystemSpec, shape: EncoderShape, workload: Workload) -> tuple[float, str]:
-    system = bench[spec]
-    observed = 0 if system is None else observed_linear_flops(partial(system.score, workload.pairs))
-    return executed_flops(shape, workload.lengths, observed=observed)
+def _executed(context: Context, spec: SystemSpec, shape: EncoderShape, workload: Workload) -> tuple[float, str]:
+    forward = bare_forward(context.request(shape), workload.pairs, dtype=spec.dtype)
+    return executed_flops(shape, workload.lengths, observed=observed_linear_flops(forward))
 
 
 def _share(key: str, timings: Sequence[Timing], spec: SystemSpec, *, flops: float, ceiling: float) -> Verdict:

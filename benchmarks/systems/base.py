@@ -91,9 +91,7 @@ def open_or_reason(spec: SystemSpec, request: OpenRequest) -> System | str:
     except CannotLoadError as error:
         return str(error)
     except Exception as error:  # noqa: BLE001 - peers fail in every way; the result says how, nothing is hidden
-        return (
-            f"cannot load: {type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"
-        )
+        return f"cannot load: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
     finally:
         gc.collect()
 

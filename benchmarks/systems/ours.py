@@ -4,19 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from inspect import signature
+from typing import Any
 
 import numpy as np
 import torch
 import transformers
 
+import rerank_plugins
 from benchmarks.systems.base import CannotLoadError, OpenRequest, Pairs, System, SystemSpec
 from rerank_plugins import Reranker
 from rerank_plugins.catalog.resolve import resolve
+from rerank_plugins.engine.packing import pack
 from rerank_plugins.protocols import Batch, TokenInput
 from rerank_plugins.scorers import scorer_loader
 from rerank_plugins.scorers.base import LoadRequest
 
 __all__ = ["CACHED", "OURS", "OURS_BF16", "OURS_FP16", "Ours", "bare_forward", "open_reranker"]
+
+_DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+_BATCH_TOKENS = 4_096
 
 
 class Ours:
@@ -38,48 +45,63 @@ class Ours:
         self.reranker.close()
 
 
-def open_reranker(request: OpenRequest, *, dtype: str = "float32") -> Reranker:
-    """Return a reranker with the caches off."""
+def open_reranker(request: OpenRequest, *, dtype: str = "float32", cached: bool = False) -> Reranker:
+    """Return a reranker with its caches off, or with its score cache and token cache on.
+
+    Raises:
+        CannotLoadError: The cached one is wanted and this version has no score cache.
+    """
     return Reranker(
-        request.folder, family=request.family, device=request.device, dtype=dtype, max_length=request.max_length
+        request.folder,
+        family=request.family,
+        device=request.device,
+        dtype=dtype,
+        max_length=request.max_length,
+        **_caches(cached=cached),
     )
 
 
-def bare_forward(request: OpenRequest, pair: tuple[str, str]) -> Callable[[], torch.Tensor]:
-    """Return a call of our model alone on one pair that is tokenised already: no queue, no thread, no text."""
+def _caches(*, cached: bool) -> dict[str, Any]:
+    """Return the arguments that switch caches; versions before EngineOptions have none and need none."""
+    known, package = signature(Reranker).parameters, vars(rerank_plugins) | dict.fromkeys(rerank_plugins.__all__)
+    if cached:
+        if "score_cache" not in known or "ScoreCache" not in package:
+            msg = "this version has no score cache"
+            raise CannotLoadError(msg)
+        return {"score_cache": rerank_plugins.ScoreCache()}
+    if "engine" in known:
+        return {"engine": rerank_plugins.EngineOptions(token_cache=False)}
+    return {}
+
+
+def bare_forward(request: OpenRequest, pairs: Pairs, *, dtype: str = "float32") -> Callable[[], list[torch.Tensor]]:
+    """Return a call of our model alone on pairs that are tokenised already: no queue, no thread, no text."""
     resolved = resolve(request.folder, kind="reranker", family=request.family)
+    device = torch.device(request.device)
     parts = scorer_loader(resolved.spec.scorer)(
-        LoadRequest(
-            spec=resolved.spec,
-            files=resolved.files,
-            device=torch.device(request.device),
-            dtype=torch.float32,
-        )
+        LoadRequest(spec=resolved.spec, files=resolved.files, device=device, dtype=_DTYPES[dtype])
     )
+    inputs = _tokenized(request, pairs)
+    groups = pack([len(one) for one in inputs], budget_tokens=_BATCH_TOKENS, padded=parts.scorer.is_padded)
+    batches = [Batch([inputs[index] for index in group]) for group in groups]
+    return lambda: [parts.scorer.forward(batch) for batch in batches]
+
+
+def _tokenized(request: OpenRequest, pairs: Pairs) -> list[TokenInput]:
     tokenizer = transformers.PreTrainedTokenizerFast.from_pretrained(request.folder)
-    encoded = tokenizer(*pair, truncation=True, max_length=request.max_length, return_token_type_ids=True)
-    one = TokenInput(
-        np.asarray(encoded["input_ids"], dtype=np.int32), np.asarray(encoded["token_type_ids"], dtype=np.int32)
-    )
-    batch = Batch([one])
-
-    def forward() -> torch.Tensor:
-        with torch.inference_mode():
-            return parts.scorer.forward(batch)
-
-    return forward
+    queries, documents = [query for query, _ in pairs], [document for _, document in pairs]
+    encoded = tokenizer(queries, documents, truncation=True, max_length=request.max_length, return_token_type_ids=True)
+    return [
+        TokenInput(np.asarray(ids, dtype=np.int32), np.asarray(types, dtype=np.int32))
+        for ids, types in zip(encoded["input_ids"], encoded["token_type_ids"], strict=True)
+    ]
 
 
-def _open(request: OpenRequest, *, dtype: str = "float32") -> System:
-    return Ours(open_reranker(request, dtype=dtype))
-
-
-def _open_cached(_request: OpenRequest) -> System:
-    msg = "this version has no score cache"
-    raise CannotLoadError(msg)
+def _open(request: OpenRequest, *, dtype: str = "float32", cached: bool = False) -> System:
+    return Ours(open_reranker(request, dtype=dtype, cached=cached))
 
 
 OURS = SystemSpec(name="rerank_plugins", dtype="float32", open=_open)
 OURS_BF16 = SystemSpec(name="rerank_plugins", dtype="bfloat16", open=partial(_open, dtype="bfloat16"))
 OURS_FP16 = SystemSpec(name="rerank_plugins", dtype="float16", open=partial(_open, dtype="float16"))
-CACHED = SystemSpec(name="rerank_plugins, request seen before", dtype="float32", open=_open_cached)
+CACHED = SystemSpec(name="rerank_plugins, request seen before", dtype="float32", open=partial(_open, cached=True))
