@@ -9,7 +9,7 @@ import tempfile
 from dataclasses import replace
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 # Nothing is downloaded; huggingface_hub reads this once, when it is first imported.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -82,8 +82,9 @@ def main(
 
 def _be_quiet() -> None:
     """Keep progress bars and loading notes of the peers out of the tables."""
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
+    notes: Any = transformers.logging
+    notes.set_verbosity_error()
+    notes.disable_progress_bar()
     for name in ("sentence_transformers", "BCEmbedding", "FlagEmbedding", "flashrank", "openvino"):
         logging.getLogger(name).setLevel(logging.ERROR)
 

@@ -104,11 +104,11 @@ def _fastest(multiply: Multiply, states: torch.Tensor, repeats: int) -> float:
     return best
 
 
-class _LinearCounter(TorchDispatchMode):
+class _LinearCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Sums the operations of products with weights in this thread; attention's products have other operators."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.total = 0
 
     def __torch_dispatch__(self, func: Any, _types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -125,6 +125,7 @@ def observed_linear_flops(call: Callable[[], object]) -> int:
     Two for each multiply-add. Padding that is computed counts; rows that are left out do not. Call the model itself,
     not something that hands it to another thread.
     """
-    with torch.no_grad(), _LinearCounter() as counter:
+    counter = _LinearCounter()
+    with torch.no_grad(), counter:
         call()
     return counter.total

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
-from typing import Annotated
+from typing import Annotated, Any, cast
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TQDM_DISABLE", "1")
@@ -81,9 +81,9 @@ def cuda_ceiling(shape: EncoderShape, dtype: torch.dtype, *, device: str) -> flo
 
 def _fastest_s(states: torch.Tensor, weight: torch.Tensor) -> float:
     torch.nn.functional.linear(states, weight)
-    best = float("inf")
+    best, event = float("inf"), cast("Any", torch.cuda.Event)
     for _ in range(_CEILING_REPEATS):
-        start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+        start, end = event(enable_timing=True), event(enable_timing=True)
         start.record()
         torch.nn.functional.linear(states, weight)
         end.record()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 import transformers
@@ -77,7 +78,7 @@ def checkpoint(shape: EncoderShape | DecoderShape, root: Path) -> Path:
 def _encoder(shape: EncoderShape, folder: Path) -> None:
     bert = shape.kind == "bert"
     tokenizer = bert_tokenizer() if bert else xlmr_tokenizer()
-    sizes = {
+    sizes: dict[str, Any] = {
         "vocab_size": tokenizer.get_vocab_size(),
         "hidden_size": shape.hidden,
         "num_hidden_layers": shape.layers,
@@ -87,7 +88,7 @@ def _encoder(shape: EncoderShape, folder: Path) -> None:
         "num_labels": 1,
     }
     torch.manual_seed(_SEED)
-    model: transformers.PreTrainedModel
+    model: Any
     if bert:
         model = transformers.BertForSequenceClassification(transformers.BertConfig(**sizes))
     else:
@@ -115,7 +116,8 @@ def _gemma(shape: DecoderShape, folder: Path) -> None:
         pad_token_id=0,
     )
     torch.manual_seed(_SEED)
-    transformers.GemmaForCausalLM(config).eval().save_pretrained(folder)
+    model: Any = transformers.GemmaForCausalLM(config)
+    model.eval().save_pretrained(folder)
     special = {"bos_token": "<bos>", "eos_token": "<eos>", "pad_token": "<pad>"}
     _write_tokenizer(folder, gemma_tokenizer(), {**_DECODER_FILES, **special})
 

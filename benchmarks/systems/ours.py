@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from inspect import signature
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -63,15 +63,13 @@ def open_reranker(request: OpenRequest, *, dtype: str = "float32", cached: bool 
 
 def _caches(*, cached: bool) -> dict[str, Any]:
     """Return the arguments that switch caches; versions before EngineOptions have none and need none."""
-    known, package = signature(Reranker).parameters, vars(rerank_plugins) | dict.fromkeys(rerank_plugins.__all__)
+    known, package = signature(Reranker).parameters, cast("Any", rerank_plugins)
+    if cached and "score_cache" not in known:
+        msg = "this version has no score cache"
+        raise CannotLoadError(msg)
     if cached:
-        if "score_cache" not in known or "ScoreCache" not in package:
-            msg = "this version has no score cache"
-            raise CannotLoadError(msg)
-        return {"score_cache": rerank_plugins.ScoreCache()}
-    if "engine" in known:
-        return {"engine": rerank_plugins.EngineOptions(token_cache=False)}
-    return {}
+        return {"score_cache": package.ScoreCache()}
+    return {"engine": package.EngineOptions(token_cache=False)} if "engine" in known else {}
 
 
 def bare_forward(request: OpenRequest, pairs: Pairs, *, dtype: str = "float32") -> Callable[[], list[torch.Tensor]]:
