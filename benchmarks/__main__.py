@@ -77,6 +77,8 @@ def main(
             shutil.rmtree(root, ignore_errors=True)
     console.rule("all targets")
     console.print(verdict_table(record.verdicts))
+    if effort.name == "quick":
+        console.print("--quick: one round of smaller requests than the targets'; these verdicts are no result")
     console.print(f"written to {out}")
 
 

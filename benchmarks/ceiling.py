@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks.shapes import EncoderShape
 
-__all__ = ["Ceiling", "combined_rate", "measure_ceiling", "observed_linear_flops"]
+__all__ = ["Ceiling", "combined_rate", "measure_ceiling", "observed_linear_flops", "share_of_ceiling"]
 
 _ROWS = 2_048
 _REPEATS = 8
@@ -44,6 +44,22 @@ class Ceiling:
 def combined_rate(parts: list[tuple[float, float]]) -> float:
     """Return the rate of work done one after the other, from (operations, operations per second) of each part."""
     return sum(work for work, _ in parts) / sum(work / rate for work, rate in parts)
+
+
+def share_of_ceiling(flops: float, seconds: float, ceiling: float) -> tuple[float | None, str]:
+    """Return the share of a measured rate that a call reached, and a note.
+
+    A share above 1 cannot be: something else ran while the ceiling was measured. It is no result, and the note says so.
+
+    Args:
+        flops: Operations that the call executed.
+        seconds: Its time.
+        ceiling: Operations per second.
+    """
+    share = flops / seconds / ceiling
+    if share <= 1.0:
+        return share, ""
+    return None, f"a share of {share:.2f} cannot be: the ceiling was measured on a busy machine; run it again"
 
 
 def measure_ceiling(shape: EncoderShape, dtype: torch.dtype, *, repeats: int = _REPEATS, rows: int = _ROWS) -> Ceiling:

@@ -28,7 +28,8 @@ _PACKAGES = (
     "FlashRank",
     "numpy",
 )
-_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8", "amx_fp16")
+_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8", "amx_fp16", "asimd", "sve", "bf16")
+_BF16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}  # the last is ARM's
 _CPU_INFO = Path("/proc/cpuinfo")
 
 
@@ -43,14 +44,14 @@ def cpu_flags() -> list[str]:
     """Return the instruction sets that matter here; empty where the system does not tell."""
     if not _CPU_INFO.is_file():
         return []
-    found = re.search(r"^flags\s*:\s*(.*)$", _CPU_INFO.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    found = re.search(r"^(?:flags|Features)\s*:\s*(.*)$", _CPU_INFO.read_text(encoding="utf-8"), flags=re.MULTILINE)
     present = set(found.group(1).split()) if found else set()
     return [flag for flag in _FLAGS if flag in present]
 
 
 def has_bf16() -> bool:
     """Return whether the CPU multiplies bf16 matrices in hardware."""
-    return bool({"avx512_bf16", "amx_bf16"} & set(cpu_flags()))
+    return bool(_BF16_FLAGS & set(cpu_flags()))
 
 
 def describe(*, threads: int) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from rich.console import Console
 
 from benchmarks.cases.base import median_of, score_difference
 from benchmarks.cases.ceilings import executed_flops
-from benchmarks.ceiling import combined_rate, observed_linear_flops
+from benchmarks.ceiling import combined_rate, observed_linear_flops, share_of_ceiling
 from benchmarks.compare import ratio
 from benchmarks.context import EFFORTS, Context
 from benchmarks.environment import available_cores, describe
@@ -37,7 +37,7 @@ from benchmarks.systems.sentence_transformers_peer import CROSS_ENCODER_FP16
 from benchmarks.tables import case_tables, verdict_table
 from benchmarks.targets import judge
 
-__all__ = ["cuda_ceiling", "main", "require_cuda", "utilisation"]
+__all__ = ["cuda_ceiling", "main", "require_cuda"]
 
 _LONG = 510  # 512 with room for what a tokenizer adds at a seam
 _LONG_DOCUMENTS = 256
@@ -58,11 +58,6 @@ def require_cuda() -> None:
         message = _NO_CUDA.format(version=torch.__version__, cuda=torch.version.cuda)
         Console(stderr=True).print(message)
         raise typer.Exit(code=2)
-
-
-def utilisation(flops: float, seconds: float, ceiling: float) -> float:
-    """Return the share of a measured rate that a call reaches: operations / seconds / (operations per second)."""
-    return flops / seconds / ceiling
 
 
 def cuda_ceiling(shape: EncoderShape, dtype: torch.dtype, *, device: str) -> float:
@@ -104,6 +99,7 @@ def _long(context: Context) -> CaseResult:
     flops, how = executed_flops(shape, workload.lengths, observed=observed)
     ceiling = max(ceiling, cuda_ceiling(shape, torch.float16, device=context.device))
     seconds = median_of(timings, OURS_FP16)
+    share, note = (None, "did not run") if seconds is None else share_of_ceiling(flops, seconds, ceiling)
     return CaseResult(
         case="gpu-long",
         title=f"{shape.name}, fp16, {workload.name}",
@@ -111,7 +107,7 @@ def _long(context: Context) -> CaseResult:
         | {"ceiling, TFLOP/s": round(ceiling / 1e12, 1), "executed, TFLOP": round(flops / 1e12, 2), "counted as": how},
         timings=tuple(timings),
         missing=tuple(missing),
-        verdicts=(judge("gpu-mfu", None if seconds is None else utilisation(flops, seconds, ceiling)),),
+        verdicts=(judge("gpu-mfu", share, note=note),),
     )
 
 

@@ -32,9 +32,10 @@ def _where(record: RunRecord) -> str:
     device = environment.get("gpu") or f"{environment['cpu']}, {environment['threads']} threads{bf16}"
     dirty = " with uncommitted changes" if environment["uncommitted_changes"] else ""
     commit = str(environment["commit"] or "unknown")[:12]
+    small = " Its requests are smaller than the targets': no result." if record.options["effort"] == "quick" else ""
     return (
         f"Measured on {environment['date_utc']} UTC: {device}; commit {commit}{dirty}; load average at the start "
-        f"{environment['load_average_1_5_15']}; `{record.options['effort']}` run. {versions}."
+        f"{environment['load_average_1_5_15']}; `{record.options['effort']}` run.{small} {versions}."
     )
 
 

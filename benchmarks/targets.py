@@ -32,7 +32,7 @@ class Target:
         return self.most is not None and measured <= self.most
 
 
-_MIXED = "MiniLM-L6, 1 x 100 mixed"
+_MIXED = "MiniLM-L6, mixed lengths"
 _LIST = (
     Target(key="scores-fp32", text="fp32 scores: largest difference to plain transformers", most=1e-4),
     Target(key="mixed-fp32-st", text=f"{_MIXED}, fp32: times sentence-transformers' default", least=3.0),
@@ -47,8 +47,8 @@ _LIST = (
     Target(key="xlmr-ceiling-bf16", text="XLM-R-base shape, bf16: share of the matrix-multiply ceiling", least=0.75),
     Target(key="fixed-fp32", text="Fixed length 128, fp32: times the fastest fp32 peer", least=0.97),
     Target(key="fixed-bf16", text="Fixed length 128, bf16: times the fastest bf16 peer", least=0.97),
-    Target(key="threads-bulk", text="32 threads x (1 x 20): share of one bulk call's throughput", least=0.9),
-    Target(key="threads-st", text="32 threads x (1 x 20): times sentence-transformers from the threads", least=2.5),
+    Target(key="threads-bulk", text="32 threads: share of one bulk call's throughput", least=0.9),
+    Target(key="threads-st", text="32 threads: times sentence-transformers from the threads", least=2.5),
     Target(key="threads-scores", text="32 threads: largest difference to the scores of serial calls", most=1e-4),
     Target(key="single-overhead", text="1 query x 1 passage: overhead over the bare forward, ms", most=1.0),
     Target(key="stream-flat", text="Streamed pairs: memory growth after the first tenth, MB", most=32.0),
@@ -56,7 +56,7 @@ _LIST = (
     Target(key="llm-few", text="Gemma-like, below 128 pairs: times FlagLLMReranker", least=2.0),
     Target(key="llm-scores", text="Gemma-like: largest score difference to FlagLLMReranker", most=1e-4),
     Target(key="layerwise", text="Layerwise, 28 of 40 layers: times the full depth", least=1.35),
-    Target(key="llm-memory", text="Gemma-like, 128 x 512: peak memory over weights + one batch", most=1.2),
+    Target(key="llm-memory", text="Gemma-like, pairs of 512 tokens: peak memory over weights + one batch", most=1.2),
     Target(key="gpu-mfu", text="fp16 XLM-R-large shape, 512 tokens: share of the matrix-multiply ceiling", least=0.6),
     Target(key="gpu-st", text="fp16 XLM-R-large shape, mixed: times sentence-transformers fp16", least=1.4),
     Target(key="gpu-latency", text="fp16 XLM-R-base shape, 100 x 128 tokens end to end, ms", most=12.0),

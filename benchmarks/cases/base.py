@@ -11,7 +11,7 @@ from benchmarks.systems.base import SystemSpec
 
 __all__ = ["NO_BF16", "Case", "fastest", "median_of", "score_difference"]
 
-NO_BF16 = "this CPU has no bf16 instructions (avx512_bf16, amx_bf16)"
+NO_BF16 = "this CPU has no bf16 instructions"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from benchmarks.cases.base import NO_BF16, Case, median_of, score_difference
-from benchmarks.ceiling import Ceiling, measure_ceiling, observed_linear_flops
+from benchmarks.ceiling import Ceiling, measure_ceiling, observed_linear_flops, share_of_ceiling
 from benchmarks.context import Context
 from benchmarks.environment import has_bf16
 from benchmarks.results import CaseResult, Timing, Verdict
@@ -90,7 +90,8 @@ def _share(key: str, timings: Sequence[Timing], spec: SystemSpec, *, flops: floa
     notes = [] if difference is None else [f"largest score difference {difference:.1e}"]
     if spec.dtype == "bfloat16" and not has_bf16():
         notes.append(NO_BF16)
-    return judge(key, None if seconds is None else flops / seconds / ceiling, note="; ".join(notes))
+    share, doubt = (None, "did not run") if seconds is None else share_of_ceiling(flops, seconds, ceiling)
+    return judge(key, share, note="; ".join(note for note in (doubt, *notes) if note))
 
 
 def _xlmr(context: Context) -> CaseResult:

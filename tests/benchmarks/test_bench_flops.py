@@ -6,8 +6,7 @@ from small_benchmarks import GEMMA
 
 from benchmarks.cases.ceilings import executed_flops
 from benchmarks.cases.llm import activation_bytes
-from benchmarks.ceiling import Ceiling, combined_rate, measure_ceiling, observed_linear_flops
-from benchmarks.gpu import utilisation
+from benchmarks.ceiling import Ceiling, combined_rate, measure_ceiling, observed_linear_flops, share_of_ceiling
 from benchmarks.shapes import BERT_BASE, MINILM, XLMR_LARGE, EncoderShape, attention_flops, linear_flops
 
 ONE = EncoderShape(name="one", kind="bert", layers=1, hidden=2, heads=1, intermediate=4)
@@ -82,8 +81,14 @@ def test_ceiling_takes_the_faster_path() -> None:
     assert measure_ceiling(ONE, torch.float32, repeats=1, rows=4).best > 0
 
 
-def test_utilisation_by_hand() -> None:
-    assert utilisation(600.0, 2.0, 400.0) == 0.75
+def test_share_of_the_ceiling_by_hand() -> None:
+    assert share_of_ceiling(600.0, 2.0, 400.0) == (0.75, "")
+
+
+def test_a_share_above_one_is_no_result() -> None:
+    share, note = share_of_ceiling(1000.0, 2.0, 400.0)
+    assert share is None
+    assert "1.25 cannot be" in note
 
 
 def test_activation_bytes_by_hand() -> None:
