@@ -20,7 +20,7 @@ from benchmarks.systems.base import OpenRequest
 from benchmarks.systems.ours import open_reranker
 from benchmarks.workloads import PairMaker, Workload
 
-__all__ = ["JOBS", "growth_mb", "main"]
+__all__ = ["JOBS", "growth_mb", "main", "tenths"]
 
 _SAMPLES = 200
 _DISTINCT = 2_000
@@ -75,13 +75,19 @@ def stream(arguments: dict[str, Any]) -> dict[str, Any]:
         if n_scores % every == 0:
             samples.append((n_scores, resident_mb()))
     seconds = time.perf_counter() - start
-    return {"pairs": n_scores, "seconds": seconds, "growth_mb": growth_mb(samples), "resident_mb": samples[-1][1]}
+    return {"pairs": n_scores, "seconds": seconds, "growth_mb": growth_mb(samples), "course": tenths(samples)}
 
 
 def growth_mb(samples: list[tuple[int, float]]) -> float:
     """Return how much more memory was used at most after the first tenth of the samples than at its end."""
     settled = max(len(samples) // 10, 1) - 1
     return max(value for _, value in samples[settled:]) - samples[settled][1]
+
+
+def tenths(samples: list[tuple[int, float]]) -> str:
+    """Return the memory at each tenth of the samples, in whole MB: a leak climbs to the end, a warm-up levels off."""
+    chosen = {max(len(samples) * tenth // 10, 1) - 1: None for tenth in range(1, 11)}
+    return ", ".join(f"{samples[index][1]:.0f}" for index in chosen)
 
 
 def _numbered(pairs: tuple[tuple[str, str], ...], n: int) -> Iterator[tuple[str, str]]:

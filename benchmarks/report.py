@@ -110,8 +110,9 @@ def plot_targets(verdicts: Sequence[Verdict], least: dict[str, float], path: Pat
     figure, axes = _canvas(height=0.34 * len(drawn) + 1.2)
     colours = [_COLOUR_OURS if one.reached else _COLOUR_BELOW for one, _ in drawn]
     bars = axes.barh([one.text for one, _ in drawn], [share for _, share in drawn], color=colours)
-    axes.bar_label(bars, labels=[f" {one.measured:.3g}" for one, _ in drawn], fontsize=8)
-    axes.axvline(1.0, color="black", linewidth=1)
+    paper = {"facecolor": "white", "edgecolor": "none", "pad": 1}
+    axes.bar_label(bars, labels=[f"{one.measured:.3g}" for one, _ in drawn], fontsize=8, padding=4, bbox=paper)
+    axes.axvline(1.0, color="black", linewidth=1, zorder=0.5)
     axes.invert_yaxis()
     axes.set_xlim(0, max(1.2, *(share * 1.12 for _, share in drawn)))
     axes.set_xlabel("measured / target (the line is the target)", fontsize=9)

@@ -70,7 +70,7 @@ def _stream(context: Context) -> CaseResult:
         facts={
             "pairs": measured["pairs"],
             "pairs per second": round(measured["pairs"] / measured["seconds"]),
-            "resident at the end, MB": round(measured["resident_mb"], 1),
+            "resident after each tenth, MB": measured["course"],
         },
         verdicts=(judge("stream-flat", measured["growth_mb"], note=f"{n_pairs:,} pairs"),),
     )

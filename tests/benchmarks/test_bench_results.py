@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from benchmarks import gpu, memory
 from benchmarks.cases import CASES
 from benchmarks.cases.base import fastest, median_of, score_difference
-from benchmarks.child import growth_mb
+from benchmarks.child import growth_mb, tenths
 from benchmarks.compare import largest_difference, mean_top_overlap, ratio, top_overlap
 from benchmarks.environment import describe
 from benchmarks.results import CaseResult, Missing, RunRecord, Timing, read_record, write_record
@@ -152,6 +152,11 @@ def test_growth_counts_from_the_end_of_the_first_tenth() -> None:
     samples[15] = (15, 127.0)
     assert growth_mb(samples) == 7.0
     assert growth_mb([(1, 5.0)]) == 0.0
+
+
+def test_tenths_show_the_course_of_memory() -> None:
+    assert tenths([(index, float(index)) for index in range(1, 21)]) == "2, 4, 6, 8, 10, 12, 14, 16, 18, 20"
+    assert tenths([(1, 7.0)]) == "7"
 
 
 def test_peak_follows_what_is_allocated() -> None:
