@@ -1,0 +1,15 @@
+"""What is measured: one case per claim."""
+
+from benchmarks.cases.base import Case
+from benchmarks.cases.callers import CALLERS, SINGLE
+from benchmarks.cases.ceilings import BERT, LARGE, XLMR
+from benchmarks.cases.footprint import MEMORY, STREAM
+from benchmarks.cases.llm import LAYERWISE, LLM, LLM_MEMORY
+from benchmarks.cases.requests import FIXED, MIXED, SWEEP
+
+__all__ = ["CASES", "Case"]
+
+_LIST = (MIXED, FIXED, SWEEP, XLMR, BERT, LARGE, CALLERS, SINGLE, MEMORY, STREAM, LLM, LAYERWISE, LLM_MEMORY)
+
+CASES: dict[str, Case] = {case.name: case for case in _LIST}
+"""All cases by name, in the order they run."""

@@ -1,0 +1,122 @@
+"""The base and large shapes: how much of the machine's matrix-multiply rate a request reaches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from benchmarks.cases.base import NO_BF16, Case, median_of, score_difference
+from benchmarks.ceiling import Ceiling, measure_ceiling, observed_linear_flops, share_of_ceiling
+from benchmarks.context import Context
+from benchmarks.environment import has_bf16
+from benchmarks.results import CaseResult, Timing, Verdict
+from benchmarks.rounds import Bench
+from benchmarks.shapes import EncoderShape, attention_flops, linear_flops
+from benchmarks.systems.base import SystemSpec
+from benchmarks.systems.openvino_peer import OPENVINO
+from benchmarks.systems.ours import OURS, OURS_BF16, bare_forward
+from benchmarks.systems.plain import PLAIN, SORTED
+from benchmarks.systems.sentence_transformers_peer import CROSS_ENCODER
+from benchmarks.targets import judge
+from benchmarks.workloads import Workload
+
+__all__ = ["BERT", "LARGE", "XLMR", "executed_flops"]
+
+_BASE_SYSTEMS = (SORTED, OURS, OURS_BF16)
+_LARGE_SYSTEMS = (PLAIN, SORTED, CROSS_ENCODER, OPENVINO, OURS, OURS_BF16)
+_PRECISIONS = {"fp32": (OURS, torch.float32), "bf16": (OURS_BF16, torch.bfloat16)}
+_ROUNDING = 0.999
+
+
+def executed_flops(shape: EncoderShape, lengths: Sequence[int], *, observed: int) -> tuple[float, str]:
+    """Return the operations that a call executed, and how they were counted.
+
+    Args:
+        shape: The model.
+        lengths: Tokens of each input.
+        observed: Operations of products with weights that were seen. Fewer than a pruned model needs means that some
+            were not seen; then the pruned model counts, which is the least that can have been executed.
+    """
+    if observed >= _ROUNDING * linear_flops(shape, lengths):
+        # Not `observed`: padding that is computed is no work done.
+        return linear_flops(shape, lengths) + attention_flops(shape, lengths), "whole model"
+    pruned = linear_flops(shape, lengths, pruned=True)
+    how = "last block pruned" if observed >= _ROUNDING * pruned else "lower bound, not all products were seen"
+    return pruned + attention_flops(shape, lengths, pruned=True), how
+
+
+def _against_ceiling(context: Context, *, shape: EncoderShape, case: str, key: str) -> CaseResult:
+    workload = context.pairs(shape).mixed(context.effort.base_documents)
+    with Bench(_BASE_SYSTEMS, context.request(shape), tell=context.tell) as bench:
+        context.tell("matrix-multiply ceiling, before and after")
+        before = _ceilings(shape)
+        timings = bench.run(workload.pairs, rounds=context.effort.side_rounds)
+        after = _ceilings(shape)
+        facts: dict[str, float | str] = dict(workload.facts())
+        verdicts = []
+        for name, (spec, _) in _PRECISIONS.items():
+            flops, how = _executed(context, spec, shape, workload)
+            best, stock = max(before[name].best, after[name].best), max(before[name].stock, after[name].stock)
+            facts |= {
+                f"{name} ceiling, GFLOP/s": round(best / 1e9, 1),
+                f"{name} stock linear, GFLOP/s": round(stock / 1e9, 1),
+                f"{name} executed, GFLOP": round(flops / 1e9, 1),
+                f"{name} counted as": how,
+            }
+            verdicts.append(_share(f"{key}-ceiling-{name}", timings, spec, flops=flops, ceiling=best))
+        missing = bench.missing
+    return CaseResult(
+        case=case,
+        title=f"{shape.name}, {workload.name}",
+        facts=facts,
+        timings=tuple(timings),
+        missing=tuple(missing),
+        verdicts=tuple(verdicts),
+    )
+
+
+def _ceilings(shape: EncoderShape) -> dict[str, Ceiling]:
+    return {name: measure_ceiling(shape, dtype) for name, (_, dtype) in _PRECISIONS.items()}
+
+
+def _executed(context: Context, spec: SystemSpec, shape: EncoderShape, workload: Workload) -> tuple[float, str]:
+    forward = bare_forward(context.request(shape), workload.pairs, dtype=spec.dtype)
+    return executed_flops(shape, workload.lengths, observed=observed_linear_flops(forward))
+
+
+def _share(key: str, timings: Sequence[Timing], spec: SystemSpec, *, flops: float, ceiling: float) -> Verdict:
+    seconds, difference = median_of(timings, spec), score_difference(timings, spec)
+    notes = [] if difference is None else [f"largest score difference {difference:.1e}"]
+    if spec.dtype == "bfloat16" and not has_bf16():
+        notes.append(NO_BF16)
+    share, doubt = (None, "did not run") if seconds is None else share_of_ceiling(flops, seconds, ceiling)
+    return judge(key, share, note="; ".join(note for note in (doubt, *notes) if note))
+
+
+def _xlmr(context: Context) -> CaseResult:
+    return _against_ceiling(context, shape=context.shapes.base, case="xlmr-base", key="xlmr")
+
+
+def _bert(context: Context) -> CaseResult:
+    return _against_ceiling(context, shape=context.shapes.bert_base, case="bert-base", key="bert")
+
+
+def _large(context: Context) -> CaseResult:
+    shape = context.shapes.large
+    workload = context.pairs(shape).mixed(context.effort.large_documents)
+    with Bench(_LARGE_SYSTEMS, context.request(shape), tell=context.tell) as bench:
+        timings = bench.run(workload.pairs, rounds=context.effort.side_rounds)
+        missing = bench.missing
+    return CaseResult(
+        case="large",
+        title=f"{shape.name}, {workload.name}",
+        facts=workload.facts(),
+        timings=tuple(timings),
+        missing=tuple(missing),
+    )
+
+
+XLMR = Case(name="xlmr-base", title="XLM-R-base shape against the matrix-multiply ceiling", run=_xlmr)
+BERT = Case(name="bert-base", title="BERT-base shape against the matrix-multiply ceiling", run=_bert)
+LARGE = Case(name="large", title="XLM-R-large shape, mixed lengths", run=_large)

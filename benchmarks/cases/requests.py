@@ -1,0 +1,125 @@
+"""One request on the small shape, by every system: mixed lengths, fixed lengths, other sizes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from benchmarks.cases.base import NO_BF16, Case, fastest, median_of, score_difference
+from benchmarks.compare import mean_top_overlap, ratio
+from benchmarks.context import Context
+from benchmarks.environment import has_bf16
+from benchmarks.results import CaseResult, Timing, Verdict
+from benchmarks.rounds import Bench
+from benchmarks.systems.base import open_or_reason
+from benchmarks.systems.flag_embedding_peer import FLAG_RERANKER
+from benchmarks.systems.onnxruntime_peer import ONNX_RUNTIME
+from benchmarks.systems.openvino_peer import OPENVINO, OPENVINO_BF16
+from benchmarks.systems.ours import CACHED, OURS, OURS_BF16
+from benchmarks.systems.plain import PLAIN, SORTED
+from benchmarks.systems.registry import EVERYBODY
+from benchmarks.systems.sentence_transformers_peer import CROSS_ENCODER
+from benchmarks.targets import judge
+
+__all__ = ["FIXED", "MIXED", "SWEEP"]
+
+_LARGE_REQUESTS = (PLAIN, SORTED, CROSS_ENCODER, ONNX_RUNTIME, OPENVINO, OPENVINO_BF16, OURS, OURS_BF16)
+_LARGE = 200
+_OVERLAP_DOCUMENTS = 50
+
+
+def _mixed(context: Context) -> CaseResult:
+    shape = context.shapes.small
+    workload = context.pairs(shape).mixed(context.effort.documents)
+    with Bench((*EVERYBODY, CACHED), context.request(shape), tell=context.tell) as bench:
+        timings = bench.run(workload.pairs, rounds=context.effort.rounds)
+        missing = bench.missing
+    overlap, n_queries = _kept_top_ten(context)
+    return CaseResult(
+        case="mixed",
+        title=f"{shape.name}, {workload.name}",
+        facts=workload.facts() | {"overlap_queries": n_queries},
+        timings=tuple(timings),
+        missing=tuple(missing),
+        verdicts=_mixed_verdicts(timings, overlap=overlap, n_queries=n_queries),
+    )
+
+
+def _mixed_verdicts(timings: list[Timing], *, overlap: float | None, n_queries: int) -> tuple[Verdict, ...]:
+    ours, ours_bf16 = median_of(timings, OURS), median_of(timings, OURS_BF16)
+    slow = "" if has_bf16() else NO_BF16
+    peers = (CROSS_ENCODER, FLAG_RERANKER, OPENVINO, OPENVINO_BF16)
+    theirs = {spec: median_of(timings, spec) for spec in peers}
+    absent = {spec: "" if seconds is not None else f"{spec.name} did not run" for spec, seconds in theirs.items()}
+    return (
+        judge("scores-fp32", score_difference(timings, OURS)),
+        judge("mixed-fp32-st", ratio(theirs[CROSS_ENCODER], ours), note=absent[CROSS_ENCODER]),
+        judge("mixed-fp32-flag", ratio(theirs[FLAG_RERANKER], ours), note=absent[FLAG_RERANKER]),
+        judge("mixed-fp32-openvino", ratio(theirs[OPENVINO], ours), note=absent[OPENVINO]),
+        judge("mixed-bf16-st", ratio(theirs[CROSS_ENCODER], ours_bf16), note=slow or absent[CROSS_ENCODER]),
+        judge("mixed-bf16-openvino", ratio(theirs[OPENVINO_BF16], ours_bf16), note=slow or absent[OPENVINO_BF16]),
+        judge("bf16-overlap", overlap, note=f"mean of {n_queries} queries x {_OVERLAP_DOCUMENTS} passages"),
+    )
+
+
+def _kept_top_ten(context: Context) -> tuple[float | None, int]:
+    """Return the mean share of our float32 top 10 that bfloat16 keeps, and over how many queries; not timed."""
+    shape, request = context.shapes.small, context.request(context.shapes.small)
+    workload = context.pairs(shape).mixed(_OVERLAP_DOCUMENTS, n_queries=context.effort.overlap_queries, seed=77)
+    queries = [query for query, _ in workload.pairs]
+    scores = []
+    for spec in (OURS, OURS_BF16):
+        context.tell(f"top 10 of {len(set(queries))} queries in {spec.dtype}")
+        system = open_or_reason(spec, request)
+        if isinstance(system, str):
+            return None, len(set(queries))
+        scores.append(system.score(workload.pairs))
+        system.close()
+    return mean_top_overlap(scores[1], scores[0], queries=queries), len(set(queries))
+
+
+def _fixed(context: Context) -> CaseResult:
+    shape = context.shapes.small
+    workload = context.pairs(shape).fixed(context.effort.documents)
+    with Bench(EVERYBODY, context.request(shape), tell=context.tell) as bench:
+        timings = bench.run(workload.pairs, rounds=context.effort.side_rounds)
+        missing = bench.missing
+    verdicts = []
+    for key, spec in (("fixed-fp32", OURS), ("fixed-bf16", OURS_BF16)):
+        peer = fastest(timings, dtype=spec.dtype, but=spec)
+        note = "no peer ran" if peer is None else f"fastest peer: {peer.system}"
+        if spec is OURS_BF16 and not has_bf16():
+            note += f"; {NO_BF16}"
+        peer_s = None if peer is None else peer.median_s
+        verdicts.append(judge(key, ratio(peer_s, median_of(timings, spec)), note=note))
+    return CaseResult(
+        case="fixed",
+        title=f"{shape.name}, {workload.name}",
+        facts=workload.facts(),
+        timings=tuple(timings),
+        missing=tuple(missing),
+        verdicts=tuple(verdicts),
+    )
+
+
+def _sweep(context: Context) -> CaseResult:
+    shape = context.shapes.small
+    timings: list[Timing] = []
+    with Bench(EVERYBODY, context.request(shape), tell=context.tell) as bench:
+        for n_documents in context.effort.sweep:
+            large = n_documents > _LARGE
+            workload = context.pairs(shape).mixed(n_documents)
+            rounds = 1 if large else context.effort.side_rounds
+            for timing in bench.run(workload.pairs, rounds=rounds, only=_LARGE_REQUESTS if large else None):
+                timings.append(replace(timing, note=f"{n_documents} passages"))
+        missing = bench.missing
+    return CaseResult(
+        case="sweep",
+        title=f"{shape.name}, 1 query x {', '.join(map(str, context.effort.sweep))} passages of mixed length",
+        timings=tuple(timings),
+        missing=tuple(missing),
+    )
+
+
+MIXED = Case(name="mixed", title="one query x 100 passages of mixed length, all systems", run=_mixed)
+FIXED = Case(name="fixed", title="one query x 100 passages, every pair 128 tokens, all systems", run=_fixed)
+SWEEP = Case(name="sweep", title="one query x 1, 20 and 1,000 passages of mixed length", run=_sweep)

@@ -1,0 +1,110 @@
+"""Jobs that measure memory, each in a process of its own: ``python -m benchmarks.child JOB ARGUMENTS``.
+
+ARGUMENTS and the last line of the output are JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.memory import peak_mb, reset_peak, resident_mb
+from benchmarks.systems import registry
+from benchmarks.systems.base import OpenRequest
+from benchmarks.systems.ours import open_reranker
+from benchmarks.workloads import PairMaker, Workload
+
+__all__ = ["JOBS", "growth_mb", "main", "tenths"]
+
+_SAMPLES = 200
+_DISTINCT = 2_000
+_STREAM_TOKENS = 24
+
+
+def _request(arguments: dict[str, Any]) -> OpenRequest:
+    fields = {**arguments["request"]}
+    return OpenRequest(**{**fields, "folder": Path(fields["folder"]), "scratch": Path(fields["scratch"])})
+
+
+def _workload(arguments: dict[str, Any], folder: Path) -> Workload:
+    maker = PairMaker(folder)
+    if arguments["length"] is None:
+        return maker.mixed(arguments["documents"])
+    return maker.fixed(arguments["documents"], length=arguments["length"])
+
+
+def memory_of_call(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Load a system, score one request, and return memory in MB before loading, after it, and at the call's peak."""
+    request = _request(arguments)
+    workload = _workload(arguments, request.folder)
+    before = resident_mb()
+    system = registry.by_key(arguments["system"], arguments["dtype"]).open(request)
+    load_peak, loaded = peak_mb(), resident_mb()
+    was_reset = reset_peak()
+    start = time.perf_counter()
+    system.score(workload.pairs)
+    seconds = time.perf_counter() - start
+    return {
+        "before_mb": before,
+        "loaded_mb": loaded,
+        "load_peak_mb": load_peak,
+        "call_peak_mb": peak_mb(),
+        "peak_was_reset": was_reset,
+        "seconds": seconds,
+    } | workload.facts()
+
+
+def stream(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Send many pairs through ``score_stream`` and return how memory went; no two pairs are equal."""
+    reranker = open_reranker(_request(arguments))
+    if not hasattr(reranker, "score_stream"):
+        return {"missing": "this version has no Reranker.score_stream"}
+    n_pairs = int(arguments["pairs"])
+    maker = PairMaker(Path(arguments["request"]["folder"]))
+    distinct = maker.fixed(min(n_pairs, _DISTINCT), length=_STREAM_TOKENS).pairs
+    samples: list[tuple[int, float]] = []
+    start, n_scores = time.perf_counter(), 0
+    every = max(n_pairs // _SAMPLES, 1)
+    for n_scores, _ in enumerate(reranker.score_stream(_numbered(distinct, n_pairs)), start=1):
+        if n_scores % every == 0:
+            samples.append((n_scores, resident_mb()))
+    seconds = time.perf_counter() - start
+    return {"pairs": n_scores, "seconds": seconds, "growth_mb": growth_mb(samples), "course": tenths(samples)}
+
+
+def growth_mb(samples: list[tuple[int, float]]) -> float:
+    """Return how much more memory was used at most after the first tenth of the samples than at its end."""
+    settled = max(len(samples) // 10, 1) - 1
+    return max(value for _, value in samples[settled:]) - samples[settled][1]
+
+
+def tenths(samples: list[tuple[int, float]]) -> str:
+    """Return the memory at each tenth of the samples, in whole MB: a leak climbs to the end, a warm-up levels off."""
+    chosen = {max(len(samples) * tenth // 10, 1) - 1: None for tenth in range(1, 11)}
+    return ", ".join(f"{samples[index][1]:.0f}" for index in chosen)
+
+
+def _numbered(pairs: tuple[tuple[str, str], ...], n: int) -> Iterator[tuple[str, str]]:
+    for index in range(n):
+        query, document = pairs[index % len(pairs)]
+        yield query, f"{document} {index}"
+
+
+JOBS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {"memory": memory_of_call, "stream": stream}
+
+
+def main() -> None:
+    """Run the job that the command line names."""
+    job, arguments = sys.argv[1], json.loads(sys.argv[2])
+    torch.set_num_threads(int(arguments["request"]["threads"]))
+    print(json.dumps(JOBS[job](arguments)))
+
+
+if __name__ == "__main__":
+    main()

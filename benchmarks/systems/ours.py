@@ -1,0 +1,105 @@
+"""This project, through its public API. Both caches are off unless the row says otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from inspect import signature
+from typing import Any, cast
+
+import numpy as np
+import torch
+import transformers
+
+import rerank_plugins
+from benchmarks.systems.base import CannotLoadError, OpenRequest, Pairs, System, SystemSpec
+from rerank_plugins import Reranker
+from rerank_plugins.catalog.resolve import resolve
+from rerank_plugins.engine.packing import pack
+from rerank_plugins.protocols import Batch, TokenInput
+from rerank_plugins.scorers import scorer_loader
+from rerank_plugins.scorers.base import LoadRequest
+
+__all__ = ["CACHED", "OURS", "OURS_BF16", "OURS_FP16", "Ours", "bare_forward", "open_reranker"]
+
+_DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+_BATCH_TOKENS = 4_096
+
+
+class Ours:
+    """A :class:`rerank_plugins.Reranker`.
+
+    Args:
+        reranker: Closed with this object.
+    """
+
+    def __init__(self, reranker: Reranker) -> None:
+        self.reranker = reranker
+
+    def score(self, pairs: Pairs) -> list[float]:
+        """Return the raw logit of each pair, in order."""
+        return self.reranker.score(pairs)
+
+    def close(self) -> None:
+        """Give memory back."""
+        self.reranker.close()
+
+
+def open_reranker(request: OpenRequest, *, dtype: str = "float32", cached: bool = False) -> Reranker:
+    """Return a reranker with its caches off, or with its score cache and token cache on.
+
+    Raises:
+        CannotLoadError: The cached one is wanted and this version has no score cache.
+    """
+    return Reranker(
+        request.folder,
+        family=request.family,
+        device=request.device,
+        dtype=dtype,
+        max_length=request.max_length,
+        **_caches(cached=cached),
+    )
+
+
+def _caches(*, cached: bool) -> dict[str, Any]:
+    """Return the arguments that switch caches; versions before EngineOptions have none and need none."""
+    known, package = signature(Reranker).parameters, cast("Any", rerank_plugins)
+    if cached and "score_cache" not in known:
+        msg = "this version has no score cache"
+        raise CannotLoadError(msg)
+    if cached:
+        return {"score_cache": package.ScoreCache()}
+    return {"engine": package.EngineOptions(token_cache=False)} if "engine" in known else {}
+
+
+def bare_forward(request: OpenRequest, pairs: Pairs, *, dtype: str = "float32") -> Callable[[], list[torch.Tensor]]:
+    """Return a call of our model alone on pairs that are tokenised already: no queue, no thread, no text."""
+    resolved = resolve(request.folder, kind="reranker", family=request.family)
+    device = torch.device(request.device)
+    parts = scorer_loader(resolved.spec.scorer)(
+        LoadRequest(spec=resolved.spec, files=resolved.files, device=device, dtype=_DTYPES[dtype])
+    )
+    inputs = _tokenized(request, pairs)
+    groups = pack([len(one) for one in inputs], budget_tokens=_BATCH_TOKENS, padded=parts.scorer.is_padded)
+    batches = [Batch([inputs[index] for index in group]) for group in groups]
+    return lambda: [parts.scorer.forward(batch) for batch in batches]
+
+
+def _tokenized(request: OpenRequest, pairs: Pairs) -> list[TokenInput]:
+    tokenizer = transformers.PreTrainedTokenizerFast.from_pretrained(request.folder)
+    queries, documents = [query for query, _ in pairs], [document for _, document in pairs]
+    encoded = tokenizer(queries, documents, truncation=True, max_length=request.max_length, return_token_type_ids=True)
+    return [
+        TokenInput(np.asarray(ids, dtype=np.int32), np.asarray(types, dtype=np.int32))
+        for ids, types in zip(encoded["input_ids"], encoded["token_type_ids"], strict=True)
+    ]
+
+
+def _open(request: OpenRequest, *, dtype: str = "float32", cached: bool = False) -> System:
+    return Ours(open_reranker(request, dtype=dtype, cached=cached))
+
+
+OURS = SystemSpec(name="rerank_plugins", dtype="float32", open=_open)
+OURS_BF16 = SystemSpec(name="rerank_plugins", dtype="bfloat16", open=partial(_open, dtype="bfloat16"))
+OURS_FP16 = SystemSpec(name="rerank_plugins", dtype="float16", open=partial(_open, dtype="float16"))
+CACHED = SystemSpec(name="rerank_plugins, request seen before", dtype="float32", open=partial(_open, cached=True))
