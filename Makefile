@@ -8,7 +8,7 @@ PACKAGES = -e .[demo] -e models/mini -e integrations/llamaindex -e integrations/
 METADATA = pyproject.toml models/mini/pyproject.toml integrations/llamaindex/pyproject.toml integrations/langchain/pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-lowest lint wheels clean
+.PHONY: help demo test test-fast test-lowest lint bench docs wheels clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -31,6 +31,12 @@ lint: $(VENV)/.dev ## ruff (each rule with its reason in pyproject.toml) and myp
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+bench: $(VENV)/.bench ## side by side with the peers on this CPU, about a quarter of an hour; writes benchmarks/results/cpu.json
+	$(BIN)/python -m benchmarks
+
+docs: $(VENV)/.dev ## make the pages again that are made from the catalog
+	$(BIN)/python docs/refresh.py
+
 wheels: $(VENV)/.dev ## build the four distributions into dist/
 	for folder in . models/mini integrations/llamaindex integrations/langchain; do \
 		$(BIN)/python -m build --quiet --no-isolation --outdir dist $$folder || exit 1; done
@@ -52,6 +58,10 @@ $(VENV)/.demo: $(VENV)/.torch $(METADATA)
 $(VENV)/.dev: $(VENV)/.demo requirements-dev.txt
 	$(PIP) -c constraints.txt -r requirements-dev.txt
 	$(PIP) -c constraints.txt --no-deps BCEmbedding
+	touch $@
+
+$(VENV)/.bench: $(VENV)/.dev benchmarks/requirements.txt
+	$(PIP) -c constraints.txt -r benchmarks/requirements.txt
 	touch $@
 
 $(LOWEST)/.lowest: constraints-lowest.txt $(METADATA)

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from inspect import signature
-from typing import Any, cast
 
 import numpy as np
 import torch
 import transformers
 
-import rerank_plugins
-from benchmarks.systems.base import CannotLoadError, OpenRequest, Pairs, System, SystemSpec
-from rerank_plugins import Reranker
+from benchmarks.systems.base import OpenRequest, Pairs, System, SystemSpec
+from rerank_plugins import EngineOptions, Reranker, ScoreCache
 from rerank_plugins.catalog.resolve import resolve
 from rerank_plugins.engine.packing import pack
 from rerank_plugins.protocols import Batch, TokenInput
@@ -46,30 +43,16 @@ class Ours:
 
 
 def open_reranker(request: OpenRequest, *, dtype: str = "float32", cached: bool = False) -> Reranker:
-    """Return a reranker with its caches off, or with its score cache and token cache on.
-
-    Raises:
-        CannotLoadError: The cached one is wanted and this version has no score cache.
-    """
+    """Return a reranker with its caches off, or with its score cache and token cache on."""
     return Reranker(
         request.folder,
         family=request.family,
         device=request.device,
         dtype=dtype,
         max_length=request.max_length,
-        **_caches(cached=cached),
+        engine=EngineOptions(token_cache=cached),
+        score_cache=ScoreCache() if cached else None,
     )
-
-
-def _caches(*, cached: bool) -> dict[str, Any]:
-    """Return the arguments that switch caches; versions before EngineOptions have none and need none."""
-    known, package = signature(Reranker).parameters, cast("Any", rerank_plugins)
-    if cached and "score_cache" not in known:
-        msg = "this version has no score cache"
-        raise CannotLoadError(msg)
-    if cached:
-        return {"score_cache": package.ScoreCache()}
-    return {"engine": package.EngineOptions(token_cache=False)} if "engine" in known else {}
 
 
 def bare_forward(request: OpenRequest, pairs: Pairs, *, dtype: str = "float32") -> Callable[[], list[torch.Tensor]]:
