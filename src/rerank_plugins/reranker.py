@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from rerank_plugins import inputs
+from rerank_plugins.calibrating import calibration_for, score_source
+from rerank_plugins.calibration import Calibration, ScoreSource
 from rerank_plugins.catalog.layers import settle_layers
 from rerank_plugins.catalog.resolve import SourceOptions, resolve
 from rerank_plugins.catalog.spec import ModelSpec
@@ -47,6 +49,8 @@ class Reranker:
         truncation: Rule for pairs that are too long; None takes the family's own.
         prompt: Instruction of an LLM reranker; None takes the model's own.
         layers: Layers and compression of a layerwise LLM reranker, for calls that ask for none.
+        calibration: A :class:`~rerank_plugins.calibration.Calibration` or its file: ``probability``, and thresholds
+            in that unit, are then its own. None takes the model's own scale.
         family: Conventions to use for a local folder that its name does not tell (``bge``, ``bce``).
         revision: Commit, tag or branch on the hub; None takes the pinned one.
         local_files_only: Never touch the network.
@@ -76,6 +80,7 @@ class Reranker:
         truncation: TruncationRule | None = None,
         prompt: str | None = None,
         layers: LayerOptions | None = None,
+        calibration: str | Path | Calibration | None = None,
         family: str | None = None,
         revision: str | None = None,
         local_files_only: bool = False,
@@ -91,17 +96,21 @@ class Reranker:
             trust_remote_code=trust_remote_code,
         )
         resolved = resolve(model, kind="reranker", family=family, options=options)
-        spec = replace(resolved.spec, prompt=inputs.check_prompt(prompt, usual=resolved.spec.prompt))
-        settle_layers(spec.layers, asked=layers)
+        spec = replace(
+            resolved.spec,
+            prompt=inputs.check_prompt(prompt, usual=resolved.spec.prompt),
+            revision=revision or resolved.spec.revision,
+        )
+        settled = settle_layers(spec.layers, asked=layers)
         settings = PairSettings(
             max_length_tokens=spec.input_length_tokens(max_length),
             truncation=inputs.check_truncation(truncation) or spec.truncation,
             query_limit_tokens=query_max_length,
             long_documents=inputs.check_long_documents(long_documents),
         )
-        self._attach(
-            str(model), spec, settings, open_model(resolved, device=device, dtype=dtype, options=options), layers
-        )
+        made = calibration_for(calibration, score_source(spec, settings, settled))
+        lease = open_model(resolved, device=device, dtype=dtype, options=options)
+        self._attach(str(model), spec, settings, lease, layers, made)
 
     @classmethod
     def from_loaded(
@@ -110,6 +119,7 @@ class Reranker:
         *,
         max_length: int | None = None,
         long_documents: LongDocumentStrategy | LongDocuments | None = None,
+        calibration: str | Path | Calibration | None = None,
     ) -> Reranker:
         """Score with a model that another library has already loaded; its weights are not copied.
 
@@ -120,6 +130,7 @@ class Reranker:
             max_length: Tokens of an input; None takes the object's own setting.
             long_documents: As in the constructor; None takes what the object does itself (BCEmbedding
                 splits and takes the best window, the others truncate).
+            calibration: As in the constructor.
 
         Raises:
             InvalidInputError: It is none of these.
@@ -134,22 +145,30 @@ class Reranker:
             query_limit_tokens=adopted.query_limit_tokens,
             long_documents=inputs.check_long_documents(long_documents or adopted.long_documents),
         )
+        made = calibration_for(calibration, score_source(adopted.spec, settings, None))
         reranker = cls.__new__(cls)
         # A registry of its own: nobody else can ask for these weights by name.
         lease = ModelRegistry().acquire(
             adopted.spec.id,
             lambda: run_loaded(adopted.parts, device=adopted.device, dtype=adopted.dtype, name=adopted.spec.id),
         )
-        reranker._attach(adopted.spec.id, adopted.spec, settings, lease, None)
+        reranker._attach(adopted.spec.id, adopted.spec, settings, lease, None, made)
         return reranker
 
     def _attach(
-        self, name: str, spec: ModelSpec, settings: PairSettings, lease: Lease[LoadedModel], layers: LayerOptions | None
+        self,
+        name: str,
+        spec: ModelSpec,
+        settings: PairSettings,
+        lease: Lease[LoadedModel],
+        layers: LayerOptions | None,
+        calibration: Calibration | None,
     ) -> None:
         self._name, self._spec = name, spec
         self._lease, self._settings = lease, settings
         self._device, self._dtype = lease.value.device, lease.value.dtype
-        self._scoring = PairScoring(lease, spec, settings, layers=layers)
+        self._calibration = calibration
+        self._scoring = PairScoring(lease, spec, settings, layers=layers, calibration=calibration)
 
     @property
     def spec(self) -> ModelSpec:
@@ -196,6 +215,16 @@ class Reranker:
         """What counts where a call asks for no layers, complete; None for a model without layers to choose."""
         return self._scoring.layers
 
+    @property
+    def calibration(self) -> Calibration | None:
+        """What makes the probabilities; None means the model's own scale."""
+        return self._calibration
+
+    @property
+    def score_source(self) -> ScoreSource:
+        """What makes the scores, for ``fit_calibration(..., source=reranker.score_source)``."""
+        return score_source(self._spec, self._settings, self._scoring.layers)
+
     def score(self, pairs: Sequence[tuple[str, str | None]], *, layers: LayerOptions | None = None) -> list[float]:
         """Return the raw score of each (query, document) pair, in input order.
 
@@ -218,6 +247,10 @@ class Reranker:
         options = self._scoring.one_layer(layers)
         encoded = await asyncio.to_thread(self._scoring.encode, inputs.check_pairs(pairs))
         return self._scoring.scores(encoded, await asyncio.wrap_future(self._scoring.submit(encoded, options)))
+
+    def probability(self, score: float) -> float:
+        """Return a raw score in [0, 1], by the calibration if there is one, else by the model's own scale."""
+        return self._scoring.probability(score)
 
     def score_layers(
         self, pairs: Sequence[tuple[str, str | None]], *, layers: LayerOptions | None = None

@@ -10,11 +10,13 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from rerank_plugins.calibration import Calibration
 from rerank_plugins.catalog.layers import settle_layers
 from rerank_plugins.catalog.spec import ModelSpec
 from rerank_plugins.engine.registry import Lease
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.opening import LoadedModel
+from rerank_plugins.ranking.order import to_probability
 from rerank_plugins.ranking.results import ScoredPair, ranked_documents, scored_pairs
 from rerank_plugins.text.pair_encoder import EncodedPair, InputLayout, PairEncoder, PairSettings
 from rerank_plugins.text.pairs import PairLayout
@@ -41,19 +43,27 @@ class PairScoring:
         spec: How the model is used.
         settings: How pairs are cut.
         layers: What counts where a call asks for no layers.
+        calibration: Makes the probabilities; None takes the model's own scale.
 
     Raises:
         InvalidInputError: The settings leave no room for texts, or the model has no such layers.
     """
 
     def __init__(
-        self, lease: Lease[LoadedModel], spec: ModelSpec, settings: PairSettings, *, layers: LayerOptions | None
+        self,
+        lease: Lease[LoadedModel],
+        spec: ModelSpec,
+        settings: PairSettings,
+        *,
+        layers: LayerOptions | None,
+        calibration: Calibration | None = None,
     ) -> None:
         self._lease, self._spec, self._settings = lease, spec, settings
         encoder = lease.value.encoder
         layout: InputLayout = PromptLayout.of(encoder, spec.prompt) if spec.prompt else PairLayout.of(encoder)
         self._pairs = PairEncoder(encoder, layout, settings)
         self.layers = settle_layers(spec.layers, asked=layers)
+        self._calibration = calibration
         self._told_truncation = False
 
     def encode(self, pairs: Sequence[tuple[str, str | None]]) -> list[EncodedPair]:
@@ -76,9 +86,16 @@ class PairScoring:
         """Return the complete options of a call that wants one score a pair.
 
         Raises:
-            InvalidInputError: More than one layer is asked for, or the model cannot do what is asked.
+            InvalidInputError: More than one layer is asked for, the model cannot do what is asked, or the layers are
+                not those of the calibration.
         """
         settled = settle_layers(self._spec.layers, asked=asked, usual=self.layers)
+        if self._calibration is not None and settled != self.layers:
+            msg = (
+                f"this reranker is calibrated for {self.layers}, and a call asks for {settled}, whose scores mean "
+                "something else; use another Reranker for other layers"
+            )
+            raise InvalidInputError(msg)
         layers = () if settled is None else settled.cutoff_layers or ()
         if len(layers) > 1:
             msg = (
@@ -116,7 +133,14 @@ class PairScoring:
         """Return the pairs' documents from best to worst."""
         self._tell_truncation(encoded)
         documents = [document for _, document in pairs]
-        return ranked_documents(documents, encoded, self._scored(encoded, rows, column=0), scale=self._spec.score_scale)
+        scored = self._scored(encoded, rows, column=0)
+        return ranked_documents(documents, encoded, scored, probability_of=self.probability)
+
+    def probability(self, score: float) -> float:
+        """Return a raw score in [0, 1], by the calibration or the model's own scale."""
+        if self._calibration is not None:
+            return self._calibration.probability(score)
+        return to_probability(score, scale=self._spec.score_scale)
 
     def _scored(self, encoded: Sequence[EncodedPair], rows: _Rows, *, column: int) -> list[ScoredPair]:
         values: list[float] = rows[:, column].tolist() if len(rows) else []

@@ -16,15 +16,16 @@ ROOT = Path(rerank_plugins.__file__).parent
 # Lowest first; modules on one line may import each other only within their own folder.
 LAYERS = [
     {"types", "errors"},
-    {"protocols", "inputs"},
+    {"protocols", "inputs", "calibration"},
     {"catalog"},
     {"text"},
     {"ranking"},
     {"engine", "scorers"},
-    {"opening"},
+    {"opening", "calibrating"},
     {"scoring"},
     {"reranker", "embedder"},
     {"evaluation"},
+    {"reports"},
     {"demo"},
     {"cli"},
     {"__main__"},

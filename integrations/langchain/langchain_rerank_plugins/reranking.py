@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from pydantic import Field, StrictInt
 
 from langchain_rerank_plugins.options import CoreBacked
 from rerank_plugins import LayerOptions, LongDocuments, Reranker
+from rerank_plugins.calibration import Calibration
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.types import LongDocumentStrategy, ScoreUnit, TruncationRule
 
@@ -32,6 +34,10 @@ class RerankerBacked(CoreBacked):
 
     layers: LayerOptions | None = Field(default=None, frozen=True)
     """Layer and compression of a layerwise LLM reranker; None takes the model's defaults."""
+
+    calibration: str | Path | Calibration | None = Field(default=None, frozen=True)
+    """A :class:`rerank_plugins.calibration.Calibration` or its file, which then makes the probabilities; None
+    takes the model's own scale."""
 
     score_unit: ScoreUnit = "raw"
     """What a reported score is: ``raw`` (a logit for most models) or ``probability`` (in [0, 1])."""
@@ -59,6 +65,7 @@ def settings_of(reranker: object) -> dict[str, Any]:
         "truncation": core.truncation,
         "prompt": core.spec.prompt or None,
         "layers": core.layers,
+        "calibration": core.calibration,
     }
 
 

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from rerank_plugins import __version__
+from rerank_plugins.cli.calibrate import calibrate
 from rerank_plugins.cli.demo import demo
 from rerank_plugins.cli.doctor import doctor
 from rerank_plugins.cli.models import models
@@ -30,6 +31,7 @@ app = typer.Typer(
 )
 app.command()(models)
 app.command()(rank)
+app.command()(calibrate)
 app.command()(doctor)
 app.command()(demo)
 

@@ -20,6 +20,7 @@ from llama_index.postprocessor.rerank_plugins.results import (
 from llama_index.postprocessor.rerank_plugins.tracing import dispatcher, traced
 from typing_extensions import Self, TypedDict, Unpack
 
+from rerank_plugins.calibration import Calibration
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.ranking.order import check_threshold
 from rerank_plugins.reranker import Reranker
@@ -104,6 +105,11 @@ class RerankPostprocessor(LocalModelOptions, BaseNodePostprocessor):
         frozen=True,
         description="Layer and compression of a layerwise LLM reranker; None takes the model's defaults.",
     )
+    calibration: str | Calibration | None = Field(
+        default=None,
+        frozen=True,
+        description="A calibration or its file, which then makes the probabilities; None takes the model's own scale.",
+    )
     top_n: int | None = Field(default=5, ge=1, strict=True, description="Nodes returned at most; None returns all.")
     threshold: float | None = Field(
         default=None, strict=True, description="Nodes that score below it are left out; None keeps all."
@@ -157,6 +163,7 @@ class RerankPostprocessor(LocalModelOptions, BaseNodePostprocessor):
             "truncation": reranker.truncation,
             "prompt": reranker.spec.prompt or None,
             "layers": reranker.layers,
+            "calibration": reranker.calibration,
         }
         return cls._adopt(reranker, described, dict(settings))
 
@@ -186,6 +193,7 @@ class RerankPostprocessor(LocalModelOptions, BaseNodePostprocessor):
             truncation=self.truncation,
             prompt=self.prompt,
             layers=self.layers,
+            calibration=self.calibration,
             **self._loading_options(),
         )
 
