@@ -17,6 +17,7 @@ from rerank_plugins.cli.demo import demo
 from rerank_plugins.cli.doctor import doctor
 from rerank_plugins.cli.models import models
 from rerank_plugins.cli.rank import rank
+from rerank_plugins.cli.report import report
 from rerank_plugins.errors import RerankPluginsError
 
 __all__ = ["app", "main"]
@@ -34,6 +35,7 @@ app.command()(rank)
 app.command()(calibrate)
 app.command()(doctor)
 app.command()(demo)
+app.command()(report)
 
 
 def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer's own signature

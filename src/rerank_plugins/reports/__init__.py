@@ -2,3 +2,9 @@
 
 Needs ``pip install rerank-plugins[evaluation]`` for matplotlib, which is imported on first use.
 """
+
+from __future__ import annotations
+
+from rerank_plugins.reports.writer import ReportFiles, ReportOptions, write_report
+
+__all__ = ["ReportFiles", "ReportOptions", "write_report"]
