@@ -66,6 +66,8 @@ def _range(relevant: Sequence[float], others: Sequence[float]) -> tuple[float, f
 
 
 def _draw_threshold(axis: Any, threshold: float, label: str) -> None:
+    # Room above the bars for the label.
+    axis.set_ylim(top=axis.get_ylim()[1] * 1.14)
     axis.axvline(threshold, color=INK, linewidth=1.4, linestyle=(0, (4, 2)))
     low, high = axis.get_xlim()
     right = threshold < low + 0.6 * (high - low)

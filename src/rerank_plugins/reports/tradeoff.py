@@ -59,7 +59,9 @@ def tradeoff_figure(scene: Scene) -> Any:
     axis.margins(0.08)
     _round_ticks(axis)
     names = {first_stage_of(point.system): scene.names.stage(point.system) for point in points}
-    handles = [_handle("o", color, short_name(model) if model else "no reranker") for model, color in colors.items()]
+    handles = [_handle("", INK, "Colour: reranker")]
+    handles += [_handle("o", color, short_name(model) if model else "none") for model, color in colors.items()]
+    handles += [_handle("", INK, "Shape: first stage")]
     handles += [_handle(markers[stage], INK, names[stage]) for stage in stages]
     figure.legend(handles=handles, loc="outside right upper", frameon=False, labelcolor=INK, fontsize=9)
     return figure
@@ -92,7 +94,7 @@ def _round_ticks(axis: Any) -> None:
     ticks = [x for x in steps if low <= x <= high]
     if len(ticks) > 8:
         ticks = [x for x in ticks if f"{x:e}".startswith("1")]
-    axis.set_xticks(ticks, [f"{x:g}" for x in ticks])
+    axis.set_xticks(ticks, [f"{x:,g}" for x in ticks])
     axis.set_xticks([], minor=True)
 
 
