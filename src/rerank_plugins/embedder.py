@@ -12,11 +12,14 @@ import numpy.typing as npt
 
 from rerank_plugins.catalog.resolve import SourceOptions, resolve
 from rerank_plugins.catalog.spec import Instruction, ModelSpec
+from rerank_plugins.engine.calls import Answer
+from rerank_plugins.engine.deadline import Deadline
 from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.inputs import check_positive, check_texts
+from rerank_plugins.inputs import check_engine, check_positive, check_texts
 from rerank_plugins.opening import open_model
 from rerank_plugins.protocols import TokenInput
 from rerank_plugins.text.pairs import TextLayout
+from rerank_plugins.types import EngineOptions, EngineStats
 
 __all__ = ["Embedder"]
 
@@ -41,6 +44,7 @@ class Embedder:
         dtype: ``auto`` (float16 on CUDA, else float32), ``float32``, ``float16``, ``bfloat16``.
         max_length: Tokens of a text, special tokens included; None takes the model's default.
         normalize: Scale vectors to length 1; None does what the model's authors do.
+        engine: How calls are run, as in :class:`~rerank_plugins.reranker.Reranker`; None takes the defaults.
         family: Conventions to use for a local folder that its name does not tell (``bge``, ...).
         revision: Commit, tag or branch on the hub; None takes the pinned one.
         local_files_only: Never touch the network.
@@ -64,6 +68,7 @@ class Embedder:
         dtype: str = "auto",
         max_length: int | None = None,
         normalize: bool | None = None,
+        engine: EngineOptions | None = None,
         family: str | None = None,
         revision: str | None = None,
         local_files_only: bool = False,
@@ -71,6 +76,7 @@ class Embedder:
         trust_remote_code: bool = False,
     ) -> None:
         check_positive("max_length", max_length)
+        self._engine = check_engine(engine)
         options = SourceOptions(
             revision=revision,
             local_files_only=local_files_only,
@@ -138,6 +144,8 @@ class Embedder:
         Raises:
             InvalidInputError: An element is not a string.
             ScoringError: The model returned NaN.
+            DeadlineExceededError: The time that the engine options allow is over.
+            OverloadedError: More work waits than the engine options allow.
             EngineClosedError: ``close()`` was called.
         """
         return self._embed(check_texts(queries, name="queries"), self._instruction.query)
@@ -154,6 +162,14 @@ class Embedder:
         """Return what :meth:`embed_documents` returns, without blocking the event loop."""
         return await self._aembed(check_texts(documents, name="documents"), self._instruction.document)
 
+    def stats(self) -> EngineStats:
+        """Return what the model has done since it was loaded, for every object that shares it.
+
+        Raises:
+            EngineClosedError: ``close()`` was called.
+        """
+        return self._lease.value.stats()
+
     def close(self) -> None:
         """Give the model back; the last holder's call frees the weights. Idempotent."""
         self._lease.close()
@@ -168,21 +184,24 @@ class Embedder:
         return f"Embedder({self.model!r}, device={self.device!r}, dtype={self.dtype!r}, max_length={self.max_length})"
 
     def _embed(self, texts: list[str], instruction: str) -> _Vectors:
-        return self._finish(self._submit(self._inputs(texts, instruction)).result())
+        deadline = Deadline(self._engine.deadline_s)
+        return self._finish(deadline.wait(self._submit(self._inputs(texts, instruction))).rows)
 
     async def _aembed(self, texts: list[str], instruction: str) -> _Vectors:
+        deadline = Deadline(self._engine.deadline_s)
         inputs = await asyncio.to_thread(self._inputs, texts, instruction)
-        return self._finish(await asyncio.wrap_future(self._submit(inputs)))
+        return self._finish((await deadline.await_result(self._submit(inputs))).rows)
 
     def _inputs(self, texts: list[str], instruction: str) -> list[TokenInput]:
         # The instruction and the text are one string, as in FlagEmbedding: joining ids could differ.
         encoder = self._lease.value.encoder
-        tokenized = encoder.encode([instruction + text[:_MAX_CHARACTERS] for text in texts])
+        prefixed = [instruction + text[:_MAX_CHARACTERS] for text in texts]
+        tokenized = encoder.encode(prefixed, use_cache=self._engine.token_cache)
         room = self._max_length - self._layout.n_special
         return [self._layout.wrap(one.ids[:room]) for one in tokenized]
 
-    def _submit(self, inputs: list[TokenInput]) -> Future[_Vectors]:
-        return self._lease.value.batcher.submit(inputs)
+    def _submit(self, inputs: list[TokenInput]) -> Future[Answer]:
+        return self._lease.value.batcher.submit(inputs, limits=self._engine)
 
     def _finish(self, rows: _Vectors) -> _Vectors:
         if not len(rows):

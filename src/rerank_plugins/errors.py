@@ -12,6 +12,8 @@
     ├── DeviceUnavailableError                   the device asked for is not on this machine
     ├── MissingExtraError (also ImportError)     an optional dependency is not installed
     ├── ScoringError                             the model returned NaN, or a forward failed
+    ├── OverloadedError                          too much work waits already; try again later
+    ├── DeadlineExceededError (also TimeoutError) the call's time was over before its result was there
     └── EngineClosedError                        used after ``close()``
 
 Each message says what happened, what it got, and the way out.
@@ -20,12 +22,14 @@ Each message says what happened, what it got, and the way out.
 from __future__ import annotations
 
 __all__ = [
+    "DeadlineExceededError",
     "DeviceUnavailableError",
     "EngineClosedError",
     "InvalidInputError",
     "MissingExtraError",
     "ModelError",
     "ModelUnavailableError",
+    "OverloadedError",
     "RerankPluginsError",
     "ScoringError",
     "UnknownModelError",
@@ -72,6 +76,14 @@ class MissingExtraError(RerankPluginsError, ImportError):
 
 class ScoringError(RerankPluginsError):
     """A forward pass failed or returned NaN."""
+
+
+class OverloadedError(RerankPluginsError):
+    """More tokens wait for the model than the call allows to stand in front of it; it was not queued."""
+
+
+class DeadlineExceededError(RerankPluginsError, TimeoutError):
+    """The call's deadline passed before its result was there; what had not run was dropped."""
 
 
 class EngineClosedError(RerankPluginsError):

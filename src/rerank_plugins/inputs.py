@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import get_args
 
 from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.types import LongDocuments, LongDocumentStrategy, TruncationRule
+from rerank_plugins.types import EngineOptions, LongDocuments, LongDocumentStrategy, TruncationRule
 
 __all__ = [
+    "check_deadline",
     "check_documents",
+    "check_engine",
     "check_long_documents",
     "check_pairs",
     "check_positive",
@@ -78,6 +81,33 @@ def check_positive(name: str, value: int | None) -> None:
     if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
         msg = f"{name} must be a positive integer or None, got {value!r}"
         raise InvalidInputError(msg)
+
+
+def check_deadline(deadline_s: object) -> float | None:
+    """Return the seconds, or raise InvalidInputError for anything but None and a positive number."""
+    if deadline_s is None:
+        return None
+    if isinstance(deadline_s, bool) or not isinstance(deadline_s, (int, float)) or not 0 < deadline_s < math.inf:
+        msg = f"deadline_s must be a positive number of seconds or None, got {deadline_s!r}"
+        raise InvalidInputError(msg)
+    return float(deadline_s)
+
+
+def check_engine(options: EngineOptions | None) -> EngineOptions:
+    """Return the options, defaults for None, or raise InvalidInputError if they cannot work."""
+    if options is None:
+        return EngineOptions()
+    if not isinstance(options, EngineOptions):
+        msg = f"engine must be an EngineOptions or None, got {type(options).__name__}"
+        raise InvalidInputError(msg)
+    check_positive("max_batch_tokens", options.max_batch_tokens)
+    check_positive("max_waiting_tokens", options.max_waiting_tokens)
+    check_deadline(options.deadline_s)
+    wait_ms = options.max_wait_ms
+    if isinstance(wait_ms, bool) or not isinstance(wait_ms, (int, float)) or not 0 <= wait_ms < math.inf:
+        msg = f"max_wait_ms must be 0 or more milliseconds, got {wait_ms!r}"
+        raise InvalidInputError(msg)
+    return options
 
 
 def check_long_documents(setting: LongDocuments | LongDocumentStrategy) -> LongDocuments:

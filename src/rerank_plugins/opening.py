@@ -6,16 +6,20 @@ else, so that two facades with different ``max_length`` or ``task`` share one se
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, replace
+
+import torch
 
 from rerank_plugins.catalog.resolve import ResolvedModel, SourceOptions
 from rerank_plugins.engine.batcher import MicroBatcher
-from rerank_plugins.engine.device import default_budget_tokens, resolve_device, resolve_dtype
+from rerank_plugins.engine.device import default_budget_tokens, resolve_devices, resolve_dtype
 from rerank_plugins.engine.executor import TokenBudget
 from rerank_plugins.engine.registry import MODELS, Lease
 from rerank_plugins.scorers import scorer_loader
 from rerank_plugins.scorers.base import LoadedParts, LoadRequest
 from rerank_plugins.text.tokenizer import TextEncoder
+from rerank_plugins.types import EngineStats
 
 __all__ = ["LoadedModel", "open_model", "run_loaded"]
 
@@ -27,9 +31,11 @@ class LoadedModel:
     Attributes:
         encoder: The tokenizer.
         batcher: Runs the scorer; closing it frees the weights.
-        device: Where the model runs, in torch's words.
+        device: Where the model runs, in torch's words; several are separated by commas.
         dtype: Precision of the backbone.
         special_tokens: Whether texts are wrapped in special tokens.
+        is_padded: Whether batches are padded.
+        identity: What tells these weights from all others, for caches.
     """
 
     encoder: TextEncoder
@@ -37,6 +43,13 @@ class LoadedModel:
     device: str
     dtype: str
     special_tokens: bool = True
+    is_padded: bool = False
+    identity: Hashable = None
+
+    def stats(self) -> EngineStats:
+        """Return what the model has done since it was loaded."""
+        hits, misses = self.encoder.cache.counts()
+        return replace(self.batcher.stats(), token_cache_hits=hits, token_cache_misses=misses)
 
     def close(self) -> None:
         """Free the weights; calls that wait get EngineClosedError."""
@@ -58,39 +71,64 @@ def open_model(
         DeviceUnavailableError: The device is not on this machine.
         ModelError: The checkpoint cannot be loaded.
     """
-    place = resolve_device(device)
-    precision = resolve_dtype(dtype, device=place, half=resolved.spec.half_precision)
-    request = LoadRequest(
-        spec=resolved.spec,
-        files=resolved.files,
-        device=place,
-        dtype=precision,
-        allow_pickle=options.allow_pickle,
-        trust_remote_code=options.trust_remote_code,
-    )
+    places = resolve_devices(device)
+    precision = resolve_dtype(dtype, device=places[0], half=resolved.spec.half_precision)
+    requests = [
+        LoadRequest(
+            spec=resolved.spec,
+            files=resolved.files,
+            device=place,
+            dtype=precision,
+            allow_pickle=options.allow_pickle,
+            trust_remote_code=options.trust_remote_code,
+        )
+        for place in places
+    ]
     key = (
         resolved.spec.kind,
         resolved.spec.scorer,
         resolved.spec.pooling,
         resolved.source,
         resolved.files.fingerprint,
-        str(place),
+        tuple(map(str, places)),
         str(precision),
         options.trust_remote_code,
     )
-    return MODELS.acquire(key, lambda: _load(request))
+    return MODELS.acquire(key, lambda: _load(requests, key))
 
 
-def run_loaded(parts: LoadedParts, *, device: str, dtype: str, name: str) -> LoadedModel:
-    """Return parts that are already in memory with a worker that runs them."""
-    import torch
+def run_loaded(parts: Sequence[LoadedParts], *, device: str, dtype: str, name: str, identity: Hashable) -> LoadedModel:
+    """Return parts that are already in memory with the workers that run them.
 
-    budget = TokenBudget(default_budget_tokens(torch.device(device)))
-    batcher = MicroBatcher(parts.scorer, budget=budget, name=name)
-    return LoadedModel(parts.encoder, batcher, device, dtype, special_tokens=parts.special_tokens)
+    Args:
+        parts: The model, once for each device.
+        device: Where they run, in the same order, separated by commas.
+        dtype: Precision of the backbone.
+        name: Shown in messages.
+        identity: What tells these weights from all others, for caches.
+    """
+    first_device = torch.device(device.split(",", 1)[0])
+    batcher = MicroBatcher(
+        [part.scorer for part in parts],
+        budget=TokenBudget(default_budget_tokens(first_device)),
+        name=name,
+        survives_fork=first_device.type == "cpu",
+    )
+    first = parts[0]
+    return LoadedModel(
+        first.encoder,
+        batcher,
+        device,
+        dtype,
+        special_tokens=first.special_tokens,
+        is_padded=first.scorer.is_padded,
+        identity=identity,
+    )
 
 
-def _load(request: LoadRequest) -> LoadedModel:
-    parts = scorer_loader(request.spec.scorer)(request)
-    dtype = str(request.dtype).removeprefix("torch.")
-    return run_loaded(parts, device=str(request.device), dtype=dtype, name=request.spec.id)
+def _load(requests: Sequence[LoadRequest], identity: Hashable) -> LoadedModel:
+    load = scorer_loader(requests[0].spec.scorer)
+    parts = [load(request) for request in requests]
+    dtype = str(requests[0].dtype).removeprefix("torch.")
+    device = ",".join(str(request.device) for request in requests)
+    return run_loaded(parts, device=device, dtype=dtype, name=requests[0].spec.id, identity=identity)

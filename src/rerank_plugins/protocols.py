@@ -45,6 +45,11 @@ class TokenInput:
     def __len__(self) -> int:
         return len(self.ids)
 
+    @property
+    def key(self) -> Hashable:
+        """What the scores of an input depend on: inputs with equal keys get equal scores."""
+        return self.ids.tobytes(), self.type_ids.tobytes(), self.segments
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:

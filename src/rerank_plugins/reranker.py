@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,16 +12,21 @@ from rerank_plugins.calibration import Calibration, ScoreSource
 from rerank_plugins.catalog.layers import settle_layers
 from rerank_plugins.catalog.resolve import SourceOptions, resolve
 from rerank_plugins.catalog.spec import ModelSpec
+from rerank_plugins.engine.calls import KnownRows
 from rerank_plugins.engine.registry import Lease, ModelRegistry
+from rerank_plugins.engine.score_cache import ScoreCache
+from rerank_plugins.explaining import Explanation, Occlusion
 from rerank_plugins.opening import LoadedModel, open_model, run_loaded
 from rerank_plugins.ranking.results import Selection
 from rerank_plugins.scoring import PairScoring
 from rerank_plugins.text.pair_encoder import PairSettings
 from rerank_plugins.types import (
+    EngineOptions,
+    EngineStats,
     LayerOptions,
     LongDocuments,
     LongDocumentStrategy,
-    RankedDocument,
+    Ranking,
     ScoreUnit,
     TruncationRule,
 )
@@ -38,7 +42,8 @@ class Reranker:
 
     Args:
         model: A hub id, a local folder (its name does not matter), or ``mini``.
-        device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``; None takes the best one there is.
+        device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``; None takes the best one there is. ``cuda:0,cuda:1`` or
+            ``cuda:all`` puts a copy of the model on each and shares the work out.
         dtype: ``auto`` (on CUDA float16, for LLM rerankers bfloat16; elsewhere float32), ``float32``,
             ``float16``, ``bfloat16``.
         max_length: Tokens of an input, query and special tokens included; None takes the model's default.
@@ -51,6 +56,9 @@ class Reranker:
         layers: Layers and compression of a layerwise LLM reranker, for calls that ask for none.
         calibration: A :class:`~rerank_plugins.calibration.Calibration` or its file: ``probability``, and thresholds
             in that unit, are then its own. None takes the model's own scale.
+        engine: How calls are run: batch size, deadline, what happens when too much waits; None takes the defaults.
+        score_cache: Keeps scores, so that a pair that comes again is not run again; None keeps none. Several
+            rerankers may share one.
         family: Conventions to use for a local folder that its name does not tell (``bge``, ``bce``).
         revision: Commit, tag or branch on the hub; None takes the pinned one.
         local_files_only: Never touch the network.
@@ -81,6 +89,8 @@ class Reranker:
         prompt: str | None = None,
         layers: LayerOptions | None = None,
         calibration: str | Path | Calibration | None = None,
+        engine: EngineOptions | None = None,
+        score_cache: ScoreCache | None = None,
         family: str | None = None,
         revision: str | None = None,
         local_files_only: bool = False,
@@ -108,9 +118,11 @@ class Reranker:
             query_limit_tokens=query_max_length,
             long_documents=inputs.check_long_documents(long_documents),
         )
-        made = calibration_for(calibration, score_source(spec, settings, settled))
-        lease = open_model(resolved, device=device, dtype=dtype, options=options)
-        self._attach(str(model), spec, settings, lease, layers, made)
+        self._calibration = calibration_for(calibration, score_source(spec, settings, settled))
+        self._engine, self._score_cache = inputs.check_engine(engine), score_cache
+        self._attach(
+            str(model), spec, settings, open_model(resolved, device=device, dtype=dtype, options=options), layers
+        )
 
     @classmethod
     def from_loaded(
@@ -120,6 +132,7 @@ class Reranker:
         max_length: int | None = None,
         long_documents: LongDocumentStrategy | LongDocuments | None = None,
         calibration: str | Path | Calibration | None = None,
+        engine: EngineOptions | None = None,
     ) -> Reranker:
         """Score with a model that another library has already loaded; its weights are not copied.
 
@@ -131,6 +144,7 @@ class Reranker:
             long_documents: As in the constructor; None takes what the object does itself (BCEmbedding
                 splits and takes the best window, the others truncate).
             calibration: As in the constructor.
+            engine: As in the constructor.
 
         Raises:
             InvalidInputError: It is none of these.
@@ -147,28 +161,28 @@ class Reranker:
         )
         made = calibration_for(calibration, score_source(adopted.spec, settings, None))
         reranker = cls.__new__(cls)
+        reranker._calibration = made
+        reranker._engine, reranker._score_cache = inputs.check_engine(engine), None
+
+        def run() -> LoadedModel:
+            name, place, dtype = adopted.spec.id, adopted.device, adopted.dtype
+            return run_loaded([adopted.parts], device=place, dtype=dtype, name=name, identity=None)
+
         # A registry of its own: nobody else can ask for these weights by name.
-        lease = ModelRegistry().acquire(
-            adopted.spec.id,
-            lambda: run_loaded(adopted.parts, device=adopted.device, dtype=adopted.dtype, name=adopted.spec.id),
-        )
-        reranker._attach(adopted.spec.id, adopted.spec, settings, lease, None, made)
+        lease = ModelRegistry().acquire(adopted.spec.id, run)
+        reranker._attach(adopted.spec.id, adopted.spec, settings, lease, None)
         return reranker
 
     def _attach(
-        self,
-        name: str,
-        spec: ModelSpec,
-        settings: PairSettings,
-        lease: Lease[LoadedModel],
-        layers: LayerOptions | None,
-        calibration: Calibration | None,
+        self, name: str, spec: ModelSpec, settings: PairSettings, lease: Lease[LoadedModel], layers: LayerOptions | None
     ) -> None:
         self._name, self._spec = name, spec
         self._lease, self._settings = lease, settings
         self._device, self._dtype = lease.value.device, lease.value.dtype
-        self._calibration = calibration
-        self._scoring = PairScoring(lease, spec, settings, layers=layers, calibration=calibration)
+        known = None if self._score_cache is None else KnownRows(self._score_cache, lease.value.identity)
+        self._scoring = PairScoring(
+            lease, spec, settings, layers=layers, engine=self._engine, known=known, calibration=self._calibration
+        )
 
     @property
     def spec(self) -> ModelSpec:
@@ -225,32 +239,81 @@ class Reranker:
         """What makes the scores, for ``fit_calibration(..., source=reranker.score_source)``."""
         return score_source(self._spec, self._settings, self._scoring.layers)
 
-    def score(self, pairs: Sequence[tuple[str, str | None]], *, layers: LayerOptions | None = None) -> list[float]:
+    @property
+    def engine(self) -> EngineOptions:
+        """How calls are run."""
+        return self._engine
+
+    def score(
+        self,
+        pairs: Sequence[tuple[str, str | None]],
+        *,
+        layers: LayerOptions | None = None,
+        deadline_s: float | None = None,
+    ) -> list[float]:
         """Return the raw score of each (query, document) pair, in input order.
 
-        A blank or None document scores ``BLANK_DOCUMENT_SCORE``. ``layers`` chooses the one layer of a layerwise LLM
-        reranker that the scores are read from.
+        Args:
+            pairs: What to score. A blank or None document scores ``BLANK_DOCUMENT_SCORE``.
+            layers: The one layer of a layerwise LLM reranker that scores are read from; None takes the object's own.
+            deadline_s: Seconds after which to give up; None takes the object's own deadline.
 
         Raises:
             InvalidInputError: An element is not a pair of strings, or the model cannot do what ``layers`` asks.
             ScoringError: The model returned NaN.
+            DeadlineExceededError: The time is over.
+            OverloadedError: More work waits than the engine options allow.
             EngineClosedError: ``close()`` was called.
         """
-        options = self._scoring.one_layer(layers)
-        encoded = self._scoring.encode(inputs.check_pairs(pairs))
-        return self._scoring.scores(encoded, self._scoring.submit(encoded, options).result())
+        checked, options = inputs.check_pairs(pairs), self._scoring.one_layer(layers)
+        return self._scoring.scores(self._scoring.run(checked, options, deadline_s=inputs.check_deadline(deadline_s)))
 
     async def ascore(
-        self, pairs: Sequence[tuple[str, str | None]], *, layers: LayerOptions | None = None
+        self,
+        pairs: Sequence[tuple[str, str | None]],
+        *,
+        layers: LayerOptions | None = None,
+        deadline_s: float | None = None,
     ) -> list[float]:
         """Return what :meth:`score` returns, without blocking the event loop."""
-        options = self._scoring.one_layer(layers)
-        encoded = await asyncio.to_thread(self._scoring.encode, inputs.check_pairs(pairs))
-        return self._scoring.scores(encoded, await asyncio.wrap_future(self._scoring.submit(encoded, options)))
+        checked, options = inputs.check_pairs(pairs), self._scoring.one_layer(layers)
+        done = await self._scoring.arun(checked, options, deadline_s=inputs.check_deadline(deadline_s))
+        return self._scoring.scores(done)
 
     def probability(self, score: float) -> float:
         """Return a raw score in [0, 1], by the calibration if there is one, else by the model's own scale."""
         return self._scoring.probability(score)
+
+    def explain(
+        self, query: str, document: str, *, max_spans: int = 64, layers: LayerOptions | None = None
+    ) -> Explanation:
+        """Return which words of a document carried its score, by leaving each of them out in turn.
+
+        All versions are scored in one call. See :class:`~rerank_plugins.explaining.Explanation` for what the
+        figures mean and what they do not.
+
+        Args:
+            query: The question.
+            document: A text of at least two words. Of a long one, only the window that the score is read from.
+            max_spans: Parts left out at most; where there are more words, neighbours are left out together.
+            layers: See :meth:`score`.
+
+        Raises:
+            InvalidInputError: A wrong type, fewer than two words, or ``max_spans`` below 2.
+            ScoringError: The model returned NaN.
+            EngineClosedError: ``close()`` was called.
+        """
+        plan = Occlusion.of(query, document, max_spans=max_spans)
+        plan = plan.within(self.rank(query, [document], layers=layers)[0].window)
+        return plan.explained(self.score(plan.pairs, layers=layers))
+
+    async def aexplain(
+        self, query: str, document: str, *, max_spans: int = 64, layers: LayerOptions | None = None
+    ) -> Explanation:
+        """Return what :meth:`explain` returns, without blocking the event loop."""
+        plan = Occlusion.of(query, document, max_spans=max_spans)
+        plan = plan.within((await self.arank(query, [document], layers=layers))[0].window)
+        return plan.explained(await self.ascore(plan.pairs, layers=layers))
 
     def score_layers(
         self, pairs: Sequence[tuple[str, str | None]], *, layers: LayerOptions | None = None
@@ -263,8 +326,7 @@ class Reranker:
             InvalidInputError: As in :meth:`score`, or the model has no layers to choose.
         """
         options = self._scoring.all_layers(layers)
-        encoded = self._scoring.encode(inputs.check_pairs(pairs))
-        return self._scoring.layer_scores(encoded, self._scoring.submit(encoded, options).result(), options)
+        return self._scoring.layer_scores(self._scoring.run(inputs.check_pairs(pairs), options), options)
 
     def rank(
         self,
@@ -275,8 +337,9 @@ class Reranker:
         threshold: float | None = None,
         threshold_unit: ScoreUnit = "probability",
         layers: LayerOptions | None = None,
-    ) -> list[RankedDocument]:
-        """Return the documents from best to worst.
+        deadline_s: float | None = None,
+    ) -> Ranking:
+        """Return the documents from best to worst, with what the call took in ``usage``.
 
         Args:
             query: The question.
@@ -285,18 +348,19 @@ class Reranker:
             threshold: Documents below it are left out; None keeps all.
             threshold_unit: What ``threshold`` is compared with.
             layers: See :meth:`score`.
+            deadline_s: See :meth:`score`.
 
         Raises:
             InvalidInputError: A wrong type, ``top_n`` below 1, or a threshold that cannot be one.
             ScoringError: The model returned NaN.
+            DeadlineExceededError: The time is over.
+            OverloadedError: More work waits than the engine options allow.
             EngineClosedError: ``close()`` was called.
         """
         selection = Selection.checked(top_n=top_n, threshold=threshold, unit=threshold_unit)
-        options = self._scoring.one_layer(layers)
+        options, deadline_s = self._scoring.one_layer(layers), inputs.check_deadline(deadline_s)
         pairs = inputs.query_and_documents(query, documents)
-        encoded = self._scoring.encode(pairs)
-        rows = self._scoring.submit(encoded, options).result()
-        return selection.of(self._scoring.ranked(pairs, encoded, rows))
+        return self._scoring.ranked(pairs, self._scoring.run(pairs, options, deadline_s=deadline_s), selection)
 
     async def arank(
         self,
@@ -307,14 +371,21 @@ class Reranker:
         threshold: float | None = None,
         threshold_unit: ScoreUnit = "probability",
         layers: LayerOptions | None = None,
-    ) -> list[RankedDocument]:
+        deadline_s: float | None = None,
+    ) -> Ranking:
         """Return what :meth:`rank` returns, without blocking the event loop."""
         selection = Selection.checked(top_n=top_n, threshold=threshold, unit=threshold_unit)
-        options = self._scoring.one_layer(layers)
+        options, deadline_s = self._scoring.one_layer(layers), inputs.check_deadline(deadline_s)
         pairs = inputs.query_and_documents(query, documents)
-        encoded = await asyncio.to_thread(self._scoring.encode, pairs)
-        rows = await asyncio.wrap_future(self._scoring.submit(encoded, options))
-        return selection.of(self._scoring.ranked(pairs, encoded, rows))
+        return self._scoring.ranked(pairs, await self._scoring.arun(pairs, options, deadline_s=deadline_s), selection)
+
+    def stats(self) -> EngineStats:
+        """Return what the model has done since it was loaded, for every object that shares it.
+
+        Raises:
+            EngineClosedError: ``close()`` was called.
+        """
+        return self._lease.value.stats()
 
     def close(self) -> None:
         """Give the model back; the last holder's call frees the weights. Idempotent."""

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import time
 from collections.abc import Sequence
 from concurrent.futures import Future
-from dataclasses import replace
-
-import numpy as np
-import numpy.typing as npt
+from dataclasses import dataclass, replace
 
 from rerank_plugins.calibration import Calibration
 from rerank_plugins.catalog.layers import settle_layers
 from rerank_plugins.catalog.spec import ModelSpec
+from rerank_plugins.engine.calls import Answer, KnownRows, Rows
+from rerank_plugins.engine.deadline import Deadline
 from rerank_plugins.engine.registry import Lease
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.opening import LoadedModel
 from rerank_plugins.ranking.order import to_probability
-from rerank_plugins.ranking.results import ScoredPair, ranked_documents, scored_pairs
+from rerank_plugins.ranking.results import ScoredPair, Selection, ranked_documents, scored_pairs
 from rerank_plugins.text.pair_encoder import EncodedPair, InputLayout, PairEncoder, PairSettings
 from rerank_plugins.text.pairs import PairLayout
 from rerank_plugins.text.prompts import PromptLayout
-from rerank_plugins.types import LayerOptions, RankedDocument
+from rerank_plugins.types import CallUsage, EngineOptions, LayerOptions, Ranking
 
-__all__ = ["PairScoring"]
+__all__ = ["FinishedCall", "PairScoring"]
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +33,40 @@ _TRUNCATED = (
     "long_documents='maxp' reads all of them (this is told once)"
 )
 
-_Rows = npt.NDArray[np.float32]
+_Pairs = Sequence[tuple[str, str | None]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FinishedCall:
+    """Pairs that went through the model.
+
+    Attributes:
+        encoded: The model inputs of each pair.
+        answer: What the engine gave back.
+        tokenize_s: Seconds that making the inputs took.
+    """
+
+    encoded: Sequence[EncodedPair]
+    answer: Answer
+    tokenize_s: float
+
+    @property
+    def rows(self) -> Rows:
+        """The numbers, one row per model input."""
+        return self.answer.rows
+
+    @property
+    def usage(self) -> CallUsage:
+        """What the call took."""
+        inputs = [one for pair in self.encoded for one in pair.inputs]
+        return CallUsage(
+            tokenize_ms=self.tokenize_s * 1e3,
+            queue_ms=self.answer.queue_s * 1e3,
+            forward_ms=self.answer.forward_s * 1e3,
+            inputs=len(inputs),
+            tokens=sum(map(len, inputs)),
+            reused_inputs=self.answer.reused,
+        )
 
 
 class PairScoring:
@@ -44,6 +78,8 @@ class PairScoring:
         settings: How pairs are cut.
         layers: What counts where a call asks for no layers.
         calibration: Makes the probabilities; None takes the model's own scale.
+        engine: How calls are run.
+        known: Rows of earlier calls; None for none.
 
     Raises:
         InvalidInputError: The settings leave no room for texts, or the model has no such layers.
@@ -57,18 +93,55 @@ class PairScoring:
         *,
         layers: LayerOptions | None,
         calibration: Calibration | None = None,
+        engine: EngineOptions,
+        known: KnownRows | None,
     ) -> None:
         self._lease, self._spec, self._settings = lease, spec, settings
         encoder = lease.value.encoder
         layout: InputLayout = PromptLayout.of(encoder, spec.prompt) if spec.prompt else PairLayout.of(encoder)
-        self._pairs = PairEncoder(encoder, layout, settings)
+        self._pairs = PairEncoder(encoder, layout, settings, use_cache=engine.token_cache)
+        self._engine, self._known = engine, known
         self.layers = settle_layers(spec.layers, asked=layers)
         self._calibration = calibration
         self._told_truncation = False
 
-    def encode(self, pairs: Sequence[tuple[str, str | None]]) -> list[EncodedPair]:
+    def run(self, pairs: _Pairs, options: LayerOptions | None, *, deadline_s: float | None = None) -> FinishedCall:
+        """Send pairs through the model; the rows have a column for each different layer, the lowest first.
+
+        Args:
+            pairs: What to score.
+            options: Complete layer options.
+            deadline_s: Seconds from now after which to give up; None takes the engine options' own.
+
+        Raises:
+            DeadlineExceededError: The time is over.
+            OverloadedError: Too much work waits already.
+            ScoringError: The model returned NaN.
+            EngineClosedError: The model was closed.
+        """
+        deadline = self._deadline(deadline_s)
+        encoded, tokenize_s = self._encode(pairs)
+        return FinishedCall(encoded, deadline.wait(self.submit(encoded, options)), tokenize_s)
+
+    async def arun(
+        self, pairs: _Pairs, options: LayerOptions | None, *, deadline_s: float | None = None
+    ) -> FinishedCall:
+        """Do what :meth:`run` does, without blocking the event loop."""
+        deadline = self._deadline(deadline_s)
+        encoded, tokenize_s = await asyncio.to_thread(self._encode, pairs)
+        return FinishedCall(encoded, await deadline.await_result(self.submit(encoded, options)), tokenize_s)
+
+    def encode(self, pairs: _Pairs) -> list[EncodedPair]:
         """Return the model inputs of each pair."""
         return self._pairs.encode(pairs)
+
+    def _encode(self, pairs: _Pairs) -> tuple[list[EncodedPair], float]:
+        start_s = time.perf_counter()
+        encoded = self.encode(pairs)
+        return encoded, time.perf_counter() - start_s
+
+    def _deadline(self, asked_s: float | None) -> Deadline:
+        return Deadline(self._engine.deadline_s if asked_s is None else asked_s)
 
     def all_layers(self, asked: LayerOptions | None) -> LayerOptions:
         """Return the complete options of a call that wants the scores of every asked layer.
@@ -105,36 +178,35 @@ class PairScoring:
             raise InvalidInputError(msg)
         return settled
 
-    def submit(self, encoded: Sequence[EncodedPair], options: LayerOptions | None) -> Future[_Rows]:
-        """Queue the inputs; the rows have a column for each different layer, the lowest first."""
+    def submit(self, encoded: Sequence[EncodedPair], options: LayerOptions | None) -> Future[Answer]:
+        """Queue the inputs."""
         if options is not None:
             # Calls that differ in the order of their layers only share batches.
             options = replace(options, cutoff_layers=_ascending(options))
-        return self._lease.value.batcher.submit([one for pair in encoded for one in pair.inputs], options=options)
+        inputs = [one for pair in encoded for one in pair.inputs]
+        return self._lease.value.batcher.submit(inputs, options=options, limits=self._engine, known=self._known)
 
-    def scores(self, encoded: Sequence[EncodedPair], rows: _Rows) -> list[float]:
+    def scores(self, done: FinishedCall) -> list[float]:
         """Return one raw score per pair."""
-        self._tell_truncation(encoded)
-        return [pair.score for pair in self._scored(encoded, rows, column=0)]
+        self._tell_truncation(done.encoded)
+        return [pair.score for pair in self._scored(done, column=0)]
 
-    def layer_scores(self, encoded: Sequence[EncodedPair], rows: _Rows, options: LayerOptions) -> list[list[float]]:
+    def layer_scores(self, done: FinishedCall, options: LayerOptions) -> list[list[float]]:
         """Return the raw scores of each pair, in the order of ``options.cutoff_layers``."""
-        self._tell_truncation(encoded)
-        ascending = _ascending(options)
+        self._tell_truncation(done.encoded)
         by_layer = {
-            layer: [pair.score for pair in self._scored(encoded, rows, column=column)]
-            for column, layer in enumerate(ascending)
+            layer: [pair.score for pair in self._scored(done, column=column)]
+            for column, layer in enumerate(_ascending(options))
         }
-        return [[by_layer[layer][index] for layer in options.cutoff_layers or ()] for index in range(len(encoded))]
+        return [[by_layer[layer][index] for layer in options.cutoff_layers or ()] for index in range(len(done.encoded))]
 
-    def ranked(
-        self, pairs: Sequence[tuple[str, str | None]], encoded: Sequence[EncodedPair], rows: _Rows
-    ) -> list[RankedDocument]:
-        """Return the pairs' documents from best to worst."""
-        self._tell_truncation(encoded)
+    def ranked(self, pairs: _Pairs, done: FinishedCall, selection: Selection) -> Ranking:
+        """Return the selected ones of the pairs' documents, from best to worst."""
+        self._tell_truncation(done.encoded)
         documents = [document for _, document in pairs]
-        scored = self._scored(encoded, rows, column=0)
-        return ranked_documents(documents, encoded, scored, probability_of=self.probability)
+        scored = self._scored(done, column=0)
+        ranked = ranked_documents(documents, done.encoded, scored, probability_of=self.probability)
+        return Ranking(selection.of(ranked), usage=done.usage)
 
     def probability(self, score: float) -> float:
         """Return a raw score in [0, 1], by the calibration or the model's own scale."""
@@ -142,9 +214,9 @@ class PairScoring:
             return self._calibration.probability(score)
         return to_probability(score, scale=self._spec.score_scale)
 
-    def _scored(self, encoded: Sequence[EncodedPair], rows: _Rows, *, column: int) -> list[ScoredPair]:
-        values: list[float] = rows[:, column].tolist() if len(rows) else []
-        return scored_pairs(encoded, values, long_documents=self._settings.long_documents)
+    def _scored(self, done: FinishedCall, *, column: int) -> list[ScoredPair]:
+        values: list[float] = done.rows[:, column].tolist() if len(done.rows) else []
+        return scored_pairs(done.encoded, values, long_documents=self._settings.long_documents)
 
     def _tell_truncation(self, encoded: Sequence[EncodedPair]) -> None:
         n_truncated = sum(pair.truncated for pair in encoded)

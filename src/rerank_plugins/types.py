@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 __all__ = [
     "BLANK_DOCUMENT_SCORE",
+    "CallUsage",
+    "EngineOptions",
+    "EngineStats",
     "LayerOptions",
     "LongDocumentStrategy",
     "LongDocuments",
     "RankedDocument",
+    "Ranking",
     "ScoreUnit",
     "TruncationRule",
     "WindowSpan",
@@ -108,3 +113,113 @@ class LayerOptions:
     compress_layers: tuple[int, ...] | None = None
     head_by_layer: bool | None = None
     attention_softcap: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineOptions:
+    """How the calls of one object are run; objects with different options still share weights and batches.
+
+    Attributes:
+        max_batch_tokens: Token slots of a batch; None takes the device's default, 4,096 on a CPU and 32,768 on a GPU.
+            Only an input that is longer exceeds it, alone.
+        max_wait_ms: How long a call may wait for others to share its batch while the model is free. Calls that come
+            while the model is busy share batches whatever this is.
+        max_waiting_tokens: A call that finds so much unfinished work raises OverloadedError instead of queueing; None
+            never does. A call on an idle model is always taken.
+        deadline_s: Seconds after which a call raises DeadlineExceededError and what has not run of it is dropped; None
+            waits for ever.
+        token_cache: Whether the ids of texts that were tokenised lately are used again.
+    """
+
+    max_batch_tokens: int | None = None
+    max_wait_ms: float = 0.0
+    max_waiting_tokens: int | None = None
+    deadline_s: float | None = None
+    token_cache: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallUsage:
+    """What one call took.
+
+    Attributes:
+        tokenize_ms: Text to ids.
+        queue_ms: From handing the ids over until their first batch started.
+        forward_ms: From there until the numbers were back, batches of other calls in between included.
+        inputs: Model inputs, windows of long documents counted one by one.
+        tokens: Tokens of these inputs, special tokens included.
+        reused_inputs: Inputs that did not run because an equal one did, in this call or in the score cache.
+    """
+
+    tokenize_ms: float
+    queue_ms: float
+    forward_ms: float
+    inputs: int
+    tokens: int
+    reused_inputs: int
+
+
+class Ranking(list[RankedDocument]):
+    """Documents from best to worst, a list like any other, and what the call took.
+
+    Args:
+        documents: The documents in their order.
+        usage: Timings and token counts; None for a ranking that was not made by a model.
+    """
+
+    def __init__(self, documents: Iterable[RankedDocument] = (), *, usage: CallUsage | None = None) -> None:
+        super().__init__(documents)
+        self.usage = usage
+
+    def _repr_html_(self) -> str:
+        """Show the documents as a table in a notebook: ranks before and after, scores, the window that won."""
+        from rerank_plugins.display import ranking_html
+
+        return ranking_html(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineStats:
+    """What a loaded model has done since it was loaded, for all objects that share it.
+
+    Attributes:
+        calls: Calls that were taken.
+        calls_failed: Of these, those that ended with an error.
+        calls_cancelled: Of these, those whose caller gave up, deadlines included.
+        calls_refused: Calls that were not taken because too much waited.
+        calls_merged: Calls that shared a run of batches with another call.
+        inputs: Model inputs of the calls taken.
+        inputs_reused: Inputs that did not run because an equal one did.
+        inputs_dropped: Inputs that did not run because their caller gave up.
+        batches: Forward passes.
+        tokens: Tokens that ran.
+        padding_tokens: Slots that ran without holding a token.
+        out_of_memory: Batches that were split because the device had no room.
+        queue_s: Seconds that calls waited before their first batch, summed over calls.
+        forward_s: Seconds that the model ran.
+        batch_tokens: Token slots of a batch now; less than at the start after the device ran out of memory.
+        waiting_calls: Calls that are not finished now.
+        waiting_tokens: Their tokens that have not run.
+        token_cache_hits: Texts whose ids were at hand.
+        token_cache_misses: Texts that were tokenised.
+    """
+
+    calls: int = 0
+    calls_failed: int = 0
+    calls_cancelled: int = 0
+    calls_refused: int = 0
+    calls_merged: int = 0
+    inputs: int = 0
+    inputs_reused: int = 0
+    inputs_dropped: int = 0
+    batches: int = 0
+    tokens: int = 0
+    padding_tokens: int = 0
+    out_of_memory: int = 0
+    queue_s: float = 0.0
+    forward_s: float = 0.0
+    batch_tokens: int = 0
+    waiting_calls: int = 0
+    waiting_tokens: int = 0
+    token_cache_hits: int = 0
+    token_cache_misses: int = 0

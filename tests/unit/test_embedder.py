@@ -80,9 +80,9 @@ def test_newlines_are_kept(embedder: Embedder) -> None:
     encoder = embedder._lease.value.encoder
     original = encoder.encode
 
-    def spy(texts: list[str]) -> object:
+    def spy(texts: list[str], *, use_cache: bool = True) -> object:
         seen.extend(texts)
-        return original(texts)
+        return original(texts, use_cache=use_cache)
 
     encoder.encode = spy  # type: ignore[method-assign, assignment]
     embedder.embed_documents(["a\nb\r\nc"])

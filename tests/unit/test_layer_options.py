@@ -92,7 +92,7 @@ def test_defaults_are_the_last_layer_of_a_small_model(layerwise: Reranker, light
 def test_no_layer_above_the_deepest_asked_one_runs(name: str, tmp_path: Path) -> None:
     ran: list[int] = []
     with Reranker(changed_copy(name, tmp_path / "watched"), device="cpu") as reranker:
-        decoder = reranker._lease.value.batcher._scorer._decoder  # type: ignore[attr-defined]
+        decoder = reranker._lease.value.batcher._scorers[0]._decoder  # type: ignore[attr-defined]
         for index, block in enumerate(decoder.layers):
             block.register_forward_hook(lambda *_, number=index: ran.append(number))
         reranker.score_layers(PAIRS[:1], layers=layers(4, 2))

@@ -15,8 +15,9 @@ ROOT = Path(rerank_plugins.__file__).parent
 
 # Lowest first; modules on one line may import each other only within their own folder.
 LAYERS = [
+    {"display"},
     {"types", "errors"},
-    {"protocols", "inputs", "calibration"},
+    {"protocols", "inputs", "calibration", "explaining"},
     {"catalog"},
     {"text"},
     {"ranking"},

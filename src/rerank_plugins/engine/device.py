@@ -6,7 +6,7 @@ import torch
 
 from rerank_plugins.errors import DeviceUnavailableError, InvalidInputError
 
-__all__ = ["DTYPES", "default_budget_tokens", "resolve_device", "resolve_dtype"]
+__all__ = ["DTYPES", "default_budget_tokens", "resolve_device", "resolve_devices", "resolve_dtype"]
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
@@ -41,6 +41,28 @@ def resolve_device(device: str | None) -> torch.device:
         # "cuda" and "cuda:0" must be one key, or the weights would be loaded twice.
         return torch.device("cuda", torch.cuda.current_device())
     return wanted
+
+
+def resolve_devices(device: str | None) -> list[torch.device]:
+    """Return the devices that each get a copy of the model.
+
+    Args:
+        device: As in :func:`resolve_device`, or several names separated by commas (``cuda:0,cuda:1``), or ``cuda:all``.
+
+    Raises:
+        InvalidInputError: torch does not know a name, or the devices are of different kinds.
+        DeviceUnavailableError: A device is not on this machine.
+    """
+    if device is None:
+        return [resolve_device(None)]
+    if device == "cuda:all":
+        resolve_device("cuda")
+        return [torch.device("cuda", index) for index in range(torch.cuda.device_count())]
+    devices = [resolve_device(name.strip()) for name in str(device).split(",")]
+    if len({one.type for one in devices}) > 1:
+        msg = f"copies of a model run on devices of one kind, or scores would differ; got device={device!r}"
+        raise InvalidInputError(msg)
+    return devices
 
 
 def resolve_dtype(dtype: str, *, device: torch.device, half: str = "float16") -> torch.dtype:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,10 +12,11 @@ import numpy.typing as npt
 import torch
 
 from rerank_plugins.engine.packing import batch_cost_tokens, pack
+from rerank_plugins.engine.statistics import Counters
 from rerank_plugins.errors import ScoringError
 from rerank_plugins.protocols import Batch, Scorer, TokenInput
 
-__all__ = ["TokenBudget", "execute"]
+__all__ = ["TokenBudget", "execute", "unique_inputs"]
 
 logger = logging.getLogger(__name__)
 
@@ -26,66 +27,100 @@ class TokenBudget:
 
     tokens: int
 
+    def capped(self, limit_tokens: int | None) -> int:
+        """Return the slots a batch may occupy when a caller sets a limit of its own; None for none."""
+        return self.tokens if limit_tokens is None else min(self.tokens, limit_tokens)
+
+
+def unique_inputs(inputs: Sequence[TokenInput]) -> tuple[list[TokenInput], list[int]]:
+    """Return each different input once, and for each input which of these it is.
+
+    Equal inputs run once and get equal rows; rounding inside a batch could rank two copies of a document apart.
+    """
+    index_of_key: dict[Hashable, int] = {}
+    unique: list[TokenInput] = []
+    indices: list[int] = []
+    for one in inputs:
+        index = index_of_key.setdefault(one.key, len(unique))
+        if index == len(unique):
+            unique.append(one)
+        indices.append(index)
+    return unique, indices
+
 
 def execute(
-    scorer: Scorer, inputs: Sequence[TokenInput], *, budget: TokenBudget, options: Hashable = None
+    scorer: Scorer,
+    inputs: Sequence[TokenInput],
+    *,
+    budget: TokenBudget,
+    limit_tokens: int | None = None,
+    options: Hashable = None,
+    wanted: Callable[[int], bool] | None = None,
+    counters: Counters | None = None,
 ) -> npt.NDArray[np.float32]:
-    """Return one row per input, in input order; equal inputs are run once and get equal rows.
-
-    Without that, rounding inside a batch could rank two copies of one document apart.
+    """Return one row per input, in input order.
 
     Args:
         scorer: The model.
         inputs: What to run, in any order of length.
         budget: Shared by all calls on one model.
+        limit_tokens: Token slots a batch may occupy at most, if less than the budget; None for the budget.
         options: Passed to the scorer with each batch.
+        wanted: Asked before each batch whether an input (by position) is still waited for; None means all are. The
+            rows of inputs that did not run are NaN.
+        counters: Where to count batches and tokens; None counts nowhere.
 
     Returns:
-        Shape: (inputs, width), float32; (0, 0) without inputs.
+        Shape: (inputs, width), float32; (0, 0) if nothing ran.
 
     Raises:
         ScoringError: The model returned NaN.
         torch.OutOfMemoryError: A single input does not fit the device.
     """
-    if not inputs:
-        return np.zeros((0, 0), dtype=np.float32)
-    row_of_key: dict[Hashable, int] = {}
-    unique: list[TokenInput] = []
-    row_of_input: list[int] = []
-    for one in inputs:
-        row = row_of_key.setdefault((one.ids.tobytes(), one.type_ids.tobytes(), one.segments), len(unique))
-        if row == len(unique):
-            unique.append(one)
-        row_of_input.append(row)
-    rows = _run(scorer, unique, budget=budget, options=options)
-    _check_numbers(rows)
-    return rows[row_of_input]
-
-
-def _run(
-    scorer: Scorer, inputs: Sequence[TokenInput], *, budget: TokenBudget, options: Hashable
-) -> npt.NDArray[np.float32]:
-    """Return one row per input, in input order; every batch runs once."""
     lengths = [len(one) for one in inputs]
-    waiting = deque(pack(lengths, budget_tokens=budget.tokens, padded=scorer.is_padded))
+    waiting = deque(pack(lengths, budget_tokens=budget.capped(limit_tokens), padded=scorer.is_padded))
+    counters = counters or Counters()
     order: list[int] = []
     rows: list[torch.Tensor] = []
     with torch.inference_mode():
         while waiting:
-            indices = waiting.popleft()
+            indices = _still_wanted(waiting.popleft(), wanted, counters)
+            if not indices:
+                continue
             try:
                 rows.append(scorer.forward(Batch([inputs[index] for index in indices], options)))
             except torch.OutOfMemoryError:
                 if len(indices) == 1:
                     raise
+                counters.add("out_of_memory")
                 smaller = _repacked(indices, lengths, budget=budget, padded=scorer.is_padded)
                 waiting.extendleft(reversed(smaller))
                 continue
             order.extend(indices)
+            _count(counters, [lengths[index] for index in indices], padded=scorer.is_padded)
+        if not rows:
+            return np.zeros((0, 0), dtype=np.float32)
         gathered = torch.cat(rows).to("cpu").numpy()
-    restored = np.empty_like(gathered)
+    _check_numbers(gathered)
+    restored = np.full((len(inputs), gathered.shape[1]), np.nan, dtype=np.float32)
     restored[order] = gathered
     return restored
+
+
+def _still_wanted(indices: list[int], wanted: Callable[[int], bool] | None, counters: Counters) -> list[int]:
+    if wanted is None:
+        return indices
+    kept = [index for index in indices if wanted(index)]
+    if len(kept) < len(indices):
+        counters.add("inputs_dropped", len(indices) - len(kept))
+    return kept
+
+
+def _count(counters: Counters, lengths: list[int], *, padded: bool) -> None:
+    tokens = sum(lengths)
+    counters.add("batches")
+    counters.add("tokens", tokens)
+    counters.add("padding_tokens", batch_cost_tokens(lengths, padded=padded) - tokens)
 
 
 def _check_numbers(rows: npt.NDArray[np.float32]) -> None:
@@ -99,12 +134,7 @@ def _check_numbers(rows: npt.NDArray[np.float32]) -> None:
 
 
 def _repacked(indices: list[int], lengths: Sequence[int], *, budget: TokenBudget, padded: bool) -> list[list[int]]:
-    """Halve the budget after an out-of-memory error and split the batch that failed.
-
-    Called from an ``except`` block: with nothing left to split the error goes on to the caller.
-    """
-    if len(indices) == 1:
-        raise
+    """Halve the budget after an out-of-memory error and split the batch that failed."""
     failed = [lengths[index] for index in indices]
     cost = batch_cost_tokens(failed, padded=padded)
     budget.tokens = max(1, min(budget.tokens, cost) // 2)

@@ -130,7 +130,7 @@ def _adopted(
     uses_segments = "token_type_ids" in tokenizer.model_input_names
     encoder = TextEncoder(tokenizer.backend_tokenizer, uses_segments=uses_segments)
     return AdoptedModel(
-        parts=LoadedParts(encoder=encoder, scorer=scorer_of(model, allow_packing=False)),
+        parts=LoadedParts(encoder=encoder, scorer=scorer_of(model, is_ours=False)),
         spec=spec,
         device=str(weight.device),
         dtype=str(weight.dtype).removeprefix("torch."),

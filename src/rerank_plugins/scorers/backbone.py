@@ -1,4 +1,4 @@
-"""An encoder with its batches, packed where it can be and padded where it cannot; one shape for heads."""
+"""A model with its batches, packed where it can be and padded where it cannot; one shape for heads."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import numpy as np
 import torch
 
 from rerank_plugins.protocols import Batch, TokenInput
-from rerank_plugins.scorers.packed import packed_encoder
+from rerank_plugins.scorers.bert_encoder import Reads
+from rerank_plugins.scorers.packed import packed_model
 
 __all__ = ["Backbone", "TokenStates", "padded_tensors"]
 
@@ -26,7 +27,7 @@ class TokenStates:
 
     Attributes:
         flat: The states of all inputs, one after the other. Shape: (sum of tokens, hidden), float32.
-        lengths: Tokens of each input.
+        lengths: Tokens of each input that ``flat`` holds.
     """
 
     flat: torch.Tensor
@@ -57,27 +58,32 @@ class TokenStates:
 
 
 class Backbone:
-    """A transformers encoder without head.
+    """A transformers encoder or decoder without head.
 
     Args:
-        model: The encoder, in eval mode, on its device.
-        allow_packing: Whether its attention function may be replaced: not for a model that belongs to
-            somebody else.
+        model: The model, in eval mode, on its device.
+        is_ours: Whether nobody else uses it. If so its weights may be laid out anew; if not it is left as it is.
     """
 
-    def __init__(self, model: Any, *, allow_packing: bool = True) -> None:
+    def __init__(self, model: Any, *, is_ours: bool = True) -> None:
         self._model = model
-        self._packed = packed_encoder(model, trial=_trial(model)) if allow_packing else None
+        self._packed = packed_model(model, trial=_trial(model), is_ours=is_ours)
 
     @property
     def is_padded(self) -> bool:
         """Whether batches are padded."""
         return self._packed is None
 
-    def __call__(self, batch: Batch) -> TokenStates:
-        """Return the final token states of a batch, in float32 whatever the encoder's precision."""
+    def __call__(self, batch: Batch, *, reads: Reads = "all") -> TokenStates:
+        """Return the final token states of a batch, in float32 whatever the model's precision.
+
+        Args:
+            batch: What to run.
+            reads: ``first`` promises that only :meth:`TokenStates.first` is asked for, which can be faster.
+        """
         if self._packed is not None:
-            return TokenStates(self._packed(batch).float(), batch.lengths)
+            lengths = [1] * len(batch) if reads == "first" else batch.lengths
+            return TokenStates(self._packed(batch, reads=reads).float(), lengths)
         tensors = padded_tensors(batch, self._model)
         hidden = self._model(**tensors).last_hidden_state
         return TokenStates(hidden[tensors["attention_mask"].bool()].float(), batch.lengths)

@@ -14,7 +14,8 @@ import transformers
 from rerank_plugins.protocols import Batch, Scorer
 from rerank_plugins.scorers.backbone import Backbone, padded_tensors
 from rerank_plugins.scorers.base import LoadedParts, LoadRequest
-from rerank_plugins.scorers.heads import Head, build_head
+from rerank_plugins.scorers.bert_encoder import Reads
+from rerank_plugins.scorers.heads import FirstTokenHead, Head, build_head
 from rerank_plugins.scorers.loading import load_encoder, load_model, read_weights
 from rerank_plugins.scorers.segment_similarity import HEAD_NAME, SegmentSimilarityHead
 
@@ -32,11 +33,12 @@ class CrossEncoderScorer:
     def __init__(self, backbone: Backbone, head: Head) -> None:
         self._backbone: Backbone | None = backbone
         self._head: Head | None = head
+        self._reads: Reads = "first" if isinstance(head, FirstTokenHead) else "all"
         self.is_padded = backbone.is_padded
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Return one logit per pair. Shape: (inputs, 1), float32."""
-        return self._head(self._backbone(batch), batch)  # type: ignore[misc]
+        return self._head(self._backbone(batch, reads=self._reads), batch)  # type: ignore[misc]
 
     def close(self) -> None:
         """Free the weights."""
@@ -62,17 +64,17 @@ class WholeClassifierScorer:
         self._model = None
 
 
-def scorer_of(model: Any, *, allow_packing: bool = True) -> Scorer:
+def scorer_of(model: Any, *, is_ours: bool = True) -> Scorer:
     """Return the scorer of a transformers ``...ForSequenceClassification`` in eval mode.
 
     Args:
         model: The classifier, on its device.
-        allow_packing: Whether its attention function may be replaced.
+        is_ours: Whether nobody else uses it; if not it is left as it is.
     """
     head = build_head(model)
     if head is None:
         return WholeClassifierScorer(model)
-    return CrossEncoderScorer(Backbone(model.base_model, allow_packing=allow_packing), head)
+    return CrossEncoderScorer(Backbone(model.base_model, is_ours=is_ours), head)
 
 
 def load(request: LoadRequest) -> LoadedParts:

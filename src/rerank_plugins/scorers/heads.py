@@ -17,10 +17,25 @@ from rerank_plugins.scorers.backbone import TokenStates
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-__all__ = ["Head", "build_head"]
+__all__ = ["FirstTokenHead", "Head", "build_head"]
 
 Head = Callable[[TokenStates, Batch], torch.Tensor]
 """(final token states, batch) to scores (inputs, 1), float32."""
+
+
+class FirstTokenHead:
+    """A head that reads the first token only, so that the last layer need not make the others.
+
+    Args:
+        module: First tokens' states, shape (inputs, 1, hidden), to scores, shape (inputs, 1).
+    """
+
+    def __init__(self, module: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        self._module = module
+
+    def __call__(self, states: TokenStates, _batch: Batch) -> torch.Tensor:
+        """Return one score per input. Shape: (inputs, 1), float32."""
+        return self._module(states.first().unsqueeze(1))
 
 
 def build_head(model: PreTrainedModel) -> Head | None:
@@ -34,12 +49,7 @@ def build_head(model: PreTrainedModel) -> Head | None:
 
 def _roberta(model: Any) -> Head:
     # RobertaClassificationHead: dense, tanh, out_proj on the first token.
-    classifier = copy.deepcopy(model.classifier).float().eval()
-
-    def head(states: TokenStates, _batch: Batch) -> torch.Tensor:
-        return classifier(states.first().unsqueeze(1))  # type: ignore[no-any-return]
-
-    return head
+    return FirstTokenHead(copy.deepcopy(model.classifier).float().eval())
 
 
 def _bert(model: Any) -> Head:
@@ -47,10 +57,7 @@ def _bert(model: Any) -> Head:
     pooler = copy.deepcopy(model.base_model.pooler).float().eval()
     classifier = copy.deepcopy(model.classifier).float().eval()
 
-    def head(states: TokenStates, _batch: Batch) -> torch.Tensor:
-        return classifier(pooler(states.first().unsqueeze(1)))  # type: ignore[no-any-return]
-
-    return head
+    return FirstTokenHead(lambda first: classifier(pooler(first)))
 
 
 _BUILDERS: dict[str, Callable[[Any], Head]] = {

@@ -1,116 +1,192 @@
-"""Encoders run without padding: the tokens of a batch in one row, attention within each text.
+"""Models run without padding: the tokens of a batch in one row, attention within each text.
 
-No model is re-written: transformers' ``AttentionInterface`` lets a registered function see the row, and
-the backbone's own ``embeddings`` and ``encoder`` are called with positions that restart per text. The
-function runs torch's scaled dot-product attention over each run of texts of equal length; batches are
-sorted by length, so runs are long.
-
-What cannot be packed (older transformers, an architecture that does not go through that interface) is
-padded instead; a trial at load decides.
+BERT-like encoders run through :mod:`rerank_plugins.scorers.bert_encoder`. Every other transformers model whose
+attention goes through ``AttentionInterface`` (decoders, ModernBERT) runs as it is, with a registered function that
+sees the row, and with positions that restart per text. What cannot be packed (older transformers, attention with
+soft-caps or a bias of its own) is padded instead; a trial at load, packed against one by one, decides.
 """
 
 from __future__ import annotations
 
 import logging
-from itertools import groupby
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 
-from rerank_plugins.protocols import Batch
+from rerank_plugins.protocols import Batch, TokenInput
+from rerank_plugins.scorers.attention import Texts, attend
+from rerank_plugins.scorers.bert_encoder import BertEncoder, Reads
 
-__all__ = ["PackedEncoder", "packed_encoder"]
+__all__ = ["PackedModel", "packed_model"]
 
 logger = logging.getLogger(__name__)
 
 _NAME = "rerank_plugins_packed"
-_MODEL_TYPES = ("bert", "xlm-roberta", "roberta", "camembert")
+_BERT_LIKE = ("bert", "xlm-roberta", "roberta", "camembert")
 _TRIAL_TOLERANCE = 1e-3
+_NOT_UNDERSTOOD = ("softcap", "s_aux", "position_bias")
+_REFUSALS = (AttributeError, TypeError, ValueError, RuntimeError, IndexError)
 
 
-class PackedEncoder:
-    """A transformers encoder that takes batches without padding.
+class PackedModel(Protocol):
+    """A transformers model without head that takes batches without padding."""
 
-    Args:
-        backbone: A BERT- or RoBERTa-like model without head, whose attention goes through the interface.
-    """
+    def __call__(self, batch: Batch, *, reads: Reads) -> torch.Tensor:
+        """Return the final token states of all inputs, one after the other, in the model's precision.
 
-    def __init__(self, backbone: Any) -> None:
-        self._backbone = backbone
-        config = backbone.config
+        Returns:
+            Shape: (sum of tokens, hidden), or (inputs, hidden) if only first tokens are read.
+        """
+        ...
+
+
+class _PackedBert:
+    """A BERT- or RoBERTa-like encoder: its own embeddings, then our layers over its weights."""
+
+    def __init__(self, model: Any, *, may_copy: bool) -> None:
+        config = model.config
+        if config.model_type not in _BERT_LIKE or getattr(config, "is_decoder", False):
+            msg = f"{config.model_type!r} is not built like BERT"
+            raise ValueError(msg)
+        if getattr(config, "position_embedding_type", None) not in (None, "absolute"):
+            msg = "positions are relative"
+            raise ValueError(msg)
+        self._embeddings, self._device = model.embeddings, model.device
+        self._encoder = BertEncoder(model, may_copy=may_copy)
+        self._has_segments = getattr(config, "type_vocab_size", 1) > 1
         # RoBERTa counts positions from the padding id on (create_position_ids_from_input_ids).
         self._padding_id = None if config.model_type == "bert" else int(config.pad_token_id)
 
-    def __call__(self, batch: Batch) -> torch.Tensor:
-        """Return the final token states of all inputs, one after the other. Shape: (sum of tokens, hidden)."""
-        device = self._backbone.device
-        ids = torch.from_numpy(np.concatenate([one.ids for one in batch.inputs])).long()
-        types = torch.from_numpy(np.concatenate([one.type_ids for one in batch.inputs])).long()
-        positions = torch.from_numpy(np.concatenate([self._positions(one.ids) for one in batch.inputs])).long()
-        if getattr(self._backbone.config, "type_vocab_size", 1) < 2:
-            types = torch.zeros_like(types)
-        embedded = self._backbone.embeddings(
-            input_ids=ids.unsqueeze(0).to(device),
-            token_type_ids=types.unsqueeze(0).to(device),
-            position_ids=positions.unsqueeze(0).to(device),
-        )
-        runs = tuple((length, sum(1 for _ in group)) for length, group in groupby(batch.lengths))
-        encoded = self._backbone.encoder(embedded, attention_mask=None, rerank_runs=runs)
-        states: torch.Tensor = encoded.last_hidden_state[0]
-        return states
+    def __call__(self, batch: Batch, *, reads: Reads) -> torch.Tensor:
+        rows = [
+            np.concatenate([one.ids for one in batch.inputs]),
+            np.concatenate([self._positions(one) for one in batch.inputs]),
+            np.concatenate([one.type_ids for one in batch.inputs]),
+        ]
+        if not self._has_segments:
+            rows[2] = np.zeros_like(rows[2])
+        ids, positions, types = _on_device(np.stack(rows), self._device).unsqueeze(1)
+        embedded = self._embeddings(input_ids=ids, token_type_ids=types, position_ids=positions)[0]
+        return self._encoder(embedded, Texts(batch.lengths, self._device), reads=reads)
 
-    def _positions(self, ids: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    def _positions(self, one: TokenInput) -> np.ndarray[Any, Any]:
         if self._padding_id is None:
-            return np.arange(len(ids))
-        real = (ids != self._padding_id).astype(np.int64)
+            return np.arange(len(one))
+        real = (one.ids != self._padding_id).astype(np.int64)
         positions: np.ndarray[Any, Any] = np.cumsum(real) * real + self._padding_id
         return positions
 
 
-def packed_encoder(backbone: Any, *, trial: Batch) -> PackedEncoder | None:
-    """Return an encoder without padding, or None if this backbone cannot run so.
+class _PackedByInterface:
+    """Any model whose attention function can be replaced, and is."""
 
-    The backbone must be ours alone: its attention function is replaced.
+    def __init__(self, model: Any) -> None:
+        if not _register():
+            msg = "this transformers has no attention interface"
+            raise ValueError(msg)
+        self._model = model
+        self._has_segments = getattr(model.config, "type_vocab_size", 0) > 1
+        model.set_attn_implementation(_NAME)
+
+    def __call__(self, batch: Batch, *, reads: Reads) -> torch.Tensor:
+        device = self._model.device
+        ids = np.concatenate([one.ids for one in batch.inputs])
+        positions = np.concatenate([np.arange(len(one)) for one in batch.inputs])
+        types = np.concatenate([one.type_ids for one in batch.inputs])
+        rows = _on_device(np.stack([ids, positions, types]), device).unsqueeze(1)
+        options: dict[str, Any] = {"token_type_ids": rows[2]} if self._has_segments else {}
+        if getattr(self._model.config, "use_cache", None) is not None:
+            options["use_cache"] = False
+        texts = Texts(batch.lengths, device)
+        found = self._model(input_ids=rows[0], position_ids=rows[1], rerank_texts=texts, **options)
+        states: torch.Tensor = found.last_hidden_state[0]
+        return states[texts.first] if reads == "first" else states
+
+
+def packed_model(model: Any, *, trial: Batch, is_ours: bool) -> PackedModel | None:
+    """Return the model without padding, or None if it cannot run so.
 
     Args:
-        backbone: A transformers encoder in eval mode, on its device.
+        model: A transformers model without head, in eval mode, on its device.
         trial: A batch of at least two lengths; packed and one by one must agree on it.
+        is_ours: Whether nobody else uses the model. If so its weights may be laid out anew, and its attention function
+            replaced; if not it is left as it is.
     """
-    if backbone.config.model_type not in _MODEL_TYPES or not _registered():
-        return None
-    encoder = PackedEncoder(backbone)
-    before = backbone.config._attn_implementation
     try:
         with torch.inference_mode():
-            expected = torch.cat([_alone(backbone, one, batch=trial) for one in range(len(trial))])
-            backbone.set_attn_implementation(_NAME)
-            found = encoder(trial)
-        agrees = torch.allclose(found.float(), expected.float(), atol=_TRIAL_TOLERANCE * _magnitude(expected))
-    except (AttributeError, TypeError, ValueError, RuntimeError) as error:
-        logger.info("%s cannot run packed (%s); batches are padded", type(backbone).__name__, type(error).__name__)
-        agrees = False
-    if not agrees:
-        backbone.config._attn_implementation = before
+            expected = torch.cat([_alone(model, one) for one in trial.inputs])
+    except _REFUSALS as error:
+        _tell(model, error)
         return None
-    return encoder
+    candidate = _agreeing_bert(model, trial, expected, may_copy=is_ours)
+    if candidate is not None or not is_ours:
+        return candidate
+    return _agreeing_interface(model, trial, expected)
 
 
-def _magnitude(states: torch.Tensor) -> float:
+def _agreeing_bert(model: Any, trial: Batch, expected: torch.Tensor, *, may_copy: bool) -> PackedModel | None:
+    if model.config.model_type not in _BERT_LIKE:
+        return None
+    try:
+        candidate = _PackedBert(model, may_copy=may_copy)
+        if not _agrees(candidate, trial, expected):
+            return None
+    except _REFUSALS as error:
+        _tell(model, error)
+        return None
+    if may_copy:
+        # Its layers live on in another layout; twice the weights would be in memory.
+        model.encoder.layer = torch.nn.ModuleList()
+    return candidate
+
+
+def _agreeing_interface(model: Any, trial: Batch, expected: torch.Tensor) -> PackedModel | None:
+    before = getattr(model.config, "_attn_implementation", None)
+    try:
+        candidate = _PackedByInterface(model)
+        if _agrees(candidate, trial, expected):
+            return candidate
+    except _REFUSALS as error:
+        _tell(model, error)
+    if before is not None and model.config._attn_implementation != before:
+        model.set_attn_implementation(before)
+    return None
+
+
+def _tell(model: Any, error: BaseException) -> None:
+    logger.info("%s cannot run packed (%s); batches are padded", type(model).__name__, type(error).__name__)
+
+
+def _agrees(candidate: PackedModel, trial: Batch, expected: torch.Tensor) -> bool:
+    starts = torch.tensor([0, *trial.lengths[:-1]]).cumsum(0).to(expected.device)
     # Half precision differs more in absolute numbers; a wrong attention differs by whole units.
-    return float(states.float().abs().max()) * (1.0 if states.dtype == torch.float32 else 50.0)
+    factor = 1.0 if expected.dtype == torch.float32 else 50.0
+    tolerance = _TRIAL_TOLERANCE * factor * float(expected.float().abs().max())
+    with torch.inference_mode():
+        found, first = candidate(trial, reads="all"), candidate(trial, reads="first")
+    pairs = ((found, expected), (first, expected[starts]))
+    return all(torch.allclose(one.float(), other.float(), atol=tolerance) for one, other in pairs)
 
 
-def _alone(backbone: Any, index: int, *, batch: Batch) -> torch.Tensor:
-    one = batch.inputs[index]
-    tensors = {"input_ids": torch.from_numpy(one.ids).long().unsqueeze(0).to(backbone.device)}
-    if getattr(backbone.config, "type_vocab_size", 1) > 1:
-        tensors["token_type_ids"] = torch.from_numpy(one.type_ids).long().unsqueeze(0).to(backbone.device)
-    states: torch.Tensor = backbone(**tensors).last_hidden_state[0]
+def _alone(model: Any, one: TokenInput) -> torch.Tensor:
+    tensors = {"input_ids": torch.from_numpy(one.ids).long().unsqueeze(0).to(model.device)}
+    if getattr(model.config, "type_vocab_size", 0) > 1:
+        tensors["token_type_ids"] = torch.from_numpy(one.type_ids).long().unsqueeze(0).to(model.device)
+    states: torch.Tensor = model(**tensors).last_hidden_state[0]
     return states
 
 
-def _registered() -> bool:
+def _on_device(rows: np.ndarray[Any, Any], device: torch.device) -> torch.Tensor:
+    """Return rows of integers on the device, by one copy that does not wait on CUDA. Same shape, int64."""
+    tensor = torch.from_numpy(rows.astype(np.int64))
+    if device.type == "cuda":
+        # The caching host allocator hands the same pinned blocks out again when their copies are done.
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
+
+
+def _register() -> bool:
     """Register the attention function with transformers; return False where there is no such interface."""
     try:
         from transformers import AttentionInterface
@@ -121,28 +197,29 @@ def _registered() -> bool:
 
 
 def _attention(
-    _module: torch.nn.Module,
+    module: torch.nn.Module,
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
     _attention_mask: torch.Tensor | None,
     *,
-    rerank_runs: tuple[tuple[int, int], ...],
+    rerank_texts: Texts,
     scaling: float | None = None,
-    **_: Any,  # the interface passes what other implementations need
+    sliding_window: int | None = None,
+    **others: Any,  # the interface passes what other implementations need
 ) -> tuple[torch.Tensor, None]:
-    """Attend within each text; ``rerank_runs`` holds (tokens, texts) of each run of texts of equal length.
+    """Attend within each text.
 
     Query, key and value have the shape (1, heads, tokens, head_dim), the result (1, tokens, heads, head_dim).
+
+    Raises:
+        ValueError: The model wants something that is not done here.
     """
-    heads, tokens, width = query.shape[1:]
-    attended = query.new_empty(tokens, heads, width)
-    start = 0
-    for length, n_texts in rerank_runs:
-        end = start + length * n_texts
-        shape = (heads, n_texts, length, width)
-        queries, keys, values = (part[0, :, start:end].reshape(shape).transpose(0, 1) for part in (query, key, value))
-        run = torch.nn.functional.scaled_dot_product_attention(queries, keys, values, scale=scaling)
-        attended[start:end] = run.transpose(1, 2).reshape(end - start, heads, width)
-        start = end
+    unknown = [name for name in _NOT_UNDERSTOOD if others.get(name) is not None]
+    if unknown:
+        msg = f"attention with {unknown} is not packed"
+        raise ValueError(msg)
+    query, key, value = (one[0].transpose(0, 1) for one in (query, key, value))
+    is_causal = bool(getattr(module, "is_causal", False))
+    attended = attend(query, key, value, rerank_texts, scale=scaling, is_causal=is_causal, window=sliding_window)
     return attended.unsqueeze(0), None

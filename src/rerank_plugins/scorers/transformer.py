@@ -18,6 +18,7 @@ from rerank_plugins.errors import UnsupportedModelError
 from rerank_plugins.protocols import Batch
 from rerank_plugins.scorers.backbone import Backbone, TokenStates
 from rerank_plugins.scorers.base import LoadedParts, LoadRequest
+from rerank_plugins.scorers.bert_encoder import Reads
 from rerank_plugins.scorers.loading import load_encoder, load_model
 
 __all__ = ["TransformerEmbedder", "load", "pool"]
@@ -45,7 +46,8 @@ class TransformerEmbedder:
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Return one vector per text, not normalised. Shape: (inputs, dim), float32."""
-        vectors = pool(self._backbone(batch), self._pooling)  # type: ignore[misc]
+        reads: Reads = "first" if self._pooling == "cls" else "all"
+        vectors = pool(self._backbone(batch, reads=reads), self._pooling)  # type: ignore[misc]
         return vectors if self._dense is None else self._dense(vectors)
 
     def close(self) -> None:

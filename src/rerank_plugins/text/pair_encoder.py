@@ -96,13 +96,17 @@ class PairEncoder:
         encoder: The model's tokenizer.
         layout: Where its special tokens, or the parts of its prompt, go.
         settings: How pairs are cut.
+        use_cache: Whether texts that were tokenised lately are looked up.
 
     Raises:
         InvalidInputError: The input is too short to hold a pair.
     """
 
-    def __init__(self, encoder: TextEncoder, layout: InputLayout, settings: PairSettings) -> None:
+    def __init__(
+        self, encoder: TextEncoder, layout: InputLayout, settings: PairSettings, *, use_cache: bool = True
+    ) -> None:
         self._encoder = encoder
+        self._use_cache = use_cache
         self._layout = layout
         self._settings = settings
         self._room = layout.room_tokens(settings.max_length_tokens)
@@ -117,10 +121,9 @@ class PairEncoder:
         """Return the inputs of each pair; every different text is tokenised once."""
         guard = self._settings.long_documents.max_characters
         before_query, before_document = self._layout.query_prefix, self._layout.document_prefix
-        queries = self._encoder.encode([before_query + query for query, _ in pairs])
-        documents = self._encoder.encode(
-            ["" if is_blank(text) else before_document + str(text)[:guard] for _, text in pairs]
-        )
+        queries = self._encoder.encode([before_query + query for query, _ in pairs], use_cache=self._use_cache)
+        texts = ["" if is_blank(text) else before_document + str(text)[:guard] for _, text in pairs]
+        documents = self._encoder.encode(texts, use_cache=self._use_cache)
         return [
             _BLANK if is_blank(text) else self._encode(query, document, cut=len(str(text)) > guard)
             for query, document, (_, text) in zip(queries, documents, pairs, strict=True)

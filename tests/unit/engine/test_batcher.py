@@ -43,7 +43,7 @@ def gated() -> GatedScorer:
 
 
 def batcher_of(scorer: SumScorer, *, tokens: int = 1000) -> MicroBatcher:
-    return MicroBatcher(scorer, budget=TokenBudget(tokens), name="test")
+    return MicroBatcher([scorer], budget=TokenBudget(tokens), name="test")
 
 
 def occupy(batcher: MicroBatcher, scorer: GatedScorer) -> None:
@@ -54,8 +54,8 @@ def occupy(batcher: MicroBatcher, scorer: GatedScorer) -> None:
 
 def test_one_call() -> None:
     batcher = batcher_of(SumScorer())
-    assert batcher.submit(INPUTS).result(10)[:, 0].tolist() == EXPECTED
-    assert len(batcher.submit([]).result(10)) == 0
+    assert batcher.submit(INPUTS).result(10).rows[:, 0].tolist() == EXPECTED
+    assert len(batcher.submit([]).result(10).rows) == 0
     batcher.close()
 
 
@@ -64,7 +64,7 @@ def test_waiting_calls_share_a_batch_and_each_gets_its_own_rows(gated: GatedScor
     occupy(batcher, gated)
     futures = [batcher.submit([token_input(index, index)]) for index in range(20)]
     gated.gate.set()
-    assert [future.result(10)[0, 0] for future in futures] == [2.0 * index for index in range(20)]
+    assert [future.result(10).rows[0, 0] for future in futures] == [2.0 * index for index in range(20)]
     assert gated.batches == [[1], [2] * 20]
     batcher.close()
 
@@ -77,7 +77,7 @@ def test_calls_with_different_options_never_share_a_batch(gated: GatedScorer) ->
     gated.gate.set()
     for future in futures:
         future.result(10)
-    assert [len(batch) for batch in gated.batches] == [1, 2, 1, 1]
+    assert [len(batch) for batch in gated.batches] == [1, 3, 1]
     batcher.close()
 
 
@@ -86,11 +86,11 @@ def test_a_failure_reaches_exactly_its_own_caller(gated: GatedScorer) -> None:
     occupy(batcher, gated)
     good, bad, also_good = (batcher.submit([token_input(value)]) for value in (5, 666, 7))
     gated.gate.set()
-    assert good.result(10)[0, 0] == 5
-    assert also_good.result(10)[0, 0] == 7
+    assert good.result(10).rows[0, 0] == 5
+    assert also_good.result(10).rows[0, 0] == 7
     with pytest.raises(ValueError, match="poisoned"):
         bad.result(10)
-    assert batcher.submit([token_input(9)]).result(10)[0, 0] == 9
+    assert batcher.submit([token_input(9)]).result(10).rows[0, 0] == 9
     batcher.close()
 
 
@@ -100,7 +100,7 @@ def test_a_cancelled_call_costs_nothing(gated: GatedScorer) -> None:
     dropped, kept = batcher.submit([token_input(3, 3, 3)]), batcher.submit([token_input(4)])
     assert dropped.cancel()
     gated.gate.set()
-    assert kept.result(10)[0, 0] == 4
+    assert kept.result(10).rows[0, 0] == 4
     with pytest.raises(CancelledError):
         dropped.result(10)
     assert gated.batches == [[1], [1]]
@@ -128,13 +128,13 @@ def test_threads_and_event_loops_together() -> None:
 
     def from_a_loop(value: int) -> float:
         async def call() -> float:
-            rows = await asyncio.wrap_future(batcher.submit([token_input(value, 1)]))
-            return float(rows[0, 0])
+            answer = await asyncio.wrap_future(batcher.submit([token_input(value, 1)]))
+            return float(answer.rows[0, 0])
 
         return asyncio.run(call())
 
     def from_a_thread(value: int) -> float:
-        return float(batcher.submit([token_input(value, 1)]).result(10)[0, 0])
+        return float(batcher.submit([token_input(value, 1)]).result(10).rows[0, 0])
 
     with ThreadPoolExecutor(16) as pool:
         loops = list(pool.map(from_a_loop, range(100)))
@@ -147,11 +147,11 @@ def test_an_idle_worker_ends_and_the_next_call_starts_a_new_one(monkeypatch: pyt
     monkeypatch.setattr(batcher_module, "IDLE_WORKER_S", 0.05)
     batcher = batcher_of(SumScorer())
     batcher.submit(INPUTS).result(10)
-    worker = batcher._worker
+    worker = batcher._workers[0]
     assert worker is not None
     worker.join(10)
     assert not worker.is_alive()
-    assert batcher.submit(INPUTS).result(10)[:, 0].tolist() == EXPECTED
+    assert batcher.submit(INPUTS).result(10).rows[:, 0].tolist() == EXPECTED
     batcher.close()
 
 
@@ -160,7 +160,7 @@ def test_10_000_tiny_calls_leave_nothing_behind() -> None:
     threads = threading.active_count()
     for start in range(0, 10_000, 100):
         futures = [batcher.submit([token_input(start + index)]) for index in range(100)]
-        assert [future.result(10)[0, 0] for future in futures] == [start + index for index in range(100)]
+        assert [future.result(10).rows[0, 0] for future in futures] == [start + index for index in range(100)]
     assert threading.active_count() <= threads + 1
     batcher.close()
     assert threading.active_count() <= threads

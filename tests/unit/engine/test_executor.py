@@ -7,7 +7,8 @@ import pytest
 import torch
 from sum_scorer import SumScorer, token_input
 
-from rerank_plugins.engine.executor import TokenBudget, execute
+from rerank_plugins.engine.executor import TokenBudget, execute, unique_inputs
+from rerank_plugins.engine.statistics import Counters
 from rerank_plugins.errors import ScoringError
 from rerank_plugins.protocols import Batch
 
@@ -69,8 +70,32 @@ def test_nan_is_an_error_with_a_way_out() -> None:
         execute(NotANumber(), INPUTS, budget=TokenBudget(100))
 
 
-def test_equal_inputs_run_once() -> None:
-    scorer = SumScorer()
-    rows = execute(scorer, [token_input(1, 2), token_input(3), token_input(1, 2)], budget=TokenBudget(100))
-    assert rows[:, 0].tolist() == [3.0, 3.0, 3.0]
-    assert scorer.batches == [[2, 1]]
+def test_equal_inputs_are_found() -> None:
+    inputs = [token_input(1, 2), token_input(3), token_input(1, 2)]
+    unique, indices = unique_inputs(inputs)
+    assert unique == inputs[:2]
+    assert indices == [0, 1, 0]
+
+
+def test_what_nobody_waits_for_does_not_run() -> None:
+    scorer, counters = SumScorer(), Counters()
+    rows = execute(scorer, INPUTS, budget=TokenBudget(9), wanted=lambda index: index != 1, counters=counters)
+    assert np.isnan(rows[1]).all()
+    assert rows[[0, 2, 3, 4], 0].tolist() == [0.0, 2.0, 12.0, 16.0]
+    assert [9] not in scorer.batches
+    assert counters.snapshot().inputs_dropped == 1
+
+
+def test_a_limit_below_the_budget_holds_for_one_call() -> None:
+    scorer, budget = SumScorer(is_padded=False), TokenBudget(100)
+    execute(scorer, INPUTS, budget=budget, limit_tokens=9)
+    assert max(map(sum, scorer.batches)) <= 9
+    assert budget.tokens == 100
+
+
+def test_batches_tokens_and_padding_are_counted() -> None:
+    counters = Counters()
+    execute(SumScorer(), INPUTS, budget=TokenBudget(12), counters=counters)
+    stats = counters.snapshot()
+    # 9 alone, then 4 + 4 + 3 in twelve slots, then 1 alone.
+    assert (stats.batches, stats.tokens, stats.padding_tokens) == (3, 21, 1)

@@ -1,0 +1,158 @@
+"""One caller's inputs on their way through the engine: each once, cut into pieces, put together again."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Hashable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from rerank_plugins.engine.executor import unique_inputs
+from rerank_plugins.engine.score_cache import ScoreCache
+from rerank_plugins.protocols import TokenInput
+from rerank_plugins.types import EngineOptions
+
+__all__ = ["Answer", "Call", "KnownRows", "Piece", "Rows"]
+
+Rows = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answer:
+    """What a call gets back.
+
+    Attributes:
+        rows: One row per input, in input order. Shape: (inputs, width), float32; (0, 0) without inputs.
+        queue_s: Seconds until the first batch started.
+        forward_s: Seconds from there until the rows were back.
+        reused: Inputs that did not run because an equal one did.
+    """
+
+    rows: Rows
+    queue_s: float
+    forward_s: float
+    reused: int
+
+
+@dataclass(frozen=True, slots=True)
+class KnownRows:
+    """A cache and the model's part of its keys."""
+
+    cache: ScoreCache
+    model: Hashable
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Piece:
+    """A part of a call that runs at one go, so that a long call does not hold up short ones.
+
+    Attributes:
+        call: The call.
+        indices: Which of the call's different inputs.
+        tokens: Their tokens.
+    """
+
+    call: Call
+    indices: list[int]
+    tokens: int
+
+    @property
+    def inputs(self) -> list[TokenInput]:
+        """The inputs, longest first."""
+        return [self.call.unique[index] for index in self.indices]
+
+
+class Call:
+    """The inputs of one call and the future its caller waits for.
+
+    The future stays pending until the end, so that a caller may cancel at any time; what has not run by then is
+    dropped.
+
+    Args:
+        inputs: What to run.
+        options: Settings for the scorer.
+        limits: How the call is run.
+        known: Rows of earlier calls; None for none.
+    """
+
+    def __init__(
+        self, inputs: Sequence[TokenInput], *, options: Hashable, limits: EngineOptions, known: KnownRows | None
+    ) -> None:
+        self.options, self.limits = options, limits
+        self.future: Future[Answer] = Future()
+        self.n_inputs = len(inputs)
+        self.unique, self._unique_of_input = unique_inputs(inputs)
+        self._known = known
+        self._rows = [None if known is None else known.cache.get(known.model, options, one) for one in self.unique]
+        self.waiting: deque[Piece] = deque()
+        self._n_unfinished = 0
+        self._lock = threading.Lock()
+        self._submitted_s = time.perf_counter()
+        self._started_s: float | None = None
+        missing = [index for index, row in enumerate(self._rows) if row is None]
+        self.n_reused = self.n_inputs - len(missing)
+        self.missing = sorted(missing, key=lambda index: -len(self.unique[index]))
+        self.tokens = sum(len(self.unique[index]) for index in missing)
+
+    @property
+    def merge_key(self) -> Hashable:
+        """Only calls with equal keys share batches."""
+        return self.options, self.limits.max_batch_tokens
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether somebody still waits for the result."""
+        return not self.future.done()
+
+    @property
+    def waited_s(self) -> float:
+        """Seconds since the call was made."""
+        return time.perf_counter() - self._submitted_s
+
+    @property
+    def queue_s(self) -> float:
+        """Seconds from the call to its first batch; 0.0 if there was none."""
+        return 0.0 if self._started_s is None else self._started_s - self._submitted_s
+
+    def cut(self, piece_tokens: int) -> None:
+        """Cut what must run into pieces of at most so many tokens, longest inputs first."""
+        indices: list[int] = []
+        tokens = 0
+        for index in self.missing:
+            length = len(self.unique[index])
+            if indices and tokens + length > piece_tokens:
+                self.waiting.append(Piece(self, indices, tokens))
+                indices, tokens = [], 0
+            indices.append(index)
+            tokens += length
+        if indices:
+            self.waiting.append(Piece(self, indices, tokens))
+        self._n_unfinished = len(self.waiting)
+
+    def start(self) -> None:
+        """Note that a piece starts to run."""
+        if self._started_s is None:
+            self._started_s = time.perf_counter()
+
+    def finish_piece(self, piece: Piece, rows: Rows) -> bool:
+        """Take the rows of a piece; return whether the call is complete."""
+        for index, row in zip(piece.indices, rows, strict=True):
+            self._rows[index] = row
+            if self._known is not None:
+                self._known.cache.put(self._known.model, self.options, self.unique[index], row)
+        with self._lock:
+            self._n_unfinished -= 1
+            return self._n_unfinished == 0
+
+    def answer(self) -> Answer:
+        """Return the result of a complete call."""
+        rows = [row for row in self._rows if row is not None]
+        stacked = np.stack(rows)[self._unique_of_input] if rows else np.zeros((0, 0), dtype=np.float32)
+        total_s = self.waited_s
+        forward_s = 0.0 if self._started_s is None else total_s - self.queue_s
+        return Answer(stacked, self.queue_s, forward_s, self.n_reused)

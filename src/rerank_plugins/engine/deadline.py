@@ -1,0 +1,66 @@
+"""How long a caller waits: for a result, or until its time is over."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import time
+from concurrent.futures import Future
+from typing import TypeVar
+
+from rerank_plugins.errors import DeadlineExceededError
+
+__all__ = ["Deadline"]
+
+T = TypeVar("T")
+
+
+class Deadline:
+    """The moment at which a call gives up; the clock starts here.
+
+    Args:
+        seconds: From now; None never.
+    """
+
+    def __init__(self, seconds: float | None) -> None:
+        self._seconds = seconds
+        self._started_s = time.perf_counter()
+
+    def wait(self, future: Future[T]) -> T:
+        """Return the result; whatever ends the wait early (a signal too) cancels the work.
+
+        Raises:
+            DeadlineExceededError: The time is over.
+        """
+        try:
+            return future.result(self._remaining_s())
+        except concurrent.futures.TimeoutError:
+            if not future.cancel() and not future.cancelled():
+                # It came at the last moment.
+                return future.result()
+            raise self._exceeded() from None
+        except BaseException:
+            future.cancel()
+            raise
+
+    async def await_result(self, future: Future[T]) -> T:
+        """Return the result without blocking the event loop; cancelling the task cancels the work.
+
+        Raises:
+            DeadlineExceededError: The time is over.
+        """
+        try:
+            return await asyncio.wait_for(asyncio.wrap_future(future), self._remaining_s())
+        except asyncio.TimeoutError:
+            raise self._exceeded() from None
+
+    def _remaining_s(self) -> float | None:
+        if self._seconds is None:
+            return None
+        return max(0.0, self._seconds - (time.perf_counter() - self._started_s))
+
+    def _exceeded(self) -> DeadlineExceededError:
+        return DeadlineExceededError(
+            f"the result was not there within deadline_s={self._seconds}; fewer or shorter documents, a smaller model "
+            "or a longer deadline would help"
+        )

@@ -1,0 +1,120 @@
+"""Linear layers with what comes behind them: plain torch, or oneDNN with the weight packed once.
+
+PyTorch sends float32 products on a CPU to MKL, which runs at half of oneDNN's speed or less on AMD processors, and
+leaves GELU and residual sums to passes of their own over memory. The two operators used here are those that
+TorchInductor emits for frozen CPU graphs; they are private, so their presence and their answers are checked before
+they are used.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Protocol
+
+import torch
+
+__all__ = ["Dense", "PackedDense", "PlainDense", "dense", "has_packed_products"]
+
+_ROWS_HINT = 2_048
+"""oneDNN chooses the layout of the packed weight for about so many rows; other numbers work too."""
+
+_TOLERANCE = 1e-4
+
+
+class Dense(Protocol):
+    """``x @ weight.T + bias``, alone or with what follows. All inputs and results have the shape (tokens, features)."""
+
+    def __call__(self, rows: torch.Tensor) -> torch.Tensor:
+        """Return the product."""
+        ...
+
+    def gelu(self, rows: torch.Tensor) -> torch.Tensor:
+        """Return the exact GELU (with erf) of the product."""
+        ...
+
+    def add(self, rows: torch.Tensor, residual: torch.Tensor) -> torch.Tensor:
+        """Return the product plus ``residual``."""
+        ...
+
+
+class PlainDense:
+    """A linear layer by torch's own functions; shares the tensors it is given.
+
+    Args:
+        weight: Shape: (out, in).
+        bias: Shape: (out,).
+    """
+
+    def __init__(self, weight: torch.Tensor, bias: torch.Tensor) -> None:
+        self._weight, self._bias = weight, bias
+
+    def __call__(self, rows: torch.Tensor) -> torch.Tensor:
+        """Return the product."""
+        return torch.nn.functional.linear(rows, self._weight, self._bias)
+
+    def gelu(self, rows: torch.Tensor) -> torch.Tensor:
+        """Return the exact GELU of the product."""
+        return torch.nn.functional.gelu(self(rows))
+
+    def add(self, rows: torch.Tensor, residual: torch.Tensor) -> torch.Tensor:
+        """Return the product plus ``residual``."""
+        return self(rows) + residual
+
+
+class PackedDense:
+    """A linear layer whose weight oneDNN has laid out for itself; it holds a copy of the weight.
+
+    Args:
+        weight: On the CPU. Shape: (out, in).
+        bias: Shape: (out,).
+    """
+
+    def __init__(self, weight: torch.Tensor, bias: torch.Tensor) -> None:
+        self._weight = torch.ops.mkldnn._reorder_linear_weight(weight.detach().contiguous(), _ROWS_HINT)
+        self._bias = bias.detach()
+
+    def __call__(self, rows: torch.Tensor) -> torch.Tensor:
+        """Return the product."""
+        return torch.ops.mkldnn._linear_pointwise(rows, self._weight, self._bias, "none", [], "")  # type: ignore[no-any-return]
+
+    def gelu(self, rows: torch.Tensor) -> torch.Tensor:
+        """Return the exact GELU of the product."""
+        return torch.ops.mkldnn._linear_pointwise(rows, self._weight, self._bias, "gelu", [], "none")  # type: ignore[no-any-return]
+
+    def add(self, rows: torch.Tensor, residual: torch.Tensor) -> torch.Tensor:
+        """Return the product plus ``residual``."""
+        return torch.ops.mkldnn._linear_pointwise.binary(rows, residual, self._weight, self._bias, "add")  # type: ignore[no-any-return]
+
+
+def dense(weight: torch.Tensor, bias: torch.Tensor, *, may_copy: bool = True) -> Dense:
+    """Return the fastest linear layer there is for a weight.
+
+    Args:
+        weight: Shape: (out, in).
+        bias: Shape: (out,).
+        may_copy: Whether a second copy of the weight may be made.
+    """
+    if may_copy and weight.device.type == "cpu" and has_packed_products(weight.dtype):
+        return PackedDense(weight, bias)
+    return PlainDense(weight, bias)
+
+
+@cache
+def has_packed_products(dtype: torch.dtype) -> bool:
+    """Return whether this torch has the two operators for a precision and they give what plain torch gives."""
+    if dtype not in (torch.float32, torch.bfloat16) or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        return False
+    generator = torch.Generator().manual_seed(0)
+    weight, bias, rows, residual = (
+        torch.randn(*shape, generator=generator).to(dtype) for shape in ((48, 32), (48,), (7, 32), (7, 48))
+    )
+    try:
+        with torch.inference_mode():
+            plain, packed = PlainDense(weight, bias), PackedDense(weight, bias)
+            answers = [
+                (one(rows).float(), one.gelu(rows).float(), one.add(rows, residual).float()) for one in (plain, packed)
+            ]
+    except (AttributeError, RuntimeError, NotImplementedError):
+        return False
+    tolerance = _TOLERANCE if dtype == torch.float32 else 0.1
+    return all(torch.allclose(one, other, atol=tolerance) for one, other in zip(*answers, strict=True))

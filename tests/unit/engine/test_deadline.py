@@ -1,0 +1,71 @@
+"""Deadlines: a late result is an error, a result in time is not, and nothing runs for nobody."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from concurrent.futures import Future
+
+import pytest
+
+from rerank_plugins.engine.deadline import Deadline
+from rerank_plugins.errors import DeadlineExceededError
+
+
+def finished(value: int) -> Future[int]:
+    future: Future[int] = Future()
+    future.set_result(value)
+    return future
+
+
+def test_in_time() -> None:
+    assert Deadline(None).wait(finished(3)) == 3
+    assert Deadline(1e-9).wait(finished(3)) == 3
+    assert asyncio.run(Deadline(5.0).await_result(finished(3))) == 3
+
+
+def test_too_late_cancels_the_work() -> None:
+    waiting: Future[int] = Future()
+    with pytest.raises(DeadlineExceededError, match=r"deadline_s=0\.01"):
+        Deadline(0.01).wait(waiting)
+    assert waiting.cancelled()
+
+    async def late(future: Future[int]) -> int:
+        return await Deadline(0.01).await_result(future)
+
+    also_waiting: Future[int] = Future()
+    with pytest.raises(DeadlineExceededError, match=r"deadline_s=0\.01"):
+        asyncio.run(late(also_waiting))
+    assert also_waiting.cancelled()
+
+
+def test_it_is_a_timeout_error_too() -> None:
+    with pytest.raises(TimeoutError):
+        Deadline(0.001).wait(Future())
+
+
+def test_an_error_of_the_work_stays_what_it_is() -> None:
+    failed: Future[int] = Future()
+    failed.set_exception(ValueError("broken"))
+    with pytest.raises(ValueError, match="broken"):
+        Deadline(1.0).wait(failed)
+
+
+def test_a_cancelled_task_cancels_the_work() -> None:
+    waiting: Future[int] = Future()
+
+    async def cancel() -> None:
+        task = asyncio.create_task(Deadline(None).await_result(waiting))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(cancel())
+    assert waiting.cancelled()
+
+
+def test_a_thread_may_wait_while_another_finishes() -> None:
+    future: Future[int] = Future()
+    threading.Timer(0.02, future.set_result, args=(4,)).start()
+    assert Deadline(10.0).wait(future) == 4
