@@ -35,7 +35,9 @@ def labelled_scores(
     labels: list[bool] = []
     for query_id, found in run.items():
         judged = qrels.get(query_id)
-        for document_id, score in found.items() if judged is not None else ():
+        if judged is None:
+            continue
+        for document_id, score in found.items():
             scores.append(score)
             labels.append(judged.get(document_id, 0) >= min_grade)
     if not scores:

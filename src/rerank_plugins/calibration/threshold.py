@@ -145,7 +145,9 @@ def _cuts(values: _Floats, relevant: npt.NDArray[np.bool_]) -> _Cuts:
     below = np.append(ranked[ends[:-1] + 1], ranked[-1])
     middles = below + (ranked[ends] - below) / 2
     # Between neighbouring floats there is no middle: the upper one, which passes, is the cut.
-    return _Cuts(np.where(middles > below, middles, ranked[ends]), ends + 1, np.cumsum(relevant[order])[ends])
+    return _Cuts(
+        np.where(middles > below, middles, ranked[ends]), ends + 1, np.cumsum(relevant[order].astype(np.int64))[ends]
+    )
 
 
 def _lower_bounds(shares: _Floats, counts: npt.NDArray[np.int64], *, confidence: float) -> _Floats:

@@ -49,7 +49,8 @@ def tradeoff_figure(scene: Scene) -> Any:
     axis.set_xscale("log")
     stages = list(dict.fromkeys(first_stage_of(point.system) for point in points))
     rerankers = list(dict.fromkeys(point.system.reranker for point in points if point.system.reranker))
-    colors = {None: MUTED, **{name: SERIES[i % len(SERIES)] for i, name in enumerate(rerankers)}}
+    colors: dict[str | None, str] = {None: MUTED}
+    colors.update({name: SERIES[i % len(SERIES)] for i, name in enumerate(rerankers)})
     markers = {stage: _MARKERS[i % len(_MARKERS)] for i, stage in enumerate(stages)}
     _draw_frontier(axis, points)
     for point in points:
