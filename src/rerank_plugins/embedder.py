@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from concurrent.futures import Future
 from pathlib import Path
@@ -12,10 +13,11 @@ import numpy.typing as npt
 
 from rerank_plugins.catalog.resolve import SourceOptions, resolve
 from rerank_plugins.catalog.spec import Instruction, ModelSpec
-from rerank_plugins.engine.calls import Answer
+from rerank_plugins.engine.calls import Answer, usage_of
 from rerank_plugins.engine.deadline import Deadline
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.inputs import check_engine, check_positive, check_texts
+from rerank_plugins.observing import StartedCall
 from rerank_plugins.opening import open_model
 from rerank_plugins.protocols import TokenInput
 from rerank_plugins.text.pairs import TextLayout
@@ -184,13 +186,34 @@ class Embedder:
         return f"Embedder({self.model!r}, device={self.device!r}, dtype={self.dtype!r}, max_length={self.max_length})"
 
     def _embed(self, texts: list[str], instruction: str) -> _Vectors:
-        deadline = Deadline(self._engine.deadline_s)
-        return self._finish(deadline.wait(self._submit(self._inputs(texts, instruction))).rows)
+        deadline, call = Deadline(self._engine.deadline_s), self._started()
+        try:
+            inputs, tokenize_s = self._timed_inputs(texts, instruction)
+            answer = deadline.wait(self._submit(inputs))
+        except BaseException as error:
+            call.failed(error)
+            raise
+        call.succeeded(usage_of(answer, inputs, tokenize_s=tokenize_s))
+        return self._finish(answer.rows)
 
     async def _aembed(self, texts: list[str], instruction: str) -> _Vectors:
-        deadline = Deadline(self._engine.deadline_s)
-        inputs = await asyncio.to_thread(self._inputs, texts, instruction)
-        return self._finish((await deadline.await_result(self._submit(inputs))).rows)
+        deadline, call = Deadline(self._engine.deadline_s), self._started()
+        try:
+            inputs, tokenize_s = await asyncio.to_thread(self._timed_inputs, texts, instruction)
+            answer = await deadline.await_result(self._submit(inputs))
+        except BaseException as error:
+            call.failed(error)
+            raise
+        call.succeeded(usage_of(answer, inputs, tokenize_s=tokenize_s))
+        return self._finish(answer.rows)
+
+    def _started(self) -> StartedCall:
+        return StartedCall("embed", model=self._spec.id, device=self._device)
+
+    def _timed_inputs(self, texts: list[str], instruction: str) -> tuple[list[TokenInput], float]:
+        start_s = time.perf_counter()
+        inputs = self._inputs(texts, instruction)
+        return inputs, time.perf_counter() - start_s
 
     def _inputs(self, texts: list[str], instruction: str) -> list[TokenInput]:
         # The instruction and the text are one string, as in FlagEmbedding: joining ids could differ.

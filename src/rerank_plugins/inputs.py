@@ -50,10 +50,15 @@ def query_and_documents(query: object, documents: object) -> list[tuple[str, str
     return [(checked, document) for document in check_documents(documents)]
 
 
-def check_pairs(pairs: object) -> list[tuple[str, str | None]]:
-    """Return pairs of (query, document) as a list, or raise InvalidInputError for anything else."""
+def check_pairs(pairs: object, *, first: int = 0) -> list[tuple[str, str | None]]:
+    """Return pairs of (query, document) as a list, or raise InvalidInputError for anything else.
+
+    Args:
+        pairs: What the caller passed.
+        first: Number of the first pair, for messages.
+    """
     checked = []
-    for index, pair in enumerate(_listed(pairs, name="pairs")):
+    for index, pair in enumerate(_listed(pairs, name="pairs"), start=first):
         if isinstance(pair, str) or not isinstance(pair, Sequence) or len(pair) != _PAIR:
             msg = f"pairs[{index}] must be (query, document), got {type(pair).__name__}"
             raise InvalidInputError(msg)

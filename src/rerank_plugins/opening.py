@@ -34,6 +34,7 @@ class LoadedModel:
         device: Where the model runs, in torch's words; several are separated by commas.
         dtype: Precision of the backbone.
         special_tokens: Whether texts are wrapped in special tokens.
+        name: The model's id, for people.
         is_padded: Whether batches are padded.
         identity: What tells these weights from all others, for caches.
     """
@@ -43,6 +44,7 @@ class LoadedModel:
     device: str
     dtype: str
     special_tokens: bool = True
+    name: str = ""
     is_padded: bool = False
     identity: Hashable = None
 
@@ -121,6 +123,7 @@ def run_loaded(parts: Sequence[LoadedParts], *, device: str, dtype: str, name: s
         device,
         dtype,
         special_tokens=first.special_tokens,
+        name=name,
         is_padded=first.scorer.is_padded,
         identity=identity,
     )

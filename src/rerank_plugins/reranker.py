@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from rerank_plugins.explaining import Explanation, Occlusion
 from rerank_plugins.opening import LoadedModel, open_model, run_loaded
 from rerank_plugins.ranking.results import Selection
 from rerank_plugins.scoring import PairScoring
+from rerank_plugins.streaming import CHUNK_PAIRS, score_stream
 from rerank_plugins.text.pair_encoder import PairSettings
 from rerank_plugins.types import (
     EngineOptions,
@@ -205,6 +206,11 @@ class Reranker:
         return self._dtype
 
     @property
+    def is_padded(self) -> bool:
+        """Whether batches are padded: True where a model, or this transformers, cannot run packed."""
+        return self._lease.value.is_padded
+
+    @property
     def max_length(self) -> int:
         """Tokens of an input, special tokens included."""
         return self._settings.max_length_tokens
@@ -327,6 +333,31 @@ class Reranker:
         """
         options = self._scoring.all_layers(layers)
         return self._scoring.layer_scores(self._scoring.run(inputs.check_pairs(pairs), options), options)
+
+    def score_stream(
+        self,
+        pairs: Iterable[tuple[str, str | None]],
+        *,
+        layers: LayerOptions | None = None,
+        chunk_pairs: int = CHUNK_PAIRS,
+    ) -> Iterator[float]:
+        """Yield the raw score of each pair, in order, for any number of pairs in flat memory.
+
+        Pairs are read, tokenised and queued a little ahead of the one whose score is wanted. To go on after a break,
+        pass the pairs that have no score yet (``rerank-plugins score`` does that with files).
+
+        Args:
+            pairs: What to score; a generator is read as its scores are taken.
+            layers: See :meth:`score`.
+            chunk_pairs: Pairs that are sorted by length and queued together; more read further ahead.
+
+        Raises:
+            InvalidInputError: As in :meth:`score`, when the wrong element is reached.
+            ScoringError: The model returned NaN.
+            EngineClosedError: ``close()`` was called.
+        """
+        inputs.check_positive("chunk_pairs", chunk_pairs)
+        return score_stream(self._scoring, pairs, self._scoring.one_layer(layers), chunk_pairs=chunk_pairs)
 
     def rank(
         self,

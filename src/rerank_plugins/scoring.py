@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 from rerank_plugins.calibration import Calibration
 from rerank_plugins.catalog.layers import settle_layers
 from rerank_plugins.catalog.spec import ModelSpec
-from rerank_plugins.engine.calls import Answer, KnownRows, Rows
+from rerank_plugins.engine.calls import Answer, KnownRows, Rows, usage_of
 from rerank_plugins.engine.deadline import Deadline
 from rerank_plugins.engine.registry import Lease
 from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.observing import StartedCall
 from rerank_plugins.opening import LoadedModel
 from rerank_plugins.ranking.order import to_probability
 from rerank_plugins.ranking.results import ScoredPair, Selection, ranked_documents, scored_pairs
@@ -58,15 +59,7 @@ class FinishedCall:
     @property
     def usage(self) -> CallUsage:
         """What the call took."""
-        inputs = [one for pair in self.encoded for one in pair.inputs]
-        return CallUsage(
-            tokenize_ms=self.tokenize_s * 1e3,
-            queue_ms=self.answer.queue_s * 1e3,
-            forward_ms=self.answer.forward_s * 1e3,
-            inputs=len(inputs),
-            tokens=sum(map(len, inputs)),
-            reused_inputs=self.answer.reused,
-        )
+        return usage_of(self.answer, [one for pair in self.encoded for one in pair.inputs], tokenize_s=self.tokenize_s)
 
 
 class PairScoring:
@@ -119,17 +112,30 @@ class PairScoring:
             ScoringError: The model returned NaN.
             EngineClosedError: The model was closed.
         """
-        deadline = self._deadline(deadline_s)
-        encoded, tokenize_s = self._encode(pairs)
-        return FinishedCall(encoded, deadline.wait(self.submit(encoded, options)), tokenize_s)
+        deadline, call = self._deadline(deadline_s), self._started()
+        try:
+            encoded, tokenize_s = self._encode(pairs)
+            done = FinishedCall(encoded, deadline.wait(self.submit(encoded, options)), tokenize_s)
+        except BaseException as error:
+            call.failed(error)
+            raise
+        call.succeeded(done.usage)
+        return done
 
     async def arun(
         self, pairs: _Pairs, options: LayerOptions | None, *, deadline_s: float | None = None
     ) -> FinishedCall:
         """Do what :meth:`run` does, without blocking the event loop."""
-        deadline = self._deadline(deadline_s)
-        encoded, tokenize_s = await asyncio.to_thread(self._encode, pairs)
-        return FinishedCall(encoded, await deadline.await_result(self.submit(encoded, options)), tokenize_s)
+        deadline, call = self._deadline(deadline_s), self._started()
+        try:
+            encoded, tokenize_s = await asyncio.to_thread(self._encode, pairs)
+            answer = await deadline.await_result(self.submit(encoded, options))
+            done = FinishedCall(encoded, answer, tokenize_s)
+        except BaseException as error:
+            call.failed(error)
+            raise
+        call.succeeded(done.usage)
+        return done
 
     def encode(self, pairs: _Pairs) -> list[EncodedPair]:
         """Return the model inputs of each pair."""
@@ -139,6 +145,9 @@ class PairScoring:
         start_s = time.perf_counter()
         encoded = self.encode(pairs)
         return encoded, time.perf_counter() - start_s
+
+    def _started(self) -> StartedCall:
+        return StartedCall("rerank", model=self._spec.id, device=self._lease.value.device)
 
     def _deadline(self, asked_s: float | None) -> Deadline:
         return Deadline(self._engine.deadline_s if asked_s is None else asked_s)

@@ -1,4 +1,4 @@
-"""The command line: ``rerank-plugins models | rank | doctor | demo``."""
+"""The command line: ``rerank-plugins models | rank | score | doctor | demo``."""
 
 from __future__ import annotations
 

@@ -18,6 +18,7 @@ from rerank_plugins.cli.doctor import doctor
 from rerank_plugins.cli.models import models
 from rerank_plugins.cli.rank import rank
 from rerank_plugins.cli.report import report
+from rerank_plugins.cli.score import score
 from rerank_plugins.errors import RerankPluginsError
 
 __all__ = ["app", "main"]
@@ -33,6 +34,7 @@ app = typer.Typer(
 app.command()(models)
 app.command()(rank)
 app.command()(calibrate)
+app.command()(score)
 app.command()(doctor)
 app.command()(demo)
 app.command()(report)

@@ -30,6 +30,7 @@ _EXTRAS = {
     "langchain": ("langchain_rerank_plugins",),
     "evaluation": ("ir_measures", "bm25s", "matplotlib"),
     "demo": ("langchain_classic", "faiss"),
+    "telemetry": ("opentelemetry", "prometheus_client"),
 }
 
 

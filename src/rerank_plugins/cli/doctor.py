@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -14,17 +17,28 @@ from rerank_plugins.cli.diagnosis import (
     find_models,
     find_versions,
 )
+from rerank_plugins.cli.speed import find_model_speed, find_speed
 
 __all__ = ["doctor"]
 
 _MARKS = {"ok": ("✔", "green"), "missing": ("✘", "yellow"), "info": ("·", "dim")}
 
 
-def doctor() -> None:
+def doctor(
+    *,
+    model: Annotated[str | None, typer.Option("--model", "-m", help="Open this reranker and tell how it runs.")] = None,
+) -> None:
     """Show the device, versions, models on this machine, the hub, and what is not installed."""
     console = Console()
+    if model is not None:
+        from rerank_plugins.cli.quiet import quiet_loading
+
+        quiet_loading()
+        console.print(_table(model, find_model_speed(model)))
+        return
     sections = (
         ("Device", find_device),
+        ("Speed", find_speed),
         ("Versions", find_versions),
         ("Optional parts", find_extras),
         ("Models on this machine", find_models),

@@ -15,9 +15,9 @@ import numpy.typing as npt
 from rerank_plugins.engine.executor import unique_inputs
 from rerank_plugins.engine.score_cache import ScoreCache
 from rerank_plugins.protocols import TokenInput
-from rerank_plugins.types import EngineOptions
+from rerank_plugins.types import CallUsage, EngineOptions
 
-__all__ = ["Answer", "Call", "KnownRows", "Piece", "Rows"]
+__all__ = ["Answer", "Call", "KnownRows", "Piece", "Rows", "usage_of"]
 
 Rows = npt.NDArray[np.float32]
 
@@ -37,6 +37,18 @@ class Answer:
     queue_s: float
     forward_s: float
     reused: int
+
+
+def usage_of(answer: Answer, inputs: Sequence[TokenInput], *, tokenize_s: float) -> CallUsage:
+    """Return what a call with these inputs took."""
+    return CallUsage(
+        tokenize_ms=tokenize_s * 1e3,
+        queue_ms=answer.queue_s * 1e3,
+        forward_ms=answer.forward_s * 1e3,
+        inputs=len(inputs),
+        tokens=sum(map(len, inputs)),
+        reused_inputs=answer.reused,
+    )
 
 
 @dataclass(frozen=True, slots=True)

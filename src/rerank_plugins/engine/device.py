@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import logging
+import platform
+
 import torch
 
 from rerank_plugins.errors import DeviceUnavailableError, InvalidInputError
 
-__all__ = ["DTYPES", "default_budget_tokens", "resolve_device", "resolve_devices", "resolve_dtype"]
+__all__ = [
+    "DTYPES",
+    "default_budget_tokens",
+    "has_native_bfloat16",
+    "resolve_device",
+    "resolve_devices",
+    "resolve_dtype",
+]
+
+logger = logging.getLogger(__name__)
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
@@ -82,7 +94,21 @@ def resolve_dtype(dtype: str, *, device: torch.device, half: str = "float16") ->
     if dtype not in DTYPES:
         msg = f"dtype must be 'auto', {', '.join(map(repr, DTYPES))}; got {dtype!r}"
         raise InvalidInputError(msg)
+    if dtype == "bfloat16" and not has_native_bfloat16(device):
+        logger.warning("this processor has no bfloat16 of its own; float32 is faster here, and more exact")
     return DTYPES[dtype]
+
+
+def has_native_bfloat16(device: torch.device) -> bool:
+    """Return whether the device computes in bfloat16 itself; where it does not, float32 is faster and more exact."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device.type == "mps":
+        return True
+    if platform.machine().lower() in {"arm64", "aarch64"}:
+        return bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
+    supported = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+    return bool(supported()) if supported is not None else False
 
 
 def default_budget_tokens(device: torch.device) -> int:

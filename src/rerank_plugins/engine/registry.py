@@ -107,6 +107,12 @@ class ModelRegistry:
             entry.loading.result().close()
         return len(entries)
 
+    def loaded(self) -> list[object]:
+        """Return the models that are in memory now, held or idle."""
+        with self._lock:
+            entries = [entry.loading for entry in self._entries.values() if entry.loading.done()]
+        return [loading.result() for loading in entries if loading.exception() is None]
+
     def __len__(self) -> int:
         with self._lock:
             return len(self._entries)

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-__all__ = ["Texts", "attend", "attend_first"]
+__all__ = ["Texts", "attend", "attend_first", "has_varlen"]
 
 logger = logging.getLogger(__name__)
 
@@ -134,6 +134,11 @@ def attend_first(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, te
         parts.append(torch.nn.functional.scaled_dot_product_attention(q, k, v).squeeze(2))
         first += count
     return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
+def has_varlen() -> bool:
+    """Return whether this torch has attention over texts of any lengths for CUDA."""
+    return _varlen() is not None
 
 
 def _texts_first(rows: torch.Tensor, count: int, length: int) -> torch.Tensor:

@@ -79,13 +79,16 @@ class Backbone:
 
         Args:
             batch: What to run.
-            reads: ``first`` promises that only :meth:`TokenStates.first` is asked for, which can be faster.
+            reads: ``first`` promises that only :meth:`TokenStates.first` is asked for, ``last`` likewise; that is
+                faster and takes less memory.
         """
         if self._packed is not None:
-            lengths = [1] * len(batch) if reads == "first" else batch.lengths
+            lengths = batch.lengths if reads == "all" else [1] * len(batch)
             return TokenStates(self._packed(batch, reads=reads).float(), lengths)
         tensors = padded_tensors(batch, self._model)
-        hidden = self._model(**tensors).last_hidden_state
+        options = {"use_cache": False} if hasattr(self._model.config, "use_cache") else {}
+        # Padding on the right: a decoder looks back only, so no token sees it.
+        hidden = self._model(**tensors, **options).last_hidden_state
         return TokenStates(hidden[tensors["attention_mask"].bool()].float(), batch.lengths)
 
 

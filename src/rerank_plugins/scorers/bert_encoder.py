@@ -19,8 +19,8 @@ from rerank_plugins.scorers.dense import Dense, dense
 
 __all__ = ["BertEncoder", "Reads"]
 
-Reads = Literal["all", "first"]
-"""Which tokens' final states somebody reads: all, or only the first one of each text."""
+Reads = Literal["all", "first", "last"]
+"""Which tokens' final states somebody reads: all, or only the first or the last one of each text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +121,13 @@ class BertEncoder:
             reads: Which tokens' states are needed.
 
         Returns:
-            Shape: (tokens, hidden), or (texts, hidden) if only first tokens are read.
+            Shape: (tokens, hidden), or (texts, hidden) if only one token a text is read.
         """
         states = embedded
         for layer in self._layers[:-1]:
             states = layer(states, texts, reads="all")
-        return self._layers[-1](states, texts, reads=reads)
+        states = self._layers[-1](states, texts, reads=reads)
+        return states[texts.ends - 1] if reads == "last" else states
 
 
 def _dense(modules: list[Any], *, may_copy: bool) -> Dense:

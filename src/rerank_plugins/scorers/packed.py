@@ -9,7 +9,7 @@ soft-caps or a bias of its own) is padded instead; a trial at load, packed again
 from __future__ import annotations
 
 import logging
-from typing import Any, Protocol
+from typing import Any, Protocol, get_args
 
 import numpy as np
 import torch
@@ -36,7 +36,7 @@ class PackedModel(Protocol):
         """Return the final token states of all inputs, one after the other, in the model's precision.
 
         Returns:
-            Shape: (sum of tokens, hidden), or (inputs, hidden) if only first tokens are read.
+            Shape: (sum of tokens, hidden), or (inputs, hidden) if only one token an input is read.
         """
         ...
 
@@ -96,12 +96,14 @@ class _PackedByInterface:
         types = np.concatenate([one.type_ids for one in batch.inputs])
         rows = _on_device(np.stack([ids, positions, types]), device).unsqueeze(1)
         options: dict[str, Any] = {"token_type_ids": rows[2]} if self._has_segments else {}
-        if getattr(self._model.config, "use_cache", None) is not None:
+        if hasattr(self._model.config, "use_cache"):
             options["use_cache"] = False
         texts = Texts(batch.lengths, device)
         found = self._model(input_ids=rows[0], position_ids=rows[1], rerank_texts=texts, **options)
         states: torch.Tensor = found.last_hidden_state[0]
-        return states[texts.first] if reads == "first" else states
+        if reads == "all":
+            return states
+        return states[texts.first if reads == "first" else texts.ends - 1]
 
 
 def packed_model(model: Any, *, trial: Batch, is_ours: bool) -> PackedModel | None:
@@ -159,13 +161,13 @@ def _tell(model: Any, error: BaseException) -> None:
 
 
 def _agrees(candidate: PackedModel, trial: Batch, expected: torch.Tensor) -> bool:
-    starts = torch.tensor([0, *trial.lengths[:-1]]).cumsum(0).to(expected.device)
+    texts = Texts(trial.lengths, expected.device)
     # Half precision differs more in absolute numbers; a wrong attention differs by whole units.
     factor = 1.0 if expected.dtype == torch.float32 else 50.0
     tolerance = _TRIAL_TOLERANCE * factor * float(expected.float().abs().max())
     with torch.inference_mode():
-        found, first = candidate(trial, reads="all"), candidate(trial, reads="first")
-    pairs = ((found, expected), (first, expected[starts]))
+        found: tuple[torch.Tensor, ...] = tuple(candidate(trial, reads=reads) for reads in get_args(Reads))
+    pairs = zip(found, (expected, expected[texts.first], expected[texts.ends - 1]), strict=True)
     return all(torch.allclose(one.float(), other.float(), atol=tolerance) for one, other in pairs)
 
 

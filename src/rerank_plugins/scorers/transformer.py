@@ -28,6 +28,8 @@ _ACTIVATIONS = {
     "torch.nn.modules.activation.Tanh": torch.nn.Tanh,
 }
 
+_READS: dict[Pooling, Reads] = {"cls": "first", "mean": "all", "last_token": "last"}
+
 
 class TransformerEmbedder:
     """An encoder with pooling.
@@ -46,8 +48,7 @@ class TransformerEmbedder:
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Return one vector per text, not normalised. Shape: (inputs, dim), float32."""
-        reads: Reads = "first" if self._pooling == "cls" else "all"
-        vectors = pool(self._backbone(batch, reads=reads), self._pooling)  # type: ignore[misc]
+        vectors = pool(self._backbone(batch, reads=_READS[self._pooling]), self._pooling)  # type: ignore[misc]
         return vectors if self._dense is None else self._dense(vectors)
 
     def close(self) -> None:

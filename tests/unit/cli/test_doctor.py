@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from rerank_plugins.cli import app, diagnosis
 from rerank_plugins.cli.diagnosis import Finding, find_extras, find_hub, find_models
+from rerank_plugins.cli.speed import find_speed
 
 
 class Refusing(BaseHTTPRequestHandler):
@@ -90,3 +91,15 @@ def test_models_in_the_cache_are_found(monkeypatch: pytest.MonkeyPatch, tmp_path
     names = [finding.name for finding in find_models()]
     assert "BAAI/bge-m3 (embedder)" in names
     assert "BAAI/bge-reranker-base (reranker)" not in names
+
+
+def test_how_a_model_runs(bert_reranker_folder: Path) -> None:
+    result = CliRunner().invoke(app, ["doctor", "--model", str(bert_reranker_folder)], catch_exceptions=False)
+    assert "packed, no padding" in result.output
+    assert "512 tokens" in result.output
+
+
+def test_speed_is_told_without_a_model() -> None:
+    names = [finding.name for finding in find_speed()]
+    assert names[0] == "batches"
+    assert "bfloat16" in names

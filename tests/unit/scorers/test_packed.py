@@ -49,12 +49,14 @@ def test_packed_states_equal_padded_states(checkpoints: Path, kind: str, dtype: 
         expected = padded_states(model, BATCH)
         backbone = Backbone(model, is_ours=is_ours)
         assert not backbone.is_padded
-        states, first = backbone(BATCH), backbone(BATCH, reads="first")
+        states, first, last = backbone(BATCH), backbone(BATCH, reads="first"), backbone(BATCH, reads="last")
     assert states.flat.shape == (sum(BATCH.lengths), 32)
     tolerance = 1e-5 if dtype == torch.float32 else 0.2
     assert (states.flat - expected).abs().max() <= tolerance
     assert first.flat.shape == (len(BATCH), 32)
     assert (first.first() - states.first()).abs().max() <= tolerance
+    assert last.flat.shape == (len(BATCH), 32)
+    assert (last.last() - states.last()).abs().max() <= tolerance
 
 
 def test_plain_and_packed_products_agree_in_a_whole_encoder(checkpoints: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,7 +136,9 @@ def test_decoders_run_packed(kind: str) -> None:
         expected = padded_states(model, BATCH)
         backbone = Backbone(model)
         assert not backbone.is_padded
-        assert (backbone(BATCH).flat - expected).abs().max() <= 1e-4
+        states = backbone(BATCH)
+        assert (states.flat - expected).abs().max() <= 1e-4
+        assert (backbone(BATCH, reads="last").last() - states.last()).abs().max() <= 1e-5
 
 
 @interface

@@ -1,0 +1,52 @@
+"""What ``doctor`` says about speed: what runs packed, which products a CPU has, whether bfloat16 is native."""
+
+from __future__ import annotations
+
+from rerank_plugins.cli.diagnosis import Finding
+
+__all__ = ["find_model_speed", "find_speed"]
+
+
+def find_speed() -> list[Finding]:
+    """Return how models would run on this machine with these versions; empty without torch and transformers."""
+    try:
+        import torch
+        import transformers
+    except ImportError:
+        return []
+    from rerank_plugins.engine.device import has_native_bfloat16, resolve_device
+    from rerank_plugins.scorers.attention import has_varlen
+    from rerank_plugins.scorers.dense import has_packed_products
+
+    device = resolve_device(None)
+    others = "decoders and ModernBERT too" if hasattr(transformers, "AttentionInterface") else "all others padded"
+    findings = [Finding("batches", f"BERT, RoBERTa and XLM-R packed, {others} (--model NAME tells of one model)")]
+    if device.type == "cpu":
+        fast = has_packed_products(torch.float32)
+        value = "oneDNN, weights packed once, GELU and sums fused" if fast else "torch's own"
+        findings.append(Finding("CPU products", value, "ok" if fast else "info"))
+    if device.type == "cuda":
+        fast = has_varlen()
+        value = "one kernel for all lengths" if fast else "one call for each length (torch 2.10 or newer has better)"
+        findings.append(Finding("CUDA attention", value, "ok" if fast else "info"))
+    native = has_native_bfloat16(device)
+    value = "native" if native else "emulated on this processor: slower than float32, and less exact"
+    findings.append(Finding("bfloat16", value, "ok" if native else "info"))
+    return findings
+
+
+def find_model_speed(model: str) -> list[Finding]:
+    """Open a reranker and return how it runs.
+
+    Raises:
+        ModelError: The model cannot be resolved or loaded.
+    """
+    from rerank_plugins.reranker import Reranker
+
+    with Reranker(model) as reranker:
+        batches = "padded, sorted by length" if reranker.is_padded else "packed, no padding"
+        return [
+            Finding("runs on", f"{reranker.device} in {reranker.dtype}"),
+            Finding("batches", batches, "info" if reranker.is_padded else "ok"),
+            Finding("input", f"{reranker.max_length} tokens", "info"),
+        ]

@@ -1,0 +1,106 @@
+"""A call's record, handed to whoever asked for it: tracing, logging, a test.
+
+Observers are called in the caller's own thread or task when its call is over, so that the surrounding trace is the
+current one. They get numbers and names, never text.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from rerank_plugins.types import CallUsage
+
+__all__ = ["CallRecord", "Observer", "StartedCall", "add_observer"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallRecord:
+    """One call that is over.
+
+    Attributes:
+        operation: ``rerank`` or ``embed``.
+        model: The model as its user named it in the catalog's words.
+        device: Where it runs.
+        started_ns: When the call came, in nanoseconds since 1970.
+        ended_ns: When it was over.
+        usage: What it took; None if it failed.
+        error: Class name of the error that ended it; None if it succeeded.
+    """
+
+    operation: str
+    model: str
+    device: str
+    started_ns: int
+    ended_ns: int
+    usage: CallUsage | None
+    error: str | None
+
+
+Observer = Callable[[CallRecord], None]
+
+_observers: list[Observer] = []
+_lock = threading.Lock()
+
+
+def add_observer(observer: Observer) -> Callable[[], None]:
+    """Call ``observer`` with the record of every call of this process from now on.
+
+    Returns:
+        A function that stops that. Calling it again does nothing.
+    """
+    with _lock:
+        _observers.append(observer)
+
+    def remove() -> None:
+        with _lock:
+            if observer in _observers:
+                _observers.remove(observer)
+
+    return remove
+
+
+class StartedCall:
+    """A call under way; costs nothing to speak of where nobody observes.
+
+    Args:
+        operation: ``rerank`` or ``embed``.
+        model: The model's id.
+        device: Where it runs.
+    """
+
+    def __init__(self, operation: str, *, model: str, device: str) -> None:
+        self._operation, self._model, self._device = operation, model, device
+        self._started_ns = time.time_ns()
+
+    def succeeded(self, usage: CallUsage) -> None:
+        """Tell the observers that the call has its result."""
+        self._tell(usage, None)
+
+    def failed(self, error: BaseException) -> None:
+        """Tell the observers that the call ended with an error."""
+        self._tell(None, type(error).__name__)
+
+    def _tell(self, usage: CallUsage | None, error: str | None) -> None:
+        if not _observers:
+            return
+        record = CallRecord(
+            operation=self._operation,
+            model=self._model,
+            device=self._device,
+            started_ns=self._started_ns,
+            ended_ns=time.time_ns(),
+            usage=usage,
+            error=error,
+        )
+        for observer in list(_observers):
+            try:
+                observer(record)
+            except Exception:
+                # A broken exporter must not cost the user a result; the log says what broke.
+                logger.exception("an observer of rerank_plugins failed")

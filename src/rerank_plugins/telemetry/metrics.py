@@ -1,0 +1,76 @@
+"""The counters of every loaded model, read when Prometheus asks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from rerank_plugins.engine.registry import MODELS
+from rerank_plugins.errors import MissingExtraError
+from rerank_plugins.opening import LoadedModel
+from rerank_plugins.types import EngineStats
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
+__all__ = ["export_to_prometheus"]
+
+_LABELS = ("model", "device", "dtype")
+_GAUGES = ("batch_tokens", "waiting_calls", "waiting_tokens")
+_NAMES = {"queue_s": "queue_seconds", "forward_s": "forward_seconds"}
+
+
+def export_to_prometheus(registry: CollectorRegistry | None = None) -> Callable[[], None]:
+    """Export the counters of every loaded model.
+
+    Each number of :class:`~rerank_plugins.types.EngineStats` is a metric ``rerank_...`` with the labels ``model``,
+    ``device`` and ``dtype``: a gauge for what is so now (``rerank_waiting_calls``), else a counter
+    (``rerank_tokens_total``, ``rerank_forward_seconds_total``). A model that is unloaded is no longer exported.
+
+    Args:
+        registry: Where to register; None takes Prometheus' own.
+
+    Returns:
+        A function that stops that.
+
+    Raises:
+        MissingExtraError: prometheus-client is not installed.
+    """
+    try:
+        from prometheus_client import REGISTRY
+    except ImportError as error:
+        msg = "metrics need prometheus-client: pip install rerank-plugins[telemetry]"
+        raise MissingExtraError(msg) from error
+    target = REGISTRY if registry is None else registry
+    collector = _Collector()
+    target.register(collector)
+    return lambda: target.unregister(collector)
+
+
+class _Collector:
+    """What prometheus-client calls for each scrape; ``describe`` keeps it from collecting at registration."""
+
+    def describe(self) -> list[Any]:
+        return []
+
+    def collect(self) -> Iterator[Any]:
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+        loaded = [(model, model.stats()) for model in MODELS.loaded() if isinstance(model, LoadedModel)]
+        for name in (field.name for field in fields(EngineStats)):
+            kind = GaugeMetricFamily if name in _GAUGES else CounterMetricFamily
+            text = f"EngineStats.{name} of the models in this process."
+            family = kind(f"rerank_{_NAMES.get(name, name)}", text, labels=_LABELS)
+            for (model, device, dtype), value in _by_labels(loaded, name).items():
+                family.add_metric([model, device, dtype], value)
+            yield family
+
+
+def _by_labels(loaded: list[tuple[LoadedModel, EngineStats]], name: str) -> dict[tuple[str, str, str], float]:
+    """Return one value for each set of labels: two checkpoints of one name are added up."""
+    values: dict[tuple[str, str, str], float] = {}
+    for model, stats in loaded:
+        labels = (model.name, model.device, model.dtype)
+        values[labels] = values.get(labels, 0.0) + float(getattr(stats, name))
+    return values

@@ -1,0 +1,79 @@
+"""``rerank-plugins score``: complete, in order, and resumable after any break."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import tiny_checkpoints
+from typer.testing import CliRunner
+
+from rerank_plugins import Reranker
+from rerank_plugins.cli import app
+from rerank_plugins.errors import InvalidInputError
+
+PAIRS = [("What do pandas eat?", text) for text in tiny_checkpoints.SENTENCES]
+
+
+@pytest.fixture
+def pairs_file(tmp_path: Path) -> Path:
+    path = tmp_path / "pairs.jsonl"
+    lines = [json.dumps({"query": query, "document": document}) for query, document in PAIRS]
+    path.write_text("\n".join(lines) + "\n\n", encoding="utf-8")
+    return path
+
+
+def run(pairs: Path, output: Path, model: Path, *options: str) -> str:
+    arguments = ["score", str(pairs), "--output", str(output), "--model", str(model), "--device", "cpu", *options]
+    result = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def scores_of(output: Path) -> list[float]:
+    return [json.loads(line)["score"] for line in output.read_text(encoding="utf-8").splitlines()]
+
+
+def test_scores_and_probabilities_in_order(pairs_file: Path, tmp_path: Path, bert_reranker_folder: Path) -> None:
+    output = tmp_path / "scores.jsonl"
+    run(pairs_file, output, bert_reranker_folder)
+    expected = Reranker(bert_reranker_folder, device="cpu").score(PAIRS)
+    assert scores_of(output) == pytest.approx(expected, abs=1e-5)
+    assert all(0 <= json.loads(line)["probability"] <= 1 for line in output.read_text().splitlines())
+
+
+@pytest.mark.parametrize("kept_bytes", [0, 10, 55, 100])
+def test_a_killed_run_goes_on(pairs_file: Path, tmp_path: Path, bert_reranker_folder: Path, kept_bytes: int) -> None:
+    output = tmp_path / "scores.jsonl"
+    run(pairs_file, output, bert_reranker_folder)
+    whole = output.read_bytes()
+    # A kill may stop in the middle of a line.
+    output.write_bytes(whole[:kept_bytes])
+    text = run(pairs_file, output, bert_reranker_folder)
+    n_there = whole[:kept_bytes].count(b"\n")
+    assert f"{len(PAIRS) - n_there} pairs scored, {n_there} were there" in text
+    assert scores_of(output) == pytest.approx([json.loads(line)["score"] for line in whole.splitlines()], abs=1e-5)
+    assert output.read_bytes().startswith(whole[: whole[:kept_bytes].rfind(b"\n") + 1])
+
+
+def test_another_job_is_not_mixed_in(pairs_file: Path, tmp_path: Path, bert_reranker_folder: Path) -> None:
+    output = tmp_path / "scores.jsonl"
+    run(pairs_file, output, bert_reranker_folder)
+    with pytest.raises(InvalidInputError, match="another job"):
+        run(pairs_file, output, bert_reranker_folder, "--max-length", "16")
+    run(pairs_file, output, bert_reranker_folder, "--max-length", "16", "--restart")
+    expected = Reranker(bert_reranker_folder, device="cpu", max_length=16).score(PAIRS)
+    assert scores_of(output) == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"), [("{", "line 1: not JSON"), ('["a", "b"]', "line 1: expected"), ('{"query": 3}', "expected")]
+)
+def test_a_wrong_line_is_told(tmp_path: Path, bert_reranker_folder: Path, line: str, words: str) -> None:
+    path = tmp_path / "pairs.jsonl"
+    path.write_text(line + "\n", encoding="utf-8")
+    with pytest.raises(InvalidInputError, match=words):
+        run(path, tmp_path / "scores.jsonl", bert_reranker_folder)
+    with pytest.raises(InvalidInputError, match="cannot be read"):
+        run(tmp_path / "absent.jsonl", tmp_path / "scores.jsonl", bert_reranker_folder)

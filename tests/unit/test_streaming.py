@@ -1,0 +1,58 @@
+"""Streams: the scores of one call, read only a little ahead, and nothing left running."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import tiny_checkpoints
+
+from rerank_plugins import Reranker
+from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.types import BLANK_DOCUMENT_SCORE
+
+QUERY = "What do pandas eat?"
+PAIRS: list[tuple[str, str | None]] = [(QUERY, text) for text in tiny_checkpoints.SENTENCES]
+
+
+@pytest.fixture
+def reranker(bert_reranker_folder: Path) -> Reranker:
+    return Reranker(bert_reranker_folder, device="cpu")
+
+
+@pytest.mark.parametrize("chunk_pairs", [1, 3, 1024])
+def test_a_stream_gives_the_scores_of_a_call(reranker: Reranker, chunk_pairs: int) -> None:
+    pairs = [*PAIRS * 3, (QUERY, None), (QUERY, " ")]
+    streamed = list(reranker.score_stream(iter(pairs), chunk_pairs=chunk_pairs))
+    assert streamed == pytest.approx(reranker.score(pairs), abs=1e-5)
+    assert streamed[-2:] == [BLANK_DOCUMENT_SCORE] * 2
+    assert list(reranker.score_stream([])) == []
+
+
+def test_pairs_are_read_only_a_little_ahead(reranker: Reranker) -> None:
+    read = 0
+
+    def endless() -> Iterator[tuple[str, str | None]]:
+        nonlocal read
+        while True:
+            read += 1
+            yield PAIRS[read % len(PAIRS)]
+
+    stream = reranker.score_stream(endless(), chunk_pairs=4)
+    assert read == 0
+    for taken in range(1, 41):
+        next(stream)
+        assert read <= taken + 3 * 4
+    stream.close()  # type: ignore[attr-defined]
+    assert len(reranker.score(PAIRS)) == len(PAIRS)
+    assert reranker.stats().waiting_calls == 0
+
+
+def test_a_wrong_pair_is_told_by_its_number(reranker: Reranker) -> None:
+    stream = reranker.score_stream([*PAIRS, "oops"], chunk_pairs=2)  # type: ignore[list-item]
+    with pytest.raises(InvalidInputError, match=rf"pairs\[{len(PAIRS)}\] must be"):
+        list(stream)
+    assert reranker.stats().waiting_calls == 0
+    with pytest.raises(InvalidInputError, match="chunk_pairs"):
+        reranker.score_stream(PAIRS, chunk_pairs=0)
