@@ -15,7 +15,7 @@ _SHOWN = 20
 def movement_figure(move: QueryMove, *, shown: int = _SHOWN) -> Any:
     """Return a slope chart: ranks before on the left, after on the right, a line for each document.
 
-    Relevant documents are thick, blue if they rose and vermilion if they fell; the others are grey.
+    Relevant documents are thick, blue if they rose, vermilion if they fell, dark if they stayed; the others are grey.
     Documents that leave or enter the first ``shown`` end at the line below them.
 
     Raises:
@@ -31,7 +31,7 @@ def movement_figure(move: QueryMove, *, shown: int = _SHOWN) -> Any:
         _draw(axis, before[key], after[key], relevant=key in move.relevant, floor=depth + 1)
     has_floor = any(max(before[key], after[key]) > depth for key in both)
     _frame(axis, depth=depth, has_floor=has_floor)
-    figure.legend(handles=_legend(), loc="outside lower center", ncols=3, frameon=False, labelcolor=INK, fontsize=9)
+    figure.legend(handles=_legend(), loc="outside lower center", ncols=2, frameon=False, labelcolor=INK, fontsize=9)
     return figure
 
 
@@ -74,5 +74,10 @@ def _color(before: int, after: int) -> str:
 def _legend() -> list[Any]:
     from matplotlib.lines import Line2D
 
-    named = ((ACCENT, 2.6, "relevant, rose"), (BAD, 2.6, "relevant, fell"), (MUTED, 0.9, "not relevant"))
+    named = (
+        (ACCENT, 2.6, "relevant, rose"),
+        (BAD, 2.6, "relevant, fell"),
+        (INK, 2.6, "relevant, stayed"),
+        (MUTED, 0.9, "not relevant"),
+    )
     return [Line2D([], [], color=color, linewidth=width, label=label) for color, width, label in named]
