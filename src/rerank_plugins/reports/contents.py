@@ -16,7 +16,7 @@ from rerank_plugins.reports.heatmap import heatmap_figure, heatmap_values
 from rerank_plugins.reports.histogram import histogram_figure
 from rerank_plugins.reports.movement import movement_figure
 from rerank_plugins.reports.systems import Scene
-from rerank_plugins.reports.table import Table, dataset_table, mean_table
+from rerank_plugins.reports.table import Table, result_tables
 from rerank_plugins.reports.tradeoff import trade_offs, tradeoff_figure
 
 __all__ = ["Listing", "Picture", "Section", "sections_of"]
@@ -86,9 +86,7 @@ def sections_of(scene: Scene, evidence: Sequence[Evidence], *, query_id: str | N
 
 
 def _tables(scene: Scene) -> list[Section]:
-    tables = [dataset_table(scene, dataset) for dataset in scene.datasets]
-    mean = mean_table(scene)
-    found = tuple([mean, *tables] if mean else tables)
+    found = result_tables(scene)
     return [Section(title="Results", text=_LEGEND, tables=found)] if found else []
 
 

@@ -7,9 +7,10 @@ from html import escape
 
 from rerank_plugins.reports.contents import Listing, Section
 from rerank_plugins.reports.style import svg
-from rerank_plugins.reports.table import Entry, Table
+from rerank_plugins.reports.systems import Scene
+from rerank_plugins.reports.table import Entry, Table, result_tables
 
-__all__ = ["html_report"]
+__all__ = ["html_report", "tables_html"]
 
 _STYLE = """
 :root { color-scheme: light dark; --paper: #ffffff; --ink: #1f2328; --muted: #8c959f; --line: #d8dee4;
@@ -73,6 +74,16 @@ def html_report(sections: Sequence[Section], *, title: str, environment: Mapping
 </body>
 </html>
 """
+
+
+def tables_html(scene: Scene, *, with_costs: bool = True) -> str:
+    """Return the tables of a report as a part of somebody else's page, a notebook's for example.
+
+    Args:
+        scene: The results.
+        with_costs: Whether times and speed are shown.
+    """
+    return "\n".join(_table(table) for table in result_tables(scene, with_costs=with_costs))
 
 
 def _section(section: Section, *, place: int) -> str:

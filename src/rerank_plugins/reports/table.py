@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from rerank_plugins.evaluation.results import Cell, Comparison, Estimate, System
 from rerank_plugins.reports.systems import Scene
 
-__all__ = ["SIGNIFICANCE", "Entry", "Row", "Table", "dataset_table", "holm", "mean_table"]
+__all__ = ["SIGNIFICANCE", "Entry", "Row", "Table", "dataset_table", "holm", "mean_table", "result_tables"]
 
 SIGNIFICANCE = 0.05
 
@@ -59,19 +59,31 @@ class Table:
     rows: tuple[Row, ...]
 
 
-def dataset_table(scene: Scene, dataset: str) -> Table:
+def result_tables(scene: Scene, *, with_costs: bool = True) -> tuple[Table, ...]:
+    """Return the table of the means, if there are several datasets, and that of each dataset.
+
+    Args:
+        scene: The results.
+        with_costs: Whether times and speed are shown.
+    """
+    mean = mean_table(scene, with_costs=with_costs)
+    tables = [dataset_table(scene, dataset, with_costs=with_costs) for dataset in scene.datasets]
+    return tuple([mean, *tables] if mean else tables)
+
+
+def dataset_table(scene: Scene, dataset: str, *, with_costs: bool = True) -> Table:
     """Return the table of one dataset."""
     cells = scene.cells_of(dataset)
     significant = _significant(scene)
     names = [scene.names.full(cell.system) for cell in cells]
     columns = [(name, [_estimate(cell, name, significant) for cell in cells]) for name in scene.measures]
-    columns += _costs([[cell] for cell in cells])
+    columns += _costs([[cell] for cell in cells]) if with_costs else []
     counts = sorted({cell.n_queries for cell in cells})
     note = f"{' to '.join(f'{n:,}' for n in dict.fromkeys((counts[0], counts[-1])))} queries"
     return _table(title=dataset, note=note, names=names, columns=columns)
 
 
-def mean_table(scene: Scene) -> Table | None:
+def mean_table(scene: Scene, *, with_costs: bool = True) -> Table | None:
     """Return the means over the datasets of the systems that ran on all; None for a single dataset."""
     systems = scene.complete_systems()
     if len(scene.datasets) < 2 or not systems:
@@ -80,7 +92,7 @@ def mean_table(scene: Scene) -> Table | None:
     columns = [
         (name, [Entry(_figure(scene.mean(cells, name))) for cells in systems.values()]) for name in scene.measures
     ]
-    columns += _costs(list(systems.values()))
+    columns += _costs(list(systems.values())) if with_costs else []
     n_left_out = len({cell.system for cell in scene.results.cells}) - len(systems)
     note = "every dataset counts the same"
     note += f"; {n_left_out} systems that did not run on all are left out" if n_left_out else ""
