@@ -118,7 +118,7 @@ def _table(table: Table) -> str:
 def _entry(entry: Entry) -> str:
     figure = f"<b>{escape(entry.text)}</b>" if entry.is_best else escape(entry.text)
     mark = f' <span class="{"up" if entry.mark == "▲" else "down"}">{entry.mark}</span>' if entry.mark else ""
-    interval = f"<small>{escape(entry.interval)}</small>" if entry.interval else ""
+    interval = f'<small style="display: block">{escape(entry.interval)}</small>' if entry.interval else ""
     return f"<td>{figure}{mark}{interval}</td>"
 
 
