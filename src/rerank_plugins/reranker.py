@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rerank_plugins import inputs
+from rerank_plugins.calibrating import calibration_for, score_source
+from rerank_plugins.calibration import Calibration, ScoreSource
 from rerank_plugins.catalog.adapter import read_adapter
 from rerank_plugins.catalog.layers import settle_layers
 from rerank_plugins.catalog.resolve import SourceOptions, resolve
@@ -13,6 +16,7 @@ from rerank_plugins.catalog.spec import ModelSpec
 from rerank_plugins.engine.calls import KnownRows
 from rerank_plugins.engine.registry import Lease, ModelRegistry
 from rerank_plugins.engine.score_cache import ScoreCache
+from rerank_plugins.explaining import Explanation, Occlusion
 from rerank_plugins.opening import LoadedModel, open_model, run_loaded
 from rerank_plugins.ranking.results import Selection
 from rerank_plugins.scoring import PairScoring
@@ -52,6 +56,8 @@ class Reranker:
         truncation: Rule for pairs that are too long; None takes the family's own.
         prompt: Instruction of a model that reads one; None takes the model's own.
         layers: Layers and compression of a layerwise LLM reranker, for calls that ask for none.
+        calibration: A :class:`~rerank_plugins.calibration.Calibration` or its file: ``probability``, and thresholds
+            in that unit, are then its own. None takes the model's own scale.
         engine: How calls are run: batch size, deadline, what happens when too much waits; None takes the defaults.
         score_cache: Keeps scores, so that a pair that comes again is not run again; None keeps none. Several
             rerankers may share one.
@@ -85,6 +91,7 @@ class Reranker:
         truncation: TruncationRule | None = None,
         prompt: str | None = None,
         layers: LayerOptions | None = None,
+        calibration: str | Path | Calibration | None = None,
         engine: EngineOptions | None = None,
         score_cache: ScoreCache | None = None,
         peft_path: str | Path | None = None,
@@ -103,14 +110,15 @@ class Reranker:
             trust_remote_code=trust_remote_code,
         )
         resolved = resolve(model, kind="reranker", family=family, options=options)
-        spec = resolved.spec.with_prompt(prompt)
-        settle_layers(spec.layers, asked=layers)
+        spec = replace(resolved.spec.with_prompt(prompt), revision=revision or resolved.spec.revision)
+        settled = settle_layers(spec.layers, asked=layers)
         settings = PairSettings(
             max_length_tokens=spec.input_length_tokens(max_length),
             truncation=inputs.check_truncation(truncation) or spec.truncation,
             query_limit_tokens=query_max_length,
             long_documents=inputs.check_long_documents(long_documents),
         )
+        self._calibration = calibration_for(calibration, score_source(spec, settings, settled))
         self._engine, self._score_cache = inputs.check_engine(engine), score_cache
         adapter = None if peft_path is None else read_adapter(peft_path, local_files_only=local_files_only)
         self._peft_path = None if peft_path is None else str(peft_path)
@@ -124,6 +132,7 @@ class Reranker:
         *,
         max_length: int | None = None,
         long_documents: LongDocumentStrategy | LongDocuments | None = None,
+        calibration: str | Path | Calibration | None = None,
         engine: EngineOptions | None = None,
     ) -> Reranker:
         """Score with a model that another library has already loaded; its weights are not copied.
@@ -135,6 +144,7 @@ class Reranker:
             max_length: Tokens of an input; None takes the object's own setting.
             long_documents: As in the constructor; None takes what the object does itself (BCEmbedding
                 splits and takes the best window, the others truncate).
+            calibration: As in the constructor.
             engine: As in the constructor.
 
         Raises:
@@ -150,8 +160,10 @@ class Reranker:
             query_limit_tokens=adopted.query_limit_tokens,
             long_documents=inputs.check_long_documents(long_documents or adopted.long_documents),
         )
+        made = calibration_for(calibration, score_source(adopted.spec, settings, None))
         reranker = cls.__new__(cls)
         reranker._peft_path = None
+        reranker._calibration = made
         reranker._engine, reranker._score_cache = inputs.check_engine(engine), None
 
         def run() -> LoadedModel:
@@ -170,7 +182,9 @@ class Reranker:
         self._lease, self._settings = lease, settings
         self._device, self._dtype = lease.value.device, lease.value.dtype
         known = None if self._score_cache is None else KnownRows(self._score_cache, lease.value.identity)
-        self._scoring = PairScoring(lease, spec, settings, layers=layers, engine=self._engine, known=known)
+        self._scoring = PairScoring(
+            lease, spec, settings, layers=layers, engine=self._engine, known=known, calibration=self._calibration
+        )
 
     @property
     def spec(self) -> ModelSpec:
@@ -228,6 +242,16 @@ class Reranker:
         return self._scoring.layers
 
     @property
+    def calibration(self) -> Calibration | None:
+        """What makes the probabilities; None means the model's own scale."""
+        return self._calibration
+
+    @property
+    def score_source(self) -> ScoreSource:
+        """What makes the scores, for ``fit_calibration(..., source=reranker.score_source)``."""
+        return score_source(self._spec, self._settings, self._scoring.layers)
+
+    @property
     def engine(self) -> EngineOptions:
         """How calls are run."""
         return self._engine
@@ -267,6 +291,41 @@ class Reranker:
         checked, options = inputs.check_pairs(pairs), self._scoring.one_layer(layers)
         done = await self._scoring.arun(checked, options, deadline_s=inputs.check_deadline(deadline_s))
         return self._scoring.scores(done)
+
+    def probability(self, score: float) -> float:
+        """Return a raw score in [0, 1], by the calibration if there is one, else by the model's own scale."""
+        return self._scoring.probability(score)
+
+    def explain(
+        self, query: str, document: str, *, max_spans: int = 64, layers: LayerOptions | None = None
+    ) -> Explanation:
+        """Return which words of a document carried its score, by leaving each of them out in turn.
+
+        All versions are scored in one call. See :class:`~rerank_plugins.explaining.Explanation` for what the
+        figures mean and what they do not.
+
+        Args:
+            query: The question.
+            document: A text of at least two words. Of a long one, only the window that the score is read from.
+            max_spans: Parts left out at most; where there are more words, neighbours are left out together.
+            layers: See :meth:`score`.
+
+        Raises:
+            InvalidInputError: A wrong type, fewer than two words, or ``max_spans`` below 2.
+            ScoringError: The model returned NaN.
+            EngineClosedError: ``close()`` was called.
+        """
+        plan = Occlusion.of(query, document, max_spans=max_spans)
+        plan = plan.within(self.rank(query, [document], layers=layers)[0].window)
+        return plan.explained(self.score(plan.pairs, layers=layers))
+
+    async def aexplain(
+        self, query: str, document: str, *, max_spans: int = 64, layers: LayerOptions | None = None
+    ) -> Explanation:
+        """Return what :meth:`explain` returns, without blocking the event loop."""
+        plan = Occlusion.of(query, document, max_spans=max_spans)
+        plan = plan.within((await self.arank(query, [document], layers=layers))[0].window)
+        return plan.explained(await self.ascore(plan.pairs, layers=layers))
 
     def score_layers(
         self, pairs: Sequence[tuple[str, str | None]], *, layers: LayerOptions | None = None

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 
+from rerank_plugins.calibration import Calibration
 from rerank_plugins.catalog.layers import settle_layers
 from rerank_plugins.catalog.spec import ModelSpec
 from rerank_plugins.engine.calls import Answer, KnownRows, Rows, usage_of
@@ -17,6 +18,7 @@ from rerank_plugins.engine.registry import Lease
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.observing import StartedCall
 from rerank_plugins.opening import LoadedModel
+from rerank_plugins.ranking.order import to_probability
 from rerank_plugins.ranking.results import ScoredPair, Selection, ranked_documents, scored_pairs
 from rerank_plugins.text.encoders import pair_inputs
 from rerank_plugins.text.pair_encoder import EncodedPair, PairSettings
@@ -67,6 +69,7 @@ class PairScoring:
         spec: How the model is used.
         settings: How pairs are cut.
         layers: What counts where a call asks for no layers.
+        calibration: Makes the probabilities; None takes the model's own scale.
         engine: How calls are run.
         known: Rows of earlier calls; None for none.
 
@@ -81,6 +84,7 @@ class PairScoring:
         settings: PairSettings,
         *,
         layers: LayerOptions | None,
+        calibration: Calibration | None = None,
         engine: EngineOptions,
         known: KnownRows | None,
     ) -> None:
@@ -89,6 +93,7 @@ class PairScoring:
         self._pairs = pair_inputs(lease.value.encoder, spec, cached)
         self._engine, self._known = engine, known
         self.layers = settle_layers(spec.layers, asked=layers)
+        self._calibration = calibration
         self._told_truncation = False
 
     def run(self, pairs: _Pairs, options: LayerOptions | None, *, deadline_s: float | None = None) -> FinishedCall:
@@ -161,9 +166,16 @@ class PairScoring:
         """Return the complete options of a call that wants one score a pair.
 
         Raises:
-            InvalidInputError: More than one layer is asked for, or the model cannot do what is asked.
+            InvalidInputError: More than one layer is asked for, the model cannot do what is asked, or the layers are
+                not those of the calibration.
         """
         settled = settle_layers(self._spec.layers, asked=asked, usual=self.layers)
+        if self._calibration is not None and settled != self.layers:
+            msg = (
+                f"this reranker is calibrated for {self.layers}, and a call asks for {settled}, whose scores mean "
+                "something else; use another Reranker for other layers"
+            )
+            raise InvalidInputError(msg)
         layers = () if settled is None else settled.cutoff_layers or ()
         if len(layers) > 1:
             msg = (
@@ -199,8 +211,15 @@ class PairScoring:
         """Return the selected ones of the pairs' documents, from best to worst."""
         self._tell_truncation(done.encoded)
         documents = [document for _, document in pairs]
-        ranked = ranked_documents(documents, done.encoded, self._scored(done, column=0), scale=self._spec.score_scale)
+        scored = self._scored(done, column=0)
+        ranked = ranked_documents(documents, done.encoded, scored, probability_of=self.probability)
         return Ranking(selection.of(ranked), usage=done.usage)
+
+    def probability(self, score: float) -> float:
+        """Return a raw score in [0, 1], by the calibration or the model's own scale."""
+        if self._calibration is not None:
+            return self._calibration.probability(score)
+        return to_probability(score, scale=self._spec.score_scale)
 
     def _scored(self, done: FinishedCall, *, column: int) -> list[ScoredPair]:
         values: list[float] = done.rows[:, column].tolist() if len(done.rows) else []

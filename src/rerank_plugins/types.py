@@ -189,6 +189,12 @@ class Ranking(list[RankedDocument]):
         super().__init__(documents)
         self.usage = usage
 
+    def _repr_html_(self) -> str:
+        """Show the documents as a table in a notebook: ranks before and after, scores, the window that won."""
+        from rerank_plugins.display import ranking_html
+
+        return ranking_html(self)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineStats:

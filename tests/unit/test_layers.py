@@ -15,18 +15,20 @@ ROOT = Path(rerank_plugins.__file__).parent
 
 # Lowest first; modules on one line may import each other only within their own folder.
 LAYERS = [
+    {"display"},
     {"types", "errors"},
-    {"protocols", "inputs", "observing", "optional"},
+    {"protocols", "inputs", "observing", "optional", "calibration", "explaining"},
     {"catalog"},
     {"text"},
     {"ranking"},
     {"engine", "scorers"},
-    {"opening"},
+    {"opening", "calibrating"},
     {"scoring", "embedding"},
     {"streaming"},
     {"reranker", "embedder"},
     {"adapting", "telemetry", "testing", "retrieval"},
     {"evaluation"},
+    {"reports"},
     {"demo"},
     {"cli"},
     {"__main__"},

@@ -10,7 +10,6 @@ from typing_extensions import Self
 from langchain_rerank_plugins.reranking import AnyModelOptions
 from rerank_plugins import Reranker
 from rerank_plugins.adapting import stand_in
-from rerank_plugins.ranking.order import to_probability
 from rerank_plugins.types import ScoreUnit
 
 __all__ = ["RerankCrossEncoder"]
@@ -60,5 +59,4 @@ class RerankCrossEncoder(AnyModelOptions, BaseCrossEncoder):
     def _in_unit(self, scores: list[float]) -> list[float]:
         if self.score_unit == "raw":
             return scores
-        scale = self.reranker.spec.score_scale
-        return [to_probability(score, scale=scale) for score in scores]
+        return [self.reranker.probability(score) for score in scores]

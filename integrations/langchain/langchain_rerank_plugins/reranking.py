@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, ClassVar
 
 from pydantic import Field, StrictInt, field_validator, model_validator
@@ -13,6 +14,7 @@ from langchain_rerank_plugins.layers import PromptOptions
 from langchain_rerank_plugins.options import CoreBacked
 from rerank_plugins import EngineOptions, LayerOptions, LongDocuments, ModelSpec, Reranker
 from rerank_plugins.adapting import check_model, known_before_loading, stand_in, using
+from rerank_plugins.calibration import Calibration
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.inputs import check_deadline
 from rerank_plugins.types import LongDocumentStrategy, ScoreUnit, TruncationRule
@@ -37,6 +39,10 @@ class RerankerBacked(CoreBacked):
 
     truncation: TruncationRule | None = Field(default=None, frozen=True)
     """Rule for pairs that are too long: ``longest_first`` or ``only_second``; None takes the family's."""
+
+    calibration: str | Path | Calibration | None = Field(default=None, frozen=True)
+    """A :class:`rerank_plugins.calibration.Calibration` or its file, which then makes the probabilities; None
+    takes the model's own scale."""
 
     score_unit: ScoreUnit = "raw"
     """What a reported score is: ``raw`` (a logit for most models) or ``probability`` (in [0, 1])."""
@@ -104,6 +110,7 @@ class RerankerBacked(CoreBacked):
             "truncation": core.truncation,
             "prompt": core.spec.prompt or None,
             "peft_path": core.peft_path,
+            "calibration": core.calibration,
             "deadline_s": core.engine.deadline_s,
             **{name: getattr(core.engine, name) for name in _ENGINE_NAMES},
             **cls._layers_of(core),

@@ -12,11 +12,13 @@ import typer
 from rich.console import Console
 
 from rerank_plugins import __version__
+from rerank_plugins.cli.calibrate import calibrate
 from rerank_plugins.cli.demo import demo
 from rerank_plugins.cli.doctor import doctor
 from rerank_plugins.cli.evaluate import evaluate
 from rerank_plugins.cli.models import models
 from rerank_plugins.cli.rank import rank
+from rerank_plugins.cli.report import report
 from rerank_plugins.cli.score import score
 from rerank_plugins.errors import RerankPluginsError
 
@@ -32,10 +34,12 @@ app = typer.Typer(
 )
 app.command()(models)
 app.command()(rank)
+app.command()(calibrate)
 app.command()(score)
 app.command()(doctor)
 app.command()(demo)
 app.command()(evaluate)
+app.command()(report)
 
 
 def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer's own signature

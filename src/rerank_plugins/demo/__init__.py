@@ -5,6 +5,7 @@ Needs ``pip install rerank-plugins[demo]``; frameworks are imported on first use
 
 from __future__ import annotations
 
+from rerank_plugins.demo.choice import ChosenModels, choose_models
 from rerank_plugins.demo.session import DemoOptions, DemoResult, run_demo
 
-__all__ = ["DemoOptions", "DemoResult", "run_demo"]
+__all__ = ["ChosenModels", "DemoOptions", "DemoResult", "choose_models", "run_demo"]

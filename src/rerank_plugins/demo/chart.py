@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rerank_plugins.demo.movements import Movement
+from rerank_plugins.evaluation.movements import Movement
 from rerank_plugins.evaluation.optional import import_extra
 
 __all__ = ["save_chart"]

@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.progress import Progress
 
 from rerank_plugins.demo.chart import save_chart
-from rerank_plugins.demo.movements import Case, Movement, movements, pick_cases
 from rerank_plugins.demo.pipelines import (
     LangChainPipeline,
     LlamaIndexPipeline,
@@ -26,6 +25,7 @@ from rerank_plugins.embedder import Embedder
 from rerank_plugins.engine.registry import MODELS
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.evaluation import Dataset, pool_datasets
+from rerank_plugins.evaluation.movements import Case, Movement, movements, pick_cases
 from rerank_plugins.reranker import Reranker
 
 __all__ = ["DemoOptions", "DemoResult", "run_demo"]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from rerank_plugins.catalog.spec import ScoreScale
 from rerank_plugins.ranking.aggregate import aggregate_windows
-from rerank_plugins.ranking.order import check_threshold, check_top_n, passes, sorted_indices, to_probability
+from rerank_plugins.ranking.order import check_threshold, check_top_n, passes, sorted_indices
 from rerank_plugins.text.pair_encoder import EncodedPair
 from rerank_plugins.types import (
     BLANK_DOCUMENT_SCORE,
@@ -87,15 +86,22 @@ def ranked_documents(
     encoded: Sequence[EncodedPair],
     scored: Sequence[ScoredPair],
     *,
-    scale: ScoreScale,
+    probability_of: Callable[[float], float],
 ) -> list[RankedDocument]:
-    """Return all documents from best to worst, blank ones last."""
+    """Return all documents from best to worst, blank ones last.
+
+    Args:
+        documents: The texts.
+        encoded: Their inputs.
+        scored: Their scores.
+        probability_of: Gives a raw score's probability.
+    """
     order = sorted_indices([pair.score for pair in scored], blank=[not pair.inputs for pair in encoded])
     return [
         RankedDocument(
             index=index,
             score=scored[index].score,
-            probability=to_probability(scored[index].score, scale=scale),
+            probability=probability_of(scored[index].score),
             rank=rank,
             document=documents[index],
             window=scored[index].window,

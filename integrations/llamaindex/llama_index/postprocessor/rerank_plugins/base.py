@@ -105,6 +105,7 @@ class BaseRerankPostprocessor(RerankOptions, BaseNodePostprocessor):
             "truncation": reranker.truncation,
             "prompt": reranker.spec.prompt or None,
             "peft_path": reranker.peft_path,
+            "calibration": reranker.calibration,
             "deadline_s": reranker.engine.deadline_s,
             **{name: getattr(reranker.engine, name) for name in _ENGINE_NAMES},
             **cls._layers_of(reranker),

@@ -135,7 +135,7 @@ class LocalModelOptions(BaseComponent):
             raise InvalidInputError(_unknown_option(cls.__name__, unknown[0], known))
         return data
 
-    @field_validator("model", "model_name", mode="before", check_fields=False)
+    @field_validator("model", "model_name", "calibration", mode="before", check_fields=False)
     @classmethod
     def _path_to_text(cls, value: Any) -> Any:
         return str(value) if hasattr(value, "__fspath__") else value

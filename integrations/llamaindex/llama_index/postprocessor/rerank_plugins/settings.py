@@ -12,6 +12,7 @@ from llama_index.postprocessor.rerank_plugins.options import LocalModelOptions
 from typing_extensions import Self, TypedDict
 
 from rerank_plugins.adapting import OnDeadline
+from rerank_plugins.calibration import Calibration
 from rerank_plugins.ranking.order import check_threshold
 from rerank_plugins.types import LayerOptions, LongDocuments, LongDocumentStrategy, ScoreUnit, TruncationRule
 
@@ -57,6 +58,11 @@ class RerankOptions(LocalModelOptions):
     )
     truncation: TruncationRule | None = Field(
         default=None, frozen=True, description="Rule for pairs that are too long; None takes the family's own."
+    )
+    calibration: str | Calibration | None = Field(
+        default=None,
+        frozen=True,
+        description="A calibration or its file, which then makes the probabilities; None takes the model's own scale.",
     )
     top_n: int | None = Field(default=5, ge=1, strict=True, description="Nodes returned at most; None returns all.")
     threshold: float | None = Field(

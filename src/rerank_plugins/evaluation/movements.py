@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from statistics import median_low
 
-from rerank_plugins.evaluation import Dataset, Run, ranked_ids
+from rerank_plugins.evaluation.dataset import Dataset
+from rerank_plugins.evaluation.run import Run, ranked_ids
 
 __all__ = ["Case", "Movement", "movements", "pick_cases"]
 

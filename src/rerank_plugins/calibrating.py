@@ -1,0 +1,53 @@
+"""What a calibration is compared with: the settings of a reranker that change its scores."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from rerank_plugins.calibration import Calibration, ScoreSource
+from rerank_plugins.catalog.spec import ModelSpec
+from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.text.pair_encoder import PairSettings
+from rerank_plugins.types import LayerOptions
+
+__all__ = ["calibration_for", "score_source"]
+
+
+def score_source(spec: ModelSpec, settings: PairSettings, layers: LayerOptions | None) -> ScoreSource:
+    """Return what makes the scores of a reranker. A local folder is known by its own name, wherever it lies."""
+    layered = None if layers is None else asdict(layers)
+    values = {
+        "prompt": spec.prompt,
+        # A round trip makes JSON's own types of it, so that it equals what a file gives back.
+        "layers": json.loads(json.dumps(layered)),
+        "max_length": settings.max_length_tokens,
+        "query_max_length": settings.query_limit_tokens,
+        "truncation": settings.truncation,
+        "long_documents": asdict(settings.long_documents),
+    }
+    name = Path(spec.id).name if Path(spec.id).is_absolute() else spec.id
+    return ScoreSource(model=name, revision=spec.revision, settings=values)
+
+
+def calibration_for(calibration: object, used: ScoreSource) -> Calibration | None:
+    """Return the calibration to use, read from its file if need be; None for None.
+
+    Args:
+        calibration: A calibration, a path to its file, or None.
+        used: What makes the scores that it will be applied to.
+
+    Raises:
+        InvalidInputError: It is none of these, its file cannot be read, or it was made for something else; see
+            :meth:`~rerank_plugins.calibration.ScoreSource.check_against`.
+    """
+    if calibration is None:
+        return None
+    if isinstance(calibration, (str, Path)):
+        calibration = Calibration.load(Path(calibration).expanduser())
+    if not isinstance(calibration, Calibration):
+        msg = f"calibration must be a Calibration, the path of its file, or None; got {type(calibration).__name__}"
+        raise InvalidInputError(msg)
+    calibration.source.check_against(used)
+    return calibration

@@ -1,0 +1,134 @@
+"""``rerank-plugins calibrate``: labelled pairs, or a run with judgements, become a calibration file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from rerank_plugins.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from rerank_plugins.calibration import Calibration, FittedThreshold, ScoreSource
+
+__all__ = ["calibrate"]
+
+_KEYS = ("query", "document", "label")
+
+
+def calibrate(
+    data: Annotated[
+        Path,
+        typer.Argument(help="JSONL of {query, document, label}, scored with --model; or a TREC run, with --qrels."),
+    ],
+    *,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")],
+    qrels: Annotated[Path | None, typer.Option(help="Judgements; the data is then a run.")] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="Reranker: scores the pairs, or made the run.")
+    ] = None,
+    method: Annotated[str, typer.Option(help="platt or isotonic.")] = "platt",
+    precision: Annotated[float | None, typer.Option(help="Also fit a threshold for this precision.")] = None,
+    recall: Annotated[float | None, typer.Option(help="Also fit a threshold for this recall.")] = None,
+    scores: Annotated[str, typer.Option(help="What a run's scores are: raw, or probability (a sigmoid's).")] = "raw",
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, mps; the best by default.")] = None,
+) -> None:
+    """Fit probabilities, and thresholds, on labelled pairs; Reranker(calibration=FILE) uses them.
+
+    A run's file tells no settings: with --model the calibration is bound to that model by name only.
+    """
+    from rerank_plugins.calibration import ScoreSource, fit_calibration
+
+    if qrels is not None:
+        values, labels = _from_run(data, qrels, unit=scores)
+        source = ScoreSource(model=model)
+    else:
+        values, labels, source = _from_pairs(data, model=model or "mini", device=device, unit=scores)
+    made = fit_calibration(values, labels, method=method, source=source)  # type: ignore[arg-type]
+    for threshold in _thresholds(values, labels, precision=precision, recall=recall):
+        made = made.with_threshold(threshold)
+    made.save(output)
+    _tell(Console(), made, values, labels, output)
+
+
+def _from_run(path: Path, qrels: Path, *, unit: str) -> tuple[list[float], list[bool]]:
+    from rerank_plugins.calibration import labelled_scores, logits
+    from rerank_plugins.evaluation import read_qrels, read_trec_run
+
+    if unit not in ("raw", "probability"):
+        msg = f"--scores must be 'raw' or 'probability', got {unit!r}"
+        raise InvalidInputError(msg)
+    values, labels = labelled_scores(read_trec_run(path), read_qrels(qrels))
+    return (logits(values) if unit == "probability" else values), labels
+
+
+def _from_pairs(
+    path: Path, *, model: str, device: str | None, unit: str
+) -> tuple[list[float], list[bool], ScoreSource]:
+    from rerank_plugins.cli.quiet import quiet_loading
+    from rerank_plugins.reranker import Reranker
+
+    if unit != "raw":
+        msg = "--scores is for runs; pairs are scored here, and their scores are raw. Leave it out, or pass --qrels"
+        raise InvalidInputError(msg)
+    entries = _entries(path)
+    quiet_loading()
+    with Reranker(model, device=device) as reranker:
+        values = reranker.score([(entry["query"], entry["document"]) for entry in entries])
+        return values, [bool(entry["label"]) for entry in entries], reranker.score_source
+
+
+def _entries(path: Path) -> list[dict[str, Any]]:
+    """Return the labelled pairs of a JSONL file, or raise InvalidInputError."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        msg = f"{str(path)!r} could not be read as UTF-8 text ({error}); give one JSON object per line"
+        raise InvalidInputError(msg) from error
+    lines = [(number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
+    return [_entry(line, place=f"{path}, line {number}") for number, line in lines]
+
+
+def _entry(line: str, *, place: str) -> dict[str, Any]:
+    try:
+        entry = json.loads(line)
+    except json.JSONDecodeError as error:
+        msg = f"{place}: not JSON ({error.msg})"
+        raise InvalidInputError(msg) from error
+    texts_ok = isinstance(entry, dict) and all(isinstance(entry.get(key), str) for key in _KEYS[:2])
+    if not texts_ok or entry.get("label") not in (0, 1):
+        msg = f"{place}: expected an object with the texts 'query' and 'document' and a 'label' that is 0 or 1"
+        raise InvalidInputError(msg)
+    return entry  # type: ignore[no-any-return]
+
+
+def _thresholds(
+    values: list[float], labels: list[bool], *, precision: float | None, recall: float | None
+) -> list[FittedThreshold]:
+    from rerank_plugins.calibration import fit_threshold
+
+    fitted = [fit_threshold(values, labels, precision=precision)] if precision is not None else []
+    return [*fitted, fit_threshold(values, labels, recall=recall)] if recall is not None else fitted
+
+
+def _tell(console: Console, made: Calibration, values: list[float], labels: list[bool], output: Path) -> None:
+    from rerank_plugins.calibration import measure_reliability
+
+    probabilities = [made.probability(value) for value in values]
+    error = measure_reliability(probabilities, labels).expected_calibration_error
+    fitted = f"{made.method} on {made.n_pairs:,} pairs, {made.n_relevant:,} of them relevant"
+    lines = [
+        f"{fitted}; expected calibration error on the same pairs {error:.3f}",
+        *(
+            f"threshold for {one.goal} {one.target:g}: raw score {one.value:.4f}, probability "
+            f"{made.probability(one.value):.4f}; precision {one.precision:.3f}, recall {one.recall:.3f}, "
+            f"{one.n_kept:,} of {one.n_pairs:,} pairs pass"
+            for one in made.thresholds
+        ),
+        f"written to {output}; use it with Reranker(..., calibration={str(output)!r})",
+    ]
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,54 @@
+"""A text whose words are coloured by what they gave to a score."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from typing import Protocol
+
+__all__ = ["explanation_html"]
+
+_HELPS, _HURTS = "0, 114, 178", "213, 94, 0"
+_LEGEND = "font-size: 0.85em; opacity: 0.8;"
+
+
+class _Span(Protocol):
+    @property
+    def start(self) -> int: ...
+    @property
+    def end(self) -> int: ...
+    @property
+    def drop(self) -> float: ...
+
+
+def explanation_html(*, query: str, text: str, score: float, spans: Sequence[_Span]) -> str:
+    """Return the text with each span coloured: blue if the score falls without it, orange if it rises.
+
+    Args:
+        query: The question.
+        text: What was scored.
+        score: Its raw score.
+        spans: Parts of the text in order, with the fall of the score when they are left out.
+    """
+    most = max((abs(span.drop) for span in spans), default=0.0) or 1.0
+    parts: list[str] = []
+    place = 0
+    for span in spans:
+        parts.append(escape(text[place : span.start]))
+        parts.append(_colored(text[span.start : span.end], span.drop, share=abs(span.drop) / most))
+        place = span.end
+    parts.append(escape(text[place:]))
+    legend = (
+        f"raw score {score:.2f}. Without a <span {_style(_HELPS, 0.6)}>blue</span> part the score falls, without an "
+        f"<span {_style(_HURTS, 0.6)}>orange</span> one it rises; the strongest colour is {most:.2f}."
+    )
+    colored = f'<p style="line-height: 1.9; white-space: pre-wrap;">{"".join(parts)}</p>'
+    return f'<div><p><b>{escape(query)}</b></p>{colored}<p style="{_LEGEND}">{legend}</p></div>'
+
+
+def _colored(text: str, drop: float, *, share: float) -> str:
+    return f'<span title="{drop:+.2f}" {_style(_HELPS if drop > 0 else _HURTS, 0.75 * share)}>{escape(text)}</span>'
+
+
+def _style(color: str, alpha: float) -> str:
+    return f'style="background: rgba({color}, {alpha:.2f}); border-radius: 0.2em; padding: 0.1em 0;"'

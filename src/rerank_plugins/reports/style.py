@@ -1,0 +1,98 @@
+"""How pictures look, and how a figure becomes a file or a part of a page.
+
+Only :class:`matplotlib.figure.Figure` objects are used: no pyplot, no current figure, no window.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+from typing import Any
+
+from rerank_plugins.evaluation.optional import import_extra
+
+__all__ = ["ACCENT", "BAD", "INK", "MUTED", "SERIES", "label_box", "new_figure", "plain_axis", "save_png", "svg"]
+
+# Okabe and Ito's palette, told apart with any colour vision, without its black and yellow: these eight
+# are read on white and on near black alike.
+SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8A6FD1", "#7A7A7A")
+ACCENT, BAD = SERIES[0], SERIES[1]
+
+# Two inks that a page replaces by its own, so that a picture follows the page's light or dark scheme.
+INK, MUTED = "#24292f", "#8c959f"
+_PAPER = "#fffffe"
+_PAGE_INKS = {INK: "var(--ink)", MUTED: "var(--muted)", _PAPER: "var(--paper)"}
+
+# Verdana has DejaVu Sans's widths, so labels keep their room where DejaVu is missing.
+_FONTS = "DejaVu Sans, Verdana, sans-serif"
+
+
+def new_figure(*, width: float, height: float) -> Any:
+    """Return an empty figure whose parts make room for each other.
+
+    Args:
+        width: Inches.
+        height: Inches.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
+    figures = import_extra("matplotlib.figure", extra="evaluation")
+    figure = figures.Figure(figsize=(width, height), layout="constrained")
+    figure.patch.set_facecolor(_PAPER)
+    return figure
+
+
+def plain_axis(axis: Any, *, x: str = "", y: str = "", grid: str = "both") -> None:
+    """Give an axis its labels, light grid lines and nothing else.
+
+    Args:
+        axis: A matplotlib axis.
+        x: Label with its unit.
+        y: Label with its unit.
+        grid: ``x``, ``y``, ``both``, or empty for none.
+    """
+    axis.set_xlabel(x, color=INK)
+    axis.set_ylabel(y, color=INK)
+    axis.tick_params(which="both", colors=INK, length=3, color=MUTED)
+    axis.set_facecolor("none")
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.spines[["left", "bottom"]].set_color(MUTED)
+    axis.set_axisbelow(True)
+    if grid:
+        axis.grid(visible=True, axis=grid, color=MUTED, alpha=0.25, linewidth=0.7)
+
+
+def label_box() -> dict[str, Any]:
+    """Return the background of a label that lies on lines."""
+    return {"boxstyle": "round,pad=0.25", "facecolor": _PAPER, "edgecolor": "none", "alpha": 0.85}
+
+
+def save_png(figure: Any, path: Path) -> Path:
+    """Save a figure on white paper."""
+    figure.savefig(path, format="png", dpi=150)
+    return path
+
+
+def svg(figure: Any, *, name: str) -> str:
+    """Return a figure as an SVG element for a page; its text stays text.
+
+    Args:
+        figure: A matplotlib figure.
+        name: What this picture is, unlike every other one on the page: ids begin with it.
+    """
+    matplotlib = import_extra("matplotlib", extra="evaluation")
+    buffer = io.StringIO()
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r'\bid="', f'id="{name}-', text)
+    text = re.sub(r"(url\(#|href=\"#)", rf"\g<1>{name}-", text)
+    text = re.sub(r"'DejaVu Sans'(, [^;\"]*?)?(?=[;\"])", _FONTS, text)
+    for ink, variable in _PAGE_INKS.items():
+        text = text.replace(ink, variable)
+    # The view box scales; a fixed size would not.
+    return re.sub(r'(<svg\b[^>]*?) width="[^"]*"| height="[^"]*pt"', r"\1", text, count=2)

@@ -1,0 +1,144 @@
+"""What the parts of a report have in common: systems' names, the measure shown first, means over datasets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean
+
+from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.evaluation.results import Cell, EvaluationResults, System
+
+__all__ = ["Names", "Scene", "first_stage_of", "short_name"]
+
+# A report shows one measure in its pictures: the first of these that every cell has.
+_PREFERRED = ("nDCG@10", "MRR@10", "RR@10", "hit@5")
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """Names systems, mentioning ``top_k`` and ``top_n`` only where they tell systems apart."""
+
+    show_top_k: bool
+    show_top_n: bool
+
+    @classmethod
+    def of(cls, systems: Sequence[System]) -> Names:
+        """Return the names for a report's systems."""
+        second = [system for system in systems if system.reranker]
+        return cls(len({s.top_k for s in second}) > 1, len({s.top_n for s in second}) > 1)
+
+    def full(self, system: System) -> str:
+        """Return ``dense bge-m3 → bge-reranker-v2-m3 (top_k 50)``."""
+        name = self.stage(system)
+        if system.reranker is None:
+            return name
+        numbers = [
+            f"{label} {value}"
+            for label, value, shown in (
+                ("top_k", system.top_k, self.show_top_k),
+                ("top_n", system.top_n, self.show_top_n),
+            )
+            if shown
+        ]
+        return f"{name} → {short_name(system.reranker)}" + (f" ({', '.join(numbers)})" if numbers else "")
+
+    def stage(self, system: System) -> str:
+        """Return the name of a system's first stage."""
+        if system.embedder is None:
+            return "BM25" if system.retriever == "bm25" else system.retriever
+        return f"{system.retriever} {short_name(system.embedder)}"
+
+
+def short_name(model: str) -> str:
+    """Return a model's name without its owner or folder."""
+    return model.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1] or model
+
+
+def first_stage_of(system: System) -> tuple[str, str | None]:
+    """Return what a system and its first stage have in common."""
+    return system.retriever, system.embedder
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """Results with what every part of a report asks about them.
+
+    Attributes:
+        results: The results.
+        measure: The measure that pictures show.
+        names: How systems are called.
+    """
+
+    results: EvaluationResults
+    measure: str
+    names: Names
+
+    @classmethod
+    def of(cls, results: EvaluationResults, *, measure: str | None = None) -> Scene:
+        """Look at results.
+
+        Args:
+            results: At least one cell or curve.
+            measure: Shown in the pictures; None takes nDCG@10, or the first that all cells have.
+
+        Raises:
+            InvalidInputError: There is nothing to report, or no such measure.
+        """
+        if not results.cells and not results.curves:
+            msg = "the results hold neither a cell nor a curve, so there is nothing to report; run the evaluation first"
+            raise InvalidInputError(msg)
+        shared = _shared_measures(results)
+        if measure is not None and measure not in shared:
+            msg = f"measure {measure!r} is not in every cell; choose one of {', '.join(shared) or 'none'}"
+            raise InvalidInputError(msg)
+        chosen = measure or next((name for name in (*_PREFERRED, *shared) if name in shared), "")
+        return cls(results, chosen, Names.of([cell.system for cell in results.cells]))
+
+    @property
+    def datasets(self) -> list[str]:
+        """Names of the datasets, in the order of the results."""
+        return list(dict.fromkeys(cell.dataset for cell in self.results.cells))
+
+    @property
+    def measures(self) -> list[str]:
+        """Measures that every cell has."""
+        return _shared_measures(self.results)
+
+    def cells_of(self, dataset: str) -> list[Cell]:
+        """Return a dataset's cells, first stages before what reranks them."""
+        cells = [cell for cell in self.results.cells if cell.dataset == dataset]
+        stages = list(dict.fromkeys(first_stage_of(cell.system) for cell in cells))
+        return sorted(cells, key=lambda cell: (stages.index(first_stage_of(cell.system)), bool(cell.system.reranker)))
+
+    def complete_systems(self) -> dict[System, list[Cell]]:
+        """Return the systems that ran on every dataset, with their cells."""
+        found: dict[System, list[Cell]] = {}
+        for dataset in self.datasets:
+            for cell in self.cells_of(dataset):
+                found.setdefault(cell.system, []).append(cell)
+        return {system: cells for system, cells in found.items() if len(cells) == len(self.datasets)}
+
+    def mean(self, cells: Sequence[Cell], measure: str | None = None) -> float:
+        """Return the mean over datasets of a measure; None is the one that pictures show."""
+        return fmean(cell.measures[measure or self.measure].value for cell in cells)
+
+    def deepest(self) -> Scene:
+        """Return the scene with, of systems that differ in ``top_k`` or ``top_n`` only, the one with the highest."""
+        best: dict[tuple[str, str, str | None, str | None], Cell] = {}
+        for cell in self.results.cells:
+            key = (cell.dataset, *first_stage_of(cell.system), cell.system.reranker)
+            held = best.get(key)
+            if held is None or _depth(cell) > _depth(held):
+                best[key] = cell
+        return replace(self, results=replace(self.results, cells=tuple(best.values())))
+
+
+def _depth(cell: Cell) -> tuple[int, int]:
+    return cell.system.top_k, cell.system.top_n
+
+
+def _shared_measures(results: EvaluationResults) -> list[str]:
+    if not results.cells:
+        return []
+    return [name for name in results.cells[0].measures if all(name in cell.measures for cell in results.cells)]

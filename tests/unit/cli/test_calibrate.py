@@ -1,0 +1,87 @@
+"""``rerank-plugins calibrate``: pairs or a run in, a file out that a reranker takes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from rerank_plugins import Reranker
+from rerank_plugins.calibration import Calibration, logits
+from rerank_plugins.cli import app
+from rerank_plugins.errors import InvalidInputError
+
+PAIRS = [
+    {"query": "where is it?", "document": "it is in the old town", "label": 1},
+    {"query": "where is it?", "document": "fish live in water", "label": 0},
+    {"query": "who was it?", "document": "it was the library", "label": True},
+    {"query": "who was it?", "document": "a b c d", "label": False},
+]
+
+
+def calibrate(*arguments: object) -> str:
+    done = CliRunner().invoke(app, ["calibrate", *map(str, arguments)], catch_exceptions=False)
+    assert done.exit_code == 0
+    return done.output
+
+
+@pytest.fixture
+def run_file(tmp_path: Path) -> Path:
+    (tmp_path / "qrels.tsv").write_text("q1\ta\t1\nq2\td\t1\n")
+    (tmp_path / "run.trec").write_text(
+        "q1 Q0 a 1 0.9 x\nq1 Q0 b 2 0.4 x\nq1 Q0 c 3 0.2 x\nq2 Q0 c 1 0.5 x\nq2 Q0 d 2 0.3 x\n"
+    )
+    return tmp_path / "run.trec"
+
+
+def test_labelled_pairs_become_a_file_that_the_model_takes(bert_reranker_folder: Path, tmp_path: Path) -> None:
+    path, output = tmp_path / "pairs.jsonl", tmp_path / "calibration.json"
+    scores = Reranker(bert_reranker_folder).score([(pair["query"], pair["document"]) for pair in PAIRS])
+    # This model was not trained, so let the labels follow its scores.
+    best = sorted(scores)[-2:]
+    lines = [json.dumps({**pair, "label": int(score in best)}) for pair, score in zip(PAIRS, scores, strict=True)]
+    path.write_text("\n".join(lines))
+    told = calibrate(path, "-m", bert_reranker_folder, "-o", output, "--precision", 1.0, "--recall", 0.5)
+    assert "platt on 4 pairs, 2 of them relevant" in told
+    assert "threshold for precision 1" in told
+    made = Calibration.load(output)
+    assert [one.goal for one in made.thresholds] == ["precision", "recall"]
+    reranker = Reranker(bert_reranker_folder, calibration=output)
+    assert made.source == reranker.score_source
+
+
+def test_a_run_with_judgements(run_file: Path, tmp_path: Path) -> None:
+    arguments = (run_file, "--qrels", tmp_path / "qrels.tsv", "--method", "isotonic", "-o", tmp_path / "c.json")
+    calibrate(*arguments)
+    assert Calibration.load(tmp_path / "c.json").parameters[-1] == (0.9, 1.0)
+    calibrate(*arguments, "--scores", "probability", "-m", "some/model")
+    made = Calibration.load(tmp_path / "c.json")
+    assert made.parameters[-1][0] == pytest.approx(logits([0.9])[0])
+    assert made.source.model == "some/model"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"query": "a", "document": "b"}', "line 1: expected an object"),
+        ('{"query": "a", "document": "b", "label": 2}', "'label' that is 0 or 1"),
+        ("nonsense", "line 1: not JSON"),
+        ("[]", "expected an object"),
+        ("", "both classes"),
+    ],
+)
+def test_pairs_that_cannot_be_read(content: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "pairs.jsonl").write_text(content)
+    with pytest.raises(InvalidInputError, match=message):
+        calibrate(tmp_path / "pairs.jsonl", "-o", tmp_path / "c.json")
+
+
+def test_options_that_do_not_fit(run_file: Path, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match="--scores is for runs"):
+        calibrate(run_file, "-o", tmp_path / "c.json", "--scores", "probability")
+    with pytest.raises(InvalidInputError, match="must be 'raw' or 'probability'"):
+        calibrate(run_file, "--qrels", tmp_path / "qrels.tsv", "-o", tmp_path / "c.json", "--scores", "logit")
+    with pytest.raises(InvalidInputError, match="could not be read"):
+        calibrate(tmp_path / "none.jsonl", "-o", tmp_path / "c.json")
