@@ -6,6 +6,7 @@ import warnings
 from pathlib import Path
 
 import pytest
+from llm_checkpoints import llm_checkpoint
 
 from rerank_plugins import LayerOptions, Reranker
 from rerank_plugins.calibration import Calibration, CalibrationMismatchWarning, ScoreSource, fit_calibration
@@ -13,7 +14,6 @@ from rerank_plugins.errors import InvalidInputError
 
 QUERY = "when was the library opened?"
 DOCUMENTS = ["The library opened in 1895.", "Fish live in water.", None, "It opened", "a b c d e f"]
-LLM = Path(__file__).parents[1] / "parity" / "goldens" / "checkpoints"
 
 
 def calibration_of(reranker: Reranker, *, method: str = "platt") -> Calibration:
@@ -69,7 +69,7 @@ def test_what_is_no_calibration_is_refused_before_the_model_loads(tmp_path: Path
 
 
 def test_another_layer_than_the_calibrated_one_is_refused() -> None:
-    folder = next(path for path in sorted(LLM.iterdir()) if "layerwise" in path.name or "minicpm" in path.name)
+    folder = llm_checkpoint("tiny-minicpm-layerwise")
     made = calibration_of(Reranker(folder))
     reranker = Reranker(folder, calibration=made)
     used = reranker.layers

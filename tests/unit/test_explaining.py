@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from llm_checkpoints import llm_checkpoint
 
 from rerank_plugins import Reranker
 from rerank_plugins.errors import InvalidInputError
@@ -14,7 +15,6 @@ from rerank_plugins.explaining import Occlusion
 
 QUERY = "where is the library?"
 DOCUMENT = "The library is in the old town, near the river."
-LLM = Path(__file__).parents[1] / "parity" / "goldens" / "checkpoints"
 
 
 def test_a_drop_is_what_leaving_the_part_out_costs(bert_reranker_folder: Path) -> None:
@@ -48,7 +48,7 @@ def test_of_a_long_document_the_winning_window_is_looked_at(bert_reranker_folder
 
 @pytest.mark.parametrize("name", ["tiny-gemma", "tiny-gemma2-lightweight", "tiny-minicpm-layerwise"])
 def test_every_kind_of_reranker_can_be_explained(name: str) -> None:
-    found = Reranker(LLM / name).explain("a query", "one two three")
+    found = Reranker(llm_checkpoint(name)).explain("a query", "one two three")
     assert len(found.spans) == 3
 
 
