@@ -59,10 +59,11 @@ def evaluate(
     seed: Annotated[int, typer.Option(help="Of sampling, intervals and tests.")] = 0,
     price_per_hour: Annotated[float | None, typer.Option(min=0.0, help="Of this machine, for the cost column.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, mps; the best by default.")] = None,
+    report: Annotated[bool, typer.Option("--report/--no-report", help="Also write the page with pictures.")] = True,
 ) -> None:
     """Measure retriever × embedder × reranker × top_k × top_n on your data, with intervals and a test.
 
-    Every first stage is also measured alone. Writes results.json and the runs in TREC format.
+    Every first stage is also measured alone. Writes results.json, the runs in TREC format, and report/report.html.
     """
     from rerank_plugins.cli.quiet import quiet_loading
     from rerank_plugins.evaluation.grid import RESULTS_FILE, CurveOptions, GridOptions, run_evaluation
@@ -87,6 +88,11 @@ def evaluate(
         results = run_evaluation(datasets, options, output, curves=curves, progress=progress)
     _show(console, results, datasets)
     console.print(f"Saved {output / RESULTS_FILE} and {output / 'runs'}", markup=False, soft_wrap=True)
+    if report:
+        from rerank_plugins.reports import write_report
+
+        files = write_report(results, output / "report", runs=output, datasets={one.name: one for one in datasets})
+        console.print(f"Look at {files.html}", markup=False, soft_wrap=True)
 
 
 def _datasets(
