@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rerank_plugins import inputs
 from rerank_plugins.calibrating import calibration_for, score_source
-from rerank_plugins.calibration import Calibration, ScoreSource
+from rerank_plugins.calibration import Calibration
 from rerank_plugins.catalog.adapter import read_adapter
 from rerank_plugins.catalog.layers import settle_layers
 from rerank_plugins.catalog.resolve import SourceOptions, resolve
@@ -17,6 +17,7 @@ from rerank_plugins.engine.calls import KnownRows
 from rerank_plugins.engine.registry import Lease, ModelRegistry
 from rerank_plugins.engine.score_cache import ScoreCache
 from rerank_plugins.explaining import Explanation, Occlusion
+from rerank_plugins.opened import OpenedReranker
 from rerank_plugins.opening import LoadedModel, open_model, run_loaded
 from rerank_plugins.ranking.results import Selection
 from rerank_plugins.scoring import PairScoring
@@ -24,7 +25,6 @@ from rerank_plugins.streaming import CHUNK_PAIRS, score_stream
 from rerank_plugins.text.pair_encoder import PairSettings
 from rerank_plugins.types import (
     EngineOptions,
-    EngineStats,
     LayerOptions,
     LongDocuments,
     LongDocumentStrategy,
@@ -36,7 +36,7 @@ from rerank_plugins.types import (
 __all__ = ["Reranker"]
 
 
-class Reranker:
+class Reranker(OpenedReranker):
     """Scores documents against a query with a reranking model.
 
     Objects with the same model, revision, device and dtype share one set of weights in the process,
@@ -185,76 +185,6 @@ class Reranker:
         self._scoring = PairScoring(
             lease, spec, settings, layers=layers, engine=self._engine, known=known, calibration=self._calibration
         )
-
-    @property
-    def spec(self) -> ModelSpec:
-        """What is known about the model, with the checkpoint's own files applied."""
-        return self._spec
-
-    @property
-    def model(self) -> str:
-        """The model as it was asked for: a hub id, a folder or an alias."""
-        return self._name
-
-    @property
-    def peft_path(self) -> str | None:
-        """The LoRA adapter that was merged into the weights; None for none."""
-        return self._peft_path
-
-    @property
-    def device(self) -> str:
-        """Where the model runs."""
-        return self._device
-
-    @property
-    def dtype(self) -> str:
-        """Precision of the backbone; the head runs in float32."""
-        return self._dtype
-
-    @property
-    def is_padded(self) -> bool:
-        """Whether batches are padded: True where a model, or this transformers, cannot run packed."""
-        return self._lease.value.is_padded
-
-    @property
-    def max_length(self) -> int:
-        """Tokens of an input, special tokens included."""
-        return self._settings.max_length_tokens
-
-    @property
-    def query_max_length(self) -> int | None:
-        """Tokens of a query kept at most; None means the rule of ``truncation``."""
-        return self._settings.query_limit_tokens
-
-    @property
-    def truncation(self) -> TruncationRule:
-        """How a pair that is too long is cut."""
-        return self._settings.truncation
-
-    @property
-    def long_documents(self) -> LongDocuments:
-        """What happens to documents that do not fit."""
-        return self._settings.long_documents
-
-    @property
-    def layers(self) -> LayerOptions | None:
-        """What counts where a call asks for no layers, complete; None for a model without layers to choose."""
-        return self._scoring.layers
-
-    @property
-    def calibration(self) -> Calibration | None:
-        """What makes the probabilities; None means the model's own scale."""
-        return self._calibration
-
-    @property
-    def score_source(self) -> ScoreSource:
-        """What makes the scores, for ``fit_calibration(..., source=reranker.score_source)``."""
-        return score_source(self._spec, self._settings, self._scoring.layers)
-
-    @property
-    def engine(self) -> EngineOptions:
-        """How calls are run."""
-        return self._engine
 
     def score(
         self,
@@ -422,18 +352,6 @@ class Reranker:
         options, deadline_s = self._scoring.one_layer(layers), inputs.check_deadline(deadline_s)
         pairs = inputs.query_and_documents(query, documents)
         return self._scoring.ranked(pairs, await self._scoring.arun(pairs, options, deadline_s=deadline_s), selection)
-
-    def stats(self) -> EngineStats:
-        """Return what the model has done since it was loaded, for every object that shares it.
-
-        Raises:
-            EngineClosedError: ``close()`` was called.
-        """
-        return self._lease.value.stats()
-
-    def close(self) -> None:
-        """Give the model back; the last holder's call frees the weights. Idempotent."""
-        self._lease.close()
 
     def __enter__(self) -> Reranker:
         return self

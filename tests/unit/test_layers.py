@@ -24,7 +24,7 @@ LAYERS = [
     {"engine", "scorers"},
     {"opening", "calibrating"},
     {"scoring", "embedding"},
-    {"streaming"},
+    {"streaming", "opened"},
     {"reranker", "embedder"},
     {"adapting", "telemetry", "testing", "retrieval"},
     {"evaluation"},

@@ -1,0 +1,111 @@
+"""What can be read off a reranker that is open, and how it ends; its work is in :mod:`rerank_plugins.reranker`."""
+
+from __future__ import annotations
+
+from rerank_plugins.calibrating import score_source
+from rerank_plugins.calibration import Calibration, ScoreSource
+from rerank_plugins.catalog.spec import ModelSpec
+from rerank_plugins.engine.registry import Lease
+from rerank_plugins.opening import LoadedModel
+from rerank_plugins.scoring import PairScoring
+from rerank_plugins.text.pair_encoder import PairSettings
+from rerank_plugins.types import EngineOptions, EngineStats, LayerOptions, LongDocuments, TruncationRule
+
+__all__ = ["OpenedReranker"]
+
+
+class OpenedReranker:
+    """A share in a model and the settings it is used with; the subclass opens it."""
+
+    _name: str
+    _spec: ModelSpec
+    _settings: PairSettings
+    _lease: Lease[LoadedModel]
+    _scoring: PairScoring
+    _device: str
+    _dtype: str
+    _engine: EngineOptions
+    _calibration: Calibration | None
+    _peft_path: str | None
+
+    @property
+    def spec(self) -> ModelSpec:
+        """What is known about the model, with the checkpoint's own files applied."""
+        return self._spec
+
+    @property
+    def model(self) -> str:
+        """The model as it was asked for: a hub id, a folder or an alias."""
+        return self._name
+
+    @property
+    def peft_path(self) -> str | None:
+        """The LoRA adapter that was merged into the weights; None for none."""
+        return self._peft_path
+
+    @property
+    def device(self) -> str:
+        """Where the model runs."""
+        return self._device
+
+    @property
+    def dtype(self) -> str:
+        """Precision of the backbone; the head runs in float32."""
+        return self._dtype
+
+    @property
+    def is_padded(self) -> bool:
+        """Whether batches are padded: True where a model, or this transformers, cannot run packed."""
+        return self._lease.value.is_padded
+
+    @property
+    def max_length(self) -> int:
+        """Tokens of an input, special tokens included."""
+        return self._settings.max_length_tokens
+
+    @property
+    def query_max_length(self) -> int | None:
+        """Tokens of a query kept at most; None means the rule of ``truncation``."""
+        return self._settings.query_limit_tokens
+
+    @property
+    def truncation(self) -> TruncationRule:
+        """How a pair that is too long is cut."""
+        return self._settings.truncation
+
+    @property
+    def long_documents(self) -> LongDocuments:
+        """What happens to documents that do not fit."""
+        return self._settings.long_documents
+
+    @property
+    def layers(self) -> LayerOptions | None:
+        """What counts where a call asks for no layers, complete; None for a model without layers to choose."""
+        return self._scoring.layers
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """What makes the probabilities; None means the model's own scale."""
+        return self._calibration
+
+    @property
+    def score_source(self) -> ScoreSource:
+        """What makes the scores, for ``fit_calibration(..., source=reranker.score_source)``."""
+        return score_source(self._spec, self._settings, self._scoring.layers)
+
+    @property
+    def engine(self) -> EngineOptions:
+        """How calls are run."""
+        return self._engine
+
+    def stats(self) -> EngineStats:
+        """Return what the model has done since it was loaded, for every object that shares it.
+
+        Raises:
+            EngineClosedError: ``close()`` was called.
+        """
+        return self._lease.value.stats()
+
+    def close(self) -> None:
+        """Give the model back; the last holder's call frees the weights. Idempotent."""
+        self._lease.close()
