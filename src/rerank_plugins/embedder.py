@@ -255,6 +255,7 @@ class Embedder(MultiVectorMethods):
         deadline, call = Deadline(self._engine.deadline_s), self._started()
         try:
             inputs, tokenize_s = _timed_inputs(side, texts)
+            deadline.check()
             answer = deadline.wait(self._submit(inputs))
         except BaseException as error:
             call.failed(error)
@@ -266,6 +267,7 @@ class Embedder(MultiVectorMethods):
         deadline, call = Deadline(self._engine.deadline_s), self._started()
         try:
             inputs, tokenize_s = await asyncio.to_thread(_timed_inputs, side, texts)
+            deadline.check()
             answer = await deadline.await_result(self._submit(inputs))
         except BaseException as error:
             call.failed(error)

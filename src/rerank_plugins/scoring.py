@@ -113,6 +113,7 @@ class PairScoring:
         deadline, call = self._deadline(deadline_s), self._started()
         try:
             encoded, tokenize_s = self._encode(pairs)
+            deadline.check()
             done = FinishedCall(encoded, deadline.wait(self.submit(encoded, options)), tokenize_s)
         except BaseException as error:
             call.failed(error)
@@ -127,6 +128,7 @@ class PairScoring:
         deadline, call = self._deadline(deadline_s), self._started()
         try:
             encoded, tokenize_s = await asyncio.to_thread(self._encode, pairs)
+            deadline.check()
             answer = await deadline.await_result(self.submit(encoded, options))
             done = FinishedCall(encoded, answer, tokenize_s)
         except BaseException as error:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
+import sys
+import textwrap
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -71,3 +75,36 @@ def test_close_while_calls_are_in_flight(tmp_path: Path) -> None:
         outcomes = [future.result(30) for future in futures]
     assert set(outcomes) <= {"told", "finished"}
     assert "told" in outcomes
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+def test_a_reranker_that_was_loaded_before_a_fork_works_in_the_child(bert_reranker_folder: Path) -> None:
+    # In an interpreter of its own: pytest's own threads must not be forked.
+    code = """
+        import os, sys
+        from rerank_plugins import Reranker, ScoreCache
+        from rerank_plugins.engine.registry import MODELS
+
+        cache = ScoreCache()
+        reranker = Reranker({folder!r}, device="cpu", score_cache=cache)
+        pairs = [("pandas eat", "Pandas eat bamboo."), ("pandas eat", "Paris")]
+        expected = reranker.score(pairs)
+        # Threads that do not come along may hold any of these.
+        locks = [MODELS._lock, reranker._lease.value.encoder.cache._lock, cache._lock]
+        for lock in locks:
+            lock.acquire()
+        child = os.fork()
+        if child == 0:
+            ok = reranker.score(pairs) == expected
+            other = Reranker({folder!r}, device="cpu").score([*pairs, ("a", "b")])
+            ok = ok and all(abs(a - b) < 1e-5 for a, b in zip(other, expected))
+            os._exit(0 if ok else 3)
+        for lock in locks:
+            lock.release()
+        _, status = os.waitpid(child, 0)
+        assert reranker.score(pairs) == expected
+        sys.exit(os.waitstatus_to_exitcode(status))
+    """
+    program = textwrap.dedent(code.format(folder=str(bert_reranker_folder)))
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
+    assert result.returncode == 0, result.stderr

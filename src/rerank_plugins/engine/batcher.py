@@ -134,7 +134,7 @@ class MicroBatcher:
     def after_fork(self) -> None:
         """Forget, in a forked process, the parent's threads, callers and locks, which do not exist here."""
         self._condition = threading.Condition()
-        self.counters.reset_lock()
+        self.counters.after_fork()
         self._waiting.clear()
         self._unfinished.clear()
         self._waiting_tokens = 0

@@ -26,6 +26,16 @@ class Deadline:
         self._seconds = seconds
         self._started_s = time.perf_counter()
 
+    def check(self) -> None:
+        """Raise if the time is over already, before work is queued for nobody.
+
+        Raises:
+            DeadlineExceededError: It is.
+        """
+        remaining_s = self._remaining_s()
+        if remaining_s is not None and remaining_s <= 0.0:
+            raise self._exceeded()
+
     def wait(self, future: Future[T]) -> T:
         """Return the result; whatever ends the wait early (a signal too) cancels the work.
 

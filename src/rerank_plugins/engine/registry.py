@@ -15,6 +15,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar, cast
 
+from rerank_plugins.engine import forking
 from rerank_plugins.errors import EngineClosedError
 
 __all__ = ["MODELS", "Lease", "ModelRegistry"]
@@ -84,6 +85,7 @@ class ModelRegistry:
             load: Called at most once at a time per key, outside the lock. If it raises, every
                 caller that waited for it gets the error and the next call tries again.
         """
+        forking.watch(self)
         with self._lock:
             entry = self._entries.get(key)
             mine = entry is None
@@ -112,6 +114,11 @@ class ModelRegistry:
         with self._lock:
             entries = [entry.loading for entry in self._entries.values() if entry.loading.done()]
         return [loading.result() for loading in entries if loading.exception() is None]
+
+    def after_fork(self) -> None:
+        """Forget, in a forked process, who held the lock and which loads were under way: their threads are not here."""
+        self._lock = threading.RLock()
+        self._entries = {key: entry for key, entry in self._entries.items() if entry.loading.done()}
 
     def __len__(self) -> int:
         with self._lock:

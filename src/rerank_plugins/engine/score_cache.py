@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from rerank_plugins.engine import forking
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.protocols import TokenInput
 
@@ -57,6 +58,7 @@ class ScoreCache:
         self._rows: OrderedDict[Hashable, npt.NDArray[np.float32]] = OrderedDict()
         self._hits = 0
         self._misses = 0
+        forking.watch(self)
 
     def get(self, model: Hashable, options: Hashable, one: TokenInput) -> npt.NDArray[np.float32] | None:
         """Return the row of an input, or None if it is not held. Shape: (width,), float32."""
@@ -82,6 +84,10 @@ class ScoreCache:
         """Return hits, misses and size."""
         with self._lock:
             return CacheInfo(self._hits, self._misses, len(self._rows), self._max_entries)
+
+    def after_fork(self) -> None:
+        """Make the lock anew, in a process that was forked while somebody may have held it."""
+        self._lock = threading.Lock()
 
     def clear(self) -> None:
         """Forget all rows; the counters go on."""

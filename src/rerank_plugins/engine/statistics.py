@@ -52,6 +52,6 @@ class Counters:
         stats = EngineStats(**counts)
         return replace(stats, queue_s=values.get("queue_s", 0.0), forward_s=values.get("forward_s", 0.0))
 
-    def reset_lock(self) -> None:
+    def after_fork(self) -> None:
         """Make the lock anew, in a process that was forked while somebody may have held it."""
         self._lock = threading.Lock()

@@ -57,6 +57,6 @@ class TokenCache(Generic[T]):
         with self._lock:
             return self._hits, self._misses
 
-    def reset_lock(self) -> None:
+    def after_fork(self) -> None:
         """Make the lock anew, in a process that was forked while somebody may have held it."""
         self._lock = threading.Lock()

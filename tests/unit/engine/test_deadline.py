@@ -39,6 +39,14 @@ def test_too_late_cancels_the_work() -> None:
     assert also_waiting.cancelled()
 
 
+def test_what_is_late_already_is_not_queued() -> None:
+    Deadline(None).check()
+    Deadline(60.0).check()
+    late = Deadline(1e-9)
+    with pytest.raises(DeadlineExceededError):
+        late.check()
+
+
 def test_it_is_a_timeout_error_too() -> None:
     with pytest.raises(TimeoutError):
         Deadline(0.001).wait(Future())
