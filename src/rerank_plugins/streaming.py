@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from rerank_plugins import inputs
@@ -45,7 +45,10 @@ def score_stream(
     try:
         while True:
             while len(chunks) <= _AHEAD and (chunk := list(islice(iterator, chunk_pairs))):
-                encoded = scoring.encode(inputs.check_pairs(chunk, first=n_read))
+                # Nobody asks a stream for windows; the tokenizer's records would stay in memory between two forwards.
+                whole = scoring.encode(inputs.check_pairs(chunk, first=n_read))
+                encoded = [replace(pair, document=None) for pair in whole]
+                del whole
                 chunks.append(_Chunk(encoded, scoring.submit(encoded, options)))
                 n_read += len(chunk)
             if not chunks:
