@@ -62,6 +62,7 @@ def test_another_model_is_refused_and_another_length_warned_about(checkpoints: P
 
 
 def test_what_is_no_calibration_is_refused_before_the_model_loads(tmp_path: Path) -> None:
+    pytest.importorskip("rerank_plugins_mini")
     with pytest.raises(InvalidInputError, match="got dict"):
         Reranker("mini", calibration={"method": "platt"})  # type: ignore[arg-type]
     with pytest.raises(InvalidInputError, match="could not be read"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from functools import cached_property
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -67,6 +68,8 @@ class Backbone:
 
     def __init__(self, model: Any, *, is_ours: bool = True) -> None:
         self._model = model
+        # An encoder's configuration may speak of a cache that only its decoder has (T5).
+        self._options = {"use_cache": False} if "use_cache" in signature(model.forward).parameters else {}
         self._packed = packed_model(model, trial=_trial(model), is_ours=is_ours)
 
     @property
@@ -86,9 +89,8 @@ class Backbone:
             lengths = batch.lengths if reads == "all" else [1] * len(batch)
             return TokenStates(self._packed(batch, reads=reads).float(), lengths)
         tensors = padded_tensors(batch, self._model)
-        options = {"use_cache": False} if hasattr(self._model.config, "use_cache") else {}
         # Padding on the right: a decoder looks back only, so no token sees it.
-        hidden = self._model(**tensors, **options).last_hidden_state
+        hidden = self._model(**tensors, **self._options).last_hidden_state
         return TokenStates(hidden[tensors["attention_mask"].bool()].float(), batch.lengths)
 
 

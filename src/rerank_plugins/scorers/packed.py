@@ -9,6 +9,7 @@ soft-caps or a bias of its own) is padded instead; a trial at load, packed again
 from __future__ import annotations
 
 import logging
+from inspect import signature
 from typing import Any, Protocol, get_args
 
 import numpy as np
@@ -96,7 +97,7 @@ class _PackedByInterface:
         types = np.concatenate([one.type_ids for one in batch.inputs])
         rows = _on_device(np.stack([ids, positions, types]), device).unsqueeze(1)
         options: dict[str, Any] = {"token_type_ids": rows[2]} if self._has_segments else {}
-        if hasattr(self._model.config, "use_cache"):
+        if "use_cache" in signature(self._model.forward).parameters:
             options["use_cache"] = False
         texts = Texts(batch.lengths, device)
         found = self._model(input_ids=rows[0], position_ids=rows[1], rerank_texts=texts, **options)

@@ -73,6 +73,7 @@ def test_a_run_with_judgements(run_file: Path, tmp_path: Path) -> None:
     ],
 )
 def test_pairs_that_cannot_be_read(content: str, message: str, tmp_path: Path) -> None:
+    pytest.importorskip("rerank_plugins_mini")
     (tmp_path / "pairs.jsonl").write_text(content)
     with pytest.raises(InvalidInputError, match=message):
         calibrate(tmp_path / "pairs.jsonl", "-o", tmp_path / "c.json")

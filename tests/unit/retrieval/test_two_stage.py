@@ -92,6 +92,7 @@ async def test_what_cannot_be_searched(reranker: LengthReranker | None) -> None:
 
 
 def test_the_mini_models_end_to_end() -> None:
+    pytest.importorskip("rerank_plugins_mini")
     documents = ["Berlin is in Germany.", "Paris is the capital of France.", "Pandas eat bamboo."]
     retriever = TwoStageRetriever.from_documents(documents, embedder="mini", reranker="mini", top_k=3, top_n=1)
     (best,) = retriever.search("capital of France")
@@ -100,6 +101,7 @@ def test_the_mini_models_end_to_end() -> None:
 
 
 def test_closing_gives_back_only_what_it_opened() -> None:
+    pytest.importorskip("rerank_plugins_mini")
     with Reranker("mini") as mine:
         with TwoStageRetriever.from_documents(["a b", "c"], embedder="mini", reranker=mine) as retriever:
             assert retriever.search("a")
