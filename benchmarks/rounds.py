@@ -16,21 +16,32 @@ Key = tuple[str, str]
 
 
 def interleaved(
-    tasks: Mapping[Key, Callable[[], object]], *, rounds: int, clock: Callable[[], float] = time.perf_counter
+    tasks: Mapping[Key, Callable[[], object]],
+    *,
+    rounds: int,
+    turn: int = 1,
+    settling: int = 0,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> dict[Key, tuple[float, ...]]:
     """Return the seconds of every task in every round; each must have run once before, to be warm.
 
     Args:
         tasks: What to time.
-        rounds: How often each runs.
+        rounds: How often each has its turn.
+        turn: Timed calls of each in a turn.
+        settling: Calls before them that are not timed. Tasks of a millisecond that use torch from different threads
+            need some: the OpenMP threads of one task spin for a moment after it and take the cores of the next.
         clock: Seconds from any origin.
     """
     seconds: dict[Key, list[float]] = {key: [] for key in tasks}
     for _ in range(rounds):
         for key, task in tasks.items():
-            start = clock()
-            task()
-            seconds[key].append(clock() - start)
+            for _ in range(settling):
+                task()
+            for _ in range(turn):
+                start = clock()
+                task()
+                seconds[key].append(clock() - start)
     return {key: tuple(values) for key, values in seconds.items()}
 
 

@@ -36,6 +36,15 @@ def test_rounds_are_interleaved_and_timed_by_the_clock() -> None:
     assert seconds == {(name, "float32"): (2.0, 2.0) for name in "abc"}
 
 
+def test_settling_calls_of_a_turn_are_not_timed() -> None:
+    called: list[str] = []
+    ticks = count(0.0, 1.0)
+    tasks = {(name, "float32"): (lambda name=name: called.append(name)) for name in "ab"}
+    seconds = interleaved(tasks, rounds=2, turn=2, settling=1, clock=lambda: next(ticks))
+    assert called == list("aaabbb" * 2)
+    assert seconds == {(name, "float32"): (1.0,) * 4 for name in "ab"}
+
+
 def test_median_is_not_moved_by_one_slow_round() -> None:
     assert timing("x", 1.0, 9.0, 2.0).median_s == 2.0
 

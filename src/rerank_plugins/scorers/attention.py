@@ -41,6 +41,11 @@ class Texts:
         return runs
 
     @cached_property
+    def tokens(self) -> int:
+        """Tokens of all texts."""
+        return sum(self.lengths)
+
+    @cached_property
     def ends(self) -> torch.Tensor:
         """The position behind each text. Shape: (texts,), int64, on the device."""
         return torch.tensor(self.lengths).cumsum(0).to(self.device, non_blocking=True)
@@ -80,7 +85,7 @@ def attend(
     """Attend within each text.
 
     Args:
-        query: Shape: (tokens, heads, head_dim).
+        query: Shape: (tokens, heads, head_dim). On a CPU there may be spare rows behind the texts; their results are 0.
         key: Shape: (tokens, key heads, head_dim); fewer heads than the query's are each used by several.
         value: As ``key``.
         texts: Where the texts lie.
@@ -114,14 +119,14 @@ def attend(
             q, k, v, attn_mask=mask, is_causal=is_causal and mask is None, scale=scale, enable_gqa=grouped
         )
         parts.append(run.transpose(1, 2).flatten(0, 1))
-    return parts[0] if len(parts) == 1 else torch.cat(parts)
+    return _joined(parts, like=query, spare=len(query) - texts.tokens)
 
 
 def attend_first(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, texts: Texts) -> torch.Tensor:
     """Attend from each text's first token only, to all tokens of its text.
 
     Args:
-        query: Shape: (texts, heads, head_dim).
+        query: Shape: (texts, heads, head_dim), with spare rows as in :func:`attend`.
         key: Shape: (tokens, heads, head_dim).
         value: As ``key``.
         texts: Where the texts lie.
@@ -149,6 +154,12 @@ def attend_first(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, te
         q = query[first : first + count].unsqueeze(2)
         parts.append(torch.nn.functional.scaled_dot_product_attention(q, k, v).squeeze(2))
         first += count
+    return _joined(parts, like=query, spare=len(query) - len(texts.lengths))
+
+
+def _joined(parts: list[torch.Tensor], *, like: torch.Tensor, spare: int) -> torch.Tensor:
+    if spare:
+        parts.append(like.new_zeros(spare, *like.shape[1:]))
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import torch
 
 from rerank_plugins.scorers.attention import Texts, attend, attend_first
-from rerank_plugins.scorers.dense import Dense, dense
+from rerank_plugins.scorers.dense import Dense, PackedDense, dense, spare_rows
 
 __all__ = ["BertEncoder", "Reads"]
 
@@ -65,9 +65,12 @@ class _Layer:
         self._norm = _Norm.of(module.output.LayerNorm)
 
     def __call__(self, states: torch.Tensor, texts: Texts, *, reads: Reads) -> torch.Tensor:
-        """Return the states behind this layer. Shape: (tokens, hidden), or (texts, hidden) if first ones are read."""
+        """Return the states behind this layer. Shape: (tokens, hidden), or (texts, hidden) if first ones are read.
+
+        Spare rows may lie behind the tokens, and then behind the result too.
+        """
         if reads == "first" and self._query is not None:
-            residual = states[texts.first]
+            residual = states[torch.nn.functional.pad(texts.first, (0, self.spare_rows(len(texts.lengths))))]
             key, value = self._projected(states, n_parts=2)
             attended = attend_first(self._by_head(self._query(residual)), key, value, texts)
         else:
@@ -77,6 +80,10 @@ class _Layer:
         after = self._attention_norm(self._after_attention.add(attended.flatten(1), residual))
         wide = self._widen.gelu(after) if self._activation is None else self._activation(self._widen(after))
         return self._norm(self._narrow.add(wide, after))
+
+    def spare_rows(self, n_rows: int) -> int:
+        """Return how many rows to add to ``n_rows``."""
+        return spare_rows(n_rows) if isinstance(self._widen, PackedDense) else 0
 
     def _query_key_value(self, states: torch.Tensor) -> list[torch.Tensor]:
         if self._query is None:
@@ -116,7 +123,8 @@ class BertEncoder:
         """Return the final states.
 
         Args:
-            embedded: Token embeddings. Shape: (tokens, hidden).
+            embedded: Token embeddings, behind them those of :meth:`spare_rows` tokens that belong to no text. Shape:
+                (tokens + spare, hidden).
             texts: Where the texts lie.
             reads: Which tokens' states are needed.
 
@@ -127,7 +135,13 @@ class BertEncoder:
         for layer in self._layers[:-1]:
             states = layer(states, texts, reads="all")
         states = self._layers[-1](states, texts, reads=reads)
-        return states[texts.ends - 1] if reads == "last" else states
+        if reads == "last":
+            return states[texts.ends - 1]
+        return states[: texts.tokens if reads == "all" else len(texts.lengths)]
+
+    def spare_rows(self, n_tokens: int) -> int:
+        """Return how many tokens to add to a batch; see :func:`rerank_plugins.scorers.dense.spare_rows`."""
+        return self._layers[0].spare_rows(n_tokens)
 
 
 def _dense(modules: list[Any], *, may_copy: bool) -> Dense:

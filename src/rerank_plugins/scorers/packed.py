@@ -60,16 +60,16 @@ class _PackedBert:
         self._padding_id = None if config.model_type == "bert" else int(config.pad_token_id)
 
     def __call__(self, batch: Batch, *, reads: Reads) -> torch.Tensor:
-        rows = [
-            np.concatenate([one.ids for one in batch.inputs]),
-            np.concatenate([self._positions(one) for one in batch.inputs]),
-            np.concatenate([one.type_ids for one in batch.inputs]),
-        ]
-        if not self._has_segments:
-            rows[2] = np.zeros_like(rows[2])
-        ids, positions, types = _on_device(np.stack(rows), self._device).unsqueeze(1)
+        texts = Texts(batch.lengths, self._device)
+        rows = np.zeros((3, texts.tokens + self._encoder.spare_rows(texts.tokens)), dtype=np.int64)
+        own = rows[:, : texts.tokens]
+        np.concatenate([one.ids for one in batch.inputs], out=own[0])
+        np.concatenate([self._positions(one) for one in batch.inputs], out=own[1])
+        if self._has_segments:
+            np.concatenate([one.type_ids for one in batch.inputs], out=own[2])
+        ids, positions, types = _on_device(rows, self._device).unsqueeze(1)
         embedded = self._embeddings(input_ids=ids, token_type_ids=types, position_ids=positions)[0]
-        return self._encoder(embedded, Texts(batch.lengths, self._device), reads=reads)
+        return self._encoder(embedded, texts, reads=reads)
 
     def _positions(self, one: TokenInput) -> np.ndarray[Any, Any]:
         if self._padding_id is None:

@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from hypothesis import given
+from hypothesis import strategies as st
 from transformers import AutoModel, AutoModelForSequenceClassification
 
 from rerank_plugins.protocols import Batch, TokenInput
 from rerank_plugins.scorers import dense, packed
 from rerank_plugins.scorers.backbone import Backbone, padded_tensors
 from rerank_plugins.scorers.cross_encoder import scorer_of
-from rerank_plugins.scorers.dense import PackedDense
+from rerank_plugins.scorers.dense import PackedDense, spare_rows
 
 interface = pytest.mark.skipif(
     not hasattr(transformers, "AttentionInterface"), reason="this transformers has no attention interface"
@@ -67,7 +69,14 @@ def test_plain_and_packed_products_agree_in_a_whole_encoder(checkpoints: Path, m
     assert (fast - plain).abs().max() <= 1e-5
 
 
-def test_no_slot_is_padding_and_each_token_runs_once(checkpoints: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("packs", [True, False])
+def test_no_slot_is_padding_and_each_token_runs_once(
+    checkpoints: Path, monkeypatch: pytest.MonkeyPatch, packs: bool
+) -> None:
+    if not packs:
+        monkeypatch.setattr(dense, "has_packed_products", lambda _dtype: False)
+    elif not dense.has_packed_products(torch.float32):
+        pytest.skip("this torch has no packed products")
     rows: list[int] = []
     original = torch.nn.functional.layer_norm
 
@@ -84,9 +93,41 @@ def test_no_slot_is_padding_and_each_token_runs_once(checkpoints: Path, monkeypa
         everywhere = [one for one in rows if one != 1]
         rows.clear()
         backbone(BATCH, reads="first")
+    # oneDNN gets a few rows more, so that it sees few different numbers of rows; nothing else does.
+    tokens = total + spare_rows(total) if packs else total
+    texts = len(BATCH) + spare_rows(len(BATCH)) if packs else len(BATCH)
     # Two norms a layer; the last layer is made only for the tokens that are read. (The embeddings' norm sees (1, n).)
-    assert everywhere == [total] * (2 * layers)
-    assert [one for one in rows if one != 1] == [total] * (2 * (layers - 1)) + [len(BATCH)] * 2
+    assert everywhere == [tokens] * (2 * layers)
+    assert [one for one in rows if one != 1] == [tokens] * (2 * (layers - 1)) + [texts] * 2
+
+
+@given(st.integers(1, 100_000))
+def test_spare_rows_are_few_and_make_sizes_few(n_rows: int) -> None:
+    total = n_rows + spare_rows(n_rows)
+    assert n_rows <= total < n_rows + 64
+    assert total % 32 == 0
+    assert spare_rows(total) == 0
+    if n_rows > 512:
+        assert total % 64 == 0
+
+
+def test_batches_of_every_size_need_few_sizes_of_products(checkpoints: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not dense.has_packed_products(torch.float32):
+        pytest.skip("this torch has no packed products")
+    backbone = Backbone(AutoModel.from_pretrained(checkpoints / "bert-embedder").eval())
+    sizes: set[int] = set()
+    original = PackedDense.gelu
+
+    def seen(self: PackedDense, rows: torch.Tensor) -> torch.Tensor:
+        sizes.add(len(rows))
+        return original(self, rows)
+
+    monkeypatch.setattr(PackedDense, "gelu", seen)
+    with torch.inference_mode():
+        for n_texts in range(1, 60):
+            found = backbone(random_batch(*[37] * n_texts), reads="all").flat
+            assert found.shape[0] == 37 * n_texts
+    assert len(sizes) <= 60 * 37 // 64 + 8
 
 
 def test_weights_are_held_once(checkpoints: Path) -> None:
