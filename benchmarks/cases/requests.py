@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from benchmarks.cases.base import NO_BF16, Case, fastest, median_of, score_difference
-from benchmarks.compare import mean_top_overlap, ratio
+from benchmarks.cases.kept import kept_top_ten
+from benchmarks.compare import ratio
 from benchmarks.context import Context
 from benchmarks.environment import has_bf16
 from benchmarks.results import CaseResult, Timing, Verdict
 from benchmarks.rounds import Bench
-from benchmarks.systems.base import open_or_reason
 from benchmarks.systems.flag_embedding_peer import FLAG_RERANKER
 from benchmarks.systems.onnxruntime_peer import ONNX_RUNTIME
 from benchmarks.systems.openvino_peer import OPENVINO, OPENVINO_BF16
@@ -24,7 +24,6 @@ __all__ = ["FIXED", "MIXED", "SWEEP"]
 
 _LARGE_REQUESTS = (PLAIN, SORTED, CROSS_ENCODER, ONNX_RUNTIME, OPENVINO, OPENVINO_BF16, OURS, OURS_BF16)
 _LARGE = 200
-_OVERLAP_DOCUMENTS = 50
 
 
 def _mixed(context: Context) -> CaseResult:
@@ -33,18 +32,18 @@ def _mixed(context: Context) -> CaseResult:
     with Bench((*EVERYBODY, CACHED), context.request(shape), tell=context.tell) as bench:
         timings = bench.run(workload.pairs, rounds=context.effort.rounds)
         missing = bench.missing
-    overlap, n_queries = _kept_top_ten(context)
+    overlap, on_what = kept_top_ten(context)
     return CaseResult(
         case="mixed",
         title=f"{shape.name}, {workload.name}",
-        facts=workload.facts() | {"overlap_queries": n_queries},
+        facts=workload.facts(),
         timings=tuple(timings),
         missing=tuple(missing),
-        verdicts=_mixed_verdicts(timings, overlap=overlap, n_queries=n_queries),
+        verdicts=(*_mixed_verdicts(timings), judge("bf16-overlap", overlap, note=on_what)),
     )
 
 
-def _mixed_verdicts(timings: list[Timing], *, overlap: float | None, n_queries: int) -> tuple[Verdict, ...]:
+def _mixed_verdicts(timings: list[Timing]) -> tuple[Verdict, ...]:
     ours, ours_bf16 = median_of(timings, OURS), median_of(timings, OURS_BF16)
     slow = "" if has_bf16() else NO_BF16
     peers = (CROSS_ENCODER, FLAG_RERANKER, OPENVINO, OPENVINO_BF16)
@@ -57,24 +56,7 @@ def _mixed_verdicts(timings: list[Timing], *, overlap: float | None, n_queries: 
         judge("mixed-fp32-openvino", ratio(theirs[OPENVINO], ours), note=absent[OPENVINO]),
         judge("mixed-bf16-st", ratio(theirs[CROSS_ENCODER], ours_bf16), note=slow or absent[CROSS_ENCODER]),
         judge("mixed-bf16-openvino", ratio(theirs[OPENVINO_BF16], ours_bf16), note=slow or absent[OPENVINO_BF16]),
-        judge("bf16-overlap", overlap, note=f"mean of {n_queries} queries x {_OVERLAP_DOCUMENTS} passages"),
     )
-
-
-def _kept_top_ten(context: Context) -> tuple[float | None, int]:
-    """Return the mean share of our float32 top 10 that bfloat16 keeps, and over how many queries; not timed."""
-    shape, request = context.shapes.small, context.request(context.shapes.small)
-    workload = context.pairs(shape).mixed(_OVERLAP_DOCUMENTS, n_queries=context.effort.overlap_queries, seed=77)
-    queries = [query for query, _ in workload.pairs]
-    scores = []
-    for spec in (OURS, OURS_BF16):
-        context.tell(f"top 10 of {len(set(queries))} queries in {spec.dtype}")
-        system = open_or_reason(spec, request)
-        if isinstance(system, str):
-            return None, len(set(queries))
-        scores.append(system.score(workload.pairs))
-        system.close()
-    return mean_top_overlap(scores[1], scores[0], queries=queries), len(set(queries))
 
 
 def _fixed(context: Context) -> CaseResult:
