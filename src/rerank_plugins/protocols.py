@@ -15,7 +15,7 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Batch", "PairSegments", "Scorer", "TokenInput"]
+__all__ = ["Batch", "PairSegments", "PrefixSharer", "PrefixSharing", "Scorer", "TokenInput"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +59,12 @@ class Batch:
         inputs: At least one input.
         options: Settings of the calls that the batch was made from; only calls with equal options
             share a batch. None for scorers that have none.
+        shares_prefixes: Whether tokens that several inputs begin with may be computed once, where the scorer can.
     """
 
     inputs: Sequence[TokenInput]
     options: Hashable = None
+    shares_prefixes: bool = True
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -88,4 +90,27 @@ class Scorer(Protocol):
 
     def close(self) -> None:
         """Free the weights. The scorer is not used afterwards."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrefixSharing:
+    """Whether a scorer computes the tokens that several inputs begin with once.
+
+    Attributes:
+        is_used: Whether it does.
+        reason: Why not; empty if it does.
+    """
+
+    is_used: bool
+    reason: str = ""
+
+
+@runtime_checkable
+class PrefixSharer(Protocol):
+    """A scorer that tells about common beginnings; others run every input whole."""
+
+    @property
+    def prefix_sharing(self) -> PrefixSharing:
+        """Whether it computes them once."""
         ...

@@ -105,7 +105,7 @@ def test_first_tokens_alone_get_what_they_get_among_all() -> None:
 
 
 def test_where_texts_lie() -> None:
-    assert TEXTS.runs == [(0, 7, 1), (7, 4, 3), (19, 2, 1), (21, 1, 2)]
+    assert TEXTS.runs == [(0, 7, 1, None), (7, 4, 3, None), (19, 2, 1, None), (21, 1, 2, None)]
     assert TEXTS.first.tolist() == [0, 7, 11, 15, 19, 21, 22]
     assert TEXTS.ends.tolist() == [7, 11, 15, 19, 21, 22, 23]
     assert TEXTS.offsets.tolist() == [0, 7, 11, 15, 19, 21, 22, 23]
