@@ -46,6 +46,14 @@ class TokenInput:
         return len(self.ids)
 
     @property
+    def beginning(self) -> Hashable:
+        """What pairs of one query with one prompt have in common: the tokens up to the query's last.
+
+        Those between query and document are left out: the last of them may be one token with the document's first.
+        """
+        return b"" if self.segments is None else self.ids[: self.segments.query_end].tobytes()
+
+    @property
     def key(self) -> Hashable:
         """What the scores of an input depend on: inputs with equal keys get equal scores."""
         return self.ids.tobytes(), self.type_ids.tobytes(), self.segments
