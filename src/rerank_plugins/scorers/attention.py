@@ -26,13 +26,13 @@ class Run(NamedTuple):
     Attributes:
         start: Their first token.
         length: Tokens of each.
-        count: How many.
+        texts: How many.
         prefix: First token of the text that they continue, and the one behind its last; None if there is none.
     """
 
     start: int
     length: int
-    count: int
+    texts: int
     prefix: tuple[int, int] | None = None
 
 
@@ -84,7 +84,7 @@ class Texts:
         rows = []
         for run in self.runs:
             prefix = torch.arange(*(run.prefix or (0, 0)))
-            for start in range(run.start, run.start + run.length * run.count, run.length):
+            for start in range(run.start, run.start + run.length * run.texts, run.length):
                 rows += [prefix, torch.arange(start, start + run.length)]
         return torch.cat(rows).to(self.device, non_blocking=True)
 
@@ -230,9 +230,9 @@ def attend_first(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, te
     first = 0
     for run in texts.runs:
         k, v = (_texts_first(one, run) for one in (key, value))
-        q = query[first : first + run.count].unsqueeze(2)
+        q = query[first : first + run.texts].unsqueeze(2)
         parts.append(torch.nn.functional.scaled_dot_product_attention(q, k, v).squeeze(2))
-        first += run.count
+        first += run.texts
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
@@ -290,14 +290,14 @@ def _n_prefix(run: Run) -> int:
 
 def _texts_first(rows: torch.Tensor, run: Run) -> torch.Tensor:
     """Return a run as SDPA takes it, without copying. Shape: (texts, heads, length, head_dim)."""
-    own = rows[run.start : run.start + run.length * run.count]
-    return own.view(run.count, run.length, *rows.shape[1:]).transpose(1, 2)
+    own = rows[run.start : run.start + run.length * run.texts]
+    return own.view(run.texts, run.length, *rows.shape[1:]).transpose(1, 2)
 
 
 def _prefix_first(rows: torch.Tensor, run: Run) -> torch.Tensor:
     """Return what a run continues, once for each text, without copying. Shape: (texts, heads, prefix, head_dim)."""
     start, end = run.prefix or (0, 0)
-    return rows[start:end].transpose(0, 1).expand(run.count, -1, -1, -1)
+    return rows[start:end].transpose(0, 1).expand(run.texts, -1, -1, -1)
 
 
 def _window_mask(length: int, window: int | None, *, is_causal: bool, device: torch.device) -> torch.Tensor | None:
