@@ -91,10 +91,8 @@ class MicroBatcher:
         with self._condition:
             self._admit(call)
             if call.missing:
-                call.cut(
-                    PIECE_BUDGETS * self._budget.capped(limits.max_batch_tokens),
-                    by_beginning=shares_prefixes(self._scorers[0], limits),
-                )
+                piece_tokens = PIECE_BUDGETS * self._budget.capped(limits.max_batch_tokens)
+                call.cut(piece_tokens, by_beginning=shares_prefixes(self._scorers[0], limits))
                 self._unfinished.add(call)
                 self._waiting_tokens += call.tokens
                 self._waiting.append(call)

@@ -6,8 +6,8 @@ length, so runs are long. On CUDA a variable-length kernel takes all texts at on
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Callable, Sequence
+from functools import cached_property, partial
 from itertools import groupby
 from typing import NamedTuple
 
@@ -112,9 +112,7 @@ class Texts:
             positions = torch.arange(n_keys, device=self.device)
             distance = positions[-run.length :].unsqueeze(1) - positions
             hidden = distance < 0 if window is None else (distance < 0) | (distance >= window)
-            self._masks[key] = torch.zeros(hidden.shape, dtype=dtype, device=self.device).masked_fill(
-                hidden, -torch.inf
-            )
+            self._masks[key] = torch.where(hidden, -torch.inf, 0.0).to(dtype)
         return self._masks[key]
 
     @cached_property
@@ -190,14 +188,16 @@ def attend(
             # Where a text has fewer queries than keys, its last query stands at its last key.
             reach=(left, 0 if is_causal else left),
         )
+    grouped = key.shape[1] != query.shape[1]
+    sdpa = partial(torch.nn.functional.scaled_dot_product_attention, scale=scale, enable_gqa=grouped)
     parts = []
     for run in texts.runs:
         if run.prefix is not None:
-            parts.append(_continued(query, key, value, texts, run, scale=scale, window=window))
+            parts.append(_continued(sdpa, (query, key, value), texts, run, window))
             continue
         q, k, v = (_texts_first(one, run) for one in (query, key, value))
         mask = _window_mask(run.length, window, is_causal=is_causal, device=query.device)
-        parts.append(_sdpa(q, k, v, mask=mask, is_causal=is_causal and mask is None, scale=scale))
+        parts.append(sdpa(q, k, v, attn_mask=mask, is_causal=is_causal and mask is None))
     parts = [part.transpose(1, 2).flatten(0, 1) for part in parts]
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 
@@ -241,47 +241,24 @@ def _kernel(query: torch.Tensor) -> VarlenKernel | None:
 
 
 def _continued(
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    texts: Texts,
-    run: Run,
-    *,
-    scale: float | None,
-    window: int | None,
+    sdpa: Callable[..., torch.Tensor], rows: Sequence[torch.Tensor], texts: Texts, run: Run, window: int | None
 ) -> torch.Tensor:
-    """Attend from texts that continue another one. Shape: (texts, heads, tokens, head_dim)."""
+    """Attend from texts that continue another one; ``rows`` are queries, keys and values of all texts.
+
+    Shape: (texts, heads, tokens, head_dim).
+    """
+    query, key, value = rows
     n_prefix = _n_prefix(run)
     q = _texts_first(query, run)
     k, v = (torch.cat([_prefix_first(one, run), _texts_first(one, run)], dim=2) for one in (key, value))
     windowed = window is not None and window < n_prefix + run.length
     if windowed or n_prefix > run.length:
         mask = texts.mask(run, window=window if windowed else None, dtype=query.dtype)
-        return _sdpa(q, k, v, mask=mask, is_causal=False, scale=scale)
+        return sdpa(q, k, v, attn_mask=mask)
     # SDPA takes the first query to stand at the first key. Queries that nobody reads, in front, put it right, and cost
     # less than the half of a mask that hides: prefix^2 against tokens^2 products.
     q = torch.nn.functional.pad(q, (0, 0, n_prefix, 0))
-    return _sdpa(q, k, v, mask=None, is_causal=True, scale=scale)[:, :, n_prefix:]
-
-
-def _sdpa(
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    *,
-    mask: torch.Tensor | None,
-    is_causal: bool,
-    scale: float | None,
-) -> torch.Tensor:
-    return torch.nn.functional.scaled_dot_product_attention(
-        query,
-        key,
-        value,
-        attn_mask=mask,
-        is_causal=is_causal,
-        scale=scale,
-        enable_gqa=key.shape[1] != query.shape[1],
-    )
+    return sdpa(q, k, v, is_causal=True)[:, :, n_prefix:]
 
 
 def _n_prefix(run: Run) -> int:
