@@ -192,13 +192,13 @@ def attend(
     sdpa = partial(torch.nn.functional.scaled_dot_product_attention, scale=scale, enable_gqa=grouped)
     parts = []
     for run in texts.runs:
-        if run.prefix is not None:
-            parts.append(_continued(sdpa, (query, key, value), texts, run, window))
-            continue
-        q, k, v = (_texts_first(one, run) for one in (query, key, value))
-        mask = _window_mask(run.length, window, is_causal=is_causal, device=query.device)
-        parts.append(sdpa(q, k, v, attn_mask=mask, is_causal=is_causal and mask is None))
-    parts = [part.transpose(1, 2).flatten(0, 1) for part in parts]
+        if run.prefix is None:
+            q, k, v = (_texts_first(one, run) for one in (query, key, value))
+            mask = _window_mask(run.length, window, is_causal=is_causal, device=query.device)
+            attended = sdpa(q, k, v, attn_mask=mask, is_causal=is_causal and mask is None)
+        else:
+            attended = _continued(sdpa, (query, key, value), texts, run, window)
+        parts.append(attended.transpose(1, 2).flatten(0, 1))
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 

@@ -133,7 +133,7 @@ class _PackedByInterface:
                 agrees = _is_near(self._last_states(shared, groups), self(shared, reads="last"))
             reason = "" if agrees else "a trial at load gave other numbers"
         except _REFUSALS as error:
-            reason = str(error)
+            reason = str(error) or type(error).__name__
         self.prefix_sharing = PrefixSharing(is_used=not reason, reason=reason)
         if reason:
             logger.info("%s runs every input whole: %s", type(self._model).__name__, reason)
