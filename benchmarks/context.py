@@ -130,7 +130,7 @@ class Context:
         """Return what systems are opened with, writing the checkpoint if need be."""
         return OpenRequest(
             folder=checkpoint(shape, self.root / "checkpoints"),
-            family=None if isinstance(shape, EncoderShape) else "bge",
+            family=_family(shape),
             max_length=self.max_length,
             threads=self.threads,
             device=self.device,
@@ -147,6 +147,12 @@ class Context:
     def pairs(self, shape: EncoderShape | DecoderShape) -> PairMaker:
         """Return the maker of pairs for a shape's tokenizer."""
         return _pair_maker(self.request(shape).folder)
+
+
+def _family(shape: EncoderShape | DecoderShape) -> str | None:
+    if isinstance(shape, EncoderShape):
+        return None
+    return "qwen3" if shape.kind == "qwen3" else "bge"
 
 
 @cache

@@ -16,7 +16,13 @@ from safetensors.torch import save_file
 from tokenizers import Tokenizer
 
 from benchmarks.shapes import DecoderShape, EncoderShape
-from benchmarks.tokenizers_at_hand import bert_tokenizer, gemma_tokenizer, minicpm_tokenizer, xlmr_tokenizer
+from benchmarks.tokenizers_at_hand import (
+    bert_tokenizer,
+    gemma_tokenizer,
+    minicpm_tokenizer,
+    qwen_tokenizer,
+    xlmr_tokenizer,
+)
 
 __all__ = ["checkpoint"]
 
@@ -69,6 +75,8 @@ def checkpoint(shape: EncoderShape | DecoderShape, root: Path) -> Path:
             _encoder(shape, folder)
         elif shape.kind == "gemma":
             _gemma(shape, folder)
+        elif shape.kind == "qwen3":
+            _qwen3(shape, folder)
         else:
             _minicpm(shape, folder)
         (folder / "complete").touch()
@@ -120,6 +128,29 @@ def _gemma(shape: DecoderShape, folder: Path) -> None:
     model.eval().save_pretrained(folder)
     special = {"bos_token": "<bos>", "eos_token": "<eos>", "pad_token": "<pad>"}
     _write_tokenizer(folder, gemma_tokenizer(), {**_DECODER_FILES, **special})
+
+
+def _qwen3(shape: DecoderShape, folder: Path) -> None:
+    tokenizer = qwen_tokenizer()
+    config = transformers.Qwen3Config(
+        vocab_size=shape.vocabulary,
+        hidden_size=shape.hidden,
+        num_hidden_layers=shape.layers,
+        num_attention_heads=shape.heads,
+        num_key_value_heads=shape.kv_heads,
+        head_dim=shape.head_dim,
+        intermediate_size=shape.intermediate,
+        initializer_range=_SPREAD,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=tokenizer.token_to_id("<|im_end|>"),
+        pad_token_id=tokenizer.token_to_id("<|endoftext|>"),
+    )
+    torch.manual_seed(_SEED)
+    model: Any = transformers.Qwen3ForCausalLM(config)
+    model.eval().save_pretrained(folder)
+    special = {"eos_token": "<|im_end|>", "pad_token": "<|endoftext|>"}
+    _write_tokenizer(folder, tokenizer, {**_DECODER_FILES, "add_bos_token": False, **special})
 
 
 def _minicpm(shape: DecoderShape, folder: Path) -> None:

@@ -16,6 +16,7 @@ __all__ = [
     "GEMMA_LIKE",
     "MINICPM_LIKE",
     "MINILM",
+    "QWEN3_LIKE",
     "XLMR_BASE",
     "XLMR_LARGE",
     "DecoderShape",
@@ -53,19 +54,19 @@ class DecoderShape:
 
     Attributes:
         name: How the results call it.
-        kind: ``gemma`` (scored by one token) or ``minicpm`` (a head on each upper layer).
+        kind: ``gemma`` (scored by one token), ``qwen3`` (by two) or ``minicpm`` (a head on each upper layer).
         layers: Number of blocks.
         hidden: Width of a token's state.
         heads: Query heads.
         kv_heads: Key and value heads.
         head_dim: Width of a head.
         intermediate: Width inside the feed-forward part.
-        vocabulary: Rows of the embedding and, for ``gemma``, of the output matrix.
+        vocabulary: Rows of the embedding and, but for ``minicpm``, of the output matrix.
         first_head: Lowest layer with a head; ``minicpm`` only.
     """
 
     name: str
-    kind: Literal["gemma", "minicpm"]
+    kind: Literal["gemma", "minicpm", "qwen3"]
     layers: int
     hidden: int
     heads: int
@@ -119,6 +120,18 @@ MINICPM_LIKE = DecoderShape(
     vocabulary=8_000,
     first_head=8,
 )
+# Qwen3-Reranker-0.6B is 28 x 1024 with 16 query and 8 key heads of 128 and 3,072 inside the feed-forward part.
+QWEN3_LIKE = DecoderShape(
+    name="Qwen3-like 6x512",
+    kind="qwen3",
+    layers=6,
+    hidden=512,
+    heads=8,
+    kv_heads=4,
+    head_dim=128,
+    intermediate=1536,
+    vocabulary=8_000,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +144,7 @@ class ShapeSet:
     large: EncoderShape = XLMR_LARGE
     gemma: DecoderShape = GEMMA_LIKE
     minicpm: DecoderShape = MINICPM_LIKE
+    qwen: DecoderShape = QWEN3_LIKE
 
 
 def linear_flops(shape: EncoderShape, lengths: Iterable[int], *, pruned: bool = False) -> int:

@@ -6,16 +6,21 @@ A trained vocabulary is smaller than the published one, so texts have more token
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from importlib import resources
 
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 from benchmarks.texts import passages, queries
+from rerank_plugins.catalog.templates import QWEN3
 
-__all__ = ["bert_tokenizer", "gemma_tokenizer", "minicpm_tokenizer", "xlmr_tokenizer"]
+__all__ = ["bert_tokenizer", "gemma_tokenizer", "minicpm_tokenizer", "qwen_tokenizer", "xlmr_tokenizer"]
 
 _VOCABULARY = 8_000
 _BLANK = "▁"
+# The answer tokens and the prompt's line breaks must be in the vocabulary.
+_ANSWERS = ["Yes", "No", "\n", "A: ", "B: "] * 400
+_INSTRUCTION = "Given a web search query, retrieve relevant passages that answer the query"
 
 
 def bert_tokenizer() -> Tokenizer:
@@ -64,13 +69,22 @@ def minicpm_tokenizer() -> Tokenizer:
     return tokenizer
 
 
-def _bpe(special: list[str], normalizer: normalizers.Normalizer) -> Tokenizer:
+def qwen_tokenizer() -> Tokenizer:
+    """Return a BPE tokenizer with the marks of Qwen3's chat, and the words of its reranker's prompt as whole tokens.
+
+    The prompt then has fewer tokens than in the published vocabulary (words around a line break are one), so sharing it
+    saves no more than it does there.
+    """
+    special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<think>", "</think>", "<unk>"]
+    prompt = [*QWEN3.opening, QWEN3.query_prefix(_INSTRUCTION), QWEN3.between, *QWEN3.closing, "yes", "no"]
+    return _bpe(special, normalizers.Replace(" ", _BLANK), words=prompt * 400)
+
+
+def _bpe(special: list[str], normalizer: normalizers.Normalizer, *, words: Sequence[str] = _ANSWERS) -> Tokenizer:
     tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
     tokenizer.normalizer = normalizer
     tokenizer.pre_tokenizer = pre_tokenizers.Split(_BLANK, "merged_with_next")
     tokenizer.decoder = decoders.Metaspace()
     trainer = trainers.BpeTrainer(vocab_size=_VOCABULARY, special_tokens=special, show_progress=False)
-    # The answer tokens and the prompt's line breaks must be in the vocabulary.
-    words = ["Yes", "No", "\n", "A: ", "B: "] * 400
     tokenizer.train_from_iterator([*passages(), *queries(), *words], trainer)
     return tokenizer

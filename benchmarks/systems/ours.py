@@ -42,7 +42,9 @@ class Ours:
         self.reranker.close()
 
 
-def open_reranker(request: OpenRequest, *, dtype: str = "float32", cached: bool = False) -> Reranker:
+def open_reranker(
+    request: OpenRequest, *, dtype: str = "float32", cached: bool = False, share_prefix: bool = True
+) -> Reranker:
     """Return a reranker with its caches off, or with its score cache and token cache on."""
     return Reranker(
         request.folder,
@@ -50,7 +52,7 @@ def open_reranker(request: OpenRequest, *, dtype: str = "float32", cached: bool 
         device=request.device,
         dtype=dtype,
         max_length=request.max_length,
-        engine=EngineOptions(token_cache=cached),
+        engine=EngineOptions(token_cache=cached, share_prefix=share_prefix),
         score_cache=ScoreCache() if cached else None,
     )
 

@@ -133,6 +133,9 @@ def check_engine(options: EngineOptions | None) -> EngineOptions:
     check_positive("max_batch_tokens", options.max_batch_tokens)
     check_positive("max_waiting_tokens", options.max_waiting_tokens)
     check_deadline(options.deadline_s)
+    if not isinstance(options.share_prefix, bool):
+        msg = f"share_prefix must be True or False, got {options.share_prefix!r}"
+        raise InvalidInputError(msg)
     wait_ms = options.max_wait_ms
     if isinstance(wait_ms, bool) or not isinstance(wait_ms, (int, float)) or not 0 <= wait_ms < math.inf:
         msg = f"max_wait_ms must be 0 or more milliseconds, got {wait_ms!r}"

@@ -7,6 +7,7 @@ from rerank_plugins.calibration import Calibration, ScoreSource
 from rerank_plugins.catalog.spec import ModelSpec
 from rerank_plugins.engine.registry import Lease
 from rerank_plugins.opening import LoadedModel
+from rerank_plugins.protocols import PrefixSharing
 from rerank_plugins.scoring import PairScoring
 from rerank_plugins.text.pair_encoder import PairSettings
 from rerank_plugins.types import EngineOptions, EngineStats, LayerOptions, LongDocuments, TruncationRule
@@ -57,6 +58,14 @@ class OpenedReranker:
     def is_padded(self) -> bool:
         """Whether batches are padded: True where a model, or this transformers, cannot run packed."""
         return self._lease.value.is_padded
+
+    @property
+    def prefix_sharing(self) -> PrefixSharing:
+        """Whether the model computes what the prompts of one query begin with once, and if not, why.
+
+        ``EngineOptions(share_prefix=False)`` leaves this as it is: that is a setting of calls.
+        """
+        return self._lease.value.prefix_sharing
 
     @property
     def max_length(self) -> int:

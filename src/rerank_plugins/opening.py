@@ -18,12 +18,15 @@ from rerank_plugins.engine.batcher import MicroBatcher
 from rerank_plugins.engine.device import default_budget_tokens, resolve_devices, resolve_dtype
 from rerank_plugins.engine.executor import TokenBudget
 from rerank_plugins.engine.registry import MODELS, Lease
+from rerank_plugins.protocols import PrefixSharer, PrefixSharing
 from rerank_plugins.scorers import scorer_loader
 from rerank_plugins.scorers.base import LoadedParts, LoadRequest
 from rerank_plugins.text.tokenizer import TextEncoder
 from rerank_plugins.types import EngineStats
 
 __all__ = ["LoadedModel", "open_model", "run_loaded"]
+
+_WHOLE = PrefixSharing(is_used=False, reason="only decoders that answer at the last token, run packed, share it")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,6 +41,7 @@ class LoadedModel:
         special_tokens: Whether texts are wrapped in special tokens.
         name: The model's id, for people.
         is_padded: Whether batches are padded.
+        prefix_sharing: Whether tokens that several inputs begin with are computed once.
         identity: What tells these weights from all others, for caches.
     """
 
@@ -48,6 +52,7 @@ class LoadedModel:
     special_tokens: bool = True
     name: str = ""
     is_padded: bool = False
+    prefix_sharing: PrefixSharing = _WHOLE
     identity: Hashable = None
 
     def stats(self) -> EngineStats:
@@ -137,6 +142,7 @@ def run_loaded(parts: Sequence[LoadedParts], *, device: str, dtype: str, name: s
         special_tokens=first.special_tokens,
         name=name,
         is_padded=first.scorer.is_padded,
+        prefix_sharing=first.scorer.prefix_sharing if isinstance(first.scorer, PrefixSharer) else _WHOLE,
         identity=identity,
     )
 

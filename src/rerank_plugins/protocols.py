@@ -15,7 +15,7 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Batch", "PairSegments", "Scorer", "TokenInput"]
+__all__ = ["Batch", "PairSegments", "PrefixSharer", "PrefixSharing", "Scorer", "TokenInput"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,14 @@ class TokenInput:
         return len(self.ids)
 
     @property
+    def beginning(self) -> Hashable:
+        """What pairs of one query with one prompt have in common: the tokens up to the query's last.
+
+        Those between query and document are left out: the last of them may be one token with the document's first.
+        """
+        return b"" if self.segments is None else self.ids[: self.segments.query_end].tobytes()
+
+    @property
     def key(self) -> Hashable:
         """What the scores of an input depend on: inputs with equal keys get equal scores."""
         return self.ids.tobytes(), self.type_ids.tobytes(), self.segments
@@ -59,10 +67,12 @@ class Batch:
         inputs: At least one input.
         options: Settings of the calls that the batch was made from; only calls with equal options
             share a batch. None for scorers that have none.
+        shares_prefixes: Whether tokens that several inputs begin with may be computed once, where the scorer can.
     """
 
     inputs: Sequence[TokenInput]
     options: Hashable = None
+    shares_prefixes: bool = True
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -88,4 +98,27 @@ class Scorer(Protocol):
 
     def close(self) -> None:
         """Free the weights. The scorer is not used afterwards."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrefixSharing:
+    """Whether a scorer computes the tokens that several inputs begin with once.
+
+    Attributes:
+        is_used: Whether it does.
+        reason: Why not; empty if it does.
+    """
+
+    is_used: bool
+    reason: str = ""
+
+
+@runtime_checkable
+class PrefixSharer(Protocol):
+    """A scorer that tells about common beginnings; others run every input whole."""
+
+    @property
+    def prefix_sharing(self) -> PrefixSharing:
+        """Whether it computes them once."""
         ...

@@ -147,6 +147,10 @@ class EngineOptions:
         deadline_s: Seconds after which a call raises DeadlineExceededError and what has not run of it is dropped; None
             waits for ever.
         token_cache: Whether the ids of texts that were tokenised lately are used again.
+        share_prefix: Whether the tokens that prompts of one batch begin with (instruction and query of an LLM reranker)
+            are computed once for all its documents, where a trial at load found that exact. Scores are the same up to
+            rounding, which in half precision may move the last digit with what else is in the batch; False computes
+            every prompt whole.
     """
 
     max_batch_tokens: int | None = None
@@ -154,6 +158,7 @@ class EngineOptions:
     max_waiting_tokens: int | None = None
     deadline_s: float | None = None
     token_cache: bool = True
+    share_prefix: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,7 +215,7 @@ class EngineStats:
         inputs_reused: Inputs that did not run because an equal one did.
         inputs_dropped: Inputs that did not run because their caller gave up.
         batches: Forward passes.
-        tokens: Tokens that ran.
+        tokens: Tokens of the inputs that ran, each counted whole even if its beginning was computed with another's.
         padding_tokens: Slots that ran without holding a token.
         out_of_memory: Batches that were split because the device had no room.
         queue_s: Seconds that calls waited before their first batch, summed over calls.

@@ -30,7 +30,20 @@ MINICPM = DecoderShape(
     vocabulary=8_000,
     first_head=2,
 )
-SHAPES = ShapeSet(small=SMALL, bert_base=SMALL, base=SMALL_XLMR, large=SMALL_XLMR, gemma=GEMMA, minicpm=MINICPM)
+QWEN = DecoderShape(
+    name="small qwen3",
+    kind="qwen3",
+    layers=2,
+    hidden=32,
+    heads=2,
+    kv_heads=1,
+    head_dim=16,
+    intermediate=64,
+    vocabulary=8_000,
+)
+SHAPES = ShapeSet(
+    small=SMALL, bert_base=SMALL, base=SMALL_XLMR, large=SMALL_XLMR, gemma=GEMMA, minicpm=MINICPM, qwen=QWEN
+)
 TINY = Effort(
     name="tiny",
     rounds=2,

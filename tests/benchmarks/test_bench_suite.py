@@ -37,6 +37,7 @@ DECIDES = {
     "llm": {"llm-few", "llm-many", "llm-scores"},
     "layerwise": {"layerwise"},
     "llm-memory": {"llm-memory"},
+    "prefix": {"prefix", "prefix-scores"},
 }
 # Left out to save time: they run the code of cases that are here, or start a fresh Python for every system.
 COVERED_BY_OTHERS = {"fixed", "sweep", "bert-base", "large", "memory", "stream"}

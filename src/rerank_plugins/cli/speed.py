@@ -45,8 +45,13 @@ def find_model_speed(model: str) -> list[Finding]:
 
     with Reranker(model) as reranker:
         batches = "padded, sorted by length" if reranker.is_padded else "packed, no padding"
+        shared = reranker.prefix_sharing
+        prefix = (
+            "shared: computed once for all documents of a batch" if shared.is_used else f"not shared: {shared.reason}"
+        )
         return [
             Finding("runs on", f"{reranker.device} in {reranker.dtype}"),
             Finding("batches", batches, "info" if reranker.is_padded else "ok"),
+            Finding("query prefix", prefix, "ok" if shared.is_used else "info"),
             Finding("input", f"{reranker.max_length} tokens", "info"),
         ]

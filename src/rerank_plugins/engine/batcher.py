@@ -16,7 +16,7 @@ from dataclasses import replace
 
 from rerank_plugins.engine import forking
 from rerank_plugins.engine.calls import Answer, Call, KnownRows, Piece, Rows
-from rerank_plugins.engine.executor import TokenBudget, execute, unique_inputs
+from rerank_plugins.engine.executor import TokenBudget, execute, shares_prefixes, unique_inputs
 from rerank_plugins.engine.statistics import Counters
 from rerank_plugins.errors import EngineClosedError, OverloadedError, ScoringError
 from rerank_plugins.protocols import Scorer, TokenInput
@@ -91,7 +91,8 @@ class MicroBatcher:
         with self._condition:
             self._admit(call)
             if call.missing:
-                call.cut(PIECE_BUDGETS * self._budget.capped(limits.max_batch_tokens))
+                piece_tokens = PIECE_BUDGETS * self._budget.capped(limits.max_batch_tokens)
+                call.cut(piece_tokens, by_beginning=shares_prefixes(self._scorers[0], limits))
                 self._unfinished.add(call)
                 self._waiting_tokens += call.tokens
                 self._waiting.append(call)
@@ -264,7 +265,7 @@ class MicroBatcher:
                 scorer,
                 unique,
                 budget=self._budget,
-                limit_tokens=pieces[0].call.limits.max_batch_tokens,
+                limits=pieces[0].call.limits,
                 options=pieces[0].call.options,
                 wanted=lambda index: any(call.is_wanted for call in callers[index]),
                 counters=self.counters,

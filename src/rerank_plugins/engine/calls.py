@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rerank_plugins.engine.executor import unique_inputs
+from rerank_plugins.engine.packing import batch_order
 from rerank_plugins.engine.score_cache import ScoreCache
 from rerank_plugins.protocols import TokenInput
 from rerank_plugins.types import CallUsage, EngineOptions
@@ -75,7 +76,7 @@ class Piece:
 
     @property
     def inputs(self) -> list[TokenInput]:
-        """The inputs, longest first."""
+        """The inputs, in the order of ``indices``."""
         return [self.call.unique[index] for index in self.indices]
 
 
@@ -108,13 +109,13 @@ class Call:
         self._started_s: float | None = None
         missing = [index for index, row in enumerate(self._rows) if row is None]
         self.n_reused = self.n_inputs - len(missing)
-        self.missing = sorted(missing, key=lambda index: -len(self.unique[index]))
+        self.missing = missing
         self.tokens = sum(len(self.unique[index]) for index in missing)
 
     @property
     def merge_key(self) -> Hashable:
         """Only calls with equal keys share batches."""
-        return self.options, self.limits.max_batch_tokens
+        return self.options, self.limits.max_batch_tokens, self.limits.share_prefix
 
     @property
     def is_wanted(self) -> bool:
@@ -131,11 +132,19 @@ class Call:
         """Seconds from the call to its first batch; 0.0 if there was none."""
         return 0.0 if self._started_s is None else self._started_s - self._submitted_s
 
-    def cut(self, piece_tokens: int) -> None:
-        """Cut what must run into pieces of at most so many tokens, longest inputs first."""
+    def cut(self, piece_tokens: int, *, by_beginning: bool = False) -> None:
+        """Cut what must run into pieces of at most so many tokens.
+
+        Args:
+            piece_tokens: Only an input that is longer exceeds it, alone.
+            by_beginning: Whether inputs that begin alike stay together; otherwise the longest come first.
+        """
+        inputs = [self.unique[index] for index in self.missing]
+        beginnings = [one.beginning for one in inputs] if by_beginning else None
         indices: list[int] = []
         tokens = 0
-        for index in self.missing:
+        for place in batch_order([len(one) for one in inputs], beginnings):
+            index = self.missing[place]
             length = len(self.unique[index])
             if indices and tokens + length > piece_tokens:
                 self.waiting.append(Piece(self, indices, tokens))

@@ -14,11 +14,14 @@ import torch
 from rerank_plugins.engine.packing import batch_cost_tokens, pack
 from rerank_plugins.engine.statistics import Counters
 from rerank_plugins.errors import ScoringError
-from rerank_plugins.protocols import Batch, Scorer, TokenInput
+from rerank_plugins.protocols import Batch, PrefixSharer, Scorer, TokenInput
+from rerank_plugins.types import EngineOptions
 
-__all__ = ["TokenBudget", "execute", "unique_inputs"]
+__all__ = ["TokenBudget", "execute", "shares_prefixes", "unique_inputs"]
 
 logger = logging.getLogger(__name__)
+
+_NO_LIMITS = EngineOptions()
 
 
 @dataclass(slots=True)
@@ -48,12 +51,17 @@ def unique_inputs(inputs: Sequence[TokenInput]) -> tuple[list[TokenInput], list[
     return unique, indices
 
 
+def shares_prefixes(scorer: Scorer, limits: EngineOptions) -> bool:
+    """Return whether inputs with a common beginning should come into the same batch."""
+    return limits.share_prefix and isinstance(scorer, PrefixSharer) and scorer.prefix_sharing.is_used
+
+
 def execute(
     scorer: Scorer,
     inputs: Sequence[TokenInput],
     *,
     budget: TokenBudget,
-    limit_tokens: int | None = None,
+    limits: EngineOptions = _NO_LIMITS,
     options: Hashable = None,
     wanted: Callable[[int], bool] | None = None,
     counters: Counters | None = None,
@@ -64,7 +72,7 @@ def execute(
         scorer: The model.
         inputs: What to run, in any order of length.
         budget: Shared by all calls on one model.
-        limit_tokens: Token slots a batch may occupy at most, if less than the budget; None for the budget.
+        limits: How much a batch may hold at most, and whether common beginnings run once.
         options: Passed to the scorer with each batch.
         wanted: Asked before each batch whether an input (by position) is still waited for; None means all are. The
             rows of inputs that did not run are NaN.
@@ -78,7 +86,9 @@ def execute(
         torch.OutOfMemoryError: A single input does not fit the device.
     """
     lengths = [len(one) for one in inputs]
-    waiting = deque(pack(lengths, budget_tokens=budget.capped(limit_tokens), padded=scorer.is_padded))
+    beginnings = [one.beginning for one in inputs] if shares_prefixes(scorer, limits) else None
+    slots = budget.capped(limits.max_batch_tokens)
+    waiting = deque(pack(lengths, budget_tokens=slots, padded=scorer.is_padded, beginnings=beginnings))
     counters = counters or Counters()
     order: list[int] = []
     rows: list[torch.Tensor] = []
@@ -88,7 +98,8 @@ def execute(
             if not indices:
                 continue
             try:
-                rows.append(scorer.forward(Batch([inputs[index] for index in indices], options)))
+                batch = Batch([inputs[index] for index in indices], options, limits.share_prefix)
+                rows.append(scorer.forward(batch))
             except torch.OutOfMemoryError:
                 if len(indices) == 1:
                     raise

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
-__all__ = ["batch_cost_tokens", "pack"]
+__all__ = ["batch_cost_tokens", "batch_order", "pack"]
 
 
 def batch_cost_tokens(lengths: Sequence[int], *, padded: bool) -> int:
@@ -12,23 +12,42 @@ def batch_cost_tokens(lengths: Sequence[int], *, padded: bool) -> int:
     return max(lengths, default=0) * len(lengths) if padded else sum(lengths)
 
 
-def pack(lengths: Sequence[int], *, budget_tokens: int, padded: bool) -> list[list[int]]:
-    """Return batches of indices, longest inputs first.
+def batch_order(lengths: Sequence[int], beginnings: Sequence[Hashable] | None = None) -> list[int]:
+    """Return the indices of inputs in the order in which they fill batches: the longest first.
 
     Sorting by token count keeps padding small and lets the largest batch fail first, if one must.
 
     Args:
         lengths: Tokens of each input.
+        beginnings: Inputs with equal ones follow one another, the longest first, where the longest of them would stand:
+            for a model that runs their common tokens once a batch. None keeps nothing together.
+    """
+    order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
+    if beginnings is None:
+        return order
+    rank: dict[Hashable, int] = {}
+    for index in order:
+        rank.setdefault(beginnings[index], len(rank))
+    return sorted(order, key=lambda index: rank[beginnings[index]])
+
+
+def pack(
+    lengths: Sequence[int], *, budget_tokens: int, padded: bool, beginnings: Sequence[Hashable] | None = None
+) -> list[list[int]]:
+    """Return batches of indices in :func:`batch_order`.
+
+    Args:
+        lengths: Tokens of each input.
         budget_tokens: Slots a batch may occupy. Only an input longer than that exceeds it, alone.
         padded: How a batch's slots are counted, see :func:`batch_cost_tokens`.
+        beginnings: See :func:`batch_order`; None if ``padded``.
 
     Returns:
         Each index exactly once; inputs of equal length keep their order.
     """
-    order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
     batches: list[list[int]] = []
     used = 0
-    for index in order:
+    for index in batch_order(lengths, beginnings):
         length = lengths[index]
         if batches:
             # Longest first: the first input of a batch gives the padded width.

@@ -1,4 +1,4 @@
-"""Attention over texts that lie in one row of tokens, each seeing only itself.
+"""Attention over texts that lie in one row of tokens, each seeing only itself and, if it continues another, that one.
 
 On a CPU torch's scaled dot-product attention runs once over each run of texts of equal length; batches are sorted by
 length, so runs are long. On CUDA a variable-length kernel takes all texts at once where there is one.
@@ -6,8 +6,10 @@ length, so runs are long. On CUDA a variable-length kernel takes all texts at on
 
 from __future__ import annotations
 
-from functools import cached_property
+from collections.abc import Callable, Sequence
+from functools import cached_property, partial
 from itertools import groupby
+from typing import NamedTuple
 
 import torch
 
@@ -18,25 +20,56 @@ __all__ = ["Texts", "attend", "attend_first"]
 _HALF = (torch.float16, torch.bfloat16)
 
 
+class Run(NamedTuple):
+    """Neighbouring texts of equal length that continue the same text, or none.
+
+    Attributes:
+        start: Their first token.
+        length: Tokens of each.
+        texts: How many.
+        prefix: First token of the text that they continue, and the one behind its last; None if there is none.
+    """
+
+    start: int
+    length: int
+    texts: int
+    prefix: tuple[int, int] | None = None
+
+
 class Texts:
     """Where the texts lie in the row.
 
     Args:
         lengths: Tokens of each text, in the order of the row.
         device: Where the row is.
+        prefixes: For each text the earlier one that it continues, whose tokens it sees as its own; None for one that
+            continues nothing. Without it all texts are such.
     """
 
-    def __init__(self, lengths: list[int], device: torch.device) -> None:
+    def __init__(
+        self, lengths: list[int], device: torch.device, *, prefixes: Sequence[int | None] | None = None
+    ) -> None:
         self.lengths, self.device = lengths, device
+        self.prefixes = [None] * len(lengths) if prefixes is None else list(prefixes)
+        self._masks: dict[tuple[int, int, int | None], torch.Tensor] = {}
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether a text continues another."""
+        return any(prefix is not None for prefix in self.prefixes)
 
     @cached_property
-    def runs(self) -> list[tuple[int, int, int]]:
-        """(first token, tokens, texts) of each run of texts of equal length."""
+    def runs(self) -> list[Run]:
+        """The runs of texts of equal length with the same prefix."""
+        spans: list[tuple[int, int]] = []
+        for length in self.lengths:
+            start = spans[-1][1] if spans else 0
+            spans.append((start, start + length))
         runs = []
         start = 0
-        for length, group in groupby(self.lengths):
+        for (length, prefix), group in groupby(zip(self.lengths, self.prefixes, strict=True)):
             count = sum(1 for _ in group)
-            runs.append((start, length, count))
+            runs.append(Run(start, length, count, None if prefix is None else spans[prefix]))
             start += length * count
         return runs
 
@@ -44,6 +77,48 @@ class Texts:
     def tokens(self) -> int:
         """Tokens of all texts."""
         return sum(self.lengths)
+
+    @cached_property
+    def key_rows(self) -> torch.Tensor | None:
+        """Where the keys of all texts are, a text's prefix before its own; None if no text has one.
+
+        Shape: (sum of keys,), int64, on the device.
+        """
+        if not self.is_shared:
+            return None
+        rows = []
+        for run in self.runs:
+            prefix = torch.arange(*(run.prefix or (0, 0)))
+            for start in range(run.start, run.start + run.length * run.texts, run.length):
+                rows += [prefix, torch.arange(start, start + run.length)]
+        return torch.cat(rows).to(self.device, non_blocking=True)
+
+    @cached_property
+    def key_lengths(self) -> list[int]:
+        """Keys that each text sees: its own tokens and its prefix's."""
+        return [
+            length + (0 if prefix is None else self.lengths[prefix])
+            for length, prefix in zip(self.lengths, self.prefixes, strict=True)
+        ]
+
+    @cached_property
+    def key_offsets(self) -> torch.Tensor:
+        """0 and the position behind each text's keys among all keys. Shape: (texts + 1,), int32, on the device."""
+        return torch.tensor([0, *self.key_lengths]).cumsum(0).to(torch.int32).to(self.device, non_blocking=True)
+
+    def mask(self, run: Run, *, window: int | None, dtype: torch.dtype) -> torch.Tensor:
+        """Return what is added to the products of a run that continues a text, the same in every layer.
+
+        Shape: (tokens, prefix and own tokens).
+        """
+        n_keys = run.length + _n_prefix(run)
+        key = (run.length, n_keys, window)
+        if key not in self._masks:
+            positions = torch.arange(n_keys, device=self.device)
+            distance = positions[-run.length :].unsqueeze(1) - positions
+            hidden = distance < 0 if window is None else (distance < 0) | (distance >= window)
+            self._masks[key] = torch.where(hidden, -torch.inf, 0.0).to(dtype)
+        return self._masks[key]
 
     @cached_property
     def ends(self) -> torch.Tensor:
@@ -95,30 +170,40 @@ def attend(
 
     Returns:
         Shape: (tokens, heads, head_dim).
+
+    Raises:
+        ValueError: A text continues another, and attention is not causal.
     """
+    if texts.is_shared and not is_causal:
+        msg = "attention looks both ways, so what begins a text depends on how it goes on"
+        raise ValueError(msg)
     kernel = _kernel(query)
     if kernel is not None:
         left = -1 if window is None else window - 1
+        if texts.key_rows is not None:
+            key, value = key[texts.key_rows], value[texts.key_rows]
         return kernel(
             query,
             key,
             value,
             query_offsets=texts.offsets,
-            key_offsets=texts.offsets,
-            longest=(texts.longest, texts.longest),
+            key_offsets=texts.key_offsets,
+            longest=(texts.longest, max(texts.key_lengths)),
             scale=scale or query.shape[-1] ** -0.5,
+            # Where a text has fewer queries than keys, its last query stands at its last key.
             reach=(left, 0 if is_causal else left),
         )
     grouped = key.shape[1] != query.shape[1]
+    sdpa = partial(torch.nn.functional.scaled_dot_product_attention, scale=scale, enable_gqa=grouped)
     parts = []
-    for start, length, count in texts.runs:
-        end = start + length * count
-        q, k, v = (_texts_first(one[start:end], count, length) for one in (query, key, value))
-        mask = _window_mask(length, window, is_causal=is_causal, device=query.device)
-        run = torch.nn.functional.scaled_dot_product_attention(
-            q, k, v, attn_mask=mask, is_causal=is_causal and mask is None, scale=scale, enable_gqa=grouped
-        )
-        parts.append(run.transpose(1, 2).flatten(0, 1))
+    for run in texts.runs:
+        if run.prefix is None:
+            q, k, v = (_texts_first(one, run) for one in (query, key, value))
+            mask = _window_mask(run.length, window, is_causal=is_causal, device=query.device)
+            attended = sdpa(q, k, v, attn_mask=mask, is_causal=is_causal and mask is None)
+        else:
+            attended = _continued(sdpa, (query, key, value), texts, run, window)
+        parts.append(attended.transpose(1, 2).flatten(0, 1))
     return _joined(parts, like=query, spare=len(query) - texts.tokens)
 
 
@@ -148,12 +233,11 @@ def attend_first(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, te
         )
     parts = []
     first = 0
-    for start, length, count in texts.runs:
-        end = start + length * count
-        k, v = (_texts_first(one[start:end], count, length) for one in (key, value))
-        q = query[first : first + count].unsqueeze(2)
+    for run in texts.runs:
+        k, v = (_texts_first(one, run) for one in (key, value))
+        q = query[first : first + run.texts].unsqueeze(2)
         parts.append(torch.nn.functional.scaled_dot_product_attention(q, k, v).squeeze(2))
-        first += count
+        first += run.texts
     return _joined(parts, like=query, spare=len(query) - len(texts.lengths))
 
 
@@ -167,9 +251,41 @@ def _kernel(query: torch.Tensor) -> VarlenKernel | None:
     return varlen_kernel() if query.is_cuda and query.dtype in _HALF else None
 
 
-def _texts_first(rows: torch.Tensor, count: int, length: int) -> torch.Tensor:
+def _continued(
+    sdpa: Callable[..., torch.Tensor], rows: Sequence[torch.Tensor], texts: Texts, run: Run, window: int | None
+) -> torch.Tensor:
+    """Attend from texts that continue another one; ``rows`` are queries, keys and values of all texts.
+
+    Shape: (texts, heads, tokens, head_dim).
+    """
+    query, key, value = rows
+    n_prefix = _n_prefix(run)
+    q = _texts_first(query, run)
+    k, v = (torch.cat([_prefix_first(one, run), _texts_first(one, run)], dim=2) for one in (key, value))
+    windowed = window is not None and window < n_prefix + run.length
+    if windowed or n_prefix > run.length:
+        mask = texts.mask(run, window=window if windowed else None, dtype=query.dtype)
+        return sdpa(q, k, v, attn_mask=mask)
+    # SDPA takes the first query to stand at the first key. Queries that nobody reads, in front, put it right, and cost
+    # less than the half of a mask that hides: prefix^2 against tokens^2 products.
+    q = torch.nn.functional.pad(q, (0, 0, n_prefix, 0))
+    return sdpa(q, k, v, is_causal=True)[:, :, n_prefix:]
+
+
+def _n_prefix(run: Run) -> int:
+    return 0 if run.prefix is None else run.prefix[1] - run.prefix[0]
+
+
+def _texts_first(rows: torch.Tensor, run: Run) -> torch.Tensor:
     """Return a run as SDPA takes it, without copying. Shape: (texts, heads, length, head_dim)."""
-    return rows.view(count, length, *rows.shape[1:]).transpose(1, 2)
+    own = rows[run.start : run.start + run.length * run.texts]
+    return own.view(run.texts, run.length, *rows.shape[1:]).transpose(1, 2)
+
+
+def _prefix_first(rows: torch.Tensor, run: Run) -> torch.Tensor:
+    """Return what a run continues, once for each text, without copying. Shape: (texts, heads, prefix, head_dim)."""
+    start, end = run.prefix or (0, 0)
+    return rows[start:end].transpose(0, 1).expand(run.texts, -1, -1, -1)
 
 
 def _window_mask(length: int, window: int | None, *, is_causal: bool, device: torch.device) -> torch.Tensor | None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from rerank_plugins.protocols import Batch, TokenInput
+from rerank_plugins.protocols import Batch, PrefixSharing, TokenInput
 from rerank_plugins.scorers.bert_encoder import Reads
 from rerank_plugins.scorers.packed import packed_model
 
@@ -76,6 +76,13 @@ class Backbone:
     def is_padded(self) -> bool:
         """Whether batches are padded."""
         return self._packed is None
+
+    @property
+    def prefix_sharing(self) -> PrefixSharing:
+        """Whether tokens that several inputs begin with run once where only last tokens are read."""
+        if self._packed is None:
+            return PrefixSharing(is_used=False, reason="its batches are padded")
+        return self._packed.prefix_sharing
 
     def __call__(self, batch: Batch, *, reads: Reads = "all") -> TokenStates:
         """Return the final token states of a batch, in float32 whatever the model's precision.

@@ -33,6 +33,7 @@ class DecoderScorer:
         self._backbone: Backbone | None = backbone
         self._head: AnswerHead | None = head
         self.is_padded = backbone.is_padded
+        self.prefix_sharing = backbone.prefix_sharing
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Return the score at each input's last token. Shape: (inputs, 1), float32."""

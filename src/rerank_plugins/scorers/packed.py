@@ -3,21 +3,24 @@
 BERT-like encoders run through :mod:`rerank_plugins.scorers.bert_encoder`. Every other transformers model whose
 attention goes through ``AttentionInterface`` (decoders, ModernBERT) runs as it is, with a registered function that
 sees the row, and with positions that restart per text. What cannot be packed (older transformers, attention with
-soft-caps or a bias of its own) is padded instead; a trial at load, packed against one by one, decides.
+soft-caps or a bias of its own) is padded instead; a trial at load, packed against one by one, decides. A causal one
+runs the tokens that several inputs begin with once (:mod:`rerank_plugins.scorers.prefixes`), after a trial of its own.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from inspect import signature
 from typing import Any, Protocol, get_args
 
 import numpy as np
 import torch
 
-from rerank_plugins.protocols import Batch, TokenInput
+from rerank_plugins.protocols import Batch, PrefixSharing, TokenInput
 from rerank_plugins.scorers.attention import Texts, attend
 from rerank_plugins.scorers.bert_encoder import BertEncoder, Reads
+from rerank_plugins.scorers.prefixes import PrefixGroup, RowLayout, prefix_groups
 
 __all__ = ["PackedModel", "packed_model"]
 
@@ -31,7 +34,13 @@ _REFUSALS = (AttributeError, TypeError, ValueError, RuntimeError, IndexError)
 
 
 class PackedModel(Protocol):
-    """A transformers model without head that takes batches without padding."""
+    """A transformers model without head that takes batches without padding.
+
+    Attributes:
+        prefix_sharing: Whether the tokens that inputs begin with run once where only last tokens are read.
+    """
+
+    prefix_sharing: PrefixSharing
 
     def __call__(self, batch: Batch, *, reads: Reads) -> torch.Tensor:
         """Return the final token states of all inputs, one after the other, in the model's precision.
@@ -44,6 +53,8 @@ class PackedModel(Protocol):
 
 class _PackedBert:
     """A BERT- or RoBERTa-like encoder: its own embeddings, then our layers over its weights."""
+
+    prefix_sharing = PrefixSharing(is_used=False, reason="attention looks both ways")
 
     def __init__(self, model: Any, *, may_copy: bool) -> None:
         config = model.config
@@ -88,23 +99,61 @@ class _PackedByInterface:
             raise ValueError(msg)
         self._model = model
         self._has_segments = getattr(model.config, "type_vocab_size", 0) > 1
+        self._options = {"use_cache": False} if "use_cache" in signature(model.forward).parameters else {}
+        self.prefix_sharing = PrefixSharing(is_used=False, reason="it was not tried")
         model.set_attn_implementation(_NAME)
 
     def __call__(self, batch: Batch, *, reads: Reads) -> torch.Tensor:
-        device = self._model.device
+        if reads == "last" and batch.shares_prefixes and self.prefix_sharing.is_used:
+            groups = prefix_groups([one.ids for one in batch.inputs])
+            if any(group.tokens for group in groups):
+                return self._last_states(batch, groups)
         ids = np.concatenate([one.ids for one in batch.inputs])
         positions = np.concatenate([np.arange(len(one)) for one in batch.inputs])
         types = np.concatenate([one.type_ids for one in batch.inputs])
-        rows = _on_device(np.stack([ids, positions, types]), device).unsqueeze(1)
-        options: dict[str, Any] = {"token_type_ids": rows[2]} if self._has_segments else {}
-        if "use_cache" in signature(self._model.forward).parameters:
-            options["use_cache"] = False
-        texts = Texts(batch.lengths, device)
-        found = self._model(input_ids=rows[0], position_ids=rows[1], rerank_texts=texts, **options)
-        states: torch.Tensor = found.last_hidden_state[0]
+        texts = Texts(batch.lengths, self._model.device)
+        states = self._states(np.stack([ids, positions, types]), texts)
         if reads == "all":
             return states
         return states[texts.first if reads == "first" else texts.ends - 1]
+
+    def try_sharing(self, trial: Batch) -> None:
+        """Share beginnings from now on if that gives the last states that it gives without.
+
+        Args:
+            trial: Its first input has at least eight tokens, not all equal.
+        """
+        shared = _with_common_beginnings(trial.inputs[0].ids)
+        groups = prefix_groups([one.ids for one in shared.inputs], least_saved_tokens=1)
+        try:
+            if self._has_segments:
+                msg = "its inputs have segments"
+                raise ValueError(msg)
+            with torch.inference_mode():
+                agrees = _is_near(self._last_states(shared, groups), self(shared, reads="last"))
+            reason = "" if agrees else "a trial at load gave other numbers"
+        except _REFUSALS as error:
+            reason = str(error) or type(error).__name__
+        self.prefix_sharing = PrefixSharing(is_used=not reason, reason=reason)
+        if reason:
+            logger.info("%s runs every input whole: %s", type(self._model).__name__, reason)
+
+    def _last_states(self, batch: Batch, groups: Sequence[PrefixGroup]) -> torch.Tensor:
+        """Return the state of each input's last token, common beginnings run once. Shape: (inputs, hidden)."""
+        layout = RowLayout.of([one.ids for one in batch.inputs], groups)
+        texts = Texts(layout.lengths, self._model.device, prefixes=layout.prefixes)
+        states = self._states(np.stack([layout.ids, layout.positions, np.zeros_like(layout.ids)]), texts)
+        return states[texts.ends[layout.pieces] - 1]
+
+    def _states(self, rows: np.ndarray[Any, Any], texts: Texts) -> torch.Tensor:
+        """Return the final states of rows of ids, positions and segments. Shape: (tokens, hidden)."""
+        ids, positions, types = _on_device(rows, self._model.device).unsqueeze(1)
+        segments = {"token_type_ids": types} if self._has_segments else {}
+        found = self._model(
+            input_ids=ids, position_ids=positions, rerank_texts=texts, **segments, **self._options
+        ).last_hidden_state[0]
+        states: torch.Tensor = found
+        return states
 
 
 def packed_model(model: Any, *, trial: Batch, is_ours: bool) -> PackedModel | None:
@@ -149,6 +198,7 @@ def _agreeing_interface(model: Any, trial: Batch, expected: torch.Tensor) -> Pac
     try:
         candidate = _PackedByInterface(model)
         if _agrees(candidate, trial, expected):
+            candidate.try_sharing(trial)
             return candidate
     except _REFUSALS as error:
         _tell(model, error)
@@ -163,13 +213,29 @@ def _tell(model: Any, error: BaseException) -> None:
 
 def _agrees(candidate: PackedModel, trial: Batch, expected: torch.Tensor) -> bool:
     texts = Texts(trial.lengths, expected.device)
-    # Half precision differs more in absolute numbers; a wrong attention differs by whole units.
-    factor = 1.0 if expected.dtype == torch.float32 else 50.0
-    tolerance = _TRIAL_TOLERANCE * factor * float(expected.float().abs().max())
     with torch.inference_mode():
         found: tuple[torch.Tensor, ...] = tuple(candidate(trial, reads=reads) for reads in get_args(Reads))
     pairs = zip(found, (expected, expected[texts.first], expected[texts.ends - 1]), strict=True)
-    return all(torch.allclose(one.float(), other.float(), atol=tolerance) for one, other in pairs)
+    scale = float(expected.float().abs().max())
+    return all(_is_near(one, other, scale=scale) for one, other in pairs)
+
+
+def _is_near(found: torch.Tensor, expected: torch.Tensor, *, scale: float | None = None) -> bool:
+    # Half precision differs more in absolute numbers; a wrong attention differs by whole units.
+    factor = 1.0 if expected.dtype == torch.float32 else 50.0
+    tolerance = _TRIAL_TOLERANCE * factor * (float(expected.float().abs().max()) if scale is None else scale)
+    return torch.allclose(found.float(), expected.float(), atol=tolerance)
+
+
+def _with_common_beginnings(ids: np.ndarray[Any, Any]) -> Batch:
+    """Return inputs with two different beginnings, one longer and one shorter than what follows it, and one alone."""
+    back = ids[::-1]
+    inputs = [
+        *(np.concatenate([ids[:6], rest]) for rest in (back[:4], back[:3], back[1:4], back[2:3])),
+        *(np.concatenate([back[:2], rest]) for rest in (ids[:6], ids[1:7], ids[3:4])),
+        ids[4:7],
+    ]
+    return Batch([TokenInput(one, np.zeros_like(one)) for one in inputs])
 
 
 def _alone(model: Any, one: TokenInput) -> torch.Tensor:

@@ -15,7 +15,7 @@ import transformers
 
 from rerank_plugins.catalog.spec import Pooling
 from rerank_plugins.errors import UnsafeModelError, UnsupportedModelError
-from rerank_plugins.protocols import Batch
+from rerank_plugins.protocols import Batch, PrefixSharing
 from rerank_plugins.scorers.backbone import Backbone, TokenStates
 from rerank_plugins.scorers.base import LoadedParts, LoadRequest
 from rerank_plugins.scorers.bert_encoder import Reads
@@ -47,6 +47,12 @@ class TransformerEmbedder:
         self._pooling = pooling
         self._dense = dense
         self.is_padded = backbone.is_padded
+        reads_last = pooling == "last_token"
+        self.prefix_sharing = (
+            backbone.prefix_sharing
+            if reads_last
+            else PrefixSharing(is_used=False, reason="not only last tokens are read")
+        )
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Return one vector per text, not normalised. Shape: (inputs, dim), float32."""

@@ -7,11 +7,13 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
+import tiny_rerankers
+import transformers
 from typer.testing import CliRunner
 
 from rerank_plugins.cli import app, diagnosis
 from rerank_plugins.cli.diagnosis import Finding, find_extras, find_hub, find_models
-from rerank_plugins.cli.speed import find_speed
+from rerank_plugins.cli.speed import find_model_speed, find_speed
 
 
 class Refusing(BaseHTTPRequestHandler):
@@ -97,6 +99,13 @@ def test_how_a_model_runs(bert_reranker_folder: Path) -> None:
     result = CliRunner().invoke(app, ["doctor", "--model", str(bert_reranker_folder)], catch_exceptions=False)
     assert "packed, no padding" in result.output
     assert "512 tokens" in result.output
+    assert "not shared: only decoders" in " ".join(result.output.split())
+
+
+@pytest.mark.skipif(not hasattr(transformers, "AttentionInterface"), reason="decoders are padded there")
+def test_a_decoder_shares_the_prefix_of_a_query(tmp_path: Path) -> None:
+    folder = tiny_rerankers.mxbai_reranker(tmp_path / "mxbai-rerank-base-v2")
+    assert ("query prefix", "ok") in [(finding.name, finding.state) for finding in find_model_speed(str(folder))]
 
 
 def test_speed_is_told_without_a_model() -> None:

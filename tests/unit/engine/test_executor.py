@@ -11,6 +11,7 @@ from rerank_plugins.engine.executor import TokenBudget, execute, unique_inputs
 from rerank_plugins.engine.statistics import Counters
 from rerank_plugins.errors import ScoringError
 from rerank_plugins.protocols import Batch
+from rerank_plugins.types import EngineOptions
 
 INPUTS = [token_input(*([index] * length)) for index, length in enumerate([3, 9, 1, 4, 4])]
 EXPECTED = [0.0, 9.0, 2.0, 12.0, 16.0]
@@ -88,7 +89,7 @@ def test_what_nobody_waits_for_does_not_run() -> None:
 
 def test_a_limit_below_the_budget_holds_for_one_call() -> None:
     scorer, budget = SumScorer(is_padded=False), TokenBudget(100)
-    execute(scorer, INPUTS, budget=budget, limit_tokens=9)
+    execute(scorer, INPUTS, budget=budget, limits=EngineOptions(max_batch_tokens=9))
     assert max(map(sum, scorer.batches)) <= 9
     assert budget.tokens == 100
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rerank_plugins.engine.packing import batch_cost_tokens, pack
+from rerank_plugins.engine.packing import batch_cost_tokens, batch_order, pack
 
 
 def test_exact_cuts() -> None:
@@ -18,6 +18,13 @@ def test_exact_cuts() -> None:
 
 def test_equal_lengths_keep_their_order() -> None:
     assert pack([3, 3, 3, 3], budget_tokens=6, padded=True) == [[0, 1], [2, 3]]
+
+
+def test_inputs_that_begin_alike_stay_together() -> None:
+    lengths, beginnings = [5, 9, 2, 7, 8], ["a", "b", "b", "a", "b"]
+    assert batch_order(lengths, beginnings) == [1, 4, 2, 3, 0]
+    assert pack(lengths, budget_tokens=19, padded=False, beginnings=beginnings) == [[1, 4, 2], [3, 0]]
+    assert batch_order(lengths) == batch_order(lengths, ["a"] * 5) == batch_order(lengths, range(5)) == [1, 4, 3, 0, 2]
 
 
 def test_nothing_gives_no_batch() -> None:

@@ -21,7 +21,7 @@ from rerank_plugins.engine.calls import KnownRows
 from rerank_plugins.engine.executor import TokenBudget
 from rerank_plugins.engine.score_cache import ScoreCache
 from rerank_plugins.errors import InvalidInputError, OverloadedError, ScoringError
-from rerank_plugins.protocols import Batch
+from rerank_plugins.protocols import Batch, PairSegments, PrefixSharing, TokenInput
 from rerank_plugins.types import EngineOptions
 
 
@@ -298,3 +298,61 @@ def test_a_model_that_was_loaded_before_a_fork_works_in_the_child() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=120, env=environment, check=False
     )
     assert result.returncode == 0, result.stderr
+
+
+class SharingScorer(SumScorer):
+    """Remembers which queries' documents came into each batch."""
+
+    def __init__(self, sharing: PrefixSharing) -> None:
+        super().__init__(is_padded=False)
+        self.prefix_sharing = sharing
+        self.queries: list[list[int]] = []
+        self.asked: set[bool] = set()
+
+    def forward(self, batch: Batch) -> torch.Tensor:
+        self.queries.append([int(one.ids[0]) for one in batch.inputs])
+        self.asked.add(batch.shares_prefixes)
+        return super().forward(batch)
+
+
+USED, UNUSED = PrefixSharing(is_used=True), PrefixSharing(is_used=False, reason="a test")
+
+
+def pairs_of_queries(n_queries: int, n_documents: int) -> list[TokenInput]:
+    """Return pairs whose first token is the query; documents of all lengths for each."""
+    inputs = []
+    for number in range(n_documents):
+        for query in range(1, n_queries + 1):
+            ids = np.array([query] + [1] * (1 + number), dtype=np.int32)
+            inputs.append(TokenInput(ids, np.zeros_like(ids), PairSegments(0, 1, 1, len(ids))))
+    return inputs
+
+
+@pytest.mark.parametrize(
+    ("sharing", "wanted", "together"), [(USED, True, True), (USED, False, False), (UNUSED, True, False)]
+)
+def test_documents_of_one_query_run_together_where_their_beginning_is_shared(
+    sharing: PrefixSharing, *, wanted: bool, together: bool
+) -> None:
+    # 10 documents of 2 to 11 tokens a query: 65, so that a budget holds one query and a piece some of all.
+    scorer, inputs = SharingScorer(sharing), pairs_of_queries(12, 10)
+    batcher = batcher_of(scorer, tokens=65)
+    answer = batcher.submit(inputs, limits=EngineOptions(share_prefix=wanted)).result(10)
+    batcher.close()
+    assert answer.rows[:, 0].tolist() == [float(one.ids.sum()) for one in inputs]
+    assert scorer.asked == {wanted}
+    n_parts = sum(len(set(queries)) for queries in scorer.queries)
+    assert n_parts == 12 if together else n_parts > 60
+
+
+def test_calls_that_share_and_calls_that_do_not_never_share_a_batch() -> None:
+    batcher, scorer = occupied(tokens=100)
+    futures = [
+        batcher.submit([token_input(number)], limits=EngineOptions(share_prefix=wanted))
+        for number, wanted in ((1, True), (2, False), (3, True))
+    ]
+    for _ in range(4):
+        scorer.permits.release()
+    assert [future.result(10).rows[0, 0] for future in futures] == [1, 2, 3]
+    assert scorer.ran == [999, 1, 3, 2]
+    batcher.close()

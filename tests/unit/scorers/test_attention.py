@@ -105,11 +105,52 @@ def test_first_tokens_alone_get_what_they_get_among_all() -> None:
 
 
 def test_where_texts_lie() -> None:
-    assert TEXTS.runs == [(0, 7, 1), (7, 4, 3), (19, 2, 1), (21, 1, 2)]
+    assert TEXTS.runs == [(0, 7, 1, None), (7, 4, 3, None), (19, 2, 1, None), (21, 1, 2, None)]
     assert TEXTS.first.tolist() == [0, 7, 11, 15, 19, 21, 22]
     assert TEXTS.ends.tolist() == [7, 11, 15, 19, 21, 22, 23]
     assert TEXTS.offsets.tolist() == [0, 7, 11, 15, 19, 21, 22, 23]
     assert TEXTS.longest == 7
+
+
+# A prefix of 7, with rests longer and shorter than it; a text of its own; a prefix of 2 with a rest.
+PIECES, PREFIXES = [7, 9, 4, 4, 1, 3, 2, 5], [None, 0, 0, 0, 0, None, None, 6]
+
+
+@pytest.mark.usefixtures("kernel")
+@pytest.mark.parametrize("window", [None, 1, 3, 8, 100])
+@pytest.mark.parametrize("key_heads", [4, 2])
+@pytest.mark.parametrize("scale", [None, 0.7])
+def test_a_text_sees_what_it_continues(window: int | None, key_heads: int, scale: float | None) -> None:
+    generator = torch.Generator().manual_seed(4)
+    query, key, value = (torch.randn(sum(PIECES), 4, 8, generator=generator) for _ in range(3))
+    key, value = key[:, :key_heads], value[:, :key_heads]
+    texts = Texts(PIECES, torch.device("cpu"), prefixes=PREFIXES)
+    found = attend(query, key, value, texts, scale=scale, is_causal=True, window=window)
+    pieces = torch.arange(sum(PIECES)).split(PIECES)
+    for piece, prefix in enumerate(PREFIXES):
+        # As if the whole text stood in a row of its own.
+        rows = pieces[piece] if prefix is None else torch.cat([pieces[prefix], pieces[piece]])
+        distance = torch.arange(len(rows)).unsqueeze(1) - torch.arange(len(rows))
+        seen = (distance >= 0) & (distance < (window or len(rows)))
+        expected = by_one_mask(query[rows], key[rows], value[rows], seen, scale or 8**-0.5)
+        assert (found[pieces[piece]] - expected[-PIECES[piece] :]).abs().max() <= 1e-5
+
+
+def test_what_looks_ahead_cannot_be_continued() -> None:
+    texts = Texts([2, 1], torch.device("cpu"), prefixes=[None, 0])
+    rows = torch.zeros(3, 1, 8)
+    with pytest.raises(ValueError, match="looks both ways"):
+        attend(rows, rows, rows, texts)
+
+
+def test_where_the_keys_of_continued_texts_lie() -> None:
+    texts = Texts([2, 1, 1, 3], torch.device("cpu"), prefixes=[None, 0, 0, None])
+    assert texts.runs == [(0, 2, 1, None), (2, 1, 2, (0, 2)), (4, 3, 1, None)]
+    assert texts.key_rows is not None
+    assert texts.key_rows.tolist() == [0, 1, 0, 1, 2, 0, 1, 3, 4, 5, 6]
+    assert texts.key_offsets.tolist() == [0, 2, 5, 8, 11]
+    assert TEXTS.key_rows is None
+    assert TEXTS.key_offsets.tolist() == TEXTS.offsets.tolist()
 
 
 def test_an_older_torch_without_windows_is_not_used() -> None:
