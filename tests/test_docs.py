@@ -134,8 +134,8 @@ def wrong_python(text: str, **_: object) -> list[str]:
         except SyntaxError as error:
             wrong.append(f"{error}")
             continue
-        wrong += [name for node in ast.walk(tree) for name in imported(node) if not exists(*name)]
-    return [str(one) for one in wrong]
+        wrong += [".".join(name) for node in ast.walk(tree) for name in imported(node) if not exists(*name)]
+    return wrong
 
 
 def imported(node: ast.AST) -> list[tuple[str, str]]:
