@@ -116,7 +116,8 @@ def _grid_pictures(scene: Scene) -> list[Section]:
             alt=f"{scene.measure} of each first stage with each reranker",
             draw=lambda: heatmap_figure(scene),
         )
-        text = f"Mean {scene.measure} over the datasets. Bold: the best of a row."
+        what = f"Mean {scene.measure} over the datasets" if len(scene.datasets) > 1 else scene.measure
+        text = f"{what}. Bold: the best of a row."
         sections.append(Section(title="First stage × reranker", text=text, picture=picture))
     return sections
 

@@ -50,7 +50,8 @@ def tradeoff_figure(scene: Scene) -> Any:
     markers = {stage: _MARKERS[i % len(_MARKERS)] for i, stage in enumerate(stages)}
     figure = new_figure(width=7.2, height=4.4 + 0.2 * (1 + max(len(stages), len(colors))))
     axis = figure.subplots()
-    plain_axis(axis, x="median time of a query, both stages, ms (logarithmic)", y=f"{scene.measure}, mean of datasets")
+    quality = f"{scene.measure}, mean of datasets" if len(scene.datasets) > 1 else scene.measure
+    plain_axis(axis, x="median time of a query, both stages, ms (logarithmic)", y=quality)
     axis.set_xscale("log")
     _draw_frontier(axis, points)
     for point in points:

@@ -245,6 +245,18 @@ def test_pictures_on_the_page_follow_its_scheme(report: ReportFiles) -> None:
     assert not [color for color in SERIES if color.lower() in body]
 
 
+def test_a_single_dataset_is_no_mean(folder: Path) -> None:
+    many, one = read(folder), replace(read(folder), cells=read(folder).cells[:2])
+    texts = [
+        write_report(results, folder / name).html.read_text(encoding="utf-8")
+        for name, results in (("many", many), ("one", one))
+    ]
+    assert [("mean of datasets" in text, "over the datasets" in text) for text in texts] == [
+        (True, True),
+        (False, False),
+    ]
+
+
 def test_holm_by_hand() -> None:
     # 0.01 <= 0.05/3; 0.03 > 0.05/2, so it and everything after it fail.
     system = cell(0.5).system
