@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from inspect import signature
 from typing import Any
 
 from rerank_plugins.errors import InvalidInputError
@@ -13,14 +14,14 @@ __all__ = ["read_mteb_task"]
 
 
 def read_mteb_task(name: str, *, split: str | None = None) -> Dataset:
-    """Load a task with mteb 2, which downloads it from the hub on first use.
+    """Load a task with mteb 2, which downloads it from the hub on first use: one subset and one split of it.
 
     A reranking task's own candidates (``top_ranked``) become :attr:`Dataset.candidates`: the retriever
     ``candidates`` reranks exactly these, as mteb does. mteb's main score there is MAP.
 
     Args:
         name: The task's name, such as ``T2Reranking``; of a task with several subsets ``NAME/SUBSET``.
-        split: Which split; None takes the first that the task is evaluated on.
+        split: Which of the splits that the task is evaluated on; None takes the first.
 
     Raises:
         MissingExtraError: mteb is not installed.
@@ -33,23 +34,37 @@ def read_mteb_task(name: str, *, split: str | None = None) -> Dataset:
     except (KeyError, ValueError) as error:
         msg = f"mteb knows no task {task_name!r}: {error}"
         raise InvalidInputError(msg) from error
-    task.load_data()
-    by_split = _chosen(task.dataset, subset or None, what="subset", task=task_name)
-    wanted = split or next((one for one in task.eval_splits if one in by_split), None)
-    data = _chosen(by_split, wanted, what="split", task=task_name)
-    if not all(key in data for key in ("corpus", "queries", "relevant_docs")):
+    # Before anything is downloaded.
+    if not isinstance(task, import_extra("mteb.abstasks", extra="mteb").AbsTaskRetrieval):
         msg = f"mteb's {task_name!r} is no retrieval or reranking task; choose one that is"
         raise InvalidInputError(msg)
-    return _as_dataset(task_name, data)
-
-
-def _chosen(options: Mapping[str, Any], wanted: str | None, *, what: str, task: str) -> Any:
-    if wanted is None and len(options) == 1:
-        return next(iter(options.values()))
-    if wanted is None or wanted not in options:
-        msg = f"mteb's {task!r} has no {what} {wanted!r}; there are {', '.join(options) or 'none'}"
+    if list(task.metadata.modalities) != ["text"]:
+        msg = f"mteb's {task_name!r} is about {', '.join(task.metadata.modalities)}; choose a task of texts only"
         raise InvalidInputError(msg)
-    return options[wanted]
+    wanted_split = _chosen(task.eval_splits, split or task.eval_splits[0], what="split", task=task_name)
+    wanted_subset = _chosen(task.hf_subsets, subset or None, what="subset", task=task_name)
+    part = mteb.get_task(task_name, eval_splits=[wanted_split], hf_subsets=[wanted_subset])
+    part.load_data()
+    _to_current_layout(part)
+    return _as_dataset(task_name, part.dataset[wanted_subset][wanted_split])
+
+
+def _chosen(options: Sequence[str], wanted: str | None, *, what: str, task: str) -> str:
+    if wanted is None and len(options) == 1:
+        return options[0]
+    if wanted is None or wanted not in options:
+        asked = f"no {what} {wanted!r}" if wanted else f"several {what}s and none was chosen (NAME/{what.upper()})"
+        msg = f"mteb's {task!r} has {asked}; there are {', '.join(options)}"
+        raise InvalidInputError(msg)
+    return wanted
+
+
+def _to_current_layout(task: Any) -> None:
+    """Do what mteb does before it evaluates: bring data that a task reads with code of its own into ``dataset``."""
+    convert = task.convert_v1_dataset_format_to_v2
+    # The argument came in during mteb 2, without a default.
+    options = {"num_proc": None} if "num_proc" in signature(convert).parameters else {}
+    convert(**options)
 
 
 def _as_dataset(name: str, data: Mapping[str, Any]) -> Dataset:
@@ -57,7 +72,7 @@ def _as_dataset(name: str, data: Mapping[str, Any]) -> Dataset:
         str(query_id): {str(document_id): int(grade) for document_id, grade in judged.items()}
         for query_id, judged in data["relevant_docs"].items()
     }
-    texts = {str(row["id"]): str(row["text"]) for row in data["queries"]}
+    texts = {str(row["id"]): _query(row, task=name) for row in data["queries"]}
     top_ranked = data.get("top_ranked") or {}
     return Dataset(
         name=name,
@@ -68,3 +83,12 @@ def _as_dataset(name: str, data: Mapping[str, Any]) -> Dataset:
         qrels={query_id: judged for query_id, judged in qrels.items() if query_id in texts},
         candidates={str(query_id): tuple(map(str, listed)) for query_id, listed in top_ranked.items()},
     )
+
+
+def _query(row: Mapping[str, Any], *, task: str) -> str:
+    """Return what mteb gives a model: the query, then its instruction if it has one."""
+    text, instruction = row["text"], row.get("instruction")
+    if not isinstance(text, str):
+        msg = f"mteb's {task!r} asks with conversations, which have no one text; choose a task whose queries are texts"
+        raise InvalidInputError(msg)
+    return f"{text} {instruction}" if instruction else text

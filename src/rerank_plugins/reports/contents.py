@@ -16,7 +16,7 @@ from rerank_plugins.reports.heatmap import heatmap_figure, heatmap_values
 from rerank_plugins.reports.histogram import histogram_figure
 from rerank_plugins.reports.movement import movement_figure
 from rerank_plugins.reports.systems import Scene
-from rerank_plugins.reports.table import Table, result_tables
+from rerank_plugins.reports.table import COST, Table, result_tables
 from rerank_plugins.reports.tradeoff import trade_offs, tradeoff_figure
 
 __all__ = ["Listing", "Picture", "Section", "sections_of"]
@@ -63,8 +63,13 @@ class Section:
 
 _LEGEND = (
     "Bold: the best of a column. Below a figure: its 95 % bootstrap interval over queries. ▲ ▼: better or worse than "
-    "the same first stage without a reranker (paired randomisation test, p < 0.05 after Holm's correction over all "
-    "comparisons of a measure). Times are of one query at a time, both stages together."
+    "the same first stage without a reranker (paired randomisation test, p\N{NO-BREAK SPACE}<\N{NO-BREAK SPACE}0.05 "
+    "after Holm's correction over all comparisons of a measure). Times are of one query at a time, both stages "
+    "together."
+)
+_COST_LEGEND = (
+    f" {COST}: what 1,000 queries, one after the other, cost on this machine, in the currency of the price per hour "
+    "that was given."
 )
 
 
@@ -87,7 +92,8 @@ def sections_of(scene: Scene, evidence: Sequence[Evidence], *, query_id: str | N
 
 def _tables(scene: Scene) -> list[Section]:
     found = result_tables(scene)
-    return [Section(title="Results", text=_LEGEND, tables=found)] if found else []
+    has_cost = any(COST in table.columns for table in found)
+    return [Section(title="Results", text=_LEGEND + _COST_LEGEND * has_cost, tables=found)] if found else []
 
 
 def _grid_pictures(scene: Scene) -> list[Section]:
@@ -110,7 +116,8 @@ def _grid_pictures(scene: Scene) -> list[Section]:
             alt=f"{scene.measure} of each first stage with each reranker",
             draw=lambda: heatmap_figure(scene),
         )
-        text = f"Mean {scene.measure} over the datasets. Bold: the best of a row."
+        what = f"Mean {scene.measure} over the datasets" if len(scene.datasets) > 1 else scene.measure
+        text = f"{what}. Bold: the best of a row."
         sections.append(Section(title="First stage × reranker", text=text, picture=picture))
     return sections
 

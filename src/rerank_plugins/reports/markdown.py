@@ -46,7 +46,8 @@ def _table(table: Table) -> str:
 
 
 def _entry(entry: Entry) -> str:
-    figure = f"**{entry.text}**" if entry.is_best else entry.text
+    text = _plain(entry.text)
+    figure = f"**{text}**" if entry.is_best else text
     interval = f"<br><sub>{entry.interval}</sub>" if entry.interval else ""
     return f"{figure}{entry.mark}{interval}"
 

@@ -2,43 +2,55 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from html import escape
 
 from rerank_plugins.reports.contents import Listing, Section
-from rerank_plugins.reports.style import svg
+from rerank_plugins.reports.style import DARK_SERIES, SERIES, svg
 from rerank_plugins.reports.systems import Scene
 from rerank_plugins.reports.table import Entry, Table, result_tables
 
 __all__ = ["html_report", "tables_html"]
 
+
+def _series(colors: Sequence[str]) -> str:
+    return " ".join(f"--series-{place}: {color};" for place, color in enumerate(colors))
+
+
 _STYLE = """
-:root { color-scheme: light dark; --paper: #ffffff; --ink: #1f2328; --muted: #8c959f; --line: #d8dee4;
+:root { color-scheme: light dark; LIGHT_SERIES --paper: #ffffff; --ink: #1f2328; --muted: #8c959f; --line: #d8dee4;
   --band: #f4f6f8; --best: #0a5fa8; --good: #0a7f5f; --bad: #b94a00; }
-@media (prefers-color-scheme: dark) { :root { --paper: #15191e; --ink: #e3e8ee; --muted: #8791a0; --line: #313842;
+@media (prefers-color-scheme: dark) { :root { DARK_SERIES
+  --paper: #15191e; --ink: #e3e8ee; --muted: #8791a0; --line: #313842;
   --band: #1d232a; --best: #6db6f5; --good: #4ecfa4; --bad: #f2955c; } }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--paper); color: var(--ink); line-height: 1.5;
   font-family: system-ui, "Segoe UI", Roboto, "Noto Sans", "Noto Sans CJK SC", sans-serif; }
-main { max-width: 62rem; margin: 0 auto; padding: 1.5rem 1rem 4rem; }
+main { max-width: 80rem; margin: 0 auto; padding: 1.5rem 1rem 4rem; }
 h1 { font-size: 1.7rem; margin: 0 0 .5rem; } h2 { font-size: 1.25rem; margin: 2.6rem 0 .4rem; }
 h3 { font-size: 1rem; margin: 1.6rem 0 .1rem; } p { margin: .3rem 0 .8rem; max-width: 46rem; }
-nav { font-size: .9rem; } nav a { margin-right: 1rem; } a { color: var(--best); }
+nav { font-size: .9rem; } nav a { display: inline-block; margin-right: 1rem; } a { color: var(--best); }
 .note { color: var(--muted); font-size: .85rem; margin: 0 0 .5rem; }
-.scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: .88rem; }
+.scroll { overflow-x: auto; max-width: max-content; } table { border-collapse: collapse; font-size: .88rem; }
 th, td { padding: .3rem .7rem; text-align: right; border-bottom: 1px solid var(--line); vertical-align: top; }
 th { font-weight: 600; white-space: nowrap; } th[scope=row], .words td { text-align: left; }
+/* The names stay in sight while the figures scroll, and give way to them where there is little room. */
+.figures th[scope=row] { white-space: normal; overflow-wrap: anywhere; min-width: 8.2rem; max-width: 24rem; }
+.figures tr > :first-child { position: sticky; left: 0; background: var(--paper); }
+.figures tbody tr:nth-child(even) > :first-child { background: var(--band); }
 tbody tr:nth-child(even) { background: var(--band); } td { font-variant-numeric: tabular-nums; }
 td small { display: block; color: var(--muted); font-size: .74rem; white-space: nowrap; }
 td b { color: var(--best); } .up { color: var(--good); } .down { color: var(--bad); }
 blockquote { margin: .6rem 0; padding: .2rem .9rem; border-left: 3px solid var(--best); font-weight: 600; }
-.words td { width: 50%; min-width: 14rem; } .hit { font-weight: 600; }
+.words td { width: 50%; overflow-wrap: anywhere; } .words { max-width: 62rem; } .hit { font-weight: 600; }
 .hit::before { content: "✔ "; color: var(--good); }
-figure { margin: .6rem 0; } figure svg { width: 100%; height: auto; display: block; }
+figure { margin: .6rem 0; overflow-x: auto; } figure svg { width: 100%; height: auto; display: block; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .15rem 1rem; font-size: .85rem; }
 dt { color: var(--muted); } dd { margin: 0; overflow-wrap: anywhere; }
+@media (max-width: 40rem) { th, td { padding: .3rem .45rem; } h1 { font-size: 1.4rem; } }
 @media print { nav { display: none; } section { break-inside: avoid-page; } }
-"""
+""".replace("LIGHT_SERIES", _series(SERIES)).replace("DARK_SERIES", _series(DARK_SERIES))
 
 
 def html_report(sections: Sequence[Section], *, title: str, environment: Mapping[str, str]) -> str:
@@ -98,7 +110,8 @@ def _section(section: Section, *, place: int) -> str:
         width = float(figure.get_size_inches()[0])
         picture = svg(figure, name=f"part-{place}")
         picture = picture.replace("<svg", f'<svg role="img" aria-label="{escape(section.picture.alt)}"', 1)
-        # Text in pictures keeps about the size of text on the page.
+        # Text in pictures keeps about the size of text on the page; where there is no room the picture scrolls.
+        picture = picture.replace("<svg", f'<svg style="min-width: {width * 3.4:.1f}rem"', 1)
         parts.append(f'<figure style="max-width: {width * 6.4:.1f}rem">{picture}</figure>')
     return f'<section id="part-{place}">\n' + "\n".join(parts) + "\n</section>"
 
@@ -106,13 +119,19 @@ def _section(section: Section, *, place: int) -> str:
 def _table(table: Table) -> str:
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in table.columns)
     rows = "\n".join(
-        f'<tr><th scope="row">{escape(row.name)}</th>{"".join(_entry(entry) for entry in row.entries)}</tr>'
+        f'<tr><th scope="row">{_breakable(row.name)}</th>{"".join(_entry(entry) for entry in row.entries)}</tr>'
         for row in table.rows
     )
     return (
-        f'<h3>{escape(table.title)}</h3><p class="note">{escape(table.note)}</p>\n<div class="scroll"><table>'
+        f'<h3>{escape(table.title)}</h3><p class="note">{escape(table.note)}</p>\n'
+        f'<div class="scroll"><table class="figures">'
         f"<thead><tr><th></th>{head}</tr></thead>\n<tbody>{rows}</tbody></table></div>"
     )
+
+
+def _breakable(name: str) -> str:
+    """Return a name that may be broken where an option, a word or a folder ends."""
+    return re.sub(r"(&amp;|[?_=/])", r"\1<wbr>", escape(name))
 
 
 def _entry(entry: Entry) -> str:

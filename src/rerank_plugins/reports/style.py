@@ -12,17 +12,24 @@ from typing import Any
 
 from rerank_plugins.evaluation.optional import import_extra
 
-__all__ = ["ACCENT", "BAD", "INK", "MUTED", "SERIES", "label_box", "new_figure", "plain_axis", "save_png", "svg"]
+__all__ = [
+    "ACCENT", "BAD", "DARK_SERIES", "INK", "MUTED", "SERIES",
+    "label_box", "new_figure", "plain_axis", "save_png", "svg",
+]  # fmt: skip
 
 # Okabe and Ito's palette, told apart with any colour vision, without its black and yellow: these eight
 # are read on white and on near black alike.
 SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8A6FD1", "#7A7A7A")
+# The same hues, lighter where they would be dim on a dark page.
+DARK_SERIES = ("#4BA9E3", "#F28C3F", "#35C79A", "#E09CC4", "#F0B53A", "#7CC7F2", "#AE98E8", "#A0A0A0")
 ACCENT, BAD = SERIES[0], SERIES[1]
 
-# Two inks that a page replaces by its own, so that a picture follows the page's light or dark scheme.
+# Colours that a page replaces by its own, so that a picture follows the page's light or dark scheme.
 INK, MUTED = "#24292f", "#8c959f"
 _PAPER = "#fffffe"
-_PAGE_INKS = {INK: "var(--ink)", MUTED: "var(--muted)", _PAPER: "var(--paper)"}
+_PAGE_INKS = {INK: "var(--ink)", MUTED: "var(--muted)", _PAPER: "var(--paper)"} | {
+    color.lower(): f"var(--series-{place})" for place, color in enumerate(SERIES)
+}
 
 # Verdana has DejaVu Sans's widths, so labels keep their room where DejaVu is missing.
 _FONTS = "DejaVu Sans, Verdana, sans-serif"

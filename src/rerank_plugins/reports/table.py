@@ -6,15 +6,17 @@ correction (Holm 1979) over all comparisons of the same measure in the report.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from rerank_plugins.evaluation.results import Cell, Comparison, Estimate, System
 from rerank_plugins.reports.systems import Scene
 
-__all__ = ["SIGNIFICANCE", "Entry", "Row", "Table", "dataset_table", "holm", "mean_table", "result_tables"]
+__all__ = ["COST", "SIGNIFICANCE", "Entry", "Row", "Table", "dataset_table", "holm", "mean_table", "result_tables"]
 
 SIGNIFICANCE = 0.05
+COST = "cost/1000"
+_LEAST_COST = 0.0001
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ def result_tables(scene: Scene, *, with_costs: bool = True) -> tuple[Table, ...]
 
     Args:
         scene: The results.
-        with_costs: Whether times and speed are shown.
+        with_costs: Whether times, speed and money are shown.
     """
     mean = mean_table(scene, with_costs=with_costs)
     tables = [dataset_table(scene, dataset, with_costs=with_costs) for dataset in scene.datasets]
@@ -132,21 +134,31 @@ def _estimate(cell: Cell, measure: str, significant: Mapping[str, set[tuple[str,
 
 
 def _costs(groups: Sequence[Sequence[Cell]]) -> list[tuple[str, list[Entry]]]:
-    """Return the columns of times and speed that anybody measured: means over each system's cells."""
+    """Return the columns of times, speed and money that anybody measured: means over each system's cells."""
     columns = [
         ("p50 ms", [_mean([cell.latency.p50_ms if cell.latency else None for cell in cells]) for cells in groups]),
         ("p95 ms", [_mean([cell.latency.p95_ms if cell.latency else None for cell in cells]) for cells in groups]),
         ("pairs/s", [_mean([cell.pairs_per_s for cell in cells]) for cells in groups]),
+        (COST, [_mean([cell.cost_per_1000_queries for cell in cells], shown=_money) for cells in groups]),
     ]
     return [(name, entries) for name, entries in columns if any(entry.text for entry in entries)]
 
 
-def _mean(values: Sequence[float | None]) -> Entry:
+def _mean(values: Sequence[float | None], *, shown: Callable[[float], str] | None = None) -> Entry:
     known = [value for value in values if value is not None]
     if not known or len(known) < len(values):
         return Entry("")
-    mean = sum(known) / len(known)
-    return Entry(f"{mean:,.0f}" if mean >= 100 else f"{mean:.1f}")
+    return Entry((shown or _time)(sum(known) / len(known)))
+
+
+def _time(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
+
+
+def _money(value: float) -> str:
+    if 0 < value < _LEAST_COST:
+        return f"<{_LEAST_COST}"
+    return f"{value:,.2f}" if value >= 100 else f"{value:.4f}"
 
 
 def _table(*, title: str, note: str, names: list[str], columns: list[tuple[str, list[Entry]]]) -> Table:
@@ -159,7 +171,7 @@ def _with_best(name: str, entries: list[Entry]) -> list[Entry]:
     known = [_shown(entry) for entry in entries if entry.text]
     if len(known) < 2:
         return entries
-    best = min(known) if name.endswith(" ms") else max(known)
+    best = min(known) if name.endswith(" ms") or name == COST else max(known)
     return [
         Entry(entry.text, entry.interval, entry.mark, is_best=bool(entry.text) and _shown(entry) == best)
         for entry in entries
@@ -167,8 +179,8 @@ def _with_best(name: str, entries: list[Entry]) -> list[Entry]:
 
 
 def _shown(entry: Entry) -> float:
-    # By the figure as shown, so that equal figures are bold together.
-    return float(entry.text.replace(",", ""))
+    # By the figure as shown, so that equal figures are bold together; what is too little to show counts as nothing.
+    return 0.0 if entry.text.startswith("<") else float(entry.text.replace(",", ""))
 
 
 def _figure(value: float) -> str:

@@ -43,15 +43,16 @@ def tradeoff_figure(scene: Scene) -> Any:
         MissingExtraError: matplotlib is not installed.
     """
     points = trade_offs(scene)
-    figure = new_figure(width=8.4, height=4.8)
-    axis = figure.subplots()
-    plain_axis(axis, x="median time of a query, both stages, ms (logarithmic)", y=f"{scene.measure}, mean of datasets")
-    axis.set_xscale("log")
     stages = list(dict.fromkeys(first_stage_of(point.system) for point in points))
     rerankers = list(dict.fromkeys(point.system.reranker for point in points if point.system.reranker))
     colors: dict[str | None, str] = {None: MUTED}
     colors.update({name: SERIES[i % len(SERIES)] for i, name in enumerate(rerankers)})
     markers = {stage: _MARKERS[i % len(_MARKERS)] for i, stage in enumerate(stages)}
+    figure = new_figure(width=7.2, height=4.4 + 0.2 * (1 + max(len(stages), len(colors))))
+    axis = figure.subplots()
+    quality = f"{scene.measure}, mean of datasets" if len(scene.datasets) > 1 else scene.measure
+    plain_axis(axis, x="median time of a query, both stages, ms (logarithmic)", y=quality)
+    axis.set_xscale("log")
     _draw_frontier(axis, points)
     for point in points:
         _draw_gain(axis, point, points, color=colors[point.system.reranker])
@@ -60,11 +61,13 @@ def tradeoff_figure(scene: Scene) -> Any:
     axis.margins(0.08)
     _round_ticks(axis)
     names = {first_stage_of(point.system): scene.names.stage(point.system) for point in points}
-    handles = [_handle("", INK, "Colour: reranker")]
-    handles += [_handle("o", color, short_name(model) if model else "none") for model, color in colors.items()]
-    handles += [_handle("", INK, "Shape: first stage")]
-    handles += [_handle(markers[stage], INK, names[stage]) for stage in stages]
-    figure.legend(handles=handles, loc="outside right upper", frameon=False, labelcolor=INK, fontsize=9)
+    left = [_handle("", INK, "Colour: reranker")]
+    left += [_handle("o", color, short_name(model) if model else "none") for model, color in colors.items()]
+    right = [_handle("", INK, "Shape: first stage"), *(_handle(markers[stage], INK, names[stage]) for stage in stages)]
+    # Below the axis, so that the picture stays narrow; matplotlib fills columns of equal length one after the other.
+    n_lines = max(len(left), len(right))
+    handles = [one for column in (left, right) for one in column + [_handle("", INK, "")] * (n_lines - len(column))]
+    figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False, labelcolor=INK, fontsize=9)
     return figure
 
 

@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -108,47 +107,6 @@ def test_beir_candidates(tmp_path: Path) -> None:
     lines(tmp_path / "candidates.dev.jsonl", {"query": "1"})
     with pytest.raises(InvalidInputError, match="line 1: expected an object with 'query_id'"):
         open_dataset(tmp_path)
-
-
-class Mteb:
-    """The part of mteb 2 that is used, with one reranking task and one that is none."""
-
-    @staticmethod
-    def get_task(name: str) -> SimpleNamespace:
-        if name == "Unheard":
-            raise KeyError(name)
-        split = {
-            "corpus": [{"id": "x", "text": "A", "title": "T"}, {"id": "y", "text": "B"}],
-            "queries": [{"id": "1", "text": "a?"}],
-            "relevant_docs": {"1": {"x": 1}},
-            "top_ranked": {"1": ["y", "x"]},
-        }
-        by_split = {"train": {"corpus": []}, "dev": split if name == "T2Reranking" else {"text": []}}
-        return SimpleNamespace(load_data=lambda: None, eval_splits=["dev"], dataset={"default": by_split})
-
-
-def test_mteb_task(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "mteb", Mteb)
-    dataset = open_dataset("mteb:T2Reranking")
-    assert dataset.name == "T2Reranking"
-    assert dataset.texts == {"x": "T A", "y": "B"}
-    assert (dataset.queries, dataset.qrels, dataset.candidates) == ({"1": "a?"}, {"1": {"x": 1}}, {"1": ("y", "x")})
-    assert open_dataset("mteb:T2Reranking/default", split="dev") == dataset
-
-
-@pytest.mark.parametrize(
-    ("task", "split", "match"),
-    [
-        ("Unheard", None, "knows no task 'Unheard'"),
-        ("T2Reranking", "test", "no split 'test'; there are train, dev"),
-        ("T2Reranking/en", None, "no subset 'en'; there are default"),
-        ("STS", None, "is no retrieval or reranking task"),
-    ],
-)
-def test_mteb_says_what_is_wrong(monkeypatch: pytest.MonkeyPatch, task: str, split: str | None, match: str) -> None:
-    monkeypatch.setitem(sys.modules, "mteb", Mteb)
-    with pytest.raises(InvalidInputError, match=match):
-        open_dataset(f"mteb:{task}", split=split)
 
 
 def test_without_mteb(monkeypatch: pytest.MonkeyPatch) -> None:

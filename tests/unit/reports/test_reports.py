@@ -29,6 +29,7 @@ from rerank_plugins.reports import ReportFiles, ReportOptions, write_report
 from rerank_plugins.reports.evidence import find_evidence, split_scores
 from rerank_plugins.reports.heatmap import heatmap_values
 from rerank_plugins.reports.histogram import histogram_figure
+from rerank_plugins.reports.style import SERIES
 from rerank_plugins.reports.systems import Names, Scene, short_name
 from rerank_plugins.reports.table import dataset_table, holm, mean_table
 from rerank_plugins.reports.tradeoff import trade_offs
@@ -200,6 +201,60 @@ def test_best_intervals_and_marks() -> None:
         ("0.400", "0.350–0.450", "▼", False),
     ]
     assert [row.name for row in table.rows] == ["dense embedder", "dense embedder → a", "dense embedder → b"]
+
+
+def priced(folder: Path) -> EvaluationResults:
+    """The results of the folder; the first stage costs next to nothing, reranking 1,234.5 or 0.25."""
+    results = read(folder)
+    costs = (0.00001, 1234.5, 0.25, 0.00003, 0.75)
+    cells = tuple(replace(one, cost_per_1000_queries=cost) for one, cost in zip(results.cells, costs, strict=True))
+    return replace(results, cells=cells)
+
+
+def test_costs_are_shown_and_the_least_is_the_best(folder: Path) -> None:
+    scene = Scene.of(priced(folder))
+    table, mean = dataset_table(scene, "one"), mean_table(scene)
+    assert mean is not None
+    for one in (table, mean):
+        assert one.columns == ("nDCG@10", "p50 ms", "p95 ms", "pairs/s", "cost/1000")
+    costs = [row.entries[-1] for row in table.rows]
+    assert [(one.text, one.is_best) for one in costs] == [("<0.0001", True), ("1,234.50", False), ("0.2500", False)]
+    assert [row.entries[-1].text for row in mean.rows] == ["<0.0001", "617.62"]
+
+
+def test_costs_are_in_both_reports_only_where_there_was_a_price(folder: Path) -> None:
+    files = write_report(priced(folder), folder / "priced")
+    text = files.markdown.read_text(encoding="utf-8")
+    assert text.count("| cost/1000 |") == 3
+    assert "| **\\<0.0001** |" in text
+    assert "currency" in text
+    html = files.html.read_text(encoding="utf-8")
+    assert html.count('<th scope="col">cost/1000</th>') == 3
+    assert "<b>&lt;0.0001</b>" in html
+    bare = write_report(read(folder), folder / "bare")
+    for path in (bare.markdown, bare.html):
+        assert "cost" not in path.read_text(encoding="utf-8")
+
+
+def test_pictures_on_the_page_follow_its_scheme(report: ReportFiles) -> None:
+    text = report.html.read_text(encoding="utf-8")
+    style, _, body = text.partition("</style>")
+    assert set(re.findall(r"var\((--[\w-]+)\)", body)) >= {"--ink", "--series-0", "--series-1"}
+    for name in set(re.findall(r"var\((--[\w-]+)\)", text)):
+        assert style.count(f"{name}:") == 2, f"{name} needs a light and a dark value"
+    assert not [color for color in SERIES if color.lower() in body]
+
+
+def test_a_single_dataset_is_no_mean(folder: Path) -> None:
+    many, one = read(folder), replace(read(folder), cells=read(folder).cells[:2])
+    texts = [
+        write_report(results, folder / name).html.read_text(encoding="utf-8")
+        for name, results in (("many", many), ("one", one))
+    ]
+    assert [("mean of datasets" in text, "over the datasets" in text) for text in texts] == [
+        (True, True),
+        (False, False),
+    ]
 
 
 def test_holm_by_hand() -> None:

@@ -18,6 +18,7 @@ _RETRIEVERS = ("bm25", "dense", "hybrid", "candidates")
 _EMBEDDING = ("dense", "hybrid")
 _NUMBERS = ("max_length", "query_max_length")
 _WORDS = ("long_documents", "dtype", "task")
+_CONSENTS = ("allow_pickle",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class ModelChoice:
 
     name: str
     model: str
-    options: tuple[tuple[str, str | int], ...] = ()
+    options: tuple[tuple[str, str | int | bool], ...] = ()
 
     @classmethod
     def parse(cls, text: str) -> ModelChoice:
@@ -190,10 +191,13 @@ def _check_counts(name: str, values: Sequence[object]) -> None:
             raise InvalidInputError(msg)
 
 
-def _value(key: str, value: str, text: str) -> str | int:
+def _value(key: str, value: str, text: str) -> str | int | bool:
     if key in _WORDS and value:
         return value
     if key in _NUMBERS and value.isdecimal():
         return int(value)
-    msg = f"{text!r}: cannot use {key}={value!r}; options are {', '.join((*_WORDS, *_NUMBERS))}"
+    if key in _CONSENTS and value == "true":
+        return True
+    options = ", ".join((*_WORDS, *_NUMBERS, *(f"{name}=true" for name in _CONSENTS)))
+    msg = f"{text!r}: cannot use {key}={value!r}; options are {options}"
     raise InvalidInputError(msg)

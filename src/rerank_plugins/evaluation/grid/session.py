@@ -11,6 +11,7 @@ from pathlib import Path
 
 from rich.progress import Progress
 
+from rerank_plugins.engine.device import resolve_device
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.evaluation.dataset import Dataset
 from rerank_plugins.evaluation.grid.bench import DatasetBench
@@ -91,12 +92,14 @@ def _environment(datasets: Sequence[Dataset], options: GridOptions, curves: Curv
         "date": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-        "device": options.device or "the best there is",
+        "device": str(resolve_device(options.device)),
         "seed": str(options.seed),
         "intervals": f"95 % percentile bootstrap over queries, {options.n_resamples} samples",
         "test": f"paired randomisation test against the first stage, {options.n_permutations} draws",
         "latency": "one query at a time; second stages on a share of the queries, see n_queries of each latency",
     }
+    if options.price_per_hour is not None:
+        described["price per hour"] = f"{options.price_per_hour:g}"
     if curves.growth_from is not None:
         described["growth"] = "nested parts of the corpus; every judged relevant document is in each part"
     described |= {name: version(name) for name in _PACKAGES if _is_installed(name)}

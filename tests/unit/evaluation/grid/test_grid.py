@@ -279,6 +279,8 @@ def test_model_choices() -> None:
     named = ModelChoice.parse("best=a/b=c?max_length=256")
     assert (named.name, named.model, named.key) == ("best", "a/b=c", "a/b=c&max_length=256")
     assert ModelChoice.parse("a/b=c").model == "a/b=c"
-    for text in ("", "?max_length=2", "mini?", "mini?max_length=all", "mini?colour=red", "mini?long_documents="):
+    assert ModelChoice.parse("bce=a/b?allow_pickle=true").keywords() == {"allow_pickle": True}
+    bad = ("mini?max_length=all", "mini?colour=red", "mini?long_documents=", "mini?allow_pickle=1")
+    for text in ("", "?max_length=2", "mini?", *bad):
         with pytest.raises(InvalidInputError, match=r"MODEL|cannot use"):
             ModelChoice.parse(text)
