@@ -33,7 +33,7 @@ from rerank_plugins.reports.systems import Names, Scene, short_name
 from rerank_plugins.reports.table import dataset_table, holm, mean_table
 from rerank_plugins.reports.tradeoff import trade_offs
 
-EVIL = '<script>alert("x")</script> & | `code` *stars*'
+EVIL = '<script>alert("x")</script> & | `code` *stars* $x_{$'
 
 
 def cell(
@@ -173,6 +173,21 @@ def test_markdown_shows_texts_as_they_are(report: ReportFiles) -> None:
 def test_without_runs_the_pictures_that_need_them_are_left_out(folder: Path) -> None:
     files = write_report(read(folder), folder / "bare")
     assert [path.stem for path in files.pictures] == ["quality-latency", "heatmap", "growth-1", "depth-2"]
+
+
+def test_pictures_of_names_in_other_scripts_do_not_replace_each_other(folder: Path) -> None:
+    cells = tuple(
+        replace(one, dataset=name)
+        for name in ("法律", "医疗")
+        for one in read(folder).cells
+        if one.run_file is not None
+    )
+    sets = {name: dataset(name) for name in ("法律", "医疗")}
+    files = write_report(EvaluationResults(cells=cells), folder / "cjk", runs=folder, datasets=sets)
+    scores = [path for path in files.pictures if path.stem.startswith("scores")]
+    assert len(set(scores)) == 2
+    markdown = files.markdown.read_text(encoding="utf-8")
+    assert all(f"(pictures/{path.name})" in markdown for path in scores)
 
 
 def test_a_query_can_be_asked_for(folder: Path) -> None:
