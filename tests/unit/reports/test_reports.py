@@ -33,7 +33,7 @@ from rerank_plugins.reports.systems import Names, Scene, short_name
 from rerank_plugins.reports.table import dataset_table, holm, mean_table
 from rerank_plugins.reports.tradeoff import trade_offs
 
-EVIL = '<script>alert("x")</script> & | `code` *stars* $x_{$'
+EVIL = '<script>alert("x")</script> & | `code` *stars*'
 
 
 def cell(
@@ -188,6 +188,12 @@ def test_pictures_of_names_in_other_scripts_do_not_replace_each_other(folder: Pa
     assert len(set(scores)) == 2
     markdown = files.markdown.read_text(encoding="utf-8")
     assert all(f"(pictures/{path.name})" in markdown for path in scores)
+
+
+def test_dollars_in_names_are_no_formulas(tmp_path: Path) -> None:
+    cells = (cell(0.5), cell(0.7, reranker="$x_{$", p_value=0.001), cell(0.6, reranker="$y^$"))
+    files = write_report(EvaluationResults(cells=cells), tmp_path)
+    assert "$x_{$" in Page(files.html.read_text(encoding="utf-8").partition("<svg")[2]).text
 
 
 def test_a_query_can_be_asked_for(folder: Path) -> None:
