@@ -131,7 +131,7 @@ def evaluate(run: Run, qrels: Qrels, *, measures: Mapping[str, Measure] | None =
 
 def _computable(measure: Measure) -> Measure:
     """Return the measure, or raise ValueError or AssertionError if nothing that is installed computes it."""
-    measure.validate_params()
+    measure.validate_params()  # type: ignore[no-untyped-call]
     cutoff = measure.params.get("cutoff", 1)
     # trec_eval ends the whole process for a cutoff of 0.
     if cutoff < 1:
