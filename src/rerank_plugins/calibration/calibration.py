@@ -137,10 +137,18 @@ class Calibration:
         """Write the calibration as JSON and return the path.
 
         The file holds numbers, the model's name and settings, and no text of any query or document.
+
+        Raises:
+            InvalidInputError: The file cannot be written.
         """
         path = Path(path)
         content = {"schema": _SCHEMA, "version": _SCHEMA_VERSION, **asdict(self)}
-        path.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+        text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        try:
+            path.write_text(text, encoding="utf-8")
+        except OSError as error:
+            msg = f"calibration {str(path)!r} cannot be written ({error.strerror}); name another file or folder"
+            raise InvalidInputError(msg) from error
         return path
 
     @classmethod
@@ -151,8 +159,8 @@ class Calibration:
             InvalidInputError: The file cannot be read, is something else, or is of a later version.
         """
         try:
-            content = json.loads(Path(path).read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+            content = json.loads(Path(path).read_text(encoding="utf-8-sig"))
+        except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
             msg = f"calibration {str(path)!r} could not be read ({error}); make one with rerank-plugins calibrate"
             raise InvalidInputError(msg) from error
         if not isinstance(content, dict) or content.get("schema") != _SCHEMA:
@@ -187,6 +195,14 @@ def _from_content(content: Mapping[str, Any]) -> Calibration:
         parameters=tuple((float(x), float(y)) for x, y in content["parameters"]),
         n_pairs=int(content["n_pairs"]),
         n_relevant=int(content["n_relevant"]),
-        source=ScoreSource(**content["source"]),
-        thresholds=tuple(FittedThreshold(**one) for one in content["thresholds"]),
+        source=_source_from(content["source"]),
+        thresholds=tuple(FittedThreshold(**{**one, "value": float(one["value"])}) for one in content["thresholds"]),
     )
+
+
+def _source_from(content: Mapping[str, Any]) -> ScoreSource:
+    source = ScoreSource(**content)
+    if not isinstance(source.settings, dict):
+        msg = f"its settings are {type(source.settings).__name__}"
+        raise TypeError(msg)
+    return source

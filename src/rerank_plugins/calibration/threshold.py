@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
@@ -111,9 +112,12 @@ def measure_threshold(
     """Return what a threshold does to pairs, for example to those that it was not fitted on.
 
     Raises:
-        InvalidInputError: As in :func:`fit_threshold`.
+        InvalidInputError: The threshold is NaN, or as in :func:`fit_threshold`.
     """
     values, relevant = checked_labels(scores, labels)
+    if math.isnan(threshold):
+        msg = "the threshold is NaN, which no score passes; fit one with fit_threshold"
+        raise InvalidInputError(msg)
     kept = values >= threshold
     n_kept, hits = int(kept.sum()), int((kept & relevant).sum())
     return FittedThreshold(
@@ -152,7 +156,7 @@ def _cuts(values: _Floats, relevant: npt.NDArray[np.bool_]) -> _Cuts:
 
 def _lower_bounds(shares: _Floats, counts: npt.NDArray[np.int64], *, confidence: float) -> _Floats:
     """Return the one-sided lower bounds of Wilson's score interval."""
-    if not 0.5 < confidence < 1.0:
+    if not isinstance(confidence, float) or not 0.5 < confidence < 1.0:
         msg = f"confidence must be between 0.5 and 1, or None; got {confidence!r}"
         raise InvalidInputError(msg)
     z = NormalDist().inv_cdf(confidence)

@@ -17,6 +17,7 @@ from rerank_plugins.cli.demo import demo
 from rerank_plugins.cli.doctor import doctor
 from rerank_plugins.cli.evaluate import evaluate
 from rerank_plugins.cli.models import models
+from rerank_plugins.cli.output import tolerate_encodings
 from rerank_plugins.cli.rank import rank
 from rerank_plugins.cli.report import report
 from rerank_plugins.cli.score import score
@@ -60,6 +61,7 @@ def root(
 
 def main() -> None:
     """Run the command line; an error of this package is one line on stderr and exit status 2."""
+    tolerate_encodings()
     try:
         app()
     except RerankPluginsError as error:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from rerank_plugins.cli.output import check_output
 from rerank_plugins.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -42,6 +43,9 @@ def calibrate(
     """
     from rerank_plugins.calibration import ScoreSource, fit_calibration
 
+    # Before the minutes that scoring may take.
+    _check_options(method=method, precision=precision, recall=recall)
+    check_output(output, data=data)
     if qrels is not None:
         values, labels = _from_run(data, qrels, unit=scores)
         source = ScoreSource(model=model)
@@ -52,6 +56,17 @@ def calibrate(
         made = made.with_threshold(threshold)
     made.save(output)
     _tell(Console(), made, values, labels, output)
+
+
+def _check_options(*, method: str, precision: float | None, recall: float | None) -> None:
+    """Refuse what the fit would refuse after the scoring."""
+    if method not in ("platt", "isotonic"):
+        msg = f"--method must be 'platt' or 'isotonic', got {method!r}"
+        raise InvalidInputError(msg)
+    for name, target in (("--precision", precision), ("--recall", recall)):
+        if target is not None and not 0.0 < target <= 1.0:
+            msg = f"{name} must be above 0 and at most 1, got {target}"
+            raise InvalidInputError(msg)
 
 
 def _from_run(path: Path, qrels: Path, *, unit: str) -> tuple[list[float], list[bool]]:

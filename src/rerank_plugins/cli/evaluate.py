@@ -84,7 +84,7 @@ def evaluate(
     quiet_loading()
     # Elsewhere than in a terminal, tables get the width that they need.
     console = Console() if sys.stdout.isatty() or "COLUMNS" in os.environ else Console(width=_WIDTH)
-    with _progress(console) as progress:
+    with _progress(Console(stderr=True)) as progress:
         results = run_evaluation(datasets, options, output, curves=curves, progress=progress)
     _show(console, results, datasets)
     console.print(f"Saved {output / RESULTS_FILE} and {output / 'runs'}", markup=False, soft_wrap=True)

@@ -13,6 +13,7 @@ from rerank_plugins.catalog import ModelKind, ModelSpec, known_models
 from rerank_plugins.catalog.parity import parity_of
 from rerank_plugins.catalog.shapes import gflop_per_token, shape_of, speed_of
 from rerank_plugins.cli.catalog_page import catalog_page, reference_of
+from rerank_plugins.cli.output import can_print_any
 from rerank_plugins.errors import InvalidInputError
 
 __all__ = ["models"]
@@ -39,7 +40,7 @@ def models(
         return
     console = Console()
     if as_json:
-        console.print_json(data=[_as_json(spec) for spec in specs])
+        console.print_json(data=[_as_json(spec) for spec in specs], ensure_ascii=not can_print_any(console))
         return
     kinds: tuple[ModelKind, ...] = ("reranker", "embedder")
     for one in kinds:

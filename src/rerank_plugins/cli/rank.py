@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from rerank_plugins.cli.output import can_print_any
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.types import LayerOptions, RankedDocument
 
@@ -60,7 +61,7 @@ def rank(
         used = f"{reranker.model}, {reranker.dtype} on {reranker.device}"
     console = Console()
     if as_json:
-        console.print_json(data=[asdict(one) for one in ranked])
+        console.print_json(data=[asdict(one) for one in ranked], ensure_ascii=not can_print_any(console))
         return
     console.print(_table(ranked))
     console.print(f"{len(ranked)} of {len(lines)} documents; {used}", style="dim", markup=False, highlight=False)

@@ -18,9 +18,10 @@ def report(
     *,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the report.")],
     data: Annotated[
-        list[Path] | None,
-        typer.Option(help="A dataset's folder (BEIR layout), for rank movements and score histograms. Repeatable."),
+        list[str] | None,
+        typer.Option(help="What was evaluated, for rank movements and score histograms. Repeatable."),
     ] = None,
+    split: Annotated[str | None, typer.Option(help="Which judgements, where a set has several.")] = None,
     measure: Annotated[str | None, typer.Option(help="Measure in the pictures; nDCG@10 by default.")] = None,
     query: Annotated[str | None, typer.Option(help="Id of the query to show; three are picked by default.")] = None,
     title: Annotated[str, typer.Option(help="The report's heading.")] = "Two-stage retrieval: evaluation",
@@ -29,7 +30,7 @@ def report(
 
     Run files are looked for beside RESULTS.
     """
-    from rerank_plugins.evaluation import read_dataset
+    from rerank_plugins.evaluation.formats import open_dataset
     from rerank_plugins.evaluation.results import EvaluationResults
     from rerank_plugins.reports import ReportOptions, write_report
 
@@ -39,7 +40,7 @@ def report(
         msg = f"{str(results)!r} could not be read ({error}); give the results.json of rerank-plugins evaluate"
         raise InvalidInputError(msg) from error
     found = EvaluationResults.from_json(text)
-    datasets = {dataset.name: dataset for dataset in map(read_dataset, data or ())}
+    datasets = {dataset.name: dataset for dataset in (open_dataset(one, split=split) for one in data or ())}
     options = ReportOptions(title=title, measure=measure, query_id=query)
     files = write_report(found, output, runs=results.parent, datasets=datasets, options=options)
     console = Console()

@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from rerank_plugins.cli.output import check_output
 from rerank_plugins.errors import InvalidInputError
 
 __all__ = ["score"]
@@ -41,14 +42,16 @@ def score(
     from rerank_plugins.reranker import Reranker
 
     total = _count_lines(pairs)
+    check_output(output, data=pairs)
     job = {"pairs": str(pairs), "bytes": pairs.stat().st_size, "model": model, "dtype": dtype}
     job |= {"max_length": max_length, "long_documents": long_documents}
     done = 0 if restart else _finished(output, job)
+    quiet_loading()
+    reranker = Reranker(model, device=device, dtype=dtype, max_length=max_length, long_documents=long_documents)  # type: ignore[arg-type]
+    # Not before the model is there: a misspelt name must not cost the scores of the last run.
     if restart or not done:
         output.write_text("", encoding="utf-8")
     _job_file(output).write_text(json.dumps(job, indent=2) + "\n", encoding="utf-8")
-    quiet_loading()
-    reranker = Reranker(model, device=device, dtype=dtype, max_length=max_length, long_documents=long_documents)  # type: ignore[arg-type]
     with reranker, output.open("a", encoding="utf-8") as out, _progress() as bar:
         task = bar.add_task("pairs", total=total, completed=done)
         for value in reranker.score_stream(_read_pairs(pairs, skip=done)):
@@ -73,7 +76,7 @@ def _finished(output: Path, job: dict[str, Any]) -> int:
     Raises:
         InvalidInputError: The output is another job's.
     """
-    if not output.exists():
+    if not output.exists() or not output.stat().st_size:
         return 0
     before: object = None
     with suppress(OSError, ValueError):
@@ -99,12 +102,15 @@ def _count_lines(path: Path) -> int:
 
 
 def _read_pairs(path: Path, *, skip: int) -> Iterator[tuple[str, str | None]]:
-    with path.open(encoding="utf-8-sig") as file:
+    with path.open("rb") as file:
         numbered = ((number, line) for number, line in enumerate(file, start=1) if line.strip())
         for number, line in islice(numbered, skip, None):
             try:
-                row = json.loads(line)
-            except json.JSONDecodeError as error:
+                row = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
+            except UnicodeDecodeError as error:
+                msg = f"{path}, line {number}: not UTF-8 (byte {error.start}); convert it, for example with iconv"
+                raise InvalidInputError(msg) from error
+            except (json.JSONDecodeError, RecursionError) as error:
                 msg = f"{path}, line {number}: not JSON ({error})"
                 raise InvalidInputError(msg) from error
             if not isinstance(row, dict) or not {"query", "document"} <= set(row):

@@ -85,39 +85,44 @@ def read_dataset(folder: str | Path, *, split: str | None = None) -> Dataset:
     folder = Path(folder)
     qrels_file = _qrels_file(folder, split)
     qrels = read_qrels(qrels_file)
-    documents = {
-        line["_id"]: Document(text=line["text"], title=line.get("title") or "")
-        for line in _json_lines(folder / "corpus.jsonl")
-    }
-    queries = {line["_id"]: line["text"] for line in _json_lines(folder / "queries.jsonl")}
+    documents = _entries(folder / "corpus.jsonl")
+    queries = {query_id: query.text for query_id, query in _entries(folder / "queries.jsonl").items()}
     unknown = [query_id for query_id in qrels if query_id not in queries]
     if unknown:
         msg = f"{folder}: {len(unknown)} judged queries are not in queries.jsonl, the first is {unknown[0]!r}"
         raise InvalidInputError(msg)
     judged = {query_id: queries[query_id] for query_id in qrels}
     candidates = _candidates(folder / f"candidates.{qrels_file.stem}.jsonl", judged)
-    return Dataset(name=folder.name, documents=documents, queries=judged, qrels=qrels, candidates=candidates)
+    # Resolved, so that "." and ".." are called what they are.
+    name = folder.resolve().name
+    return Dataset(name=name, documents=documents, queries=judged, qrels=qrels, candidates=candidates)
 
 
 def read_qrels(path: str | Path) -> dict[str, dict[str, int]]:
     """Read judgements: three columns with or without a header line, or TREC's four.
 
     Raises:
-        InvalidInputError: The file is missing, or a line is none of these.
+        InvalidInputError: The file is missing, a line is none of these, or two lines contradict each other.
     """
     qrels: dict[str, dict[str, int]] = {}
-    for number, line in numbered_lines(Path(path)):
+    for place, (number, line) in enumerate(numbered_lines(Path(path))):
         fields = line.split("\t") if "\t" in line else line.split()
         if len(fields) not in (3, 4):
             msg = f"{path}, line {number}: expected 'query document score' or TREC's four columns, got {line!r}"
             raise InvalidInputError(msg)
-        grade = _grade(fields[-1])
-        if grade is None and number == 1:
+        if place == 0 and _is_header(fields):
             continue
+        grade = _grade(fields[-1])
         if grade is None:
             msg = f"{path}, line {number}: the score must be a whole number, got {fields[-1]!r}"
             raise InvalidInputError(msg)
-        qrels.setdefault(fields[0], {})[fields[-2]] = grade
+        known = qrels.setdefault(fields[0], {}).setdefault(fields[-2], grade)
+        if known != grade:
+            msg = (
+                f"{path}, line {number}: document {fields[-2]!r} has the score {known} for {fields[0]!r} already, "
+                f"got {grade}; keep one of the lines"
+            )
+            raise InvalidInputError(msg)
     return qrels
 
 
@@ -152,6 +157,7 @@ def _qrels_file(folder: Path, split: str | None) -> Path:
     wanted = splits[0] if split is None and len(splits) == 1 else split
     if wanted not in splits:
         msg = f"{folder} has no judgements for split={split!r}; its splits: {', '.join(splits) or 'none'}"
+        msg += ". Choose one with split=... (--split)" if splits else ", and there is no qrels.tsv"
         raise InvalidInputError(msg)
     return folder / "qrels" / f"{wanted}.tsv"
 
@@ -173,6 +179,15 @@ def _candidates(path: Path, queries: Mapping[str, str]) -> dict[str, tuple[str, 
     return candidates
 
 
+def _is_header(fields: Sequence[str]) -> bool:
+    """Return whether a first line names the columns; a score that cannot be used is no heading."""
+    try:
+        float(fields[-1])
+    except ValueError:
+        return bool(fields[-1].strip())
+    return False
+
+
 def _grade(field: str) -> int | None:
     try:
         value = float(field)
@@ -181,21 +196,29 @@ def _grade(field: str) -> int | None:
     return int(value) if value.is_integer() else None
 
 
-def _json_lines(path: Path) -> Iterator[dict[str, Any]]:
+def _entries(path: Path) -> dict[str, Document]:
+    """Return the texts of a file by id; ids that are whole numbers are taken as their digits, as qrels have them."""
+    entries: dict[str, Document] = {}
     for number, line in numbered_lines(path):
-        entry = json_object(line, where=f"{path}, line {number}")
-        if not all(isinstance(entry.get(key), str) for key in ("_id", "text")):
-            msg = f"{path}, line {number}: expected an object with the strings '_id' and 'text', got {line[:80]!r}"
+        where = f"{path}, line {number}"
+        entry = json_object(line, where=where)
+        key, text, title = entry.get("_id"), entry.get("text"), entry.get("title")
+        if isinstance(key, bool) or not isinstance(key, (str, int)) or not isinstance(text, str):
+            msg = f"{where}: expected an object with '_id' and the string 'text', got {line[:80]!r}"
             raise InvalidInputError(msg)
-        yield entry
+        document = Document(text=text, title="" if title is None else str(title))
+        if entries.setdefault(str(key), document) != document:
+            msg = f"{where}: the id {key!r} stands for another text already; give each its own id"
+            raise InvalidInputError(msg)
+    return entries
 
 
 def json_object(text: str, *, where: str) -> dict[str, Any]:
     """Return a JSON object, or raise InvalidInputError that begins with ``where``."""
     try:
         entry = json.loads(text)
-    except json.JSONDecodeError as error:
-        msg = f"{where}: not JSON ({error.msg})"
+    except (json.JSONDecodeError, RecursionError) as error:
+        msg = f"{where}: not JSON ({error.msg if isinstance(error, json.JSONDecodeError) else error})"
         raise InvalidInputError(msg) from error
     if not isinstance(entry, dict):
         msg = f"{where}: expected a JSON object, got {text[:80]!r}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -107,10 +108,11 @@ def read_finetune_json(path: str | Path) -> Dataset:
 
 
 def _judged_texts(entry: Mapping[str, Any], *, where: str) -> list[tuple[str, int]]:
-    pos, qrels, hits = entry.get("pos"), entry.get("qrels"), entry.get("hits")
+    pos, neg, qrels, hits = entry.get("pos"), entry.get("neg") or [], entry.get("qrels"), entry.get("hits")
     judged: list[tuple[Any, Any]]
     if isinstance(pos, list):
-        judged = [(text, 1) for text in pos] + [(text, 0) for text in entry.get("neg") or []]
+        # What is no list of texts becomes a pair that is refused below.
+        judged = [(text, 1) for text in pos] + ([(text, 0) for text in neg] if isinstance(neg, list) else [(None, 0)])
     elif isinstance(qrels, dict):
         judged = list(qrels.items())
     elif isinstance(hits, list):
@@ -126,7 +128,7 @@ def _judged_texts(entry: Mapping[str, Any], *, where: str) -> list[tuple[str, in
 
 
 def _grade(label: object) -> int | None:
-    if isinstance(label, bool) or not isinstance(label, (int, float)):
+    if isinstance(label, bool) or not isinstance(label, (int, float)) or not math.isfinite(label):
         return None
     return int(label) if float(label).is_integer() else int(label >= 0.5)
 

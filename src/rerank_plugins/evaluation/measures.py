@@ -87,8 +87,8 @@ def parse_measures(names: Sequence[str]) -> dict[str, Measure]:
     for name in names:
         base, at, cutoff = name.partition("@")
         try:
-            parsed[name] = ir.parse_measure(_ALIASES.get(base, base) + at + cutoff)
-        except (NameError, ValueError, KeyError) as error:
+            parsed[name] = _computable(ir.parse_measure(_ALIASES.get(base, base) + at + cutoff))
+        except (NameError, ValueError, KeyError, AssertionError) as error:
             msg = f"there is no measure {name!r}; use nDCG@10, hit@5, MRR@10, MAP, recall@10 or ir-measures' names"
             raise InvalidInputError(msg) from error
     return parsed
@@ -117,13 +117,33 @@ def evaluate(run: Run, qrels: Qrels, *, measures: Mapping[str, Measure] | None =
     named = standard_measures() if measures is None else dict(measures)
     ir = import_extra("ir_measures", extra="evaluation")
     per_query = {name: dict.fromkeys(qrels, 0.0) for name in named}
-    names = {measure: name for name, measure in named.items()}
+    names: dict[Measure, list[str]] = {}
+    for name, measure in named.items():
+        names.setdefault(measure, []).append(name)
     judged_run = {query_id: _without_ties(run[query_id]) for query_id in qrels if run.get(query_id)}
     if judged_run:
         plain = {query_id: dict(grades) for query_id, grades in qrels.items()}
         for metric in ir.iter_calc(list(names), plain, judged_run):
-            per_query[names[metric.measure]][metric.query_id] = float(metric.value)
+            for name in names[metric.measure]:
+                per_query[name][metric.query_id] = float(metric.value)
     return Evaluation(per_query)
+
+
+def _computable(measure: Measure) -> Measure:
+    """Return the measure, or raise ValueError or AssertionError if nothing that is installed computes it."""
+    measure.validate_params()  # type: ignore[no-untyped-call]
+    cutoff = measure.params.get("cutoff", 1)
+    # trec_eval ends the whole process for a cutoff of 0.
+    if cutoff < 1:
+        msg = f"the cutoff is {cutoff}"
+        raise ValueError(msg)
+    ir = import_extra("ir_measures", extra="evaluation")
+    # gdeval is a Perl script that reads nothing but numeric query ids.
+    providers = [one for one in ir.DefaultPipeline.providers if one.NAME != "gdeval"]
+    if not any(one.is_available() and one.supports(measure) for one in providers):
+        msg = "nothing that is installed computes it"
+        raise ValueError(msg)
+    return measure
 
 
 def _without_ties(scores: Mapping[str, float]) -> dict[str, float]:

@@ -149,7 +149,9 @@ class EvaluationResults:
         try:
             return _ADAPTER.validate_json(text)
         except ValidationError as error:
-            msg = f"these are not evaluation results: {error}"
+            first = error.errors(include_url=False, include_input=False)[0]
+            place = ".".join(map(str, first["loc"]))
+            msg = f"these are not evaluation results: {place}{': ' if place else ''}{first['msg']}"
             raise InvalidInputError(msg) from error
 
 

@@ -60,7 +60,7 @@ def weighted_fusion(rankings: Sequence[Scores], *, weights: Sequence[float] | No
     """
     checked = _checked(weights, rankings)
     if weights is None:
-        checked = [1.0 / len(rankings)] * len(rankings)
+        checked = [1.0 / max(len(rankings), 1)] * len(rankings)
     fused: dict[str, float] = {}
     for weight, ranking in zip(checked, rankings, strict=True):
         for document_id, share in _min_max(ranking).items():
@@ -84,13 +84,18 @@ def _min_max(ranking: Scores) -> dict[str, float]:
 def _checked(weights: Sequence[float] | None, rankings: Sequence[Scores]) -> list[float]:
     if weights is None:
         return [1.0] * len(rankings)
-    if len(weights) != len(rankings):
-        msg = f"{len(rankings)} rankings need {len(rankings)} weights, got {len(weights)}"
+    try:
+        numbers = [float(weight) for weight in weights]
+    except (TypeError, ValueError) as error:
+        msg = f"weights must be a list of numbers, or None to count all alike; got {weights!r}"
+        raise InvalidInputError(msg) from error
+    if len(numbers) != len(rankings):
+        msg = f"{len(rankings)} rankings need {len(rankings)} weights, got {len(numbers)}"
         raise InvalidInputError(msg)
-    if not all(math.isfinite(weight) and weight >= 0.0 for weight in weights) or not any(weights):
-        msg = f"weights must be 0 or more, and one of them above 0; got {list(weights)}"
+    if not all(math.isfinite(weight) and weight >= 0.0 for weight in numbers) or not any(numbers):
+        msg = f"weights must be 0 or more, and one of them above 0; got {numbers}"
         raise InvalidInputError(msg)
-    return list(weights)
+    return numbers
 
 
 def _best_first(fused: Mapping[str, float]) -> dict[str, float]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import re
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,8 @@ def label_box() -> dict[str, Any]:
 
 def save_png(figure: Any, path: Path) -> Path:
     """Save a figure on white paper."""
-    figure.savefig(path, format="png", dpi=150)
+    with _as_written(figure, {}):
+        figure.savefig(path, format="png", dpi=150)
     return path
 
 
@@ -89,9 +91,8 @@ def svg(figure: Any, *, name: str) -> str:
         figure: A matplotlib figure.
         name: What this picture is, unlike every other one on the page: ids begin with it.
     """
-    matplotlib = import_extra("matplotlib", extra="evaluation")
     buffer = io.StringIO()
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
+    with _as_written(figure, {"svg.fonttype": "none", "svg.hashsalt": name}):
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
@@ -103,3 +104,14 @@ def svg(figure: Any, *, name: str) -> str:
         text = text.replace(ink, variable)
     # The view box scales; a fixed size would not.
     return re.sub(r'(<svg\b[^>]*?) width="[^"]*"| height="[^"]*pt"', r"\1", text, count=2)
+
+
+def _as_written(figure: Any, settings: dict[str, Any]) -> AbstractContextManager[None]:
+    """Return the context to save a figure in: names of models and data may hold dollars, which are no formulas."""
+    matplotlib = import_extra("matplotlib", extra="evaluation")
+    texts = import_extra("matplotlib.text", extra="evaluation")
+    for text in figure.findobj(texts.Text):
+        text.set_parse_math(False)
+    # For the texts of ticks, which are made while drawing.
+    context: AbstractContextManager[None] = matplotlib.rc_context({**settings, "text.parse_math": False})
+    return context

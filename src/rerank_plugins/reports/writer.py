@@ -106,8 +106,13 @@ def write_report(
 
 def _pictures(sections: list[Section], folder: Path) -> dict[str, Path]:
     folder.mkdir(parents=True, exist_ok=True)
-    shown = [section.picture for section in sections if section.picture]
-    return {picture.name: save_png(picture.draw(), folder / f"{_file_name(picture.name)}.png") for picture in shown}
+    paths: dict[str, Path] = {}
+    for picture in (section.picture for section in sections if section.picture):
+        path = folder / f"{_file_name(picture.name)}.png"
+        # Names in other scripts may come to the same letters.
+        path = folder / f"{path.stem}-{len(paths)}.png" if path in paths.values() else path
+        paths[picture.name] = save_png(picture.draw(), path)
+    return paths
 
 
 def _file_name(name: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from copy import copy
 from typing import Literal, get_args
 
 from rerank_plugins.errors import InvalidInputError
@@ -49,7 +50,7 @@ class HybridIndex:
             raise InvalidInputError(msg)
         check_positive("depth", depth)
         self._stages, self._fusion, self._depth = list(stages), fusion, depth
-        self._weights, self._rrf_k = None if weights is None else list(weights), rrf_k
+        self._weights, self._rrf_k = copy(weights), rrf_k
         self._fused([{} for _ in stages])
 
     def search(self, query: str, *, top_k: int) -> dict[str, float]:

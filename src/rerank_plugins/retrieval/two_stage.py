@@ -95,6 +95,9 @@ class TwoStageRetriever:
         if isinstance(reranker, (str, Path)):
             reranker = Reranker(reranker)
             self._opened.append(reranker)
+        if reranker is not None and not isinstance(reranker, Reranker):
+            msg = f"reranker must be a Reranker, a model's name, or None; got {type(reranker).__name__}"
+            raise InvalidInputError(msg)
         self._reranker = reranker
 
     @classmethod

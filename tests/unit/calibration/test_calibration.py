@@ -161,6 +161,11 @@ def test_the_file_gives_back_the_calibration(method: str, tmp_path: Path) -> Non
         ({"parameters": "x"}, "damaged"),
         ({"parameters": [[-1.0, 0.0]]}, "damaged"),
         ({"source": {"models": 1}}, "damaged"),
+        ({"source": None}, "damaged"),
+        ({"source": {"settings": "max_length"}}, "damaged"),
+        ({"source": {"settings": None}}, "damaged"),
+        ({"thresholds": [{"value": "high", "precision": 1, "recall": 1, "n_kept": 1, "n_pairs": 1}]}, "damaged"),
+        ({"thresholds": [1]}, "damaged"),
     ],
 )
 def test_other_files_are_refused(change: dict, message: str, tmp_path: Path) -> None:
@@ -172,9 +177,21 @@ def test_other_files_are_refused(change: dict, message: str, tmp_path: Path) -> 
 
 def test_unreadable_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "c.json").write_text("{")
-    for path in (tmp_path / "none.json", tmp_path / "c.json", tmp_path):
+    (tmp_path / "deep.json").write_text("[" * 100_000)
+    for path in (tmp_path / "none.json", tmp_path / "c.json", tmp_path / "deep.json", tmp_path):
         with pytest.raises(InvalidInputError, match="could not be read"):
             Calibration.load(path)
+
+
+def test_a_byte_order_mark_is_no_damage(tmp_path: Path) -> None:
+    path = CALIBRATIONS["platt"].save(tmp_path / "c.json")
+    path.write_text(path.read_text(encoding="utf-8"), encoding="utf-8-sig")
+    assert Calibration.load(path) == CALIBRATIONS["platt"]
+
+
+def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match="cannot be written"):
+        CALIBRATIONS["platt"].save(tmp_path / "nowhere" / "c.json")
 
 
 def test_what_is_compared_and_how(recwarn: pytest.WarningsRecorder) -> None:

@@ -117,3 +117,10 @@ def test_logits_undo_the_sigmoid() -> None:
     assert all(math.isfinite(score) for score in logits([0.0, 1.0]))
     with pytest.raises(InvalidInputError, match="another scale"):
         logits([0.5, 1.2])
+
+
+def test_a_threshold_that_is_no_number() -> None:
+    with pytest.raises(InvalidInputError, match="threshold is NaN"):
+        measure_threshold(SCORES, LABELS, threshold=math.nan)
+    with pytest.raises(InvalidInputError, match="confidence must be"):
+        fit_threshold(SCORES, LABELS, precision=0.5, confidence="high")

@@ -86,3 +86,23 @@ def test_options_that_do_not_fit(run_file: Path, tmp_path: Path) -> None:
         calibrate(run_file, "--qrels", tmp_path / "qrels.tsv", "-o", tmp_path / "c.json", "--scores", "logit")
     with pytest.raises(InvalidInputError, match="could not be read"):
         calibrate(tmp_path / "none.jsonl", "-o", tmp_path / "c.json")
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [(["--method", "magic"], "--method"), (["--precision", 1.5], "--precision"), (["--recall", 0], "--recall")],
+)
+def test_options_are_refused_before_anything_is_scored(tmp_path: Path, options: list[object], match: str) -> None:
+    (tmp_path / "pairs.jsonl").write_text("\n".join(map(json.dumps, PAIRS)))
+    with pytest.raises(InvalidInputError, match=match):
+        calibrate(tmp_path / "pairs.jsonl", "-m", "misspelt", "-o", tmp_path / "c.json", *options)
+
+
+def test_a_file_that_cannot_be_written_or_must_not_be(tmp_path: Path) -> None:
+    path = tmp_path / "pairs.jsonl"
+    path.write_text("\n".join(map(json.dumps, PAIRS)))
+    with pytest.raises(InvalidInputError, match="cannot be written"):
+        calibrate(path, "-m", "misspelt", "-o", tmp_path / "nowhere" / "c.json")
+    with pytest.raises(InvalidInputError, match="is the file that is read"):
+        calibrate(path, "-m", "misspelt", "-o", path)
+    assert len(path.read_text().splitlines()) == len(PAIRS)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -198,3 +199,19 @@ def test_brackets_of_an_error_survive(monkeypatch: pytest.MonkeyPatch, capsys: p
     monkeypatch.setattr("rerank_plugins.cli.application.app", fail)
     assert run_main(monkeypatch) == 2
     assert capsys.readouterr().err == "error: pip install rerank-plugins[demo]\n"
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_an_output_that_is_not_utf8(bert_reranker_folder: Path, tmp_path: Path, as_json: bool) -> None:
+    (tmp_path / "documents.txt").write_text("巴黎\n😀\n", encoding="utf-8")
+    arguments = ["rank", str(tmp_path / "documents.txt"), "-q", "x", "-m", str(bert_reranker_folder)]
+    done = subprocess.run(
+        [sys.executable, "-m", "rerank_plugins", *arguments, *(["--json"] if as_json else [])],
+        capture_output=True,
+        check=True,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+    )
+    if as_json:
+        assert {one["document"] for one in json.loads(done.stdout)} == {"巴黎", "😀"}
+    else:
+        assert b"2 of 2 documents" in done.stdout

@@ -59,6 +59,23 @@ def test_the_first_stage_alone(tmp_path: Path) -> None:
     assert "1.000" in printed
 
 
+def test_a_report_is_made_again_from_what_was_evaluated(tmp_path: Path) -> None:
+    data, out = dataset(tmp_path), tmp_path / "out"
+    run(data, "-o", out, "--retriever", "bm25", "--reranker", "none", "--no-report")
+    arguments = ["report", str(out / "results.json"), "--data", str(data), "-o", str(tmp_path / "report")]
+    done = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert done.exit_code == 0
+    (tmp_path / "two" / "qrels").mkdir(parents=True)
+    for split in ("dev", "test"):
+        (tmp_path / "two" / "qrels" / f"{split}.tsv").write_text("q\td\t1\n")
+    for name in ("corpus", "queries"):
+        (tmp_path / "two" / f"{name}.jsonl").write_text(f'{{"_id": "{"d" if name == "corpus" else "q"}", "text": "x"}}')
+    arguments[3] = str(tmp_path / "two")
+    with pytest.raises(InvalidInputError, match="--split"):
+        CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert CliRunner().invoke(app, [*arguments, "--split", "dev"], catch_exceptions=False).exit_code == 0
+
+
 def test_mistakes_in_the_data_are_an_error_or_dropped(tmp_path: Path) -> None:
     path = tmp_path / "val.json"
     entry = {

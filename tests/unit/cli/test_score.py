@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from rerank_plugins import Reranker
 from rerank_plugins.cli import app
-from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.errors import InvalidInputError, ModelUnavailableError
 
 PAIRS = [("What do pandas eat?", text) for text in tiny_checkpoints.SENTENCES]
 
@@ -77,3 +77,41 @@ def test_a_wrong_line_is_told(tmp_path: Path, bert_reranker_folder: Path, line: 
         run(path, tmp_path / "scores.jsonl", bert_reranker_folder)
     with pytest.raises(InvalidInputError, match="cannot be read"):
         run(tmp_path / "absent.jsonl", tmp_path / "scores.jsonl", bert_reranker_folder)
+
+
+def test_a_misspelt_model_costs_nothing(pairs_file: Path, tmp_path: Path, bert_reranker_folder: Path) -> None:
+    output = tmp_path / "scores.jsonl"
+    for options in ([], ["--restart"]):
+        with pytest.raises(ModelUnavailableError):
+            run(pairs_file, output, Path("misspelt"), *options)
+        run(pairs_file, output, bert_reranker_folder)
+        before = output.read_bytes()
+    assert before == output.read_bytes() != b""
+
+
+@pytest.mark.parametrize("options", [[], ["--restart"]])
+def test_the_pairs_are_not_overwritten(pairs_file: Path, bert_reranker_folder: Path, options: list[str]) -> None:
+    before = pairs_file.read_bytes()
+    with pytest.raises(InvalidInputError, match="is the file that is read"):
+        run(pairs_file, pairs_file, bert_reranker_folder, *options)
+    assert pairs_file.read_bytes() == before
+
+
+def test_an_output_that_cannot_be_written(pairs_file: Path, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match="cannot be written"):
+        run(pairs_file, tmp_path / "nowhere" / "scores.jsonl", Path("misspelt"))
+
+
+def test_a_byte_order_mark_and_carriage_returns(tmp_path: Path, bert_reranker_folder: Path) -> None:
+    (tmp_path / "pairs.jsonl").write_bytes(
+        b'\xef\xbb\xbf{"query": "a", "document": "b"}\r\n\r\n{"query": "a", "document": "b"}'
+    )
+    run(tmp_path / "pairs.jsonl", tmp_path / "scores.jsonl", bert_reranker_folder)
+    first, second = scores_of(tmp_path / "scores.jsonl")
+    assert first == second
+
+
+def test_pairs_that_are_not_utf8(tmp_path: Path, bert_reranker_folder: Path) -> None:
+    (tmp_path / "pairs.jsonl").write_bytes(b'{"query": "a", "document": "b"}\n{"query": "\xff"}\n')
+    with pytest.raises(InvalidInputError, match=r"line 2: not UTF-8 \(byte 11\)"):
+        run(tmp_path / "pairs.jsonl", tmp_path / "scores.jsonl", bert_reranker_folder)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from pathlib import Path
 
@@ -51,6 +52,11 @@ def test_grades(tmp_path: Path, entries: list[object]) -> None:
         {"query": "a?"},
         {"query": "a?", "pos": []},
         {"query": "a?", "pos": [3]},
+        {"query": "a?", "pos": ["A"], "neg": "BC"},
+        {"query": "a?", "pos": ["A"], "neg": {"B": 1}},
+        {"query": "a?", "pos": ["A"], "neg": 3},
+        {"query": "a?", "qrels": {"A": math.nan}},
+        {"query": "a?", "qrels": {"A": math.inf}},
         {"query": "a?", "qrels": {"A": "high"}},
         {"query": "a?", "qrels": {"A": True}},
         {"query": "a?", "hits": ["A"]},
@@ -61,6 +67,12 @@ def test_grades(tmp_path: Path, entries: list[object]) -> None:
 def test_a_malformed_line_is_named(tmp_path: Path, entry: object) -> None:
     with pytest.raises(InvalidInputError, match="line 2: "):
         open_dataset(lines(tmp_path / "mine.jsonl", {"query": "b?", "pos": ["B"]}, entry))
+
+
+def test_json_that_is_nested_too_deep_is_named(tmp_path: Path) -> None:
+    (tmp_path / "mine.jsonl").write_text("[" * 100_000)
+    with pytest.raises(InvalidInputError, match="line 1: not JSON"):
+        open_dataset(tmp_path / "mine.jsonl")
 
 
 FINETUNE = {"queries": {"1": "a?"}, "corpus": {"x": "A", "y": "B"}, "relevant_docs": {"1": ["y"]}, "mode": "text"}

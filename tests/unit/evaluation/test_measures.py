@@ -6,6 +6,7 @@ import pytest
 
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.evaluation import evaluate
+from rerank_plugins.evaluation.measures import parse_measures
 
 QRELS = {"q1": {"a": 3, "b": 0, "c": 1}, "q2": {"d": 1}, "q3": {"e": 1}}
 
@@ -67,3 +68,15 @@ def test_mean_of_an_unknown_measure_lists_the_known() -> None:
 def test_no_judgements_is_an_error() -> None:
     with pytest.raises(InvalidInputError, match="no judgement"):
         evaluate({}, {})
+
+
+def test_two_names_of_one_measure_both_have_its_figures() -> None:
+    scores = evaluate({"q1": {"a": 1.0}}, QRELS, measures=parse_measures(["hit@5", "Success@5"]))
+    assert scores.per_query["hit@5"] == scores.per_query["Success@5"] == {"q1": 1.0, "q2": 0.0, "q3": 0.0}
+
+
+# A cutoff of 0 would end the whole process, the last two need a Perl script and a package that is not there.
+@pytest.mark.parametrize("name", ["nDCG@0", "hit", "recall@10.5", "ERR@10", "alpha_nDCG@10", "nothing"])
+def test_measures_that_cannot_be_computed(name: str) -> None:
+    with pytest.raises(InvalidInputError, match=f"there is no measure '{name}'"):
+        parse_measures([name])

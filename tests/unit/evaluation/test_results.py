@@ -37,3 +37,7 @@ def test_json_there_and_back() -> None:
 def test_other_json_is_refused() -> None:
     with pytest.raises(InvalidInputError, match="not evaluation results"):
         EvaluationResults.from_json('{"cells": 3}')
+    with pytest.raises(InvalidInputError) as caught:
+        EvaluationResults.from_json("a private text")
+    assert "private" not in str(caught.value)
+    assert "https:" not in str(caught.value)

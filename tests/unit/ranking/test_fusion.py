@@ -21,10 +21,11 @@ def test_weighted_scores_by_hand() -> None:
     assert fused == pytest.approx({"a": 0.4, "b": 0.2, "c": 0.6})
     assert list(fused) == ["c", "a", "b"]
     assert weighted_fusion([{"a": 5.0, "b": 5.0}, {}]) == {"a": 0.5, "b": 0.5}
+    assert weighted_fusion([]) == reciprocal_rank_fusion([]) == {}
 
 
 @pytest.mark.parametrize("fuse", [reciprocal_rank_fusion, weighted_fusion])
-@pytest.mark.parametrize("weights", [[1.0], [0.0, 0.0], [-1.0, 2.0], [float("nan"), 1.0]])
+@pytest.mark.parametrize("weights", [[1.0], [0.0, 0.0], [-1.0, 2.0], [float("nan"), 1.0], ["a", "b"], 5])
 def test_weights_that_cannot_be(fuse: object, weights: list[float]) -> None:
     with pytest.raises(InvalidInputError, match="weights"):
         fuse([{"a": 1.0}, {"b": 1.0}], weights=weights)

@@ -176,6 +176,27 @@ def test_without_runs_the_pictures_that_need_them_are_left_out(folder: Path) -> 
     assert [path.stem for path in files.pictures] == ["quality-latency", "heatmap", "growth-1", "depth-2"]
 
 
+def test_pictures_of_names_in_other_scripts_do_not_replace_each_other(folder: Path) -> None:
+    cells = tuple(
+        replace(one, dataset=name)
+        for name in ("法律", "医疗")
+        for one in read(folder).cells
+        if one.run_file is not None
+    )
+    sets = {name: dataset(name) for name in ("法律", "医疗")}
+    files = write_report(EvaluationResults(cells=cells), folder / "cjk", runs=folder, datasets=sets)
+    scores = [path for path in files.pictures if path.stem.startswith("scores")]
+    assert len(set(scores)) == 2
+    markdown = files.markdown.read_text(encoding="utf-8")
+    assert all(f"(pictures/{path.name})" in markdown for path in scores)
+
+
+def test_dollars_in_names_are_no_formulas(tmp_path: Path) -> None:
+    cells = (cell(0.5), cell(0.7, reranker="$x_{$", p_value=0.001), cell(0.6, reranker="$y^$"))
+    files = write_report(EvaluationResults(cells=cells), tmp_path)
+    assert "$x_{$" in Page(files.html.read_text(encoding="utf-8").partition("<svg")[2]).text
+
+
 def test_a_query_can_be_asked_for(folder: Path) -> None:
     options = ReportOptions(query_id="q2")
     files = write_report(read(folder), folder / "q", runs=folder, datasets={"one": dataset()}, options=options)

@@ -66,6 +66,7 @@ def test_threshold_and_top_n() -> None:
         ({"top_n": 0}, "top_n"),
         ({"threshold": 2.0, "reranker": LengthReranker()}, "probability"),
         ({"threshold": 0.5, "reranker": None}, "there is no reranker"),
+        ({"reranker": 5}, "reranker must be"),
         ({"retriever": "magic"}, "retriever must be one of"),
         ({"documents": "one text"}, "put a single text into a list"),
         ({"documents": [None]}, "must be a string"),

@@ -86,7 +86,7 @@ class DatasetBench:
         slots = [Slot(stage.name, stage.key, top_k) for top_k in self._options.top_ks for stage in stages]
         scored = []
         for choice in self._options.reranker_choices:
-            pairs = PairScores(choice, self._dataset, self._folder)
+            pairs = PairScores(choice, self._dataset, self._folder, device=self._options.device)
             task = self._progress.add_task(
                 f"{self._dataset.name}: reranking with {choice.name}", total=len(self._dataset.queries)
             )

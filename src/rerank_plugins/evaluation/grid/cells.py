@@ -116,7 +116,11 @@ def save_run(one: SystemRun, dataset: Dataset, folder: Path) -> str:
     words = "-".join(re.sub(r"[^\w.=]+", "_", part.rsplit("/", 1)[-1]) for part in parts if part)
     # Two folders may end in the same word.
     name = f"{words}-{key_of(parts)[:6]}.trec"
-    path = Path("runs") / re.sub(r"[^\w.=]+", "_", dataset.name) / name
+    # No two datasets write into one folder, and none into a folder above.
+    folder_name = re.sub(r"[^\w.=]+", "_", dataset.name)
+    if folder_name != dataset.name or not folder_name.strip("."):
+        folder_name = f"{folder_name.strip('.')}-{key_of(dataset.name)[:6]}"
+    path = Path("runs") / folder_name / name
     quoted = {
         quoted_name(query_id): {quoted_name(document_id): score for document_id, score in in_order(found).items()}
         for query_id, found in one.run.items()

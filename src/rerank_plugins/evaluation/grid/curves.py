@@ -82,7 +82,9 @@ def growth_curve(
         workshop: Makes indexes and models.
         advance: Called with the number of queries after each chunk that is reranked.
     """
-    scores = [(choice, PairScores(choice, dataset, folder)) for choice in options.reranker_choices]
+    scores = [
+        (choice, PairScores(choice, dataset, folder, device=options.device)) for choice in options.reranker_choices
+    ]
     lines: dict[str, list[CurvePoint]] = {}
     for size in sizes:
         part = subset_of_corpus(dataset, n_documents=size, seed=options.seed)

@@ -44,7 +44,9 @@ def first_stage_run(
     """
     if stage.retriever == "candidates":
         return TimedRun({query_id: _given(dataset, query_id, depth) for query_id in dataset.queries}, {})
-    log = ChunkLog(folder / "first_stages" / key_of(corpus_key(dataset.texts), stage_key(stage), depth))
+    log = ChunkLog(
+        folder / "first_stages" / key_of(corpus_key(dataset.texts), stage_key(stage, device=workshop.device), depth)
+    )
     known = {entry["query"]: entry for entry in log}
     missing = [text for text in dict.fromkeys(dataset.queries.values()) if query_key(text) not in known]
     if missing:

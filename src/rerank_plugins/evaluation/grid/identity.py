@@ -35,17 +35,17 @@ def query_key(text: str) -> str:
     return key_of(text)
 
 
-def model_key(choice: ModelChoice, *, kind: ModelKind) -> str:
-    """Return the key of a model with its options: the files' names, sizes and times are part of it.
+def model_key(choice: ModelChoice, *, kind: ModelKind, device: str | None) -> str:
+    """Return the key of a model with its options and device: the files' names, sizes and times are part of it.
 
     Raises:
         ModelError: The model cannot be found.
     """
     resolved = resolve(choice.model, kind=kind)
-    return key_of(__version__, kind, resolved.spec.id, resolved.files.fingerprint, choice.options)
+    return key_of(__version__, kind, resolved.spec.id, resolved.files.fingerprint, choice.options, device)
 
 
-def stage_key(stage: StageChoice) -> str:
+def stage_key(stage: StageChoice, *, device: str | None) -> str:
     """Return the key of a first stage, without the corpus."""
-    embedder = None if stage.embedder is None else model_key(stage.embedder, kind="embedder")
+    embedder = None if stage.embedder is None else model_key(stage.embedder, kind="embedder", device=device)
     return key_of(__version__, stage.retriever, embedder)

@@ -45,14 +45,16 @@ class PairScores:
         choice: The reranker.
         dataset: The corpus and queries.
         folder: The work folder.
+        device: Where the reranker runs; times and the last bits of scores depend on it.
     """
 
-    def __init__(self, choice: ModelChoice, dataset: Dataset, folder: Path) -> None:
+    def __init__(self, choice: ModelChoice, dataset: Dataset, folder: Path, *, device: str | None = None) -> None:
         self._dataset, self._texts = dataset, dataset.texts
         by_text: dict[str, str] = {}
         # Equal texts share one score: scored in two batches they could differ in the last bit, and change places.
         self._same = {document_id: by_text.setdefault(text, document_id) for document_id, text in self._texts.items()}
-        self._log = ChunkLog(folder / "pairs" / key_of(corpus_key(self._texts), model_key(choice, kind="reranker")))
+        key = key_of(corpus_key(self._texts), model_key(choice, kind="reranker", device=device))
+        self._log = ChunkLog(folder / "pairs" / key)
         self._scores: dict[str, dict[str, float]] = {}
         self._timings: dict[tuple[str, str, int], tuple[float, int]] = {}
         for entry in self._log:

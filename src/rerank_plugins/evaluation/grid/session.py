@@ -75,7 +75,7 @@ def run_evaluation(
 def _check(datasets: Sequence[Dataset], options: GridOptions, curves: CurveOptions) -> None:
     names = [dataset.name for dataset in datasets]
     if not names or len(set(names)) < len(names):
-        msg = f"datasets need different names, and there must be one; got {names}"
+        msg = f"datasets need different names, and there must be one; got {names}. Rename a folder or file"
         raise InvalidInputError(msg)
     if any(depth < 1 for depth in curves.depths):
         msg = f"depths must be 1 or more, got {curves.depths}"

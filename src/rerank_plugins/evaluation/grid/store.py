@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import tempfile
@@ -81,20 +82,30 @@ class VectorParts:
         self._folder = folder
 
     def read(self, number: int) -> npt.NDArray[np.float32] | None:
-        """Return a part; None if it is not there."""
+        """Return a part; None if it is not there.
+
+        Raises:
+            InvalidInputError: The file was changed by something else.
+        """
         path = self._path(number)
         if not path.is_file():
             return None
-        part: npt.NDArray[np.float32] = np.load(path, allow_pickle=False)
+        try:
+            part: npt.NDArray[np.float32] = np.load(path, allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            msg = f"{path} is not what was stored there; remove it, and its part is made again"
+            raise InvalidInputError(msg) from error
         return part
 
     def write(self, number: int, rows: npt.NDArray[np.float32]) -> None:
-        """Store a part."""
-        path = self._path(number)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_name(f".writing-{uuid.uuid4().hex[:8]}.npy")
-        np.save(unfinished, rows, allow_pickle=False)
-        unfinished.replace(path)
+        """Store a part.
+
+        Raises:
+            InvalidInputError: The folder cannot be written.
+        """
+        data = io.BytesIO()
+        np.save(data, rows, allow_pickle=False)
+        write_atomically(self._path(number), data.getvalue())
 
     def _path(self, number: int) -> Path:
         return self._folder / f"{number:06d}.npy"

@@ -33,7 +33,8 @@ class Workshop:
     """
 
     def __init__(self, folder: Path, *, device: str | None, progress: Progress) -> None:
-        self._folder, self._device, self._progress = folder, device, progress
+        self.device = device
+        self._folder, self._progress = folder, progress
         self._stack = ExitStack()
         self._embedders: dict[ModelChoice, Embedder] = {}
         self._rerankers: dict[ModelChoice, Reranker] = {}
@@ -49,7 +50,7 @@ class Workshop:
     def embedder(self, choice: ModelChoice) -> Embedder:
         """Return an embedder, warmed up."""
         if choice not in self._embedders:
-            model = self._stack.enter_context(Embedder(choice.model, device=self._device, **choice.keywords()))
+            model = self._stack.enter_context(Embedder(choice.model, device=self.device, **choice.keywords()))
             model.embed_queries(["The first call of a model is slower."])
             self._embedders[choice] = model
         return self._embedders[choice]
@@ -57,7 +58,7 @@ class Workshop:
     def reranker(self, choice: ModelChoice) -> Reranker:
         """Return a reranker, warmed up."""
         if choice not in self._rerankers:
-            model = self._stack.enter_context(Reranker(choice.model, device=self._device, **choice.keywords()))
+            model = self._stack.enter_context(Reranker(choice.model, device=self.device, **choice.keywords()))
             model.rank("warm up", ["The first call of a model is slower."])
             self._rerankers[choice] = model
         return self._rerankers[choice]
@@ -83,7 +84,7 @@ class Workshop:
     def vectors(self, choice: ModelChoice, dataset: Dataset) -> npt.NDArray[np.float32]:
         """Return the vectors of a corpus, embedding only what the folder does not have yet."""
         texts = list(dataset.texts.values())
-        key = key_of(corpus_key(dataset.texts), model_key(choice, kind="embedder"))
+        key = key_of(corpus_key(dataset.texts), model_key(choice, kind="embedder", device=self.device))
         parts = VectorParts(self._folder / "vectors" / key)
         task = self._progress.add_task(f"{dataset.name}: embedding with {choice.name}", total=len(texts))
         blocks = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -239,6 +240,43 @@ def test_a_damaged_file_is_named(checkpoints: Path, tmp_path: Path) -> None:
         run_evaluation([tiny_dataset()], options, tmp_path)
     path.unlink()
     assert len(run_evaluation([tiny_dataset()], options, tmp_path).cells) == 2
+
+
+def test_a_damaged_vector_file_is_named(checkpoints: Path, tmp_path: Path) -> None:
+    options = tiny_options(checkpoints, retrievers=("dense",), rerankers=())
+    run_evaluation([tiny_dataset()], options, tmp_path)
+    path = next((tmp_path / "vectors").rglob("*.npy"))
+    path.write_bytes(path.read_bytes()[:100])
+    shutil.rmtree(tmp_path / "first_stages")
+    with pytest.raises(InvalidInputError, match=r"\.npy is not what was stored there; remove it"):
+        run_evaluation([tiny_dataset()], options, tmp_path)
+    path.unlink()
+    assert len(run_evaluation([tiny_dataset()], options, tmp_path).cells) == 1
+
+
+def test_another_device_is_measured_anew(checkpoints: Path, tmp_path: Path) -> None:
+    options = tiny_options(checkpoints, retrievers=("dense",))
+    run_evaluation([tiny_dataset()], options, tmp_path)
+    before = stored(tmp_path)
+    run_evaluation([tiny_dataset()], replace(options, device=None), tmp_path)
+    assert len(stored(tmp_path)) == 2 * len(before)
+
+
+@pytest.mark.parametrize("names", [("a b", "a_b"), ("..", "."), ("a/../b", "a_.._b")])
+def test_every_dataset_has_its_own_folder_of_runs(checkpoints: Path, tmp_path: Path, names: tuple[str, str]) -> None:
+    options = tiny_options(checkpoints, retrievers=("bm25",), rerankers=())
+    datasets = [replace(tiny_dataset(), name=name) for name in names]
+    files = [cell.run_file for cell in run_evaluation(datasets, options, tmp_path).cells]
+    assert len({Path(file).parent for file in files}) == 2
+    assert all(
+        (tmp_path / file).is_file() and len(Path(file).parts) == 3 and ".." not in Path(file).parts for file in files
+    )
+
+
+def test_a_folder_that_takes_no_vectors(checkpoints: Path, tmp_path: Path) -> None:
+    (tmp_path / "vectors").write_text("")
+    with pytest.raises(InvalidInputError, match="cannot be written"):
+        run_evaluation([tiny_dataset()], tiny_options(checkpoints, retrievers=("dense",)), tmp_path)
 
 
 @pytest.mark.parametrize(
