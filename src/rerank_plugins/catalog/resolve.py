@@ -93,7 +93,7 @@ def resolve(
         options: Where files may come from.
 
     Raises:
-        InvalidInputError: ``model`` is not a string or path, or is empty.
+        InvalidInputError: ``model`` is not a string or path, or is empty; or there is no such family of this kind.
         ModelUnavailableError: The files are not here and could not be fetched.
         UnknownModelError: Nothing says how it is used.
         UnsupportedModelError: It is not of this kind.
@@ -102,6 +102,7 @@ def resolve(
     if not isinstance(model, (str, Path)) or not str(model).strip():
         msg = f"model must be a hub id, a local folder or 'mini'; got {model!r}"
         raise InvalidInputError(msg)
+    _check_family(family, kind=kind)
     name = str(model)
     listed = find_by_id(name, kind=kind)
     folder, source = _locate(name, listed=listed, kind=kind, options=options)
@@ -110,6 +111,14 @@ def resolve(
     if kind == "reranker":
         _check_reranker(files, name, spec)
     return ResolvedModel(spec=_with_own_files(spec, files), files=files, source=source)
+
+
+def _check_family(family: object, *, kind: ModelKind) -> None:
+    """Raise InvalidInputError for a family that no model is of: a misspelt one would quietly change nothing."""
+    known = sorted({spec.family for spec in specs_of_kind(kind)})
+    if family is not None and family not in known:
+        msg = f"family must be one of {', '.join(map(repr, known))} or None for a {kind}; got {family!r}"
+        raise InvalidInputError(msg)
 
 
 def _locate(name: str, *, listed: ModelSpec | None, kind: ModelKind, options: SourceOptions) -> tuple[Path, str]:
