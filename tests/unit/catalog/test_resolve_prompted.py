@@ -71,6 +71,13 @@ def test_a_misspelt_family_is_refused_and_the_known_ones_listed(qwen: Path, t5: 
             resolve(folder, kind="reranker", family=family)
 
 
+def test_the_name_of_no_family_is_none(bert_reranker_folder: Path, qwen: Path) -> None:
+    found = resolve(bert_reranker_folder, kind="reranker").spec
+    assert resolve(bert_reranker_folder, kind="reranker", family=found.family).spec == found
+    with pytest.raises(UnknownModelError, match="family='qwen3'"):
+        resolve(qwen, kind="reranker", family="adopted")
+
+
 def test_a_folder_named_like_a_known_model_is_that_model(qwen: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(qwen, tmp_path / "Qwen3-Reranker-0.6B")
     spec = resolve(folder, kind="reranker").spec
