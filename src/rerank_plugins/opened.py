@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rerank_plugins.calibrating import score_source
 from rerank_plugins.calibration import Calibration, ScoreSource
 from rerank_plugins.catalog.spec import ModelSpec
@@ -114,6 +116,14 @@ class OpenedReranker:
             EngineClosedError: ``close()`` was called.
         """
         return self._lease.value.stats()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Weights, threads and locks stay where they are; pickle's own message would name an inner part.
+        msg = (
+            f"cannot pickle or deep-copy a {type(self).__name__}: it holds a model that is loaded in this process. "
+            "Create one in each process; in this one, objects of the same model share its weights"
+        )
+        raise TypeError(msg)
 
     def close(self) -> None:
         """Give the model back; the last holder's call frees the weights. Idempotent."""

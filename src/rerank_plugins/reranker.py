@@ -15,7 +15,7 @@ from rerank_plugins.catalog.resolve import SourceOptions, resolve
 from rerank_plugins.catalog.spec import ModelSpec
 from rerank_plugins.engine.calls import KnownRows
 from rerank_plugins.engine.registry import Lease, ModelRegistry
-from rerank_plugins.engine.score_cache import ScoreCache
+from rerank_plugins.engine.score_cache import ScoreCache, check_score_cache
 from rerank_plugins.explaining import Explanation, Occlusion
 from rerank_plugins.opened import OpenedReranker
 from rerank_plugins.opening import LoadedModel, open_model, run_loaded
@@ -119,7 +119,7 @@ class Reranker(OpenedReranker):
             long_documents=inputs.check_long_documents(long_documents),
         )
         self._calibration = calibration_for(calibration, score_source(spec, settings, settled))
-        self._engine, self._score_cache = inputs.check_engine(engine), score_cache
+        self._engine, self._score_cache = inputs.check_engine(engine), check_score_cache(score_cache)
         adapter = None if peft_path is None else read_adapter(peft_path, local_files_only=local_files_only)
         self._peft_path = None if peft_path is None else str(peft_path)
         lease = open_model(resolved, device=device, dtype=dtype, options=options, adapter=adapter)

@@ -210,3 +210,29 @@ def test_bfloat16_stays_near_float32(lightweight: Reranker) -> None:
     with Reranker(llm_checkpoint("tiny-gemma2-lightweight"), device="cpu", dtype="bfloat16") as rounded:
         assert rounded.dtype == "bfloat16"
         assert rounded.score(PAIRS[:2]) == pytest.approx(lightweight.score(PAIRS[:2]), abs=0.2)
+
+
+def test_a_ratio_that_is_no_integer_is_refused(lightweight: Reranker) -> None:
+    ratio: Any = 2.0
+    with pytest.raises(InvalidInputError, match=r"compress_ratio must be one of.*got 2\.0"):
+        lightweight.score(PAIRS, layers=layers(4, compress_ratio=ratio))
+
+
+def test_a_model_with_a_head_on_its_last_layer_only(tmp_path: Path) -> None:
+    folder = changed_copy("tiny-gemma2-lightweight", tmp_path / "one-head", start_layer=6)
+    with Reranker(folder, device="cpu") as reranker:
+        usual = reranker.score(PAIRS)
+        assert reranker.score(PAIRS, layers=layers(6, compress_ratio=4)) == pytest.approx(usual, abs=1e-5)
+        assert reranker.score(PAIRS, layers=layers(6, compress_ratio=4, compress_layers=(2,))) != usual
+
+
+@pytest.mark.parametrize("name", ["tiny-minicpm-layerwise", "tiny-gemma2-lightweight"])
+def test_rotary_constants_as_transformers_5_writes_them(name: str, tmp_path: Path) -> None:
+    old = changed_copy(name, tmp_path / "old", rope_theta=500.0)
+    nested = {"rope_theta": 500.0, "rope_type": "default"}
+    new = changed_copy(name, tmp_path / "new", rope_theta=None, rope_parameters=nested)
+    scaled = changed_copy(name, tmp_path / "scaled", rope_parameters={**nested, "rope_type": "linear", "factor": 2.0})
+    with Reranker(old, device="cpu") as first, Reranker(new, device="cpu") as second:
+        assert first.score(PAIRS) == second.score(PAIRS)
+    with pytest.raises(UnsupportedModelError, match="without rope_scaling"):
+        Reranker(scaled, device="cpu")

@@ -20,7 +20,7 @@ from llama_index.postprocessor.rerank_plugins import (
 from llama_index.postprocessor.rerank_plugins.results import DETAIL_KEYS, RETRIEVAL_SCORE_KEY
 from llama_index.postprocessor.rerank_plugins.testing import PostprocessorConformance, recording
 
-from rerank_plugins.errors import ModelUnavailableError
+from rerank_plugins.errors import InvalidInputError, ModelUnavailableError
 from rerank_plugins.reranker import Reranker
 from rerank_plugins.types import EngineOptions, LongDocuments
 
@@ -254,3 +254,18 @@ def test_async_does_not_use_the_default_executor_for_scoring(folder, monkeypatch
     monkeypatch.setattr(type(made), "_postprocess_nodes", None)
     results = asyncio.run(made.apostprocess_nodes(nodes_of("a", "b"), query_bundle=QueryBundle("q")))
     assert len(results) == 2
+
+
+def test_saved_options_of_a_given_reranker_open_it_again(folder):
+    given = RerankPostprocessor.from_reranker(Reranker(folder, device="cpu"))
+    again = RerankPostprocessor.from_dict(given.to_dict())
+    nodes = nodes_of("panda eats bamboo", "Paris is a capital")
+    scores = [[one.score for one in each.postprocess_nodes(nodes, query_str="panda")] for each in (given, again)]
+    assert scores[0] == scores[1]
+
+
+@pytest.mark.parametrize("node", [TextNode(text="panda"), "panda"])
+def test_a_node_without_score_is_told_apart(folder, node):
+    reranker = RerankPostprocessor(model=str(folder), device="cpu")
+    with pytest.raises(InvalidInputError, match=r"nodes\[0\] must be a NodeWithScore, got \w+; wrap it"):
+        reranker.postprocess_nodes([node], query_str="panda")

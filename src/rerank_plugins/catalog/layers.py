@@ -52,11 +52,12 @@ class LayerRange:
             self._refuse_compression(options)
             return LayerOptions(cutoff_layers=cutoff)
         ratio = 1 if options.compress_ratio is None else options.compress_ratio
-        if isinstance(ratio, bool) or ratio not in COMPRESS_RATIOS:
+        if isinstance(ratio, bool) or not isinstance(ratio, int) or ratio not in COMPRESS_RATIOS:
             msg = f"compress_ratio must be one of {', '.join(map(str, COMPRESS_RATIOS))} (1 is off); got {ratio!r}"
             raise InvalidInputError(msg)
         # FlagEmbedding's class compresses at layer 8, which is the published model's first layer with a head.
-        asked = (self.first,) if options.compress_layers is None else options.compress_layers
+        usual = (self.first,) if self.first < self.last else ()
+        asked = usual if options.compress_layers is None else options.compress_layers
         compress = _layers("compress_layers", asked)
         _check_range("compress_layers", compress, 1, self.last - 1)
         return LayerOptions(

@@ -36,6 +36,8 @@ _CLASSIFIER = "ForSequenceClassification"
 _ENCODERS = ("Model", "ForMaskedLM")
 _OF_ONE_FAMILY = {"layerwise", "lightweight", "encoder-t5"}
 """Scorers whose architecture tells the family."""
+_INFERRED = "inferred"
+_NO_FAMILY = (_INFERRED, "adopted")
 _T5_NAMES = {
     "d_model": "hidden_size",
     "num_layers": "num_hidden_layers",
@@ -93,7 +95,7 @@ def resolve(
         options: Where files may come from.
 
     Raises:
-        InvalidInputError: ``model`` is not a string or path, or is empty.
+        InvalidInputError: ``model`` is not a string or path, or is empty; or there is no such family of this kind.
         ModelUnavailableError: The files are not here and could not be fetched.
         UnknownModelError: Nothing says how it is used.
         UnsupportedModelError: It is not of this kind.
@@ -102,6 +104,7 @@ def resolve(
     if not isinstance(model, (str, Path)) or not str(model).strip():
         msg = f"model must be a hub id, a local folder or 'mini'; got {model!r}"
         raise InvalidInputError(msg)
+    family = _known_family(family, kind=kind)
     name = str(model)
     listed = find_by_id(name, kind=kind)
     folder, source = _locate(name, listed=listed, kind=kind, options=options)
@@ -110,6 +113,21 @@ def resolve(
     if kind == "reranker":
         _check_reranker(files, name, spec)
     return ResolvedModel(spec=_with_own_files(spec, files), files=files, source=source)
+
+
+def _known_family(family: str | None, *, kind: ModelKind) -> str | None:
+    """Return the family, or None for the names that models of no family get: adapters' saved options hold them.
+
+    Raises:
+        InvalidInputError: No model is of it; a misspelt one would quietly change nothing.
+    """
+    if family is None or family in _NO_FAMILY:
+        return None
+    known = sorted({spec.family for spec in specs_of_kind(kind)})
+    if family not in known:
+        msg = f"family must be one of {', '.join(map(repr, known))} or None for a {kind}; got {family!r}"
+        raise InvalidInputError(msg)
+    return family
 
 
 def _locate(name: str, *, listed: ModelSpec | None, kind: ModelKind, options: SourceOptions) -> tuple[Path, str]:
@@ -188,7 +206,7 @@ def infer_spec(files: CheckpointFiles, *, kind: ModelKind, family: str | None = 
     spec = ModelSpec(
         id=str(files.folder),
         kind=kind,
-        family=family or "inferred",
+        family=family or _INFERRED,
         scorer="cross-encoder" if kind == "reranker" else "transformer",
         default_max_length_tokens=min(_DEFAULT_INFERRED_TOKENS, limit),
         max_length_tokens=limit,

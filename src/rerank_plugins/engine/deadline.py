@@ -14,16 +14,19 @@ __all__ = ["Deadline"]
 
 T = TypeVar("T")
 
+_LONGEST_WAIT_S = 1e6
+"""Eleven days. No lock waits longer than ``threading.TIMEOUT_MAX``, and longer times overflow clocks."""
+
 
 class Deadline:
     """The moment at which a call gives up; the clock starts here.
 
     Args:
-        seconds: From now; None never.
+        seconds: From now; None never, and neither a time longer than any wait (1e6).
     """
 
     def __init__(self, seconds: float | None) -> None:
-        self._seconds = seconds
+        self._seconds = None if seconds is None or seconds > _LONGEST_WAIT_S else seconds
         self._started_s = time.perf_counter()
 
     def check(self) -> None:

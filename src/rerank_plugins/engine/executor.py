@@ -82,7 +82,7 @@ def execute(
         Shape: (inputs, width), float32; (0, 0) if nothing ran.
 
     Raises:
-        ScoringError: The model returned NaN.
+        ScoringError: The model returned NaN or infinity.
         torch.OutOfMemoryError: A single input does not fit the device.
     """
     lengths = [len(one) for one in inputs]
@@ -135,10 +135,11 @@ def _count(counters: Counters, lengths: list[int], *, padded: bool) -> None:
 
 
 def _check_numbers(rows: npt.NDArray[np.float32]) -> None:
-    bad = np.isnan(rows).any(axis=1)
+    bad = ~np.isfinite(rows).all(axis=1)
     if bad.any():
+        found = "NaN" if np.isnan(rows).any() else "infinity"
         msg = (
-            f"the model returned NaN for {int(bad.sum())} of {len(rows)} inputs; half precision overflowed or the "
+            f"the model returned {found} for {int(bad.sum())} of {len(rows)} inputs; half precision overflowed or the "
             "weights are damaged. Try dtype='float32'."
         )
         raise ScoringError(msg)

@@ -14,7 +14,7 @@ from rerank_plugins.engine import forking
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.protocols import TokenInput
 
-__all__ = ["CacheInfo", "ScoreCache"]
+__all__ = ["CacheInfo", "ScoreCache", "check_score_cache"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,3 +93,11 @@ class ScoreCache:
         """Forget all rows; the counters go on."""
         with self._lock:
             self._rows.clear()
+
+
+def check_score_cache(cache: object) -> ScoreCache | None:
+    """Return the cache, or raise InvalidInputError for anything but a :class:`ScoreCache` and None."""
+    if cache is not None and not isinstance(cache, ScoreCache):
+        msg = f"score_cache must be a ScoreCache() or None, got {type(cache).__name__}"
+        raise InvalidInputError(msg)
+    return cache

@@ -163,10 +163,13 @@ def load_gemma2(request: LoadRequest) -> LoadedParts:
 
 
 def _shape(config: Mapping[str, Any], *, activation: str, head_dim: int, scales: tuple[float, float]) -> DecoderShape:
-    if config.get("rope_scaling") or config.get("attention_bias") or activation not in ACTIVATIONS:
+    # transformers 5 writes rope_theta and the scaling together, and calls none "default".
+    rope = config.get("rope_parameters") or {}
+    scaling = config.get("rope_scaling") or (rope if rope.get("rope_type", "default") != "default" else None)
+    if scaling or config.get("attention_bias") or activation not in ACTIVATIONS:
         msg = (
             "this model is run without rope_scaling and attention_bias, and with an activation among "
-            f"{', '.join(ACTIVATIONS)}; its config.json says {config.get('rope_scaling')}, "
+            f"{', '.join(ACTIVATIONS)}; its config.json says {scaling}, "
             f"{config.get('attention_bias')} and {activation!r}"
         )
         raise UnsupportedModelError(msg)
@@ -177,10 +180,10 @@ def _shape(config: Mapping[str, Any], *, activation: str, head_dim: int, scales:
         intermediate_size=int(config["intermediate_size"]),
         n_layers=int(config["num_hidden_layers"]),
         n_heads=n_heads,
-        n_kv_heads=int(config.get("num_key_value_heads", n_heads)),
+        n_kv_heads=int(config.get("num_key_value_heads") or n_heads),
         head_dim=head_dim,
         eps=float(config["rms_norm_eps"]),
-        rope_theta=float(config.get("rope_theta", 10_000.0)),
+        rope_theta=float(rope.get("rope_theta", config.get("rope_theta", 10_000.0))),
         activation=activation,
         embed_scale=scales[0],
         residual_scale=scales[1],

@@ -30,6 +30,8 @@ logger = logging.getLogger(__name__)
 _INT8_ROWS = "int8-rows"
 _QUANTIZATION_KEY = "rerank_plugins.quantization"
 _VOCABULARIES = ("vocab.txt", "vocab.json", "sentencepiece.bpe.model", "spiece.model", "tokenizer.model")
+_PLAIN_TOKENIZERS = ("PreTrainedTokenizerFast", "TokenizersBackend")
+_WITH_SEGMENTS = ("bert", "electra", "albert")
 _UNUSED_BUFFERS = ("position_ids", "pooler.")
 """Keys whose absence changes no score: a buffer that is rebuilt, and a pooler that is not read."""
 
@@ -47,8 +49,7 @@ def load_encoder(request: LoadRequest) -> TextEncoder:
     lowercase = bool(files.sentence_bert.get("do_lower_case", False))
     path = files.folder / "tokenizer.json"
     if path.is_file():
-        names = files.tokenizer_config.get("model_input_names")
-        uses_segments = names is None or "token_type_ids" in names
+        uses_segments = _uses_segments(request)
         tokenizer = _read_tokenizer(path)
         bos = _bos_id(request, tokenizer)
         return TextEncoder(tokenizer, lowercase=lowercase, uses_segments=uses_segments, bos_id=bos)
@@ -71,6 +72,27 @@ def load_encoder(request: LoadRequest) -> TextEncoder:
     tokenizer = converted.backend_tokenizer
     bos = _bos_id(request, tokenizer)
     return TextEncoder(tokenizer, lowercase=lowercase, uses_segments=uses_segments, bos_id=bos)
+
+
+def _uses_segments(request: LoadRequest) -> bool:
+    """Return whether segment ids are given to the model, as by the transformers that is installed.
+
+    A tokenizer of no model's own class (transformers 4 names it ``PreTrainedTokenizerFast``, 5 ``TokenizersBackend``)
+    makes them by default in transformers 4 and not in 5.
+    """
+    config = request.files.tokenizer_config
+    names, kind = config.get("model_input_names"), config.get("tokenizer_class")
+    if names is not None or kind not in _PLAIN_TOKENIZERS:
+        return names is None or "token_type_ids" in names
+    if kind == _PLAIN_TOKENIZERS[0] and request.files.config.get("model_type") in _WITH_SEGMENTS:
+        logger.warning(
+            "the tokenizer of %r does not say whether its %s is given segment ids; this follows transformers %s. "
+            "Put model_input_names into its tokenizer_config.json, with token_type_ids if it was trained with them",
+            str(request.files.folder),
+            request.files.config.get("model_type"),
+            transformers.__version__,
+        )
+    return kind == _PLAIN_TOKENIZERS[0] and _major_version() < 5
 
 
 def _read_tokenizer(path: Path) -> Tokenizer:

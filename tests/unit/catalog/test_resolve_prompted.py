@@ -58,10 +58,24 @@ def test_the_architecture_of_tart_tells_its_family(tart: Path) -> None:
     assert (spec.scorer, spec.template, spec.prompt) == ("encoder-t5", TART_FULL, "")
 
 
-@pytest.mark.parametrize("family", ["tart", "monot5", "bce", "no-such-family"])
+@pytest.mark.parametrize("family", ["tart", "monot5", "bce"])
 def test_a_family_of_another_architecture_does_not_help(qwen: Path, family: str) -> None:
     with pytest.raises(UnknownModelError, match="family='qwen3'"):
         resolve(qwen, kind="reranker", family=family)
+
+
+@pytest.mark.parametrize("family", ["no-such-family", "Qwen3", "", 3])
+def test_a_misspelt_family_is_refused_and_the_known_ones_listed(qwen: Path, t5: Path, family: str) -> None:
+    for folder in (qwen, t5):
+        with pytest.raises(InvalidInputError, match="'bce', 'bge'"):
+            resolve(folder, kind="reranker", family=family)
+
+
+def test_the_name_of_no_family_is_none(bert_reranker_folder: Path, qwen: Path) -> None:
+    found = resolve(bert_reranker_folder, kind="reranker").spec
+    assert resolve(bert_reranker_folder, kind="reranker", family=found.family).spec == found
+    with pytest.raises(UnknownModelError, match="family='qwen3'"):
+        resolve(qwen, kind="reranker", family="adopted")
 
 
 def test_a_folder_named_like_a_known_model_is_that_model(qwen: Path, tmp_path: Path) -> None:

@@ -77,3 +77,11 @@ def test_a_thread_may_wait_while_another_finishes() -> None:
     future: Future[int] = Future()
     threading.Timer(0.02, future.set_result, args=(4,)).start()
     assert Deadline(10.0).wait(future) == 4
+
+
+@pytest.mark.parametrize("seconds", [1e7, 1e12, 1e300])
+def test_a_deadline_beyond_what_a_clock_can_hold_is_none(seconds: float) -> None:
+    waiting: Future[int] = Future()
+    threading.Timer(0.01, waiting.set_result, (3,)).start()
+    assert Deadline(seconds).wait(waiting) == 3
+    assert asyncio.run(Deadline(seconds).await_result(finished(3))) == 3

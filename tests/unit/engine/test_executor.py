@@ -71,6 +71,16 @@ def test_nan_is_an_error_with_a_way_out() -> None:
         execute(NotANumber(), INPUTS, budget=TokenBudget(100))
 
 
+@pytest.mark.parametrize("value", [float("inf"), float("-inf")])
+def test_infinity_is_an_error_too(value: float) -> None:
+    class Overflowing(SumScorer):
+        def forward(self, batch: Batch) -> torch.Tensor:
+            return super().forward(batch) + value
+
+    with pytest.raises(ScoringError, match="infinity"):
+        execute(Overflowing(), INPUTS, budget=TokenBudget(100))
+
+
 def test_equal_inputs_are_found() -> None:
     inputs = [token_input(1, 2), token_input(3), token_input(1, 2)]
     unique, indices = unique_inputs(inputs)

@@ -10,6 +10,7 @@ import pytest
 import tiny_checkpoints
 import tiny_rerankers
 import torch
+import transformers
 from safetensors.torch import load_file, save_file
 
 from rerank_plugins import Reranker
@@ -174,3 +175,20 @@ def test_jina_v2_lacks_nothing_silently(xlmr_reranker_folder: Path, tmp_path: Pa
     save_file(weights, str(folder / "model.safetensors"), {"format": "pt"})
     with pytest.raises(UnsupportedModelError, match=r"lacks 3 weights"):
         Reranker(folder)
+
+
+@pytest.mark.parametrize("written_by", ["PreTrainedTokenizerFast", "TokenizersBackend", "BertTokenizerFast"])
+def test_segment_ids_are_those_of_the_installed_transformers(folder: Path, written_by: str) -> None:
+    if written_by == "TokenizersBackend" and int(transformers.__version__.split(".", 1)[0]) < 5:
+        pytest.skip("transformers 4 does not know this class")
+    path = folder / "tokenizer_config.json"
+    config = {**json.loads(path.read_text()), "tokenizer_class": written_by}
+    config.pop("model_input_names", None)
+    path.write_text(json.dumps(config))
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    model = transformers.BertForSequenceClassification.from_pretrained(folder).eval()
+    pairs = [("What is a panda?", "It eats bamboo."), ("passport", "You need a photo, a form and a fee.")]
+    with torch.inference_mode():
+        expected = [model(**tokenizer(*pair, return_tensors="pt")).logits.item() for pair in pairs]
+    with Reranker(folder, device="cpu") as reranker:
+        assert reranker.score(pairs) == pytest.approx(expected, abs=1e-4)

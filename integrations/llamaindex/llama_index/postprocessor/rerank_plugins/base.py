@@ -183,7 +183,7 @@ class BaseRerankPostprocessor(RerankOptions, BaseNodePostprocessor):
     def _postprocess_nodes(
         self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None
     ) -> list[NodeWithScore]:
-        query, settings = _checked(query_bundle), stand_in(self)
+        query, settings = _checked(query_bundle, nodes), stand_in(self)
         with settings._traced(nodes, query, self.callback_manager) as outcome:
             try:
                 ranked = settings.reranker.rank(query.query_str, settings._texts(nodes), **settings._call_options())
@@ -196,7 +196,7 @@ class BaseRerankPostprocessor(RerankOptions, BaseNodePostprocessor):
     async def _apostprocess_nodes(
         self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None
     ) -> list[NodeWithScore]:
-        query, settings = _checked(query_bundle), stand_in(self)
+        query, settings = _checked(query_bundle, nodes), stand_in(self)
         with settings._traced(nodes, query, self.callback_manager) as outcome:
             try:
                 texts = settings._texts(nodes)
@@ -262,8 +262,12 @@ class RerankPostprocessor(PromptOptions, BaseRerankPostprocessor):
         return {"layers": reranker.layers}
 
 
-def _checked(query: QueryBundle | None) -> QueryBundle:
+def _checked(query: QueryBundle | None, nodes: Sequence[object]) -> QueryBundle:
     if query is None:
         msg = "a query is needed to rerank, got none; pass query_str='...' or query_bundle=QueryBundle('...')"
         raise InvalidInputError(msg)
+    for index, node in enumerate(nodes):
+        if not isinstance(node, NodeWithScore):
+            msg = f"nodes[{index}] must be a NodeWithScore, got {type(node).__name__}; wrap it: NodeWithScore(node=...)"
+            raise InvalidInputError(msg)
     return query
