@@ -40,9 +40,18 @@ def _workload(arguments: dict[str, Any], folder: Path) -> Workload:
 
 
 def memory_of_call(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Load a system, score one request, and return memory in MB before loading, after it, and at the call's peak."""
+    """Load a system, score one request, and return memory in MB before loading, after it, and at the call's peak.
+
+    Code and thread pools are no part of a model: if ``arguments`` name another checkpoint as ``warm``, a pair goes
+    through it first, and the memory before is what is in use after that.
+    """
     request = _request(arguments)
     workload = _workload(arguments, request.folder)
+    if "warm" in arguments:
+        warm = _request(arguments | {"request": arguments["warm"]})
+        system = registry.by_key(arguments["system"], arguments["dtype"]).open(warm)
+        system.score(workload.pairs[:1])
+        system.close()
     before = resident_mb()
     system = registry.by_key(arguments["system"], arguments["dtype"]).open(request)
     load_peak, loaded = peak_mb(), resident_mb()

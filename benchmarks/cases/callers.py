@@ -8,15 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from statistics import median
 
-import torch
-
 from benchmarks.cases.base import Case, median_of, score_difference
 from benchmarks.compare import largest_difference, ratio
 from benchmarks.context import Context
 from benchmarks.results import CaseResult, Missing, Timing
 from benchmarks.rounds import Key, interleaved
 from benchmarks.systems.base import Pairs, System, SystemSpec, open_or_reason
-from benchmarks.systems.ours import OURS, bare_forward
+from benchmarks.systems.ours import OURS, Ours, open_reranker
 from benchmarks.systems.plain import PLAIN
 from benchmarks.systems.sentence_transformers_peer import CROSS_ENCODER
 from benchmarks.targets import judge
@@ -105,40 +103,37 @@ def _compared(
     return timings, missing
 
 
-def _inference(call: Callable[[], object]) -> Callable[[], object]:
-    def run() -> object:
-        with torch.inference_mode():
-            return call()
-
-    return run
-
-
 def _single(context: Context) -> CaseResult:
     shape, request = context.shapes.small, context.request(context.shapes.small)
     workload = context.pairs(shape).mixed(1)
     context.tell(f"{context.effort.single_calls} calls of one pair")
-    ours = OURS.open(request)
-    forward = _inference(bare_forward(request, workload.pairs))
+    ours = Ours(open_reranker(request))
     plain = PLAIN.open(request)
+    call, inside, peer = "rerank_plugins, one call", "rerank_plugins, the forward in it", "plain transformers, one call"
     names: dict[Key, Callable[[], object]] = {
-        ("rerank_plugins, one call", "float32"): lambda: ours.score(workload.pairs),
-        ("rerank_plugins, bare forward", "float32"): forward,
-        ("plain transformers, one call", "float32"): lambda: plain.score(workload.pairs),
+        (call, "float32"): lambda: ours.score(workload.pairs),
+        (peer, "float32"): lambda: plain.score(workload.pairs),
     }
     for task in names.values():
         task()
+    forwards = ours.time_forwards()
     rounds = max(context.effort.single_calls // _TURN, 1)
     seconds = interleaved(names, rounds=rounds, turn=_TURN, settling=_SETTLING)
     ours.close()
-    timings = tuple(Timing(system=key[0], dtype=key[1], seconds=values) for key, values in seconds.items())
-    whole, bare = timings[0].seconds, timings[1].seconds
-    overhead_ms = 1e3 * (median(whole) - median(bare))
+    # One forward a call, the settling calls of each turn included.
+    counted = [one for start in range(_SETTLING, len(forwards), _TURN + _SETTLING) for one in forwards[start:][:_TURN]]
+    whole = seconds[call, "float32"]
+    overhead_ms = 1e3 * median(one - forward for one, forward in zip(whole, counted, strict=True))
     return CaseResult(
         case="single",
         title=f"{shape.name}, 1 query x 1 passage of {workload.lengths[0]} tokens",
-        facts=workload.facts() | {"calls": context.effort.single_calls},
-        timings=timings,
-        verdicts=(judge("single-overhead", overhead_ms, note="difference of the medians"),),
+        facts=workload.facts() | {"calls": len(whole)},
+        timings=(
+            Timing(system=call, dtype="float32", seconds=whole),
+            Timing(system=inside, dtype="float32", seconds=tuple(counted)),
+            Timing(system=peer, dtype="float32", seconds=seconds[peer, "float32"]),
+        ),
+        verdicts=(judge("single-overhead", overhead_ms, note="median over the calls; the forward is timed inside"),),
     )
 
 

@@ -36,6 +36,11 @@ def activation_bytes(shape: DecoderShape, tokens: int) -> int:
     return tokens * (2 * shape.hidden + 3 * shape.intermediate) * _FLOAT
 
 
+def _tiny(shape: DecoderShape) -> DecoderShape:
+    """Return a shape that runs the same code and weighs nothing."""
+    return replace(shape, name=f"tiny {shape.name}", layers=1, hidden=64, heads=1, kv_heads=1, intermediate=64)
+
+
 def _llm(context: Context) -> CaseResult:
     shape, effort = context.shapes.gemma, context.effort
     timings: list[Timing] = []
@@ -93,6 +98,7 @@ def _llm_memory(context: Context) -> CaseResult:
         context.tell(f"memory of {n_pairs} x {_PROMPTED_LENGTH} tokens by {spec.name}, in a process of its own")
         arguments = {
             "request": context.child_request(shape),
+            "warm": context.child_request(_tiny(shape)),
             "system": spec.name,
             "dtype": spec.dtype,
             "documents": n_pairs,
@@ -104,7 +110,7 @@ def _llm_memory(context: Context) -> CaseResult:
             facts[f"{spec.name}, peak"] = f"not measured: {error}"
             continue
         peak = measured["call_peak_mb"] - measured["before_mb"]
-        facts[f"{spec.name}, peak over the empty process, MB"] = round(peak, 1)
+        facts[f"{spec.name}, peak over the process before, MB"] = round(peak, 1)
         facts[f"{spec.name}, seconds"] = round(measured["seconds"], 2)
         if spec is OURS:
             weights = shape.parameters * _FLOAT / 2**20
