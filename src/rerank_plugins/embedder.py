@@ -183,7 +183,7 @@ class Embedder(MultiVectorMethods):
 
         Raises:
             InvalidInputError: An element is not a string.
-            ScoringError: The model returned NaN.
+            ScoringError: The model returned NaN or infinity.
             DeadlineExceededError: The time that the engine options allow is over.
             OverloadedError: More work waits than the engine options allow.
             EngineClosedError: ``close()`` was called.

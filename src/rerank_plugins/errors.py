@@ -75,7 +75,7 @@ class MissingExtraError(RerankPluginsError, ImportError):
 
 
 class ScoringError(RerankPluginsError):
-    """A forward pass failed or returned NaN."""
+    """A forward pass failed or returned NaN or infinity."""
 
 
 class OverloadedError(RerankPluginsError):

@@ -202,7 +202,7 @@ class Reranker(OpenedReranker):
 
         Raises:
             InvalidInputError: An element is not a pair of strings, or the model cannot do what ``layers`` asks.
-            ScoringError: The model returned NaN.
+            ScoringError: The model returned NaN or infinity.
             DeadlineExceededError: The time is over.
             OverloadedError: More work waits than the engine options allow.
             EngineClosedError: ``close()`` was called.
@@ -242,7 +242,7 @@ class Reranker(OpenedReranker):
 
         Raises:
             InvalidInputError: A wrong type, fewer than two words, or ``max_spans`` below 2.
-            ScoringError: The model returned NaN.
+            ScoringError: The model returned NaN or infinity.
             EngineClosedError: ``close()`` was called.
         """
         plan = Occlusion.of(query, document, max_spans=max_spans)
@@ -296,7 +296,7 @@ class Reranker(OpenedReranker):
 
         Raises:
             InvalidInputError: As in :meth:`score`, when the wrong element is reached.
-            ScoringError: The model returned NaN.
+            ScoringError: The model returned NaN or infinity.
             EngineClosedError: ``close()`` was called.
         """
         inputs.check_positive("chunk_pairs", chunk_pairs)
@@ -326,7 +326,7 @@ class Reranker(OpenedReranker):
 
         Raises:
             InvalidInputError: A wrong type, ``top_n`` below 1, or a threshold that cannot be one.
-            ScoringError: The model returned NaN.
+            ScoringError: The model returned NaN or infinity.
             DeadlineExceededError: The time is over.
             OverloadedError: More work waits than the engine options allow.
             EngineClosedError: ``close()`` was called.

@@ -107,7 +107,7 @@ class PairScoring:
         Raises:
             DeadlineExceededError: The time is over.
             OverloadedError: Too much work waits already.
-            ScoringError: The model returned NaN.
+            ScoringError: The model returned NaN or infinity.
             EngineClosedError: The model was closed.
         """
         deadline, call = self._deadline(deadline_s), self._started()

@@ -39,7 +39,7 @@ class MultiVectorMethods(ABC):
         Raises:
             InvalidInputError: An element is not a string, an output is not known, or the model has dense vectors only.
             UnsafeModelError: The heads for the other kinds are pickles, and ``allow_pickle`` is off.
-            ScoringError: The model returned NaN.
+            ScoringError: The model returned NaN or infinity.
             EngineClosedError: ``close()`` was called.
         """
         return self._checked_encode(check_texts(queries, name="queries"), outputs, as_queries=True)

@@ -68,7 +68,7 @@ class DenseIndex:
 
         Raises:
             InvalidInputError: The query is blank, or ``top_k`` is below 1.
-            ScoringError: The embedder returned NaN.
+            ScoringError: The embedder returned NaN or infinity.
         """
         text = check_search(query, top_k)
         return self._nearest(self._embedder.embed_queries([text]), top_k) if self._ids else {}

@@ -177,7 +177,7 @@ class TwoStageRetriever:
 
         Raises:
             InvalidInputError: The query is blank or no string, or the first stage found a document without a text.
-            ScoringError: A model returned NaN.
+            ScoringError: A model returned NaN or infinity.
             EngineClosedError: A model was closed.
         """
         found = self._first_stage.search(check_search(query, self._top_k), top_k=self._top_k)
