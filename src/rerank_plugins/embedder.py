@@ -68,6 +68,9 @@ class Embedder(MultiVectorMethods):
         local_files_only: Never touch the network.
         allow_pickle: Accept ``*.bin`` and ``*.pt`` weights, whose loading can run code.
         trust_remote_code: Let transformers run Python code from the checkpoint.
+        torch_compile: Compile what works token by token in each block with ``torch.compile``, once for all lengths;
+            loading then takes up to a minute longer. For GPUs and LLM rerankers: on a CPU, BERT-like models are fused
+            already and stay as they are.
 
     Raises:
         InvalidInputError: An option has a value that cannot work.
@@ -95,6 +98,7 @@ class Embedder(MultiVectorMethods):
         local_files_only: bool = False,
         allow_pickle: bool = False,
         trust_remote_code: bool = False,
+        torch_compile: bool = False,
     ) -> None:
         check_positive("max_length", max_length)
         self._engine = check_engine(engine)
@@ -115,7 +119,7 @@ class Embedder(MultiVectorMethods):
         self._dimensions = _checked_dimensions(dimensions, resolved.spec)
         self._normalize = resolved.spec.normalize if normalize is None else normalize
         self._max_length = resolved.spec.input_length_tokens(max_length)
-        self._lease = open_model(resolved, device=device, dtype=dtype, options=options)
+        self._lease = open_model(resolved, device=device, dtype=dtype, options=options, torch_compile=torch_compile)
         loaded = self._lease.value
         self._device, self._dtype = loaded.device, loaded.dtype
         layout = text_layout(loaded.encoder, resolved.spec) if loaded.special_tokens else TextLayout()

@@ -6,6 +6,7 @@ else, so that two facades with different ``max_length`` or ``task`` share one se
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 
@@ -18,13 +19,15 @@ from rerank_plugins.engine.batcher import MicroBatcher
 from rerank_plugins.engine.device import default_budget_tokens, resolve_devices, resolve_dtype
 from rerank_plugins.engine.executor import TokenBudget
 from rerank_plugins.engine.registry import MODELS, Lease
-from rerank_plugins.protocols import PrefixSharer, PrefixSharing
+from rerank_plugins.protocols import Compilable, PrefixSharer, PrefixSharing, Scorer
 from rerank_plugins.scorers import scorer_loader
 from rerank_plugins.scorers.base import LoadedParts, LoadRequest
 from rerank_plugins.text.tokenizer import TextEncoder
 from rerank_plugins.types import EngineStats
 
 __all__ = ["LoadedModel", "open_model", "run_loaded"]
+
+logger = logging.getLogger(__name__)
 
 _WHOLE = PrefixSharing(is_used=False, reason="only decoders that answer at the last token, run packed, share it")
 
@@ -72,6 +75,7 @@ def open_model(
     dtype: str,
     options: SourceOptions,
     adapter: AdapterFiles | None = None,
+    torch_compile: bool = False,
 ) -> Lease[LoadedModel]:
     """Return a share in a model, loading it if nobody in this process has.
 
@@ -81,10 +85,11 @@ def open_model(
         dtype: Precision name, or ``auto``.
         options: What the files may contain.
         adapter: A LoRA adapter to merge: other weights than without it, or with another one.
+        torch_compile: Whether to compile what can be compiled; compiled weights are not shared with others.
 
     Raises:
         DeviceUnavailableError: The device is not on this machine.
-        ModelError: The checkpoint cannot be loaded.
+        ModelError: The checkpoint cannot be loaded or compiled.
     """
     places = resolve_devices(device)
     precision = resolve_dtype(dtype, device=places[0], half=resolved.spec.half_precision)
@@ -111,8 +116,9 @@ def open_model(
         options.allow_pickle,
         options.trust_remote_code,
         None if adapter is None else adapter.key,
+        torch_compile,
     )
-    return MODELS.acquire(key, lambda: _load(requests, key))
+    return MODELS.acquire(key, lambda: _load(requests, key, torch_compile=torch_compile))
 
 
 def run_loaded(parts: Sequence[LoadedParts], *, device: str, dtype: str, name: str, identity: Hashable) -> LoadedModel:
@@ -147,9 +153,18 @@ def run_loaded(parts: Sequence[LoadedParts], *, device: str, dtype: str, name: s
     )
 
 
-def _load(requests: Sequence[LoadRequest], identity: Hashable) -> LoadedModel:
+def _load(requests: Sequence[LoadRequest], identity: Hashable, *, torch_compile: bool) -> LoadedModel:
     load = scorer_loader(requests[0].spec.scorer)
     parts = [load(request) for request in requests]
+    if torch_compile:
+        for part in parts:
+            _compile(part.scorer, name=requests[0].spec.id)
     dtype = str(requests[0].dtype).removeprefix("torch.")
     device = ",".join(str(request.device) for request in requests)
     return run_loaded(parts, device=device, dtype=dtype, name=requests[0].spec.id, identity=identity)
+
+
+def _compile(scorer: Scorer, *, name: str) -> None:
+    why_not = scorer.compile() if isinstance(scorer, Compilable) else "its scorer runs no blocks of transformers"
+    if why_not:
+        logger.info("torch_compile changes nothing for %r here: %s", name, why_not)

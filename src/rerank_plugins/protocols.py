@@ -115,6 +115,15 @@ class PrefixSharing:
 
 
 @runtime_checkable
+class Compilable(Protocol):
+    """A scorer that torch.compile can make faster."""
+
+    def compile(self) -> str:
+        """Compile what can be compiled; return why nothing was, or an empty string."""
+        ...
+
+
+@runtime_checkable
 class PrefixSharer(Protocol):
     """A scorer that tells about common beginnings; others run every input whole."""
 

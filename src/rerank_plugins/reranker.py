@@ -67,6 +67,9 @@ class Reranker(OpenedReranker):
         local_files_only: Never touch the network.
         allow_pickle: Accept ``*.bin`` weights, whose loading can run code.
         trust_remote_code: Let transformers run Python code from the checkpoint.
+        torch_compile: Compile what works token by token in each block with ``torch.compile``, once for all lengths;
+            loading then takes up to a minute longer. For GPUs and LLM rerankers: on a CPU, BERT-like models are fused
+            already and stay as they are.
 
     Raises:
         InvalidInputError: An option has a value that cannot work.
@@ -100,6 +103,7 @@ class Reranker(OpenedReranker):
         local_files_only: bool = False,
         allow_pickle: bool = False,
         trust_remote_code: bool = False,
+        torch_compile: bool = False,
     ) -> None:
         inputs.check_positive("max_length", max_length)
         inputs.check_positive("query_max_length", query_max_length)
@@ -122,7 +126,9 @@ class Reranker(OpenedReranker):
         self._engine, self._score_cache = inputs.check_engine(engine), check_score_cache(score_cache)
         adapter = None if peft_path is None else read_adapter(peft_path, local_files_only=local_files_only)
         self._peft_path = None if peft_path is None else str(peft_path)
-        lease = open_model(resolved, device=device, dtype=dtype, options=options, adapter=adapter)
+        lease = open_model(
+            resolved, device=device, dtype=dtype, options=options, adapter=adapter, torch_compile=torch_compile
+        )
         self._attach(str(model), spec, settings, lease, layers)
 
     @classmethod

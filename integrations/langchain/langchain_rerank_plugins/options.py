@@ -81,6 +81,9 @@ class CoreBacked(BaseModel, ABC):
     trust_remote_code: bool = Field(default=False, frozen=True)
     """Let transformers run Python code from the checkpoint."""
 
+    torch_compile: bool = Field(default=False, frozen=True)
+    """Compile what works token by token in each block with ``torch.compile``; loading takes up to a minute longer."""
+
     _core: Any = PrivateAttr(default=None)
     _adopted: bool = PrivateAttr(default=False)
 

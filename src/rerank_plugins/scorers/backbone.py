@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from rerank_plugins.errors import UnsupportedModelError
 from rerank_plugins.protocols import Batch, PrefixSharing, TokenInput
 from rerank_plugins.scorers.bert_encoder import Reads
-from rerank_plugins.scorers.packed import packed_model
+from rerank_plugins.scorers.compiling import compile_regions, compiler_errors
+from rerank_plugins.scorers.packed import is_near, packed_model
 
 __all__ = ["Backbone", "TokenStates", "padded_tensors"]
 
@@ -83,6 +85,28 @@ class Backbone:
         if self._packed is None:
             return PrefixSharing(is_used=False, reason="its batches are padded")
         return self._packed.prefix_sharing
+
+    def compile(self) -> str:
+        """Compile the parts that work token by token, see :mod:`rerank_plugins.scorers.compiling`.
+
+        Returns:
+            Why nothing was compiled; empty if something was.
+
+        Raises:
+            UnsupportedModelError: There is no compiler, or what it makes gives other numbers.
+        """
+        trial = _trial(self._model)
+        with torch.inference_mode():
+            before = self(trial).flat
+            found = compile_regions(self._model) if self._packed is None else self._packed.compile()
+            if not found:
+                return "it has no parts that a compiler could make faster"
+            with compiler_errors():
+                after = self(trial).flat
+        if not is_near(after, before):
+            msg = "torch.compile makes this model give other numbers here; leave torch_compile out"
+            raise UnsupportedModelError(msg)
+        return ""
 
     def __call__(self, batch: Batch, *, reads: Reads = "all") -> TokenStates:
         """Return the final token states of a batch, in float32 whatever the model's precision.

@@ -15,6 +15,7 @@ from typing import Any, Literal
 import torch
 
 from rerank_plugins.scorers.attention import Texts, attend, attend_first
+from rerank_plugins.scorers.compiling import compiled
 from rerank_plugins.scorers.dense import Dense, PackedDense, dense, spare_rows
 
 __all__ = ["BertEncoder", "Reads"]
@@ -63,6 +64,7 @@ class _Layer:
         self._activation = _activation(module.intermediate.intermediate_act_fn)
         self._narrow = _dense([module.output.dense], may_copy=may_copy)
         self._norm = _Norm.of(module.output.LayerNorm)
+        self._finish = self._fed_forward
 
     def __call__(self, states: torch.Tensor, texts: Texts, *, reads: Reads) -> torch.Tensor:
         """Return the states behind this layer. Shape: (tokens, hidden), or (texts, hidden) if first ones are read.
@@ -77,9 +79,19 @@ class _Layer:
             residual = states
             query, key, value = self._query_key_value(states)
             attended = attend(query, key, value, texts)
-        after = self._attention_norm(self._after_attention.add(attended.flatten(1), residual))
+        return self._finish(attended.flatten(1), residual)
+
+    def _fed_forward(self, attended: torch.Tensor, residual: torch.Tensor) -> torch.Tensor:
+        after = self._attention_norm(self._after_attention.add(attended, residual))
         wide = self._widen.gelu(after) if self._activation is None else self._activation(self._widen(after))
         return self._norm(self._narrow.add(wide, after))
+
+    def compile(self) -> bool:
+        """Let what follows attention be compiled; return False where oneDNN has fused it already."""
+        if isinstance(self._widen, PackedDense):
+            return False
+        self._finish = compiled(self._fed_forward)
+        return True
 
     def spare_rows(self, n_rows: int) -> int:
         """Return how many rows to add to ``n_rows``."""
@@ -138,6 +150,10 @@ class BertEncoder:
         if reads == "last":
             return states[texts.ends - 1]
         return states[: texts.tokens if reads == "all" else len(texts.lengths)]
+
+    def compile(self) -> int:
+        """Let the layers' token-wise parts be compiled at their first call; return how many there are."""
+        return sum(layer.compile() for layer in self._layers)
 
     def spare_rows(self, n_tokens: int) -> int:
         """Return how many tokens to add to a batch; see :func:`rerank_plugins.scorers.dense.spare_rows`."""

@@ -40,6 +40,10 @@ class CrossEncoderScorer:
         """Return one logit per pair. Shape: (inputs, 1), float32."""
         return self._head(self._backbone(batch, reads=self._reads), batch)  # type: ignore[misc]
 
+    def compile(self) -> str:
+        """Compile the backbone, see :meth:`Backbone.compile`."""
+        return self._backbone.compile()  # type: ignore[union-attr]
+
     def close(self) -> None:
         """Free the weights."""
         self._backbone = None

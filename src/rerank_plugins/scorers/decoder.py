@@ -39,6 +39,10 @@ class DecoderScorer:
         """Return the score at each input's last token. Shape: (inputs, 1), float32."""
         return self._head(self._backbone(batch, reads="last").last())  # type: ignore[misc]
 
+    def compile(self) -> str:
+        """Compile the backbone, see :meth:`Backbone.compile`."""
+        return self._backbone.compile()  # type: ignore[union-attr]
+
     def close(self) -> None:
         """Free the weights."""
         self._backbone = None

@@ -42,6 +42,10 @@ class EncoderT5Scorer:
         states = self._backbone(batch, reads="first").first()  # type: ignore[misc]
         return (states @ self._row + self._bias).unsqueeze(1)
 
+    def compile(self) -> str:
+        """Compile the backbone, see :meth:`Backbone.compile`."""
+        return self._backbone.compile()  # type: ignore[union-attr]
+
     def close(self) -> None:
         """Free the weights."""
         self._backbone = None

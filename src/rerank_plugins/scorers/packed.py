@@ -20,9 +20,10 @@ import torch
 from rerank_plugins.protocols import Batch, PrefixSharing, TokenInput
 from rerank_plugins.scorers.attention import Texts, attend
 from rerank_plugins.scorers.bert_encoder import BertEncoder, Reads
+from rerank_plugins.scorers.compiling import compile_regions
 from rerank_plugins.scorers.prefixes import PrefixGroup, RowLayout, prefix_groups
 
-__all__ = ["PackedModel", "packed_model"]
+__all__ = ["PackedModel", "is_near", "packed_model"]
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +49,10 @@ class PackedModel(Protocol):
         Returns:
             Shape: (sum of tokens, hidden), or (inputs, hidden) if only one token an input is read.
         """
+        ...
+
+    def compile(self) -> int:
+        """Let the token-wise parts be compiled at their first call; return how many there are."""
         ...
 
 
@@ -81,6 +86,10 @@ class _PackedBert:
         ids, positions, types = _on_device(rows, self._device).unsqueeze(1)
         embedded = self._embeddings(input_ids=ids, token_type_ids=types, position_ids=positions)[0]
         return self._encoder(embedded, texts, reads=reads)
+
+    def compile(self) -> int:
+        """Let the token-wise parts be compiled at their first call; return how many there are."""
+        return self._encoder.compile()
 
     def _positions(self, one: TokenInput) -> np.ndarray[Any, Any]:
         if self._padding_id is None:
@@ -117,6 +126,10 @@ class _PackedByInterface:
             return states
         return states[texts.first if reads == "first" else texts.ends - 1]
 
+    def compile(self) -> int:
+        """Let the token-wise parts be compiled at their first call; return how many there are."""
+        return compile_regions(self._model)
+
     def try_sharing(self, trial: Batch) -> None:
         """Share beginnings from now on if that gives the last states that it gives without.
 
@@ -130,7 +143,7 @@ class _PackedByInterface:
                 msg = "its inputs have segments"
                 raise ValueError(msg)
             with torch.inference_mode():
-                agrees = _is_near(self._last_states(shared, groups), self(shared, reads="last"))
+                agrees = is_near(self._last_states(shared, groups), self(shared, reads="last"))
             reason = "" if agrees else "a trial at load gave other numbers"
         except _REFUSALS as error:
             reason = str(error) or type(error).__name__
@@ -217,10 +230,17 @@ def _agrees(candidate: PackedModel, trial: Batch, expected: torch.Tensor) -> boo
         found: tuple[torch.Tensor, ...] = tuple(candidate(trial, reads=reads) for reads in get_args(Reads))
     pairs = zip(found, (expected, expected[texts.first], expected[texts.ends - 1]), strict=True)
     scale = float(expected.float().abs().max())
-    return all(_is_near(one, other, scale=scale) for one, other in pairs)
+    return all(is_near(one, other, scale=scale) for one, other in pairs)
 
 
-def _is_near(found: torch.Tensor, expected: torch.Tensor, *, scale: float | None = None) -> bool:
+def is_near(found: torch.Tensor, expected: torch.Tensor, *, scale: float | None = None) -> bool:
+    """Return whether states of one precision are the same but for rounding.
+
+    Args:
+        found: Any shape.
+        expected: The same shape.
+        scale: Size of the numbers; None takes the largest expected one.
+    """
     # Half precision differs more in absolute numbers; a wrong attention differs by whole units.
     factor = 1.0 if expected.dtype == torch.float32 else 50.0
     tolerance = _TRIAL_TOLERANCE * factor * (float(expected.float().abs().max()) if scale is None else scale)

@@ -60,6 +60,10 @@ class TransformerEmbedder:
         vectors = pool_batch(states, batch, self._pooling)
         return vectors if self._dense is None else self._dense(vectors)
 
+    def compile(self) -> str:
+        """Compile the backbone, see :meth:`Backbone.compile`."""
+        return self._backbone.compile()  # type: ignore[union-attr]
+
     def close(self) -> None:
         """Free the weights."""
         self._backbone = None

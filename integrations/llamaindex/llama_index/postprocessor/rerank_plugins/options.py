@@ -78,6 +78,11 @@ class LocalModelOptions(BaseComponent):
     trust_remote_code: bool = Field(
         default=False, frozen=True, description="Let transformers run Python code from the checkpoint."
     )
+    torch_compile: bool = Field(
+        default=False,
+        frozen=True,
+        description="Compile each block's token-wise parts with torch.compile; loading takes up to a minute longer.",
+    )
 
     _core: Any = PrivateAttr(default=None)
     _is_adopted: bool = PrivateAttr(default=False)
