@@ -14,10 +14,10 @@ from typing import Any
 
 import torch
 
-from benchmarks.memory import peak_mb, reset_peak, resident_mb
+from benchmarks.memory import peak_mb, reset_peak, resident_mb, tensor_peak_mb
 from benchmarks.systems import registry
 from benchmarks.systems.base import OpenRequest
-from benchmarks.systems.ours import open_reranker
+from benchmarks.systems.ours import batches_in_this_thread, open_reranker
 from benchmarks.workloads import PairMaker, Workload
 
 __all__ = ["JOBS", "growth_mb", "main", "tenths"]
@@ -69,6 +69,15 @@ def memory_of_call(arguments: dict[str, Any]) -> dict[str, Any]:
     } | workload.facts()
 
 
+def tensors_of_call(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Return what the tensors of our call take at most beside the weights, in MB."""
+    request = _request(arguments)
+    workload = _workload(arguments, request.folder)
+    task = batches_in_this_thread(open_reranker(request), workload.pairs)
+    task()
+    return {"tensors_mb": tensor_peak_mb(task)}
+
+
 def stream(arguments: dict[str, Any]) -> dict[str, Any]:
     """Send many pairs through ``score_stream`` and return how memory went; no two pairs are equal."""
     reranker = open_reranker(_request(arguments))
@@ -105,7 +114,11 @@ def _numbered(pairs: tuple[tuple[str, str], ...], n: int) -> Iterator[tuple[str,
         yield query, f"{document} {index}"
 
 
-JOBS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {"memory": memory_of_call, "stream": stream}
+JOBS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    "memory": memory_of_call,
+    "tensors": tensors_of_call,
+    "stream": stream,
+}
 
 
 def main() -> None:

@@ -7,11 +7,14 @@ import os
 import resource
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-__all__ = ["ChildFailedError", "in_child", "peak_mb", "reset_peak", "resident_mb"]
+from torch.profiler import ProfilerActivity, profile
+
+__all__ = ["ChildFailedError", "in_child", "peak_mb", "reset_peak", "resident_mb", "tensor_peak_mb"]
 
 _STATUS = Path("/proc/self/status")
 _CLEAR = Path("/proc/self/clear_refs")
@@ -43,6 +46,21 @@ def reset_peak() -> bool:
     except OSError:
         return False
     return True
+
+
+def tensor_peak_mb(task: Callable[[], object]) -> float:
+    """Return how much memory the tensors that a task makes take when it is most, in MB.
+
+    What the task runs in other threads is not seen. Memory that was freed and that the C library's allocator keeps
+    counts in :func:`peak_mb` and not here.
+    """
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+        task()
+    found = profiler.profiler.kineto_results.events()
+    events: list[tuple[int, int]] = sorted(
+        (event.start_ns(), event.nbytes()) for event in found if event.name() == "[memory]"
+    )
+    return max(accumulate((n_bytes for _, n_bytes in events), initial=0)) / 2**20
 
 
 def in_child(job: str, arguments: Mapping[str, Any], *, threads: int) -> dict[str, Any]:

@@ -57,6 +57,7 @@ _LIST = (
     Target(key="llm-scores", text="Gemma-like: largest score difference to FlagLLMReranker", most=1e-4),
     Target(key="layerwise", text="Layerwise, 28 of 40 layers: times the full depth", least=1.35),
     Target(key="llm-memory", text="Gemma-like, pairs of 512 tokens: peak memory over weights + one batch", most=1.2),
+    Target(key="llm-tensors", text="The same by tensors alone, without what the allocator keeps", most=1.2),
     Target(key="prefix", text="Qwen3-like, one query: times the same with every prompt whole", least=1.25),
     Target(key="prefix-scores", text="Qwen3-like: largest score difference to prompts run whole", most=1e-4),
     Target(key="gpu-mfu", text="fp16 XLM-R-large shape, 512 tokens: share of the matrix-multiply ceiling", least=0.6),

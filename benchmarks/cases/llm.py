@@ -24,6 +24,7 @@ _FLOAT = 4
 _BATCH_TOKENS = 4_096
 _MEMORY_LENGTH = 456  # about 512 with the prompt
 _PROMPTED_LENGTH = 512
+_PROFILED = 24  # three batches; a profiler records every tensor
 _DEPTHS = (28, 40)
 
 
@@ -92,38 +93,46 @@ def _layerwise(context: Context) -> CaseResult:
 
 def _llm_memory(context: Context) -> CaseResult:
     shape, n_pairs = context.shapes.gemma, context.effort.llm_memory_pairs
-    facts: dict[str, float | str] = {}
-    verdict = judge("llm-memory", None, note="not measured")
+    weights = shape.parameters * _FLOAT / 2**20
+    batch = activation_bytes(shape, _BATCH_TOKENS) / 2**20
+    facts: dict[str, float | str] = {
+        "weights, MB": round(weights, 1),
+        "one batch's activations, MB": round(batch, 1),
+    }
+    resident = tensors = None
+    arguments = {
+        "request": context.child_request(shape),
+        "warm": context.child_request(_tiny(shape)),
+        "documents": n_pairs,
+        "length": _MEMORY_LENGTH,
+    }
     for spec in (OURS, FLAG_LLM_RERANKER) if context.effort.peers_memory else (OURS,):
         context.tell(f"memory of {n_pairs} x {_PROMPTED_LENGTH} tokens by {spec.name}, in a process of its own")
-        arguments = {
-            "request": context.child_request(shape),
-            "warm": context.child_request(_tiny(shape)),
-            "system": spec.name,
-            "dtype": spec.dtype,
-            "documents": n_pairs,
-            "length": _MEMORY_LENGTH,
-        }
+        named = {**arguments, "system": spec.name, "dtype": spec.dtype}
         try:
-            measured = in_child("memory", arguments, threads=context.threads)
+            measured = in_child("memory", named, threads=context.threads)
+            peak = measured["call_peak_mb"] - measured["before_mb"]
+            if spec is OURS:
+                resident = peak / (weights + batch)
+                found = in_child("tensors", {**arguments, "documents": _PROFILED}, threads=context.threads)[
+                    "tensors_mb"
+                ]
+                tensors = (weights + found) / (weights + batch)
+                facts[f"{spec.name}, tensors alive at the peak beside the weights, MB"] = round(found, 1)
         except ChildFailedError as error:
             facts[f"{spec.name}, peak"] = f"not measured: {error}"
             continue
-        peak = measured["call_peak_mb"] - measured["before_mb"]
         facts[f"{spec.name}, peak over the process before, MB"] = round(peak, 1)
         facts[f"{spec.name}, seconds"] = round(measured["seconds"], 2)
-        if spec is OURS:
-            weights = shape.parameters * _FLOAT / 2**20
-            batch = activation_bytes(shape, _BATCH_TOKENS) / 2**20
-            facts |= {"weights, MB": round(weights, 1), "one batch's activations, MB": round(batch, 1)}
-            verdict = judge(
-                "llm-memory", peak / (weights + batch), note=f"{n_pairs} pairs, {_BATCH_TOKENS} tokens a batch"
-            )
+    note = f"{_BATCH_TOKENS} tokens a batch"
     return CaseResult(
         case="llm-memory",
         title=f"{shape.name}, {n_pairs} pairs of about {_PROMPTED_LENGTH} tokens",
         facts=facts,
-        verdicts=(verdict,),
+        verdicts=(
+            judge("llm-memory", resident, note=f"{n_pairs} pairs, {note}"),
+            judge("llm-tensors", tensors, note=f"{_PROFILED} pairs, {note}"),
+        ),
     )
 
 

@@ -13,12 +13,22 @@ import transformers
 from benchmarks.systems.base import OpenRequest, Pairs, SystemSpec
 from rerank_plugins import EngineOptions, Reranker, ScoreCache
 from rerank_plugins.catalog.resolve import resolve
+from rerank_plugins.engine.executor import execute
 from rerank_plugins.engine.packing import pack
 from rerank_plugins.protocols import Batch, TokenInput
 from rerank_plugins.scorers import scorer_loader
 from rerank_plugins.scorers.base import LoadRequest
 
-__all__ = ["CACHED", "OURS", "OURS_BF16", "OURS_FP16", "Ours", "bare_forward", "open_reranker"]
+__all__ = [
+    "CACHED",
+    "OURS",
+    "OURS_BF16",
+    "OURS_FP16",
+    "Ours",
+    "bare_forward",
+    "batches_in_this_thread",
+    "open_reranker",
+]
 
 _DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 _BATCH_TOKENS = 4_096
@@ -75,6 +85,13 @@ def open_reranker(
         engine=EngineOptions(token_cache=cached, share_prefix=share_prefix),
         score_cache=ScoreCache() if cached else None,
     )
+
+
+def batches_in_this_thread(reranker: Reranker, pairs: Pairs) -> Callable[[], object]:
+    """Return a call that runs the engine's batches of a request where a profiler of this thread sees them."""
+    inputs = [one for pair in reranker._scoring.encode(pairs) for one in pair.inputs]
+    batcher = reranker._scoring._lease.value.batcher
+    return lambda: execute(batcher._scorers[0], inputs, budget=batcher._budget)
 
 
 def bare_forward(request: OpenRequest, pairs: Pairs, *, dtype: str = "float32") -> Callable[[], list[torch.Tensor]]:

@@ -5,6 +5,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
@@ -15,6 +16,7 @@ from benchmarks.cases.base import fastest, median_of, score_difference
 from benchmarks.child import growth_mb, tenths
 from benchmarks.compare import largest_difference, mean_top_overlap, ratio, top_overlap
 from benchmarks.environment import describe
+from benchmarks.memory import tensor_peak_mb
 from benchmarks.results import CaseResult, Missing, RunRecord, Timing, read_record, write_record
 from benchmarks.rounds import interleaved
 from benchmarks.systems.base import CannotLoadError, OpenRequest, System, SystemSpec, import_peer, logit, open_or_reason
@@ -200,3 +202,14 @@ def test_gpu_suite_says_plainly_that_there_is_no_gpu(monkeypatch: pytest.MonkeyP
     result = CliRunner().invoke(application, [])
     assert result.exit_code == 2
     assert "no CUDA device" in result.output
+
+
+def test_peak_of_tensors_counts_what_lives_at_the_same_time() -> None:
+    def task() -> None:
+        first = torch.ones(2**18)  # one MB
+        second = first + 1.0
+        del first
+        third = second * 2.0
+        del second, third
+
+    assert 2.0 <= tensor_peak_mb(task) < 2.5

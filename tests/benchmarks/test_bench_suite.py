@@ -36,7 +36,7 @@ DECIDES = {
     "stream": {"stream-flat"},
     "llm": {"llm-few", "llm-many", "llm-scores"},
     "layerwise": {"layerwise"},
-    "llm-memory": {"llm-memory"},
+    "llm-memory": {"llm-memory", "llm-tensors"},
     "prefix": {"prefix", "prefix-scores"},
 }
 # Left out to save time: they run the code of cases that are here, or start a fresh Python for every system.
