@@ -251,23 +251,17 @@ def test_defaults_and_descriptions() -> None:
 
 def test_the_readmes_ways_to_set_one_call(layerwise: BgeLayerwiseRerankCompressor) -> None:
     from langchain_classic.retrievers import ContextualCompressionRetriever
-    from langchain_core.runnables import ConfigurableField
 
     readme = Path(__file__).parents[2] / "integrations" / "langchain" / "README.md"
     code = next(part for part in readme.read_text(encoding="utf-8").split("```python\n") if "with_settings" in part)
     code = code.split("```")[0].replace("cutoff_layers=28", f"model={layerwise.model!r}, device='cpu', cutoff_layers=6")
-    setting, rest = code.replace("cutoff_layers=16", "cutoff_layers=2").split("\n", 1)
-    names: dict[str, Any] = {
-        "BgeLayerwiseRerankCompressor": BgeLayerwiseRerankCompressor,
-        "ConfigurableField": ConfigurableField,
-        "documents": [Document(text) for text in TEXTS],
-        "query": QUERY,
-    }
-    exec(setting, names)
+    imports_and_setting, rest = code.replace("cutoff_layers=16", "cutoff_layers=2").split("\ncompressor.", 1)
+    names: dict[str, Any] = {"documents": [Document(text) for text in TEXTS], "query": QUERY}
+    exec(imports_and_setting, names)
     names["retriever"] = ContextualCompressionRetriever(
         base_compressor=names["compressor"], base_retriever=FixedRetriever(documents=names["documents"])
     )
-    exec(rest, names)
+    exec(f"compressor.{rest}", names)
     assert names["compressor"].cutoff_layers == (6,)
 
 
