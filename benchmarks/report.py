@@ -21,7 +21,7 @@ _DRAWN = ("mixed", "fixed")
 def markdown(record: RunRecord) -> str:
     """Return the run as Markdown: what it ran on, the targets, then the systems of each case."""
     parts = [_where(record), _target_table(record.verdicts)]
-    parts += [_case_table(case) for case in record.cases if case.timings]
+    parts += [_case_table(case) if case.timings else _fact_table(case) for case in record.cases]
     return "\n\n".join(parts) + "\n"
 
 
@@ -49,6 +49,10 @@ def _target_table(verdicts: Sequence[Verdict]) -> str:
         for one in verdicts
     ]
     return _rows(("target", "measured", "verdict"), rows)
+
+
+def _fact_table(case: CaseResult) -> str:
+    return f"{case.title}\n\n" + _rows(("what", "measured"), [(name, str(value)) for name, value in case.facts.items()])
 
 
 def _case_table(case: CaseResult) -> str:

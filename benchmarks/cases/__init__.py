@@ -6,11 +6,28 @@ from benchmarks.cases.ceilings import BERT, LARGE, XLMR
 from benchmarks.cases.footprint import MEMORY, STREAM
 from benchmarks.cases.llm import LAYERWISE, LLM, LLM_MEMORY
 from benchmarks.cases.prefix import PREFIX
+from benchmarks.cases.profile import PROFILE
 from benchmarks.cases.requests import FIXED, MIXED, SWEEP
 
 __all__ = ["CASES", "Case"]
 
-_LIST = (MIXED, FIXED, SWEEP, XLMR, BERT, LARGE, CALLERS, SINGLE, MEMORY, STREAM, LLM, LAYERWISE, LLM_MEMORY, PREFIX)
+_LIST = (
+    MIXED,
+    FIXED,
+    SWEEP,
+    XLMR,
+    BERT,
+    LARGE,
+    PROFILE,
+    CALLERS,
+    SINGLE,
+    MEMORY,
+    STREAM,
+    LLM,
+    LAYERWISE,
+    LLM_MEMORY,
+    PREFIX,
+)
 
 CASES: dict[str, Case] = {case.name: case for case in _LIST}
 """All cases by name, in the order they run."""

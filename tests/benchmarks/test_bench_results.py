@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from benchmarks import gpu, memory
 from benchmarks.cases import CASES
 from benchmarks.cases.base import fastest, median_of, score_difference
+from benchmarks.cases.profile import shares
 from benchmarks.child import growth_mb, tenths
 from benchmarks.compare import largest_difference, mean_top_overlap, ratio, top_overlap
 from benchmarks.environment import describe
@@ -213,3 +214,11 @@ def test_peak_of_tensors_counts_what_lives_at_the_same_time() -> None:
         del second, third
 
     assert 2.0 <= tensor_peak_mb(task) < 2.5
+
+
+def test_shares_by_hand() -> None:
+    spent = {"mkldnn::_linear_pointwise": 6.0, "aten::addmm": 1.0, "aten::native_layer_norm": 1.0, "aten::gelu": 2.0}
+    found = shares(spent)
+    assert (found["products"], found["layer norms"], found["the rest"]) == (70.0, 10.0, 20.0)
+    assert sum(found.values()) == pytest.approx(100.0)
+    assert set(shares({}).values()) == {0.0}

@@ -30,6 +30,7 @@ DECIDES = {
     "xlmr-base": {"xlmr-ceiling-fp32", "xlmr-ceiling-bf16"},
     "bert-base": {"bert-ceiling-fp32", "bert-ceiling-bf16"},
     "large": set(),
+    "profile": set(),
     "callers": {"threads-bulk", "threads-st", "threads-scores"},
     "single": {"single-overhead"},
     "memory": set(),
