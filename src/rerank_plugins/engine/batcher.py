@@ -252,10 +252,7 @@ class MicroBatcher:
     def _run(self, scorer: Scorer, pieces: list[Piece]) -> None:
         for piece in pieces:
             piece.call.start()
-        if len(pieces) > 1:
-            self.counters.add("calls_merged", len(pieces))
-        unique, unique_of_input = unique_inputs([one for piece in pieces for one in piece.inputs])
-        self.counters.add("inputs_reused", len(unique_of_input) - len(unique))
+        unique, unique_of_input = self._merged(pieces)
         callers: list[list[Call]] = [[] for _ in unique]
         for call, index in zip((piece.call for piece in pieces for _ in piece.indices), unique_of_input, strict=True):
             callers[index].append(call)
@@ -282,6 +279,16 @@ class MicroBatcher:
         finally:
             self.counters.add("forward_s", time.perf_counter() - before_s)
         self._deliver(pieces, rows[unique_of_input] if len(rows) else rows)
+
+    def _merged(self, pieces: list[Piece]) -> tuple[list[TokenInput], Sequence[int]]:
+        """Return each different input of all pieces once, and for each input which of these it is."""
+        if len(pieces) == 1:
+            # A call holds each of its inputs once already.
+            return pieces[0].inputs, range(len(pieces[0].indices))
+        unique, unique_of_input = unique_inputs([one for piece in pieces for one in piece.inputs])
+        self.counters.add("calls_merged", len(pieces))
+        self.counters.add("inputs_reused", len(unique_of_input) - len(unique))
+        return unique, unique_of_input
 
     def _deliver(self, pieces: list[Piece], rows: Rows) -> None:
         start = 0

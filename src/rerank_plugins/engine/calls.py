@@ -101,16 +101,15 @@ class Call:
         self.n_inputs = len(inputs)
         self.unique, self._unique_of_input = unique_inputs(inputs)
         self._known = known
-        self._rows = [None if known is None else known.cache.get(known.model, options, one) for one in self.unique]
+        self._rows: Rows | None = None
         self.waiting: deque[Piece] = deque()
         self._n_unfinished = 0
         self._lock = threading.Lock()
         self._submitted_s = time.perf_counter()
         self._started_s: float | None = None
-        missing = [index for index, row in enumerate(self._rows) if row is None]
-        self.n_reused = self.n_inputs - len(missing)
-        self.missing = missing
-        self.tokens = sum(len(self.unique[index]) for index in missing)
+        self.missing = [index for index, one in enumerate(self.unique) if not self._look_up(index, one)]
+        self.n_reused = self.n_inputs - len(self.missing)
+        self.tokens = sum(len(self.unique[index]) for index in self.missing)
 
     @property
     def merge_key(self) -> Hashable:
@@ -162,18 +161,29 @@ class Call:
 
     def finish_piece(self, piece: Piece, rows: Rows) -> bool:
         """Take the rows of a piece; return whether the call is complete."""
-        for index, row in zip(piece.indices, rows, strict=True):
-            self._rows[index] = row
-            if self._known is not None:
-                self._known.cache.put(self._known.model, self.options, self.unique[index], row)
+        if self._known is not None:
+            for one, row in zip(piece.inputs, rows, strict=True):
+                self._known.cache.put(self._known.model, self.options, one, row)
         with self._lock:
+            self._put(piece.indices, rows)
             self._n_unfinished -= 1
             return self._n_unfinished == 0
 
     def answer(self) -> Answer:
         """Return the result of a complete call."""
-        rows = [row for row in self._rows if row is not None]
-        stacked = np.stack(rows)[self._unique_of_input] if rows else np.zeros((0, 0), dtype=np.float32)
+        rows = np.zeros((0, 0), dtype=np.float32) if self._rows is None else self._rows[self._unique_of_input]
         total_s = self.waited_s
         forward_s = 0.0 if self._started_s is None else total_s - self.queue_s
-        return Answer(stacked, self.queue_s, forward_s, self.n_reused)
+        return Answer(rows, self.queue_s, forward_s, self.n_reused)
+
+    def _look_up(self, index: int, one: TokenInput) -> bool:
+        """Take the row of an earlier call; return whether there is one."""
+        row = None if self._known is None else self._known.cache.get(self._known.model, self.options, one)
+        if row is not None:
+            self._put([index], row[np.newaxis])
+        return row is not None
+
+    def _put(self, indices: list[int], rows: Rows) -> None:
+        if self._rows is None:
+            self._rows = np.empty((len(self.unique), rows.shape[1]), dtype=np.float32)
+        self._rows[indices] = rows

@@ -14,7 +14,7 @@ import torch
 from rerank_plugins.engine.packing import batch_cost_tokens, pack
 from rerank_plugins.engine.statistics import Counters
 from rerank_plugins.errors import ScoringError
-from rerank_plugins.protocols import Batch, PrefixSharer, Scorer, TokenInput
+from rerank_plugins.protocols import Batch, PrefixSharing, Scorer, TokenInput
 from rerank_plugins.types import EngineOptions
 
 __all__ = ["TokenBudget", "execute", "shares_prefixes", "unique_inputs"]
@@ -53,7 +53,9 @@ def unique_inputs(inputs: Sequence[TokenInput]) -> tuple[list[TokenInput], list[
 
 def shares_prefixes(scorer: Scorer, limits: EngineOptions) -> bool:
     """Return whether inputs with a common beginning should come into the same batch."""
-    return limits.share_prefix and isinstance(scorer, PrefixSharer) and scorer.prefix_sharing.is_used
+    # Not isinstance(scorer, PrefixSharer): that looks up every member of the protocol, at each call.
+    sharing: PrefixSharing | None = getattr(scorer, "prefix_sharing", None)
+    return limits.share_prefix and sharing is not None and sharing.is_used
 
 
 def execute(
@@ -111,7 +113,7 @@ def execute(
             _count(counters, [lengths[index] for index in indices], padded=scorer.is_padded)
         if not rows:
             return np.zeros((0, 0), dtype=np.float32)
-        gathered = torch.cat(rows).to("cpu").numpy()
+        gathered = (rows[0] if len(rows) == 1 else torch.cat(rows)).to("cpu").numpy()
     _check_numbers(gathered)
     restored = np.full((len(inputs), gathered.shape[1]), np.nan, dtype=np.float32)
     restored[order] = gathered
@@ -135,14 +137,16 @@ def _count(counters: Counters, lengths: list[int], *, padded: bool) -> None:
 
 
 def _check_numbers(rows: npt.NDArray[np.float32]) -> None:
-    bad = ~np.isfinite(rows).all(axis=1)
-    if bad.any():
-        found = "NaN" if np.isnan(rows).any() else "infinity"
-        msg = (
-            f"the model returned {found} for {int(bad.sum())} of {len(rows)} inputs; half precision overflowed or the "
-            "weights are damaged. Try dtype='float32'."
-        )
-        raise ScoringError(msg)
+    finite = np.isfinite(rows)
+    if finite.all():
+        return
+    found = "NaN" if np.isnan(rows).any() else "infinity"
+    n_bad = int((~finite.all(axis=1)).sum())
+    msg = (
+        f"the model returned {found} for {n_bad} of {len(rows)} inputs; half precision overflowed or the weights are "
+        "damaged. Try dtype='float32'."
+    )
+    raise ScoringError(msg)
 
 
 def _repacked(indices: list[int], lengths: Sequence[int], *, budget: TokenBudget, padded: bool) -> list[list[int]]:

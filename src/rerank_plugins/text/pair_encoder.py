@@ -140,13 +140,12 @@ class PairEncoder:
         """Return the inputs of each pair; every different text is tokenised once."""
         guard = self._settings.long_documents.max_characters
         before_query, before_document = self._layout.query_prefix, self._layout.document_prefix
-        use_cache = self._settings.use_token_cache
-        queries = self._encoder.encode([before_query + query for query, _ in pairs], use_cache=use_cache)
-        texts = ["" if is_blank(text) else before_document + str(text)[:guard] for _, text in pairs]
-        documents = self._encoder.encode(texts, use_cache=use_cache)
+        queries = [before_query + query for query, _ in pairs]
+        documents = ["" if is_blank(text) else before_document + str(text)[:guard] for _, text in pairs]
+        tokens = self._encoder.encode(queries + documents, use_cache=self._settings.use_token_cache)
         return [
             BLANK_PAIR if is_blank(text) else self._encode(query, document, cut=len(str(text)) > guard)
-            for query, document, (_, text) in zip(queries, documents, pairs, strict=True)
+            for query, document, (_, text) in zip(tokens[: len(pairs)], tokens[len(pairs) :], pairs, strict=True)
         ]
 
     def _encode(self, query: TokenizedText, document: TokenizedText, *, cut: bool) -> EncodedPair:

@@ -34,7 +34,7 @@ class PairLayout:
     query_types: tuple[int, int, int]
     """Segment ids of prefix, query and the middle's first token."""
     document_types: tuple[int, int, int]
-    """Segment ids of the middle's last token, document and suffix."""
+    """Segment ids of the rest of the middle, document and suffix."""
 
     @classmethod
     def of(cls, encoder: TextEncoder) -> PairLayout:
@@ -90,19 +90,12 @@ class PairLayout:
         query_end = query_start + len(query)
         document_start = query_end + len(self.middle)
         document_end = document_start + len(document)
-        ids = np.empty(document_end + len(self.suffix), dtype=np.int32)
-        ids[:query_start] = self.prefix
-        ids[query_start:query_end] = query
-        ids[query_end:document_start] = self.middle
-        ids[document_start:document_end] = document
-        ids[document_end:] = self.suffix
-        type_ids = np.empty_like(ids)
-        type_ids[:query_start] = self.query_types[0]
-        type_ids[query_start:query_end] = self.query_types[1]
-        type_ids[query_end:document_start] = self.document_types[0]
-        type_ids[query_end : query_end + 1] = self.query_types[2]
-        type_ids[document_start:document_end] = self.document_types[1]
-        type_ids[document_end:] = self.document_types[2]
+        prefix, middle, suffix = (np.array(part, dtype=np.int32) for part in (self.prefix, self.middle, self.suffix))
+        ids = np.concatenate((prefix, query, middle, document, suffix))
+        type_ids = np.repeat(
+            np.array((*self.query_types, *self.document_types), dtype=np.int32),
+            (query_start, len(query), 1, len(self.middle) - 1, len(document), len(self.suffix)),
+        )
         return TokenInput(ids, type_ids, PairSegments(query_start, query_end, document_start, document_end))
 
 

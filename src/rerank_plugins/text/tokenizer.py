@@ -91,7 +91,7 @@ def replace_lone_surrogates(text: str) -> str:
 
     The length stays the same, so character offsets stay valid.
     """
-    return _LONE_SURROGATE.sub("\ufffd", text)
+    return text if text.isascii() else _LONE_SURROGATE.sub("\ufffd", text)
 
 
 class TextEncoder:
