@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from benchmarks.systems.base import OpenRequest
 from benchmarks.systems.ours import batches_in_this_thread, open_reranker
 from benchmarks.workloads import PairMaker, Workload
 
-__all__ = ["JOBS", "growth_mb", "main", "tenths"]
+__all__ = ["JOBS", "growth_mb", "main", "numbered", "tenths"]
 
 _SAMPLES = 200
 _DISTINCT = 2_000
@@ -89,7 +89,7 @@ def stream(arguments: dict[str, Any]) -> dict[str, Any]:
     samples: list[tuple[int, float]] = []
     start, n_scores = time.perf_counter(), 0
     every = max(n_pairs // _SAMPLES, 1)
-    for n_scores, _ in enumerate(reranker.score_stream(_numbered(distinct, n_pairs)), start=1):
+    for n_scores, _ in enumerate(reranker.score_stream(numbered(distinct, n_pairs)), start=1):
         if n_scores % every == 0:
             samples.append((n_scores, resident_mb()))
     seconds = time.perf_counter() - start
@@ -108,10 +108,15 @@ def tenths(samples: list[tuple[int, float]]) -> str:
     return ", ".join(f"{samples[index][1]:.0f}" for index in chosen)
 
 
-def _numbered(pairs: tuple[tuple[str, str], ...], n: int) -> Iterator[tuple[str, str]]:
+def numbered(pairs: Sequence[tuple[str, str]], n: int) -> Iterator[tuple[str, str]]:
+    """Yield ``n`` different pairs, at most ten million, whose lengths in tokens are spread alike from first to last.
+
+    Counting up would make texts longer on the way, and memory would grow with them.
+    """
     for index in range(n):
         query, document = pairs[index % len(pairs)]
-        yield query, f"{document} {index}"
+        # The factor has no divisor in common with 10 ** 7, so that each number comes once.
+        yield query, f"{document} {index * 7_654_321 % 10**7:07d}"
 
 
 JOBS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from itertools import count
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from benchmarks import gpu, memory
 from benchmarks.cases import CASES
 from benchmarks.cases.base import fastest, median_of, score_difference
 from benchmarks.cases.profile import shares
-from benchmarks.child import growth_mb, tenths
+from benchmarks.child import growth_mb, numbered, tenths
 from benchmarks.compare import largest_difference, mean_top_overlap, ratio, top_overlap
 from benchmarks.environment import describe
 from benchmarks.memory import tensor_peak_mb
@@ -222,3 +223,12 @@ def test_shares_by_hand() -> None:
     assert (found["products"], found["layer norms"], found["the rest"]) == (70.0, 10.0, 20.0)
     assert sum(found.values()) == pytest.approx(100.0)
     assert set(shares({}).values()) == {0.0}
+
+
+def test_streamed_pairs_differ_and_keep_their_length() -> None:
+    pairs = list(numbered([("q", "a"), ("q", "b")], 20_000))
+    assert len(set(pairs)) == 20_000
+    assert {len(document) for _, document in pairs} == {9}
+    # As many begin with each digit in the first half as in the second.
+    halves = [Counter(document[2] for _, document in half) for half in (pairs[:10_000], pairs[10_000:])]
+    assert all(abs(halves[0][digit] - halves[1][digit]) <= 10 for digit in "0123456789")
