@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+import torch
+
 from benchmarks.cases.base import Case, median_of, score_difference
 from benchmarks.compare import ratio
 from benchmarks.context import Context
@@ -17,14 +19,15 @@ from benchmarks.systems.flag_embedding_peer import FLAG_LLM_RERANKER
 from benchmarks.systems.ours import OURS, open_reranker
 from benchmarks.targets import judge
 from rerank_plugins import LayerOptions
+from rerank_plugins.engine.device import default_budget_tokens
 
 __all__ = ["LAYERWISE", "LLM", "LLM_MEMORY", "activation_bytes"]
 
 _FLOAT = 4
-_BATCH_TOKENS = 4_096
+_BATCH_TOKENS = default_budget_tokens(torch.device("cpu"))
 _MEMORY_LENGTH = 456  # about 512 with the prompt
 _PROMPTED_LENGTH = 512
-_PROFILED = 24  # three batches; a profiler records every tensor
+_PROFILED = 24  # six batches; a profiler records every tensor
 _DEPTHS = (28, 40)
 
 

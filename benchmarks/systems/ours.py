@@ -13,6 +13,7 @@ import transformers
 from benchmarks.systems.base import OpenRequest, Pairs, SystemSpec
 from rerank_plugins import EngineOptions, Reranker, ScoreCache
 from rerank_plugins.catalog.resolve import resolve
+from rerank_plugins.engine.device import default_budget_tokens
 from rerank_plugins.engine.executor import execute
 from rerank_plugins.engine.packing import pack
 from rerank_plugins.protocols import Batch, TokenInput
@@ -31,7 +32,6 @@ __all__ = [
 ]
 
 _DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
-_BATCH_TOKENS = 4_096
 
 
 class Ours:
@@ -102,7 +102,8 @@ def bare_forward(request: OpenRequest, pairs: Pairs, *, dtype: str = "float32") 
         LoadRequest(spec=resolved.spec, files=resolved.files, device=device, dtype=_DTYPES[dtype])
     )
     inputs = _tokenized(request, pairs)
-    groups = pack([len(one) for one in inputs], budget_tokens=_BATCH_TOKENS, padded=parts.scorer.is_padded)
+    lengths, budget_tokens = [len(one) for one in inputs], default_budget_tokens(device)
+    groups = pack(lengths, budget_tokens=budget_tokens, padded=parts.scorer.is_padded)
     batches = [Batch([inputs[index] for index in group]) for group in groups]
     return lambda: [parts.scorer.forward(batch) for batch in batches]
 

@@ -112,5 +112,8 @@ def has_native_bfloat16(device: torch.device) -> bool:
 
 
 def default_budget_tokens(device: torch.device) -> int:
-    """Return the token slots of a batch: small on a CPU, whose caches are, large on a GPU."""
-    return 4_096 if device.type == "cpu" else 32_768
+    """Return the token slots of a batch: small on a CPU, whose caches are, large on a GPU.
+
+    On two cores 2,048 was the fastest of 512 to 8,192 for encoders and LLM rerankers alike, shared prompts included.
+    """
+    return 2_048 if device.type == "cpu" else 32_768

@@ -14,9 +14,10 @@ from typing import Any, Literal
 
 import torch
 
-from rerank_plugins.scorers.attention import Texts, attend, attend_first
+from rerank_plugins.scorers.attention import attend, attend_first
 from rerank_plugins.scorers.compiling import compiled
 from rerank_plugins.scorers.dense import Dense, PackedDense, dense, spare_rows
+from rerank_plugins.scorers.texts import Texts
 
 __all__ = ["BertEncoder", "Reads"]
 

@@ -18,10 +18,11 @@ import numpy as np
 import torch
 
 from rerank_plugins.protocols import Batch, PrefixSharing, TokenInput
-from rerank_plugins.scorers.attention import Texts, attend
+from rerank_plugins.scorers.attention import attend
 from rerank_plugins.scorers.bert_encoder import BertEncoder, Reads
 from rerank_plugins.scorers.compiling import compile_regions
 from rerank_plugins.scorers.prefixes import PrefixGroup, RowLayout, prefix_groups
+from rerank_plugins.scorers.texts import Texts
 
 __all__ = ["PackedModel", "is_near", "packed_model"]
 

@@ -5,11 +5,16 @@ No kernel runs here: a function with the documented meaning of its arguments sta
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rerank_plugins.scorers import attention
-from rerank_plugins.scorers.attention import Texts, attend, attend_first
+from rerank_plugins.scorers.attention import attend, attend_first
+from rerank_plugins.scorers.texts import Texts
 from rerank_plugins.scorers.varlen import VarlenKernel, flash_attn_kernel, torch_kernel
 
 LENGTHS = [7, 4, 4, 4, 2, 1, 1]
@@ -102,6 +107,42 @@ def test_first_tokens_alone_get_what_they_get_among_all() -> None:
     everywhere = attend(QUERY, KEY, VALUE, TEXTS)
     found = attend_first(QUERY[TEXTS.first], KEY, VALUE, TEXTS)
     assert (found - everywhere[TEXTS.first]).abs().max() <= 1e-5
+
+
+@given(
+    lengths=st.lists(st.integers(1, 40), min_size=1, max_size=6),
+    spare=st.integers(0, 63),
+    has_avx512=st.booleans(),
+    dtype=st.sampled_from([torch.float32, torch.bfloat16]),
+)
+def test_keys_of_neighbours_fill_vectors_and_change_nothing(
+    lengths: list[int], spare: int, has_avx512: bool, dtype: torch.dtype
+) -> None:
+    texts = Texts(sorted(lengths, reverse=True), torch.device("cpu"))
+    generator = torch.Generator().manual_seed(sum(lengths))
+    query, key, value = (torch.randn(texts.tokens + spare, 2, 8, generator=generator).to(dtype) for _ in range(3))
+    seen_keys: list[int] = []
+
+    def sdpa(q: torch.Tensor, k: torch.Tensor, *rest: Any, **options: Any) -> torch.Tensor:
+        seen_keys.append(k.shape[2])
+        return torch.nn.functional.scaled_dot_product_attention(q, k, *rest, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(attention, "_has_avx512", lambda: has_avx512)
+        patch.setattr(attention, "scaled_dot_product_attention", sdpa)
+        found = attend(query, key, value, texts)[: texts.tokens]
+    expected = torch.cat(
+        [
+            torch.nn.functional.scaled_dot_product_attention(*(one.transpose(0, 1) for one in rows)).transpose(0, 1)
+            for rows in zip(*(one[: texts.tokens].split(texts.lengths) for one in (query, key, value)), strict=True)
+        ]
+    )
+    assert (found - expected).abs().max() <= (1e-5 if dtype == torch.float32 else 0.05)
+    for run, n_keys in zip(texts.runs, seen_keys, strict=True):
+        whole = -(-run.length // 16) * 16
+        fits = run.start + run.length * (run.texts - 1) + whole <= len(key)
+        widens = has_avx512 and dtype == torch.float32 and fits and whole - run.length <= 12
+        assert n_keys == (whole if widens else run.length)
 
 
 def test_where_texts_lie() -> None:

@@ -17,9 +17,9 @@ from transformers import AutoModel
 
 from rerank_plugins.protocols import Batch, TokenInput
 from rerank_plugins.scorers import packed
-from rerank_plugins.scorers.attention import Run
 from rerank_plugins.scorers.backbone import Backbone
 from rerank_plugins.scorers.prefixes import LEAST_SAVED_TOKENS, PrefixGroup, RowLayout, prefix_groups
+from rerank_plugins.scorers.texts import Run
 
 interface = pytest.mark.skipif(
     not hasattr(transformers, "AttentionInterface"), reason="this transformers has no attention interface"
