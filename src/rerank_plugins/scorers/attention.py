@@ -15,7 +15,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from rerank_plugins.scorers.texts import Run, Texts
 from rerank_plugins.scorers.varlen import VarlenKernel, varlen_kernel
 
-__all__ = ["attend", "attend_first"]
+__all__ = ["attend", "attend_first", "attend_softcapped"]
 
 _HALF = (torch.float16, torch.bfloat16)
 
@@ -119,6 +119,41 @@ def attend_first(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, te
         parts.append(scaled_dot_product_attention(q, k, v).squeeze(2))
         first += run.texts
     return _joined(parts, like=query, spare=len(query) - len(texts.lengths))
+
+
+def attend_softcapped(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    texts: Texts,
+    *,
+    scale: float,
+    softcap: float,
+    window: int | None = None,
+) -> torch.Tensor:
+    """Attend within each text to itself and what is before it, with bounded logits, which no kernel of torch has.
+
+    Args:
+        query: Shape: (tokens, heads, head_dim).
+        key: Shape: (tokens, key heads, head_dim).
+        value: As ``key``.
+        texts: Where the texts lie; none continues another.
+        scale: Factor of the dot products.
+        softcap: What logits stay within, by ``softcap * tanh(logit / softcap)``.
+        window: As in :func:`attend`.
+
+    Returns:
+        Shape: (tokens, heads, head_dim).
+    """
+    n_shared = query.shape[1] // key.shape[1]
+    parts = []
+    for run in texts.runs:
+        q, k, v = (_texts_first(one, run) for one in (query, key, value))
+        k, v = (one.repeat_interleave(n_shared, dim=1) for one in (k, v))
+        logits = softcap * torch.tanh((q @ k.transpose(2, 3)).float() * scale / softcap)
+        weights = (logits + texts.mask(run, window=window, dtype=torch.float32)).softmax(dim=-1)
+        parts.append((weights.to(v.dtype) @ v).transpose(1, 2).flatten(0, 1))
+    return _joined(parts, like=query, spare=0)
 
 
 def _joined(parts: list[torch.Tensor], *, like: torch.Tensor, spare: int) -> torch.Tensor:

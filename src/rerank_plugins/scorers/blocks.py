@@ -2,7 +2,7 @@
 
 References: LLaMA's block as MiniCPM uses it and Gemma 2's block, in FlagEmbedding 1.3.5
 (``inference/reranker/decoder_only/models``) on transformers 4.46.3. Parameters have the names of the checkpoints.
-Batches are padded on the right: a decoder looks back only, so that no token sees padding and no mask is needed.
+The tokens of a batch lie in one row, without padding.
 """
 
 from __future__ import annotations
@@ -15,10 +15,13 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-__all__ = ["ACTIVATIONS", "DecoderShape", "Gemma2Block", "MiniCPMBlock", "RMSNorm", "Rotary", "rotary_tables"]
+from rerank_plugins.scorers.attention import attend, attend_softcapped
+from rerank_plugins.scorers.texts import Texts
+
+__all__ = ["ACTIVATIONS", "DecoderShape", "Gemma2Block", "MiniCPMBlock", "RMSNorm", "Rotary", "rotary_of"]
 
 Rotary = tuple[torch.Tensor, torch.Tensor]
-"""Cosines and sines of every position. Shape of each: (positions, head_dim), float32."""
+"""Cosines and sines of every token's position. Shape of each: (tokens, 1, head_dim), float32."""
 
 ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "silu": functional.silu,
@@ -104,46 +107,26 @@ class Attention(nn.Module):
         self.v_proj = nn.Linear(shape.hidden_size, shared, bias=False)
         self.o_proj = nn.Linear(inner, shape.hidden_size, bias=False)
         self._head_dim, self._scale, self._window = shape.head_dim, shape.attention_scale, window
-        self._groups = shape.n_heads // shape.n_kv_heads
 
-    def forward(self, states: torch.Tensor, rotary: Rotary, softcap: float | None) -> torch.Tensor:
-        """Return what the block adds. Shape: (inputs, tokens, hidden).
+    def forward(self, states: torch.Tensor, rotary: Rotary, texts: Texts, softcap: float | None) -> torch.Tensor:
+        """Return what the block adds. Shape: (tokens, hidden).
 
         Args:
-            states: Shape: (inputs, tokens, hidden).
-            rotary: At least as many positions as tokens.
+            states: Shape: (tokens, hidden).
+            rotary: Of the same tokens.
+            texts: Where the texts lie in the row; they continue no other ones if there is a ``softcap``.
             softcap: Bound of attention logits; None for none.
         """
-        n_inputs, n_tokens, _ = states.shape
-        heads = (n_inputs, n_tokens, -1, self._head_dim)
-        query = _rotated(self.q_proj(states).view(heads).transpose(1, 2), rotary)
-        key = _rotated(self.k_proj(states).view(heads).transpose(1, 2), rotary)
-        value = self.v_proj(states).view(heads).transpose(1, 2)
-        if self._groups > 1:
-            key, value = key.repeat_interleave(self._groups, dim=1), value.repeat_interleave(self._groups, dim=1)
-        is_windowed = self._window is not None and n_tokens > self._window
-        if softcap is None and not is_windowed:
-            mixed = functional.scaled_dot_product_attention(query, key, value, is_causal=True, scale=self._scale)
-        else:
-            visible = _visible(n_tokens, window=self._window, device=states.device)
-            mixed = self._masked(query, key, value, visible, softcap)
-        added: torch.Tensor = self.o_proj(mixed.transpose(1, 2).reshape(n_inputs, n_tokens, -1))
-        return added
-
-    def _masked(
-        self,
-        query: torch.Tensor,
-        key: torch.Tensor,
-        value: torch.Tensor,
-        visible: torch.Tensor,
-        softcap: float | None,
-    ) -> torch.Tensor:
+        heads = (len(states), -1, self._head_dim)
+        query = _rotated(self.q_proj(states).view(heads), rotary)
+        key = _rotated(self.k_proj(states).view(heads), rotary)
+        value = self.v_proj(states).view(heads)
         if softcap is None:
-            return functional.scaled_dot_product_attention(query, key, value, attn_mask=visible, scale=self._scale)
-        logits = (query @ key.transpose(2, 3)).float() * self._scale
-        logits = softcap * torch.tanh(logits / softcap)
-        weights = logits.masked_fill(~visible, float("-inf")).softmax(dim=-1)
-        return weights.to(value.dtype) @ value
+            mixed = attend(query, key, value, texts, scale=self._scale, is_causal=True, window=self._window)
+        else:
+            mixed = attend_softcapped(query, key, value, texts, scale=self._scale, softcap=softcap, window=self._window)
+        added: torch.Tensor = self.o_proj(mixed.flatten(1))
+        return added
 
 
 class FeedForward(nn.Module):
@@ -157,7 +140,7 @@ class FeedForward(nn.Module):
         self._activation = ACTIVATIONS[shape.activation]
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
-        """Return what the block adds. Shape: (inputs, tokens, hidden)."""
+        """Return what the block adds. Shape: (tokens, hidden)."""
         added: torch.Tensor = self.down_proj(self._activation(self.gate_proj(states)) * self.up_proj(states))
         return added
 
@@ -175,9 +158,9 @@ class MiniCPMBlock(nn.Module):
         self.post_attention_layernorm = RMSNorm(shape.hidden_size, eps=shape.eps)
         self._scale = shape.residual_scale
 
-    def forward(self, states: torch.Tensor, rotary: Rotary, softcap: float | None) -> torch.Tensor:
-        """Return the next token states. Shape: (inputs, tokens, hidden)."""
-        states = states + self.self_attn(self.input_layernorm(states), rotary, softcap) * self._scale
+    def forward(self, states: torch.Tensor, rotary: Rotary, texts: Texts, softcap: float | None) -> torch.Tensor:
+        """Return the next token states. Shape: (tokens, hidden)."""
+        states = states + self.self_attn(self.input_layernorm(states), rotary, texts, softcap) * self._scale
         next_states: torch.Tensor = states + self.mlp(self.post_attention_layernorm(states)) * self._scale
         return next_states
 
@@ -197,33 +180,26 @@ class Gemma2Block(nn.Module):
         self.pre_feedforward_layernorm = norm()
         self.post_feedforward_layernorm = norm()
 
-    def forward(self, states: torch.Tensor, rotary: Rotary, softcap: float | None) -> torch.Tensor:
-        """Return the next token states. Shape: (inputs, tokens, hidden)."""
-        attended = self.self_attn(self.input_layernorm(states), rotary, softcap)
+    def forward(self, states: torch.Tensor, rotary: Rotary, texts: Texts, softcap: float | None) -> torch.Tensor:
+        """Return the next token states. Shape: (tokens, hidden)."""
+        attended = self.self_attn(self.input_layernorm(states), rotary, texts, softcap)
         states = states + self.post_attention_layernorm(attended)
         fed = self.mlp(self.pre_feedforward_layernorm(states))
         next_states: torch.Tensor = states + self.post_feedforward_layernorm(fed)
         return next_states
 
 
-def rotary_tables(n_positions: int, *, head_dim: int, theta: float, device: torch.device) -> Rotary:
-    """Return the cosines and sines of positions 0 to ``n_positions - 1``."""
-    exponents = torch.arange(0, head_dim, 2, dtype=torch.float32, device=device) / head_dim
-    angles = torch.outer(torch.arange(n_positions, dtype=torch.float32, device=device), theta**-exponents)
-    both_halves = torch.cat([angles, angles], dim=-1)
+def rotary_of(positions: torch.Tensor, *, head_dim: int, theta: float) -> Rotary:
+    """Return the cosines and sines of positions. Shape of ``positions``: (tokens,)."""
+    exponents = torch.arange(0, head_dim, 2, dtype=torch.float32, device=positions.device) / head_dim
+    angles = torch.outer(positions.float(), theta**-exponents)
+    both_halves = torch.cat([angles, angles], dim=-1).unsqueeze(1)
     return both_halves.cos(), both_halves.sin()
 
 
 def _rotated(states: torch.Tensor, rotary: Rotary) -> torch.Tensor:
-    """Turn queries or keys by their positions. Shape: (inputs, heads, tokens, head_dim)."""
-    cos, sin = (table[: states.shape[2]] for table in rotary)
+    """Turn queries or keys by their positions. Shape: (tokens, heads, head_dim)."""
+    cos, sin = rotary
     wide = states.float()
     first, second = wide.chunk(2, dim=-1)
     return (wide * cos + torch.cat([-second, first], dim=-1) * sin).to(states.dtype)
-
-
-def _visible(n_tokens: int, *, window: int | None, device: torch.device) -> torch.Tensor:
-    """Return which tokens (columns) each token (row) looks at. Shape: (tokens, tokens), bool."""
-    every = torch.ones(n_tokens, n_tokens, dtype=torch.bool, device=device)
-    back = every.tril()
-    return back if window is None else back & every.triu(1 - window)

@@ -15,7 +15,7 @@ from torch import nn
 
 from rerank_plugins.catalog.layers import layers_of_config
 from rerank_plugins.errors import UnsupportedModelError
-from rerank_plugins.protocols import Batch
+from rerank_plugins.protocols import Batch, PrefixSharing
 from rerank_plugins.scorers.base import LoadedParts, LoadRequest
 from rerank_plugins.scorers.blocks import (
     ACTIVATIONS,
@@ -23,11 +23,14 @@ from rerank_plugins.scorers.blocks import (
     Gemma2Block,
     MiniCPMBlock,
     RMSNorm,
-    rotary_tables,
+    Rotary,
+    rotary_of,
 )
-from rerank_plugins.scorers.compression import TokenSpans, compress_document
+from rerank_plugins.scorers.compression import PieceSpan, compress_documents, piece_spans, positions_of, texts_of
 from rerank_plugins.scorers.loading import check_weights, load_encoder, refuse_missing
 from rerank_plugins.scorers.lora import merge_lora
+from rerank_plugins.scorers.prefixes import PrefixGroup, RowLayout, prefix_groups
+from rerank_plugins.scorers.texts import Texts
 from rerank_plugins.scorers.weight_files import WeightFiles
 from rerank_plugins.types import LayerOptions
 
@@ -52,12 +55,15 @@ class LayeredDecoder(nn.Module):
         self.layers = nn.ModuleList(block(shape, index) for index in range(shape.n_layers))
         self.norm = RMSNorm(shape.hidden_size, eps=shape.eps, offset=block.norm_offset)
 
-    def forward(self, ids: torch.Tensor, spans: TokenSpans, options: LayerOptions) -> torch.Tensor:
+    def forward(
+        self, ids: torch.Tensor, spans: list[PieceSpan], pieces: list[int], options: LayerOptions
+    ) -> torch.Tensor:
         """Return the normed state of each input's last token at each asked layer.
 
         Args:
-            ids: Token ids padded on the right. Shape: (inputs, tokens), int64.
-            spans: Where each input's parts lie.
+            ids: Token ids of all pieces, one after the other. Shape: (tokens,), int64.
+            spans: Parts of each piece.
+            pieces: For each input the piece that holds its end.
             options: Complete options, their layers ascending.
 
         Returns:
@@ -67,20 +73,25 @@ class LayeredDecoder(nn.Module):
         states = self.embed_tokens(ids)
         # The factor is rounded to the states' precision first, as in Gemma.
         states = states * torch.tensor(shape.embed_scale, dtype=states.dtype, device=states.device)
-        rotary = rotary_tables(ids.shape[1], head_dim=shape.head_dim, theta=shape.rope_theta, device=ids.device)
+        texts, rotary = self._placed(spans, ids.device)
         softcap = shape.attention_softcap if options.attention_softcap else None
         layers, ratio = options.cutoff_layers or (), options.compress_ratio or 1
         found = []
         for index in range(layers[-1] + 1):
             if index in layers:
-                rows = torch.arange(len(ids), device=ids.device)
-                found.append(self.norm(states[rows, spans.total - 1]).float())
+                found.append(self.norm(states[texts.ends[pieces] - 1]).float())
             if index == layers[-1]:
                 break
             if ratio > 1 and index in (options.compress_layers or ()):
-                states, spans = compress_document(states, spans, ratio=ratio)
-            states = self.layers[index](states, rotary, softcap)
+                states, spans = compress_documents(states, spans, ratio=ratio)
+                texts, rotary = self._placed(spans, ids.device)
+            states = self.layers[index](states, rotary, texts, softcap)
         return torch.stack(found)
+
+    def _placed(self, spans: list[PieceSpan], device: torch.device) -> tuple[Texts, Rotary]:
+        positions = positions_of(spans, device)
+        rotary = rotary_of(positions, head_dim=self._shape.head_dim, theta=self._shape.rope_theta)
+        return texts_of(spans, device), rotary
 
 
 class LayeredScorer:
@@ -95,7 +106,8 @@ class LayeredScorer:
         final_softcap: Bound of scores; None for none.
     """
 
-    is_padded = True
+    is_padded = False
+    prefix_sharing = PrefixSharing(is_used=True)
 
     def __init__(
         self,
@@ -121,8 +133,10 @@ class LayeredScorer:
         if self._decoder is None or not isinstance(options, LayerOptions) or not options.cutoff_layers:
             msg = f"a model with many heads needs complete LayerOptions, got {options!r}"
             raise TypeError(msg)
-        ids, spans = _padded(batch, self._heads.device)
-        states = self._decoder(ids, spans, options)
+        # Bounded logits have no kernel that lets a text continue another.
+        layout = _layout(batch, shares_prefixes=batch.shares_prefixes and not options.attention_softcap)
+        ids = torch.from_numpy(layout.ids).to(self._heads.device, torch.int64)
+        states = self._decoder(ids, piece_spans(batch.inputs, layout), layout.pieces, options)
         layers = options.cutoff_layers
         by_layer = options.head_by_layer or not self._compresses
         rows = [layer - self._first_layer if by_layer else place for place, layer in enumerate(layers)]
@@ -223,13 +237,11 @@ def _load(request: LoadRequest, shape: DecoderShape, block: _Block, *, compresse
     return LoadedParts(encoder=load_encoder(request), scorer=scorer)
 
 
-def _padded(batch: Batch, device: torch.device) -> tuple[torch.Tensor, TokenSpans]:
-    """Return ids padded on the right with 0, and where each input's parts lie."""
-    ids = torch.zeros(len(batch), max(batch.lengths), dtype=torch.int64)
-    bounds = []
-    for row, one in enumerate(batch.inputs):
-        ids[row, : len(one)] = torch.from_numpy(one.ids)
-        start, end = (0, 0) if one.segments is None else (one.segments.document_start, one.segments.document_end)
-        bounds.append((start, end - start, len(one) - end))
-    spans = torch.tensor(bounds, device=device)
-    return ids.to(device), TokenSpans(spans[:, 0], spans[:, 1], spans[:, 2])
+def _layout(batch: Batch, *, shares_prefixes: bool) -> RowLayout:
+    """Return the batch as one row; what inputs have in common ends before their documents, which may be compressed."""
+    ids = [one.ids for one in batch.inputs]
+    if not shares_prefixes:
+        return RowLayout.of(ids, [PrefixGroup((index,)) for index in range(len(ids))])
+    # One token more: each input keeps at least one behind its beginning.
+    leads = [one.ids[: 1 + (one.segments.document_start if one.segments else 0)] for one in batch.inputs]
+    return RowLayout.of(ids, prefix_groups(leads))

@@ -105,7 +105,7 @@ class Texts:
         return torch.tensor([0, *self.key_lengths]).cumsum(0).to(torch.int32).to(self.device, non_blocking=True)
 
     def mask(self, run: Run, *, window: int | None, dtype: torch.dtype) -> torch.Tensor:
-        """Return what is added to the products of a run that continues a text, the same in every layer.
+        """Return what is added to a run's causal products, the same in every layer.
 
         Shape: (tokens, prefix and own tokens).
         """

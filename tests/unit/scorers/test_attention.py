@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rerank_plugins.scorers import attention
-from rerank_plugins.scorers.attention import attend, attend_first
+from rerank_plugins.scorers.attention import attend, attend_first, attend_softcapped
 from rerank_plugins.scorers.texts import Texts
 from rerank_plugins.scorers.varlen import VarlenKernel, flash_attn_kernel, torch_kernel
 
@@ -107,6 +107,23 @@ def test_first_tokens_alone_get_what_they_get_among_all() -> None:
     everywhere = attend(QUERY, KEY, VALUE, TEXTS)
     found = attend_first(QUERY[TEXTS.first], KEY, VALUE, TEXTS)
     assert (found - everywhere[TEXTS.first]).abs().max() <= 1e-5
+
+
+@pytest.mark.parametrize("window", [None, 1, 3, 100])
+@pytest.mark.parametrize("key_heads", [4, 2])
+def test_bounded_logits(window: int | None, key_heads: int) -> None:
+    key, value = KEY[:, :key_heads], VALUE[:, :key_heads]
+    found = attend_softcapped(QUERY, key, value, TEXTS, scale=0.7, softcap=1.5, window=window)
+    seen = seen_by(is_causal=True, window=window)
+    heads = []
+    for head in range(4):
+        shared = head // (4 // key_heads)
+        logits = 1.5 * torch.tanh(QUERY[:, head] @ key[:, shared].T * 0.7 / 1.5)
+        heads.append(logits.masked_fill(~seen, -torch.inf).softmax(-1) @ value[:, shared])
+    assert (found - torch.stack(heads, dim=1)).abs().max() <= 1e-5
+    unbounded = attend(QUERY, key, value, TEXTS, scale=0.7, is_causal=True, window=window)
+    # A token that sees only itself has no choice; where there is one, the bound changes it.
+    assert window == 1 or (found - unbounded).abs().max() > 1e-3
 
 
 @given(
