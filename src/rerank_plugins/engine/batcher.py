@@ -34,6 +34,10 @@ PIECE_BUDGETS = 8
 """Budgets of tokens in a piece of a long call: enough for full batches of near lengths and one copy to the host for a
 call of usual size, few enough that a short call does not wait long."""
 
+MERGED_BUDGETS = 4
+"""Budgets of tokens that waiting calls are merged up to. With 32 threads of 20 passages each, one budget reached 0.82
+of one bulk call's throughput, 2 0.89, 4 0.92 and 8 0.94; a call waits for all that it is merged with."""
+
 _NO_LIMITS = EngineOptions()
 
 
@@ -42,7 +46,7 @@ class MicroBatcher:
 
     Args:
         scorers: Copies of the model, one per device; each runs in a thread of its own. Closed with the batcher.
-        budget: Token slots of a batch; also the tokens of waiting calls that are merged at most.
+        budget: Token slots of a batch; a few of them are the tokens of waiting calls that are merged at most.
         name: Shown as the threads' name.
         survives_fork: Whether the scorers can run in a forked process; CUDA's cannot.
     """
@@ -231,20 +235,20 @@ class MicroBatcher:
         return 0.0 if waiting >= budget else first.limits.max_wait_ms / 1e3 - first.waited_s
 
     def _take(self) -> list[Piece]:
-        """Return the next piece of the first call and what of the others fits one budget with it; calls take turns."""
+        """Return the next piece of the first call and what of the others fits beside it; calls take turns."""
         first = self._waiting[0]
-        budget = self._budget.capped(first.limits.max_batch_tokens)
+        limit = MERGED_BUDGETS * self._budget.capped(first.limits.max_batch_tokens)
         pieces: list[Piece] = []
         tokens = 0
         for call in list(self._waiting):
-            if call.merge_key != first.merge_key or (pieces and tokens + call.waiting[0].tokens > budget):
+            if call.merge_key != first.merge_key or (pieces and tokens + call.waiting[0].tokens > limit):
                 continue
             pieces.append(call.waiting.popleft())
             tokens += pieces[-1].tokens
             self._waiting.remove(call)
             if call.waiting:
                 self._waiting.append(call)
-            if tokens >= budget:
+            if tokens >= limit:
                 break
         self._waiting_tokens -= tokens
         return pieces

@@ -16,7 +16,7 @@ import pytest
 import torch
 from sum_scorer import SumScorer, token_input
 
-from rerank_plugins.engine.batcher import PIECE_BUDGETS, MicroBatcher
+from rerank_plugins.engine.batcher import MERGED_BUDGETS, PIECE_BUDGETS, MicroBatcher
 from rerank_plugins.engine.calls import KnownRows
 from rerank_plugins.engine.executor import TokenBudget
 from rerank_plugins.engine.score_cache import ScoreCache
@@ -73,6 +73,21 @@ def test_a_short_call_does_not_wait_for_a_long_one() -> None:
     assert long.result(10).rows[:, 0].tolist() == list(range(n_long))
     # After the first piece of the long call, not after all of it.
     assert scorer.ran.index(500) <= 1 + 4 * PIECE_BUDGETS
+    batcher.close()
+
+
+def test_calls_that_wait_fill_common_batches_up_to_a_limit() -> None:
+    batcher, scorer = occupied(tokens=4)
+    n_calls = 2 * MERGED_BUDGETS
+    # Three tokens each: alone, every call would leave a quarter of its batch empty.
+    calls = [batcher.submit([token_input(index), token_input(index, 0)]) for index in range(n_calls)]
+    for _ in range(1000):
+        scorer.permits.release()
+    assert [call.result(10).rows[:, 0].tolist() for call in calls] == [[index, index] for index in range(n_calls)]
+    limit = 4 * MERGED_BUDGETS
+    together = limit // 3  # calls of three tokens within the limit
+    assert sorted(scorer.ran[1 : 1 + 2 * together]) == sorted([*range(together)] * 2)
+    assert batcher.stats().batches - 1 < n_calls
     batcher.close()
 
 

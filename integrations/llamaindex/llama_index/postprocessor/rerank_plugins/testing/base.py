@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.schema import NodeRelationship, NodeWithScore, RelatedNodeInfo, TextNode
 
-__all__ = ["QUERY", "ConformanceBase", "MakePostprocessor", "snapshot", "summary"]
+__all__ = ["QUERY", "ConformanceBase", "MakePostprocessor", "ScoredId", "snapshot", "summary"]
 
 MakePostprocessor = Callable[..., BaseNodePostprocessor]
 
@@ -45,9 +47,25 @@ def snapshot(nodes: list[NodeWithScore]) -> list[dict[str, Any]]:
     return [one.model_dump() for one in nodes]
 
 
-def summary(nodes: list[NodeWithScore]) -> list[tuple[str, float | None]]:
-    """Return ids and scores, rounded to what padding may change."""
-    return [(one.node_id, None if one.score is None else round(one.score, 4)) for one in nodes]
+@dataclass(frozen=True, eq=False)
+class ScoredId:
+    """A node's id and score; equal to another with the same id and a score that differs by no more than rounding."""
+
+    node_id: str
+    score: float | None
+
+    def __eq__(self, other: object) -> bool:
+        """Return whether both are the same but for what else was in the batch (1e-4)."""
+        if not isinstance(other, ScoredId) or other.node_id != self.node_id:
+            return False
+        if self.score is None or other.score is None:
+            return self.score is other.score
+        return math.isclose(self.score, other.score, rel_tol=0.0, abs_tol=1e-4)
+
+
+def summary(nodes: list[NodeWithScore]) -> list[ScoredId]:
+    """Return ids and scores, for comparing."""
+    return [ScoredId(one.node_id, one.score) for one in nodes]
 
 
 def _node(index: int, text: str) -> NodeWithScore:

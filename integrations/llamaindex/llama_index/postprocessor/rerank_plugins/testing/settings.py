@@ -14,6 +14,7 @@ from llama_index.postprocessor.rerank_plugins.testing.base import (
     QUERY,
     ConformanceBase,
     MakePostprocessor,
+    ScoredId,
     summary,
 )
 
@@ -98,7 +99,7 @@ class SettingsConformance(ConformanceBase):
         """Sixteen threads at once, by copy or by block: each gets its own result."""
         barrier = Barrier(_N_CALLERS)
 
-        def work(number: int) -> list[tuple[str, float | None]]:
+        def work(number: int) -> list[ScoredId]:
             settings = _settings_of(number, other_settings)
             barrier.wait()
             if number % 3 == 0:
@@ -115,19 +116,19 @@ class SettingsConformance(ConformanceBase):
     ) -> None:
         """The same in one event loop, where calls wait for each other in the middle."""
 
-        async def work(number: int) -> list[tuple[str, float | None]]:
+        async def work(number: int) -> list[ScoredId]:
             with made.using(**_settings_of(number, other_settings)):
                 await asyncio.sleep(0)
                 return summary(await made.apostprocess_nodes(nodes, query_str=QUERY))
 
-        async def together() -> list[list[tuple[str, float | None]]]:
+        async def together() -> list[list[ScoredId]]:
             return await asyncio.gather(*(work(number) for number in range(_N_CALLERS)))
 
         assert asyncio.run(together()) == self._expected(made, nodes, other_settings)
 
     def _expected(
         self, made: BaseRerankPostprocessor, nodes: list[NodeWithScore], other_settings: dict[str, Any]
-    ) -> list[list[tuple[str, float | None]]]:
+    ) -> list[list[ScoredId]]:
         copies = [made.with_settings(**_settings_of(number, other_settings)) for number in range(_N_CALLERS)]
         return [summary(copy.postprocess_nodes(nodes, query_str=QUERY)) for copy in copies]
 
