@@ -114,6 +114,6 @@ def has_native_bfloat16(device: torch.device) -> bool:
 def default_budget_tokens(device: torch.device) -> int:
     """Return the token slots of a batch: small on a CPU, whose caches are, large on a GPU.
 
-    On two cores 2,048 was as fast as any of 512 to 8,192 for encoders and the fastest for rerankers with shared prompts.
+    On two cores 2,048 was as fast as any of 512 to 8,192 for encoders, and the fastest for prompted rerankers.
     """
     return 2_048 if device.type == "cpu" else 32_768
