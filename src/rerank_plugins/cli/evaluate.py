@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -22,7 +20,6 @@ __all__ = ["evaluate"]
 
 _NONE = "none"
 _DEMO = "demo"
-_WIDTH = 150
 _MODEL = "Hub id, folder or mini; [NAME=]MODEL[?long_documents=maxp&max_length=256]"
 
 
@@ -65,6 +62,7 @@ def evaluate(
 
     Every first stage is also measured alone. Writes results.json, the runs in TREC format, and report/report.html.
     """
+    from rerank_plugins.cli.output import table_console
     from rerank_plugins.cli.quiet import quiet_loading
     from rerank_plugins.evaluation.grid import RESULTS_FILE, CurveOptions, GridOptions, run_evaluation
 
@@ -82,8 +80,7 @@ def evaluate(
     curves = CurveOptions(growth_from=growth_from if growth else None, depths=tuple(depth or ()))
     datasets = _datasets(data, split=split, max_queries=max_queries, drop_bad=drop_bad, seed=seed)
     quiet_loading()
-    # Elsewhere than in a terminal, tables get the width that they need.
-    console = Console() if sys.stdout.isatty() or "COLUMNS" in os.environ else Console(width=_WIDTH)
+    console = table_console()
     with _progress(Console(stderr=True)) as progress:
         results = run_evaluation(datasets, options, output, curves=curves, progress=progress)
     _show(console, results, datasets)

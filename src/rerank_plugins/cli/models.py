@@ -6,17 +6,19 @@ from typing import Annotated, Any
 
 import typer
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from rerank_plugins.catalog import ModelKind, ModelSpec, known_models
 from rerank_plugins.catalog.parity import parity_of
 from rerank_plugins.catalog.shapes import gflop_per_token, shape_of, speed_of
 from rerank_plugins.cli.catalog_page import catalog_page, reference_of
-from rerank_plugins.cli.output import can_print_any
+from rerank_plugins.cli.output import can_print_any, table_console
 from rerank_plugins.errors import InvalidInputError
 
 __all__ = ["models"]
+
+_FULL_WIDTH = 160
+"""Columns from which on no cell of the whole table is cut off."""
 
 _CAPTIONS: dict[ModelKind, str] = {
     "reranker": "A logit is any number; its sigmoid is the probability that results also carry.",
@@ -38,7 +40,7 @@ def models(
     if as_markdown:
         typer.echo(catalog_page(specs), nl=False)
         return
-    console = Console()
+    console = table_console()
     if as_json:
         console.print_json(data=[_as_json(spec) for spec in specs], ensure_ascii=not can_print_any(console))
         return
@@ -46,7 +48,7 @@ def models(
     for one in kinds:
         listed = [spec for spec in specs if spec.kind == one]
         if listed:
-            console.print(_table(one, listed))
+            console.print(_table(one, listed) if console.width >= _FULL_WIDTH else _narrow_table(one, listed))
 
 
 def _table(kind: ModelKind, specs: list[ModelSpec]) -> Table:
@@ -68,6 +70,17 @@ def _table(kind: ModelKind, specs: list[ModelSpec]) -> Table:
             cells.append(str(spec.dimensions or "its own"))
         cells += [", ".join(spec.languages) or "?", spec.license]
         table.add_row(*cells, *([_scores(spec)] if kind == "reranker" else []), reference_of(spec))
+    return table
+
+
+def _narrow_table(kind: ModelKind, specs: list[ModelSpec]) -> Table:
+    """Return what cannot be looked up elsewhere, where a terminal has no room for the rest."""
+    table = Table(title=f"{kind.capitalize()}s", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    table.caption, table.caption_justify = f"--json, or a terminal of {_FULL_WIDTH} columns, shows the rest.", "left"
+    table.add_column("id", no_wrap=True)
+    table.add_column("parity tested with", overflow="fold")
+    for spec in specs:
+        table.add_row(spec.id, reference_of(spec))
     return table
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from pathlib import Path
 
@@ -10,7 +11,15 @@ from rich.console import Console
 
 from rerank_plugins.errors import InvalidInputError
 
-__all__ = ["can_print_any", "check_output", "tolerate_encodings"]
+__all__ = ["can_print_any", "check_output", "table_console", "tolerate_encodings"]
+
+_TABLE_WIDTH = 160
+
+
+def table_console() -> Console:
+    """Return a console for wide tables; elsewhere than in a terminal they get the width that they need."""
+    is_told = sys.stdout.isatty() or "COLUMNS" in os.environ
+    return Console() if is_told else Console(width=_TABLE_WIDTH)
 
 
 def can_print_any(console: Console) -> bool:

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from rerank_plugins import LayerOptions, Reranker, __version__
 from rerank_plugins.catalog import known_models, specs_of_kind
 from rerank_plugins.cli import app, main
+from rerank_plugins.cli.catalog_page import reference_of
 from rerank_plugins.cli.rank import read_lines
 from rerank_plugins.errors import InvalidInputError, RerankPluginsError
 
@@ -84,6 +85,20 @@ def test_models_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     only = CliRunner().invoke(app, ["models", "--kind", "embedder"]).stdout
     assert "BAAI/bge-m3" in only
     assert "BAAI/bge-reranker-v2-m3" not in only
+
+
+@pytest.mark.parametrize("columns", ["80", "159", "160", None])
+def test_models_tables_cut_nothing_off(columns: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    if columns is not None:
+        monkeypatch.setenv("COLUMNS", columns)
+    for kind in ("reranker", "embedder"):
+        shown = CliRunner().invoke(app, ["models", "--kind", kind]).stdout
+        assert "…" not in shown
+        lines = {line.split()[0]: line for line in shown.splitlines() if line.strip()}
+        for spec in specs_of_kind(kind):
+            assert reference_of(spec).split()[0] in lines[spec.id]
+        assert ("licence" in shown) == (columns not in ("80", "159"))
 
 
 def test_rank_keeps_the_index_of_blank_lines(bert_reranker_folder: Path, tmp_path: Path) -> None:
