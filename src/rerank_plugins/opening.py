@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from rerank_plugins.boundary import checkpoint_errors
 from rerank_plugins.catalog.adapter import AdapterFiles
 from rerank_plugins.catalog.resolve import ResolvedModel, SourceOptions
 from rerank_plugins.engine import forking
@@ -153,6 +154,7 @@ def run_loaded(parts: Sequence[LoadedParts], *, device: str, dtype: str, name: s
     )
 
 
+@checkpoint_errors("load the model")
 def _load(requests: Sequence[LoadRequest], identity: Hashable, *, torch_compile: bool) -> LoadedModel:
     load = scorer_loader(requests[0].spec.scorer)
     parts = [load(request) for request in requests]

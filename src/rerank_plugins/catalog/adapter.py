@@ -5,13 +5,15 @@ The meaning of each setting is peft's (huggingface/peft, ``src/peft/tuners/lora/
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rerank_plugins.catalog.fetch import folder_from_hub, looks_like_hub_id
+from rerank_plugins.catalog.fields import ADAPTER, check_fields
+from rerank_plugins.catalog.json_files import read_object
 from rerank_plugins.errors import InvalidInputError, ModelUnavailableError, UnsafeModelError, UnsupportedModelError
 
 __all__ = ["ADAPTER_CONFIG", "ADAPTER_WEIGHTS", "AdapterFiles", "read_adapter"]
@@ -34,6 +36,7 @@ _REFUSED = (
     "velora_config",
 )
 """Settings under which a layer computes something else than ``W + scale * B A``."""
+_PLAIN_MODULE = re.compile(r"\^?\w[\w.-]{0,500}")
 _CHANGES_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga")
 """Ways to start training that change the base weights too, so that the adapter alone does not say what was trained."""
 
@@ -45,7 +48,7 @@ class AdapterFiles:
     Attributes:
         folder: Where its files are.
         alpha: ``lora_alpha``.
-        alpha_pattern: Module name (a regular expression for its end) to another alpha.
+        alpha_pattern: The end of a module's name, whole parts of it, to another alpha; ``^`` in front means all of it.
         root_scaling: Whether the scale is alpha / sqrt(rank) (``use_rslora``) and not alpha / rank.
         transposed: Whether base weights are stored as (in, out) (``fan_in_fan_out``).
     """
@@ -111,16 +114,10 @@ def read_adapter(path: str | Path, *, local_files_only: bool = False) -> Adapter
     )
 
 
-def _config(folder: Path) -> dict[str, Any]:
+def _config(folder: Path) -> Mapping[str, Any]:
     path = folder / ADAPTER_CONFIG
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        msg = f"{str(path)!r} is not valid JSON ({error}); save the adapter again"
-        raise UnsupportedModelError(msg) from error
-    if not isinstance(config, dict):
-        msg = f"{str(path)!r} holds a {type(config).__name__}, not the settings of an adapter"
-        raise UnsupportedModelError(msg)
+    config = read_object(path)
+    check_fields(config, ADAPTER, path=path)
     return config
 
 
@@ -132,6 +129,10 @@ def _check(folder: Path, config: Mapping[str, Any]) -> None:
         reasons.append(f"bias={config['bias']!r}")
     if start.startswith(_CHANGES_BASE):
         reasons.append(f"init_lora_weights={start!r}")
+    # peft takes these names for regular expressions. A file's own could run for ever, so only plain names are read.
+    patterns = [name for name in config.get("alpha_pattern", {}) if not _PLAIN_MODULE.fullmatch(name)]
+    if patterns:
+        reasons.append(f"alpha_pattern={patterns[0][:100]!r}, which is no plain module name")
     if kind != "LORA":
         reasons = [f"peft_type={kind!r}"]
     if reasons:

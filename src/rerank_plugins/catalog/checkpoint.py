@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rerank_plugins.catalog.fields import CONFIG, SENTENCE_BERT, SENTENCE_TRANSFORMERS, TOKENIZER, Rule, check_fields
+from rerank_plugins.catalog.file_names import named_folder
+from rerank_plugins.catalog.formats import refuse_adapter, refuse_other_formats
+from rerank_plugins.catalog.json_files import read_json, read_object
 from rerank_plugins.catalog.spec import Pooling
+from rerank_plugins.catalog.weight_headers import read_header
 from rerank_plugins.errors import UnsupportedModelError
 
 __all__ = ["MULTI_VECTOR_HEADS", "CheckpointFiles", "read_checkpoint"]
@@ -71,7 +75,8 @@ class CheckpointFiles:
     @property
     def head(self) -> str | None:
         """Name of a head of this package's own (``rerank_plugins.head`` in the config), or None."""
-        return self.own_settings.get("head")
+        head = self.own_settings.get("head")
+        return head if isinstance(head, str) else None
 
     @property
     def own_settings(self) -> Mapping[str, Any]:
@@ -85,12 +90,18 @@ class CheckpointFiles:
         RoBERTa-like models start counting after the padding id, so two positions are lost
         (``create_position_ids_from_input_ids`` in transformers).
         """
-        positions = int(self.config.get("max_position_embeddings") or self.config.get("n_positions") or 512)
+        declared = positions = self.config.get("max_position_embeddings") or self.config.get("n_positions") or 512
         is_roberta = self.config.get("model_type") in ("roberta", "xlm-roberta", "camembert")
         # jina-reranker-v2 names its architecture and no model type.
         if is_roberta or self.architecture.startswith(("Roberta", "XLMRoberta", "Camembert")):
             positions -= int(self.config.get("pad_token_id", 1)) + 1
-        return positions
+        if positions < 1:
+            msg = (
+                f"{str(self.folder / 'config.json')!r} has {declared} positions, of which its pad_token_id="
+                f"{self.config.get('pad_token_id')!r} leaves none; download the checkpoint again"
+            )
+            raise UnsupportedModelError(msg)
+        return int(positions)
 
     @property
     def needs_remote_code(self) -> bool:
@@ -104,11 +115,11 @@ class CheckpointFiles:
         That of a static model's table, what a Dense module gives, or the width of the transformer.
         """
         if self.config.get("model_type") == "model2vec":
-            shape = _tensor_shape(self.folder / "model.safetensors", "embeddings")
-            return shape[1] if shape else None
+            table = read_header(self.folder / "model.safetensors").get("embeddings")
+            return table.shape[1] if table is not None and len(table.shape) == 2 else None
         if "Dense" in self.modules:
-            dense = _json(self.folder / self.modules["Dense"] / "config.json")
-            return int(dense["out_features"]) if "out_features" in dense else None
+            dense = read_object(self.folder / self.modules["Dense"] / "config.json").get("out_features")
+            return dense if isinstance(dense, int) else None
         width = self.config.get("hidden_size", self.config.get("d_model"))
         return width if isinstance(width, int) else None
 
@@ -143,7 +154,9 @@ def read_checkpoint(folder: Path) -> CheckpointFiles:
         UnsupportedModelError: There is no ``config.json``, a file is not valid JSON, or a module
             is needed that this package does not know.
     """
+    refuse_adapter(folder)
     if not (folder / "config.json").is_file():
+        refuse_other_formats(folder)
         found = sorted(entry.name for entry in folder.iterdir())[:10]
         msg = (
             f"{str(folder)!r} has no config.json, so it is not a Hugging Face checkpoint; it holds {found}. "
@@ -154,47 +167,32 @@ def read_checkpoint(folder: Path) -> CheckpointFiles:
     pooling_path = folder / modules.get("Pooling", "1_Pooling") / "config.json"
     return CheckpointFiles(
         folder=folder,
-        config=_json(folder / "config.json"),
-        tokenizer_config=_json(folder / "tokenizer_config.json"),
-        sentence_bert=_json(folder / "sentence_bert_config.json"),
-        sentence_transformers=_json(folder / "config_sentence_transformers.json"),
+        config=_settings(folder / "config.json", CONFIG),
+        tokenizer_config=_settings(folder / "tokenizer_config.json", TOKENIZER),
+        sentence_bert=_settings(folder / "sentence_bert_config.json", SENTENCE_BERT),
+        sentence_transformers=_settings(folder / "config_sentence_transformers.json", SENTENCE_TRANSFORMERS),
         pooling=_pooling(pooling_path),
-        pools_instruction=_json(pooling_path).get("include_prompt"),
+        pools_instruction=read_object(pooling_path).get("include_prompt"),
         modules=modules,
     )
 
 
-def _json(path: Path) -> Any:
-    if not path.is_file():
-        return {}
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        msg = f"{str(path)!r} is not valid JSON ({error}); download the checkpoint again"
-        raise UnsupportedModelError(msg) from error
-
-
-def _tensor_shape(path: Path, name: str) -> list[int] | None:
-    """Return the shape that a safetensors file's header gives for a tensor, or None; the tensor is not read.
-
-    The header is JSON, behind its length in 8 bytes (https://github.com/huggingface/safetensors#format).
-    """
-    if not path.is_file():
-        return None
-    with path.open("rb") as stored:
-        length = int.from_bytes(stored.read(8), "little")
-        if length > path.stat().st_size:
-            return None
-        try:
-            entry = json.loads(stored.read(length)).get(name)
-        except (json.JSONDecodeError, UnicodeDecodeError):
-            return None
-    return entry["shape"] if entry else None
+def _settings(path: Path, rules: Mapping[str, Rule]) -> Mapping[str, Any]:
+    found = read_object(path)
+    check_fields(found, rules, path=path)
+    return found
 
 
 def _modules(folder: Path) -> dict[str, str]:
-    listed = _json(folder / "modules.json") or []
-    modules = {str(entry["type"]).rsplit(".", 1)[-1]: str(entry.get("path", "")) for entry in listed}
+    path = folder / "modules.json"
+    listed = read_json(path) if path.is_file() else []
+    if not isinstance(listed, list) or not all(isinstance(entry, Mapping) for entry in listed):
+        msg = f"{str(path)!r} is not a list of modules; download the checkpoint again"
+        raise UnsupportedModelError(msg)
+    places = {str(entry.get("type")).rsplit(".", 1)[-1]: entry.get("path") for entry in listed}
+    for place in places.values():
+        named_folder(folder, place, named_by="modules.json")
+    modules = {kind: place or "" for kind, place in places.items()}
     unknown = [name for name in modules if name not in _KNOWN_MODULES]
     if unknown:
         msg = (
@@ -206,7 +204,7 @@ def _modules(folder: Path) -> dict[str, str]:
 
 
 def _pooling(path: Path) -> Pooling | None:
-    config = _json(path)
+    config = read_object(path)
     if not config:
         return None
     chosen = [pooling for key, pooling in _POOLING_KEYS.items() if config.get(key)]

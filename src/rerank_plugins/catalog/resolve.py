@@ -12,6 +12,7 @@ import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from rerank_plugins.boundary import checkpoint_errors
 from rerank_plugins.catalog.checkpoint import CheckpointFiles, read_checkpoint
 from rerank_plugins.catalog.conventions import as_family_member, embedder_with_own_files, family_members
 from rerank_plugins.catalog.fetch import folder_from_hub, folder_from_package, looks_like_hub_id
@@ -83,6 +84,7 @@ class ResolvedModel:
     source: str
 
 
+@checkpoint_errors("read the model's settings")
 def resolve(
     model: str | Path, *, kind: ModelKind, family: str | None = None, options: SourceOptions | None = None
 ) -> ResolvedModel:

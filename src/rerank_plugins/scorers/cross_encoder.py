@@ -11,6 +11,7 @@ from typing import Any
 import torch
 import transformers
 
+from rerank_plugins.errors import UnsupportedModelError
 from rerank_plugins.protocols import Batch, Scorer
 from rerank_plugins.scorers.backbone import Backbone, padded_tensors
 from rerank_plugins.scorers.base import LoadedParts, LoadRequest
@@ -87,8 +88,26 @@ def load(request: LoadRequest) -> LoadedParts:
     if request.files.head == HEAD_NAME:
         scorer: Scorer = _load_segment_similarity(request)
     else:
-        scorer = scorer_of(load_model(request, transformers.AutoModelForSequenceClassification))
+        model = load_model(request, transformers.AutoModelForSequenceClassification)
+        scorer = scorer_of(model)
+        if isinstance(scorer, WholeClassifierScorer):
+            _check_padding(model, request)
     return LoadedParts(encoder=encoder, scorer=scorer)
+
+
+def _check_padding(model: Any, request: LoadRequest) -> None:
+    """Refuse a classifier on the last token whose config does not tell padding from text.
+
+    transformers finds the last token of a padded text by ``pad_token_id``, and raises without it once a batch has two.
+    """
+    is_decoder = not hasattr(model.base_model, "pooler") and getattr(model.config, "is_encoder_decoder", False) is False
+    if request.files.config.get("pad_token_id", model.config.pad_token_id) is None and is_decoder:
+        msg = (
+            f"{str(request.files.folder)!r} reads the last token of a text and has no pad_token_id in its config.json, "
+            "so texts of different lengths cannot share a batch. Set it to the id of the tokenizer's padding token (or "
+            "of its end-of-text token)."
+        )
+        raise UnsupportedModelError(msg)
 
 
 def _load_segment_similarity(request: LoadRequest) -> CrossEncoderScorer:

@@ -7,17 +7,21 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import tokenizers
 import torch
 import transformers
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from tokenizers import Tokenizer
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
+from rerank_plugins.boundary import checkpoint_errors
+from rerank_plugins.catalog.file_names import check_indexes, check_named_by_config, check_named_files
+from rerank_plugins.catalog.formats import refuse_other_formats, refuse_quantised
+from rerank_plugins.catalog.weight_headers import check_claims, read_headers
 from rerank_plugins.errors import UnsafeModelError, UnsupportedModelError
 from rerank_plugins.scorers.base import LoadRequest
 from rerank_plugins.scorers.flash_names import has_flash_names, xlmr_from_flash_names
 from rerank_plugins.scorers.lora import merge_lora
+from rerank_plugins.scorers.tokenizers import checked_encoder, read_tokenizer
 from rerank_plugins.text.tokenizer import TextEncoder
 
 if TYPE_CHECKING:
@@ -50,28 +54,34 @@ def load_encoder(request: LoadRequest) -> TextEncoder:
     path = files.folder / "tokenizer.json"
     if path.is_file():
         uses_segments = _uses_segments(request)
-        tokenizer = _read_tokenizer(path)
+        tokenizer = read_tokenizer(path)
         bos = _bos_id(request, tokenizer)
-        return TextEncoder(tokenizer, lowercase=lowercase, uses_segments=uses_segments, bos_id=bos)
-    # Without any vocabulary transformers 5 makes up an empty tokenizer instead of failing.
-    has_vocabulary = any((files.folder / name).is_file() for name in _VOCABULARIES)
-    try:
-        if not has_vocabulary:
-            msg = f"none of {', '.join(_VOCABULARIES)} is there"
-            raise OSError(msg)
-        converted = transformers.AutoTokenizer.from_pretrained(
-            files.folder, use_fast=True, local_files_only=True, trust_remote_code=request.trust_remote_code
-        )
-    except (OSError, ValueError, ImportError) as error:
-        msg = (
-            f"{str(files.folder)!r} has no tokenizer.json, and transformers could not make one ({error}). "
-            "Save it once with AutoTokenizer.from_pretrained(...).save_pretrained(folder)."
-        )
-        raise UnsupportedModelError(msg) from error
+        encoder = TextEncoder(tokenizer, lowercase=lowercase, uses_segments=uses_segments, bos_id=bos)
+        return checked_encoder(encoder, request)
+    converted = _converted_tokenizer(request)
     uses_segments = "token_type_ids" in converted.model_input_names
     tokenizer = converted.backend_tokenizer
     bos = _bos_id(request, tokenizer)
-    return TextEncoder(tokenizer, lowercase=lowercase, uses_segments=uses_segments, bos_id=bos)
+    return checked_encoder(
+        TextEncoder(tokenizer, lowercase=lowercase, uses_segments=uses_segments, bos_id=bos), request
+    )
+
+
+def _converted_tokenizer(request: LoadRequest) -> Any:
+    folder = request.files.folder
+    # Without any vocabulary transformers 5 makes up an empty tokenizer instead of failing.
+    if not any((folder / name).is_file() for name in _VOCABULARIES):
+        msg = (
+            f"{str(folder)!r} has no tokenizer.json, and none of {', '.join(_VOCABULARIES)} from which transformers "
+            "could make one. Save it once with AutoTokenizer.from_pretrained(...).save_pretrained(folder)."
+        )
+        raise UnsupportedModelError(msg)
+    check_named_files(folder, request.files.tokenizer_config.items(), named_by="tokenizer_config.json")
+    task = f"make a tokenizer of {str(folder)!r}, which has no tokenizer.json, with transformers"
+    with checkpoint_errors(task):
+        return transformers.AutoTokenizer.from_pretrained(
+            folder, use_fast=True, local_files_only=True, trust_remote_code=request.trust_remote_code
+        )
 
 
 def _uses_segments(request: LoadRequest) -> bool:
@@ -93,17 +103,6 @@ def _uses_segments(request: LoadRequest) -> bool:
             transformers.__version__,
         )
     return kind == _PLAIN_TOKENIZERS[0] and _major_version() < 5
-
-
-def _read_tokenizer(path: Path) -> Tokenizer:
-    try:
-        return Tokenizer.from_file(str(path))
-    except Exception as error:
-        msg = (
-            f"tokenizers {tokenizers.__version__} cannot read {str(path)!r} ({error}). If a newer version has written "
-            "it: pip install --upgrade tokenizers transformers"
-        )
-        raise UnsupportedModelError(msg) from error
 
 
 def _bos_id(request: LoadRequest, tokenizer: Tokenizer) -> int | None:
@@ -140,7 +139,7 @@ def load_model(request: LoadRequest, auto_class: Any, *, attention: str | None =
     options["trust_remote_code"] = request.trust_remote_code
     if attention is not None:
         options["attn_implementation"] = attention
-    try:
+    with checkpoint_errors(f"load {str(folder)!r} with transformers {transformers.__version__}"):
         if uses_flash_names:
             model, missing = xlmr_from_flash_names(request.files, dtype=request.dtype)
         elif has_int8_rows(folder):
@@ -150,9 +149,6 @@ def load_model(request: LoadRequest, auto_class: Any, *, attention: str | None =
                 folder, use_safetensors=_uses_safetensors(folder), output_loading_info=True, **options
             )
             missing = info["missing_keys"]
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        msg = f"transformers {transformers.__version__} could not load {str(folder)!r}: {error}"
-        raise UnsupportedModelError(msg) from error
     refuse_missing(missing, folder, reads_pooler=request.files.architecture.endswith("ForSequenceClassification"))
     if request.adapter is not None:
         merge_lora(dict(model.named_parameters()), request.adapter)
@@ -164,7 +160,7 @@ def has_int8_rows(folder: Path) -> bool:
     path = folder / "model.safetensors"
     if not path.is_file():
         return False
-    with safe_open(str(path), framework="pt") as stored:
+    with checkpoint_errors(f"read {str(path)!r}"), safe_open(str(path), framework="pt") as stored:
         return (stored.metadata() or {}).get(_QUANTIZATION_KEY) == _INT8_ROWS
 
 
@@ -189,7 +185,7 @@ def read_weights(path: Path, *, prefix: str = "") -> dict[str, torch.Tensor]:
 
 
 def _from_int8_rows(folder: Path, auto_class: Any, dtype: torch.dtype) -> tuple[PreTrainedModel, list[str]]:
-    config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
+    config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     model = auto_class.from_config(config)
     result = model.load_state_dict(read_weights(folder / "model.safetensors"), strict=False)
     return model.to(dtype), list(result.missing_keys)
@@ -211,15 +207,20 @@ def _check_code(request: LoadRequest) -> None:
 
 
 def check_weights(request: LoadRequest) -> None:
-    """Raise if the checkpoint has no weights of an allowed format.
+    """Raise if the checkpoint has no weights of an allowed format, or others than its config describes.
 
     Raises:
-        UnsafeModelError: There are only pickled ones, and they were not allowed.
-        UnsupportedModelError: There are none.
+        UnsafeModelError: There are only pickled ones, and they were not allowed; or an index leads elsewhere.
+        UnsupportedModelError: There are none; or they are quantised, damaged, or not those of the config.
     """
     folder = request.files.folder
-    has_safe = _uses_safetensors(folder)
-    if has_safe or request.allow_pickle:
+    check_named_by_config(request.files.config, folder)
+    check_indexes(folder)
+    stored = read_headers(folder)
+    refuse_quantised(request.files.config, {} if has_int8_rows(folder) else stored, folder=folder)
+    check_claims(request.files.config, stored, folder=folder)
+    has_pickle = request.allow_pickle and any(folder.glob("*.bin"))
+    if _uses_safetensors(folder) or has_pickle:
         return
     pickled = sorted(path.name for path in folder.glob("*.bin"))
     if pickled:
@@ -228,6 +229,7 @@ def check_weights(request: LoadRequest) -> None:
             "them to safetensors, choose a revision that has them, or pass allow_pickle=True if you trust the source."
         )
         raise UnsafeModelError(msg)
+    refuse_other_formats(folder)
     msg = (
         f"{str(folder)!r} has no model.safetensors. Either the download is incomplete, or the repository has only "
         "pickled weights, which are not fetched unless allow_pickle=True (unpickling can run code). "

@@ -61,15 +61,20 @@ def merge_lora(weights: Mapping[str, torch.Tensor], adapter: AdapterFiles) -> No
             lost.append(name)
         else:
             changes.append((weight, tensor.to(weight.device), False))
+    misfits = [weight.shape != value.shape for weight, value, _ in changes]
     for module, pair in contents.pairs.items():
         weight = _find(weights, f"{module}.weight")
         if weight is None or pair.a is None or pair.b is None:
             lost.append(module)
             continue
+        is_transposed = pair.is_embedding or adapter.transposed
+        # Before the product is made: two thin matrices of a small file may make one that fills the memory.
+        misfits.append(not _fits(weight.T if is_transposed else weight, pair.a, pair.b))
+        if misfits[-1]:
+            continue
         delta = _delta(adapter, pair.a, pair.b, module=module)
-        delta = delta.T if pair.is_embedding or adapter.transposed else delta
-        changes.append((weight, delta.to(weight.device), True))
-    _refuse(adapter, lost, [weight.shape != value.shape for weight, value, _ in changes])
+        changes.append((weight, (delta.T if is_transposed else delta).to(weight.device), True))
+    _refuse(adapter, lost, misfits)
     for weight, value, is_added in changes:
         weight.copy_(weight.float() + value if is_added else value)
 
@@ -106,12 +111,21 @@ def _sort_in(contents: _Contents, key: str, tensor: torch.Tensor) -> None:
 def _delta(adapter: AdapterFiles, a: torch.Tensor, b: torch.Tensor, *, module: str) -> torch.Tensor:
     """Return scale * B A. Shapes: a (rank, in), b (out, rank) to (out, in)."""
     rank = a.shape[0]
-    # peft: a pattern counts for every module whose name ends in it.
-    alpha = next(
-        (value for name, value in adapter.alpha_pattern.items() if re.match(rf"(.*\.)?({name})$", module)),
-        adapter.alpha,
-    )
+    # peft: a pattern counts for every module whose name ends in it; the first one that fits.
+    alpha = next((value for name, value in adapter.alpha_pattern.items() if _is_named(module, name)), adapter.alpha)
     return (b @ a) * (alpha / (rank**0.5 if adapter.root_scaling else rank))
+
+
+def _fits(weight: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> bool:
+    """Return whether B A is of the weight's shape and has a rank. Shapes: a (rank, in), b (out, rank)."""
+    are_matrices = weight.dim() == a.dim() == b.dim() == 2
+    return are_matrices and 0 < a.shape[0] == b.shape[1] and weight.shape == (b.shape[0], a.shape[1])
+
+
+def _is_named(module: str, name: str) -> bool:
+    if name.startswith("^"):
+        return module == name[1:]
+    return module == name or module.endswith(f".{name}")
 
 
 def _find(weights: Mapping[str, torch.Tensor], name: str) -> torch.Tensor | None:

@@ -12,10 +12,12 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
+from rerank_plugins.boundary import checkpoint_errors
 from rerank_plugins.errors import UnsupportedModelError
 from rerank_plugins.protocols import Batch
 from rerank_plugins.scorers.base import LoadedParts, LoadRequest
-from rerank_plugins.scorers.loading import load_encoder
+from rerank_plugins.scorers.loading import check_weights, load_encoder
+from rerank_plugins.scorers.tokenizers import check_ids
 
 __all__ = ["StaticEmbedder", "load"]
 
@@ -58,7 +60,9 @@ def load(request: LoadRequest) -> LoadedParts:
     """Load a static embedder from its checkpoint."""
     folder = request.files.folder
     encoder = load_encoder(request)
+    check_weights(request)
     table = read_table(folder / "model.safetensors").to(request.device)
+    check_ids(encoder, len(table), folder=folder)
     scorer = StaticEmbedder(table, unknown_id=encoder.unknown_id)
     return LoadedParts(encoder=encoder, scorer=scorer, special_tokens=False)
 
@@ -75,11 +79,18 @@ def read_table(path: Path) -> torch.Tensor:
     if not path.is_file():
         msg = f"{str(path)!r} is missing; download the checkpoint again"
         raise UnsupportedModelError(msg)
-    tensors = load_file(str(path))
+    with checkpoint_errors(f"read {str(path)!r}"):
+        return _table(load_file(str(path)), path)
+
+
+def _table(tensors: dict[str, torch.Tensor], path: Path) -> torch.Tensor:
     if "embeddings" not in tensors:
         msg = f"{str(path)!r} holds {sorted(tensors)}, expected a tensor named 'embeddings'"
         raise UnsupportedModelError(msg)
     table = tensors["embeddings"].float()
+    if table.dim() != 2 or not table.numel():
+        msg = f"{str(path)!r} has embeddings of shape {tuple(table.shape)}, expected (vocabulary, dimensions)"
+        raise UnsupportedModelError(msg)
     if "embeddings.scale" in tensors:
         table = table * tensors["embeddings.scale"].float().unsqueeze(1)
     if "mapping" in tensors:

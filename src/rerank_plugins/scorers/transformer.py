@@ -7,12 +7,12 @@ Normalising to length 1 belongs to the facade, so that one loaded model serves b
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import torch
 import transformers
 
+from rerank_plugins.catalog.json_files import read_object
 from rerank_plugins.catalog.spec import Pooling
 from rerank_plugins.errors import UnsafeModelError, UnsupportedModelError
 from rerank_plugins.protocols import Batch, PrefixSharing
@@ -144,7 +144,7 @@ def _check_direction(request: LoadRequest) -> None:
 
 def _load_dense(request: LoadRequest) -> torch.nn.Module:
     folder = request.files.folder / request.files.modules["Dense"]
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config = read_object(folder / "config.json")
     activation = _ACTIVATIONS.get(config.get("activation_function", "torch.nn.modules.activation.Tanh"))
     if activation is None:
         msg = f"{str(folder)!r}: the Dense module needs one of the activations {sorted(_ACTIVATIONS)}"
@@ -152,6 +152,11 @@ def _load_dense(request: LoadRequest) -> torch.nn.Module:
     weights = read_side_file(
         folder / "model.safetensors", folder / "pytorch_model.bin", allow_pickle=request.allow_pickle
     )
-    linear = torch.nn.Linear(config["in_features"], config["out_features"], bias=config.get("bias", True))
+    shape = tuple(weights["linear.weight"].shape)
+    # Compared before it is built: the sizes are those of a file, and the matrix may be larger than the memory.
+    if shape != (config.get("out_features"), config.get("in_features")):
+        msg = f"{str(folder)!r}: the Dense module's weights have the shape {shape}, which its config.json contradicts"
+        raise UnsupportedModelError(msg)
+    linear = torch.nn.Linear(shape[1], shape[0], bias="linear.bias" in weights)
     linear.load_state_dict({key.removeprefix("linear."): value for key, value in weights.items()})
     return torch.nn.Sequential(linear.float(), activation()).eval()

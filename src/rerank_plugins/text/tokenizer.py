@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from rerank_plugins.boundary import checkpoint_errors
 from rerank_plugins.text.token_cache import TokenCache
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ __all__ = ["TextEncoder", "TokenizedText", "is_blank", "replace_lone_surrogates"
 
 _CACHED_CHARACTERS = 2_000_000
 """About 500,000 tokens of English and, with their offsets, some 100 MB at the very most."""
+
+_TASK = "tokenise a text with the model's own tokenizer"
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -114,9 +117,10 @@ class TextEncoder:
         uses_segments: bool = True,
         bos_id: int | None = None,
     ) -> None:
-        self._tokenizer = type(tokenizer).from_str(tokenizer.to_str())
-        self._tokenizer.no_truncation()
-        self._tokenizer.no_padding()
+        with checkpoint_errors("copy a model's tokenizer"):
+            self._tokenizer = type(tokenizer).from_str(tokenizer.to_str())
+            self._tokenizer.no_truncation()
+            self._tokenizer.no_padding()
         self._lowercase = lowercase
         self.uses_segments = uses_segments
         self.bos_id = bos_id
@@ -139,7 +143,9 @@ class TextEncoder:
                 missing.append(text)
             else:
                 by_text[text] = known
-        encodings = self._tokenizer.encode_batch([self._prepare(text) for text in missing], add_special_tokens=False)
+        prepared = [self._prepare(text) for text in missing]
+        with checkpoint_errors(_TASK):
+            encodings = self._tokenizer.encode_batch(prepared, add_special_tokens=False)
         for text, encoding in zip(missing, encodings, strict=True):
             by_text[text] = TokenizedText(np.array(encoding.ids, dtype=np.int32), encoding)
             if use_cache:
@@ -152,11 +158,18 @@ class TextEncoder:
 
     def encode_pair_with_special_tokens(self, first: str, second: str) -> Encoding:
         """Return the tokenizer's own encoding of a pair, special tokens and types included."""
-        return self._tokenizer.encode(self._prepare(first), self._prepare(second))
+        with checkpoint_errors(_TASK):
+            return self._tokenizer.encode(self._prepare(first), self._prepare(second))
 
     def encode_with_special_tokens(self, text: str) -> Encoding:
         """Return the tokenizer's own encoding of one text, special tokens included."""
-        return self._tokenizer.encode(self._prepare(text))
+        with checkpoint_errors(_TASK):
+            return self._tokenizer.encode(self._prepare(text))
+
+    @property
+    def highest_id(self) -> int:
+        """The highest id of a token in the vocabulary, added ones included; 0 for an empty one."""
+        return max(self._tokenizer.get_vocab(with_added_tokens=True).values(), default=0)
 
     @property
     def unknown_id(self) -> int | None:

@@ -1,0 +1,139 @@
+"""What the headers of a checkpoint's safetensors files say, read without torch and before anything is built.
+
+A header is JSON behind its length in 8 bytes (https://github.com/huggingface/safetensors#format). It tells the shapes
+that really are there, so a config that claims a billion layers is refused before somebody builds them.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from rerank_plugins.catalog.fields import COUNTS, POSITIONS, SIZES
+from rerank_plugins.errors import UnsupportedModelError
+
+__all__ = ["StoredTensor", "check_claims", "read_header", "read_headers"]
+
+_MOST_HEADER_BYTES = 100_000_000
+"""safetensors' own limit."""
+_FREE_WEIGHTS, _FREE_LAYERS = 64_000_000, 256
+"""What a config may claim whatever is stored: 256 MB; models that share one layer's weights (ALBERT) run it often."""
+_MOST_CLAIMED = 16
+"""How many times more weights a config may claim than there are: shared layers and experts are counted as often."""
+_EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts")
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTensor:
+    """One tensor in a file: its precision in safetensors' words (``F32``), its shape, and the file."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    file: Path
+
+
+def read_headers(folder: Path) -> dict[str, StoredTensor]:
+    """Return the tensors of a folder's safetensors files by name; none is read.
+
+    Raises:
+        UnsupportedModelError: A file is cut off, or its header is not one.
+    """
+    return {name: one for path in sorted(folder.glob("*.safetensors")) for name, one in read_header(path).items()}
+
+
+def check_claims(config: Mapping[str, Any], stored: Mapping[str, StoredTensor], *, folder: Path) -> None:
+    """Compare the sizes that a config claims with the weights.
+
+    Args:
+        config: ``config.json``; sizes of the right type.
+        stored: What is there. Empty if the weights are pickled: nothing is compared then.
+        folder: The checkpoint, for the error.
+
+    Raises:
+        UnsupportedModelError: The config describes a model that cannot be this one.
+    """
+    if not stored:
+        return
+    widest = max((size for one in stored.values() for size in one.shape), default=0)
+    deepest = 1 + max((int(part) for name in stored for part in name.split(".") if _is_index(part)), default=0)
+    elements = sum(math.prod(one.shape) for one in stored.values())
+    for part in (config, *(value for value in config.values() if isinstance(value, Mapping))):
+        for name in (*COUNTS, *SIZES):
+            limit = max(deepest, _FREE_LAYERS) if name in COUNTS else widest
+            value = part.get(name, 0)
+            if isinstance(value, int) and value > limit:
+                _refuse_claim(folder, f"{name}={value}", f"its weights allow {limit} at most")
+        claimed = _claimed(part)
+        if claimed > max(_FREE_WEIGHTS, _MOST_CLAIMED * elements):
+            _refuse_claim(folder, f"a model of {claimed:.2g} weights", f"its files hold {elements:.2g}")
+
+
+def _claimed(config: Mapping[str, Any]) -> int:
+    """Return about how many weights a config describes: embeddings, and four products and a feed-forward a layer."""
+
+    def most(*names: str) -> int:
+        found = [config.get(name) for name in names]
+        return max((value for value in found if isinstance(value, int)), default=1)
+
+    width = most("hidden_size", "d_model", "n_embd", "dim")
+    layer = 4 * width * width + 2 * width * most("intermediate_size", "d_ff") * most(*_EXPERTS)
+    tables = most("vocab_size") + most(*POSITIONS) + most("type_vocab_size")
+    return most(*COUNTS) * layer + tables * width
+
+
+def _refuse_claim(folder: Path, claimed: str, stored: str) -> NoReturn:
+    msg = (
+        f"{str(folder / 'config.json')!r} describes {claimed}, and {stored}: it does not belong to these weights. "
+        "Download the checkpoint again."
+    )
+    raise UnsupportedModelError(msg)
+
+
+def _is_index(part: str) -> bool:
+    return part.isascii() and part.isdigit() and len(part) < 8
+
+
+def read_header(path: Path) -> dict[str, StoredTensor]:
+    """Return the tensors of one safetensors file by name; none if there is no such file.
+
+    Raises:
+        UnsupportedModelError: The file is cut off, or its header is not one.
+    """
+    if not path.is_file():
+        return {}
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as stored:
+            length = int.from_bytes(stored.read(8), "little")
+            if size < 8 or length > min(size - 8, _MOST_HEADER_BYTES):
+                _refuse_file(path, f"it has {size} bytes, its header claims {length}")
+            entries = json.loads(stored.read(length).decode("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        _refuse_file(path, f"its header is damaged: {error}", error)
+    if not isinstance(entries, dict):
+        _refuse_file(path, "its header is no object")
+    entries.pop("__metadata__", None)
+    return {name: _tensor(path, name, entry, size=size) for name, entry in entries.items()}
+
+
+def _tensor(path: Path, name: str, entry: object, *, size: int) -> StoredTensor:
+    shape = entry.get("shape") if isinstance(entry, dict) else None
+    if not isinstance(entry, dict) or not isinstance(shape, list) or not all(map(_is_size, shape)):
+        _refuse_file(path, f"its header has no shape for {name[:100]!r}")
+    # Half a byte an element is the narrowest format that there is.
+    if math.prod(shape) > 2 * size:
+        _refuse_file(path, f"{name[:100]!r} of shape {shape} does not fit into {size} bytes")
+    return StoredTensor(str(entry.get("dtype")), tuple(shape), path)
+
+
+def _is_size(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**40
+
+
+def _refuse_file(path: Path, why: str, cause: Exception | None = None) -> NoReturn:
+    msg = f"{str(path)!r} could not be read ({why}); download it again"
+    raise UnsupportedModelError(msg) from cause

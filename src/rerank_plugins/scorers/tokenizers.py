@@ -1,0 +1,98 @@
+"""A checkpoint's tokenizer.json, tried before it is believed: what fails on some text fails at load instead."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import tokenizers
+from tokenizers import Tokenizer
+
+from rerank_plugins.boundary import checkpoint_errors
+from rerank_plugins.catalog.weight_headers import StoredTensor, read_headers
+from rerank_plugins.errors import UnsupportedModelError
+from rerank_plugins.scorers.base import LoadRequest
+from rerank_plugins.text.patterns import check_patterns
+from rerank_plugins.text.tokenizer import TextEncoder
+
+__all__ = ["check_ids", "checked_encoder", "read_tokenizer"]
+
+_TRIALS = (
+    "a",
+    "What is 1 + 1?\n\nTwo.",
+    "\u5927\u718a\u732b \u00e9\u0301 \u0e44\u0e17\u0e22",
+    "\U0001f9ff \ue000 \x00\u200b",
+    " ",
+    "x" * 300,
+)
+"""Texts that reach every part of a tokenizer: letters, digits, other scripts, signs that no vocabulary has."""
+_EMBEDDINGS = (
+    "word_embeddings.weight",
+    "embed_tokens.weight",
+    "tok_embeddings.weight",
+    "shared.weight",
+    "wte.weight",
+)
+
+
+def read_tokenizer(path: Path) -> Tokenizer:
+    """Return the tokenizer in a ``tokenizer.json``.
+
+    Raises:
+        UnsupportedModelError: It cannot be read, or has a pattern that may never end.
+    """
+    task = (
+        f"read {str(path)!r} with tokenizers {tokenizers.__version__} (if a newer version has written it: "
+        "pip install --upgrade tokenizers transformers)"
+    )
+    with checkpoint_errors(task):
+        tokenizer = Tokenizer.from_file(str(path))
+        check_patterns(tokenizer, name=repr(str(path)))
+    return tokenizer
+
+
+def checked_encoder(encoder: TextEncoder, request: LoadRequest) -> TextEncoder:
+    """Return the encoder, after it has encoded a few texts and pairs.
+
+    Raises:
+        UnsupportedModelError: It cannot encode them (no unknown token, a layout with tokens that do not exist), or
+            has tokens that the model has no embedding for.
+    """
+    encodings = [encoder.encode_with_special_tokens(text) for text in _TRIALS]
+    encodings += [encoder.encode_pair_with_special_tokens(_TRIALS[0], text) for text in _TRIALS]
+    encoder.encode(_TRIALS)
+    highest = max((max(encoding.ids, default=0) for encoding in encodings), default=0)
+    rows = _embeddings(request)
+    if rows is not None:
+        check_ids(encoder, rows, folder=request.files.folder, least=highest)
+    return encoder
+
+
+def check_ids(encoder: TextEncoder, rows: int, *, folder: Path, least: int = 0) -> None:
+    """Refuse a tokenizer with more tokens than the model has embeddings.
+
+    Args:
+        encoder: The tokenizer.
+        rows: Embeddings of the model.
+        folder: The checkpoint, for the error.
+        least: An id that is known to come out.
+
+    Raises:
+        UnsupportedModelError: An id is too high.
+    """
+    highest = max(encoder.highest_id, least)
+    if highest >= rows:
+        msg = (
+            f"the tokenizer of {str(folder)!r} has tokens up to {highest}, and the model has {rows} embeddings: "
+            "they do not belong together. Is tokenizer.json the model's own?"
+        )
+        raise UnsupportedModelError(msg)
+
+
+def _embeddings(request: LoadRequest) -> int | None:
+    """Return the rows of the embedding matrix; None if nothing says it (a table of a static model is checked there)."""
+    stored: Mapping[str, StoredTensor] = read_headers(request.files.folder)
+    found = [one.shape[0] for name, one in stored.items() if name.endswith(_EMBEDDINGS) and len(one.shape) == 2]
+    declared = request.files.config.get("vocab_size")
+    found += [declared] if isinstance(declared, int) else []
+    return min(found, default=None)
