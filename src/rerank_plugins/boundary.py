@@ -41,7 +41,7 @@ def checkpoint_errors(task: str) -> Iterator[None]:
         found = " ".join(str(error).split())
         told = found if len(found) <= _LONGEST else f"{found[:_LONGEST]}..."
         msg = (
-            f"could not {task} ({type(error).__name__}: {told}). The model's files are damaged or contradict each other; "
+            f"could not {task} ({type(error).__name__}: {told}). The files are damaged or contradict each other; "
             "download them again, or choose another model"
         )
         raise UnsupportedModelError(msg) from error

@@ -36,7 +36,7 @@ _REFUSED = (
     "velora_config",
 )
 """Settings under which a layer computes something else than ``W + scale * B A``."""
-_PLAIN_MODULE = re.compile(r"\^?\w[\w.-]{0,500}")
+_PLAIN_MODULE = re.compile(r"\^?\w(?:\.\*|[\w.-]){0,500}")
 _CHANGES_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga")
 """Ways to start training that change the base weights too, so that the adapter alone does not say what was trained."""
 
@@ -48,7 +48,8 @@ class AdapterFiles:
     Attributes:
         folder: Where its files are.
         alpha: ``lora_alpha``.
-        alpha_pattern: The end of a module's name, whole parts of it, to another alpha; ``^`` in front means all of it.
+        alpha_pattern: The end of a module's name, whole parts of it, to another alpha. ``^`` in front means all of it,
+            ``.*`` stands for anything; no other regular expressions.
         root_scaling: Whether the scale is alpha / sqrt(rank) (``use_rslora``) and not alpha / rank.
         transposed: Whether base weights are stored as (in, out) (``fan_in_fan_out``).
     """

@@ -122,10 +122,27 @@ def _fits(weight: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> bool:
     return are_matrices and 0 < a.shape[0] == b.shape[1] and weight.shape == (b.shape[0], a.shape[1])
 
 
-def _is_named(module: str, name: str) -> bool:
-    if name.startswith("^"):
-        return module == name[1:]
-    return module == name or module.endswith(f".{name}")
+def _is_named(module: str, pattern: str) -> bool:
+    """Return whether a module's name, or its end behind a dot, is the pattern; ``.*`` stands for anything.
+
+    peft takes the pattern for a regular expression; here each piece of it is looked for once, so that it ends.
+    """
+    if pattern.startswith("^"):
+        return _is_like(module, pattern[1:])
+    ends = [0, *(index + 1 for index, sign in enumerate(module) if sign == ".")]
+    return any(_is_like(module[start:], pattern) for start in ends)
+
+
+def _is_like(text: str, pattern: str) -> bool:
+    first, *rest = pattern.split(".*")
+    if not rest or not text.startswith(first):
+        return text == pattern
+    position = len(first)
+    for piece in rest[:-1]:
+        position = text.find(piece, position) + len(piece)
+        if position < len(piece):
+            return False
+    return text.endswith(rest[-1]) and len(text) - len(rest[-1]) >= position
 
 
 def _find(weights: Mapping[str, torch.Tensor], name: str) -> torch.Tensor | None:

@@ -14,7 +14,7 @@ from safetensors.numpy import save_file
 from rerank_plugins.catalog import Instruction, Signature
 from rerank_plugins.catalog.checkpoint import read_checkpoint
 from rerank_plugins.catalog.resolve import resolve, signature_of
-from rerank_plugins.errors import UnknownModelError
+from rerank_plugins.errors import UnknownModelError, UnsupportedModelError
 
 T5 = {"model_type": "t5", "architectures": ["T5EncoderModel"], "vocab_size": 32_128, "n_positions": 512}
 LARGE = {**T5, "d_model": 1024, "num_layers": 24, "d_ff": 4096}
@@ -108,7 +108,8 @@ def test_where_the_length_of_a_vector_is_told(tmp_path: Path) -> None:
     save_file({"embeddings": np.zeros((3, 5), np.float32)}, static / "model.safetensors")
     assert read_checkpoint(static).vector_size == 5
     (static / "model.safetensors").write_bytes(b"\xff" * 40)
-    assert read_checkpoint(static).vector_size is None
+    with pytest.raises(UnsupportedModelError, match="could not be read"):
+        _ = read_checkpoint(static).vector_size
 
 
 @pytest.mark.parametrize(
