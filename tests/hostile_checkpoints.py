@@ -125,7 +125,10 @@ def used(folder: Path, family: dict[str, Any]) -> list[float]:
         try:
             if embedder.spec.scorer == "multi-vector":
                 embedder.encode_documents(["Pandas eat bamboo."])
-            vectors = embedder.embed_queries(["panda"]), embedder.embed_documents(["Pandas eat bamboo.", "大熊猫 1 \U0001f9ff"])
+            vectors = (
+                embedder.embed_queries(["panda"]),
+                embedder.embed_documents(["Pandas eat bamboo.", "大熊猫 1 \U0001f9ff"]),
+            )
             return [float(number) for part in vectors for number in part.ravel()]
         finally:
             embedder.close()

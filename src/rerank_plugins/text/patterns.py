@@ -125,13 +125,15 @@ def _behind_class(pattern: str, start: int) -> int:
 def _quantifier(pattern: str, start: int) -> tuple[int, int, int]:
     """Return how often the atom in front comes, at least and at most, and the position behind that."""
     many = 10**9
-    least, most, end = 1, 1, start
+    found: list[tuple[int, int]] = []
+    end = start
     while end < len(pattern):
         symbol = pattern[end]
         if symbol in "*+?":
             low, high = {"*": (0, many), "+": (1, many), "?": (0, 1)}[symbol]
             # A second sign makes it lazy or possessive, or repeats it once more.
-            least, most, end = min(least, low), max(most, high), end + 1
+            found.append((low, high))
+            end += 1
             continue
         closing = pattern.find("}", end) if symbol == "{" else -1
         bounds = pattern[end + 1 : closing].split(",") if closing > 0 else []
@@ -139,5 +141,6 @@ def _quantifier(pattern: str, start: int) -> tuple[int, int, int]:
             break
         low = int(bounds[0].strip() or 0)
         high = low if len(bounds) == 1 else int(bounds[1].strip() or many)
-        least, most, end = min(least, low), max(most, high), closing + 1
-    return least, most, end
+        found.append((low, high))
+        end = closing + 1
+    return min((low for low, _ in found), default=1), max((high for _, high in found), default=1), end

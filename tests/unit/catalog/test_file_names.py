@@ -17,8 +17,24 @@ from rerank_plugins.catalog.file_names import named_file, named_folder
 from rerank_plugins.errors import UnsafeModelError, UnsupportedModelError
 
 OUTSIDE = (
-    *("../x.safetensors", "/etc/passwd", "sub/x.safetensors", "..\\x.safetensors", "C:x.safetensors", "~/x.safetensors"),
-    *("./x.safetensors", "x\x00.safetensors", "..", ".", "", " x.safetensors", ".hidden.safetensors", "x\n.safetensors"),
+    *(
+        "../x.safetensors",
+        "/etc/passwd",
+        "sub/x.safetensors",
+        "..\\x.safetensors",
+        "C:x.safetensors",
+        "~/x.safetensors",
+    ),
+    *(
+        "./x.safetensors",
+        "x\x00.safetensors",
+        "..",
+        ".",
+        "",
+        " x.safetensors",
+        ".hidden.safetensors",
+        "x\n.safetensors",
+    ),
     *("nul.safetensors", "a" * 400 + ".safetensors", "file:///x.safetensors", "hf://a/b.safetensors", "x.safetensors/"),
     *(None, 1, True, ["x.safetensors"], {"x": 1}),
 )

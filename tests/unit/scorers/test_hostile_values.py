@@ -24,8 +24,10 @@ import torch
 from llm_checkpoints import llm_checkpoint
 from safetensors.torch import save_file
 
-
-SAMPLE, SEED = int(os.environ.get("RERANK_PLUGINS_FUZZ_CASES", "12")), int(os.environ.get("RERANK_PLUGINS_FUZZ_SEED", "1"))
+SAMPLE, SEED = (
+    int(os.environ.get("RERANK_PLUGINS_FUZZ_CASES", "12")),
+    int(os.environ.get("RERANK_PLUGINS_FUZZ_SEED", "1")),
+)
 LONGEST_S = 60.0
 MOST_MB = 12_000
 
@@ -87,7 +89,11 @@ def families(root: Path) -> dict[str, dict[str, Any]]:
             "folder": tiny_rerankers.qwen_reranker(root / "qwen"),
             "options": {"family": "qwen3"},
         },
-        "mono-t5": {"kind": "reranker", "folder": tiny_rerankers.mono_t5(root / "mono"), "options": {"family": "monot5"}},
+        "mono-t5": {
+            "kind": "reranker",
+            "folder": tiny_rerankers.mono_t5(root / "mono"),
+            "options": {"family": "monot5"},
+        },
         "tart": {"kind": "reranker", "folder": tiny_rerankers.tart_full(root / "tart")},
         "layerwise": {"kind": "reranker", "folder": llm_checkpoint("tiny-minicpm-layerwise")},
         "lightweight": {"kind": "reranker", "folder": llm_checkpoint("tiny-gemma2-lightweight")},
@@ -160,10 +166,7 @@ def known(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]
     return families(tmp_path_factory.mktemp("families"))
 
 
-NAMES = (
-    "bert sharded xlmr deberta classifier qwen mono-t5 tart layerwise lightweight jina-v2 pooled bge-m3 instructor "
-    "e5-mistral mini-static mini-reranker modernbert lora"
-).split()
+NAMES = ["bert", "sharded", "xlmr", "deberta", "classifier", "qwen", "mono-t5", "tart", "layerwise", "lightweight", "jina-v2", "pooled", "bge-m3", "instructor", "e5-mistral", "mini-static", "mini-reranker", "modernbert", "lora"]
 
 
 @pytest.mark.slow

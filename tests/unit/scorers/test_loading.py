@@ -117,7 +117,9 @@ def test_int8_rows_are_read_as_float32(folder: Path) -> None:
 
 def test_a_tokenizer_file_that_cannot_be_read_is_named(folder: Path) -> None:
     (folder / "tokenizer.json").write_text('{"model": {"type": "FromTheFuture"}}')
-    with pytest.raises(UnsupportedModelError, match=r"could not read .*tokenizer.json.*pip install --upgrade tokenizers"):
+    with pytest.raises(
+        UnsupportedModelError, match=r"could not read .*tokenizer.json.*pip install --upgrade tokenizers"
+    ):
         Reranker(folder)
 
 
