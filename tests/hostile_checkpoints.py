@@ -16,6 +16,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -155,7 +156,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as place:
             folder = Path(shutil.copytree(case["family"]["folder"], Path(place) / Path(case["family"]["folder"]).name))
             damage(folder, case["file"], tuple(case["at"]), case["how"])
-            found = outcome(lambda: used(folder, case["family"]))
+            found = outcome(partial(used, folder, case["family"]))
             registry.MODELS.unload_idle()
         sys.__stdout__.write(json.dumps(found) + "\n")
         sys.__stdout__.flush()

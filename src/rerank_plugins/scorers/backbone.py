@@ -133,7 +133,7 @@ def padded_tensors(batch: Batch, model: Any) -> dict[str, torch.Tensor]:
         ``token_type_ids``. Shape of each: (inputs, max tokens), int64, on the model's device.
     """
     shape = (len(batch), max(batch.lengths))
-    ids = torch.full(shape, model.config.pad_token_id or 0, dtype=torch.int64)
+    ids = torch.full(shape, max(model.config.pad_token_id or 0, 0), dtype=torch.int64)
     mask = torch.zeros(shape, dtype=torch.int64)
     types = torch.zeros(shape, dtype=torch.int64)
     for row, one in enumerate(batch.inputs):

@@ -101,7 +101,8 @@ def _check_padding(model: Any, request: LoadRequest) -> None:
     transformers finds the last token of a padded text by ``pad_token_id``, and raises without it once a batch has two.
     """
     is_decoder = not hasattr(model.base_model, "pooler") and getattr(model.config, "is_encoder_decoder", False) is False
-    if request.files.config.get("pad_token_id", model.config.pad_token_id) is None and is_decoder:
+    pad = request.files.config.get("pad_token_id", model.config.pad_token_id)
+    if is_decoder and (pad is None or pad < 0):
         msg = (
             f"{str(request.files.folder)!r} reads the last token of a text and has no pad_token_id in its config.json, "
             "so texts of different lengths cannot share a batch. Set it to the id of the tokenizer's padding token (or "

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import tokenizers
 from tokenizers import Tokenizer
@@ -26,6 +28,7 @@ _TRIALS = (
     "x" * 300,
 )
 """Texts that reach every part of a tokenizer: letters, digits, other scripts, signs that no vocabulary has."""
+_LONGEST_TOKEN, _HIGHEST_ID = 20_000, 2**24
 _EMBEDDINGS = (
     "word_embeddings.weight",
     "embed_tokens.weight",
@@ -46,6 +49,7 @@ def read_tokenizer(path: Path) -> Tokenizer:
         "pip install --upgrade tokenizers transformers)"
     )
     with checkpoint_errors(task):
+        _check_vocabulary(json.loads(path.read_bytes()), path)
         tokenizer = Tokenizer.from_file(str(path))
         check_patterns(tokenizer, name=repr(str(path)))
     return tokenizer
@@ -66,6 +70,26 @@ def checked_encoder(encoder: TextEncoder, request: LoadRequest) -> TextEncoder:
     if rows is not None:
         check_ids(encoder, rows, folder=request.files.folder, least=highest)
     return encoder
+
+
+def _check_vocabulary(content: Any, path: Path) -> None:
+    """Refuse what makes Rust build something huge: ids with a gap of a billion, tokens of a million letters."""
+    model = content["model"]
+    vocabulary = model.get("vocab", {})
+    added = [(one["content"], one["id"]) for one in content.get("added_tokens") or ()]
+    tokens = [
+        *(token for token, _ in added),
+        *(vocabulary if isinstance(vocabulary, dict) else map(_first, vocabulary)),
+    ]
+    ids = [*(index for _, index in added), *(vocabulary.values() if isinstance(vocabulary, dict) else ())]
+    longest, highest = max(map(len, tokens), default=0), max(ids, default=0)
+    if longest > _LONGEST_TOKEN or highest > _HIGHEST_ID:
+        msg = f"{str(path)!r} has a token of {longest} characters, or the id {highest}; no real vocabulary does"
+        raise UnsupportedModelError(msg)
+
+
+def _first(entry: Any) -> Any:
+    return entry[0]
 
 
 def check_ids(encoder: TextEncoder, rows: int, *, folder: Path, least: int = 0) -> None:

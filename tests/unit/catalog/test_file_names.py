@@ -60,7 +60,7 @@ def test_plain_names(tmp_path: Path) -> None:
     assert named_file(tmp_path, name, named_by="index", ending=".safetensors") == tmp_path / name
     assert named_folder(tmp_path, "", named_by="modules.json") == tmp_path
     assert named_folder(tmp_path, "1_Pooling", named_by="modules.json") == tmp_path / "1_Pooling"
-    with pytest.raises(UnsafeModelError, match="ending in '.safetensors'"):
+    with pytest.raises(UnsafeModelError, match=r"ending in '\.safetensors'"):
         named_file(tmp_path, "w.bin", named_by="index", ending=".safetensors")
 
 
@@ -114,7 +114,7 @@ def test_modules_lie_in_the_folder(tmp_path: Path, path: object) -> None:
     listed = json.loads((folder / "modules.json").read_text())
     listed[1]["path"] = path
     (folder / "modules.json").write_text(json.dumps(listed))
-    with pytest.raises((UnsafeModelError, UnsupportedModelError), match="modules.json"):
+    with pytest.raises((UnsafeModelError, UnsupportedModelError), match=r"modules\.json"):
         Embedder(folder)
 
 

@@ -218,3 +218,29 @@ def test_a_small_adapter_that_makes_a_large_matrix(folder: Path, tmp_path: Path)
     (adapter / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "lora_alpha": 4, "r": 1}))
     with pytest.raises(UnsupportedModelError, match="do not fit this model"):
         Reranker(folder, peft_path=adapter)
+
+
+def _far_id(content: Any) -> None:
+    content["model"]["vocab"]["far"] = 10**9
+
+
+def _long_token(content: Any) -> None:
+    content["model"]["vocab"]["x" * 1_000_000] = content["model"]["vocab"].pop("panda", 5)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("edit", [_far_id, _long_token])
+def test_vocabularies_that_nobody_could_build(folder: Path, edit: Any) -> None:
+    change_tokenizer(folder, edit)
+    with pytest.raises(UnsupportedModelError, match="no real vocabulary does"):
+        Reranker(folder)
+
+
+def test_a_padding_id_below_zero_is_none(tmp_path: Path) -> None:
+    # Old configs say so; padding is hidden, whichever token it is.
+    folder = tiny_rerankers.deberta_reranker(tmp_path / "deberta")
+    pairs = [*PAIR, ("a", "of another length")]
+    expected = Reranker(folder).score(pairs)
+    copied = shutil.copytree(folder, tmp_path / "copy")
+    change(copied / "config.json", pad_token_id=-1)
+    assert Reranker(copied).score(pairs) == pytest.approx(expected, abs=1e-5)
