@@ -7,13 +7,14 @@ import logging
 import time
 from collections.abc import Hashable, Sequence
 from concurrent.futures import Future
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from rerank_plugins.arguments import checked_call
 from rerank_plugins.catalog.resolve import SourceOptions, resolve
 from rerank_plugins.catalog.spec import Instruction, ModelSpec
+from rerank_plugins.elsewhere import EMBEDDER_NAMES, NamesFromElsewhere
 from rerank_plugins.embedding.cache import CacheStatistics, QueryVectorCache
 from rerank_plugins.embedding.instructions import choose_instruction, query_surroundings
 from rerank_plugins.embedding.layout import special_ids, text_layout
@@ -23,7 +24,8 @@ from rerank_plugins.embedding.vectors import TextVectors
 from rerank_plugins.engine.calls import Answer, usage_of
 from rerank_plugins.engine.deadline import Deadline
 from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.inputs import check_engine, check_positive, check_texts
+from rerank_plugins.inputs import check_engine, check_examples, check_texts
+from rerank_plugins.kinds import Count, ModelName
 from rerank_plugins.observing import StartedCall
 from rerank_plugins.opening import open_model
 from rerank_plugins.protocols import TokenInput
@@ -38,7 +40,7 @@ logger = logging.getLogger(__name__)
 _Vectors = npt.NDArray[np.float32]
 
 
-class Embedder(MultiVectorMethods):
+class Embedder(MultiVectorMethods, NamesFromElsewhere):
     """Turns queries and documents into vectors with an embedding model.
 
     A query gets the instruction that the model was trained with, a document its own (most have
@@ -78,19 +80,22 @@ class Embedder(MultiVectorMethods):
         DeviceUnavailableError: The device is not on this machine.
     """
 
+    _names_from_elsewhere = EMBEDDER_NAMES
+
+    @checked_call(own=("examples",))
     def __init__(
         self,
-        model: str | Path = "BAAI/bge-m3",
+        model: ModelName = "BAAI/bge-m3",
         *,
         task: str | None = None,
         query_instruction: str | None = None,
         document_instruction: str | None = None,
         examples: Sequence[QueryExample] | None = None,
-        dimensions: int | None = None,
-        query_cache_entries: int | None = None,
+        dimensions: Count | None = None,
+        query_cache_entries: Count | None = None,
         device: str | None = None,
         dtype: str = "auto",
-        max_length: int | None = None,
+        max_length: Count | None = None,
         normalize: bool | None = None,
         engine: EngineOptions | None = None,
         family: str | None = None,
@@ -100,9 +105,7 @@ class Embedder(MultiVectorMethods):
         trust_remote_code: bool = False,
         torch_compile: bool = False,
     ) -> None:
-        check_positive("max_length", max_length)
         self._engine = check_engine(engine)
-        check_positive("query_cache_entries", query_cache_entries)
         options = SourceOptions(
             revision=revision,
             local_files_only=local_files_only,
@@ -114,7 +117,7 @@ class Embedder(MultiVectorMethods):
         self._instruction = choose_instruction(
             resolved.spec, task=task, query=query_instruction, document=document_instruction
         )
-        self._examples = tuple(examples or ())
+        self._examples = tuple(check_examples(examples))
         around = query_surroundings(resolved.spec, self._instruction, examples)
         self._dimensions = _checked_dimensions(dimensions, resolved.spec)
         self._normalize = resolved.spec.normalize if normalize is None else normalize
@@ -179,6 +182,7 @@ class Embedder(MultiVectorMethods):
         """Tokens of a text, its instruction and special tokens included."""
         return self._max_length
 
+    @checked_call(own=("queries",))
     def embed_queries(self, queries: Sequence[str]) -> _Vectors:
         """Return one vector per query, the instruction included.
 
@@ -198,10 +202,12 @@ class Embedder(MultiVectorMethods):
         found, missing = self._cache.look_up(texts)
         return self._cache.complete(texts, found, missing, self._embed(missing, self._queries))
 
+    @checked_call(own=("documents",))
     def embed_documents(self, documents: Sequence[str]) -> _Vectors:
         """Return one vector per document; see :meth:`embed_queries`."""
         return self._embed(check_texts(documents, name="documents"), self._documents)
 
+    @checked_call(own=("queries",))
     async def aembed_queries(self, queries: Sequence[str]) -> _Vectors:
         """Return what :meth:`embed_queries` returns, without blocking the event loop."""
         texts = check_texts(queries, name="queries")
@@ -210,6 +216,7 @@ class Embedder(MultiVectorMethods):
         found, missing = self._cache.look_up(texts)
         return self._cache.complete(texts, found, missing, await self._aembed(missing, self._queries))
 
+    @checked_call(own=("documents",))
     async def aembed_documents(self, documents: Sequence[str]) -> _Vectors:
         """Return what :meth:`embed_documents` returns, without blocking the event loop."""
         return await self._aembed(check_texts(documents, name="documents"), self._documents)
@@ -314,7 +321,6 @@ class Embedder(MultiVectorMethods):
 
 def _checked_dimensions(asked: int | None, spec: ModelSpec, *, found: int | None = None) -> int | None:
     """Return the dimensions to keep, or raise InvalidInputError if the model has fewer."""
-    check_positive("dimensions", asked)
     has = found or spec.dimensions
     if asked is None or has is None or asked == has:
         return asked

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from rerank_plugins.arguments import checked_call
 from rerank_plugins.types import CallUsage
 
 __all__ = ["CallRecord", "Observer", "StartedCall", "add_observer"]
@@ -48,6 +49,7 @@ _observers: list[Observer] = []
 _lock = threading.Lock()
 
 
+@checked_call()
 def add_observer(observer: Observer) -> Callable[[], None]:
     """Call ``observer`` with the record of every call of this process from now on.
 

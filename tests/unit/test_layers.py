@@ -16,7 +16,10 @@ ROOT = Path(rerank_plugins.__file__).parent
 # Lowest first; modules on one line may import each other only within their own folder.
 LAYERS = [
     {"display"},
-    {"types", "errors"},
+    {"errors"},
+    {"elsewhere", "kinds"},
+    {"arguments"},
+    {"types"},
     {"protocols", "inputs", "observing", "optional", "calibration", "explaining"},
     {"catalog"},
     {"text"},

@@ -11,10 +11,12 @@ from dataclasses import astuple, dataclass, field, replace
 from types import MappingProxyType
 from typing import Literal
 
+from rerank_plugins.arguments import checked_call, checked_fields
 from rerank_plugins.catalog.layers import LayerRange
 from rerank_plugins.catalog.templates import PairTemplate
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.inputs import check_prompt
+from rerank_plugins.kinds import Count
 from rerank_plugins.types import TruncationRule
 
 __all__ = [
@@ -38,6 +40,7 @@ ScoreScale = Literal["logit", "probability"]
 HalfPrecision = Literal["float16", "bfloat16"]
 
 
+@checked_fields()
 @dataclass(frozen=True, slots=True)
 class Instruction:
     """Texts put in front of a query and of a document, for one task. Empty means nothing."""
@@ -46,6 +49,7 @@ class Instruction:
     document: str = ""
 
 
+@checked_fields()
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signature:
     """The facts of ``config.json`` that tell models of one family apart, whatever the folder's name.
@@ -67,6 +71,7 @@ class Signature:
         return all(None in pair or pair[0] == pair[1] for pair in zip(astuple(self), astuple(found), strict=True))
 
 
+@checked_fields()
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSpec:
     """Everything that is needed to use a model as its authors meant it.
@@ -157,6 +162,7 @@ class ModelSpec:
             return "retrieval"
         return next(iter(self.instructions), None)
 
+    @checked_call()
     def with_prompt(self, prompt: object) -> ModelSpec:
         """Return the spec with a caller's instruction; None keeps the model's own.
 
@@ -165,7 +171,8 @@ class ModelSpec:
         """
         return replace(self, prompt=check_prompt(prompt, usual=self.prompt, allowed=self.takes_prompt))
 
-    def input_length_tokens(self, asked: int | None) -> int:
+    @checked_call()
+    def input_length_tokens(self, asked: Count | None) -> int:
         """Return the input length to use: the one asked for, or the model's default.
 
         Raises:

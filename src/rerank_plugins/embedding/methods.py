@@ -6,6 +6,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
+from rerank_plugins.arguments import checked_call
 from rerank_plugins.catalog.spec import ModelSpec
 from rerank_plugins.embedding.multi import OUTPUTS, check_outputs, check_weights, score_pairs
 from rerank_plugins.embedding.vectors import PairScores, TextVectors
@@ -29,6 +30,7 @@ class MultiVectorMethods(ABC):
     def _encode(self, texts: list[str], outputs: tuple[str, ...], *, as_queries: bool) -> TextVectors:
         """Return the vectors of checked texts."""
 
+    @checked_call(own=("queries",))
     def encode_queries(self, queries: Sequence[str], *, outputs: Sequence[str] = OUTPUTS) -> TextVectors:
         """Return vectors of several kinds from one forward pass (BGE-M3); the instruction is included.
 
@@ -44,18 +46,22 @@ class MultiVectorMethods(ABC):
         """
         return self._checked_encode(check_texts(queries, name="queries"), outputs, as_queries=True)
 
+    @checked_call(own=("documents",))
     def encode_documents(self, documents: Sequence[str], *, outputs: Sequence[str] = OUTPUTS) -> TextVectors:
         """Return vectors of several kinds from one forward pass; see :meth:`encode_queries`."""
         return self._checked_encode(check_texts(documents, name="documents"), outputs, as_queries=False)
 
+    @checked_call(own=("queries",))
     async def aencode_queries(self, queries: Sequence[str], *, outputs: Sequence[str] = OUTPUTS) -> TextVectors:
         """Return what :meth:`encode_queries` returns, without blocking the event loop."""
         return await asyncio.to_thread(self.encode_queries, queries, outputs=outputs)
 
+    @checked_call(own=("documents",))
     async def aencode_documents(self, documents: Sequence[str], *, outputs: Sequence[str] = OUTPUTS) -> TextVectors:
         """Return what :meth:`encode_documents` returns, without blocking the event loop."""
         return await asyncio.to_thread(self.encode_documents, documents, outputs=outputs)
 
+    @checked_call(own=("pairs",))
     def score_pairs(
         self, pairs: Sequence[tuple[str, str]], *, weights: Sequence[float] = (1.0, 1.0, 1.0)
     ) -> list[PairScores]:
@@ -73,6 +79,7 @@ class MultiVectorMethods(ABC):
         queries = self.encode_queries([query for query, _ in checked])
         return score_pairs(queries, self.encode_documents([document for _, document in checked]), settled)
 
+    @checked_call(own=("pairs",))
     async def ascore_pairs(
         self, pairs: Sequence[tuple[str, str]], *, weights: Sequence[float] = (1.0, 1.0, 1.0)
     ) -> list[PairScores]:
