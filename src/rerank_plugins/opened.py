@@ -7,6 +7,7 @@ from typing import Any
 from rerank_plugins.calibrating import score_source
 from rerank_plugins.calibration import Calibration, ScoreSource
 from rerank_plugins.catalog.spec import ModelSpec
+from rerank_plugins.elsewhere import RERANKER_NAMES, NamesFromElsewhere
 from rerank_plugins.engine.registry import Lease
 from rerank_plugins.opening import LoadedModel
 from rerank_plugins.protocols import PrefixSharing
@@ -17,8 +18,10 @@ from rerank_plugins.types import EngineOptions, EngineStats, LayerOptions, LongD
 __all__ = ["OpenedReranker"]
 
 
-class OpenedReranker:
+class OpenedReranker(NamesFromElsewhere):
     """A share in a model and the settings it is used with; the subclass opens it."""
+
+    _names_from_elsewhere = RERANKER_NAMES
 
     _name: str
     _spec: ModelSpec
