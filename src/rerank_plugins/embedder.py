@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 
 import numpy as np
 import numpy.typing as npt
@@ -19,9 +20,9 @@ from rerank_plugins.embedding.cache import CacheStatistics, QueryVectorCache
 from rerank_plugins.embedding.instructions import choose_instruction, query_surroundings
 from rerank_plugins.embedding.layout import special_ids, text_layout
 from rerank_plugins.embedding.methods import MultiVectorMethods
-from rerank_plugins.embedding.multi import VectorAssembly, grouped
+from rerank_plugins.embedding.multi import Group, VectorAssembly, grouped
 from rerank_plugins.embedding.vectors import TextVectors
-from rerank_plugins.engine.calls import Answer, usage_of
+from rerank_plugins.engine.calls import Answer, usage_of, usage_of_all
 from rerank_plugins.engine.deadline import Deadline
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.inputs import check_engine, check_examples, check_texts
@@ -263,43 +264,65 @@ class Embedder(MultiVectorMethods, NamesFromElsewhere):
         return (*map(repr, settings), self._device, self._dtype)
 
     def _embed(self, texts: list[str], side: SingleTextEncoder) -> _Vectors:
-        deadline, call = Deadline(self._engine.deadline_s), self._started()
-        try:
+        deadline = Deadline(self._engine.deadline_s)
+        with self._started() as call:
             inputs, tokenize_s = _timed_inputs(side, texts)
             deadline.check()
             answer = deadline.wait(self._submit(inputs))
-        except BaseException as error:
-            call.failed(error)
-            raise
-        call.succeeded(usage_of(answer, inputs, tokenize_s=tokenize_s))
+            call.usage = usage_of(answer, inputs, tokenize_s=tokenize_s)
         return self._finish(answer.rows)
 
     async def _aembed(self, texts: list[str], side: SingleTextEncoder) -> _Vectors:
-        deadline, call = Deadline(self._engine.deadline_s), self._started()
-        try:
+        deadline = Deadline(self._engine.deadline_s)
+        with self._started() as call:
             inputs, tokenize_s = await asyncio.to_thread(_timed_inputs, side, texts)
             deadline.check()
             answer = await deadline.await_result(self._submit(inputs))
-        except BaseException as error:
-            call.failed(error)
-            raise
-        call.succeeded(usage_of(answer, inputs, tokenize_s=tokenize_s))
+            call.usage = usage_of(answer, inputs, tokenize_s=tokenize_s)
         return self._finish(answer.rows)
 
     def _encode(self, texts: list[str], outputs: tuple[str, ...], *, as_queries: bool) -> TextVectors:
-        deadline = Deadline(self._engine.deadline_s)
-        side = self._queries if as_queries else self._documents
-        inputs = side.encode(texts)
-        groups = grouped(inputs, outputs)
-        futures = [self._submit([inputs[index] for index in one.indices], one.layout) for one in groups]
+        deadline, side = Deadline(self._engine.deadline_s), self._queries if as_queries else self._documents
+        with self._started() as call:
+            inputs, tokenize_s = _timed_inputs(side, texts)
+            deadline.check()
+            groups = grouped(inputs, outputs)
+            with self._submitted(inputs, groups) as futures:
+                answers = [deadline.wait(future) for future in futures]
+            call.usage = usage_of_all(answers, inputs, tokenize_s=tokenize_s)
+        return self._assembly().build(inputs, groups, [answer.rows for answer in answers], outputs)
+
+    async def _aencode(self, texts: list[str], outputs: tuple[str, ...], *, as_queries: bool) -> TextVectors:
+        deadline, side = Deadline(self._engine.deadline_s), self._queries if as_queries else self._documents
+        with self._started() as call:
+            inputs, tokenize_s = await asyncio.to_thread(_timed_inputs, side, texts)
+            deadline.check()
+            groups = grouped(inputs, outputs)
+            with self._submitted(inputs, groups) as futures:
+                answers = [await deadline.await_result(future) for future in futures]
+            call.usage = usage_of_all(answers, inputs, tokenize_s=tokenize_s)
+        rows = [answer.rows for answer in answers]
+        return await asyncio.to_thread(self._assembly().build, inputs, groups, rows, outputs)
+
+    @contextmanager
+    def _submitted(self, inputs: list[TokenInput], groups: list[Group]) -> Iterator[list[Future[Answer]]]:
+        """Queue the groups for a block; what has not run when it ends is dropped."""
+        futures: list[Future[Answer]] = []
+        try:
+            futures += (self._submit([inputs[index] for index in one.indices], one.layout) for one in groups)
+            yield futures
+        finally:
+            for future in futures:
+                future.cancel()
+
+    def _assembly(self) -> VectorAssembly:
         whole = int(self._spec.dimensions or 0)
-        assembly = VectorAssembly(
+        return VectorAssembly(
             dimensions=whole,
             kept_dimensions=self._dimensions or whole,
             normalize=self._normalize,
             skipped_ids=self._skipped_ids,
         )
-        return assembly.build(inputs, groups, [deadline.wait(future).rows for future in futures], outputs)
 
     def _started(self) -> StartedCall:
         return StartedCall("embed", model=self._spec.id, device=self._device)
