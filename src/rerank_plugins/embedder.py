@@ -25,6 +25,7 @@ from rerank_plugins.embedding.vectors import TextVectors
 from rerank_plugins.engine.calls import Answer, usage_of, usage_of_all
 from rerank_plugins.engine.deadline import Deadline
 from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.handles import ModelHandle, opened_with
 from rerank_plugins.inputs import check_engine, check_examples, check_texts
 from rerank_plugins.kinds import Count, ModelName
 from rerank_plugins.observing import StartedCall
@@ -41,13 +42,13 @@ logger = logging.getLogger(__name__)
 _Vectors = npt.NDArray[np.float32]
 
 
-class Embedder(MultiVectorMethods, NamesFromElsewhere):
+class Embedder(MultiVectorMethods, ModelHandle, NamesFromElsewhere):
     """Turns queries and documents into vectors with an embedding model.
 
     A query gets the instruction that the model was trained with, a document its own (most have
-    none). A text that is too long loses its end; instruction and special tokens always stay. Weights are
-    shared as in :class:`~rerank_plugins.reranker.Reranker`, and any number of threads and event loops may
-    use one object.
+    none). A text that is too long loses its end; instruction and special tokens always stay. Weights are shared,
+    copied and pickled as in :class:`~rerank_plugins.reranker.Reranker`, and any number of threads and event loops
+    may use one object.
 
     Args:
         model: A hub id, a local folder (its name does not matter), or ``mini``.
@@ -106,6 +107,7 @@ class Embedder(MultiVectorMethods, NamesFromElsewhere):
         trust_remote_code: bool = False,
         torch_compile: bool = False,
     ) -> None:
+        self._opened_with = opened_with(Embedder, locals())
         self._engine = check_engine(engine)
         options = SourceOptions(
             revision=revision,
@@ -236,7 +238,7 @@ class Embedder(MultiVectorMethods, NamesFromElsewhere):
 
     def close(self) -> None:
         """Give the model back; the last holder's call frees the weights. Idempotent."""
-        self._lease.close()
+        super().close()
         if self._cache is not None:
             self._cache.clear()
 
@@ -258,6 +260,10 @@ class Embedder(MultiVectorMethods, NamesFromElsewhere):
             pools_instruction=self._spec.pools_instruction,
             use_cache=self._engine.token_cache,
         )
+
+    def _become_independent(self) -> None:
+        # Closing an embedder empties its cache.
+        self._cache = None if self._cache is None else self._cache.empty_copy()
 
     def _vector_settings(self, source: str) -> Hashable:
         settings = (source, self._spec, self._queries.around, self._max_length, self._dimensions, self._normalize)

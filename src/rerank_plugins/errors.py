@@ -6,6 +6,7 @@
     ├── InvalidInputError (also ValueError)      what the caller passed cannot be scored
     │   └── UnknownOptionError (also TypeError)  there is no option of that name
     ├── UnknownAttributeError (also AttributeError) there is no attribute of that name
+    ├── NotPicklableError (also TypeError)       the object cannot be made again in another process
     ├── ModelError
     │   ├── UnknownModelError                    neither the catalog nor the config says what it is
     │   ├── ModelUnavailableError                the files are not here and could not be fetched
@@ -31,6 +32,7 @@ __all__ = [
     "MissingExtraError",
     "ModelError",
     "ModelUnavailableError",
+    "NotPicklableError",
     "OverloadedError",
     "RerankPluginsError",
     "ScoringError",
@@ -56,6 +58,10 @@ class UnknownOptionError(InvalidInputError, TypeError):
 
 class UnknownAttributeError(RerankPluginsError, AttributeError):
     """An object has no attribute of that name; ``hasattr`` is False for it."""
+
+
+class NotPicklableError(RerankPluginsError, TypeError):
+    """An object cannot be pickled, because nothing says how to make it again elsewhere."""
 
 
 class ModelError(RerankPluginsError):

@@ -18,6 +18,7 @@ from rerank_plugins.engine.calls import KnownRows
 from rerank_plugins.engine.registry import Lease, ModelRegistry
 from rerank_plugins.engine.score_cache import ScoreCache
 from rerank_plugins.explaining import Explanation, Occlusion
+from rerank_plugins.handles import opened_with
 from rerank_plugins.kinds import Count, ModelName, Seconds
 from rerank_plugins.opened import OpenedReranker
 from rerank_plugins.opening import LoadedModel, open_model, run_loaded
@@ -42,7 +43,8 @@ class Reranker(OpenedReranker):
     """Scores documents against a query with a reranking model.
 
     Objects with the same model, revision, device and dtype share one set of weights in the process,
-    and any number of threads and event loops may use one object.
+    and any number of threads and event loops may use one object. Copies share the weights, each with a share of its
+    own; pickling keeps the options and opens the model again (one of ``from_loaded`` cannot be pickled).
 
     Args:
         model: A hub id, a local folder (its name does not matter), or ``mini``.
@@ -108,6 +110,7 @@ class Reranker(OpenedReranker):
         trust_remote_code: bool = False,
         torch_compile: bool = False,
     ) -> None:
+        self._opened_with = opened_with(Reranker, locals())
         options = SourceOptions(
             revision=revision,
             local_files_only=local_files_only,
@@ -170,7 +173,7 @@ class Reranker(OpenedReranker):
         )
         made = calibration_for(calibration, score_source(adopted.spec, settings, None))
         reranker = cls.__new__(cls)
-        reranker._peft_path = None
+        reranker._peft_path, reranker._opened_with = None, None
         reranker._calibration = made
         reranker._engine, reranker._score_cache = inputs.check_engine(engine), None
 

@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future
+from copy import copy
 from dataclasses import dataclass, replace
 
 from rerank_plugins.calibration import Calibration
@@ -95,6 +96,12 @@ class PairScoring:
         self.layers = settle_layers(spec.layers, asked=layers)
         self._calibration = calibration
         self._told_truncation = False
+
+    def on(self, lease: Lease[LoadedModel]) -> PairScoring:
+        """Return the same on another share in the same model."""
+        made = copy(self)
+        made._lease = lease
+        return made
 
     def run(self, pairs: _Pairs, options: LayerOptions | None, *, deadline_s: float | None = None) -> FinishedCall:
         """Send pairs through the model; the rows have a column for each different layer, the lowest first.

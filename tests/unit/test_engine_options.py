@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import copy
 import math
-import pickle
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -189,11 +187,3 @@ def test_a_deadline_that_is_none(folder: Path, deadline_s: float) -> None:
 def test_a_score_cache_that_is_none(folder: Path, cache: ScoreCache) -> None:
     with pytest.raises(InvalidInputError, match=r"score_cache must be a ScoreCache or None"):
         Reranker(folder, device="cpu", score_cache=cache)
-
-
-@pytest.mark.parametrize("copied", [pickle.dumps, copy.deepcopy])
-def test_a_loaded_model_is_not_copied_and_the_error_says_what_to_do(
-    folder: Path, copied: Callable[[object], object]
-) -> None:
-    with Reranker(folder, device="cpu") as reranker, pytest.raises(TypeError, match="Create one in each process"):
-        copied(reranker)

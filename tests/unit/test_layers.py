@@ -26,6 +26,7 @@ LAYERS = [
     {"ranking"},
     {"engine", "scorers"},
     {"opening", "calibrating"},
+    {"handles"},
     {"scoring", "embedding"},
     {"streaming", "opened"},
     {"reranker", "embedder"},

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass, field, replace
-from types import MappingProxyType
 from typing import Literal
 
 from rerank_plugins.arguments import checked_call, checked_fields
 from rerank_plugins.catalog.layers import LayerRange
+from rerank_plugins.catalog.read_only import ReadOnly
 from rerank_plugins.catalog.templates import PairTemplate
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.inputs import check_prompt
@@ -138,7 +138,7 @@ class ModelSpec:
     pooling: Pooling = "cls"
     normalize: bool = True
     dimensions: int | None = None
-    instructions: Mapping[str, Instruction] = field(default_factory=lambda: MappingProxyType({}))
+    instructions: Mapping[str, Instruction] = field(default_factory=dict)
     task_template: str = ""
     query_suffix: str = ""
     example_template: str = ""
@@ -147,8 +147,12 @@ class ModelSpec:
     matryoshka_from: int | None = None
     package: str | None = None
     reference: str = ""
-    sources: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    sources: Mapping[str, str] = field(default_factory=dict)
     notes: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "instructions", ReadOnly(self.instructions))
+        object.__setattr__(self, "sources", ReadOnly(self.sources))
 
     @property
     def takes_prompt(self) -> bool:

@@ -88,6 +88,10 @@ class ScoreCache:
         """Make the lock anew, in a process that was forked while somebody may have held it."""
         self._lock = threading.Lock()
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # Copies and other processes begin with an empty one: what is held is worth its memory where it was made.
+        return ScoreCache, (self._max_entries,)
+
     def clear(self) -> None:
         """Forget all rows; the counters go on."""
         with self._lock:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,7 +53,8 @@ class RetrievedDocument:
 class TwoStageRetriever(NamesFromElsewhere):
     """Retrieves ``top_k`` documents, reranks them, and returns the best ``top_n``.
 
-    Any number of threads and event loops may use one object.
+    Any number of threads and event loops may use one object. A copy has its own index and its own share in the
+    models, whose weights are shared; pickling opens them again.
 
     Args:
         first_stage: Finds candidates.
@@ -201,6 +203,10 @@ class TwoStageRetriever(NamesFromElsewhere):
         """Give back the models that were named, not those that were passed as objects. Idempotent."""
         for model in self._opened:
             model.close()
+
+    def __copy__(self) -> TwoStageRetriever:
+        # Its own all the way down, or closing one would close what the other searches with.
+        return deepcopy(self)
 
     def __enter__(self) -> TwoStageRetriever:
         return self
