@@ -119,7 +119,13 @@ def working_calls(root: Path) -> dict[str, tuple[Callable[..., Any], dict[str, A
     Args:
         root: A folder for what the calls need; they also write into it.
     """
-    return {**_of_models(root), **_of_retrieval(), **_of_calibration(root), **_of_evaluation(root), **_of_reports(root)}
+    return {
+        **_of_models(root),
+        **_of_retrieval(root),
+        **_of_calibration(root),
+        **_of_evaluation(root),
+        **_of_reports(root),
+    }
 
 
 def _of_models(root: Path) -> dict[str, tuple[Callable[..., Any], dict[str, Any]]]:
@@ -185,7 +191,7 @@ def _cross_encoder(root: Path) -> object:
     return CrossEncoder(str(tiny_checkpoints.bert_reranker(root / "loaded")), device="cpu")
 
 
-def _of_retrieval() -> dict[str, tuple[Callable[..., Any], dict[str, Any]]]:
+def _of_retrieval(root: Path) -> dict[str, tuple[Callable[..., Any], dict[str, Any]]]:
     embedder = Embedder("mini", device="cpu")
     bm25 = retrieval.BM25Index(BY_ID)
     dense = retrieval.DenseIndex(BY_ID, embedder)
@@ -211,6 +217,13 @@ def _of_retrieval() -> dict[str, tuple[Callable[..., Any], dict[str, Any]]]:
     }
     for name, index in (("BM25Index", bm25), ("DenseIndex", dense), ("HybridIndex", hybrid)):
         by_name |= {f"{name}.search": (index.search, search), f"{name}.asearch": (index.asearch, search)}
+    for name, index in (("BM25Index", bm25), ("DenseIndex", dense), ("HybridIndex", hybrid)):
+        by_name[f"{name}.with_texts"] = (index.with_texts, {"texts": {"d": "Dogs bark."}})
+    growing = TwoStageRetriever(bm25, BY_ID, top_k=2)
+    by_name["TwoStageRetriever.add_documents"] = (growing.add_documents, {"documents": ["Dogs bark."]})
+    by_name["TwoStageRetriever.aadd_documents"] = (growing.aadd_documents, {"documents": ["Dogs run."]})
+    by_name["TwoStageRetriever.save"] = (growing.save, {"folder": root / "saved-retriever"})
+    by_name["TwoStageRetriever.load"] = (TwoStageRetriever.load, {"folder": growing.save(root / "loaded-retriever")})
     query = {"query": "capital of France"}
     by_name["TwoStageRetriever.search"] = (retriever.search, query)
     by_name["TwoStageRetriever.asearch"] = (retriever.asearch, query)

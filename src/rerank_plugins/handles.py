@@ -32,6 +32,15 @@ class ModelHandle:
         """Give the model back; the last holder's call frees the weights. Idempotent."""
         self._lease.close()
 
+    @property
+    def is_reopenable(self) -> bool:
+        """Whether the model can be opened again by its name: not if another library loaded it."""
+        return vars(self).get("_opened_with") is not None
+
+    def _opening_option(self, name: str) -> Any:
+        """Return an option as it was given to the constructor; None if another library loaded the model."""
+        return None if self._opened_with is None else self._opened_with[1].get(name)
+
     def __copy__(self: _Handle) -> _Handle:
         made = type(self).__new__(type(self))
         vars(made).update(vars(self))

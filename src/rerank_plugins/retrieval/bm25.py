@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -45,9 +45,9 @@ class BM25Index:
         b: _Share = 0.75,
     ) -> None:
         bm25s = import_extra("bm25s", extra="retrieval")
-        checked = check_texts_by_id(texts)
-        self._ids = list(checked)
-        terms = [words(text) for text in checked.values()]
+        self._texts, self._k1, self._b = check_texts_by_id(texts), k1, b
+        self._ids = list(self._texts)
+        terms = [words(text) for text in self._texts.values()]
         # bm25s cannot index a corpus without a single term.
         self._index = bm25s.BM25(method="lucene", k1=k1, b=b) if any(terms) else None
         if self._index is not None:
@@ -70,6 +70,24 @@ class BM25Index:
     async def asearch(self, query: str, *, top_k: int) -> dict[str, float]:
         """Return what :meth:`search` returns, without blocking the event loop."""
         return await asyncio.to_thread(self.search, query, top_k=top_k)
+
+    @property
+    def ids(self) -> list[str]:
+        """The documents' ids, in their order."""
+        return list(self._ids)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What a saved retriever keeps of it."""
+        return {"kind": "bm25", "k1": self._k1, "b": self._b}
+
+    @checked_call(own=("texts",))
+    def with_texts(self, texts: Mapping[str, str]) -> BM25Index:
+        """Return an index that has these documents too.
+
+        All are indexed again, since what a word weighs depends on the whole corpus: add many at a time.
+        """
+        return BM25Index({**self._texts, **check_texts_by_id(texts)}, k1=self._k1, b=self._b)
 
     def __len__(self) -> int:
         return len(self._ids)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -55,7 +56,7 @@ class DenseIndex:
     ) -> None:
         checked = check_texts_by_id(texts)
         self._ids = list(checked)
-        self._embedder = embedder
+        self._embedder, self._faiss_index, self._batch_size = embedder, faiss_index, batch_size
         faiss = None if faiss_index is None else import_extra("faiss", extra="retrieval")
         if vectors is None:
             vectors = embed_texts(list(checked.values()), embedder, batch_size=batch_size, advance=advance)
@@ -86,6 +87,43 @@ class DenseIndex:
             return {}
         vectors = await self._embedder.aembed_queries([text])
         return await asyncio.to_thread(self._nearest, vectors, top_k)
+
+    @property
+    def ids(self) -> list[str]:
+        """The documents' ids, in their order."""
+        return list(self._ids)
+
+    @property
+    def embedder(self) -> Embedder:
+        """What makes the vectors."""
+        return self._embedder
+
+    @property
+    def vectors(self) -> _Vectors:
+        """The documents' vectors, of length 1, in the order of ``ids``. Shape: (n, dim)."""
+        return self._vectors
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What a saved retriever keeps of it."""
+        return {"kind": "dense", "faiss_index": self._faiss_index}
+
+    @checked_call(own=("texts",))
+    def with_texts(self, texts: Mapping[str, str]) -> DenseIndex:
+        """Return an index that has these documents too; only they are embedded.
+
+        An approximate FAISS index keeps what it learnt of the first documents: index anew after manifold growth.
+        """
+        checked = check_texts_by_id(texts)
+        if not self._ids:
+            return DenseIndex(checked, self._embedder, faiss_index=self._faiss_index, batch_size=self._batch_size)
+        added = _unit(embed_texts(list(checked.values()), self._embedder, batch_size=self._batch_size))
+        made = copy(self)
+        if len(added):
+            made._ids = [*self._ids, *checked]
+            made._vectors = np.concatenate([self._vectors, added])
+            made._faiss = None if self._faiss is None else _grown(self._faiss, added)
+        return made
 
     def __len__(self) -> int:
         return len(self._ids)
@@ -121,6 +159,13 @@ def embed_texts(
         if advance is not None:
             advance(len(block))
     return np.concatenate(blocks) if blocks else np.zeros((0, 0), dtype=np.float32)
+
+
+def _grown(index: Any, added: _Vectors) -> Any:
+    # A copy: others may be searching the index.
+    grown = import_extra("faiss", extra="retrieval").clone_index(index)
+    grown.add(added)
+    return grown
 
 
 def _built(faiss: Any, description: str, vectors: _Vectors) -> Any:
