@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -244,16 +245,24 @@ def every_path(value: object, path: list[str]) -> list[list[str]]:
     return [*([path] if path else []), *(one for key in value for one in every_path(value[key], [*path, key]))]
 
 
+def every_damage(settings: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for path in every_path(settings, []):
+        # Another name is another model, which has tests of its own.
+        if path[-1] != "model":
+            for value in (None, "x", -1, 10**400, 1.5, [], {}, True, "../x"):
+                yield damaged(settings, path, value)
+
+
+@pytest.mark.slow
 def test_damaged_settings_end_in_a_typed_error_or_a_retriever(tmp_path: Path) -> None:
     with made("hybrid") as retriever:
         retriever.save(tmp_path / "saved")
     file = tmp_path / "saved" / "retriever.json"
     settings = json.loads(file.read_text())
-    for path in every_path(settings, []):
-        if path[-1] == "model":
-            continue  # Another name is another model, which has tests of its own.
-        for value in (None, "x", -1, 10**400, 1.5, [], {}, True, "../x"):
-            file.write_text(json.dumps(damaged(settings, path, value)))
+    # Held, so that no load reads the weights again.
+    with Reranker("mini"), Embedder("mini"):
+        for changed in every_damage(settings):
+            file.write_text(json.dumps(changed))
             with contextlib.suppress(RerankPluginsError):
                 TwoStageRetriever.load(tmp_path / "saved").close()
     for text in ("", "[]", "{", '{"schema": "x"}', json.dumps({**settings, "version": 2})):
