@@ -18,7 +18,9 @@ from rerank_plugins.catalog import known_models
 from rerank_plugins.catalog.layers import settle_layers
 from rerank_plugins.catalog.resolve import resolve
 from rerank_plugins.catalog.spec import ModelSpec
+from rerank_plugins.embedder import Embedder
 from rerank_plugins.errors import DeadlineExceededError, InvalidInputError, OverloadedError
+from rerank_plugins.reranker import Reranker
 from rerank_plugins.types import LayerOptions
 
 __all__ = [
@@ -26,9 +28,11 @@ __all__ = [
     "NOT_IN_TIME",
     "FallbackReason",
     "OnDeadline",
+    "check_kind",
     "check_model",
     "fall_back",
     "known_before_loading",
+    "same_model",
     "stand_in",
     "using",
 ]
@@ -71,6 +75,28 @@ def stand_in(original: _Adapter) -> _Adapter:
         if one is original and isinstance(copy, type(original)):
             return copy
     return original
+
+
+def check_kind(name: str, value: object, kinds: type | tuple[type, ...], *, told: str) -> None:
+    """Raise InvalidInputError unless a value is of one of some kinds.
+
+    Args:
+        name: The argument's name.
+        value: What was passed.
+        kinds: What it may be.
+        told: The same in words, with the way out where there is one.
+    """
+    if not isinstance(value, kinds):
+        msg = f"{name} must be {told}; got {type(value).__name__}"
+        raise InvalidInputError(msg)
+
+
+def same_model(one: Reranker | Embedder, other: Reranker | Embedder) -> bool:
+    """Return whether two core objects hold the same weights in memory."""
+    if one is other:
+        return True
+    first, second = one._lease, other._lease
+    return not first.is_closed and not second.is_closed and first.value is second.value
 
 
 def known_before_loading(model: str | Path, *, family: str | None) -> ModelSpec | None:
