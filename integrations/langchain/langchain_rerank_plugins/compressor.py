@@ -8,6 +8,8 @@ from typing import Any
 
 from langchain_core.callbacks import Callbacks
 from langchain_core.documents import BaseDocumentCompressor, Document
+from langchain_core.runnables import Runnable, RunnableLambda
+from langchain_core.runnables.base import coerce_to_runnable
 from pydantic import ValidationInfo, field_validator
 from typing_extensions import Self, TypedDict, Unpack
 
@@ -16,12 +18,19 @@ from langchain_rerank_plugins.scored import marked_copy, page_contents, scored_c
 from langchain_rerank_plugins.tracing import RerankStep
 from rerank_plugins import LayerOptions, RankedDocument, Reranker
 from rerank_plugins.adapting import FALLBACK_KEY, NOT_IN_TIME, OnDeadline, fall_back, stand_in
-from rerank_plugins.errors import DeadlineExceededError, OverloadedError
+from rerank_plugins.errors import DeadlineExceededError, InvalidInputError, OverloadedError
 from rerank_plugins.ranking.order import check_threshold, check_top_n
 from rerank_plugins.types import ScoreUnit
 
-__all__ = ["BaseRerankCompressor", "CompressorSettings", "RerankCompressor"]
+__all__ = ["PIPE_HINT", "BaseRerankCompressor", "CompressorSettings", "RerankCompressor"]
 
+PIPE_HINT = (
+    "a compressor needs the query beside the documents, and a retriever hands on documents only. Write "
+    "ContextualCompressionRetriever(base_compressor=compressor, base_retriever=retriever), of langchain_classic."
+    "retrievers, or TwoStageRetriever(first_stage=retriever, reranker=compressor), of langchain_rerank_plugins: both "
+    "are retrievers. In a chain also {'documents': retriever, 'query': RunnablePassthrough()} | compressor"
+)
+"""What to write instead of ``retriever | compressor``."""
 
 _NO_MARKS: Mapping[str, str] = MappingProxyType({})
 
@@ -65,6 +74,10 @@ class BaseRerankCompressor(RerankerBacked, BaseDocumentCompressor):
     as it is, so that calls at the same time may have different settings. A retriever's own way works too:
     ``retriever.configurable_fields(base_compressor=ConfigurableField(id="reranker"))`` takes such a copy per
     call as ``config={"configurable": {"reranker": compressor.with_settings(top_n=3)}}``.
+
+    In a chain of runnables a compressor takes a dictionary, since it needs the query too:
+    ``{"documents": retriever, "query": RunnablePassthrough()} | compressor | format_documents``. ``retriever |
+    compressor`` cannot work and says what to write.
     """
 
     top_n: int | None = 5
@@ -159,6 +172,24 @@ class BaseRerankCompressor(RerankerBacked, BaseDocumentCompressor):
             raise
         await run.on_chain_end({"documents": results, **marks})
         return results
+
+    def __call__(self, inputs: Mapping[str, Any]) -> list[Document]:
+        """Return the scored documents of a step in a chain, whose input is ``documents`` and ``query``.
+
+        Raises:
+            InvalidInputError: The input is something else, such as a retriever's documents; or as
+                :meth:`compress_documents`.
+        """
+        if not isinstance(inputs, Mapping) or not {"documents", "query"} <= inputs.keys():
+            got = f"the keys {sorted(map(str, inputs))}" if isinstance(inputs, Mapping) else type(inputs).__name__
+            msg = f"{type(self).__name__} got {got}, not documents and query: {PIPE_HINT}"
+            raise InvalidInputError(msg)
+        return self.compress_documents(inputs["documents"], inputs["query"])
+
+    def __ror__(self, other: Any) -> Runnable[Any, list[Document]]:
+        """Return a chain that ends with this compressor, where Python asks: behind a dictionary."""
+        before: Runnable[Any, Any] = coerce_to_runnable(other)
+        return before | RunnableLambda(self.__call__, name=type(self).__name__)
 
     def _step(self, documents: Sequence[Document], query: str) -> RerankStep:
         metadata = {"rerank_model": self.reranker.model, "rerank_top_n": self.top_n}
