@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, StrictInt, field_validator, model_validator
 from typing_extensions import Self
 
+from rerank_plugins.adapting import same_model
 from rerank_plugins.errors import InvalidInputError
 
 __all__ = ["CoreBacked", "Given"]
@@ -166,8 +167,9 @@ class CoreBacked(BaseModel, ABC):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, CoreBacked) or type(self) is not type(other):
             return NotImplemented
-        same_model = self._core is other._core or not (self._adopted or other._adopted)
-        return same_model and self._options() == other._options()
+        # One that was opened by name is told by its options; one that was passed in memory is not.
+        same = not (self._adopted or other._adopted) or same_model(self._core, other._core)
+        return same and self._options() == other._options()
 
     def __copy__(self) -> Self:
         return self.model_copy()

@@ -12,6 +12,7 @@ from llama_index.core.bridge.pydantic import ConfigDict, Field, PrivateAttr, fie
 from llama_index.core.schema import BaseComponent
 from typing_extensions import Self
 
+from rerank_plugins.adapting import same_model
 from rerank_plugins.errors import InvalidInputError
 
 __all__ = ["Given", "LocalModelOptions", "check_is_a"]
@@ -39,7 +40,8 @@ class LocalModelOptions(BaseComponent):
     changed at any time, and a refused value changes nothing. :meth:`with_settings` gives a copy with
     other options of either kind. A misspelt option is an error. A copy, deep or not, shares the loaded
     model. A pickle holds the options only: unpickling opens the model again, and starts with a new
-    callback manager.
+    callback manager. Objects are equal if their class, their options and their model are; what LlamaIndex leaves out
+    of the stored forms (``to_dict``, ``to_json``), such as the callback manager, does not count.
     """
 
     model_config = ConfigDict(extra="forbid", validate_assignment=True)
@@ -174,6 +176,16 @@ class LocalModelOptions(BaseComponent):
 
     def _loading_options(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in LocalModelOptions.model_fields}
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, LocalModelOptions) or type(self) is not type(other):
+            return NotImplemented
+        # One that was opened by name is told by its options; one that was passed in memory is not.
+        same = not (self._is_adopted or other._is_adopted) or same_model(self._core, other._core)
+        return same and self._stored_options() == other._stored_options()
+
+    def _stored_options(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name, field in type(self).model_fields.items() if not field.exclude}
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
         return self.model_copy()

@@ -22,6 +22,7 @@ from llama_index.retrievers.rerank_plugins.arguments import (
     postprocessor_of,
     with_threshold,
 )
+from llama_index.retrievers.rerank_plugins.copied import CopiedRetriever
 from llama_index.retrievers.rerank_plugins.first_stage import FirstStageRetriever
 from llama_index.retrievers.rerank_plugins.nodes import readable
 from typing_extensions import Self
@@ -40,7 +41,7 @@ __all__ = ["TwoStageRetriever"]
 _DEFAULT_RERANKER = "BAAI/bge-reranker-v2-m3"
 
 
-class TwoStageRetriever(BaseRetriever):
+class TwoStageRetriever(CopiedRetriever):
     """Retrieves with any retriever, and reranks what it finds with any model that the core knows.
 
     Reranked results are those of :class:`~llama_index.postprocessor.rerank_plugins.BaseRerankPostprocessor`, with the

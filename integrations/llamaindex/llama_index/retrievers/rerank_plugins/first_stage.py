@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from llama_index.core.base.base_retriever import BaseRetriever
 from llama_index.core.callbacks import CallbackManager
 from llama_index.core.ingestion import run_transformations
 from llama_index.core.schema import BaseNode, MetadataMode, NodeWithScore, QueryBundle, TransformComponent
 from llama_index.embeddings.rerank_plugins import InstructionEmbedding
 from llama_index.retrievers.rerank_plugins.arguments import check_callbacks, checked_embedder, checked_transformations
+from llama_index.retrievers.rerank_plugins.copied import CopiedRetriever
 from llama_index.retrievers.rerank_plugins.nodes import listed_nodes, nodes_by_id, with_text
 
 from rerank_plugins.adapting import check_kind
@@ -23,7 +23,7 @@ from rerank_plugins.retrieval.build import DEFAULT_EMBEDDER
 __all__ = ["FirstStageRetriever"]
 
 
-class FirstStageRetriever(BaseRetriever):
+class FirstStageRetriever(CopiedRetriever):
     """Retrieves with BM25, with vectors in FAISS, or with both fused.
 
     Args:
