@@ -59,7 +59,8 @@ class Embedder(MultiVectorMethods):
             normalised; None keeps all. The catalog's ``matryoshka_from`` says which models were trained for that.
         query_cache_entries: Keep the vectors of so many queries, those used last; None keeps none.
         device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``; None takes the best one there is.
-        dtype: ``auto`` (half precision on CUDA, else float32), ``float32``, ``float16``, ``bfloat16``.
+        dtype: ``auto`` (on CUDA float16, or bfloat16 for models trained in it; elsewhere float32), ``float32``,
+            ``float16``, ``bfloat16``.
         max_length: Tokens of a text, its instruction and special tokens included; None takes the model's default.
         normalize: Scale vectors to length 1; None does what the model's authors do.
         engine: How calls are run, as in :class:`~rerank_plugins.reranker.Reranker`; None takes the defaults.
@@ -69,8 +70,8 @@ class Embedder(MultiVectorMethods):
         allow_pickle: Accept ``*.bin`` and ``*.pt`` weights, whose loading can run code.
         trust_remote_code: Let transformers run Python code from the checkpoint.
         torch_compile: Compile what works token by token in each block with ``torch.compile``, once for all lengths;
-            loading then takes up to a minute longer. For GPUs and LLM rerankers: on a CPU, BERT-like models are fused
-            already and stay as they are.
+            loading then takes up to a minute longer. For GPUs, and for LLMs that transformers runs: BERT-like models
+            on a CPU are fused already and stay as they are.
 
     Raises:
         InvalidInputError: An option has a value that cannot work.

@@ -68,8 +68,8 @@ class Reranker(OpenedReranker):
         allow_pickle: Accept ``*.bin`` weights, whose loading can run code.
         trust_remote_code: Let transformers run Python code from the checkpoint.
         torch_compile: Compile what works token by token in each block with ``torch.compile``, once for all lengths;
-            loading then takes up to a minute longer. For GPUs and LLM rerankers: on a CPU, BERT-like models are fused
-            already and stay as they are.
+            loading then takes up to a minute longer. For GPUs, and for LLMs that transformers runs: BERT-like models
+            on a CPU are fused already, and layerwise, lightweight and monoT5 rerankers stay as they are.
 
     Raises:
         InvalidInputError: An option has a value that cannot work.

@@ -17,7 +17,7 @@ ROOT = Path(rerank_plugins.__file__).parent
 LAYERS = [
     {"display"},
     {"types", "errors"},
-    {"protocols", "inputs", "observing", "optional", "calibration", "explaining"},
+    {"protocols", "inputs", "observing", "optional", "calibration", "explaining", "described"},
     {"catalog"},
     {"text"},
     {"ranking"},
@@ -26,7 +26,7 @@ LAYERS = [
     {"scoring", "embedding"},
     {"streaming", "opened"},
     {"reranker", "embedder"},
-    {"adapting", "telemetry", "testing", "retrieval"},
+    {"adapting", "fields", "telemetry", "testing", "retrieval"},
     {"evaluation"},
     {"reports"},
     {"demo"},

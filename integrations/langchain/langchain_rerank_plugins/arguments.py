@@ -15,6 +15,7 @@ from langchain_rerank_plugins.cross_encoder import RerankCrossEncoder
 from langchain_rerank_plugins.embeddings import InstructionEmbeddings
 from rerank_plugins import Embedder, Reranker
 from rerank_plugins.adapting import check_kind
+from rerank_plugins.described import as_number
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.ranking.order import check_threshold, check_top_n
 from rerank_plugins.types import ScoreUnit
@@ -125,6 +126,6 @@ def call_limit(owner: BaseRetriever, name: str, value: int | None, k: int | None
     if value is not None and k is not None and value != k:
         msg = f"{name}={value!r} and k={k!r} mean the same; give one of them"
         raise InvalidInputError(msg)
-    limit = k if value is None else value
+    limit: int | None = as_number(k if value is None else value)
     check_top_n(limit)
     return limit

@@ -10,7 +10,7 @@ from langchain_core.callbacks import Callbacks
 from langchain_core.documents import BaseDocumentCompressor, Document
 from langchain_core.runnables import Runnable, RunnableLambda
 from langchain_core.runnables.base import coerce_to_runnable
-from pydantic import ValidationInfo, field_validator
+from pydantic import model_validator
 from typing_extensions import Self, TypedDict, Unpack
 
 from langchain_rerank_plugins.reranking import AnyModelOptions, RerankerBacked
@@ -19,7 +19,8 @@ from langchain_rerank_plugins.tracing import RerankStep
 from rerank_plugins import LayerOptions, RankedDocument, Reranker
 from rerank_plugins.adapting import FALLBACK_KEY, NOT_IN_TIME, OnDeadline, fall_back, stand_in
 from rerank_plugins.errors import DeadlineExceededError, InvalidInputError, OverloadedError
-from rerank_plugins.ranking.order import check_threshold, check_top_n
+from rerank_plugins.fields import Count, Number, option
+from rerank_plugins.ranking.order import check_threshold
 from rerank_plugins.types import ScoreUnit
 
 __all__ = ["PIPE_HINT", "BaseRerankCompressor", "CompressorSettings", "RerankCompressor"]
@@ -80,33 +81,15 @@ class BaseRerankCompressor(RerankerBacked, BaseDocumentCompressor):
     compressor`` cannot work and says what to write.
     """
 
-    top_n: int | None = 5
-    """Documents returned at most; None returns all."""
+    top_n: Count | None = option("top_n", 5, frozen=False)
+    threshold: Number | None = option("threshold", None, frozen=False)
+    threshold_unit: ScoreUnit = option("threshold_unit", "probability", frozen=False)
+    on_deadline: OnDeadline = option("on_deadline", "retrieval_order", frozen=False)
 
-    threshold_unit: ScoreUnit = "probability"
-    """What ``threshold`` is compared with: ``probability`` (in [0, 1]) or ``raw``."""
-
-    threshold: float | None = None
-    """Documents below it are left out; None keeps all."""
-
-    on_deadline: OnDeadline = "retrieval_order"
-    """What a call gives that is not in time (``deadline_s``), or that finds too much waiting
-    (``max_waiting_tokens``): the first ``top_n`` documents in retrieval order, marked with metadata
-    ``rerank_fallback``, or ``raise``, the core's error."""
-
-    @field_validator("top_n", mode="before")
-    @classmethod
-    def _possible_top_n(cls, top_n: Any) -> Any:
-        check_top_n(top_n)
-        return top_n
-
-    @field_validator("threshold", mode="before")
-    @classmethod
-    def _reachable_threshold(cls, threshold: Any, info: ValidationInfo) -> Any:
-        # Without a unit the unit itself was refused, and that error is the one to report.
-        if "threshold_unit" in info.data:
-            check_threshold(threshold, unit=info.data["threshold_unit"])
-        return threshold
+    @model_validator(mode="after")
+    def _check_threshold(self) -> Self:
+        check_threshold(self.threshold, unit=self.threshold_unit)
+        return self
 
     @classmethod
     def from_reranker(cls, reranker: Reranker, **settings: Unpack[CompressorSettings]) -> Self:

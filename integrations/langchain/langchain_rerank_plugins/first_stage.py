@@ -8,12 +8,13 @@ from typing import Any
 
 from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
-from pydantic import ConfigDict, Field, PrivateAttr, StrictInt
+from pydantic import ConfigDict, PrivateAttr
 
 from langchain_rerank_plugins.arguments import PipedRetriever, call_limit, checked_embedder
 from langchain_rerank_plugins.embeddings import InstructionEmbeddings
 from rerank_plugins import Embedder
 from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.fields import Count
 from rerank_plugins.retrieval import FirstStage, Fusion, RetrieverName, build_first_stage
 from rerank_plugins.retrieval.build import DEFAULT_EMBEDDER
 
@@ -31,7 +32,7 @@ class FirstStageRetriever(PipedRetriever):
         extra="forbid", arbitrary_types_allowed=True, use_attribute_docstrings=True, validate_assignment=True
     )
 
-    top_k: StrictInt = Field(default=50, ge=1)
+    top_k: Count = 50
     """Documents returned at most."""
 
     _index: FirstStage = PrivateAttr()

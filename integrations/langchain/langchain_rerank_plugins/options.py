@@ -10,14 +10,15 @@ import difflib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, StrictInt, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 from typing_extensions import Self
 
 from rerank_plugins.adapting import same_model
+from rerank_plugins.described import OPTIONS
 from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.fields import Count, Name, Switch, Text, option
 
 __all__ = ["CoreBacked", "Given"]
 
@@ -53,37 +54,18 @@ class CoreBacked(BaseModel, ABC):
             the way out.
     """
 
-    model_config = ConfigDict(extra="forbid", validate_assignment=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", validate_assignment=True)
 
-    model: str | Path = Field(frozen=True)
-    """A hub id, a local folder (its name does not matter), or ``mini``."""
-
-    device: str | None = Field(default=None, frozen=True)
-    """``cpu``, ``cuda``, ``cuda:1``, ``mps``; None takes the best one there is."""
-
-    dtype: str = Field(default="auto", frozen=True)
-    """``auto`` (float16 on CUDA, else float32), ``float32``, ``float16`` or ``bfloat16``."""
-
-    max_length: StrictInt | None = Field(default=None, frozen=True)
-    """Tokens of an input, special tokens included; None takes the model's default."""
-
-    family: str | None = Field(default=None, frozen=True)
-    """Conventions to use for a local folder that its name does not tell (``bge``, ``bce``)."""
-
-    revision: str | None = Field(default=None, frozen=True)
-    """Commit, tag or branch on the hub; None takes the pinned one."""
-
-    local_files_only: bool = Field(default=False, frozen=True)
-    """Never touch the network."""
-
-    allow_pickle: bool = Field(default=False, frozen=True)
-    """Accept ``*.bin`` weights, whose loading can run code."""
-
-    trust_remote_code: bool = Field(default=False, frozen=True)
-    """Let transformers run Python code from the checkpoint."""
-
-    torch_compile: bool = Field(default=False, frozen=True)
-    """Compile what works token by token in each block with ``torch.compile``; loading takes up to a minute longer."""
+    model: Name = Field(frozen=True, description=OPTIONS["model"])
+    device: Text | None = option("device", None)
+    dtype: Text = option("dtype", "auto")
+    max_length: Count | None = option("max_length", None)
+    family: Text | None = option("family", None)
+    revision: Text | None = option("revision", None)
+    local_files_only: Switch = option("local_files_only", default=False)
+    allow_pickle: Switch = option("allow_pickle", default=False)
+    trust_remote_code: Switch = option("trust_remote_code", default=False)
+    torch_compile: Switch = option("torch_compile", default=False)
 
     _core: Any = PrivateAttr(default=None)
     _adopted: bool = PrivateAttr(default=False)
@@ -96,11 +78,6 @@ class CoreBacked(BaseModel, ABC):
                 if name not in cls.model_fields:
                     raise InvalidInputError(_unknown_option(cls, str(name)))
         return data
-
-    @field_validator("model")
-    @classmethod
-    def _plain_model(cls, model: str | Path) -> str:
-        return str(model)
 
     def model_post_init(self, context: Any, /) -> None:
         """Open the model, unless the validation context brings one."""

@@ -20,8 +20,8 @@ from langchain_rerank_plugins.first_stage import FirstStageRetriever, with_metad
 from rerank_plugins import Embedder
 from rerank_plugins.adapting import check_kind, stand_in
 from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.fields import Count
 from rerank_plugins.inputs import check_positive
-from rerank_plugins.ranking.order import check_top_n
 from rerank_plugins.retrieval import Fusion, RetrieverName
 from rerank_plugins.retrieval.build import DEFAULT_EMBEDDER
 from rerank_plugins.types import ScoreUnit
@@ -64,7 +64,7 @@ class TwoStageRetriever(PipedRetriever):
     """Reranks them: a compressor of this package, of any class and with its own options, a cross-encoder of this
     package, a core reranker, or a model's name. None returns the first stage's order."""
 
-    top_n: int | None = None
+    top_n: Count | None = None
     """Documents returned at most; None leaves it to the reranker (5, unless it was told), and without one returns
     all."""
 
@@ -84,12 +84,6 @@ class TwoStageRetriever(PipedRetriever):
     @classmethod
     def _any_reranker(cls, reranker: Any) -> Any:
         return compressor_of(reranker)
-
-    @field_validator("top_n", mode="before")
-    @classmethod
-    def _possible_top_n(cls, top_n: Any) -> Any:
-        check_top_n(top_n)
-        return top_n
 
     @classmethod
     def from_documents(

@@ -267,5 +267,5 @@ def test_saved_options_of_a_given_reranker_open_it_again(folder):
 @pytest.mark.parametrize("node", [TextNode(text="panda"), "panda"])
 def test_a_node_without_score_is_told_apart(folder, node):
     reranker = RerankPostprocessor(model=str(folder), device="cpu")
-    with pytest.raises(InvalidInputError, match=r"nodes\[0\] must be a NodeWithScore, got \w+; wrap it"):
+    with pytest.raises(InvalidInputError, match=r"nodes\[0\] must be a NodeWithScore, so wrap it: .*; got \w+"):
         reranker.postprocess_nodes([node], query_str="panda")

@@ -8,12 +8,13 @@ from difflib import get_close_matches
 from functools import partial
 from typing import Any, TypeVar
 
-from llama_index.core.bridge.pydantic import ConfigDict, Field, PrivateAttr, field_validator, model_validator
+from llama_index.core.bridge.pydantic import ConfigDict, PrivateAttr, model_validator
 from llama_index.core.schema import BaseComponent
 from typing_extensions import Self
 
 from rerank_plugins.adapting import same_model
 from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.fields import Count, Switch, Text, option
 
 __all__ = ["Given", "LocalModelOptions", "check_is_a"]
 
@@ -46,45 +47,15 @@ class LocalModelOptions(BaseComponent):
 
     model_config = ConfigDict(extra="forbid", validate_assignment=True)
 
-    device: str | None = Field(
-        default=None,
-        frozen=True,
-        description="Where the model runs: cpu, cuda, cuda:1, mps; None takes the best one there is.",
-    )
-    dtype: str = Field(
-        default="auto",
-        frozen=True,
-        description="auto (float16 on CUDA, else float32), float32, float16 or bfloat16.",
-    )
-    max_length: int | None = Field(
-        default=None,
-        ge=1,
-        strict=True,
-        frozen=True,
-        description="Tokens of an input, special tokens included; None takes the model's default.",
-    )
-    family: str | None = Field(
-        default=None,
-        frozen=True,
-        description="Conventions to use for a local folder that its name does not tell (bge, bce).",
-    )
-    revision: str | None = Field(
-        default=None,
-        frozen=True,
-        description="Commit, tag or branch on the hub; None takes the pinned one.",
-    )
-    local_files_only: bool = Field(default=False, frozen=True, description="Never touch the network.")
-    allow_pickle: bool = Field(
-        default=False, frozen=True, description="Accept *.bin weights, whose loading can run code."
-    )
-    trust_remote_code: bool = Field(
-        default=False, frozen=True, description="Let transformers run Python code from the checkpoint."
-    )
-    torch_compile: bool = Field(
-        default=False,
-        frozen=True,
-        description="Compile each block's token-wise parts with torch.compile; loading takes up to a minute longer.",
-    )
+    device: Text | None = option("device", None)
+    dtype: Text = option("dtype", "auto")
+    max_length: Count | None = option("max_length", None)
+    family: Text | None = option("family", None)
+    revision: Text | None = option("revision", None)
+    local_files_only: Switch = option("local_files_only", default=False)
+    allow_pickle: Switch = option("allow_pickle", default=False)
+    trust_remote_code: Switch = option("trust_remote_code", default=False)
+    torch_compile: Switch = option("torch_compile", default=False)
 
     _core: Any = PrivateAttr(default=None)
     _is_adopted: bool = PrivateAttr(default=False)
@@ -141,11 +112,6 @@ class LocalModelOptions(BaseComponent):
         if unknown:
             raise InvalidInputError(_unknown_option(cls.__name__, unknown[0], known))
         return data
-
-    @field_validator("model", "model_name", "calibration", mode="before", check_fields=False)
-    @classmethod
-    def _path_to_text(cls, value: Any) -> Any:
-        return str(value) if hasattr(value, "__fspath__") else value
 
     @classmethod
     def _option_names(cls) -> list[str]:
