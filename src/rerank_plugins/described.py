@@ -5,15 +5,19 @@ The core's docstrings say the same at more length; ``tests/integrations/test_des
 
 from __future__ import annotations
 
+import math
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import fields
+from numbers import Real
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from rerank_plugins.errors import InvalidInputError
 
-__all__ = ["OPTIONS", "as_number", "as_options"]
+__all__ = ["OPTIONS", "as_name", "as_number", "as_options", "as_real"]
 
 _LOADED = {
     "model": "A hub id, a local folder (its name does not matter), or mini.",
@@ -111,8 +115,23 @@ _EMBEDDERS = {
 OPTIONS: Mapping[str, str] = MappingProxyType({**_LOADED, **_RERANKERS, **_EMBEDDERS})
 """Name of an option to what it means, in plain text."""
 
+_LONGEST_PART_BYTES, _LONGEST_NAME_BYTES, _SHOWN_CHARACTERS = 255, 4_096, 60
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}", re.ASCII)
 _DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]{1,3})?", re.ASCII | re.IGNORECASE)
+
+
+def as_name(value: str | Path) -> str:
+    """Return a model's id or a path as text, or raise InvalidInputError if no file can have that name."""
+    text = str(value)
+    try:
+        parts = [len(part) for part in os.fsencode(text).split(b"/")]
+    except UnicodeEncodeError:
+        parts = []
+    fit = parts and max(parts) <= _LONGEST_PART_BYTES and sum(parts) <= _LONGEST_NAME_BYTES
+    if not fit or not text.strip() or "\0" in text:
+        msg = f"must be a name or a path that a file can have, got {text[:_SHOWN_CHARACTERS]!r}"
+        raise InvalidInputError(msg)
+    return text
 
 
 def as_number(value: Any) -> Any:
@@ -127,6 +146,24 @@ def as_number(value: Any) -> Any:
     if _INTEGER.fullmatch(text):
         return int(text)
     return float(text) if _DECIMAL.fullmatch(text) else value
+
+
+def as_real(value: Any) -> Any:
+    """Return a real number, or the text of one, as a float; None as it is.
+
+    Raises:
+        InvalidInputError: It is anything else, a bool or an array of one number included, or no float holds it.
+    """
+    number = as_number(value)
+    if number is None:
+        return None
+    try:
+        if isinstance(number, Real) and not isinstance(number, bool) and math.isfinite(number):
+            return float(number)
+    except OverflowError:
+        pass
+    msg = f"must be a finite number, got {value if isinstance(value, float) else type(value).__name__}"
+    raise InvalidInputError(msg)
 
 
 def as_options(owner: type[Any], value: Any) -> Any:

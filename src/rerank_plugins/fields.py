@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, StrictBool, StrictStr
 
-from rerank_plugins.described import OPTIONS, as_number, as_options
+from rerank_plugins.described import OPTIONS, as_name, as_number, as_options, as_real
 from rerank_plugins.types import LayerOptions, LongDocuments, LongDocumentStrategy, QueryExample
 
 __all__ = ["Count", "Example", "LayerNumbers", "Layers", "Long", "Name", "Number", "Switch", "Text", "option"]
@@ -21,14 +21,14 @@ Text = StrictStr
 
 
 def _as_name(value: Any) -> Any:
-    return str(value) if isinstance(value, Path) else value
+    return as_name(value) if isinstance(value, (str, Path)) else value
 
 
 Name = Annotated[StrictStr, BeforeValidator(_as_name)]
 """A model's id or a path, as text."""
 
 Count = Annotated[int, Field(strict=True, ge=1), BeforeValidator(as_number)]
-Number = Annotated[float, Field(strict=True, allow_inf_nan=False), BeforeValidator(as_number)]
+Number = Annotated[float, Field(strict=True), BeforeValidator(as_real)]
 Long = Annotated[LongDocumentStrategy | LongDocuments, BeforeValidator(partial(as_options, LongDocuments))]
 Layers = Annotated[LayerOptions, BeforeValidator(partial(as_options, LayerOptions))]
 

@@ -14,13 +14,13 @@ from langchain_rerank_plugins.compressor import PIPE_HINT, BaseRerankCompressor,
 from langchain_rerank_plugins.cross_encoder import RerankCrossEncoder
 from langchain_rerank_plugins.embeddings import InstructionEmbeddings
 from rerank_plugins import Embedder, Reranker
-from rerank_plugins.adapting import check_kind
-from rerank_plugins.described import as_number
+from rerank_plugins.adapting import check_kind, checked_limits
+from rerank_plugins.described import as_name, as_number
 from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.ranking.order import check_threshold, check_top_n
+from rerank_plugins.ranking.order import check_top_n
 from rerank_plugins.types import ScoreUnit
 
-__all__ = ["AnyReranker", "PipedRetriever", "call_limit", "checked_embedder", "compressor_of", "with_threshold"]
+__all__ = ["AnyReranker", "PipedRetriever", "call_limit", "checked_embedder", "compressor_of", "second_stage"]
 
 AnyReranker = BaseRerankCompressor | RerankCrossEncoder | Reranker | str | Path
 
@@ -63,7 +63,7 @@ def compressor_of(reranker: object) -> BaseRerankCompressor | None:
     return RerankCompressor(model=str(reranker))
 
 
-def with_threshold(
+def second_stage(
     given: object, *, top_n: int | None, threshold: float | None, threshold_unit: ScoreUnit
 ) -> BaseRerankCompressor | None:
     """Return what reranks documents, with what a retriever was told about it.
@@ -77,13 +77,12 @@ def with_threshold(
     Raises:
         InvalidInputError: An option cannot work, or a reranker that was passed has a threshold of its own.
     """
-    check_top_n(top_n)
-    check_threshold(threshold, unit=threshold_unit)
-    made = compressor_of(given)
-    if threshold is not None and (made is None or isinstance(given, BaseRerankCompressor)):
-        owner = "there is no reranker" if made is None else "the compressor that was passed has its own"
+    top_n, threshold = checked_limits(top_n=top_n, threshold=threshold, threshold_unit=threshold_unit)
+    if threshold is not None and (given is None or isinstance(given, BaseRerankCompressor)):
+        owner = "there is no reranker" if given is None else "the compressor that was passed has its own"
         msg = f"threshold={threshold} cannot be used here: {owner}; leave it out, or name a reranking model"
         raise InvalidInputError(msg)
+    made = compressor_of(given)
     if made is None:
         return None
     changes = {} if threshold is None else {"threshold": threshold, "threshold_unit": threshold_unit}
@@ -100,7 +99,7 @@ def checked_embedder(embedder: object) -> Embedder | str | Path:
         "vector store and call TwoStageRetriever.from_vector_store(store, ...)"
     )
     check_kind("embedder", embedder, (Embedder, str, Path), told=told)
-    return embedder  # type: ignore[return-value]
+    return embedder if isinstance(embedder, Embedder) else as_name(embedder)  # type: ignore[arg-type]
 
 
 def call_limit(owner: BaseRetriever, name: str, value: int | None, k: int | None, others: Iterable[str]) -> int | None:

@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 from typing_extensions import Self
 
-from rerank_plugins.adapting import same_model
+from rerank_plugins.adapting import is_same, same_model
 from rerank_plugins.described import OPTIONS
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.fields import Count, Name, Switch, Text, option
@@ -131,7 +131,7 @@ class CoreBacked(BaseModel, ABC):
         """
         before = self._options()
         options = {**before, **(update or {})}
-        if all(options[name] == before[name] for name in _frozen_fields(type(self))):
+        if all(is_same(options[name], before[name]) for name in _frozen_fields(type(self))):
             return type(self).model_validate(options, context=Given(self._core, self._adopted))
         if self._adopted:
             msg = (

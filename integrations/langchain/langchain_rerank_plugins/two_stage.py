@@ -13,15 +13,14 @@ from langchain_core.retrievers import RetrieverLike
 from langchain_core.vectorstores import VectorStore
 from pydantic import ConfigDict, field_validator, model_validator
 
-from langchain_rerank_plugins.arguments import AnyReranker, PipedRetriever, call_limit, compressor_of, with_threshold
+from langchain_rerank_plugins.arguments import AnyReranker, PipedRetriever, call_limit, compressor_of, second_stage
 from langchain_rerank_plugins.compressor import BaseRerankCompressor
 from langchain_rerank_plugins.embeddings import InstructionEmbeddings
 from langchain_rerank_plugins.first_stage import FirstStageRetriever, with_metadata
 from rerank_plugins import Embedder
-from rerank_plugins.adapting import check_kind, stand_in
+from rerank_plugins.adapting import check_kind, checked_count, stand_in
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.fields import Count
-from rerank_plugins.inputs import check_positive
 from rerank_plugins.retrieval import Fusion, RetrieverName
 from rerank_plugins.retrieval.build import DEFAULT_EMBEDDER
 from rerank_plugins.types import ScoreUnit
@@ -122,7 +121,7 @@ class TwoStageRetriever(PipedRetriever):
             MissingExtraError: bm25s or FAISS is not installed.
             ModelError: A model cannot be loaded.
         """
-        made = with_threshold(reranker, top_n=top_n, threshold=threshold, threshold_unit=threshold_unit)
+        made = second_stage(reranker, top_n=top_n, threshold=threshold, threshold_unit=threshold_unit)
         first_stage = FirstStageRetriever.from_documents(
             documents,
             retriever=retriever,
@@ -161,10 +160,10 @@ class TwoStageRetriever(PipedRetriever):
             InvalidInputError: An option cannot work.
             ModelError: The reranker cannot be loaded.
         """
-        check_positive("top_k", top_k)
+        top_k = checked_count("top_k", top_k)
         check_kind("store", store, VectorStore, told="a vector store of LangChain")
         check_kind("search_kwargs", search_kwargs, (dict, type(None)), told="a dict or None")
-        made = with_threshold(reranker, top_n=top_n, threshold=threshold, threshold_unit=threshold_unit)
+        made = second_stage(reranker, top_n=top_n, threshold=threshold, threshold_unit=threshold_unit)
         first_stage = store.as_retriever(search_kwargs={**(search_kwargs or {}), "k": top_k})
         return cls(first_stage=first_stage, reranker=made, top_n=top_n)
 

@@ -8,11 +8,12 @@ from difflib import get_close_matches
 from functools import partial
 from typing import Any, TypeVar
 
-from llama_index.core.bridge.pydantic import ConfigDict, PrivateAttr, model_validator
+from llama_index.core.bridge.pydantic import ConfigDict, PrivateAttr, field_validator, model_validator
+from llama_index.core.callbacks import CallbackManager
 from llama_index.core.schema import BaseComponent
 from typing_extensions import Self
 
-from rerank_plugins.adapting import same_model
+from rerank_plugins.adapting import check_kind, is_same, same_model
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.fields import Count, Switch, Text, option
 
@@ -83,7 +84,7 @@ class LocalModelOptions(BaseComponent):
         changed = dict(update or {})
         before = {name: getattr(self, name) for name in type(self).model_fields}
         frozen = [name for name, field in type(self).model_fields.items() if field.frozen]
-        if all(changed.get(name, before[name]) == before[name] for name in frozen):
+        if all(is_same(changed.get(name, before[name]), before[name]) for name in frozen):
             return type(self).model_validate({**before, **changed}, context=Given(self._core, self._is_adopted))
         if self._is_adopted:
             msg = (
@@ -112,6 +113,15 @@ class LocalModelOptions(BaseComponent):
         if unknown:
             raise InvalidInputError(_unknown_option(cls.__name__, unknown[0], known))
         return data
+
+    @field_validator("callback_manager", mode="before", check_fields=False)
+    @classmethod
+    def _check_callbacks(cls, callback_manager: Any) -> Any:
+        # LlamaIndex's own type accepts anything.
+        if callback_manager is None:
+            return CallbackManager()
+        check_kind("callback_manager", callback_manager, CallbackManager, told="a CallbackManager or None")
+        return callback_manager
 
     @classmethod
     def _option_names(cls) -> list[str]:

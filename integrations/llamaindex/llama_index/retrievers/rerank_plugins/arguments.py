@@ -9,10 +9,10 @@ from llama_index.core.schema import TransformComponent
 from llama_index.embeddings.rerank_plugins import InstructionEmbedding
 from llama_index.postprocessor.rerank_plugins import BaseRerankPostprocessor, RerankPostprocessor
 
-from rerank_plugins.adapting import check_kind
+from rerank_plugins.adapting import check_kind, checked_limits
+from rerank_plugins.described import as_name
 from rerank_plugins.embedder import Embedder
 from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.ranking.order import check_threshold
 from rerank_plugins.reranker import Reranker
 from rerank_plugins.types import ScoreUnit
 
@@ -22,7 +22,7 @@ __all__ = [
     "checked_embedder",
     "checked_transformations",
     "postprocessor_of",
-    "with_threshold",
+    "second_stage",
 ]
 
 AnyReranker = BaseRerankPostprocessor | Reranker | str | Path
@@ -48,25 +48,30 @@ def postprocessor_of(reranker: object) -> BaseRerankPostprocessor | None:
     return RerankPostprocessor(model=str(reranker))
 
 
-def with_threshold(
-    given: object, made: BaseRerankPostprocessor | None, *, threshold: float | None, threshold_unit: ScoreUnit
+def second_stage(
+    reranker: object, *, top_n: int | None, threshold: float | None, threshold_unit: ScoreUnit
 ) -> BaseRerankPostprocessor | None:
-    """Return a postprocessor with a threshold, or raise InvalidInputError if it cannot be set here.
+    """Return what reranks nodes, with what a retriever was told about it.
 
     Args:
-        given: What the caller passed as reranker.
-        made: What :func:`postprocessor_of` made of it.
-        threshold: None changes nothing.
+        reranker: See :func:`postprocessor_of`.
+        top_n: Nodes returned at most; None returns all that were retrieved.
+        threshold: None leaves what the reranker has.
         threshold_unit: What ``threshold`` is compared with.
+
+    Raises:
+        InvalidInputError: An option cannot work, or a reranker that was passed has a threshold of its own.
     """
-    check_threshold(threshold, unit=threshold_unit)
-    if threshold is None:
-        return made
-    if made is None or made is given:
-        owner = "there is no reranker" if made is None else "the postprocessor that was passed has its own"
+    top_n, threshold = checked_limits(top_n=top_n, threshold=threshold, threshold_unit=threshold_unit)
+    if threshold is not None and (reranker is None or isinstance(reranker, BaseRerankPostprocessor)):
+        owner = "there is no reranker" if reranker is None else "the postprocessor that was passed has its own"
         msg = f"threshold={threshold} cannot be used here: {owner}; leave it out, or name a reranking model"
         raise InvalidInputError(msg)
-    return made.with_settings(threshold=threshold, threshold_unit=threshold_unit)
+    made = postprocessor_of(reranker)
+    if made is None:
+        return None
+    changes = {} if threshold is None else {"threshold": threshold, "threshold_unit": threshold_unit}
+    return made.with_settings(**changes, top_n=top_n)
 
 
 def checked_embedder(embedder: object) -> Embedder | str | Path:
@@ -78,7 +83,7 @@ def checked_embedder(embedder: object) -> Embedder | str | Path:
         "index of your own and pass its retriever: TwoStageRetriever(index.as_retriever(similarity_top_k=50), ...)"
     )
     check_kind("embedder", embedder, (Embedder, str, Path), told=told)
-    return embedder  # type: ignore[return-value]
+    return embedder if isinstance(embedder, Embedder) else as_name(embedder)  # type: ignore[arg-type]
 
 
 def checked_transformations(transformations: object) -> list[TransformComponent]:

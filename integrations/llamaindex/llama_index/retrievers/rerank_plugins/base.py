@@ -20,18 +20,16 @@ from llama_index.retrievers.rerank_plugins.arguments import (
     AnyReranker,
     check_callbacks,
     postprocessor_of,
-    with_threshold,
+    second_stage,
 )
 from llama_index.retrievers.rerank_plugins.copied import CopiedRetriever
 from llama_index.retrievers.rerank_plugins.first_stage import FirstStageRetriever
 from llama_index.retrievers.rerank_plugins.nodes import readable
 from typing_extensions import Self
 
-from rerank_plugins.adapting import check_kind
+from rerank_plugins.adapting import check_kind, checked_count
 from rerank_plugins.embedder import Embedder
 from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.inputs import check_positive
-from rerank_plugins.ranking.order import check_top_n
 from rerank_plugins.retrieval import Fusion, RetrieverName
 from rerank_plugins.retrieval.build import DEFAULT_EMBEDDER
 from rerank_plugins.types import ScoreUnit
@@ -83,17 +81,17 @@ class TwoStageRetriever(CopiedRetriever):
         callback_manager: CallbackManager | None = None,
         verbose: bool = False,
     ) -> None:
-        check_top_n(top_n)
+        limit = None if top_n is None else checked_count("top_n", top_n)
         told = "a retriever of LlamaIndex, such as index.as_retriever(similarity_top_k=50)"
         check_kind("first_stage", first_stage, BaseRetriever, told=told)
         check_callbacks(callback_manager)
         check_kind("verbose", verbose, bool, told="True or False")
         super().__init__(callback_manager=callback_manager, verbose=verbose)
-        changes: dict[str, object] = {} if top_n is None else {"top_n": top_n}
+        changes: dict[str, object] = {} if limit is None else {"top_n": limit}
         if callback_manager is not None:
             changes["callback_manager"] = callback_manager
         made = postprocessor_of(reranker)
-        self._first_stage, self._top_n = first_stage, top_n
+        self._first_stage, self._top_n = first_stage, limit
         self._reranker = made if made is None or not changes else made.with_settings(**changes)
 
     @classmethod
@@ -137,7 +135,7 @@ class TwoStageRetriever(CopiedRetriever):
             MissingExtraError: bm25s or FAISS is not installed.
             ModelError: A model cannot be loaded.
         """
-        second_stage = _second_stage(reranker, top_n=top_n, threshold=threshold, threshold_unit=threshold_unit)
+        made = second_stage(reranker, top_n=top_n, threshold=threshold, threshold_unit=threshold_unit)
         first_stage = FirstStageRetriever.from_documents(
             documents,
             retriever=retriever,
@@ -149,7 +147,7 @@ class TwoStageRetriever(CopiedRetriever):
             weights=weights,
             callback_manager=callback_manager,
         )
-        return cls(first_stage, reranker=second_stage, top_n=top_n, callback_manager=callback_manager)
+        return cls(first_stage, reranker=made, top_n=top_n, callback_manager=callback_manager)
 
     @classmethod
     def from_vector_store(
@@ -180,7 +178,7 @@ class TwoStageRetriever(CopiedRetriever):
             InvalidInputError: An option cannot work, or the store keeps no texts.
             ModelError: The reranker cannot be loaded.
         """
-        check_positive("top_k", top_k)
+        top_k = checked_count("top_k", top_k)
         check_callbacks(callback_manager)
         check_kind("vector_store", vector_store, BasePydanticVectorStore, told="a vector store of LlamaIndex")
         check_kind("embed_model", embed_model, BaseEmbedding, told="an embedding of LlamaIndex")
@@ -190,11 +188,11 @@ class TwoStageRetriever(CopiedRetriever):
                 "pass its index's retriever instead: TwoStageRetriever(index.as_retriever(similarity_top_k=...), ...)"
             )
             raise InvalidInputError(msg)
-        second_stage = _second_stage(reranker, top_n=top_n, threshold=threshold, threshold_unit=threshold_unit)
+        made = second_stage(reranker, top_n=top_n, threshold=threshold, threshold_unit=threshold_unit)
         index = VectorStoreIndex.from_vector_store(vector_store, embed_model=embed_model)
         return cls(
             index.as_retriever(similarity_top_k=top_k),
-            reranker=second_stage,
+            reranker=made,
             top_n=top_n,
             callback_manager=callback_manager,
         )
@@ -219,8 +217,8 @@ class TwoStageRetriever(CopiedRetriever):
         elif settings.keys() - {"top_n"}:
             msg = f"there is no reranker that {', '.join(sorted(settings.keys() - {'top_n'}))} could be set of"
             raise InvalidInputError(msg)
-        check_top_n(settings.get("top_n"))
-        changed._top_n = settings.get("top_n", self._top_n)
+        top_n = settings.get("top_n", self._top_n)
+        changed._top_n = None if top_n is None else checked_count("top_n", top_n)
         return changed
 
     def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
@@ -238,15 +236,6 @@ class TwoStageRetriever(CopiedRetriever):
             return found[: self._top_n]
         results = await self._reranker.apostprocess_nodes(found, query_bundle=query_bundle)
         return _ranked(found, results) if self._reranker.keep_retrieval_score else results
-
-
-def _second_stage(
-    reranker: object, *, top_n: int | None, threshold: float | None, threshold_unit: ScoreUnit
-) -> BaseRerankPostprocessor | None:
-    """Return what reranks, with a limit of None where that is asked for: all that were retrieved."""
-    check_top_n(top_n)
-    made = with_threshold(reranker, postprocessor_of(reranker), threshold=threshold, threshold_unit=threshold_unit)
-    return made if made is None else made.with_settings(top_n=top_n)
 
 
 def _check_query(query_bundle: QueryBundle) -> None:

@@ -13,10 +13,9 @@ from llama_index.retrievers.rerank_plugins.arguments import check_callbacks, che
 from llama_index.retrievers.rerank_plugins.copied import CopiedRetriever
 from llama_index.retrievers.rerank_plugins.nodes import listed_nodes, nodes_by_id, with_text
 
-from rerank_plugins.adapting import check_kind
+from rerank_plugins.adapting import check_kind, checked_count
 from rerank_plugins.embedder import Embedder
 from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.inputs import check_positive
 from rerank_plugins.retrieval import FirstStage, Fusion, RetrieverName, build_first_stage
 from rerank_plugins.retrieval.build import DEFAULT_EMBEDDER
 
@@ -45,14 +44,14 @@ class FirstStageRetriever(CopiedRetriever):
         top_k: int = 50,
         callback_manager: CallbackManager | None = None,
     ) -> None:
-        check_positive("top_k", top_k)
+        self._top_k = checked_count("top_k", top_k)
         check_kind("first_stage", first_stage, FirstStage, told="a core first stage, with search and asearch")
         check_kind("nodes", nodes, Mapping, told="a mapping of node ids to nodes")
         for node in nodes.values():
             check_kind("each of nodes", node, BaseNode, told="a node")
         check_callbacks(callback_manager)
         super().__init__(callback_manager=callback_manager)
-        self._first_stage, self._top_k = first_stage, top_k
+        self._first_stage = first_stage
         self._nodes = {key: with_text(node) for key, node in nodes.items()}
 
     @classmethod
@@ -89,7 +88,7 @@ class FirstStageRetriever(CopiedRetriever):
             ModelError: The embedder cannot be loaded.
         """
         check_callbacks(callback_manager)
-        check_positive("top_k", top_k)
+        top_k = checked_count("top_k", top_k)
         model = checked_embedder(embedder)
         nodes = nodes_by_id(run_transformations(listed_nodes(documents), checked_transformations(transformations)))
         first_stage = build_first_stage(
