@@ -124,11 +124,11 @@ def as_name(value: str | Path) -> str:
     """Return a model's id or a path as text, or raise InvalidInputError if no file can have that name."""
     text = str(value)
     try:
-        parts = [len(part) for part in os.fsencode(text).split(b"/")]
+        encoded = os.fsencode(text)
     except UnicodeEncodeError:
-        parts = []
-    fit = parts and max(parts) <= _LONGEST_PART_BYTES and sum(parts) <= _LONGEST_NAME_BYTES
-    if not fit or not text.strip() or "\0" in text:
+        encoded = b""
+    too_long = len(encoded) > _LONGEST_NAME_BYTES or max(map(len, encoded.split(b"/"))) > _LONGEST_PART_BYTES
+    if too_long or not encoded.strip() or b"\0" in encoded:
         msg = f"must be a name or a path that a file can have, got {text[:_SHOWN_CHARACTERS]!r}"
         raise InvalidInputError(msg)
     return text
