@@ -95,7 +95,7 @@ class BaseRerankCompressor(RerankerBacked, BaseDocumentCompressor):
     def from_reranker(cls, reranker: Reranker, **settings: Unpack[CompressorSettings]) -> Self:
         """Return a compressor that uses an existing core reranker, such as ``Reranker.from_loaded(...)``.
 
-        The compressor cannot be pickled.
+        The compressor can be pickled if the reranker can: not if another library loaded its model.
 
         Args:
             reranker: What scores; it stays the caller's, and several adapters may share it.

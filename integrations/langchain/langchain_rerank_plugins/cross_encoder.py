@@ -26,7 +26,7 @@ class RerankCrossEncoder(AnyModelOptions, BaseCrossEncoder):
 
     @classmethod
     def from_reranker(cls, reranker: Reranker, *, score_unit: ScoreUnit = "raw") -> Self:
-        """Return a cross-encoder that uses an existing core reranker. It cannot be pickled.
+        """Return a cross-encoder that uses an existing core reranker.
 
         Args:
             reranker: What scores; it stays the caller's.

@@ -39,7 +39,7 @@ class InstructionEmbeddings(CoreBacked, Embeddings):
 
     @classmethod
     def from_embedder(cls, embedder: Embedder) -> Self:
-        """Return embeddings that use an existing core embedder. They cannot be pickled.
+        """Return embeddings that use an existing core embedder.
 
         Args:
             embedder: What embeds, with its own settings; it stays the caller's.

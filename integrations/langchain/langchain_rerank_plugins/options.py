@@ -43,10 +43,12 @@ class CoreBacked(BaseModel, ABC):
     loaded. The others may be assigned, and are checked when they are; a refused value changes nothing.
     :meth:`with_settings` gives a copy with other options of either kind.
 
-    ``copy.copy`` and ``copy.deepcopy`` share the loaded model. Pickling keeps the options only:
-    unpickling opens the model again, on the machine where it happens. An object made from an existing
-    core object (``from_reranker``, ``from_embedder``) cannot be pickled. Objects are equal when their
-    options are; ``model_dump()`` gives the options, and the class called with them an equal object.
+    ``copy.copy`` and ``copy.deepcopy`` share the loaded model. Pickling keeps the options only: unpickling opens the
+    model again, on the machine where it happens. An object made from an existing core object (``from_reranker``,
+    ``from_embedder``) is pickled with what that was made with, and cannot be if another library loaded its model.
+
+    Objects are equal when their class, options and model are; ``model_dump()`` gives the options, and the class called
+    with them an equal object.
 
     Raises:
         pydantic.ValidationError: (a ``ValueError``) An unknown option, or a value that cannot work.
@@ -156,11 +158,8 @@ class CoreBacked(BaseModel, ABC):
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self._adopted:
-            msg = (
-                f"cannot pickle this {type(self).__name__}: it was made from a model in memory, which only this "
-                f"process has. Make it with {type(self).__name__}(model=...) to pickle its options."
-            )
-            raise TypeError(msg)
+            # A core object knows whether it can be made again elsewhere, and says so if it cannot.
+            return _around_again, (type(self), self._options(), self._core)
         return _reopen, (type(self), self._options())
 
     def _options(self) -> dict[str, Any]:
@@ -210,3 +209,7 @@ def _unknown_option(owner: type[BaseModel], name: str) -> str:
 
 def _reopen(owner: type[CoreBacked], options: dict[str, Any]) -> CoreBacked:
     return owner(**options)
+
+
+def _around_again(owner: type[CoreBacked], options: dict[str, Any], core: Any) -> CoreBacked:
+    return owner.model_validate(options, context=Given(core, adopted=True))

@@ -128,17 +128,24 @@ def test_model_copy_checks_and_opens_again_only_if_needed(folder: str) -> None:
         compressor.model_copy(update={"topn": 2})
 
 
-def test_adopted_model_is_not_pickled_or_changed(langchain_models: dict[str, str]) -> None:
+def test_adopted_model_is_shared_and_not_changed(langchain_models: dict[str, str]) -> None:
     reranker = Reranker(langchain_models["bert-reranker"], device="cpu")
     compressor = RerankCompressor.from_reranker(reranker)
     embeddings = InstructionEmbeddings.from_embedder(Embedder(langchain_models["bert-embedder"], device="cpu"))
     for adopted in (compressor, embeddings):
-        with pytest.raises(TypeError, match=r"in memory.*model="):
-            pickle.dumps(adopted)
         assert copy.deepcopy(adopted) == adopted
     with pytest.raises(InvalidInputError, match="did not open"):
         compressor.model_copy(update={"max_length": 32})
     assert compressor.model_copy(update={"top_n": 1}).reranker is reranker
+
+
+def test_what_another_library_loaded_is_not_pickled(folder: str) -> None:
+    sentence_transformers = pytest.importorskip("sentence_transformers")
+    loaded = sentence_transformers.CrossEncoder(folder, device="cpu")
+    compressor = RerankCompressor.from_reranker(Reranker.from_loaded(loaded))
+    with pytest.raises(TypeError, match=r"cannot pickle .*Create one"):
+        pickle.dumps(compressor)
+    assert copy.deepcopy(compressor).reranker is compressor.reranker
 
 
 def test_equality_needs_class_and_options(folder: str) -> None:

@@ -92,8 +92,8 @@ class InstructionEmbedding(LocalModelOptions, BaseEmbedding):
     def from_embedder(cls, embedder: Embedder, **settings: Unpack[EmbeddingSettings]) -> Self:
         """Embed with a core object.
 
-        The new object cannot be pickled; its serialised form names the model and holds the embedder's
-        options, so it can be rebuilt where that name can be opened.
+        The new object can be pickled if the embedder can. Its serialised form names the model and holds the
+        embedder's options, so it can be rebuilt where that name can be opened.
 
         Args:
             embedder: Used as it is, not copied.

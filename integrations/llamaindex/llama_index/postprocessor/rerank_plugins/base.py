@@ -92,8 +92,8 @@ class BaseRerankPostprocessor(RerankOptions, BaseNodePostprocessor):
     def from_reranker(cls, reranker: Reranker, **settings: Unpack[RerankSettings]) -> Self:
         """Rerank with a core object, for example one made by ``Reranker.from_loaded``.
 
-        The new object cannot be pickled; its serialised form names the model and holds the reranker's
-        options, so it can be rebuilt where that name can be opened.
+        The new object can be pickled if the reranker can: not if another library loaded its model. Its serialised
+        form names the model and holds the reranker's options, so it can be rebuilt where that name can be opened.
 
         Args:
             reranker: Used as it is, not copied.

@@ -42,8 +42,10 @@ class LocalModelOptions(BaseComponent):
     changed at any time, and a refused value changes nothing. :meth:`with_settings` gives a copy with
     other options of either kind. A misspelt option is an error. A copy, deep or not, shares the loaded
     model. A pickle holds the options only: unpickling opens the model again, and starts with a new
-    callback manager. Objects are equal if their class, their options and their model are; what LlamaIndex leaves out
-    of the stored forms (``to_dict``, ``to_json``), such as the callback manager, does not count.
+    callback manager; around a core object that was passed in, it holds what that one was made with.
+
+    Objects are equal if their class, their options and their model are. What LlamaIndex leaves out of the
+    stored forms (``to_dict``, ``to_json``), such as the callback manager, does not count.
     """
 
     model_config = ConfigDict(extra="forbid", validate_assignment=True)
@@ -167,13 +169,10 @@ class LocalModelOptions(BaseComponent):
         return self.model_copy()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        if self._is_adopted:
-            msg = (
-                f"cannot pickle this {type(self).__name__}: it uses a model that was passed to it in memory. "
-                f"Create it by name, {type(self).__name__}(...), which the other process can open too"
-            )
-            raise TypeError(msg)
         options = {name: getattr(self, name) for name in type(self).model_fields if name != "callback_manager"}
+        if self._is_adopted:
+            # A core object knows whether it can be made again elsewhere, and says so if it cannot.
+            return _around_again, (type(self), options, self._core)
         return partial(type(self), **options), ()
 
 
@@ -185,6 +184,10 @@ def check_is_a(model: object, expected: type[Any]) -> None:
             "another library first, or pass its name to the constructor instead"
         )
         raise InvalidInputError(msg)
+
+
+def _around_again(owner: type[LocalModelOptions], options: dict[str, Any], core: Any) -> LocalModelOptions:
+    return owner.model_validate(options, context=Given(core, adopted=True))
 
 
 def _unknown_option(owner: str, name: str, known: Iterable[str]) -> str:
