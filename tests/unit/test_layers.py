@@ -17,7 +17,7 @@ ROOT = Path(rerank_plugins.__file__).parent
 LAYERS = [
     {"display"},
     {"types", "errors"},
-    {"protocols", "inputs", "observing", "optional", "calibration", "explaining", "described"},
+    {"protocols", "inputs", "observing", "optional", "calibration", "explaining"},
     {"catalog"},
     {"text"},
     {"ranking"},
@@ -26,6 +26,7 @@ LAYERS = [
     {"scoring", "embedding"},
     {"streaming", "opened"},
     {"reranker", "embedder"},
+    {"described"},
     {"adapting", "fields", "telemetry", "testing", "retrieval"},
     {"evaluation"},
     {"reports"},
