@@ -223,7 +223,8 @@ class TwoStageRetriever(PipedRetriever):
 
 def _check_query(query: object) -> None:
     if not isinstance(query, str) or not query.strip():
-        msg = f"the query must be a text that is not blank, got {query!r}"
+        got = "a blank one" if isinstance(query, str) else type(query).__name__
+        msg = f"the query must be a text that is not blank, got {got}"
         raise InvalidInputError(msg)
 
 

@@ -239,9 +239,10 @@ class TwoStageRetriever(CopiedRetriever):
 
 
 def _check_query(query_bundle: QueryBundle) -> None:
-    query = query_bundle.query_str
+    query: object = query_bundle.query_str
     if not isinstance(query, str) or not query.strip():
-        msg = f"the query must be a text that is not blank, got {query!r}"
+        got = "a blank one" if isinstance(query, str) else type(query).__name__
+        msg = f"the query must be a text that is not blank, got {got}"
         raise InvalidInputError(msg)
 
 
