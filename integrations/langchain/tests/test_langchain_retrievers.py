@@ -179,7 +179,7 @@ async def test_a_blank_query_is_an_error(models: dict[str, Any], query: str) -> 
 def test_what_is_no_query_is_told_by_its_type(models: dict[str, Any]) -> None:
     two = TwoStageRetriever.from_documents(TEXTS, retriever="bm25", reranker=models["reranker"])
     for query in (None, 3, {"query": QUERY}, [Document("a text of a user")]):
-        with pytest.raises(InvalidInputError, match=rf"not blank, got {type(query).__name__}$"):
+        with pytest.raises(InvalidInputError, match=f"not blank, got {type(query).__name__}"):
             two.invoke(query)  # type: ignore[arg-type]
-    with pytest.raises(InvalidInputError, match="got list$"):
+    with pytest.raises(InvalidInputError, match="not blank, got list"):
         (two | two).invoke(QUERY)
