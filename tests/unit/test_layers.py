@@ -16,13 +16,17 @@ ROOT = Path(rerank_plugins.__file__).parent
 # Lowest first; modules on one line may import each other only within their own folder.
 LAYERS = [
     {"display"},
-    {"types", "errors"},
+    {"errors"},
+    {"elsewhere", "kinds"},
+    {"arguments"},
+    {"types"},
     {"protocols", "inputs", "observing", "optional", "calibration", "explaining"},
     {"catalog"},
     {"text"},
     {"ranking"},
     {"engine", "scorers"},
     {"opening", "calibrating"},
+    {"handles"},
     {"scoring", "embedding"},
     {"streaming", "opened"},
     {"reranker", "embedder"},

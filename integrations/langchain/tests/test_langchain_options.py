@@ -93,7 +93,6 @@ def test_unknown_option_is_found_before_the_model_is_loaded() -> None:
         ({"max_length": 10_000}, "its positions end at 64"),
         ({"query_max_length": -1}, "query_max_length\n.*greater than or equal to 1"),
         ({"long_documents": "best"}, "'truncate', 'maxp', 'firstp'"),
-        ({"long_documents": LongDocuments(overlap_tokens=-1)}, "overlap_tokens must be 0 or more"),
         ({"truncation": "both"}, "truncation"),
         ({"dtype": "float8"}, "dtype"),
     ],

@@ -12,6 +12,7 @@ import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from rerank_plugins.arguments import checked_fields
 from rerank_plugins.catalog.checkpoint import CheckpointFiles, read_checkpoint
 from rerank_plugins.catalog.conventions import as_family_member, embedder_with_own_files, family_members
 from rerank_plugins.catalog.fetch import folder_from_hub, folder_from_package, looks_like_hub_id
@@ -46,6 +47,7 @@ _T5_NAMES = {
 }
 
 
+@checked_fields()
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceOptions:
     """Where files may come from and what they may contain.

@@ -88,6 +88,10 @@ class QueryVectorCache:
                 self._vectors.popitem(last=False)
         return np.stack([found[text] if text in found else fresh[text] for text in texts])
 
+    def empty_copy(self) -> QueryVectorCache:
+        """Return another cache of the same size for the same settings."""
+        return QueryVectorCache(self._max_entries, settings=self._settings)
+
     def clear(self) -> None:
         """Forget all vectors; the counters stay."""
         with self._lock:

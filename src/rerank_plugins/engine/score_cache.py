@@ -10,11 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from rerank_plugins.arguments import checked_call
 from rerank_plugins.engine import forking
-from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.kinds import Count
 from rerank_plugins.protocols import TokenInput
 
-__all__ = ["CacheInfo", "ScoreCache", "check_score_cache"]
+__all__ = ["CacheInfo", "ScoreCache"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +50,8 @@ class ScoreCache:
         InvalidInputError: ``max_entries`` is below 1.
     """
 
-    def __init__(self, max_entries: int = 100_000) -> None:
-        if max_entries < 1:
-            msg = f"max_entries must be at least 1, got {max_entries}; leave score_cache=None for no cache"
-            raise InvalidInputError(msg)
+    @checked_call()
+    def __init__(self, max_entries: Count = 100_000) -> None:
         self._max_entries = max_entries
         self._lock = threading.Lock()
         self._rows: OrderedDict[Hashable, npt.NDArray[np.float32]] = OrderedDict()
@@ -89,15 +88,11 @@ class ScoreCache:
         """Make the lock anew, in a process that was forked while somebody may have held it."""
         self._lock = threading.Lock()
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # Copies and other processes begin with an empty one: what is held is worth its memory where it was made.
+        return ScoreCache, (self._max_entries,)
+
     def clear(self) -> None:
         """Forget all rows; the counters go on."""
         with self._lock:
             self._rows.clear()
-
-
-def check_score_cache(cache: object) -> ScoreCache | None:
-    """Return the cache, or raise InvalidInputError for anything but a :class:`ScoreCache` and None."""
-    if cache is not None and not isinstance(cache, ScoreCache):
-        msg = f"score_cache must be a ScoreCache() or None, got {type(cache).__name__}"
-        raise InvalidInputError(msg)
-    return cache

@@ -9,8 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rerank_plugins.arguments import checked_call
 from rerank_plugins.embedder import Embedder
 from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.inputs import check_texts
+from rerank_plugins.kinds import Count
 from rerank_plugins.optional import import_extra
 from rerank_plugins.retrieval.first_stage import best_first, check_search, check_texts_by_id
 
@@ -39,6 +42,7 @@ class DenseIndex:
         MissingExtraError: FAISS is not installed.
     """
 
+    @checked_call(own=("texts",))
     def __init__(
         self,
         texts: Mapping[str, str],
@@ -46,7 +50,7 @@ class DenseIndex:
         *,
         faiss_index: str | None = "Flat",
         vectors: _Vectors | None = None,
-        batch_size: int = 64,
+        batch_size: Count = 64,
         advance: Callable[[int], object] | None = None,
     ) -> None:
         checked = check_texts_by_id(texts)
@@ -61,6 +65,7 @@ class DenseIndex:
         self._vectors = _unit(vectors)
         self._faiss = None if faiss is None or not self._ids else _built(faiss, str(faiss_index), self._vectors)
 
+    @checked_call()
     def search(self, query: str, *, top_k: int) -> dict[str, float]:
         """Return the ``top_k`` documents nearest to the query, best first; ties keep the corpus' order.
 
@@ -73,6 +78,7 @@ class DenseIndex:
         text = check_search(query, top_k)
         return self._nearest(self._embedder.embed_queries([text]), top_k) if self._ids else {}
 
+    @checked_call()
     async def asearch(self, query: str, *, top_k: int) -> dict[str, float]:
         """Return what :meth:`search` returns, without blocking the event loop."""
         text = check_search(query, top_k)
@@ -95,8 +101,9 @@ class DenseIndex:
         return {self._ids[row]: float(score) for row, score in found}
 
 
+@checked_call(own=("texts",))
 def embed_texts(
-    texts: list[str], embedder: Embedder, *, batch_size: int = 64, advance: Callable[[int], object] | None = None
+    texts: list[str], embedder: Embedder, *, batch_size: Count = 64, advance: Callable[[int], object] | None = None
 ) -> _Vectors:
     """Return the documents' vectors, embedded some at a time. Shape: (n, dim).
 
@@ -106,6 +113,7 @@ def embed_texts(
         batch_size: Documents per call.
         advance: Called with the number of documents after each call.
     """
+    texts = check_texts(texts, name="texts")
     blocks: list[_Vectors] = []
     for start in range(0, len(texts), batch_size):
         block = texts[start : start + batch_size]
@@ -121,7 +129,7 @@ def _built(faiss: Any, description: str, vectors: _Vectors) -> Any:
         if not index.is_trained:
             index.train(vectors)
         index.add(vectors)
-    except RuntimeError as error:
+    except (RuntimeError, TypeError) as error:
         msg = f"FAISS cannot make faiss_index={description!r} of {vectors.shape} vectors: {error}"
         raise InvalidInputError(msg) from error
     return index

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
+from rerank_plugins.arguments import checked_call
+from rerank_plugins.elsewhere import RETRIEVER_NAMES, NamesFromElsewhere
 from rerank_plugins.embedder import Embedder
 from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.inputs import check_positive
+from rerank_plugins.inputs import check_texts
+from rerank_plugins.kinds import Count
 from rerank_plugins.ranking.results import Selection
 from rerank_plugins.reranker import Reranker
 from rerank_plugins.retrieval.build import DEFAULT_EMBEDDER, RetrieverName, build_first_stage, check_retriever
@@ -46,10 +50,11 @@ class RetrievedDocument:
     truncated: bool = False
 
 
-class TwoStageRetriever:
+class TwoStageRetriever(NamesFromElsewhere):
     """Retrieves ``top_k`` documents, reranks them, and returns the best ``top_n``.
 
-    Any number of threads and event loops may use one object.
+    Any number of threads and event loops may use one object. A copy has its own index and its own share in the
+    models, whose weights are shared; pickling opens them again.
 
     Args:
         first_stage: Finds candidates.
@@ -73,18 +78,20 @@ class TwoStageRetriever:
         'Paris is the capital of France.'
     """
 
+    _names_from_elsewhere = RETRIEVER_NAMES
+
+    @checked_call(own=("texts",))
     def __init__(
         self,
         first_stage: FirstStage,
         texts: Mapping[str, str],
         *,
         reranker: Reranker | str | Path | None = None,
-        top_k: int = 50,
-        top_n: int | None = 5,
+        top_k: Count = 50,
+        top_n: Count | None = 5,
         threshold: float | None = None,
         threshold_unit: ScoreUnit = "probability",
     ) -> None:
-        check_positive("top_k", top_k)
         self._selection = Selection.checked(top_n=top_n, threshold=threshold, unit=threshold_unit)
         if threshold is not None and reranker is None:
             msg = f"threshold={threshold} is for rerank scores, and there is no reranker; name one or leave it out"
@@ -95,12 +102,10 @@ class TwoStageRetriever:
         if isinstance(reranker, (str, Path)):
             reranker = Reranker(reranker)
             self._opened.append(reranker)
-        if reranker is not None and not isinstance(reranker, Reranker):
-            msg = f"reranker must be a Reranker, a model's name, or None; got {type(reranker).__name__}"
-            raise InvalidInputError(msg)
         self._reranker = reranker
 
     @classmethod
+    @checked_call(own=("documents",))
     def from_documents(
         cls,
         documents: Mapping[str, str] | Iterable[str],
@@ -108,8 +113,8 @@ class TwoStageRetriever:
         retriever: RetrieverName = "hybrid",
         embedder: Embedder | str | Path = DEFAULT_EMBEDDER,
         reranker: Reranker | str | Path | None = "BAAI/bge-reranker-v2-m3",
-        top_k: int = 50,
-        top_n: int | None = 5,
+        top_k: Count = 50,
+        top_n: Count | None = 5,
         threshold: float | None = None,
         threshold_unit: ScoreUnit = "probability",
         faiss_index: str | None = "Flat",
@@ -172,6 +177,7 @@ class TwoStageRetriever:
         """Documents retrieved."""
         return self._top_k
 
+    @checked_call()
     def search(self, query: str) -> list[RetrievedDocument]:
         """Return the results from best to worst; without a match there are none.
 
@@ -185,6 +191,7 @@ class TwoStageRetriever:
             return self._first_stage_only(found)
         return self._merged(found, self._reranker.rank(query, self._found_texts(found)))
 
+    @checked_call()
     async def asearch(self, query: str) -> list[RetrievedDocument]:
         """Return what :meth:`search` returns, without blocking the event loop."""
         found = await self._first_stage.asearch(check_search(query, self._top_k), top_k=self._top_k)
@@ -196,6 +203,10 @@ class TwoStageRetriever:
         """Give back the models that were named, not those that were passed as objects. Idempotent."""
         for model in self._opened:
             model.close()
+
+    def __copy__(self) -> TwoStageRetriever:
+        # Its own all the way down, or closing one would close what the other searches with.
+        return deepcopy(self)
 
     def __enter__(self) -> TwoStageRetriever:
         return self
@@ -237,6 +248,7 @@ class TwoStageRetriever:
         ]
 
 
+@checked_call(own=("documents",))
 def texts_by_id(documents: Mapping[str, str] | Iterable[str]) -> dict[str, str]:
     """Return id to text; texts without ids get their positions (``"0"``, ``"1"``, ...).
 
@@ -248,4 +260,6 @@ def texts_by_id(documents: Mapping[str, str] | Iterable[str]) -> dict[str, str]:
     if isinstance(documents, (str, bytes)):
         msg = "documents must be texts or id to text, got one string; put a single text into a list"
         raise InvalidInputError(msg)
-    return check_texts_by_id({str(position): text for position, text in enumerate(documents)})
+    return check_texts_by_id(
+        {str(position): text for position, text in enumerate(check_texts(documents, name="documents"))}
+    )
