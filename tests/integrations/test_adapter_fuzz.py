@@ -32,6 +32,7 @@ from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 from llama_index.retrievers.rerank_plugins import FirstStageRetriever, TwoStageRetriever
 
 from rerank_plugins import Embedder, Reranker
+from rerank_plugins.errors import UnknownOptionError
 from rerank_plugins.retrieval import build_first_stage
 
 QUERY = "What do pandas eat?"
@@ -211,9 +212,12 @@ RETRIEVERS = [
     (owner, name)
     for owner in (TwoStageRetriever, FirstStageRetriever, lc.TwoStageRetriever, lc.FirstStageRetriever)
     for name in inspect.signature(owner.from_documents).parameters
-    if name not in ("retriever", "faiss_index", "fusion", "weights")  # handed on to the core, which has its own test
 ]
 HINTS: dict[str, Any] = {
+    "retriever": Literal["bm25", "dense", "hybrid"],
+    "faiss_index": str | None,
+    "fusion": Literal["rrf", "weighted"],
+    "weights": tuple[float, ...] | None,
     "documents": tuple[str, ...],
     "embedder": Embedder | str,
     "reranker": Reranker | str | None,
@@ -295,3 +299,16 @@ def test_numbers_come_as_text_too(owner: Any, folders: dict[str, Path]) -> None:
         for text in ("False", "false", "0", "no", "", 0, 1, "True"):
             with pytest.raises(ValueError, match=name):
                 maker(owner, folders)(**{name: text})
+
+
+def test_options_that_there_are_none_of_are_told(folders: dict[str, Path]) -> None:
+    store = InMemoryVectorStore(lc.InstructionEmbeddings(model=str(folders["embedder"]), device="cpu"))
+    for owner in (TwoStageRetriever, FirstStageRetriever, lc.TwoStageRetriever, lc.FirstStageRetriever):
+        with pytest.raises(UnknownOptionError, match=r"no option 'topk'. Did you mean 'top_k'\?.*faiss_index"):
+            owner.from_documents(TEXTS, retriever="bm25", topk=3)
+    with pytest.raises(UnknownOptionError, match=r"Its options: .*search_kwargs"):
+        lc.TwoStageRetriever.from_vector_store(store, filters={})
+    with pytest.raises(UnknownOptionError, match="Did you mean 'top_n'"):
+        TwoStageRetriever(Fixed(), topn=3)
+    with pytest.raises(UnknownOptionError, match="Its options: first_stage, nodes, top_k"):
+        FirstStageRetriever(build_first_stage({"a": "x"}, retriever="bm25"), {}, depth=3)

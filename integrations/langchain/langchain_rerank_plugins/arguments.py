@@ -20,7 +20,10 @@ from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.ranking.order import check_top_n
 from rerank_plugins.types import ScoreUnit
 
-__all__ = ["AnyReranker", "PipedRetriever", "call_limit", "checked_embedder", "compressor_of", "second_stage"]
+__all__ = ["OWN", "AnyReranker", "PipedRetriever", "call_limit", "checked_embedder", "compressor_of", "second_stage"]
+
+OWN = ("documents", "embedder", "reranker", "top_k", "top_n", "threshold", "threshold_unit", "store", "search_kwargs")
+"""Arguments that are checked where they are used; the core checks the others, and tells names that there are none of."""
 
 AnyReranker = BaseRerankCompressor | RerankCrossEncoder | Reranker | str | Path
 

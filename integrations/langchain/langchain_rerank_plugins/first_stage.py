@@ -10,9 +10,10 @@ from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, Callba
 from langchain_core.documents import Document
 from pydantic import ConfigDict, PrivateAttr
 
-from langchain_rerank_plugins.arguments import PipedRetriever, call_limit, checked_embedder
+from langchain_rerank_plugins.arguments import OWN, PipedRetriever, call_limit, checked_embedder
 from langchain_rerank_plugins.embeddings import InstructionEmbeddings
 from rerank_plugins import Embedder
+from rerank_plugins.arguments import checked_call
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.fields import Count
 from rerank_plugins.retrieval import FirstStage, Fusion, RetrieverName, build_first_stage
@@ -39,6 +40,7 @@ class FirstStageRetriever(PipedRetriever):
     _documents: dict[str, Document] = PrivateAttr()
 
     @classmethod
+    @checked_call(own=OWN)
     def from_documents(
         cls,
         documents: Sequence[Document | str],

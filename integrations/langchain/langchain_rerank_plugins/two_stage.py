@@ -13,12 +13,13 @@ from langchain_core.retrievers import RetrieverLike
 from langchain_core.vectorstores import VectorStore
 from pydantic import ConfigDict, field_validator, model_validator
 
-from langchain_rerank_plugins.arguments import AnyReranker, PipedRetriever, call_limit, compressor_of, second_stage
+from langchain_rerank_plugins.arguments import OWN, AnyReranker, PipedRetriever, call_limit, compressor_of, second_stage
 from langchain_rerank_plugins.compressor import BaseRerankCompressor
 from langchain_rerank_plugins.embeddings import InstructionEmbeddings
 from langchain_rerank_plugins.first_stage import FirstStageRetriever, with_metadata
 from rerank_plugins import Embedder
 from rerank_plugins.adapting import check_kind, checked_count, stand_in
+from rerank_plugins.arguments import checked_call
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.fields import Count
 from rerank_plugins.retrieval import Fusion, RetrieverName
@@ -85,6 +86,7 @@ class TwoStageRetriever(PipedRetriever):
         return compressor_of(reranker)
 
     @classmethod
+    @checked_call(own=OWN)
     def from_documents(
         cls,
         documents: Sequence[Document | str],
@@ -134,6 +136,7 @@ class TwoStageRetriever(PipedRetriever):
         return cls(first_stage=first_stage, reranker=made, top_n=top_n)
 
     @classmethod
+    @checked_call(own=OWN)
     def from_vector_store(
         cls,
         store: VectorStore,

@@ -17,6 +17,7 @@ from rerank_plugins.reranker import Reranker
 from rerank_plugins.types import ScoreUnit
 
 __all__ = [
+    "OWN",
     "AnyReranker",
     "check_callbacks",
     "checked_embedder",
@@ -24,6 +25,24 @@ __all__ = [
     "postprocessor_of",
     "second_stage",
 ]
+
+OWN = (
+    "first_stage",
+    "nodes",
+    "documents",
+    "embedder",
+    "reranker",
+    "top_k",
+    "top_n",
+    "threshold",
+    "threshold_unit",
+    "transformations",
+    "callback_manager",
+    "verbose",
+    "vector_store",
+    "embed_model",
+)
+"""Arguments that are checked where they are used; the core checks the others, and tells names that there are none of."""
 
 AnyReranker = BaseRerankPostprocessor | Reranker | str | Path
 

@@ -17,6 +17,7 @@ from llama_index.embeddings.rerank_plugins import InstructionEmbedding
 from llama_index.postprocessor.rerank_plugins import BaseRerankPostprocessor
 from llama_index.postprocessor.rerank_plugins.results import DETAIL_KEYS, RETRIEVAL_RANK_KEY, with_metadata
 from llama_index.retrievers.rerank_plugins.arguments import (
+    OWN,
     AnyReranker,
     check_callbacks,
     postprocessor_of,
@@ -28,6 +29,7 @@ from llama_index.retrievers.rerank_plugins.nodes import readable
 from typing_extensions import Self
 
 from rerank_plugins.adapting import check_kind, checked_count
+from rerank_plugins.arguments import checked_call
 from rerank_plugins.embedder import Embedder
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.retrieval import Fusion, RetrieverName
@@ -72,6 +74,7 @@ class TwoStageRetriever(CopiedRetriever):
         'Paris is the capital.'
     """
 
+    @checked_call(own=OWN)
     def __init__(
         self,
         first_stage: BaseRetriever,
@@ -95,6 +98,7 @@ class TwoStageRetriever(CopiedRetriever):
         self._reranker = made if made is None or not changes else made.with_settings(**changes)
 
     @classmethod
+    @checked_call(own=OWN)
     def from_documents(
         cls,
         documents: Sequence[BaseNode | str],
@@ -150,6 +154,7 @@ class TwoStageRetriever(CopiedRetriever):
         return cls(first_stage, reranker=made, top_n=top_n, callback_manager=callback_manager)
 
     @classmethod
+    @checked_call(own=OWN)
     def from_vector_store(
         cls,
         vector_store: BasePydanticVectorStore,

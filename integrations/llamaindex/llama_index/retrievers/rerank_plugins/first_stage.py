@@ -9,11 +9,17 @@ from llama_index.core.callbacks import CallbackManager
 from llama_index.core.ingestion import run_transformations
 from llama_index.core.schema import BaseNode, MetadataMode, NodeWithScore, QueryBundle, TransformComponent
 from llama_index.embeddings.rerank_plugins import InstructionEmbedding
-from llama_index.retrievers.rerank_plugins.arguments import check_callbacks, checked_embedder, checked_transformations
+from llama_index.retrievers.rerank_plugins.arguments import (
+    OWN,
+    check_callbacks,
+    checked_embedder,
+    checked_transformations,
+)
 from llama_index.retrievers.rerank_plugins.copied import CopiedRetriever
 from llama_index.retrievers.rerank_plugins.nodes import listed_nodes, nodes_by_id, with_text
 
 from rerank_plugins.adapting import check_kind, checked_count
+from rerank_plugins.arguments import checked_call
 from rerank_plugins.embedder import Embedder
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.retrieval import FirstStage, Fusion, RetrieverName, build_first_stage
@@ -36,6 +42,7 @@ class FirstStageRetriever(CopiedRetriever):
         InvalidInputError: ``top_k`` is below 1, or an argument is of another kind.
     """
 
+    @checked_call(own=OWN)
     def __init__(
         self,
         first_stage: FirstStage,
@@ -55,6 +62,7 @@ class FirstStageRetriever(CopiedRetriever):
         self._nodes = {key: with_text(node) for key, node in nodes.items()}
 
     @classmethod
+    @checked_call(own=OWN)
     def from_documents(
         cls,
         documents: Sequence[BaseNode | str],
