@@ -42,7 +42,7 @@ OWN = (
     "vector_store",
     "embed_model",
 )
-"""Arguments that are checked where they are used; the core checks the others, and tells names that there are none of."""
+"""Arguments that are checked where they are used; the core checks the others, and refuses other names."""
 
 AnyReranker = BaseRerankPostprocessor | Reranker | str | Path
 
