@@ -144,7 +144,7 @@ def read_checkpoint(folder: Path) -> CheckpointFiles:
             is needed that this package does not know.
     """
     if not (folder / "config.json").is_file():
-        found = sorted(entry.name for entry in folder.iterdir())[:10]
+        found = sorted(entry.name for entry in folder.iterdir())[:10] or "nothing"
         msg = (
             f"{str(folder)!r} has no config.json, so it is not a Hugging Face checkpoint; it holds {found}. "
             "Point to the folder that has config.json, tokenizer.json and model.safetensors."
