@@ -103,8 +103,8 @@ def nearest_names(name: str, *, kind: ModelKind) -> list[str]:
 
 
 def all_known(kind: ModelKind) -> str:
-    """Return where all known models of a kind are listed, as a sentence."""
-    return f"All known ones: rerank-plugins models --kind {kind}"
+    """Return where all known models of a kind are listed, with one of them."""
+    return f"All known ones, such as {specs_of_kind(kind)[0].id}: rerank-plugins models --kind {kind}"
 
 
 def _looks_like_path(name: str) -> bool:

@@ -34,7 +34,7 @@ class CrossEncoderScorer:
         self._backbone: Backbone | None = backbone
         self._head: Head | None = head
         self._reads: Reads = "first" if isinstance(head, FirstTokenHead) else "all"
-        self.is_padded = backbone.is_padded
+        self.is_padded, self.padding_reason = backbone.is_padded, backbone.padding_reason
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Return one logit per pair. Shape: (inputs, 1), float32."""
