@@ -14,7 +14,6 @@ import torch
 
 from rerank_plugins.catalog.adapter import AdapterFiles
 from rerank_plugins.catalog.resolve import ResolvedModel, SourceOptions
-from rerank_plugins.engine import forking
 from rerank_plugins.engine.batcher import MicroBatcher
 from rerank_plugins.engine.device import default_budget_tokens, resolve_devices, resolve_dtype
 from rerank_plugins.engine.executor import TokenBudget
@@ -141,7 +140,6 @@ def run_loaded(parts: Sequence[LoadedParts], *, device: str, dtype: str, name: s
         survives_fork=first_device.type == "cpu",
     )
     first = parts[0]
-    forking.watch(first.encoder.cache)
     return LoadedModel(
         first.encoder,
         batcher,
