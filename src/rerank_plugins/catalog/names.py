@@ -23,6 +23,7 @@ __all__ = [
 _CLASSES: dict[ModelKind, str] = {"reranker": "Reranker", "embedder": "Embedder"}
 _ARTICLE: dict[ModelKind, str] = {"reranker": "a reranker", "embedder": "an embedder"}
 _OTHER: dict[ModelKind, ModelKind] = {"reranker": "embedder", "embedder": "reranker"}
+_WELL_KNOWN: dict[ModelKind, str] = {"reranker": "BAAI/bge-reranker-v2-m3", "embedder": "BAAI/bge-m3"}
 _DRIVE = re.compile(r"[A-Za-z]:")
 _HOW_NEAR, _HOW_NEAR_HUB_IDS = 0.6, 0.8
 """Ratios of difflib."""
@@ -104,7 +105,7 @@ def nearest_names(name: str, *, kind: ModelKind) -> list[str]:
 
 def all_known(kind: ModelKind) -> str:
     """Return where all known models of a kind are listed, with one of them."""
-    return f"All known ones, such as {specs_of_kind(kind)[0].id}: rerank-plugins models --kind {kind}"
+    return f"All known ones, such as {_WELL_KNOWN[kind]}: rerank-plugins models --kind {kind}"
 
 
 def _looks_like_path(name: str) -> bool:

@@ -241,7 +241,7 @@ def _like(known: ModelSpec, spec: ModelSpec) -> ModelSpec:
 
 
 def _check_reranker(files: CheckpointFiles, name: str, spec: ModelSpec) -> None:
-    if files.head is not None:
+    if files.own_format is not None:
         return
     if llm_scorer(files.architecture) is not None and llm_scorer(files.architecture) == spec.scorer:
         return
@@ -267,6 +267,6 @@ def _with_own_files(spec: ModelSpec, files: CheckpointFiles) -> ModelSpec:
             spec,
             layers=layers_of_config(files.config, compresses=spec.scorer == "lightweight") if layered else None,
             max_length_tokens=min(spec.max_length_tokens, files.max_length_tokens),
-            truncation=files.own_settings.get("truncation", spec.truncation),
+            truncation=spec.truncation if files.own_format is None else files.own_format.truncation,
         )
     return embedder_with_own_files(spec, files)
