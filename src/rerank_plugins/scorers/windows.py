@@ -14,8 +14,8 @@ __all__ = ["NARROW", "WIDE", "WINDOW_TRIAL_LENGTHS", "has_local_layers", "window
 NARROW, WIDE = 4, 1_000
 """Tokens of a window while it is tried, and of one that hides nothing then; to one side where it has two."""
 
-WINDOW_TRIAL_LENGTHS = (24, 13, 13, 3)
-"""Longer than the window, and one that is shorter."""
+WINDOW_TRIAL_LENGTHS = (24, 13, 13)
+"""All longer than the window."""
 
 _LOCAL = ("window", "chunk", "local_attention")
 _NOT_TOKENS = ("use_", "max_window_layers", "_pattern", "feed_forward", "_every", "num_")
