@@ -14,10 +14,11 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from rerank_plugins.catalog import known_models
+from rerank_plugins.catalog import names
 from rerank_plugins.catalog.layers import settle_layers
 from rerank_plugins.catalog.resolve import resolve
 from rerank_plugins.catalog.spec import ModelSpec
+from rerank_plugins.catalog.table import find_by_id
 from rerank_plugins.described import as_number, as_real
 from rerank_plugins.embedder import Embedder
 from rerank_plugins.errors import DeadlineExceededError, InvalidInputError, OverloadedError
@@ -136,11 +137,13 @@ def known_before_loading(model: str | Path, *, family: str | None) -> ModelSpec 
     """Return what is known about a model without fetching or loading it; None for a hub id that is not listed.
 
     Raises:
-        ModelError: It is a folder that cannot be used.
+        ModelError: It is a folder that cannot be used, or an embedder.
     """
-    listed = known_models().get(("reranker", str(model)))
-    if listed is None and Path(model).expanduser().is_dir():
+    listed = find_by_id(str(model), kind="reranker")
+    if listed is None and names.existing_folder(model) is not None:
         return resolve(model, kind="reranker", family=family).spec
+    if listed is None:
+        names.check_kind(model, kind="reranker")
     return listed
 
 

@@ -61,6 +61,11 @@ class OpenedReranker(ModelHandle, NamesFromElsewhere):
         return self._lease.value.is_padded
 
     @property
+    def padding_reason(self) -> str:
+        """Why batches are padded; empty if they are not, or if nothing is known."""
+        return self._lease.value.padding_reason
+
+    @property
     def prefix_sharing(self) -> PrefixSharing:
         """Whether the model computes what the prompts of one query begin with once, and if not, why.
 
