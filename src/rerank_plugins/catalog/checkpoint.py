@@ -11,6 +11,7 @@ from rerank_plugins.catalog.fields import CONFIG, SENTENCE_BERT, SENTENCE_TRANSF
 from rerank_plugins.catalog.file_names import named_folder
 from rerank_plugins.catalog.formats import refuse_adapter, refuse_other_formats
 from rerank_plugins.catalog.json_files import read_json, read_object
+from rerank_plugins.catalog.own_format import OwnFormat, read_own_format
 from rerank_plugins.catalog.spec import Pooling
 from rerank_plugins.catalog.weight_headers import read_header
 from rerank_plugins.errors import UnsupportedModelError
@@ -43,6 +44,7 @@ class CheckpointFiles:
         pooling: From the Pooling module's config; None if there is none.
         pools_instruction: ``include_prompt`` of that config; None if it does not say.
         modules: Class names listed in ``modules.json``, without their package, and their folders.
+        own_format: What a checkpoint that this project has trained says; None for all others.
     """
 
     folder: Path
@@ -53,6 +55,7 @@ class CheckpointFiles:
     pooling: Pooling | None
     pools_instruction: bool | None
     modules: Mapping[str, str]
+    own_format: OwnFormat | None = None
 
     @property
     def architecture(self) -> str:
@@ -73,17 +76,6 @@ class CheckpointFiles:
         return tuple((name, stat.st_size, stat.st_mtime_ns) for name, stat in stats)
 
     @property
-    def head(self) -> str | None:
-        """Name of a head of this package's own (``rerank_plugins.head`` in the config), or None."""
-        head = self.own_settings.get("head")
-        return head if isinstance(head, str) else None
-
-    @property
-    def own_settings(self) -> Mapping[str, Any]:
-        """What a checkpoint trained by this package says about itself (``rerank_plugins`` in the config)."""
-        return self.config.get("rerank_plugins") or {}
-
-    @property
     def max_length_tokens(self) -> int:
         """Tokens the position table allows, special tokens included.
 
@@ -101,7 +93,7 @@ class CheckpointFiles:
                 f"{self.config.get('pad_token_id')!r} leaves none; download the checkpoint again"
             )
             raise UnsupportedModelError(msg)
-        return int(positions)
+        return int(positions) if self.own_format is None else min(positions, self.own_format.max_length_tokens)
 
     @property
     def needs_remote_code(self) -> bool:
@@ -157,7 +149,7 @@ def read_checkpoint(folder: Path) -> CheckpointFiles:
     refuse_adapter(folder)
     if not (folder / "config.json").is_file():
         refuse_other_formats(folder)
-        found = sorted(entry.name for entry in folder.iterdir())[:10]
+        found = sorted(entry.name for entry in folder.iterdir())[:10] or "nothing"
         msg = (
             f"{str(folder)!r} has no config.json, so it is not a Hugging Face checkpoint; it holds {found}. "
             "Point to the folder that has config.json, tokenizer.json and model.safetensors."
@@ -165,15 +157,17 @@ def read_checkpoint(folder: Path) -> CheckpointFiles:
         raise UnsupportedModelError(msg)
     modules = _modules(folder)
     pooling_path = folder / modules.get("Pooling", "1_Pooling") / "config.json"
+    config = _settings(folder / "config.json", CONFIG)
     return CheckpointFiles(
         folder=folder,
-        config=_settings(folder / "config.json", CONFIG),
+        config=config,
         tokenizer_config=_settings(folder / "tokenizer_config.json", TOKENIZER),
         sentence_bert=_settings(folder / "sentence_bert_config.json", SENTENCE_BERT),
         sentence_transformers=_settings(folder / "config_sentence_transformers.json", SENTENCE_TRANSFORMERS),
         pooling=_pooling(pooling_path),
         pools_instruction=read_object(pooling_path).get("include_prompt"),
         modules=modules,
+        own_format=read_own_format(config, folder=folder),
     )
 
 

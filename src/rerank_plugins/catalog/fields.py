@@ -105,7 +105,6 @@ CONFIG: _Rules = MappingProxyType(
         "model_type": _TEXT,
         "_name_or_path": _TEXT,
         "auto_map": _OBJECT,
-        "rerank_plugins": _OBJECT,
         "hidden_act": _TEXT,
         "hidden_activation": _TEXT,
         "head_type": _TEXT,

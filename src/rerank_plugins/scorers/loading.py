@@ -27,7 +27,7 @@ from rerank_plugins.text.tokenizer import TextEncoder
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-__all__ = ["check_weights", "has_int8_rows", "load_encoder", "load_model", "read_weights", "refuse_missing"]
+__all__ = ["check_weights", "has_int8_rows", "load_encoder", "load_model", "read_own_weights", "refuse_missing"]
 
 logger = logging.getLogger(__name__)
 
@@ -156,7 +156,7 @@ def load_model(request: LoadRequest, auto_class: Any, *, attention: str | None =
 
 
 def has_int8_rows(folder: Path) -> bool:
-    """Return whether ``model.safetensors`` is stored as int8 rows, see :func:`read_weights`."""
+    """Return whether ``model.safetensors`` is stored as int8 rows, see :func:`_read_weights`."""
     path = folder / "model.safetensors"
     if not path.is_file():
         return False
@@ -164,8 +164,8 @@ def has_int8_rows(folder: Path) -> bool:
         return (stored.metadata() or {}).get(_QUANTIZATION_KEY) == _INT8_ROWS
 
 
-def read_weights(path: Path, *, prefix: str = "") -> dict[str, torch.Tensor]:
-    """Return the float32 weights of a file whose names start with ``prefix``, int8 rows included.
+def _read_weights(path: Path) -> dict[str, torch.Tensor]:
+    """Return the float32 weights of a file, int8 rows included.
 
     The format halves fp16 once more for the wheel of the mini models: a matrix ``NAME`` is int8 and
     ``NAME.scale`` (rows,) holds one float32 per row; value = int8 * scale. Other tensors are plain.
@@ -173,7 +173,7 @@ def read_weights(path: Path, *, prefix: str = "") -> dict[str, torch.Tensor]:
     weights: dict[str, torch.Tensor] = {}
     with safe_open(str(path), framework="pt") as stored:
         names = set(stored.keys())
-        for name in sorted(name for name in names if name.startswith(prefix)):
+        for name in sorted(names):
             if name.endswith(".scale") and name.removesuffix(".scale") in names:
                 continue
             tensor = stored.get_tensor(name)
@@ -184,10 +184,22 @@ def read_weights(path: Path, *, prefix: str = "") -> dict[str, torch.Tensor]:
     return weights
 
 
+def read_own_weights(request: LoadRequest) -> dict[str, torch.Tensor]:
+    """Return the float32 weights of a checkpoint in this project's own format.
+
+    Raises:
+        UnsupportedModelError: The file is missing, or cannot be read.
+    """
+    check_weights(request)
+    path = request.files.folder / "model.safetensors"
+    with checkpoint_errors(f"read {str(path)!r}"):
+        return _read_weights(path)
+
+
 def _from_int8_rows(folder: Path, auto_class: Any, dtype: torch.dtype) -> tuple[PreTrainedModel, list[str]]:
     config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     model = auto_class.from_config(config)
-    result = model.load_state_dict(read_weights(folder / "model.safetensors"), strict=False)
+    result = model.load_state_dict(_read_weights(folder / "model.safetensors"), strict=False)
     return model.to(dtype), list(result.missing_keys)
 
 
@@ -217,7 +229,8 @@ def check_weights(request: LoadRequest) -> None:
     check_named_by_config(request.files.config, folder)
     check_indexes(folder)
     stored = read_headers(folder)
-    refuse_quantised(request.files.config, {} if has_int8_rows(folder) else stored, folder=folder)
+    has_own_rows = request.files.own_format is not None or has_int8_rows(folder)
+    refuse_quantised(request.files.config, {} if has_own_rows else stored, folder=folder)
     check_claims(request.files.config, stored, folder=folder)
     has_pickle = request.allow_pickle and any(folder.glob("*.bin"))
     if _uses_safetensors(folder) or has_pickle:
