@@ -159,7 +159,7 @@ def test_weights_that_do_not_fit_or_are_missing(folder: Path) -> None:
     with pytest.raises(UnsupportedModelError, match="do not fit"):
         Reranker(folder)
     (folder / "model.safetensors").write_bytes(b"cut off")
-    with pytest.raises(UnsupportedModelError, match="cannot be read"):
+    with pytest.raises(UnsupportedModelError, match="could not be read"):
         Reranker(folder)
     (folder / "model.safetensors").unlink()
     with pytest.raises(UnsupportedModelError, match=r"no model\.safetensors"):
