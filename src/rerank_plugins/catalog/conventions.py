@@ -61,8 +61,8 @@ def as_family_member(spec: ModelSpec, members: Sequence[ModelSpec]) -> ModelSpec
 def embedder_with_own_files(spec: ModelSpec, files: CheckpointFiles) -> ModelSpec:
     """Return an embedder's spec with what the checkpoint's own files say put over it."""
     is_transformer = spec.scorer in ("transformer", "multi-vector")
-    if is_transformer and files.modules.kinds:
-        check_transformer(files.folder, files.sentence_bert, files.tokenizer_config, task="feature-extraction")
+    if is_transformer and (files.modules.kinds or spec.id == str(files.folder)):
+        _check_transformer(files, task="feature-extraction")
     limit = spec.max_length_tokens if spec.scorer == "static" else min(spec.max_length_tokens, files.max_length_tokens)
     # A listed model's own default stands against a tokenizer's limit that nobody chose.
     says_length = spec.id == str(files.folder) or files.keeps_length_in_tokenizer or files.sentence_bert.get(_LENGTH)
@@ -84,10 +84,9 @@ def embedder_with_own_files(spec: ModelSpec, files: CheckpointFiles) -> ModelSpe
 
 def cross_encoder_with_own_files(spec: ModelSpec, files: CheckpointFiles) -> ModelSpec:
     """Return a classifier's spec with the length, the prompt and the activation that sentence-transformers saved."""
-    if files.is_from_sentence_transformers:
-        task = "sequence-classification"
-        check_transformer(files.folder, files.sentence_bert, files.tokenizer_config, task=task)
     is_listed = spec.id != str(files.folder)
+    if files.is_from_sentence_transformers or not is_listed:
+        _check_transformer(files, task="sequence-classification")
     default = (files.keeps_length_in_tokenizer and files.saved_length) or spec.default_max_length_tokens
     scale = spec.score_scale
     if not is_listed or files.keeps_length_in_tokenizer:
@@ -98,6 +97,11 @@ def cross_encoder_with_own_files(spec: ModelSpec, files: CheckpointFiles) -> Mod
         score_scale=scale,
         query_prefix=default_prompt(files.sentence_transformers) if files.modules.kinds else spec.query_prefix,
     )
+
+
+def _check_transformer(files: CheckpointFiles, *, task: str) -> None:
+    model_type = str(files.config.get("model_type", ""))
+    check_transformer(files.folder, files.sentence_bert, files.tokenizer_config, task=task, model_type=model_type)
 
 
 def _pooling(files: CheckpointFiles) -> Pooling | tuple[Pooling, ...] | None:

@@ -24,6 +24,9 @@ _HARMLESS = (  # noqa: SIM905 - a list literal would take a line for each
 ).split()
 """Options of loading that change speed or memory, or that this package has of its own."""
 
+_COUNT_PADDING = ("albert", "bert", "convbert", "distilbert", "electra", "ernie", "mobilebert", "mpnet", "xlnet")
+"""Architectures with absolute positions that count from the first token of a row, padding or not."""
+
 _LONGEST = 10_000_000
 """transformers writes 1e30 for a tokenizer whose length is not known."""
 
@@ -38,7 +41,9 @@ def saved_length(sentence_bert: Mapping[str, Any], tokenizer_config: Mapping[str
     return None
 
 
-def check_transformer(folder: Path, settings: Mapping[str, Any], tokenizer: Mapping[str, Any], *, task: str) -> None:
+def check_transformer(
+    folder: Path, settings: Mapping[str, Any], tokenizer: Mapping[str, Any], *, task: str, model_type: str
+) -> None:
     """Raise UnsupportedModelError if a setting of the Transformer module would change a number here.
 
     Args:
@@ -46,6 +51,7 @@ def check_transformer(folder: Path, settings: Mapping[str, Any], tokenizer: Mapp
         settings: ``sentence_bert_config.json``.
         tokenizer: ``tokenizer_config.json``.
         task: What the transformer is for: ``feature-extraction`` or ``sequence-classification``.
+        model_type: Its architecture, as its config names it.
     """
     wrong: dict[str, Any] = {
         key: value for key, value in settings.items() if value and key not in (*_USED, *_WITHOUT_EFFECT, *_NESTED)
@@ -66,6 +72,9 @@ def check_transformer(folder: Path, settings: Mapping[str, Any], tokenizer: Mapp
         raise _refused(folder / "sentence_bert_config.json", f"has the settings {wrong}")
     if tokenizer.get("truncation_side", "right") != "right":
         raise _refused(folder / "tokenizer_config.json", "cuts texts on the left (truncation_side)")
+    if tokenizer.get("padding_side", "right") != "right" and model_type in _COUNT_PADDING:
+        why = "pads on the left, which moves the positions of a text by the length of its neighbours,"
+        raise _refused(folder / "tokenizer_config.json", why)
 
 
 def default_prompt(settings: Mapping[str, Any]) -> str:

@@ -94,9 +94,10 @@ def _sentence_transformers(loaded: Any) -> AdoptedModel:
         # Version 6 runs modules one after the other; before that a CrossEncoder was a classifier alone.
         msg = f"the loaded CrossEncoder runs {' -> '.join(kinds)}; of classifiers this package runs a Transformer alone"
         raise UnsupportedModelError(msg)
-    place, cuts_at = Path("the loaded CrossEncoder"), {"truncation_side": loaded.tokenizer.truncation_side}
+    place, model_type = Path("the loaded CrossEncoder"), str(loaded.model.config.model_type)
     settings = loaded[0].get_config_dict() if kinds else {}
-    check_transformer(place, settings, cuts_at, task="sequence-classification")
+    sides = {name: getattr(loaded.tokenizer, name) for name in ("truncation_side", "padding_side")}
+    check_transformer(place, settings, sides, task="sequence-classification", model_type=model_type)
     # Version 6 renamed max_length.
     length = loaded.max_seq_length if hasattr(loaded, "max_seq_length") else loaded.max_length
     adopted = _adopted(loaded.model, loaded.tokenizer, truncation="longest_first", max_length=length)
