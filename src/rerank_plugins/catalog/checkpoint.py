@@ -163,7 +163,7 @@ def read_checkpoint(folder: Path) -> CheckpointFiles:
         raise UnsupportedModelError(msg)
     settings = _json(folder / "config_sentence_transformers.json")
     cut = settings.get("truncate_dim")
-    if modules.poolings and isinstance(cut, int) and cut > 0:
+    if modules.poolings and isinstance(cut, int) and not isinstance(cut, bool) and cut > 0:
         modules = modules.cut(cut)
     return CheckpointFiles(
         folder=folder,

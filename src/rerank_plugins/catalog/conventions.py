@@ -61,6 +61,13 @@ def as_family_member(spec: ModelSpec, members: Sequence[ModelSpec]) -> ModelSpec
 def embedder_with_own_files(spec: ModelSpec, files: CheckpointFiles) -> ModelSpec:
     """Return an embedder's spec with what the checkpoint's own files say put over it."""
     is_transformer = spec.scorer in ("transformer", "multi-vector")
+    similarity = files.sentence_transformers.get("similarity_fn_name")
+    if similarity not in (None, "cosine") and not files.modules.normalizes:
+        logger.warning(
+            "%s was saved for comparing its vectors by %s; first stages of this package compare by cosine",
+            files.folder.name,
+            similarity,
+        )
     if is_transformer and (files.modules.kinds or spec.id == str(files.folder)):
         _check_transformer(files, task="feature-extraction")
     limit = spec.max_length_tokens if spec.scorer == "static" else min(spec.max_length_tokens, files.max_length_tokens)
@@ -95,6 +102,7 @@ def cross_encoder_with_own_files(spec: ModelSpec, files: CheckpointFiles) -> Mod
         spec,
         default_max_length_tokens=min(default, files.max_length_tokens),
         score_scale=scale,
+        truncation="longest_first" if files.keeps_length_in_tokenizer else spec.truncation,
         query_prefix=default_prompt(files.sentence_transformers) if files.modules.kinds else spec.query_prefix,
     )
 

@@ -19,6 +19,7 @@ __all__ = ["CutStep", "DenseStep", "LayerNormStep", "NormalizeStep", "SentenceMo
 
 _PACKAGE = "sentence_transformers."
 _KNOWN = ("Transformer", "Pooling", "Normalize", "Dense", "LayerNorm", "Dropout", "LogitScore")
+_LONGEST_PATH = 200
 _VECTOR = "sentence_embedding"
 _DEFAULT_ACTIVATION = "torch.nn.modules.activation.Tanh"
 _ACTIVATION_PACKAGES = ("torch.nn", "torch.nn.modules.activation", "torch.nn.modules.linear")
@@ -176,8 +177,9 @@ class _Module:
             )
             raise UnsupportedModelError(msg)
         inside = PurePosixPath(path)
-        if inside.is_absolute() or ".." in inside.parts or "\\" in path or ":" in path:
-            msg = f"{str(folder / 'modules.json')!r} names the folder {path!r}, which is not inside the checkpoint"
+        if inside.is_absolute() or ".." in inside.parts or set(path) & set("\\:\0") or len(path) > _LONGEST_PATH:
+            name = path[:_LONGEST_PATH]
+            msg = f"{str(folder / 'modules.json')!r} names the folder {name!r}, which is not inside the checkpoint"
             raise UnsupportedModelError(msg)
         return cls(folder / path, kind, read_json)
 

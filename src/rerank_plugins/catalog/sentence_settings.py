@@ -65,7 +65,7 @@ def check_transformer(
         wrong["transformer_task"] = settings["transformer_task"]
     modalities = settings.get("modality_config") or {"text": {"method": "forward"}}
     text = modalities.get("text") if isinstance(modalities, Mapping) else None
-    if "message" in modalities or not isinstance(text, Mapping) or text.get("method") != "forward":
+    if not isinstance(text, Mapping) or "message" in modalities or text.get("method") != "forward":
         # With a chat template sentence-transformers wraps every text in a message.
         wrong["modality_config"] = modalities
     if wrong:
@@ -79,8 +79,8 @@ def check_transformer(
 
 def default_prompt(settings: Mapping[str, Any]) -> str:
     """Return the text that a CrossEncoder puts in front of every query; empty for none."""
-    prompts = settings.get("prompts")
-    found = prompts.get(settings.get("default_prompt_name")) if isinstance(prompts, Mapping) else None
+    prompts, name = settings.get("prompts"), settings.get("default_prompt_name")
+    found = prompts.get(name) if isinstance(prompts, Mapping) and isinstance(name, str) else None
     return found if isinstance(found, str) else ""
 
 

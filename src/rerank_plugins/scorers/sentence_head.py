@@ -147,11 +147,23 @@ class _Pooled:
 def _layer(step: Step, request: LoadRequest) -> Callable[[torch.Tensor], torch.Tensor]:
     if isinstance(step, CutStep):
         return lambda vectors: vectors[:, : step.width]
-    if isinstance(step, DenseStep):
-        return _with_weights(_Dense(step), step, request)
-    if isinstance(step, LayerNormStep):
-        return _with_weights(torch.nn.ModuleDict({"norm": torch.nn.LayerNorm(step.width)}), step, request)["norm"]  # type: ignore[index,no-any-return]
+    if isinstance(step, (DenseStep, LayerNormStep)):
+        # Without memory at first: the sizes are a file's word, and the weights are not yet seen.
+        with torch.device("meta"):
+            module = _Dense(step) if isinstance(step, DenseStep) else _LayerNorm(step)
+        return _with_weights(module, step, request)
     return lambda vectors: torch.nn.functional.normalize(vectors, dim=1)
+
+
+class _LayerNorm(torch.nn.Module):
+    """sentence-transformers' LayerNorm, with its names of weights."""
+
+    def __init__(self, step: LayerNormStep) -> None:
+        super().__init__()
+        self.norm = torch.nn.LayerNorm(step.width)
+
+    def forward(self, vectors: torch.Tensor) -> torch.Tensor:
+        return self.norm(vectors)  # type: ignore[no-any-return]
 
 
 class _Dense(torch.nn.Module):
@@ -183,5 +195,5 @@ def _with_weights(module: torch.nn.Module, step: DenseStep | LayerNormStep, requ
             "checkpoint again"
         )
         raise UnsupportedModelError(msg)
-    module.load_state_dict(weights)
-    return module.float().eval().to(request.device)
+    module.load_state_dict(weights, assign=True)
+    return module.eval().to(request.device)
