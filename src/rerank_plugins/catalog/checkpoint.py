@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rerank_plugins.catalog.own_format import OwnFormat, read_own_format
 from rerank_plugins.catalog.sentence_modules import SentenceModules, read_modules
 from rerank_plugins.catalog.sentence_settings import saved_length
 from rerank_plugins.errors import UnsupportedModelError
@@ -33,6 +34,7 @@ class CheckpointFiles:
         sentence_bert: ``sentence_bert_config.json`` (max_seq_length, do_lower_case).
         sentence_transformers: ``config_sentence_transformers.json`` (prompts).
         modules: What ``modules.json`` and the folders that it names say.
+        own_format: What a checkpoint that this project has trained says; None for all others.
     """
 
     folder: Path
@@ -41,6 +43,7 @@ class CheckpointFiles:
     sentence_bert: Mapping[str, Any]
     sentence_transformers: Mapping[str, Any]
     modules: SentenceModules
+    own_format: OwnFormat | None = None
 
     @property
     def architecture(self) -> str:
@@ -63,16 +66,6 @@ class CheckpointFiles:
         return tuple((name, stat.st_size, stat.st_mtime_ns) for name, stat in stats)
 
     @property
-    def head(self) -> str | None:
-        """Name of a head of this package's own (``rerank_plugins.head`` in the config), or None."""
-        return self.own_settings.get("head")
-
-    @property
-    def own_settings(self) -> Mapping[str, Any]:
-        """What a checkpoint trained by this package says about itself (``rerank_plugins`` in the config)."""
-        return self.config.get("rerank_plugins") or {}
-
-    @property
     def max_length_tokens(self) -> int:
         """Tokens the position table allows, special tokens included.
 
@@ -86,7 +79,7 @@ class CheckpointFiles:
         # jina-reranker-v2 names its architecture and no model type.
         if is_roberta or self.architecture.startswith(("Roberta", "XLMRoberta", "Camembert")):
             positions -= int(self.config.get("pad_token_id", 1)) + 1
-        return positions
+        return positions if self.own_format is None else min(positions, self.own_format.max_length_tokens)
 
     @property
     def saved_length(self) -> int | None:
@@ -155,23 +148,25 @@ def read_checkpoint(folder: Path) -> CheckpointFiles:
     """
     modules = read_modules(folder, _json)
     if not (folder / "config.json").is_file():
-        found = sorted(entry.name for entry in folder.iterdir())[:10]
+        found = sorted(entry.name for entry in folder.iterdir())[:10] or "nothing"
         msg = (
             f"{str(folder)!r} has no config.json, so it is not a Hugging Face checkpoint; it holds {found}. "
             "Point to the folder that has config.json, tokenizer.json and model.safetensors."
         )
         raise UnsupportedModelError(msg)
+    config = _json(folder / "config.json")
     settings = _json(folder / "config_sentence_transformers.json")
     cut = settings.get("truncate_dim")
     if modules.poolings and isinstance(cut, int) and not isinstance(cut, bool) and cut > 0:
         modules = modules.cut(cut)
     return CheckpointFiles(
         folder=folder,
-        config=_json(folder / "config.json"),
+        config=config,
         tokenizer_config=_json(folder / "tokenizer_config.json"),
         sentence_bert=_json(folder / "sentence_bert_config.json"),
         sentence_transformers=settings,
         modules=modules,
+        own_format=read_own_format(config, folder=folder),
     )
 
 

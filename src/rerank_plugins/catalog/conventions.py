@@ -73,7 +73,10 @@ def embedder_with_own_files(spec: ModelSpec, files: CheckpointFiles) -> ModelSpe
     limit = spec.max_length_tokens if spec.scorer == "static" else min(spec.max_length_tokens, files.max_length_tokens)
     # A listed model's own default stands against a tokenizer's limit that nobody chose.
     says_length = spec.id == str(files.folder) or files.keeps_length_in_tokenizer or files.sentence_bert.get(_LENGTH)
-    default = (says_length and is_transformer and files.saved_length) or spec.default_max_length_tokens
+    # model2vec keeps its own in config.json.
+    own_length = files.sentence_bert.get(_LENGTH) or files.config.get("max_length")
+    own_length = files.saved_length if is_transformer else own_length
+    default = own_length if own_length and (says_length or not is_transformer) else spec.default_max_length_tokens
     return replace(
         spec,
         scorer="multi-vector" if spec.scorer == "transformer" and files.has_multi_vector_heads else spec.scorer,

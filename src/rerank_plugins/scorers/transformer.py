@@ -33,7 +33,7 @@ class TransformerEmbedder:
     def __init__(self, backbone: Backbone, head: SentenceHead) -> None:
         self._backbone: Backbone | None = backbone
         self._head: SentenceHead | None = head
-        self.is_padded = backbone.is_padded
+        self.is_padded, self.padding_reason = backbone.is_padded, backbone.padding_reason
         self.prefix_sharing = (
             backbone.prefix_sharing
             if head.reads_last
