@@ -279,7 +279,7 @@ def _check_reranker(files: CheckpointFiles, name: str, spec: ModelSpec, family: 
         raise UnsupportedModelError(msg)
     if files.modules.kinds not in ((), ("Transformer",)):
         msg = (
-            f"{name!r} runs {' -> '.join(files.modules.kinds)} by its modules.json, and this package a Transformer alone. "
+            f"{name!r} runs {' -> '.join(files.modules.kinds)} by its modules.json, not a Transformer alone. "
             "Use it with sentence-transformers itself."
         )
         raise UnsupportedModelError(msg)
