@@ -12,7 +12,6 @@ import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rerank_plugins.arguments import checked_fields
 from rerank_plugins.catalog.checkpoint import CheckpointFiles, read_checkpoint
 from rerank_plugins.catalog.conventions import (
     as_family_member,
@@ -52,7 +51,6 @@ _T5_NAMES = {
 }
 
 
-@checked_fields()
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResolvedModel:
     """A model that can be loaded.
