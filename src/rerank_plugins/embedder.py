@@ -21,6 +21,7 @@ from rerank_plugins.embedding.instructions import choose_instruction, query_surr
 from rerank_plugins.embedding.layout import special_ids, text_layout
 from rerank_plugins.embedding.methods import MultiVectorMethods
 from rerank_plugins.embedding.multi import Group, VectorAssembly, grouped
+from rerank_plugins.embedding.rows import finished_rows
 from rerank_plugins.embedding.vectors import TextVectors
 from rerank_plugins.engine.calls import Answer, usage_of, usage_of_all
 from rerank_plugins.engine.deadline import Deadline
@@ -190,6 +191,9 @@ class Embedder(MultiVectorMethods, ModelHandle, NamesFromElsewhere):
     def embed_queries(self, queries: Sequence[str]) -> _Vectors:
         """Return one vector per query, the instruction included.
 
+        No vector is zero: a text in which the model finds nothing (blank, or unknown tokens alone, for ``mini``)
+        gets :func:`~rerank_plugins.embedding.rows.neutral_vector`, whose length is 1 with ``normalize=False`` too.
+
         Returns:
             Shape: (n, dim), float32; (0, 0) for no query when the model's dimension is unknown.
 
@@ -342,11 +346,7 @@ class Embedder(MultiVectorMethods, ModelHandle, NamesFromElsewhere):
             return np.zeros((0, self.dimensions or 0), dtype=np.float32)
         if self._dimensions is not None:
             _checked_dimensions(self._dimensions, self._spec, found=rows.shape[1])
-            rows = rows[:, : self._dimensions]
-        if not self._normalize:
-            return rows
-        lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-        return rows / np.maximum(lengths, 1e-12)  # type: ignore[no-any-return]
+        return finished_rows(rows, normalize=self._normalize, dimensions=self._dimensions)
 
 
 def _checked_dimensions(asked: int | None, spec: ModelSpec, *, found: int | None = None) -> int | None:

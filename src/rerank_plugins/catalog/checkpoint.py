@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from rerank_plugins.catalog.fields import CONFIG, SENTENCE_BERT, SENTENCE_TRANSFORMERS, TOKENIZER, Rule, check_fields
-from rerank_plugins.catalog.file_names import named_folder
 from rerank_plugins.catalog.formats import refuse_adapter, refuse_other_formats
 from rerank_plugins.catalog.json_files import read_json, read_object
 from rerank_plugins.catalog.own_format import OwnFormat, read_own_format
-from rerank_plugins.catalog.spec import Pooling
+from rerank_plugins.catalog.sentence_modules import SentenceModules, read_modules
+from rerank_plugins.catalog.sentence_settings import saved_length
 from rerank_plugins.catalog.weight_headers import read_header
 from rerank_plugins.errors import UnsupportedModelError
 
@@ -23,12 +23,7 @@ MULTI_VECTOR_HEADS = ("sparse_linear", "colbert_linear")
 
 _HEAD_FILES = ("safetensors", "pt")
 
-_POOLING_KEYS: Mapping[str, Pooling] = {
-    "pooling_mode_cls_token": "cls",
-    "pooling_mode_mean_tokens": "mean",
-    "pooling_mode_lasttoken": "last_token",
-}
-_KNOWN_MODULES = ("Transformer", "Pooling", "Normalize", "Dense", "LogitScore")
+_RELATIVE_POSITIONS = ("t5", "mt5", "umt5")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,9 +36,7 @@ class CheckpointFiles:
         tokenizer_config: ``tokenizer_config.json``.
         sentence_bert: ``sentence_bert_config.json`` (max_seq_length, do_lower_case).
         sentence_transformers: ``config_sentence_transformers.json`` (prompts).
-        pooling: From the Pooling module's config; None if there is none.
-        pools_instruction: ``include_prompt`` of that config; None if it does not say.
-        modules: Class names listed in ``modules.json``, without their package, and their folders.
+        modules: What ``modules.json`` and the folders that it names say.
         own_format: What a checkpoint that this project has trained says; None for all others.
     """
 
@@ -52,9 +45,7 @@ class CheckpointFiles:
     tokenizer_config: Mapping[str, Any]
     sentence_bert: Mapping[str, Any]
     sentence_transformers: Mapping[str, Any]
-    pooling: Pooling | None
-    pools_instruction: bool | None
-    modules: Mapping[str, str]
+    modules: SentenceModules
     own_format: OwnFormat | None = None
 
     @property
@@ -72,7 +63,9 @@ class CheckpointFiles:
     @property
     def fingerprint(self) -> tuple[tuple[str, int, int], ...]:
         """Name, size in bytes and modification time in ns of each file: changes when a model is saved again."""
-        stats = ((path.name, path.stat()) for path in sorted(self.folder.iterdir()) if path.is_file())
+        folders = (self.folder, *(folder for folder in self.modules.folders if folder.is_dir()))
+        files = (path for folder in folders for path in sorted(folder.iterdir()) if path.is_file())
+        stats = ((str(path.relative_to(self.folder)), path.stat()) for path in files)
         return tuple((name, stat.st_size, stat.st_mtime_ns) for name, stat in stats)
 
     @property
@@ -82,8 +75,10 @@ class CheckpointFiles:
         RoBERTa-like models start counting after the padding id, so two positions are lost
         (``create_position_ids_from_input_ids`` in transformers).
         """
-        declared = positions = self.config.get("max_position_embeddings") or self.config.get("n_positions") or 512
-        is_roberta = self.config.get("model_type") in ("roberta", "xlm-roberta", "camembert")
+        declared = positions = int(self.config.get("max_position_embeddings") or self.config.get("n_positions") or 512)
+        if self.config.get("model_type") in _RELATIVE_POSITIONS and self.modules.kinds:
+            return max(positions, self.saved_length or 0)
+        is_roberta = self.config.get("model_type") in ("roberta", "xlm-roberta", "camembert", "mpnet")
         # jina-reranker-v2 names its architecture and no model type.
         if is_roberta or self.architecture.startswith(("Roberta", "XLMRoberta", "Camembert")):
             positions -= int(self.config.get("pad_token_id", 1)) + 1
@@ -96,6 +91,22 @@ class CheckpointFiles:
         return int(positions) if self.own_format is None else min(positions, self.own_format.max_length_tokens)
 
     @property
+    def saved_length(self) -> int | None:
+        """Tokens of an input that sentence-transformers would read; None if neither it nor the tokenizer says."""
+        return saved_length(self.sentence_bert, self.tokenizer_config)
+
+    @property
+    def is_from_sentence_transformers(self) -> bool:
+        """Whether sentence-transformers wrote the folder, whose lengths are then those that were set there."""
+        own = ("sentence_transformers", "sbert_ce_default_activation_function")
+        return bool(self.modules.kinds) or any(key in self.config for key in own)
+
+    @property
+    def keeps_length_in_tokenizer(self) -> bool:
+        """Whether version 6 wrote it, which saves a length with the tokenizer alone."""
+        return bool(self.modules.kinds) and "transformer_task" in self.sentence_bert
+
+    @property
     def needs_remote_code(self) -> bool:
         """Whether the config points at Python code (``auto_map``)."""
         return bool(self.config.get("auto_map"))
@@ -104,16 +115,13 @@ class CheckpointFiles:
     def vector_size(self) -> int | None:
         """Length of the vectors; None if it is not told.
 
-        That of a static model's table, what a Dense module gives, or the width of the transformer.
+        That of a static model's table, or what the modules make of the width of the transformer.
         """
         if self.config.get("model_type") == "model2vec":
             table = read_header(self.folder / "model.safetensors").get("embeddings")
             return table.shape[1] if table is not None and len(table.shape) == 2 else None
-        if "Dense" in self.modules:
-            dense = read_object(self.folder / self.modules["Dense"] / "config.json").get("out_features")
-            return dense if isinstance(dense, int) else None
         width = self.config.get("hidden_size", self.config.get("d_model"))
-        return width if isinstance(width, int) else None
+        return self.modules.width(width if isinstance(width, int) else None)
 
     @property
     def ends_in(self) -> str:
@@ -136,7 +144,8 @@ class CheckpointFiles:
     def prompt(self, name: str) -> str | None:
         """Return a prompt of ``config_sentence_transformers.json``, or None."""
         prompts = self.sentence_transformers.get("prompts") or {}
-        return prompts.get(name)
+        found = prompts.get(name)
+        return found if isinstance(found, str) else None
 
 
 def read_checkpoint(folder: Path) -> CheckpointFiles:
@@ -147,6 +156,7 @@ def read_checkpoint(folder: Path) -> CheckpointFiles:
             is needed that this package does not know.
     """
     refuse_adapter(folder)
+    modules = read_modules(folder, _raw)
     if not (folder / "config.json").is_file():
         refuse_other_formats(folder)
         found = sorted(entry.name for entry in folder.iterdir())[:10] or "nothing"
@@ -155,17 +165,17 @@ def read_checkpoint(folder: Path) -> CheckpointFiles:
             "Point to the folder that has config.json, tokenizer.json and model.safetensors."
         )
         raise UnsupportedModelError(msg)
-    modules = _modules(folder)
-    pooling_path = folder / modules.get("Pooling", "1_Pooling") / "config.json"
     config = _settings(folder / "config.json", CONFIG)
+    settings = _settings(folder / "config_sentence_transformers.json", SENTENCE_TRANSFORMERS)
+    cut = settings.get("truncate_dim")
+    if modules.poolings and isinstance(cut, int) and not isinstance(cut, bool) and cut > 0:
+        modules = modules.cut(cut)
     return CheckpointFiles(
         folder=folder,
         config=config,
         tokenizer_config=_settings(folder / "tokenizer_config.json", TOKENIZER),
         sentence_bert=_settings(folder / "sentence_bert_config.json", SENTENCE_BERT),
-        sentence_transformers=_settings(folder / "config_sentence_transformers.json", SENTENCE_TRANSFORMERS),
-        pooling=_pooling(pooling_path),
-        pools_instruction=read_object(pooling_path).get("include_prompt"),
+        sentence_transformers=settings,
         modules=modules,
         own_format=read_own_format(config, folder=folder),
     )
@@ -177,41 +187,5 @@ def _settings(path: Path, rules: Mapping[str, Rule]) -> Mapping[str, Any]:
     return found
 
 
-def _modules(folder: Path) -> dict[str, str]:
-    path = folder / "modules.json"
-    listed = read_json(path) if path.is_file() else []
-    if not isinstance(listed, list) or not all(isinstance(entry, Mapping) for entry in listed):
-        msg = f"{str(path)!r} is not a list of modules; download the checkpoint again"
-        raise UnsupportedModelError(msg)
-    places = {str(entry.get("type")).rsplit(".", 1)[-1]: entry.get("path") for entry in listed}
-    for place in places.values():
-        named_folder(folder, place, named_by="modules.json")
-    modules = {kind: place or "" for kind, place in places.items()}
-    unknown = [name for name in modules if name not in _KNOWN_MODULES]
-    if unknown:
-        msg = (
-            f"{str(folder)!r} needs the sentence-transformers modules {unknown}, which this package does not run; "
-            f"it runs {list(_KNOWN_MODULES)}"
-        )
-        raise UnsupportedModelError(msg)
-    return modules
-
-
-def _pooling(path: Path) -> Pooling | None:
-    config = read_object(path)
-    if not config:
-        return None
-    chosen = [pooling for key, pooling in _POOLING_KEYS.items() if config.get(key)]
-    mode = config.get("pooling_mode")
-    if not chosen and mode in ("cls", "mean", "lasttoken"):
-        chosen = [
-            _POOLING_KEYS[
-                {"cls": "pooling_mode_cls_token", "mean": "pooling_mode_mean_tokens"}.get(
-                    mode, "pooling_mode_lasttoken"
-                )
-            ]
-        ]
-    if len(chosen) != 1:
-        msg = f"{str(path)!r} asks for a pooling other than cls, mean or last token: {dict(config)}"
-        raise UnsupportedModelError(msg)
-    return chosen[0]
+def _raw(path: Path) -> Any:
+    return read_json(path) if path.is_file() else {}

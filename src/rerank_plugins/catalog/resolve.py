@@ -14,7 +14,12 @@ from pathlib import Path
 
 from rerank_plugins.boundary import checkpoint_errors
 from rerank_plugins.catalog.checkpoint import CheckpointFiles, read_checkpoint
-from rerank_plugins.catalog.conventions import as_family_member, embedder_with_own_files, family_members
+from rerank_plugins.catalog.conventions import (
+    as_family_member,
+    cross_encoder_with_own_files,
+    embedder_with_own_files,
+    family_members,
+)
 from rerank_plugins.catalog.layers import layers_of_config
 from rerank_plugins.catalog.llm import llm_scorer
 from rerank_plugins.catalog.locate import SourceOptions, locate
@@ -91,7 +96,7 @@ def resolve(
     files = read_checkpoint(folder)
     spec = listed or _recognise(files, kind=kind, family=family) or infer_spec(files, kind=kind, family=family)
     if kind == "reranker":
-        _check_reranker(files, name, spec)
+        _check_reranker(files, name, spec, family)
     return ResolvedModel(spec=_with_own_files(spec, files), files=files, source=source)
 
 
@@ -164,7 +169,7 @@ def infer_spec(files: CheckpointFiles, *, kind: ModelKind, family: str | None = 
         kind=kind,
         family=family or _INFERRED,
         scorer="cross-encoder" if kind == "reranker" else "transformer",
-        default_max_length_tokens=min(_DEFAULT_INFERRED_TOKENS, limit),
+        default_max_length_tokens=min(_inferred_length(files), limit),
         max_length_tokens=limit,
         license="see the checkpoint",
         truncation=_family_truncation(family),
@@ -175,7 +180,7 @@ def infer_spec(files: CheckpointFiles, *, kind: ModelKind, family: str | None = 
     if files.config.get("model_type") == "model2vec":
         return replace(spec, scorer="static", pooling="mean", normalize=bool(files.config.get("normalize", True)))
     # Embedders made of a decoder keep its architecture's name; their Pooling file says what they are.
-    is_decoder = files.architecture.endswith("ForCausalLM") and (files.pooling is not None or family is not None)
+    is_decoder = files.architecture.endswith("ForCausalLM") and (bool(files.modules.poolings) or family is not None)
     if not is_decoder and not files.architecture.endswith(_ENCODERS):
         msg = (
             f"{spec.id!r} has the architecture {files.architecture!r}, which is not an embedder; expected a name "
@@ -183,7 +188,7 @@ def infer_spec(files: CheckpointFiles, *, kind: ModelKind, family: str | None = 
         )
         raise UnsupportedModelError(msg)
     members = family_members(family, str(files.config.get("model_type", "")))
-    if files.pooling is None and not members:
+    if not files.modules.poolings and not members:
         msg = (
             f"nothing says how {spec.id!r} pools its tokens: it is not in the catalog and has no "
             "1_Pooling/config.json. Add that file, or pass family='bge' (or another known family) if it is one. "
@@ -191,6 +196,12 @@ def infer_spec(files: CheckpointFiles, *, kind: ModelKind, family: str | None = 
         )
         raise UnknownModelError(msg)
     return as_family_member(spec, members)
+
+
+def _inferred_length(files: CheckpointFiles) -> int:
+    """Return the tokens to read: what sentence-transformers saved, else what it may read; else a usual number."""
+    usual = files.max_length_tokens if files.is_from_sentence_transformers else _DEFAULT_INFERRED_TOKENS
+    return min(usual, files.saved_length or usual)
 
 
 def _family_truncation(family: str | None) -> TruncationRule:
@@ -242,10 +253,17 @@ def _like(known: ModelSpec, spec: ModelSpec) -> ModelSpec:
     )
 
 
-def _check_reranker(files: CheckpointFiles, name: str, spec: ModelSpec) -> None:
+def _check_reranker(files: CheckpointFiles, name: str, spec: ModelSpec, family: str | None) -> None:
     if files.own_format is not None:
         return
     if llm_scorer(files.architecture) is not None and llm_scorer(files.architecture) == spec.scorer:
+        if files.modules.kinds and spec.id == str(files.folder) and family is None:
+            msg = (
+                f"{name!r} is a language model that sentence-transformers reranks with "
+                f"({' -> '.join(files.modules.kinds)}), and its prompt is not known here. If it was made from a model "
+                "of a family whose prompts are known, pass family=; else use it with sentence-transformers itself."
+            )
+            raise UnsupportedModelError(msg)
         return
     if not files.architecture.endswith(_CLASSIFIER):
         msg = (
@@ -259,12 +277,20 @@ def _check_reranker(files: CheckpointFiles, name: str, spec: ModelSpec) -> None:
             "'relevant' is not known, so its scores would be a guess."
         )
         raise UnsupportedModelError(msg)
+    if files.modules.kinds not in ((), ("Transformer",)):
+        msg = (
+            f"{name!r} runs {' -> '.join(files.modules.kinds)} by its modules.json, not a Transformer alone. "
+            "Use it with sentence-transformers itself."
+        )
+        raise UnsupportedModelError(msg)
 
 
 def _with_own_files(spec: ModelSpec, files: CheckpointFiles) -> ModelSpec:
     """Return the spec with what the checkpoint's own files say put over it."""
     if spec.kind == "reranker":
         layered = spec.scorer in ("layerwise", "lightweight")
+        if spec.scorer == "cross-encoder" and files.own_format is None:
+            spec = cross_encoder_with_own_files(spec, files)
         return replace(
             spec,
             layers=layers_of_config(files.config, compresses=spec.scorer == "lightweight") if layered else None,

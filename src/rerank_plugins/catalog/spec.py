@@ -32,10 +32,11 @@ __all__ = [
 
 ModelKind = Literal["reranker", "embedder"]
 
-Pooling = Literal["cls", "mean", "last_token"]
+Pooling = Literal["cls", "mean", "last_token", "max", "mean_sqrt_len", "weighted_mean"]
 
-ScoreScale = Literal["logit", "probability"]
-"""How a raw score becomes a probability: sigmoid of a logit, or it already is one."""
+ScoreScale = Literal["logit", "probability", "tanh"]
+"""How a raw score becomes a probability: sigmoid of a logit; it already is one; or (1 + tanh) / 2, for
+cross-encoders that were trained with Tanh behind their scores."""
 
 HalfPrecision = Literal["float16", "bfloat16"]
 
@@ -92,10 +93,11 @@ class ModelSpec:
         score_scale: What a raw score is (rerankers).
         template: The texts around query and document (models that read a prompt); None for the others.
         prompt: The instruction in it; empty for none.
+        query_prefix: Text put in front of every query (rerankers without template); empty for none.
         layers: Layers that give scores (layerwise LLM rerankers); the checkpoint's own config wins.
         half_precision: What ``dtype="auto"`` means on CUDA: what the weights were trained in.
         pooling: How token vectors become one vector (embedders). The checkpoint's own
-            ``1_Pooling/config.json`` wins when it is there.
+            ``1_Pooling/config.json`` wins when it is there; vectors of several ways are joined.
         normalize: Whether vectors have length 1 (embedders).
         dimensions: Length of a vector (embedders); None for rerankers, and where it shows only at run time.
         instructions: Task name to instruction (embedders). The task ``retrieval`` is the default
@@ -133,9 +135,10 @@ class ModelSpec:
     score_scale: ScoreScale = "logit"
     template: PairTemplate | None = None
     prompt: str = ""
+    query_prefix: str = ""
     layers: LayerRange | None = None
     half_precision: HalfPrecision = "float16"
-    pooling: Pooling = "cls"
+    pooling: Pooling | tuple[Pooling, ...] = "cls"
     normalize: bool = True
     dimensions: int | None = None
     instructions: Mapping[str, Instruction] = field(default_factory=dict)

@@ -21,6 +21,7 @@ from rerank_plugins.text.token_cache import TokenCache
 
 if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer
+    from tokenizers.normalizers import Normalizer
 
 __all__ = ["TextEncoder", "TokenizedText", "is_blank", "replace_lone_surrogates"]
 
@@ -130,7 +131,8 @@ class TextEncoder:
             self._tokenizer = type(tokenizer).from_str(tokenizer.to_str())
             self._tokenizer.no_truncation()
             self._tokenizer.no_padding()
-        self._lowercase = lowercase
+            if lowercase:
+                self._tokenizer.normalizer = _lowercasing(self._tokenizer.normalizer)
         self.uses_segments = uses_segments
         self.bos_id = bos_id
         self.cache: TokenCache[TokenizedText] = TokenCache(_CACHED_BYTES, size_of=_size_of)
@@ -191,8 +193,17 @@ class TextEncoder:
         return self._tokenizer.token_to_id(token)
 
     def _prepare(self, text: str) -> str:
-        clean = replace_lone_surrogates(text)
-        return clean.lower() if self._lowercase else clean
+        return replace_lone_surrogates(text)
+
+
+def _lowercasing(normalizer: Normalizer | None) -> Normalizer:
+    """Return a normaliser that lower-cases first, as sentence-transformers 6 adds one.
+
+    ``str.lower`` would also lower-case the names of special tokens, and changes the length of some texts.
+    """
+    from tokenizers.normalizers import Lowercase, Sequence
+
+    return Lowercase() if normalizer is None else Sequence([Lowercase(), normalizer])
 
 
 def _size_of(tokens: TokenizedText) -> int:
