@@ -6,7 +6,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Hashable, Sequence
-from concurrent.futures import Future
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +21,7 @@ from rerank_plugins.embedding.multi import VectorAssembly, grouped
 from rerank_plugins.embedding.vectors import TextVectors
 from rerank_plugins.engine.calls import Answer, usage_of
 from rerank_plugins.engine.deadline import Deadline
+from rerank_plugins.engine.reply import Reply
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.inputs import check_engine, check_positive, check_texts
 from rerank_plugins.observing import StartedCall
@@ -297,7 +297,7 @@ class Embedder(MultiVectorMethods):
     def _started(self) -> StartedCall:
         return StartedCall("embed", model=self._spec.id, device=self._device)
 
-    def _submit(self, inputs: list[TokenInput], options: Hashable = None) -> Future[Answer]:
+    def _submit(self, inputs: list[TokenInput], options: Hashable = None) -> Reply[Answer]:
         return self._lease.value.batcher.submit(inputs, options=options, limits=self._engine)
 
     def _finish(self, rows: _Vectors) -> _Vectors:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import get_args
 
@@ -26,6 +26,8 @@ __all__ = [
 ]
 
 _PAIR = 2
+_LARGEST = sys.float_info.max
+_LONGEST_WAIT_MS = 3_600_000
 
 
 def check_query(query: object) -> str:
@@ -117,7 +119,7 @@ def check_deadline(deadline_s: object) -> float | None:
     """Return the seconds, or raise InvalidInputError for anything but None and a positive number."""
     if deadline_s is None:
         return None
-    if isinstance(deadline_s, bool) or not isinstance(deadline_s, (int, float)) or not 0 < deadline_s < math.inf:
+    if isinstance(deadline_s, bool) or not isinstance(deadline_s, (int, float)) or not 0 < deadline_s <= _LARGEST:
         msg = f"deadline_s must be a positive number of seconds or None, got {deadline_s!r}"
         raise InvalidInputError(msg)
     return float(deadline_s)
@@ -137,8 +139,8 @@ def check_engine(options: EngineOptions | None) -> EngineOptions:
         msg = f"share_prefix must be True or False, got {options.share_prefix!r}"
         raise InvalidInputError(msg)
     wait_ms = options.max_wait_ms
-    if isinstance(wait_ms, bool) or not isinstance(wait_ms, (int, float)) or not 0 <= wait_ms < math.inf:
-        msg = f"max_wait_ms must be 0 or more milliseconds, got {wait_ms!r}"
+    if isinstance(wait_ms, bool) or not isinstance(wait_ms, (int, float)) or not 0 <= wait_ms <= _LONGEST_WAIT_MS:
+        msg = f"max_wait_ms must be 0 or more milliseconds, and at most an hour ({_LONGEST_WAIT_MS}); got {wait_ms!r}"
         raise InvalidInputError(msg)
     return options
 

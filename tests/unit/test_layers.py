@@ -15,9 +15,9 @@ ROOT = Path(rerank_plugins.__file__).parent
 
 # Lowest first; modules on one line may import each other only within their own folder.
 LAYERS = [
-    {"display"},
+    {"display", "lazy"},
     {"types", "errors"},
-    {"protocols", "inputs", "observing", "optional", "calibration", "explaining"},
+    {"protocols", "inputs", "observing", "optional", "calibration", "explaining", "native"},
     {"catalog"},
     {"text"},
     {"ranking"},

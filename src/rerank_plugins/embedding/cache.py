@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from rerank_plugins.engine import forking
+
 __all__ = ["CacheStatistics", "QueryVectorCache"]
 
 _Vector = npt.NDArray[np.float32]
@@ -43,9 +45,11 @@ class QueryVectorCache:
     def __init__(self, max_entries: int, *, settings: Hashable) -> None:
         self._max_entries = max_entries
         self._settings = settings
-        self._lock = threading.Lock()
+        # Of C and taken by ``with`` only: an interrupt cannot leave it held. Reentrant for handlers of signals.
+        self._lock = threading.RLock()
         self._vectors: OrderedDict[tuple[Hashable, str], _Vector] = OrderedDict()
         self._hits = self._misses = 0
+        forking.watch(self)
 
     def look_up(self, texts: Sequence[str]) -> tuple[dict[str, _Vector], list[str]]:
         """Return the vectors that are there, by text, and the different texts that must be embedded.
@@ -87,6 +91,10 @@ class QueryVectorCache:
             while len(self._vectors) > self._max_entries:
                 self._vectors.popitem(last=False)
         return np.stack([found[text] if text in found else fresh[text] for text in texts])
+
+    def after_fork(self) -> None:
+        """Make the lock anew, in a process that was forked while somebody may have held it."""
+        self._lock = threading.RLock()
 
     def clear(self) -> None:
         """Forget all vectors; the counters stay."""

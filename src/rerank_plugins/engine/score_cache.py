@@ -54,7 +54,9 @@ class ScoreCache:
             msg = f"max_entries must be at least 1, got {max_entries}; leave score_cache=None for no cache"
             raise InvalidInputError(msg)
         self._max_entries = max_entries
-        self._lock = threading.Lock()
+        # Of C and taken by ``with`` around single operations only: an interrupt cannot leave it held. Reentrant, because
+        # a signal's handler may score too.
+        self._lock = threading.RLock()
         self._rows: OrderedDict[Hashable, npt.NDArray[np.float32]] = OrderedDict()
         self._hits = 0
         self._misses = 0
@@ -87,7 +89,7 @@ class ScoreCache:
 
     def after_fork(self) -> None:
         """Make the lock anew, in a process that was forked while somebody may have held it."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def clear(self) -> None:
         """Forget all rows; the counters go on."""

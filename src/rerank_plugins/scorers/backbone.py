@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from functools import cached_property
 from inspect import signature
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy as np
 import torch
 
 from rerank_plugins.errors import UnsupportedModelError
+from rerank_plugins.lazy import computed_once
 from rerank_plugins.protocols import Batch, PrefixSharing, TokenInput
 from rerank_plugins.scorers.bert_encoder import Reads
 from rerank_plugins.scorers.compiling import compile_regions, compiler_errors
@@ -36,7 +36,7 @@ class TokenStates:
     flat: torch.Tensor
     lengths: list[int]
 
-    @cached_property
+    @computed_once
     def _ends(self) -> torch.Tensor:
         return torch.tensor(self.lengths, device=self.flat.device).cumsum(0)
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from rerank_plugins.native import inside
 from rerank_plugins.text.token_cache import TokenCache
 
 if TYPE_CHECKING:
@@ -139,7 +140,9 @@ class TextEncoder:
                 missing.append(text)
             else:
                 by_text[text] = known
-        encodings = self._tokenizer.encode_batch([self._prepare(text) for text in missing], add_special_tokens=False)
+        prepared = [self._prepare(text) for text in missing]
+        with inside():
+            encodings = self._tokenizer.encode_batch(prepared, add_special_tokens=False)
         for text, encoding in zip(missing, encodings, strict=True):
             by_text[text] = TokenizedText(np.array(encoding.ids, dtype=np.int32), encoding)
             if use_cache:
