@@ -10,7 +10,7 @@ __all__ = ["computed_once"]
 T = TypeVar("T")
 
 
-class computed_once(Generic[T]):  # noqa: N801 - used like functools.cached_property
+class computed_once(Generic[T]):
     """``functools.cached_property`` without its lock.
 
     Up to Python 3.11 that lock is one for all objects of a class: a process that is forked while another thread

@@ -47,7 +47,7 @@ _exiting: dict[int, None] = {}
 _hooked: dict[str, bool] = {}
 
 
-class inside:  # noqa: N801 - a block, like contextlib.suppress
+class inside:
     """A block of native code. Inside of another one it changes nothing.
 
     Raises:

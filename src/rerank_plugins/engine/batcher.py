@@ -184,6 +184,9 @@ class MicroBatcher:
                     daemon=True,
                 ).start()
             except Exception as error:
+                if isinstance(error.__context__, KeyboardInterrupt):
+                    # A Ctrl-C in the middle of starting, over which threading's own lock stumbled.
+                    raise error.__context__ from None
                 if self._workers:
                     # Another device runs the call, only later.
                     logger.warning("no thread for device %d of model %r: %s", number, self._name, error)

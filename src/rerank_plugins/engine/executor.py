@@ -161,8 +161,8 @@ def _more_room(budget: TokenBudget, cost: int) -> int:
 
 def _too_long(tokens: int) -> ScoringError:
     return ScoringError(
-        f"out of memory with a single input of {tokens} tokens; a smaller max_length, dtype='bfloat16', a smaller model "
-        "or another device would help"
+        f"out of memory with a single input of {tokens} tokens; a smaller max_length, dtype='bfloat16', a smaller "
+        "model or another device would help"
     )
 
 

@@ -15,16 +15,15 @@ class _Forkable(Protocol):
     def after_fork(self) -> None: ...
 
 
-_watched: dict[int, weakref.ref[_Forkable]] = {}
-"""By ``id``. A plain dict: one operation of it is whole or not done, whatever is interrupted or forked."""
+_watched: set[weakref.ref[_Forkable]] = set()
+"""A plain set: one operation of it is whole or not done, whatever is interrupted or forked."""
 
 _hooked: dict[str, bool] = {}
 
 
 def watch(one: _Forkable) -> None:
     """Call ``one.after_fork()`` in every child process that is forked while it lives."""
-    key = id(one)
-    _watched[key] = weakref.ref(one, lambda _: _watched.pop(key, None))
+    _watched.add(weakref.ref(one, _watched.discard))
     if not _hooked and hasattr(os, "register_at_fork"):
         # Twice, should two threads come here at once, is as good as once.
         _hooked["yes"] = True
@@ -32,7 +31,7 @@ def watch(one: _Forkable) -> None:
 
 
 def _after_fork() -> None:
-    living = [one for one in (reference() for reference in list(_watched.values())) if one is not None]
+    living = [one for one in (reference() for reference in list(_watched)) if one is not None]
     if not living:
         return
     # OpenMP's threads stay behind too, and its next parallel region would wait for them for ever.

@@ -1,8 +1,8 @@
 """How calls come from their threads to the workers.
 
 A caller appends its call, *then* rings; a worker waits for the bell, *then* takes the calls. Both are single C
-operations: a Ctrl-C may come before or after each of them, and the worst it leaves is a call that nobody rang for, which
-the next ring brings along. Nobody ever holds anything that another thread waits for; the lock is a bell here (released
+operations: a Ctrl-C may come before or after each of them, and the worst it leaves is a call that nobody rang for,
+which the next ring brings along. Nobody ever holds anything that another thread waits for; the lock is a bell here (released
 means it rang), and callers never acquire it.
 """
 

@@ -5,8 +5,8 @@ one set of weights. A lease that is closed by its last holder frees the weights;
 garbage collected leaves them idle, so that code which builds an adapter per request does not load
 the model per request. :meth:`ModelRegistry.unload_idle` frees those.
 
-A load can be interrupted at any step, and finalizers run at any step of any thread. So who holds a model is a set of
-marks, which the leases' finalizers take out by one C operation without any lock; and the turn to load is a reentrant
+A load can be interrupted at any step, and garbage is collected at any step of any thread. So who holds a model is a set
+of weak references, each of which goes with its lease by one C operation without any lock; and the turn to load is a reentrant
 lock of C, taken by ``with`` only: an interrupted load leaves an entry without a model, and whoever waited loads it.
 """
 
@@ -48,7 +48,7 @@ class _Entry:
     value: _Closeable | None = None
     error: Exception | None = None
     is_over: bool = False
-    holders: set[object] = field(default_factory=set)
+    holders: set[weakref.ref[Any]] = field(default_factory=set)
 
 
 class Lease(Generic[T]):
@@ -56,11 +56,9 @@ class Lease(Generic[T]):
 
     def __init__(self, registry: ModelRegistry, key: Hashable, entry: _Entry) -> None:
         self._registry, self._key, self._entry = registry, key, entry
-        self._mark = object()
         self._is_closed = False
-        # Before the mark is set: however this ends, garbage collection takes it back.
-        finalizer = weakref.finalize(self, entry.holders.discard, self._mark)
-        finalizer.atexit = False
+        # Garbage collection takes the mark out by one C operation; weakref.finalize is Python and can be interrupted.
+        self._mark = weakref.ref(self, entry.holders.discard)
         entry.holders.add(self._mark)
 
     @property
@@ -154,7 +152,7 @@ class ModelRegistry:
             # A signal's handler asked for the same model in the middle of this load.
             made.close()
 
-    def _give_back(self, key: Hashable, entry: _Entry, mark: object) -> None:
+    def _give_back(self, key: Hashable, entry: _Entry, mark: weakref.ref[Any]) -> None:
         entry.holders.discard(mark)
         if not entry.holders:
             self._free(key, entry)

@@ -54,8 +54,8 @@ class ScoreCache:
             msg = f"max_entries must be at least 1, got {max_entries}; leave score_cache=None for no cache"
             raise InvalidInputError(msg)
         self._max_entries = max_entries
-        # Of C and taken by ``with`` around single operations only: an interrupt cannot leave it held. Reentrant, because
-        # a signal's handler may score too.
+        # Of C and taken by ``with`` around single operations only: an interrupt cannot leave it held. Reentrant,
+        # because a signal's handler may score too.
         self._lock = threading.RLock()
         self._rows: OrderedDict[Hashable, npt.NDArray[np.float32]] = OrderedDict()
         self._hits = 0

@@ -80,6 +80,11 @@ class Workshop:
                 raise
         return True
 
+    def fail_all(self, error: BaseException) -> None:
+        """Fail every call that somebody waits for."""
+        for call in self.unfinished():
+            self._fail(call, error)
+
     def _next_pieces(self) -> list[Piece]:
         """Wait for work; return pieces that can run together, or none if none comes."""
         if not self._turn.acquire(timeout=IDLE_WORKER_S):
@@ -97,8 +102,7 @@ class Workshop:
                 self.mailbox.wait(spare_s)
             return []
         except BaseException as error:
-            for call in self.unfinished():
-                self._fail(call, _death(error, name=self._name))
+            self.fail_all(_death(error, name=self._name))
             self._schedule = Schedule(self._budget)
             self.mailbox.drop_while(lambda call: not call.is_wanted)
             raise
@@ -127,7 +131,8 @@ class Workshop:
                 return not isinstance(error, (SystemExit, KeyboardInterrupt))
             # Which call brought the failure is not known: run each alone, so that only it fails.
             logger.info("a batch of %d merged calls failed; running them one by one", len(pieces))
-            return all([self._run(scorer, [piece]) for piece in pieces])
+            outcomes = [self._run(scorer, [piece]) for piece in pieces]
+            return all(outcomes)
         self._deliver(pieces, rows)
         return True
 

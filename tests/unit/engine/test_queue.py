@@ -17,9 +17,9 @@ import torch
 from sum_scorer import SumScorer, token_input
 
 from rerank_plugins.engine.batcher import MicroBatcher
-from rerank_plugins.engine.schedule import MERGED_BUDGETS, PIECE_BUDGETS
-from rerank_plugins.engine.calls import KnownRows
 from rerank_plugins.engine.budget import TokenBudget
+from rerank_plugins.engine.calls import KnownRows
+from rerank_plugins.engine.schedule import MERGED_BUDGETS, PIECE_BUDGETS
 from rerank_plugins.engine.score_cache import ScoreCache
 from rerank_plugins.errors import InvalidInputError, OverloadedError, ScoringError
 from rerank_plugins.protocols import Batch, PairSegments, PrefixSharing, TokenInput
