@@ -113,6 +113,9 @@ class ModelRegistry:
             entry = self._entries.setdefault(key, _Entry())
             lease: Lease[T] = Lease(self, key, entry)
             with entry.turn:
+                if entry.is_over or entry.error is not None:
+                    # Whoever freed it, or failed to load it, may have been interrupted before this.
+                    self._remove(key, entry)
                 if entry.error is not None:
                     raise entry.error
                 if not entry.is_over:
@@ -144,13 +147,18 @@ class ModelRegistry:
                 made = load()
         except Exception as error:
             entry.error = error
-            self._entries.pop(key, None)
+            self._remove(key, entry)
             raise
         if entry.value is None:
             entry.value = made
         else:
             # A signal's handler asked for the same model in the middle of this load.
             made.close()
+
+    def _remove(self, key: Hashable, entry: _Entry) -> None:
+        """Forget an entry; its turn is held, so nobody else can."""
+        if self._entries.get(key) is entry:
+            self._entries.pop(key, None)
 
     def _give_back(self, key: Hashable, entry: _Entry, mark: weakref.ref[Any]) -> None:
         entry.holders.discard(mark)
@@ -163,8 +171,7 @@ class ModelRegistry:
             if entry.holders or entry.value is None:
                 return False
             entry.is_over = True
-            if self._entries.get(key) is entry:
-                del self._entries[key]
+            self._remove(key, entry)
             entry.value.close()
             # Last, so that an interrupted close can be made again.
             entry.value = None

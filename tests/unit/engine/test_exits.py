@@ -24,7 +24,7 @@ PROGRAM = """
     from rerank_plugins.errors import DeadlineExceededError, EngineClosedError
 
     FOLDER, N_EXITS, LONGEST_S = %(folder)r, %(exits)d, %(longest_s)f
-    pairs = [("what do pandas eat", "panda bamboo eats paris tower river stone " * 40) for _ in range(400)]
+    pairs = [("what do pandas eat", "panda bamboo eats paris tower river stone " * 8) for _ in range(150)]
     pairs = [(query, f"{text} {number}") for number, (query, text) in enumerate(pairs)]
     # Loaded before the children are forked, so that no child spends its time on that.
     reranker = Reranker(FOLDER, device="cpu")
