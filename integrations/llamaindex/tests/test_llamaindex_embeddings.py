@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import pickle
 from functools import partial
 
 import pytest
@@ -39,8 +38,6 @@ def test_from_embedder(checkpoints):
     assert (made.embed_batch_size, made.max_length, made.query_instruction) == (3, 32, "ask: ")
     with pytest.raises(ValueError, match="task cannot be set here"):
         InstructionEmbedding.from_embedder(embedder, task="qa")
-    with pytest.raises(TypeError, match="cannot pickle"):
-        pickle.dumps(made)
 
 
 def test_every_core_option_is_exposed():

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rerank_plugins.catalog.own_format import OwnFormat, read_own_format
 from rerank_plugins.catalog.spec import Pooling
 from rerank_plugins.errors import UnsupportedModelError
 
@@ -39,6 +40,7 @@ class CheckpointFiles:
         pooling: From the Pooling module's config; None if there is none.
         pools_instruction: ``include_prompt`` of that config; None if it does not say.
         modules: Class names listed in ``modules.json``, without their package, and their folders.
+        own_format: What a checkpoint that this project has trained says; None for all others.
     """
 
     folder: Path
@@ -49,6 +51,7 @@ class CheckpointFiles:
     pooling: Pooling | None
     pools_instruction: bool | None
     modules: Mapping[str, str]
+    own_format: OwnFormat | None = None
 
     @property
     def architecture(self) -> str:
@@ -69,16 +72,6 @@ class CheckpointFiles:
         return tuple((name, stat.st_size, stat.st_mtime_ns) for name, stat in stats)
 
     @property
-    def head(self) -> str | None:
-        """Name of a head of this package's own (``rerank_plugins.head`` in the config), or None."""
-        return self.own_settings.get("head")
-
-    @property
-    def own_settings(self) -> Mapping[str, Any]:
-        """What a checkpoint trained by this package says about itself (``rerank_plugins`` in the config)."""
-        return self.config.get("rerank_plugins") or {}
-
-    @property
     def max_length_tokens(self) -> int:
         """Tokens the position table allows, special tokens included.
 
@@ -90,7 +83,7 @@ class CheckpointFiles:
         # jina-reranker-v2 names its architecture and no model type.
         if is_roberta or self.architecture.startswith(("Roberta", "XLMRoberta", "Camembert")):
             positions -= int(self.config.get("pad_token_id", 1)) + 1
-        return positions
+        return positions if self.own_format is None else min(positions, self.own_format.max_length_tokens)
 
     @property
     def needs_remote_code(self) -> bool:
@@ -144,7 +137,7 @@ def read_checkpoint(folder: Path) -> CheckpointFiles:
             is needed that this package does not know.
     """
     if not (folder / "config.json").is_file():
-        found = sorted(entry.name for entry in folder.iterdir())[:10]
+        found = sorted(entry.name for entry in folder.iterdir())[:10] or "nothing"
         msg = (
             f"{str(folder)!r} has no config.json, so it is not a Hugging Face checkpoint; it holds {found}. "
             "Point to the folder that has config.json, tokenizer.json and model.safetensors."
@@ -152,15 +145,17 @@ def read_checkpoint(folder: Path) -> CheckpointFiles:
         raise UnsupportedModelError(msg)
     modules = _modules(folder)
     pooling_path = folder / modules.get("Pooling", "1_Pooling") / "config.json"
+    config = _json(folder / "config.json")
     return CheckpointFiles(
         folder=folder,
-        config=_json(folder / "config.json"),
+        config=config,
         tokenizer_config=_json(folder / "tokenizer_config.json"),
         sentence_bert=_json(folder / "sentence_bert_config.json"),
         sentence_transformers=_json(folder / "config_sentence_transformers.json"),
         pooling=_pooling(pooling_path),
         pools_instruction=_json(pooling_path).get("include_prompt"),
         modules=modules,
+        own_format=read_own_format(config, folder=folder),
     )
 
 

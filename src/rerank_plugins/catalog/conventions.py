@@ -58,7 +58,10 @@ def as_family_member(spec: ModelSpec, members: Sequence[ModelSpec]) -> ModelSpec
 
 def embedder_with_own_files(spec: ModelSpec, files: CheckpointFiles) -> ModelSpec:
     """Return an embedder's spec with what the checkpoint's own files say put over it."""
-    own_length = files.sentence_bert.get("max_seq_length")
+    # model2vec keeps its own in config.json.
+    own_length = files.sentence_bert.get("max_seq_length") or (
+        files.config.get("max_length") if spec.scorer == "static" else None
+    )
     limit = spec.max_length_tokens if spec.scorer == "static" else min(spec.max_length_tokens, files.max_length_tokens)
     default = int(own_length) if own_length else spec.default_max_length_tokens
     query, document = files.prompt("query"), files.prompt("document") or files.prompt("passage")

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass, field, replace
-from types import MappingProxyType
 from typing import Literal
 
+from rerank_plugins.arguments import checked_call, checked_fields
 from rerank_plugins.catalog.layers import LayerRange
+from rerank_plugins.catalog.read_only import ReadOnly
 from rerank_plugins.catalog.templates import PairTemplate
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.inputs import check_prompt
+from rerank_plugins.kinds import Count
 from rerank_plugins.types import TruncationRule
 
 __all__ = [
@@ -38,6 +40,7 @@ ScoreScale = Literal["logit", "probability"]
 HalfPrecision = Literal["float16", "bfloat16"]
 
 
+@checked_fields()
 @dataclass(frozen=True, slots=True)
 class Instruction:
     """Texts put in front of a query and of a document, for one task. Empty means nothing."""
@@ -46,6 +49,7 @@ class Instruction:
     document: str = ""
 
 
+@checked_fields()
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signature:
     """The facts of ``config.json`` that tell models of one family apart, whatever the folder's name.
@@ -67,6 +71,7 @@ class Signature:
         return all(None in pair or pair[0] == pair[1] for pair in zip(astuple(self), astuple(found), strict=True))
 
 
+@checked_fields()
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSpec:
     """Everything that is needed to use a model as its authors meant it.
@@ -133,7 +138,7 @@ class ModelSpec:
     pooling: Pooling = "cls"
     normalize: bool = True
     dimensions: int | None = None
-    instructions: Mapping[str, Instruction] = field(default_factory=lambda: MappingProxyType({}))
+    instructions: Mapping[str, Instruction] = field(default_factory=dict)
     task_template: str = ""
     query_suffix: str = ""
     example_template: str = ""
@@ -142,8 +147,12 @@ class ModelSpec:
     matryoshka_from: int | None = None
     package: str | None = None
     reference: str = ""
-    sources: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    sources: Mapping[str, str] = field(default_factory=dict)
     notes: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "instructions", ReadOnly(self.instructions))
+        object.__setattr__(self, "sources", ReadOnly(self.sources))
 
     @property
     def takes_prompt(self) -> bool:
@@ -157,6 +166,7 @@ class ModelSpec:
             return "retrieval"
         return next(iter(self.instructions), None)
 
+    @checked_call()
     def with_prompt(self, prompt: object) -> ModelSpec:
         """Return the spec with a caller's instruction; None keeps the model's own.
 
@@ -165,7 +175,8 @@ class ModelSpec:
         """
         return replace(self, prompt=check_prompt(prompt, usual=self.prompt, allowed=self.takes_prompt))
 
-    def input_length_tokens(self, asked: int | None) -> int:
+    @checked_call()
+    def input_length_tokens(self, asked: Count | None) -> int:
         """Return the input length to use: the one asked for, or the model's default.
 
         Raises:

@@ -2,8 +2,8 @@
 
 A caller appends its call, *then* rings; a worker waits for the bell, *then* takes the calls. Both are single C
 operations: a Ctrl-C may come before or after each of them, and the worst it leaves is a call that nobody rang for,
-which the next ring brings along. Nobody ever holds anything that another thread waits for; the lock is a bell here (released
-means it rang), and callers never acquire it.
+which the next ring brings along. Nobody ever holds anything that another thread waits for; the lock is a bell here
+(released means it rang), and callers never acquire it.
 """
 
 from __future__ import annotations

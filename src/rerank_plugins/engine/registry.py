@@ -6,8 +6,9 @@ garbage collected leaves them idle, so that code which builds an adapter per req
 the model per request. :meth:`ModelRegistry.unload_idle` frees those.
 
 A load can be interrupted at any step, and garbage is collected at any step of any thread. So who holds a model is a set
-of weak references, each of which goes with its lease by one C operation without any lock; and the turn to load is a reentrant
-lock of C, taken by ``with`` only: an interrupted load leaves an entry without a model, and whoever waited loads it.
+of weak references, each of which goes with its lease by one C operation without any lock; and the turn to load is a
+reentrant lock of C, taken by ``with`` only: an interrupted load leaves an entry without a model, and
+whoever waited loads it.
 """
 
 from __future__ import annotations

@@ -69,7 +69,7 @@ class MultiVectorEmbedder:
         self._backbone: Backbone | None = backbone
         self._pooling = pooling
         self._heads: _Heads | ModelError | None = heads
-        self.is_padded = backbone.is_padded
+        self.is_padded, self.padding_reason = backbone.is_padded, backbone.padding_reason
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Return one row per text as ``batch.options`` lays it out, nothing normalised; None means the vector alone.

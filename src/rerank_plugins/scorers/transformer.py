@@ -46,7 +46,7 @@ class TransformerEmbedder:
         self._backbone: Backbone | None = backbone
         self._pooling = pooling
         self._dense = dense
-        self.is_padded = backbone.is_padded
+        self.is_padded, self.padding_reason = backbone.is_padded, backbone.padding_reason
         reads_last = pooling == "last_token"
         self.prefix_sharing = (
             backbone.prefix_sharing

@@ -114,12 +114,6 @@ def test_offline_the_error_names_every_way_out() -> None:
         Embedder("someone/unknown-model", local_files_only=True)
 
 
-@pytest.mark.parametrize("name", ["bge-reranker", "/no/such/folder", "./missing", "a/b/c", "bert base"])
-def test_what_is_neither_folder_nor_hub_id_lists_the_known_models(name: str) -> None:
-    with pytest.raises(ModelUnavailableError, match=r"neither a folder.*Known:.*bge-reranker-v2-m3.*mini"):
-        Reranker(name)
-
-
 @pytest.mark.parametrize("name", ["", "  ", None, 5])
 def test_names_that_are_no_names(name: object) -> None:
     with pytest.raises(InvalidInputError, match="model must be a hub id"):
