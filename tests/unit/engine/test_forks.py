@@ -85,41 +85,31 @@ def test_children_forked_under_traffic_and_during_loads_all_answer(bert_reranker
     assert result.returncode == 0, result.stderr[-8000:]
 
 
-def test_a_child_forked_out_of_a_waiting_loop_is_told() -> None:
+def test_a_child_that_waits_for_a_call_of_its_parent_is_told() -> None:
     code = """
-        import asyncio, os, sys, threading
+        import os, sys, time
         sys.path[:0] = %r
         from sum_scorer import SumScorer, token_input
         from rerank_plugins.engine.batcher import MicroBatcher
         from rerank_plugins.engine.budget import TokenBudget
-        from rerank_plugins.engine.deadline import Deadline
         from rerank_plugins.errors import EngineClosedError
 
-        gate = threading.Event()
-
-        class Standing(SumScorer):
+        class Slow(SumScorer):
             def forward(self, batch):
-                gate.wait(30)
+                time.sleep(0.3)
                 return super().forward(batch)
 
-        batcher = MicroBatcher([Standing()], budget=TokenBudget(9), name="test")
-
-        async def main():
-            call = asyncio.ensure_future(Deadline(None).await_result(batcher.submit([token_input(1)])))
-            await asyncio.sleep(0.05)
-            child = os.fork()
-            if child == 0:
-                gate.set()
-                try:
-                    await asyncio.wait_for(call, 20)
-                    os._exit(3)
-                except EngineClosedError as error:
-                    os._exit(0 if "forked" in str(error) else 4)
-            gate.set()
-            await call
-            return os.waitpid(child, 0)[1]
-
-        sys.exit(os.waitstatus_to_exitcode(asyncio.run(main())))
+        batcher = MicroBatcher([Slow()], budget=TokenBudget(1), name="test")
+        call = batcher.submit([token_input(number) for number in range(4)])
+        child = os.fork()
+        if child == 0:
+            try:
+                call.result(20)
+                os._exit(3)
+            except EngineClosedError as error:
+                os._exit(0 if "forked" in str(error) else 4)
+        assert len(call.result(20).rows) == 4
+        sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
     """
     program = textwrap.dedent(code % [path for path in sys.path if path])
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
