@@ -6,7 +6,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Hashable, Iterator, Sequence
-from concurrent.futures import Future
 from contextlib import contextmanager
 
 import numpy as np
@@ -25,6 +24,7 @@ from rerank_plugins.embedding.rows import finished_rows
 from rerank_plugins.embedding.vectors import TextVectors
 from rerank_plugins.engine.calls import Answer, usage_of, usage_of_all
 from rerank_plugins.engine.deadline import Deadline
+from rerank_plugins.engine.reply import Reply
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.handles import ModelHandle, opened_with
 from rerank_plugins.inputs import check_engine, check_examples, check_texts
@@ -316,9 +316,9 @@ class Embedder(MultiVectorMethods, ModelHandle, NamesFromElsewhere):
         return await asyncio.to_thread(self._assembly().build, inputs, groups, rows, outputs)
 
     @contextmanager
-    def _submitted(self, inputs: list[TokenInput], groups: list[Group]) -> Iterator[list[Future[Answer]]]:
+    def _submitted(self, inputs: list[TokenInput], groups: list[Group]) -> Iterator[list[Reply[Answer]]]:
         """Queue the groups for a block; what has not run when it ends is dropped."""
-        futures: list[Future[Answer]] = []
+        futures: list[Reply[Answer]] = []
         try:
             futures += (self._submit([inputs[index] for index in one.indices], one.layout) for one in groups)
             yield futures
@@ -338,7 +338,7 @@ class Embedder(MultiVectorMethods, ModelHandle, NamesFromElsewhere):
     def _started(self) -> StartedCall:
         return StartedCall("embed", model=self._spec.id, device=self._device)
 
-    def _submit(self, inputs: list[TokenInput], options: Hashable = None) -> Future[Answer]:
+    def _submit(self, inputs: list[TokenInput], options: Hashable = None) -> Reply[Answer]:
         return self._lease.value.batcher.submit(inputs, options=options, limits=self._engine)
 
     def _finish(self, rows: _Vectors) -> _Vectors:

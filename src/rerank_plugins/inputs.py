@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
 
@@ -27,6 +28,7 @@ __all__ = [
 ]
 
 _PAIR = 2
+_LARGEST = sys.float_info.max
 
 
 def check_query(query: object) -> str:
@@ -118,7 +120,7 @@ def check_deadline(deadline_s: object) -> float | None:
     """Return the seconds, or raise InvalidInputError for anything but None and a positive number."""
     if deadline_s is None:
         return None
-    if isinstance(deadline_s, bool) or not isinstance(deadline_s, (int, float)) or not 0 < deadline_s < math.inf:
+    if isinstance(deadline_s, bool) or not isinstance(deadline_s, (int, float)) or not 0 < deadline_s <= _LARGEST:
         msg = f"deadline_s must be a positive number of seconds or None, got {deadline_s!r}"
         raise InvalidInputError(msg)
     return float(deadline_s)

@@ -60,7 +60,7 @@ Fraction = Annotated[float, Within(0.0, 1.0, is_open=True)]
 """A number between 0 and 1, both excluded."""
 
 Seconds = Annotated[float, Within(0.0, is_open=True), "a positive number of seconds"]
-Milliseconds = Annotated[float, Within(0.0), "0 or more milliseconds"]
+Milliseconds = Annotated[float, Within(0.0, 3_600_000.0), "0 or more milliseconds, and at most an hour"]
 
 ModelName = Annotated[str | Path, "a hub id, a local folder or 'mini'"]
 """What a model is asked for by."""

@@ -7,9 +7,9 @@ current one. They get numbers and names, never text.
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from rerank_plugins.arguments import checked_call
@@ -47,7 +47,6 @@ class CallRecord:
 Observer = Callable[[CallRecord], None]
 
 _observers: list[Observer] = []
-_lock = threading.Lock()
 
 
 @checked_call()
@@ -60,13 +59,12 @@ def add_observer(observer: Observer) -> Callable[[], None]:
     Returns:
         A function that stops that. Calling it again does nothing.
     """
-    with _lock:
-        _observers.append(observer)
+    # Single operations of a list need no lock, which a fork or an interrupt could leave held.
+    _observers.append(observer)
 
     def remove() -> None:
-        with _lock:
-            if observer in _observers:
-                _observers.remove(observer)
+        with suppress(ValueError):
+            _observers.remove(observer)
 
     return remove
 

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Sequence
-from concurrent.futures import Future
 from copy import copy
 from dataclasses import dataclass, replace
 
@@ -16,6 +15,7 @@ from rerank_plugins.catalog.spec import ModelSpec
 from rerank_plugins.engine.calls import Answer, KnownRows, Rows, usage_of
 from rerank_plugins.engine.deadline import Deadline
 from rerank_plugins.engine.registry import Lease
+from rerank_plugins.engine.reply import Reply
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.observing import StartedCall
 from rerank_plugins.opening import LoadedModel
@@ -190,7 +190,7 @@ class PairScoring:
             raise InvalidInputError(msg)
         return settled
 
-    def submit(self, encoded: Sequence[EncodedPair], options: LayerOptions | None) -> Future[Answer]:
+    def submit(self, encoded: Sequence[EncodedPair], options: LayerOptions | None) -> Reply[Answer]:
         """Queue the inputs."""
         if options is not None:
             # Calls that differ in the order of their layers only share batches.

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from itertools import islice
 
 from rerank_plugins import inputs
 from rerank_plugins.engine.calls import Answer
+from rerank_plugins.engine.reply import Reply
 from rerank_plugins.scoring import FinishedCall, PairScoring
 from rerank_plugins.text.pair_encoder import EncodedPair
 from rerank_plugins.types import CallUsage, LayerOptions
@@ -26,7 +26,7 @@ _AHEAD = 2
 @dataclass(frozen=True, slots=True, eq=False)
 class _Chunk:
     encoded: list[EncodedPair]
-    future: Future[Answer]
+    future: Reply[Answer]
     tokenize_s: float
 
 

@@ -157,8 +157,8 @@ class EngineOptions:
     Attributes:
         max_batch_tokens: Token slots of a batch; None takes the device's default, 2,048 on a CPU and 32,768 on a GPU.
             Only an input that is longer exceeds it, alone.
-        max_wait_ms: How long a call may wait for others to share its batch while the model is free. Calls that come
-            while the model is busy share batches whatever this is.
+        max_wait_ms: How long a call may wait for others to share its batch while the model is free, at most an hour.
+            Calls that come while the model is busy share batches whatever this is.
         max_waiting_tokens: A call that finds so much unfinished work raises OverloadedError instead of queueing; None
             never does. A call on an idle model is always taken.
         deadline_s: Seconds after which a call raises DeadlineExceededError and what has not run of it is dropped; None

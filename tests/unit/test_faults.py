@@ -81,26 +81,31 @@ def test_close_while_calls_are_in_flight(tmp_path: Path) -> None:
 def test_a_reranker_that_was_loaded_before_a_fork_works_in_the_child(bert_reranker_folder: Path) -> None:
     # In an interpreter of its own: pytest's own threads must not be forked.
     code = """
-        import os, sys
+        import os, sys, threading
         from rerank_plugins import Reranker, ScoreCache
-        from rerank_plugins.engine.registry import MODELS
 
         cache = ScoreCache()
         reranker = Reranker({folder!r}, device="cpu", score_cache=cache)
         pairs = [("pandas eat", "Pandas eat bamboo."), ("pandas eat", "Paris")]
         expected = reranker.score(pairs)
         # Threads that do not come along may hold any of these.
-        locks = [MODELS._lock, cache._lock]
-        for lock in locks:
-            lock.acquire()
+        held, go_on = threading.Event(), threading.Event()
+
+        def hold():
+            with reranker._lease._entry.turn, cache._lock:
+                held.set()
+                go_on.wait(60)
+
+        holder = threading.Thread(target=hold)
+        holder.start()
+        held.wait(60)
         child = os.fork()
         if child == 0:
             ok = reranker.score(pairs) == expected
             other = Reranker({folder!r}, device="cpu").score([*pairs, ("a", "b")])
             ok = ok and all(abs(a - b) < 1e-5 for a, b in zip(other, expected))
             os._exit(0 if ok else 3)
-        for lock in locks:
-            lock.release()
+        go_on.set()
         _, status = os.waitpid(child, 0)
         assert reranker.score(pairs) == expected
         sys.exit(os.waitstatus_to_exitcode(status))

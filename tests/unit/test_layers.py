@@ -15,10 +15,10 @@ ROOT = Path(rerank_plugins.__file__).parent
 
 # Lowest first; modules on one line may import each other only within their own folder.
 LAYERS = [
-    {"display"},
+    {"display", "lazy"},
     {"errors"},
     {"boundary"},
-    {"elsewhere", "kinds"},
+    {"elsewhere", "kinds", "native"},
     {"arguments"},
     {"types"},
     {"protocols", "inputs", "observing", "optional", "calibration", "explaining"},

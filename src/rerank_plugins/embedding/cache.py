@@ -11,6 +11,8 @@ from hashlib import blake2b
 import numpy as np
 import numpy.typing as npt
 
+from rerank_plugins.engine import forking
+
 __all__ = ["CacheStatistics", "QueryVectorCache"]
 
 _Vector = npt.NDArray[np.float32]
@@ -45,9 +47,11 @@ class QueryVectorCache:
     def __init__(self, max_entries: int, *, settings: Hashable) -> None:
         self._max_entries = max_entries
         self._settings = settings
-        self._lock = threading.Lock()
+        # Of C and taken by ``with`` only: an interrupt cannot leave it held. Reentrant for handlers of signals.
+        self._lock = threading.RLock()
         self._vectors: OrderedDict[tuple[Hashable, bytes], _Vector] = OrderedDict()
         self._hits = self._misses = 0
+        forking.watch(self)
 
     def look_up(self, texts: Sequence[str]) -> tuple[dict[str, _Vector], list[str]]:
         """Return the vectors that are there, by text, and the different texts that must be embedded.
@@ -93,6 +97,10 @@ class QueryVectorCache:
     def empty_copy(self) -> QueryVectorCache:
         """Return another cache of the same size for the same settings."""
         return QueryVectorCache(self._max_entries, settings=self._settings)
+
+    def after_fork(self) -> None:
+        """Make the lock anew, in a process that was forked while somebody may have held it."""
+        self._lock = threading.RLock()
 
     def _key(self, text: str) -> tuple[Hashable, bytes]:
         # A digest that no two texts have in common, ever: what a text takes has no bound.

@@ -5,8 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Hashable, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +13,7 @@ import numpy.typing as npt
 
 from rerank_plugins.engine.executor import unique_inputs
 from rerank_plugins.engine.packing import batch_order
+from rerank_plugins.engine.reply import Reply
 from rerank_plugins.engine.score_cache import ScoreCache
 from rerank_plugins.protocols import TokenInput
 from rerank_plugins.types import CallUsage, EngineOptions
@@ -94,35 +94,49 @@ class Piece:
 
 
 class Call:
-    """The inputs of one call and the future its caller waits for.
+    """The inputs of one call and the reply its caller waits for.
 
-    The future stays pending until the end, so that a caller may cancel at any time; what has not run by then is
-    dropped.
+    The reply stays open until the end, so that a caller may cancel at any time; what has not run by then is dropped.
+    Whether a call is over is what its reply says and nothing else: there are no books that an interrupted caller could
+    leave wrong.
 
     Args:
         inputs: What to run.
         options: Settings for the scorer.
         limits: How the call is run.
         known: Rows of earlier calls; None for none.
+        on_cancel: Called when the caller gives up.
+
+    Attributes:
+        reply: What the caller waits for.
+        waiting: Pieces that have not run; the workers' own once the call was handed over.
+        waiting_tokens: Their tokens; written by the workers, read by anybody.
     """
 
     def __init__(
-        self, inputs: Sequence[TokenInput], *, options: Hashable, limits: EngineOptions, known: KnownRows | None
+        self,
+        inputs: Sequence[TokenInput],
+        *,
+        options: Hashable,
+        limits: EngineOptions,
+        known: KnownRows | None,
+        on_cancel: Callable[[], object] | None = None,
     ) -> None:
         self.options, self.limits = options, limits
-        self.future: Future[Answer] = Future()
+        self.reply: Reply[Answer] = Reply(on_cancel)
         self.n_inputs = len(inputs)
         self.unique, self._unique_of_input = unique_inputs(inputs)
         self._known = known
         self._rows: Rows | None = None
         self.waiting: deque[Piece] = deque()
         self._n_unfinished = 0
+        # Taken by workers only, when several devices run pieces of one call.
         self._lock = threading.Lock()
         self._submitted_s = time.perf_counter()
         self._started_s: float | None = None
         self.missing = [index for index, one in enumerate(self.unique) if not self._look_up(index, one)]
         self.n_reused = self.n_inputs - len(self.missing)
-        self.tokens = sum(len(self.unique[index]) for index in self.missing)
+        self.tokens = self.waiting_tokens = sum(len(self.unique[index]) for index in self.missing)
 
     @property
     def merge_key(self) -> Hashable:
@@ -132,7 +146,7 @@ class Call:
     @property
     def is_wanted(self) -> bool:
         """Whether somebody still waits for the result."""
-        return not self.future.done()
+        return not self.reply.done()
 
     @property
     def waited_s(self) -> float:
@@ -167,10 +181,23 @@ class Call:
             self.waiting.append(Piece(self, indices, tokens))
         self._n_unfinished = len(self.waiting)
 
-    def start(self) -> None:
-        """Note that a piece starts to run."""
-        if self._started_s is None:
-            self._started_s = time.perf_counter()
+    def next_piece(self) -> Piece:
+        """Take out the next piece."""
+        piece = self.waiting.popleft()
+        self.waiting_tokens -= piece.tokens
+        return piece
+
+    @property
+    def is_running(self) -> bool:
+        """Whether all of it was chosen to run."""
+        return not self.waiting
+
+    def start(self) -> bool:
+        """Note that a piece starts to run; return whether it is the first."""
+        if self._started_s is not None:
+            return False
+        self._started_s = time.perf_counter()
+        return True
 
     def finish_piece(self, piece: Piece, rows: Rows) -> bool:
         """Take the rows of a piece; return whether the call is complete."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import time
-from concurrent.futures import Future
+from functools import partial
 from typing import TypeVar
 
+from rerank_plugins.engine.reply import Reply
 from rerank_plugins.errors import DeadlineExceededError
 
 __all__ = ["Deadline"]
@@ -39,33 +39,39 @@ class Deadline:
         if remaining_s is not None and remaining_s <= 0.0:
             raise self._exceeded()
 
-    def wait(self, future: Future[T]) -> T:
+    def wait(self, reply: Reply[T]) -> T:
         """Return the result; whatever ends the wait early (a signal too) cancels the work.
 
         Raises:
             DeadlineExceededError: The time is over.
         """
         try:
-            return future.result(self._remaining_s())
-        except concurrent.futures.TimeoutError:
-            if not future.cancel() and not future.cancelled():
-                # It came at the last moment.
-                return future.result()
-            raise self._exceeded() from None
+            if not reply.wait(self._remaining_s()) and reply.cancel():
+                raise self._exceeded()
         except BaseException:
-            future.cancel()
+            reply.cancel()
             raise
+        return reply.result()
 
-    async def await_result(self, future: Future[T]) -> T:
+    async def await_result(self, reply: Reply[T]) -> T:
         """Return the result without blocking the event loop; cancelling the task cancels the work.
 
         Raises:
             DeadlineExceededError: The time is over.
         """
+        loop = asyncio.get_running_loop()
+        # It tells only that the reply is there: what asyncio cannot carry (StopIteration) does not go through it.
+        there: asyncio.Future[None] = loop.create_future()
         try:
-            return await asyncio.wait_for(asyncio.wrap_future(future), self._remaining_s())
+            reply.call_when_done(partial(loop.call_soon_threadsafe, _tell, there))
+            await asyncio.wait_for(there, self._remaining_s())
         except asyncio.TimeoutError:
-            raise self._exceeded() from None
+            if reply.cancel():
+                raise self._exceeded() from None
+        except BaseException:
+            reply.cancel()
+            raise
+        return reply.result()
 
     def _remaining_s(self) -> float | None:
         if self._seconds is None:
@@ -77,3 +83,8 @@ class Deadline:
             f"the result was not there within deadline_s={self._seconds}; fewer or shorter documents, a smaller model "
             "or a longer deadline would help"
         )
+
+
+def _tell(there: asyncio.Future[None]) -> None:
+    if not there.done():
+        there.set_result(None)

@@ -5,34 +5,24 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from rerank_plugins.engine.budget import TokenBudget
 from rerank_plugins.engine.packing import batch_cost_tokens, pack
 from rerank_plugins.engine.statistics import Counters
 from rerank_plugins.errors import ScoringError
+from rerank_plugins.native import step_aside
 from rerank_plugins.protocols import Batch, PrefixSharing, Scorer, TokenInput
 from rerank_plugins.types import EngineOptions
 
-__all__ = ["TokenBudget", "execute", "shares_prefixes", "unique_inputs"]
+__all__ = ["execute", "shares_prefixes", "unique_inputs"]
 
 logger = logging.getLogger(__name__)
 
 _NO_LIMITS = EngineOptions()
-
-
-@dataclass(slots=True)
-class TokenBudget:
-    """Token slots a batch may occupy; halved, and remembered, when the device runs out of memory."""
-
-    tokens: int
-
-    def capped(self, limit_tokens: int | None) -> int:
-        """Return the slots a batch may occupy when a caller sets a limit of its own; None for none."""
-        return self.tokens if limit_tokens is None else min(self.tokens, limit_tokens)
 
 
 def unique_inputs(inputs: Sequence[TokenInput]) -> tuple[list[TokenInput], list[int]]:
@@ -84,8 +74,8 @@ def execute(
         Shape: (inputs, width), float32; (0, 0) if nothing ran.
 
     Raises:
-        ScoringError: The model returned NaN or infinity.
-        torch.OutOfMemoryError: A single input does not fit the device.
+        ScoringError: The model returned NaN or infinity, or there is no memory for a single input.
+        EngineClosedError: The process is ending.
     """
     lengths = [len(one) for one in inputs]
     beginnings = [one.beginning for one in inputs] if shares_prefixes(scorer, limits) else None
@@ -99,16 +89,20 @@ def execute(
             indices = _still_wanted(waiting.popleft(), wanted, counters)
             if not indices:
                 continue
+            step_aside()
+            cost = batch_cost_tokens([lengths[index] for index in indices], padded=scorer.is_padded)
             try:
-                batch = Batch([inputs[index] for index in indices], options, limits.share_prefix)
-                rows.append(scorer.forward(batch))
-            except torch.OutOfMemoryError:
-                if len(indices) == 1:
+                rows.append(scorer.forward(Batch([inputs[index] for index in indices], options, limits.share_prefix)))
+            except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+                if not _is_out_of_memory(error):
                     raise
                 counters.add("out_of_memory")
-                smaller = _repacked(indices, lengths, budget=budget, padded=scorer.is_padded)
-                waiting.extendleft(reversed(smaller))
+                slots = _more_room(budget, cost)
+                if len(indices) == 1:
+                    raise _too_long(cost) from error
+                waiting.extendleft(reversed(_split(indices, lengths, slots=slots, padded=scorer.is_padded)))
                 continue
+            budget.ran(cost)
             order.extend(indices)
             _count(counters, [lengths[index] for index in indices], padded=scorer.is_padded)
         if not rows:
@@ -149,14 +143,29 @@ def _check_numbers(rows: npt.NDArray[np.float32]) -> None:
     raise ScoringError(msg)
 
 
-def _repacked(indices: list[int], lengths: Sequence[int], *, budget: TokenBudget, padded: bool) -> list[list[int]]:
-    """Halve the budget after an out-of-memory error and split the batch that failed."""
-    failed = [lengths[index] for index in indices]
-    cost = batch_cost_tokens(failed, padded=padded)
-    budget.tokens = max(1, min(budget.tokens, cost) // 2)
-    logger.warning("out of memory: token budget is now %d a batch", budget.tokens)
+def _is_out_of_memory(error: BaseException) -> bool:
+    """Return whether memory ran out: the device's, or the machine's, for which torch has a RuntimeError only."""
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(
+        words in str(error) for words in ("DefaultCPUAllocator: ", "MPS backend out of memory")
+    )
+
+
+def _more_room(budget: TokenBudget, cost: int) -> int:
+    """Note that a batch found no memory, free what is not needed, and return the slots to try next."""
+    slots = budget.failed(cost)
+    logger.warning("out of memory with %d tokens; token budget is now %d a batch", cost, budget.tokens)
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
-    return [
-        [indices[position] for position in batch] for batch in pack(failed, budget_tokens=budget.tokens, padded=padded)
-    ]
+    return slots
+
+
+def _too_long(tokens: int) -> ScoringError:
+    return ScoringError(
+        f"out of memory with a single input of {tokens} tokens; a smaller max_length, dtype='bfloat16', a smaller "
+        "model or another device would help"
+    )
+
+
+def _split(indices: list[int], lengths: Sequence[int], *, slots: int, padded: bool) -> list[list[int]]:
+    failed = [lengths[index] for index in indices]
+    return [[indices[position] for position in batch] for batch in pack(failed, budget_tokens=slots, padded=padded)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 import weakref
 from typing import Protocol
 
@@ -16,27 +15,26 @@ class _Forkable(Protocol):
     def after_fork(self) -> None: ...
 
 
-_lock = threading.Lock()
-_watched: weakref.WeakSet[_Forkable] = weakref.WeakSet()
-_hooked = False
+_watched: set[weakref.ref[_Forkable]] = set()
+"""A plain set: one operation of it is whole or not done, whatever is interrupted or forked."""
+
+_hooked: dict[str, bool] = {}
 
 
 def watch(one: _Forkable) -> None:
     """Call ``one.after_fork()`` in every child process that is forked while it lives."""
-    global _hooked
-    with _lock:
-        _watched.add(one)
-        if not _hooked and hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=_after_fork)
-            _hooked = True
+    _watched.add(weakref.ref(one, _watched.discard))
+    if not _hooked and hasattr(os, "register_at_fork"):
+        # Twice, should two threads come here at once, is as good as once.
+        _hooked["yes"] = True
+        os.register_at_fork(after_in_child=_after_fork)
 
 
 def _after_fork() -> None:
-    global _lock
-    _lock = threading.Lock()
-    if not _watched:
+    living = [one for one in (reference() for reference in list(_watched)) if one is not None]
+    if not living:
         return
     # OpenMP's threads stay behind too, and its next parallel region would wait for them for ever.
     torch.set_num_threads(1)
-    for one in list(_watched):
+    for one in living:
         one.after_fork()

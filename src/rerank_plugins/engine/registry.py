@@ -4,6 +4,11 @@ Two adapters, a notebook cell run twice, or 32 threads that ask for the same key
 one set of weights. A lease that is closed by its last holder frees the weights; a lease that is only
 garbage collected leaves them idle, so that code which builds an adapter per request does not load
 the model per request. :meth:`ModelRegistry.unload_idle` frees those.
+
+A load can be interrupted at any step, and garbage is collected at any step of any thread. So who holds a model is a set
+of weak references, each of which goes with its lease by one C operation without any lock; and the turn to load is a
+reentrant lock of C, taken by ``with`` only: an interrupted load leaves an entry without a model, and
+whoever waited loads it.
 """
 
 from __future__ import annotations
@@ -11,12 +16,12 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable, Hashable
-from concurrent.futures import Future
-from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar, cast
+from dataclasses import dataclass, field
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 from rerank_plugins.engine import forking
 from rerank_plugins.errors import EngineClosedError
+from rerank_plugins.native import inside
 
 __all__ = ["MODELS", "Lease", "ModelRegistry"]
 
@@ -30,20 +35,32 @@ T = TypeVar("T", bound=_Closeable)
 
 @dataclass(slots=True, eq=False)
 class _Entry:
-    loading: Future[_Closeable]
-    n_leases: int = 0
+    """A model that is there or on its way.
+
+    Attributes:
+        turn: Held by whoever loads or frees it.
+        value: The model; None before it is loaded.
+        error: Why it could not be loaded; those who waited for that load get it too.
+        is_over: Whether it was freed, or could not be loaded.
+        holders: A mark for each lease.
+    """
+
+    turn: Any = field(default_factory=threading.RLock)
+    value: _Closeable | None = None
+    error: Exception | None = None
+    is_over: bool = False
+    holders: set[weakref.ref[Any]] = field(default_factory=set)
 
 
 class Lease(Generic[T]):
-    """A share in a loaded model. ``close()`` gives it back; garbage collection does too."""
+    """A share in a model. ``close()`` gives it back; garbage collection does too."""
 
     def __init__(self, registry: ModelRegistry, key: Hashable, entry: _Entry) -> None:
-        self._value: T | None = cast("T", entry.loading.result())
-        self._give_back = weakref.finalize(self, registry._release, key, entry, unload=False)
-        # At interpreter exit the process frees everything; loading order makes close() unsafe then.
-        self._give_back.atexit = False
-        self._unload: Callable[[], None] = lambda: registry._release(key, entry, unload=True)
-        self._another: Callable[[], Lease[T]] = lambda: registry._share(key, entry)
+        self._registry, self._key, self._entry = registry, key, entry
+        self._is_closed = False
+        # Garbage collection takes the mark out by one C operation; weakref.finalize is Python and can be interrupted.
+        self._mark = weakref.ref(self, entry.holders.discard)
+        entry.holders.add(self._mark)
 
     @property
     def value(self) -> T:
@@ -52,10 +69,15 @@ class Lease(Generic[T]):
         Raises:
             EngineClosedError: The lease was closed.
         """
-        if self._value is None:
+        if self._is_closed or self._entry.value is None:
             msg = "this object was closed; create a new one"
             raise EngineClosedError(msg)
-        return self._value
+        return cast("T", self._entry.value)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether ``close()`` was called."""
+        return self._is_closed
 
     def another(self) -> Lease[T]:
         """Return a further share in the same model, which is closed by itself.
@@ -63,28 +85,20 @@ class Lease(Generic[T]):
         Raises:
             EngineClosedError: The lease was closed.
         """
-        _ = self.value
-        return self._another()
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether ``close()`` was called."""
-        return self._value is None
+        with self._entry.turn:
+            _ = self.value
+            return Lease(self._registry, self._key, self._entry)
 
     def close(self) -> None:
-        """Give the share back; the last holder's call frees the weights. Idempotent."""
-        if self._give_back.detach() is None:
-            return
-        self._value = None
-        self._unload()
+        """Give the share back; the last holder's call frees the weights. Idempotent, and goes on if interrupted."""
+        self._is_closed = True
+        self._registry._give_back(self._key, self._entry, self._mark)
 
 
 class ModelRegistry:
     """Loaded models by key."""
 
     def __init__(self) -> None:
-        # Reentrant: a lease's finalizer may run in the middle of any of these methods.
-        self._lock = threading.RLock()
         self._entries: dict[Hashable, _Entry] = {}
 
     def acquire(self, key: Hashable, load: Callable[[], T]) -> Lease[T]:
@@ -92,75 +106,77 @@ class ModelRegistry:
 
         Args:
             key: The resolved configuration: equal keys share weights.
-            load: Called at most once at a time per key, outside the lock. If it raises, every
-                caller that waited for it gets the error and the next call tries again.
+            load: Called at most once at a time per key. If it raises, every caller that waited for it gets the error
+                and the next call tries again. If it is interrupted (Ctrl-C), one of those who waited loads.
         """
         forking.watch(self)
-        with self._lock:
-            entry = self._entries.get(key)
-            mine = entry is None
-            if entry is None:
-                entry = self._entries[key] = _Entry(Future())
-            entry.n_leases += 1
-        if mine:
-            self._load(key, entry, load)
-        try:
-            return Lease(self, key, entry)
-        except BaseException:
-            self._release(key, entry, unload=False)
-            raise
+        while True:
+            entry = self._entries.setdefault(key, _Entry())
+            lease: Lease[T] = Lease(self, key, entry)
+            with entry.turn:
+                if entry.is_over or entry.error is not None:
+                    # Whoever freed it, or failed to load it, may have been interrupted before this.
+                    self._remove(key, entry)
+                if entry.error is not None:
+                    raise entry.error
+                if not entry.is_over:
+                    self._load(key, entry, load)
+                    return lease
 
     def unload_idle(self) -> int:
         """Free every model that nobody holds; return how many there were."""
-        with self._lock:
-            idle = [key for key, entry in self._entries.items() if entry.n_leases == 0 and entry.loading.done()]
-            entries = [self._entries.pop(key) for key in idle]
-        for entry in entries:
-            entry.loading.result().close()
-        return len(entries)
+        return sum(self._free(key, entry) for key, entry in list(self._entries.items()) if entry.value is not None)
 
     def loaded(self) -> list[object]:
         """Return the models that are in memory now, held or idle."""
-        with self._lock:
-            entries = [entry.loading for entry in self._entries.values() if entry.loading.done()]
-        return [loading.result() for loading in entries if loading.exception() is None]
+        return [entry.value for entry in list(self._entries.values()) if entry.value is not None]
 
     def after_fork(self) -> None:
-        """Forget, in a forked process, who held the lock and which loads were under way: their threads are not here."""
-        self._lock = threading.RLock()
-        self._entries = {key: entry for key, entry in self._entries.items() if entry.loading.done()}
+        """Forget, in a forked process, whose turn it was and which loads were under way: their threads are not here."""
+        self._entries = {key: entry for key, entry in self._entries.items() if entry.value is not None}
+        for entry in self._entries.values():
+            entry.turn = threading.RLock()
 
     def __len__(self) -> int:
-        with self._lock:
-            return len(self._entries)
+        return len(self._entries)
 
     def _load(self, key: Hashable, entry: _Entry, load: Callable[[], _Closeable]) -> None:
+        if entry.value is not None:
+            return
         try:
-            entry.loading.set_result(load())
-        except BaseException as error:
-            with self._lock:
-                self._entries.pop(key, None)
-            entry.loading.set_exception(error)
-            if not isinstance(error, Exception):
-                raise
+            with inside():
+                made = load()
+        except Exception as error:
+            entry.error = error
+            self._remove(key, entry)
+            raise
+        if entry.value is None:
+            entry.value = made
+        else:
+            # A signal's handler asked for the same model in the middle of this load.
+            made.close()
 
-    def _share(self, key: Hashable, entry: _Entry) -> Lease[T]:
-        with self._lock:
-            # Zero here means that the last holder closes the model at this moment.
-            if entry.n_leases:
-                entry.n_leases += 1
-                return Lease(self, key, entry)
-        msg = "this object was closed; create a new one"
-        raise EngineClosedError(msg)
+    def _remove(self, key: Hashable, entry: _Entry) -> None:
+        """Forget an entry; its turn is held, so nobody else can."""
+        if self._entries.get(key) is entry:
+            self._entries.pop(key, None)
 
-    def _release(self, key: Hashable, entry: _Entry, *, unload: bool) -> None:
-        with self._lock:
-            entry.n_leases -= 1
-            last = entry.n_leases == 0 and self._entries.get(key) is entry
-            if not (last and unload):
-                return
-            del self._entries[key]
-        entry.loading.result().close()
+    def _give_back(self, key: Hashable, entry: _Entry, mark: weakref.ref[Any]) -> None:
+        entry.holders.discard(mark)
+        if not entry.holders:
+            self._free(key, entry)
+
+    def _free(self, key: Hashable, entry: _Entry) -> bool:
+        """Free a model unless somebody holds it; return whether it was freed."""
+        with entry.turn:
+            if entry.holders or entry.value is None:
+                return False
+            entry.is_over = True
+            self._remove(key, entry)
+            entry.value.close()
+            # Last, so that an interrupted close can be made again.
+            entry.value = None
+            return True
 
 
 MODELS = ModelRegistry()

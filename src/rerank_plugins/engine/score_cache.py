@@ -54,7 +54,9 @@ class ScoreCache:
     @checked_call()
     def __init__(self, max_entries: Count = 100_000) -> None:
         self._max_entries = max_entries
-        self._lock = threading.Lock()
+        # Of C and taken by ``with`` around single operations only: an interrupt cannot leave it held. Reentrant,
+        # because a signal's handler may score too.
+        self._lock = threading.RLock()
         self._rows: OrderedDict[Hashable, npt.NDArray[np.float32]] = OrderedDict()
         self._hits = 0
         self._misses = 0
@@ -88,7 +90,7 @@ class ScoreCache:
 
     def after_fork(self) -> None:
         """Make the lock anew, in a process that was forked while somebody may have held it."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def __reduce__(self) -> tuple[object, ...]:
         # Copies and other processes begin with an empty one: what is held is worth its memory where it was made.

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 from collections import defaultdict
 from dataclasses import replace
+from threading import get_ident
 from typing import Literal
 
 from rerank_plugins.types import EngineStats
@@ -33,25 +33,29 @@ _SECONDS = ("queue_s", "forward_s")
 
 
 class Counters:
-    """Numbers that only grow. Safe from any number of threads."""
+    """Numbers that only grow. Safe from any number of threads, without a lock: each thread has numbers of its own.
+
+    So a signal cannot leave a lock held in the middle of counting, and a fork cannot take one along.
+    """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._values: defaultdict[CounterName, float] = defaultdict(float)
+        self._of_thread: dict[int, defaultdict[CounterName, float]] = {}
 
     def add(self, name: CounterName, amount: float = 1) -> None:
         """Add to one number."""
-        with self._lock:
-            self._values[name] += amount
+        me = get_ident()
+        mine = self._of_thread.get(me)
+        if mine is None:
+            # A thread that has ended leaves its numbers to the next one with its identity.
+            mine = self._of_thread.setdefault(me, defaultdict(float))
+        mine[name] += amount
 
     def snapshot(self) -> EngineStats:
         """Return all numbers at this moment; what does not only grow is 0."""
-        with self._lock:
-            values = dict(self._values)
+        values: defaultdict[CounterName, float] = defaultdict(float)
+        for of_one in list(self._of_thread.values()):
+            for name, amount in list(of_one.items()):
+                values[name] += amount
         counts = {name: int(value) for name, value in values.items() if name not in _SECONDS}
         stats = EngineStats(**counts)
         return replace(stats, queue_s=values.get("queue_s", 0.0), forward_s=values.get("forward_s", 0.0))
-
-    def after_fork(self) -> None:
-        """Make the lock anew, in a process that was forked while somebody may have held it."""
-        self._lock = threading.Lock()

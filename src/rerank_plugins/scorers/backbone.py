@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from functools import cached_property
 from inspect import signature
 from typing import Any
 
 import torch
 
 from rerank_plugins.errors import UnsupportedModelError
+from rerank_plugins.lazy import computed_once
 from rerank_plugins.protocols import Batch, PrefixSharing
 from rerank_plugins.scorers.bert_encoder import Reads
 from rerank_plugins.scorers.compiling import compile_regions, compiler_errors
@@ -34,7 +34,7 @@ class TokenStates:
     flat: torch.Tensor
     lengths: list[int]
 
-    @cached_property
+    @computed_once
     def _ends(self) -> torch.Tensor:
         return torch.tensor(self.lengths, device=self.flat.device).cumsum(0)
 

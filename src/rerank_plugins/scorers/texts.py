@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
 from itertools import groupby
 from typing import NamedTuple
 
 import torch
+
+from rerank_plugins.lazy import computed_once
 
 __all__ = ["Run", "Texts"]
 
@@ -56,7 +57,7 @@ class Texts:
         """Whether a text continues another."""
         return any(prefix is not None for prefix in self.prefixes)
 
-    @cached_property
+    @computed_once
     def runs(self) -> list[Run]:
         """The runs of texts of equal length with the same prefix."""
         spans: list[tuple[int, int]] = []
@@ -71,12 +72,12 @@ class Texts:
             start += length * count
         return runs
 
-    @cached_property
+    @computed_once
     def tokens(self) -> int:
         """Tokens of all texts."""
         return sum(self.lengths)
 
-    @cached_property
+    @computed_once
     def key_rows(self) -> torch.Tensor | None:
         """Where the keys of all texts are, a text's prefix before its own; None if no text has one.
 
@@ -91,7 +92,7 @@ class Texts:
                 rows += [prefix, torch.arange(start, start + run.length)]
         return torch.cat(rows).to(self.device, non_blocking=True)
 
-    @cached_property
+    @computed_once
     def key_lengths(self) -> list[int]:
         """Keys that each text sees: its own tokens and its prefix's."""
         return [
@@ -99,7 +100,7 @@ class Texts:
             for length, prefix in zip(self.lengths, self.prefixes, strict=True)
         ]
 
-    @cached_property
+    @computed_once
     def key_offsets(self) -> torch.Tensor:
         """0 and the position behind each text's keys among all keys. Shape: (texts + 1,), int32, on the device."""
         return torch.tensor([0, *self.key_lengths]).cumsum(0).to(torch.int32).to(self.device, non_blocking=True)
@@ -129,28 +130,28 @@ class Texts:
             self._hiding[key] = torch.where(beyond, -torch.inf, 0.0).expand(run.length, n_keys)
         return self._hiding[key]
 
-    @cached_property
+    @computed_once
     def ends(self) -> torch.Tensor:
         """The position behind each text. Shape: (texts,), int64, on the device."""
         return torch.tensor(self.lengths).cumsum(0).to(self.device, non_blocking=True)
 
-    @cached_property
+    @computed_once
     def first(self) -> torch.Tensor:
         """The position of each text's first token. Shape: (texts,), int64, on the device."""
         starts = torch.tensor([0, *self.lengths[:-1]]).cumsum(0)
         return starts.to(self.device, non_blocking=True)
 
-    @cached_property
+    @computed_once
     def offsets(self) -> torch.Tensor:
         """0 and the position behind each text. Shape: (texts + 1,), int32, on the device."""
         return torch.nn.functional.pad(self.ends, (1, 0)).to(torch.int32)
 
-    @cached_property
+    @computed_once
     def one_each(self) -> torch.Tensor:
         """0, 1, ... up to the number of texts: offsets of one query each. Shape: (texts + 1,), int32, on the device."""
         return torch.arange(len(self.lengths) + 1, dtype=torch.int32, device=self.device)
 
-    @cached_property
+    @computed_once
     def longest(self) -> int:
         """Tokens of the longest text."""
         return max(self.lengths)

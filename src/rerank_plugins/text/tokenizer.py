@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rerank_plugins.boundary import checkpoint_errors
+from rerank_plugins.native import inside
 from rerank_plugins.text.token_cache import TokenCache
 
 if TYPE_CHECKING:
@@ -155,7 +156,7 @@ class TextEncoder:
             else:
                 by_text[text] = known
         prepared = [self._prepare(text) for text in missing]
-        with checkpoint_errors(_TASK):
+        with checkpoint_errors(_TASK), inside():
             encodings = self._tokenizer.encode_batch(prepared, add_special_tokens=False)
         for text, encoding in zip(missing, encodings, strict=True):
             by_text[text] = TokenizedText(np.array(encoding.ids, dtype=np.int32), encoding)

@@ -10,10 +10,11 @@ import pytest
 import torch
 from sum_scorer import SumScorer, token_input
 
-from rerank_plugins.engine import batcher as batcher_module
+from rerank_plugins.engine import worker as worker_module
 from rerank_plugins.engine.batcher import MicroBatcher
-from rerank_plugins.engine.executor import TokenBudget
-from rerank_plugins.errors import EngineClosedError
+from rerank_plugins.engine.budget import TokenBudget
+from rerank_plugins.engine.deadline import Deadline
+from rerank_plugins.errors import EngineClosedError, ScoringError
 from rerank_plugins.protocols import Batch
 
 INPUTS = [token_input(1, 2), token_input(5), token_input(3, 3, 3)]
@@ -88,8 +89,9 @@ def test_a_failure_reaches_exactly_its_own_caller(gated: GatedScorer) -> None:
     gated.gate.set()
     assert good.result(10).rows[0, 0] == 5
     assert also_good.result(10).rows[0, 0] == 7
-    with pytest.raises(ValueError, match="poisoned"):
+    with pytest.raises(ScoringError, match="poisoned") as told:
         bad.result(10)
+    assert isinstance(told.value.__cause__, ValueError)
     assert batcher.submit([token_input(9)]).result(10).rows[0, 0] == 9
     batcher.close()
 
@@ -128,7 +130,7 @@ def test_threads_and_event_loops_together() -> None:
 
     def from_a_loop(value: int) -> float:
         async def call() -> float:
-            answer = await asyncio.wrap_future(batcher.submit([token_input(value, 1)]))
+            answer = await Deadline(None).await_result(batcher.submit([token_input(value, 1)]))
             return float(answer.rows[0, 0])
 
         return asyncio.run(call())
@@ -144,7 +146,7 @@ def test_threads_and_event_loops_together() -> None:
 
 
 def test_an_idle_worker_ends_and_the_next_call_starts_a_new_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batcher_module, "IDLE_WORKER_S", 0.05)
+    monkeypatch.setattr(worker_module, "IDLE_WORKER_S", 0.05)
     batcher = batcher_of(SumScorer())
     batcher.submit(INPUTS).result(10)
     worker = batcher._workers[0]

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from concurrent.futures import Future
 
 import pytest
 
 from rerank_plugins.engine.deadline import Deadline
+from rerank_plugins.engine.reply import Reply
 from rerank_plugins.errors import DeadlineExceededError
 
 
-def finished(value: int) -> Future[int]:
-    future: Future[int] = Future()
-    future.set_result(value)
+def finished(value: int) -> Reply[int]:
+    future: Reply[int] = Reply()
+    future.succeed(value)
     return future
 
 
@@ -25,15 +25,15 @@ def test_in_time() -> None:
 
 
 def test_too_late_cancels_the_work() -> None:
-    waiting: Future[int] = Future()
+    waiting: Reply[int] = Reply()
     with pytest.raises(DeadlineExceededError, match=r"deadline_s=0\.01"):
         Deadline(0.01).wait(waiting)
     assert waiting.cancelled()
 
-    async def late(future: Future[int]) -> int:
+    async def late(future: Reply[int]) -> int:
         return await Deadline(0.01).await_result(future)
 
-    also_waiting: Future[int] = Future()
+    also_waiting: Reply[int] = Reply()
     with pytest.raises(DeadlineExceededError, match=r"deadline_s=0\.01"):
         asyncio.run(late(also_waiting))
     assert also_waiting.cancelled()
@@ -49,18 +49,18 @@ def test_what_is_late_already_is_not_queued() -> None:
 
 def test_it_is_a_timeout_error_too() -> None:
     with pytest.raises(TimeoutError):
-        Deadline(0.001).wait(Future())
+        Deadline(0.001).wait(Reply())
 
 
 def test_an_error_of_the_work_stays_what_it_is() -> None:
-    failed: Future[int] = Future()
-    failed.set_exception(ValueError("broken"))
+    failed: Reply[int] = Reply()
+    failed.fail(ValueError("broken"))
     with pytest.raises(ValueError, match="broken"):
         Deadline(1.0).wait(failed)
 
 
 def test_a_cancelled_task_cancels_the_work() -> None:
-    waiting: Future[int] = Future()
+    waiting: Reply[int] = Reply()
 
     async def cancel() -> None:
         task = asyncio.create_task(Deadline(None).await_result(waiting))
@@ -74,14 +74,14 @@ def test_a_cancelled_task_cancels_the_work() -> None:
 
 
 def test_a_thread_may_wait_while_another_finishes() -> None:
-    future: Future[int] = Future()
-    threading.Timer(0.02, future.set_result, args=(4,)).start()
+    future: Reply[int] = Reply()
+    threading.Timer(0.02, future.succeed, args=(4,)).start()
     assert Deadline(10.0).wait(future) == 4
 
 
 @pytest.mark.parametrize("seconds", [1e7, 1e12, 1e300])
 def test_a_deadline_beyond_what_a_clock_can_hold_is_none(seconds: float) -> None:
-    waiting: Future[int] = Future()
-    threading.Timer(0.01, waiting.set_result, (3,)).start()
+    waiting: Reply[int] = Reply()
+    threading.Timer(0.01, waiting.succeed, (3,)).start()
     assert Deadline(seconds).wait(waiting) == 3
     assert asyncio.run(Deadline(seconds).await_result(finished(3))) == 3

@@ -7,7 +7,8 @@ import pytest
 import torch
 from sum_scorer import SumScorer, token_input
 
-from rerank_plugins.engine.executor import TokenBudget, execute, unique_inputs
+from rerank_plugins.engine.budget import TokenBudget
+from rerank_plugins.engine.executor import execute, unique_inputs
 from rerank_plugins.engine.statistics import Counters
 from rerank_plugins.errors import ScoringError
 from rerank_plugins.protocols import Batch
@@ -45,8 +46,9 @@ def test_out_of_memory_halves_the_budget_keeps_finished_work_and_remembers() -> 
 
 
 def test_an_input_that_does_not_fit_alone_is_an_error() -> None:
-    with pytest.raises(torch.OutOfMemoryError):
+    with pytest.raises(ScoringError, match=r"single input of 9 tokens.*max_length") as told:
         execute(SumScorer(memory_tokens=5), INPUTS, budget=TokenBudget(100))
+    assert isinstance(told.value.__cause__, torch.OutOfMemoryError)
 
 
 def test_other_runtime_errors_are_not_taken_for_memory() -> None:

@@ -16,9 +16,10 @@ import pytest
 import torch
 from sum_scorer import SumScorer, token_input
 
-from rerank_plugins.engine.batcher import MERGED_BUDGETS, PIECE_BUDGETS, MicroBatcher
+from rerank_plugins.engine.batcher import MicroBatcher
+from rerank_plugins.engine.budget import TokenBudget
 from rerank_plugins.engine.calls import KnownRows
-from rerank_plugins.engine.executor import TokenBudget
+from rerank_plugins.engine.schedule import MERGED_BUDGETS, PIECE_BUDGETS
 from rerank_plugins.engine.score_cache import ScoreCache
 from rerank_plugins.errors import InvalidInputError, OverloadedError, ScoringError
 from rerank_plugins.protocols import Batch, PairSegments, PrefixSharing, TokenInput
@@ -213,7 +214,8 @@ def test_out_of_memory_at_the_third_batch_keeps_what_is_done() -> None:
     assert batcher.submit(inputs).result(10).rows[:, 0].tolist() == [4.0 * index for index in range(6)]
     assert scorer.batches == [[4, 4], [4, 4], [4], [4]]
     stats = batcher.stats()
-    assert (stats.out_of_memory, stats.batch_tokens, stats.batches) == (1, 4, 4)
+    # Two batches of 8 tokens ran before, so the budget stays at that.
+    assert (stats.out_of_memory, stats.batch_tokens, stats.batches) == (1, 8, 4)
     batcher.close()
 
 
@@ -279,7 +281,7 @@ def test_a_model_that_was_loaded_before_a_fork_works_in_the_child() -> None:
         sys.path[:0] = %r
         from sum_scorer import SumScorer, token_input
         from rerank_plugins.engine.batcher import MicroBatcher
-        from rerank_plugins.engine.executor import TokenBudget
+        from rerank_plugins.engine.budget import TokenBudget
         from rerank_plugins.errors import EngineClosedError
         import torch
 
@@ -290,7 +292,8 @@ def test_a_model_that_was_loaded_before_a_fork_works_in_the_child() -> None:
         lives, dies = batcher(), batcher(survives_fork=False)
         assert lives.submit([token_input(1)]).result(10).rows[0, 0] == 1
         assert dies.submit([token_input(1)]).result(10).rows[0, 0] == 1
-        lives._condition.acquire()
+        # The parent's worker has the turn now and does not come along.
+        assert lives._workshop._turn.locked()
         child = os.fork()
         if child == 0:
             ok = lives.submit([token_input(2)]).result(10).rows[0, 0] == 2
@@ -302,7 +305,6 @@ def test_a_model_that_was_loaded_before_a_fork_works_in_the_child() -> None:
             else:
                 ok = False
             os._exit(0 if ok else 3)
-        lives._condition.release()
         _, status = os.waitpid(child, 0)
         assert lives.submit([token_input(4)]).result(10).rows[0, 0] == 4
         sys.exit(os.waitstatus_to_exitcode(status))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 
 from rich.progress import Progress
@@ -16,6 +16,7 @@ from rerank_plugins.evaluation.grid.plan import CurveOptions, GridOptions, Model
 from rerank_plugins.evaluation.grid.workshop import Workshop
 from rerank_plugins.evaluation.results import Cell, Curve, System
 from rerank_plugins.evaluation.run import Run, TimedRun
+from rerank_plugins.lazy import computed_once
 
 __all__ = ["DatasetBench"]
 
@@ -62,7 +63,7 @@ class DatasetBench:
             curves.append(self._growth(self._curves.growth_from))
         return curves
 
-    @cached_property
+    @computed_once
     def _found(self) -> dict[str, TimedRun]:
         """First stage's name to what it found, to the deepest depth that anything needs."""
         task = self._progress.add_task(f"{self._dataset.name}: first stages", total=len(self._options.stages))
@@ -75,11 +76,11 @@ class DatasetBench:
         self._progress.remove_task(task)
         return found
 
-    @cached_property
+    @computed_once
     def _runs(self) -> dict[str, Run]:
         return {name: timed.run for name, timed in self._found.items()}
 
-    @cached_property
+    @computed_once
     def _pairs(self) -> list[tuple[ModelChoice, PairScores]]:
         """Each reranker with the scores of all pairs that any cell or depth curve needs."""
         stages = self._options.stages
