@@ -88,7 +88,7 @@ def find_extras() -> list[Finding]:
     for extra, modules in _EXTRAS.items():
         absent = [module for module in modules if not _is_installed(module)]
         if absent:
-            command = f"pip install rerank-plugins[{extra}]"
+            command = f"pip install 'rerank-plugins[{extra}]'"
             findings.append(Finding(extra, f"lacks {', '.join(absent)}", "missing", command))
         else:
             findings.append(Finding(extra, "installed"))

@@ -40,7 +40,7 @@ def export_to_prometheus(registry: CollectorRegistry | None = None) -> Callable[
     try:
         from prometheus_client import REGISTRY
     except ImportError as error:
-        msg = "metrics need prometheus-client: pip install rerank-plugins[telemetry]"
+        msg = "metrics need prometheus-client: pip install 'rerank-plugins[telemetry]'"
         raise MissingExtraError(msg) from error
     target = REGISTRY if registry is None else registry
     collector = _Collector()

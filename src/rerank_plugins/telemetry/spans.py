@@ -35,7 +35,7 @@ def trace_with_opentelemetry(tracer_provider: TracerProvider | None = None) -> C
     try:
         from opentelemetry import trace
     except ImportError as error:
-        msg = "tracing needs OpenTelemetry: pip install rerank-plugins[telemetry]"
+        msg = "tracing needs OpenTelemetry: pip install 'rerank-plugins[telemetry]'"
         raise MissingExtraError(msg) from error
     tracer = trace.get_tracer("rerank_plugins", tracer_provider=tracer_provider)
     return add_observer(lambda record: _record(tracer, record))
