@@ -17,6 +17,7 @@ ROOT = Path(rerank_plugins.__file__).parent
 LAYERS = [
     {"display"},
     {"types", "errors"},
+    {"files"},
     {"protocols", "inputs", "observing", "optional", "calibration", "explaining"},
     {"catalog"},
     {"text"},

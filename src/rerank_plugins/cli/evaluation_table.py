@@ -38,7 +38,7 @@ def _cells_table(name: str, cells: Sequence[Cell]) -> Table:
     for cell in cells:
         figures = [_figure(cell, measure, best=best[measure]) for measure in measures]
         interval = _interval(cell.measures[measures[0]])
-        table.add_row(Text(_system(cell)), *figures, interval, *_costs(cell, has_cost=has_cost))
+        table.add_row(_system(cell), *figures, interval, *_costs(cell, has_cost=has_cost))
     return table
 
 
@@ -79,5 +79,5 @@ def _curve_table(curve: Curve) -> Table:
     for point in next(iter(curve.lines.values()), ()):
         table.add_column(str(point.x), justify="right")
     for name, points in curve.lines.items():
-        table.add_row(Text(name), *(f"{point.estimate.value:.3f}" for point in points))
+        table.add_row(name, *(f"{point.estimate.value:.3f}" for point in points))
     return table

@@ -16,6 +16,7 @@ from urllib.parse import quote
 import numpy as np
 
 from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.files import write_atomically
 
 __all__ = [
     "Run",
@@ -105,11 +106,11 @@ def write_trec_run(run: Run, path: str | Path, *, tag: str = "rerank-plugins") -
 
     Raises:
         InvalidInputError: A score is NaN, or an id or the tag is empty or has white space in it,
-            which the format cannot hold.
+            which the format cannot hold; or the file cannot be written.
     """
     data = trec_bytes(run, tag=tag)
     path = Path(path)
-    path.write_bytes(gzip.compress(data, mtime=0) if path.suffix == ".gz" else data)
+    write_atomically(path, gzip.compress(data, mtime=0) if path.suffix == ".gz" else data)
 
 
 def trec_bytes(run: Run, *, tag: str = "rerank-plugins") -> bytes:
