@@ -14,6 +14,7 @@ from rerank_plugins.cli.diagnosis import (
     find_extras,
     find_hub,
     find_models,
+    find_plugins,
     find_versions,
 )
 from rerank_plugins.cli.speed import find_model_speed, find_speed
@@ -42,13 +43,15 @@ def doctor(
         ("Versions", find_versions),
         ("Optional parts", find_extras),
         ("Models on this machine", find_models),
+        ("Packages that add models", find_plugins),
         ("Hub", find_hub),
     )
     findings: list[Finding] = []
     for title, find in sections:
         found = find()
         findings += found
-        console.print(_table(title, found))
+        if found:
+            console.print(_table(title, found))
     ways_out = list(dict.fromkeys(finding.way_out for finding in findings if finding.way_out))
     if not ways_out:
         console.print("Nothing is missing.", style="bold green")
