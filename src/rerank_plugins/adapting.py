@@ -14,21 +14,32 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from rerank_plugins.catalog import known_models
+from rerank_plugins.catalog import names
 from rerank_plugins.catalog.layers import settle_layers
 from rerank_plugins.catalog.resolve import resolve
 from rerank_plugins.catalog.spec import ModelSpec
+from rerank_plugins.catalog.table import find_by_id
+from rerank_plugins.described import as_number, as_real
+from rerank_plugins.embedder import Embedder
 from rerank_plugins.errors import DeadlineExceededError, InvalidInputError, OverloadedError
-from rerank_plugins.types import LayerOptions
+from rerank_plugins.inputs import check_positive
+from rerank_plugins.ranking.order import check_threshold
+from rerank_plugins.reranker import Reranker
+from rerank_plugins.types import LayerOptions, ScoreUnit
 
 __all__ = [
     "FALLBACK_KEY",
     "NOT_IN_TIME",
     "FallbackReason",
     "OnDeadline",
+    "check_kind",
     "check_model",
+    "checked_count",
+    "checked_limits",
     "fall_back",
+    "is_same",
     "known_before_loading",
+    "same_model",
     "stand_in",
     "using",
 ]
@@ -73,15 +84,66 @@ def stand_in(original: _Adapter) -> _Adapter:
     return original
 
 
+def check_kind(name: str, value: object, kinds: type | tuple[type, ...], *, told: str) -> None:
+    """Raise InvalidInputError unless a value is of one of some kinds.
+
+    Args:
+        name: The argument's name.
+        value: What was passed.
+        kinds: What it may be.
+        told: The same in words, with the way out where there is one.
+    """
+    if not isinstance(value, kinds):
+        msg = f"{name} must be {told}; got {type(value).__name__}"
+        raise InvalidInputError(msg)
+
+
+def checked_count(name: str, value: object) -> int:
+    """Return a positive integer, or the text of one as it, or raise InvalidInputError for anything else, None too."""
+    number = as_number(value)
+    if number is None:
+        msg = f"{name} must be a positive integer, got None"
+        raise InvalidInputError(msg)
+    check_positive(name, number)
+    return int(number)
+
+
+def checked_limits(*, top_n: object, threshold: object, threshold_unit: ScoreUnit) -> tuple[int | None, float | None]:
+    """Return ``top_n`` and ``threshold`` as numbers or None, or raise InvalidInputError if one cannot work."""
+    try:
+        number = as_real(threshold)
+    except InvalidInputError as error:
+        msg = f"threshold {error}"
+        raise InvalidInputError(msg) from error
+    check_kind("threshold_unit", threshold_unit, str, told="'raw' or 'probability'")
+    check_threshold(number, unit=threshold_unit)
+    return None if top_n is None else checked_count("top_n", top_n), number
+
+
+def is_same(one: object, other: object) -> bool:
+    """Return whether two values of an option are the same; anything may be passed, arrays too."""
+    return one is other or (type(one) is type(other) and bool(one == other))
+
+
+def same_model(one: Reranker | Embedder, other: Reranker | Embedder) -> bool:
+    """Return whether two core objects hold the same weights in memory."""
+    if one is other:
+        return True
+    first, second = one._lease, other._lease
+    return not first.is_closed and not second.is_closed and first.value is second.value
+
+
 def known_before_loading(model: str | Path, *, family: str | None) -> ModelSpec | None:
     """Return what is known about a model without fetching or loading it; None for a hub id that is not listed.
 
     Raises:
-        ModelError: It is a folder that cannot be used.
+        ModelError: It is a folder that cannot be used, or an embedder.
     """
-    listed = known_models().get(("reranker", str(model)))
-    if listed is None and Path(model).expanduser().is_dir():
+    listed = find_by_id(str(model), kind="reranker")
+    if listed is None and names.existing_folder(model) is not None:
         return resolve(model, kind="reranker", family=family).spec
+    if listed is None:
+        names.check_kind(model, kind="reranker")
     return listed
 
 

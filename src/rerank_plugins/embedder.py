@@ -5,25 +5,30 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from concurrent.futures import Future
-from pathlib import Path
+from contextlib import contextmanager
 
 import numpy as np
 import numpy.typing as npt
 
+from rerank_plugins.arguments import checked_call
 from rerank_plugins.catalog.resolve import SourceOptions, resolve
 from rerank_plugins.catalog.spec import Instruction, ModelSpec
+from rerank_plugins.elsewhere import EMBEDDER_NAMES, NamesFromElsewhere
 from rerank_plugins.embedding.cache import CacheStatistics, QueryVectorCache
 from rerank_plugins.embedding.instructions import choose_instruction, query_surroundings
 from rerank_plugins.embedding.layout import special_ids, text_layout
 from rerank_plugins.embedding.methods import MultiVectorMethods
-from rerank_plugins.embedding.multi import VectorAssembly, grouped
+from rerank_plugins.embedding.multi import Group, VectorAssembly, grouped
+from rerank_plugins.embedding.rows import finished_rows
 from rerank_plugins.embedding.vectors import TextVectors
-from rerank_plugins.engine.calls import Answer, usage_of
+from rerank_plugins.engine.calls import Answer, usage_of, usage_of_all
 from rerank_plugins.engine.deadline import Deadline
 from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.inputs import check_engine, check_positive, check_texts
+from rerank_plugins.handles import ModelHandle, opened_with
+from rerank_plugins.inputs import check_engine, check_examples, check_texts
+from rerank_plugins.kinds import Count, ModelName
 from rerank_plugins.observing import StartedCall
 from rerank_plugins.opening import open_model
 from rerank_plugins.protocols import TokenInput
@@ -38,13 +43,13 @@ logger = logging.getLogger(__name__)
 _Vectors = npt.NDArray[np.float32]
 
 
-class Embedder(MultiVectorMethods):
+class Embedder(MultiVectorMethods, ModelHandle, NamesFromElsewhere):
     """Turns queries and documents into vectors with an embedding model.
 
     A query gets the instruction that the model was trained with, a document its own (most have
-    none). A text that is too long loses its end; instruction and special tokens always stay. Weights are
-    shared as in :class:`~rerank_plugins.reranker.Reranker`, and any number of threads and event loops may
-    use one object.
+    none). A text that is too long loses its end; instruction and special tokens always stay. Weights are shared,
+    copied and pickled as in :class:`~rerank_plugins.reranker.Reranker`, and any number of threads and event loops
+    may use one object.
 
     Args:
         model: A hub id, a local folder (its name does not matter), or ``mini``.
@@ -59,7 +64,8 @@ class Embedder(MultiVectorMethods):
             normalised; None keeps all. The catalog's ``matryoshka_from`` says which models were trained for that.
         query_cache_entries: Keep the vectors of so many queries, those used last; None keeps none.
         device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``; None takes the best one there is.
-        dtype: ``auto`` (half precision on CUDA, else float32), ``float32``, ``float16``, ``bfloat16``.
+        dtype: ``auto`` (on CUDA float16, or bfloat16 for models trained in it; elsewhere float32), ``float32``,
+            ``float16``, ``bfloat16``.
         max_length: Tokens of a text, its instruction and special tokens included; None takes the model's default.
         normalize: Scale vectors to length 1; None does what the model's authors do.
         engine: How calls are run, as in :class:`~rerank_plugins.reranker.Reranker`; None takes the defaults.
@@ -69,8 +75,8 @@ class Embedder(MultiVectorMethods):
         allow_pickle: Accept ``*.bin`` and ``*.pt`` weights, whose loading can run code.
         trust_remote_code: Let transformers run Python code from the checkpoint.
         torch_compile: Compile what works token by token in each block with ``torch.compile``, once for all lengths;
-            loading then takes up to a minute longer. For GPUs and LLM rerankers: on a CPU, BERT-like models are fused
-            already and stay as they are.
+            loading then takes up to a minute longer. For GPUs, and for LLMs that transformers runs: BERT-like models
+            on a CPU are fused already and stay as they are.
 
     Raises:
         InvalidInputError: An option has a value that cannot work.
@@ -78,19 +84,22 @@ class Embedder(MultiVectorMethods):
         DeviceUnavailableError: The device is not on this machine.
     """
 
+    _names_from_elsewhere = EMBEDDER_NAMES
+
+    @checked_call(own=("examples",))
     def __init__(
         self,
-        model: str | Path = "BAAI/bge-m3",
+        model: ModelName = "BAAI/bge-m3",
         *,
         task: str | None = None,
         query_instruction: str | None = None,
         document_instruction: str | None = None,
         examples: Sequence[QueryExample] | None = None,
-        dimensions: int | None = None,
-        query_cache_entries: int | None = None,
+        dimensions: Count | None = None,
+        query_cache_entries: Count | None = None,
         device: str | None = None,
         dtype: str = "auto",
-        max_length: int | None = None,
+        max_length: Count | None = None,
         normalize: bool | None = None,
         engine: EngineOptions | None = None,
         family: str | None = None,
@@ -100,9 +109,8 @@ class Embedder(MultiVectorMethods):
         trust_remote_code: bool = False,
         torch_compile: bool = False,
     ) -> None:
-        check_positive("max_length", max_length)
+        self._opened_with = opened_with(Embedder, locals())
         self._engine = check_engine(engine)
-        check_positive("query_cache_entries", query_cache_entries)
         options = SourceOptions(
             revision=revision,
             local_files_only=local_files_only,
@@ -114,7 +122,7 @@ class Embedder(MultiVectorMethods):
         self._instruction = choose_instruction(
             resolved.spec, task=task, query=query_instruction, document=document_instruction
         )
-        self._examples = tuple(examples or ())
+        self._examples = tuple(check_examples(examples))
         around = query_surroundings(resolved.spec, self._instruction, examples)
         self._dimensions = _checked_dimensions(dimensions, resolved.spec)
         self._normalize = resolved.spec.normalize if normalize is None else normalize
@@ -179,8 +187,12 @@ class Embedder(MultiVectorMethods):
         """Tokens of a text, its instruction and special tokens included."""
         return self._max_length
 
+    @checked_call(own=("queries",))
     def embed_queries(self, queries: Sequence[str]) -> _Vectors:
         """Return one vector per query, the instruction included.
+
+        No vector is zero: a text in which the model finds nothing (blank, or unknown tokens alone, for ``mini``)
+        gets :func:`~rerank_plugins.embedding.rows.neutral_vector`, whose length is 1 with ``normalize=False`` too.
 
         Returns:
             Shape: (n, dim), float32; (0, 0) for no query when the model's dimension is unknown.
@@ -198,10 +210,12 @@ class Embedder(MultiVectorMethods):
         found, missing = self._cache.look_up(texts)
         return self._cache.complete(texts, found, missing, self._embed(missing, self._queries))
 
+    @checked_call(own=("documents",))
     def embed_documents(self, documents: Sequence[str]) -> _Vectors:
         """Return one vector per document; see :meth:`embed_queries`."""
         return self._embed(check_texts(documents, name="documents"), self._documents)
 
+    @checked_call(own=("queries",))
     async def aembed_queries(self, queries: Sequence[str]) -> _Vectors:
         """Return what :meth:`embed_queries` returns, without blocking the event loop."""
         texts = check_texts(queries, name="queries")
@@ -210,6 +224,7 @@ class Embedder(MultiVectorMethods):
         found, missing = self._cache.look_up(texts)
         return self._cache.complete(texts, found, missing, await self._aembed(missing, self._queries))
 
+    @checked_call(own=("documents",))
     async def aembed_documents(self, documents: Sequence[str]) -> _Vectors:
         """Return what :meth:`embed_documents` returns, without blocking the event loop."""
         return await self._aembed(check_texts(documents, name="documents"), self._documents)
@@ -228,7 +243,7 @@ class Embedder(MultiVectorMethods):
 
     def close(self) -> None:
         """Give the model back; the last holder's call frees the weights. Idempotent."""
-        self._lease.close()
+        super().close()
         if self._cache is not None:
             self._cache.clear()
 
@@ -251,48 +266,74 @@ class Embedder(MultiVectorMethods):
             use_cache=self._engine.token_cache,
         )
 
+    def _become_independent(self) -> None:
+        # Closing an embedder empties its cache.
+        self._cache = None if self._cache is None else self._cache.empty_copy()
+
     def _vector_settings(self, source: str) -> Hashable:
         settings = (source, self._spec, self._queries.around, self._max_length, self._dimensions, self._normalize)
         return (*map(repr, settings), self._device, self._dtype)
 
     def _embed(self, texts: list[str], side: SingleTextEncoder) -> _Vectors:
-        deadline, call = Deadline(self._engine.deadline_s), self._started()
-        try:
+        deadline = Deadline(self._engine.deadline_s)
+        with self._started() as call:
             inputs, tokenize_s = _timed_inputs(side, texts)
             deadline.check()
             answer = deadline.wait(self._submit(inputs))
-        except BaseException as error:
-            call.failed(error)
-            raise
-        call.succeeded(usage_of(answer, inputs, tokenize_s=tokenize_s))
+            call.usage = usage_of(answer, inputs, tokenize_s=tokenize_s)
         return self._finish(answer.rows)
 
     async def _aembed(self, texts: list[str], side: SingleTextEncoder) -> _Vectors:
-        deadline, call = Deadline(self._engine.deadline_s), self._started()
-        try:
+        deadline = Deadline(self._engine.deadline_s)
+        with self._started() as call:
             inputs, tokenize_s = await asyncio.to_thread(_timed_inputs, side, texts)
             deadline.check()
             answer = await deadline.await_result(self._submit(inputs))
-        except BaseException as error:
-            call.failed(error)
-            raise
-        call.succeeded(usage_of(answer, inputs, tokenize_s=tokenize_s))
+            call.usage = usage_of(answer, inputs, tokenize_s=tokenize_s)
         return self._finish(answer.rows)
 
     def _encode(self, texts: list[str], outputs: tuple[str, ...], *, as_queries: bool) -> TextVectors:
-        deadline = Deadline(self._engine.deadline_s)
-        side = self._queries if as_queries else self._documents
-        inputs = side.encode(texts)
-        groups = grouped(inputs, outputs)
-        futures = [self._submit([inputs[index] for index in one.indices], one.layout) for one in groups]
+        deadline, side = Deadline(self._engine.deadline_s), self._queries if as_queries else self._documents
+        with self._started() as call:
+            inputs, tokenize_s = _timed_inputs(side, texts)
+            deadline.check()
+            groups = grouped(inputs, outputs)
+            with self._submitted(inputs, groups) as futures:
+                answers = [deadline.wait(future) for future in futures]
+            call.usage = usage_of_all(answers, inputs, tokenize_s=tokenize_s)
+        return self._assembly().build(inputs, groups, [answer.rows for answer in answers], outputs)
+
+    async def _aencode(self, texts: list[str], outputs: tuple[str, ...], *, as_queries: bool) -> TextVectors:
+        deadline, side = Deadline(self._engine.deadline_s), self._queries if as_queries else self._documents
+        with self._started() as call:
+            inputs, tokenize_s = await asyncio.to_thread(_timed_inputs, side, texts)
+            deadline.check()
+            groups = grouped(inputs, outputs)
+            with self._submitted(inputs, groups) as futures:
+                answers = [await deadline.await_result(future) for future in futures]
+            call.usage = usage_of_all(answers, inputs, tokenize_s=tokenize_s)
+        rows = [answer.rows for answer in answers]
+        return await asyncio.to_thread(self._assembly().build, inputs, groups, rows, outputs)
+
+    @contextmanager
+    def _submitted(self, inputs: list[TokenInput], groups: list[Group]) -> Iterator[list[Future[Answer]]]:
+        """Queue the groups for a block; what has not run when it ends is dropped."""
+        futures: list[Future[Answer]] = []
+        try:
+            futures += (self._submit([inputs[index] for index in one.indices], one.layout) for one in groups)
+            yield futures
+        finally:
+            for future in futures:
+                future.cancel()
+
+    def _assembly(self) -> VectorAssembly:
         whole = int(self._spec.dimensions or 0)
-        assembly = VectorAssembly(
+        return VectorAssembly(
             dimensions=whole,
             kept_dimensions=self._dimensions or whole,
             normalize=self._normalize,
             skipped_ids=self._skipped_ids,
         )
-        return assembly.build(inputs, groups, [deadline.wait(future).rows for future in futures], outputs)
 
     def _started(self) -> StartedCall:
         return StartedCall("embed", model=self._spec.id, device=self._device)
@@ -305,16 +346,11 @@ class Embedder(MultiVectorMethods):
             return np.zeros((0, self.dimensions or 0), dtype=np.float32)
         if self._dimensions is not None:
             _checked_dimensions(self._dimensions, self._spec, found=rows.shape[1])
-            rows = rows[:, : self._dimensions]
-        if not self._normalize:
-            return rows
-        lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-        return rows / np.maximum(lengths, 1e-12)  # type: ignore[no-any-return]
+        return finished_rows(rows, normalize=self._normalize, dimensions=self._dimensions)
 
 
 def _checked_dimensions(asked: int | None, spec: ModelSpec, *, found: int | None = None) -> int | None:
     """Return the dimensions to keep, or raise InvalidInputError if the model has fewer."""
-    check_positive("dimensions", asked)
     has = found or spec.dimensions
     if asked is None or has is None or asked == has:
         return asked

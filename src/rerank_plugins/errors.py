@@ -4,6 +4,9 @@
 
     RerankPluginsError
     ├── InvalidInputError (also ValueError)      what the caller passed cannot be scored
+    │   └── UnknownOptionError (also TypeError)  there is no option of that name
+    ├── UnknownAttributeError (also AttributeError) there is no attribute of that name
+    ├── NotPicklableError (also TypeError)       the object cannot be made again in another process
     ├── ModelError
     │   ├── UnknownModelError                    neither the catalog nor the config says what it is
     │   ├── ModelUnavailableError                the files are not here and could not be fetched
@@ -29,10 +32,13 @@ __all__ = [
     "MissingExtraError",
     "ModelError",
     "ModelUnavailableError",
+    "NotPicklableError",
     "OverloadedError",
     "RerankPluginsError",
     "ScoringError",
+    "UnknownAttributeError",
     "UnknownModelError",
+    "UnknownOptionError",
     "UnsafeModelError",
     "UnsupportedModelError",
 ]
@@ -44,6 +50,18 @@ class RerankPluginsError(Exception):
 
 class InvalidInputError(RerankPluginsError, ValueError):
     """An argument has the wrong type or a value that cannot work."""
+
+
+class UnknownOptionError(InvalidInputError, TypeError):
+    """A call names an option that there is none of, or passes by place what must be named."""
+
+
+class UnknownAttributeError(RerankPluginsError, AttributeError):
+    """An object has no attribute of that name; ``hasattr`` is False for it."""
+
+
+class NotPicklableError(RerankPluginsError, TypeError):
+    """An object cannot be pickled, because nothing says how to make it again elsewhere."""
 
 
 class ModelError(RerankPluginsError):

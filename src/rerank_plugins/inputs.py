@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence, Set
-from typing import get_args
+from typing import Any
 
 from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.types import EngineOptions, LongDocuments, LongDocumentStrategy, QueryExample, TruncationRule
+from rerank_plugins.kinds import shown
+from rerank_plugins.types import EngineOptions, LongDocuments, LongDocumentStrategy, QueryExample
 
 __all__ = [
     "check_deadline",
     "check_documents",
     "check_engine",
     "check_examples",
+    "check_iterable",
     "check_long_documents",
     "check_pairs",
     "check_positive",
@@ -21,7 +23,6 @@ __all__ = [
     "check_query",
     "check_text_pairs",
     "check_texts",
-    "check_truncation",
     "query_and_documents",
 ]
 
@@ -144,22 +145,8 @@ def check_engine(options: EngineOptions | None) -> EngineOptions:
 
 
 def check_long_documents(setting: LongDocuments | LongDocumentStrategy) -> LongDocuments:
-    """Return the setting in full, or raise InvalidInputError if it cannot work."""
-    chosen = setting if isinstance(setting, LongDocuments) else LongDocuments(strategy=setting)
-    names = get_args(LongDocumentStrategy)
-    if chosen.strategy not in names:
-        msg = f"long_documents must be one of {', '.join(map(repr, names))} or a LongDocuments; got {chosen.strategy!r}"
-        raise InvalidInputError(msg)
-    check_positive("top_k", chosen.top_k)
-    check_positive("max_characters", chosen.max_characters)
-    if (
-        isinstance(chosen.overlap_tokens, bool)
-        or not isinstance(chosen.overlap_tokens, int)
-        or chosen.overlap_tokens < 0
-    ):
-        msg = f"overlap_tokens must be 0 or more, got {chosen.overlap_tokens!r}"
-        raise InvalidInputError(msg)
-    return chosen
+    """Return the setting in full."""
+    return setting if isinstance(setting, LongDocuments) else LongDocuments(strategy=setting)
 
 
 def check_prompt(prompt: object, *, usual: str, allowed: bool) -> str:
@@ -173,7 +160,7 @@ def check_prompt(prompt: object, *, usual: str, allowed: bool) -> str:
     if prompt is None:
         return usual
     if not isinstance(prompt, str) or not prompt.strip():
-        msg = f"prompt must be a non-empty string or None, got {prompt!r}"
+        msg = f"prompt must be a non-empty string or None, got {shown(prompt)}"
         raise InvalidInputError(msg)
     if not allowed:
         msg = "this model takes no prompt: only models that read an instruction do; leave prompt out"
@@ -181,18 +168,16 @@ def check_prompt(prompt: object, *, usual: str, allowed: bool) -> str:
     return prompt
 
 
-def check_truncation(rule: TruncationRule | None) -> TruncationRule | None:
-    """Return the rule, or raise InvalidInputError if there is none of that name."""
-    names = get_args(TruncationRule)
-    if rule is not None and rule not in names:
-        msg = f"truncation must be one of {', '.join(map(repr, names))} or None; got {rule!r}"
+def check_iterable(items: object, *, name: str) -> Iterable[Any]:
+    """Return what yields items one by one, or raise InvalidInputError for anything else."""
+    # A mapping or a set iterates too, and would lose the texts or their order.
+    # NumPy's arrays without dimensions only look iterable.
+    is_single = isinstance(items, (str, bytes, Mapping, Set, type)) or getattr(items, "shape", None) == ()
+    if is_single or not isinstance(items, Iterable):
+        msg = f"{name} must be a list, got {type(items).__name__}. Put a single text into a list."
         raise InvalidInputError(msg)
-    return rule
+    return items
 
 
 def _listed(items: object, *, name: str) -> list[object]:
-    # A mapping or a set iterates too, and would lose the texts or their order.
-    if isinstance(items, (str, bytes, Mapping, Set)) or not isinstance(items, Iterable):
-        msg = f"{name} must be a list, got {type(items).__name__}. Put a single text into a list."
-        raise InvalidInputError(msg)
-    return list(items)
+    return list(check_iterable(items, name=name))

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from rerank_plugins.arguments import checked_call
 from rerank_plugins.types import CallUsage
 
 __all__ = ["CallRecord", "Observer", "StartedCall", "add_observer"]
@@ -29,8 +30,9 @@ class CallRecord:
         device: Where it runs.
         started_ns: When the call came, in nanoseconds since 1970.
         ended_ns: When it was over.
-        usage: What it took; None if it failed.
-        error: Class name of the error that ended it; None if it succeeded.
+        usage: What it took; None if it failed or was given up.
+        error: Class name of what ended it early (``ScoringError``, ``CancelledError``, ``GeneratorExit`` of a stream
+            that nobody reads to its end); None if it succeeded.
     """
 
     operation: str
@@ -48,8 +50,12 @@ _observers: list[Observer] = []
 _lock = threading.Lock()
 
 
+@checked_call()
 def add_observer(observer: Observer) -> Callable[[], None]:
     """Call ``observer`` with the record of every call of this process from now on.
+
+    A call is what goes through a model once: ``explain`` and ``score_pairs`` make two, a stream makes one. What is
+    refused at the door for its arguments is none.
 
     Returns:
         A function that stops that. Calling it again does nothing.
@@ -66,25 +72,39 @@ def add_observer(observer: Observer) -> Callable[[], None]:
 
 
 class StartedCall:
-    """A call under way; costs nothing to speak of where nobody observes.
+    """A call under way, as a block: however the block ends, the observers get one record of it.
+
+    ::
+
+        with StartedCall("embed", model=..., device=...) as call:
+            ...
+            call.usage = ...
+
+    An error, a cancelled task and a stream that is given up end it as what they are (``CancelledError``,
+    ``GeneratorExit``). Costs nothing to speak of where nobody observes.
 
     Args:
         operation: ``rerank`` or ``embed``.
         model: The model's id.
         device: Where it runs.
+
+    Attributes:
+        usage: What the call took; the block sets it.
     """
 
     def __init__(self, operation: str, *, model: str, device: str) -> None:
         self._operation, self._model, self._device = operation, model, device
         self._started_ns = time.time_ns()
+        self.usage: CallUsage | None = None
 
-    def succeeded(self, usage: CallUsage) -> None:
-        """Tell the observers that the call has its result."""
-        self._tell(usage, None)
+    def __enter__(self) -> StartedCall:
+        return self
 
-    def failed(self, error: BaseException) -> None:
-        """Tell the observers that the call ended with an error."""
-        self._tell(None, type(error).__name__)
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        if error is None:
+            self._tell(self.usage, None)
+        else:
+            self._tell(None, type(error).__name__)
 
     def _tell(self, usage: CallUsage | None, error: str | None) -> None:
         if not _observers:

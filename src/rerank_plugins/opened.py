@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from rerank_plugins.calibrating import score_source
 from rerank_plugins.calibration import Calibration, ScoreSource
 from rerank_plugins.catalog.spec import ModelSpec
-from rerank_plugins.engine.registry import Lease
-from rerank_plugins.opening import LoadedModel
+from rerank_plugins.elsewhere import RERANKER_NAMES, NamesFromElsewhere
+from rerank_plugins.handles import ModelHandle
 from rerank_plugins.protocols import PrefixSharing
 from rerank_plugins.scoring import PairScoring
 from rerank_plugins.text.pair_encoder import PairSettings
@@ -17,13 +15,14 @@ from rerank_plugins.types import EngineOptions, EngineStats, LayerOptions, LongD
 __all__ = ["OpenedReranker"]
 
 
-class OpenedReranker:
+class OpenedReranker(ModelHandle, NamesFromElsewhere):
     """A share in a model and the settings it is used with; the subclass opens it."""
+
+    _names_from_elsewhere = RERANKER_NAMES
 
     _name: str
     _spec: ModelSpec
     _settings: PairSettings
-    _lease: Lease[LoadedModel]
     _scoring: PairScoring
     _device: str
     _dtype: str
@@ -60,6 +59,11 @@ class OpenedReranker:
     def is_padded(self) -> bool:
         """Whether batches are padded: True where a model, or this transformers, cannot run packed."""
         return self._lease.value.is_padded
+
+    @property
+    def padding_reason(self) -> str:
+        """Why batches are padded; empty if they are not, or if nothing is known."""
+        return self._lease.value.padding_reason
 
     @property
     def prefix_sharing(self) -> PrefixSharing:
@@ -117,14 +121,5 @@ class OpenedReranker:
         """
         return self._lease.value.stats()
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        # Weights, threads and locks stay where they are; pickle's own message would name an inner part.
-        msg = (
-            f"cannot pickle or deep-copy a {type(self).__name__}: it holds a model that is loaded in this process. "
-            "Create one in each process; in this one, objects of the same model share its weights"
-        )
-        raise TypeError(msg)
-
-    def close(self) -> None:
-        """Give the model back; the last holder's call frees the weights. Idempotent."""
-        self._lease.close()
+    def _become_independent(self) -> None:
+        self._scoring = self._scoring.on(self._lease)

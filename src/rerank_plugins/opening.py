@@ -14,12 +14,11 @@ import torch
 
 from rerank_plugins.catalog.adapter import AdapterFiles
 from rerank_plugins.catalog.resolve import ResolvedModel, SourceOptions
-from rerank_plugins.engine import forking
 from rerank_plugins.engine.batcher import MicroBatcher
 from rerank_plugins.engine.device import default_budget_tokens, resolve_devices, resolve_dtype
 from rerank_plugins.engine.executor import TokenBudget
 from rerank_plugins.engine.registry import MODELS, Lease
-from rerank_plugins.protocols import Compilable, PrefixSharer, PrefixSharing, Scorer
+from rerank_plugins.protocols import Compilable, PaddingExplainer, PrefixSharer, PrefixSharing, Scorer
 from rerank_plugins.scorers import scorer_loader
 from rerank_plugins.scorers.base import LoadedParts, LoadRequest
 from rerank_plugins.text.tokenizer import TextEncoder
@@ -44,6 +43,7 @@ class LoadedModel:
         special_tokens: Whether texts are wrapped in special tokens.
         name: The model's id, for people.
         is_padded: Whether batches are padded.
+        padding_reason: Why they are, if the scorer tells.
         prefix_sharing: Whether tokens that several inputs begin with are computed once.
         identity: What tells these weights from all others, for caches.
     """
@@ -55,6 +55,7 @@ class LoadedModel:
     special_tokens: bool = True
     name: str = ""
     is_padded: bool = False
+    padding_reason: str = ""
     prefix_sharing: PrefixSharing = _WHOLE
     identity: Hashable = None
 
@@ -139,7 +140,6 @@ def run_loaded(parts: Sequence[LoadedParts], *, device: str, dtype: str, name: s
         survives_fork=first_device.type == "cpu",
     )
     first = parts[0]
-    forking.watch(first.encoder.cache)
     return LoadedModel(
         first.encoder,
         batcher,
@@ -148,6 +148,7 @@ def run_loaded(parts: Sequence[LoadedParts], *, device: str, dtype: str, name: s
         special_tokens=first.special_tokens,
         name=name,
         is_padded=first.scorer.is_padded,
+        padding_reason=first.scorer.padding_reason if isinstance(first.scorer, PaddingExplainer) else "",
         prefix_sharing=first.scorer.prefix_sharing if isinstance(first.scorer, PrefixSharer) else _WHOLE,
         identity=identity,
     )

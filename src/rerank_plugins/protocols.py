@@ -124,6 +124,16 @@ class Compilable(Protocol):
 
 
 @runtime_checkable
+class PaddingExplainer(Protocol):
+    """A scorer that tells why its batches are padded."""
+
+    @property
+    def padding_reason(self) -> str:
+        """The reason; empty if they are not."""
+        ...
+
+
+@runtime_checkable
 class PrefixSharer(Protocol):
     """A scorer that tells about common beginnings; others run every input whole."""
 

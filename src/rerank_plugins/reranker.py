@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from rerank_plugins import inputs
+from rerank_plugins.arguments import checked_call
 from rerank_plugins.calibrating import calibration_for, score_source
 from rerank_plugins.calibration import Calibration
 from rerank_plugins.catalog.adapter import read_adapter
@@ -15,8 +16,10 @@ from rerank_plugins.catalog.resolve import SourceOptions, resolve
 from rerank_plugins.catalog.spec import ModelSpec
 from rerank_plugins.engine.calls import KnownRows
 from rerank_plugins.engine.registry import Lease, ModelRegistry
-from rerank_plugins.engine.score_cache import ScoreCache, check_score_cache
+from rerank_plugins.engine.score_cache import ScoreCache
 from rerank_plugins.explaining import Explanation, Occlusion
+from rerank_plugins.handles import opened_with
+from rerank_plugins.kinds import Count, ModelName, Seconds
 from rerank_plugins.opened import OpenedReranker
 from rerank_plugins.opening import LoadedModel, open_model, run_loaded
 from rerank_plugins.ranking.results import Selection
@@ -40,7 +43,8 @@ class Reranker(OpenedReranker):
     """Scores documents against a query with a reranking model.
 
     Objects with the same model, revision, device and dtype share one set of weights in the process,
-    and any number of threads and event loops may use one object.
+    and any number of threads and event loops may use one object. Copies share the weights, each with a share of its
+    own; pickling keeps the options and opens the model again (one of ``from_loaded`` cannot be pickled).
 
     Args:
         model: A hub id, a local folder (its name does not matter), or ``mini``.
@@ -68,8 +72,8 @@ class Reranker(OpenedReranker):
         allow_pickle: Accept ``*.bin`` weights, whose loading can run code.
         trust_remote_code: Let transformers run Python code from the checkpoint.
         torch_compile: Compile what works token by token in each block with ``torch.compile``, once for all lengths;
-            loading then takes up to a minute longer. For GPUs and LLM rerankers: on a CPU, BERT-like models are fused
-            already and stay as they are.
+            loading then takes up to a minute longer. For GPUs, and for LLMs that transformers runs: BERT-like models
+            on a CPU are fused already, and layerwise, lightweight and monoT5 rerankers stay as they are.
 
     Raises:
         InvalidInputError: An option has a value that cannot work.
@@ -82,14 +86,15 @@ class Reranker(OpenedReranker):
         [1, 0]
     """
 
+    @checked_call()
     def __init__(
         self,
-        model: str | Path = "BAAI/bge-reranker-v2-m3",
+        model: ModelName = "BAAI/bge-reranker-v2-m3",
         *,
         device: str | None = None,
         dtype: str = "auto",
-        max_length: int | None = None,
-        query_max_length: int | None = None,
+        max_length: Count | None = None,
+        query_max_length: Count | None = None,
         long_documents: LongDocumentStrategy | LongDocuments = "truncate",
         truncation: TruncationRule | None = None,
         prompt: str | None = None,
@@ -105,8 +110,7 @@ class Reranker(OpenedReranker):
         trust_remote_code: bool = False,
         torch_compile: bool = False,
     ) -> None:
-        inputs.check_positive("max_length", max_length)
-        inputs.check_positive("query_max_length", query_max_length)
+        self._opened_with = opened_with(Reranker, locals())
         options = SourceOptions(
             revision=revision,
             local_files_only=local_files_only,
@@ -118,12 +122,12 @@ class Reranker(OpenedReranker):
         settled = settle_layers(spec.layers, asked=layers)
         settings = PairSettings(
             max_length_tokens=spec.input_length_tokens(max_length),
-            truncation=inputs.check_truncation(truncation) or spec.truncation,
+            truncation=truncation or spec.truncation,
             query_limit_tokens=query_max_length,
             long_documents=inputs.check_long_documents(long_documents),
         )
         self._calibration = calibration_for(calibration, score_source(spec, settings, settled))
-        self._engine, self._score_cache = inputs.check_engine(engine), check_score_cache(score_cache)
+        self._engine, self._score_cache = inputs.check_engine(engine), score_cache
         adapter = None if peft_path is None else read_adapter(peft_path, local_files_only=local_files_only)
         self._peft_path = None if peft_path is None else str(peft_path)
         lease = open_model(
@@ -132,11 +136,12 @@ class Reranker(OpenedReranker):
         self._attach(str(model), spec, settings, lease, layers)
 
     @classmethod
+    @checked_call(own=("loaded",))
     def from_loaded(
         cls,
         loaded: object,
         *,
-        max_length: int | None = None,
+        max_length: Count | None = None,
         long_documents: LongDocumentStrategy | LongDocuments | None = None,
         calibration: str | Path | Calibration | None = None,
         engine: EngineOptions | None = None,
@@ -168,7 +173,7 @@ class Reranker(OpenedReranker):
         )
         made = calibration_for(calibration, score_source(adopted.spec, settings, None))
         reranker = cls.__new__(cls)
-        reranker._peft_path = None
+        reranker._peft_path, reranker._opened_with = None, None
         reranker._calibration = made
         reranker._engine, reranker._score_cache = inputs.check_engine(engine), None
 
@@ -192,12 +197,13 @@ class Reranker(OpenedReranker):
             lease, spec, settings, layers=layers, engine=self._engine, known=known, calibration=self._calibration
         )
 
+    @checked_call(own=("pairs",))
     def score(
         self,
         pairs: Sequence[tuple[str, str | None]],
         *,
         layers: LayerOptions | None = None,
-        deadline_s: float | None = None,
+        deadline_s: Seconds | None = None,
     ) -> list[float]:
         """Return the raw score of each (query, document) pair, in input order.
 
@@ -216,22 +222,25 @@ class Reranker(OpenedReranker):
         checked, options = inputs.check_pairs(pairs), self._scoring.one_layer(layers)
         return self._scoring.scores(self._scoring.run(checked, options, deadline_s=inputs.check_deadline(deadline_s)))
 
+    @checked_call(own=("pairs",))
     async def ascore(
         self,
         pairs: Sequence[tuple[str, str | None]],
         *,
         layers: LayerOptions | None = None,
-        deadline_s: float | None = None,
+        deadline_s: Seconds | None = None,
     ) -> list[float]:
         """Return what :meth:`score` returns, without blocking the event loop."""
         checked, options = inputs.check_pairs(pairs), self._scoring.one_layer(layers)
         done = await self._scoring.arun(checked, options, deadline_s=inputs.check_deadline(deadline_s))
         return self._scoring.scores(done)
 
+    @checked_call()
     def probability(self, score: float) -> float:
         """Return a raw score in [0, 1], by the calibration if there is one, else by the model's own scale."""
         return self._scoring.probability(score)
 
+    @checked_call()
     def explain(
         self, query: str, document: str, *, max_spans: int = 64, layers: LayerOptions | None = None
     ) -> Explanation:
@@ -255,6 +264,7 @@ class Reranker(OpenedReranker):
         plan = plan.within(self.rank(query, [document], layers=layers)[0].window)
         return plan.explained(self.score(plan.pairs, layers=layers))
 
+    @checked_call()
     async def aexplain(
         self, query: str, document: str, *, max_spans: int = 64, layers: LayerOptions | None = None
     ) -> Explanation:
@@ -263,6 +273,7 @@ class Reranker(OpenedReranker):
         plan = plan.within((await self.arank(query, [document], layers=layers))[0].window)
         return plan.explained(await self.ascore(plan.pairs, layers=layers))
 
+    @checked_call(own=("pairs",))
     def score_layers(
         self, pairs: Sequence[tuple[str, str | None]], *, layers: LayerOptions | None = None
     ) -> list[list[float]]:
@@ -276,6 +287,7 @@ class Reranker(OpenedReranker):
         options = self._scoring.all_layers(layers)
         return self._scoring.layer_scores(self._scoring.run(inputs.check_pairs(pairs), options), options)
 
+    @checked_call(own=("pairs",))
     async def ascore_layers(
         self, pairs: Sequence[tuple[str, str | None]], *, layers: LayerOptions | None = None
     ) -> list[list[float]]:
@@ -283,12 +295,13 @@ class Reranker(OpenedReranker):
         options = self._scoring.all_layers(layers)
         return self._scoring.layer_scores(await self._scoring.arun(inputs.check_pairs(pairs), options), options)
 
+    @checked_call(own=("pairs",))
     def score_stream(
         self,
         pairs: Iterable[tuple[str, str | None]],
         *,
         layers: LayerOptions | None = None,
-        chunk_pairs: int = CHUNK_PAIRS,
+        chunk_pairs: Count = CHUNK_PAIRS,
     ) -> Iterator[float]:
         """Yield the raw score of each pair, in order, for any number of pairs in flat memory.
 
@@ -305,19 +318,24 @@ class Reranker(OpenedReranker):
             ScoringError: The model returned NaN or infinity.
             EngineClosedError: ``close()`` was called.
         """
-        inputs.check_positive("chunk_pairs", chunk_pairs)
-        return score_stream(self._scoring, pairs, self._scoring.one_layer(layers), chunk_pairs=chunk_pairs)
+        return score_stream(
+            self._scoring,
+            inputs.check_iterable(pairs, name="pairs"),
+            self._scoring.one_layer(layers),
+            chunk_pairs=chunk_pairs,
+        )
 
+    @checked_call(own=("documents",))
     def rank(
         self,
         query: str,
         documents: Sequence[str | None],
         *,
-        top_n: int | None = None,
+        top_n: Count | None = None,
         threshold: float | None = None,
         threshold_unit: ScoreUnit = "probability",
         layers: LayerOptions | None = None,
-        deadline_s: float | None = None,
+        deadline_s: Seconds | None = None,
     ) -> Ranking:
         """Return the documents from best to worst, with what the call took in ``usage``.
 
@@ -342,16 +360,17 @@ class Reranker(OpenedReranker):
         pairs = inputs.query_and_documents(query, documents)
         return self._scoring.ranked(pairs, self._scoring.run(pairs, options, deadline_s=deadline_s), selection)
 
+    @checked_call(own=("documents",))
     async def arank(
         self,
         query: str,
         documents: Sequence[str | None],
         *,
-        top_n: int | None = None,
+        top_n: Count | None = None,
         threshold: float | None = None,
         threshold_unit: ScoreUnit = "probability",
         layers: LayerOptions | None = None,
-        deadline_s: float | None = None,
+        deadline_s: Seconds | None = None,
     ) -> Ranking:
         """Return what :meth:`rank` returns, without blocking the event loop."""
         selection = Selection.checked(top_n=top_n, threshold=threshold, unit=threshold_unit)

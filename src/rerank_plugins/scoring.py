@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future
+from copy import copy
 from dataclasses import dataclass, replace
 
 from rerank_plugins.calibration import Calibration
@@ -96,6 +97,12 @@ class PairScoring:
         self._calibration = calibration
         self._told_truncation = False
 
+    def on(self, lease: Lease[LoadedModel]) -> PairScoring:
+        """Return the same on another share in the same model."""
+        made = copy(self)
+        made._lease = lease
+        return made
+
     def run(self, pairs: _Pairs, options: LayerOptions | None, *, deadline_s: float | None = None) -> FinishedCall:
         """Send pairs through the model; the rows have a column for each different layer, the lowest first.
 
@@ -110,43 +117,39 @@ class PairScoring:
             ScoringError: The model returned NaN or infinity.
             EngineClosedError: The model was closed.
         """
-        deadline, call = self._deadline(deadline_s), self._started()
-        try:
-            encoded, tokenize_s = self._encode(pairs)
+        deadline = self._deadline(deadline_s)
+        with self.started() as call:
+            encoded, tokenize_s = self.timed_encode(pairs)
             deadline.check()
             done = FinishedCall(encoded, deadline.wait(self.submit(encoded, options)), tokenize_s)
-        except BaseException as error:
-            call.failed(error)
-            raise
-        call.succeeded(done.usage)
+            call.usage = done.usage
         return done
 
     async def arun(
         self, pairs: _Pairs, options: LayerOptions | None, *, deadline_s: float | None = None
     ) -> FinishedCall:
         """Do what :meth:`run` does, without blocking the event loop."""
-        deadline, call = self._deadline(deadline_s), self._started()
-        try:
-            encoded, tokenize_s = await asyncio.to_thread(self._encode, pairs)
+        deadline = self._deadline(deadline_s)
+        with self.started() as call:
+            encoded, tokenize_s = await asyncio.to_thread(self.timed_encode, pairs)
             deadline.check()
             answer = await deadline.await_result(self.submit(encoded, options))
             done = FinishedCall(encoded, answer, tokenize_s)
-        except BaseException as error:
-            call.failed(error)
-            raise
-        call.succeeded(done.usage)
+            call.usage = done.usage
         return done
 
     def encode(self, pairs: _Pairs) -> list[EncodedPair]:
         """Return the model inputs of each pair."""
         return self._pairs.encode(pairs)
 
-    def _encode(self, pairs: _Pairs) -> tuple[list[EncodedPair], float]:
+    def timed_encode(self, pairs: _Pairs) -> tuple[list[EncodedPair], float]:
+        """Return the model inputs of each pair, and the seconds that making them took."""
         start_s = time.perf_counter()
         encoded = self.encode(pairs)
         return encoded, time.perf_counter() - start_s
 
-    def _started(self) -> StartedCall:
+    def started(self) -> StartedCall:
+        """Return the record of a call that begins now, a block to run it in."""
         return StartedCall("rerank", model=self._spec.id, device=self._lease.value.device)
 
     def _deadline(self, asked_s: float | None) -> Deadline:

@@ -12,7 +12,7 @@ from rerank_plugins import inputs
 from rerank_plugins.engine.calls import Answer
 from rerank_plugins.scoring import FinishedCall, PairScoring
 from rerank_plugins.text.pair_encoder import EncodedPair
-from rerank_plugins.types import LayerOptions
+from rerank_plugins.types import CallUsage, LayerOptions
 
 __all__ = ["CHUNK_PAIRS", "score_stream"]
 
@@ -27,6 +27,7 @@ _AHEAD = 2
 class _Chunk:
     encoded: list[EncodedPair]
     future: Future[Answer]
+    tokenize_s: float
 
 
 def score_stream(
@@ -42,21 +43,40 @@ def score_stream(
     iterator = iter(pairs)
     chunks: deque[_Chunk] = deque()
     n_read = 0
-    try:
-        while True:
-            while len(chunks) <= _AHEAD and (chunk := list(islice(iterator, chunk_pairs))):
-                # Nobody asks a stream for windows; the tokenizer's records would stay in memory between two forwards.
-                whole = scoring.encode(inputs.check_pairs(chunk, first=n_read))
-                encoded = [replace(pair, document=None) for pair in whole]
-                del whole
-                chunks.append(_Chunk(encoded, scoring.submit(encoded, options)))
-                n_read += len(chunk)
-            if not chunks:
-                return
-            one = chunks[0]
-            done = FinishedCall(one.encoded, one.future.result(), tokenize_s=0.0)
-            chunks.popleft()
-            yield from scoring.scores(done)
-    finally:
-        for one in chunks:
-            one.future.cancel()
+    with scoring.started() as call:
+        try:
+            while True:
+                while len(chunks) <= _AHEAD and (chunk := list(islice(iterator, chunk_pairs))):
+                    chunks.append(_queued(scoring, inputs.check_pairs(chunk, first=n_read), options))
+                    n_read += len(chunk)
+                if not chunks:
+                    break
+                one = chunks[0]
+                done = FinishedCall(one.encoded, one.future.result(), one.tokenize_s)
+                chunks.popleft()
+                call.usage = _sum(call.usage, done.usage)
+                yield from scoring.scores(done)
+        finally:
+            for one in chunks:
+                one.future.cancel()
+
+
+def _queued(scoring: PairScoring, pairs: list[tuple[str, str | None]], options: LayerOptions | None) -> _Chunk:
+    whole, tokenize_s = scoring.timed_encode(pairs)
+    # Nobody asks a stream for windows; the tokenizer's records would stay in memory between two forwards.
+    encoded = [replace(pair, document=None) for pair in whole]
+    return _Chunk(encoded, scoring.submit(encoded, options), tokenize_s)
+
+
+def _sum(before: CallUsage | None, one: CallUsage) -> CallUsage:
+    """Return the usage of a stream so far: it waits for its first chunk, the others queue behind its own."""
+    if before is None:
+        return one
+    return CallUsage(
+        tokenize_ms=before.tokenize_ms + one.tokenize_ms,
+        queue_ms=before.queue_ms,
+        forward_ms=before.forward_ms + one.forward_ms,
+        inputs=before.inputs + one.inputs,
+        tokens=before.tokens + one.tokens,
+        reused_inputs=before.reused_inputs + one.reused_inputs,
+    )

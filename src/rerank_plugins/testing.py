@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
+from rerank_plugins.arguments import checked_call
 from rerank_plugins.protocols import Batch, Scorer
 from rerank_plugins.reranker import Reranker
 
@@ -15,6 +16,7 @@ _LONGEST_S = 60.0
 
 
 @contextmanager
+@checked_call()
 def standstill(reranker: Reranker) -> Iterator[None]:
     """Stop a model for a block: one call is stuck in it, another waits, and so does every call made in the block.
 

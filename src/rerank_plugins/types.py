@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal, cast
+
+from rerank_plugins.arguments import checked_fields
+from rerank_plugins.kinds import Count, Kind, Milliseconds, Seconds, Within, kind_of
 
 __all__ = [
     "BLANK_DOCUMENT_SCORE",
@@ -74,6 +77,7 @@ class RankedDocument:
     truncated: bool = False
 
 
+@checked_fields()
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LongDocuments:
     """How a document longer than the model's input is scored.
@@ -90,11 +94,12 @@ class LongDocuments:
     """
 
     strategy: LongDocumentStrategy = "truncate"
-    overlap_tokens: int = 80
-    top_k: int = 3
-    max_characters: int = 128_000
+    overlap_tokens: Annotated[int, Within(0)] = 80
+    top_k: Count = 3
+    max_characters: Count = 128_000
 
 
+@checked_fields()
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueryExample:
     """A solved example of the task, for embedders that learn from examples in front of the query (bge-en-icl).
@@ -110,6 +115,10 @@ class QueryExample:
     task: str | None = None
 
 
+_LAYERS = cast("Kind", kind_of(tuple[int, ...]))
+
+
+@checked_fields(own=("cutoff_layers", "compress_layers"))
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerOptions:
     """How far an LLM reranker with a head on many layers runs; for each call, or for all calls of an object.
@@ -132,13 +141,21 @@ class LayerOptions:
     head_by_layer: bool | None = None
     attention_softcap: bool | None = None
 
+    def __post_init__(self) -> None:
+        for name in ("cutoff_layers", "compress_layers"):
+            given: object = getattr(self, name)
+            if given is not None:
+                listed = (given,) if isinstance(given, int) else given
+                object.__setattr__(self, name, _LAYERS.check(name, listed))
 
+
+@checked_fields()
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineOptions:
     """How the calls of one object are run; objects with different options still share weights and batches.
 
     Attributes:
-        max_batch_tokens: Token slots of a batch; None takes the device's default, 4,096 on a CPU and 32,768 on a GPU.
+        max_batch_tokens: Token slots of a batch; None takes the device's default, 2,048 on a CPU and 32,768 on a GPU.
             Only an input that is longer exceeds it, alone.
         max_wait_ms: How long a call may wait for others to share its batch while the model is free. Calls that come
             while the model is busy share batches whatever this is.
@@ -153,10 +170,10 @@ class EngineOptions:
             every prompt whole.
     """
 
-    max_batch_tokens: int | None = None
-    max_wait_ms: float = 0.0
-    max_waiting_tokens: int | None = None
-    deadline_s: float | None = None
+    max_batch_tokens: Count | None = None
+    max_wait_ms: Milliseconds = 0.0
+    max_waiting_tokens: Count | None = None
+    deadline_s: Seconds | None = None
     token_cache: bool = True
     share_prefix: bool = True
 

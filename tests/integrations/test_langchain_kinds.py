@@ -140,7 +140,7 @@ def test_sixteen_threads_with_layers_of_their_own(layerwise: BgeLayerwiseRerankC
         (7, "must be from 2 to 6 for this model; got 7"),
         ([2, 4], r"asks for 2; give one layer.*score_layers\(\)"),
         ([], "cutoff_layers is empty"),
-        ("4", "cutoff_layers"),
+        ("four", "cutoff_layers"),
         (True, "cutoff_layers"),
         (4.0, "cutoff_layers"),
     ],

@@ -14,7 +14,17 @@ import tiny_checkpoints
 from llm_checkpoints import llm_checkpoint
 
 from rerank_plugins import EngineOptions, LayerOptions, Reranker
-from rerank_plugins.adapting import check_model, fall_back, known_before_loading, stand_in, using
+from rerank_plugins.adapting import (
+    check_model,
+    checked_count,
+    checked_limits,
+    fall_back,
+    is_same,
+    known_before_loading,
+    same_model,
+    stand_in,
+    using,
+)
 from rerank_plugins.catalog import ModelSpec
 from rerank_plugins.errors import DeadlineExceededError, InvalidInputError, OverloadedError, UnsupportedModelError
 from rerank_plugins.testing import standstill
@@ -141,3 +151,47 @@ def test_why_documents_keep_their_order(caplog: pytest.LogCaptureFixture) -> Non
         with pytest.raises(type(error)) as caught:
             fall_back(error, on_deadline="raise", n_documents=7)
         assert caught.value is error
+
+
+@pytest.mark.parametrize(("value", "number"), [(1, 1), ("3", 3), (" 2 ", 2)])
+def test_counts_and_the_texts_of_counts(value: object, number: int) -> None:
+    assert checked_count("top_k", value) == number
+
+
+@pytest.mark.parametrize("value", [None, 0, -1, True, 1.0, "", "x", "0", "1.5", [], b"1"])
+def test_what_is_no_count(value: object) -> None:
+    with pytest.raises(InvalidInputError, match="top_k must be a positive integer"):
+        checked_count("top_k", value)
+
+
+def test_limits_of_a_retriever() -> None:
+    assert checked_limits(top_n=None, threshold=None, threshold_unit="probability") == (None, None)
+    assert checked_limits(top_n="3", threshold="0.5", threshold_unit="probability") == (3, 0.5)
+    assert checked_limits(top_n=1, threshold=-2, threshold_unit="raw") == (1, -2.0)
+    for options, told in (
+        ({"top_n": 0}, "top_n must be"),
+        ({"threshold": 10**400}, "threshold must be a finite number"),
+        ({"threshold": 2}, "threshold 2.0 is not a probability"),
+        ({"threshold": 0.5, "threshold_unit": "percent"}, "threshold_unit must be"),
+        ({"threshold_unit": []}, "threshold_unit must be"),
+    ):
+        whole: Any = {"top_n": None, "threshold": None, "threshold_unit": "probability", **options}
+        with pytest.raises(InvalidInputError, match=told):
+            checked_limits(**whole)
+
+
+def test_values_are_compared_whatever_they_are() -> None:
+    assert is_same("a", "a")
+    assert not is_same(1, True)
+    assert not is_same(Path("a"), "a")
+    assert not is_same([1], (1,))
+
+
+def test_the_same_weights(bert_reranker_folder: Path) -> None:
+    first, second, longer = (Reranker(bert_reranker_folder, device="cpu", max_length=n) for n in (64, 64, 32))
+    assert same_model(first, first)
+    assert same_model(first, second)
+    assert same_model(first, longer)
+    second.close()
+    assert not same_model(first, second)
+    assert same_model(second, second)

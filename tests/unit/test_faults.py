@@ -90,7 +90,7 @@ def test_a_reranker_that_was_loaded_before_a_fork_works_in_the_child(bert_rerank
         pairs = [("pandas eat", "Pandas eat bamboo."), ("pandas eat", "Paris")]
         expected = reranker.score(pairs)
         # Threads that do not come along may hold any of these.
-        locks = [MODELS._lock, reranker._lease.value.encoder.cache._lock, cache._lock]
+        locks = [MODELS._lock, cache._lock]
         for lock in locks:
             lock.acquire()
         child = os.fork()

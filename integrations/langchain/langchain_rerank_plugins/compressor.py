@@ -8,7 +8,9 @@ from typing import Any
 
 from langchain_core.callbacks import Callbacks
 from langchain_core.documents import BaseDocumentCompressor, Document
-from pydantic import ValidationInfo, field_validator
+from langchain_core.runnables import Runnable, RunnableLambda
+from langchain_core.runnables.base import coerce_to_runnable
+from pydantic import model_validator
 from typing_extensions import Self, TypedDict, Unpack
 
 from langchain_rerank_plugins.reranking import AnyModelOptions, RerankerBacked
@@ -16,12 +18,20 @@ from langchain_rerank_plugins.scored import marked_copy, page_contents, scored_c
 from langchain_rerank_plugins.tracing import RerankStep
 from rerank_plugins import LayerOptions, RankedDocument, Reranker
 from rerank_plugins.adapting import FALLBACK_KEY, NOT_IN_TIME, OnDeadline, fall_back, stand_in
-from rerank_plugins.errors import DeadlineExceededError, OverloadedError
-from rerank_plugins.ranking.order import check_threshold, check_top_n
+from rerank_plugins.errors import DeadlineExceededError, InvalidInputError, OverloadedError
+from rerank_plugins.fields import Count, Number, option
+from rerank_plugins.ranking.order import check_threshold
 from rerank_plugins.types import ScoreUnit
 
-__all__ = ["BaseRerankCompressor", "CompressorSettings", "RerankCompressor"]
+__all__ = ["PIPE_HINT", "BaseRerankCompressor", "CompressorSettings", "RerankCompressor"]
 
+PIPE_HINT = (
+    "a compressor needs the query beside the documents, and a retriever hands on documents only. Write "
+    "ContextualCompressionRetriever(base_compressor=compressor, base_retriever=retriever), of langchain_classic."
+    "retrievers, or TwoStageRetriever(first_stage=retriever, reranker=compressor), of langchain_rerank_plugins: both "
+    "are retrievers. In a chain also {'documents': retriever, 'query': RunnablePassthrough()} | compressor"
+)
+"""What to write instead of ``retriever | compressor``."""
 
 _NO_MARKS: Mapping[str, str] = MappingProxyType({})
 
@@ -65,41 +75,27 @@ class BaseRerankCompressor(RerankerBacked, BaseDocumentCompressor):
     as it is, so that calls at the same time may have different settings. A retriever's own way works too:
     ``retriever.configurable_fields(base_compressor=ConfigurableField(id="reranker"))`` takes such a copy per
     call as ``config={"configurable": {"reranker": compressor.with_settings(top_n=3)}}``.
+
+    In a chain of runnables a compressor takes a dictionary, since it needs the query too:
+    ``{"documents": retriever, "query": RunnablePassthrough()} | compressor | format_documents``. ``retriever |
+    compressor`` cannot work and says what to write.
     """
 
-    top_n: int | None = 5
-    """Documents returned at most; None returns all."""
+    top_n: Count | None = option("top_n", 5, frozen=False)
+    threshold: Number | None = option("threshold", None, frozen=False)
+    threshold_unit: ScoreUnit = option("threshold_unit", "probability", frozen=False)
+    on_deadline: OnDeadline = option("on_deadline", "retrieval_order", frozen=False)
 
-    threshold_unit: ScoreUnit = "probability"
-    """What ``threshold`` is compared with: ``probability`` (in [0, 1]) or ``raw``."""
-
-    threshold: float | None = None
-    """Documents below it are left out; None keeps all."""
-
-    on_deadline: OnDeadline = "retrieval_order"
-    """What a call gives that is not in time (``deadline_s``), or that finds too much waiting
-    (``max_waiting_tokens``): the first ``top_n`` documents in retrieval order, marked with metadata
-    ``rerank_fallback``, or ``raise``, the core's error."""
-
-    @field_validator("top_n", mode="before")
-    @classmethod
-    def _possible_top_n(cls, top_n: Any) -> Any:
-        check_top_n(top_n)
-        return top_n
-
-    @field_validator("threshold", mode="before")
-    @classmethod
-    def _reachable_threshold(cls, threshold: Any, info: ValidationInfo) -> Any:
-        # Without a unit the unit itself was refused, and that error is the one to report.
-        if "threshold_unit" in info.data:
-            check_threshold(threshold, unit=info.data["threshold_unit"])
-        return threshold
+    @model_validator(mode="after")
+    def _check_threshold(self) -> Self:
+        check_threshold(self.threshold, unit=self.threshold_unit)
+        return self
 
     @classmethod
     def from_reranker(cls, reranker: Reranker, **settings: Unpack[CompressorSettings]) -> Self:
         """Return a compressor that uses an existing core reranker, such as ``Reranker.from_loaded(...)``.
 
-        The compressor cannot be pickled.
+        The compressor can be pickled if the reranker can: not if another library loaded its model.
 
         Args:
             reranker: What scores; it stays the caller's, and several adapters may share it.
@@ -159,6 +155,24 @@ class BaseRerankCompressor(RerankerBacked, BaseDocumentCompressor):
             raise
         await run.on_chain_end({"documents": results, **marks})
         return results
+
+    def __call__(self, inputs: Mapping[str, Any]) -> list[Document]:
+        """Return the scored documents of a step in a chain, whose input is ``documents`` and ``query``.
+
+        Raises:
+            InvalidInputError: The input is something else, such as a retriever's documents; or as
+                :meth:`compress_documents`.
+        """
+        if not isinstance(inputs, Mapping) or not {"documents", "query"} <= inputs.keys():
+            got = f"the keys {sorted(map(str, inputs))}" if isinstance(inputs, Mapping) else type(inputs).__name__
+            msg = f"{type(self).__name__} got {got}, not documents and query: {PIPE_HINT}"
+            raise InvalidInputError(msg)
+        return self.compress_documents(inputs["documents"], inputs["query"])
+
+    def __ror__(self, other: Any) -> Runnable[Any, list[Document]]:
+        """Return a chain that ends with this compressor, where Python asks: behind a dictionary."""
+        before: Runnable[Any, Any] = coerce_to_runnable(other)
+        return before | RunnableLambda(self.__call__, name=type(self).__name__)
 
     def _step(self, documents: Sequence[Document], query: str) -> RerankStep:
         metadata = {"rerank_model": self.reranker.model, "rerank_top_n": self.top_n}

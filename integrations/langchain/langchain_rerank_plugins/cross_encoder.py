@@ -7,6 +7,8 @@ from typing import Any
 from langchain_core.cross_encoders import BaseCrossEncoder
 from typing_extensions import Self
 
+from langchain_rerank_plugins.compressor import RerankCompressor
+from langchain_rerank_plugins.options import Given
 from langchain_rerank_plugins.reranking import AnyModelOptions
 from rerank_plugins import Reranker
 from rerank_plugins.adapting import stand_in
@@ -24,7 +26,7 @@ class RerankCrossEncoder(AnyModelOptions, BaseCrossEncoder):
 
     @classmethod
     def from_reranker(cls, reranker: Reranker, *, score_unit: ScoreUnit = "raw") -> Self:
-        """Return a cross-encoder that uses an existing core reranker. It cannot be pickled.
+        """Return a cross-encoder that uses an existing core reranker.
 
         Args:
             reranker: What scores; it stays the caller's.
@@ -34,6 +36,10 @@ class RerankCrossEncoder(AnyModelOptions, BaseCrossEncoder):
             InvalidInputError: It is not a core reranker.
         """
         return cls._around(reranker, {"score_unit": score_unit})
+
+    def as_compressor(self) -> RerankCompressor:
+        """Return a compressor with the same model and options, for code that reranks documents."""
+        return RerankCompressor.model_validate(self._options(), context=Given(self._core, self._adopted))
 
     def score(self, text_pairs: list[tuple[str, str]]) -> list[float]:
         """Return the score of each (query, document) pair, in input order, as Python floats.

@@ -5,16 +5,15 @@ Texts reach the tokenizer as they are; line breaks are not replaced.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from langchain_core.embeddings import Embeddings
-from pydantic import Field, StrictInt
 from typing_extensions import Self
 
 from langchain_rerank_plugins.options import CoreBacked
-from rerank_plugins import Embedder, QueryExample
+from rerank_plugins import Embedder
 from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.fields import Count, Example, Name, Switch, Text, option
 
 __all__ = ["BceEmbeddings", "BgeEmbeddings", "InstructionEmbeddings"]
 
@@ -30,31 +29,17 @@ class InstructionEmbeddings(CoreBacked, Embeddings):
         768
     """
 
-    task: str | None = Field(default=None, frozen=True)
-    """Which of the model's instructions to use (llm-embedder has six), or for models with a template a task in
-    words (``Given a question, retrieve ...``); None takes the default."""
-
-    query_instruction: str | None = Field(default=None, frozen=True)
-    """Text put in front of each query; None takes the task's, ``""`` puts none."""
-
-    document_instruction: str | None = Field(default=None, frozen=True)
-    """Text put in front of each document; None takes the task's, ``""`` puts none."""
-
-    examples: tuple[QueryExample, ...] | None = Field(default=None, frozen=True)
-    """Solved examples of the task put in front of each query (bge-en-icl); None and ``()`` put none."""
-
-    dimensions: StrictInt | None = Field(default=None, frozen=True)
-    """Numbers of each vector that are kept; None keeps all. The catalog says which models were trained for that."""
-
-    query_cache_entries: StrictInt | None = Field(default=None, frozen=True)
-    """Queries whose vectors are kept, those used last; None keeps none."""
-
-    normalize: bool | None = Field(default=None, frozen=True)
-    """Scale vectors to length 1; None does what the model's authors do."""
+    task: Text | None = option("task", None)
+    query_instruction: Text | None = option("query_instruction", None)
+    document_instruction: Text | None = option("document_instruction", None)
+    examples: tuple[Example, ...] | None = option("examples", None)
+    dimensions: Count | None = option("dimensions", None)
+    query_cache_entries: Count | None = option("query_cache_entries", None)
+    normalize: Switch | None = option("normalize", None)
 
     @classmethod
     def from_embedder(cls, embedder: Embedder) -> Self:
-        """Return embeddings that use an existing core embedder. They cannot be pickled.
+        """Return embeddings that use an existing core embedder.
 
         Args:
             embedder: What embeds, with its own settings; it stays the caller's.
@@ -121,18 +106,12 @@ class BgeEmbeddings(InstructionEmbeddings):
     ``BAAI/bge-small-en-v1.5`` and ``BAAI/bge-small-zh-v1.5`` are the small ones for one language.
     """
 
-    model: str | Path = Field(default="BAAI/bge-m3", frozen=True)
-    """A BGE embedder's hub id, or a local folder with one."""
-
-    family: str | None = Field(default="bge", frozen=True)
-    """Conventions to use for a local folder."""
+    model: Name = option("model", "BAAI/bge-m3")
+    family: Text | None = option("family", "bge")
 
 
 class BceEmbeddings(InstructionEmbeddings):
     """Embeds with the bilingual (Chinese, English) BCE model, which takes no instruction."""
 
-    model: str | Path = Field(default="maidalun1020/bce-embedding-base_v1", frozen=True)
-    """The BCE embedder's hub id, or a local folder with it."""
-
-    family: str | None = Field(default="bce", frozen=True)
-    """Conventions to use for a local folder."""
+    model: Name = option("model", "maidalun1020/bce-embedding-base_v1")
+    family: Text | None = option("family", "bce")

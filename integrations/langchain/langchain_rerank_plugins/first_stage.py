@@ -8,33 +8,39 @@ from typing import Any
 
 from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
-from langchain_core.retrievers import BaseRetriever
-from pydantic import ConfigDict, Field, PrivateAttr, StrictInt
+from pydantic import ConfigDict, PrivateAttr
 
+from langchain_rerank_plugins.arguments import OWN, PipedRetriever, call_limit, checked_embedder
 from langchain_rerank_plugins.embeddings import InstructionEmbeddings
 from rerank_plugins import Embedder
+from rerank_plugins.arguments import checked_call
 from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.fields import Count
 from rerank_plugins.retrieval import FirstStage, Fusion, RetrieverName, build_first_stage
 from rerank_plugins.retrieval.build import DEFAULT_EMBEDDER
 
 __all__ = ["FirstStageRetriever"]
 
 
-class FirstStageRetriever(BaseRetriever):
+class FirstStageRetriever(PipedRetriever):
     """Retrieves with BM25, with vectors in FAISS, or with both fused; made by :meth:`from_documents`.
 
     The documents returned are copies. Their metadata gets ``retrieval_score`` and ``retrieval_rank`` (1 is best).
+    ``retriever.invoke(query, top_k=3)``, or ``k=3``, returns at most three, for this call.
     """
 
-    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        extra="forbid", arbitrary_types_allowed=True, use_attribute_docstrings=True, validate_assignment=True
+    )
 
-    top_k: StrictInt = Field(default=50, ge=1)
+    top_k: Count = 50
     """Documents returned at most."""
 
     _index: FirstStage = PrivateAttr()
     _documents: dict[str, Document] = PrivateAttr()
 
     @classmethod
+    @checked_call(own=OWN)
     def from_documents(
         cls,
         documents: Sequence[Document | str],
@@ -62,12 +68,12 @@ class FirstStageRetriever(BaseRetriever):
             MissingExtraError: bm25s or FAISS is not installed.
             ModelError: The embedder cannot be loaded.
         """
-        made = cls(top_k=top_k)
+        made, model = cls(top_k=top_k), checked_embedder(embedder)
         made._documents = {str(position): _document(one, position) for position, one in enumerate(_listed(documents))}
         made._index = build_first_stage(
             {key: document.page_content for key, document in made._documents.items()},
             retriever=retriever,
-            embedder=embedder.embedder if isinstance(embedder, InstructionEmbeddings) else embedder,
+            embedder=model,
             faiss_index=faiss_index,
             fusion=fusion,
             weights=weights,
@@ -75,14 +81,28 @@ class FirstStageRetriever(BaseRetriever):
         return made
 
     def _get_relevant_documents(
-        self, query: str, *, run_manager: CallbackManagerForRetrieverRun, top_k: int | None = None
+        self,
+        query: str,
+        *,
+        run_manager: CallbackManagerForRetrieverRun,
+        top_k: int | None = None,
+        k: int | None = None,
+        **others: Any,
     ) -> list[Document]:
-        return self._found(self._made().search(query, top_k=self.top_k if top_k is None else top_k))
+        limit = call_limit(self, "top_k", top_k, k, others)
+        return self._found(self._made().search(query, top_k=self.top_k if limit is None else limit))
 
     async def _aget_relevant_documents(
-        self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, top_k: int | None = None
+        self,
+        query: str,
+        *,
+        run_manager: AsyncCallbackManagerForRetrieverRun,
+        top_k: int | None = None,
+        k: int | None = None,
+        **others: Any,
     ) -> list[Document]:
-        return self._found(await self._made().asearch(query, top_k=self.top_k if top_k is None else top_k))
+        limit = call_limit(self, "top_k", top_k, k, others)
+        return self._found(await self._made().asearch(query, top_k=self.top_k if limit is None else limit))
 
     def _made(self) -> FirstStage:
         try:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pydantic import BaseModel
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, field_validator
+from rerank_plugins.fields import Count, LayerNumbers, Name, Switch, Text, option
 
 __all__ = ["CompressionOptions", "CutoffOptions", "PromptOptions"]
 
@@ -12,52 +12,20 @@ __all__ = ["CompressionOptions", "CutoffOptions", "PromptOptions"]
 class PromptOptions(BaseModel):
     """The instruction of an LLM reranker."""
 
-    model_config = ConfigDict(use_attribute_docstrings=True)
-
-    prompt: str | None = Field(default=None, frozen=True)
-    """Instruction that tells the model what to judge; None takes the model's own."""
-
-    peft_path: str | None = Field(default=None, frozen=True)
-    """Folder or hub id of a LoRA adapter that is merged into the weights."""
+    prompt: Text | None = option("prompt", None)
+    peft_path: Name | None = option("peft_path", None)
 
 
 class CutoffOptions(PromptOptions):
     """How deep a layerwise LLM reranker runs."""
 
-    cutoff_layers: tuple[StrictInt, ...] | None = None
-    """The layer whose score counts, such as 28 or [28]; the model runs no deeper. None takes 28, or the last
-    layer of a smaller model. Each layer has a scale of its own."""
-
-    @field_validator("cutoff_layers", mode="before")
-    @classmethod
-    def _cutoff_as_tuple(cls, value: Any) -> Any:
-        return _as_tuple(value)
+    cutoff_layers: LayerNumbers | None = option("cutoff_layers", None, frozen=False)
 
 
 class CompressionOptions(CutoffOptions):
     """How a lightweight LLM reranker runs: how deep, and with how many of the document's tokens."""
 
-    compress_ratio: StrictInt | None = None
-    """How many tokens of the text become one: 1 (off), 2, 4 or 8; None takes 1."""
-
-    compress_layers: tuple[StrictInt, ...] | None = None
-    """Layers in front of which the text is compressed, each time once more, such as [24, 40]; None takes the
-    lowest layer that has a score (8)."""
-
-    head_by_layer: StrictBool | None = None
-    """Whether the layer's own head gives the score. None and False take the first head, whatever the layer,
-    as FlagEmbedding 1.3.5 does."""
-
-    attention_softcap: StrictBool | None = None
-    """Whether attention is soft-capped as the model's config says. None and False leave it out, as
-    FlagEmbedding 1.3.5 does."""
-
-    @field_validator("compress_layers", mode="before")
-    @classmethod
-    def _compress_as_tuple(cls, value: Any) -> Any:
-        return _as_tuple(value)
-
-
-def _as_tuple(value: Any) -> Any:
-    """Return a single layer as a tuple of one; anything else as it is, for pydantic to check."""
-    return (value,) if isinstance(value, int) and not isinstance(value, bool) else value
+    compress_ratio: Count | None = option("compress_ratio", None, frozen=False)
+    compress_layers: LayerNumbers | None = option("compress_layers", None, frozen=False)
+    head_by_layer: Switch | None = option("head_by_layer", None, frozen=False)
+    attention_softcap: Switch | None = option("attention_softcap", None, frozen=False)

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import ClassVar
-
-from pydantic import Field
 
 from langchain_rerank_plugins.compressor import BaseRerankCompressor, RerankCompressor
 from langchain_rerank_plugins.layers import CompressionOptions, CutoffOptions, PromptOptions
-from rerank_plugins import LongDocuments
-from rerank_plugins.types import LongDocumentStrategy
+from rerank_plugins.fields import Long, Name, Text, option
 
 __all__ = [
     "BceRerankCompressor",
@@ -28,11 +24,8 @@ class BgeRerankCompressor(RerankCompressor):
     Scores are those of ``FlagReranker.compute_score`` (raw logits).
     """
 
-    model: str | Path = Field(default="BAAI/bge-reranker-v2-m3", frozen=True)
-    """A BGE reranker's hub id, or a local folder with one."""
-
-    family: str | None = Field(default="bge", frozen=True)
-    """Conventions to use for a local folder."""
+    model: Name = option("model", "BAAI/bge-reranker-v2-m3")
+    family: Text | None = option("family", "bge")
 
 
 class BceRerankCompressor(RerankCompressor):
@@ -42,14 +35,9 @@ class BceRerankCompressor(RerankCompressor):
     ``BceRerankCompressor(threshold=0.35)``.
     """
 
-    model: str | Path = Field(default="maidalun1020/bce-reranker-base_v1", frozen=True)
-    """The BCE reranker's hub id, or a local folder with it."""
-
-    family: str | None = Field(default="bce", frozen=True)
-    """Conventions to use for a local folder."""
-
-    long_documents: LongDocumentStrategy | LongDocuments = Field(default="maxp", frozen=True)
-    """As in :class:`RerankCompressor`; BCEmbedding splits a long document and takes the best window."""
+    model: Name = option("model", "maidalun1020/bce-reranker-base_v1")
+    family: Text | None = option("family", "bce")
+    long_documents: Long = option("long_documents", "maxp")
 
 
 class BgeLLMRerankCompressor(PromptOptions, BaseRerankCompressor):
@@ -60,11 +48,8 @@ class BgeLLMRerankCompressor(PromptOptions, BaseRerankCompressor):
 
     _scorers: ClassVar[frozenset[str]] = frozenset({"decoder"})
 
-    model: str | Path = Field(default="BAAI/bge-reranker-v2-gemma", frozen=True)
-    """A hub id, or a local folder of any name."""
-
-    family: str | None = Field(default="bge", frozen=True)
-    """Conventions to use for a local folder."""
+    model: Name = option("model", "BAAI/bge-reranker-v2-gemma")
+    family: Text | None = option("family", "bge")
 
 
 class BgeLayerwiseRerankCompressor(CutoffOptions, BaseRerankCompressor):
@@ -81,11 +66,8 @@ class BgeLayerwiseRerankCompressor(CutoffOptions, BaseRerankCompressor):
 
     _scorers: ClassVar[frozenset[str]] = frozenset({"layerwise"})
 
-    model: str | Path = Field(default="BAAI/bge-reranker-v2-minicpm-layerwise", frozen=True)
-    """A hub id, or a local folder of any name."""
-
-    family: str | None = Field(default="bge", frozen=True)
-    """Conventions to use for a local folder."""
+    model: Name = option("model", "BAAI/bge-reranker-v2-minicpm-layerwise")
+    family: Text | None = option("family", "bge")
 
 
 class BgeLightweightRerankCompressor(CompressionOptions, BaseRerankCompressor):
@@ -100,11 +82,8 @@ class BgeLightweightRerankCompressor(CompressionOptions, BaseRerankCompressor):
 
     _scorers: ClassVar[frozenset[str]] = frozenset({"lightweight"})
 
-    model: str | Path = Field(default="BAAI/bge-reranker-v2.5-gemma2-lightweight", frozen=True)
-    """A hub id, or a local folder of any name."""
-
-    family: str | None = Field(default="bge", frozen=True)
-    """Conventions to use for a local folder."""
+    model: Name = option("model", "BAAI/bge-reranker-v2.5-gemma2-lightweight")
+    family: Text | None = option("family", "bge")
 
 
 class QwenRerankCompressor(PromptOptions, BaseRerankCompressor):
@@ -116,8 +95,5 @@ class QwenRerankCompressor(PromptOptions, BaseRerankCompressor):
 
     _scorers: ClassVar[frozenset[str]] = frozenset({"decoder"})
 
-    model: str | Path = Field(default="Qwen/Qwen3-Reranker-0.6B", frozen=True)
-    """A hub id, or a local folder of any name."""
-
-    family: str | None = Field(default="qwen3", frozen=True)
-    """Conventions to use for a local folder."""
+    model: Name = option("model", "Qwen/Qwen3-Reranker-0.6B")
+    family: Text | None = option("family", "qwen3")

@@ -10,13 +10,15 @@ import difflib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, StrictInt, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 from typing_extensions import Self
 
+from rerank_plugins.adapting import is_same, same_model
+from rerank_plugins.described import OPTIONS
 from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.fields import Count, Name, Switch, Text, option
 
 __all__ = ["CoreBacked", "Given"]
 
@@ -41,10 +43,12 @@ class CoreBacked(BaseModel, ABC):
     loaded. The others may be assigned, and are checked when they are; a refused value changes nothing.
     :meth:`with_settings` gives a copy with other options of either kind.
 
-    ``copy.copy`` and ``copy.deepcopy`` share the loaded model. Pickling keeps the options only:
-    unpickling opens the model again, on the machine where it happens. An object made from an existing
-    core object (``from_reranker``, ``from_embedder``) cannot be pickled. Objects are equal when their
-    options are; ``model_dump()`` gives the options, and the class called with them an equal object.
+    ``copy.copy`` and ``copy.deepcopy`` share the loaded model. Pickling keeps the options only: unpickling opens the
+    model again, on the machine where it happens. An object made from an existing core object (``from_reranker``,
+    ``from_embedder``) is pickled with what that was made with, and cannot be if another library loaded its model.
+
+    Objects are equal when their class, options and model are; ``model_dump()`` gives the options, and the class called
+    with them an equal object.
 
     Raises:
         pydantic.ValidationError: (a ``ValueError``) An unknown option, or a value that cannot work.
@@ -52,37 +56,18 @@ class CoreBacked(BaseModel, ABC):
             the way out.
     """
 
-    model_config = ConfigDict(extra="forbid", validate_assignment=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", validate_assignment=True)
 
-    model: str | Path = Field(frozen=True)
-    """A hub id, a local folder (its name does not matter), or ``mini``."""
-
-    device: str | None = Field(default=None, frozen=True)
-    """``cpu``, ``cuda``, ``cuda:1``, ``mps``; None takes the best one there is."""
-
-    dtype: str = Field(default="auto", frozen=True)
-    """``auto`` (float16 on CUDA, else float32), ``float32``, ``float16`` or ``bfloat16``."""
-
-    max_length: StrictInt | None = Field(default=None, frozen=True)
-    """Tokens of an input, special tokens included; None takes the model's default."""
-
-    family: str | None = Field(default=None, frozen=True)
-    """Conventions to use for a local folder that its name does not tell (``bge``, ``bce``)."""
-
-    revision: str | None = Field(default=None, frozen=True)
-    """Commit, tag or branch on the hub; None takes the pinned one."""
-
-    local_files_only: bool = Field(default=False, frozen=True)
-    """Never touch the network."""
-
-    allow_pickle: bool = Field(default=False, frozen=True)
-    """Accept ``*.bin`` weights, whose loading can run code."""
-
-    trust_remote_code: bool = Field(default=False, frozen=True)
-    """Let transformers run Python code from the checkpoint."""
-
-    torch_compile: bool = Field(default=False, frozen=True)
-    """Compile what works token by token in each block with ``torch.compile``; loading takes up to a minute longer."""
+    model: Name = Field(frozen=True, description=OPTIONS["model"])
+    device: Text | None = option("device", None)
+    dtype: Text = option("dtype", "auto")
+    max_length: Count | None = option("max_length", None)
+    family: Text | None = option("family", None)
+    revision: Text | None = option("revision", None)
+    local_files_only: Switch = option("local_files_only", default=False)
+    allow_pickle: Switch = option("allow_pickle", default=False)
+    trust_remote_code: Switch = option("trust_remote_code", default=False)
+    torch_compile: Switch = option("torch_compile", default=False)
 
     _core: Any = PrivateAttr(default=None)
     _adopted: bool = PrivateAttr(default=False)
@@ -95,11 +80,6 @@ class CoreBacked(BaseModel, ABC):
                 if name not in cls.model_fields:
                     raise InvalidInputError(_unknown_option(cls, str(name)))
         return data
-
-    @field_validator("model")
-    @classmethod
-    def _plain_model(cls, model: str | Path) -> str:
-        return str(model)
 
     def model_post_init(self, context: Any, /) -> None:
         """Open the model, unless the validation context brings one."""
@@ -153,7 +133,7 @@ class CoreBacked(BaseModel, ABC):
         """
         before = self._options()
         options = {**before, **(update or {})}
-        if all(options[name] == before[name] for name in _frozen_fields(type(self))):
+        if all(is_same(options[name], before[name]) for name in _frozen_fields(type(self))):
             return type(self).model_validate(options, context=Given(self._core, self._adopted))
         if self._adopted:
             msg = (
@@ -166,8 +146,9 @@ class CoreBacked(BaseModel, ABC):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, CoreBacked) or type(self) is not type(other):
             return NotImplemented
-        same_model = self._core is other._core or not (self._adopted or other._adopted)
-        return same_model and self._options() == other._options()
+        # One that was opened by name is told by its options; one that was passed in memory is not.
+        same = not (self._adopted or other._adopted) or same_model(self._core, other._core)
+        return same and self._options() == other._options()
 
     def __copy__(self) -> Self:
         return self.model_copy()
@@ -177,11 +158,8 @@ class CoreBacked(BaseModel, ABC):
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self._adopted:
-            msg = (
-                f"cannot pickle this {type(self).__name__}: it was made from a model in memory, which only this "
-                f"process has. Make it with {type(self).__name__}(model=...) to pickle its options."
-            )
-            raise TypeError(msg)
+            # A core object knows whether it can be made again elsewhere, and says so if it cannot.
+            return _around_again, (type(self), self._options(), self._core)
         return _reopen, (type(self), self._options())
 
     def _options(self) -> dict[str, Any]:
@@ -231,3 +209,7 @@ def _unknown_option(owner: type[BaseModel], name: str) -> str:
 
 def _reopen(owner: type[CoreBacked], options: dict[str, Any]) -> CoreBacked:
     return owner(**options)
+
+
+def _around_again(owner: type[CoreBacked], options: dict[str, Any], core: Any) -> CoreBacked:
+    return owner.model_validate(options, context=Given(core, adopted=True))

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, ClassVar
 
-from pydantic import Field, StrictInt, field_validator, model_validator
+from pydantic import model_validator
 from typing_extensions import Self
 
 from langchain_rerank_plugins.layers import PromptOptions
 from langchain_rerank_plugins.options import CoreBacked
-from rerank_plugins import EngineOptions, LayerOptions, LongDocuments, ModelSpec, Reranker
+from rerank_plugins import EngineOptions, LayerOptions, ModelSpec, Reranker
 from rerank_plugins.adapting import check_model, known_before_loading, stand_in, using
 from rerank_plugins.calibration import Calibration
 from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.inputs import check_deadline
-from rerank_plugins.types import LongDocumentStrategy, ScoreUnit, TruncationRule
+from rerank_plugins.fields import Count, Layers, Long, Name, Number, option
+from rerank_plugins.types import ScoreUnit, TruncationRule
 
 __all__ = ["AnyModelOptions", "RerankerBacked", "check_reranker"]
 
@@ -30,40 +29,15 @@ class RerankerBacked(CoreBacked):
 
     _scorers: ClassVar[frozenset[str]] = frozenset()
 
-    query_max_length: StrictInt | None = Field(default=None, frozen=True)
-    """Tokens of a query kept at most; None takes the rule of the model's family."""
-
-    long_documents: LongDocumentStrategy | LongDocuments = Field(default="truncate", frozen=True)
-    """How a document longer than the model's input is scored: ``truncate``, ``maxp``, ``firstp``,
-    ``meanp``, ``topkmean``, or a :class:`rerank_plugins.LongDocuments`."""
-
-    truncation: TruncationRule | None = Field(default=None, frozen=True)
-    """Rule for pairs that are too long: ``longest_first`` or ``only_second``; None takes the family's."""
-
-    calibration: str | Path | Calibration | None = Field(default=None, frozen=True)
-    """A :class:`rerank_plugins.calibration.Calibration` or its file, which then makes the probabilities; None
-    takes the model's own scale."""
-
-    score_unit: ScoreUnit = "raw"
-    """What a reported score is: ``raw`` (a logit for most models) or ``probability`` (in [0, 1])."""
-
-    deadline_s: float | None = None
-    """Seconds after which a call gives up waiting for scores; None waits for ever, or as long as a reranker that
-    was passed in allows."""
-
-    max_waiting_tokens: StrictInt | None = Field(default=None, frozen=True)
-    """A call that finds so many tokens waiting is not queued but refused; None queues every call."""
-
-    max_wait_ms: float = Field(default=0.0, ge=0, strict=True, allow_inf_nan=False, frozen=True)
-    """How long a call waits for others to share its batch while the model is free."""
-
-    max_batch_tokens: StrictInt | None = Field(default=None, frozen=True)
-    """Token slots of a batch; None takes the device's default."""
-
-    @field_validator("deadline_s", mode="before")
-    @classmethod
-    def _possible_deadline(cls, deadline_s: Any) -> Any:
-        return check_deadline(deadline_s)
+    query_max_length: Count | None = option("query_max_length", None)
+    long_documents: Long = option("long_documents", "truncate")
+    truncation: TruncationRule | None = option("truncation", None)
+    calibration: Name | Calibration | None = option("calibration", None)
+    score_unit: ScoreUnit = option("score_unit", "raw", frozen=False)
+    deadline_s: Number | None = option("deadline_s", None, frozen=False, gt=0)
+    max_waiting_tokens: Count | None = option("max_waiting_tokens", None)
+    max_wait_ms: Number = option("max_wait_ms", 0.0, ge=0)
+    max_batch_tokens: Count | None = option("max_batch_tokens", None)
 
     @property
     def reranker(self) -> Reranker:
@@ -147,8 +121,7 @@ class RerankerBacked(CoreBacked):
 class AnyModelOptions(PromptOptions, RerankerBacked):
     """Options of the classes that take every model."""
 
-    layers: LayerOptions | None = None
-    """Layer and compression of a layerwise LLM reranker; None takes the model's defaults."""
+    layers: Layers | None = option("layers", None, frozen=False)
 
     def _asked_layers(self) -> LayerOptions | None:
         return self.layers

@@ -114,7 +114,7 @@ class DeadlineTests(SuiteBase):
             ("deadline_s", 0),
             ("deadline_s", float("inf")),
             ("deadline_s", True),
-            ("deadline_s", "1"),
+            ("deadline_s", "soon"),
             ("on_deadline", "retrieval"),
             ("max_waiting_tokens", 0),
             ("max_wait_ms", -1.0),

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
-from langchain_core.retrievers import BaseRetriever, RetrieverLike
+from langchain_core.retrievers import RetrieverLike
 from langchain_core.vectorstores import VectorStore
-from pydantic import ConfigDict, field_validator
+from pydantic import ConfigDict, field_validator, model_validator
 
-from langchain_rerank_plugins.compressor import RerankCompressor
+from langchain_rerank_plugins.arguments import OWN, AnyReranker, PipedRetriever, call_limit, compressor_of, second_stage
+from langchain_rerank_plugins.compressor import BaseRerankCompressor
 from langchain_rerank_plugins.embeddings import InstructionEmbeddings
 from langchain_rerank_plugins.first_stage import FirstStageRetriever, with_metadata
-from rerank_plugins import Embedder, Reranker
+from rerank_plugins import Embedder
+from rerank_plugins.adapting import check_kind, checked_count, stand_in
+from rerank_plugins.arguments import checked_call
 from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.inputs import check_positive
-from rerank_plugins.ranking.order import check_top_n
+from rerank_plugins.fields import Count
 from rerank_plugins.retrieval import Fusion, RetrieverName
 from rerank_plugins.retrieval.build import DEFAULT_EMBEDDER
 from rerank_plugins.types import ScoreUnit
@@ -26,14 +29,18 @@ from rerank_plugins.types import ScoreUnit
 __all__ = ["TwoStageRetriever"]
 
 _DEFAULT_RERANKER = "BAAI/bge-reranker-v2-m3"
+_OLD_NAME = "the compressor of a TwoStageRetriever is called reranker now; the old name will go in a later version"
 
 
-class TwoStageRetriever(BaseRetriever):
+class TwoStageRetriever(PipedRetriever):
     """Retrieves with any retriever, and reranks what it finds with any model that the core knows.
 
     Results are copies with the metadata of :class:`~langchain_rerank_plugins.RerankCompressor`, and with
     ``retrieval_rank`` (1 is the first stage's best). ``retrieval_score`` is there too where the first stage tells
     scores: one made by :meth:`from_documents` does, LangChain's vector store retrievers do not.
+
+    ``retriever.invoke(query, top_n=3)`` returns at most three, for this call; ``k`` is another name for it, which
+    LangChain's vector store retrievers have. Other settings for one call: ``with retriever.reranker.using(...)``.
 
     In traces both stages are children of this retriever's run. One object may be used by any number of threads
     and event loops.
@@ -46,31 +53,47 @@ class TwoStageRetriever(BaseRetriever):
         'Paris is the capital.'
     """
 
-    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        extra="forbid", arbitrary_types_allowed=True, use_attribute_docstrings=True, validate_assignment=True
+    )
 
     first_stage: RetrieverLike
     """Finds the candidates, as many as it is set to."""
 
-    compressor: RerankCompressor | None = None
-    """Reranks them; None returns the first stage's order."""
+    reranker: BaseRerankCompressor | None = None
+    """Reranks them: a compressor of this package, of any class and with its own options, a cross-encoder of this
+    package, a core reranker, or a model's name. None returns the first stage's order."""
 
-    top_n: int | None = None
-    """Documents returned at most; None leaves it to the compressor, and without one returns all."""
+    top_n: Count | None = None
+    """Documents returned at most; None leaves it to the reranker (5, unless it was told), and without one returns
+    all."""
 
-    @field_validator("top_n", mode="before")
+    @model_validator(mode="before")
     @classmethod
-    def _possible_top_n(cls, top_n: Any) -> Any:
-        check_top_n(top_n)
-        return top_n
+    def _old_name(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or "compressor" not in data:
+            return data
+        if "reranker" in data:
+            msg = "compressor is the old name of reranker; give reranker alone"
+            raise InvalidInputError(msg)
+        # The frames between are those of pydantic and LangChain.
+        warnings.warn(_OLD_NAME, DeprecationWarning, stacklevel=4)
+        return {**{name: value for name, value in data.items() if name != "compressor"}, "reranker": data["compressor"]}
+
+    @field_validator("reranker", mode="before")
+    @classmethod
+    def _any_reranker(cls, reranker: Any) -> Any:
+        return compressor_of(reranker)
 
     @classmethod
+    @checked_call(own=OWN)
     def from_documents(
         cls,
         documents: Sequence[Document | str],
         *,
         retriever: RetrieverName = "hybrid",
         embedder: InstructionEmbeddings | Embedder | str | Path = DEFAULT_EMBEDDER,
-        reranker: RerankCompressor | Reranker | str | Path | None = _DEFAULT_RERANKER,
+        reranker: AnyReranker | None = _DEFAULT_RERANKER,
         top_k: int = 50,
         top_n: int | None = 5,
         threshold: float | None = None,
@@ -85,7 +108,8 @@ class TwoStageRetriever(BaseRetriever):
             documents: Documents or texts; only ``page_content`` is searched.
             retriever: ``bm25``, ``dense`` or ``hybrid``.
             embedder: Embeddings of this package, a core embedder, or a model's name; BM25 loads none.
-            reranker: A compressor with its own options, a core reranker, a model's name, or None for no second stage.
+            reranker: A compressor of any class with its own options, a cross-encoder of this package, a core reranker,
+                a model's name, or None for no second stage.
             top_k: Documents retrieved.
             top_n: Documents returned at most; None returns all that were retrieved.
             threshold: Reranked documents below it are left out; a compressor that is passed has its own.
@@ -99,6 +123,7 @@ class TwoStageRetriever(BaseRetriever):
             MissingExtraError: bm25s or FAISS is not installed.
             ModelError: A model cannot be loaded.
         """
+        made = second_stage(reranker, top_n=top_n, threshold=threshold, threshold_unit=threshold_unit)
         first_stage = FirstStageRetriever.from_documents(
             documents,
             retriever=retriever,
@@ -108,15 +133,15 @@ class TwoStageRetriever(BaseRetriever):
             fusion=fusion,
             weights=weights,
         )
-        compressor = _compressor(reranker, top_n=top_n, threshold=threshold, threshold_unit=threshold_unit)
-        return cls(first_stage=first_stage, compressor=compressor, top_n=top_n)
+        return cls(first_stage=first_stage, reranker=made, top_n=top_n)
 
     @classmethod
+    @checked_call(own=OWN)
     def from_vector_store(
         cls,
         store: VectorStore,
         *,
-        reranker: RerankCompressor | Reranker | str | Path | None = _DEFAULT_RERANKER,
+        reranker: AnyReranker | None = _DEFAULT_RERANKER,
         top_k: int = 50,
         top_n: int | None = 5,
         threshold: float | None = None,
@@ -138,65 +163,71 @@ class TwoStageRetriever(BaseRetriever):
             InvalidInputError: An option cannot work.
             ModelError: The reranker cannot be loaded.
         """
-        check_positive("top_k", top_k)
+        top_k = checked_count("top_k", top_k)
+        check_kind("store", store, VectorStore, told="a vector store of LangChain")
+        check_kind("search_kwargs", search_kwargs, (dict, type(None)), told="a dict or None")
+        made = second_stage(reranker, top_n=top_n, threshold=threshold, threshold_unit=threshold_unit)
         first_stage = store.as_retriever(search_kwargs={**(search_kwargs or {}), "k": top_k})
-        compressor = _compressor(reranker, top_n=top_n, threshold=threshold, threshold_unit=threshold_unit)
-        return cls(first_stage=first_stage, compressor=compressor, top_n=top_n)
+        return cls(first_stage=first_stage, reranker=made, top_n=top_n)
+
+    @property
+    def compressor(self) -> BaseRerankCompressor | None:
+        """The old name of ``reranker``; deprecated."""
+        warnings.warn(_OLD_NAME, DeprecationWarning, stacklevel=2)
+        return self.reranker
 
     def _get_relevant_documents(
-        self, query: str, *, run_manager: CallbackManagerForRetrieverRun, top_n: int | None = None
+        self,
+        query: str,
+        *,
+        run_manager: CallbackManagerForRetrieverRun,
+        top_n: int | None = None,
+        k: int | None = None,
+        **others: Any,
     ) -> list[Document]:
-        _check_query(query)
-        limit = self._limit(top_n)
+        limit = self._limit(query, top_n, k, others)
         found = _ranked(self.first_stage.invoke(query, config={"callbacks": run_manager.get_child()}))
-        compressor = self._compressor_for(limit)
-        if compressor is None or not found:
-            return found[:limit]
-        return compressor.compress_documents(found, query, callbacks=run_manager.get_child())
+        reranker = self._reranker_for(limit)
+        if reranker is None or not found:
+            return found[: self.top_n if limit is None else limit]
+        return reranker.compress_documents(found, query, callbacks=run_manager.get_child())
 
     async def _aget_relevant_documents(
-        self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, top_n: int | None = None
+        self,
+        query: str,
+        *,
+        run_manager: AsyncCallbackManagerForRetrieverRun,
+        top_n: int | None = None,
+        k: int | None = None,
+        **others: Any,
     ) -> list[Document]:
-        _check_query(query)
-        limit = self._limit(top_n)
+        limit = self._limit(query, top_n, k, others)
         found = _ranked(await self.first_stage.ainvoke(query, config={"callbacks": run_manager.get_child()}))
-        compressor = self._compressor_for(limit)
-        if compressor is None or not found:
-            return found[:limit]
-        return await compressor.acompress_documents(found, query, callbacks=run_manager.get_child())
+        reranker = self._reranker_for(limit)
+        if reranker is None or not found:
+            return found[: self.top_n if limit is None else limit]
+        return await reranker.acompress_documents(found, query, callbacks=run_manager.get_child())
 
-    def _limit(self, top_n: int | None) -> int | None:
-        check_top_n(top_n)
-        return self.top_n if top_n is None else top_n
+    def _limit(self, query: object, top_n: int | None, k: int | None, others: Mapping[str, Any]) -> int | None:
+        _check_query(query)
+        return call_limit(self, "top_n", top_n, k, others)
 
-    def _compressor_for(self, limit: int | None) -> RerankCompressor | None:
-        if self.compressor is None or limit is None or limit == self.compressor.top_n:
-            return self.compressor
-        return self.compressor.model_copy(update={"top_n": limit})
-
-
-def _compressor(
-    reranker: RerankCompressor | Reranker | str | Path | None,
-    *,
-    top_n: int | None,
-    threshold: float | None,
-    threshold_unit: ScoreUnit,
-) -> RerankCompressor | None:
-    if threshold is not None and (reranker is None or isinstance(reranker, RerankCompressor)):
-        owner = "there is no reranker" if reranker is None else "the compressor that was passed has its own"
-        msg = f"threshold={threshold} cannot be used here: {owner}; leave it out, or name a reranking model"
-        raise InvalidInputError(msg)
-    if reranker is None or isinstance(reranker, RerankCompressor):
-        # top_n=None means all that were retrieved, here as everywhere.
-        return reranker if reranker is None or top_n else reranker.model_copy(update={"top_n": None})
-    if isinstance(reranker, Reranker):
-        return RerankCompressor.from_reranker(reranker, top_n=top_n, threshold=threshold, threshold_unit=threshold_unit)
-    return RerankCompressor(model=reranker, top_n=top_n, threshold=threshold, threshold_unit=threshold_unit)
+    def _reranker_for(self, limit: int | None) -> BaseRerankCompressor | None:
+        """Return what reranks a call that asks for ``limit`` documents; None asks for nothing."""
+        if self.reranker is None:
+            return None
+        current = stand_in(self.reranker)
+        if limit is None and current.top_n == self.reranker.top_n:
+            limit = self.top_n
+        if limit is None or limit == current.top_n:
+            return current
+        return current.with_settings(top_n=limit)
 
 
 def _check_query(query: object) -> None:
     if not isinstance(query, str) or not query.strip():
-        msg = f"the query must be a text that is not blank, got {query!r}"
+        got = "a blank one" if isinstance(query, str) else type(query).__name__
+        msg = f"the query must be a text that is not blank, got {got}"
         raise InvalidInputError(msg)
 
 

@@ -81,19 +81,18 @@ def test_unknown_option_is_found_before_the_model_is_loaded() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"top_n": 0}, "top_n must be a positive integer"),
-        ({"top_n": True}, "top_n must be a positive integer"),
-        ({"top_n": "3"}, "top_n must be a positive integer"),
+        ({"top_n": 0}, "top_n\n.*greater than or equal to 1"),
+        ({"top_n": True}, "top_n\n.*valid integer"),
+        ({"top_n": "three"}, "top_n\n.*valid integer"),
         ({"threshold": 3}, "threshold_unit='raw'"),
-        ({"threshold": float("nan")}, "threshold must be a number"),
+        ({"threshold": float("nan")}, "threshold\n.*finite number"),
         ({"threshold": 0.5, "threshold_unit": "percent"}, "threshold_unit"),
         ({"score_unit": "logit"}, "score_unit"),
-        ({"max_length": 0}, "max_length must be a positive integer"),
+        ({"max_length": 0}, "max_length\n.*greater than or equal to 1"),
         ({"max_length": True}, "max_length"),
         ({"max_length": 10_000}, "its positions end at 64"),
-        ({"query_max_length": -1}, "query_max_length must be a positive integer"),
+        ({"query_max_length": -1}, "query_max_length\n.*greater than or equal to 1"),
         ({"long_documents": "best"}, "'truncate', 'maxp', 'firstp'"),
-        ({"long_documents": LongDocuments(overlap_tokens=-1)}, "overlap_tokens must be 0 or more"),
         ({"truncation": "both"}, "truncation"),
         ({"dtype": "float8"}, "dtype"),
     ],
@@ -106,7 +105,7 @@ def test_impossible_values_are_refused(folder: str, options: dict[str, Any], mes
 def test_assignment_is_checked(folder: str) -> None:
     compressor = BgeRerankCompressor(model=folder, device="cpu", top_n=3)
     compressor.top_n = 2
-    with pytest.raises(ValidationError, match="top_n must be a positive integer"):
+    with pytest.raises(ValidationError, match="greater than or equal to 1"):
         compressor.top_n = 0
     with pytest.raises(ValidationError, match="no option 'topn'"):
         compressor.topn = 4  # type: ignore[attr-defined]
@@ -128,17 +127,24 @@ def test_model_copy_checks_and_opens_again_only_if_needed(folder: str) -> None:
         compressor.model_copy(update={"topn": 2})
 
 
-def test_adopted_model_is_not_pickled_or_changed(langchain_models: dict[str, str]) -> None:
+def test_adopted_model_is_shared_and_not_changed(langchain_models: dict[str, str]) -> None:
     reranker = Reranker(langchain_models["bert-reranker"], device="cpu")
     compressor = RerankCompressor.from_reranker(reranker)
     embeddings = InstructionEmbeddings.from_embedder(Embedder(langchain_models["bert-embedder"], device="cpu"))
     for adopted in (compressor, embeddings):
-        with pytest.raises(TypeError, match=r"in memory.*model="):
-            pickle.dumps(adopted)
         assert copy.deepcopy(adopted) == adopted
     with pytest.raises(InvalidInputError, match="did not open"):
         compressor.model_copy(update={"max_length": 32})
     assert compressor.model_copy(update={"top_n": 1}).reranker is reranker
+
+
+def test_what_another_library_loaded_is_not_pickled(folder: str) -> None:
+    sentence_transformers = pytest.importorskip("sentence_transformers")
+    loaded = sentence_transformers.CrossEncoder(folder, device="cpu")
+    compressor = RerankCompressor.from_reranker(Reranker.from_loaded(loaded))
+    with pytest.raises(TypeError, match=r"cannot pickle .*Create one"):
+        pickle.dumps(compressor)
+    assert copy.deepcopy(compressor).reranker is compressor.reranker
 
 
 def test_equality_needs_class_and_options(folder: str) -> None:

@@ -45,7 +45,7 @@ class TestStandardOfTwoStages(RetrieversIntegrationTests):
     def retriever_constructor_params(self) -> dict[str, Any]:
         first_stage = FirstStageRetriever.from_documents(TEXTS, embedder=self.models["embedder"])
         compressor = RerankCompressor.from_reranker(self.models["reranker"], top_n=None)
-        return {"first_stage": first_stage, "compressor": compressor}
+        return {"first_stage": first_stage, "reranker": compressor}
 
     @property
     def retriever_query_example(self) -> str:
@@ -137,7 +137,7 @@ async def test_both_stages_are_children_in_a_trace(models: dict[str, Any], is_as
 def test_options_of_a_given_compressor_are_kept(models: dict[str, Any]) -> None:
     first = FirstStageRetriever.from_documents(TEXTS, embedder=models["embedder"])
     given = RerankCompressor.from_reranker(models["reranker"], top_n=1, score_unit="probability")
-    two = TwoStageRetriever(first_stage=first, compressor=given)
+    two = TwoStageRetriever(first_stage=first, reranker=given)
     (one,) = two.invoke(QUERY)
     assert one.metadata["relevance_score"] == one.metadata["relevance_probability"]
     assert len(two.invoke(QUERY, None, top_n=3)) == 3
@@ -174,3 +174,12 @@ async def test_a_blank_query_is_an_error(models: dict[str, Any], query: str) -> 
         two.invoke(query)
     with pytest.raises(InvalidInputError, match="blank"):
         await two.ainvoke(query)
+
+
+def test_what_is_no_query_is_told_by_its_type(models: dict[str, Any]) -> None:
+    two = TwoStageRetriever.from_documents(TEXTS, retriever="bm25", reranker=models["reranker"])
+    for query in (None, 3, {"query": QUERY}, [Document("a text of a user")]):
+        with pytest.raises(InvalidInputError, match=f"not blank, got {type(query).__name__}"):
+            two.invoke(query)  # type: ignore[arg-type]
+    with pytest.raises(InvalidInputError, match="not blank, got list"):
+        (two | two).invoke(QUERY)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import inspect
-import pickle
 from functools import partial
+from math import isfinite
 
 import pytest
 from llama_index.embeddings.rerank_plugins import BceEmbedding, BgeEmbedding, InstructionEmbedding
@@ -39,8 +39,6 @@ def test_from_embedder(checkpoints):
     assert (made.embed_batch_size, made.max_length, made.query_instruction) == (3, 32, "ask: ")
     with pytest.raises(ValueError, match="task cannot be set here"):
         InstructionEmbedding.from_embedder(embedder, task="qa")
-    with pytest.raises(TypeError, match="cannot pickle"):
-        pickle.dumps(made)
 
 
 def test_every_core_option_is_exposed():
@@ -85,3 +83,16 @@ def test_default_model_offline_says_the_way_out(kind, monkeypatch, tmp_path):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(ModelUnavailableError, match="HF_ENDPOINT"):
         kind(local_files_only=True)
+
+
+def test_a_node_without_words_does_not_hide_the_right_ones() -> None:
+    from llama_index.core import VectorStoreIndex
+    from llama_index.core.schema import TextNode
+
+    texts = ["🎉🎉🎉", "Paris is the capital of France.", "\u200b", "Bread is baked in an oven.", "\n "]
+    nodes = [TextNode(text=text, id_=str(index)) for index, text in enumerate(texts)]
+    index = VectorStoreIndex(nodes, embed_model=InstructionEmbedding(model_name="mini"))
+    found = index.as_retriever(similarity_top_k=5).retrieve("What is the capital of France?")
+    assert found[0].node.node_id == "1"
+    assert all(one.score is not None and isfinite(one.score) for one in found)
+    assert len(index.as_retriever(similarity_top_k=5).retrieve("🎉")) == 5

@@ -181,8 +181,8 @@ def test_what_cannot_work_is_an_error(models, options, match):
     options = {"documents": TEXTS, "retriever": "bm25", "reranker": models["reranker"], **options}
     with pytest.raises(ValueError, match=match):
         TwoStageRetriever.from_documents(options.pop("documents"), **options)
-    with pytest.raises(InvalidInputError, match="RerankPostprocessor or None"):
-        TwoStageRetriever(Fixed(), reranker=models["reranker"])
+    with pytest.raises(InvalidInputError, match="a model's name, or None"):
+        TwoStageRetriever(Fixed(), reranker=models["embedder"])
 
 
 @pytest.mark.parametrize("query", ["", "  "])

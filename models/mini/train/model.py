@@ -136,8 +136,9 @@ def config_dict(config: BertConfig) -> dict[str, Any]:
     """Return the checkpoint's `config.json`."""
     values = config.to_dict()
     return {name: values[name] for name in CONFIG_KEYS} | {
-        "architectures": ["BertModel"],
-        "model_type": "bert",
+        # Names that no library knows: one that did would give the backbone a random head.
+        "architectures": ["SegmentSimilarityReranker"],
+        "model_type": "rerank_plugins_segment_similarity",
         "rerank_plugins": {
             "head": HEAD_NAME,
             "max_length": 512,
@@ -152,7 +153,8 @@ def config_dict(config: BertConfig) -> dict[str, Any]:
 
 def load_checkpoint(folder: Path) -> MiniReranker:
     """Read a float or int8-rows checkpoint."""
-    config = BertConfig.from_pretrained(folder)
+    stored = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config = BertConfig(**{name: stored[name] for name in CONFIG_KEYS})
     model = MiniReranker(config=config)
     raw = load_file(folder / "model.safetensors")
     tensors: dict[str, Tensor] = {}

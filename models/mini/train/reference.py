@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 from torch.nn.functional import cosine_similarity, normalize
-from transformers import AutoTokenizer, BertConfig, BertModel
+from transformers import BertConfig, BertModel, BertTokenizerFast
 
 GOLDEN = Path(__file__).with_name("golden.json")
 
@@ -26,9 +26,12 @@ def score(folder: Path, query: str, document: str) -> float:
         for name, tensor in raw.items()
         if not (name.endswith(".scale") and name.removesuffix(".scale") in raw)
     }
-    bert = BertModel(BertConfig.from_pretrained(folder), add_pooling_layer=False).eval()
+    stored = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    names = ("architectures", "model_type", "rerank_plugins")  # the rest is the backbone's
+    config = BertConfig(**{name: value for name, value in stored.items() if name not in names})
+    bert = BertModel(config, add_pooling_layer=False).eval()
     bert.load_state_dict({k: v for k, v in weights.items() if not k.startswith("head.")}, strict=False)
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer = BertTokenizerFast.from_pretrained(folder)
     pair = tokenizer(query, document, truncation="only_second", max_length=512, return_tensors="pt")
     ids = pair["input_ids"][0]
     with torch.inference_mode():

@@ -166,12 +166,7 @@ def save_model2vec(embedding: NDArray[np.float32], out: Path, *, tokenizer: Path
     config = {
         "model_type": "model2vec",
         "architectures": ["StaticModel"],
-        "tokenizer_name": "sentence-transformers/all-MiniLM-L6-v2",
-        "apply_pca": embedding.shape[1],
-        "apply_zipf": True,
-        "sif_coefficient": SIF_COEFFICIENT,
-        "hidden_dim": embedding.shape[1],
-        "seq_length": 1000000,
+        "max_length": 512,
         "normalize": True,
     }
     (out / "config.json").write_text(json.dumps(config, indent=2) + "\n")

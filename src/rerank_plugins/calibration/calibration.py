@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
+from rerank_plugins.arguments import checked_call, checked_fields
 from rerank_plugins.calibration.threshold import FittedThreshold
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.files import write_atomically
@@ -31,6 +32,7 @@ class CalibrationMismatchWarning(UserWarning):
     """A calibration is used with settings that it was not made with."""
 
 
+@checked_fields()
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoreSource:
     """What makes scores: a model, its revision, and the settings that change scores.
@@ -45,6 +47,7 @@ class ScoreSource:
     revision: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
 
+    @checked_call()
     def check_against(self, used: ScoreSource) -> None:
         """Refuse or warn if scores come from elsewhere than where they were calibrated.
 
@@ -77,6 +80,7 @@ class ScoreSource:
             warnings.warn(msg, CalibrationMismatchWarning, stacklevel=4)
 
 
+@checked_fields()
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calibration:
     """A map from raw scores to probabilities of relevance, never falling.
@@ -113,6 +117,7 @@ class Calibration:
             msg = f"these are no parameters of a {self.method!r} calibration; fit it with fit_calibration"
             raise InvalidInputError(msg)
 
+    @checked_call()
     def probability(self, score: float) -> float:
         """Return the probability of a raw score; exactly 0.0 for a blank document's.
 
@@ -129,11 +134,13 @@ class Calibration:
             return 0.5 * (1.0 + math.tanh(0.5 * (slope * score + intercept)))
         return self._interpolated(score)
 
+    @checked_call()
     def with_threshold(self, threshold: FittedThreshold) -> Calibration:
         """Return a copy that also carries a threshold fitted on the same pairs."""
         values = {one.name: getattr(self, one.name) for one in fields(self)}
         return Calibration(**{**values, "thresholds": (*self.thresholds, threshold)})
 
+    @checked_call()
     def save(self, path: str | Path) -> Path:
         """Write the calibration as JSON and return the path.
 
@@ -149,6 +156,7 @@ class Calibration:
         return path
 
     @classmethod
+    @checked_call()
     def load(cls, path: str | Path) -> Calibration:
         """Read a calibration that :meth:`save` wrote.
 

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from rerank_plugins.arguments import checked_call
 from rerank_plugins.calibration.calibration import Calibration, CalibrationMethod, ScoreSource
 from rerank_plugins.calibration.labels import checked_labels
 from rerank_plugins.errors import InvalidInputError
@@ -25,6 +26,7 @@ _Floats = npt.NDArray[np.float64]
 _MAX_STEPS, _MIN_STEP, _RIDGE, _TOLERANCE, _DECREASE = 100, 1e-10, 1e-12, 1e-5, 1e-4
 
 
+@checked_call(own=("scores", "labels"))
 def fit_calibration(
     scores: Sequence[float],
     labels: Sequence[bool] | Sequence[int],

@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from rerank_plugins.arguments import checked_call
 from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.kinds import shown
 from rerank_plugins.types import BLANK_DOCUMENT_SCORE
 
 __all__ = ["checked_labels", "labelled_scores", "logits"]
@@ -15,6 +17,7 @@ __all__ = ["checked_labels", "labelled_scores", "logits"]
 _Floats = npt.NDArray[np.float64]
 
 
+@checked_call()
 def labelled_scores(
     run: Mapping[str, Mapping[str, float]], qrels: Mapping[str, Mapping[str, int]], *, min_grade: int = 1
 ) -> tuple[list[float], list[bool]]:
@@ -46,6 +49,7 @@ def labelled_scores(
     return scores, labels
 
 
+@checked_call(own=("probabilities",))
 def logits(probabilities: Sequence[float]) -> list[float]:
     """Return the raw scores whose sigmoid these are, for runs that were saved after it.
 
@@ -54,7 +58,7 @@ def logits(probabilities: Sequence[float]) -> list[float]:
     Raises:
         InvalidInputError: A value is not in [0, 1].
     """
-    values = np.asarray(probabilities, dtype=np.float64)
+    values = _numbers(probabilities, name="probabilities")
     if values.size and not bool(np.all((values >= 0.0) & (values <= 1.0))):
         msg = "probabilities must lie in [0, 1]; these scores are on another scale, so take them as raw"
         raise InvalidInputError(msg)
@@ -75,10 +79,10 @@ def checked_labels(
         InvalidInputError: Different lengths, a score that is not finite, a label that is neither true nor
             false (0 or 1), or one class only.
     """
-    if len(scores) != len(labels):
-        msg = f"every score needs its label, got {len(scores)} scores and {len(labels)} labels"
+    values, truth = _numbers(scores, name="scores"), _numbers(labels, name="labels", kinds="biuf")
+    if len(values) != len(truth):
+        msg = f"every score needs its label, got {len(values)} scores and {len(truth)} labels"
         raise InvalidInputError(msg)
-    values, truth = _numbers(scores, name="scores"), _numbers(labels, name="labels")
     if not bool(np.isin(truth, (0.0, 1.0)).all()):
         wrong = truth[~np.isin(truth, (0.0, 1.0))][0]
         msg = f"labels must be true or false (1 or 0), got {wrong:g}; decide from which grade a pair is relevant"
@@ -96,12 +100,18 @@ def checked_labels(
     return values, relevant
 
 
-def _numbers(values: Sequence[float], *, name: str) -> _Floats:
+def _numbers(values: Sequence[float], *, name: str, kinds: str = "iuf") -> _Floats:
     try:
-        array = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        msg = f"{name} must be numbers ({error})"
+        found = np.asarray(values)
+    except ValueError as error:
+        msg = f"{name} must be numbers in a flat list ({error})"
         raise InvalidInputError(msg) from error
+    # Texts that look like numbers are none, and an integer of more than 64 bits is an object.
+    is_bool = "b" not in kinds and isinstance(values, (list, tuple)) and any(type(one) is bool for one in values)
+    if found.size and (is_bool or found.dtype.kind not in kinds):
+        msg = f"{name} must be numbers in a flat list, got {shown(values)} of {found.dtype}"
+        raise InvalidInputError(msg)
+    array = found.astype(np.float64)
     if array.ndim != 1:
         msg = f"{name} must be a flat list, got the shape {array.shape}"
         raise InvalidInputError(msg)

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 
+from rerank_plugins.arguments import checked_call
 from rerank_plugins.calibration.labels import checked_labels
 from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.kinds import Within
 
 __all__ = ["Reliability", "ReliabilityBin", "measure_reliability"]
 
 _EPSILON = 1e-12
+
+_Bins = Annotated[int, Within(1, 1_000_000)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +57,12 @@ class Reliability:
     bins: tuple[ReliabilityBin, ...]
 
 
+@checked_call(own=("probabilities", "labels"))
 def measure_reliability(
-    probabilities: Sequence[float], labels: Sequence[bool] | Sequence[int], *, n_bins: int = 10
+    probabilities: Sequence[float],
+    labels: Sequence[bool] | Sequence[int],
+    *,
+    n_bins: _Bins = 10,
 ) -> Reliability:
     """Return how well probabilities agree with labels.
 
@@ -63,11 +72,11 @@ def measure_reliability(
         n_bins: Bins of equal width.
 
     Raises:
-        InvalidInputError: A value is not a probability, ``n_bins`` is below 1, or the labels cannot be used.
+        InvalidInputError: A value is not a probability, ``n_bins`` is no number of bins, or the labels cannot be used.
     """
     values, relevant = checked_labels(probabilities, labels)
-    if n_bins < 1 or float(values.min()) < 0.0 or float(values.max()) > 1.0:
-        msg = f"probabilities must lie in [0, 1] and n_bins be positive, got {values.min():g} to {values.max():g}"
+    if float(values.min()) < 0.0 or float(values.max()) > 1.0:
+        msg = f"probabilities must lie in [0, 1], got {values.min():g} to {values.max():g}"
         raise InvalidInputError(msg)
     places = np.minimum((values * n_bins).astype(np.int64), n_bins - 1)
     bins = []

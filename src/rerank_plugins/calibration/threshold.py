@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from rerank_plugins.arguments import checked_call, checked_fields
 from rerank_plugins.calibration.labels import checked_labels
 from rerank_plugins.errors import InvalidInputError
 
@@ -22,6 +23,7 @@ _Floats = npt.NDArray[np.float64]
 _ROUNDING = 1e-12
 
 
+@checked_fields()
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FittedThreshold:
     """A threshold, and what it does to the pairs that it was measured on.
@@ -54,6 +56,7 @@ class _Cuts:
     hits: npt.NDArray[np.int64]
 
 
+@checked_call(own=("scores", "labels"))
 def fit_threshold(
     scores: Sequence[float],
     labels: Sequence[bool] | Sequence[int],
@@ -106,6 +109,7 @@ def fit_threshold(
     )
 
 
+@checked_call(own=("scores", "labels"))
 def measure_threshold(
     scores: Sequence[float], labels: Sequence[bool] | Sequence[int], *, threshold: float
 ) -> FittedThreshold:

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rerank_plugins.catalog.fetch import folder_from_hub, looks_like_hub_id
+from rerank_plugins.catalog.cached import missing_from_adapter
+from rerank_plugins.catalog.fetch import folder_from_hub
+from rerank_plugins.catalog.names import existing_folder, looks_like_hub_id
 from rerank_plugins.errors import InvalidInputError, ModelUnavailableError, UnsafeModelError, UnsupportedModelError
 
 __all__ = ["ADAPTER_CONFIG", "ADAPTER_WEIGHTS", "AdapterFiles", "read_adapter"]
@@ -84,11 +86,13 @@ def read_adapter(path: str | Path, *, local_files_only: bool = False) -> Adapter
     if not isinstance(path, (str, Path)) or not str(path).strip():
         msg = f"peft_path must be the folder or hub id of a LoRA adapter, got {path!r}"
         raise InvalidInputError(msg)
-    folder = Path(path).expanduser().resolve()
-    if not folder.is_dir() and looks_like_hub_id(str(path)):
-        folder = folder_from_hub(str(path), revision=None, local_files_only=local_files_only, kind="reranker")
-    if not (folder / ADAPTER_CONFIG).is_file():
-        reason = f"has no {ADAPTER_CONFIG}" if folder.is_dir() else "is not a folder on this machine"
+    folder = existing_folder(path)
+    if folder is None and isinstance(path, str) and looks_like_hub_id(path):
+        folder = folder_from_hub(
+            path, revision=None, local_files_only=local_files_only, kind="adapter", missing=missing_from_adapter
+        )
+    if folder is None or not (folder / ADAPTER_CONFIG).is_file():
+        reason = "is not a folder on this machine" if folder is None else f"has no {ADAPTER_CONFIG}"
         msg = f"peft_path {str(path)!r} {reason}; give the folder that peft's save_pretrained() has written"
         raise ModelUnavailableError(msg)
     config = _config(folder)

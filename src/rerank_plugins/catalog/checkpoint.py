@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rerank_plugins.catalog.spec import Pooling
+from rerank_plugins.catalog.own_format import OwnFormat, read_own_format
+from rerank_plugins.catalog.sentence_modules import SentenceModules, read_modules
+from rerank_plugins.catalog.sentence_settings import saved_length
 from rerank_plugins.errors import UnsupportedModelError
 
 __all__ = ["MULTI_VECTOR_HEADS", "CheckpointFiles", "read_checkpoint"]
@@ -18,12 +20,7 @@ MULTI_VECTOR_HEADS = ("sparse_linear", "colbert_linear")
 
 _HEAD_FILES = ("safetensors", "pt")
 
-_POOLING_KEYS: Mapping[str, Pooling] = {
-    "pooling_mode_cls_token": "cls",
-    "pooling_mode_mean_tokens": "mean",
-    "pooling_mode_lasttoken": "last_token",
-}
-_KNOWN_MODULES = ("Transformer", "Pooling", "Normalize", "Dense", "LogitScore")
+_RELATIVE_POSITIONS = ("t5", "mt5", "umt5")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,9 +33,8 @@ class CheckpointFiles:
         tokenizer_config: ``tokenizer_config.json``.
         sentence_bert: ``sentence_bert_config.json`` (max_seq_length, do_lower_case).
         sentence_transformers: ``config_sentence_transformers.json`` (prompts).
-        pooling: From the Pooling module's config; None if there is none.
-        pools_instruction: ``include_prompt`` of that config; None if it does not say.
-        modules: Class names listed in ``modules.json``, without their package, and their folders.
+        modules: What ``modules.json`` and the folders that it names say.
+        own_format: What a checkpoint that this project has trained says; None for all others.
     """
 
     folder: Path
@@ -46,9 +42,8 @@ class CheckpointFiles:
     tokenizer_config: Mapping[str, Any]
     sentence_bert: Mapping[str, Any]
     sentence_transformers: Mapping[str, Any]
-    pooling: Pooling | None
-    pools_instruction: bool | None
-    modules: Mapping[str, str]
+    modules: SentenceModules
+    own_format: OwnFormat | None = None
 
     @property
     def architecture(self) -> str:
@@ -65,18 +60,10 @@ class CheckpointFiles:
     @property
     def fingerprint(self) -> tuple[tuple[str, int, int], ...]:
         """Name, size in bytes and modification time in ns of each file: changes when a model is saved again."""
-        stats = ((path.name, path.stat()) for path in sorted(self.folder.iterdir()) if path.is_file())
+        folders = (self.folder, *(folder for folder in self.modules.folders if folder.is_dir()))
+        files = (path for folder in folders for path in sorted(folder.iterdir()) if path.is_file())
+        stats = ((str(path.relative_to(self.folder)), path.stat()) for path in files)
         return tuple((name, stat.st_size, stat.st_mtime_ns) for name, stat in stats)
-
-    @property
-    def head(self) -> str | None:
-        """Name of a head of this package's own (``rerank_plugins.head`` in the config), or None."""
-        return self.own_settings.get("head")
-
-    @property
-    def own_settings(self) -> Mapping[str, Any]:
-        """What a checkpoint trained by this package says about itself (``rerank_plugins`` in the config)."""
-        return self.config.get("rerank_plugins") or {}
 
     @property
     def max_length_tokens(self) -> int:
@@ -86,11 +73,29 @@ class CheckpointFiles:
         (``create_position_ids_from_input_ids`` in transformers).
         """
         positions = int(self.config.get("max_position_embeddings") or self.config.get("n_positions") or 512)
-        is_roberta = self.config.get("model_type") in ("roberta", "xlm-roberta", "camembert")
+        if self.config.get("model_type") in _RELATIVE_POSITIONS and self.modules.kinds:
+            return max(positions, self.saved_length or 0)
+        is_roberta = self.config.get("model_type") in ("roberta", "xlm-roberta", "camembert", "mpnet")
         # jina-reranker-v2 names its architecture and no model type.
         if is_roberta or self.architecture.startswith(("Roberta", "XLMRoberta", "Camembert")):
             positions -= int(self.config.get("pad_token_id", 1)) + 1
-        return positions
+        return positions if self.own_format is None else min(positions, self.own_format.max_length_tokens)
+
+    @property
+    def saved_length(self) -> int | None:
+        """Tokens of an input that sentence-transformers would read; None if neither it nor the tokenizer says."""
+        return saved_length(self.sentence_bert, self.tokenizer_config)
+
+    @property
+    def is_from_sentence_transformers(self) -> bool:
+        """Whether sentence-transformers wrote the folder, whose lengths are then those that were set there."""
+        own = ("sentence_transformers", "sbert_ce_default_activation_function")
+        return bool(self.modules.kinds) or any(key in self.config for key in own)
+
+    @property
+    def keeps_length_in_tokenizer(self) -> bool:
+        """Whether version 6 wrote it, which saves a length with the tokenizer alone."""
+        return bool(self.modules.kinds) and "transformer_task" in self.sentence_bert
 
     @property
     def needs_remote_code(self) -> bool:
@@ -101,16 +106,13 @@ class CheckpointFiles:
     def vector_size(self) -> int | None:
         """Length of the vectors; None if it is not told.
 
-        That of a static model's table, what a Dense module gives, or the width of the transformer.
+        That of a static model's table, or what the modules make of the width of the transformer.
         """
         if self.config.get("model_type") == "model2vec":
             shape = _tensor_shape(self.folder / "model.safetensors", "embeddings")
             return shape[1] if shape else None
-        if "Dense" in self.modules:
-            dense = _json(self.folder / self.modules["Dense"] / "config.json")
-            return int(dense["out_features"]) if "out_features" in dense else None
         width = self.config.get("hidden_size", self.config.get("d_model"))
-        return width if isinstance(width, int) else None
+        return self.modules.width(width if isinstance(width, int) else None)
 
     @property
     def ends_in(self) -> str:
@@ -133,7 +135,8 @@ class CheckpointFiles:
     def prompt(self, name: str) -> str | None:
         """Return a prompt of ``config_sentence_transformers.json``, or None."""
         prompts = self.sentence_transformers.get("prompts") or {}
-        return prompts.get(name)
+        found = prompts.get(name)
+        return found if isinstance(found, str) else None
 
 
 def read_checkpoint(folder: Path) -> CheckpointFiles:
@@ -143,24 +146,27 @@ def read_checkpoint(folder: Path) -> CheckpointFiles:
         UnsupportedModelError: There is no ``config.json``, a file is not valid JSON, or a module
             is needed that this package does not know.
     """
+    modules = read_modules(folder, _json)
     if not (folder / "config.json").is_file():
-        found = sorted(entry.name for entry in folder.iterdir())[:10]
+        found = sorted(entry.name for entry in folder.iterdir())[:10] or "nothing"
         msg = (
             f"{str(folder)!r} has no config.json, so it is not a Hugging Face checkpoint; it holds {found}. "
             "Point to the folder that has config.json, tokenizer.json and model.safetensors."
         )
         raise UnsupportedModelError(msg)
-    modules = _modules(folder)
-    pooling_path = folder / modules.get("Pooling", "1_Pooling") / "config.json"
+    config = _json(folder / "config.json")
+    settings = _json(folder / "config_sentence_transformers.json")
+    cut = settings.get("truncate_dim")
+    if modules.poolings and isinstance(cut, int) and not isinstance(cut, bool) and cut > 0:
+        modules = modules.cut(cut)
     return CheckpointFiles(
         folder=folder,
-        config=_json(folder / "config.json"),
+        config=config,
         tokenizer_config=_json(folder / "tokenizer_config.json"),
         sentence_bert=_json(folder / "sentence_bert_config.json"),
-        sentence_transformers=_json(folder / "config_sentence_transformers.json"),
-        pooling=_pooling(pooling_path),
-        pools_instruction=_json(pooling_path).get("include_prompt"),
+        sentence_transformers=settings,
         modules=modules,
+        own_format=read_own_format(config, folder=folder),
     )
 
 
@@ -190,36 +196,3 @@ def _tensor_shape(path: Path, name: str) -> list[int] | None:
         except (json.JSONDecodeError, UnicodeDecodeError):
             return None
     return entry["shape"] if entry else None
-
-
-def _modules(folder: Path) -> dict[str, str]:
-    listed = _json(folder / "modules.json") or []
-    modules = {str(entry["type"]).rsplit(".", 1)[-1]: str(entry.get("path", "")) for entry in listed}
-    unknown = [name for name in modules if name not in _KNOWN_MODULES]
-    if unknown:
-        msg = (
-            f"{str(folder)!r} needs the sentence-transformers modules {unknown}, which this package does not run; "
-            f"it runs {list(_KNOWN_MODULES)}"
-        )
-        raise UnsupportedModelError(msg)
-    return modules
-
-
-def _pooling(path: Path) -> Pooling | None:
-    config = _json(path)
-    if not config:
-        return None
-    chosen = [pooling for key, pooling in _POOLING_KEYS.items() if config.get(key)]
-    mode = config.get("pooling_mode")
-    if not chosen and mode in ("cls", "mean", "lasttoken"):
-        chosen = [
-            _POOLING_KEYS[
-                {"cls": "pooling_mode_cls_token", "mean": "pooling_mode_mean_tokens"}.get(
-                    mode, "pooling_mode_lasttoken"
-                )
-            ]
-        ]
-    if len(chosen) != 1:
-        msg = f"{str(path)!r} asks for a pooling other than cls, mean or last token: {dict(config)}"
-        raise UnsupportedModelError(msg)
-    return chosen[0]

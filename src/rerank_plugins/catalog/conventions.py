@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
 from rerank_plugins.catalog.checkpoint import CheckpointFiles
-from rerank_plugins.catalog.spec import Instruction, ModelSpec
+from rerank_plugins.catalog.sentence_settings import activation_scale, check_transformer, default_prompt
+from rerank_plugins.catalog.spec import Instruction, ModelSpec, Pooling
 from rerank_plugins.catalog.table import specs_of_kind
 
-__all__ = ["as_family_member", "embedder_with_own_files", "family_members"]
+__all__ = ["as_family_member", "cross_encoder_with_own_files", "embedder_with_own_files", "family_members"]
 
 logger = logging.getLogger(__name__)
 
+_LENGTH = "max_seq_length"
 _SHARED = (
     "pooling",
     "normalize",
@@ -58,27 +60,79 @@ def as_family_member(spec: ModelSpec, members: Sequence[ModelSpec]) -> ModelSpec
 
 def embedder_with_own_files(spec: ModelSpec, files: CheckpointFiles) -> ModelSpec:
     """Return an embedder's spec with what the checkpoint's own files say put over it."""
-    own_length = files.sentence_bert.get("max_seq_length")
-    limit = spec.max_length_tokens if spec.scorer == "static" else min(spec.max_length_tokens, files.max_length_tokens)
-    default = int(own_length) if own_length else spec.default_max_length_tokens
-    query, document = files.prompt("query"), files.prompt("document") or files.prompt("passage")
-    instructions = spec.instructions
-    if (query or document) and not instructions:
-        instructions = MappingProxyType({"retrieval": Instruction(query or "", document or "")})
-    elif query is not None and "retrieval" in instructions:
-        own = Instruction(query, document if document is not None else instructions["retrieval"].document)
-        instructions = MappingProxyType({**instructions, "retrieval": own})
     is_transformer = spec.scorer in ("transformer", "multi-vector")
+    similarity = files.sentence_transformers.get("similarity_fn_name")
+    if similarity not in (None, "cosine") and not files.modules.normalizes:
+        logger.warning(
+            "%s was saved for comparing its vectors by %s; first stages of this package compare by cosine",
+            files.folder.name,
+            similarity,
+        )
+    if is_transformer and (files.modules.kinds or spec.id == str(files.folder)):
+        _check_transformer(files, task="feature-extraction")
+    limit = spec.max_length_tokens if spec.scorer == "static" else min(spec.max_length_tokens, files.max_length_tokens)
+    # A listed model's own default stands against a tokenizer's limit that nobody chose.
+    says_length = spec.id == str(files.folder) or files.keeps_length_in_tokenizer or files.sentence_bert.get(_LENGTH)
+    # model2vec keeps its own in config.json.
+    own_length = files.sentence_bert.get(_LENGTH) or files.config.get("max_length")
+    own_length = files.saved_length if is_transformer else own_length
+    default = own_length if own_length and (says_length or not is_transformer) else spec.default_max_length_tokens
     return replace(
         spec,
         scorer="multi-vector" if spec.scorer == "transformer" and files.has_multi_vector_heads else spec.scorer,
-        pooling=files.pooling or spec.pooling,
+        pooling=_pooling(files) or spec.pooling,
         # A True may only be what sentence-transformers writes by default, so the catalog's False stands.
-        pools_instruction=spec.pools_instruction and files.pools_instruction is not False,
-        normalize="Normalize" in files.modules if files.modules else spec.normalize,
+        pools_instruction=spec.pools_instruction and files.modules.pools_instruction is not False,
+        normalize=files.modules.normalizes if files.modules.kinds else spec.normalize,
         dimensions=files.vector_size or spec.dimensions,
         ends_in=spec.ends_in or (files.ends_in if is_transformer else ""),
         max_length_tokens=limit,
-        default_max_length_tokens=min(default, limit),
-        instructions=instructions,
+        default_max_length_tokens=min(int(default), limit),
+        instructions=_own_instructions(spec, files),
     )
+
+
+def cross_encoder_with_own_files(spec: ModelSpec, files: CheckpointFiles) -> ModelSpec:
+    """Return a classifier's spec with the length, the prompt and the activation that sentence-transformers saved."""
+    is_listed = spec.id != str(files.folder)
+    if files.is_from_sentence_transformers or not is_listed:
+        _check_transformer(files, task="sequence-classification")
+    default = (files.keeps_length_in_tokenizer and files.saved_length) or spec.default_max_length_tokens
+    scale = spec.score_scale
+    if not is_listed or files.keeps_length_in_tokenizer:
+        scale = activation_scale(files.folder, files.sentence_transformers, files.config)
+    return replace(
+        spec,
+        default_max_length_tokens=min(default, files.max_length_tokens),
+        score_scale=scale,
+        truncation="longest_first" if files.keeps_length_in_tokenizer else spec.truncation,
+        query_prefix=default_prompt(files.sentence_transformers) if files.modules.kinds else spec.query_prefix,
+    )
+
+
+def _check_transformer(files: CheckpointFiles, *, task: str) -> None:
+    model_type = str(files.config.get("model_type", ""))
+    check_transformer(files.folder, files.sentence_bert, files.tokenizer_config, task=task, model_type=model_type)
+
+
+def _pooling(files: CheckpointFiles) -> Pooling | tuple[Pooling, ...] | None:
+    found = files.modules.poolings
+    return (found if len(found) > 1 else found[0]) if found else None
+
+
+def _own_instructions(spec: ModelSpec, files: CheckpointFiles) -> Mapping[str, Instruction]:
+    """Return the instructions with the saved prompts, as sentence-transformers' encode_query and encode_document.
+
+    Those two take the prompts ``query`` and ``document``, which are empty where nothing is saved; a default prompt or
+    one by another name (``passage``) is for its ``encode`` alone.
+    """
+    query, document = files.prompt("query"), files.prompt("document")
+    usual = spec.instructions.get("retrieval")
+    if query is None and document is None:
+        return spec.instructions
+    if not spec.instructions:
+        return MappingProxyType({"retrieval": Instruction(query or "", document or "")} if query or document else {})
+    if usual is None or query is None:
+        return spec.instructions
+    own = Instruction(query, document if document is not None else usual.document)
+    return MappingProxyType({**spec.instructions, "retrieval": own})

@@ -1,4 +1,4 @@
-"""A model's files on this machine: a folder, an installed package, or the hub's cache and download."""
+"""A model's files on this machine: an installed package, or the hub's cache and download."""
 
 from __future__ import annotations
 
@@ -7,30 +7,42 @@ import os
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
+from rerank_plugins.catalog.cached import (
+    CachedModel,
+    MissingFiles,
+    cached_commits,
+    find_cached,
+    is_commit,
+    missing_from_model,
+)
+from rerank_plugins.catalog.hub_errors import is_final, why_not_fetched
 from rerank_plugins.errors import MissingExtraError, ModelUnavailableError
 
 if TYPE_CHECKING:
-    from rerank_plugins.catalog.spec import ModelKind, ModelSpec
+    from rerank_plugins.catalog.spec import ModelSpec
 
-__all__ = ["folder_from_hub", "folder_from_package", "looks_like_hub_id"]
+__all__ = ["folder_from_hub", "folder_from_package"]
 
 logger = logging.getLogger(__name__)
 
 _FILES = ["*.json", "*.txt", "*.model", "*.safetensors"]
 _NOT_NEEDED = ["onnx/*", "openvino/*", "*/onnx/*", "*/openvino/*"]
+FetchedKind = Literal["reranker", "embedder", "adapter"]
+
+_SETTLING: dict[FetchedKind, tuple[str, ...]] = {
+    "reranker": ("tokenizer_config.json",),
+    "embedder": ("tokenizer_config.json", "modules.json"),
+    "adapter": (),
+}
+"""Files without which a cached folder may be half a model: another program may have fetched only what it needed."""
+_ON = {"1", "ON", "YES", "TRUE"}
 _WAY_OUT = (
     "Ways out: pass a local folder; set HF_ENDPOINT to a mirror that you can reach; download the files "
-    "where there is a network and set HF_HOME to that cache (HF_HUB_OFFLINE=1 then stays off the network); "
-    "or use the model 'mini', which needs no download (pip install 'rerank-plugins[mini]')."
+    "where there is a network ({command}) and set HF_HOME to that cache (HF_HUB_OFFLINE=1 then "
+    "stays off the network); or use the model 'mini', which needs no download (pip install 'rerank-plugins[mini]')."
 )
-
-
-def looks_like_hub_id(name: str) -> bool:
-    """Return whether a name is ``organisation/name`` and no path."""
-    organisation, slash, rest = name.partition("/")
-    return bool(slash and organisation and rest) and "/" not in rest and organisation not in (".", "..", "~")
 
 
 def folder_from_package(spec: ModelSpec) -> Path:
@@ -49,56 +61,110 @@ def folder_from_package(spec: ModelSpec) -> Path:
 
 
 def folder_from_hub(
-    repo_id: str, *, revision: str | None, local_files_only: bool, extra_files: Sequence[str] = (), kind: ModelKind
+    repo_id: str,
+    *,
+    revision: str | None,
+    local_files_only: bool,
+    kind: FetchedKind,
+    extra_files: Sequence[str] = (),
+    missing: MissingFiles = missing_from_model,
+    aliases: Sequence[str] = (),
 ) -> Path:
-    """Return the folder of a hub model in the local cache, downloading what is missing.
+    """Return the folder of a hub model: from the local cache if it is whole there, else by downloading what is missing.
+
+    A commit that is whole in the cache is used without asking the network. A branch is looked up, and what the cache
+    has of it is used, with a warning in the log, where that fails.
 
     Args:
         repo_id: ``organisation/name``.
         revision: Commit, tag or branch; None means ``main``.
         local_files_only: Use the cache alone. ``HF_HUB_OFFLINE`` has the same effect.
+        kind: Named in the error.
         extra_files: Patterns to fetch beside configs, tokenizers and safetensors: pickled weights and
             Python code only where the caller allows them.
-        kind: Named in the error.
+        missing: Tells what a folder lacks.
+        aliases: Other ids under which the cache may hold it.
 
     Raises:
-        ModelUnavailableError: The files could not be had; the message lists the ways out.
+        ModelUnavailableError: The files could not be had; the message says what is missing, and lists the ways out.
     """
-    from huggingface_hub import constants, snapshot_download
-    from huggingface_hub.errors import (
-        GatedRepoError,
-        HfHubHTTPError,
-        HFValidationError,
-        RepositoryNotFoundError,
-    )
-
-    try:
-        folder = snapshot_download(
-            repo_id,
+    places = [
+        find_cached(
+            name,
             revision=revision,
-            local_files_only=local_files_only,
-            allow_patterns=[*_FILES, *extra_files],
-            ignore_patterns=_NOT_NEEDED,
+            patterns=[*_FILES, *(pattern for pattern in extra_files if pattern == "*.py")],
+            missing=missing,
+            settled_by=_SETTLING[kind],
+            allow_pickle="*.bin" in extra_files,
         )
-    except GatedRepoError as error:
-        reason = "its files are gated: accept its licence on its page and log in (hf auth login)"
-        raise _unavailable(repo_id, kind, reason) from error
-    except (RepositoryNotFoundError, HFValidationError) as error:
-        reason = "there is no such repository, or it is private and you are not logged in"
-        raise _unavailable(repo_id, kind, reason) from error
-    except (HfHubHTTPError, OSError) as error:
-        reason = f"it is not in the local cache and {_hub()} could not be reached ({type(error).__name__})"
-        if local_files_only:
-            reason = "it is not in the local cache, and local_files_only=True"
-        elif constants.HF_HUB_OFFLINE:
-            reason = "it is not in the local cache, and the network is switched off (HF_HUB_OFFLINE)"
-        raise _unavailable(repo_id, kind, reason) from error
+        for name in dict.fromkeys([repo_id, *aliases])
+    ]
+    cached = next((one for one in places if one is not None and one.is_whole), places[0])
+    stays_here = local_files_only or _is_offline()
+    if cached is not None and cached.is_whole and (stays_here or (is_commit(revision) and cached.is_proven)):
+        return cached.folder
+    try:
+        folder = _download(repo_id, revision, stays_here=stays_here, extra_files=extra_files)
+    except Exception as error:
+        reason = _why(error, cached, repo_id, local_files_only=local_files_only)
+        if cached is not None and cached.is_whole and not is_final(error):
+            logger.warning("%r comes from the local cache, which may be out of date: %s", repo_id, reason)
+            return cached.folder
+        raise _unavailable(repo_id, revision, kind, reason) from error
+    if stays_here and missing(folder):
+        reason = f"{_in_cache(cached, repo_id)}, and {_switched_off(local_files_only=local_files_only)}"
+        raise _unavailable(repo_id, revision, kind, reason)
+    return folder
+
+
+def _download(repo_id: str, revision: str | None, *, stays_here: bool, extra_files: Sequence[str]) -> Path:
+    from huggingface_hub import snapshot_download
+
+    folder = snapshot_download(
+        repo_id,
+        revision=revision,
+        local_files_only=stays_here,
+        allow_patterns=[*_FILES, *extra_files],
+        ignore_patterns=_NOT_NEEDED,
+    )
     return Path(folder)
 
 
-def _hub() -> str:
-    return os.environ.get("HF_ENDPOINT", "the Hugging Face hub")
+def _is_offline() -> bool:
+    """Return whether the network is switched off: when huggingface_hub was imported, or since."""
+    from huggingface_hub import constants
+
+    names = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
+    return constants.HF_HUB_OFFLINE or any(os.environ.get(name, "").upper() in _ON for name in names)
 
 
-def _unavailable(repo_id: str, kind: ModelKind, reason: str) -> ModelUnavailableError:
-    return ModelUnavailableError(f"{kind} {repo_id!r} is not available: {reason}. {_WAY_OUT}")
+def _switched_off(*, local_files_only: bool) -> str:
+    return "local_files_only=True" if local_files_only else "the network is switched off (HF_HUB_OFFLINE)"
+
+
+def _why(error: Exception, cached: CachedModel | None, repo_id: str, *, local_files_only: bool) -> str:
+    from huggingface_hub import constants
+
+    place = _in_cache(cached, repo_id)
+    if local_files_only or constants.HF_HUB_OFFLINE:
+        return f"{place}, and {_switched_off(local_files_only=local_files_only)}"
+    hub = os.environ.get("HF_ENDPOINT", "the Hugging Face hub")
+    return why_not_fetched(error, place=place, hub=hub, cache=str(constants.HF_HUB_CACHE)) + (
+        "; HF_HUB_OFFLINE is set" if _is_offline() else ""
+    )
+
+
+def _in_cache(cached: CachedModel | None, repo_id: str) -> str:
+    if cached is not None and cached.missing:
+        return f"the local cache holds only a part of it ({str(cached.folder)!r} lacks {', '.join(cached.missing)})"
+    if cached is not None:
+        return "the local cache holds a copy of it"
+    others = cached_commits(repo_id)
+    if others:
+        return f"it is not in the local cache (which has other commits of it, for revision=: {', '.join(others)})"
+    return "it is not in the local cache"
+
+
+def _unavailable(repo_id: str, revision: str | None, kind: FetchedKind, reason: str) -> ModelUnavailableError:
+    way_out = _WAY_OUT.format(command=f"hf download {repo_id}" + (f" --revision {revision}" if revision else ""))
+    return ModelUnavailableError(f"{kind} {repo_id!r} is not available: {reason}. {way_out}")

@@ -43,7 +43,7 @@ class LayerRange:
         Raises:
             InvalidInputError: A value that this model cannot have.
         """
-        cutoff = (self.default,) if options.cutoff_layers is None else _layers("cutoff_layers", options.cutoff_layers)
+        cutoff = (self.default,) if options.cutoff_layers is None else options.cutoff_layers
         _check_range("cutoff_layers", cutoff, self.first, self.last)
         if not cutoff:
             msg = f"cutoff_layers is empty; give at least one layer from {self.first} to {self.last}"
@@ -57,8 +57,7 @@ class LayerRange:
             raise InvalidInputError(msg)
         # FlagEmbedding's class compresses at layer 8, which is the published model's first layer with a head.
         usual = (self.first,) if self.first < self.last else ()
-        asked = usual if options.compress_layers is None else options.compress_layers
-        compress = _layers("compress_layers", asked)
+        compress = usual if options.compress_layers is None else options.compress_layers
         _check_range("compress_layers", compress, 1, self.last - 1)
         return LayerOptions(
             cutoff_layers=cutoff,
@@ -128,18 +127,6 @@ def _names(options: LayerOptions) -> list[str]:
 def _given(options: LayerOptions) -> list[tuple[str, Any]]:
     pairs = [(field.name, getattr(options, field.name)) for field in fields(options)]
     return [(name, value) for name, value in pairs if value is not None]
-
-
-def _layers(name: str, value: object) -> tuple[int, ...]:
-    items = (value,) if isinstance(value, int) else value
-    if (
-        isinstance(items, str)
-        or not isinstance(items, Sequence)
-        or any(isinstance(one, bool) or not isinstance(one, int) for one in items)
-    ):
-        msg = f"{name} must be layer numbers such as (8, 28), got {value!r}"
-        raise InvalidInputError(msg)
-    return tuple(items)
 
 
 def _check_range(name: str, layers: Sequence[int], lowest: int, highest: int) -> None:

@@ -13,15 +13,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rerank_plugins.catalog.checkpoint import CheckpointFiles, read_checkpoint
-from rerank_plugins.catalog.conventions import as_family_member, embedder_with_own_files, family_members
-from rerank_plugins.catalog.fetch import folder_from_hub, folder_from_package, looks_like_hub_id
+from rerank_plugins.catalog.conventions import (
+    as_family_member,
+    cross_encoder_with_own_files,
+    embedder_with_own_files,
+    family_members,
+)
 from rerank_plugins.catalog.layers import layers_of_config
 from rerank_plugins.catalog.llm import llm_scorer
+from rerank_plugins.catalog.locate import SourceOptions, locate
+from rerank_plugins.catalog.names import all_known
 from rerank_plugins.catalog.spec import ModelKind, ModelSpec, Signature
 from rerank_plugins.catalog.table import find_by_id, find_by_name, specs_of_kind
 from rerank_plugins.errors import (
     InvalidInputError,
-    ModelUnavailableError,
     UnknownModelError,
     UnsupportedModelError,
 )
@@ -44,28 +49,6 @@ _T5_NAMES = {
     "d_ff": "intermediate_size",
     "n_positions": "max_position_embeddings",
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceOptions:
-    """Where files may come from and what they may contain.
-
-    Attributes:
-        revision: Commit, tag or branch on the hub; None takes the catalog's pin, else ``main``.
-        local_files_only: Never touch the network.
-        allow_pickle: Accept ``*.bin`` weights, whose loading can run code.
-        trust_remote_code: Let transformers run Python code from the checkpoint.
-    """
-
-    revision: str | None = None
-    local_files_only: bool = False
-    allow_pickle: bool = False
-    trust_remote_code: bool = False
-
-    @property
-    def extra_files(self) -> list[str]:
-        """Patterns of the files that are fetched only because they were allowed."""
-        return ["*.bin", "*.pt"] * self.allow_pickle + ["*.py"] * self.trust_remote_code
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,12 +89,12 @@ def resolve(
         raise InvalidInputError(msg)
     family = _known_family(family, kind=kind)
     name = str(model)
-    listed = find_by_id(name, kind=kind)
-    folder, source = _locate(name, listed=listed, kind=kind, options=options)
+    listed = None if isinstance(model, Path) else find_by_id(name, kind=kind)
+    folder, source = locate(model, listed=listed, kind=kind, options=options)
     files = read_checkpoint(folder)
     spec = listed or _recognise(files, kind=kind, family=family) or infer_spec(files, kind=kind, family=family)
     if kind == "reranker":
-        _check_reranker(files, name, spec)
+        _check_reranker(files, name, spec, family)
     return ResolvedModel(spec=_with_own_files(spec, files), files=files, source=source)
 
 
@@ -128,30 +111,6 @@ def _known_family(family: str | None, *, kind: ModelKind) -> str | None:
         msg = f"family must be one of {', '.join(map(repr, known))} or None for a {kind}; got {family!r}"
         raise InvalidInputError(msg)
     return family
-
-
-def _locate(name: str, *, listed: ModelSpec | None, kind: ModelKind, options: SourceOptions) -> tuple[Path, str]:
-    if listed is not None and listed.package is not None:
-        folder = folder_from_package(listed)
-        return folder, str(folder)
-    folder = Path(name).expanduser()
-    if folder.is_dir():
-        return folder.resolve(), str(folder.resolve())
-    if listed is None and not looks_like_hub_id(name):
-        same_kind = ", ".join(spec.id for spec in specs_of_kind(kind))
-        msg = (
-            f"{kind} {name!r} is neither a folder on this machine nor a hub id (organisation/name). Known: {same_kind}"
-        )
-        raise ModelUnavailableError(msg)
-    revision = options.revision or (listed.revision if listed else None)
-    folder = folder_from_hub(
-        name,
-        revision=revision,
-        local_files_only=options.local_files_only,
-        extra_files=options.extra_files,
-        kind=kind,
-    )
-    return folder, f"{name}@{revision or folder.name}"
 
 
 def _recognise(files: CheckpointFiles, *, kind: ModelKind, family: str | None) -> ModelSpec | None:
@@ -208,7 +167,7 @@ def infer_spec(files: CheckpointFiles, *, kind: ModelKind, family: str | None = 
         kind=kind,
         family=family or _INFERRED,
         scorer="cross-encoder" if kind == "reranker" else "transformer",
-        default_max_length_tokens=min(_DEFAULT_INFERRED_TOKENS, limit),
+        default_max_length_tokens=min(_inferred_length(files), limit),
         max_length_tokens=limit,
         license="see the checkpoint",
         truncation=_family_truncation(family),
@@ -219,22 +178,28 @@ def infer_spec(files: CheckpointFiles, *, kind: ModelKind, family: str | None = 
     if files.config.get("model_type") == "model2vec":
         return replace(spec, scorer="static", pooling="mean", normalize=bool(files.config.get("normalize", True)))
     # Embedders made of a decoder keep its architecture's name; their Pooling file says what they are.
-    is_decoder = files.architecture.endswith("ForCausalLM") and (files.pooling is not None or family is not None)
+    is_decoder = files.architecture.endswith("ForCausalLM") and (bool(files.modules.poolings) or family is not None)
     if not is_decoder and not files.architecture.endswith(_ENCODERS):
         msg = (
             f"{spec.id!r} has the architecture {files.architecture!r}, which is not an embedder; expected a name "
-            f"ending in {' or '.join(_ENCODERS)}. Known: {', '.join(s.id for s in specs_of_kind(kind))}"
+            f"ending in {' or '.join(_ENCODERS)}. {all_known(kind)}"
         )
         raise UnsupportedModelError(msg)
     members = family_members(family, str(files.config.get("model_type", "")))
-    if files.pooling is None and not members:
+    if not files.modules.poolings and not members:
         msg = (
             f"nothing says how {spec.id!r} pools its tokens: it is not in the catalog and has no "
             "1_Pooling/config.json. Add that file, or pass family='bge' (or another known family) if it is one. "
-            f"Known: {', '.join(s.id for s in specs_of_kind(kind))}"
+            f"{all_known(kind)}"
         )
         raise UnknownModelError(msg)
     return as_family_member(spec, members)
+
+
+def _inferred_length(files: CheckpointFiles) -> int:
+    """Return the tokens to read: what sentence-transformers saved, else what it may read; else a usual number."""
+    usual = files.max_length_tokens if files.is_from_sentence_transformers else _DEFAULT_INFERRED_TOKENS
+    return min(usual, files.saved_length or usual)
 
 
 def _family_truncation(family: str | None) -> TruncationRule:
@@ -286,15 +251,22 @@ def _like(known: ModelSpec, spec: ModelSpec) -> ModelSpec:
     )
 
 
-def _check_reranker(files: CheckpointFiles, name: str, spec: ModelSpec) -> None:
-    if files.head is not None:
+def _check_reranker(files: CheckpointFiles, name: str, spec: ModelSpec, family: str | None) -> None:
+    if files.own_format is not None:
         return
     if llm_scorer(files.architecture) is not None and llm_scorer(files.architecture) == spec.scorer:
+        if files.modules.kinds and spec.id == str(files.folder) and family is None:
+            msg = (
+                f"{name!r} is a language model that sentence-transformers reranks with "
+                f"({' -> '.join(files.modules.kinds)}), and its prompt is not known here. If it was made from a model "
+                "of a family whose prompts are known, pass family=; else use it with sentence-transformers itself."
+            )
+            raise UnsupportedModelError(msg)
         return
     if not files.architecture.endswith(_CLASSIFIER):
         msg = (
             f"{name!r} has the architecture {files.architecture or 'none'!r}, which is not a cross-encoder "
-            f"(...{_CLASSIFIER}). Known: {', '.join(spec.id for spec in specs_of_kind('reranker'))}"
+            f"(...{_CLASSIFIER}). {all_known('reranker')}"
         )
         raise UnsupportedModelError(msg)
     if files.n_labels != 1:
@@ -303,16 +275,24 @@ def _check_reranker(files: CheckpointFiles, name: str, spec: ModelSpec) -> None:
             "'relevant' is not known, so its scores would be a guess."
         )
         raise UnsupportedModelError(msg)
+    if files.modules.kinds not in ((), ("Transformer",)):
+        msg = (
+            f"{name!r} runs {' -> '.join(files.modules.kinds)} by its modules.json, not a Transformer alone. "
+            "Use it with sentence-transformers itself."
+        )
+        raise UnsupportedModelError(msg)
 
 
 def _with_own_files(spec: ModelSpec, files: CheckpointFiles) -> ModelSpec:
     """Return the spec with what the checkpoint's own files say put over it."""
     if spec.kind == "reranker":
         layered = spec.scorer in ("layerwise", "lightweight")
+        if spec.scorer == "cross-encoder" and files.own_format is None:
+            spec = cross_encoder_with_own_files(spec, files)
         return replace(
             spec,
             layers=layers_of_config(files.config, compresses=spec.scorer == "lightweight") if layered else None,
             max_length_tokens=min(spec.max_length_tokens, files.max_length_tokens),
-            truncation=files.own_settings.get("truncation", spec.truncation),
+            truncation=spec.truncation if files.own_format is None else files.own_format.truncation,
         )
     return embedder_with_own_files(spec, files)

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass, field, replace
-from types import MappingProxyType
 from typing import Literal
 
+from rerank_plugins.arguments import checked_call, checked_fields
 from rerank_plugins.catalog.layers import LayerRange
+from rerank_plugins.catalog.read_only import ReadOnly
 from rerank_plugins.catalog.templates import PairTemplate
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.inputs import check_prompt
+from rerank_plugins.kinds import Count
 from rerank_plugins.types import TruncationRule
 
 __all__ = [
@@ -30,14 +32,16 @@ __all__ = [
 
 ModelKind = Literal["reranker", "embedder"]
 
-Pooling = Literal["cls", "mean", "last_token"]
+Pooling = Literal["cls", "mean", "last_token", "max", "mean_sqrt_len", "weighted_mean"]
 
-ScoreScale = Literal["logit", "probability"]
-"""How a raw score becomes a probability: sigmoid of a logit, or it already is one."""
+ScoreScale = Literal["logit", "probability", "tanh"]
+"""How a raw score becomes a probability: sigmoid of a logit; it already is one; or (1 + tanh) / 2, for
+cross-encoders that were trained with Tanh behind their scores."""
 
 HalfPrecision = Literal["float16", "bfloat16"]
 
 
+@checked_fields()
 @dataclass(frozen=True, slots=True)
 class Instruction:
     """Texts put in front of a query and of a document, for one task. Empty means nothing."""
@@ -46,6 +50,7 @@ class Instruction:
     document: str = ""
 
 
+@checked_fields()
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signature:
     """The facts of ``config.json`` that tell models of one family apart, whatever the folder's name.
@@ -67,6 +72,7 @@ class Signature:
         return all(None in pair or pair[0] == pair[1] for pair in zip(astuple(self), astuple(found), strict=True))
 
 
+@checked_fields()
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSpec:
     """Everything that is needed to use a model as its authors meant it.
@@ -87,10 +93,11 @@ class ModelSpec:
         score_scale: What a raw score is (rerankers).
         template: The texts around query and document (models that read a prompt); None for the others.
         prompt: The instruction in it; empty for none.
+        query_prefix: Text put in front of every query (rerankers without template); empty for none.
         layers: Layers that give scores (layerwise LLM rerankers); the checkpoint's own config wins.
         half_precision: What ``dtype="auto"`` means on CUDA: what the weights were trained in.
         pooling: How token vectors become one vector (embedders). The checkpoint's own
-            ``1_Pooling/config.json`` wins when it is there.
+            ``1_Pooling/config.json`` wins when it is there; vectors of several ways are joined.
         normalize: Whether vectors have length 1 (embedders).
         dimensions: Length of a vector (embedders); None for rerankers, and where it shows only at run time.
         instructions: Task name to instruction (embedders). The task ``retrieval`` is the default
@@ -128,12 +135,13 @@ class ModelSpec:
     score_scale: ScoreScale = "logit"
     template: PairTemplate | None = None
     prompt: str = ""
+    query_prefix: str = ""
     layers: LayerRange | None = None
     half_precision: HalfPrecision = "float16"
-    pooling: Pooling = "cls"
+    pooling: Pooling | tuple[Pooling, ...] = "cls"
     normalize: bool = True
     dimensions: int | None = None
-    instructions: Mapping[str, Instruction] = field(default_factory=lambda: MappingProxyType({}))
+    instructions: Mapping[str, Instruction] = field(default_factory=dict)
     task_template: str = ""
     query_suffix: str = ""
     example_template: str = ""
@@ -142,8 +150,12 @@ class ModelSpec:
     matryoshka_from: int | None = None
     package: str | None = None
     reference: str = ""
-    sources: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    sources: Mapping[str, str] = field(default_factory=dict)
     notes: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "instructions", ReadOnly(self.instructions))
+        object.__setattr__(self, "sources", ReadOnly(self.sources))
 
     @property
     def takes_prompt(self) -> bool:
@@ -157,6 +169,7 @@ class ModelSpec:
             return "retrieval"
         return next(iter(self.instructions), None)
 
+    @checked_call()
     def with_prompt(self, prompt: object) -> ModelSpec:
         """Return the spec with a caller's instruction; None keeps the model's own.
 
@@ -165,7 +178,8 @@ class ModelSpec:
         """
         return replace(self, prompt=check_prompt(prompt, usual=self.prompt, allowed=self.takes_prompt))
 
-    def input_length_tokens(self, asked: int | None) -> int:
+    @checked_call()
+    def input_length_tokens(self, asked: Count | None) -> int:
         """Return the input length to use: the one asked for, or the model's default.
 
         Raises:

@@ -50,9 +50,13 @@ def known_models() -> Mapping[tuple[ModelKind, str], ModelSpec]:
 
 
 def find_by_id(name: str, *, kind: ModelKind) -> ModelSpec | None:
-    """Return the model that the hub knows by exactly this id."""
+    """Return the model that the hub knows by this id; the hub ignores the case of organisation and name."""
     listed = known_models().get((kind, name))
-    return listed or next((spec for spec in specs_of_kind(kind) if name in spec.aliases), None)
+    if listed is not None or "/" not in name:
+        return listed
+    wanted = name.casefold()
+    same = (spec for spec in specs_of_kind(kind) if wanted in map(str.casefold, (spec.id, *spec.aliases)))
+    return next(same, None)
 
 
 def specs_of_kind(kind: ModelKind) -> list[ModelSpec]:

@@ -44,7 +44,8 @@ def find_model_speed(model: str) -> list[Finding]:
     from rerank_plugins.reranker import Reranker
 
     with Reranker(model) as reranker:
-        batches = "padded, sorted by length" if reranker.is_padded else "packed, no padding"
+        reason = f" ({reranker.padding_reason})" if reranker.padding_reason else ""
+        batches = f"padded, sorted by length{reason}" if reranker.is_padded else "packed, no padding"
         shared = reranker.prefix_sharing
         prefix = (
             "shared: computed once for all documents of a batch" if shared.is_used else f"not shared: {shared.reason}"

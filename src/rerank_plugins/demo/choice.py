@@ -6,7 +6,9 @@ import os
 from dataclasses import dataclass
 
 from rerank_plugins.catalog.fetch import folder_from_hub
+from rerank_plugins.catalog.names import check_kind
 from rerank_plugins.catalog.spec import ModelKind
+from rerank_plugins.catalog.table import find_by_id
 from rerank_plugins.errors import InvalidInputError, ModelUnavailableError
 
 __all__ = ["CHOICE_VARIABLE", "ChosenModels", "choose_models"]
@@ -55,14 +57,17 @@ def choose_models(reranker: str = "BAAI/bge-reranker-v2-m3", embedder: str = "BA
 
     Raises:
         InvalidInputError: The environment variable has another value than ``auto``, ``mini`` and ``hub``.
+        UnsupportedModelError: One is known as a model of the other kind.
     """
+    kinds: tuple[tuple[str, ModelKind], ...] = ((reranker, "reranker"), (embedder, "embedder"))
+    for name, kind in kinds:
+        check_kind(name, kind=kind)
     asked = os.environ.get(CHOICE_VARIABLE, "auto")
     if asked not in ("auto", "mini", "hub"):
         msg = f"{CHOICE_VARIABLE} must be auto, mini or hub, got {asked!r}"
         raise InvalidInputError(msg)
     if asked == "hub":
         return ChosenModels(reranker=reranker, embedder=embedder, reason=f"asked for by {CHOICE_VARIABLE}")
-    kinds: tuple[tuple[str, ModelKind], ...] = ((reranker, "reranker"), (embedder, "embedder"))
     absent = [name for name, kind in kinds if asked == "mini" or not _can_be_had(name, kind)]
     if not absent:
         return ChosenModels(reranker=reranker, embedder=embedder, reason="their weights are at hand")
@@ -71,8 +76,10 @@ def choose_models(reranker: str = "BAAI/bge-reranker-v2-m3", embedder: str = "BA
 
 
 def _can_be_had(name: str, kind: ModelKind) -> bool:
+    listed = find_by_id(name, kind=kind)
+    revision = None if listed is None else listed.revision
     try:
-        folder = folder_from_hub(name, revision=None, local_files_only=True, kind=kind)
+        folder = folder_from_hub(name, revision=revision, local_files_only=True, kind=kind)
     except ModelUnavailableError:
         return _hub_has(name)
     return any(folder.glob("*.safetensors")) or _hub_has(name)

@@ -6,6 +6,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 
 import numpy as np
 import numpy.typing as npt
@@ -36,7 +37,8 @@ class QueryVectorCache:
     """Vectors by settings and text.
 
     Args:
-        max_entries: Vectors kept at most; the one that was not used for the longest time goes first.
+        max_entries: Vectors kept at most; the one that was not used for the longest time goes first. An entry takes
+            some 500 bytes however long its text is, and four for each number of its vector.
         settings: Everything but the text that decides a vector.
     """
 
@@ -44,7 +46,7 @@ class QueryVectorCache:
         self._max_entries = max_entries
         self._settings = settings
         self._lock = threading.Lock()
-        self._vectors: OrderedDict[tuple[Hashable, str], _Vector] = OrderedDict()
+        self._vectors: OrderedDict[tuple[Hashable, bytes], _Vector] = OrderedDict()
         self._hits = self._misses = 0
 
     def look_up(self, texts: Sequence[str]) -> tuple[dict[str, _Vector], list[str]]:
@@ -55,7 +57,7 @@ class QueryVectorCache:
         found: dict[str, _Vector] = {}
         with self._lock:
             for text in texts:
-                key = (self._settings, text)
+                key = self._key(text)
                 if key not in self._vectors:
                     self._misses += 1
                     continue
@@ -82,11 +84,19 @@ class QueryVectorCache:
         fresh = {text: row.copy() for text, row in zip(missing, rows, strict=True)}
         with self._lock:
             for text, row in fresh.items():
-                self._vectors[self._settings, text] = row
-                self._vectors.move_to_end((self._settings, text))
+                self._vectors[self._key(text)] = row
+                self._vectors.move_to_end(self._key(text))
             while len(self._vectors) > self._max_entries:
                 self._vectors.popitem(last=False)
         return np.stack([found[text] if text in found else fresh[text] for text in texts])
+
+    def empty_copy(self) -> QueryVectorCache:
+        """Return another cache of the same size for the same settings."""
+        return QueryVectorCache(self._max_entries, settings=self._settings)
+
+    def _key(self, text: str) -> tuple[Hashable, bytes]:
+        # A digest that no two texts have in common, ever: what a text takes has no bound.
+        return self._settings, blake2b(text.encode("utf-8", "surrogatepass"), digest_size=32).digest()
 
     def clear(self) -> None:
         """Forget all vectors; the counters stay."""

@@ -6,6 +6,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
+from rerank_plugins.arguments import checked_call
 from rerank_plugins.catalog.spec import ModelSpec
 from rerank_plugins.embedding.multi import OUTPUTS, check_outputs, check_weights, score_pairs
 from rerank_plugins.embedding.vectors import PairScores, TextVectors
@@ -29,6 +30,11 @@ class MultiVectorMethods(ABC):
     def _encode(self, texts: list[str], outputs: tuple[str, ...], *, as_queries: bool) -> TextVectors:
         """Return the vectors of checked texts."""
 
+    @abstractmethod
+    async def _aencode(self, texts: list[str], outputs: tuple[str, ...], *, as_queries: bool) -> TextVectors:
+        """Return the vectors of checked texts, without blocking the event loop."""
+
+    @checked_call(own=("queries",))
     def encode_queries(self, queries: Sequence[str], *, outputs: Sequence[str] = OUTPUTS) -> TextVectors:
         """Return vectors of several kinds from one forward pass (BGE-M3); the instruction is included.
 
@@ -42,20 +48,24 @@ class MultiVectorMethods(ABC):
             ScoringError: The model returned NaN or infinity.
             EngineClosedError: ``close()`` was called.
         """
-        return self._checked_encode(check_texts(queries, name="queries"), outputs, as_queries=True)
+        return self._encode(check_texts(queries, name="queries"), self._checked(outputs), as_queries=True)
 
+    @checked_call(own=("documents",))
     def encode_documents(self, documents: Sequence[str], *, outputs: Sequence[str] = OUTPUTS) -> TextVectors:
         """Return vectors of several kinds from one forward pass; see :meth:`encode_queries`."""
-        return self._checked_encode(check_texts(documents, name="documents"), outputs, as_queries=False)
+        return self._encode(check_texts(documents, name="documents"), self._checked(outputs), as_queries=False)
 
+    @checked_call(own=("queries",))
     async def aencode_queries(self, queries: Sequence[str], *, outputs: Sequence[str] = OUTPUTS) -> TextVectors:
         """Return what :meth:`encode_queries` returns, without blocking the event loop."""
-        return await asyncio.to_thread(self.encode_queries, queries, outputs=outputs)
+        return await self._aencode(check_texts(queries, name="queries"), self._checked(outputs), as_queries=True)
 
+    @checked_call(own=("documents",))
     async def aencode_documents(self, documents: Sequence[str], *, outputs: Sequence[str] = OUTPUTS) -> TextVectors:
         """Return what :meth:`encode_documents` returns, without blocking the event loop."""
-        return await asyncio.to_thread(self.encode_documents, documents, outputs=outputs)
+        return await self._aencode(check_texts(documents, name="documents"), self._checked(outputs), as_queries=False)
 
+    @checked_call(own=("pairs",))
     def score_pairs(
         self, pairs: Sequence[tuple[str, str]], *, weights: Sequence[float] = (1.0, 1.0, 1.0)
     ) -> list[PairScores]:
@@ -73,13 +83,17 @@ class MultiVectorMethods(ABC):
         queries = self.encode_queries([query for query, _ in checked])
         return score_pairs(queries, self.encode_documents([document for _, document in checked]), settled)
 
+    @checked_call(own=("pairs",))
     async def ascore_pairs(
         self, pairs: Sequence[tuple[str, str]], *, weights: Sequence[float] = (1.0, 1.0, 1.0)
     ) -> list[PairScores]:
         """Return what :meth:`score_pairs` returns, without blocking the event loop."""
-        return await asyncio.to_thread(self.score_pairs, pairs, weights=weights)
+        checked, settled = check_text_pairs(pairs), check_weights(weights)
+        queries = await self.aencode_queries([query for query, _ in checked])
+        documents = await self.aencode_documents([document for _, document in checked])
+        return await asyncio.to_thread(score_pairs, queries, documents, settled)
 
-    def _checked_encode(self, texts: list[str], outputs: Sequence[str], *, as_queries: bool) -> TextVectors:
+    def _checked(self, outputs: Sequence[str]) -> tuple[str, ...]:
         checked = check_outputs(outputs)
         if self.spec.scorer != _MULTI_VECTOR:
             msg = (
@@ -87,4 +101,4 @@ class MultiVectorMethods(ABC):
                 "heads for the other kinds, such as BAAI/bge-m3"
             )
             raise InvalidInputError(msg)
-        return self._encode(texts, checked, as_queries=as_queries)
+        return checked

@@ -10,6 +10,7 @@ from math import ceil, log2
 import numpy as np
 import numpy.typing as npt
 
+from rerank_plugins.embedding.rows import finished_rows
 from rerank_plugins.embedding.vectors import PairScores, TextVectors, colbert_score, dense_score, lexical_score
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.protocols import TokenInput
@@ -66,9 +67,10 @@ class VectorAssembly:
                 dense[index] = vector[: dense.shape[1]]
                 sparse[index] = self._lexical(one, weights)
                 # The first special token has no token vector (FlagEmbedding: "we don't use the embedding of cls").
-                colbert[index] = self._scaled(tokens[1:]) if self.normalize else tokens[1:].copy()
+                # A copy: a row is a view, and would keep the batch that it came from in memory.
+                colbert[index] = finished_rows(tokens[1:].copy(), normalize=self.normalize)
         return TextVectors(
-            dense=(self._scaled(dense) if self.normalize else dense) if "dense" in outputs else None,
+            dense=finished_rows(dense, normalize=self.normalize) if "dense" in outputs else None,
             sparse=tuple(sparse) if "sparse" in outputs else None,
             colbert=tuple(colbert) if "colbert" in outputs else None,
         )
@@ -79,12 +81,6 @@ class VectorAssembly:
             if weight > best.get(token, 0.0) and token not in self.skipped_ids:
                 best[token] = weight
         return best
-
-    @staticmethod
-    def _scaled(vectors: _Rows) -> _Rows:
-        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-        scaled: _Rows = vectors / np.maximum(lengths, 1e-12)
-        return scaled
 
 
 def grouped(inputs: Sequence[TokenInput], outputs: Sequence[str]) -> list[Group]:

@@ -18,9 +18,11 @@ from rerank_plugins.engine.score_cache import ScoreCache
 from rerank_plugins.protocols import TokenInput
 from rerank_plugins.types import CallUsage, EngineOptions
 
-__all__ = ["Answer", "Call", "KnownRows", "Piece", "Rows", "usage_of"]
+__all__ = ["Answer", "Call", "KnownRows", "Piece", "Rows", "usage_of", "usage_of_all"]
 
 Rows = npt.NDArray[np.float32]
+
+_NO_ROWS = np.zeros((0, 0), dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,6 +52,17 @@ def usage_of(answer: Answer, inputs: Sequence[TokenInput], *, tokenize_s: float)
         tokens=sum(map(len, inputs)),
         reused_inputs=answer.reused,
     )
+
+
+def usage_of_all(answers: Sequence[Answer], inputs: Sequence[TokenInput], *, tokenize_s: float) -> CallUsage:
+    """Return what a call took whose inputs went through the engine in several groups, queued at once.
+
+    It waited until its first group started, and ran from there until the last one's rows were back.
+    """
+    queue_s = min((one.queue_s for one in answers), default=0.0)
+    total_s = max((one.queue_s + one.forward_s for one in answers), default=0.0)
+    whole = Answer(_NO_ROWS, queue_s, total_s - queue_s, sum(one.reused for one in answers))
+    return usage_of(whole, inputs, tokenize_s=tokenize_s)
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,7 @@ class Lease(Generic[T]):
         # At interpreter exit the process frees everything; loading order makes close() unsafe then.
         self._give_back.atexit = False
         self._unload: Callable[[], None] = lambda: registry._release(key, entry, unload=True)
+        self._another: Callable[[], Lease[T]] = lambda: registry._share(key, entry)
 
     @property
     def value(self) -> T:
@@ -55,6 +56,15 @@ class Lease(Generic[T]):
             msg = "this object was closed; create a new one"
             raise EngineClosedError(msg)
         return self._value
+
+    def another(self) -> Lease[T]:
+        """Return a further share in the same model, which is closed by itself.
+
+        Raises:
+            EngineClosedError: The lease was closed.
+        """
+        _ = self.value
+        return self._another()
 
     @property
     def is_closed(self) -> bool:
@@ -133,6 +143,15 @@ class ModelRegistry:
             entry.loading.set_exception(error)
             if not isinstance(error, Exception):
                 raise
+
+    def _share(self, key: Hashable, entry: _Entry) -> Lease[T]:
+        with self._lock:
+            # Zero here means that the last holder closes the model at this moment.
+            if entry.n_leases:
+                entry.n_leases += 1
+                return Lease(self, key, entry)
+        msg = "this object was closed; create a new one"
+        raise EngineClosedError(msg)
 
     def _release(self, key: Hashable, entry: _Entry, *, unload: bool) -> None:
         with self._lock:

@@ -6,15 +6,17 @@ import threading
 from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass
+from hashlib import blake2b
 
 import numpy as np
 import numpy.typing as npt
 
+from rerank_plugins.arguments import checked_call
 from rerank_plugins.engine import forking
-from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.kinds import Count
 from rerank_plugins.protocols import TokenInput
 
-__all__ = ["CacheInfo", "ScoreCache", "check_score_cache"]
+__all__ = ["CacheInfo", "ScoreCache"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +44,15 @@ class ScoreCache:
     holds numbers and ids, never text.
 
     Args:
-        max_entries: Inputs held at most; the one not asked for the longest goes first. An entry takes a few hundred
-            bytes and its ids (four bytes a token).
+        max_entries: Inputs held at most; the one not asked for the longest goes first. An entry takes some 600 bytes
+            however long its input is, and four for each number of its row; 100,000 take 60 MB.
 
     Raises:
         InvalidInputError: ``max_entries`` is below 1.
     """
 
-    def __init__(self, max_entries: int = 100_000) -> None:
-        if max_entries < 1:
-            msg = f"max_entries must be at least 1, got {max_entries}; leave score_cache=None for no cache"
-            raise InvalidInputError(msg)
+    @checked_call()
+    def __init__(self, max_entries: Count = 100_000) -> None:
         self._max_entries = max_entries
         self._lock = threading.Lock()
         self._rows: OrderedDict[Hashable, npt.NDArray[np.float32]] = OrderedDict()
@@ -62,7 +62,7 @@ class ScoreCache:
 
     def get(self, model: Hashable, options: Hashable, one: TokenInput) -> npt.NDArray[np.float32] | None:
         """Return the row of an input, or None if it is not held. Shape: (width,), float32."""
-        key = (model, options, one.key)
+        key = _key(model, options, one)
         with self._lock:
             row = self._rows.get(key)
             if row is None:
@@ -74,9 +74,10 @@ class ScoreCache:
 
     def put(self, model: Hashable, options: Hashable, one: TokenInput, row: npt.NDArray[np.float32]) -> None:
         """Keep the row of an input."""
+        key = _key(model, options, one)
         with self._lock:
-            self._rows[model, options, one.key] = row.copy()
-            self._rows.move_to_end((model, options, one.key))
+            self._rows[key] = row.copy()
+            self._rows.move_to_end(key)
             while len(self._rows) > self._max_entries:
                 self._rows.popitem(last=False)
 
@@ -89,15 +90,19 @@ class ScoreCache:
         """Make the lock anew, in a process that was forked while somebody may have held it."""
         self._lock = threading.Lock()
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # Copies and other processes begin with an empty one: what is held is worth its memory where it was made.
+        return ScoreCache, (self._max_entries,)
+
     def clear(self) -> None:
         """Forget all rows; the counters go on."""
         with self._lock:
             self._rows.clear()
 
 
-def check_score_cache(cache: object) -> ScoreCache | None:
-    """Return the cache, or raise InvalidInputError for anything but a :class:`ScoreCache` and None."""
-    if cache is not None and not isinstance(cache, ScoreCache):
-        msg = f"score_cache must be a ScoreCache() or None, got {type(cache).__name__}"
-        raise InvalidInputError(msg)
-    return cache
+def _key(model: Hashable, options: Hashable, one: TokenInput) -> Hashable:
+    """Return what a score depends on, the ids as a digest: 32 bytes that no two inputs have in common, ever."""
+    digest = blake2b(one.ids.tobytes(), digest_size=32)
+    digest.update(b"|")
+    digest.update(one.type_ids.tobytes())
+    return model, options, digest.digest(), one.segments

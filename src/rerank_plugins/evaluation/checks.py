@@ -8,8 +8,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Literal, get_args
 
+from rerank_plugins.arguments import checked_call
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.evaluation.dataset import Dataset
+from rerank_plugins.kinds import Count
 
 __all__ = ["OnBad", "sample_queries", "usable_dataset"]
 
@@ -19,6 +21,7 @@ OnBad = Literal["raise", "drop"]
 """What happens to entries that cannot be measured: an error, or they are left out with a note."""
 
 
+@checked_call()
 def usable_dataset(dataset: Dataset, *, on_bad: OnBad = "raise") -> Dataset:
     """Return the dataset with only those queries and judgements that can be measured.
 
@@ -70,7 +73,8 @@ def usable_dataset(dataset: Dataset, *, on_bad: OnBad = "raise") -> Dataset:
     )
 
 
-def sample_queries(dataset: Dataset, *, n_queries: int | None, seed: int) -> Dataset:
+@checked_call()
+def sample_queries(dataset: Dataset, *, n_queries: Count | None, seed: int) -> Dataset:
     """Return the dataset with a random sample of its queries, in their own order, and a note about it.
 
     Args:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rerank_plugins.arguments import checked_call, checked_fields
 from rerank_plugins.errors import InvalidInputError
 
 __all__ = [
@@ -29,6 +30,7 @@ Qrels = Mapping[str, Mapping[str, int]]
 """Query id to document id to relevance; 0 is judged and not relevant."""
 
 
+@checked_fields()
 @dataclass(frozen=True, slots=True)
 class Document:
     """One entry of a corpus."""
@@ -42,6 +44,7 @@ class Document:
         return f"{self.title} {self.text}".strip()
 
 
+@checked_fields()
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dataset:
     """A corpus, queries, and which documents answer them.
@@ -67,11 +70,13 @@ class Dataset:
         """Document id to what models read."""
         return {key: document.contents for key, document in self.documents.items()}
 
+    @checked_call()
     def relevant_ids(self, query_id: str) -> set[str]:
         """Return the ids of the documents judged relevant (above 0) for a query."""
         return {document_id for document_id, grade in self.qrels.get(query_id, {}).items() if grade > 0}
 
 
+@checked_call()
 def read_dataset(folder: str | Path, *, split: str | None = None) -> Dataset:
     """Read a folder in BEIR layout, with ``candidates.SPLIT.jsonl`` (``query_id``, ``candidates``) if it is there.
 
@@ -98,6 +103,7 @@ def read_dataset(folder: str | Path, *, split: str | None = None) -> Dataset:
     return Dataset(name=name, documents=documents, queries=judged, qrels=qrels, candidates=candidates)
 
 
+@checked_call()
 def read_qrels(path: str | Path) -> dict[str, dict[str, int]]:
     """Read judgements: three columns with or without a header line, or TREC's four.
 
@@ -126,6 +132,7 @@ def read_qrels(path: str | Path) -> dict[str, dict[str, int]]:
     return qrels
 
 
+@checked_call()
 def pool_datasets(datasets: Sequence[Dataset], *, name: str = "all") -> Dataset:
     """Return one dataset whose queries search all the corpora together.
 

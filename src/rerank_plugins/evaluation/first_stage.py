@@ -5,17 +5,20 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 
+from rerank_plugins.arguments import checked_call
 from rerank_plugins.evaluation.run import TimedRun
+from rerank_plugins.kinds import Count
 from rerank_plugins.retrieval import FirstStage
 
 __all__ = ["retrieve"]
 
 
+@checked_call()
 def retrieve(
     index: FirstStage,
     queries: Mapping[str, str],
     *,
-    top_k: int,
+    top_k: Count,
     advance: Callable[[int], object] | None = None,
 ) -> TimedRun:
     """Return what a first stage finds for each query, and how long each took.

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeGuard
 
+from rerank_plugins.arguments import checked_call
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.evaluation.dataset import Dataset, Document, json_object, numbered_lines, read_dataset
 from rerank_plugins.evaluation.mteb_tasks import read_mteb_task
@@ -16,6 +17,7 @@ __all__ = ["open_dataset", "read_finetune_json", "read_pairs_jsonl"]
 _MTEB = "mteb:"
 
 
+@checked_call()
 def open_dataset(source: str | Path, *, split: str | None = None) -> Dataset:
     """Read a dataset from any of the supported places.
 

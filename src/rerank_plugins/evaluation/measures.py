@@ -10,9 +10,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from rerank_plugins.arguments import checked_call, checked_fields
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.evaluation.dataset import Qrels
 from rerank_plugins.evaluation.run import Run, check_run, in_order, ranked_ids
+from rerank_plugins.kinds import shown
 from rerank_plugins.optional import import_extra
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ __all__ = ["Evaluation", "evaluate", "parse_measures", "standard_measures"]
 _ALIASES = {"hit": "Success", "MRR": "RR", "MAP": "AP", "recall": "R", "precision": "P"}
 
 
+@checked_fields()
 @dataclass(frozen=True, slots=True)
 class Evaluation:
     """The figures of one run.
@@ -34,6 +37,7 @@ class Evaluation:
 
     per_query: Mapping[str, Mapping[str, float]]
 
+    @checked_call()
     def mean(self, name: str, *, queries: Collection[str] | None = None) -> float:
         """Return a measure's mean.
 
@@ -68,6 +72,7 @@ def standard_measures() -> dict[str, Measure]:
     return {"hit@5": ir.Success @ 5, "MRR@10": ir.RR @ 10, "nDCG@10": ir.nDCG @ 10}
 
 
+@checked_call()
 def parse_measures(names: Sequence[str]) -> dict[str, Measure]:
     """Return measures by the names they were asked for.
 
@@ -94,6 +99,7 @@ def parse_measures(names: Sequence[str]) -> dict[str, Measure]:
     return parsed
 
 
+@checked_call()
 def evaluate(run: Run, qrels: Qrels, *, measures: Mapping[str, Measure] | None = None) -> Evaluation:
     """Return the measures of a run.
 
@@ -114,7 +120,7 @@ def evaluate(run: Run, qrels: Qrels, *, measures: Mapping[str, Measure] | None =
     if not qrels:
         msg = "qrels has no judgement, so there is nothing to measure; check the split's file"
         raise InvalidInputError(msg)
-    named = standard_measures() if measures is None else dict(measures)
+    named = standard_measures() if measures is None else _checked(measures)
     ir = import_extra("ir_measures", extra="evaluation")
     per_query = {name: dict.fromkeys(qrels, 0.0) for name in named}
     names: dict[Measure, list[str]] = {}
@@ -127,6 +133,15 @@ def evaluate(run: Run, qrels: Qrels, *, measures: Mapping[str, Measure] | None =
             for name in names[metric.measure]:
                 per_query[name][metric.query_id] = float(metric.value)
     return Evaluation(per_query)
+
+
+def _checked(measures: object) -> dict[str, Measure]:
+    ir = import_extra("ir_measures.measures", extra="evaluation")
+    named = measures if isinstance(measures, Mapping) else {}
+    if not named or not all(isinstance(one, ir.Measure) for one in named.values()):
+        msg = f"measures must map names to ir-measures' values, got {shown(measures)}; make them with parse_measures"
+        raise InvalidInputError(msg)
+    return dict(named)
 
 
 def _computable(measure: Measure) -> Measure:

@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 import numpy as np
 
+from rerank_plugins.arguments import checked_call, checked_fields
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.files import write_atomically
 
@@ -38,6 +39,7 @@ _TREC_COLUMNS = 6
 _SAFE = "".join(chr(code) for code in range(33, 127) if chr(code) != "%")
 
 
+@checked_fields()
 @dataclass(frozen=True, slots=True)
 class TimedRun:
     """A run, and how long each of its queries took, one query at a time.
@@ -74,6 +76,7 @@ def quoted_name(name: str) -> str:
     return quote(name, safe=_SAFE) if name.split() != [name] else name
 
 
+@checked_call()
 def in_order(scores: Mapping[str, float]) -> dict[str, float]:
     """Return one query's scores so that every measure sees the documents in the order of the mapping.
 
@@ -96,11 +99,13 @@ def in_order(scores: Mapping[str, float]) -> dict[str, float]:
     return ordered
 
 
+@checked_call()
 def ranked_ids(scores: Mapping[str, float]) -> list[str]:
     """Return one query's document ids from best to worst, in trec_eval's order."""
     return sorted(scores, key=lambda document_id: (scores[document_id], document_id), reverse=True)
 
 
+@checked_call()
 def write_trec_run(run: Run, path: str | Path, *, tag: str = "rerank-plugins") -> None:
     """Write a run in TREC's six columns; a name that ends in ``.gz`` is compressed.
 
@@ -124,6 +129,7 @@ def trec_bytes(run: Run, *, tag: str = "rerank-plugins") -> bytes:
     return "".join(lines).encode()
 
 
+@checked_call()
 def read_trec_run(path: str | Path) -> dict[str, dict[str, float]]:
     """Read a run in TREC's six columns, compressed or not.
 
@@ -152,8 +158,8 @@ def read_trec_run(path: str | Path) -> dict[str, dict[str, float]]:
 
 
 def _word(name: str) -> str:
-    if not name or name.split() != [name]:
-        msg = f"a TREC run separates its columns with white space and cannot hold the name {name!r}; rename it"
+    if name.split() != [name] or not name.isprintable():
+        msg = f"a TREC run is text whose columns white space separates, and cannot hold the name {name!r}; rename it"
         raise InvalidInputError(msg)
     return name
 

@@ -3,22 +3,35 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Protocol, runtime_checkable
 
+from rerank_plugins.arguments import checked_call
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.evaluation.dataset import Dataset
 from rerank_plugins.evaluation.run import Run, TimedRun, ranked_ids
-from rerank_plugins.reranker import Reranker
+from rerank_plugins.kinds import Count
+from rerank_plugins.types import RankedDocument
 
-__all__ = ["rerank_run"]
+__all__ = ["Ranker", "rerank_run"]
 
 
+@runtime_checkable
+class Ranker(Protocol):
+    """What ranks documents: a :class:`~rerank_plugins.reranker.Reranker`, or what does the same."""
+
+    def rank(self, query: str, documents: Sequence[str | None], /) -> Sequence[RankedDocument]:
+        """Return the documents from best to worst."""
+        ...
+
+
+@checked_call()
 def rerank_run(
     run: Run,
     dataset: Dataset,
-    reranker: Reranker,
+    reranker: Ranker,
     *,
-    top_k: int,
+    top_k: Count,
     advance: Callable[[int], object] | None = None,
 ) -> TimedRun:
     """Return the first ``top_k`` documents of each query with the reranker's raw scores.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from rerank_plugins.arguments import checked_call
 from rerank_plugins.errors import InvalidInputError
 
 __all__ = ["reciprocal_rank_fusion", "weighted_fusion"]
@@ -13,6 +14,7 @@ Scores = Mapping[str, float]
 """Document id to score, best first."""
 
 
+@checked_call()
 def reciprocal_rank_fusion(
     rankings: Sequence[Scores], *, k: int = 60, weights: Sequence[float] | None = None
 ) -> dict[str, float]:
@@ -42,6 +44,7 @@ def reciprocal_rank_fusion(
     return _best_first(fused)
 
 
+@checked_call()
 def weighted_fusion(rankings: Sequence[Scores], *, weights: Sequence[float] | None = None) -> dict[str, float]:
     """Return the weighted sum of the scores, each ranking's scaled to [0, 1] by its own least and largest.
 

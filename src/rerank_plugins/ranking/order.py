@@ -16,10 +16,13 @@ def to_probability(score: float, *, scale: ScoreScale) -> float:
     """Return a raw score as a probability in [0, 1].
 
     A logit goes through the logistic function 1 / (1 + exp(-x)), written so that neither end
-    overflows; other scales already are probabilities and are clipped to [0, 1].
+    overflows; a score below a tanh gives (1 + tanh(x)) / 2, the logistic function of 2 x; the last scale
+    already is a probability and is clipped to [0, 1].
     """
     if scale == "probability":
         return min(max(score, 0.0), 1.0)
+    if scale == "tanh":
+        score *= 2
     if score >= 0:
         return 1.0 / (1.0 + math.exp(-score))
     # exp(-745) is the smallest positive double; below it the probability is exactly 0.

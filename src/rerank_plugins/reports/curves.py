@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from rerank_plugins.arguments import checked_call
 from rerank_plugins.evaluation.results import Curve, CurvePoint
 from rerank_plugins.reports.style import INK, MUTED, SERIES, new_figure, plain_axis
 
@@ -16,6 +17,7 @@ AXIS_LABELS = {
 _MARKERS = "osD^vPX*"
 
 
+@checked_call()
 def curve_figure(curve: Curve) -> Any:
     """Return a picture with one line per system and a band for its confidence interval.
 

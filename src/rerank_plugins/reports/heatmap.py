@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from rerank_plugins.arguments import checked_call
 from rerank_plugins.reports.style import INK, new_figure
 from rerank_plugins.reports.systems import Scene, first_stage_of, short_name
 
@@ -27,6 +28,7 @@ def heatmap_values(scene: Scene) -> tuple[list[str], list[str], list[list[float]
     return list(stages.values()), columns, values
 
 
+@checked_call()
 def heatmap_figure(scene: Scene) -> Any:
     """Return the heat map; the best of each row is in bold.
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from rerank_plugins.arguments import checked_call
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.reports.style import ACCENT, BAD, INK, label_box, new_figure, plain_axis
 
@@ -15,6 +16,7 @@ __all__ = ["histogram_figure"]
 _BINS = 48
 
 
+@checked_call()
 def histogram_figure(
     relevant: Sequence[float],
     others: Sequence[float],

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from rerank_plugins.arguments import checked_call
+from rerank_plugins.kinds import Count
 from rerank_plugins.reports.evidence import QueryMove
 from rerank_plugins.reports.style import ACCENT, BAD, INK, MUTED, new_figure
 
@@ -12,7 +14,8 @@ __all__ = ["movement_figure"]
 _SHOWN = 20
 
 
-def movement_figure(move: QueryMove, *, shown: int = _SHOWN) -> Any:
+@checked_call()
+def movement_figure(move: QueryMove, *, shown: Count = _SHOWN) -> Any:
     """Return a slope chart: ranks before on the left, after on the right, a line for each document.
 
     Relevant documents are thick, blue if they rose, vermilion if they fell, dark if they stayed; the others are grey.

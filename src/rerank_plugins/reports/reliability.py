@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from rerank_plugins.arguments import checked_call
 from rerank_plugins.calibration import Reliability
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.reports.style import INK, MUTED, SERIES, new_figure, plain_axis
@@ -14,6 +15,7 @@ __all__ = ["reliability_figure"]
 _MARKERS = "osD^"
 
 
+@checked_call()
 def reliability_figure(named: Mapping[str, Reliability]) -> Any:
     """Return a diagram with a line for each set of probabilities; on the diagonal they are true.
 

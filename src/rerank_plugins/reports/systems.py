@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
+from rerank_plugins.arguments import checked_call, checked_fields
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.evaluation.results import Cell, EvaluationResults, System
 
@@ -60,6 +61,7 @@ def first_stage_of(system: System) -> tuple[str, str | None]:
     return system.retriever, system.embedder
 
 
+@checked_fields()
 @dataclass(frozen=True, slots=True)
 class Scene:
     """Results with what every part of a report asks about them.
@@ -75,6 +77,7 @@ class Scene:
     names: Names
 
     @classmethod
+    @checked_call()
     def of(cls, results: EvaluationResults, *, measure: str | None = None) -> Scene:
         """Look at results.
 
@@ -105,6 +108,7 @@ class Scene:
         """Measures that every cell has."""
         return _shared_measures(self.results)
 
+    @checked_call()
     def cells_of(self, dataset: str) -> list[Cell]:
         """Return a dataset's cells, first stages before what reranks them."""
         cells = [cell for cell in self.results.cells if cell.dataset == dataset]
@@ -119,9 +123,14 @@ class Scene:
                 found.setdefault(cell.system, []).append(cell)
         return {system: cells for system, cells in found.items() if len(cells) == len(self.datasets)}
 
+    @checked_call()
     def mean(self, cells: Sequence[Cell], measure: str | None = None) -> float:
         """Return the mean over datasets of a measure; None is the one that pictures show."""
-        return fmean(cell.measures[measure or self.measure].value for cell in cells)
+        name = measure or self.measure
+        if not cells or any(name not in cell.measures for cell in cells):
+            msg = f"a mean of {name!r} needs cells that have it, got {len(cells)} cells of which some or all have not"
+            raise InvalidInputError(msg)
+        return fmean(cell.measures[name].value for cell in cells)
 
     def deepest(self) -> Scene:
         """Return the scene with, of systems that differ in ``top_k`` or ``top_n`` only, the one with the highest."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from rerank_plugins.arguments import checked_call, checked_fields
 from rerank_plugins.display.terminal import visible
 from rerank_plugins.evaluation.dataset import Dataset
 from rerank_plugins.evaluation.results import EvaluationResults
@@ -20,6 +21,7 @@ from rerank_plugins.reports.systems import Scene
 __all__ = ["ReportFiles", "ReportOptions", "write_report"]
 
 
+@checked_fields()
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportOptions:
     """What a report shows.
@@ -53,6 +55,7 @@ class ReportFiles:
     pictures: tuple[Path, ...]
 
 
+@checked_call()
 def write_report(
     results: EvaluationResults,
     folder: str | Path,

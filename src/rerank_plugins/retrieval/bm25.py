@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from typing import Annotated, Any
 
 import numpy as np
 
+from rerank_plugins.arguments import checked_call
+from rerank_plugins.kinds import Within
 from rerank_plugins.optional import import_extra
 from rerank_plugins.retrieval.first_stage import best_first, check_search, check_texts_by_id
 from rerank_plugins.retrieval.words import words
 
 __all__ = ["BM25Index"]
+
+_Saturation = Annotated[float, Within(0.0)]
+_Share = Annotated[float, Within(0.0, 1.0)]
 
 
 class BM25Index:
@@ -30,16 +36,24 @@ class BM25Index:
         MissingExtraError: bm25s is not installed.
     """
 
-    def __init__(self, texts: Mapping[str, str], *, k1: float = 1.2, b: float = 0.75) -> None:
+    @checked_call(own=("texts",))
+    def __init__(
+        self,
+        texts: Mapping[str, str],
+        *,
+        k1: _Saturation = 1.2,
+        b: _Share = 0.75,
+    ) -> None:
         bm25s = import_extra("bm25s", extra="retrieval")
-        checked = check_texts_by_id(texts)
-        self._ids = list(checked)
-        terms = [words(text) for text in checked.values()]
+        self._texts, self._k1, self._b = check_texts_by_id(texts), k1, b
+        self._ids = list(self._texts)
+        terms = [words(text) for text in self._texts.values()]
         # bm25s cannot index a corpus without a single term.
         self._index = bm25s.BM25(method="lucene", k1=k1, b=b) if any(terms) else None
         if self._index is not None:
             self._index.index(terms, show_progress=False)
 
+    @checked_call()
     def search(self, query: str, *, top_k: int) -> dict[str, float]:
         """Return at most ``top_k`` documents that share a term with the query, best first.
 
@@ -52,9 +66,28 @@ class BM25Index:
         scores = np.asarray(self._index.get_scores(terms), dtype=np.float32)
         return {key: score for key, score in best_first(scores, self._ids, top_k).items() if score > 0.0}
 
+    @checked_call()
     async def asearch(self, query: str, *, top_k: int) -> dict[str, float]:
         """Return what :meth:`search` returns, without blocking the event loop."""
         return await asyncio.to_thread(self.search, query, top_k=top_k)
+
+    @property
+    def ids(self) -> list[str]:
+        """The documents' ids, in their order."""
+        return list(self._ids)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What a saved retriever keeps of it."""
+        return {"kind": "bm25", "k1": self._k1, "b": self._b}
+
+    @checked_call(own=("texts",))
+    def with_texts(self, texts: Mapping[str, str]) -> BM25Index:
+        """Return an index that has these documents too.
+
+        All are indexed again, since what a word weighs depends on the whole corpus: add many at a time.
+        """
+        return BM25Index({**self._texts, **check_texts_by_id(texts)}, k1=self._k1, b=self._b)
 
     def __len__(self) -> int:
         return len(self._ids)

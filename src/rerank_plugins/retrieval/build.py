@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
+from rerank_plugins.arguments import checked_call
 from rerank_plugins.embedder import Embedder
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.retrieval.bm25 import BM25Index
@@ -20,6 +21,7 @@ RetrieverName = Literal["bm25", "dense", "hybrid"]
 DEFAULT_EMBEDDER = "BAAI/bge-m3"
 
 
+@checked_call(own=("texts",))
 def build_first_stage(
     texts: Mapping[str, str],
     *,

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from copy import copy
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from rerank_plugins.arguments import checked_call
 from rerank_plugins.embedder import Embedder
 from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.inputs import check_texts
+from rerank_plugins.kinds import Count
 from rerank_plugins.optional import import_extra
 from rerank_plugins.retrieval.first_stage import best_first, check_search, check_texts_by_id
 
@@ -39,6 +43,7 @@ class DenseIndex:
         MissingExtraError: FAISS is not installed.
     """
 
+    @checked_call(own=("texts",))
     def __init__(
         self,
         texts: Mapping[str, str],
@@ -46,12 +51,12 @@ class DenseIndex:
         *,
         faiss_index: str | None = "Flat",
         vectors: _Vectors | None = None,
-        batch_size: int = 64,
+        batch_size: Count = 64,
         advance: Callable[[int], object] | None = None,
     ) -> None:
         checked = check_texts_by_id(texts)
         self._ids = list(checked)
-        self._embedder = embedder
+        self._embedder, self._faiss_index, self._batch_size = embedder, faiss_index, batch_size
         faiss = None if faiss_index is None else import_extra("faiss", extra="retrieval")
         if vectors is None:
             vectors = embed_texts(list(checked.values()), embedder, batch_size=batch_size, advance=advance)
@@ -61,6 +66,7 @@ class DenseIndex:
         self._vectors = _unit(vectors)
         self._faiss = None if faiss is None or not self._ids else _built(faiss, str(faiss_index), self._vectors)
 
+    @checked_call()
     def search(self, query: str, *, top_k: int) -> dict[str, float]:
         """Return the ``top_k`` documents nearest to the query, best first; ties keep the corpus' order.
 
@@ -73,6 +79,7 @@ class DenseIndex:
         text = check_search(query, top_k)
         return self._nearest(self._embedder.embed_queries([text]), top_k) if self._ids else {}
 
+    @checked_call()
     async def asearch(self, query: str, *, top_k: int) -> dict[str, float]:
         """Return what :meth:`search` returns, without blocking the event loop."""
         text = check_search(query, top_k)
@@ -80,6 +87,43 @@ class DenseIndex:
             return {}
         vectors = await self._embedder.aembed_queries([text])
         return await asyncio.to_thread(self._nearest, vectors, top_k)
+
+    @property
+    def ids(self) -> list[str]:
+        """The documents' ids, in their order."""
+        return list(self._ids)
+
+    @property
+    def embedder(self) -> Embedder:
+        """What makes the vectors."""
+        return self._embedder
+
+    @property
+    def vectors(self) -> _Vectors:
+        """The documents' vectors, of length 1, in the order of ``ids``. Shape: (n, dim)."""
+        return self._vectors
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What a saved retriever keeps of it."""
+        return {"kind": "dense", "faiss_index": self._faiss_index}
+
+    @checked_call(own=("texts",))
+    def with_texts(self, texts: Mapping[str, str]) -> DenseIndex:
+        """Return an index that has these documents too; only they are embedded.
+
+        An approximate FAISS index keeps what it learnt of the first documents: index anew after manifold growth.
+        """
+        checked = check_texts_by_id(texts)
+        if not self._ids:
+            return DenseIndex(checked, self._embedder, faiss_index=self._faiss_index, batch_size=self._batch_size)
+        added = _unit(embed_texts(list(checked.values()), self._embedder, batch_size=self._batch_size))
+        made = copy(self)
+        if len(added):
+            made._ids = [*self._ids, *checked]
+            made._vectors = np.concatenate([self._vectors, added])
+            made._faiss = None if self._faiss is None else _grown(self._faiss, added)
+        return made
 
     def __len__(self) -> int:
         return len(self._ids)
@@ -95,8 +139,9 @@ class DenseIndex:
         return {self._ids[row]: float(score) for row, score in found}
 
 
+@checked_call(own=("texts",))
 def embed_texts(
-    texts: list[str], embedder: Embedder, *, batch_size: int = 64, advance: Callable[[int], object] | None = None
+    texts: list[str], embedder: Embedder, *, batch_size: Count = 64, advance: Callable[[int], object] | None = None
 ) -> _Vectors:
     """Return the documents' vectors, embedded some at a time. Shape: (n, dim).
 
@@ -106,6 +151,7 @@ def embed_texts(
         batch_size: Documents per call.
         advance: Called with the number of documents after each call.
     """
+    texts = check_texts(texts, name="texts")
     blocks: list[_Vectors] = []
     for start in range(0, len(texts), batch_size):
         block = texts[start : start + batch_size]
@@ -115,13 +161,20 @@ def embed_texts(
     return np.concatenate(blocks) if blocks else np.zeros((0, 0), dtype=np.float32)
 
 
+def _grown(index: Any, added: _Vectors) -> Any:
+    # A copy: others may be searching the index.
+    grown = import_extra("faiss", extra="retrieval").clone_index(index)
+    grown.add(added)
+    return grown
+
+
 def _built(faiss: Any, description: str, vectors: _Vectors) -> Any:
     try:
         index = faiss.index_factory(vectors.shape[1], description, faiss.METRIC_INNER_PRODUCT)
         if not index.is_trained:
             index.train(vectors)
         index.add(vectors)
-    except RuntimeError as error:
+    except (RuntimeError, TypeError) as error:
         msg = f"FAISS cannot make faiss_index={description!r} of {vectors.shape} vectors: {error}"
         raise InvalidInputError(msg) from error
     return index

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from typing import Protocol, runtime_checkable
 
@@ -11,7 +12,23 @@ import numpy.typing as npt
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.inputs import check_positive, check_query
 
-__all__ = ["FirstStage", "best_first", "check_search", "check_texts_by_id"]
+__all__ = ["AddingLock", "FirstStage", "GrowingStage", "best_first", "check_search", "check_texts_by_id", "grown_stage"]
+
+
+class AddingLock:
+    """Lets one thread at a time add documents; a copy, in this process or another, has its own."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+    def __reduce__(self) -> tuple[type[AddingLock], tuple[()]]:
+        return AddingLock, ()
 
 
 @runtime_checkable
@@ -25,6 +42,26 @@ class FirstStage(Protocol):
     async def asearch(self, query: str, *, top_k: int) -> dict[str, float]:
         """Return what ``search`` returns, without blocking the event loop."""
         ...
+
+
+@runtime_checkable
+class GrowingStage(FirstStage, Protocol):
+    """A first stage that documents can be added to."""
+
+    def with_texts(self, texts: Mapping[str, str]) -> FirstStage:
+        """Return a stage that has these documents too; this one stays as it is, for those who search it."""
+        ...
+
+
+def grown_stage(stage: FirstStage, texts: Mapping[str, str]) -> FirstStage:
+    """Return a first stage that has these documents too, or raise InvalidInputError if it takes none."""
+    if not isinstance(stage, GrowingStage):
+        msg = (
+            f"documents cannot be added to a {type(stage).__name__}, which has no with_texts; index all texts with "
+            "TwoStageRetriever.from_documents"
+        )
+        raise InvalidInputError(msg)
+    return stage.with_texts(texts)
 
 
 def check_search(query: object, top_k: int) -> str:

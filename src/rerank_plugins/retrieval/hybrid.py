@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
-from typing import Literal, get_args
+from typing import Annotated, Any, Literal
 
+from rerank_plugins.arguments import checked_call
 from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.inputs import check_positive
+from rerank_plugins.kinds import Count, Within
 from rerank_plugins.ranking.fusion import reciprocal_rank_fusion, weighted_fusion
-from rerank_plugins.retrieval.first_stage import FirstStage, check_search
+from rerank_plugins.retrieval.first_stage import FirstStage, check_search, grown_stage
 
 __all__ = ["Fusion", "HybridIndex"]
 
@@ -33,37 +34,64 @@ class HybridIndex:
         InvalidInputError: An option cannot work.
     """
 
+    @checked_call()
     def __init__(
         self,
         stages: Sequence[FirstStage],
         *,
         fusion: Fusion = "rrf",
         weights: Sequence[float] | None = None,
-        rrf_k: int = 60,
-        depth: int = 100,
+        rrf_k: Annotated[int, Within(0)] = 60,
+        depth: Count = 100,
     ) -> None:
         if not stages:
             msg = "a hybrid needs at least one first stage, got none"
             raise InvalidInputError(msg)
-        if fusion not in get_args(Fusion):
-            msg = f"fusion must be 'rrf' or 'weighted', got {fusion!r}"
-            raise InvalidInputError(msg)
-        check_positive("depth", depth)
         self._stages, self._fusion, self._depth = list(stages), fusion, depth
         self._weights, self._rrf_k = copy(weights), rrf_k
         self._fused([{} for _ in stages])
 
+    @checked_call()
     def search(self, query: str, *, top_k: int) -> dict[str, float]:
         """Return at most ``top_k`` documents, best first; raises what the stages raise."""
         query = check_search(query, top_k)
         found = [stage.search(query, top_k=max(top_k, self._depth)) for stage in self._stages]
         return self._cut(found, top_k)
 
+    @checked_call()
     async def asearch(self, query: str, *, top_k: int) -> dict[str, float]:
         """Return what :meth:`search` returns, all stages at once, without blocking the event loop."""
         query = check_search(query, top_k)
         found = await asyncio.gather(*(stage.asearch(query, top_k=max(top_k, self._depth)) for stage in self._stages))
         return self._cut(found, top_k)
+
+    @property
+    def stages(self) -> tuple[FirstStage, ...]:
+        """What is asked for every query."""
+        return tuple(self._stages)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What a saved retriever keeps of it, the stages excepted."""
+        weights = None if self._weights is None else list(self._weights)
+        return {
+            "kind": "hybrid",
+            "fusion": self._fusion,
+            "weights": weights,
+            "rrf_k": self._rrf_k,
+            "depth": self._depth,
+        }
+
+    @checked_call(own=("texts",))
+    def with_texts(self, texts: Mapping[str, str]) -> HybridIndex:
+        """Return a hybrid whose stages have these documents too.
+
+        Raises:
+            InvalidInputError: A stage takes no documents.
+        """
+        made = copy(self)
+        made._stages = [grown_stage(stage, texts) for stage in self._stages]
+        return made
 
     def _cut(self, found: Sequence[dict[str, float]], top_k: int) -> dict[str, float]:
         return dict(list(self._fused(found).items())[:top_k])

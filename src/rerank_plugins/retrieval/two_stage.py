@@ -2,54 +2,36 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
+from rerank_plugins.arguments import checked_call
+from rerank_plugins.elsewhere import RETRIEVER_NAMES, NamesFromElsewhere
 from rerank_plugins.embedder import Embedder
-from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.inputs import check_positive
+from rerank_plugins.errors import InvalidInputError, RerankPluginsError
+from rerank_plugins.inputs import check_texts
+from rerank_plugins.kinds import Count
 from rerank_plugins.ranking.results import Selection
 from rerank_plugins.reranker import Reranker
 from rerank_plugins.retrieval.build import DEFAULT_EMBEDDER, RetrieverName, build_first_stage, check_retriever
-from rerank_plugins.retrieval.first_stage import FirstStage, check_search, check_texts_by_id
+from rerank_plugins.retrieval.first_stage import AddingLock, FirstStage, check_search, check_texts_by_id, grown_stage
 from rerank_plugins.retrieval.hybrid import Fusion
-from rerank_plugins.types import RankedDocument, ScoreUnit, WindowSpan
+from rerank_plugins.retrieval.results import RetrievedDocument, first_stage_only, found_texts, merged
+from rerank_plugins.retrieval.saved import SavedRetriever, read_folder, write_folder
+from rerank_plugins.types import ScoreUnit
 
 __all__ = ["RetrievedDocument", "TwoStageRetriever", "texts_by_id"]
 
 
-@dataclass(frozen=True, slots=True)
-class RetrievedDocument:
-    """One result, with what each stage thought of it.
-
-    Attributes:
-        id: The document's id.
-        text: Its text.
-        rank: 1 for the best result.
-        retrieval_rank: Its rank in the first stage, 1 for the best.
-        retrieval_score: Its score in the first stage: BM25, a cosine, or a fused score.
-        rerank_score: The reranker's raw score; None without a reranker.
-        probability: The same in [0, 1]; None without a reranker.
-        window: Characters that the rerank score was read from; see :class:`~rerank_plugins.types.RankedDocument`.
-        truncated: Whether some of the text was never read by the reranker.
-    """
-
-    id: str
-    text: str
-    rank: int
-    retrieval_rank: int
-    retrieval_score: float
-    rerank_score: float | None = None
-    probability: float | None = None
-    window: WindowSpan | None = None
-    truncated: bool = False
-
-
-class TwoStageRetriever:
+class TwoStageRetriever(NamesFromElsewhere):
     """Retrieves ``top_k`` documents, reranks them, and returns the best ``top_n``.
 
-    Any number of threads and event loops may use one object.
+    Any number of threads and event loops may use one object. A copy has its own index and its own share in the
+    models, whose weights are shared; pickling opens them again.
 
     Args:
         first_stage: Finds candidates.
@@ -73,34 +55,35 @@ class TwoStageRetriever:
         'Paris is the capital of France.'
     """
 
+    _names_from_elsewhere = RETRIEVER_NAMES
+
+    @checked_call(own=("texts",))
     def __init__(
         self,
         first_stage: FirstStage,
         texts: Mapping[str, str],
         *,
         reranker: Reranker | str | Path | None = None,
-        top_k: int = 50,
-        top_n: int | None = 5,
+        top_k: Count = 50,
+        top_n: Count | None = 5,
         threshold: float | None = None,
         threshold_unit: ScoreUnit = "probability",
     ) -> None:
-        check_positive("top_k", top_k)
         self._selection = Selection.checked(top_n=top_n, threshold=threshold, unit=threshold_unit)
         if threshold is not None and reranker is None:
             msg = f"threshold={threshold} is for rerank scores, and there is no reranker; name one or leave it out"
             raise InvalidInputError(msg)
-        self._texts = check_texts_by_id(texts)
-        self._first_stage, self._top_k = first_stage, top_k
+        # One value, so that a search never sees documents of one moment with texts of another.
+        self._corpus = (first_stage, check_texts_by_id(texts))
+        self._adding, self._top_k = AddingLock(), top_k
         self._opened: list[Embedder | Reranker] = []
         if isinstance(reranker, (str, Path)):
             reranker = Reranker(reranker)
             self._opened.append(reranker)
-        if reranker is not None and not isinstance(reranker, Reranker):
-            msg = f"reranker must be a Reranker, a model's name, or None; got {type(reranker).__name__}"
-            raise InvalidInputError(msg)
         self._reranker = reranker
 
     @classmethod
+    @checked_call(own=("documents",))
     def from_documents(
         cls,
         documents: Mapping[str, str] | Iterable[str],
@@ -108,8 +91,8 @@ class TwoStageRetriever:
         retriever: RetrieverName = "hybrid",
         embedder: Embedder | str | Path = DEFAULT_EMBEDDER,
         reranker: Reranker | str | Path | None = "BAAI/bge-reranker-v2-m3",
-        top_k: int = 50,
-        top_n: int | None = 5,
+        top_k: Count = 50,
+        top_n: Count | None = 5,
         threshold: float | None = None,
         threshold_unit: ScoreUnit = "probability",
         faiss_index: str | None = "Flat",
@@ -160,7 +143,7 @@ class TwoStageRetriever:
     @property
     def first_stage(self) -> FirstStage:
         """What finds the candidates."""
-        return self._first_stage
+        return self._corpus[0]
 
     @property
     def reranker(self) -> Reranker | None:
@@ -172,30 +155,152 @@ class TwoStageRetriever:
         """Documents retrieved."""
         return self._top_k
 
-    def search(self, query: str) -> list[RetrievedDocument]:
+    def __len__(self) -> int:
+        """Return the number of documents."""
+        return len(self._corpus[1])
+
+    @checked_call()
+    def search(self, query: str, *, top_k: Count | None = None, top_n: Count | None = None) -> list[RetrievedDocument]:
         """Return the results from best to worst; without a match there are none.
+
+        Args:
+            query: The question.
+            top_k: Documents retrieved for this call; None takes the object's own.
+            top_n: Documents returned at most by this call; None takes the object's own.
 
         Raises:
             InvalidInputError: The query is blank or no string, or the first stage found a document without a text.
             ScoringError: A model returned NaN or infinity.
             EngineClosedError: A model was closed.
         """
-        found = self._first_stage.search(check_search(query, self._top_k), top_k=self._top_k)
+        stage, texts = self._corpus
+        depth, selection = top_k or self._top_k, self._selection_of(top_n)
+        found = stage.search(check_search(query, depth), top_k=depth)
         if self._reranker is None:
-            return self._first_stage_only(found)
-        return self._merged(found, self._reranker.rank(query, self._found_texts(found)))
+            return first_stage_only(found, found_texts(found, texts))[: selection.top_n]
+        return merged(found, selection.of(self._reranker.rank(query, found_texts(found, texts))))
 
-    async def asearch(self, query: str) -> list[RetrievedDocument]:
+    @checked_call()
+    async def asearch(
+        self, query: str, *, top_k: Count | None = None, top_n: Count | None = None
+    ) -> list[RetrievedDocument]:
         """Return what :meth:`search` returns, without blocking the event loop."""
-        found = await self._first_stage.asearch(check_search(query, self._top_k), top_k=self._top_k)
+        stage, texts = self._corpus
+        depth, selection = top_k or self._top_k, self._selection_of(top_n)
+        found = await stage.asearch(check_search(query, depth), top_k=depth)
         if self._reranker is None:
-            return self._first_stage_only(found)
-        return self._merged(found, await self._reranker.arank(query, self._found_texts(found)))
+            return first_stage_only(found, found_texts(found, texts))[: selection.top_n]
+        return merged(found, selection.of(await self._reranker.arank(query, found_texts(found, texts))))
+
+    @checked_call(own=("documents",))
+    def add_documents(self, documents: Mapping[str, str] | Iterable[str]) -> list[str]:
+        """Index more texts and return their ids. Calls that search meanwhile see all of them or none.
+
+        Dense stages embed the new texts only; BM25 indexes all again, so add many at a time.
+
+        Args:
+            documents: Id to text; or texts, which get the next free positions as ids.
+
+        Raises:
+            InvalidInputError: A document is not a string, an id is there already, or the first stage takes none.
+            ScoringError: The embedder returned NaN or infinity.
+        """
+        with self._adding:
+            stage, texts = self._corpus
+            added = _new_texts(documents, texts)
+            if added:
+                self._corpus = (grown_stage(stage, added), {**texts, **added})
+            return list(added)
+
+    @checked_call(own=("documents",))
+    async def aadd_documents(self, documents: Mapping[str, str] | Iterable[str]) -> list[str]:
+        """Do what :meth:`add_documents` does, without blocking the event loop."""
+        return await asyncio.to_thread(self.add_documents, documents)
+
+    @checked_call()
+    def save(self, folder: str | Path) -> Path:
+        """Write texts, vectors and settings into a folder, and return it.
+
+        The folder is complete or not there at all, and holds nothing that runs code. Models are kept by name and
+        settings, not their weights, nor where they ran.
+
+        Args:
+            folder: New, empty, or an earlier saved retriever, which is replaced.
+
+        Raises:
+            InvalidInputError: The first stage is none of this package's, or the folder cannot be written.
+        """
+        stage, texts = self._corpus
+        selection = {
+            "top_k": self._top_k,
+            "top_n": self._selection.top_n,
+            "threshold": self._selection.threshold,
+            "threshold_unit": self._selection.unit,
+        }
+        target = Path(folder).expanduser()
+        write_folder(target, texts=texts, first_stage=stage, reranker=self._reranker, selection=selection)
+        return target
+
+    @classmethod
+    @checked_call()
+    def load(
+        cls,
+        folder: str | Path,
+        *,
+        embedder: Embedder | str | Path | None = None,
+        reranker: Reranker | str | Path | None = None,
+    ) -> TwoStageRetriever:
+        """Return a retriever that :meth:`save` wrote. Indexes are built again; no text is embedded again.
+
+        Args:
+            folder: The folder.
+            embedder: An object or a model's name; None opens the one that the vectors were made with, by its name.
+                Another one is refused: its settings are compared, and the vector of one text.
+            reranker: An object or a model's name, which may be another; None opens the one that was saved, if any.
+
+        Raises:
+            InvalidInputError: The folder holds something else or is damaged, or the embedder is another one.
+            ModelError: A model cannot be loaded.
+        """
+        saved = read_folder(Path(folder).expanduser())
+        opened: list[Embedder | Reranker] = []
+        try:
+            return cls._restored(saved, embedder, reranker, opened)
+        except BaseException as error:
+            for model in opened:
+                model.close()
+            if isinstance(error, RerankPluginsError) or not isinstance(error, Exception):
+                raise
+            msg = f"{str(folder)!r} holds settings that are none ({type(error).__name__}: {error}); save it again"
+            raise InvalidInputError(msg) from error
+
+    @classmethod
+    def _restored(
+        cls,
+        saved: SavedRetriever,
+        embedder: Embedder | str | Path | None,
+        reranker: Reranker | str | Path | None,
+        opened: list[Embedder | Reranker],
+    ) -> TwoStageRetriever:
+        vectors_by = embedder if isinstance(embedder, Embedder) else saved.embedder(embedder)
+        if vectors_by is not None and vectors_by is not embedder:
+            opened.append(vectors_by)
+        stage = saved.first_stage(vectors_by)
+        scored_by = reranker if isinstance(reranker, Reranker) else saved.reranker(reranker)
+        if scored_by is not None and scored_by is not reranker:
+            opened.append(scored_by)
+        made = cls(stage, saved.texts, reranker=scored_by, **saved.selection)
+        made._opened += opened
+        return made
 
     def close(self) -> None:
         """Give back the models that were named, not those that were passed as objects. Idempotent."""
         for model in self._opened:
             model.close()
+
+    def __copy__(self) -> TwoStageRetriever:
+        # Its own all the way down, or closing one would close what the other searches with.
+        return deepcopy(self)
 
     def __enter__(self) -> TwoStageRetriever:
         return self
@@ -203,40 +308,24 @@ class TwoStageRetriever:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _found_texts(self, found: Mapping[str, float]) -> list[str]:
-        unknown = next((document_id for document_id in found if document_id not in self._texts), None)
-        if unknown is not None:
-            msg = f"the first stage found document {unknown!r}, which texts does not have; pass what was indexed"
-            raise InvalidInputError(msg)
-        return [self._texts[document_id] for document_id in found]
-
-    def _first_stage_only(self, found: Mapping[str, float]) -> list[RetrievedDocument]:
-        results = [
-            RetrievedDocument(document_id, text, rank, rank, score)
-            for rank, ((document_id, score), text) in enumerate(
-                zip(found.items(), self._found_texts(found), strict=True), start=1
-            )
-        ]
-        return results[: self._selection.top_n]
-
-    def _merged(self, found: Mapping[str, float], ranked: Sequence[RankedDocument]) -> list[RetrievedDocument]:
-        hits = list(found.items())
-        return [
-            RetrievedDocument(
-                id=hits[one.index][0],
-                text=one.document or "",
-                rank=one.rank,
-                retrieval_rank=one.index + 1,
-                retrieval_score=hits[one.index][1],
-                rerank_score=one.score,
-                probability=one.probability,
-                window=one.window,
-                truncated=one.truncated,
-            )
-            for one in self._selection.of(ranked)
-        ]
+    def _selection_of(self, top_n: int | None) -> Selection:
+        return self._selection if top_n is None else replace(self._selection, top_n=top_n)
 
 
+def _new_texts(documents: Mapping[str, str] | Iterable[str], known: Mapping[str, str]) -> dict[str, str]:
+    """Return id to text of what is added; texts without ids get the next positions that are free."""
+    given = texts_by_id(documents)
+    if not isinstance(documents, Mapping):
+        free = (str(position) for position in count(len(known)) if str(position) not in known)
+        return dict(zip(free, given.values(), strict=False))
+    there = [document_id for document_id in given if document_id in known]
+    if there:
+        msg = f"{len(there)} of the ids are there already, the first is {there[0]!r}; give each document its own id"
+        raise InvalidInputError(msg)
+    return given
+
+
+@checked_call(own=("documents",))
 def texts_by_id(documents: Mapping[str, str] | Iterable[str]) -> dict[str, str]:
     """Return id to text; texts without ids get their positions (``"0"``, ``"1"``, ...).
 
@@ -248,4 +337,6 @@ def texts_by_id(documents: Mapping[str, str] | Iterable[str]) -> dict[str, str]:
     if isinstance(documents, (str, bytes)):
         msg = "documents must be texts or id to text, got one string; put a single text into a list"
         raise InvalidInputError(msg)
-    return check_texts_by_id({str(position): text for position, text in enumerate(documents)})
+    return check_texts_by_id(
+        {str(position): text for position, text in enumerate(check_texts(documents, name="documents"))}
+    )

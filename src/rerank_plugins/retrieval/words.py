@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from rerank_plugins.arguments import checked_call
+
 __all__ = ["words"]
 
 # Scripts written without spaces between words: the signs 々〆〇, kana, Han (with extensions) and Hangul
@@ -17,6 +19,7 @@ _WORD = re.compile(rf"[{_CJK}]+|[^\W{_CJK}]+")
 _IS_CJK = re.compile(f"[{_CJK}]")
 
 
+@checked_call()
 def words(text: str) -> list[str]:
     """Return the terms of a text: lower-cased words, and characters and character pairs of CJK text.
 

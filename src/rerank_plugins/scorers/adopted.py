@@ -9,9 +9,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
+import torch
+
+from rerank_plugins.catalog.sentence_settings import activation_scale, check_transformer, default_prompt
 from rerank_plugins.catalog.spec import ModelSpec
 from rerank_plugins.errors import InvalidInputError, UnsupportedModelError
 from rerank_plugins.scorers.base import LoadedParts
@@ -50,7 +54,7 @@ def adopt(loaded: object) -> AdoptedModel:
 
     Raises:
         InvalidInputError: The object is none of the known classes.
-        UnsupportedModelError: The classifier has more than one label.
+        UnsupportedModelError: The classifier has more than one label, or does something that is not done here.
     """
     for cls in type(loaded).__mro__:
         builder = _BUILDERS.get((cls.__module__.partition(".")[0], cls.__name__))
@@ -85,10 +89,29 @@ def _bce_embedding(loaded: Any) -> AdoptedModel:
 
 
 def _sentence_transformers(loaded: Any) -> AdoptedModel:
-    model = getattr(loaded, "model", None) or loaded[0].auto_model
+    kinds = [type(module).__name__ for module in loaded] if isinstance(loaded, torch.nn.Sequential) else []
+    if kinds not in ([], ["Transformer"]):
+        # Version 6 runs modules one after the other; before that a CrossEncoder was a classifier alone.
+        msg = f"the loaded CrossEncoder runs {' -> '.join(kinds)}; of classifiers this package runs a Transformer alone"
+        raise UnsupportedModelError(msg)
+    place, model_type = Path("the loaded CrossEncoder"), str(loaded.model.config.model_type)
+    settings = loaded[0].get_config_dict() if kinds else {}
+    sides = {name: getattr(loaded.tokenizer, name) for name in ("truncation_side", "padding_side")}
+    check_transformer(place, settings, sides, task="sequence-classification", model_type=model_type)
     # Version 6 renamed max_length.
     length = loaded.max_seq_length if hasattr(loaded, "max_seq_length") else loaded.max_length
-    return _adopted(model, loaded.tokenizer, truncation="longest_first", max_length=length)
+    adopted = _adopted(loaded.model, loaded.tokenizer, truncation="longest_first", max_length=length)
+    kind = type(loaded.activation_fn if hasattr(loaded, "activation_fn") else loaded.default_activation_function)
+    names = {"activation_fn": f"{kind.__module__}.{kind.__qualname__}"}
+    prompts = {name: getattr(loaded, name, None) for name in ("prompts", "default_prompt_name")}
+    return replace(
+        adopted,
+        spec=replace(
+            adopted.spec,
+            query_prefix=default_prompt(prompts),
+            score_scale=activation_scale(place, names, {}),
+        ),
+    )
 
 
 _BUILDERS: dict[tuple[str, str], Callable[[Any], AdoptedModel]] = {

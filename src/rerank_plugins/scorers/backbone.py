@@ -8,20 +8,18 @@ from functools import cached_property
 from inspect import signature
 from typing import Any
 
-import numpy as np
 import torch
 
 from rerank_plugins.errors import UnsupportedModelError
-from rerank_plugins.protocols import Batch, PrefixSharing, TokenInput
+from rerank_plugins.protocols import Batch, PrefixSharing
 from rerank_plugins.scorers.bert_encoder import Reads
 from rerank_plugins.scorers.compiling import compile_regions, compiler_errors
-from rerank_plugins.scorers.packed import is_near, packed_model
+from rerank_plugins.scorers.packed import PackedModel, is_near
+from rerank_plugins.scorers.trials import TRIAL_LENGTHS, CannotPackError, packed_model, trial_of
 
 __all__ = ["Backbone", "TokenStates", "padded_tensors"]
 
 logger = logging.getLogger(__name__)
-
-_TRIAL_LENGTHS = (9, 5, 5, 3)
 
 
 @dataclass(frozen=True)
@@ -66,13 +64,21 @@ class Backbone:
     Args:
         model: The model, in eval mode, on its device.
         is_ours: Whether nobody else uses it. If so its weights may be laid out anew; if not it is left as it is.
+
+    Attributes:
+        padding_reason: Why batches are padded; empty if they are not.
     """
 
     def __init__(self, model: Any, *, is_ours: bool = True) -> None:
         self._model = model
         # An encoder's configuration may speak of a cache that only its decoder has (T5).
         self._options = {"use_cache": False} if "use_cache" in signature(model.forward).parameters else {}
-        self._packed = packed_model(model, trial=_trial(model), is_ours=is_ours)
+        self._packed: PackedModel | None = None
+        self.padding_reason = ""
+        try:
+            self._packed = packed_model(model, is_ours=is_ours)
+        except CannotPackError as error:
+            self.padding_reason = str(error)
 
     @property
     def is_padded(self) -> bool:
@@ -95,7 +101,7 @@ class Backbone:
         Raises:
             UnsupportedModelError: There is no compiler, or what it makes gives other numbers.
         """
-        trial = _trial(self._model)
+        trial = trial_of(self._model, TRIAL_LENGTHS)
         with torch.inference_mode():
             before = self(trial).flat
             found = compile_regions(self._model) if self._packed is None else self._packed.compile()
@@ -145,13 +151,3 @@ def padded_tensors(batch: Batch, model: Any) -> dict[str, torch.Tensor]:
     if getattr(model.config, "type_vocab_size", 0) > 1:
         tensors["token_type_ids"] = types
     return {name: tensor.to(model.device) for name, tensor in tensors.items()}
-
-
-def _trial(model: Any) -> Batch:
-    """Return a small batch of mixed lengths, made of the last ids of the vocabulary."""
-    last = int(model.config.vocab_size) - 1
-    inputs = []
-    for length in _TRIAL_LENGTHS:
-        ids = np.arange(last - length, last, dtype=np.int32)
-        inputs.append(TokenInput(ids, np.zeros_like(ids)))
-    return Batch(inputs)

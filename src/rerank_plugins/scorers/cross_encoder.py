@@ -11,13 +11,16 @@ from typing import Any
 import torch
 import transformers
 
+from rerank_plugins.catalog.own_format import BACKBONE_KEYS, OwnFormat
+from rerank_plugins.errors import UnsupportedModelError
 from rerank_plugins.protocols import Batch, Scorer
 from rerank_plugins.scorers.backbone import Backbone, padded_tensors
 from rerank_plugins.scorers.base import LoadedParts, LoadRequest
 from rerank_plugins.scorers.bert_encoder import Reads
 from rerank_plugins.scorers.heads import FirstTokenHead, Head, build_head
-from rerank_plugins.scorers.loading import load_encoder, load_model, read_weights
-from rerank_plugins.scorers.segment_similarity import HEAD_NAME, SegmentSimilarityHead
+from rerank_plugins.scorers.loading import load_encoder, load_model, read_own_weights, refuse_missing
+from rerank_plugins.scorers.lora import merge_lora
+from rerank_plugins.scorers.segment_similarity import SegmentSimilarityHead
 
 __all__ = ["CrossEncoderScorer", "WholeClassifierScorer", "load", "scorer_of"]
 
@@ -34,7 +37,7 @@ class CrossEncoderScorer:
         self._backbone: Backbone | None = backbone
         self._head: Head | None = head
         self._reads: Reads = "first" if isinstance(head, FirstTokenHead) else "all"
-        self.is_padded = backbone.is_padded
+        self.is_padded, self.padding_reason = backbone.is_padded, backbone.padding_reason
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Return one logit per pair. Shape: (inputs, 1), float32."""
@@ -84,15 +87,26 @@ def scorer_of(model: Any, *, is_ours: bool = True) -> Scorer:
 def load(request: LoadRequest) -> LoadedParts:
     """Load a cross-encoder from its checkpoint."""
     encoder = load_encoder(request)
-    if request.files.head == HEAD_NAME:
-        scorer: Scorer = _load_segment_similarity(request)
+    own = request.files.own_format
+    if own is not None:
+        scorer: Scorer = _load_segment_similarity(request, own)
     else:
         scorer = scorer_of(load_model(request, transformers.AutoModelForSequenceClassification))
     return LoadedParts(encoder=encoder, scorer=scorer)
 
 
-def _load_segment_similarity(request: LoadRequest) -> CrossEncoderScorer:
-    backbone = load_model(request, transformers.AutoModel)
-    weights = read_weights(request.files.folder / "model.safetensors", prefix="head.")
-    head = SegmentSimilarityHead.from_weights(weights, hidden_size=backbone.config.hidden_size)
-    return CrossEncoderScorer(Backbone(backbone), head.to(request.device))
+def _load_segment_similarity(request: LoadRequest, own: OwnFormat) -> CrossEncoderScorer:
+    weights = read_own_weights(request)
+    config = transformers.BertConfig(**{key: request.files.config[key] for key in BACKBONE_KEYS})
+    backbone: Any = transformers.BertModel(config, add_pooling_layer=False)
+    try:
+        loaded = backbone.load_state_dict(weights, strict=False)
+        head = SegmentSimilarityHead.from_weights(weights, hidden_size=config.hidden_size, eps=own.eps)
+    except RuntimeError as error:
+        msg = f"the weights in {str(request.files.folder)!r} do not fit its config.json ({error}); download it again"
+        raise UnsupportedModelError(msg) from error
+    refuse_missing(loaded.missing_keys, request.files.folder)
+    if request.adapter is not None:
+        merge_lora(dict(backbone.named_parameters()), request.adapter)
+    placed = backbone.eval().to(device=request.device, dtype=request.dtype)
+    return CrossEncoderScorer(Backbone(placed), head.to(request.device))

@@ -32,7 +32,7 @@ class DecoderScorer:
     def __init__(self, backbone: Backbone, head: AnswerHead) -> None:
         self._backbone: Backbone | None = backbone
         self._head: AnswerHead | None = head
-        self.is_padded = backbone.is_padded
+        self.is_padded, self.padding_reason = backbone.is_padded, backbone.padding_reason
         self.prefix_sharing = backbone.prefix_sharing
 
     def forward(self, batch: Batch) -> torch.Tensor:

@@ -35,7 +35,7 @@ class EncoderT5Scorer:
     def __init__(self, backbone: Backbone, row: torch.Tensor, bias: float) -> None:
         self._backbone: Backbone | None = backbone
         self._row, self._bias = row, bias
-        self.is_padded = backbone.is_padded
+        self.is_padded, self.padding_reason = backbone.is_padded, backbone.padding_reason
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Return one logit per pair. Shape: (inputs, 1), float32."""

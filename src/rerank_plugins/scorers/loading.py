@@ -23,7 +23,7 @@ from rerank_plugins.text.tokenizer import TextEncoder
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-__all__ = ["check_weights", "has_int8_rows", "load_encoder", "load_model", "read_weights", "refuse_missing"]
+__all__ = ["check_weights", "has_int8_rows", "load_encoder", "load_model", "read_own_weights", "refuse_missing"]
 
 logger = logging.getLogger(__name__)
 
@@ -160,7 +160,7 @@ def load_model(request: LoadRequest, auto_class: Any, *, attention: str | None =
 
 
 def has_int8_rows(folder: Path) -> bool:
-    """Return whether ``model.safetensors`` is stored as int8 rows, see :func:`read_weights`."""
+    """Return whether ``model.safetensors`` is stored as int8 rows, see :func:`_read_weights`."""
     path = folder / "model.safetensors"
     if not path.is_file():
         return False
@@ -168,8 +168,8 @@ def has_int8_rows(folder: Path) -> bool:
         return (stored.metadata() or {}).get(_QUANTIZATION_KEY) == _INT8_ROWS
 
 
-def read_weights(path: Path, *, prefix: str = "") -> dict[str, torch.Tensor]:
-    """Return the float32 weights of a file whose names start with ``prefix``, int8 rows included.
+def _read_weights(path: Path) -> dict[str, torch.Tensor]:
+    """Return the float32 weights of a file, int8 rows included.
 
     The format halves fp16 once more for the wheel of the mini models: a matrix ``NAME`` is int8 and
     ``NAME.scale`` (rows,) holds one float32 per row; value = int8 * scale. Other tensors are plain.
@@ -177,7 +177,7 @@ def read_weights(path: Path, *, prefix: str = "") -> dict[str, torch.Tensor]:
     weights: dict[str, torch.Tensor] = {}
     with safe_open(str(path), framework="pt") as stored:
         names = set(stored.keys())
-        for name in sorted(name for name in names if name.startswith(prefix)):
+        for name in sorted(names):
             if name.endswith(".scale") and name.removesuffix(".scale") in names:
                 continue
             tensor = stored.get_tensor(name)
@@ -188,10 +188,25 @@ def read_weights(path: Path, *, prefix: str = "") -> dict[str, torch.Tensor]:
     return weights
 
 
+def read_own_weights(request: LoadRequest) -> dict[str, torch.Tensor]:
+    """Return the float32 weights of a checkpoint in this project's own format.
+
+    Raises:
+        UnsupportedModelError: The file is missing, or cannot be read.
+    """
+    check_weights(request)
+    path = request.files.folder / "model.safetensors"
+    try:
+        return _read_weights(path)
+    except (OSError, RuntimeError, SafetensorError) as error:
+        msg = f"{str(path)!r} cannot be read ({error}); download it again"
+        raise UnsupportedModelError(msg) from error
+
+
 def _from_int8_rows(folder: Path, auto_class: Any, dtype: torch.dtype) -> tuple[PreTrainedModel, list[str]]:
     config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
     model = auto_class.from_config(config)
-    result = model.load_state_dict(read_weights(folder / "model.safetensors"), strict=False)
+    result = model.load_state_dict(_read_weights(folder / "model.safetensors"), strict=False)
     return model.to(dtype), list(result.missing_keys)
 
 

@@ -14,14 +14,14 @@ import numpy.typing as npt
 import torch
 
 from rerank_plugins.catalog.checkpoint import MULTI_VECTOR_HEADS
-from rerank_plugins.catalog.spec import Pooling
 from rerank_plugins.errors import ModelError
 from rerank_plugins.protocols import Batch
 from rerank_plugins.scorers.backbone import Backbone, TokenStates
 from rerank_plugins.scorers.base import LoadedParts, LoadRequest
 from rerank_plugins.scorers.loading import load_encoder
+from rerank_plugins.scorers.sentence_head import SentenceHead, load_head
 from rerank_plugins.scorers.side_files import read_side_file
-from rerank_plugins.scorers.transformer import load_backbone, pool_batch
+from rerank_plugins.scorers.transformer import load_backbone
 
 __all__ = ["MultiVectorEmbedder", "RowLayout", "load"]
 
@@ -60,16 +60,16 @@ class MultiVectorEmbedder:
 
     Args:
         backbone: The encoder.
-        pooling: How token states become the vector of a text.
+        head: How token states become the vector of a text.
         heads: The layers for weights and for token vectors; or why they could not be had, which is raised when
             they are needed, since the vectors of texts need neither.
     """
 
-    def __init__(self, backbone: Backbone, *, pooling: Pooling, heads: _Heads | ModelError) -> None:
+    def __init__(self, backbone: Backbone, *, head: SentenceHead, heads: _Heads | ModelError) -> None:
         self._backbone: Backbone | None = backbone
-        self._pooling = pooling
+        self._head: SentenceHead | None = head
         self._heads: _Heads | ModelError | None = heads
-        self.is_padded = backbone.is_padded
+        self.is_padded, self.padding_reason = backbone.is_padded, backbone.padding_reason
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Return one row per text as ``batch.options`` lays it out, nothing normalised; None means the vector alone.
@@ -81,7 +81,7 @@ class MultiVectorEmbedder:
             ModelError: A head is asked for and could not be loaded.
         """
         states: TokenStates = self._backbone(batch)  # type: ignore[misc]
-        parts = [pool_batch(states, batch, self._pooling)]
+        parts = [self._head(states, batch)]  # type: ignore[misc]
         layout = batch.options
         if isinstance(layout, RowLayout):
             if isinstance(self._heads, ModelError):
@@ -96,6 +96,7 @@ class MultiVectorEmbedder:
     def close(self) -> None:
         """Free the weights."""
         self._backbone = None
+        self._head = None
         self._heads = None
 
 
@@ -106,7 +107,7 @@ def load(request: LoadRequest) -> LoadedParts:
         heads = (_head(request, MULTI_VECTOR_HEADS[0]), _head(request, MULTI_VECTOR_HEADS[1]))
     except ModelError as error:
         heads = error
-    scorer = MultiVectorEmbedder(load_backbone(request), pooling=request.spec.pooling, heads=heads)
+    scorer = MultiVectorEmbedder(load_backbone(request), head=load_head(request), heads=heads)
     return LoadedParts(encoder=load_encoder(request), scorer=scorer)
 
 

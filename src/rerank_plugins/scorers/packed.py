@@ -3,8 +3,8 @@
 BERT-like encoders run through :mod:`rerank_plugins.scorers.bert_encoder`. Every other transformers model whose
 attention goes through ``AttentionInterface`` (decoders, ModernBERT) runs as it is, with a registered function that
 sees the row, and with positions that restart per text. What cannot be packed (older transformers, attention with
-soft-caps or a bias of its own) is padded instead; a trial at load, packed against one by one, decides. A causal one
-runs the tokens that several inputs begin with once (:mod:`rerank_plugins.scorers.prefixes`), after a trial of its own.
+soft-caps or a bias of its own) is padded instead; :mod:`rerank_plugins.scorers.trials` decides. A causal one runs the
+tokens that several inputs begin with once (:mod:`rerank_plugins.scorers.prefixes`), after a trial of its own.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from inspect import signature
-from typing import Any, Protocol, get_args
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -24,15 +24,18 @@ from rerank_plugins.scorers.compiling import compile_regions
 from rerank_plugins.scorers.prefixes import PrefixGroup, RowLayout, prefix_groups
 from rerank_plugins.scorers.texts import Texts
 
-__all__ = ["PackedModel", "is_near", "packed_model"]
+__all__ = ["BERT_LIKE", "REFUSALS", "PackedModel", "SharingModel", "is_near", "packed_bert", "packed_by_interface"]
 
 logger = logging.getLogger(__name__)
 
 _NAME = "rerank_plugins_packed"
-_BERT_LIKE = ("bert", "xlm-roberta", "roberta", "camembert")
-_TRIAL_TOLERANCE = 1e-3
-_NOT_UNDERSTOOD = ("softcap", "s_aux", "position_bias")
-_REFUSALS = (AttributeError, TypeError, ValueError, RuntimeError, IndexError)
+BERT_LIKE = ("bert", "xlm-roberta", "roberta", "camembert")
+_TRIAL_TOLERANCE, _HALF_PRECISION_FACTOR = 1e-3, 50.0
+_WITHOUT_EFFECT = {"deterministic", "output_attentions", "output_hidden_states", "position_ids", "return_dict"}
+_WITHOUT_EFFECT |= {"cache_position", "use_cache"}
+"""Keywords of attention that change no number here: positions are in queries and keys already, nothing is cached."""
+REFUSALS = (AttributeError, TypeError, ValueError, RuntimeError, IndexError)
+"""What models and transformers raise where something is not done."""
 
 
 class PackedModel(Protocol):
@@ -57,6 +60,40 @@ class PackedModel(Protocol):
         ...
 
 
+class SharingModel(PackedModel, Protocol):
+    """A packed model that may run what several inputs begin with once, after a trial."""
+
+    def try_sharing(self, trial: Batch) -> None:
+        """Share beginnings from now on if that gives the last states that it gives without.
+
+        Args:
+            trial: Its first input has at least eight tokens, not all equal.
+        """
+        ...
+
+
+def packed_bert(model: Any, *, may_copy: bool) -> PackedModel:
+    """Return a BERT- or RoBERTa-like encoder with its own embeddings and our layers.
+
+    Args:
+        model: The transformers model.
+        may_copy: Whether its weights may be laid out anew, in memory of their own.
+
+    Raises:
+        ValueError: It is not built like that.
+    """
+    return _PackedBert(model, may_copy=may_copy)
+
+
+def packed_by_interface(model: Any) -> SharingModel:
+    """Return any model whose attention function can be replaced, after that was done.
+
+    Raises:
+        ValueError: This transformers has no such interface, or not for this model.
+    """
+    return _PackedByInterface(model)
+
+
 class _PackedBert:
     """A BERT- or RoBERTa-like encoder: its own embeddings, then our layers over its weights."""
 
@@ -64,7 +101,7 @@ class _PackedBert:
 
     def __init__(self, model: Any, *, may_copy: bool) -> None:
         config = model.config
-        if config.model_type not in _BERT_LIKE or getattr(config, "is_decoder", False):
+        if config.model_type not in BERT_LIKE or getattr(config, "is_decoder", False):
             msg = f"{config.model_type!r} is not built like BERT"
             raise ValueError(msg)
         if getattr(config, "position_embedding_type", None) not in (None, "absolute"):
@@ -132,11 +169,7 @@ class _PackedByInterface:
         return compile_regions(self._model)
 
     def try_sharing(self, trial: Batch) -> None:
-        """Share beginnings from now on if that gives the last states that it gives without.
-
-        Args:
-            trial: Its first input has at least eight tokens, not all equal.
-        """
+        """Share beginnings from now on if that gives the same, see :class:`SharingModel`."""
         shared = _with_common_beginnings(trial.inputs[0].ids)
         groups = prefix_groups([one.ids for one in shared.inputs], least_saved_tokens=1)
         try:
@@ -146,7 +179,7 @@ class _PackedByInterface:
             with torch.inference_mode():
                 agrees = is_near(self._last_states(shared, groups), self(shared, reads="last"))
             reason = "" if agrees else "a trial at load gave other numbers"
-        except _REFUSALS as error:
+        except REFUSALS as error:
             reason = str(error) or type(error).__name__
         self.prefix_sharing = PrefixSharing(is_used=not reason, reason=reason)
         if reason:
@@ -170,70 +203,6 @@ class _PackedByInterface:
         return states
 
 
-def packed_model(model: Any, *, trial: Batch, is_ours: bool) -> PackedModel | None:
-    """Return the model without padding, or None if it cannot run so.
-
-    Args:
-        model: A transformers model without head, in eval mode, on its device.
-        trial: A batch of at least two lengths; packed and one by one must agree on it.
-        is_ours: Whether nobody else uses the model. If so its weights may be laid out anew, and its attention function
-            replaced; if not it is left as it is.
-    """
-    try:
-        with torch.inference_mode():
-            expected = torch.cat([_alone(model, one) for one in trial.inputs])
-    except _REFUSALS as error:
-        _tell(model, error)
-        return None
-    candidate = _agreeing_bert(model, trial, expected, may_copy=is_ours)
-    if candidate is not None or not is_ours:
-        return candidate
-    return _agreeing_interface(model, trial, expected)
-
-
-def _agreeing_bert(model: Any, trial: Batch, expected: torch.Tensor, *, may_copy: bool) -> PackedModel | None:
-    if model.config.model_type not in _BERT_LIKE:
-        return None
-    try:
-        candidate = _PackedBert(model, may_copy=may_copy)
-        if not _agrees(candidate, trial, expected):
-            return None
-    except _REFUSALS as error:
-        _tell(model, error)
-        return None
-    if may_copy:
-        # Its layers live on in another layout; twice the weights would be in memory.
-        model.encoder.layer = torch.nn.ModuleList()
-    return candidate
-
-
-def _agreeing_interface(model: Any, trial: Batch, expected: torch.Tensor) -> PackedModel | None:
-    before = getattr(model.config, "_attn_implementation", None)
-    try:
-        candidate = _PackedByInterface(model)
-        if _agrees(candidate, trial, expected):
-            candidate.try_sharing(trial)
-            return candidate
-    except _REFUSALS as error:
-        _tell(model, error)
-    if before is not None and model.config._attn_implementation != before:
-        model.set_attn_implementation(before)
-    return None
-
-
-def _tell(model: Any, error: BaseException) -> None:
-    logger.info("%s cannot run packed (%s); batches are padded", type(model).__name__, type(error).__name__)
-
-
-def _agrees(candidate: PackedModel, trial: Batch, expected: torch.Tensor) -> bool:
-    texts = Texts(trial.lengths, expected.device)
-    with torch.inference_mode():
-        found: tuple[torch.Tensor, ...] = tuple(candidate(trial, reads=reads) for reads in get_args(Reads))
-    pairs = zip(found, (expected, expected[texts.first], expected[texts.ends - 1]), strict=True)
-    scale = float(expected.float().abs().max())
-    return all(is_near(one, other, scale=scale) for one, other in pairs)
-
-
 def is_near(found: torch.Tensor, expected: torch.Tensor, *, scale: float | None = None) -> bool:
     """Return whether states of one precision are the same but for rounding.
 
@@ -243,7 +212,7 @@ def is_near(found: torch.Tensor, expected: torch.Tensor, *, scale: float | None 
         scale: Size of the numbers; None takes the largest expected one.
     """
     # Half precision differs more in absolute numbers; a wrong attention differs by whole units.
-    factor = 1.0 if expected.dtype == torch.float32 else 50.0
+    factor = 1.0 if expected.dtype == torch.float32 else _HALF_PRECISION_FACTOR
     tolerance = _TRIAL_TOLERANCE * factor * (float(expected.float().abs().max()) if scale is None else scale)
     return torch.allclose(found.float(), expected.float(), atol=tolerance)
 
@@ -257,14 +226,6 @@ def _with_common_beginnings(ids: np.ndarray[Any, Any]) -> Batch:
         ids[4:7],
     ]
     return Batch([TokenInput(one, np.zeros_like(one)) for one in inputs])
-
-
-def _alone(model: Any, one: TokenInput) -> torch.Tensor:
-    tensors = {"input_ids": torch.from_numpy(one.ids).long().unsqueeze(0).to(model.device)}
-    if getattr(model.config, "type_vocab_size", 0) > 1:
-        tensors["token_type_ids"] = torch.from_numpy(one.type_ids).long().unsqueeze(0).to(model.device)
-    states: torch.Tensor = model(**tensors).last_hidden_state[0]
-    return states
 
 
 def _on_device(rows: np.ndarray[Any, Any], device: torch.device) -> torch.Tensor:
@@ -296,6 +257,8 @@ def _attention(
     rerank_texts: Texts,
     scaling: float | None = None,
     sliding_window: int | None = None,
+    is_causal: bool | None = None,
+    dropout: float = 0.0,
     **others: Any,  # the interface passes what other implementations need
 ) -> tuple[torch.Tensor, None]:
     """Attend within each text.
@@ -303,13 +266,15 @@ def _attention(
     Query, key and value have the shape (1, heads, tokens, head_dim), the result (1, tokens, heads, head_dim).
 
     Raises:
-        ValueError: The model wants something that is not done here.
+        ValueError: The model wants something that is not done here, or that this function has never heard of.
     """
-    unknown = [name for name in _NOT_UNDERSTOOD if others.get(name) is not None]
+    unknown = [name for name, value in others.items() if value is not None and name not in _WITHOUT_EFFECT]
+    if dropout:
+        unknown.append("dropout")
     if unknown:
-        msg = f"attention with {unknown} is not packed"
+        msg = f"attention with {', '.join(unknown)} is not packed"
         raise ValueError(msg)
     query, key, value = (one[0].transpose(0, 1) for one in (query, key, value))
-    is_causal = bool(getattr(module, "is_causal", False))
-    attended = attend(query, key, value, rerank_texts, scale=scaling, is_causal=is_causal, window=sliding_window)
+    causal = bool(getattr(module, "is_causal", False) if is_causal is None else is_causal)
+    attended = attend(query, key, value, rerank_texts, scale=scaling, is_causal=causal, window=sliding_window)
     return attended.unsqueeze(0), None

@@ -24,10 +24,7 @@ from rerank_plugins.errors import UnsupportedModelError
 from rerank_plugins.protocols import Batch
 from rerank_plugins.scorers.backbone import TokenStates
 
-__all__ = ["HEAD_NAME", "SegmentSimilarityHead"]
-
-HEAD_NAME = "segment_similarity"
-_EPS = 1e-6
+__all__ = ["SegmentSimilarityHead"]
 
 
 class SegmentSimilarityHead(nn.Module):
@@ -35,10 +32,12 @@ class SegmentSimilarityHead(nn.Module):
 
     Args:
         hidden_size: Width of a token state.
+        eps: Least length of a state in a cosine.
     """
 
-    def __init__(self, hidden_size: int) -> None:
+    def __init__(self, hidden_size: int, *, eps: float) -> None:
         super().__init__()
+        self._eps = eps
         self.mean_scale = nn.Parameter(torch.ones(1))
         self.maxsim_scale = nn.Parameter(torch.ones(1))
         self.exact_scale = nn.Parameter(torch.ones(1))
@@ -46,17 +45,17 @@ class SegmentSimilarityHead(nn.Module):
         self.linear = nn.Linear(hidden_size, 1)
 
     @classmethod
-    def from_weights(cls, weights: dict[str, torch.Tensor], *, hidden_size: int) -> SegmentSimilarityHead:
+    def from_weights(cls, weights: dict[str, torch.Tensor], *, hidden_size: int, eps: float) -> SegmentSimilarityHead:
         """Return the head of a checkpoint, whose weights are named ``head.*``.
 
         Raises:
             UnsupportedModelError: Some are missing.
         """
-        head = cls(hidden_size)
+        head = cls(hidden_size, eps=eps)
         own = {name.removeprefix("head."): value for name, value in weights.items() if name.startswith("head.")}
         missing = sorted(set(head.state_dict()) - set(own))
         if missing:
-            msg = f"the checkpoint lacks the weights {missing} of its {HEAD_NAME} head; download it again"
+            msg = f"the checkpoint lacks the weights {missing} of its head; download it again"
             raise UnsupportedModelError(msg)
         head.load_state_dict(own)
         return head.float().eval()
@@ -74,11 +73,11 @@ class SegmentSimilarityHead(nn.Module):
         states = token_states.padded()
         ids, in_query, in_document = (tensor.to(states.device) for tensor in _layout(batch, states.shape[1]))
         cosine = nn.functional.cosine_similarity(
-            _masked_mean(states, in_query), _masked_mean(states, in_document), dim=-1, eps=_EPS
+            _masked_mean(states, in_query), _masked_mean(states, in_document), dim=-1, eps=self._eps
         )
         # Query tokens come first, so the rows that can matter end with the longest query.
         n_query = int(in_query.any(dim=0).sum()) + 1
-        unit = nn.functional.normalize(states, dim=-1, eps=_EPS)
+        unit = nn.functional.normalize(states, dim=-1, eps=self._eps)
         outside = ~in_document.unsqueeze(1)
         similarity = (unit[:, :n_query] @ unit.transpose(1, 2)).masked_fill(outside, -1.0).amax(-1)
         equal = (ids[:, :n_query].unsqueeze(2) == ids.unsqueeze(1)).masked_fill(outside, value=False)

@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
+from rerank_plugins.arguments import checked_call
 from rerank_plugins.engine.registry import MODELS
-from rerank_plugins.errors import MissingExtraError
+from rerank_plugins.errors import InvalidInputError, MissingExtraError
+from rerank_plugins.kinds import shown
 from rerank_plugins.opening import LoadedModel
 from rerank_plugins.types import EngineStats
 
@@ -21,6 +23,7 @@ _GAUGES = ("batch_tokens", "waiting_calls", "waiting_tokens")
 _NAMES = {"queue_s": "queue_seconds", "forward_s": "forward_seconds"}
 
 
+@checked_call()
 def export_to_prometheus(registry: CollectorRegistry | None = None) -> Callable[[], None]:
     """Export the counters of every loaded model.
 
@@ -38,10 +41,13 @@ def export_to_prometheus(registry: CollectorRegistry | None = None) -> Callable[
         MissingExtraError: prometheus-client is not installed.
     """
     try:
-        from prometheus_client import REGISTRY
+        from prometheus_client import REGISTRY, CollectorRegistry
     except ImportError as error:
         msg = "metrics need prometheus-client: pip install 'rerank-plugins[telemetry]'"
         raise MissingExtraError(msg) from error
+    if registry is not None and not isinstance(registry, CollectorRegistry):
+        msg = f"registry must be a CollectorRegistry of prometheus_client or None, got {shown(registry)}"
+        raise InvalidInputError(msg)
     target = REGISTRY if registry is None else registry
     collector = _Collector()
     target.register(collector)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from rerank_plugins.errors import MissingExtraError
+from rerank_plugins.arguments import checked_call
+from rerank_plugins.errors import InvalidInputError, MissingExtraError
+from rerank_plugins.kinds import shown
 from rerank_plugins.observing import CallRecord, add_observer
 
 if TYPE_CHECKING:
@@ -16,6 +18,7 @@ __all__ = ["trace_with_opentelemetry"]
 _NS_PER_MS = 1_000_000
 
 
+@checked_call()
 def trace_with_opentelemetry(tracer_provider: TracerProvider | None = None) -> Callable[[], None]:
     """Record every call of this process as a span.
 
@@ -37,6 +40,9 @@ def trace_with_opentelemetry(tracer_provider: TracerProvider | None = None) -> C
     except ImportError as error:
         msg = "tracing needs OpenTelemetry: pip install 'rerank-plugins[telemetry]'"
         raise MissingExtraError(msg) from error
+    if tracer_provider is not None and not isinstance(tracer_provider, trace.TracerProvider):
+        msg = f"tracer_provider must be a TracerProvider of OpenTelemetry or None, got {shown(tracer_provider)}"
+        raise InvalidInputError(msg)
     tracer = trace.get_tracer("rerank_plugins", tracer_provider=tracer_provider)
     return add_observer(lambda record: _record(tracer, record))
 

@@ -32,7 +32,19 @@ def pair_inputs(encoder: TextEncoder, spec: ModelSpec, settings: PairSettings) -
     """
     template = spec.template
     if template is None:
-        return PairEncoder(encoder, PairLayout.of(encoder), settings)
+        plain = PairEncoder(encoder, PairLayout.of(encoder), settings)
+        return _Prefixed(plain, spec.query_prefix) if spec.query_prefix else plain
     if template.tokenised == "together":
         return WholePairEncoder(encoder, template, spec.prompt, settings)
     return PairEncoder(encoder, PromptLayout.of(encoder, template, spec.prompt), settings)
+
+
+class _Prefixed:
+    """Pairs whose queries begin with a text of the model's own (sentence-transformers' default prompt)."""
+
+    def __init__(self, pairs: PairInputs, prefix: str) -> None:
+        self._pairs, self._prefix = pairs, prefix
+
+    def encode(self, pairs: Sequence[tuple[str, str | None]]) -> list[EncodedPair]:
+        """Return the inputs of each pair, in order."""
+        return self._pairs.encode([(self._prefix + query, document) for query, document in pairs])

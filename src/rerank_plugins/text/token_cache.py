@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
+import sys
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 __all__ = ["TokenCache"]
@@ -11,52 +11,67 @@ __all__ = ["TokenCache"]
 T = TypeVar("T")
 
 _LARGEST_SHARE = 8
+_ENTRY_BYTES = 110
+"""A place in a dict just after it grew: 24 bytes and an index, and as much again or more that is free."""
+
+
+class _Generation(Generic[T]):
+    """Texts that were asked for in one stretch of time, and the bytes they take."""
+
+    __slots__ = ("n_bytes", "tokens")
+
+    def __init__(self) -> None:
+        self.tokens: dict[str, T] = {}
+        self.n_bytes = 0
 
 
 class TokenCache(Generic[T]):
-    """The latest texts with their tokens, bounded by characters. Safe from any number of threads.
+    """The latest texts with their tokens, bounded by the bytes they take. Safe from any number of threads.
+
+    There is no lock that an interrupt or a fork could leave held. Two generations, each with half of the bytes, stand
+    in for an order of use: what is asked for goes to the younger one; when that is full it becomes the older one, and
+    what was in that is forgotten. Single operations of a dict cannot be interrupted, and threads that meet between two
+    of them can only turn the generations a moment early or late.
 
     Args:
-        max_characters: Characters of all texts together at most; a text of more than an eighth of that is not kept.
+        max_bytes: Texts, tokens and places in the dicts together at most; what takes more than an eighth of it by
+            itself is not kept.
+        size_of: Bytes that the tokens of a text take.
     """
 
-    def __init__(self, max_characters: int) -> None:
-        self._max_characters = max_characters
-        self._lock = threading.Lock()
-        self._tokens: OrderedDict[str, T] = OrderedDict()
-        self._characters = 0
+    def __init__(self, max_bytes: int, *, size_of: Callable[[T], int]) -> None:
+        self._max_bytes = max_bytes
+        self._size_of = size_of
+        self._young: _Generation[T] = _Generation()
+        self._old: _Generation[T] = _Generation()
         self._hits = 0
         self._misses = 0
 
     def get(self, text: str) -> T | None:
         """Return the tokens of a text, or None if they are not at hand."""
-        with self._lock:
-            tokens = self._tokens.get(text)
+        tokens = self._young.tokens.get(text)
+        if tokens is None:
+            tokens = self._old.tokens.get(text)
             if tokens is None:
                 self._misses += 1
                 return None
-            self._hits += 1
-            self._tokens.move_to_end(text)
-            return tokens
+            self.put(text, tokens)
+        self._hits += 1
+        return tokens
 
     def put(self, text: str, tokens: T) -> None:
-        """Keep the tokens of a text; those not asked for the longest make room."""
-        if len(text) > self._max_characters // _LARGEST_SHARE:
+        """Keep the tokens of a text; those not asked for lately make room."""
+        n_bytes = sys.getsizeof(text) + _ENTRY_BYTES + self._size_of(tokens)
+        young = self._young
+        if n_bytes * _LARGEST_SHARE > self._max_bytes or text in young.tokens:
             return
-        with self._lock:
-            if text not in self._tokens:
-                self._characters += len(text)
-            self._tokens[text] = tokens
-            self._tokens.move_to_end(text)
-            while self._characters > self._max_characters:
-                oldest, _ = self._tokens.popitem(last=False)
-                self._characters -= len(oldest)
+        if 2 * (young.n_bytes + n_bytes) > self._max_bytes:
+            self._old, self._young = young, _Generation()
+            young = self._young
+        # Counted first: an interrupt in between leaves a little room unused, and never holds more.
+        young.n_bytes += n_bytes
+        young.tokens[text] = tokens
 
     def counts(self) -> tuple[int, int]:
         """Return hits and misses."""
-        with self._lock:
-            return self._hits, self._misses
-
-    def after_fork(self) -> None:
-        """Make the lock anew, in a process that was forked while somebody may have held it."""
-        self._lock = threading.Lock()
+        return self._hits, self._misses

@@ -99,7 +99,8 @@ def test_without_a_family_of_that_architecture_pooling_is_not_guessed(tmp_path: 
 def test_where_the_length_of_a_vector_is_told(tmp_path: Path) -> None:
     assert read_checkpoint(checkpoint(tmp_path / "t5", LARGE)).vector_size == 1024
     assert read_checkpoint(checkpoint(tmp_path / "none", {"model_type": "bert"})).vector_size is None
-    types = [{"type": "a.Transformer", "path": ""}, {"type": "b.Dense", "path": "2_Dense"}]
+    kinds = {"Transformer": "", "Pooling": "1_Pooling", "Dense": "2_Dense", "Normalize": "3_Normalize"}
+    types = [{"type": f"sentence_transformers.models.{kind}", "path": path} for kind, path in kinds.items()]
     dense = checkpoint(tmp_path / "dense", LARGE, modules=types)
     checkpoint(dense / "2_Dense", {"in_features": 1024, "out_features": 768})
     assert read_checkpoint(dense).vector_size == 768

@@ -113,12 +113,6 @@ def test_offline_the_error_names_every_way_out() -> None:
         Embedder("someone/unknown-model", local_files_only=True)
 
 
-@pytest.mark.parametrize("name", ["bge-reranker", "/no/such/folder", "./missing", "a/b/c", "bert base"])
-def test_what_is_neither_folder_nor_hub_id_lists_the_known_models(name: str) -> None:
-    with pytest.raises(ModelUnavailableError, match=r"neither a folder.*Known:.*bge-reranker-v2-m3.*mini"):
-        Reranker(name)
-
-
 @pytest.mark.parametrize("name", ["", "  ", None, 5])
 def test_names_that_are_no_names(name: object) -> None:
     with pytest.raises(InvalidInputError, match="model must be a hub id"):
@@ -140,11 +134,11 @@ def test_broken_json_is_named(bert_reranker_folder: Path, tmp_path: Path) -> Non
 
 def test_unknown_modules_and_poolings_are_refused(checkpoints: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(checkpoints / "bert-embedder", tmp_path / "odd")
-    (folder / "1_Pooling" / "config.json").write_text(json.dumps({"pooling_mode_max_tokens": True}))
-    with pytest.raises(UnsupportedModelError, match="other than cls, mean or last token"):
+    (folder / "1_Pooling" / "config.json").write_text(json.dumps({"pooling_mode": "attention"}))
+    with pytest.raises(UnsupportedModelError, match="expected one or more of cls, max, mean"):
         Embedder(folder)
     (folder / "modules.json").write_text(json.dumps([{"type": "sentence_transformers.models.CNN", "path": ""}]))
-    with pytest.raises(UnsupportedModelError, match=r"\['CNN'\]"):
+    with pytest.raises(UnsupportedModelError, match=r"sentence_transformers\.models\.CNN"):
         Embedder(folder)
 
 

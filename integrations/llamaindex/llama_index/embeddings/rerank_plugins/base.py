@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from llama_index.core.base.embeddings.base import BaseEmbedding
-from llama_index.core.bridge.pydantic import Field, PrivateAttr
+from llama_index.core.bridge.pydantic import Field, PrivateAttr, field_validator
 from llama_index.core.callbacks import CallbackManager
+from llama_index.core.storage.kvstore.types import BaseKVStore
 from llama_index.postprocessor.rerank_plugins.options import LocalModelOptions, check_is_a
 from pydantic import AliasChoices
 from typing_extensions import Self, TypedDict, Unpack
 
+from rerank_plugins.adapting import check_kind
 from rerank_plugins.embedder import Embedder
-from rerank_plugins.types import QueryExample
+from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.fields import Count, Example, Name, Switch, Text, option
 
 __all__ = ["BceEmbedding", "BgeEmbedding", "EmbeddingSettings", "InstructionEmbedding"]
 
@@ -46,54 +49,39 @@ class InstructionEmbedding(LocalModelOptions, BaseEmbedding):
         >>> Settings.embed_model = InstructionEmbedding(model_name="BAAI/llm-embedder", task="qa")
     """
 
-    model_name: str = Field(default="BAAI/bge-m3", frozen=True, description="A hub id, a local folder, or mini.")
-    embed_batch_size: int = Field(
+    model_name: Name = option("model", "BAAI/bge-m3")
+    embed_batch_size: Annotated[Count, Field(le=_LARGEST_BATCH)] = Field(
         default=_LARGEST_BATCH,
-        gt=0,
-        le=_LARGEST_BATCH,
         description="Texts handed to the engine at once. It packs its own batches, so more is better.",
     )
-    task: str | None = Field(
-        default=None,
-        frozen=True,
-        description="Which of the model's instructions to use, or for models with a template a task in words "
-        "('Given a question, retrieve ...'); None takes its default.",
+    num_workers: Count | None = Field(
+        default=None, description="Workers that LlamaIndex's async batches use; None awaits them one after the other."
     )
-    query_instruction: str | None = Field(
-        default=None, frozen=True, description="Put in front of each query; None takes the task's, '' puts none."
+    task: Text | None = option("task", None)
+    query_instruction: Text | None = option("query_instruction", None)
+    document_instruction: Text | None = option(
+        "document_instruction", None, validation_alias=AliasChoices("document_instruction", "text_instruction")
     )
-    document_instruction: str | None = Field(
-        default=None,
-        frozen=True,
-        validation_alias=AliasChoices("document_instruction", "text_instruction"),
-        description="Put in front of each document; likewise. text_instruction is another name for it.",
-    )
-    examples: tuple[QueryExample, ...] | None = Field(
-        default=None,
-        frozen=True,
-        description="Solved examples of the task put in front of each query (bge-en-icl); None and () put none.",
-    )
-    dimensions: int | None = Field(
-        default=None,
-        ge=1,
-        strict=True,
-        frozen=True,
-        description="Numbers of each vector that are kept; None keeps all.",
-    )
-    query_cache_entries: int | None = Field(
-        default=None,
-        ge=1,
-        strict=True,
-        frozen=True,
-        description="Queries whose vectors are kept, those used last; None keeps none.",
-    )
-    normalize: bool | None = Field(
-        default=None,
-        frozen=True,
-        description="Scale vectors to length 1; None does what the model's authors do.",
-    )
+    examples: tuple[Example, ...] | None = option("examples", None)
+    dimensions: Count | None = option("dimensions", None)
+    query_cache_entries: Count | None = option("query_cache_entries", None)
+    normalize: Switch | None = option("normalize", None)
 
     _embedder: Embedder = PrivateAttr()
+
+    @field_validator("embeddings_cache", mode="before")
+    @classmethod
+    def _check_cache(cls, cache: Any) -> Any:
+        check_kind("embeddings_cache", cache, (BaseKVStore, type(None)), told="a key-value store of LlamaIndex or None")
+        return cache
+
+    @field_validator("rate_limiter", mode="before", check_fields=False)
+    @classmethod
+    def _check_limiter(cls, limiter: Any) -> Any:
+        if limiter is not None and not callable(getattr(limiter, "acquire", None)):
+            msg = f"rate_limiter must be a rate limiter of LlamaIndex or None; got {type(limiter).__name__}"
+            raise InvalidInputError(msg)
+        return limiter
 
     @classmethod
     def class_name(cls) -> str:
@@ -104,8 +92,8 @@ class InstructionEmbedding(LocalModelOptions, BaseEmbedding):
     def from_embedder(cls, embedder: Embedder, **settings: Unpack[EmbeddingSettings]) -> Self:
         """Embed with a core object.
 
-        The new object cannot be pickled; its serialised form names the model and holds the embedder's
-        options, so it can be rebuilt where that name can be opened.
+        The new object can be pickled if the embedder can. Its serialised form names the model and holds the
+        embedder's options, so it can be rebuilt where that name can be opened.
 
         Args:
             embedder: Used as it is, not copied.
@@ -179,22 +167,14 @@ class BgeEmbedding(InstructionEmbedding):
     tokens) are read whole; ``BAAI/bge-small-en-v1.5`` reads 512 English ones and is 17 times smaller.
     """
 
-    family: str | None = Field(
-        default="bge", frozen=True, description="Conventions to use for a local folder; see InstructionEmbedding."
-    )
+    family: Text | None = option("family", "bge")
 
 
 class BceEmbedding(InstructionEmbedding):
     """Embeds with a BCE model (Chinese and English); see :class:`InstructionEmbedding`."""
 
-    model_name: str = Field(
-        default="maidalun1020/bce-embedding-base_v1",
-        frozen=True,
-        description="A hub id, a local folder, or mini.",
-    )
-    family: str | None = Field(
-        default="bce", frozen=True, description="Conventions to use for a local folder; see InstructionEmbedding."
-    )
+    model_name: Name = option("model", "maidalun1020/bce-embedding-base_v1")
+    family: Text | None = option("family", "bce")
 
 
 def _floats(vectors: Any) -> list[list[float]]:

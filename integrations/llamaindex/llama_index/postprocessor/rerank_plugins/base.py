@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, ClassVar
 
-from llama_index.core.bridge.pydantic import Field, model_validator
+from llama_index.core.bridge.pydantic import model_validator
 from llama_index.core.callbacks import CallbackManager
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.schema import BaseNode, NodeWithScore, QueryBundle
@@ -23,9 +23,18 @@ from llama_index.postprocessor.rerank_plugins.settings import RerankOptions, Rer
 from llama_index.postprocessor.rerank_plugins.tracing import Outcome, dispatcher, traced
 from typing_extensions import Self, Unpack
 
-from rerank_plugins.adapting import NOT_IN_TIME, check_model, fall_back, known_before_loading, stand_in, using
+from rerank_plugins.adapting import (
+    NOT_IN_TIME,
+    check_kind,
+    check_model,
+    fall_back,
+    known_before_loading,
+    stand_in,
+    using,
+)
 from rerank_plugins.catalog import ModelSpec
 from rerank_plugins.errors import DeadlineExceededError, InvalidInputError, OverloadedError
+from rerank_plugins.fields import Layers, Name, option
 from rerank_plugins.reranker import Reranker
 from rerank_plugins.types import EngineOptions, LayerOptions, RankedDocument
 
@@ -83,8 +92,8 @@ class BaseRerankPostprocessor(RerankOptions, BaseNodePostprocessor):
     def from_reranker(cls, reranker: Reranker, **settings: Unpack[RerankSettings]) -> Self:
         """Rerank with a core object, for example one made by ``Reranker.from_loaded``.
 
-        The new object cannot be pickled; its serialised form names the model and holds the reranker's
-        options, so it can be rebuilt where that name can be opened.
+        The new object can be pickled if the reranker can: not if another library loaded its model. Its serialised
+        form names the model and holds the reranker's options, so it can be rebuilt where that name can be opened.
 
         Args:
             reranker: Used as it is, not copied.
@@ -249,10 +258,8 @@ class RerankPostprocessor(PromptOptions, BaseRerankPostprocessor):
         >>> query_engine = index.as_query_engine(similarity_top_k=20, node_postprocessors=[reranker])
     """
 
-    model: str = Field(default="BAAI/bge-reranker-v2-m3", frozen=True, description="A hub id, a local folder, or mini.")
-    layers: LayerOptions | None = Field(
-        default=None, description="Layer and compression of a layerwise LLM reranker; None takes the model's defaults."
-    )
+    model: Name = option("model", "BAAI/bge-reranker-v2-m3")
+    layers: Layers | None = option("layers", None, frozen=False)
 
     def _asked_layers(self) -> LayerOptions | None:
         return self.layers
@@ -262,12 +269,17 @@ class RerankPostprocessor(PromptOptions, BaseRerankPostprocessor):
         return {"layers": reranker.layers}
 
 
-def _checked(query: QueryBundle | None, nodes: Sequence[object]) -> QueryBundle:
+def _checked(query: object, nodes: object) -> QueryBundle:
     if query is None:
         msg = "a query is needed to rerank, got none; pass query_str='...' or query_bundle=QueryBundle('...')"
         raise InvalidInputError(msg)
+    if not isinstance(query, QueryBundle) or not isinstance(query.query_str, str):
+        kind = type(getattr(query, "query_str", query)).__name__
+        msg = f"the query must be a QueryBundle of a string, got {kind}; pass a text as query_str='...'"
+        raise InvalidInputError(msg)
+    if isinstance(nodes, (str, bytes)) or not isinstance(nodes, Sequence):
+        msg = f"nodes must be a list of NodeWithScore, got {type(nodes).__name__}; put a single one into a list"
+        raise InvalidInputError(msg)
     for index, node in enumerate(nodes):
-        if not isinstance(node, NodeWithScore):
-            msg = f"nodes[{index}] must be a NodeWithScore, got {type(node).__name__}; wrap it: NodeWithScore(node=...)"
-            raise InvalidInputError(msg)
+        check_kind(f"nodes[{index}]", node, NodeWithScore, told="a NodeWithScore, so wrap it: NodeWithScore(node=...)")
     return query

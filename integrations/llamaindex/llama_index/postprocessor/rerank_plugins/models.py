@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from llama_index.core.bridge.pydantic import Field
 from llama_index.postprocessor.rerank_plugins.base import BaseRerankPostprocessor, RerankPostprocessor
 from llama_index.postprocessor.rerank_plugins.layers import CompressionOptions, CutoffOptions, PromptOptions
 
-from rerank_plugins.types import LongDocuments, LongDocumentStrategy
+from rerank_plugins.fields import Long, Name, Text, option
 
 __all__ = [
     "BceRerankPostprocessor",
@@ -27,9 +26,7 @@ class BgeRerankPostprocessor(RerankPostprocessor):
         >>> index.as_query_engine(node_postprocessors=[BgeRerankPostprocessor(top_n=5)])
     """
 
-    family: str | None = Field(
-        default="bge", frozen=True, description="Conventions to use for a local folder; see RerankPostprocessor."
-    )
+    family: Text | None = option("family", "bge")
 
 
 class BceRerankPostprocessor(RerankPostprocessor):
@@ -40,19 +37,9 @@ class BceRerankPostprocessor(RerankPostprocessor):
     0.35 leaves out what does not answer the query.
     """
 
-    model: str = Field(
-        default="maidalun1020/bce-reranker-base_v1",
-        frozen=True,
-        description="A hub id, a local folder, or mini.",
-    )
-    family: str | None = Field(
-        default="bce", frozen=True, description="Conventions to use for a local folder; see RerankPostprocessor."
-    )
-    long_documents: LongDocumentStrategy | LongDocuments = Field(
-        default="maxp",
-        frozen=True,
-        description="How a text longer than the input is scored: truncate, maxp, firstp, meanp, topkmean.",
-    )
+    model: Name = option("model", "maidalun1020/bce-reranker-base_v1")
+    family: Text | None = option("family", "bce")
+    long_documents: Long = option("long_documents", "maxp")
 
 
 class BgeLLMRerankPostprocessor(PromptOptions, BaseRerankPostprocessor):
@@ -66,10 +53,8 @@ class BgeLLMRerankPostprocessor(PromptOptions, BaseRerankPostprocessor):
 
     _scorers: ClassVar[frozenset[str]] = frozenset({"decoder"})
 
-    model: str = Field(
-        default="BAAI/bge-reranker-v2-gemma", frozen=True, description="A hub id, or a local folder of any name."
-    )
-    family: str | None = Field(default="bge", frozen=True, description="Conventions to use for a local folder.")
+    model: Name = option("model", "BAAI/bge-reranker-v2-gemma")
+    family: Text | None = option("family", "bge")
 
 
 class BgeLayerwiseRerankPostprocessor(CutoffOptions, BaseRerankPostprocessor):
@@ -85,12 +70,8 @@ class BgeLayerwiseRerankPostprocessor(CutoffOptions, BaseRerankPostprocessor):
 
     _scorers: ClassVar[frozenset[str]] = frozenset({"layerwise"})
 
-    model: str = Field(
-        default="BAAI/bge-reranker-v2-minicpm-layerwise",
-        frozen=True,
-        description="A hub id, or a local folder of any name.",
-    )
-    family: str | None = Field(default="bge", frozen=True, description="Conventions to use for a local folder.")
+    model: Name = option("model", "BAAI/bge-reranker-v2-minicpm-layerwise")
+    family: Text | None = option("family", "bge")
 
 
 class BgeLightweightRerankPostprocessor(CompressionOptions, BaseRerankPostprocessor):
@@ -105,12 +86,8 @@ class BgeLightweightRerankPostprocessor(CompressionOptions, BaseRerankPostproces
 
     _scorers: ClassVar[frozenset[str]] = frozenset({"lightweight"})
 
-    model: str = Field(
-        default="BAAI/bge-reranker-v2.5-gemma2-lightweight",
-        frozen=True,
-        description="A hub id, or a local folder of any name.",
-    )
-    family: str | None = Field(default="bge", frozen=True, description="Conventions to use for a local folder.")
+    model: Name = option("model", "BAAI/bge-reranker-v2.5-gemma2-lightweight")
+    family: Text | None = option("family", "bge")
 
 
 class QwenRerankPostprocessor(PromptOptions, BaseRerankPostprocessor):
@@ -124,7 +101,5 @@ class QwenRerankPostprocessor(PromptOptions, BaseRerankPostprocessor):
 
     _scorers: ClassVar[frozenset[str]] = frozenset({"decoder"})
 
-    model: str = Field(
-        default="Qwen/Qwen3-Reranker-0.6B", frozen=True, description="A hub id, or a local folder of any name."
-    )
-    family: str | None = Field(default="qwen3", frozen=True, description="Conventions to use for a local folder.")
+    model: Name = option("model", "Qwen/Qwen3-Reranker-0.6B")
+    family: Text | None = option("family", "qwen3")

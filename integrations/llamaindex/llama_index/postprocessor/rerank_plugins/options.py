@@ -8,11 +8,14 @@ from difflib import get_close_matches
 from functools import partial
 from typing import Any, TypeVar
 
-from llama_index.core.bridge.pydantic import ConfigDict, Field, PrivateAttr, field_validator, model_validator
+from llama_index.core.bridge.pydantic import ConfigDict, PrivateAttr, field_validator, model_validator
+from llama_index.core.callbacks import CallbackManager
 from llama_index.core.schema import BaseComponent
 from typing_extensions import Self
 
+from rerank_plugins.adapting import check_kind, is_same, same_model
 from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.fields import Count, Switch, Text, option
 
 __all__ = ["Given", "LocalModelOptions", "check_is_a"]
 
@@ -39,50 +42,23 @@ class LocalModelOptions(BaseComponent):
     changed at any time, and a refused value changes nothing. :meth:`with_settings` gives a copy with
     other options of either kind. A misspelt option is an error. A copy, deep or not, shares the loaded
     model. A pickle holds the options only: unpickling opens the model again, and starts with a new
-    callback manager.
+    callback manager; around a core object that was passed in, it holds what that one was made with.
+
+    Objects are equal if their class, their options and their model are. What LlamaIndex leaves out of the
+    stored forms (``to_dict``, ``to_json``), such as the callback manager, does not count.
     """
 
     model_config = ConfigDict(extra="forbid", validate_assignment=True)
 
-    device: str | None = Field(
-        default=None,
-        frozen=True,
-        description="Where the model runs: cpu, cuda, cuda:1, mps; None takes the best one there is.",
-    )
-    dtype: str = Field(
-        default="auto",
-        frozen=True,
-        description="auto (float16 on CUDA, else float32), float32, float16 or bfloat16.",
-    )
-    max_length: int | None = Field(
-        default=None,
-        ge=1,
-        strict=True,
-        frozen=True,
-        description="Tokens of an input, special tokens included; None takes the model's default.",
-    )
-    family: str | None = Field(
-        default=None,
-        frozen=True,
-        description="Conventions to use for a local folder that its name does not tell (bge, bce).",
-    )
-    revision: str | None = Field(
-        default=None,
-        frozen=True,
-        description="Commit, tag or branch on the hub; None takes the pinned one.",
-    )
-    local_files_only: bool = Field(default=False, frozen=True, description="Never touch the network.")
-    allow_pickle: bool = Field(
-        default=False, frozen=True, description="Accept *.bin weights, whose loading can run code."
-    )
-    trust_remote_code: bool = Field(
-        default=False, frozen=True, description="Let transformers run Python code from the checkpoint."
-    )
-    torch_compile: bool = Field(
-        default=False,
-        frozen=True,
-        description="Compile each block's token-wise parts with torch.compile; loading takes up to a minute longer.",
-    )
+    device: Text | None = option("device", None)
+    dtype: Text = option("dtype", "auto")
+    max_length: Count | None = option("max_length", None)
+    family: Text | None = option("family", None)
+    revision: Text | None = option("revision", None)
+    local_files_only: Switch = option("local_files_only", default=False)
+    allow_pickle: Switch = option("allow_pickle", default=False)
+    trust_remote_code: Switch = option("trust_remote_code", default=False)
+    torch_compile: Switch = option("torch_compile", default=False)
 
     _core: Any = PrivateAttr(default=None)
     _is_adopted: bool = PrivateAttr(default=False)
@@ -110,7 +86,7 @@ class LocalModelOptions(BaseComponent):
         changed = dict(update or {})
         before = {name: getattr(self, name) for name in type(self).model_fields}
         frozen = [name for name, field in type(self).model_fields.items() if field.frozen]
-        if all(changed.get(name, before[name]) == before[name] for name in frozen):
+        if all(is_same(changed.get(name, before[name]), before[name]) for name in frozen):
             return type(self).model_validate({**before, **changed}, context=Given(self._core, self._is_adopted))
         if self._is_adopted:
             msg = (
@@ -140,10 +116,14 @@ class LocalModelOptions(BaseComponent):
             raise InvalidInputError(_unknown_option(cls.__name__, unknown[0], known))
         return data
 
-    @field_validator("model", "model_name", "calibration", mode="before", check_fields=False)
+    @field_validator("callback_manager", mode="before", check_fields=False)
     @classmethod
-    def _path_to_text(cls, value: Any) -> Any:
-        return str(value) if hasattr(value, "__fspath__") else value
+    def _check_callbacks(cls, callback_manager: Any) -> Any:
+        # LlamaIndex's own type accepts anything.
+        if callback_manager is None:
+            return CallbackManager()
+        check_kind("callback_manager", callback_manager, CallbackManager, told="a CallbackManager or None")
+        return callback_manager
 
     @classmethod
     def _option_names(cls) -> list[str]:
@@ -175,17 +155,24 @@ class LocalModelOptions(BaseComponent):
     def _loading_options(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in LocalModelOptions.model_fields}
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, LocalModelOptions) or type(self) is not type(other):
+            return NotImplemented
+        # One that was opened by name is told by its options; one that was passed in memory is not.
+        same = not (self._is_adopted or other._is_adopted) or same_model(self._core, other._core)
+        return same and self._stored_options() == other._stored_options()
+
+    def _stored_options(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name, field in type(self).model_fields.items() if not field.exclude}
+
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
         return self.model_copy()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        if self._is_adopted:
-            msg = (
-                f"cannot pickle this {type(self).__name__}: it uses a model that was passed to it in memory. "
-                f"Create it by name, {type(self).__name__}(...), which the other process can open too"
-            )
-            raise TypeError(msg)
         options = {name: getattr(self, name) for name in type(self).model_fields if name != "callback_manager"}
+        if self._is_adopted:
+            # A core object knows whether it can be made again elsewhere, and says so if it cannot.
+            return _around_again, (type(self), options, self._core)
         return partial(type(self), **options), ()
 
 
@@ -197,6 +184,10 @@ def check_is_a(model: object, expected: type[Any]) -> None:
             "another library first, or pass its name to the constructor instead"
         )
         raise InvalidInputError(msg)
+
+
+def _around_again(owner: type[LocalModelOptions], options: dict[str, Any], core: Any) -> LocalModelOptions:
+    return owner.model_validate(options, context=Given(core, adopted=True))
 
 
 def _unknown_option(owner: str, name: str, known: Iterable[str]) -> str:

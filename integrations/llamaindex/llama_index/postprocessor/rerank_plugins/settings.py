@@ -13,8 +13,10 @@ from typing_extensions import Self, TypedDict
 
 from rerank_plugins.adapting import OnDeadline
 from rerank_plugins.calibration import Calibration
+from rerank_plugins.described import OPTIONS
+from rerank_plugins.fields import Count, Long, Name, Number, Switch, option
 from rerank_plugins.ranking.order import check_threshold
-from rerank_plugins.types import LayerOptions, LongDocuments, LongDocumentStrategy, ScoreUnit, TruncationRule
+from rerank_plugins.types import LayerOptions, ScoreUnit, TruncationRule
 
 __all__ = ["RerankOptions", "RerankSettings"]
 
@@ -43,86 +45,29 @@ class RerankSettings(TypedDict, total=False):
 class RerankOptions(LocalModelOptions):
     """How a model is used, and what is returned."""
 
-    model: str = Field(frozen=True, description="A hub id, a local folder, or mini.")
-    query_max_length: int | None = Field(
-        default=None,
-        ge=1,
-        strict=True,
-        frozen=True,
-        description="Tokens of a query kept at most; None takes the rule of the model's family.",
-    )
-    long_documents: LongDocumentStrategy | LongDocuments = Field(
-        default="truncate",
-        frozen=True,
-        description="How a text longer than the input is scored: truncate, maxp, firstp, meanp, topkmean.",
-    )
-    truncation: TruncationRule | None = Field(
-        default=None, frozen=True, description="Rule for pairs that are too long; None takes the family's own."
-    )
-    calibration: str | Calibration | None = Field(
-        default=None,
-        frozen=True,
-        description="A calibration or its file, which then makes the probabilities; None takes the model's own scale.",
-    )
-    top_n: int | None = Field(default=5, ge=1, strict=True, description="Nodes returned at most; None returns all.")
-    threshold: float | None = Field(
-        default=None, strict=True, description="Nodes that score below it are left out; None keeps all."
-    )
-    threshold_unit: ScoreUnit = Field(
-        default="probability", description="What threshold is compared with: probability or raw."
-    )
-    score_unit: ScoreUnit = Field(
-        default="raw", description="What a result's score is: the model's raw score, or a probability."
-    )
+    model: Name = Field(frozen=True, description=OPTIONS["model"])
+    query_max_length: Count | None = option("query_max_length", None)
+    long_documents: Long = option("long_documents", "truncate")
+    truncation: TruncationRule | None = option("truncation", None)
+    calibration: Name | Calibration | None = option("calibration", None)
+    top_n: Count | None = option("top_n", 5, frozen=False)
+    threshold: Number | None = option("threshold", None, frozen=False)
+    threshold_unit: ScoreUnit = option("threshold_unit", "probability", frozen=False)
+    score_unit: ScoreUnit = option("score_unit", "raw", frozen=False)
     metadata_mode: Annotated[MetadataMode, EnumNameSerializer] = Field(
         default=MetadataMode.EMBED, description="Which metadata is part of the text that is scored."
     )
-    keep_retrieval_score: bool = Field(
+    keep_retrieval_score: Switch = Field(
         default=True, description="Keep the score that a node came with as metadata 'retrieval_score'."
     )
-    keep_details: bool = Field(
+    keep_details: Switch = Field(
         default=True, description="Keep probability, rank, window and truncation as metadata 'rerank_*'."
     )
-
-    deadline_s: float | None = Field(
-        default=None,
-        gt=0,
-        strict=True,
-        allow_inf_nan=False,
-        description=(
-            "Seconds after which a call gives up waiting for scores; None waits for ever, or as long as a reranker "
-            "that was passed in allows."
-        ),
-    )
-    on_deadline: OnDeadline = Field(
-        default="retrieval_order",
-        description=(
-            "What a call gives that is not in time, or that finds too much waiting: the first top_n nodes in "
-            "retrieval order, marked with metadata 'rerank_fallback', or raise, the core's error."
-        ),
-    )
-    max_waiting_tokens: int | None = Field(
-        default=None,
-        ge=1,
-        strict=True,
-        frozen=True,
-        description="A call that finds so many tokens waiting is not queued, see on_deadline; None queues every call.",
-    )
-    max_wait_ms: float = Field(
-        default=0.0,
-        ge=0,
-        strict=True,
-        allow_inf_nan=False,
-        frozen=True,
-        description="How long a call waits for others to share its batch while the model is free.",
-    )
-    max_batch_tokens: int | None = Field(
-        default=None,
-        ge=1,
-        strict=True,
-        frozen=True,
-        description="Token slots of a batch; None takes the device's default.",
-    )
+    deadline_s: Number | None = option("deadline_s", None, frozen=False, gt=0)
+    on_deadline: OnDeadline = option("on_deadline", "retrieval_order", frozen=False)
+    max_waiting_tokens: Count | None = option("max_waiting_tokens", None)
+    max_wait_ms: Number = option("max_wait_ms", 0.0, ge=0)
+    max_batch_tokens: Count | None = option("max_batch_tokens", None)
 
     @model_validator(mode="after")
     def _check_threshold(self) -> Self:

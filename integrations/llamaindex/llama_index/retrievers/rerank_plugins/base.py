@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from pathlib import Path
+from typing import Any
 
 from llama_index.core import VectorStoreIndex
 from llama_index.core.base.base_retriever import BaseRetriever
@@ -12,15 +14,24 @@ from llama_index.core.callbacks import CallbackManager
 from llama_index.core.schema import BaseNode, NodeWithScore, QueryBundle, TransformComponent
 from llama_index.core.vector_stores.types import BasePydanticVectorStore
 from llama_index.embeddings.rerank_plugins import InstructionEmbedding
-from llama_index.postprocessor.rerank_plugins import RerankPostprocessor
+from llama_index.postprocessor.rerank_plugins import BaseRerankPostprocessor
 from llama_index.postprocessor.rerank_plugins.results import DETAIL_KEYS, RETRIEVAL_RANK_KEY, with_metadata
+from llama_index.retrievers.rerank_plugins.arguments import (
+    OWN,
+    AnyReranker,
+    check_callbacks,
+    postprocessor_of,
+    second_stage,
+)
+from llama_index.retrievers.rerank_plugins.copied import CopiedRetriever
 from llama_index.retrievers.rerank_plugins.first_stage import FirstStageRetriever
+from llama_index.retrievers.rerank_plugins.nodes import readable
+from typing_extensions import Self
 
+from rerank_plugins.adapting import check_kind, checked_count
+from rerank_plugins.arguments import checked_call
 from rerank_plugins.embedder import Embedder
 from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.inputs import check_positive
-from rerank_plugins.ranking.order import check_top_n
-from rerank_plugins.reranker import Reranker
 from rerank_plugins.retrieval import Fusion, RetrieverName
 from rerank_plugins.retrieval.build import DEFAULT_EMBEDDER
 from rerank_plugins.types import ScoreUnit
@@ -30,24 +41,30 @@ __all__ = ["TwoStageRetriever"]
 _DEFAULT_RERANKER = "BAAI/bge-reranker-v2-m3"
 
 
-class TwoStageRetriever(BaseRetriever):
+class TwoStageRetriever(CopiedRetriever):
     """Retrieves with any retriever, and reranks what it finds with any model that the core knows.
 
-    Reranked results are those of :class:`~llama_index.postprocessor.rerank_plugins.RerankPostprocessor`, with the
+    Reranked results are those of :class:`~llama_index.postprocessor.rerank_plugins.BaseRerankPostprocessor`, with the
     metadata key ``retrieval_rank`` (1 is the first stage's best) beside ``retrieval_score``, unless the postprocessor
     has ``keep_retrieval_score=False``; neither is part of
-    the text for LLMs and embedding models. Both stages report their own events. Any number of threads and event
-    loops may use one object.
+    the text for LLMs and embedding models. A document that the first stage finds comes back as a text node, so that
+    ``text`` can be read of every result. Both stages report their own events. Any number of threads and event loops
+    may use one object.
+
+    One call with other settings: ``retriever.with_settings(top_n=1).retrieve(...)``; see :meth:`with_settings`.
 
     Args:
         first_stage: Finds the candidates, as many as it is set to.
-        reranker: Reranks them; None returns the first stage's order.
-        top_n: Nodes returned at most; None leaves it to the reranker, and without one returns all.
+        reranker: Reranks them: a postprocessor of this package, of any class and with its own options, a core
+            reranker, or a model's name. None returns the first stage's order.
+        top_n: Nodes returned at most; None leaves it to the reranker (5, unless it was told), and without one returns
+            all.
         callback_manager: For LlamaIndex's callbacks, of the reranker too; None has none.
         verbose: As in every LlamaIndex retriever.
 
     Raises:
-        InvalidInputError: ``top_n`` is below 1, or ``reranker`` is something else.
+        InvalidInputError: ``top_n`` is below 1, or an argument is of another kind.
+        ModelError: The reranker that was named cannot be loaded.
 
     Example:
         >>> retriever = TwoStageRetriever.from_documents(
@@ -57,34 +74,38 @@ class TwoStageRetriever(BaseRetriever):
         'Paris is the capital.'
     """
 
+    @checked_call(own=OWN)
     def __init__(
         self,
         first_stage: BaseRetriever,
         *,
-        reranker: RerankPostprocessor | None = None,
+        reranker: AnyReranker | None = None,
         top_n: int | None = None,
         callback_manager: CallbackManager | None = None,
         verbose: bool = False,
     ) -> None:
-        check_top_n(top_n)
-        if reranker is not None and not isinstance(reranker, RerankPostprocessor):
-            msg = f"reranker must be a RerankPostprocessor or None, got {type(reranker).__name__}"
-            raise InvalidInputError(msg)
+        limit = None if top_n is None else checked_count("top_n", top_n)
+        told = "a retriever of LlamaIndex, such as index.as_retriever(similarity_top_k=50)"
+        check_kind("first_stage", first_stage, BaseRetriever, told=told)
+        check_callbacks(callback_manager)
+        check_kind("verbose", verbose, bool, told="True or False")
         super().__init__(callback_manager=callback_manager, verbose=verbose)
-        changes: dict[str, object] = {} if top_n is None else {"top_n": top_n}
+        changes: dict[str, object] = {} if limit is None else {"top_n": limit}
         if callback_manager is not None:
             changes["callback_manager"] = callback_manager
-        self._first_stage, self._top_n = first_stage, top_n
-        self._reranker = None if reranker is None else reranker.model_copy(update=changes)
+        made = postprocessor_of(reranker)
+        self._first_stage, self._top_n = first_stage, limit
+        self._reranker = made if made is None or not changes else made.with_settings(**changes)
 
     @classmethod
+    @checked_call(own=OWN)
     def from_documents(
         cls,
         documents: Sequence[BaseNode | str],
         *,
         retriever: RetrieverName = "hybrid",
         embedder: InstructionEmbedding | Embedder | str | Path = DEFAULT_EMBEDDER,
-        reranker: RerankPostprocessor | Reranker | str | Path | None = _DEFAULT_RERANKER,
+        reranker: AnyReranker | None = _DEFAULT_RERANKER,
         top_k: int = 50,
         top_n: int | None = 5,
         threshold: float | None = None,
@@ -101,8 +122,8 @@ class TwoStageRetriever(BaseRetriever):
             documents: Documents, nodes or texts.
             retriever: ``bm25``, ``dense`` or ``hybrid``.
             embedder: An embedding of this package, a core embedder, or a model's name; BM25 loads none.
-            reranker: A postprocessor with its own options, a core reranker, a model's name, or None for no second
-                stage.
+            reranker: A postprocessor of any class with its own options, a core reranker, a model's name, or None for no
+                second stage.
             top_k: Nodes retrieved.
             top_n: Nodes returned at most; None returns all that were retrieved.
             threshold: Reranked nodes below it are left out; a postprocessor that is passed has its own.
@@ -118,6 +139,7 @@ class TwoStageRetriever(BaseRetriever):
             MissingExtraError: bm25s or FAISS is not installed.
             ModelError: A model cannot be loaded.
         """
+        made = second_stage(reranker, top_n=top_n, threshold=threshold, threshold_unit=threshold_unit)
         first_stage = FirstStageRetriever.from_documents(
             documents,
             retriever=retriever,
@@ -129,16 +151,16 @@ class TwoStageRetriever(BaseRetriever):
             weights=weights,
             callback_manager=callback_manager,
         )
-        postprocessor = _postprocessor(reranker, top_n=top_n, threshold=threshold, threshold_unit=threshold_unit)
-        return cls(first_stage, reranker=postprocessor, top_n=top_n, callback_manager=callback_manager)
+        return cls(first_stage, reranker=made, top_n=top_n, callback_manager=callback_manager)
 
     @classmethod
+    @checked_call(own=OWN)
     def from_vector_store(
         cls,
         vector_store: BasePydanticVectorStore,
         *,
         embed_model: BaseEmbedding,
-        reranker: RerankPostprocessor | Reranker | str | Path | None = _DEFAULT_RERANKER,
+        reranker: AnyReranker | None = _DEFAULT_RERANKER,
         top_k: int = 50,
         top_n: int | None = 5,
         threshold: float | None = None,
@@ -161,30 +183,52 @@ class TwoStageRetriever(BaseRetriever):
             InvalidInputError: An option cannot work, or the store keeps no texts.
             ModelError: The reranker cannot be loaded.
         """
-        check_positive("top_k", top_k)
+        top_k = checked_count("top_k", top_k)
+        check_callbacks(callback_manager)
+        check_kind("vector_store", vector_store, BasePydanticVectorStore, told="a vector store of LlamaIndex")
+        check_kind("embed_model", embed_model, BaseEmbedding, told="an embedding of LlamaIndex")
         if not vector_store.stores_text:
             msg = (
                 f"a {type(vector_store).__name__} keeps no texts to rerank; "
                 "pass its index's retriever instead: TwoStageRetriever(index.as_retriever(similarity_top_k=...), ...)"
             )
             raise InvalidInputError(msg)
+        made = second_stage(reranker, top_n=top_n, threshold=threshold, threshold_unit=threshold_unit)
         index = VectorStoreIndex.from_vector_store(vector_store, embed_model=embed_model)
-        postprocessor = _postprocessor(reranker, top_n=top_n, threshold=threshold, threshold_unit=threshold_unit)
         return cls(
             index.as_retriever(similarity_top_k=top_k),
-            reranker=postprocessor,
+            reranker=made,
             top_n=top_n,
             callback_manager=callback_manager,
         )
 
     @property
-    def reranker(self) -> RerankPostprocessor | None:
+    def reranker(self) -> BaseRerankPostprocessor | None:
         """What reranks; None for the first stage alone."""
         return self._reranker
 
+    def with_settings(self, **settings: Any) -> Self:
+        """Return a copy whose reranker has other settings; the first stage and the loaded models are shared.
+
+        Args:
+            **settings: ``top_n``, and any other option of the reranker.
+
+        Raises:
+            ValueError: An option is unknown or cannot work, or it is one of a reranker and there is none.
+        """
+        changed = copy(self)
+        if self._reranker is not None:
+            changed._reranker = self._reranker.with_settings(**settings)
+        elif settings.keys() - {"top_n"}:
+            msg = f"there is no reranker that {', '.join(sorted(settings.keys() - {'top_n'}))} could be set of"
+            raise InvalidInputError(msg)
+        top_n = settings.get("top_n", self._top_n)
+        changed._top_n = None if top_n is None else checked_count("top_n", top_n)
+        return changed
+
     def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
         _check_query(query_bundle)
-        found = self._first_stage.retrieve(query_bundle)
+        found = readable(self._first_stage.retrieve(query_bundle))
         if self._reranker is None:
             return found[: self._top_n]
         results = self._reranker.postprocess_nodes(found, query_bundle=query_bundle)
@@ -192,38 +236,18 @@ class TwoStageRetriever(BaseRetriever):
 
     async def _aretrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
         _check_query(query_bundle)
-        found = await self._first_stage.aretrieve(query_bundle)
+        found = readable(await self._first_stage.aretrieve(query_bundle))
         if self._reranker is None:
             return found[: self._top_n]
         results = await self._reranker.apostprocess_nodes(found, query_bundle=query_bundle)
         return _ranked(found, results) if self._reranker.keep_retrieval_score else results
 
 
-def _postprocessor(
-    reranker: RerankPostprocessor | Reranker | str | Path | None,
-    *,
-    top_n: int | None,
-    threshold: float | None,
-    threshold_unit: ScoreUnit,
-) -> RerankPostprocessor | None:
-    if threshold is not None and (reranker is None or isinstance(reranker, RerankPostprocessor)):
-        owner = "there is no reranker" if reranker is None else "the postprocessor that was passed has its own"
-        msg = f"threshold={threshold} cannot be used here: {owner}; leave it out, or name a reranking model"
-        raise InvalidInputError(msg)
-    if reranker is None:
-        return None
-    if isinstance(reranker, RerankPostprocessor):
-        return reranker.model_copy(update={"top_n": top_n})
-    if isinstance(reranker, Reranker):
-        return RerankPostprocessor.from_reranker(
-            reranker, top_n=top_n, threshold=threshold, threshold_unit=threshold_unit
-        )
-    return RerankPostprocessor(model=str(reranker), top_n=top_n, threshold=threshold, threshold_unit=threshold_unit)
-
-
 def _check_query(query_bundle: QueryBundle) -> None:
-    if not query_bundle.query_str.strip():
-        msg = "the query is blank, so there is nothing to look for; ask something"
+    query: object = query_bundle.query_str
+    if not isinstance(query, str) or not query.strip():
+        got = "a blank one" if isinstance(query, str) else type(query).__name__
+        msg = f"the query must be a text that is not blank, got {got}"
         raise InvalidInputError(msg)
 
 

@@ -5,34 +5,44 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from llama_index.core.base.base_retriever import BaseRetriever
 from llama_index.core.callbacks import CallbackManager
 from llama_index.core.ingestion import run_transformations
-from llama_index.core.schema import BaseNode, MetadataMode, NodeWithScore, QueryBundle, TextNode, TransformComponent
+from llama_index.core.schema import BaseNode, MetadataMode, NodeWithScore, QueryBundle, TransformComponent
 from llama_index.embeddings.rerank_plugins import InstructionEmbedding
+from llama_index.retrievers.rerank_plugins.arguments import (
+    OWN,
+    check_callbacks,
+    checked_embedder,
+    checked_transformations,
+)
+from llama_index.retrievers.rerank_plugins.copied import CopiedRetriever
+from llama_index.retrievers.rerank_plugins.nodes import listed_nodes, nodes_by_id, with_text
 
+from rerank_plugins.adapting import check_kind, checked_count
+from rerank_plugins.arguments import checked_call
 from rerank_plugins.embedder import Embedder
 from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.inputs import check_positive
 from rerank_plugins.retrieval import FirstStage, Fusion, RetrieverName, build_first_stage
 from rerank_plugins.retrieval.build import DEFAULT_EMBEDDER
 
 __all__ = ["FirstStageRetriever"]
 
 
-class FirstStageRetriever(BaseRetriever):
+class FirstStageRetriever(CopiedRetriever):
     """Retrieves with BM25, with vectors in FAISS, or with both fused.
 
     Args:
         first_stage: A core first stage whose document ids are node ids.
-        nodes: Node id to node, of every node that it can find. They are returned as they are, not copied.
+        nodes: Node id to node, of every node that it can find. Text nodes are returned as they are, not copied; of a
+            document, a text node with its id, text and metadata comes back, with the document as its source.
         top_k: Nodes returned at most.
         callback_manager: For LlamaIndex's callbacks; None has none.
 
     Raises:
-        InvalidInputError: ``top_k`` is below 1.
+        InvalidInputError: ``top_k`` is below 1, or an argument is of another kind.
     """
 
+    @checked_call(own=OWN)
     def __init__(
         self,
         first_stage: FirstStage,
@@ -41,11 +51,18 @@ class FirstStageRetriever(BaseRetriever):
         top_k: int = 50,
         callback_manager: CallbackManager | None = None,
     ) -> None:
-        check_positive("top_k", top_k)
+        self._top_k = checked_count("top_k", top_k)
+        check_kind("first_stage", first_stage, FirstStage, told="a core first stage, with search and asearch")
+        check_kind("nodes", nodes, Mapping, told="a mapping of node ids to nodes")
+        for node in nodes.values():
+            check_kind("each of nodes", node, BaseNode, told="a node")
+        check_callbacks(callback_manager)
         super().__init__(callback_manager=callback_manager)
-        self._first_stage, self._nodes, self._top_k = first_stage, dict(nodes), top_k
+        self._first_stage = first_stage
+        self._nodes = {key: with_text(node) for key, node in nodes.items()}
 
     @classmethod
+    @checked_call(own=OWN)
     def from_documents(
         cls,
         documents: Sequence[BaseNode | str],
@@ -62,7 +79,8 @@ class FirstStageRetriever(BaseRetriever):
         """Index documents; the options are those of :func:`rerank_plugins.retrieval.build_first_stage`.
 
         Args:
-            documents: Documents, nodes or texts. What is searched is their text for embedding models.
+            documents: Documents, nodes or texts. What is searched is their text for embedding models; for what comes
+                back of a document, see the constructor.
             retriever: ``bm25``, ``dense`` or ``hybrid``.
             embedder: An embedding of this package, a core embedder, or a model's name.
             top_k: Nodes returned at most.
@@ -77,11 +95,14 @@ class FirstStageRetriever(BaseRetriever):
             MissingExtraError: bm25s or FAISS is not installed.
             ModelError: The embedder cannot be loaded.
         """
-        nodes = _nodes_by_id(run_transformations(_nodes(documents), list(transformations or [])))
+        check_callbacks(callback_manager)
+        top_k = checked_count("top_k", top_k)
+        model = checked_embedder(embedder)
+        nodes = nodes_by_id(run_transformations(listed_nodes(documents), checked_transformations(transformations)))
         first_stage = build_first_stage(
             {key: node.get_content(metadata_mode=MetadataMode.EMBED) for key, node in nodes.items()},
             retriever=retriever,
-            embedder=embedder.embedder if isinstance(embedder, InstructionEmbedding) else embedder,
+            embedder=model,
             faiss_index=faiss_index,
             fusion=fusion,
             weights=weights,
@@ -100,24 +121,3 @@ class FirstStageRetriever(BaseRetriever):
             msg = f"the first stage found {unknown!r}, which nodes does not have; pass the nodes that were indexed"
             raise InvalidInputError(msg)
         return [NodeWithScore(node=self._nodes[key], score=score) for key, score in scores.items()]
-
-
-def _nodes(documents: Sequence[BaseNode | str]) -> list[BaseNode]:
-    if isinstance(documents, (str, bytes)) or not isinstance(documents, Sequence):
-        msg = f"documents must be a list of nodes, got {type(documents).__name__}; put a single one into a list"
-        raise InvalidInputError(msg)
-    nodes: list[BaseNode] = []
-    for position, one in enumerate(documents):
-        if not isinstance(one, (BaseNode, str)):
-            msg = f"documents[{position}] must be a node, a document or a text, got {type(one).__name__}"
-            raise InvalidInputError(msg)
-        nodes.append(TextNode(text=one) if isinstance(one, str) else one)
-    return nodes
-
-
-def _nodes_by_id(nodes: Sequence[BaseNode]) -> dict[str, BaseNode]:
-    by_id = {node.node_id: node for node in nodes}
-    if len(by_id) < len(nodes):
-        msg = f"{len(nodes)} nodes have only {len(by_id)} different ids; give each its own"
-        raise InvalidInputError(msg)
-    return by_id

@@ -151,7 +151,7 @@ class DeadlineConformance(ConformanceBase):
             ("deadline_s", -1.0),
             ("deadline_s", math.inf),
             ("deadline_s", True),
-            ("deadline_s", "1"),
+            ("deadline_s", "soon"),
             ("on_deadline", "retrieval"),
             ("max_waiting_tokens", 0),
             ("max_wait_ms", -1.0),

@@ -1,0 +1,86 @@
+"""What is indexed and what comes back: nodes whose text can be read, whatever kind was given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from llama_index.core.schema import (
+    BaseNode,
+    ImageNode,
+    MediaResource,
+    MetadataMode,
+    Node,
+    NodeRelationship,
+    NodeWithScore,
+    TextNode,
+)
+
+from rerank_plugins.errors import InvalidInputError
+
+__all__ = ["listed_nodes", "nodes_by_id", "readable", "with_text"]
+
+
+def listed_nodes(documents: object) -> list[BaseNode]:
+    """Return documents, nodes and texts as nodes, or raise InvalidInputError for anything else."""
+    if isinstance(documents, (str, bytes)) or not isinstance(documents, Sequence):
+        msg = f"documents must be a list of nodes, got {type(documents).__name__}; put a single one into a list"
+        raise InvalidInputError(msg)
+    nodes: list[BaseNode] = []
+    for position, one in enumerate(documents):
+        if not isinstance(one, (BaseNode, str)):
+            msg = f"documents[{position}] must be a node, a document or a text, got {type(one).__name__}"
+            raise InvalidInputError(msg)
+        nodes.append(TextNode(text=one) if isinstance(one, str) else one)
+    return nodes
+
+
+def nodes_by_id(nodes: Iterable[BaseNode]) -> dict[str, BaseNode]:
+    """Return node id to node, or raise InvalidInputError if two nodes have one id."""
+    listed = list(nodes)
+    by_id = {node.node_id: with_text(node) for node in listed}
+    if len(by_id) < len(listed):
+        msg = f"{len(listed)} nodes have only {len(by_id)} different ids; give each its own"
+        raise InvalidInputError(msg)
+    return by_id
+
+
+def readable(found: Iterable[NodeWithScore]) -> list[NodeWithScore]:
+    """Return results of a retriever with nodes whose ``text`` can be read."""
+    return [
+        one.model_copy(update={"node": with_text(one.node)}) if isinstance(one.node, Node) else one for one in found
+    ]
+
+
+def with_text(node: BaseNode) -> BaseNode:
+    """Return a document as the text node that LlamaIndex's splitters make of it, other nodes as they are.
+
+    ``NodeWithScore.text`` and much code beside it reads text nodes only, and retrievers return nothing else. The node
+    keeps the document's id, text, metadata and embedding, and names the document as its source (``ref_doc_id``). One
+    with an image becomes an image node; audio and video stay with the document.
+    """
+    if not isinstance(node, Node):
+        return node
+    source = {NodeRelationship.SOURCE: node.as_related_node_info()}
+    fields: dict[str, Any] = {
+        "id_": node.node_id,
+        "text": node.get_content(metadata_mode=MetadataMode.NONE),
+        "embedding": node.embedding,
+        "metadata": dict(node.metadata),
+        "excluded_embed_metadata_keys": list(node.excluded_embed_metadata_keys),
+        "excluded_llm_metadata_keys": list(node.excluded_llm_metadata_keys),
+        "metadata_template": node.metadata_template,
+        "metadata_separator": node.metadata_separator,
+        "relationships": {**source, **node.relationships},
+        "text_template": node.text_template,
+    }
+    return TextNode(**fields) if node.image_resource is None else ImageNode(**fields, **_image(node.image_resource))
+
+
+def _image(resource: MediaResource) -> dict[str, Any]:
+    return {
+        "image": None if resource.data is None else resource.data.decode("ascii"),
+        "image_path": None if resource.path is None else str(resource.path),
+        "image_url": None if resource.url is None else str(resource.url),
+        "image_mimetype": resource.mimetype,
+    }

@@ -1,0 +1,89 @@
+"""Where the files of a model are: in an installed package, in a folder, or on the hub."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from rerank_plugins.arguments import checked_fields
+from rerank_plugins.catalog.cached import missing_from_model
+from rerank_plugins.catalog.checkpoint import MULTI_VECTOR_HEADS
+from rerank_plugins.catalog.fetch import folder_from_hub, folder_from_package
+from rerank_plugins.catalog.names import check_kind, did_you_mean, existing_folder, looks_like_hub_id, not_a_folder
+from rerank_plugins.catalog.spec import ModelKind, ModelSpec
+from rerank_plugins.errors import ModelUnavailableError
+
+__all__ = ["SourceOptions", "locate"]
+
+
+@checked_fields()
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceOptions:
+    """Where files may come from and what they may contain.
+
+    Attributes:
+        revision: Commit, tag or branch on the hub; None takes the catalog's pin, else ``main``.
+        local_files_only: Never touch the network.
+        allow_pickle: Accept ``*.bin`` weights, whose loading can run code.
+        trust_remote_code: Let transformers run Python code from the checkpoint.
+    """
+
+    revision: str | None = None
+    local_files_only: bool = False
+    allow_pickle: bool = False
+    trust_remote_code: bool = False
+
+    @property
+    def extra_files(self) -> list[str]:
+        """Patterns of the files that are fetched only because they were allowed."""
+        return ["*.bin", "*.pt"] * self.allow_pickle + ["*.py"] * self.trust_remote_code
+
+
+def locate(model: str | Path, *, listed: ModelSpec | None, kind: ModelKind, options: SourceOptions) -> tuple[Path, str]:
+    """Return a model's folder, and what its weights are known by: ``id@revision``, or the folder.
+
+    Args:
+        model: What the user typed.
+        listed: Its catalog entry; None if it has none.
+        kind: What it is needed for.
+        options: Where files may come from.
+
+    Raises:
+        MissingExtraError: Its package is not installed.
+        ModelUnavailableError: The files are not here and could not be fetched.
+        UnsupportedModelError: It is of the other kind; nothing was fetched.
+    """
+    if listed is not None and listed.package is not None:
+        folder = folder_from_package(listed)
+        return folder, str(folder)
+    here = existing_folder(model)
+    if here is not None:
+        return here, str(here)
+    name = str(model) if listed is None else listed.id
+    check_kind(model, kind=kind)
+    if listed is None and (isinstance(model, Path) or not looks_like_hub_id(name)):
+        raise not_a_folder(model, kind=kind)
+    revision = options.revision or (listed.revision if listed else None)
+    try:
+        folder = folder_from_hub(
+            name,
+            revision=revision,
+            local_files_only=options.local_files_only,
+            kind=kind,
+            extra_files=options.extra_files,
+            missing=partial(
+                missing_from_model,
+                allow_pickle=options.allow_pickle,
+                trust_remote_code=options.trust_remote_code,
+                heads=MULTI_VECTOR_HEADS if listed is not None and listed.scorer == "multi-vector" else (),
+            ),
+            aliases=listed.aliases if listed is not None else (),
+        )
+    except ModelUnavailableError as error:
+        question = "" if listed is not None else did_you_mean(name, kind=kind)
+        if not question:
+            raise
+        msg = f"{error} {question.rstrip()}"
+        raise ModelUnavailableError(msg) from error.__cause__
+    return folder, f"{name}@{revision or folder.name}"

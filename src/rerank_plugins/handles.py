@@ -1,0 +1,78 @@
+"""Objects that hold a share in a loaded model: how they are copied, pickled and closed.
+
+Frameworks copy what they are given, at any depth, and send it to other processes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from rerank_plugins.engine.registry import Lease
+from rerank_plugins.errors import NotPicklableError
+from rerank_plugins.opening import LoadedModel
+
+__all__ = ["ModelHandle", "opened_with"]
+
+_Handle = TypeVar("_Handle", bound="ModelHandle")
+
+
+class ModelHandle:
+    """A share in a loaded model.
+
+    ``copy.copy`` and ``copy.deepcopy`` give another object on the same weights with a share of its own: closing one
+    leaves the other open. Pickling keeps the options; unpickling opens the model again with them, where that happens,
+    and shares the weights if they are there; what a subclass adds is its own to keep.
+    """
+
+    _lease: Lease[LoadedModel]
+    _opened_with: tuple[type[ModelHandle], dict[str, Any]] | None
+
+    def close(self) -> None:
+        """Give the model back; the last holder's call frees the weights. Idempotent."""
+        self._lease.close()
+
+    @property
+    def is_reopenable(self) -> bool:
+        """Whether the model can be opened again by its name: not if another library loaded it."""
+        return vars(self).get("_opened_with") is not None
+
+    def _opening_option(self, name: str) -> Any:
+        """Return an option as it was given to the constructor; None if another library loaded the model."""
+        return None if self._opened_with is None else self._opened_with[1].get(name)
+
+    def __copy__(self: _Handle) -> _Handle:
+        made = type(self).__new__(type(self))
+        vars(made).update(vars(self))
+        made._lease = self._lease.another()
+        made._become_independent()
+        return made
+
+    def __deepcopy__(self: _Handle, _memo: dict[int, Any]) -> _Handle:
+        return self.__copy__()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        made_with = vars(self).get("_opened_with")
+        if made_with is None:
+            msg = (
+                f"cannot pickle this {type(self).__name__}: another library loaded its model, in this process. Create "
+                "one by name where it is needed; within this process copy.deepcopy shares the weights"
+            )
+            raise NotPicklableError(msg)
+        return _reopened, (type(self), *made_with)
+
+    def _become_independent(self) -> None:
+        """Make what a copy must not have in common with its original; the lease is its own already."""
+        raise NotImplementedError
+
+
+def opened_with(opener: type[ModelHandle], arguments: Mapping[str, Any]) -> tuple[type[ModelHandle], dict[str, Any]]:
+    """Return what opens a model again: a class, and its constructor's ``locals()`` before it does anything."""
+    return opener, {name: value for name, value in arguments.items() if name != "self"}
+
+
+def _reopened(owner: type[ModelHandle], opener: type[ModelHandle], options: dict[str, Any]) -> ModelHandle:
+    # The class that knows the options makes the object, whatever the constructor of a subclass takes.
+    made = owner.__new__(owner)
+    opener.__init__(made, **options)
+    return made

@@ -1,0 +1,311 @@
+"""A retriever in a folder: texts, vectors and settings, written at once or not at all, and nothing that runs code.
+
+::
+
+    retriever.json   settings, and the models by name
+    texts.jsonl      one JSON array [id, text] a line, in the order of the vectors
+    vectors-N.npy    the vectors of each dense stage. Shape: (n, dim), float32
+
+Indexes are built again when they are loaded: FAISS' own files are read by code that trusts them.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rerank_plugins.calibration import Calibration
+from rerank_plugins.embedder import Embedder
+from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.reranker import Reranker
+from rerank_plugins.retrieval.bm25 import BM25Index
+from rerank_plugins.retrieval.dense import DenseIndex
+from rerank_plugins.retrieval.first_stage import FirstStage
+from rerank_plugins.retrieval.hybrid import HybridIndex
+from rerank_plugins.types import LayerOptions, LongDocuments, QueryExample
+
+__all__ = ["SavedRetriever", "read_folder", "write_folder"]
+
+_SETTINGS, _TEXTS, _CALIBRATION = "retriever.json", "texts.jsonl", "calibration.json"
+_SCHEMA, _VERSION = "rerank-plugins/retriever", 1
+# Cosine of a text's vector with the one that was saved: half precision stays above, another model far below.
+_SAME_MODEL = 0.99
+
+_Vectors = npt.NDArray[np.float32]
+
+
+class SavedRetriever:
+    """What a folder holds, read and checked as far as it can be without a model.
+
+    Args:
+        folder: The folder.
+        settings: Its ``retriever.json``.
+        texts: Document id to text.
+    """
+
+    def __init__(self, folder: Path, settings: Mapping[str, Any], texts: dict[str, str]) -> None:
+        self._folder, self._settings, self.texts = folder, settings, texts
+
+    @property
+    def selection(self) -> dict[str, Any]:
+        """The constructor's options: ``top_k``, ``top_n``, ``threshold`` and its unit."""
+        return dict(self._settings["selection"])
+
+    def embedder(self, model: str | Path | None) -> Embedder | None:
+        """Open the embedder that the vectors were made with, or its model by another name; None without vectors."""
+        saved = self._settings["embedder"]
+        if saved is None:
+            return None
+        options = {**saved["options"], "examples": [QueryExample(**one) for one in saved["options"]["examples"]]}
+        return Embedder(saved["model"] if model is None else model, **options)
+
+    def reranker(self, model: str | Path | None) -> Reranker | None:
+        """Open a reranker by its name, or the saved one with its settings; None if there was none.
+
+        Raises:
+            InvalidInputError: It was made of a model in memory, which no name opens.
+        """
+        if model is not None:
+            return Reranker(model)
+        saved = self._settings["reranker"]
+        if saved is None:
+            return None
+        if saved["model"] is None:
+            msg = f"{self._folder}: its reranker was made of a model in memory, so no name opens it; pass reranker=..."
+            raise InvalidInputError(msg)
+        options = dict(saved["options"])
+        options["long_documents"] = LongDocuments(**options["long_documents"])
+        options["layers"] = None if options["layers"] is None else LayerOptions(**options["layers"])
+        has_calibration = (self._folder / _CALIBRATION).is_file()
+        calibration = Calibration.load(self._folder / _CALIBRATION) if has_calibration else None
+        return Reranker(saved["model"], calibration=calibration, **options)
+
+    def first_stage(self, embedder: Embedder | None) -> FirstStage:
+        """Build the first stage again.
+
+        Raises:
+            InvalidInputError: The embedder is another than the vectors were made with, or they are damaged.
+        """
+        return self._stage(self._settings["first_stage"], embedder)
+
+    def _stage(self, saved: Mapping[str, Any], embedder: Embedder | None) -> FirstStage:
+        kind = saved["kind"]
+        if kind == "bm25":
+            return BM25Index(self.texts, k1=saved["k1"], b=saved["b"])
+        if kind == "hybrid":
+            stages = [self._stage(one, embedder) for one in saved["stages"]]
+            return HybridIndex(
+                stages,
+                fusion=saved["fusion"],
+                weights=saved["weights"],
+                rrf_k=saved["rrf_k"],
+                depth=saved["depth"],
+            )
+        if embedder is None:
+            msg = f"{self._folder}: its first stage needs an embedder and none is saved; the folder is damaged"
+            raise InvalidInputError(msg)
+        vectors = _read_vectors(self._folder / f"vectors-{int(saved['number'])}.npy")
+        self._check_embedder(embedder, vectors)
+        return DenseIndex(self.texts, embedder, faiss_index=saved["faiss_index"], vectors=vectors)
+
+    def _check_embedder(self, embedder: Embedder, vectors: _Vectors) -> None:
+        made_with, used = self._settings["embedder"]["identity"], embedder_identity(embedder)
+        for name, value in made_with.items():
+            if used.get(name) != value:
+                msg = (
+                    f"{self._folder}: its vectors were made with {name}={value!r}, and the embedder has "
+                    f"{name}={used.get(name)!r}; pass the embedder that they were made with, or index the texts again"
+                )
+                raise InvalidInputError(msg)
+        if not len(vectors):
+            return
+        (found,) = embedder.embed_documents([next(iter(self.texts.values()))])
+        known = vectors[0]
+        lengths = float(np.linalg.norm(found) * np.linalg.norm(known))
+        cosine = float(found @ known) / lengths if lengths and found.shape == known.shape else 0.0
+        if cosine < _SAME_MODEL:
+            msg = (
+                f"{self._folder}: the embedder gives its first text another vector (cosine {cosine:.3f}) than the one "
+                "saved; its weights are others. Pass the embedder that they were made with, or index the texts again"
+            )
+            raise InvalidInputError(msg)
+
+
+def embedder_identity(embedder: Embedder) -> dict[str, Any]:
+    """Return what decides a document's vector. A local folder is known by its own name, wherever it lies."""
+    spec = embedder.spec
+    return {
+        "model": Path(spec.id).name if Path(spec.id).is_absolute() else spec.id,
+        "revision": spec.revision,
+        "document_instruction": embedder.instruction.document,
+        "max_length": embedder.max_length,
+        "dimensions": embedder.dimensions,
+        "pooling": spec.pooling,
+    }
+
+
+def write_folder(
+    folder: Path,
+    *,
+    texts: Mapping[str, str],
+    first_stage: FirstStage,
+    reranker: Reranker | None,
+    selection: Mapping[str, Any],
+) -> None:
+    """Write a retriever; an earlier one in the folder is replaced when the new one is complete.
+
+    Raises:
+        InvalidInputError: The first stage is none of this package's, holds other documents than ``texts``, the folder
+            holds something else, or it cannot be written.
+    """
+    dense: list[DenseIndex] = []
+    settings = {
+        "schema": _SCHEMA,
+        "version": _VERSION,
+        "selection": dict(selection),
+        "first_stage": _stage_settings(first_stage, list(texts), dense),
+        "embedder": _embedder_settings(dense),
+        "reranker": None if reranker is None else _reranker_settings(reranker),
+    }
+    if folder.exists() and not (folder / _SETTINGS).is_file() and (not folder.is_dir() or any(folder.iterdir())):
+        msg = f"{folder} is there and is no saved retriever; name a new or an empty folder"
+        raise InvalidInputError(msg)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
+            written = Path(scratch) / "new"
+            written.mkdir()
+            _write(written, settings, texts, dense)
+            if reranker is not None and reranker.calibration is not None:
+                reranker.calibration.save(written / _CALIBRATION)
+            _swap(written, folder, aside=Path(scratch) / "old")
+    except OSError as error:
+        msg = f"the retriever cannot be saved in {str(folder)!r} ({error.strerror}); name another folder"
+        raise InvalidInputError(msg) from error
+
+
+def read_folder(folder: Path) -> SavedRetriever:
+    """Read what :func:`write_folder` wrote.
+
+    Raises:
+        InvalidInputError: It is something else, damaged, or of a later version.
+    """
+    try:
+        settings = json.loads((folder / _SETTINGS).read_text(encoding="utf-8"))
+        lines = (folder / _TEXTS).read_text(encoding="utf-8").split("\n")
+        texts = dict(_entry(json.loads(line)) for line in lines if line)
+    except (OSError, ValueError, RecursionError) as error:
+        msg = f"no saved retriever could be read from {str(folder)!r} ({error}); TwoStageRetriever.save makes one"
+        raise InvalidInputError(msg) from error
+    if not isinstance(settings, dict) or settings.get("schema") != _SCHEMA:
+        msg = f"{str(folder)!r} holds no saved retriever; TwoStageRetriever.save makes one"
+        raise InvalidInputError(msg)
+    if settings.get("version") != _VERSION:
+        msg = (
+            f"{str(folder)!r} has version {settings.get('version')!r} of the format, this release reads {_VERSION}; "
+            "save it again, or upgrade rerank-plugins"
+        )
+        raise InvalidInputError(msg)
+    return SavedRetriever(folder, settings, texts)
+
+
+def _write(folder: Path, settings: Mapping[str, Any], texts: Mapping[str, str], dense: list[DenseIndex]) -> None:
+    # ASCII: a text may hold half of a surrogate pair, which UTF-8 cannot.
+    lines = (f"{json.dumps([key, text])}\n" for key, text in texts.items())
+    with (folder / _TEXTS).open("w", encoding="utf-8", newline="\n") as file:
+        file.writelines(lines)
+    for number, index in enumerate(dense):
+        np.save(folder / f"vectors-{number}.npy", index.vectors, allow_pickle=False)
+    (folder / _SETTINGS).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+
+
+def _swap(written: Path, folder: Path, *, aside: Path) -> None:
+    if folder.exists():
+        shutil.move(folder, aside)
+    try:
+        written.rename(folder)
+    except OSError:
+        if aside.exists():
+            shutil.move(aside, folder)
+        raise
+
+
+def _stage_settings(stage: FirstStage, ids: list[str], dense: list[DenseIndex]) -> dict[str, Any]:
+    if isinstance(stage, HybridIndex):
+        return {**stage.settings, "stages": [_stage_settings(one, ids, dense) for one in stage.stages]}
+    if not isinstance(stage, (BM25Index, DenseIndex)):
+        msg = f"a first stage of {type(stage).__name__} cannot be saved: only BM25Index, DenseIndex and HybridIndex can"
+        raise InvalidInputError(msg)
+    if stage.ids != ids:
+        msg = "the first stage holds other documents than the retriever's texts, or in another order; index those texts"
+        raise InvalidInputError(msg)
+    if isinstance(stage, BM25Index):
+        return stage.settings
+    if dense and dense[0].embedder is not stage.embedder:
+        msg = "dense stages with different embedders cannot be saved together; save a retriever for each"
+        raise InvalidInputError(msg)
+    dense.append(stage)
+    return {**stage.settings, "number": len(dense) - 1}
+
+
+def _embedder_settings(dense: list[DenseIndex]) -> dict[str, Any] | None:
+    if not dense:
+        return None
+    embedder = dense[0].embedder
+    options = {
+        "query_instruction": embedder.instruction.query,
+        "document_instruction": embedder.instruction.document,
+        "examples": [asdict(one) for one in embedder.examples],
+        "dimensions": embedder._opening_option("dimensions"),
+        "max_length": None if embedder.examples else embedder.max_length,
+        "normalize": embedder.normalize,
+        **_source_options(embedder),
+    }
+    return {"model": embedder.model, "options": options, "identity": embedder_identity(embedder)}
+
+
+def _reranker_settings(reranker: Reranker) -> dict[str, Any]:
+    layers = reranker.layers
+    options = {
+        "max_length": reranker.max_length,
+        "query_max_length": reranker.query_max_length,
+        "long_documents": asdict(reranker.long_documents),
+        "truncation": reranker.truncation,
+        "prompt": reranker.spec.prompt or None,
+        "layers": None if layers is None else asdict(layers),
+        "peft_path": reranker.peft_path,
+        **_source_options(reranker),
+    }
+    return {"model": reranker.model if reranker.is_reopenable else None, "options": options}
+
+
+def _source_options(model: Embedder | Reranker) -> dict[str, Any]:
+    # Not what a file may contain (pickles, remote code): whoever loads the folder decides that.
+    return {"family": model._opening_option("family"), "revision": model._opening_option("revision")}
+
+
+def _entry(line: object) -> tuple[str, str]:
+    if isinstance(line, list) and len(line) == 2 and all(isinstance(one, str) for one in line):
+        return line[0], line[1]
+    msg = "texts.jsonl must have one JSON array [id, text] a line"
+    raise ValueError(msg)
+
+
+def _read_vectors(path: Path) -> _Vectors:
+    try:
+        vectors = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        msg = f"{path} could not be read ({error}); index the texts again"
+        raise InvalidInputError(msg) from error
+    if not isinstance(vectors, np.ndarray) or vectors.dtype != np.float32 or not np.isfinite(vectors).all():
+        msg = f"{path} holds no finite float32 vectors; index the texts again"
+        raise InvalidInputError(msg)
+    return vectors
