@@ -75,6 +75,7 @@ def _costs(cell: Cell, *, has_cost: bool) -> list[str]:
 def _curve_table(curve: Curve) -> Table:
     what = "documents in the corpus" if curve.kind == "growth" else "documents reranked"
     table = Table(title=f"{curve.dataset}: {curve.measure} against {what}", title_justify="left", box=box.SIMPLE_HEAD)
+    table.caption, table.caption_justify = curve.remark or None, "left"
     table.add_column("system", overflow="fold")
     for point in next(iter(curve.lines.values()), ()):
         table.add_column(str(point.x), justify="right")
