@@ -1,6 +1,6 @@
 """The textbook example in LangChain: retrieve 3 without a reranker; retrieve 10, rerank, keep 3.
 
-Needs ``pip install rerank-plugins[mini,langchain,retrieval]`` and downloads nothing. Over a vector store that you
+Needs ``pip install "rerank-plugins[mini,langchain,retrieval]"`` and downloads nothing. Over a vector store that you
 already have::
 
     TwoStageRetriever.from_vector_store(store, top_k=10, top_n=3)  # reranked by bge-reranker-v2-m3

@@ -1,6 +1,6 @@
 """The textbook example in LlamaIndex: retrieve 3 without a reranker; retrieve 10, rerank, keep 3.
 
-Needs ``pip install rerank-plugins[mini,llamaindex,retrieval]`` and downloads nothing. Over an index that you already
+Needs ``pip install "rerank-plugins[mini,llamaindex,retrieval]"`` and downloads nothing. Over an index that you already
 have::
 
     TwoStageRetriever(index.as_retriever(similarity_top_k=10), reranker=RerankPostprocessor(model=...), top_n=3)

@@ -23,5 +23,5 @@ def import_extra(module: str, *, extra: str) -> Any:
     try:
         return import_module(module)
     except ModuleNotFoundError as error:
-        msg = f"{error.name or module!r} is needed and not installed: pip install rerank-plugins[{extra}]"
+        msg = f"{error.name or module!r} is needed and not installed: pip install 'rerank-plugins[{extra}]'"
         raise MissingExtraError(msg) from error

@@ -18,7 +18,7 @@ LAYERS = [
     {"display", "lazy"},
     {"errors"},
     {"boundary"},
-    {"elsewhere", "kinds", "native"},
+    {"elsewhere", "kinds", "native", "files"},
     {"arguments"},
     {"types"},
     {"protocols", "inputs", "observing", "optional", "calibration", "explaining"},

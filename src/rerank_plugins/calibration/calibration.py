@@ -14,6 +14,7 @@ from typing import Any, Literal
 from rerank_plugins.arguments import checked_call, checked_fields
 from rerank_plugins.calibration.threshold import FittedThreshold
 from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.files import write_atomically
 from rerank_plugins.types import BLANK_DOCUMENT_SCORE
 
 __all__ = ["Calibration", "CalibrationMethod", "CalibrationMismatchWarning", "ScoreSource"]
@@ -151,11 +152,7 @@ class Calibration:
         path = Path(path)
         content = {"schema": _SCHEMA, "version": _SCHEMA_VERSION, **asdict(self)}
         text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-        try:
-            path.write_text(text, encoding="utf-8")
-        except OSError as error:
-            msg = f"calibration {str(path)!r} cannot be written ({error.strerror}); name another file or folder"
-            raise InvalidInputError(msg) from error
+        write_atomically(path, text.encode())
         return path
 
     @classmethod

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import lru_cache
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from rerank_plugins.catalog.embedders import EMBEDDERS
+from rerank_plugins.catalog.plugins import plugins_of
 from rerank_plugins.catalog.rerankers import RERANKERS
 from rerank_plugins.catalog.spec import ModelKind, ModelSpec
 from rerank_plugins.errors import ModelError
@@ -29,18 +30,22 @@ ENTRY_POINT_GROUP = "rerank_plugins.models"
 def known_models() -> Mapping[tuple[ModelKind, str], ModelSpec]:
     """Return every known model by (kind, id), bundled ones first.
 
-    Raises:
-        ModelError: An installed package registers something that is not a list of ModelSpec, or
-            a model that is already known.
+    An entry point that cannot be loaded, or gives something else, or a model that is known already, is skipped with a
+    warning; ``rerank-plugins doctor`` lists it.
     """
     table = {(spec.kind, spec.id): spec for spec in (*RERANKERS, *EMBEDDERS)}
-    for point in entry_points(group=ENTRY_POINT_GROUP):
+
+    def add(point: EntryPoint) -> None:
         loaded = point.load()
-        for spec in _checked(loaded() if callable(loaded) else loaded, origin=point.value):
-            if (spec.kind, spec.id) in table:
-                msg = f"entry point {point.value!r} registers {spec.kind} {spec.id!r}, which is already known"
-                raise ModelError(msg)
-            table[spec.kind, spec.id] = spec
+        specs = _checked(loaded() if callable(loaded) else loaded, origin=point.value)
+        added = {(spec.kind, spec.id): spec for spec in specs}
+        if len(added) < len(specs) or not added.keys().isdisjoint(table):
+            known = next((one for one in specs if (one.kind, one.id) in table), specs[-1])
+            msg = f"entry point {point.value!r} registers {known.kind} {known.id!r}, which is already known"
+            raise ModelError(msg)
+        table.update(added)
+
+    plugins_of(ENTRY_POINT_GROUP, add)
     return MappingProxyType(table)
 
 

@@ -5,11 +5,13 @@ Nothing here imports torch; a command imports what it needs when it runs.
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
-from typing import Annotated
+from contextlib import suppress
+from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from rerank_plugins import __version__
 from rerank_plugins.cli.calibrate import calibrate
@@ -17,10 +19,11 @@ from rerank_plugins.cli.demo import demo
 from rerank_plugins.cli.doctor import doctor
 from rerank_plugins.cli.evaluate import evaluate
 from rerank_plugins.cli.models import models
-from rerank_plugins.cli.output import tolerate_encodings
+from rerank_plugins.cli.output import fail, tolerate_encodings
 from rerank_plugins.cli.rank import rank
 from rerank_plugins.cli.report import report
 from rerank_plugins.cli.score import score
+from rerank_plugins.display.terminal import Screen, visible
 from rerank_plugins.errors import RerankPluginsError
 
 __all__ = ["app", "main"]
@@ -45,7 +48,7 @@ app.command()(report)
 
 def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer's own signature
     if wanted:
-        Console().print(f"rerank-plugins {__version__}", markup=False, highlight=False)
+        Screen().print(f"rerank-plugins {__version__}")
         raise typer.Exit
 
 
@@ -60,10 +63,47 @@ def root(
 
 
 def main() -> None:
-    """Run the command line; an error of this package is one line on stderr and exit status 2."""
+    """Run the command line; what is wrong with what was asked is one message on stderr, and exit status 2 (or 1)."""
     tolerate_encodings()
+    sys.exit(_run())
+
+
+def _run() -> int:
+    """Return the exit status: 0, 2 for an error that the user can do something about, 1 if the reader is gone."""
     try:
-        app()
+        status = app(standalone_mode=False)
+        sys.stdout.flush()
     except RerankPluginsError as error:
-        Console(stderr=True, soft_wrap=True).print(f"error: {error}", markup=False, highlight=False)
-        sys.exit(2)
+        return fail(str(error))
+    except _UsageProblem as error:
+        return _refuse(error)
+    except typer.Abort:
+        return fail("stopped")
+    except OSError as error:
+        return _lost_output(error)
+    return status if isinstance(status, int) else 0
+
+
+# Click's class, which typer carries a copy of in later versions: the base of every complaint about arguments.
+_UsageProblem: Any = next(one for one in typer.BadParameter.__mro__ if one.__name__ == "ClickException")
+
+
+def _refuse(error: Any) -> int:
+    """Show what is wrong with the arguments as typer does, with what was typed spelled out."""
+    from typer.rich_utils import rich_format_error
+
+    error.message = visible(str(error.message))
+    rich_format_error(error)
+    return int(error.exit_code)
+
+
+def _lost_output(error: OSError) -> int:
+    """Tell of a file or an output that fails; a reader that is gone (``| head``) is no error to tell."""
+    # What is still held for stdout must not fail once more when the interpreter ends.
+    if error.filename is None:
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if error.errno == errno.EPIPE:
+        return 1
+    place = f"{str(error.filename)!r}" if error.filename is not None else "the output"
+    return fail(f"{place} cannot be read or written ({error.strerror or error})")

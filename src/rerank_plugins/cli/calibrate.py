@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
 from rerank_plugins.cli.output import check_output
+from rerank_plugins.display.terminal import Screen
 from rerank_plugins.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def calibrate(
     for threshold in _thresholds(values, labels, precision=precision, recall=recall):
         made = made.with_threshold(threshold)
     made.save(output)
-    _tell(Console(), made, values, labels, output)
+    _tell(Screen(), made, values, labels, output)
 
 
 def _check_options(*, method: str, precision: float | None, recall: float | None) -> None:
@@ -110,8 +110,8 @@ def _entries(path: Path) -> list[dict[str, Any]]:
 def _entry(line: str, *, place: str) -> dict[str, Any]:
     try:
         entry = json.loads(line)
-    except json.JSONDecodeError as error:
-        msg = f"{place}: not JSON ({error.msg})"
+    except (ValueError, RecursionError) as error:
+        msg = f"{place}: not JSON ({error})"
         raise InvalidInputError(msg) from error
     texts_ok = isinstance(entry, dict) and all(isinstance(entry.get(key), str) for key in _KEYS[:2])
     if not texts_ok or entry.get("label") not in (0, 1):
@@ -129,7 +129,7 @@ def _thresholds(
     return [*fitted, fit_threshold(values, labels, recall=recall)] if recall is not None else fitted
 
 
-def _tell(console: Console, made: Calibration, values: list[float], labels: list[bool], output: Path) -> None:
+def _tell(console: Screen, made: Calibration, values: list[float], labels: list[bool], output: Path) -> None:
     from rerank_plugins.calibration import measure_reliability
 
     probabilities = [made.probability(value) for value in values]
@@ -146,4 +146,4 @@ def _tell(console: Console, made: Calibration, values: list[float], labels: list
         f"written to {output}; use it with Reranker(..., calibration={str(output)!r})",
     ]
     for line in lines:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        console.print(line, soft_wrap=True)

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
+
+from rerank_plugins.display.terminal import Screen
 
 __all__ = ["demo"]
 
@@ -28,4 +29,4 @@ def demo(
     options = DemoOptions(
         model=model, embedder=embedder, top_k=top_k, output=output, max_queries=max_queries or None, device=device
     )
-    run_demo(options, Console())
+    run_demo(options, Screen())

@@ -6,6 +6,7 @@ import os
 import platform
 import urllib.error
 import urllib.request
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -14,9 +15,12 @@ from pathlib import Path
 from typing import Literal
 
 from rerank_plugins.catalog import ModelSpec, known_models
+from rerank_plugins.catalog.plugins import broken_plugins, plugins_of
 from rerank_plugins.errors import RerankPluginsError
+from rerank_plugins.scorers import ENTRY_POINT_GROUP as SCORER_GROUP
+from rerank_plugins.scorers import load_scorer
 
-__all__ = ["Finding", "find_device", "find_extras", "find_hub", "find_models", "find_versions"]
+__all__ = ["Finding", "find_device", "find_extras", "find_hub", "find_models", "find_plugins", "find_versions"]
 
 _HUB_TIMEOUT_S = 3.0
 
@@ -88,7 +92,7 @@ def find_extras() -> list[Finding]:
     for extra, modules in _EXTRAS.items():
         absent = [module for module in modules if not _is_installed(module)]
         if absent:
-            command = f"pip install rerank-plugins[{extra}]"
+            command = f"pip install 'rerank-plugins[{extra}]'"
             findings.append(Finding(extra, f"lacks {', '.join(absent)}", "missing", command))
         else:
             findings.append(Finding(extra, "installed"))
@@ -104,6 +108,18 @@ def find_models() -> list[Finding]:
         Finding("not on this machine", f"{n_absent} of {len(specs)} catalog models (rerank-plugins models)", "info")
     )
     return findings
+
+
+def find_plugins() -> list[Finding]:
+    """Return the entry points of other packages that cannot be used; empty if all can."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # the lines below tell it
+        known_models()
+        plugins_of(SCORER_GROUP, load_scorer)
+    return [
+        Finding(one.origin, one.error, "missing", f"upgrade or remove what registers {one.origin}")
+        for one in broken_plugins()
+    ]
 
 
 def find_hub() -> list[Finding]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -15,9 +14,11 @@ from rerank_plugins.cli.diagnosis import (
     find_extras,
     find_hub,
     find_models,
+    find_plugins,
     find_versions,
 )
 from rerank_plugins.cli.speed import find_model_speed, find_speed
+from rerank_plugins.display.terminal import Screen
 
 __all__ = ["doctor"]
 
@@ -29,7 +30,7 @@ def doctor(
     model: Annotated[str | None, typer.Option("--model", "-m", help="Open this reranker and tell how it runs.")] = None,
 ) -> None:
     """Show the device, versions, models on this machine, the hub, and what is not installed."""
-    console = Console()
+    console = Screen()
     if model is not None:
         from rerank_plugins.cli.quiet import quiet_loading
 
@@ -42,20 +43,22 @@ def doctor(
         ("Versions", find_versions),
         ("Optional parts", find_extras),
         ("Models on this machine", find_models),
+        ("Packages that add models", find_plugins),
         ("Hub", find_hub),
     )
     findings: list[Finding] = []
     for title, find in sections:
         found = find()
         findings += found
-        console.print(_table(title, found))
+        if found:
+            console.print(_table(title, found))
     ways_out = list(dict.fromkeys(finding.way_out for finding in findings if finding.way_out))
     if not ways_out:
         console.print("Nothing is missing.", style="bold green")
         return
     console.print("To add what is missing:", style="bold")
     for line in ways_out:
-        console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"  {line}", soft_wrap=True)
 
 
 def _table(title: str, findings: list[Finding]) -> Table:
@@ -65,5 +68,5 @@ def _table(title: str, findings: list[Finding]) -> Table:
     table.add_column(overflow="fold")
     for finding in findings:
         mark, style = _MARKS[finding.state]
-        table.add_row(Text(mark, style=style), Text(finding.name), Text(finding.value))
+        table.add_row(Text(mark, style=style), finding.name, finding.value)
     return table

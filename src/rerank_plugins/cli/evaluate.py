@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from rerank_plugins.display.terminal import Screen
 from rerank_plugins.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -81,15 +81,15 @@ def evaluate(
     datasets = _datasets(data, split=split, max_queries=max_queries, drop_bad=drop_bad, seed=seed)
     quiet_loading()
     console = table_console()
-    with _progress(Console(stderr=True)) as progress:
+    with _progress(Screen(stderr=True)) as progress:
         results = run_evaluation(datasets, options, output, curves=curves, progress=progress)
     _show(console, results, datasets)
-    console.print(f"Saved {output / RESULTS_FILE} and {output / 'runs'}", markup=False, soft_wrap=True)
+    console.print(f"Saved {output / RESULTS_FILE} and {output / 'runs'}", soft_wrap=True)
     if report:
         from rerank_plugins.reports import write_report
 
         files = write_report(results, output / "report", runs=output, datasets={one.name: one for one in datasets})
-        console.print(f"Look at {files.html}", markup=False, soft_wrap=True)
+        console.print(f"Look at {files.html}", soft_wrap=True)
 
 
 def _datasets(
@@ -106,14 +106,14 @@ def _datasets(
     return datasets
 
 
-def _show(console: Console, results: EvaluationResults, datasets: Sequence[Dataset]) -> None:
+def _show(console: Screen, results: EvaluationResults, datasets: Sequence[Dataset]) -> None:
     from rerank_plugins.cli.evaluation_table import results_tables
 
     for table in results_tables(results):
         console.print(table)
     for dataset in datasets:
         for note in dataset.notes:
-            console.print(f"{dataset.name}: {note}", markup=False, highlight=False)
+            console.print(f"{dataset.name}: {note}")
 
 
 def _demo_set() -> Dataset:
@@ -127,7 +127,7 @@ def _demo_set() -> Dataset:
     return pool_datasets(english, name=_DEMO)
 
 
-def _progress(console: Console) -> Progress:
+def _progress(console: Screen) -> Progress:
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),

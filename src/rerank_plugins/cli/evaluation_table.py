@@ -38,7 +38,7 @@ def _cells_table(name: str, cells: Sequence[Cell]) -> Table:
     for cell in cells:
         figures = [_figure(cell, measure, best=best[measure]) for measure in measures]
         interval = _interval(cell.measures[measures[0]])
-        table.add_row(Text(_system(cell)), *figures, interval, *_costs(cell, has_cost=has_cost))
+        table.add_row(_system(cell), *figures, interval, *_costs(cell, has_cost=has_cost))
     return table
 
 
@@ -75,9 +75,10 @@ def _costs(cell: Cell, *, has_cost: bool) -> list[str]:
 def _curve_table(curve: Curve) -> Table:
     what = "documents in the corpus" if curve.kind == "growth" else "documents reranked"
     table = Table(title=f"{curve.dataset}: {curve.measure} against {what}", title_justify="left", box=box.SIMPLE_HEAD)
+    table.caption, table.caption_justify = curve.remark or None, "left"
     table.add_column("system", overflow="fold")
     for point in next(iter(curve.lines.values()), ()):
         table.add_column(str(point.x), justify="right")
     for name, points in curve.lines.items():
-        table.add_row(Text(name), *(f"{point.estimate.value:.3f}" for point in points))
+        table.add_row(name, *(f"{point.estimate.value:.3f}" for point in points))
     return table

@@ -13,6 +13,7 @@ from rerank_plugins.catalog.parity import parity_of
 from rerank_plugins.catalog.shapes import gflop_per_token, shape_of, speed_of
 from rerank_plugins.cli.catalog_page import catalog_page, reference_of
 from rerank_plugins.cli.output import can_print_any, table_console
+from rerank_plugins.display.terminal import json_text, visible
 from rerank_plugins.errors import InvalidInputError
 
 __all__ = ["models"]
@@ -38,11 +39,12 @@ def models(
         raise InvalidInputError(msg)
     specs = [spec for spec in known_models().values() if kind in (None, spec.kind)]
     if as_markdown:
-        typer.echo(catalog_page(specs), nl=False)
+        typer.echo(visible(catalog_page(specs)), nl=False)
         return
     console = table_console()
     if as_json:
-        console.print_json(data=[_as_json(spec) for spec in specs], ensure_ascii=not can_print_any(console))
+        entries = [_as_json(spec) for spec in specs]
+        typer.echo(json_text(entries, only_ascii=not can_print_any(console), indent=2))
         return
     kinds: tuple[ModelKind, ...] = ("reranker", "embedder")
     for one in kinds:

@@ -5,24 +5,24 @@ from __future__ import annotations
 import io
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
-from rich.console import Console
-
+from rerank_plugins.display.terminal import Screen
 from rerank_plugins.errors import InvalidInputError
 
-__all__ = ["can_print_any", "check_output", "table_console", "tolerate_encodings"]
+__all__ = ["can_print_any", "check_output", "fail", "table_console", "tolerate_encodings"]
 
 _TABLE_WIDTH = 160
 
 
-def table_console() -> Console:
+def table_console() -> Screen:
     """Return a console for wide tables; elsewhere than in a terminal they get the width that they need."""
     is_told = sys.stdout.isatty() or "COLUMNS" in os.environ
-    return Console() if is_told else Console(width=_TABLE_WIDTH)
+    return Screen() if is_told else Screen(width=_TABLE_WIDTH)
 
 
-def can_print_any(console: Console) -> bool:
+def can_print_any(console: Screen) -> bool:
     """Return whether every character can be written; if not, JSON is written in ASCII."""
     return console.encoding.startswith("utf")
 
@@ -32,6 +32,13 @@ def tolerate_encodings() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
             stream.reconfigure(errors="replace")
+
+
+def fail(message: str) -> int:
+    """Print an error on stderr and return the exit status that goes with it."""
+    with suppress(OSError):  # nobody reads stderr: the status still tells
+        Screen(stderr=True).print(f"error: {message}", soft_wrap=True)
+    return 2
 
 
 def check_output(path: Path, *, data: Path) -> None:
@@ -45,6 +52,7 @@ def check_output(path: Path, *, data: Path) -> None:
             pass
         if not existed:
             path.unlink()
-    except OSError as error:
-        msg = f"{str(path)!r} cannot be written ({error.strerror}); name another file, or make its folder"
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the name
+        reason = getattr(error, "strerror", None) or error
+        msg = f"{str(path)!r} cannot be written ({reason}); name another file, or make its folder"
         raise InvalidInputError(msg) from error

@@ -9,13 +9,25 @@ from typing import Annotated
 
 import typer
 from rich import box
-from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
+from rerank_plugins.cli.model_options import (
+    CalibrationFile,
+    CompressLayers,
+    CompressRatio,
+    CutoffLayers,
+    Device,
+    Dtype,
+    LongDocumentsName,
+    MaxLength,
+    ModelName,
+    ModelOptions,
+    Prompt,
+)
 from rerank_plugins.cli.output import can_print_any
+from rerank_plugins.display.terminal import Screen, json_text
 from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.types import LayerOptions, RankedDocument
+from rerank_plugins.types import RankedDocument
 
 __all__ = ["rank"]
 
@@ -24,47 +36,54 @@ def rank(
     documents: Annotated[Path, typer.Argument(help="Text file with one document per line; - reads stdin.")],
     *,
     query: Annotated[str, typer.Option("--query", "-q", help="The question.")],
-    model: Annotated[str, typer.Option("--model", "-m", help="Hub id, local folder, or mini.")] = "mini",
+    model: ModelName = "mini",
     top_n: Annotated[int | None, typer.Option(help="Documents shown at most; all by default.")] = None,
-    threshold: Annotated[float | None, typer.Option(help="Leave out lower probabilities.")] = None,
-    prompt: Annotated[
-        str | None, typer.Option(help="Instruction of an LLM reranker; the model's own by default.")
-    ] = None,
-    cutoff_layers: Annotated[
-        str | None, typer.Option(metavar="N", help="Layer of a layerwise LLM reranker, for example 28.")
-    ] = None,
-    compress_ratio: Annotated[
-        int | None, typer.Option(help="Tokens of a document that become one: 1, 2, 4 or 8 (lightweight LLM reranker).")
-    ] = None,
-    compress_layers: Annotated[
-        str | None, typer.Option(metavar="N,N", help="Layers in front of which that happens, for example 24,40.")
-    ] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, mps; the best by default.")] = None,
+    threshold: Annotated[float | None, typer.Option(help="Leave out documents below it.")] = None,
+    threshold_unit: Annotated[str, typer.Option(help="What that is: probability or raw.")] = "probability",
+    max_length: MaxLength = None,
+    long_documents: LongDocumentsName = "truncate",
+    prompt: Prompt = None,
+    cutoff_layers: CutoffLayers = None,
+    compress_ratio: CompressRatio = None,
+    compress_layers: CompressLayers = None,
+    calibration: CalibrationFile = None,
+    device: Device = None,
+    dtype: Dtype = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Rank the lines of a file by how well they answer a query.
 
     The index is the line's number from 0; blank lines keep theirs and rank last.
     """
-    from rerank_plugins.cli.quiet import quiet_loading
-    from rerank_plugins.reranker import Reranker
+    from rerank_plugins.ranking.results import Selection
 
-    layers = LayerOptions(
-        cutoff_layers=_numbers("--cutoff-layers", cutoff_layers),
-        compress_ratio=compress_ratio,
-        compress_layers=_numbers("--compress-layers", compress_layers),
+    options = ModelOptions(
+        model=model,
+        device=device,
+        dtype=dtype,
+        max_length=max_length,
+        long_documents=long_documents,
+        prompt=prompt,
+        layers={
+            "cutoff_layers": cutoff_layers,
+            "compress_ratio": compress_ratio,
+            "compress_layers": compress_layers,
+        },
+        calibration=calibration,
     )
+    selection = Selection.checked(top_n=top_n, threshold=threshold, unit=threshold_unit)  # type: ignore[arg-type]
     lines = read_lines(documents)
-    quiet_loading()
-    with Reranker(model, device=device, prompt=prompt, layers=layers) as reranker:
-        ranked = reranker.rank(query, lines, top_n=top_n, threshold=threshold)
+    with options.open() as reranker:
+        ranked = reranker.rank(
+            query, lines, top_n=selection.top_n, threshold=selection.threshold, threshold_unit=selection.unit
+        )
         used = f"{reranker.model}, {reranker.dtype} on {reranker.device}"
-    console = Console()
+    console = Screen()
     if as_json:
-        console.print_json(data=[asdict(one) for one in ranked], ensure_ascii=not can_print_any(console))
+        typer.echo(json_text([asdict(one) for one in ranked], only_ascii=not can_print_any(console), indent=2))
         return
     console.print(_table(ranked))
-    console.print(f"{len(ranked)} of {len(lines)} documents; {used}", style="dim", markup=False, highlight=False)
+    console.print(f"{len(ranked)} of {len(lines)} documents; {used}", style="dim")
 
 
 def read_lines(path: Path) -> list[str]:
@@ -89,17 +108,6 @@ def read_lines(path: Path) -> list[str]:
     return lines[:-1] if lines[-1] == "" else lines
 
 
-def _numbers(option: str, text: str | None) -> tuple[int, ...] | None:
-    """Return the layers of a list such as ``24,40``; None if the option was not given."""
-    if text is None:
-        return None
-    parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdecimal() for part in parts):
-        msg = f"{option} must be layer numbers separated by commas, such as 24,40; got {text!r}"
-        raise InvalidInputError(msg)
-    return tuple(int(part) for part in parts)
-
-
 def _table(ranked: list[RankedDocument]) -> Table:
     table = Table(box=box.SIMPLE_HEAD)
     for heading in ("rank", "index", "probability", "score"):
@@ -107,5 +115,5 @@ def _table(ranked: list[RankedDocument]) -> Table:
     table.add_column("document")
     for one in ranked:
         row = (str(one.rank), str(one.index), f"{one.probability:.4f}", f"{one.score:.4f}")
-        table.add_row(*row, Text(one.document or ""))
+        table.add_row(*row, one.document or "")
     return table

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from rerank_plugins.display.terminal import Screen
 from rerank_plugins.errors import InvalidInputError
 
 __all__ = ["report"]
@@ -43,7 +43,7 @@ def report(
     datasets = {dataset.name: dataset for dataset in (open_dataset(one, split=split) for one in data or ())}
     options = ReportOptions(title=title, measure=measure, query_id=query)
     files = write_report(found, output, runs=results.parent, datasets=datasets, options=options)
-    console = Console()
+    console = Screen()
     for path in (files.html, files.markdown, files.json):
-        console.print(str(path), markup=False, highlight=False, soft_wrap=True)
-    console.print(f"{len(files.pictures)} pictures beside the Markdown", style="dim", highlight=False)
+        console.print(str(path), soft_wrap=True)
+    console.print(f"{len(files.pictures)} pictures beside the Markdown", style="dim")

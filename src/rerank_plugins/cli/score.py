@@ -1,20 +1,36 @@
-"""``rerank-plugins score``: score a file of pairs into another, in flat memory, and go on after a break."""
+"""``rerank-plugins score``: score pairs of a file or of standard input, in flat memory; files go on after a break."""
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Iterator
-from contextlib import suppress
-from itertools import islice
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from rerank_plugins.cli.model_options import (
+    CalibrationFile,
+    CompressLayers,
+    CompressRatio,
+    CutoffLayers,
+    Device,
+    Dtype,
+    LongDocumentsName,
+    MaxLength,
+    ModelName,
+    ModelOptions,
+    Prompt,
+)
 from rerank_plugins.cli.output import check_output
+from rerank_plugins.cli.pairs_file import STANDARD_STREAM, PairLines, count_lines
+from rerank_plugins.display.terminal import Screen
 from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.files import LineFile, write_atomically
 
 __all__ = ["score"]
 
@@ -22,48 +38,114 @@ _JOB_SUFFIX = ".job.json"
 
 
 def score(
-    pairs: Annotated[Path, typer.Argument(help='JSON lines: {"query": ..., "document": ...} each.')],
+    pairs: Annotated[Path, typer.Argument(help='JSON lines: {"query": ..., "document": ...} each; - reads stdin.')],
     *,
-    output: Annotated[Path, typer.Option("--output", "-o", help="JSON lines with a score each, in the same order.")],
-    model: Annotated[str, typer.Option("--model", "-m", help="Hub id, local folder, or mini.")] = "mini",
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:all, mps; the best by default.")] = None,
-    dtype: Annotated[str, typer.Option(help="auto, float32, float16 or bfloat16.")] = "auto",
-    max_length: Annotated[int | None, typer.Option(help="Tokens of an input; the model's default.")] = None,
-    long_documents: Annotated[str, typer.Option(help="truncate, maxp, firstp, meanp, topkmean.")] = "truncate",
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="JSON lines with a score each, in the same order; stdout by default.")
+    ] = Path(STANDARD_STREAM),
+    model: ModelName = "mini",
+    device: Device = None,
+    dtype: Dtype = "auto",
+    max_length: MaxLength = None,
+    long_documents: LongDocumentsName = "truncate",
+    prompt: Prompt = None,
+    cutoff_layers: CutoffLayers = None,
+    compress_ratio: CompressRatio = None,
+    compress_layers: CompressLayers = None,
+    calibration: CalibrationFile = None,
     restart: Annotated[bool, typer.Option("--restart", help="Score everything again.")] = False,
 ) -> None:
-    """Score a file of pairs; a run that was stopped goes on where it was.
+    """Score pairs; a run from file to file that was stopped goes on where it was.
 
     Each output line holds "score" and "probability" of the pair on the same line of the input. A small file beside the
     output says what was asked; another model or other options are refused until --restart.
     """
-    from rerank_plugins.cli.quiet import quiet_loading
-    from rerank_plugins.ranking.order import to_probability
-    from rerank_plugins.reranker import Reranker
+    layers = {"cutoff_layers": cutoff_layers, "compress_ratio": compress_ratio, "compress_layers": compress_layers}
+    options = ModelOptions(
+        model=model,
+        device=device,
+        dtype=dtype,
+        max_length=max_length,
+        long_documents=long_documents,
+        prompt=prompt,
+        layers=layers,
+        calibration=calibration,
+    )
+    if str(output) == STANDARD_STREAM:
+        _score_to_stdout(pairs, options)
+    else:
+        _score_to_file(pairs, output, options, restart=restart)
 
-    total = _count_lines(pairs)
+
+def _score_to_stdout(pairs: Path, options: ModelOptions) -> None:
+    total = _total(pairs)
+    with options.open() as reranker, _progress(total, done=0) as advance:
+        lines = PairLines(pairs)
+        for value in reranker.score_stream(lines):
+            sys.stdout.write(_line(value, reranker.probability(value)) + "\n")
+            advance()
+    sys.stdout.flush()
+    lines.check()
+
+
+def _score_to_file(pairs: Path, output: Path, options: ModelOptions, *, restart: bool) -> None:
+    total = _total(pairs)
     check_output(output, data=pairs)
-    job = {"pairs": str(pairs), "bytes": pairs.stat().st_size, "model": model, "dtype": dtype}
-    job |= {"max_length": max_length, "long_documents": long_documents}
+    job = _job(pairs, options)
     done = 0 if restart else _finished(output, job)
-    quiet_loading()
-    reranker = Reranker(model, device=device, dtype=dtype, max_length=max_length, long_documents=long_documents)  # type: ignore[arg-type]
+    if done and total is None:
+        msg = f"{str(output)!r} has scores already, and standard input cannot go on after a break; pass --restart"
+        raise InvalidInputError(msg)
+    reranker = options.open()
     # Not before the model is there: a misspelt name must not cost the scores of the last run.
     if restart or not done:
-        output.write_text("", encoding="utf-8")
-    _job_file(output).write_text(json.dumps(job, indent=2) + "\n", encoding="utf-8")
-    with reranker, output.open("a", encoding="utf-8") as out, _progress() as bar:
-        task = bar.add_task("pairs", total=total, completed=done)
-        for value in reranker.score_stream(_read_pairs(pairs, skip=done)):
-            probability = to_probability(value, scale=reranker.spec.score_scale)
-            out.write(json.dumps({"score": value, "probability": probability}) + "\n")
-            bar.advance(task)
-    Console(stderr=True).print(f"{total - done} pairs scored, {done} were there", markup=False, highlight=False)
+        write_atomically(output, b"")
+    write_atomically(_job_file(output), (json.dumps(job, indent=2) + "\n").encode())
+    lines, n_scored = PairLines(pairs, skip=done), 0
+    with reranker, _progress(total, done=done) as advance, LineFile(output) as out:
+        for value in reranker.score_stream(lines):
+            out.write(_line(value, reranker.probability(value)))
+            n_scored += 1
+            advance()
+    Screen(stderr=True).print(f"{n_scored} pairs scored, {done} were there")
+    lines.check()
 
 
-def _progress() -> Progress:
+def _line(score: float, probability: float) -> str:
+    return json.dumps({"score": score, "probability": probability})
+
+
+def _total(pairs: Path) -> int | None:
+    """Return how many pairs there are; None for standard input, which ends when it ends."""
+    return None if str(pairs) == STANDARD_STREAM else count_lines(pairs)
+
+
+@contextmanager
+def _progress(total: int | None, *, done: int) -> Iterator[Callable[[], None]]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=Console(stderr=True))
+    screen = Screen(stderr=True)
+    with Progress(*columns, console=screen, disable=not screen.is_terminal) as bar:
+        task = bar.add_task("pairs", total=total, completed=done)
+        yield lambda: bar.advance(task)
+
+
+def _job(pairs: Path, options: ModelOptions) -> dict[str, Any]:
+    """Return what a score depends on; options that were not given are left out where older files lack them."""
+    size = None if str(pairs) == STANDARD_STREAM else pairs.stat().st_size
+    job = {"pairs": str(pairs), "bytes": size, "model": options.model, "dtype": options.dtype}
+    job |= {"max_length": options.max_length, "long_documents": options.long_documents}
+    later = {"prompt": options.prompt, **options.layers}
+    if options.calibration is not None:
+        later["calibration"] = _digest(options.calibration)
+    return job | {name: value for name, value in later.items() if value is not None}
+
+
+def _digest(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except (OSError, ValueError) as error:
+        msg = f"calibration {str(path)!r} could not be read ({getattr(error, 'strerror', None) or error})"
+        raise InvalidInputError(msg) from error
 
 
 def _job_file(output: Path) -> Path:
@@ -90,30 +172,3 @@ def _finished(output: Path, job: dict[str, Any]) -> int:
         with output.open("r+b") as file:
             file.truncate(len(complete))
     return complete.count(b"\n")
-
-
-def _count_lines(path: Path) -> int:
-    try:
-        with path.open("rb") as file:
-            return sum(1 for line in file if line.strip())
-    except OSError as error:
-        msg = f"pairs {str(path)!r} cannot be read ({error.strerror})"
-        raise InvalidInputError(msg) from error
-
-
-def _read_pairs(path: Path, *, skip: int) -> Iterator[tuple[str, str | None]]:
-    with path.open("rb") as file:
-        numbered = ((number, line) for number, line in enumerate(file, start=1) if line.strip())
-        for number, line in islice(numbered, skip, None):
-            try:
-                row = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
-            except UnicodeDecodeError as error:
-                msg = f"{path}, line {number}: not UTF-8 (byte {error.start}); convert it, for example with iconv"
-                raise InvalidInputError(msg) from error
-            except (json.JSONDecodeError, RecursionError) as error:
-                msg = f"{path}, line {number}: not JSON ({error})"
-                raise InvalidInputError(msg) from error
-            if not isinstance(row, dict) or not {"query", "document"} <= set(row):
-                msg = f'{path}, line {number}: expected {{"query": ..., "document": ...}}'
-                raise InvalidInputError(msg)
-            yield row["query"], row["document"]

@@ -9,6 +9,7 @@ from typing import Any
 
 from rerank_plugins.evaluation.movements import Movement
 from rerank_plugins.evaluation.optional import import_extra
+from rerank_plugins.files import write_with
 
 __all__ = ["save_chart"]
 
@@ -40,8 +41,7 @@ def save_chart(groups: Mapping[str, Sequence[Movement]], path: Path, *, title: s
     axes[0].set_ylabel("rank of a relevant document (numbers: documents at that rank)")
     figure.suptitle(title, fontsize=12, fontweight="bold")
     figure.legend(handles=_legend(), loc="outside lower center", ncols=4, frameon=False)
-    figure.savefig(path)
-    return path
+    return write_with(path, figure.savefig)
 
 
 def _draw(axis: Any, moves: Sequence[Movement], *, top_k: int) -> None:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
 from rich.progress import Progress
 
 from rerank_plugins.demo.chart import save_chart
@@ -21,11 +20,13 @@ from rerank_plugins.demo.pipelines import (
 from rerank_plugins.demo.samples import load_samples
 from rerank_plugins.demo.stages import Stage, run_stages
 from rerank_plugins.demo.tables import comparison_table, figures_table
+from rerank_plugins.display.terminal import Screen
 from rerank_plugins.embedder import Embedder
 from rerank_plugins.engine.registry import MODELS
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.evaluation import Dataset, pool_datasets
 from rerank_plugins.evaluation.movements import Case, Movement, movements, pick_cases
+from rerank_plugins.files import made_folder, write_atomically
 from rerank_plugins.reranker import Reranker
 
 __all__ = ["DemoOptions", "DemoResult", "run_demo"]
@@ -71,7 +72,7 @@ class DemoResult:
     agree: bool
 
 
-def run_demo(options: DemoOptions, console: Console) -> DemoResult:
+def run_demo(options: DemoOptions, console: Screen) -> DemoResult:
     """Run the demonstration and show it on a console.
 
     Raises:
@@ -106,31 +107,25 @@ def _check(options: DemoOptions) -> None:
             msg = f"{name} must be 1 or more, got {value}"
             raise InvalidInputError(msg)
     check_extras()
-    try:
-        options.output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        msg = f"output folder {str(options.output)!r} cannot be made ({error.strerror}); name another one"
-        raise InvalidInputError(msg) from error
+    made_folder(options.output)
 
 
 def _introduce(
-    console: Console, reranker: Reranker, embedder: Embedder, pooled: Dataset, left_out: Sequence[str]
+    console: Screen, reranker: Reranker, embedder: Embedder, pooled: Dataset, left_out: Sequence[str]
 ) -> None:
     console.rule("Two-stage retrieval on real data")
-    console.print(f"Reranker: {reranker.model}, {reranker.dtype} on {reranker.device}", markup=False)
-    console.print(f"Embedder: {embedder.model}, {embedder.dtype} on {embedder.device}", markup=False)
+    console.print(f"Reranker: {reranker.model}, {reranker.dtype} on {reranker.device}")
+    console.print(f"Embedder: {embedder.model}, {embedder.dtype} on {embedder.device}")
     console.print(
         f"Sample: {len(pooled.documents)} documents searched together, {len(pooled.queries)} questions, "
         "bundled under permissive licences (NOTICE.md)",
-        markup=False,
     )
     for sentence in left_out:
-        console.print(sentence, markup=False)
+        console.print(sentence)
     if "mini" in (reranker.spec.family, embedder.spec.family):
         console.print(
             "The mini models were trained on questions of these same sets: see how it works here, and judge "
             "quality on data that they have not seen.",
-            markup=False,
         )
 
 
@@ -149,7 +144,7 @@ def _top_n(options: DemoOptions) -> int:
     return min(_TOP_N, options.top_k)
 
 
-def _show_cases(console: Console, pooled: Dataset, cases: Sequence[Case], pipelines: Sequence[Pipeline]) -> bool:
+def _show_cases(console: Screen, pooled: Dataset, cases: Sequence[Case], pipelines: Sequence[Pipeline]) -> bool:
     shown, *others = pipelines
     agree = True
     if not cases:
@@ -161,10 +156,10 @@ def _show_cases(console: Console, pooled: Dataset, cases: Sequence[Case], pipeli
         ids = [hit.document_id for hit in after]
         differ = [one.name for one in others if [hit.document_id for hit in one.after(query)] != ids]
         agree = agree and not differ
-        console.print(f"\n{query}", style="bold cyan", markup=False, highlight=False)
-        console.print(_why(case), style="dim", markup=False, highlight=False)
+        console.print(f"\n{query}", style="bold cyan")
+        console.print(_why(case), style="dim")
         console.print(comparison_table(pooled, query_id, before=before, after=after))
-        console.print(_verdict(shown, others, differ), style="dim", markup=False, highlight=False)
+        console.print(_verdict(shown, others, differ), style="dim")
     return agree
 
 
@@ -193,7 +188,7 @@ def _groups(sets: Sequence[Dataset], pooled: Dataset) -> list[tuple[str, list[st
 
 
 def _report(
-    console: Console,
+    console: Screen,
     options: DemoOptions,
     groups: list[tuple[str, list[str]]],
     stages: Sequence[Stage],
@@ -202,7 +197,7 @@ def _report(
 ) -> DemoResult:
     console.print(figures_table(stages, groups))
     figures = options.output / "figures.json"
-    figures.write_text(json.dumps(_as_json(options, groups, stages), indent=2) + "\n", encoding="utf-8")
+    write_atomically(figures, (json.dumps(_as_json(options, groups, stages), indent=2) + "\n").encode())
     by_set = {name: [m for m in moves if m.query_id in set(ids)] for name, ids in groups if name != "all"}
     picture = save_chart(
         by_set,
@@ -210,7 +205,7 @@ def _report(
         title=f"Where reranking moves the relevant documents ({options.embedder} retrieves, {options.model} reranks)",
         top_k=options.top_k,
     )
-    console.print(f"Saved {picture} and {figures}", markup=False, soft_wrap=True)
+    console.print(f"Saved {picture} and {figures}", soft_wrap=True)
     return DemoResult(stages, picture, figures, agree)
 
 

@@ -2,7 +2,7 @@
 
 :mod:`rerank_plugins.evaluation.grid` runs whole grids of systems, as ``rerank-plugins evaluate`` does.
 
-Needs ``pip install rerank-plugins[evaluation]`` for the measures (ir-measures) and first stages (bm25s, FAISS), which
+Needs ``pip install 'rerank-plugins[evaluation]'`` for the measures (ir-measures) and first stages (bm25s, FAISS), which
 are imported on first use.
 """
 

@@ -120,6 +120,19 @@ class Curve:
     measure: str
     lines: Mapping[str, tuple[CurvePoint, ...]]
 
+    @property
+    def remark(self) -> str:
+        """Why there is little to see, in words; empty for a curve of several different points."""
+        xs = [point.x for point in next(iter(self.lines.values()), ())]
+        if len(set(xs)) == len(xs) > 1:
+            return ""
+        if self.kind != "growth":
+            return "Only one setting was asked for, so there is no curve."
+        return (
+            "No curve: every document that is judged relevant is in each part of the corpus, and there are too few "
+            "others for parts of different sizes. Take a larger corpus, or a smaller --growth-from."
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationResults:

@@ -17,6 +17,7 @@ import numpy as np
 
 from rerank_plugins.arguments import checked_call, checked_fields
 from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.files import write_atomically
 
 __all__ = [
     "Run",
@@ -114,11 +115,7 @@ def write_trec_run(run: Run, path: str | Path, *, tag: str = "rerank-plugins") -
     """
     data = trec_bytes(run, tag=tag)
     path = Path(path)
-    try:
-        path.write_bytes(gzip.compress(data, mtime=0) if path.suffix == ".gz" else data)
-    except OSError as error:
-        msg = f"the run cannot be written to {str(path)!r} ({error.strerror}); name another file or folder"
-        raise InvalidInputError(msg) from error
+    write_atomically(path, gzip.compress(data, mtime=0) if path.suffix == ".gz" else data)
 
 
 def trec_bytes(run: Run, *, tag: str = "rerank-plugins") -> bytes:

@@ -128,7 +128,8 @@ def _curve(curve: Curve, number: int) -> Section:
     picture = Picture(
         name=f"{curve.kind}-{number}", alt=f"{curve.measure} by {curve.kind}", draw=lambda: curve_figure(curve)
     )
-    text = "Bands: 95 % bootstrap intervals over queries." if _has_bands(curve) else ""
+    bands = "Bands: 95 % bootstrap intervals over queries." if _has_bands(curve) else ""
+    text = " ".join(filter(None, (curve.remark, bands)))
     return Section(title=title, text=text, picture=picture)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rerank_plugins.evaluation.optional import import_extra
+from rerank_plugins.files import write_with
 
 __all__ = [
     "ACCENT", "BAD", "DARK_SERIES", "INK", "MUTED", "SERIES",
@@ -80,8 +81,7 @@ def label_box() -> dict[str, Any]:
 def save_png(figure: Any, path: Path) -> Path:
     """Save a figure on white paper."""
     with _as_written(figure, {}):
-        figure.savefig(path, format="png", dpi=150)
-    return path
+        return write_with(path, lambda place: figure.savefig(place, format="png", dpi=150))
 
 
 def svg(figure: Any, *, name: str) -> str:

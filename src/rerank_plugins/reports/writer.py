@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rerank_plugins.arguments import checked_call, checked_fields
-from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.display.terminal import visible
 from rerank_plugins.evaluation.dataset import Dataset
 from rerank_plugins.evaluation.results import EvaluationResults
+from rerank_plugins.files import made_folder, write_atomically
 from rerank_plugins.reports.contents import Section, sections_of
 from rerank_plugins.reports.evidence import find_evidence
 from rerank_plugins.reports.markdown import markdown_report
@@ -84,21 +85,17 @@ def write_report(
     evidence = find_evidence(scene, runs=None if runs is None else Path(runs), datasets=datasets or {})
     sections = sections_of(scene, evidence, query_id=options.query_id)
     folder = Path(folder)
-    try:
-        pictures = _pictures(sections, folder / "pictures")
-        paths = {name: path.relative_to(folder).as_posix() for name, path in pictures.items()}
-        texts = {
-            "report.md": markdown_report(
-                sections, title=options.title, environment=results.environment, pictures=paths
-            ),
-            "results.json": results.to_json(),
-            "report.html": html_report(sections, title=options.title, environment=results.environment),
-        }
-        for name, text in texts.items():
-            (folder / name).write_text(text, encoding="utf-8")
-    except OSError as error:
-        msg = f"the report could not be written to {str(folder)!r} ({error.strerror}); choose another folder"
-        raise InvalidInputError(msg) from error
+    pictures = _pictures(sections, made_folder(folder / "pictures"))
+    paths = {name: path.relative_to(folder).as_posix() for name, path in pictures.items()}
+    texts = {
+        "report.md": visible(
+            markdown_report(sections, title=options.title, environment=results.environment, pictures=paths)
+        ),
+        "results.json": results.to_json(),
+        "report.html": visible(html_report(sections, title=options.title, environment=results.environment)),
+    }
+    for name, text in texts.items():
+        write_atomically(folder / name, text.encode())
     return ReportFiles(
         markdown=folder / "report.md",
         json=folder / "results.json",
@@ -108,7 +105,6 @@ def write_report(
 
 
 def _pictures(sections: list[Section], folder: Path) -> dict[str, Path]:
-    folder.mkdir(parents=True, exist_ok=True)
     paths: dict[str, Path] = {}
     for picture in (section.picture for section in sections if section.picture):
         path = folder / f"{_file_name(picture.name)}.png"

@@ -5,7 +5,7 @@
     retriever = TwoStageRetriever.from_documents(texts, embedder="mini", reranker="mini", top_k=50, top_n=5)
     retriever.search("capital of France")
 
-Needs ``pip install rerank-plugins[retrieval]`` (bm25s, faiss-cpu); both are imported on first use.
+Needs ``pip install 'rerank-plugins[retrieval]'`` (bm25s, faiss-cpu); both are imported on first use.
 """
 
 from __future__ import annotations

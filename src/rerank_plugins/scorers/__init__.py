@@ -7,15 +7,16 @@
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint
 from typing import TYPE_CHECKING
 
+from rerank_plugins.catalog.plugins import broken_plugins, plugins_of
 from rerank_plugins.errors import UnsupportedModelError
 
 if TYPE_CHECKING:
     from rerank_plugins.scorers.base import ScorerLoader
 
-__all__ = ["ENTRY_POINT_GROUP", "SCORERS", "scorer_loader"]
+__all__ = ["ENTRY_POINT_GROUP", "SCORERS", "load_scorer", "scorer_loader"]
 
 ENTRY_POINT_GROUP = "rerank_plugins.scorers"
 
@@ -42,8 +43,20 @@ def scorer_loader(name: str) -> ScorerLoader:
     if name in SCORERS:
         module, _, function = SCORERS[name].partition(":")
         return getattr(import_module(module), function)  # type: ignore[no-any-return]
-    for point in entry_points(group=ENTRY_POINT_GROUP):
-        if point.name == name:
-            return point.load()  # type: ignore[no-any-return]
+    for loader in plugins_of(ENTRY_POINT_GROUP, load_scorer, name=name):
+        return loader
+    broken = [one for one in broken_plugins() if one.origin.startswith(f"{ENTRY_POINT_GROUP}: {name} = ")]
+    if broken:
+        msg = f"scorer {name!r} cannot be used ({broken[0].origin}): {broken[0].error}"
+        raise UnsupportedModelError(msg)
     msg = f"no scorer is called {name!r}; known: {', '.join(SCORERS)}. Is the package that registers it installed?"
     raise UnsupportedModelError(msg)
+
+
+def load_scorer(point: EntryPoint) -> ScorerLoader:
+    """Return what an entry point registers; raises UnsupportedModelError if it is no function."""
+    loader = point.load()
+    if not callable(loader):
+        msg = f"a scorer must be a callable, got {type(loader).__name__}"
+        raise UnsupportedModelError(msg)
+    return loader  # type: ignore[no-any-return]

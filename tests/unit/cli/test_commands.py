@@ -207,7 +207,7 @@ def test_our_errors_are_one_line_and_status_2(
 
 
 def test_brackets_of_an_error_survive(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    def fail() -> None:
+    def fail(**_: object) -> None:
         message = "pip install rerank-plugins[demo]"
         raise RerankPluginsError(message)
 

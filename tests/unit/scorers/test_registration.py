@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from rerank_plugins import scorers
+from rerank_plugins.catalog import plugins
 from rerank_plugins.errors import UnsupportedModelError
 from rerank_plugins.scorers import SCORERS, scorer_loader
 
 
 class FakeEntryPoint:
-    name = "third-party"
+    group, name, value, dist = "rerank_plugins.scorers", "third-party", "somewhere:load", None
 
     def load(self) -> object:
         return load_third_party
@@ -26,7 +26,7 @@ def test_every_named_scorer_has_a_loader(name: str) -> None:
 
 
 def test_another_package_adds_a_scorer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scorers, "entry_points", lambda **_: [FakeEntryPoint()])
+    monkeypatch.setattr(plugins, "entry_points", lambda **_: [FakeEntryPoint()])
     assert scorer_loader("third-party") is load_third_party
 
 

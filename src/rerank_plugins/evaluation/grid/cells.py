@@ -12,11 +12,11 @@ import numpy as np
 from rerank_plugins.evaluation.dataset import Dataset
 from rerank_plugins.evaluation.grid.identity import key_of
 from rerank_plugins.evaluation.grid.plan import GridOptions
-from rerank_plugins.evaluation.grid.store import write_atomically
 from rerank_plugins.evaluation.measures import Evaluation, evaluate, parse_measures
 from rerank_plugins.evaluation.results import Cell, Estimate, Latency, System
 from rerank_plugins.evaluation.run import Run, in_order, quoted_name, trec_bytes
 from rerank_plugins.evaluation.statistics import bootstrap_estimate, compare_paired
+from rerank_plugins.files import write_atomically
 
 __all__ = ["SystemRun", "estimates", "make_cell", "measured", "save_run"]
 

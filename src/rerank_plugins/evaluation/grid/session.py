@@ -16,10 +16,10 @@ from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.evaluation.dataset import Dataset
 from rerank_plugins.evaluation.grid.bench import DatasetBench
 from rerank_plugins.evaluation.grid.plan import CurveOptions, GridOptions
-from rerank_plugins.evaluation.grid.store import write_atomically
 from rerank_plugins.evaluation.grid.workshop import Workshop
 from rerank_plugins.evaluation.measures import parse_measures
 from rerank_plugins.evaluation.results import Cell, Curve, EvaluationResults
+from rerank_plugins.files import write_atomically
 
 __all__ = ["RESULTS_FILE", "run_evaluation"]
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,26 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.files import write_atomically
 
-__all__ = ["ChunkLog", "VectorParts", "write_atomically"]
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file so that it is either complete or as before, also when the process or machine stops.
-
-    Raises:
-        InvalidInputError: The folder cannot be written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".writing-", delete=False) as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(file.name).replace(path)
-    except OSError as error:
-        msg = f"{path} cannot be written ({error.strerror}); name another folder, or make room"
-        raise InvalidInputError(msg) from error
+__all__ = ["ChunkLog", "VectorParts"]
 
 
 class ChunkLog:

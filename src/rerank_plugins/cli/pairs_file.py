@@ -1,0 +1,93 @@
+"""JSON lines of pairs, from a file or from standard input: a line that cannot be read is named by its number."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from rerank_plugins.errors import InvalidInputError
+
+__all__ = ["STANDARD_STREAM", "PairLines", "count_lines"]
+
+STANDARD_STREAM = "-"
+"""The name that means standard input, or standard output."""
+
+
+def count_lines(path: Path) -> int:
+    """Return how many lines of a file are not blank.
+
+    Raises:
+        InvalidInputError: It cannot be read.
+    """
+    with _opened(path) as file:
+        return sum(1 for line in file if line.strip())
+
+
+class PairLines:
+    """The pairs of a file, or of standard input for ``-``.
+
+    A line that is no pair ends the iteration, so that everything before it is still scored; :meth:`check` then raises.
+
+    Args:
+        path: The file.
+        skip: Pairs at the beginning that are left out; they are not read as JSON.
+    """
+
+    def __init__(self, path: Path, *, skip: int = 0) -> None:
+        self._path, self._skip = path, skip
+        self._problem: InvalidInputError | None = None
+
+    def __iter__(self) -> Iterator[tuple[str, str | None]]:
+        name, n_seen = "stdin" if str(self._path) == STANDARD_STREAM else str(self._path), 0
+        with _opened(self._path) as file:
+            for number, line in enumerate(file, start=1):
+                if not line.strip():
+                    continue
+                n_seen += 1
+                if n_seen <= self._skip:
+                    continue
+                try:
+                    pair = _pair(line, place=f"{name}, line {number}", is_first=number == 1)
+                except InvalidInputError as error:
+                    self._problem = error
+                    return
+                yield pair
+
+    def check(self) -> None:
+        """Raise InvalidInputError if the iteration ended at a line that is no pair."""
+        if self._problem is not None:
+            raise self._problem
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    if str(path) == STANDARD_STREAM:
+        yield sys.stdin.buffer
+        return
+    try:
+        file = path.open("rb")
+    except (OSError, ValueError) as error:
+        msg = f"pairs {str(path)!r} cannot be read ({getattr(error, 'strerror', None) or error}); give JSON lines, or -"
+        raise InvalidInputError(msg) from error
+    with file:
+        yield file
+
+
+def _pair(line: bytes, *, place: str, is_first: bool) -> tuple[str, str | None]:
+    try:
+        row = json.loads(line.decode("utf-8-sig" if is_first else "utf-8"))
+    except UnicodeDecodeError as error:
+        msg = f"{place}: not UTF-8 (byte {error.start}); convert it, for example with iconv"
+        raise InvalidInputError(msg) from error
+    except (ValueError, RecursionError) as error:
+        msg = f"{place}: not JSON ({error})"
+        raise InvalidInputError(msg) from error
+    is_pair = isinstance(row, dict) and isinstance(row.get("query"), str) and "document" in row
+    if not is_pair or not isinstance(row["document"], (str, type(None))):
+        msg = f'{place}: expected {{"query": ..., "document": ...}}, both texts (a document may be null)'
+        raise InvalidInputError(msg)
+    return row["query"], row["document"]
