@@ -27,6 +27,12 @@ _HARMLESS = (  # noqa: SIM905 - a list literal would take a line for each
 _COUNT_PADDING = ("albert", "bert", "convbert", "distilbert", "electra", "ernie", "mobilebert", "mpnet", "xlnet")
 """Architectures with absolute positions that count from the first token of a row, padding or not."""
 
+_READ_LAST = (
+    *("gemma", "gemma2", "gemma3_text", "gpt2", "gpt_neox", "gptj", "llama", "minicpm", "mistral", "mixtral"),
+    *("olmo", "olmo2", "phi", "phi3", "qwen2", "qwen2_moe", "qwen3", "qwen3_moe", "smollm3", "stablelm"),
+)
+"""Decoders: their classifiers look for the last token of a text, on whichever side the padding is."""
+
 _LONGEST = 10_000_000
 """transformers writes 1e30 for a tokenizer whose length is not known."""
 
@@ -72,8 +78,18 @@ def check_transformer(
         raise _refused(folder / "sentence_bert_config.json", f"has the settings {wrong}")
     if tokenizer.get("truncation_side", "right") != "right":
         raise _refused(folder / "tokenizer_config.json", "cuts texts on the left (truncation_side)")
-    if tokenizer.get("padding_side", "right") != "right" and model_type in _COUNT_PADDING:
+    if tokenizer.get("padding_side", "right") != "right":
+        _check_left_padding(folder, task=task, model_type=model_type)
+
+
+def _check_left_padding(folder: Path, *, task: str, model_type: str) -> None:
+    why = ""
+    if model_type in _COUNT_PADDING:
         why = "pads on the left, which moves the positions of a text by the length of its neighbours,"
+    elif task == "sequence-classification" and model_type not in _READ_LAST:
+        # DeBERTa and RoBERTa read the first place of a row, which is padding in all rows but the longest.
+        why = "pads on the left, where its classifier reads, so that a score depends on the length of its neighbours,"
+    if why:
         raise _refused(folder / "tokenizer_config.json", why)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from rerank_plugins import Embedder, Reranker
 from rerank_plugins.catalog.checkpoint import read_checkpoint
 from rerank_plugins.catalog.resolve import resolve
 from rerank_plugins.catalog.sentence_modules import CutStep, DenseStep, NormalizeStep, read_modules
-from rerank_plugins.catalog.sentence_settings import activation_scale, default_prompt, saved_length
+from rerank_plugins.catalog.sentence_settings import activation_scale, check_transformer, default_prompt, saved_length
 from rerank_plugins.errors import UnsafeModelError, UnsupportedModelError
 
 KIND = "sentence_transformers.models."
@@ -260,3 +261,30 @@ def test_another_similarity_is_told(embedder_folder: Path, caplog: pytest.LogCap
     with caplog.at_level(logging.WARNING):
         resolve(embedder_folder, kind="embedder")
     assert "by dot" in caplog.text
+
+
+@pytest.mark.parametrize("make", [tiny_checkpoints.bert_reranker, tiny_checkpoints.xlmr_reranker])
+def test_classifiers_that_read_padding_are_refused(tmp_path: Path, make: Any) -> None:
+    folder = make(tmp_path / "model")
+    path = folder / "tokenizer_config.json"
+    write(path, {**read(path), "padding_side": "left"})
+    with pytest.raises(UnsupportedModelError, match="pads on the left"):
+        Reranker(folder)
+
+
+@pytest.mark.parametrize(
+    ("model_type", "task", "is_refused"),
+    [
+        ("deberta-v2", "sequence-classification", True),
+        ("modernbert", "sequence-classification", True),
+        ("an-encoder-of-tomorrow", "sequence-classification", True),
+        ("qwen2", "sequence-classification", False),
+        ("qwen3", "feature-extraction", False),
+        ("xlm-roberta", "feature-extraction", False),
+        ("bert", "feature-extraction", True),
+    ],
+)
+def test_who_may_pad_on_the_left(tmp_path: Path, model_type: str, task: str, *, is_refused: bool) -> None:
+    expected = pytest.raises(UnsupportedModelError, match="pads on the left") if is_refused else nullcontext()
+    with expected:
+        check_transformer(tmp_path, {}, {"padding_side": "left"}, task=task, model_type=model_type)
