@@ -19,7 +19,7 @@ from rerank_plugins import Embedder
 from rerank_plugins.calibration import Calibration
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.retrieval import FirstStage
-from rerank_plugins.retrieval.attached import Attached, as_json
+from rerank_plugins.retrieval.attached import NOT_KEPT, Attached, as_json, check_kept
 from rerank_plugins.retrieval.saved import SavedRetriever, read_folder, told_if_damaged, write_folder
 
 __all__ = [
@@ -36,16 +36,6 @@ __all__ = [
 
 ADAPTER = "langchain"
 
-# Where a model ran and what its files may do is for those to decide who load it.
-_NOT_KEPT = {
-    "device",
-    "dtype",
-    "local_files_only",
-    "allow_pickle",
-    "trust_remote_code",
-    "torch_compile",
-    "calibration",
-}
 _COMPRESSORS: dict[str, type[BaseRerankCompressor]] = {
     "RerankCompressor": RerankCompressor,
     **{name: getattr(models, name) for name in models.__all__},
@@ -147,7 +137,7 @@ def compressor_entry(compressor: BaseRerankCompressor) -> dict[str, Any]:
     name = type(compressor).__name__
     if _COMPRESSORS.get(name) is not type(compressor) or not compressor.reranker.is_reopenable:
         return {"class": None, "options": {}}
-    options = compressor.model_dump(mode="json", exclude=_NOT_KEPT)
+    options = compressor.model_dump(mode="json", exclude={*NOT_KEPT, "calibration"})
     calibration = compressor.reranker.calibration
     kept = None if calibration is None else TypeAdapter(Calibration).dump_python(calibration, mode="json")
     return {"class": name, "options": {**options, "calibration": kept}}
@@ -166,11 +156,8 @@ def opened_compressor(saved: SavedRetriever, entry: Mapping[str, Any] | None) ->
         if entry["class"] is None:
             msg = f"{saved.folder}: its reranker can be opened by who made it only; pass reranker=..."
             raise InvalidInputError(msg)
-        owner = _COMPRESSORS[entry["class"]]
-        if not _NOT_KEPT - {"calibration"} & entry["options"].keys():
-            return owner(**entry["options"])
-    msg = f"{saved.folder}: its reranker has options that no folder decides; pass reranker=..."
-    raise InvalidInputError(msg)
+        check_kept(entry["options"], folder=saved.folder)
+        return _COMPRESSORS[entry["class"]](**entry["options"])
 
 
 def check_new(added: Iterable[Document], known: Iterable[Document]) -> None:

@@ -10,7 +10,12 @@ from typing import Any
 
 from rerank_plugins.errors import InvalidInputError
 
-__all__ = ["Attached", "as_json", "read_attached", "write_attached"]
+__all__ = ["NOT_KEPT", "Attached", "as_json", "check_kept", "read_attached", "write_attached"]
+
+NOT_KEPT = frozenset(
+    {"device", "dtype", "local_files_only", "allow_pickle", "trust_remote_code", "torch_compile", "callback_manager"}
+)
+"""Options of an adapter's reranker that are not saved: where it ran, and what its files may do, decides who loads."""
 
 _FILE = "attached.jsonl"
 _PLAIN = "use strings, numbers, lists, and dicts with strings as keys"
@@ -52,6 +57,14 @@ def as_json(value: Any, *, owner: str) -> Any:
         msg = f"{owner} would come back from JSON as something else, so it cannot be saved; {_PLAIN}"
         raise InvalidInputError(msg)
     return made
+
+
+def check_kept(options: Mapping[str, Any], *, folder: Path) -> None:
+    """Raise InvalidInputError if options in a folder have one that no folder decides."""
+    found = sorted(NOT_KEPT & options.keys())
+    if found:
+        msg = f"{str(folder)!r} sets {', '.join(found)} of its reranker, which no folder decides; pass reranker=..."
+        raise InvalidInputError(msg)
 
 
 def write_attached(folder: Path, attached: Attached) -> None:
