@@ -42,6 +42,7 @@ th { font-weight: 600; white-space: nowrap; } th[scope=row], .words td { text-al
 tbody tr:nth-child(even) { background: var(--band); } td { font-variant-numeric: tabular-nums; }
 td small { display: block; color: var(--muted); font-size: .74rem; white-space: nowrap; }
 td b { color: var(--best); } .up { color: var(--good); } .down { color: var(--bad); }
+ul { margin: .3rem 0 .8rem; padding-left: 1.2rem; max-width: 46rem; overflow-wrap: anywhere; }
 blockquote { margin: .6rem 0; padding: .2rem .9rem; border-left: 3px solid var(--best); font-weight: 600; }
 .words td { width: 50%; overflow-wrap: anywhere; } .words { max-width: 62rem; } .hit { font-weight: 600; }
 .hit::before { content: "✔ "; color: var(--good); }
@@ -102,6 +103,8 @@ def _section(section: Section, *, place: int) -> str:
     parts = [f"<h2>{escape(section.title)}</h2>"]
     if section.text:
         parts.append(f"<p>{escape(section.text)}</p>")
+    if section.remarks:
+        parts.append(f"<ul>{''.join(f'<li>{escape(remark)}</li>' for remark in section.remarks)}</ul>")
     parts += [_table(table) for table in section.tables]
     if section.listing:
         parts.append(_listing(section.listing))
