@@ -32,7 +32,7 @@ LAYERS = [
     {"streaming", "opened"},
     {"reranker", "embedder"},
     {"described"},
-    {"adapting", "fields", "telemetry", "testing", "retrieval"},
+    {"adapting", "fields", "telemetry", "testing", "pytest_extra", "retrieval"},
     {"evaluation"},
     {"reports"},
     {"demo"},

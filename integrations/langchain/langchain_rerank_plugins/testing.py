@@ -23,13 +23,13 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from typing import cast
 
-import pytest
 from langchain_core.documents import BaseDocumentCompressor
 
 from langchain_rerank_plugins.testing_base import ALL_FEATURES, SuiteBase
 from langchain_rerank_plugins.testing_deadlines import DeadlineTests
 from langchain_rerank_plugins.testing_parts import FixedRetriever, RunRecorder, ids_of, score_of
 from langchain_rerank_plugins.testing_settings import SettingsTests
+from rerank_plugins.pytest_extra import pytest
 
 __all__ = ["ALL_FEATURES", "CompressorConformance", "FixedRetriever", "RunRecorder"]
 
@@ -180,7 +180,7 @@ class CompressorConformance(SettingsTests, DeadlineTests, SuiteBase):
         """A call that fails ends its run with the error."""
         self.needs("callbacks")
         recorder, no_query = RunRecorder(), cast("str", None)
-        with pytest.raises(Exception, match="query"):  # noqa: PT012
+        with pytest.raises(Exception, match="query"):
             if is_async:
                 asyncio.run(compressor.acompress_documents(self.documents, no_query, callbacks=[recorder]))
             else:

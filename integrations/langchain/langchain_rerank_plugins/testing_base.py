@@ -6,10 +6,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
-import pytest
 from langchain_core.documents import BaseDocumentCompressor, Document
 
 from langchain_rerank_plugins.testing_parts import SubclassedDocument, assert_same_results
+from rerank_plugins.pytest_extra import pytest
 
 __all__ = ["ALL_FEATURES", "SuiteBase"]
 

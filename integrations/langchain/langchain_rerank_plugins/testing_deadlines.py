@@ -9,12 +9,12 @@ import logging
 from contextlib import AbstractContextManager
 from typing import Any
 
-import pytest
 from langchain_core.documents import BaseDocumentCompressor, Document
 
 from langchain_rerank_plugins.testing_base import SuiteBase
 from langchain_rerank_plugins.testing_parts import RunRecorder, ids_of
 from rerank_plugins.errors import DeadlineExceededError, OverloadedError
+from rerank_plugins.pytest_extra import pytest
 from rerank_plugins.testing import standstill
 
 __all__ = ["DeadlineTests"]

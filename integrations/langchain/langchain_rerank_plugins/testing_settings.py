@@ -8,12 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from typing import Any
 
-import pytest
 from langchain_core.documents import BaseDocumentCompressor, Document
 from langchain_core.runnables import ConfigurableField
 
 from langchain_rerank_plugins.testing_base import SuiteBase
 from langchain_rerank_plugins.testing_parts import FixedRetriever, ids_of
+from rerank_plugins.pytest_extra import pytest
 
 __all__ = ["SettingsTests"]
 

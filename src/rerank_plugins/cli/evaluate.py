@@ -107,10 +107,12 @@ def _datasets(
 
 
 def _show(console: Screen, results: EvaluationResults, datasets: Sequence[Dataset]) -> None:
-    from rerank_plugins.cli.evaluation_table import results_tables
+    from rerank_plugins.cli.evaluation_table import results_remarks, results_tables
 
     for table in results_tables(results):
         console.print(table)
+    for remark in results_remarks(results):
+        console.print(remark, soft_wrap=True)
     for dataset in datasets:
         for note in dataset.notes:
             console.print(f"{dataset.name}: {note}")

@@ -9,10 +9,9 @@ from rich.table import Table
 from rich.text import Text
 
 from rerank_plugins.evaluation.results import Cell, Curve, Estimate, EvaluationResults
+from rerank_plugins.evaluation.worse import SIGNIFICANCE, worse_cell
 
-__all__ = ["results_tables"]
-
-_SIGNIFICANT = 0.05
+__all__ = ["results_remarks", "results_tables"]
 
 
 def results_tables(results: EvaluationResults) -> list[Table]:
@@ -20,6 +19,12 @@ def results_tables(results: EvaluationResults) -> list[Table]:
     names = list(dict.fromkeys(cell.dataset for cell in results.cells))
     tables = [_cells_table(name, [cell for cell in results.cells if cell.dataset == name]) for name in names]
     return [*tables, *(_curve_table(curve) for curve in results.curves)]
+
+
+def results_remarks(results: EvaluationResults) -> list[str]:
+    """Return a sentence for each cell whose reranking lowered a measure."""
+    sentences = [worse_cell(cell, _system(cell)) for cell in results.cells]
+    return [sentence for sentence in sentences if sentence]
 
 
 def _cells_table(name: str, cells: Sequence[Cell]) -> Table:
@@ -53,7 +58,7 @@ def _system(cell: Cell) -> str:
 def _figure(cell: Cell, measure: str, *, best: float) -> Text:
     estimate, against = cell.measures[measure], cell.against_first_stage.get(measure)
     text = Text(f"{estimate.value:.3f}", style="bold" if estimate.value == best else "")
-    if against is not None and against.p_value < _SIGNIFICANT:
+    if against is not None and against.p_value < SIGNIFICANCE:
         text.append("*")
     return text
 

@@ -18,8 +18,8 @@ from rerank_plugins.demo.pipelines import (
     check_extras,
 )
 from rerank_plugins.demo.samples import load_samples
-from rerank_plugins.demo.stages import Stage, run_stages
-from rerank_plugins.demo.tables import comparison_table, figures_table
+from rerank_plugins.demo.stages import Stage, run_stages, worse_remarks
+from rerank_plugins.demo.tables import MEASURES, comparison_table, figures_table
 from rerank_plugins.display.terminal import Screen
 from rerank_plugins.embedder import Embedder
 from rerank_plugins.engine.registry import MODELS
@@ -196,6 +196,8 @@ def _report(
     agree: bool,  # noqa: FBT001
 ) -> DemoResult:
     console.print(figures_table(stages, groups))
+    for remark in worse_remarks(stages[-2], stages[-1], groups, MEASURES):
+        console.print(remark, soft_wrap=True)
     figures = options.output / "figures.json"
     write_atomically(figures, (json.dumps(_as_json(options, groups, stages), indent=2) + "\n").encode())
     by_set = {name: [m for m in moves if m.query_id in set(ids)] for name, ids in groups if name != "all"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.progress import Progress
@@ -19,9 +19,11 @@ from rerank_plugins.evaluation import (
     rerank_run,
     retrieve,
 )
+from rerank_plugins.evaluation.statistics import compare_paired
+from rerank_plugins.evaluation.worse import worse_sentence
 from rerank_plugins.reranker import Reranker
 
-__all__ = ["Stage", "run_stages"]
+__all__ = ["Stage", "run_stages", "worse_remarks"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,29 @@ def run_stages(
         _stage("dense", dense, dataset),
         _stage("dense + rerank", _in_sequence(dense, second), dataset),
     ]
+
+
+def worse_remarks(
+    before: Stage, after: Stage, groups: Sequence[tuple[str, list[str]]], measures: Sequence[str]
+) -> list[str]:
+    """Return a sentence for each group of queries whose measures reranking lowered.
+
+    Args:
+        before: The first stage alone.
+        after: The same, reranked.
+        groups: A name and its query ids.
+        measures: The measures that are shown.
+    """
+    sentences = []
+    for name, queries in groups:
+        values = {measure: [stage.evaluation.per_query[measure] for stage in (before, after)] for measure in measures}
+        against = {
+            measure: compare_paired([second[one] for one in queries], [first[one] for one in queries])
+            for measure, (first, second) in values.items()
+        }
+        means = {measure: after.evaluation.mean(measure, queries=queries) for measure in measures}
+        sentences.append(worse_sentence(name, after=means, against=against, n_queries=len(queries)))
+    return [sentence for sentence in sentences if sentence]
 
 
 def _warm_up(embedder: Embedder, reranker: Reranker) -> None:

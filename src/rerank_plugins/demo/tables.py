@@ -11,10 +11,10 @@ from rerank_plugins.demo.pipelines import Hit
 from rerank_plugins.demo.stages import Stage
 from rerank_plugins.evaluation import Dataset, Document
 
-__all__ = ["comparison_table", "figures_table", "snippet"]
+__all__ = ["MEASURES", "comparison_table", "figures_table", "snippet"]
 
 _SNIPPET_CHARACTERS = 88
-_MEASURES = ("hit@5", "MRR@10", "nDCG@10")
+MEASURES = ("hit@5", "MRR@10", "nDCG@10")
 
 
 def snippet(document: Document, *, n_characters: int = _SNIPPET_CHARACTERS) -> str:
@@ -60,17 +60,17 @@ def figures_table(stages: Sequence[Stage], groups: Sequence[tuple[str, list[str]
     table = Table(title="Figures, higher is better; the best of each group in bold", title_justify="left")
     table.add_column("queries")
     table.add_column("system")
-    for name in _MEASURES:
+    for name in MEASURES:
         table.add_column(name, justify="right")
     table.add_column("ms per query", justify="right")
     for name, queries in groups:
-        best = {measure: max(s.evaluation.mean(measure, queries=queries) for s in stages) for measure in _MEASURES}
+        best = {measure: max(s.evaluation.mean(measure, queries=queries) for s in stages) for measure in MEASURES}
         for stage in stages:
-            values = [stage.evaluation.mean(measure, queries=queries) for measure in _MEASURES]
+            values = [stage.evaluation.mean(measure, queries=queries) for measure in MEASURES]
             table.add_row(
                 f"{name} ({len(queries)})" if stage is stages[0] else "",
                 stage.name,
-                *(_value(value, value == best[m]) for m, value in zip(_MEASURES, values, strict=True)),
+                *(_value(value, value == best[m]) for m, value in zip(MEASURES, values, strict=True)),
                 f"{stage.mean_ms(queries):,.1f}",
             )
         table.add_section()

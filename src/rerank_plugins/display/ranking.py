@@ -62,7 +62,8 @@ def ranking_html(documents: Sequence[_Ranked]) -> str:
     rows = "\n".join(_row(one) for one in documents[:_SHOWN_ROWS])
     more = len(documents) - _SHOWN_ROWS
     note = f"<p><em>and {more} more</em></p>" if more > 0 else ""
-    return f"<table><thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody></table>{note}"
+    table = f"<table><thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody></table>"
+    return f'<div style="overflow-x: auto">{table}</div>{note}'
 
 
 def _row(one: _Ranked) -> str:

@@ -16,7 +16,7 @@ from rerank_plugins.reports.heatmap import heatmap_figure, heatmap_values
 from rerank_plugins.reports.histogram import histogram_figure
 from rerank_plugins.reports.movement import movement_figure
 from rerank_plugins.reports.systems import Scene
-from rerank_plugins.reports.table import COST, Table, result_tables
+from rerank_plugins.reports.table import COST, Table, result_tables, worse_sentences
 from rerank_plugins.reports.tradeoff import trade_offs, tradeoff_figure
 
 __all__ = ["Listing", "Picture", "Section", "sections_of"]
@@ -52,10 +52,11 @@ class Listing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
-    """A heading with what stands below it, in this order: text, tables, listing, picture."""
+    """A heading with what stands below it, in this order: text, remarks (each a line), tables, listing, picture."""
 
     title: str
     text: str = ""
+    remarks: tuple[str, ...] = ()
     tables: tuple[Table, ...] = ()
     listing: Listing | None = None
     picture: Picture | None = None
@@ -93,7 +94,10 @@ def sections_of(scene: Scene, evidence: Sequence[Evidence], *, query_id: str | N
 def _tables(scene: Scene) -> list[Section]:
     found = result_tables(scene)
     has_cost = any(COST in table.columns for table in found)
-    return [Section(title="Results", text=_LEGEND + _COST_LEGEND * has_cost, tables=found)] if found else []
+    if not found:
+        return []
+    text = _LEGEND + _COST_LEGEND * has_cost
+    return [Section(title="Results", text=text, remarks=tuple(worse_sentences(scene)), tables=found)]
 
 
 def _grid_pictures(scene: Scene) -> list[Section]:

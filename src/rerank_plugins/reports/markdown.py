@@ -26,6 +26,8 @@ def markdown_report(
     blocks = [f"# {_plain(title)}"]
     for section in sections:
         blocks += [f"## {_plain(section.title)}", *([_plain(section.text)] if section.text else [])]
+        if section.remarks:
+            blocks.append("\n".join(f"- {_plain(remark)}" for remark in section.remarks))
         for table in section.tables:
             blocks += [f"### {_plain(table.title)}", f"{_plain(table.note).capitalize()}.", _table(table)]
         if section.listing:

@@ -30,6 +30,8 @@ body { margin: 0; background: var(--paper); color: var(--ink); line-height: 1.5;
 main { max-width: 80rem; margin: 0 auto; padding: 1.5rem 1rem 4rem; }
 h1 { font-size: 1.7rem; margin: 0 0 .5rem; } h2 { font-size: 1.25rem; margin: 2.6rem 0 .4rem; }
 h3 { font-size: 1rem; margin: 1.6rem 0 .1rem; } p { margin: .3rem 0 .8rem; max-width: 46rem; }
+/* Whatever a name holds, the page is as wide as the window: words break, tables and pictures scroll by themselves. */
+h1, h2, h3, p, nav a, li, blockquote { overflow-wrap: anywhere; }
 nav { font-size: .9rem; } nav a { display: inline-block; margin-right: 1rem; } a { color: var(--best); }
 .note { color: var(--muted); font-size: .85rem; margin: 0 0 .5rem; }
 .scroll { overflow-x: auto; max-width: max-content; } table { border-collapse: collapse; font-size: .88rem; }
@@ -42,6 +44,7 @@ th { font-weight: 600; white-space: nowrap; } th[scope=row], .words td { text-al
 tbody tr:nth-child(even) { background: var(--band); } td { font-variant-numeric: tabular-nums; }
 td small { display: block; color: var(--muted); font-size: .74rem; white-space: nowrap; }
 td b { color: var(--best); } .up { color: var(--good); } .down { color: var(--bad); }
+ul { margin: .3rem 0 .8rem; padding-left: 1.2rem; max-width: 46rem; }
 blockquote { margin: .6rem 0; padding: .2rem .9rem; border-left: 3px solid var(--best); font-weight: 600; }
 .words td { width: 50%; overflow-wrap: anywhere; } .words { max-width: 62rem; } .hit { font-weight: 600; }
 .hit::before { content: "✔ "; color: var(--good); }
@@ -51,6 +54,10 @@ dt { color: var(--muted); } dd { margin: 0; overflow-wrap: anywhere; }
 @media (max-width: 40rem) { th, td { padding: .3rem .45rem; } h1 { font-size: 1.4rem; } }
 @media print { nav { display: none; } section { break-inside: avoid-page; } }
 """.replace("LIGHT_SERIES", _series(SERIES)).replace("DARK_SERIES", _series(DARK_SERIES))
+
+
+# Written out: a table may stand in a page that has none of these styles, a notebook's for example.
+_SCROLLING = '<div class="scroll" style="overflow-x: auto">'
 
 
 def html_report(sections: Sequence[Section], *, title: str, environment: Mapping[str, str]) -> str:
@@ -102,6 +109,8 @@ def _section(section: Section, *, place: int) -> str:
     parts = [f"<h2>{escape(section.title)}</h2>"]
     if section.text:
         parts.append(f"<p>{escape(section.text)}</p>")
+    if section.remarks:
+        parts.append(f"<ul>{''.join(f'<li>{escape(remark)}</li>' for remark in section.remarks)}</ul>")
     parts += [_table(table) for table in section.tables]
     if section.listing:
         parts.append(_listing(section.listing))
@@ -124,7 +133,7 @@ def _table(table: Table) -> str:
     )
     return (
         f'<h3>{escape(table.title)}</h3><p class="note">{escape(table.note)}</p>\n'
-        f'<div class="scroll"><table class="figures">'
+        f'{_SCROLLING}<table class="figures">'
         f"<thead><tr><th></th>{head}</tr></thead>\n<tbody>{rows}</tbody></table></div>"
     )
 
@@ -150,7 +159,7 @@ def _listing(listing: Listing) -> str:
         rows.append(f'<tr><th scope="row">{rank + 1}</th>{cells}</tr>')
     return (
         f"<blockquote>{escape(listing.query)}</blockquote>\n"
-        '<div class="scroll"><table class="words"><thead><tr><th></th><th scope="col" style="text-align:left">before'
+        f'{_SCROLLING}<table class="words"><thead><tr><th></th><th scope="col" style="text-align:left">before'
         '</th><th scope="col" style="text-align:left">after</th></tr></thead>\n'
         f"<tbody>{''.join(rows)}</tbody></table></div>"
         '<p class="note">✔: judged relevant</p>'

@@ -10,11 +10,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from rerank_plugins.evaluation.results import Cell, Comparison, Estimate, System
+from rerank_plugins.evaluation.worse import SIGNIFICANCE, worse_cell
 from rerank_plugins.reports.systems import Scene
 
-__all__ = ["COST", "SIGNIFICANCE", "Entry", "Row", "Table", "dataset_table", "holm", "mean_table", "result_tables"]
+__all__ = [
+    "COST", "SIGNIFICANCE", "Entry", "Row", "Table",
+    "dataset_table", "holm", "mean_table", "result_tables", "worse_sentences",
+]  # fmt: skip
 
-SIGNIFICANCE = 0.05
 COST = "cost/1000"
 _LEAST_COST = 0.0001
 
@@ -110,6 +113,21 @@ def holm(comparisons: Mapping[tuple[str, System], Comparison]) -> set[tuple[str,
             break
         kept.add(key)
     return kept
+
+
+def worse_sentences(scene: Scene) -> list[str]:
+    """Return a sentence for each cell whose reranking lowered a measure; the test is the one that the marks follow."""
+    significant = _significant(scene)
+    cells = [cell for dataset in scene.datasets for cell in scene.cells_of(dataset)]
+    sentences = [
+        worse_cell(
+            cell,
+            scene.names.full(cell.system),
+            beyond_noise=[name for name, kept in significant.items() if (cell.dataset, cell.system) in kept],
+        )
+        for cell in cells
+    ]
+    return [sentence for sentence in sentences if sentence]
 
 
 def _significant(scene: Scene) -> dict[str, set[tuple[str, System]]]:

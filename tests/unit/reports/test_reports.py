@@ -29,6 +29,7 @@ from rerank_plugins.reports import ReportFiles, ReportOptions, write_report
 from rerank_plugins.reports.evidence import find_evidence, split_scores
 from rerank_plugins.reports.heatmap import heatmap_values
 from rerank_plugins.reports.histogram import histogram_figure
+from rerank_plugins.reports.page import tables_html
 from rerank_plugins.reports.style import SERIES
 from rerank_plugins.reports.systems import Names, Scene, short_name
 from rerank_plugins.reports.table import dataset_table, holm, mean_table
@@ -144,6 +145,37 @@ def test_the_page_loads_nothing_and_runs_nothing(report: ReportFiles) -> None:
     assert len(page.ids) == len(set(page.ids))
     assert not re.search(r"(src|href|url)\s*[=(]\s*[\"']?https?:", text)
     assert EVIL in page.text
+
+
+class Scrolling(HTMLParser):
+    """For each table, the style of the element around it; likewise what is around each picture."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[tuple[str, str]] = []
+        self.around: dict[str, list[tuple[str, str]]] = {"table": [], "svg": []}
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag in self.around:
+            self.around[tag].append(self.open[-1])
+        if tag not in ("meta", "wbr", "br"):
+            self.open.append((tag, dict(attrs).get("style") or ""))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop()[0] == tag
+
+
+def test_every_table_and_picture_scrolls_by_itself(report: ReportFiles, folder: Path) -> None:
+    text = report.html.read_text(encoding="utf-8")
+    around = Scrolling(text).around
+    assert len(around["table"]) == 3 + 3  # results, queries
+    assert all(one == ("div", "overflow-x: auto") for one in around["table"])
+    assert {tag for tag, _ in around["svg"]} == {"figure"}
+    assert re.search(r"figure \{[^}]*overflow-x: auto", text)
+    # A part in somebody else's page has none of this page's styles.
+    part = Scrolling(tables_html(Scene.of(read(folder)))).around["table"]
+    assert part == [("div", "overflow-x: auto")] * 3
 
 
 def test_all_pictures_are_there(report: ReportFiles) -> None:

@@ -13,8 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from typing import Any
 
-import pytest
 from llama_index.core.base.embeddings.base import BaseEmbedding
+
+from rerank_plugins.pytest_extra import pytest
 
 __all__ = ["EmbeddingConformance"]
 

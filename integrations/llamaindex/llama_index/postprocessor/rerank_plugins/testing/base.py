@@ -7,9 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import pytest
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.schema import NodeRelationship, NodeWithScore, RelatedNodeInfo, TextNode
+
+from rerank_plugins.pytest_extra import pytest
 
 __all__ = ["QUERY", "ConformanceBase", "MakePostprocessor", "ScoredId", "snapshot", "summary"]
 

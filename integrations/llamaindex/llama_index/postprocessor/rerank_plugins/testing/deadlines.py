@@ -7,7 +7,6 @@ import logging
 import math
 from typing import Any
 
-import pytest
 from llama_index.core.callbacks import EventPayload
 from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle
 from llama_index.postprocessor.rerank_plugins.base import BaseRerankPostprocessor
@@ -21,6 +20,7 @@ from llama_index.postprocessor.rerank_plugins.testing.base import (
 from llama_index.postprocessor.rerank_plugins.testing.recording import recording
 
 from rerank_plugins.errors import DeadlineExceededError, OverloadedError
+from rerank_plugins.pytest_extra import pytest
 from rerank_plugins.testing import standstill
 
 __all__ = ["DeadlineConformance"]

@@ -7,7 +7,6 @@ import pickle
 from collections.abc import Sequence
 from copy import deepcopy
 
-import pytest
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.schema import (
     BaseNode,
@@ -25,6 +24,8 @@ from llama_index.postprocessor.rerank_plugins.testing.base import (
     snapshot,
     summary,
 )
+
+from rerank_plugins.pytest_extra import pytest
 
 __all__ = ["ResultConformance"]
 

@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from typing import Any
 
-import pytest
 from llama_index.core.schema import NodeWithScore
 from llama_index.postprocessor.rerank_plugins.base import BaseRerankPostprocessor
 from llama_index.postprocessor.rerank_plugins.testing.base import (
@@ -17,6 +16,8 @@ from llama_index.postprocessor.rerank_plugins.testing.base import (
     ScoredId,
     summary,
 )
+
+from rerank_plugins.pytest_extra import pytest
 
 __all__ = ["SettingsConformance"]
 

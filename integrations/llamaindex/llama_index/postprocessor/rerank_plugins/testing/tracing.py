@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol
 
-import pytest
 from llama_index.core.callbacks import EventPayload
 from llama_index.core.instrumentation.events.rerank import ReRankEndEvent, ReRankStartEvent
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle, TextNode
 from llama_index.postprocessor.rerank_plugins.testing.base import QUERY, ConformanceBase, MakePostprocessor
 from llama_index.postprocessor.rerank_plugins.testing.recording import recording
+
+from rerank_plugins.pytest_extra import pytest
 
 __all__ = ["TracingConformance"]
 
