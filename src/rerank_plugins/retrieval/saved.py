@@ -25,6 +25,7 @@ import numpy.typing as npt
 from rerank_plugins.calibration import Calibration
 from rerank_plugins.embedder import Embedder
 from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.files import made_folder, reason_of, write_atomically
 from rerank_plugins.reranker import Reranker
 from rerank_plugins.retrieval.bm25 import BM25Index
 from rerank_plugins.retrieval.dense import DenseIndex
@@ -179,7 +180,7 @@ def write_folder(
         msg = f"{folder} is there and is no saved retriever; name a new or an empty folder"
         raise InvalidInputError(msg)
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
+        made_folder(folder.parent)
         with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
             written = Path(scratch) / "new"
             written.mkdir()
@@ -188,7 +189,9 @@ def write_folder(
                 reranker.calibration.save(written / _CALIBRATION)
             _swap(written, folder, aside=Path(scratch) / "old")
     except OSError as error:
-        msg = f"the retriever cannot be saved in {str(folder)!r} ({error.strerror}); name another folder"
+        msg = (
+            f"the retriever cannot be saved in {str(folder)!r} ({reason_of(error)}); make room, or name another folder"
+        )
         raise InvalidInputError(msg) from error
 
 
@@ -224,7 +227,7 @@ def _write(folder: Path, settings: Mapping[str, Any], texts: Mapping[str, str], 
         file.writelines(lines)
     for number, index in enumerate(dense):
         np.save(folder / f"vectors-{number}.npy", index.vectors, allow_pickle=False)
-    (folder / _SETTINGS).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+    write_atomically(folder / _SETTINGS, (json.dumps(settings, indent=2) + "\n").encode())
 
 
 def _swap(written: Path, folder: Path, *, aside: Path) -> None:
