@@ -24,6 +24,8 @@ Each message says what happened, what it got, and the way out.
 
 from __future__ import annotations
 
+from rerank_plugins.display.hidden import visible
+
 __all__ = [
     "DeadlineExceededError",
     "DeviceUnavailableError",
@@ -44,8 +46,19 @@ __all__ = [
 ]
 
 
+_LONGEST, _KEPT_END = 4_000, 1_000
+"""Characters of a message, and how many of them come from its end, which tells the way out."""
+
+
 class RerankPluginsError(Exception):
-    """Base of every error that this package raises on purpose."""
+    """Base of every error that this package raises on purpose.
+
+    A message may quote a file, a text or somebody else's error: control characters in it are spelled out, and what is
+    longer than anybody reads is cut in the middle.
+    """
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*(_told(one) if isinstance(one, str) else one for one in args))
 
 
 class InvalidInputError(RerankPluginsError, ValueError):
@@ -106,3 +119,12 @@ class DeadlineExceededError(RerankPluginsError, TimeoutError):
 
 class EngineClosedError(RerankPluginsError):
     """The object was used after ``close()``."""
+
+
+def _told(message: str) -> str:
+    spelled = visible(message)
+    if len(spelled) <= _LONGEST:
+        return spelled
+    cut = " [...] "
+    # Exactly _LONGEST characters, so that a copy or an unpickled error is not cut once more.
+    return spelled[: _LONGEST - _KEPT_END - len(cut)] + cut + spelled[-_KEPT_END:]

@@ -48,6 +48,6 @@ def test_embedder_finds_the_right_text() -> None:
 
 def test_embedder_equals_model2vec() -> None:
     model2vec = pytest.importorskip("model2vec")
-    texts = ["What do pandas eat?", "Net revenue grew.", "大熊猫", ""]
+    texts = ["What do pandas eat?", "Net revenue grew.", "大熊猫"]
     expected = model2vec.StaticModel.from_pretrained(mini.embedder_path(), normalize=True).encode(texts)
     assert np.abs(Embedder("mini").embed_documents(texts) - expected).max() <= 1e-4

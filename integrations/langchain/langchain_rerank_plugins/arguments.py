@@ -22,7 +22,18 @@ from rerank_plugins.types import ScoreUnit
 
 __all__ = ["OWN", "AnyReranker", "PipedRetriever", "call_limit", "checked_embedder", "compressor_of", "second_stage"]
 
-OWN = ("documents", "embedder", "reranker", "top_k", "top_n", "threshold", "threshold_unit", "store", "search_kwargs")
+OWN = (
+    "documents",
+    "ids",
+    "embedder",
+    "reranker",
+    "top_k",
+    "top_n",
+    "threshold",
+    "threshold_unit",
+    "store",
+    "search_kwargs",
+)
 """Arguments that are checked where they are used; the core checks the others, and refuses other names."""
 
 AnyReranker = BaseRerankCompressor | RerankCrossEncoder | Reranker | str | Path

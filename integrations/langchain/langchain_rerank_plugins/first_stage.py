@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,18 @@ from langchain_core.documents import Document
 from pydantic import ConfigDict, PrivateAttr
 
 from langchain_rerank_plugins.arguments import OWN, PipedRetriever, call_limit, checked_embedder
+from langchain_rerank_plugins.compressor import BaseRerankCompressor
 from langchain_rerank_plugins.embeddings import InstructionEmbeddings
+from langchain_rerank_plugins.saved import check_new, listed, open_folder, opened_stage, with_ids, write
 from rerank_plugins import Embedder
 from rerank_plugins.arguments import checked_call
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.fields import Count
 from rerank_plugins.retrieval import FirstStage, Fusion, RetrieverName, build_first_stage
+from rerank_plugins.retrieval.attached import Attached
 from rerank_plugins.retrieval.build import DEFAULT_EMBEDDER
+from rerank_plugins.retrieval.first_stage import AddingLock, grown_stage
+from rerank_plugins.retrieval.saved import SavedRetriever, told_if_damaged
 
 __all__ = ["FirstStageRetriever"]
 
@@ -36,8 +42,9 @@ class FirstStageRetriever(PipedRetriever):
     top_k: Count = 50
     """Documents returned at most."""
 
-    _index: FirstStage = PrivateAttr()
-    _documents: dict[str, Document] = PrivateAttr()
+    # One value, so that a search never sees documents of one moment with an index of another.
+    _corpus: tuple[FirstStage, dict[str, Document]] = PrivateAttr()
+    _adding: AddingLock = PrivateAttr(default_factory=AddingLock)
 
     @classmethod
     @checked_call(own=OWN)
@@ -69,15 +76,92 @@ class FirstStageRetriever(PipedRetriever):
             ModelError: The embedder cannot be loaded.
         """
         made, model = cls(top_k=top_k), checked_embedder(embedder)
-        made._documents = {str(position): _document(one, position) for position, one in enumerate(_listed(documents))}
-        made._index = build_first_stage(
-            {key: document.page_content for key, document in made._documents.items()},
+        by_position = {str(position): one for position, one in enumerate(listed(documents))}
+        first_stage = build_first_stage(
+            {key: document.page_content for key, document in by_position.items()},
             retriever=retriever,
             embedder=model,
             faiss_index=faiss_index,
             fusion=fusion,
             weights=weights,
         )
+        made._corpus = (first_stage, by_position)
+        return made
+
+    @checked_call(own=OWN)
+    def add_documents(self, documents: Sequence[Document | str], ids: Sequence[str] | None = None) -> list[str]:
+        """Index more documents and return their ids. Calls that search meanwhile find all of them or none.
+
+        Dense stages embed the new texts only; BM25 indexes all again, so add many at a time.
+
+        Args:
+            documents: Documents or texts.
+            ids: One for each; None takes the documents' own, and makes new ones where they have none.
+
+        Raises:
+            InvalidInputError: ``documents`` or ``ids`` holds something else, or an id is there already.
+            ScoringError: The embedder returned NaN or infinity.
+        """
+        added = with_ids(listed(documents), ids)
+        with self._adding:
+            first_stage, known = self._made()
+            check_new(added, known.values())
+            if added:
+                new = {str(position): one for position, one in enumerate(added, start=len(known))}
+                texts = {key: one.page_content for key, one in new.items()}
+                self._corpus = (grown_stage(first_stage, texts), {**known, **new})
+        return [str(one.id) for one in added]
+
+    @checked_call(own=OWN)
+    async def aadd_documents(self, documents: Sequence[Document | str], ids: Sequence[str] | None = None) -> list[str]:
+        """Do what :meth:`add_documents` does, without blocking the event loop."""
+        return await asyncio.to_thread(self.add_documents, documents, ids)
+
+    @checked_call()
+    def save(self, folder: str | Path) -> Path:
+        """Write documents, vectors and settings into a folder, and return it.
+
+        The folder is complete or not there at all, and holds nothing that runs code. The embedder is kept by name
+        and settings. The core's ``TwoStageRetriever.load`` reads it too.
+
+        Args:
+            folder: New, empty, or an earlier saved retriever, which is replaced.
+
+        Raises:
+            InvalidInputError: A document's metadata is not plain JSON, or the folder cannot be written.
+        """
+        return self._saved(folder)
+
+    @classmethod
+    @checked_call(own=OWN)
+    def load(
+        cls, folder: str | Path, *, embedder: InstructionEmbeddings | Embedder | str | Path | None = None
+    ) -> FirstStageRetriever:
+        """Return a retriever that :meth:`save` wrote, or the first stage of a ``TwoStageRetriever``.
+
+        Args:
+            folder: The folder. No text is embedded again.
+            embedder: Embeddings of this package, a core embedder, or a model's name; None opens the one that the
+                vectors were made with. Another one is refused.
+
+        Raises:
+            InvalidInputError: The folder holds something else or is damaged, or the embedder is another one.
+            ModelError: The embedder cannot be loaded.
+        """
+        return cls._restored(*open_folder(folder), embedder)
+
+    def _saved(
+        self, folder: str | Path, *, top_n: int | None = None, reranker: BaseRerankCompressor | None = None
+    ) -> Path:
+        first_stage, documents = self._made()
+        return write(folder, first_stage, documents, top_k=self.top_k, top_n=top_n, reranker=reranker)
+
+    @classmethod
+    def _restored(cls, saved: SavedRetriever, attached: Attached, embedder: object) -> FirstStageRetriever:
+        first_stage, documents, top_k = opened_stage(saved, attached, embedder)
+        with told_if_damaged(saved.folder):
+            made = cls(top_k=top_k)
+        made._corpus = (first_stage, documents)
         return made
 
     def _get_relevant_documents(
@@ -90,7 +174,8 @@ class FirstStageRetriever(PipedRetriever):
         **others: Any,
     ) -> list[Document]:
         limit = call_limit(self, "top_k", top_k, k, others)
-        return self._found(self._made().search(query, top_k=self.top_k if limit is None else limit))
+        first_stage, documents = self._made()
+        return _found(first_stage.search(query, top_k=self.top_k if limit is None else limit), documents)
 
     async def _aget_relevant_documents(
         self,
@@ -102,20 +187,15 @@ class FirstStageRetriever(PipedRetriever):
         **others: Any,
     ) -> list[Document]:
         limit = call_limit(self, "top_k", top_k, k, others)
-        return self._found(await self._made().asearch(query, top_k=self.top_k if limit is None else limit))
+        first_stage, documents = self._made()
+        return _found(await first_stage.asearch(query, top_k=self.top_k if limit is None else limit), documents)
 
-    def _made(self) -> FirstStage:
+    def _made(self) -> tuple[FirstStage, dict[str, Document]]:
         try:
-            return self._index
+            return self._corpus
         except AttributeError as error:
             msg = f"this {type(self).__name__} has no documents; make it with {type(self).__name__}.from_documents(...)"
             raise InvalidInputError(msg) from error
-
-    def _found(self, scores: Mapping[str, float]) -> list[Document]:
-        return [
-            with_metadata(self._documents[key], {"retrieval_score": score, "retrieval_rank": rank})
-            for rank, (key, score) in enumerate(scores.items(), start=1)
-        ]
 
 
 def with_metadata(document: Document, added: Mapping[str, Any]) -> Document:
@@ -123,17 +203,8 @@ def with_metadata(document: Document, added: Mapping[str, Any]) -> Document:
     return document.model_copy(update={"metadata": {**document.metadata, **added}})
 
 
-def _listed(documents: Sequence[Document | str]) -> Sequence[Document | str]:
-    if isinstance(documents, (str, bytes)) or not isinstance(documents, Sequence):
-        msg = f"documents must be a list of documents, got {type(documents).__name__}; put a single one into a list"
-        raise InvalidInputError(msg)
-    return documents
-
-
-def _document(one: object, position: int) -> Document:
-    if isinstance(one, str):
-        return Document(page_content=one)
-    if isinstance(one, Document):
-        return one
-    msg = f"documents[{position}] must be a Document or a text, got {type(one).__name__}"
-    raise InvalidInputError(msg)
+def _found(scores: Mapping[str, float], documents: Mapping[str, Document]) -> list[Document]:
+    return [
+        with_metadata(documents[key], {"retrieval_score": score, "retrieval_rank": rank})
+        for rank, (key, score) in enumerate(scores.items(), start=1)
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from langchain_rerank_plugins.arguments import OWN, AnyReranker, PipedRetriever,
 from langchain_rerank_plugins.compressor import BaseRerankCompressor
 from langchain_rerank_plugins.embeddings import InstructionEmbeddings
 from langchain_rerank_plugins.first_stage import FirstStageRetriever, with_metadata
+from langchain_rerank_plugins.saved import open_folder, opened_compressor
 from rerank_plugins import Embedder
 from rerank_plugins.adapting import check_kind, checked_count, stand_in
 from rerank_plugins.arguments import checked_call
@@ -24,6 +26,7 @@ from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.fields import Count
 from rerank_plugins.retrieval import Fusion, RetrieverName
 from rerank_plugins.retrieval.build import DEFAULT_EMBEDDER
+from rerank_plugins.retrieval.saved import told_if_damaged
 from rerank_plugins.types import ScoreUnit
 
 __all__ = ["TwoStageRetriever"]
@@ -170,6 +173,73 @@ class TwoStageRetriever(PipedRetriever):
         first_stage = store.as_retriever(search_kwargs={**(search_kwargs or {}), "k": top_k})
         return cls(first_stage=first_stage, reranker=made, top_n=top_n)
 
+    @checked_call(own=OWN)
+    def add_documents(self, documents: Sequence[Document | str], ids: Sequence[str] | None = None) -> list[str]:
+        """Index more documents, as :meth:`FirstStageRetriever.add_documents` does, and return their ids.
+
+        Raises:
+            InvalidInputError: As there, or the first stage is a retriever of another kind.
+            ScoringError: The embedder returned NaN or infinity.
+        """
+        return self._own_stage("documents cannot be added to it here; add them to its store").add_documents(
+            documents, ids
+        )
+
+    @checked_call(own=OWN)
+    async def aadd_documents(self, documents: Sequence[Document | str], ids: Sequence[str] | None = None) -> list[str]:
+        """Do what :meth:`add_documents` does, without blocking the event loop."""
+        return await asyncio.to_thread(self.add_documents, documents, ids)
+
+    @checked_call()
+    def save(self, folder: str | Path) -> Path:
+        """Write documents, vectors and settings into a folder, as :meth:`FirstStageRetriever.save` does.
+
+        The reranker is kept by its class and options, without where it ran, nor what its files may do (pickles,
+        remote code).
+
+        Raises:
+            InvalidInputError: As there, or the first stage is a retriever of another kind.
+        """
+        first_stage = self._own_stage("it cannot be saved here; save its store, and make this retriever over it again")
+        return first_stage._saved(folder, top_n=self.top_n, reranker=self.reranker)
+
+    @classmethod
+    @checked_call(own=OWN)
+    def load(
+        cls,
+        folder: str | Path,
+        *,
+        reranker: AnyReranker | None = None,
+        embedder: InstructionEmbeddings | Embedder | str | Path | None = None,
+    ) -> TwoStageRetriever:
+        """Return a retriever that :meth:`save` wrote. Indexes are built again; no text is embedded again.
+
+        Args:
+            folder: The folder.
+            reranker: As in :meth:`from_documents`, with the saved ``top_n`` and threshold for one that is no
+                compressor; None opens the one that was saved, if any.
+            embedder: See :meth:`FirstStageRetriever.load`.
+
+        Raises:
+            InvalidInputError: The folder holds something else or is damaged, the embedder is another one, or the
+                reranker that was saved can be opened by who made it only.
+            ModelError: A model cannot be loaded.
+        """
+        saved, attached = open_folder(folder)
+        top_n = attached.settings.get("top_n")
+        if reranker is None:
+            made = opened_compressor(saved, attached.settings.get("reranker"))
+        elif isinstance(reranker, BaseRerankCompressor):
+            made = reranker
+        else:
+            with told_if_damaged(saved.folder):
+                limits = {name: saved.selection[name] for name in ("top_n", "threshold", "threshold_unit")}
+            made = second_stage(reranker, **limits)
+            top_n = limits["top_n"]
+        first_stage = FirstStageRetriever._restored(saved, attached, embedder)
+        with told_if_damaged(saved.folder):
+            return cls(first_stage=first_stage, reranker=made, top_n=top_n)
+
     @property
     def compressor(self) -> BaseRerankCompressor | None:
         """The old name of ``reranker``; deprecated."""
@@ -207,6 +277,12 @@ class TwoStageRetriever(PipedRetriever):
         if reranker is None or not found:
             return found[: self.top_n if limit is None else limit]
         return await reranker.acompress_documents(found, query, callbacks=run_manager.get_child())
+
+    def _own_stage(self, otherwise: str) -> FirstStageRetriever:
+        if isinstance(self.first_stage, FirstStageRetriever):
+            return self.first_stage
+        msg = f"the first stage is a {type(self.first_stage).__name__}, made elsewhere: {otherwise}"
+        raise InvalidInputError(msg)
 
     def _limit(self, query: object, top_n: int | None, k: int | None, others: Mapping[str, Any]) -> int | None:
         _check_query(query)

@@ -9,7 +9,7 @@ from typing import Any
 
 from rerank_plugins.catalog.fields import CONFIG, SENTENCE_BERT, SENTENCE_TRANSFORMERS, TOKENIZER, Rule, check_fields
 from rerank_plugins.catalog.formats import refuse_adapter, refuse_other_formats
-from rerank_plugins.catalog.json_files import read_json, read_object
+from rerank_plugins.catalog.json_files import is_there, read_json, read_object
 from rerank_plugins.catalog.own_format import OwnFormat, read_own_format
 from rerank_plugins.catalog.sentence_modules import SentenceModules, read_modules
 from rerank_plugins.catalog.sentence_settings import saved_length
@@ -157,7 +157,7 @@ def read_checkpoint(folder: Path) -> CheckpointFiles:
     """
     refuse_adapter(folder)
     modules = read_modules(folder, _raw)
-    if not (folder / "config.json").is_file():
+    if not is_there(folder / "config.json"):
         refuse_other_formats(folder)
         found = sorted(entry.name for entry in folder.iterdir())[:10] or "nothing"
         msg = (
@@ -188,4 +188,4 @@ def _settings(path: Path, rules: Mapping[str, Rule]) -> Mapping[str, Any]:
 
 
 def _raw(path: Path) -> Any:
-    return read_json(path) if path.is_file() else {}
+    return read_json(path) if is_there(path) else {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -10,7 +11,7 @@ from typing import Any, NoReturn
 
 from rerank_plugins.errors import UnsupportedModelError
 
-__all__ = ["MOST_JSON_BYTES", "read_json", "read_object"]
+__all__ = ["MOST_JSON_BYTES", "is_there", "read_json", "read_object"]
 
 MOST_JSON_BYTES = 64_000_000
 """A config is a few kilobytes, the index of the largest models a few megabytes."""
@@ -18,13 +19,32 @@ _DEEPEST = 64
 """Objects and lists inside each other; configs have up to five."""
 
 
+def is_there(path: Path) -> bool:
+    """Return whether a checkpoint has a file that it may have or not.
+
+    Raises:
+        UnsupportedModelError: The name is there and no file behind it: a link to a blob that was not copied along, a
+            loop of links, a folder or a pipe. Going on as if it had never been there would change scores.
+    """
+    if path.is_file():
+        return True
+    if os.path.lexists(path):
+        kind = "a link that leads to no file" if path.is_symlink() else "no plain file"
+        msg = (
+            f"{str(path)!r} is {kind}. Copy the checkpoint again with the files that its links lead to (cp -rL), or "
+            "download it again"
+        )
+        raise UnsupportedModelError(msg)
+    return False
+
+
 def read_object(path: Path) -> Mapping[str, Any]:
     """Return the object in a JSON file, without the keys that are null: they are not set. Empty if there is no file.
 
     Raises:
-        UnsupportedModelError: The file holds something else, or :func:`read_json` refuses it.
+        UnsupportedModelError: The file holds something else, or :func:`read_json` or :func:`is_there` refuses it.
     """
-    if not path.is_file():
+    if not is_there(path):
         return MappingProxyType({})
     found = read_json(path)
     if not isinstance(found, dict):

@@ -9,32 +9,20 @@ everything that is printed on it, and knows no markup, so that "[bold]" and ":sm
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
+from rerank_plugins.display.hidden import HIDDEN, visible
+
 __all__ = ["Screen", "json_text", "visible"]
-
-# C0 without tab and line feed, DEL, C1; marks, embeddings, overrides and isolates of direction; line and paragraph
-# separators; surrogates, which stand for bytes of file names that are no UTF-8. Joiners stay.
-_HIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-
-
-def visible(text: str) -> str:
-    r"""Return a text with its control characters spelled out, ``\x1b`` for an escape; tabs and line feeds stay."""
-    return _HIDDEN.sub(lambda match: _spelled(ord(match[0])), text)
 
 
 def json_text(value: Any, *, only_ascii: bool, indent: int | None = None) -> str:
     r"""Return JSON in which no control character is left raw, ``\u009b`` and changes of direction included."""
     text = json.dumps(value, ensure_ascii=only_ascii, indent=indent)
-    return _HIDDEN.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
-
-
-def _spelled(code: int) -> str:
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+    return HIDDEN.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 class Screen(Console):
@@ -67,6 +55,6 @@ class Screen(Console):
 
 def _spelled_text(value: Any) -> Any:
     """Return rich text with its hidden characters spelled out, then in its base style only; anything else as it is."""
-    if isinstance(value, Text) and _HIDDEN.search(value.plain):
+    if isinstance(value, Text) and HIDDEN.search(value.plain):
         return value.blank_copy(visible(value.plain))
     return value

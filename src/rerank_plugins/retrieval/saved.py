@@ -5,6 +5,7 @@
     retriever.json   settings, and the models by name
     texts.jsonl      one JSON array [id, text] a line, in the order of the vectors
     vectors-N.npy    the vectors of each dense stage. Shape: (n, dim), float32
+    attached.jsonl   of a framework's adapter only: its own form of each document
 
 Indexes are built again when they are loaded: FAISS' own files are read by code that trusts them.
 """
@@ -14,8 +15,8 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +25,18 @@ import numpy.typing as npt
 
 from rerank_plugins.calibration import Calibration
 from rerank_plugins.embedder import Embedder
-from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.files import made_folder, reason_of, write_atomically
+from rerank_plugins.errors import InvalidInputError, RerankPluginsError
+from rerank_plugins.files import reason_of, write_atomically
 from rerank_plugins.reranker import Reranker
+from rerank_plugins.retrieval.attached import Attached, read_attached, write_attached
 from rerank_plugins.retrieval.bm25 import BM25Index
 from rerank_plugins.retrieval.dense import DenseIndex
 from rerank_plugins.retrieval.first_stage import FirstStage
 from rerank_plugins.retrieval.hybrid import HybridIndex
+from rerank_plugins.retrieval.parts import embedder_identity, embedder_settings, reranker_settings, stage_settings
 from rerank_plugins.types import LayerOptions, LongDocuments, QueryExample
 
-__all__ = ["SavedRetriever", "read_folder", "write_folder"]
+__all__ = ["SavedRetriever", "read_folder", "told_if_damaged", "write_folder"]
 
 _SETTINGS, _TEXTS, _CALIBRATION = "retriever.json", "texts.jsonl", "calibration.json"
 _SCHEMA, _VERSION = "rerank-plugins/retriever", 1
@@ -56,9 +59,18 @@ class SavedRetriever:
         self._folder, self._settings, self.texts = folder, settings, texts
 
     @property
+    def folder(self) -> Path:
+        """The folder."""
+        return self._folder
+
+    @property
     def selection(self) -> dict[str, Any]:
         """The constructor's options: ``top_k``, ``top_n``, ``threshold`` and its unit."""
         return dict(self._settings["selection"])
+
+    def attached(self, name: str) -> Attached:
+        """Return what an adapter of that name put beside the core's part, or raise InvalidInputError."""
+        return read_attached(self._folder, self._settings.get("attached"), name=name, ids=list(self.texts))
 
     def embedder(self, model: str | Path | None) -> Embedder | None:
         """Open the embedder that the vectors were made with, or its model by another name; None without vectors."""
@@ -140,19 +152,6 @@ class SavedRetriever:
             raise InvalidInputError(msg)
 
 
-def embedder_identity(embedder: Embedder) -> dict[str, Any]:
-    """Return what decides a document's vector. A local folder is known by its own name, wherever it lies."""
-    spec = embedder.spec
-    return {
-        "model": Path(spec.id).name if Path(spec.id).is_absolute() else spec.id,
-        "revision": spec.revision,
-        "document_instruction": embedder.instruction.document,
-        "max_length": embedder.max_length,
-        "dimensions": embedder.dimensions,
-        "pooling": spec.pooling,
-    }
-
-
 def write_folder(
     folder: Path,
     *,
@@ -160,8 +159,17 @@ def write_folder(
     first_stage: FirstStage,
     reranker: Reranker | None,
     selection: Mapping[str, Any],
+    attached: Attached | None = None,
 ) -> None:
     """Write a retriever; an earlier one in the folder is replaced when the new one is complete.
+
+    Args:
+        folder: Where to.
+        texts: Document id to text.
+        first_stage: Of these documents.
+        reranker: None for none.
+        selection: The options of the retriever's constructor.
+        attached: What an adapter puts beside it; None for the core's own.
 
     Raises:
         InvalidInputError: The first stage is none of this package's, holds other documents than ``texts``, the folder
@@ -172,19 +180,22 @@ def write_folder(
         "schema": _SCHEMA,
         "version": _VERSION,
         "selection": dict(selection),
-        "first_stage": _stage_settings(first_stage, list(texts), dense),
-        "embedder": _embedder_settings(dense),
-        "reranker": None if reranker is None else _reranker_settings(reranker),
+        "first_stage": stage_settings(first_stage, list(texts), dense),
+        "embedder": embedder_settings(dense),
+        "reranker": None if reranker is None else reranker_settings(reranker),
+        "attached": None if attached is None else attached.header,
     }
     if folder.exists() and not (folder / _SETTINGS).is_file() and (not folder.is_dir() or any(folder.iterdir())):
         msg = f"{folder} is there and is no saved retriever; name a new or an empty folder"
         raise InvalidInputError(msg)
     try:
-        made_folder(folder.parent)
+        folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
             written = Path(scratch) / "new"
             written.mkdir()
             _write(written, settings, texts, dense)
+            if attached is not None:
+                write_attached(written, attached)
             if reranker is not None and reranker.calibration is not None:
                 reranker.calibration.save(written / _CALIBRATION)
             _swap(written, folder, aside=Path(scratch) / "old")
@@ -220,6 +231,18 @@ def read_folder(folder: Path) -> SavedRetriever:
     return SavedRetriever(folder, settings, texts)
 
 
+@contextmanager
+def told_if_damaged(folder: Path) -> Iterator[None]:
+    """Turn whatever settings in a folder raise that are none into InvalidInputError."""
+    try:
+        yield
+    except RerankPluginsError:
+        raise
+    except Exception as error:
+        msg = f"{str(folder)!r} holds settings that are none ({type(error).__name__}: {error}); save it again"
+        raise InvalidInputError(msg) from error
+
+
 def _write(folder: Path, settings: Mapping[str, Any], texts: Mapping[str, str], dense: list[DenseIndex]) -> None:
     # ASCII: a text may hold half of a surrogate pair, which UTF-8 cannot.
     lines = (f"{json.dumps([key, text])}\n" for key, text in texts.items())
@@ -239,60 +262,6 @@ def _swap(written: Path, folder: Path, *, aside: Path) -> None:
         if aside.exists():
             shutil.move(aside, folder)
         raise
-
-
-def _stage_settings(stage: FirstStage, ids: list[str], dense: list[DenseIndex]) -> dict[str, Any]:
-    if isinstance(stage, HybridIndex):
-        return {**stage.settings, "stages": [_stage_settings(one, ids, dense) for one in stage.stages]}
-    if not isinstance(stage, (BM25Index, DenseIndex)):
-        msg = f"a first stage of {type(stage).__name__} cannot be saved: only BM25Index, DenseIndex and HybridIndex can"
-        raise InvalidInputError(msg)
-    if stage.ids != ids:
-        msg = "the first stage holds other documents than the retriever's texts, or in another order; index those texts"
-        raise InvalidInputError(msg)
-    if isinstance(stage, BM25Index):
-        return stage.settings
-    if dense and dense[0].embedder is not stage.embedder:
-        msg = "dense stages with different embedders cannot be saved together; save a retriever for each"
-        raise InvalidInputError(msg)
-    dense.append(stage)
-    return {**stage.settings, "number": len(dense) - 1}
-
-
-def _embedder_settings(dense: list[DenseIndex]) -> dict[str, Any] | None:
-    if not dense:
-        return None
-    embedder = dense[0].embedder
-    options = {
-        "query_instruction": embedder.instruction.query,
-        "document_instruction": embedder.instruction.document,
-        "examples": [asdict(one) for one in embedder.examples],
-        "dimensions": embedder._opening_option("dimensions"),
-        "max_length": None if embedder.examples else embedder.max_length,
-        "normalize": embedder.normalize,
-        **_source_options(embedder),
-    }
-    return {"model": embedder.model, "options": options, "identity": embedder_identity(embedder)}
-
-
-def _reranker_settings(reranker: Reranker) -> dict[str, Any]:
-    layers = reranker.layers
-    options = {
-        "max_length": reranker.max_length,
-        "query_max_length": reranker.query_max_length,
-        "long_documents": asdict(reranker.long_documents),
-        "truncation": reranker.truncation,
-        "prompt": reranker.spec.prompt or None,
-        "layers": None if layers is None else asdict(layers),
-        "peft_path": reranker.peft_path,
-        **_source_options(reranker),
-    }
-    return {"model": reranker.model if reranker.is_reopenable else None, "options": options}
-
-
-def _source_options(model: Embedder | Reranker) -> dict[str, Any]:
-    # Not what a file may contain (pickles, remote code): whoever loads the folder decides that.
-    return {"family": model._opening_option("family"), "revision": model._opening_option("revision")}
 
 
 def _entry(line: object) -> tuple[str, str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from rerank_plugins.arguments import checked_call
 from rerank_plugins.elsewhere import RETRIEVER_NAMES, NamesFromElsewhere
 from rerank_plugins.embedder import Embedder
-from rerank_plugins.errors import InvalidInputError, RerankPluginsError
+from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.inputs import check_texts
 from rerank_plugins.kinds import Count
 from rerank_plugins.ranking.results import Selection
@@ -21,7 +21,7 @@ from rerank_plugins.retrieval.build import DEFAULT_EMBEDDER, RetrieverName, buil
 from rerank_plugins.retrieval.first_stage import AddingLock, FirstStage, check_search, check_texts_by_id, grown_stage
 from rerank_plugins.retrieval.hybrid import Fusion
 from rerank_plugins.retrieval.results import RetrievedDocument, first_stage_only, found_texts, merged
-from rerank_plugins.retrieval.saved import SavedRetriever, read_folder, write_folder
+from rerank_plugins.retrieval.saved import SavedRetriever, read_folder, told_if_damaged, write_folder
 from rerank_plugins.types import ScoreUnit
 
 __all__ = ["RetrievedDocument", "TwoStageRetriever", "texts_by_id"]
@@ -262,17 +262,16 @@ class TwoStageRetriever(NamesFromElsewhere):
             InvalidInputError: The folder holds something else or is damaged, or the embedder is another one.
             ModelError: A model cannot be loaded.
         """
-        saved = read_folder(Path(folder).expanduser())
+        source = Path(folder).expanduser()
+        saved = read_folder(source)
         opened: list[Embedder | Reranker] = []
         try:
-            return cls._restored(saved, embedder, reranker, opened)
-        except BaseException as error:
+            with told_if_damaged(source):
+                return cls._restored(saved, embedder, reranker, opened)
+        except BaseException:
             for model in opened:
                 model.close()
-            if isinstance(error, RerankPluginsError) or not isinstance(error, Exception):
-                raise
-            msg = f"{str(folder)!r} holds settings that are none ({type(error).__name__}: {error}); save it again"
-            raise InvalidInputError(msg) from error
+            raise
 
     @classmethod
     def _restored(

@@ -16,6 +16,7 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from rerank_plugins.boundary import checkpoint_errors
 from rerank_plugins.catalog.file_names import check_indexes, check_named_by_config, check_named_files
 from rerank_plugins.catalog.formats import refuse_other_formats, refuse_quantised
+from rerank_plugins.catalog.json_files import is_there
 from rerank_plugins.catalog.weight_headers import check_claims, read_headers
 from rerank_plugins.errors import UnsafeModelError, UnsupportedModelError
 from rerank_plugins.scorers.base import LoadRequest
@@ -52,7 +53,7 @@ def load_encoder(request: LoadRequest) -> TextEncoder:
     files = request.files
     lowercase = bool(files.sentence_bert.get("do_lower_case", False))
     path = files.folder / "tokenizer.json"
-    if path.is_file():
+    if is_there(path):
         uses_segments = _uses_segments(request)
         tokenizer = read_tokenizer(path)
         bos = _bos_id(request, tokenizer)

@@ -14,6 +14,7 @@ from rerank_plugins.boundary import checkpoint_errors
 from rerank_plugins.catalog.weight_headers import StoredTensor, read_headers
 from rerank_plugins.errors import UnsupportedModelError
 from rerank_plugins.scorers.base import LoadRequest
+from rerank_plugins.text.growth import check_growth
 from rerank_plugins.text.patterns import check_patterns
 from rerank_plugins.text.tokenizer import TextEncoder
 
@@ -42,7 +43,7 @@ def read_tokenizer(path: Path) -> Tokenizer:
     """Return the tokenizer in a ``tokenizer.json``.
 
     Raises:
-        UnsupportedModelError: It cannot be read, or has a pattern that may never end.
+        UnsupportedModelError: It cannot be read, has a pattern that may never end, or makes texts grow without measure.
     """
     task = (
         f"read {str(path)!r} with tokenizers {tokenizers.__version__} (if a newer version has written it: "
@@ -52,6 +53,7 @@ def read_tokenizer(path: Path) -> Tokenizer:
         _check_vocabulary(json.loads(path.read_bytes()), path)
         tokenizer = Tokenizer.from_file(str(path))
         check_patterns(tokenizer, name=repr(str(path)))
+        check_growth(tokenizer, name=repr(str(path)))
     return tokenizer
 
 
@@ -85,6 +87,10 @@ def _check_vocabulary(content: Any, path: Path) -> None:
     longest, highest = max(map(len, tokens), default=0), max(ids, default=0)
     if longest > _LONGEST_TOKEN or highest > _HIGHEST_ID:
         msg = f"{str(path)!r} has a token of {longest} characters, or the id {highest}; no real vocabulary does"
+        raise UnsupportedModelError(msg)
+    if model.get("dropout"):
+        chance = model["dropout"]
+        msg = f"{str(path)!r} drops merges at random (dropout {chance}): no two calls would agree. Set it to null"
         raise UnsupportedModelError(msg)
 
 

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from rerank_plugins import Embedder, Reranker
-from rerank_plugins.catalog import known_models, specs_of_kind, table
+from rerank_plugins.catalog import known_models, plugins, specs_of_kind
 from rerank_plugins.catalog.names import existing_folder, nearest_names
 from rerank_plugins.catalog.resolve import resolve
 from rerank_plugins.catalog.spec import ModelKind, ModelSpec
@@ -66,7 +66,7 @@ def test_another_packages_models_count_too(monkeypatch: pytest.MonkeyPatch) -> N
         def load(self) -> object:
             return [spec("third/one", "embedder"), spec("third/both", "embedder"), spec("third/both", "reranker")]
 
-    monkeypatch.setattr(table, "entry_points", lambda **_: [EntryPoint()])
+    monkeypatch.setattr(plugins, "entry_points", lambda **_: [EntryPoint()])
     known_models.cache_clear()
     try:
         with pytest.raises(UnsupportedModelError, match="an embedder, and a reranker is needed"):

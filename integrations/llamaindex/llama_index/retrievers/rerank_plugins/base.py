@@ -26,6 +26,7 @@ from llama_index.retrievers.rerank_plugins.arguments import (
 from llama_index.retrievers.rerank_plugins.copied import CopiedRetriever
 from llama_index.retrievers.rerank_plugins.first_stage import FirstStageRetriever
 from llama_index.retrievers.rerank_plugins.nodes import readable
+from llama_index.retrievers.rerank_plugins.saved import open_folder, opened_postprocessor
 from typing_extensions import Self
 
 from rerank_plugins.adapting import check_kind, checked_count
@@ -34,11 +35,13 @@ from rerank_plugins.embedder import Embedder
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.retrieval import Fusion, RetrieverName
 from rerank_plugins.retrieval.build import DEFAULT_EMBEDDER
+from rerank_plugins.retrieval.saved import told_if_damaged
 from rerank_plugins.types import ScoreUnit
 
 __all__ = ["TwoStageRetriever"]
 
 _DEFAULT_RERANKER = "BAAI/bge-reranker-v2-m3"
+_ELSEWHERE = "nodes cannot be added to it here; add them to its index, such as index.insert_nodes(...)"
 
 
 class TwoStageRetriever(CopiedRetriever):
@@ -202,6 +205,87 @@ class TwoStageRetriever(CopiedRetriever):
             callback_manager=callback_manager,
         )
 
+    @checked_call(own=OWN)
+    def insert_nodes(self, nodes: Sequence[BaseNode]) -> list[str]:
+        """Index more nodes, as :meth:`FirstStageRetriever.insert_nodes` does, and return their ids.
+
+        Raises:
+            InvalidInputError: As there, or the first stage is a retriever of another kind.
+            ScoringError: The embedder returned NaN or infinity.
+        """
+        return self._own_stage(_ELSEWHERE).insert_nodes(nodes)
+
+    @checked_call(own=OWN)
+    async def ainsert_nodes(self, nodes: Sequence[BaseNode]) -> list[str]:
+        """Do what :meth:`insert_nodes` does, without blocking the event loop."""
+        return await self._own_stage(_ELSEWHERE).ainsert_nodes(nodes)
+
+    @checked_call(own=OWN)
+    def add_documents(
+        self, documents: Sequence[BaseNode | str], *, transformations: Sequence[TransformComponent] | None = None
+    ) -> list[str]:
+        """Split documents and insert their nodes; see :meth:`FirstStageRetriever.add_documents`."""
+        return self._own_stage(_ELSEWHERE).add_documents(documents, transformations=transformations)
+
+    @checked_call(own=OWN)
+    async def aadd_documents(
+        self, documents: Sequence[BaseNode | str], *, transformations: Sequence[TransformComponent] | None = None
+    ) -> list[str]:
+        """Do what :meth:`add_documents` does, without blocking the event loop."""
+        return await self._own_stage(_ELSEWHERE).aadd_documents(documents, transformations=transformations)
+
+    @checked_call()
+    def persist(self, persist_dir: str | Path) -> Path:
+        """Write nodes, vectors and settings into a folder, as :meth:`FirstStageRetriever.persist` does.
+
+        The reranker is kept by its class and options, without where it ran, nor what its files may do (pickles,
+        remote code).
+
+        Raises:
+            InvalidInputError: As there, or the first stage is a retriever of another kind.
+        """
+        own = self._own_stage("it cannot be persisted here; persist its index, and make this retriever over it again")
+        return own._persist(persist_dir, top_n=self._top_n, reranker=self._reranker)
+
+    @classmethod
+    @checked_call(own=OWN)
+    def from_persist_dir(
+        cls,
+        persist_dir: str | Path,
+        *,
+        reranker: AnyReranker | None = None,
+        embedder: InstructionEmbedding | Embedder | str | Path | None = None,
+        callback_manager: CallbackManager | None = None,
+    ) -> TwoStageRetriever:
+        """Return a retriever that :meth:`persist` wrote. Indexes are built again; no text is embedded again.
+
+        Args:
+            persist_dir: The folder.
+            reranker: As in :meth:`from_documents`, with the saved ``top_n`` and threshold for one that is no
+                postprocessor; None opens the one that was saved, if any.
+            embedder: See :meth:`FirstStageRetriever.from_persist_dir`.
+            callback_manager: For LlamaIndex's callbacks; None has none.
+
+        Raises:
+            InvalidInputError: The folder holds something else or is damaged, the embedder is another one, or the
+                reranker that was saved can be opened by who made it only.
+            ModelError: A model cannot be loaded.
+        """
+        check_callbacks(callback_manager)
+        saved, attached = open_folder(persist_dir)
+        top_n = attached.settings.get("top_n")
+        if reranker is None:
+            made = opened_postprocessor(saved, attached.settings.get("reranker"))
+        elif isinstance(reranker, BaseRerankPostprocessor):
+            made = reranker
+        else:
+            with told_if_damaged(saved.folder):
+                limits = {name: saved.selection[name] for name in ("top_n", "threshold", "threshold_unit")}
+            made, top_n = second_stage(reranker, **limits), limits["top_n"]
+        first_stage = FirstStageRetriever._restored(saved, attached, embedder, callback_manager)
+        with told_if_damaged(saved.folder):
+            return cls(first_stage, reranker=made, top_n=top_n, callback_manager=callback_manager)
+
     @property
     def reranker(self) -> BaseRerankPostprocessor | None:
         """What reranks; None for the first stage alone."""
@@ -225,6 +309,12 @@ class TwoStageRetriever(CopiedRetriever):
         top_n = settings.get("top_n", self._top_n)
         changed._top_n = None if top_n is None else checked_count("top_n", top_n)
         return changed
+
+    def _own_stage(self, otherwise: str) -> FirstStageRetriever:
+        if isinstance(self._first_stage, FirstStageRetriever):
+            return self._first_stage
+        msg = f"the first stage is a {type(self._first_stage).__name__}, made elsewhere: {otherwise}"
+        raise InvalidInputError(msg)
 
     def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
         _check_query(query_bundle)

@@ -21,15 +21,15 @@ from rerank_plugins.errors import InvalidInputError
 __all__ = ["listed_nodes", "nodes_by_id", "readable", "with_text"]
 
 
-def listed_nodes(documents: object) -> list[BaseNode]:
+def listed_nodes(documents: object, *, name: str = "documents") -> list[BaseNode]:
     """Return documents, nodes and texts as nodes, or raise InvalidInputError for anything else."""
     if isinstance(documents, (str, bytes)) or not isinstance(documents, Sequence):
-        msg = f"documents must be a list of nodes, got {type(documents).__name__}; put a single one into a list"
+        msg = f"{name} must be a list of nodes, got {type(documents).__name__}; put a single one into a list"
         raise InvalidInputError(msg)
     nodes: list[BaseNode] = []
     for position, one in enumerate(documents):
         if not isinstance(one, (BaseNode, str)):
-            msg = f"documents[{position}] must be a node, a document or a text, got {type(one).__name__}"
+            msg = f"{name}[{position}] must be a node, a document or a text, got {type(one).__name__}"
             raise InvalidInputError(msg)
         nodes.append(TextNode(text=one) if isinstance(one, str) else one)
     return nodes
