@@ -15,7 +15,7 @@ from types import TracebackType
 
 from rerank_plugins.errors import InvalidInputError
 
-__all__ = ["LineFile", "made_folder", "write_atomically", "write_with"]
+__all__ = ["LineFile", "made_folder", "reason_of", "write_atomically", "write_with"]
 
 _HELD_BYTES = 1 << 13
 
@@ -84,7 +84,7 @@ def made_folder(path: Path) -> Path:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:
-        msg = f"folder {str(path)!r} cannot be made ({_reason(error)}); name another one"
+        msg = f"folder {str(path)!r} cannot be made ({reason_of(error)}); name another one"
         raise InvalidInputError(msg) from error
     return path
 
@@ -141,8 +141,9 @@ class LineFile:
 
 def _cannot_write(path: Path, error: Exception, *, kept: bool = False) -> InvalidInputError:
     way_out = "what was written before is kept: make room and run it again" if kept else "name another, or make room"
-    return InvalidInputError(f"{str(path)!r} cannot be written ({_reason(error)}); {way_out}")
+    return InvalidInputError(f"{str(path)!r} cannot be written ({reason_of(error)}); {way_out}")
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
+    """Return what the system says about an error; its own text where there is nothing else, as from NumPy."""
     return getattr(error, "strerror", None) or str(error)

@@ -26,6 +26,7 @@ import numpy.typing as npt
 from rerank_plugins.calibration import Calibration
 from rerank_plugins.embedder import Embedder
 from rerank_plugins.errors import InvalidInputError, RerankPluginsError
+from rerank_plugins.files import reason_of, write_atomically
 from rerank_plugins.reranker import Reranker
 from rerank_plugins.retrieval.attached import Attached, read_attached, write_attached
 from rerank_plugins.retrieval.bm25 import BM25Index
@@ -199,7 +200,9 @@ def write_folder(
                 reranker.calibration.save(written / _CALIBRATION)
             _swap(written, folder, aside=Path(scratch) / "old")
     except OSError as error:
-        msg = f"the retriever cannot be saved in {str(folder)!r} ({error.strerror}); name another folder"
+        msg = (
+            f"the retriever cannot be saved in {str(folder)!r} ({reason_of(error)}); make room, or name another folder"
+        )
         raise InvalidInputError(msg) from error
 
 
@@ -247,7 +250,7 @@ def _write(folder: Path, settings: Mapping[str, Any], texts: Mapping[str, str], 
         file.writelines(lines)
     for number, index in enumerate(dense):
         np.save(folder / f"vectors-{number}.npy", index.vectors, allow_pickle=False)
-    (folder / _SETTINGS).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+    write_atomically(folder / _SETTINGS, (json.dumps(settings, indent=2) + "\n").encode())
 
 
 def _swap(written: Path, folder: Path, *, aside: Path) -> None:
