@@ -190,8 +190,14 @@ def test_a_byte_order_mark_is_no_damage(tmp_path: Path) -> None:
 
 
 def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
     with pytest.raises(InvalidInputError, match="cannot be written"):
-        CALIBRATIONS["platt"].save(tmp_path / "nowhere" / "c.json")
+        CALIBRATIONS["platt"].save(tmp_path / "file" / "c.json")
+
+
+def test_folders_on_the_way_are_made(tmp_path: Path) -> None:
+    path = CALIBRATIONS["platt"].save(tmp_path / "new" / "c.json")
+    assert Calibration.load(path) == CALIBRATIONS["platt"]
 
 
 def test_what_is_compared_and_how(recwarn: pytest.WarningsRecorder) -> None:
