@@ -21,6 +21,7 @@ import ctypes
 import logging
 import os
 import sys
+import threading
 import time
 from threading import get_ident
 
@@ -33,6 +34,7 @@ logger = logging.getLogger(__name__)
 _LONGEST_FORK_WAIT_S = 10.0
 _LONGEST_BATCH_AT_EXIT_S = 1.2
 _LONGEST_OPERATION_AT_EXIT_S = 30.0
+_LONGEST_END_AT_EXIT_S = 0.5
 _POLL_S = 0.0005
 
 _inside: dict[int, None] = {}
@@ -136,12 +138,13 @@ def _before_exit() -> None:
     """Wait until nobody is inside. At exit the threads that are not daemons are over already."""
     me = get_ident()
     _exiting[me] = None
-    if _wait_for_others(me, _LONGEST_BATCH_AT_EXIT_S):
-        return
-    for who in _others_inside(me):
-        # The batch is long: end it at the next operation. Its result is for nobody.
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(who), ctypes.py_object(SystemExit))
-    _wait_for_others(me, _LONGEST_OPERATION_AT_EXIT_S)
+    seen = set(_others_inside(me))
+    if not _wait_for_others(me, _LONGEST_BATCH_AT_EXIT_S):
+        for who in _others_inside(me):
+            # The batch is long: end it at the next operation. Its result is for nobody.
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(who), ctypes.py_object(SystemExit))
+        _wait_for_others(me, _LONGEST_OPERATION_AT_EXIT_S)
+    _wait_for_ends(seen)
 
 
 def _wait_for_others(me: int, longest_s: float) -> bool:
@@ -153,6 +156,15 @@ def _wait_for_others(me: int, longest_s: float) -> bool:
             if time.monotonic() > until_s:
                 return False
     return True
+
+
+def _wait_for_ends(seen: set[int]) -> None:
+    """Wait a moment until threads that came out are over: what their last error held is freed by native code too."""
+    until_s = time.monotonic() + _LONGEST_END_AT_EXIT_S
+    for thread in threading.enumerate():
+        if thread.ident in seen:
+            with contextlib.suppress(KeyboardInterrupt):
+                thread.join(max(0.0, until_s - time.monotonic()))
 
 
 def _others_inside(me: int) -> list[int]:
