@@ -119,3 +119,24 @@ def test_a_batch_that_takes_long_ends_at_its_next_operation() -> None:
     program = textwrap.dedent(code % [path for path in sys.path if path])
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=45, check=False)
     assert result.returncode == 9, result.stderr
+
+
+LOADING = """
+    import sys, threading, time
+    from rerank_plugins import Reranker
+
+    def load():
+        Reranker(sys.argv[1], device="cpu").score([("a", "b")])
+
+    threading.Thread(target=load, daemon=True).start()
+    time.sleep(float(sys.argv[2]))
+    sys.exit(7)
+"""
+
+
+@pytest.mark.parametrize("wait_s", [0.1, 0.6, 1.2])
+def test_a_process_that_ends_during_a_load_keeps_its_exit_code(bert_reranker_folder: Path, wait_s: float) -> None:
+    # What the load's last error held is freed by torch, when the interpreter may be gone already.
+    command = [sys.executable, "-c", textwrap.dedent(LOADING), str(bert_reranker_folder), str(wait_s)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    assert result.returncode == 7, result.stderr[-4000:]
