@@ -20,19 +20,20 @@ TEXTS = ["Paris is the capital.", "Berlin is in Germany.", "Cats purr " * 30, "D
 
 
 @contextmanager
-def held(model: Embedder) -> Iterator[None]:
-    """Keep the model busy with its first batch until the block ends."""
-    go_on = threading.Event()
+def held(model: Embedder) -> Iterator[threading.Event]:
+    """Keep the model busy with its first batch until the block ends; gives what is set when that has begun."""
+    go_on, busy = threading.Event(), threading.Event()
     (scorer,) = model._lease.value.batcher._scorers
     forward = scorer.forward
 
     def waiting(batch: Batch) -> object:
+        busy.set()
         go_on.wait(30.0)
         return forward(batch)
 
     vars(scorer)["forward"] = waiting
     try:
-        yield
+        yield busy
     finally:
         del vars(scorer)["forward"]
         go_on.set()
@@ -51,9 +52,10 @@ def test_a_missed_deadline_cancels_every_group(tmp_path: Path, name: str) -> Non
     folder = bge_m3(tmp_path, pickled=False)
     patient = Embedder(folder, device="cpu", family="bge")
     hasty = Embedder(folder, device="cpu", family="bge", engine=EngineOptions(deadline_s=0.3))
-    with held(patient):
+    with held(patient) as busy:
         blocker = threading.Thread(target=patient.embed_documents, args=(["in front"],))
         blocker.start()
+        assert busy.wait(30)
         before = patient.stats()
         with pytest.raises(DeadlineExceededError):
             getattr(hasty, name)(TEXTS)
