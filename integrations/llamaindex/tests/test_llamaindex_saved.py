@@ -57,7 +57,10 @@ def test_inserted_nodes_are_as_if_they_had_been_there(retriever: Any, is_async: 
 
 
 def test_documents_are_split_before_they_are_added() -> None:
-    splitter = SentenceSplitter(chunk_size=8, chunk_overlap=0, include_metadata=False)
+    try:
+        splitter = SentenceSplitter(chunk_size=8, chunk_overlap=0, include_metadata=False)
+    except LookupError:
+        pytest.skip("this version of LlamaIndex downloads NLTK's word lists")
     growing = two(nodes()[:1], retriever="bm25")
     document = Document(text="Foxes run in the wood at night. Owls sit in a tree and wait there.", id_="doc")
     added = growing.add_documents([document], transformations=[splitter])
