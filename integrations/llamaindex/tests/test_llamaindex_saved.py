@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import math
 import threading
 from datetime import datetime, timezone
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -115,26 +115,25 @@ def test_a_foreign_first_stage_says_where_nodes_go(tmp_path: Path) -> None:
     assert not (tmp_path / "new").exists()
 
 
-@pytest.mark.skipif(
-    version("llama-index-core").startswith("0.14.0"),
-    reason="the lowest versions: a search saw one of two, not mended yet",
-)
 def test_threads_that_add_lose_nothing_and_searches_see_all_or_none() -> None:
     first = FirstStageRetriever.from_documents(["start"], retriever="hybrid", embedder="mini", top_k=1000)
     errors: list[BaseException] = []
     stop = threading.Event()
 
+    # Different texts: the lowest version of LlamaIndex returns one node of those whose text is the same.
+    numbers = itertools.count()
+
     def add() -> None:
         try:
             for _ in range(5):
-                first.insert_nodes([TextNode(text="twin fox") for _ in range(2)])
+                first.insert_nodes([TextNode(text=f"twin fox {next(numbers)}") for _ in range(2)])
         except BaseException as error:  # noqa: BLE001 - shown by the test's thread
             errors.append(error)
 
     def search() -> None:
         try:
             while not stop.is_set():
-                assert sum(one.text == "twin fox" for one in first.retrieve("twin fox")) % 2 == 0
+                assert sum(one.text.startswith("twin fox") for one in first.retrieve("twin fox")) % 2 == 0
         except BaseException as error:  # noqa: BLE001 - shown by the test's thread
             errors.append(error)
 
@@ -148,7 +147,7 @@ def test_threads_that_add_lose_nothing_and_searches_see_all_or_none() -> None:
     for one in searching:
         one.join(60)
     assert not errors
-    assert sum(one.text == "twin fox" for one in first.retrieve("twin fox")) == 40
+    assert sum(one.text.startswith("twin fox") for one in first.retrieve("twin fox")) == 40
 
 
 @pytest.mark.parametrize("retriever", ["bm25", "dense", "hybrid"])
