@@ -27,7 +27,8 @@ OTHERS: list[tuple[str, str | None]] = [(QUERY, f"{text} {text} bamboo") for tex
 KINDS: dict[str, tuple[Callable[[Path], Path], str]] = {
     "qwen3": (tiny_rerankers.qwen_reranker, "qwen3"),
     "mxbai-v2": (tiny_rerankers.mxbai_reranker, "mxbai-v2"),
-    "gemma": (lambda _: llm_checkpoint("tiny-gemma"), "bge"),
+    # A copy: an open model of another test would be shared, and nothing be compiled for this one.
+    "gemma": (lambda folder: Path(shutil.copytree(llm_checkpoint("tiny-gemma"), folder)), "bge"),
 }
 
 compiler = pytest.mark.skipif(
