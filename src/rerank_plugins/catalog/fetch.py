@@ -18,6 +18,7 @@ from rerank_plugins.catalog.cached import (
     missing_from_model,
 )
 from rerank_plugins.catalog.hub_errors import is_final, why_not_fetched
+from rerank_plugins.catalog.hub_settings import check_hub_settings
 from rerank_plugins.errors import MissingExtraError, ModelUnavailableError
 
 if TYPE_CHECKING:
@@ -86,8 +87,10 @@ def folder_from_hub(
         aliases: Other ids under which the cache may hold it.
 
     Raises:
+        InvalidInputError: An environment variable of huggingface_hub is broken.
         ModelUnavailableError: The files could not be had; the message says what is missing, and lists the ways out.
     """
+    check_hub_settings()
     places = [
         find_cached(
             name,
