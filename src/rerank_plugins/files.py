@@ -117,7 +117,7 @@ class LineFile:
     Lines are held and written a few kilobytes at a time, and at the latest when the file is closed.
 
     Args:
-        path: The file; made if it is not there.
+        path: The file; made if it is not there, and so are folders on the way.
 
     Raises:
         InvalidInputError: It cannot be opened; or, later, a line cannot be written. The lines before it are kept.
@@ -125,6 +125,7 @@ class LineFile:
 
     def __init__(self, path: Path) -> None:
         self._path, self._held = path, bytearray()
+        made_folder(path.parent)
         try:
             self._file = path.open("ab", buffering=0)
         except (OSError, ValueError) as error:
