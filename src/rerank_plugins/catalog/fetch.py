@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
+from glob import escape
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -16,7 +17,9 @@ from rerank_plugins.catalog.cached import (
     find_cached,
     is_commit,
     missing_from_model,
+    pickled_in_place_of,
 )
+from rerank_plugins.catalog.checkpoint import MULTI_VECTOR_HEADS
 from rerank_plugins.catalog.hub_errors import is_final, why_not_fetched
 from rerank_plugins.catalog.hub_settings import check_hub_settings
 from rerank_plugins.errors import MissingExtraError, ModelUnavailableError
@@ -30,6 +33,7 @@ logger = logging.getLogger(__name__)
 
 _FILES = ["*.json", "*.txt", "*.model", "*.safetensors"]
 _NOT_NEEDED = ["onnx/*", "openvino/*", "*/onnx/*", "*/openvino/*"]
+_PICKLED = ("*.bin", "*.pt")
 FetchedKind = Literal["reranker", "embedder", "adapter"]
 
 _SETTLING: dict[FetchedKind, tuple[str, ...]] = {
@@ -81,8 +85,8 @@ def folder_from_hub(
         revision: Commit, tag or branch; None means ``main``.
         local_files_only: Use the cache alone. ``HF_HUB_OFFLINE`` has the same effect.
         kind: Named in the error.
-        extra_files: Patterns to fetch beside configs, tokenizers and safetensors: pickled weights and
-            Python code only where the caller allows them.
+        extra_files: Patterns to fetch beside configs, tokenizers and safetensors: Python code, and pickled weights
+            (``*.bin``) where nothing else would be read, only where the caller allows them.
         missing: Tells what a folder lacks.
         aliases: Other ids under which the cache may hold it.
 
@@ -123,14 +127,22 @@ def folder_from_hub(
 def _download(repo_id: str, revision: str | None, *, stays_here: bool, extra_files: Sequence[str]) -> Path:
     from huggingface_hub import snapshot_download
 
-    folder = snapshot_download(
-        repo_id,
-        revision=revision,
-        local_files_only=stays_here,
-        allow_patterns=[*_FILES, *extra_files],
-        ignore_patterns=_NOT_NEEDED,
-    )
-    return Path(folder)
+    def fetched(revision: str | None, patterns: Sequence[str]) -> Path:
+        folder: str = snapshot_download(
+            repo_id,
+            revision=revision,
+            local_files_only=stays_here,
+            allow_patterns=list(patterns),
+            ignore_patterns=_NOT_NEEDED,
+        )
+        return Path(folder)
+
+    folder = fetched(revision, [*_FILES, *(pattern for pattern in extra_files if pattern not in _PICKLED)])
+    if stays_here or "*.bin" not in extra_files:
+        return folder
+    # Only now it is known which of them would be read. The snapshot's name is the commit, which a branch may leave.
+    pickled = pickled_in_place_of(folder, heads=MULTI_VECTOR_HEADS)
+    return fetched(folder.name, [escape(name) for name in pickled]) if pickled else folder
 
 
 def _is_offline() -> bool:
