@@ -27,7 +27,7 @@ from rerank_plugins.errors import MissingExtraError, ModelUnavailableError
 if TYPE_CHECKING:
     from rerank_plugins.catalog.spec import ModelSpec
 
-__all__ = ["folder_from_hub", "folder_from_package"]
+__all__ = ["download_command", "find_in_cache", "folder_from_hub", "folder_from_package"]
 
 logger = logging.getLogger(__name__)
 
@@ -95,18 +95,9 @@ def folder_from_hub(
         ModelUnavailableError: The files could not be had; the message says what is missing, and lists the ways out.
     """
     check_hub_settings()
-    places = [
-        find_cached(
-            name,
-            revision=revision,
-            patterns=[*_FILES, *(pattern for pattern in extra_files if pattern == "*.py")],
-            missing=missing,
-            settled_by=_SETTLING[kind],
-            allow_pickle="*.bin" in extra_files,
-        )
-        for name in dict.fromkeys([repo_id, *aliases])
-    ]
-    cached = next((one for one in places if one is not None and one.is_whole), places[0])
+    cached = find_in_cache(
+        repo_id, revision=revision, kind=kind, extra_files=extra_files, missing=missing, aliases=aliases
+    )
     stays_here = local_files_only or _is_offline()
     if cached is not None and cached.is_whole and (stays_here or (is_commit(revision) and cached.is_proven)):
         return cached.folder
@@ -122,6 +113,33 @@ def folder_from_hub(
         reason = f"{_in_cache(cached, repo_id)}, and {_switched_off(local_files_only=local_files_only)}"
         raise _unavailable(repo_id, revision, kind, reason)
     return folder
+
+
+def find_in_cache(
+    repo_id: str,
+    *,
+    revision: str | None,
+    kind: FetchedKind,
+    extra_files: Sequence[str] = (),
+    missing: MissingFiles = missing_from_model,
+    aliases: Sequence[str] = (),
+) -> CachedModel | None:
+    """Return what the local cache holds of a hub model, by the first of its names that is whole; None for nothing.
+
+    The arguments are those of :func:`folder_from_hub`.
+    """
+    places = [
+        find_cached(
+            name,
+            revision=revision,
+            patterns=[*_FILES, *(pattern for pattern in extra_files if pattern == "*.py")],
+            missing=missing,
+            settled_by=_SETTLING[kind],
+            allow_pickle="*.bin" in extra_files,
+        )
+        for name in dict.fromkeys([repo_id, *aliases])
+    ]
+    return next((one for one in places if one is not None and one.is_whole), places[0])
 
 
 def _download(repo_id: str, revision: str | None, *, stays_here: bool, extra_files: Sequence[str]) -> Path:
@@ -180,6 +198,11 @@ def _in_cache(cached: CachedModel | None, repo_id: str) -> str:
     return "it is not in the local cache"
 
 
+def download_command(repo_id: str, revision: str | None) -> str:
+    """Return the command that fetches a model into the local cache."""
+    return f"hf download {repo_id}" + (f" --revision {revision}" if revision else "")
+
+
 def _unavailable(repo_id: str, revision: str | None, kind: FetchedKind, reason: str) -> ModelUnavailableError:
-    way_out = _WAY_OUT.format(command=f"hf download {repo_id}" + (f" --revision {revision}" if revision else ""))
+    way_out = _WAY_OUT.format(command=download_command(repo_id, revision))
     return ModelUnavailableError(f"{kind} {repo_id!r} is not available: {reason}. {way_out}")
