@@ -143,7 +143,11 @@ def find_in_cache(
 
 
 def _download(repo_id: str, revision: str | None, *, stays_here: bool, extra_files: Sequence[str]) -> Path:
-    from huggingface_hub import snapshot_download
+    from huggingface_hub import constants, model_info, snapshot_download
+
+    if not stays_here:
+        # snapshot_download's own first questions have no timeout: one that never answers would be waited for for ever.
+        model_info(repo_id, revision=revision, timeout=constants.HF_HUB_ETAG_TIMEOUT)
 
     def fetched(revision: str | None, patterns: Sequence[str]) -> Path:
         folder: str = snapshot_download(

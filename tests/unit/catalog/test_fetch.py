@@ -33,6 +33,8 @@ def fetch_with(monkeypatch: pytest.MonkeyPatch, error: Exception) -> Path:
     def refuse(*_: object, **__: object) -> str:
         raise error
 
+    monkeypatch.setattr(huggingface_hub, "model_info", lambda *_, **__: None)
+
     monkeypatch.setattr(huggingface_hub, "snapshot_download", refuse)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
     return fetch.folder_from_hub("BAAI/bge-reranker-base", revision=None, local_files_only=False, kind="reranker")
@@ -109,6 +111,8 @@ def test_pickles_and_code_are_not_even_fetched_unless_allowed_and_read(
             (snapshot / name).write_text(json.dumps(CONTENTS.get(name, {})))
         return str(snapshot)
 
+    monkeypatch.setattr(huggingface_hub, "model_info", lambda *_, **__: None)
+
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
     folder = fetch.folder_from_hub(
         "a/b", revision=None, local_files_only=False, kind="embedder", extra_files=options.extra_files
@@ -126,6 +130,8 @@ def test_the_pinned_revision_is_asked_for(monkeypatch: pytest.MonkeyPatch, tmp_p
     def download(*_: object, **arguments: object) -> str:
         asked.update(arguments)
         return str(tmp_path)
+
+    monkeypatch.setattr(huggingface_hub, "model_info", lambda *_, **__: None)
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
     with pytest.raises(UnsupportedModelError, match=r"no config\.json"):
