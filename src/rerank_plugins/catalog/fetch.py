@@ -103,6 +103,8 @@ def folder_from_hub(
         return cached.folder
     try:
         folder = _download(repo_id, revision, stays_here=stays_here, extra_files=extra_files)
+        if not stays_here and cached is not None and folder == cached.folder:
+            _ask_for(repo_id, revision)
     except Exception as error:
         reason = _why(error, cached, repo_id, local_files_only=local_files_only)
         if cached is not None and cached.is_whole and not is_final(error):
@@ -165,6 +167,17 @@ def _download(repo_id: str, revision: str | None, *, stays_here: bool, extra_fil
     # Only now it is known which of them would be read. The snapshot's name is the commit, which a branch may leave.
     pickled = pickled_in_place_of(folder, heads=MULTI_VECTOR_HEADS)
     return fetched(folder.name, [escape(name) for name in pickled]) if pickled else folder
+
+
+def _ask_for(repo_id: str, revision: str | None) -> None:
+    """Raise what the hub's client raises if the hub cannot be asked.
+
+    The download returns what the cache has without a word in that case (before huggingface_hub 1 always, since then
+    for branches), be it old or half a model.
+    """
+    from huggingface_hub import HfApi
+
+    HfApi().repo_info(repo_id, revision=revision)
 
 
 def _is_offline() -> bool:

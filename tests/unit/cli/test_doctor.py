@@ -62,7 +62,9 @@ def test_an_answer_of_any_kind_is_reachable(online: pytest.MonkeyPatch, server: 
     assert find_hub()[0] == Finding(server, "reachable")
 
 
-@pytest.mark.parametrize("endpoint", [f"http://127.0.0.1:{closed_port()}", "file:///etc", "nonsense"])
+@pytest.mark.parametrize(
+    "endpoint", [f"http://127.0.0.1:{closed_port()}", "file:///etc", "nonsense"], ids=["closed", "file", "nonsense"]
+)
 def test_unreachable_hub_is_told_without_alarm(online: pytest.MonkeyPatch, endpoint: str) -> None:
     online.setattr("huggingface_hub.constants.ENDPOINT", endpoint)
     finding = find_hub()[0]
