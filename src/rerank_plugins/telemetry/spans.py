@@ -38,7 +38,7 @@ def trace_with_opentelemetry(tracer_provider: TracerProvider | None = None) -> C
     try:
         from opentelemetry import trace
     except ImportError as error:
-        msg = "tracing needs OpenTelemetry: pip install 'rerank-plugins[telemetry]'"
+        msg = 'tracing needs OpenTelemetry: pip install "rerank-plugins[telemetry]"'
         raise MissingExtraError(msg) from error
     if tracer_provider is not None and not isinstance(tracer_provider, trace.TracerProvider):
         msg = f"tracer_provider must be a TracerProvider of OpenTelemetry or None, got {shown(tracer_provider)}"

@@ -76,10 +76,10 @@ def test_unreachable_hub_is_told_without_alarm(online: pytest.MonkeyPatch, endpo
 def test_missing_parts_come_with_their_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(diagnosis, "_EXTRAS", {"mini": ("not_there_at_all.inside",), "evaluation": ("json",)})
     missing, installed = find_extras()
-    assert missing.way_out == "pip install 'rerank-plugins[mini]'"
+    assert missing.way_out == 'pip install "rerank-plugins[mini]"'
     assert installed.state == "ok"
     monkeypatch.setenv("COLUMNS", "100")
-    assert "pip install 'rerank-plugins[mini]'" in CliRunner().invoke(app, ["doctor"]).stdout
+    assert 'pip install "rerank-plugins[mini]"' in CliRunner().invoke(app, ["doctor"]).stdout
 
 
 def test_models_in_the_cache_are_found_and_what_a_half_one_lacks_is_told(
