@@ -15,7 +15,6 @@ from rerank_plugins.protocols import Batch
 from rerank_plugins.scorers.backbone import Backbone, TokenStates
 from rerank_plugins.scorers.base import LoadedParts, LoadRequest
 from rerank_plugins.scorers.loading import load_encoder
-from rerank_plugins.scorers.multi_vector_rows import RowLayout
 from rerank_plugins.scorers.sentence_head import SentenceHead, load_head
 from rerank_plugins.scorers.side_files import read_side_file
 from rerank_plugins.scorers.transformer import load_backbone
