@@ -12,6 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from rerank_plugins.arguments import checked_call
+from rerank_plugins.backends.handles import ModelHandle, opened_with
+from rerank_plugins.backends.opening import LoadedModel, open_model
+from rerank_plugins.calls.observing import StartedCall
 from rerank_plugins.catalog.resolve import SourceOptions, resolve
 from rerank_plugins.catalog.spec import Instruction, ModelSpec
 from rerank_plugins.elsewhere import EMBEDDER_NAMES, NamesFromElsewhere
@@ -24,13 +27,11 @@ from rerank_plugins.embedding.rows import finished_rows
 from rerank_plugins.embedding.vectors import TextVectors
 from rerank_plugins.engine.calls import Answer, usage_of, usage_of_all
 from rerank_plugins.engine.deadline import Deadline
+from rerank_plugins.engine.registry import Lease
 from rerank_plugins.engine.reply import Reply
 from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.handles import ModelHandle, opened_with
 from rerank_plugins.inputs import check_engine, check_examples, check_texts
 from rerank_plugins.kinds import Count, ModelName
-from rerank_plugins.observing import StartedCall
-from rerank_plugins.opening import open_model
 from rerank_plugins.protocols import TokenInput
 from rerank_plugins.text.pairs import TextLayout
 from rerank_plugins.text.single import SingleTextEncoder, Surroundings
@@ -85,6 +86,8 @@ class Embedder(MultiVectorMethods, ModelHandle, NamesFromElsewhere):
     """
 
     _names_from_elsewhere = EMBEDDER_NAMES
+
+    _lease: Lease[LoadedModel]
 
     @checked_call(own=("examples",))
     def __init__(
