@@ -15,6 +15,7 @@ import numpy as np
 
 from rerank_plugins.backends.protocol import BackendScores, Pairs, PairScorer, ScoreOptions
 from rerank_plugins.catalog.spec import ModelSpec
+from rerank_plugins.engine.deadline import Deadline
 from rerank_plugins.engine.registry import Lease
 from rerank_plugins.engine.score_cache import ScoreCache
 from rerank_plugins.errors import RerankPluginsError, ScoringError
@@ -158,8 +159,8 @@ class TextBackend:
             ScoringError: The backend raised something, or its numbers cannot be scores.
             EngineClosedError: The reranker was closed.
         """
-        held, work, start_s = self._lease.value, self._work(pairs), time.perf_counter()
-        options.deadline.check()
+        held, start_s = self._lease.value, time.perf_counter()
+        work = self._work(pairs, options.deadline)
         found = BackendScores.of([])
         with _counted(held, work):
             if work.missing:
@@ -169,8 +170,8 @@ class TextBackend:
 
     async def ascore(self, pairs: Pairs, options: ScoreOptions) -> BackendScores:
         """Return what :meth:`score` returns, without blocking the event loop."""
-        held, work, start_s = self._lease.value, self._work(pairs), time.perf_counter()
-        options.deadline.check()
+        held, start_s = self._lease.value, time.perf_counter()
+        work = await asyncio.to_thread(self._work, pairs, options.deadline)
         found = BackendScores.of([])
         with _counted(held, work):
             if work.missing:
@@ -180,8 +181,12 @@ class TextBackend:
     def close(self) -> None:
         """Nothing: whoever holds the share in the backend gives it back."""
 
-    def _work(self, pairs: Pairs) -> _Work:
-        read = [self._read(query, document) for query, document in pairs]
+    def _work(self, pairs: Pairs, deadline: Deadline) -> _Work:
+        shown = {query: self._shown(query) for query, _ in pairs}
+        read = []
+        for query, document in pairs:
+            deadline.check()
+            read.append((shown[query][0], self._read(document, n_query=shown[query][1])))
         inputs = [_Texts(query, text) for query, reading in read for text in getattr(reading, "texts", ())]
         scores: dict[_Texts, float] = {}
         missing = []
@@ -193,16 +198,18 @@ class TextBackend:
                 scores[one] = float(known[0])
         return _Work([reading for _, reading in read], inputs, scores, missing)
 
-    def _read(self, query: str, document: str | None) -> tuple[str, PairReading]:
-        """Return the query as it is shown, and how the document is read with it."""
-        if document is None or is_blank(document):
-            return query, BLANK_PAIR
-        settings = self._settings
+    def _shown(self, query: str) -> tuple[str, int]:
+        """Return the query as it is shown, and its words."""
         # FlagEmbedding's rule for tokens: a query has three quarters of the input at most.
-        limit = settings.query_limit_tokens or max(settings.max_length_tokens * 3 // 4, 1)
-        shown, n_words = cut_words(query, limit)
-        room = max(settings.max_length_tokens - n_words, 1)
-        return shown, word_pieces(document, room=room, long_documents=settings.long_documents)
+        limit = self._settings.query_limit_tokens or max(self._settings.max_length_tokens * 3 // 4, 1)
+        return cut_words(query, limit)
+
+    def _read(self, document: str | None, *, n_query: int) -> PairReading:
+        """Return how a document is read beside a query of so many words."""
+        if document is None or is_blank(document):
+            return BLANK_PAIR
+        room = max(self._settings.max_length_tokens - n_query, 1)
+        return word_pieces(document, room=room, long_documents=self._settings.long_documents)
 
     def _finished(self, work: _Work, found: BackendScores, total_s: float) -> BackendScores:
         ran = _checked(found, n=len(work.missing), name=self.spec.id)

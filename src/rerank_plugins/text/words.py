@@ -61,7 +61,8 @@ def word_pieces(document: str, *, room: int, long_documents: LongDocuments) -> W
         long_documents: Whether a document that does not fit is cut or split.
     """
     read = document[: long_documents.max_characters]
-    words = [match.span() for match in _WORD.finditer(read)]
+    # A word has a character at least: texts that are short enough need no counting.
+    words = [] if len(read) <= room else [match.span() for match in _WORD.finditer(read)]
     if len(words) <= room:
         return WordPieces((read,), (WindowSpan(0, len(read)),), truncated=len(read) < len(document))
     ranges: Sequence[tuple[int, int]] = [(0, room)]
