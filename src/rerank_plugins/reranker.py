@@ -131,9 +131,9 @@ class Reranker(RerankerFacts):
             score_cache=score_cache,
         )
         self._peft_path = None if peft_path is None else str(peft_path)
-        held = hold_backend(model, backend, usual_model=_USUAL_MODEL)
+        held = hold_backend(model, backend, usual_model=_USUAL_MODEL, kind="reranker")
         if held is not None:
-            scorer = held.value.scorer
+            scorer = held.value.backend
             check_options(scorer.spec.id, self._opened_with[1])
             settings = self._settle(str(model) if backend is None else scorer.spec.id, scorer.spec, use)
             self._attach(held, TextBackend(held, settings, cache=score_cache))

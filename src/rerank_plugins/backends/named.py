@@ -3,36 +3,49 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.metadata import EntryPoint
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from rerank_plugins.arguments import checked_call
 from rerank_plugins.backends.protocol import PairScorer
+from rerank_plugins.backends.vectors import TextEmbedder
 from rerank_plugins.catalog.plugins import plugins_of
+from rerank_plugins.catalog.spec import ModelKind
 from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.kinds import shown
 
 __all__ = ["BackendOpener", "backend_names", "opener_of", "register_backend"]
 
-GROUP = "rerank_plugins.backends"
-"""Entry points: the name is what stands before the colon, the value a callable, see :data:`BackendOpener`."""
+GROUPS: Mapping[ModelKind, str] = MappingProxyType(
+    {"reranker": "rerank_plugins.rerankers", "embedder": "rerank_plugins.embedders"}
+)
+"""Groups of entry points: the name is what stands before the colon, the value a callable, see :data:`BackendOpener`."""
 
-BackendOpener = Callable[[str], PairScorer]
-"""Gets what stands behind the colon (``large``; empty without one) and gives a backend."""
+BackendOpener = Callable[[str], object]
+"""Gets what stands behind the colon (``large``; empty without one) and gives a backend: a
+:class:`~rerank_plugins.backends.protocol.PairScorer`, or for embedders a
+:class:`~rerank_plugins.backends.vectors.TextEmbedder`."""
+
+_PROTOCOLS: Mapping[ModelKind, type] = MappingProxyType({"reranker": PairScorer, "embedder": TextEmbedder})
 
 _NAME = re.compile(r"[a-z][a-z0-9_.-]+")
-_OPENERS: dict[str, BackendOpener] = {}
+_OPENERS: dict[tuple[ModelKind, str], BackendOpener] = {}
 
 
 @checked_call()
-def register_backend(name: str, opener: BackendOpener) -> None:
+def register_backend(name: str, opener: BackendOpener, *, kind: ModelKind = "reranker") -> None:
     """Let ``Reranker("name")`` and ``Reranker("name:rest")`` open a backend, in this process.
 
-    A distribution registers by an entry point of the group ``rerank_plugins.backends`` instead.
+    A distribution registers by an entry point of the group ``rerank_plugins.rerankers``, or
+    ``rerank_plugins.embedders``, instead.
 
     Args:
         name: At least two characters: a lower-case letter, then those, digits, ``_``, ``.`` or ``-``.
-        opener: Gets ``rest`` (empty without a colon) and gives a :class:`~rerank_plugins.backends.protocol.PairScorer`.
+        opener: Gets ``rest`` (empty without a colon) and gives a backend, see :data:`BackendOpener`.
+        kind: Whether the name is one for ``Reranker`` or for ``Embedder``.
 
     Raises:
         InvalidInputError: The name cannot be one.
@@ -40,10 +53,10 @@ def register_backend(name: str, opener: BackendOpener) -> None:
     if _NAME.fullmatch(name) is None:
         msg = f"a backend's name is a lower-case letter and then letters, digits, '_', '.' or '-'; got {name!r}"
         raise InvalidInputError(msg)
-    _OPENERS[name] = opener
+    _OPENERS[kind, name] = opener
 
 
-def opener_of(model: str | Path) -> Callable[[], PairScorer] | None:
+def opener_of(model: str | Path, *, kind: ModelKind) -> Callable[[], Any] | None:
     """Return what opens the backend of a name; None if the name is no backend's.
 
     Raises:
@@ -54,13 +67,15 @@ def opener_of(model: str | Path) -> Callable[[], PairScorer] | None:
     name, _, rest = model.partition(":")
     if _NAME.fullmatch(name) is None:
         return None
-    found = _OPENERS.get(name) or next(iter(plugins_of(GROUP, _loaded, name=name)), None)
-    return None if found is None else lambda: _opened(found, name, rest)
+    found = _OPENERS.get((kind, name)) or next(iter(plugins_of(GROUPS[kind], _loaded, name=name)), None)
+    return None if found is None else lambda: _opened(found, name, rest, kind=kind)
 
 
-def backend_names() -> list[str]:
-    """Return the names of all backends, registered in this process or by an installed distribution."""
-    return sorted({*_OPENERS, *plugins_of(GROUP, lambda point: point.name)})
+@checked_call()
+def backend_names(*, kind: ModelKind = "reranker") -> list[str]:
+    """Return the names of all backends of a kind, registered in this process or by an installed distribution."""
+    here = {name for of, name in _OPENERS if of == kind}
+    return sorted(here | set(plugins_of(GROUPS[kind], lambda point: point.name)))
 
 
 def _loaded(point: EntryPoint) -> BackendOpener:
@@ -72,9 +87,9 @@ def _loaded(point: EntryPoint) -> BackendOpener:
     return made
 
 
-def _opened(opener: BackendOpener, name: str, rest: str) -> PairScorer:
-    backend: object = opener(rest)
-    if not isinstance(backend, PairScorer):
-        msg = f"the opener of backend {name!r} gave {type(backend).__name__}, which has not the methods of a PairScorer"
+def _opened(opener: BackendOpener, name: str, rest: str, *, kind: ModelKind) -> object:
+    backend, wanted = opener(rest), _PROTOCOLS[kind]
+    if not isinstance(backend, wanted) or isinstance(backend, type):
+        msg = f"the opener of {kind} {name!r} gave {shown(backend)}, which has not the methods of a {wanted.__name__}"
         raise InvalidInputError(msg)
     return backend

@@ -3,8 +3,8 @@
 A backend gets texts and gives numbers. Ranking, thresholds, windows of long documents, calibration, the score cache,
 both framework adapters, evaluation and the command line come with :class:`~rerank_plugins.reranker.Reranker`::
 
-    class WordOverlap(TextScorer):
-        spec = backend_spec("acme/word-overlap")
+    class WordOverlap(SimplePairScorer):
+        spec = reranker_spec("acme/word-overlap")
 
         def score_texts(self, pairs):
             return [float(len(set(query.split()) & set(document.split()))) for query, document in pairs]
@@ -33,19 +33,20 @@ from rerank_plugins.ranking.results import PairReading
 from rerank_plugins.types import CallUsage, LayerOptions, WindowSpan
 
 __all__ = [
+    "NO_LIMIT",
     "BackendScores",
     "PairReading",
     "PairScorer",
     "PendingScores",
     "QueuesWork",
     "ScoreOptions",
-    "TextScorer",
-    "backend_spec",
+    "SimplePairScorer",
+    "reranker_spec",
 ]
 
 Pairs = Sequence[tuple[str, str | None]]
 
-_NO_LIMIT = 2**31 - 1
+NO_LIMIT = 2**31 - 1
 """Words that a backend without a limit reads; more than any document has."""
 
 
@@ -108,11 +109,11 @@ class BackendScores:
 
 @runtime_checkable
 class PairScorer(Protocol):
-    """Scores pairs of texts: the protocol of a backend. :class:`TextScorer` needs only one method of you."""
+    """Scores pairs of texts: the protocol of a backend. :class:`SimplePairScorer` needs only one method of you."""
 
     @property
     def spec(self) -> ModelSpec:
-        """What is known about the model; see :func:`backend_spec`."""
+        """What is known about the model; see :func:`reranker_spec`."""
         ...
 
     @property
@@ -159,11 +160,11 @@ class QueuesWork(Protocol):
         ...
 
 
-class TextScorer(ABC):
+class SimplePairScorer(ABC):
     """A backend of which only :meth:`score_texts` and :attr:`spec` must be written.
 
     Attributes:
-        spec: What is known about the model, see :func:`backend_spec`.
+        spec: What is known about the model, see :func:`reranker_spec`.
         device: Where it runs, for people.
         batch_pairs: Pairs given to :meth:`score_texts` at most; between batches the deadline is looked at.
     """
@@ -213,7 +214,7 @@ class TextScorer(ABC):
 
 
 @checked_call()
-def backend_spec(
+def reranker_spec(
     name: str,
     *,
     score_scale: ScoreScale = "logit",
@@ -241,8 +242,8 @@ def backend_spec(
         kind="reranker",
         family=name.split("/", 1)[0],
         scorer="backend",
-        default_max_length_tokens=max_length or _NO_LIMIT,
-        max_length_tokens=max_length or _NO_LIMIT,
+        default_max_length_tokens=max_length or NO_LIMIT,
+        max_length_tokens=max_length or NO_LIMIT,
         license=license,
         languages=languages,
         revision=revision,

@@ -10,6 +10,7 @@ from copy import copy
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from itertools import count
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
@@ -26,7 +27,9 @@ from rerank_plugins.text.tokenizer import is_blank
 from rerank_plugins.text.words import cut_words, word_pieces
 from rerank_plugins.types import CallUsage, EngineStats
 
-__all__ = ["HeldBackend", "TextBackend"]
+__all__ = ["HeldBackend", "TextBackend", "counted"]
+
+B = TypeVar("B", bound="_Backend")
 
 _NUMBERS = count()
 
@@ -46,17 +49,27 @@ class _Texts:
         return digest.digest()
 
 
+class _Backend(Protocol):
+    @property
+    def spec(self) -> ModelSpec: ...
+
+    @property
+    def device(self) -> str: ...
+
+    def close(self) -> None: ...
+
+
 @dataclass(slots=True, eq=False)
-class HeldBackend:
+class HeldBackend(Generic[B]):
     """A backend in use, with what a loaded model tells of itself.
 
     Attributes:
-        scorer: The backend.
-        is_owned: Whether the last reranker that uses it closes it: not if a caller made it.
+        backend: The backend.
+        is_owned: Whether the last object that uses it closes it: not if a caller made it.
         identity: What tells its scores from all others, for caches.
     """
 
-    scorer: PairScorer
+    backend: B
     is_owned: bool
     identity: Hashable = field(default_factory=lambda: ("backend", next(_NUMBERS)))
     dtype: str = ""
@@ -67,12 +80,12 @@ class HeldBackend:
     @property
     def name(self) -> str:
         """The backend's name, for people."""
-        return self.scorer.spec.id
+        return self.backend.spec.id
 
     @property
     def device(self) -> str:
         """Where it runs, in its own words."""
-        return self.scorer.device
+        return self.backend.device
 
     @property
     def prefix_sharing(self) -> PrefixSharing:
@@ -98,7 +111,7 @@ class HeldBackend:
     def close(self) -> None:
         """Close the backend if that is not its maker's to do."""
         if self.is_owned:
-            self.scorer.close()
+            self.backend.close()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -136,16 +149,18 @@ class TextBackend:
         cache: Scores of earlier calls; None for none.
     """
 
-    def __init__(self, lease: Lease[HeldBackend], settings: PairSettings, *, cache: ScoreCache | None) -> None:
+    def __init__(
+        self, lease: Lease[HeldBackend[PairScorer]], settings: PairSettings, *, cache: ScoreCache | None
+    ) -> None:
         self._lease, self._settings, self._cache = lease, settings, cache
-        self.spec: ModelSpec = lease.value.scorer.spec
+        self.spec: ModelSpec = lease.value.backend.spec
 
     @property
     def device(self) -> str:
         """Where the backend runs, in its own words."""
         return self._lease.value.device
 
-    def on(self, lease: Lease[HeldBackend]) -> TextBackend:
+    def on(self, lease: Lease[HeldBackend[PairScorer]]) -> TextBackend:
         """Return the same on another share in the same backend."""
         made = copy(self)
         made._lease = lease
@@ -162,9 +177,9 @@ class TextBackend:
         held, start_s = self._lease.value, time.perf_counter()
         work = self._work(pairs, options.deadline)
         found = BackendScores.of([])
-        with _counted(held, work):
+        with counted(held, inputs=len(work.inputs), missing=len(work.missing)):
             if work.missing:
-                found = held.scorer.score(work.pairs, options)
+                found = held.backend.score(work.pairs, options)
                 options.deadline.check()
             return self._finished(work, found, time.perf_counter() - start_s)
 
@@ -173,9 +188,9 @@ class TextBackend:
         held, start_s = self._lease.value, time.perf_counter()
         work = await asyncio.to_thread(self._work, pairs, options.deadline)
         found = BackendScores.of([])
-        with _counted(held, work):
+        with counted(held, inputs=len(work.inputs), missing=len(work.missing)):
             if work.missing:
-                found = await options.deadline.await_work(held.scorer.ascore(work.pairs, options))
+                found = await options.deadline.await_work(held.backend.ascore(work.pairs, options))
             return self._finished(work, found, time.perf_counter() - start_s)
 
     def close(self) -> None:
@@ -242,8 +257,14 @@ def _checked(found: BackendScores, *, n: int, name: str) -> list[float]:
 
 
 @contextmanager
-def _counted(held: HeldBackend, work: _Work) -> Iterator[None]:
-    """Count a call of a backend, and raise what is not this package's own as a ScoringError."""
+def counted(held: HeldBackend[Any], *, inputs: int, missing: int) -> Iterator[None]:
+    """Count a call of a backend, and raise what is not this package's own as a ScoringError.
+
+    Args:
+        held: The backend.
+        inputs: Inputs of the call.
+        missing: Those that must run.
+    """
     start_s, failed = time.perf_counter(), True
     try:
         yield
@@ -254,5 +275,4 @@ def _counted(held: HeldBackend, work: _Work) -> Iterator[None]:
         msg = f"backend {held.name!r} failed with {type(error).__name__}: {error}"
         raise ScoringError(msg) from error
     finally:
-        n_reused = len(work.inputs) - len(work.missing)
-        held.note(inputs=len(work.inputs), reused=n_reused, forward_s=time.perf_counter() - start_s, failed=failed)
+        held.note(inputs=inputs, reused=inputs - missing, forward_s=time.perf_counter() - start_s, failed=failed)

@@ -62,7 +62,7 @@ def score_stream(
     iterator = iter(pairs)
     chunks: deque[PendingScores] = deque()
     n_read = 0
-    with started(backend) as call:
+    with started(backend, "rerank") as call:
         try:
             while True:
                 while len(chunks) <= _AHEAD and (chunk := list(islice(iterator, chunk_pairs))):
