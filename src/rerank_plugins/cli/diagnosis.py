@@ -26,14 +26,17 @@ __all__ = ["Finding", "find_device", "find_extras", "find_hub", "find_models", "
 _HUB_TIMEOUT_S = 3.0
 
 _PACKAGES = ("rerank-plugins", "torch", "transformers", "tokenizers", "safetensors", "huggingface-hub", "numpy")
+_MODEL_PACKAGES = ("torch", "transformers")
 _FRAMEWORKS = ("llama-index-core", "langchain-core", "langchain-classic", "FlagEmbedding", "sentence-transformers")
 
 # Extra to the modules that it brings, in the order of usefulness.
 _EXTRAS = {
+    "torch": _MODEL_PACKAGES,
     "mini": ("rerank_plugins_mini",),
     "llamaindex": ("llama_index.postprocessor.rerank_plugins", "llama_index.embeddings.rerank_plugins"),
     "langchain": ("langchain_rerank_plugins",),
     "retrieval": ("bm25s", "faiss"),
+    "calibration": ("scipy",),
     "evaluation": ("ir_measures", "matplotlib"),
     "demo": ("langchain_classic",),
     "telemetry": ("opentelemetry", "prometheus_client"),
@@ -60,7 +63,7 @@ class Finding:
 def find_device() -> list[Finding]:
     """Return where models would run, and in which precision."""
     if not _is_installed("torch"):
-        return [Finding("torch", "not installed", "missing", "pip install torch")]
+        return [Finding("torch", "not installed", "missing", _install("torch"))]
     import torch
 
     from rerank_plugins.engine.device import resolve_device, resolve_dtype
@@ -79,7 +82,8 @@ def find_versions() -> list[Finding]:
     findings = [Finding("python", f"{platform.python_version()} on {platform.system()}")]
     for name in _PACKAGES:
         found = _version(name)
-        way_out = "" if found else f"pip install {name}"
+        command = _install("torch") if name in _MODEL_PACKAGES else f"pip install {name}"
+        way_out = "" if found else command
         findings.append(Finding(name, found or "not installed", "ok" if found else "missing", way_out))
     for name in _FRAMEWORKS:
         found = _version(name)
@@ -93,11 +97,14 @@ def find_extras() -> list[Finding]:
     for extra, modules in _EXTRAS.items():
         absent = [module for module in modules if not _is_installed(module)]
         if absent:
-            command = f"pip install 'rerank-plugins[{extra}]'"
-            findings.append(Finding(extra, f"lacks {', '.join(absent)}", "missing", command))
+            findings.append(Finding(extra, f"lacks {', '.join(absent)}", "missing", _install(extra)))
         else:
             findings.append(Finding(extra, "installed"))
     return findings
+
+
+def _install(extra: str) -> str:
+    return f'pip install "rerank-plugins[{extra}]"'
 
 
 def find_models() -> list[Finding]:

@@ -14,6 +14,8 @@ def quiet_loading() -> None:
         InvalidInputError: An environment variable keeps transformers from being imported.
     """
     check_hub_settings()
-    from transformers.utils import logging
-
+    try:
+        from transformers.utils import logging
+    except ModuleNotFoundError:
+        return  # then there is no bar either
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]

@@ -62,7 +62,9 @@ def test_an_answer_of_any_kind_is_reachable(online: pytest.MonkeyPatch, server: 
     assert find_hub()[0] == Finding(server, "reachable")
 
 
-@pytest.mark.parametrize("endpoint", [f"http://127.0.0.1:{closed_port()}", "file:///etc", "nonsense"])
+@pytest.mark.parametrize(
+    "endpoint", [f"http://127.0.0.1:{closed_port()}", "file:///etc", "nonsense"], ids=["closed", "file", "nonsense"]
+)
 def test_unreachable_hub_is_told_without_alarm(online: pytest.MonkeyPatch, endpoint: str) -> None:
     online.setattr("huggingface_hub.constants.ENDPOINT", endpoint)
     finding = find_hub()[0]
@@ -74,10 +76,10 @@ def test_unreachable_hub_is_told_without_alarm(online: pytest.MonkeyPatch, endpo
 def test_missing_parts_come_with_their_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(diagnosis, "_EXTRAS", {"mini": ("not_there_at_all.inside",), "evaluation": ("json",)})
     missing, installed = find_extras()
-    assert missing.way_out == "pip install 'rerank-plugins[mini]'"
+    assert missing.way_out == 'pip install "rerank-plugins[mini]"'
     assert installed.state == "ok"
     monkeypatch.setenv("COLUMNS", "100")
-    assert "pip install 'rerank-plugins[mini]'" in CliRunner().invoke(app, ["doctor"]).stdout
+    assert 'pip install "rerank-plugins[mini]"' in CliRunner().invoke(app, ["doctor"]).stdout
 
 
 def test_models_in_the_cache_are_found_and_what_a_half_one_lacks_is_told(
