@@ -81,6 +81,8 @@ def test_pickles_and_code_are_not_even_fetched_unless_allowed(
         return str(tmp_path)
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    # The hub can be reached, so that what is not there is not there.
+    monkeypatch.setattr(huggingface_hub.HfApi, "repo_info", lambda *_, **__: None)
     with pytest.raises(UnsupportedModelError, match=r"no config\.json"):
         resolve("BAAI/bge-reranker-base", kind="reranker", options=options)
     assert {pattern for pattern in asked["allow_patterns"] if pattern in ("*.bin", "*.py")} == extra
