@@ -73,6 +73,6 @@ $(LOWEST)/.lowest: constraints-lowest.txt $(METADATA)
 	$(LOWEST)/bin/python -m pip install --quiet --upgrade pip
 	$(LOWEST)/bin/python -m pip install --quiet -c constraints-lowest.txt torch
 	$(LOWEST)/bin/python -m pip install --quiet -c constraints-lowest.txt \
-		-e .[evaluation,telemetry] -e models/mini -e integrations/llamaindex -e integrations/langchain \
+		-e .[torch,evaluation,telemetry] -e models/mini -e integrations/llamaindex -e integrations/langchain \
 		langchain-classic langchain-tests hypothesis opentelemetry-sdk pytest pytest-asyncio pytest-timeout pytest-xdist
 	touch $@

@@ -1,6 +1,6 @@
 """The demonstration: bundled real data, two frameworks, before and after reranking, measured.
 
-Needs ``pip install 'rerank-plugins[demo]'``; frameworks are imported on first use.
+Needs ``pip install "rerank-plugins[demo]"``; frameworks are imported on first use.
 """
 
 from __future__ import annotations

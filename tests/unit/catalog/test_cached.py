@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import shutil
+import time
 from pathlib import Path
 
 import embedder_checkpoints
@@ -144,6 +145,24 @@ def test_whatever_the_hub_answers_the_cache_is_used_and_without_one_the_reason_i
             assert "HF_HUB_OFFLINE=1" in result["message"]
 
 
+def test_a_hub_that_accepts_and_never_answers_is_given_up_after_its_timeout(cache: Path) -> None:
+    options = {"allow_pickle": True}
+    nowhere = [
+        ("no-listed", "embedder", "BAAI/bge-m3", options),
+        ("no-branch", "reranker", "nobody/model", {}),
+        ("no-commit", "reranker", "nobody/model", {"revision": hub_caches.COMMIT}),
+        ("no-adapter", "adapter", "nobody/adapter", {}),
+    ]
+    started = time.monotonic()
+    with hub_caches.hub_that_never_answers() as address:
+        found = hub_caches.in_a_process(SCRIPT, [{}, [*CASES, *nowhere]], cache=cache, HF_ENDPOINT=address)
+    assert time.monotonic() - started < 60
+    assert {name: found[name].get("message") for name, *_ in CASES if "folder" not in found[name]} == {}
+    for name, *_ in nowhere:
+        assert found[name]["error"] == "ModelUnavailableError"
+        assert f"{address} could not be reached (ReadTimeout" in found[name]["message"]
+
+
 @pytest.mark.parametrize("lost", FILES)
 @pytest.mark.parametrize(
     "how", [{"HF_HUB_OFFLINE": "1"}, {"HF_ENDPOINT": "http://127.0.0.1:9"}], ids=["off", "refused"]
@@ -264,6 +283,8 @@ def test_half_an_embedder_is_completed_where_there_is_a_network_and_used_where_t
             raise ConnectionError
         return str(folder)
 
+    monkeypatch.setattr(huggingface_hub, "model_info", lambda *_, **__: None)
+
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
     assert resolve(EMBEDDER, kind="embedder").files.folder == folder
     assert asked == [True, False]
@@ -295,6 +316,8 @@ def test_trouble_with_the_disk_and_nonsense_are_told(
 
     def refuse(*_: object, **__: object) -> str:
         raise error
+
+    monkeypatch.setattr(huggingface_hub, "model_info", lambda *_, **__: None)
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", refuse)
     with pytest.raises(ModelUnavailableError, match=words):
