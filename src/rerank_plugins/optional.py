@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
 from rerank_plugins.errors import MissingExtraError
 
-__all__ = ["import_extra", "imported_on_use"]
+__all__ = ["import_extra", "imported_on_use", "needs_torch"]
 
 _OF_TORCH = ("torch", "transformers")
 
@@ -29,6 +30,21 @@ def import_extra(module: str, *, extra: str) -> Any:
         raise _missing(error, module, extra) from error
 
 
+@contextmanager
+def needs_torch() -> Iterator[None]:
+    """Import what runs models on this machine in this block.
+
+    Raises:
+        MissingExtraError: torch or transformers is not installed.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name not in _OF_TORCH:
+            raise
+        raise _missing(error, error.name, "torch") from error
+
+
 def imported_on_use(package: str, homes: Mapping[str, str]) -> Callable[[str], object]:
     """Return the ``__getattr__`` of a package (PEP 562) that imports a name's module when the name is first used.
 
@@ -45,12 +61,8 @@ def imported_on_use(package: str, homes: Mapping[str, str]) -> Callable[[str], o
         if name not in homes:
             msg = f"module {package!r} has no attribute {name!r}"
             raise AttributeError(msg)
-        try:
+        with needs_torch():
             return getattr(import_module(f"{__package__}.{homes[name]}"), name)
-        except ModuleNotFoundError as error:
-            if error.name not in _OF_TORCH:
-                raise
-            raise _missing(error, error.name, "torch") from error
 
     return find
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rerank_plugins import inputs
 from rerank_plugins.arguments import checked_call
 from rerank_plugins.backends.handles import opened_with
 from rerank_plugins.backends.held import check_options, hold_backend
 from rerank_plugins.backends.local import LocalScorer
-from rerank_plugins.backends.opening import LoadedModel, open_model, run_loaded
 from rerank_plugins.backends.protocol import PairScorer
 from rerank_plugins.backends.texts import TextBackend
 from rerank_plugins.calibration import Calibration
@@ -26,6 +26,7 @@ from rerank_plugins.engine.calls import KnownRows
 from rerank_plugins.engine.registry import Lease, ModelRegistry
 from rerank_plugins.engine.score_cache import ScoreCache
 from rerank_plugins.kinds import Count, ModelName, Seconds
+from rerank_plugins.optional import needs_torch
 from rerank_plugins.ranking.results import Selection
 from rerank_plugins.text.pair_encoder import PairSettings
 from rerank_plugins.types import (
@@ -37,6 +38,9 @@ from rerank_plugins.types import (
     ScoreUnit,
     TruncationRule,
 )
+
+if TYPE_CHECKING:
+    from rerank_plugins.backends.opening import LoadedModel
 
 __all__ = ["Reranker"]
 
@@ -138,6 +142,9 @@ class Reranker(RerankerFacts):
             settings = self._settle(str(model) if backend is None else scorer.spec.id, scorer.spec, use)
             self._attach(held, TextBackend(held, settings, cache=score_cache))
             return
+        # Before anything is fetched.
+        with needs_torch():
+            from rerank_plugins.backends.opening import open_model
         options = SourceOptions(
             revision=revision,
             local_files_only=local_files_only,
@@ -180,7 +187,9 @@ class Reranker(RerankerFacts):
             InvalidInputError: It is none of these.
             UnsupportedModelError: It has more than one label.
         """
-        from rerank_plugins.scorers.adopted import adopt
+        with needs_torch():
+            from rerank_plugins.backends.opening import run_loaded
+            from rerank_plugins.scorers.adopted import adopt
 
         adopted = adopt(loaded)
         use = Use(

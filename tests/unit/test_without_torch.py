@@ -119,6 +119,44 @@ def test_bm25_and_evaluation() -> None:
     assert run(code) == ["a 1.0", "0.5 1.0"]
 
 
+def test_backends_of_others_rank_and_embed() -> None:
+    pytest.importorskip("bm25s")
+    code = """
+    import asyncio
+    from rerank_plugins import Embedder, Reranker, TwoStageRetriever
+    from rerank_plugins.backends.protocol import SimplePairScorer, reranker_spec
+    from rerank_plugins.backends.vectors import SimpleTextEmbedder, embedder_spec
+    from rerank_plugins.errors import MissingExtraError
+
+    class Overlap(SimplePairScorer):
+        spec = reranker_spec("acme/overlap")
+
+        def score_texts(self, pairs):
+            return [float(len(set(query.split()) & set(document.split()))) for query, document in pairs]
+
+    class Length(SimpleTextEmbedder):
+        spec = embedder_spec("acme/length", normalize=False)
+
+        def embed_texts(self, texts, *, is_query):
+            return [[len(text), 1] for text in texts]
+
+    texts = ["the louvre is in paris", "pandas eat bamboo", None]
+    reranker = Reranker(backend=Overlap())
+    print([one.index for one in reranker.rank("what do pandas eat", texts)])
+    print(len(asyncio.run(reranker.arank("what do pandas eat", texts, threshold=2, threshold_unit="raw"))))
+    retriever = TwoStageRetriever.from_documents(texts[:2], retriever="bm25", reranker=reranker, top_k=2, top_n=1)
+    print([one.text for one in retriever.search("pandas in bamboo")])
+    print(Embedder(backend=Length()).embed_documents(["ab"]).tolist())
+    try:
+        Reranker("BAAI/bge-reranker-base", local_files_only=True)
+    except MissingExtraError as error:
+        print(error)
+    """
+    *found, needed = run(code)
+    assert found == ["[1, 0, 2]", "1", "['pandas eat bamboo']", "[[2.0, 1.0]]"]
+    assert 'pip install "rerank-plugins[torch]"' in needed
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

@@ -16,8 +16,9 @@ import numpy as np
 
 from rerank_plugins.engine.budget import TokenBudget
 from rerank_plugins.engine.calls import Call, Piece, Rows
-from rerank_plugins.engine.executor import execute, unique_inputs
+from rerank_plugins.engine.executor import execute
 from rerank_plugins.engine.mailbox import Mailbox
+from rerank_plugins.engine.packing import unique_inputs
 from rerank_plugins.engine.schedule import Schedule
 from rerank_plugins.engine.statistics import Counters
 from rerank_plugins.errors import RerankPluginsError, ScoringError
