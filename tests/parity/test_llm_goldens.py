@@ -11,7 +11,7 @@ import pytest
 from llm_checkpoints import GOLDENS, changed_copy, llm_checkpoint
 
 from rerank_plugins import LayerOptions, Reranker
-from rerank_plugins.catalog.templates import FLAG_EMBEDDING
+from rerank_plugins.catalog.families.bge_llm import FLAG_EMBEDDING
 from rerank_plugins.ranking.order import to_probability
 from rerank_plugins.text.prompts import PromptLayout
 from rerank_plugins.text.tokenizer import is_blank

@@ -11,6 +11,7 @@ from rerank_plugins.catalog.cached import missing_from_model
 from rerank_plugins.catalog.checkpoint import MULTI_VECTOR_HEADS
 from rerank_plugins.catalog.fetch import folder_from_hub, folder_from_package
 from rerank_plugins.catalog.names import check_kind, did_you_mean, existing_folder, looks_like_hub_id, not_a_folder
+from rerank_plugins.catalog.scorer_traits import traits_of
 from rerank_plugins.catalog.spec import ModelKind, ModelSpec
 from rerank_plugins.errors import ModelUnavailableError
 
@@ -76,7 +77,7 @@ def locate(model: str | Path, *, listed: ModelSpec | None, kind: ModelKind, opti
                 missing_from_model,
                 allow_pickle=options.allow_pickle,
                 trust_remote_code=options.trust_remote_code,
-                heads=MULTI_VECTOR_HEADS if listed is not None and listed.scorer == "multi-vector" else (),
+                heads=MULTI_VECTOR_HEADS if listed is not None and traits_of(listed.scorer).has_token_vectors else (),
             ),
             aliases=listed.aliases if listed is not None else (),
         )

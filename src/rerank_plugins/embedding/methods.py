@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from rerank_plugins.arguments import checked_call
+from rerank_plugins.catalog.scorer_traits import traits_of
 from rerank_plugins.catalog.spec import ModelSpec
 from rerank_plugins.embedding.multi import OUTPUTS, check_outputs, check_weights, score_pairs
 from rerank_plugins.embedding.vectors import PairScores, TextVectors
@@ -14,8 +15,6 @@ from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.inputs import check_text_pairs, check_texts
 
 __all__ = ["MultiVectorMethods"]
-
-_MULTI_VECTOR = "multi-vector"
 
 
 class MultiVectorMethods(ABC):
@@ -95,7 +94,7 @@ class MultiVectorMethods(ABC):
 
     def _checked(self, outputs: Sequence[str]) -> tuple[str, ...]:
         checked = check_outputs(outputs)
-        if self.spec.scorer != _MULTI_VECTOR:
+        if not traits_of(self.spec.scorer).has_token_vectors:
             msg = (
                 f"{self.spec.id!r} has dense vectors only: use embed_queries and embed_documents, or a model with "
                 "heads for the other kinds, such as BAAI/bge-m3"

@@ -13,8 +13,7 @@ from typing import Any, get_args
 import pytest
 
 from rerank_plugins.catalog import find_by_name, known_models, plugins, specs_of_kind
-from rerank_plugins.catalog.embedders import EMBEDDERS
-from rerank_plugins.catalog.rerankers import RERANKERS
+from rerank_plugins.catalog.families import EMBEDDERS, RERANKERS
 from rerank_plugins.catalog.spec import (
     Instruction,
     ModelKind,
@@ -76,6 +75,8 @@ PICKLE_ONLY = {
     "maidalun1020/bce-reranker-base_v1",
     "moka-ai/m3e-large",
 }
+# Only shrinks: the code of these comes from the hub with the checkpoint and is not run here.
+NOT_COMPARED = {"jina-v1"}
 
 SOURCED_ALWAYS = {"license", "languages", "max_length_tokens"}
 SOURCED_BY_KIND = {
@@ -158,7 +159,7 @@ def test_sources_are_public_addresses_of_facts(spec: ModelSpec) -> None:
 
 @pytest.mark.parametrize("spec", RERANKERS, ids=by_id)
 def test_every_reranker_says_what_its_parity_test_compares_with(spec: ModelSpec) -> None:
-    assert spec.reference
+    assert bool(spec.reference) == (spec.family not in NOT_COMPARED)
 
 
 @pytest.mark.parametrize("spec", FROM_HUB, ids=by_id)
