@@ -144,7 +144,7 @@ def infer_spec(files: CheckpointFiles, *, kind: ModelKind, family: str | None = 
         )
         raise UnsupportedModelError(msg)
     members = family_members(family, str(files.config.get("model_type", "")))
-    if not files.modules.poolings and not members:
+    if not files.modules.poolings and len({one.pooling for one in members}) != 1:
         near = " or ".join(f"family={one.family!r} (as {one.id})" for one in fitting(files, kind=kind))
         msg = (
             f"nothing says how {spec.id!r} pools its tokens: it is not in the catalog and has no "

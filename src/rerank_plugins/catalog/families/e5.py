@@ -7,16 +7,18 @@ was trained from (microsoft/Multilingual-MiniLM-L12-H384).
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import MappingProxyType
 
 from rerank_plugins.catalog.families.backbones import MISTRAL_7B
-from rerank_plugins.catalog.families.sources import CARD, FLAG_POOLING, MTEB
+from rerank_plugins.catalog.families.sources import CARD, FLAG_POOLING, HUB, MTEB
 from rerank_plugins.catalog.family import Family, Size
 from rerank_plugins.catalog.spec import Instruction, ModelSpec
 
 __all__ = ["E5"]
 
 _MTEB = f"{MTEB}/e5_models.py"
+_MINILM = f"{HUB}/microsoft/Multilingual-MiniLM-L12-H384"
 _TWO_SIDES = MappingProxyType({"retrieval": Instruction(query="query: ", document="passage: ")})
 _SYMMETRIC = "For symmetric tasks put the query instruction in front of both texts."
 _SOURCES = MappingProxyType(
@@ -50,7 +52,43 @@ _MULTILINGUAL = Family(
         sources=_SOURCES,
         notes=_SYMMETRIC,
     ),
-    sizes=(Size("large", "ab10c1a7f42e74530fe7ae5be82e6d4f11a719eb", layers=24, hidden=1024),),
+    sizes=(
+        Size("large", "ab10c1a7f42e74530fe7ae5be82e6d4f11a719eb", layers=24, hidden=1024),
+        Size("base", "d13f1b27baf31030b7fd040960d60d909913633f", layers=12, hidden=768),
+    ),
+)
+_ON_BERT = Family(
+    architecture="bert",
+    vocabulary=30_522,
+    facts=ModelSpec(
+        id="intfloat/{size}",
+        kind="embedder",
+        family="e5",
+        scorer="transformer",
+        default_max_length_tokens=512,
+        max_length_tokens=512,
+        license="MIT",
+        languages=("en",),
+        pooling="mean",
+        instructions=_TWO_SIDES,
+        reference="sentence-transformers",
+        sources=_SOURCES,
+        notes=_SYMMETRIC,
+    ),
+    sizes=(
+        Size("e5-small-v2", "dca8b1a9dae0d4575df2bf423a5edb485a431236", layers=12, hidden=384),
+        Size("e5-base-v2", "1c644c92ad3ba1efdad3f1451a637716616a20e8", layers=12, hidden=768),
+        Size("e5-large-v2", "b322e09026e4ea05f42beadf4d661fb4e101d311", layers=24, hidden=1024),
+        Size("e5-small", "e272f3049e853b47cb5ca3952268c6662abda68f", layers=12, hidden=384),
+        Size("e5-base", "b533fe4636f4a2507c08ddab40644d20b0006d6a", license="Apache-2.0", layers=12, hidden=768),
+        Size("e5-large", "4dc6d853a804b9c8886ede6dda8a073b7dc08a81", license="Apache-2.0", layers=24, hidden=1024),
+    ),
+)
+_MULTILINGUAL_ON_BERT = Family(
+    architecture="bert",
+    vocabulary=250_037,
+    facts=replace(_MULTILINGUAL.facts, sources={**_SOURCES, "signature": _MINILM}),
+    sizes=(Size("small", "fd1525a9fd15316a2d503bf26ab031a61d056e98", layers=12, hidden=384),),
 )
 
 _INSTRUCT = "Instruct: {task}\nQuery: "
@@ -187,4 +225,4 @@ _MISTRAL = Family(
     ),
 )
 
-E5 = (_MULTILINGUAL, _MULTILINGUAL_INSTRUCT, _MISTRAL)
+E5 = (_MULTILINGUAL, _MULTILINGUAL_ON_BERT, _ON_BERT, _MULTILINGUAL_INSTRUCT, _MISTRAL)

@@ -1,10 +1,13 @@
-"""GTE (Alibaba): rerankers on ModernBERT and on its own encoder, embedders for Chinese."""
+"""GTE (Alibaba): rerankers on ModernBERT and on its own encoder, embedders for Chinese and for English.
+
+mteb's table says 1024 for the vectors of every Chinese size; the parameter counts in it fix the widths.
+"""
 
 from __future__ import annotations
 
 from types import MappingProxyType
 
-from rerank_plugins.catalog.families.sources import CARD, HUB, MTEB, TREE
+from rerank_plugins.catalog.families.sources import CARD, FLAG_POOLING, HUB, MTEB, MTEB_LATER, TREE
 from rerank_plugins.catalog.family import Family, Size
 from rerank_plugins.catalog.shapes import Shape
 from rerank_plugins.catalog.spec import ModelSpec
@@ -90,6 +93,8 @@ _MULTILINGUAL_RERANKER = Family(
 )
 
 _MTEB = f"{MTEB}/gte_models.py"
+_LATER = f"{MTEB_LATER}/gte_models.py"
+_SMALLER = MappingProxyType({"pooling": FLAG_POOLING, "dimensions": _LATER, "revision": _LATER, "signature": _LATER})
 _CHINESE = Family(
     architecture="bert",
     vocabulary=21_128,
@@ -117,7 +122,45 @@ _CHINESE = Family(
             }
         ),
     ),
-    sizes=(Size("large", "64c364e579de308104a9b2c170ca009502f4f545", layers=24, hidden=1024),),
+    sizes=(
+        Size("large", "64c364e579de308104a9b2c170ca009502f4f545", layers=24, hidden=1024),
+        Size("base", "71ab7947d6fac5b64aa299e6e40e6c2b2e85976c", layers=12, hidden=768, sources=_SMALLER),
+        Size("small", "af7bd46fbb00b3a6963c8dd7f1786ddfbfbe973a", layers=6, hidden=512, sources=_SMALLER),
+    ),
+)
+_MTEB_ENGLISH = f"{MTEB_LATER}/misc_models.py"
+_ENGLISH = Family(
+    architecture="bert",
+    vocabulary=30_522,
+    facts=ModelSpec(
+        id="thenlper/gte-{size}",
+        kind="embedder",
+        family="gte",
+        scorer="transformer",
+        default_max_length_tokens=512,
+        max_length_tokens=512,
+        license="MIT",
+        languages=("en",),
+        pooling="mean",
+        reference="sentence-transformers",
+        sources=MappingProxyType(
+            {
+                "license": _MTEB_ENGLISH,
+                "languages": _MTEB_ENGLISH,
+                "max_length_tokens": _MTEB_ENGLISH,
+                "revision": _MTEB_ENGLISH,
+                "signature": _MTEB_ENGLISH,
+                "pooling": FLAG_POOLING,
+                "dimensions": _MTEB_ENGLISH,
+                "instructions": CARD,
+            }
+        ),
+    ),
+    sizes=(
+        Size("large", "4bef63f39fcc5e2d6b0aae83089f307af4970164", layers=24, hidden=1024),
+        Size("base", "c078288308d8dee004ab72c6191778064285ec0c", layers=12, hidden=768),
+        Size("small", "17e1f347d17fe144873b1201da91788898c639cd", layers=12, hidden=384),
+    ),
 )
 
-GTE = (_MODERNBERT_RERANKER, _MULTILINGUAL_RERANKER, _CHINESE)
+GTE = (_MODERNBERT_RERANKER, _MULTILINGUAL_RERANKER, _CHINESE, _ENGLISH)

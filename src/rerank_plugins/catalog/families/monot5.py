@@ -86,6 +86,12 @@ MONO_T5 = (
                 shape=T5["3b"],
                 notes=f"3 billion parameters; {_ONE_EPOCH}",
             ),
+            Size(
+                "small-msmarco-10k",
+                "77f8e3f7b1eb1afe353aa21a7c3a2fc8feca702e",
+                shape=T5["small"],
+                notes=f"60 million parameters; {_ONE_EPOCH}",
+            ),
         ),
     ),
 )

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
-from rerank_plugins.catalog.families.sources import CARD, STELLA_CONFIG, TREE
+from rerank_plugins.catalog.families.sources import CARD, MTEB_LATER, STELLA_CONFIG, TREE
 from rerank_plugins.catalog.family import Family, Size
 from rerank_plugins.catalog.spec import Instruction, ModelSpec
 
 __all__ = ["PICCOLO"]
+
+_MTEB = f"{MTEB_LATER}/piccolo_models.py"
+_MEAN = (
+    "Its card loads it with sentence-transformers, which takes the mean where a checkpoint has no pooling file; its "
+    "own file wins when it is there."
+)
 
 _PICCOLO = Family(
     architecture="bert",
@@ -48,6 +54,14 @@ _PICCOLO = Family(
                 "No pooling file: mean is what sentence-transformers does then. main has only pickled weights; pinned "
                 "to the hub's own conversion of it to safetensors."
             ),
+        ),
+        Size(
+            "base",
+            "47c0a63b8f667c3482e05b2fd45577bb19252196",
+            layers=12,
+            hidden=768,
+            sources=MappingProxyType({"revision": _MTEB, "signature": _MTEB, "dimensions": _MTEB, "pooling": CARD}),
+            notes=_MEAN,
         ),
     ),
 )
@@ -89,6 +103,14 @@ _STELLA = Family(
                 f"{_NO_LICENCE} main has no safetensors, only pickled weights: pass revision='refs/pr/1' (the hub's "
                 "own conversion) or allow_pickle=True."
             ),
+        ),
+        Size(
+            "base",
+            layers=12,
+            hidden=768,
+            license="not known",
+            sources=MappingProxyType({"license": CARD, "signature": CARD, "pooling": CARD}),
+            notes=f"Its licence was not read: see its card. {_MEAN}",
         ),
     ),
 )

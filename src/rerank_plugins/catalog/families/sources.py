@@ -9,6 +9,7 @@ __all__ = [
     "FLAG_POOLING",
     "HUB",
     "MTEB",
+    "MTEB_LATER",
     "STELLA_CONFIG",
     "TREE",
     "XINFERENCE_EMBEDDERS",
@@ -22,6 +23,10 @@ TREE = f"{CARD}/tree/{{revision}}"
 COMMIT = f"{CARD}/commit/{{revision}}"
 MTEB = (
     "https://github.com/embeddings-benchmark/mteb/blob/222aae55222a51267d71452f4bb9a954483b5fa8"
+    "/mteb/models/model_implementations"
+)
+MTEB_LATER = (
+    "https://github.com/embeddings-benchmark/mteb/blob/a905523d0111f999360b312bd4a601a0a97a0e1c"
     "/mteb/models/model_implementations"
 )
 XINFERENCE_EMBEDDERS = (
