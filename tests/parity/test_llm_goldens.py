@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from declared import parity
 from llm_checkpoints import GOLDENS, changed_copy, llm_checkpoint
 
 from rerank_plugins import LayerOptions, Reranker
@@ -105,6 +106,7 @@ def found_scores(reranker: Reranker, pairs: list[tuple[str, str]], layers: Layer
     return reranker.score_layers(pairs, layers=layers)
 
 
+@parity("bge", kind="reranker", architectures=["gemma", "minicpm", "cost_wise_gemma"], reference="FlagEmbedding 1.3.5")
 @pytest.mark.parametrize("case", [case for case in RUNS if not wrong_order_of_the_reference(*case)], ids=run_id)
 def test_flag_embedding_1_3_5(case: tuple[str, dict[str, Any]], tmp_path: Path) -> None:
     file, run = case

@@ -55,7 +55,8 @@ class Family:
     """Models that are used alike: one way of reading texts, one scorer, one reference; their sizes in a table.
 
     Attributes:
-        architecture: ``model_type`` of their ``config.json``. Each needs a parity test of its own.
+        architecture: ``model_type`` of their ``config.json``, or the first of ``architectures`` where it has none. Each
+            architecture of a family needs a parity test of its own.
         vocabulary: Tokens with an embedding; None if not known.
         positions: Rows of the position table; None where other models of the same conventions do not differ in it.
         facts: What all sizes share. ``{size}`` in its id stands for a size's name; ``{id}`` and ``{revision}`` in its

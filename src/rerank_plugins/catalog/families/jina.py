@@ -42,7 +42,7 @@ _V1 = Family(
     sizes=(Size("tiny", shape=_v1_shape(4)), Size("turbo", shape=_v1_shape(6))),
 )
 _V2 = Family(
-    architecture="xlm-roberta",
+    architecture="XLMRobertaForSequenceClassification",
     facts=ModelSpec(
         id="jinaai/jina-reranker-v2-{size}-multilingual",
         kind="reranker",
