@@ -35,15 +35,10 @@ NO_REVISION = {
     "castorini/monot5-3b-msmarco",
     "castorini/monot5-base-msmarco",
     "castorini/monot5-large-msmarco",
-    "cross-encoder/ms-marco-MiniLM-L2-v2",
-    "cross-encoder/ms-marco-MiniLM-L4-v2",
-    "cross-encoder/ms-marco-TinyBERT-L2-v2",
     "facebook/tart-full-flan-t5-xl",
     "infgrad/stella-base-zh-v2",
     "jinaai/jina-reranker-v1-tiny-en",
     "jinaai/jina-reranker-v1-turbo-en",
-    "mixedbread-ai/mxbai-rerank-base-v1",
-    "mixedbread-ai/mxbai-rerank-large-v1",
     # Not on the hub but as a user's copy.
     "orionweller/tart-dual-contriever-msmarco",
 }

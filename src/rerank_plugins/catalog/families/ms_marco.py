@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
-from rerank_plugins.catalog.families.sources import CARD, TREE
+from rerank_plugins.catalog.families.sources import CARD, MTEB_LATER
 from rerank_plugins.catalog.family import Family, Size
 from rerank_plugins.catalog.shapes import bert_shape
 from rerank_plugins.catalog.spec import ModelSpec
@@ -20,9 +20,8 @@ def _old_name(size: str) -> tuple[str, ...]:
     return (f"cross-encoder/ms-marco-{size.replace('-L', '-L-')}",)
 
 
-def _size(name: str, layers: int, hidden: int, revision: str | None = None) -> Size:
-    shape = bert_shape(layers, hidden, source=_SBERT)
-    return Size(name, revision, aliases=_old_name(name), shape=shape)
+def _size(name: str, revision: str, layers: int, hidden: int) -> Size:
+    return Size(name, revision, aliases=_old_name(name), shape=bert_shape(layers, hidden, source=_SBERT))
 
 
 _SENTENCE_TRANSFORMERS = Family(
@@ -45,17 +44,17 @@ _SENTENCE_TRANSFORMERS = Family(
                 "max_length_tokens": _SBERT,
                 "truncation": _SBERT,
                 "score_scale": CARD,
-                "revision": TREE,
+                "revision": f"{MTEB_LATER}/rerankers_custom.py",
             }
         ),
         notes="Trained on MS MARCO passages in English.",
     ),
     sizes=(
-        _size("TinyBERT-L2-v2", 2, 128),
-        _size("MiniLM-L2-v2", 2, 384),
-        _size("MiniLM-L4-v2", 4, 384),
-        _size("MiniLM-L6-v2", 6, 384, "c5ee24cb16019beea0893ab7796b1df96625c6b8"),
-        _size("MiniLM-L12-v2", 12, 384, "7b0235231ca2674cb8ca8f022859a6eba2b1c968"),
+        _size("TinyBERT-L2-v2", "81d1926f67cb8eee2c2be17ca9f793c7c3bd20cc", 2, 128),
+        _size("MiniLM-L2-v2", "1b5cd67b15209f24824c50370e0397743aa9b787", 2, 384),
+        _size("MiniLM-L4-v2", "777b2f369bc1c2f850df8bd367ed1654bda4497b", 4, 384),
+        _size("MiniLM-L6-v2", "c5ee24cb16019beea0893ab7796b1df96625c6b8", 6, 384),
+        _size("MiniLM-L12-v2", "7b0235231ca2674cb8ca8f022859a6eba2b1c968", 12, 384),
     ),
 )
 _LUYU = Family(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
-from rerank_plugins.catalog.families.sources import CARD, TREE
+from rerank_plugins.catalog.families.sources import CARD, MTEB_LATER, TREE
 from rerank_plugins.catalog.family import Family, Size
 from rerank_plugins.catalog.shapes import Shape, bert_shape
 from rerank_plugins.catalog.spec import ModelSpec
@@ -59,15 +59,15 @@ _V1 = Family(
                 "max_length_tokens": CARD,
                 "truncation": CARD,
                 "score_scale": CARD,
-                "revision": TREE,
+                "revision": f"{MTEB_LATER}/mixedbread_ai_models.py",
             }
         ),
         notes="A DeBERTa v2 classifier.",
     ),
     sizes=(
         Size("xsmall", "b5c6e9da73abc3711f593f705371cdbe9e0fe422", shape=bert_shape(12, 384, 128_100, _DEBERTA)),
-        Size("base", shape=bert_shape(12, 768, 128_100, _DEBERTA)),
-        Size("large", shape=bert_shape(24, 1024, 128_100, _DEBERTA)),
+        Size("base", "800f24c113213a187e65bde9db00c15a2bb12738", shape=bert_shape(12, 768, 128_100, _DEBERTA)),
+        Size("large", "98f655841d5caf0b16eaff79c2b4ca109d920d17", shape=bert_shape(24, 1024, 128_100, _DEBERTA)),
     ),
 )
 
