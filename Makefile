@@ -24,7 +24,7 @@ test-fast: $(VENV)/.dev ## the tests that take no more than a few seconds each
 	$(BIN)/python -m pytest -m "not slow"
 
 test-lowest: $(LOWEST)/.lowest ## core and adapter tests on the lowest versions that the metadata allows
-	$(LOWEST)/bin/python -m pytest tests/unit tests/conformance tests/parity/test_goldens.py tests/parity/test_llm_goldens.py integrations -m "not slow"
+	$(LOWEST)/bin/python -m pytest tests/unit tests/conformance tests/parity/test_goldens.py tests/parity/test_llm_goldens.py tests/parity/test_mini_models.py integrations -m "not slow"
 
 lint: $(VENV)/.dev ## ruff (each rule with its reason in pyproject.toml) and mypy --strict
 	$(BIN)/ruff check .
