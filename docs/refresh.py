@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rerank_plugins.catalog.embedders import EMBEDDERS
-from rerank_plugins.catalog.rerankers import RERANKERS
+from rerank_plugins.catalog.families import EMBEDDERS, RERANKERS
 from rerank_plugins.cli.catalog_page import catalog_page
 
 PAGE = Path(__file__).parent / "choosing-a-model.md"

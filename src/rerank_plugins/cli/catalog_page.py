@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rerank_plugins.catalog import ModelKind, ModelSpec
-from rerank_plugins.catalog.parity import parity_of
-from rerank_plugins.catalog.shapes import SPEED_LIMITS_GFLOP, gflop_per_token, shape_of, speed_of
+from rerank_plugins.catalog.speed import SPEED_LIMITS_GFLOP, gflop_per_token, shape_of, speed_of
 
 __all__ = ["catalog_page", "reference_of"]
 
@@ -26,8 +25,7 @@ def catalog_page(specs: Sequence[ModelSpec]) -> str:
 
 def reference_of(spec: ModelSpec) -> str:
     """Return what a model's numbers are compared with in the tests."""
-    parity = parity_of(spec)
-    return _UNKNOWN if parity is None else parity.reference
+    return spec.reference or _UNKNOWN
 
 
 def _work(spec: ModelSpec) -> tuple[float, str]:
