@@ -30,6 +30,7 @@ from rerank_plugins.optional import needs_torch
 from rerank_plugins.ranking.results import Selection
 from rerank_plugins.text.pair_encoder import PairSettings
 from rerank_plugins.types import (
+    Document,
     EngineOptions,
     LayerOptions,
     LongDocuments,
@@ -366,7 +367,7 @@ class Reranker(RerankerFacts):
     def rank(
         self,
         query: str,
-        documents: Sequence[str | None],
+        documents: Sequence[str | Document | None],
         *,
         top_n: Count | None = None,
         threshold: float | None = None,
@@ -378,7 +379,8 @@ class Reranker(RerankerFacts):
 
         Args:
             query: The question.
-            documents: Texts. Ties keep input order; blank and None documents rank last.
+            documents: Texts, or :class:`~rerank_plugins.types.Document` objects, whose id and metadata the results
+                give back. Ties keep input order; blank and None documents rank last.
             top_n: Documents returned at most; None returns all.
             threshold: Documents below it are left out; None keeps all.
             threshold_unit: What ``threshold`` is compared with.
@@ -400,7 +402,7 @@ class Reranker(RerankerFacts):
     async def arank(
         self,
         query: str,
-        documents: Sequence[str | None],
+        documents: Sequence[str | Document | None],
         *,
         top_n: Count | None = None,
         threshold: float | None = None,
