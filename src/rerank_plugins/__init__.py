@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rerank_plugins.optional import imported_on_use
+from rerank_plugins.checks.optional import imported_on_use
 
 if TYPE_CHECKING:
     from rerank_plugins.catalog import ModelSpec as ModelSpec

@@ -7,8 +7,8 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
 
+from rerank_plugins.checks.kinds import shown
 from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.kinds import shown
 from rerank_plugins.types import Document, EngineOptions, LongDocuments, LongDocumentStrategy, QueryExample
 
 __all__ = [

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rerank_plugins import inputs
-from rerank_plugins.arguments import checked_call
 from rerank_plugins.backends.handles import opened_with
 from rerank_plugins.backends.held import check_options, hold_backend
 from rerank_plugins.backends.local import LocalScorer
@@ -22,11 +21,12 @@ from rerank_plugins.calls.streaming import CHUNK_PAIRS, score_stream
 from rerank_plugins.catalog.adapter import read_adapter
 from rerank_plugins.catalog.resolve import SourceOptions, resolve
 from rerank_plugins.catalog.spec import ModelSpec
+from rerank_plugins.checks.arguments import checked_call
+from rerank_plugins.checks.kinds import Count, ModelName, Seconds
+from rerank_plugins.checks.optional import needs_torch
 from rerank_plugins.engine.calls import KnownRows
 from rerank_plugins.engine.registry import Lease, ModelRegistry
 from rerank_plugins.engine.score_cache import ScoreCache
-from rerank_plugins.kinds import Count, ModelName, Seconds
-from rerank_plugins.optional import needs_torch
 from rerank_plugins.ranking.results import Selection
 from rerank_plugins.text.pair_encoder import PairSettings
 from rerank_plugins.types import (

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, SupportsIndex, cast, overload
 
-from rerank_plugins.arguments import checked_fields
-from rerank_plugins.kinds import Count, Kind, Milliseconds, Seconds, Within, kind_of
+from rerank_plugins.checks.arguments import checked_fields
+from rerank_plugins.checks.kinds import Count, Kind, Milliseconds, Seconds, Within, kind_of
 
 __all__ = [
     "BLANK_DOCUMENT_SCORE",

@@ -19,7 +19,7 @@ from rerank_plugins.evaluation.grid.plan import CurveOptions, GridOptions
 from rerank_plugins.evaluation.grid.workshop import Workshop
 from rerank_plugins.evaluation.measures import parse_measures
 from rerank_plugins.evaluation.results import Cell, Curve, EvaluationResults
-from rerank_plugins.files import write_atomically
+from rerank_plugins.system.files import write_atomically
 
 __all__ = ["RESULTS_FILE", "run_evaluation"]
 
