@@ -6,13 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-<<<<<<< HEAD
-from rerank_plugins.backends.opening import LoadedModel
 from rerank_plugins.checks.arguments import checked_call
 from rerank_plugins.checks.kinds import shown
-=======
-from rerank_plugins.checks.arguments import checked_call
->>>>>>> h-libs
 from rerank_plugins.engine.registry import MODELS
 from rerank_plugins.errors import InvalidInputError, MissingExtraError
 from rerank_plugins.types import EngineStats
