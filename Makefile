@@ -5,7 +5,7 @@ LOWEST ?= .venv-lowest
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip install --quiet
 PACKAGES = -e .[demo] -e models/mini -e integrations/llamaindex -e integrations/langchain
-METADATA = pyproject.toml models/mini/pyproject.toml integrations/llamaindex/pyproject.toml integrations/langchain/pyproject.toml
+METADATA = pyproject.toml models/mini/pyproject.toml $(wildcard integrations/*/pyproject.toml)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-fast test-lowest lint bench docs wheels clean
@@ -37,8 +37,8 @@ bench: $(VENV)/.bench ## side by side with the peers on this CPU, about a quarte
 docs: $(VENV)/.dev ## make the pages again that are made from the catalog
 	$(BIN)/python docs/refresh.py
 
-wheels: $(VENV)/.dev ## build the four distributions into dist/
-	for folder in . models/mini integrations/llamaindex integrations/langchain; do \
+wheels: $(VENV)/.dev ## build the distributions into dist/
+	for folder in . models/mini integrations/llamaindex integrations/langchain integrations/testing; do \
 		$(BIN)/python -m build --quiet --no-isolation --outdir dist $$folder || exit 1; done
 
 clean: ## remove the environments and what was built
@@ -56,7 +56,7 @@ $(VENV)/.demo: $(VENV)/.torch $(METADATA)
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.demo requirements-dev.txt
-	$(PIP) -c constraints.txt -r requirements-dev.txt
+	$(PIP) -c constraints.txt -r requirements-dev.txt -e integrations/testing
 	$(PIP) -c constraints.txt --no-deps BCEmbedding
 	touch $@
 
@@ -69,6 +69,6 @@ $(LOWEST)/.lowest: constraints-lowest.txt $(METADATA)
 	$(LOWEST)/bin/python -m pip install --quiet --upgrade pip
 	$(LOWEST)/bin/python -m pip install --quiet -c constraints-lowest.txt torch
 	$(LOWEST)/bin/python -m pip install --quiet -c constraints-lowest.txt \
-		-e .[evaluation] -e models/mini -e integrations/llamaindex -e integrations/langchain \
+		-e .[evaluation] -e models/mini -e integrations/llamaindex -e integrations/langchain -e integrations/testing \
 		langchain-classic langchain-tests hypothesis pytest pytest-asyncio pytest-timeout
 	touch $@

@@ -9,21 +9,20 @@ from typing import Any
 
 from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
-from pydantic import ConfigDict, PrivateAttr
+from pydantic import PrivateAttr
 
-from langchain_rerank_plugins.arguments import OWN, PipedRetriever, call_limit, checked_embedder
 from langchain_rerank_plugins.compressor import BaseRerankCompressor
-from langchain_rerank_plugins.embeddings import InstructionEmbeddings
-from langchain_rerank_plugins.saved import check_new, listed, open_folder, opened_stage, with_ids, write
-from rerank_plugins import Embedder
+from langchain_rerank_plugins.parts import OWN, PARTS, AnyEmbedder, PipedRetriever, call_limit, listed, with_ids
+from langchain_rerank_plugins.scored import with_metadata
+from rerank_plugins.adapters.fields import Count
+from rerank_plugins.adapters.metadata import RETRIEVAL_RANK_KEY, RETRIEVAL_SCORE_KEY
+from rerank_plugins.adapters.retrievers import OpenedFolder, check_new_ids
 from rerank_plugins.arguments import checked_call
 from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.fields import Count
 from rerank_plugins.retrieval import FirstStage, Fusion, RetrieverName, build_first_stage
-from rerank_plugins.retrieval.attached import Attached
 from rerank_plugins.retrieval.build import DEFAULT_EMBEDDER
 from rerank_plugins.retrieval.first_stage import AddingLock, grown_stage
-from rerank_plugins.retrieval.saved import SavedRetriever, told_if_damaged
+from rerank_plugins.retrieval.saved import told_if_damaged
 
 __all__ = ["FirstStageRetriever"]
 
@@ -34,10 +33,6 @@ class FirstStageRetriever(PipedRetriever):
     The documents returned are copies. Their metadata gets ``retrieval_score`` and ``retrieval_rank`` (1 is best).
     ``retriever.invoke(query, top_k=3)``, or ``k=3``, returns at most three, for this call.
     """
-
-    model_config = ConfigDict(
-        extra="forbid", arbitrary_types_allowed=True, use_attribute_docstrings=True, validate_assignment=True
-    )
 
     top_k: Count = 50
     """Documents returned at most."""
@@ -53,7 +48,7 @@ class FirstStageRetriever(PipedRetriever):
         documents: Sequence[Document | str],
         *,
         retriever: RetrieverName = "hybrid",
-        embedder: InstructionEmbeddings | Embedder | str | Path = DEFAULT_EMBEDDER,
+        embedder: AnyEmbedder = DEFAULT_EMBEDDER,
         top_k: int = 50,
         faiss_index: str | None = "Flat",
         fusion: Fusion = "rrf",
@@ -75,7 +70,7 @@ class FirstStageRetriever(PipedRetriever):
             MissingExtraError: bm25s or FAISS is not installed.
             ModelError: The embedder cannot be loaded.
         """
-        made, model = cls(top_k=top_k), checked_embedder(embedder)
+        made, model = cls(top_k=top_k), PARTS.embedder_of(embedder)
         by_position = {str(position): one for position, one in enumerate(listed(documents))}
         first_stage = build_first_stage(
             {key: document.page_content for key, document in by_position.items()},
@@ -105,7 +100,7 @@ class FirstStageRetriever(PipedRetriever):
         added = with_ids(listed(documents), ids)
         with self._adding:
             first_stage, known = self._made()
-            check_new(added, known.values())
+            check_new_ids([str(one.id) for one in added], {one.id for one in known.values() if one.id})
             if added:
                 new = {str(position): one for position, one in enumerate(added, start=len(known))}
                 texts = {key: one.page_content for key, one in new.items()}
@@ -134,9 +129,7 @@ class FirstStageRetriever(PipedRetriever):
 
     @classmethod
     @checked_call(own=OWN)
-    def load(
-        cls, folder: str | Path, *, embedder: InstructionEmbeddings | Embedder | str | Path | None = None
-    ) -> FirstStageRetriever:
+    def load(cls, folder: str | Path, *, embedder: AnyEmbedder | None = None) -> FirstStageRetriever:
         """Return a retriever that :meth:`save` wrote, or the first stage of a ``TwoStageRetriever``.
 
         Args:
@@ -148,18 +141,19 @@ class FirstStageRetriever(PipedRetriever):
             InvalidInputError: The folder holds something else or is damaged, or the embedder is another one.
             ModelError: The embedder cannot be loaded.
         """
-        return cls._restored(*open_folder(folder), embedder)
+        return cls._restored(PARTS.open_folder(folder), embedder)
 
     def _saved(
         self, folder: str | Path, *, top_n: int | None = None, reranker: BaseRerankCompressor | None = None
     ) -> Path:
         first_stage, documents = self._made()
-        return write(folder, first_stage, documents, top_k=self.top_k, top_n=top_n, reranker=reranker)
+        texts = {key: one.page_content for key, one in documents.items()}
+        return PARTS.write(folder, first_stage, documents, texts, top_k=self.top_k, top_n=top_n, reranker=reranker)
 
     @classmethod
-    def _restored(cls, saved: SavedRetriever, attached: Attached, embedder: object) -> FirstStageRetriever:
-        first_stage, documents, top_k = opened_stage(saved, attached, embedder)
-        with told_if_damaged(saved.folder):
+    def _restored(cls, opened: OpenedFolder[BaseRerankCompressor, Document], embedder: object) -> FirstStageRetriever:
+        first_stage, documents, top_k = opened.first_stage(embedder)
+        with told_if_damaged(opened.saved.folder):
             made = cls(top_k=top_k)
         made._corpus = (first_stage, documents)
         return made
@@ -198,13 +192,8 @@ class FirstStageRetriever(PipedRetriever):
             raise InvalidInputError(msg) from error
 
 
-def with_metadata(document: Document, added: Mapping[str, Any]) -> Document:
-    """Return a copy of a document with more metadata."""
-    return document.model_copy(update={"metadata": {**document.metadata, **added}})
-
-
 def _found(scores: Mapping[str, float], documents: Mapping[str, Document]) -> list[Document]:
     return [
-        with_metadata(documents[key], {"retrieval_score": score, "retrieval_rank": rank})
+        with_metadata(documents[key], {RETRIEVAL_SCORE_KEY: score, RETRIEVAL_RANK_KEY: rank})
         for rank, (key, score) in enumerate(scores.items(), start=1)
     ]

@@ -12,18 +12,19 @@ from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, Callba
 from langchain_core.documents import Document
 from langchain_core.retrievers import RetrieverLike
 from langchain_core.vectorstores import VectorStore
-from pydantic import ConfigDict, field_validator, model_validator
+from pydantic import field_validator, model_validator
 
-from langchain_rerank_plugins.arguments import OWN, AnyReranker, PipedRetriever, call_limit, compressor_of, second_stage
 from langchain_rerank_plugins.compressor import BaseRerankCompressor
-from langchain_rerank_plugins.embeddings import InstructionEmbeddings
-from langchain_rerank_plugins.first_stage import FirstStageRetriever, with_metadata
-from langchain_rerank_plugins.saved import open_folder, opened_compressor
-from rerank_plugins import Embedder
-from rerank_plugins.adapting import check_kind, checked_count, stand_in
+from langchain_rerank_plugins.first_stage import FirstStageRetriever
+from langchain_rerank_plugins.parts import OWN, PARTS, AnyEmbedder, AnyReranker, PipedRetriever, call_limit
+from langchain_rerank_plugins.scored import with_metadata
+from rerank_plugins.adapters.checks import check_kind, checked_count
+from rerank_plugins.adapters.fields import Count
+from rerank_plugins.adapters.metadata import RETRIEVAL_RANK_KEY
+from rerank_plugins.adapters.overrides import in_effect
+from rerank_plugins.adapters.retrievers import DEFAULT_RERANKER, check_text_query, own_stage
 from rerank_plugins.arguments import checked_call
 from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.fields import Count
 from rerank_plugins.retrieval import Fusion, RetrieverName
 from rerank_plugins.retrieval.build import DEFAULT_EMBEDDER
 from rerank_plugins.retrieval.saved import told_if_damaged
@@ -31,7 +32,6 @@ from rerank_plugins.types import ScoreUnit
 
 __all__ = ["TwoStageRetriever"]
 
-_DEFAULT_RERANKER = "BAAI/bge-reranker-v2-m3"
 _OLD_NAME = "the compressor of a TwoStageRetriever is called reranker now; the old name will go in a later version"
 
 
@@ -55,10 +55,6 @@ class TwoStageRetriever(PipedRetriever):
         >>> retriever.invoke("capital of France")[0].page_content
         'Paris is the capital.'
     """
-
-    model_config = ConfigDict(
-        extra="forbid", arbitrary_types_allowed=True, use_attribute_docstrings=True, validate_assignment=True
-    )
 
     first_stage: RetrieverLike
     """Finds the candidates, as many as it is set to."""
@@ -86,7 +82,7 @@ class TwoStageRetriever(PipedRetriever):
     @field_validator("reranker", mode="before")
     @classmethod
     def _any_reranker(cls, reranker: Any) -> Any:
-        return compressor_of(reranker)
+        return PARTS.reranker_of(reranker)
 
     @classmethod
     @checked_call(own=OWN)
@@ -95,8 +91,8 @@ class TwoStageRetriever(PipedRetriever):
         documents: Sequence[Document | str],
         *,
         retriever: RetrieverName = "hybrid",
-        embedder: InstructionEmbeddings | Embedder | str | Path = DEFAULT_EMBEDDER,
-        reranker: AnyReranker | None = _DEFAULT_RERANKER,
+        embedder: AnyEmbedder = DEFAULT_EMBEDDER,
+        reranker: AnyReranker | None = DEFAULT_RERANKER,
         top_k: int = 50,
         top_n: int | None = 5,
         threshold: float | None = None,
@@ -126,7 +122,7 @@ class TwoStageRetriever(PipedRetriever):
             MissingExtraError: bm25s or FAISS is not installed.
             ModelError: A model cannot be loaded.
         """
-        made = second_stage(reranker, top_n=top_n, threshold=threshold, threshold_unit=threshold_unit)
+        made = PARTS.second_stage(reranker, top_n=top_n, threshold=threshold, threshold_unit=threshold_unit)
         first_stage = FirstStageRetriever.from_documents(
             documents,
             retriever=retriever,
@@ -144,7 +140,7 @@ class TwoStageRetriever(PipedRetriever):
         cls,
         store: VectorStore,
         *,
-        reranker: AnyReranker | None = _DEFAULT_RERANKER,
+        reranker: AnyReranker | None = DEFAULT_RERANKER,
         top_k: int = 50,
         top_n: int | None = 5,
         threshold: float | None = None,
@@ -167,9 +163,9 @@ class TwoStageRetriever(PipedRetriever):
             ModelError: The reranker cannot be loaded.
         """
         top_k = checked_count("top_k", top_k)
-        check_kind("store", store, VectorStore, told="a vector store of LangChain")
-        check_kind("search_kwargs", search_kwargs, (dict, type(None)), told="a dict or None")
-        made = second_stage(reranker, top_n=top_n, threshold=threshold, threshold_unit=threshold_unit)
+        check_kind("store", store, VectorStore, expected="a vector store of LangChain")
+        check_kind("search_kwargs", search_kwargs, (dict, type(None)), expected="a dict or None")
+        made = PARTS.second_stage(reranker, top_n=top_n, threshold=threshold, threshold_unit=threshold_unit)
         first_stage = store.as_retriever(search_kwargs={**(search_kwargs or {}), "k": top_k})
         return cls(first_stage=first_stage, reranker=made, top_n=top_n)
 
@@ -181,9 +177,8 @@ class TwoStageRetriever(PipedRetriever):
             InvalidInputError: As there, or the first stage is a retriever of another kind.
             ScoringError: The embedder returned NaN or infinity.
         """
-        return self._own_stage("documents cannot be added to it here; add them to its store").add_documents(
-            documents, ids
-        )
+        otherwise = "documents cannot be added to it here; add them to its store"
+        return own_stage(self.first_stage, FirstStageRetriever, otherwise=otherwise).add_documents(documents, ids)
 
     @checked_call(own=OWN)
     async def aadd_documents(self, documents: Sequence[Document | str], ids: Sequence[str] | None = None) -> list[str]:
@@ -200,7 +195,8 @@ class TwoStageRetriever(PipedRetriever):
         Raises:
             InvalidInputError: As there, or the first stage is a retriever of another kind.
         """
-        first_stage = self._own_stage("it cannot be saved here; save its store, and make this retriever over it again")
+        otherwise = "it cannot be saved here; save its store, and make this retriever over it again"
+        first_stage = own_stage(self.first_stage, FirstStageRetriever, otherwise=otherwise)
         return first_stage._saved(folder, top_n=self.top_n, reranker=self.reranker)
 
     @classmethod
@@ -210,7 +206,7 @@ class TwoStageRetriever(PipedRetriever):
         folder: str | Path,
         *,
         reranker: AnyReranker | None = None,
-        embedder: InstructionEmbeddings | Embedder | str | Path | None = None,
+        embedder: AnyEmbedder | None = None,
     ) -> TwoStageRetriever:
         """Return a retriever that :meth:`save` wrote. Indexes are built again; no text is embedded again.
 
@@ -225,19 +221,10 @@ class TwoStageRetriever(PipedRetriever):
                 reranker that was saved can be opened by who made it only.
             ModelError: A model cannot be loaded.
         """
-        saved, attached = open_folder(folder)
-        top_n = attached.settings.get("top_n")
-        if reranker is None:
-            made = opened_compressor(saved, attached.settings.get("reranker"))
-        elif isinstance(reranker, BaseRerankCompressor):
-            made = reranker
-        else:
-            with told_if_damaged(saved.folder):
-                limits = {name: saved.selection[name] for name in ("top_n", "threshold", "threshold_unit")}
-            made = second_stage(reranker, **limits)
-            top_n = limits["top_n"]
-        first_stage = FirstStageRetriever._restored(saved, attached, embedder)
-        with told_if_damaged(saved.folder):
+        opened = PARTS.open_folder(folder)
+        made, top_n = opened.second_stage(reranker)
+        first_stage = FirstStageRetriever._restored(opened, embedder)
+        with told_if_damaged(opened.saved.folder):
             return cls(first_stage=first_stage, reranker=made, top_n=top_n)
 
     @property
@@ -278,21 +265,15 @@ class TwoStageRetriever(PipedRetriever):
             return found[: self.top_n if limit is None else limit]
         return await reranker.acompress_documents(found, query, callbacks=run_manager.get_child())
 
-    def _own_stage(self, otherwise: str) -> FirstStageRetriever:
-        if isinstance(self.first_stage, FirstStageRetriever):
-            return self.first_stage
-        msg = f"the first stage is a {type(self.first_stage).__name__}, made elsewhere: {otherwise}"
-        raise InvalidInputError(msg)
-
     def _limit(self, query: object, top_n: int | None, k: int | None, others: Mapping[str, Any]) -> int | None:
-        _check_query(query)
+        check_text_query(query)
         return call_limit(self, "top_n", top_n, k, others)
 
     def _reranker_for(self, limit: int | None) -> BaseRerankCompressor | None:
         """Return what reranks a call that asks for ``limit`` documents; None asks for nothing."""
         if self.reranker is None:
             return None
-        current = stand_in(self.reranker)
+        current = in_effect(self.reranker)
         if limit is None and current.top_n == self.reranker.top_n:
             limit = self.top_n
         if limit is None or limit == current.top_n:
@@ -300,17 +281,8 @@ class TwoStageRetriever(PipedRetriever):
         return current.with_settings(top_n=limit)
 
 
-def _check_query(query: object) -> None:
-    if not isinstance(query, str) or not query.strip():
-        got = "a blank one" if isinstance(query, str) else type(query).__name__
-        msg = f"the query must be a text that is not blank, got {got}"
-        raise InvalidInputError(msg)
-
-
 def _ranked(found: Sequence[Document]) -> list[Document]:
     return [
-        document
-        if document.metadata.get("retrieval_rank") == rank
-        else with_metadata(document, {"retrieval_rank": rank})
-        for rank, document in enumerate(found, start=1)
+        one if one.metadata.get(RETRIEVAL_RANK_KEY) == rank else with_metadata(one, {RETRIEVAL_RANK_KEY: rank})
+        for rank, one in enumerate(found, start=1)
     ]

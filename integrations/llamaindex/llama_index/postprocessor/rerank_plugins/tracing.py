@@ -12,7 +12,8 @@ from llama_index.core.instrumentation.events.rerank import ReRankEndEvent, ReRan
 from llama_index.core.schema import NodeWithScore, QueryBundle
 from llama_index_instrumentation import get_dispatcher
 
-from rerank_plugins.adapting import FALLBACK_KEY, FallbackReason
+from rerank_plugins.adapters.fallback import FallbackReason
+from rerank_plugins.adapters.metadata import FALLBACK_KEY
 
 __all__ = ["Outcome", "dispatcher", "traced"]
 

@@ -9,27 +9,26 @@ from pathlib import Path
 from llama_index.core.callbacks import CallbackManager
 from llama_index.core.ingestion import run_transformations
 from llama_index.core.schema import BaseNode, MetadataMode, NodeWithScore, QueryBundle, TransformComponent
-from llama_index.embeddings.rerank_plugins import InstructionEmbedding
 from llama_index.postprocessor.rerank_plugins import BaseRerankPostprocessor
-from llama_index.retrievers.rerank_plugins.arguments import (
-    OWN,
-    check_callbacks,
-    checked_embedder,
-    checked_transformations,
-)
 from llama_index.retrievers.rerank_plugins.copied import CopiedRetriever
 from llama_index.retrievers.rerank_plugins.nodes import listed_nodes, nodes_by_id, with_text
-from llama_index.retrievers.rerank_plugins.saved import Corpus, open_folder, opened_stage, write
+from llama_index.retrievers.rerank_plugins.parts import (
+    OWN,
+    PARTS,
+    AnyEmbedder,
+    Corpus,
+    check_callbacks,
+    checked_transformations,
+)
 
-from rerank_plugins.adapting import check_kind, checked_count
+from rerank_plugins.adapters.checks import check_kind, checked_count
+from rerank_plugins.adapters.retrievers import OpenedFolder, check_new_ids
 from rerank_plugins.arguments import checked_call
-from rerank_plugins.embedder import Embedder
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.retrieval import FirstStage, Fusion, RetrieverName, build_first_stage
-from rerank_plugins.retrieval.attached import Attached
 from rerank_plugins.retrieval.build import DEFAULT_EMBEDDER
 from rerank_plugins.retrieval.first_stage import AddingLock, grown_stage
-from rerank_plugins.retrieval.saved import SavedRetriever, told_if_damaged
+from rerank_plugins.retrieval.saved import told_if_damaged
 
 __all__ = ["FirstStageRetriever"]
 
@@ -58,10 +57,10 @@ class FirstStageRetriever(CopiedRetriever):
         callback_manager: CallbackManager | None = None,
     ) -> None:
         self._top_k = checked_count("top_k", top_k)
-        check_kind("first_stage", first_stage, FirstStage, told="a core first stage, with search and asearch")
-        check_kind("nodes", nodes, Mapping, told="a mapping of node ids to nodes")
+        check_kind("first_stage", first_stage, FirstStage, expected="a core first stage, with search and asearch")
+        check_kind("nodes", nodes, Mapping, expected="a mapping of node ids to nodes")
         for node in nodes.values():
-            check_kind("each of nodes", node, BaseNode, told="a node")
+            check_kind("each of nodes", node, BaseNode, expected="a node")
         check_callbacks(callback_manager)
         super().__init__(callback_manager=callback_manager)
         # One value, so that a search never sees nodes of one moment with an index of another.
@@ -75,7 +74,7 @@ class FirstStageRetriever(CopiedRetriever):
         documents: Sequence[BaseNode | str],
         *,
         retriever: RetrieverName = "hybrid",
-        embedder: InstructionEmbedding | Embedder | str | Path = DEFAULT_EMBEDDER,
+        embedder: AnyEmbedder = DEFAULT_EMBEDDER,
         top_k: int = 50,
         transformations: Sequence[TransformComponent] | None = None,
         faiss_index: str | None = "Flat",
@@ -104,7 +103,7 @@ class FirstStageRetriever(CopiedRetriever):
         """
         check_callbacks(callback_manager)
         top_k = checked_count("top_k", top_k)
-        model = checked_embedder(embedder)
+        model = PARTS.embedder_of(embedder)
         nodes = nodes_by_id(run_transformations(listed_nodes(documents), checked_transformations(transformations)))
         texts = _texts(nodes)
         first_stage = build_first_stage(
@@ -136,7 +135,7 @@ class FirstStageRetriever(CopiedRetriever):
         added = nodes_by_id(listed_nodes(nodes, name="nodes"))
         with self._adding:
             first_stage, known, texts = self._corpus
-            _check_new(added, known)
+            check_new_ids(added, known)
             if texts is None:
                 msg = (
                     "this retriever was made around a first stage, so which texts of nodes are indexed is not known; "
@@ -196,7 +195,7 @@ class FirstStageRetriever(CopiedRetriever):
         cls,
         persist_dir: str | Path,
         *,
-        embedder: InstructionEmbedding | Embedder | str | Path | None = None,
+        embedder: AnyEmbedder | None = None,
         callback_manager: CallbackManager | None = None,
     ) -> FirstStageRetriever:
         """Return a retriever that :meth:`persist` wrote, or the first stage of a ``TwoStageRetriever``.
@@ -212,22 +211,32 @@ class FirstStageRetriever(CopiedRetriever):
             ModelError: The embedder cannot be loaded.
         """
         check_callbacks(callback_manager)
-        return cls._restored(*open_folder(persist_dir), embedder, callback_manager)
+        return cls._restored(PARTS.open_folder(persist_dir), embedder, callback_manager)
 
     @classmethod
     def _restored(
-        cls, saved: SavedRetriever, attached: Attached, embedder: object, callback_manager: CallbackManager | None
+        cls,
+        opened: OpenedFolder[BaseRerankPostprocessor, BaseNode],
+        embedder: object,
+        callback_manager: CallbackManager | None,
     ) -> FirstStageRetriever:
-        corpus = opened_stage(saved, attached, embedder)
-        with told_if_damaged(saved.folder):
-            made = cls(corpus[0], corpus[1], top_k=saved.selection["top_k"], callback_manager=callback_manager)
-        made._corpus = corpus
+        first_stage, nodes, top_k = opened.first_stage(embedder)
+        with told_if_damaged(opened.saved.folder):
+            made = cls(first_stage, nodes, top_k=top_k, callback_manager=callback_manager)
+        made._corpus = (first_stage, nodes, opened.saved.texts)
         return made
 
     def _persist(
         self, persist_dir: str | Path, *, top_n: int | None = None, reranker: BaseRerankPostprocessor | None = None
     ) -> Path:
-        return write(persist_dir, self._corpus, top_k=self._top_k, top_n=top_n, reranker=reranker)
+        first_stage, nodes, texts = self._corpus
+        if texts is None:
+            msg = (
+                "which texts were indexed of the nodes is not known, so they cannot be saved; make the retriever with "
+                "FirstStageRetriever.from_documents(...)"
+            )
+            raise InvalidInputError(msg)
+        return PARTS.write(persist_dir, first_stage, nodes, texts, top_k=self._top_k, top_n=top_n, reranker=reranker)
 
     def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
         first_stage, nodes, _ = self._corpus
@@ -240,13 +249,6 @@ class FirstStageRetriever(CopiedRetriever):
 
 def _texts(nodes: Mapping[str, BaseNode]) -> dict[str, str]:
     return {key: node.get_content(metadata_mode=MetadataMode.EMBED) for key, node in nodes.items()}
-
-
-def _check_new(added: Mapping[str, BaseNode], known: Mapping[str, BaseNode]) -> None:
-    there = [key for key in added if key in known]
-    if there:
-        msg = f"{len(there)} of the ids are there already, the first is {there[0]!r}; give each node its own id"
-        raise InvalidInputError(msg)
 
 
 def _found(scores: Mapping[str, float], nodes: Mapping[str, BaseNode]) -> list[NodeWithScore]:
