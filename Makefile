@@ -4,8 +4,8 @@ VENV ?= .venv
 LOWEST ?= .venv-lowest
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip install --quiet
-PACKAGES = -e .[demo] -e models/mini -e integrations/llamaindex -e integrations/langchain
-METADATA = pyproject.toml models/mini/pyproject.toml $(wildcard integrations/*/pyproject.toml)
+PACKAGES = -e .[demo] -e models/mini -e demo -e integrations/llamaindex -e integrations/langchain
+METADATA = pyproject.toml models/mini/pyproject.toml demo/pyproject.toml $(wildcard integrations/*/pyproject.toml)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-fast test-lowest lint bench docs wheels clean
@@ -38,7 +38,7 @@ docs: $(VENV)/.dev ## make the pages again that are made from the catalog
 	$(BIN)/python docs/refresh.py
 
 wheels: $(VENV)/.dev ## build the distributions into dist/
-	for folder in . models/mini integrations/llamaindex integrations/langchain integrations/testing; do \
+	for folder in . models/mini demo integrations/llamaindex integrations/langchain integrations/testing; do \
 		$(BIN)/python -m build --quiet --no-isolation --outdir dist $$folder || exit 1; done
 
 clean: ## remove the environments and what was built

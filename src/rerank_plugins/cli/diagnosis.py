@@ -9,13 +9,13 @@ import urllib.request
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
 from rerank_plugins.catalog import ModelSpec, known_models
 from rerank_plugins.catalog.plugins import broken_plugins, plugins_of
+from rerank_plugins.cli.installed import distributions_of_extras, version_of
 from rerank_plugins.errors import RerankPluginsError
 from rerank_plugins.scorers import ENTRY_POINT_GROUP as SCORER_GROUP
 from rerank_plugins.scorers import load_scorer
@@ -27,16 +27,8 @@ _HUB_TIMEOUT_S = 3.0
 _PACKAGES = ("rerank-plugins", "torch", "transformers", "tokenizers", "safetensors", "huggingface-hub", "numpy")
 _FRAMEWORKS = ("llama-index-core", "langchain-core", "langchain-classic", "FlagEmbedding", "sentence-transformers")
 
-# Extra to the modules that it brings, in the order of usefulness.
-_EXTRAS = {
-    "mini": ("rerank_plugins_mini",),
-    "llamaindex": ("llama_index.postprocessor.rerank_plugins", "llama_index.embeddings.rerank_plugins"),
-    "langchain": ("langchain_rerank_plugins",),
-    "retrieval": ("bm25s", "faiss"),
-    "evaluation": ("ir_measures", "matplotlib"),
-    "demo": ("langchain_classic",),
-    "telemetry": ("opentelemetry", "prometheus_client"),
-}
+# In the order of usefulness.
+_EXTRAS = ("mini", "llamaindex", "langchain", "retrieval", "evaluation", "demo", "telemetry")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,20 +69,20 @@ def find_versions() -> list[Finding]:
     """Return the versions of what this package stands on, and of the frameworks that are here."""
     findings = [Finding("python", f"{platform.python_version()} on {platform.system()}")]
     for name in _PACKAGES:
-        found = _version(name)
+        found = version_of(name)
         way_out = "" if found else f"pip install {name}"
         findings.append(Finding(name, found or "not installed", "ok" if found else "missing", way_out))
     for name in _FRAMEWORKS:
-        found = _version(name)
+        found = version_of(name)
         findings.append(Finding(name, found or "not installed", "ok" if found else "info"))
     return findings
 
 
 def find_extras() -> list[Finding]:
     """Return which optional parts are installed."""
-    findings = []
-    for extra, modules in _EXTRAS.items():
-        absent = [module for module in modules if not _is_installed(module)]
+    findings, brought = [], distributions_of_extras()
+    for extra in _EXTRAS:
+        absent = [name for name in brought.get(extra, ()) if version_of(name) is None]
         if absent:
             command = f"pip install 'rerank-plugins[{extra}]'"
             findings.append(Finding(extra, f"lacks {', '.join(absent)}", "missing", command))
@@ -178,13 +170,6 @@ def _has_weights(folder: Path) -> bool:
 
 def _any_file(paths: Iterable[Path]) -> bool:
     return any(path.is_file() for path in paths)
-
-
-def _version(distribution: str) -> str | None:
-    try:
-        return version(distribution)
-    except PackageNotFoundError:
-        return None
 
 
 def _is_installed(module: str) -> bool:

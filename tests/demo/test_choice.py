@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from rerank_plugins_demo import choose_models
+from rerank_plugins_demo.choice import CHOICE_VARIABLE
 
-from rerank_plugins.demo import choose_models
-from rerank_plugins.demo.choice import CHOICE_VARIABLE
-from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.errors import InvalidInputError, UnsupportedModelError
 
 
 def test_without_a_hub_the_bundled_models_stand_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -30,3 +30,9 @@ def test_the_environment_decides(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(CHOICE_VARIABLE, "large")
     with pytest.raises(InvalidInputError, match="must be auto, mini or hub, got 'large'"):
         choose_models()
+
+
+def test_the_wrong_kind_of_model_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(CHOICE_VARIABLE, "mini")
+    with pytest.raises(UnsupportedModelError, match="an embedder, and a reranker"):
+        choose_models("BAAI/bge-m3", "BAAI/bge-reranker-v2-m3")

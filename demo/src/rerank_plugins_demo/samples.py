@@ -7,9 +7,9 @@ from pathlib import Path
 
 from rerank_plugins.catalog import ModelSpec
 from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.evaluation import Dataset, read_dataset
+from rerank_plugins.evaluation import Dataset, pool_datasets, read_dataset
 
-__all__ = ["SAMPLE_FOLDER", "SampleSet", "load_samples", "reads"]
+__all__ = ["SAMPLE_FOLDER", "SampleSet", "english_sample", "load_samples", "reads"]
 
 SAMPLE_FOLDER = Path(__file__).with_name("sample")
 
@@ -62,6 +62,12 @@ def load_samples(
         msg = f"the sample is in English and Chinese, and nothing of it is left for these models. {' '.join(left_out)}"
         raise InvalidInputError(msg)
     return chosen, left_out
+
+
+def english_sample() -> Dataset:
+    """Return the English sets as one: the data set ``demo`` of ``rerank-plugins evaluate``."""
+    english = [read_dataset(SAMPLE_FOLDER / sample.name) for sample in SAMPLE_SETS if sample.code == "en"]
+    return pool_datasets(english, name="demo")
 
 
 def _first(dataset: Dataset, n_queries: int | None) -> Dataset:

@@ -4,13 +4,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rerank_plugins_demo.chart import save_chart
+from rerank_plugins_demo.pipelines import Hit
+from rerank_plugins_demo.samples import SAMPLE_FOLDER, load_samples, reads
+from rerank_plugins_demo.tables import comparison_table, snippet
 from rich.console import Console
 
 from rerank_plugins.catalog import ModelSpec, find_by_name
-from rerank_plugins.demo.chart import save_chart
-from rerank_plugins.demo.pipelines import Hit
-from rerank_plugins.demo.samples import SAMPLE_FOLDER, load_samples, reads
-from rerank_plugins.demo.tables import comparison_table, snippet
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.evaluation import Dataset, Document
 from rerank_plugins.evaluation.movements import Movement, movements, pick_cases

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from rerank_plugins.demo.stages import Stage, worse_remarks
+from rerank_plugins_demo.stages import Stage, worse_remarks
+
 from rerank_plugins.evaluation import Evaluation
 
 

@@ -23,7 +23,7 @@ def demo(
 ) -> None:
     """Retrieve and rerank bundled real data in LlamaIndex and LangChain: before, after, figures, a picture."""
     from rerank_plugins.cli.quiet import quiet_loading
-    from rerank_plugins.demo import DemoOptions, run_demo
+    from rerank_plugins_demo import DemoOptions, run_demo
 
     quiet_loading()
     options = DemoOptions(

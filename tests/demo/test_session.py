@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from rerank_plugins_demo import DemoOptions, run_demo, samples
 from rich.console import Console
 
-from rerank_plugins.demo import DemoOptions, run_demo, samples
 from rerank_plugins.errors import InvalidInputError, MissingExtraError
 
 ADAPTERS = ("llama_index.postprocessor.rerank_plugins", "langchain_rerank_plugins", "langchain_classic")
@@ -61,7 +61,7 @@ def test_missing_framework_is_told_before_any_work(monkeypatch: pytest.MonkeyPat
 
 
 def test_output_that_cannot_be_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rerank_plugins.demo.session.check_extras", lambda: None)
+    monkeypatch.setattr("rerank_plugins_demo.session.check_extras", lambda: None)
     (tmp_path / "file").write_text("")
     with pytest.raises(InvalidInputError, match="cannot be made"):
         run_demo(DemoOptions(output=tmp_path / "file"), Console(quiet=True))

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from rich.table import Table
 from rich.text import Text
 
-from rerank_plugins.demo.pipelines import Hit
-from rerank_plugins.demo.stages import Stage
 from rerank_plugins.evaluation import Dataset, Document
+from rerank_plugins_demo.pipelines import Hit
+from rerank_plugins_demo.stages import Stage
 
 __all__ = ["MEASURES", "comparison_table", "figures_table", "snippet"]
 

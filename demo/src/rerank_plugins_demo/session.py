@@ -9,17 +9,6 @@ from pathlib import Path
 
 from rich.progress import Progress
 
-from rerank_plugins.demo.chart import save_chart
-from rerank_plugins.demo.pipelines import (
-    LangChainPipeline,
-    LlamaIndexPipeline,
-    ModelChoice,
-    Pipeline,
-    check_extras,
-)
-from rerank_plugins.demo.samples import load_samples
-from rerank_plugins.demo.stages import Stage, run_stages, worse_remarks
-from rerank_plugins.demo.tables import MEASURES, comparison_table, figures_table
 from rerank_plugins.display.terminal import Screen
 from rerank_plugins.embedder import Embedder
 from rerank_plugins.engine.registry import MODELS
@@ -28,6 +17,17 @@ from rerank_plugins.evaluation import Dataset, pool_datasets
 from rerank_plugins.evaluation.movements import Case, Movement, movements, pick_cases
 from rerank_plugins.files import made_folder, write_atomically
 from rerank_plugins.reranker import Reranker
+from rerank_plugins_demo.chart import save_chart
+from rerank_plugins_demo.pipelines import (
+    LangChainPipeline,
+    LlamaIndexPipeline,
+    ModelChoice,
+    Pipeline,
+    check_extras,
+)
+from rerank_plugins_demo.samples import load_samples
+from rerank_plugins_demo.stages import Stage, run_stages, worse_remarks
+from rerank_plugins_demo.tables import MEASURES, comparison_table, figures_table
 
 __all__ = ["DemoOptions", "DemoResult", "run_demo"]
 
