@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,20 +13,71 @@ from pydantic import PrivateAttr
 from langchain_rerank_plugins.compressor import BaseRerankCompressor
 from langchain_rerank_plugins.parts import OWN, PARTS, AnyEmbedder, PipedRetriever, call_limit, listed, with_ids
 from langchain_rerank_plugins.scored import with_metadata
+from rerank_plugins.adapters.corpus import Corpus, async_twin
 from rerank_plugins.adapters.fields import Count
 from rerank_plugins.adapters.metadata import RETRIEVAL_RANK_KEY, RETRIEVAL_SCORE_KEY
 from rerank_plugins.adapters.retrievers import OpenedFolder, check_new_ids
 from rerank_plugins.arguments import checked_call
 from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.retrieval import FirstStage, Fusion, RetrieverName, build_first_stage
+from rerank_plugins.retrieval import Fusion, RetrieverName
 from rerank_plugins.retrieval.build import DEFAULT_EMBEDDER
-from rerank_plugins.retrieval.first_stage import AddingLock, grown_stage
+from rerank_plugins.retrieval.first_stage import AddingLock
 from rerank_plugins.retrieval.saved import told_if_damaged
 
-__all__ = ["FirstStageRetriever"]
+__all__ = ["FirstStageRetriever", "GrowingRetriever"]
 
 
-class FirstStageRetriever(PipedRetriever):
+class GrowingRetriever(PipedRetriever):
+    """A retriever that takes more documents, and that can be kept in a folder; made by ``from_documents``."""
+
+    @checked_call(own=OWN)
+    def add_documents(self, documents: Sequence[Document | str], ids: Sequence[str] | None = None) -> list[str]:
+        """Index more documents and return their ids. Calls that search meanwhile find all of them or none.
+
+        Dense stages embed the new texts only; BM25 indexes all again, so add many at a time.
+
+        Args:
+            documents: Documents or texts.
+            ids: One for each; None takes the documents' own, and makes new ones where they have none.
+
+        Raises:
+            InvalidInputError: ``documents`` or ``ids`` holds something else, an id is there already, or the first
+                stage is a retriever of another kind.
+            ScoringError: The embedder returned NaN or infinity.
+        """
+        stage = self._indexed("documents cannot be added to it here; add them to its store")
+        return stage._added(with_ids(listed(documents), ids))
+
+    aadd_documents = async_twin(add_documents)
+
+    @checked_call()
+    def save(self, folder: str | Path) -> Path:
+        """Write documents, vectors and settings into a folder, and return it.
+
+        The folder is complete or not there at all, and holds nothing that runs code. The embedder is kept by name and
+        settings; a reranker by its class and options, without where it ran, nor what its files may do (pickles, remote
+        code). The core's ``TwoStageRetriever.load`` reads it too.
+
+        Args:
+            folder: New, empty, or an earlier saved retriever, which is replaced.
+
+        Raises:
+            InvalidInputError: A document's metadata is not plain JSON, the folder cannot be written, or the first stage
+                is a retriever of another kind.
+        """
+        stage = self._indexed("it cannot be saved here; save its store, and make this retriever over it again")
+        return PARTS.write(folder, stage._made(), top_k=stage.top_k, **self._kept())
+
+    def _indexed(self, otherwise: str) -> FirstStageRetriever:
+        """Return what holds the documents, or raise InvalidInputError with what to do ``otherwise``."""
+        raise NotImplementedError
+
+    def _kept(self) -> dict[str, Any]:
+        """Return what a folder keeps of the second stage."""
+        return {}
+
+
+class FirstStageRetriever(GrowingRetriever):
     """Retrieves with BM25, with vectors in FAISS, or with both fused; made by :meth:`from_documents`.
 
     The documents returned are copies. Their metadata gets ``retrieval_score`` and ``retrieval_rank`` (1 is best).
@@ -37,8 +87,7 @@ class FirstStageRetriever(PipedRetriever):
     top_k: Count = 50
     """Documents returned at most."""
 
-    # One value, so that a search never sees documents of one moment with an index of another.
-    _corpus: tuple[FirstStage, dict[str, Document]] = PrivateAttr()
+    _corpus: Corpus[Document] = PrivateAttr()
     _adding: AddingLock = PrivateAttr(default_factory=AddingLock)
 
     @classmethod
@@ -59,7 +108,7 @@ class FirstStageRetriever(PipedRetriever):
         Args:
             documents: Documents or texts; only ``page_content`` is searched.
             retriever: ``bm25``, ``dense`` or ``hybrid``.
-            embedder: Embeddings of this package, a core embedder, or a model's name.
+            embedder: Embeddings of this package, a core embedder, or a model's name; BM25 loads none.
             top_k: Documents returned at most.
             faiss_index: ``Flat`` is exact; None needs no FAISS.
             fusion: ``rrf`` or ``weighted``.
@@ -71,61 +120,10 @@ class FirstStageRetriever(PipedRetriever):
             ModelError: The embedder cannot be loaded.
         """
         made, model = cls(top_k=top_k), PARTS.embedder_of(embedder)
-        by_position = {str(position): one for position, one in enumerate(listed(documents))}
-        first_stage = build_first_stage(
-            {key: document.page_content for key, document in by_position.items()},
-            retriever=retriever,
-            embedder=model,
-            faiss_index=faiss_index,
-            fusion=fusion,
-            weights=weights,
-        )
-        made._corpus = (first_stage, by_position)
+        items = {str(position): one for position, one in enumerate(listed(documents))}
+        options: dict[str, Any] = {"faiss_index": faiss_index, "fusion": fusion, "weights": weights}
+        made._corpus = Corpus.built(items, _texts(items), retriever=retriever, embedder=model, **options)
         return made
-
-    @checked_call(own=OWN)
-    def add_documents(self, documents: Sequence[Document | str], ids: Sequence[str] | None = None) -> list[str]:
-        """Index more documents and return their ids. Calls that search meanwhile find all of them or none.
-
-        Dense stages embed the new texts only; BM25 indexes all again, so add many at a time.
-
-        Args:
-            documents: Documents or texts.
-            ids: One for each; None takes the documents' own, and makes new ones where they have none.
-
-        Raises:
-            InvalidInputError: ``documents`` or ``ids`` holds something else, or an id is there already.
-            ScoringError: The embedder returned NaN or infinity.
-        """
-        added = with_ids(listed(documents), ids)
-        with self._adding:
-            first_stage, known = self._made()
-            check_new_ids([str(one.id) for one in added], {one.id for one in known.values() if one.id})
-            if added:
-                new = {str(position): one for position, one in enumerate(added, start=len(known))}
-                texts = {key: one.page_content for key, one in new.items()}
-                self._corpus = (grown_stage(first_stage, texts), {**known, **new})
-        return [str(one.id) for one in added]
-
-    @checked_call(own=OWN)
-    async def aadd_documents(self, documents: Sequence[Document | str], ids: Sequence[str] | None = None) -> list[str]:
-        """Do what :meth:`add_documents` does, without blocking the event loop."""
-        return await asyncio.to_thread(self.add_documents, documents, ids)
-
-    @checked_call()
-    def save(self, folder: str | Path) -> Path:
-        """Write documents, vectors and settings into a folder, and return it.
-
-        The folder is complete or not there at all, and holds nothing that runs code. The embedder is kept by name
-        and settings. The core's ``TwoStageRetriever.load`` reads it too.
-
-        Args:
-            folder: New, empty, or an earlier saved retriever, which is replaced.
-
-        Raises:
-            InvalidInputError: A document's metadata is not plain JSON, or the folder cannot be written.
-        """
-        return self._saved(folder)
 
     @classmethod
     @checked_call(own=OWN)
@@ -143,48 +141,37 @@ class FirstStageRetriever(PipedRetriever):
         """
         return cls._restored(PARTS.open_folder(folder), embedder)
 
-    def _saved(
-        self, folder: str | Path, *, top_n: int | None = None, reranker: BaseRerankCompressor | None = None
-    ) -> Path:
-        first_stage, documents = self._made()
-        texts = {key: one.page_content for key, one in documents.items()}
-        return PARTS.write(folder, first_stage, documents, texts, top_k=self.top_k, top_n=top_n, reranker=reranker)
-
     @classmethod
     def _restored(cls, opened: OpenedFolder[BaseRerankCompressor, Document], embedder: object) -> FirstStageRetriever:
-        first_stage, documents, top_k = opened.first_stage(embedder)
+        corpus = opened.corpus(embedder)
         with told_if_damaged(opened.saved.folder):
-            made = cls(top_k=top_k)
-        made._corpus = (first_stage, documents)
+            made = cls(top_k=opened.saved.selection["top_k"])
+        made._corpus = corpus
         return made
 
+    def _indexed(self, otherwise: str) -> FirstStageRetriever:
+        return self
+
+    def _added(self, documents: Sequence[Document]) -> list[str]:
+        ids = [str(one.id) for one in documents]
+        with self._adding:
+            corpus = self._made()
+            check_new_ids(ids, {one.id for one in corpus.items.values() if one.id})
+            new = {str(position): one for position, one in enumerate(documents, start=len(corpus.items))}
+            self._corpus = corpus.grown(new, _texts(new))
+        return ids
+
     def _get_relevant_documents(
-        self,
-        query: str,
-        *,
-        run_manager: CallbackManagerForRetrieverRun,
-        top_k: int | None = None,
-        k: int | None = None,
-        **others: Any,
+        self, query: str, *, run_manager: CallbackManagerForRetrieverRun, **options: Any
     ) -> list[Document]:
-        limit = call_limit(self, "top_k", top_k, k, others)
-        first_stage, documents = self._made()
-        return _found(first_stage.search(query, top_k=self.top_k if limit is None else limit), documents)
+        return _ranked(self._made().search(query, top_k=call_limit(self, "top_k", options) or self.top_k))
 
     async def _aget_relevant_documents(
-        self,
-        query: str,
-        *,
-        run_manager: AsyncCallbackManagerForRetrieverRun,
-        top_k: int | None = None,
-        k: int | None = None,
-        **others: Any,
+        self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, **options: Any
     ) -> list[Document]:
-        limit = call_limit(self, "top_k", top_k, k, others)
-        first_stage, documents = self._made()
-        return _found(await first_stage.asearch(query, top_k=self.top_k if limit is None else limit), documents)
+        return _ranked(await self._made().asearch(query, top_k=call_limit(self, "top_k", options) or self.top_k))
 
-    def _made(self) -> tuple[FirstStage, dict[str, Document]]:
+    def _made(self) -> Corpus[Document]:
         try:
             return self._corpus
         except AttributeError as error:
@@ -192,8 +179,12 @@ class FirstStageRetriever(PipedRetriever):
             raise InvalidInputError(msg) from error
 
 
-def _found(scores: Mapping[str, float], documents: Mapping[str, Document]) -> list[Document]:
+def _texts(documents: Mapping[str, Document]) -> dict[str, str]:
+    return {key: one.page_content for key, one in documents.items()}
+
+
+def _ranked(found: Sequence[tuple[Document, float]]) -> list[Document]:
     return [
-        with_metadata(documents[key], {RETRIEVAL_SCORE_KEY: score, RETRIEVAL_RANK_KEY: rank})
-        for rank, (key, score) in enumerate(scores.items(), start=1)
+        with_metadata(one, {RETRIEVAL_SCORE_KEY: score, RETRIEVAL_RANK_KEY: rank})
+        for rank, (one, score) in enumerate(found, start=1)
     ]

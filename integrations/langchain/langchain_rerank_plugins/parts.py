@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -120,26 +120,25 @@ def with_ids(documents: Sequence[Document], ids: object) -> list[Document]:
     return [one.model_copy(update={"id": key}) for one, key in zip(documents, given, strict=True)]
 
 
-def call_limit(owner: BaseRetriever, name: str, value: int | None, k: int | None, others: Iterable[str]) -> int | None:
+def call_limit(owner: BaseRetriever, name: str, options: Mapping[str, Any]) -> int | None:
     """Return how many documents a call asks for; None leaves it to the retriever.
 
     Args:
         owner: The retriever that is called.
         name: What the option is called there; ``k`` is its name in LangChain's vector store retrievers.
-        value: What was given under that name.
-        k: What was given as ``k``.
-        others: Names of further options of the call, of which there are none. ``verbose`` is LangChain's own.
+        options: Of the call. ``verbose`` is LangChain's own.
 
     Raises:
         InvalidInputError: There are others, or no number of documents can be that.
     """
-    unknown = next((one for one in others if one != "verbose"), None)
+    unknown = next((one for one in options if one not in (name, "k", "verbose")), None)
     if unknown is not None:
         msg = (
             f"a call of {type(owner).__name__} takes {name} or k beside the query and its config, not {unknown!r}; "
             "filters and other settings of a search are set where the retriever is made"
         )
         raise InvalidInputError(msg)
+    value, k = options.get(name), options.get("k")
     if value is not None and k is not None and value != k:
         msg = f"{name}={value!r} and k={k!r} mean the same; give one of them"
         raise InvalidInputError(msg)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,8 @@ from langchain_core.vectorstores import VectorStore
 from pydantic import field_validator, model_validator
 
 from langchain_rerank_plugins.compressor import BaseRerankCompressor
-from langchain_rerank_plugins.first_stage import FirstStageRetriever
-from langchain_rerank_plugins.parts import OWN, PARTS, AnyEmbedder, AnyReranker, PipedRetriever, call_limit
+from langchain_rerank_plugins.first_stage import FirstStageRetriever, GrowingRetriever
+from langchain_rerank_plugins.parts import OWN, PARTS, AnyEmbedder, AnyReranker, call_limit
 from langchain_rerank_plugins.scored import with_metadata
 from rerank_plugins.adapters.checks import check_kind, checked_count
 from rerank_plugins.adapters.fields import Count
@@ -35,7 +34,7 @@ __all__ = ["TwoStageRetriever"]
 _OLD_NAME = "the compressor of a TwoStageRetriever is called reranker now; the old name will go in a later version"
 
 
-class TwoStageRetriever(PipedRetriever):
+class TwoStageRetriever(GrowingRetriever):
     """Retrieves with any retriever, and reranks what it finds with any model that the core knows.
 
     Results are copies with the metadata of :class:`~langchain_rerank_plugins.RerankCompressor`, and with
@@ -101,21 +100,21 @@ class TwoStageRetriever(PipedRetriever):
         fusion: Fusion = "rrf",
         weights: Sequence[float] | None = None,
     ) -> TwoStageRetriever:
-        """Index documents and return a retriever over them.
+        """Index documents, as :meth:`FirstStageRetriever.from_documents` does, and return a retriever over them.
 
         Args:
-            documents: Documents or texts; only ``page_content`` is searched.
-            retriever: ``bm25``, ``dense`` or ``hybrid``.
-            embedder: Embeddings of this package, a core embedder, or a model's name; BM25 loads none.
+            documents: See there.
+            retriever: See there.
+            embedder: See there.
             reranker: A compressor of any class with its own options, a cross-encoder of this package, a core reranker,
                 a model's name, or None for no second stage.
             top_k: Documents retrieved.
             top_n: Documents returned at most; None returns all that were retrieved.
             threshold: Reranked documents below it are left out; a compressor that is passed has its own.
             threshold_unit: What ``threshold`` is compared with.
-            faiss_index: ``Flat`` is exact; None needs no FAISS.
-            fusion: ``rrf`` or ``weighted``.
-            weights: Of the dense stage and of BM25 in a hybrid; None counts both alike.
+            faiss_index: See there.
+            fusion: See there.
+            weights: See there.
 
         Raises:
             InvalidInputError: ``documents`` holds something else, or an option cannot work.
@@ -123,14 +122,9 @@ class TwoStageRetriever(PipedRetriever):
             ModelError: A model cannot be loaded.
         """
         made = PARTS.second_stage(reranker, top_n=top_n, threshold=threshold, threshold_unit=threshold_unit)
+        options: dict[str, Any] = {"faiss_index": faiss_index, "fusion": fusion, "weights": weights}
         first_stage = FirstStageRetriever.from_documents(
-            documents,
-            retriever=retriever,
-            embedder=embedder,
-            top_k=top_k,
-            faiss_index=faiss_index,
-            fusion=fusion,
-            weights=weights,
+            documents, retriever=retriever, embedder=embedder, top_k=top_k, **options
         )
         return cls(first_stage=first_stage, reranker=made, top_n=top_n)
 
@@ -169,36 +163,6 @@ class TwoStageRetriever(PipedRetriever):
         first_stage = store.as_retriever(search_kwargs={**(search_kwargs or {}), "k": top_k})
         return cls(first_stage=first_stage, reranker=made, top_n=top_n)
 
-    @checked_call(own=OWN)
-    def add_documents(self, documents: Sequence[Document | str], ids: Sequence[str] | None = None) -> list[str]:
-        """Index more documents, as :meth:`FirstStageRetriever.add_documents` does, and return their ids.
-
-        Raises:
-            InvalidInputError: As there, or the first stage is a retriever of another kind.
-            ScoringError: The embedder returned NaN or infinity.
-        """
-        otherwise = "documents cannot be added to it here; add them to its store"
-        return own_stage(self.first_stage, FirstStageRetriever, otherwise=otherwise).add_documents(documents, ids)
-
-    @checked_call(own=OWN)
-    async def aadd_documents(self, documents: Sequence[Document | str], ids: Sequence[str] | None = None) -> list[str]:
-        """Do what :meth:`add_documents` does, without blocking the event loop."""
-        return await asyncio.to_thread(self.add_documents, documents, ids)
-
-    @checked_call()
-    def save(self, folder: str | Path) -> Path:
-        """Write documents, vectors and settings into a folder, as :meth:`FirstStageRetriever.save` does.
-
-        The reranker is kept by its class and options, without where it ran, nor what its files may do (pickles,
-        remote code).
-
-        Raises:
-            InvalidInputError: As there, or the first stage is a retriever of another kind.
-        """
-        otherwise = "it cannot be saved here; save its store, and make this retriever over it again"
-        first_stage = own_stage(self.first_stage, FirstStageRetriever, otherwise=otherwise)
-        return first_stage._saved(folder, top_n=self.top_n, reranker=self.reranker)
-
     @classmethod
     @checked_call(own=OWN)
     def load(
@@ -234,15 +198,10 @@ class TwoStageRetriever(PipedRetriever):
         return self.reranker
 
     def _get_relevant_documents(
-        self,
-        query: str,
-        *,
-        run_manager: CallbackManagerForRetrieverRun,
-        top_n: int | None = None,
-        k: int | None = None,
-        **others: Any,
+        self, query: str, *, run_manager: CallbackManagerForRetrieverRun, **options: Any
     ) -> list[Document]:
-        limit = self._limit(query, top_n, k, others)
+        check_text_query(query)
+        limit = call_limit(self, "top_n", options)
         found = _ranked(self.first_stage.invoke(query, config={"callbacks": run_manager.get_child()}))
         reranker = self._reranker_for(limit)
         if reranker is None or not found:
@@ -250,24 +209,21 @@ class TwoStageRetriever(PipedRetriever):
         return reranker.compress_documents(found, query, callbacks=run_manager.get_child())
 
     async def _aget_relevant_documents(
-        self,
-        query: str,
-        *,
-        run_manager: AsyncCallbackManagerForRetrieverRun,
-        top_n: int | None = None,
-        k: int | None = None,
-        **others: Any,
+        self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, **options: Any
     ) -> list[Document]:
-        limit = self._limit(query, top_n, k, others)
+        check_text_query(query)
+        limit = call_limit(self, "top_n", options)
         found = _ranked(await self.first_stage.ainvoke(query, config={"callbacks": run_manager.get_child()}))
         reranker = self._reranker_for(limit)
         if reranker is None or not found:
             return found[: self.top_n if limit is None else limit]
         return await reranker.acompress_documents(found, query, callbacks=run_manager.get_child())
 
-    def _limit(self, query: object, top_n: int | None, k: int | None, others: Mapping[str, Any]) -> int | None:
-        check_text_query(query)
-        return call_limit(self, "top_n", top_n, k, others)
+    def _indexed(self, otherwise: str) -> FirstStageRetriever:
+        return own_stage(self.first_stage, FirstStageRetriever, otherwise=otherwise)
+
+    def _kept(self) -> dict[str, Any]:
+        return {"top_n": self.top_n, "reranker": self.reranker}
 
     def _reranker_for(self, limit: int | None) -> BaseRerankCompressor | None:
         """Return what reranks a call that asks for ``limit`` documents; None asks for nothing."""

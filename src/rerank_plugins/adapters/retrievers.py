@@ -14,6 +14,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import TypeAdapter
 
 from rerank_plugins.adapters.checks import check_kind, checked_limits
+from rerank_plugins.adapters.corpus import Corpus
 from rerank_plugins.adapters.embedding import EmbedderOptions
 from rerank_plugins.adapters.reranking import RankingOptions
 from rerank_plugins.adapters.values import as_name
@@ -21,7 +22,6 @@ from rerank_plugins.calibration import Calibration
 from rerank_plugins.embedder import Embedder
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.reranker import Reranker
-from rerank_plugins.retrieval import FirstStage
 from rerank_plugins.retrieval.attached import NOT_KEPT, Attached, check_kept
 from rerank_plugins.retrieval.saved import SavedRetriever, read_folder, told_if_damaged, write_folder
 from rerank_plugins.types import ScoreUnit
@@ -141,9 +141,7 @@ class RetrieverParts(Generic[_Reranker, _Item]):
     def write(
         self,
         folder: str | Path,
-        first_stage: FirstStage,
-        items: Mapping[str, _Item],
-        texts: Mapping[str, str],
+        corpus: Corpus[_Item],
         *,
         top_k: int,
         top_n: int | None = None,
@@ -152,16 +150,23 @@ class RetrieverParts(Generic[_Reranker, _Item]):
         """Write a retriever into a folder, and return it.
 
         Raises:
-            InvalidInputError: A document is not JSON, or the folder cannot be written.
+            InvalidInputError: A document is not JSON, which texts were indexed is not known, or the folder cannot be
+                written.
         """
+        if corpus.texts is None:
+            msg = (
+                "which texts were indexed of the documents is not known, so they cannot be saved; make the retriever "
+                "with FirstStageRetriever.from_documents(...)"
+            )
+            raise InvalidInputError(msg)
         target = Path(folder).expanduser()
         settings = {"top_n": top_n, "reranker": None if reranker is None else self._entry_of_reranker(reranker)}
         if top_n is None and reranker is not None:
             top_n = reranker.top_n
         write_folder(
             target,
-            texts=texts,
-            first_stage=first_stage,
+            texts=corpus.texts,
+            first_stage=corpus.first_stage,
             reranker=None if reranker is None else reranker.reranker,
             selection={
                 "top_k": top_k,
@@ -169,7 +174,7 @@ class RetrieverParts(Generic[_Reranker, _Item]):
                 "threshold": None if reranker is None else reranker.threshold,
                 "threshold_unit": "probability" if reranker is None else reranker.threshold_unit,
             },
-            attached=Attached(self.name, settings, {key: self.entry_of(key, one) for key, one in items.items()}),
+            attached=Attached(self.name, settings, {key: self.entry_of(key, one) for key, one in corpus.items.items()}),
         )
         return target
 
@@ -206,8 +211,8 @@ class OpenedFolder(Generic[_Reranker, _Item]):
     saved: SavedRetriever
     attached: Attached
 
-    def first_stage(self, embedder: object) -> tuple[FirstStage, dict[str, _Item], int]:
-        """Return the first stage, its documents, and how many it retrieves.
+    def corpus(self, embedder: object) -> Corpus[_Item]:
+        """Return the first stage with its documents.
 
         Args:
             embedder: See :meth:`RetrieverParts.embedder_of`; None opens the saved one.
@@ -216,7 +221,7 @@ class OpenedFolder(Generic[_Reranker, _Item]):
         with told_if_damaged(self.saved.folder):
             items = {key: self.parts.item_of(entry) for key, entry in self.attached.documents.items()}
             model = given if isinstance(given, Embedder) else self.saved.embedder(given)
-            return self.saved.first_stage(model), items, self.saved.selection["top_k"]
+            return Corpus(self.saved.first_stage(model), items, self.saved.texts)
 
     def second_stage(self, reranker: object) -> tuple[_Reranker | None, int | None]:
         """Return what reranks, and the retriever's ``top_n``.

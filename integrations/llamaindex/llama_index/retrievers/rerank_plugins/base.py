@@ -15,8 +15,8 @@ from llama_index.core.schema import BaseNode, NodeWithScore, QueryBundle, Transf
 from llama_index.core.vector_stores.types import BasePydanticVectorStore
 from llama_index.postprocessor.rerank_plugins import BaseRerankPostprocessor
 from llama_index.postprocessor.rerank_plugins.results import with_metadata
-from llama_index.retrievers.rerank_plugins.copied import CopiedRetriever
 from llama_index.retrievers.rerank_plugins.first_stage import FirstStageRetriever
+from llama_index.retrievers.rerank_plugins.growing import GrowingRetriever
 from llama_index.retrievers.rerank_plugins.nodes import readable
 from llama_index.retrievers.rerank_plugins.parts import OWN, PARTS, AnyEmbedder, AnyReranker, check_callbacks
 from typing_extensions import Self
@@ -33,10 +33,8 @@ from rerank_plugins.types import ScoreUnit
 
 __all__ = ["TwoStageRetriever"]
 
-_ELSEWHERE = "nodes cannot be added to it here; add them to its index, such as index.insert_nodes(...)"
 
-
-class TwoStageRetriever(CopiedRetriever):
+class TwoStageRetriever(GrowingRetriever):
     """Retrieves with any retriever, and reranks what it finds with any model that the core knows.
 
     Reranked results are those of :class:`~llama_index.postprocessor.rerank_plugins.BaseRerankPostprocessor`, with the
@@ -111,22 +109,22 @@ class TwoStageRetriever(CopiedRetriever):
         weights: Sequence[float] | None = None,
         callback_manager: CallbackManager | None = None,
     ) -> TwoStageRetriever:
-        """Index documents and return a retriever over them.
+        """Index documents, as :meth:`FirstStageRetriever.from_documents` does, and return a retriever over them.
 
         Args:
-            documents: Documents, nodes or texts.
-            retriever: ``bm25``, ``dense`` or ``hybrid``.
-            embedder: An embedding of this package, a core embedder, or a model's name; BM25 loads none.
+            documents: See there.
+            retriever: See there.
+            embedder: See there.
             reranker: A postprocessor of any class with its own options, a core reranker, a model's name, or None for no
                 second stage.
             top_k: Nodes retrieved.
             top_n: Nodes returned at most; None returns all that were retrieved.
             threshold: Reranked nodes below it are left out; a postprocessor that is passed has its own.
             threshold_unit: What ``threshold`` is compared with.
-            transformations: Run over the documents first, such as a splitter; None indexes them whole.
-            faiss_index: ``Flat`` is exact; None needs no FAISS.
-            fusion: ``rrf`` or ``weighted``.
-            weights: Of the dense stage and of BM25 in a hybrid; None counts both alike.
+            transformations: See there.
+            faiss_index: See there.
+            fusion: See there.
+            weights: See there.
             callback_manager: For LlamaIndex's callbacks; None has none.
 
         Raises:
@@ -135,16 +133,9 @@ class TwoStageRetriever(CopiedRetriever):
             ModelError: A model cannot be loaded.
         """
         made = PARTS.second_stage(reranker, top_n=top_n, threshold=threshold, threshold_unit=threshold_unit)
+        options: dict[str, Any] = {"faiss_index": faiss_index, "fusion": fusion, "weights": weights}
         first_stage = FirstStageRetriever.from_documents(
-            documents,
-            retriever=retriever,
-            embedder=embedder,
-            top_k=top_k,
-            transformations=transformations,
-            faiss_index=faiss_index,
-            fusion=fusion,
-            weights=weights,
-            callback_manager=callback_manager,
+            documents, retriever=retriever, embedder=embedder, top_k=top_k, transformations=transformations, **options
         )
         return cls(first_stage, reranker=made, top_n=top_n, callback_manager=callback_manager)
 
@@ -190,54 +181,8 @@ class TwoStageRetriever(CopiedRetriever):
             raise InvalidInputError(msg)
         made = PARTS.second_stage(reranker, top_n=top_n, threshold=threshold, threshold_unit=threshold_unit)
         index = VectorStoreIndex.from_vector_store(vector_store, embed_model=embed_model)
-        return cls(
-            index.as_retriever(similarity_top_k=top_k),
-            reranker=made,
-            top_n=top_n,
-            callback_manager=callback_manager,
-        )
-
-    @checked_call(own=OWN)
-    def insert_nodes(self, nodes: Sequence[BaseNode]) -> list[str]:
-        """Index more nodes, as :meth:`FirstStageRetriever.insert_nodes` does, and return their ids.
-
-        Raises:
-            InvalidInputError: As there, or the first stage is a retriever of another kind.
-            ScoringError: The embedder returned NaN or infinity.
-        """
-        return self._own_stage().insert_nodes(nodes)
-
-    @checked_call(own=OWN)
-    async def ainsert_nodes(self, nodes: Sequence[BaseNode]) -> list[str]:
-        """Do what :meth:`insert_nodes` does, without blocking the event loop."""
-        return await self._own_stage().ainsert_nodes(nodes)
-
-    @checked_call(own=OWN)
-    def add_documents(
-        self, documents: Sequence[BaseNode | str], *, transformations: Sequence[TransformComponent] | None = None
-    ) -> list[str]:
-        """Split documents and insert their nodes; see :meth:`FirstStageRetriever.add_documents`."""
-        return self._own_stage().add_documents(documents, transformations=transformations)
-
-    @checked_call(own=OWN)
-    async def aadd_documents(
-        self, documents: Sequence[BaseNode | str], *, transformations: Sequence[TransformComponent] | None = None
-    ) -> list[str]:
-        """Do what :meth:`add_documents` does, without blocking the event loop."""
-        return await self._own_stage().aadd_documents(documents, transformations=transformations)
-
-    @checked_call()
-    def persist(self, persist_dir: str | Path) -> Path:
-        """Write nodes, vectors and settings into a folder, as :meth:`FirstStageRetriever.persist` does.
-
-        The reranker is kept by its class and options, without where it ran, nor what its files may do (pickles,
-        remote code).
-
-        Raises:
-            InvalidInputError: As there, or the first stage is a retriever of another kind.
-        """
-        own = self._own_stage("it cannot be persisted here; persist its index, and make this retriever over it again")
-        return own._persist(persist_dir, top_n=self._top_n, reranker=self._reranker)
+        first_stage = index.as_retriever(similarity_top_k=top_k)
+        return cls(first_stage, reranker=made, top_n=top_n, callback_manager=callback_manager)
 
     @classmethod
     @checked_call(own=OWN)
@@ -294,8 +239,11 @@ class TwoStageRetriever(CopiedRetriever):
         changed._top_n = None if top_n is None else checked_count("top_n", top_n)
         return changed
 
-    def _own_stage(self, otherwise: str = _ELSEWHERE) -> FirstStageRetriever:
+    def _indexed(self, otherwise: str) -> FirstStageRetriever:
         return own_stage(self._first_stage, FirstStageRetriever, otherwise=otherwise)
+
+    def _kept(self) -> dict[str, Any]:
+        return {"top_n": self._top_n, "reranker": self._reranker}
 
     def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
         check_text_query(query_bundle.query_str)

@@ -18,18 +18,14 @@ from rerank_plugins.adapters.retrievers import OWN_ARGUMENTS, RetrieverParts
 from rerank_plugins.embedder import Embedder
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.reranker import Reranker
-from rerank_plugins.retrieval import FirstStage
 from rerank_plugins.retrieval.attached import as_json
 
-__all__ = ["OWN", "PARTS", "AnyEmbedder", "AnyReranker", "Corpus", "check_callbacks", "checked_transformations"]
+__all__ = ["OWN", "PARTS", "AnyEmbedder", "AnyReranker", "check_callbacks", "checked_transformations"]
 
 OWN = (*OWN_ARGUMENTS, "nodes", "transformations", "callback_manager", "verbose", "vector_store", "embed_model")
 
 AnyReranker = BaseRerankPostprocessor | Reranker | str | Path
 AnyEmbedder = InstructionEmbedding | Embedder | str | Path
-
-Corpus = tuple[FirstStage, dict[str, BaseNode], dict[str, str] | None]
-"""A first stage, its nodes, and the texts that were indexed of them; None if they were indexed elsewhere."""
 
 
 def _entry(_: str, node: BaseNode) -> dict[str, Any]:
