@@ -33,29 +33,21 @@ PIPE_HINT = (
 class BaseRerankCompressor(RankingOptions, BaseDocumentCompressor):
     """What all reranking compressors do; :class:`RerankCompressor` is the one that takes any model.
 
-    The documents returned are copies. Their metadata gets ``relevance_score`` (in ``score_unit``),
-    ``relevance_probability``, ``rerank_rank`` (1 is best), ``rerank_window`` (``[start, end]``
-    characters that the score was read from; only when less than the whole text was read or one window
-    won) and ``rerank_truncated`` (only when True). All are plain JSON types. Empty and blank documents
-    rank last. One object may be used by any number of threads and event loops.
+    The documents returned are copies. Their metadata gets ``relevance_score`` (in ``score_unit``), the score that
+    LangChain's tools look for, and the keys of :mod:`rerank_plugins.adapters.metadata`; ``relevance_probability``, the
+    old name of ``rerank_probability``, stays for one more release. All are plain JSON types. Blank documents rank last.
+    One object may be used by any number of threads and event loops.
 
-    Each call is a chain run with the class's name and the tag ``rerank``, ended on every path.
+    Each call is a chain run with the class's name and the tag ``rerank``, ended on every path. Calls that are not in
+    time keep the retrieval order (:class:`~rerank_plugins.adapters.reranking.RankingOptions`); the run's outputs say so.
 
-    A call that is not in time (``deadline_s``), or that finds more waiting than ``max_waiting_tokens``, gives
-    copies of the first ``top_n`` documents in retrieval order: their metadata as it came, no threshold applied,
-    and ``rerank_fallback`` with the reason, ``deadline`` or ``overloaded``, also in the run's outputs.
-    ``on_deadline="raise"`` raises :class:`~rerank_plugins.errors.DeadlineExceededError` or ``OverloadedError``
-    instead.
+    One call with other settings: ``compressor.with_settings(top_n=3).compress_documents(...)``, or, where a retriever
+    makes the call, ``with compressor.using(top_n=3): retriever.invoke(...)``. Both leave the object as it is. A
+    retriever's own way works too: ``configurable_fields(base_compressor=ConfigurableField(id="reranker"))`` takes such
+    a copy per call.
 
-    One call with other settings: ``compressor.with_settings(top_n=3).compress_documents(...)``, or, where a
-    retriever makes the call, ``with compressor.using(top_n=3): retriever.invoke(...)``. Both leave the object
-    as it is, so that calls at the same time may have different settings. A retriever's own way works too:
-    ``retriever.configurable_fields(base_compressor=ConfigurableField(id="reranker"))`` takes such a copy per
-    call as ``config={"configurable": {"reranker": compressor.with_settings(top_n=3)}}``.
-
-    In a chain of runnables a compressor takes a dictionary, since it needs the query too:
-    ``{"documents": retriever, "query": RunnablePassthrough()} | compressor | format_documents``. ``retriever |
-    compressor`` cannot work and says what to write.
+    In a chain a compressor takes a dictionary: ``{"documents": retriever, "query": RunnablePassthrough()} | compressor
+    | format_documents``. ``retriever | compressor`` cannot work and says what to write.
     """
 
     _any_model: ClassVar[str] = "RerankCompressor"

@@ -13,10 +13,11 @@ from pydantic import PrivateAttr
 from langchain_rerank_plugins.compressor import BaseRerankCompressor
 from langchain_rerank_plugins.parts import OWN, PARTS, AnyEmbedder, PipedRetriever, call_limit, listed, with_ids
 from langchain_rerank_plugins.scored import with_metadata
+from rerank_plugins.adapters.arguments import check_new_ids
 from rerank_plugins.adapters.corpus import Corpus, async_twin
 from rerank_plugins.adapters.fields import Count
 from rerank_plugins.adapters.metadata import RETRIEVAL_RANK_KEY, RETRIEVAL_SCORE_KEY
-from rerank_plugins.adapters.retrievers import OpenedFolder, check_new_ids
+from rerank_plugins.adapters.retrievers import OpenedFolder
 from rerank_plugins.arguments import checked_call
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.retrieval import Fusion, RetrieverName

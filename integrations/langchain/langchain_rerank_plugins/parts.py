@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from operator import itemgetter
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 from langchain_core.documents import BaseDocumentCompressor, Document
 from langchain_core.retrievers import BaseRetriever
@@ -19,8 +16,9 @@ from langchain_rerank_plugins.compressor import PIPE_HINT, BaseRerankCompressor,
 from langchain_rerank_plugins.cross_encoder import RerankCrossEncoder
 from langchain_rerank_plugins.embeddings import InstructionEmbeddings
 from rerank_plugins import Embedder, Reranker
+from rerank_plugins.adapters.arguments import OWN_ARGUMENTS, settled_ids
 from rerank_plugins.adapters.checks import check_list
-from rerank_plugins.adapters.retrievers import OWN_ARGUMENTS, RetrieverParts
+from rerank_plugins.adapters.retrievers import RetrieverParts
 from rerank_plugins.adapters.values import as_number
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.ranking.order import check_top_n
@@ -98,26 +96,9 @@ def listed(documents: object) -> list[Document]:
 
 
 def with_ids(documents: Sequence[Document], ids: object) -> list[Document]:
-    """Return documents that have ids: those given, else their own, else new ones.
-
-    Raises:
-        InvalidInputError: ``ids`` is no list of one string for each document, or two are the same.
-    """
-    if ids is None:
-        given = [one.id or str(uuid4()) for one in documents]
-    elif isinstance(ids, (list, tuple)) and all(isinstance(one, str) and one for one in ids):
-        given = list(ids)
-    else:
-        msg = "ids must be a list of strings that are not empty, one for each document, or None"
-        raise InvalidInputError(msg)
-    if len(given) != len(documents):
-        msg = f"there are {len(given)} ids for {len(documents)} documents; give one for each, or none"
-        raise InvalidInputError(msg)
-    often, times = max(Counter(given).items(), key=itemgetter(1), default=("", 0))
-    if times > 1:
-        msg = f"{times} of the documents have the id {often!r}; give each document its own id"
-        raise InvalidInputError(msg)
-    return [one.model_copy(update={"id": key}) for one, key in zip(documents, given, strict=True)]
+    """Return documents that have ids: those given, else their own, else new ones."""
+    settled = settled_ids(ids, own=[one.id for one in documents])
+    return [one.model_copy(update={"id": key}) for one, key in zip(documents, settled, strict=True)]
 
 
 def call_limit(owner: BaseRetriever, name: str, options: Mapping[str, Any]) -> int | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,6 +9,7 @@ from langchain_core.documents import Document
 
 from rerank_plugins import RankedDocument
 from rerank_plugins.adapters.checks import check_list
+from rerank_plugins.adapters.containers import own_containers
 from rerank_plugins.adapters.fallback import FallbackReason
 from rerank_plugins.adapters.metadata import DETAIL_KEYS, FALLBACK_KEY, RETRIEVAL_SCORE_KEY, details_of
 
@@ -58,22 +58,4 @@ def with_metadata(document: Document, added: Mapping[str, Any]) -> Document:
 
 
 def _own_fields(document: Document) -> dict[str, Any]:
-    return {name: _own_containers(value, {}) for name, value in document.__dict__.items()}
-
-
-def _own_containers(value: Any, seen: dict[int, Any]) -> Any:
-    """Return ``value`` with its containers copied and its leaves shared; cycles stay cycles."""
-    if id(value) in seen:
-        return seen[id(value)]
-    if isinstance(value, dict):
-        copied = seen[id(value)] = copy.copy(value)
-        for key, item in value.items():
-            copied[key] = _own_containers(item, seen)
-        return copied
-    if isinstance(value, list):
-        items = seen[id(value)] = copy.copy(value)
-        items[:] = [_own_containers(item, seen) for item in value]
-        return items
-    if type(value) is tuple:
-        return tuple(_own_containers(item, seen) for item in value)
-    return set(value) if type(value) is set else value
+    return {name: own_containers(value) for name, value in document.__dict__.items()}

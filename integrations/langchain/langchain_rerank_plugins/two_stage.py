@@ -17,11 +17,11 @@ from langchain_rerank_plugins.compressor import BaseRerankCompressor
 from langchain_rerank_plugins.first_stage import FirstStageRetriever, GrowingRetriever
 from langchain_rerank_plugins.parts import OWN, PARTS, AnyEmbedder, AnyReranker, call_limit
 from langchain_rerank_plugins.scored import with_metadata
+from rerank_plugins.adapters.arguments import DEFAULT_RERANKER, check_text_query, own_stage
 from rerank_plugins.adapters.checks import check_kind, checked_count
 from rerank_plugins.adapters.fields import Count
 from rerank_plugins.adapters.metadata import RETRIEVAL_RANK_KEY
 from rerank_plugins.adapters.overrides import in_effect
-from rerank_plugins.adapters.retrievers import DEFAULT_RERANKER, check_text_query, own_stage
 from rerank_plugins.arguments import checked_call
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.retrieval import Fusion, RetrieverName

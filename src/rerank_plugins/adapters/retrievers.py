@@ -6,7 +6,7 @@ by class and options, lie beside it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -27,32 +27,12 @@ from rerank_plugins.retrieval.saved import SavedRetriever, read_folder, told_if_
 from rerank_plugins.types import ScoreUnit
 
 __all__ = [
-    "DEFAULT_RERANKER",
-    "OWN_ARGUMENTS",
     "OpenedFolder",
     "RetrieverParts",
-    "check_new_ids",
-    "check_text_query",
-    "own_stage",
 ]
-
-DEFAULT_RERANKER = "BAAI/bge-reranker-v2-m3"
-
-OWN_ARGUMENTS = (
-    "documents",
-    "embedder",
-    "first_stage",
-    "reranker",
-    "threshold",
-    "threshold_unit",
-    "top_k",
-    "top_n",
-)
-"""Arguments that are checked where they are used; the core checks the others, and refuses other names."""
 
 _Reranker = TypeVar("_Reranker", bound=RankingOptions)
 _Item = TypeVar("_Item")
-_Stage = TypeVar("_Stage")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -252,27 +232,3 @@ class OpenedFolder(Generic[_Reranker, _Item]):
                 raise InvalidInputError(msg)
             check_kept(entry["options"], folder=self.saved.folder)
             return self.parts.classes[entry["class"]](**entry["options"])
-
-
-def own_stage(stage: object, kind: type[_Stage], *, otherwise: str) -> _Stage:
-    """Return a first stage that an adapter made, or raise InvalidInputError with what to do ``otherwise``."""
-    if isinstance(stage, kind):
-        return stage
-    msg = f"the first stage is a {type(stage).__name__}, made elsewhere: {otherwise}"
-    raise InvalidInputError(msg)
-
-
-def check_new_ids(added: Collection[str], known: Collection[str]) -> None:
-    """Raise InvalidInputError if something that is added has the id of something that is there."""
-    there = [one for one in added if one in known]
-    if there:
-        msg = f"{len(there)} of the ids are there already, the first is {there[0]!r}; give each document its own id"
-        raise InvalidInputError(msg)
-
-
-def check_text_query(query: object) -> None:
-    """Raise InvalidInputError unless a query is a text that is not blank."""
-    if not isinstance(query, str) or not query.strip():
-        got = "a blank one" if isinstance(query, str) else type(query).__name__
-        msg = f"the query must be a text that is not blank, got {got}"
-        raise InvalidInputError(msg)

@@ -39,9 +39,8 @@ class RerankSettings(RankingSettings, total=False):
 class BaseRerankPostprocessor(ComponentOptions, RankingOptions, BaseNodePostprocessor):
     """What all reranking postprocessors do; :class:`RerankPostprocessor` is the one that takes any model.
 
-    The model is loaded when the object is created, once per process: objects that name the same model,
-    revision, device and dtype share its weights, those of other frameworks included. Any number of
-    threads and event loops may use one object; the async methods do not block the loop.
+    The model is loaded when the object is created, once per process. Any number of threads and event loops may use one
+    object; the async methods do not block the loop.
 
     Results are new objects; the nodes that came in, their scores and metadata are not changed. A result's
     ``score`` is a Python float. Its node is a copy with the metadata keys ``retrieval_score`` (the score that it came
@@ -53,10 +52,7 @@ class BaseRerankPostprocessor(ComponentOptions, RankingOptions, BaseNodePostproc
     ``keep_retrieval_score`` and ``keep_details`` to False to get the very same nodes back. Nodes whose
     scored text is blank rank last.
 
-    A call that is not in time (``deadline_s``), or that finds more waiting than ``max_waiting_tokens``, gives
-    copies of the first ``top_n`` nodes in retrieval order: scores as they came, no threshold applied, and the
-    metadata ``rerank_fallback`` with the reason, ``deadline`` or ``overloaded``. ``on_deadline="raise"`` raises
-    :class:`~rerank_plugins.errors.DeadlineExceededError` or ``OverloadedError`` instead.
+    Calls that are not in time keep the retrieval order; see :class:`~rerank_plugins.adapters.reranking.RankingOptions`.
 
     One call with other settings: ``reranker.with_settings(top_n=3).postprocess_nodes(...)``, or, where an
     engine makes the call, ``with reranker.using(top_n=3): engine.query(...)``. Both leave the object as it

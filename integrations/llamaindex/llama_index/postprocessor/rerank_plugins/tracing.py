@@ -49,14 +49,8 @@ def traced(
 ) -> Iterator[Outcome]:
     """Report a reranking to both of LlamaIndex's tracing systems.
 
-    A fallback is told as ``rerank_fallback``: in the tags of the end event, and in the callback's last payload.
-
-    Args:
-        nodes: What is reranked.
-        query: For which query.
-        top_n: Nodes returned at most; None is reported as the number of nodes.
-        model_name: Shown in traces.
-        callback_manager: The one in place when the call began; engines may replace it meanwhile.
+    ``top_n=None`` is reported as the number of nodes. Why nodes were not reranked is in the tags of the end event and
+    in the callback's last payload. The manager is the one in place when the call began; engines may replace it.
 
     Yields:
         An empty outcome: what the block puts into it is reported.

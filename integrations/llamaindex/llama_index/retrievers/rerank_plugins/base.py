@@ -21,9 +21,9 @@ from llama_index.retrievers.rerank_plugins.nodes import readable
 from llama_index.retrievers.rerank_plugins.parts import OWN, PARTS, AnyEmbedder, AnyReranker, check_callbacks
 from typing_extensions import Self
 
+from rerank_plugins.adapters.arguments import DEFAULT_RERANKER, check_text_query, own_stage
 from rerank_plugins.adapters.checks import check_kind, checked_count
 from rerank_plugins.adapters.metadata import DETAIL_KEYS, RETRIEVAL_RANK_KEY
-from rerank_plugins.adapters.retrievers import DEFAULT_RERANKER, check_text_query, own_stage
 from rerank_plugins.arguments import checked_call
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.retrieval import Fusion, RetrieverName

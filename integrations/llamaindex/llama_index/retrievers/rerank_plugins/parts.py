@@ -13,8 +13,9 @@ from llama_index.core.storage.docstore.utils import doc_to_json, json_to_doc
 from llama_index.embeddings.rerank_plugins import InstructionEmbedding
 from llama_index.postprocessor.rerank_plugins import BaseRerankPostprocessor, RerankPostprocessor
 
+from rerank_plugins.adapters.arguments import OWN_ARGUMENTS
 from rerank_plugins.adapters.checks import check_kind
-from rerank_plugins.adapters.retrievers import OWN_ARGUMENTS, RetrieverParts
+from rerank_plugins.adapters.retrievers import RetrieverParts
 from rerank_plugins.embedder import Embedder
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.reranker import Reranker
