@@ -4,6 +4,9 @@ VENV ?= .venv
 LOWEST ?= .venv-lowest
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip install --quiet
+# A whole file of tests goes to one process. One thread each, else they wait for each other; about 2 GB of memory each.
+WORKERS ?= 2
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadfile
 PACKAGES = -e .[demo] -e models/mini -e demo -e integrations/llamaindex -e integrations/langchain
 METADATA = pyproject.toml models/mini/pyproject.toml demo/pyproject.toml $(wildcard integrations/*/pyproject.toml)
 
@@ -17,14 +20,15 @@ demo: $(VENV)/.demo ## two-stage retrieval on the bundled sample, in both framew
 	$(BIN)/rerank-plugins demo
 
 test: $(VENV)/.dev lint ## linters, then every test (also the slow ones), then the tests on the lowest versions
-	$(BIN)/python -m pytest
+	$(PYTEST)
 	$(MAKE) test-lowest
 
 test-fast: $(VENV)/.dev ## the tests that take no more than a few seconds each
-	$(BIN)/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
+test-lowest: BIN = $(LOWEST)/bin
 test-lowest: $(LOWEST)/.lowest ## core and adapter tests on the lowest versions that the metadata allows
-	$(LOWEST)/bin/python -m pytest tests/unit tests/conformance tests/parity/test_goldens.py tests/parity/test_llm_goldens.py integrations -m "not slow"
+	$(PYTEST) tests/unit tests/conformance tests/parity/test_goldens.py tests/parity/test_llm_goldens.py integrations -m "not slow"
 
 lint: $(VENV)/.dev ## ruff (each rule with its reason in pyproject.toml) and mypy --strict
 	$(BIN)/ruff check .
@@ -69,6 +73,7 @@ $(LOWEST)/.lowest: constraints-lowest.txt $(METADATA)
 	$(LOWEST)/bin/python -m pip install --quiet --upgrade pip
 	$(LOWEST)/bin/python -m pip install --quiet -c constraints-lowest.txt torch
 	$(LOWEST)/bin/python -m pip install --quiet -c constraints-lowest.txt \
-		-e .[evaluation] -e models/mini -e integrations/llamaindex -e integrations/langchain -e integrations/testing \
-		langchain-classic langchain-tests hypothesis pytest pytest-asyncio pytest-timeout
+		-e .[torch,evaluation,telemetry] -e models/mini -e integrations/llamaindex -e integrations/langchain \
+		-e integrations/testing \
+		langchain-classic langchain-tests hypothesis opentelemetry-sdk pytest pytest-asyncio pytest-timeout pytest-xdist
 	touch $@

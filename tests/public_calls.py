@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import wraps
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from types import FunctionType
 from typing import Any
 
 import embedder_checkpoints
-import pytest
 import tiny_checkpoints
 from llm_checkpoints import llm_checkpoint
 
@@ -30,6 +30,7 @@ from rerank_plugins import (
     evaluation,
     reports,
     retrieval,
+    telemetry,
 )
 from rerank_plugins.errors import RerankPluginsError
 from rerank_plugins.evaluation.movements import Case, Movement
@@ -55,6 +56,12 @@ RECORDS = {
     "TextVectors",
     "WindowSpan",
 }
+# Calls that need a package which is not among the lowest versions.
+NEEDS = {
+    "Reranker.from_loaded": "sentence_transformers",
+    "export_to_prometheus": "prometheus_client",
+    "trace_with_opentelemetry": "opentelemetry",
+}
 # The engine's own way in, asked for every input; and what Python calls.
 INTERNAL = {"ScoreCache.get", "ScoreCache.put", "ScoreCache.after_fork"}
 
@@ -75,6 +82,12 @@ class PublicCall:
     def parameters(self) -> list[str]:
         names = list(inspect.signature(self.function).parameters)
         return names[1:] if names[:1] in (["self"], ["cls"]) else names
+
+
+def lacks(name: str) -> str:
+    """Return the package that a call needs and that is not installed; empty if there is none."""
+    package = NEEDS.get(name, "")
+    return package if package and find_spec(package) is None else ""
 
 
 def public_calls() -> dict[str, PublicCall]:
@@ -119,6 +132,9 @@ def working_calls(root: Path) -> dict[str, tuple[Callable[..., Any], dict[str, A
 
     Args:
         root: A folder for what the calls need; they also write into it.
+
+    Returns:
+        All but those that need a package which is not installed, see :func:`lacks`.
     """
     return {
         **_of_models(root),
@@ -159,7 +175,7 @@ def _of_models(root: Path) -> dict[str, tuple[Callable[..., Any], dict[str, Any]
     return made | {
         "ModelSpec.with_prompt": (spec.with_prompt, {"prompt": None}),
         "ModelSpec.input_length_tokens": (spec.input_length_tokens, {"asked": 12}),
-        "Reranker.from_loaded": (Reranker.from_loaded, {"loaded": _cross_encoder(root)}),
+        **_of_loaded(root),
         **{f"Reranker.{name}": (getattr(reranker, name), pairs) for name in _PAIR_METHODS},
         **{f"Reranker.{name}": (getattr(reranker, name), rank) for name in ("rank", "arank")},
         **{f"Reranker.{name}": (getattr(reranker, name), explain) for name in ("explain", "aexplain")},
@@ -186,11 +202,13 @@ _QUERY_METHODS = ("embed_queries", "aembed_queries", "encode_queries", "aencode_
 _DOCUMENT_METHODS = ("embed_documents", "aembed_documents", "encode_documents", "aencode_documents")
 
 
-def _cross_encoder(root: Path) -> object:
-    # Not among the lowest versions, which run without it.
-    CrossEncoder = pytest.importorskip("sentence_transformers").CrossEncoder
+def _of_loaded(root: Path) -> dict[str, tuple[Callable[..., Any], dict[str, Any]]]:
+    if lacks("Reranker.from_loaded"):
+        return {}
+    from sentence_transformers import CrossEncoder
 
-    return CrossEncoder(str(tiny_checkpoints.bert_reranker(root / "loaded")), device="cpu")
+    loaded = CrossEncoder(str(tiny_checkpoints.bert_reranker(root / "loaded")), device="cpu")
+    return {"Reranker.from_loaded": (Reranker.from_loaded, {"loaded": loaded})}
 
 
 def _of_retrieval(root: Path) -> dict[str, tuple[Callable[..., Any], dict[str, Any]]]:
@@ -341,14 +359,13 @@ def _of_reports(root: Path) -> dict[str, tuple[Callable[..., Any], dict[str, Any
         "reliability_figure": (reports.reliability_figure, {"named": {"mine": reliability}}),
         "tradeoff_figure": (reports.tradeoff_figure, {"scene": scene}),
         "write_report": (reports.write_report, {"results": results, "folder": root / "report"}),
-        "export_to_prometheus": (_telemetry("export_to_prometheus"), {}),
-        "trace_with_opentelemetry": (_telemetry("trace_with_opentelemetry"), {}),
+        **{name: (_telemetry(name), {}) for name in NEEDS if hasattr(telemetry, name) and not lacks(name)},
     }
 
 
 def _telemetry(name: str) -> Callable[..., Any]:
     """Return the function with what it starts stopped again at once."""
-    function = getattr(import_module("rerank_plugins.telemetry"), name)
+    function = getattr(telemetry, name)
 
     @wraps(function)
     def start_and_stop(**arguments: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from functools import partial
+from typing import cast
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ import transformers
 
 from benchmarks.systems.base import OpenRequest, Pairs, SystemSpec
 from rerank_plugins import EngineOptions, Reranker, ScoreCache
+from rerank_plugins.backends.local import LocalScorer
 from rerank_plugins.catalog.resolve import resolve
 from rerank_plugins.engine.device import default_budget_tokens
 from rerank_plugins.engine.executor import execute
@@ -55,7 +57,7 @@ class Ours:
         same cores.
         """
         seconds: list[float] = []
-        for scorer in self.reranker._scoring._lease.value.batcher._scorers:
+        for scorer in self.reranker._lease.value.batcher._scorers:
             forward = scorer.forward
 
             def timed(batch: Batch, forward: Callable[[Batch], torch.Tensor] = forward) -> torch.Tensor:
@@ -64,7 +66,7 @@ class Ours:
                 seconds.append(time.perf_counter() - start)
                 return rows
 
-            scorer.forward = timed  # type: ignore[method-assign]
+            scorer.forward = timed
         return seconds
 
     def close(self) -> None:
@@ -89,8 +91,8 @@ def open_reranker(
 
 def batches_in_this_thread(reranker: Reranker, pairs: Pairs) -> Callable[[], object]:
     """Return a call that runs the engine's batches of a request where a profiler of this thread sees them."""
-    inputs = [one for pair in reranker._scoring.encode(pairs) for one in pair.inputs]
-    batcher = reranker._scoring._lease.value.batcher
+    inputs = [one for pair in cast("LocalScorer", reranker._backend).encode(pairs) for one in pair.inputs]
+    batcher = reranker._lease.value.batcher
     return lambda: execute(batcher._scorers[0], inputs, budget=batcher._budget)
 
 

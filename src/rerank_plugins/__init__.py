@@ -5,8 +5,9 @@ Importing this package imports neither torch nor a framework; names are resolved
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from rerank_plugins.optional import imported_on_use
 
 if TYPE_CHECKING:
     from rerank_plugins.catalog import ModelSpec as ModelSpec
@@ -74,17 +75,7 @@ _HOME = {
 }
 
 
-def __getattr__(name: str) -> object:
-    """Import a public name's module on first use (PEP 562).
-
-    Raises:
-        AttributeError: ``name`` is not public.
-    """
-    home = _HOME.get(name)
-    if home is None:
-        msg = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(msg)
-    return getattr(import_module(f"{__name__}.{home}"), name)
+__getattr__ = imported_on_use(__name__, _HOME)
 
 
 def __dir__() -> list[str]:

@@ -2,45 +2,59 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
-import time
-from collections.abc import Hashable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Hashable, Sequence
+from copy import copy
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from rerank_plugins.arguments import checked_call
-from rerank_plugins.catalog.resolve import SourceOptions, resolve
+from rerank_plugins.backends.handles import ModelHandle, opened_with
+from rerank_plugins.backends.held import check_options, hold_backend
+from rerank_plugins.backends.local_embedder import LocalEmbedder
+from rerank_plugins.backends.opening import LoadedModel, open_model
+from rerank_plugins.backends.text_embedders import TextEmbedderBackend
+from rerank_plugins.backends.vectors import TextEmbedder
+from rerank_plugins.calls.driving import adrive, drive
+from rerank_plugins.calls.multi_vector import MultiVectorMethods
+from rerank_plugins.calls.texts import TextCalls, checked_dimensions
+from rerank_plugins.catalog.resolve import ResolvedModel, SourceOptions, resolve
 from rerank_plugins.catalog.spec import Instruction, ModelSpec
 from rerank_plugins.elsewhere import EMBEDDER_NAMES, NamesFromElsewhere
 from rerank_plugins.embedding.cache import CacheStatistics, QueryVectorCache
 from rerank_plugins.embedding.instructions import choose_instruction, query_surroundings
 from rerank_plugins.embedding.layout import special_ids, text_layout
-from rerank_plugins.embedding.methods import MultiVectorMethods
-from rerank_plugins.embedding.multi import Group, VectorAssembly, grouped
-from rerank_plugins.embedding.rows import finished_rows
-from rerank_plugins.embedding.vectors import TextVectors
-from rerank_plugins.engine.calls import Answer, usage_of, usage_of_all
-from rerank_plugins.engine.deadline import Deadline
-from rerank_plugins.engine.reply import Reply
+from rerank_plugins.embedding.multi import VectorAssembly
+from rerank_plugins.engine.registry import Lease
 from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.handles import ModelHandle, opened_with
-from rerank_plugins.inputs import check_engine, check_examples, check_texts
-from rerank_plugins.kinds import Count, ModelName
-from rerank_plugins.observing import StartedCall
-from rerank_plugins.opening import open_model
-from rerank_plugins.protocols import TokenInput
+from rerank_plugins.inputs import check_engine, check_examples
+from rerank_plugins.kinds import Count, ModelName, Seconds
 from rerank_plugins.text.pairs import TextLayout
 from rerank_plugins.text.single import SingleTextEncoder, Surroundings
 from rerank_plugins.types import EngineOptions, EngineStats, QueryExample
 
 __all__ = ["Embedder"]
 
-logger = logging.getLogger(__name__)
-
 _Vectors = npt.NDArray[np.float32]
+
+_USUAL_MODEL = "BAAI/bge-m3"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Use:
+    """How a model is used, as its user said it."""
+
+    task: str | None
+    query_instruction: str | None
+    document_instruction: str | None
+    examples: Sequence[QueryExample] | None
+    dimensions: int | None
+    query_cache_entries: int | None
+    normalize: bool | None
+    max_length: int | None
+    engine: EngineOptions
 
 
 class Embedder(MultiVectorMethods, ModelHandle, NamesFromElsewhere):
@@ -52,7 +66,11 @@ class Embedder(MultiVectorMethods, ModelHandle, NamesFromElsewhere):
     may use one object.
 
     Args:
-        model: A hub id, a local folder (its name does not matter), or ``mini``.
+        model: A hub id, a local folder (its name does not matter), ``mini``, or the name of a registered backend
+            (``acme:large``, see :func:`~rerank_plugins.backends.named.register_backend`).
+        backend: What embeds, instead of a checkpoint: any object with the methods of a
+            :class:`~rerank_plugins.backends.vectors.TextEmbedder`. It stays the caller's to close. Options that say how
+            a checkpoint is loaded and run cannot be given beside it; ``max_length`` counts words.
         task: Which of the model's instructions to use (llm-embedder has six); for models with a template for it
             (E5-mistral, Qwen3-Embedding, bge-en-icl, ...) also a task in your own words, such as ``Given a
             question, retrieve code that answers it``. None takes the default.
@@ -86,11 +104,16 @@ class Embedder(MultiVectorMethods, ModelHandle, NamesFromElsewhere):
 
     _names_from_elsewhere = EMBEDDER_NAMES
 
-    @checked_call(own=("examples",))
+    _backend: LocalEmbedder | TextEmbedderBackend
+    _device: str
+    _dtype: str
+
+    @checked_call(own=("examples", "backend"))
     def __init__(
         self,
-        model: ModelName = "BAAI/bge-m3",
+        model: ModelName = _USUAL_MODEL,
         *,
+        backend: TextEmbedder | None = None,
         task: str | None = None,
         query_instruction: str | None = None,
         document_instruction: str | None = None,
@@ -110,7 +133,25 @@ class Embedder(MultiVectorMethods, ModelHandle, NamesFromElsewhere):
         torch_compile: bool = False,
     ) -> None:
         self._opened_with = opened_with(Embedder, locals())
-        self._engine = check_engine(engine)
+        use = _Use(
+            task=task,
+            query_instruction=query_instruction,
+            document_instruction=document_instruction,
+            examples=examples,
+            dimensions=dimensions,
+            query_cache_entries=query_cache_entries,
+            normalize=normalize,
+            max_length=max_length,
+            engine=check_engine(engine),
+        )
+        held = hold_backend(model, backend, usual_model=_USUAL_MODEL, kind="embedder")
+        if held is not None:
+            source = held.value.backend.spec
+            check_options(source.id, self._opened_with[1])
+            self._settle(str(model) if backend is None else source.id, source, use)
+            made = TextEmbedderBackend(held, self._instruction, max_length=self._max_length)
+            self._attach(held, made, assembly=None, use=use, identity=held.value.identity)
+            return
         options = SourceOptions(
             revision=revision,
             local_files_only=local_files_only,
@@ -118,29 +159,67 @@ class Embedder(MultiVectorMethods, ModelHandle, NamesFromElsewhere):
             trust_remote_code=trust_remote_code,
         )
         resolved = resolve(model, kind="embedder", family=family, options=options)
-        self._name, self._spec = str(model), resolved.spec
+        around = self._settle(str(model), resolved.spec, use)
+        lease = open_model(resolved, device=device, dtype=dtype, options=options, torch_compile=torch_compile)
+        self._attach_local(lease, resolved, around, use)
+
+    def _settle(self, name: str, spec: ModelSpec, use: _Use) -> Surroundings:
+        """Keep what the object is used with, checked, before anything is loaded; return what is around a query."""
+        self._name, self._spec, self._engine = name, spec, use.engine
         self._instruction = choose_instruction(
-            resolved.spec, task=task, query=query_instruction, document=document_instruction
+            spec, task=use.task, query=use.query_instruction, document=use.document_instruction
         )
-        self._examples = tuple(check_examples(examples))
-        around = query_surroundings(resolved.spec, self._instruction, examples)
-        self._dimensions = _checked_dimensions(dimensions, resolved.spec)
-        self._normalize = resolved.spec.normalize if normalize is None else normalize
-        self._max_length = resolved.spec.input_length_tokens(max_length)
-        self._lease = open_model(resolved, device=device, dtype=dtype, options=options, torch_compile=torch_compile)
-        loaded = self._lease.value
-        self._device, self._dtype = loaded.device, loaded.dtype
-        layout = text_layout(loaded.encoder, resolved.spec) if loaded.special_tokens else TextLayout()
-        self._skipped_ids = special_ids(loaded.encoder, resolved.files, layout)
-        if max_length is None and around.examples:
-            room = resolved.spec.max_length_tokens - len(loaded.encoder.encode_one(around.examples))
+        self._examples = tuple(check_examples(use.examples))
+        around = query_surroundings(spec, self._instruction, use.examples)
+        self._dimensions = checked_dimensions(use.dimensions, spec)
+        self._normalize = spec.normalize if use.normalize is None else use.normalize
+        self._max_length = spec.input_length_tokens(use.max_length)
+        return around
+
+    def _attach_local(
+        self, lease: Lease[LoadedModel], resolved: ResolvedModel, around: Surroundings, use: _Use
+    ) -> None:
+        loaded, spec = lease.value, resolved.spec
+        layout = text_layout(loaded.encoder, spec) if loaded.special_tokens else TextLayout()
+        if use.max_length is None and around.examples:
+            room = spec.max_length_tokens - len(loaded.encoder.encode_one(around.examples))
             self._max_length = min(self._max_length, room)
-        self._queries = self._side(layout, around)
-        self._documents = self._side(layout, Surroundings(instruction=self._instruction.document))
-        _check_total(self._queries, resolved.spec)
-        self._cache = None
-        if query_cache_entries is not None:
-            self._cache = QueryVectorCache(query_cache_entries, settings=self._vector_settings(resolved.source))
+        sides = around, Surroundings(instruction=self._instruction.document)
+        backend = LocalEmbedder(lease, spec, layout, sides, max_length_tokens=self._max_length, engine=self._engine)
+        _check_total(backend.queries, spec)
+        whole = int(spec.dimensions or 0)
+        assembly = VectorAssembly(
+            dimensions=whole,
+            kept_dimensions=self._dimensions or whole,
+            normalize=self._normalize,
+            skipped_ids=special_ids(loaded.encoder, resolved.files, layout),
+        )
+        self._attach(lease, backend, assembly=assembly, use=use, identity=(resolved.source, around))
+
+    def _attach(
+        self,
+        lease: Lease[Any],
+        backend: LocalEmbedder | TextEmbedderBackend,
+        *,
+        assembly: VectorAssembly | None,
+        use: _Use,
+        identity: Hashable,
+    ) -> None:
+        self._lease, self._backend = lease, backend
+        self._device, self._dtype = lease.value.device, lease.value.dtype
+        cache = None
+        if use.query_cache_entries is not None:
+            settings = (identity, self._spec, self._instruction, self._max_length, self._dimensions, self._normalize)
+            key = (*map(repr, settings), self._device, self._dtype)
+            cache = QueryVectorCache(use.query_cache_entries, settings=key)
+        self._calls = TextCalls(
+            self._spec,
+            dimensions=self._dimensions,
+            normalize=self._normalize,
+            deadline_s=self._engine.deadline_s,
+            assembly=assembly,
+            cache=cache,
+        )
 
     @property
     def spec(self) -> ModelSpec:
@@ -188,11 +267,15 @@ class Embedder(MultiVectorMethods, ModelHandle, NamesFromElsewhere):
         return self._max_length
 
     @checked_call(own=("queries",))
-    def embed_queries(self, queries: Sequence[str]) -> _Vectors:
+    def embed_queries(self, queries: Sequence[str], *, deadline_s: Seconds | None = None) -> _Vectors:
         """Return one vector per query, the instruction included.
 
         No vector is zero: a text in which the model finds nothing (blank, or unknown tokens alone, for ``mini``)
         gets :func:`~rerank_plugins.embedding.rows.neutral_vector`, whose length is 1 with ``normalize=False`` too.
+
+        Args:
+            queries: Texts.
+            deadline_s: Seconds after which to give up; None takes the object's own deadline.
 
         Returns:
             Shape: (n, dim), float32; (0, 0) for no query when the model's dimension is unknown.
@@ -200,38 +283,31 @@ class Embedder(MultiVectorMethods, ModelHandle, NamesFromElsewhere):
         Raises:
             InvalidInputError: An element is not a string.
             ScoringError: The model returned NaN or infinity.
-            DeadlineExceededError: The time that the engine options allow is over.
+            DeadlineExceededError: The time is over.
             OverloadedError: More work waits than the engine options allow.
             EngineClosedError: ``close()`` was called.
         """
-        texts = check_texts(queries, name="queries")
-        if self._cache is None or not texts:
-            return self._embed(texts, self._queries)
-        found, missing = self._cache.look_up(texts)
-        return self._cache.complete(texts, found, missing, self._embed(missing, self._queries))
+        return drive(self._backend, self._calls.queries(queries, deadline_s=deadline_s))
 
     @checked_call(own=("documents",))
-    def embed_documents(self, documents: Sequence[str]) -> _Vectors:
+    def embed_documents(self, documents: Sequence[str], *, deadline_s: Seconds | None = None) -> _Vectors:
         """Return one vector per document; see :meth:`embed_queries`."""
-        return self._embed(check_texts(documents, name="documents"), self._documents)
+        return drive(self._backend, self._calls.documents(documents, deadline_s=deadline_s))
 
     @checked_call(own=("queries",))
-    async def aembed_queries(self, queries: Sequence[str]) -> _Vectors:
+    async def aembed_queries(self, queries: Sequence[str], *, deadline_s: Seconds | None = None) -> _Vectors:
         """Return what :meth:`embed_queries` returns, without blocking the event loop."""
-        texts = check_texts(queries, name="queries")
-        if self._cache is None or not texts:
-            return await self._aembed(texts, self._queries)
-        found, missing = self._cache.look_up(texts)
-        return self._cache.complete(texts, found, missing, await self._aembed(missing, self._queries))
+        return await adrive(self._backend, self._calls.queries(queries, deadline_s=deadline_s))
 
     @checked_call(own=("documents",))
-    async def aembed_documents(self, documents: Sequence[str]) -> _Vectors:
+    async def aembed_documents(self, documents: Sequence[str], *, deadline_s: Seconds | None = None) -> _Vectors:
         """Return what :meth:`embed_documents` returns, without blocking the event loop."""
-        return await self._aembed(check_texts(documents, name="documents"), self._documents)
+        return await adrive(self._backend, self._calls.documents(documents, deadline_s=deadline_s))
 
     def query_cache_statistics(self) -> CacheStatistics | None:
         """Return the counters of the query cache; None without one."""
-        return None if self._cache is None else self._cache.statistics()
+        cache = self._calls.cache
+        return None if cache is None else cache.statistics()
 
     def stats(self) -> EngineStats:
         """Return what the model has done since it was loaded, for every object that shares it.
@@ -239,13 +315,13 @@ class Embedder(MultiVectorMethods, ModelHandle, NamesFromElsewhere):
         Raises:
             EngineClosedError: ``close()`` was called.
         """
-        return self._lease.value.stats()
+        return self._held.stats()
 
     def close(self) -> None:
         """Give the model back; the last holder's call frees the weights. Idempotent."""
         super().close()
-        if self._cache is not None:
-            self._cache.clear()
+        if self._calls.cache is not None:
+            self._calls.cache.clear()
 
     def __enter__(self) -> Embedder:
         return self
@@ -256,110 +332,11 @@ class Embedder(MultiVectorMethods, ModelHandle, NamesFromElsewhere):
     def __repr__(self) -> str:
         return f"Embedder({self.model!r}, device={self.device!r}, dtype={self.dtype!r}, max_length={self.max_length})"
 
-    def _side(self, layout: TextLayout, around: Surroundings) -> SingleTextEncoder:
-        return SingleTextEncoder(
-            self._lease.value.encoder,
-            layout,
-            around,
-            max_length_tokens=self._max_length,
-            pools_instruction=self._spec.pools_instruction,
-            use_cache=self._engine.token_cache,
-        )
-
     def _become_independent(self) -> None:
+        self._backend = self._backend.on(self._lease)
+        self._calls = copy(self._calls)
         # Closing an embedder empties its cache.
-        self._cache = None if self._cache is None else self._cache.empty_copy()
-
-    def _vector_settings(self, source: str) -> Hashable:
-        settings = (source, self._spec, self._queries.around, self._max_length, self._dimensions, self._normalize)
-        return (*map(repr, settings), self._device, self._dtype)
-
-    def _embed(self, texts: list[str], side: SingleTextEncoder) -> _Vectors:
-        deadline = Deadline(self._engine.deadline_s)
-        with self._started() as call:
-            inputs, tokenize_s = _timed_inputs(side, texts)
-            deadline.check()
-            answer = deadline.wait(self._submit(inputs))
-            call.usage = usage_of(answer, inputs, tokenize_s=tokenize_s)
-        return self._finish(answer.rows)
-
-    async def _aembed(self, texts: list[str], side: SingleTextEncoder) -> _Vectors:
-        deadline = Deadline(self._engine.deadline_s)
-        with self._started() as call:
-            inputs, tokenize_s = await asyncio.to_thread(_timed_inputs, side, texts)
-            deadline.check()
-            answer = await deadline.await_result(self._submit(inputs))
-            call.usage = usage_of(answer, inputs, tokenize_s=tokenize_s)
-        return self._finish(answer.rows)
-
-    def _encode(self, texts: list[str], outputs: tuple[str, ...], *, as_queries: bool) -> TextVectors:
-        deadline, side = Deadline(self._engine.deadline_s), self._queries if as_queries else self._documents
-        with self._started() as call:
-            inputs, tokenize_s = _timed_inputs(side, texts)
-            deadline.check()
-            groups = grouped(inputs, outputs)
-            with self._submitted(inputs, groups) as futures:
-                answers = [deadline.wait(future) for future in futures]
-            call.usage = usage_of_all(answers, inputs, tokenize_s=tokenize_s)
-        return self._assembly().build(inputs, groups, [answer.rows for answer in answers], outputs)
-
-    async def _aencode(self, texts: list[str], outputs: tuple[str, ...], *, as_queries: bool) -> TextVectors:
-        deadline, side = Deadline(self._engine.deadline_s), self._queries if as_queries else self._documents
-        with self._started() as call:
-            inputs, tokenize_s = await asyncio.to_thread(_timed_inputs, side, texts)
-            deadline.check()
-            groups = grouped(inputs, outputs)
-            with self._submitted(inputs, groups) as futures:
-                answers = [await deadline.await_result(future) for future in futures]
-            call.usage = usage_of_all(answers, inputs, tokenize_s=tokenize_s)
-        rows = [answer.rows for answer in answers]
-        return await asyncio.to_thread(self._assembly().build, inputs, groups, rows, outputs)
-
-    @contextmanager
-    def _submitted(self, inputs: list[TokenInput], groups: list[Group]) -> Iterator[list[Reply[Answer]]]:
-        """Queue the groups for a block; what has not run when it ends is dropped."""
-        futures: list[Reply[Answer]] = []
-        try:
-            futures += (self._submit([inputs[index] for index in one.indices], one.layout) for one in groups)
-            yield futures
-        finally:
-            for future in futures:
-                future.cancel()
-
-    def _assembly(self) -> VectorAssembly:
-        whole = int(self._spec.dimensions or 0)
-        return VectorAssembly(
-            dimensions=whole,
-            kept_dimensions=self._dimensions or whole,
-            normalize=self._normalize,
-            skipped_ids=self._skipped_ids,
-        )
-
-    def _started(self) -> StartedCall:
-        return StartedCall("embed", model=self._spec.id, device=self._device)
-
-    def _submit(self, inputs: list[TokenInput], options: Hashable = None) -> Reply[Answer]:
-        return self._lease.value.batcher.submit(inputs, options=options, limits=self._engine)
-
-    def _finish(self, rows: _Vectors) -> _Vectors:
-        if not len(rows):
-            return np.zeros((0, self.dimensions or 0), dtype=np.float32)
-        if self._dimensions is not None:
-            _checked_dimensions(self._dimensions, self._spec, found=rows.shape[1])
-        return finished_rows(rows, normalize=self._normalize, dimensions=self._dimensions)
-
-
-def _checked_dimensions(asked: int | None, spec: ModelSpec, *, found: int | None = None) -> int | None:
-    """Return the dimensions to keep, or raise InvalidInputError if the model has fewer."""
-    has = found or spec.dimensions
-    if asked is None or has is None or asked == has:
-        return asked
-    if asked > has:
-        msg = f"dimensions={asked} is more than the {has} that vectors of {spec.id!r} have"
-        raise InvalidInputError(msg)
-    if found is None and (spec.matryoshka_from is None or asked < spec.matryoshka_from):
-        logger.warning("%s is not known to be trained for vectors cut to %d dimensions", spec.id, asked)
-    return asked
+        self._calls.cache = None if self._calls.cache is None else self._calls.cache.empty_copy()
 
 
 def _check_total(side: SingleTextEncoder, spec: ModelSpec) -> None:
@@ -369,9 +346,3 @@ def _check_total(side: SingleTextEncoder, spec: ModelSpec) -> None:
             f"reads {spec.max_length_tokens}. Lower max_length, or give fewer or shorter examples."
         )
         raise InvalidInputError(msg)
-
-
-def _timed_inputs(side: SingleTextEncoder, texts: list[str]) -> tuple[list[TokenInput], float]:
-    start_s = time.perf_counter()
-    inputs = side.encode(texts)
-    return inputs, time.perf_counter() - start_s

@@ -1,21 +1,31 @@
 """Files that are whole or as before: whatever this package writes goes through here.
 
-A full disk, a read-only folder or a killed process leaves no half-written file and no temporary one; the error says
-what could not be written, and why.
+A full disk or a read-only folder leaves no half-written file and no temporary one; the error says what could not be
+written, and why. What a killed process leaves beside a file is removed when that file is written again. A temporary
+file is locked while its process lives (flock, which the system lets go when a process ends, whatever ended it), so that
+none is taken from a living one, in another container on the same disk neither. Without such locks (Windows, some
+network disks) nothing is removed.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
+import shutil
 import uuid
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 
 from rerank_plugins.errors import InvalidInputError
 
-__all__ = ["LineFile", "made_folder", "reason_of", "write_atomically", "write_with"]
+try:
+    import fcntl
+except ModuleNotFoundError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+__all__ = ["LineFile", "made_folder", "reason_of", "scratch_folder", "write_atomically", "write_with"]
 
 _HELD_BYTES = 1 << 13
 
@@ -36,18 +46,12 @@ def write_atomically(path: Path, data: bytes) -> None:
         if path.exists() and not path.is_file():
             path.write_bytes(data)
             return
-        temporary = path.parent / f".writing-{uuid.uuid4().hex}"
-        try:
-            # Opened like any new file, so that the umask decides who may read it.
-            with temporary.open("xb") as file:
+        with _claimed_file(path) as temporary:
+            with temporary.open("wb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)
-        except BaseException:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
-            raise
     except (OSError, ValueError, RuntimeError) as error:  # ValueError: a null byte; RuntimeError: a loop of links
         raise _cannot_write(path, error) from error
 
@@ -63,15 +67,12 @@ def write_with(path: Path, save: Callable[[Path], object]) -> Path:
         InvalidInputError: It cannot be written.
     """
     made_folder(path.parent)
-    temporary = path.with_name(f".writing-{uuid.uuid4().hex}{path.suffix}")
     try:
-        save(temporary)
-        temporary.replace(path)
+        with _claimed_file(path, suffix=path.suffix) as temporary:
+            save(temporary)
+            temporary.replace(path)
     except OSError as error:
         raise _cannot_write(path, error) from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
     return path
 
 
@@ -89,13 +90,34 @@ def made_folder(path: Path) -> Path:
     return path
 
 
+@contextmanager
+def scratch_folder(path: Path) -> Iterator[Path]:
+    """Make a folder beside ``path`` in which its next contents can be put together; it is gone afterwards.
+
+    Args:
+        path: The folder or file that will be replaced; what killed processes left of earlier attempts goes once this
+            one has succeeded, and not before, since they may have died between taking the old away and putting the new.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+    start = _start_of_names(path)
+    scratch, lock = _claimed(path.parent, start, make=lambda new: new.mkdir(mode=0o700))
+    try:
+        yield scratch
+        _sweep(path.parent, start)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+        _let_go(lock)
+
+
 class LineFile:
     """Appends lines to a file of which only whole lines are ever left.
 
     Lines are held and written a few kilobytes at a time, and at the latest when the file is closed.
 
     Args:
-        path: The file; made if it is not there.
+        path: The file; made if it is not there, and so are folders on the way.
 
     Raises:
         InvalidInputError: It cannot be opened; or, later, a line cannot be written. The lines before it are kept.
@@ -103,6 +125,7 @@ class LineFile:
 
     def __init__(self, path: Path) -> None:
         self._path, self._held = path, bytearray()
+        made_folder(path.parent)
         try:
             self._file = path.open("ab", buffering=0)
         except (OSError, ValueError) as error:
@@ -137,6 +160,69 @@ class LineFile:
             self.flush()
         finally:
             self._file.close()
+
+
+@contextmanager
+def _claimed_file(path: Path, *, suffix: str = "") -> Iterator[Path]:
+    """Make a new, locked, empty file beside ``path``, and remove what killed processes left there for ``path``."""
+    start = _start_of_names(path)
+    _sweep(path.parent, start)
+    # Opened like any new file, so that the umask decides who may read it.
+    temporary, lock = _claimed(path.parent, start, suffix=suffix, make=lambda new: new.open("xb").close())
+    try:
+        yield temporary
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        _let_go(lock)
+
+
+def _claimed(folder: Path, start: str, *, make: Callable[[Path], object], suffix: str = "") -> tuple[Path, int | None]:
+    """Make a file or folder by a name that nobody has, and lock it; returns its path and the lock."""
+    while True:
+        made = folder / f"{start}{uuid.uuid4().hex}{suffix}"
+        make(made)
+        lock = _locked(made, waits=True)
+        # Before the lock was there another process may have taken it for a dead one's.
+        if made.exists():
+            return made, lock
+        _let_go(lock)
+
+
+def _start_of_names(path: Path) -> str:
+    """Return how the names of temporary files for ``path`` begin: short, whatever its own name is."""
+    return f".writing-{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]}-"
+
+
+def _sweep(folder: Path, start: str) -> None:
+    """Remove the temporary files and folders whose process has ended."""
+    if fcntl is None:
+        return
+    for left in list(folder.glob(f"{start}*")):
+        lock = _locked(left)
+        if lock is None:
+            continue
+        with suppress(OSError):
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
+        _let_go(lock)
+
+
+def _locked(path: Path, *, waits: bool = False) -> int | None:
+    """Return a descriptor that holds the lock of a file or folder; None if another one does, or there are no locks."""
+    if fcntl is None:
+        return None
+    opened: int | None = None
+    with suppress(OSError):
+        opened = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        fcntl.flock(opened, fcntl.LOCK_EX | (0 if waits else fcntl.LOCK_NB))
+        return opened
+    _let_go(opened)
+    return None
+
+
+def _let_go(lock: int | None) -> None:
+    if lock is not None:
+        os.close(lock)
 
 
 def _cannot_write(path: Path, error: Exception, *, kept: bool = False) -> InvalidInputError:

@@ -8,23 +8,25 @@ from pathlib import Path
 
 from rerank_plugins import inputs
 from rerank_plugins.arguments import checked_call
-from rerank_plugins.calibrating import calibration_for, score_source
+from rerank_plugins.backends.handles import opened_with
+from rerank_plugins.backends.held import check_options, hold_backend
+from rerank_plugins.backends.local import LocalScorer
+from rerank_plugins.backends.opening import LoadedModel, open_model, run_loaded
+from rerank_plugins.backends.protocol import PairScorer
+from rerank_plugins.backends.texts import TextBackend
 from rerank_plugins.calibration import Calibration
+from rerank_plugins.calls.driving import adrive, drive
+from rerank_plugins.calls.explaining import Explanation
+from rerank_plugins.calls.facts import RerankerFacts, Use
+from rerank_plugins.calls.streaming import CHUNK_PAIRS, score_stream
 from rerank_plugins.catalog.adapter import read_adapter
-from rerank_plugins.catalog.layers import settle_layers
 from rerank_plugins.catalog.resolve import SourceOptions, resolve
 from rerank_plugins.catalog.spec import ModelSpec
 from rerank_plugins.engine.calls import KnownRows
 from rerank_plugins.engine.registry import Lease, ModelRegistry
 from rerank_plugins.engine.score_cache import ScoreCache
-from rerank_plugins.explaining import Explanation, Occlusion
-from rerank_plugins.handles import opened_with
 from rerank_plugins.kinds import Count, ModelName, Seconds
-from rerank_plugins.opened import OpenedReranker
-from rerank_plugins.opening import LoadedModel, open_model, run_loaded
 from rerank_plugins.ranking.results import Selection
-from rerank_plugins.scoring import PairScoring
-from rerank_plugins.streaming import CHUNK_PAIRS, score_stream
 from rerank_plugins.text.pair_encoder import PairSettings
 from rerank_plugins.types import (
     EngineOptions,
@@ -38,8 +40,10 @@ from rerank_plugins.types import (
 
 __all__ = ["Reranker"]
 
+_USUAL_MODEL = "BAAI/bge-reranker-v2-m3"
 
-class Reranker(OpenedReranker):
+
+class Reranker(RerankerFacts):
     """Scores documents against a query with a reranking model.
 
     Objects with the same model, revision, device and dtype share one set of weights in the process,
@@ -47,7 +51,11 @@ class Reranker(OpenedReranker):
     own; pickling keeps the options and opens the model again (one of ``from_loaded`` cannot be pickled).
 
     Args:
-        model: A hub id, a local folder (its name does not matter), or ``mini``.
+        model: A hub id, a local folder (its name does not matter), ``mini``, or the name of a registered backend
+            (``acme:large``, see :func:`~rerank_plugins.backends.named.register_backend`).
+        backend: What scores, instead of a checkpoint: any object with the methods of a
+            :class:`~rerank_plugins.backends.protocol.PairScorer`. It stays the caller's to close. Options that say how
+            a checkpoint is loaded and run cannot be given beside it; ``max_length`` counts words.
         device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``; None takes the best one there is. ``cuda:0,cuda:1`` or
             ``cuda:all`` puts a copy of the model on each and shares the work out.
         dtype: ``auto`` (on CUDA float16, for LLM rerankers bfloat16; elsewhere float32), ``float32``,
@@ -86,11 +94,12 @@ class Reranker(OpenedReranker):
         [1, 0]
     """
 
-    @checked_call()
+    @checked_call(own=("backend",))
     def __init__(
         self,
-        model: ModelName = "BAAI/bge-reranker-v2-m3",
+        model: ModelName = _USUAL_MODEL,
         *,
+        backend: PairScorer | None = None,
         device: str | None = None,
         dtype: str = "auto",
         max_length: Count | None = None,
@@ -111,6 +120,24 @@ class Reranker(OpenedReranker):
         torch_compile: bool = False,
     ) -> None:
         self._opened_with = opened_with(Reranker, locals())
+        use = Use(
+            max_length=max_length,
+            query_max_length=query_max_length,
+            truncation=truncation,
+            long_documents=inputs.check_long_documents(long_documents),
+            layers=layers,
+            calibration=calibration,
+            engine=inputs.check_engine(engine),
+            score_cache=score_cache,
+        )
+        self._peft_path = None if peft_path is None else str(peft_path)
+        held = hold_backend(model, backend, usual_model=_USUAL_MODEL, kind="reranker")
+        if held is not None:
+            scorer = held.value.backend
+            check_options(scorer.spec.id, self._opened_with[1])
+            settings = self._settle(str(model) if backend is None else scorer.spec.id, scorer.spec, use)
+            self._attach(held, TextBackend(held, settings, cache=score_cache))
+            return
         options = SourceOptions(
             revision=revision,
             local_files_only=local_files_only,
@@ -119,21 +146,12 @@ class Reranker(OpenedReranker):
         )
         resolved = resolve(model, kind="reranker", family=family, options=options)
         spec = replace(resolved.spec.with_prompt(prompt), revision=revision or resolved.spec.revision)
-        settled = settle_layers(spec.layers, asked=layers)
-        settings = PairSettings(
-            max_length_tokens=spec.input_length_tokens(max_length),
-            truncation=truncation or spec.truncation,
-            query_limit_tokens=query_max_length,
-            long_documents=inputs.check_long_documents(long_documents),
-        )
-        self._calibration = calibration_for(calibration, score_source(spec, settings, settled))
-        self._engine, self._score_cache = inputs.check_engine(engine), score_cache
+        settings = self._settle(str(model), spec, use)
         adapter = None if peft_path is None else read_adapter(peft_path, local_files_only=local_files_only)
-        self._peft_path = None if peft_path is None else str(peft_path)
         lease = open_model(
             resolved, device=device, dtype=dtype, options=options, adapter=adapter, torch_compile=torch_compile
         )
-        self._attach(str(model), spec, settings, lease, layers)
+        self._attach_local(lease, spec, settings)
 
     @classmethod
     @checked_call(own=("loaded",))
@@ -165,17 +183,19 @@ class Reranker(OpenedReranker):
         from rerank_plugins.scorers.adopted import adopt
 
         adopted = adopt(loaded)
-        settings = PairSettings(
-            max_length_tokens=adopted.spec.input_length_tokens(max_length),
-            truncation=adopted.spec.truncation,
-            query_limit_tokens=adopted.query_limit_tokens,
+        use = Use(
+            max_length=max_length,
+            query_max_length=adopted.query_limit_tokens,
+            truncation=None,
             long_documents=inputs.check_long_documents(long_documents or adopted.long_documents),
+            layers=None,
+            calibration=calibration,
+            engine=inputs.check_engine(engine),
+            score_cache=None,
         )
-        made = calibration_for(calibration, score_source(adopted.spec, settings, None))
         reranker = cls.__new__(cls)
         reranker._peft_path, reranker._opened_with = None, None
-        reranker._calibration = made
-        reranker._engine, reranker._score_cache = inputs.check_engine(engine), None
+        settings = reranker._settle(adopted.spec.id, adopted.spec, use)
 
         def run() -> LoadedModel:
             name, place, dtype = adopted.spec.id, adopted.device, adopted.dtype
@@ -183,19 +203,12 @@ class Reranker(OpenedReranker):
 
         # A registry of its own: nobody else can ask for these weights by name.
         lease = ModelRegistry().acquire(adopted.spec.id, run)
-        reranker._attach(adopted.spec.id, adopted.spec, settings, lease, None)
+        reranker._attach_local(lease, adopted.spec, settings)
         return reranker
 
-    def _attach(
-        self, name: str, spec: ModelSpec, settings: PairSettings, lease: Lease[LoadedModel], layers: LayerOptions | None
-    ) -> None:
-        self._name, self._spec = name, spec
-        self._lease, self._settings = lease, settings
-        self._device, self._dtype = lease.value.device, lease.value.dtype
+    def _attach_local(self, lease: Lease[LoadedModel], spec: ModelSpec, settings: PairSettings) -> None:
         known = None if self._score_cache is None else KnownRows(self._score_cache, lease.value.identity)
-        self._scoring = PairScoring(
-            lease, spec, settings, layers=layers, engine=self._engine, known=known, calibration=self._calibration
-        )
+        self._attach(lease, LocalScorer(lease, spec, settings, engine=self._engine, known=known))
 
     @checked_call(own=("pairs",))
     def score(
@@ -219,8 +232,7 @@ class Reranker(OpenedReranker):
             OverloadedError: More work waits than the engine options allow.
             EngineClosedError: ``close()`` was called.
         """
-        checked, options = inputs.check_pairs(pairs), self._scoring.one_layer(layers)
-        return self._scoring.scores(self._scoring.run(checked, options, deadline_s=inputs.check_deadline(deadline_s)))
+        return drive(self._backend, self._calls.score(pairs, layers=layers, deadline_s=deadline_s))
 
     @checked_call(own=("pairs",))
     async def ascore(
@@ -231,22 +243,26 @@ class Reranker(OpenedReranker):
         deadline_s: Seconds | None = None,
     ) -> list[float]:
         """Return what :meth:`score` returns, without blocking the event loop."""
-        checked, options = inputs.check_pairs(pairs), self._scoring.one_layer(layers)
-        done = await self._scoring.arun(checked, options, deadline_s=inputs.check_deadline(deadline_s))
-        return self._scoring.scores(done)
+        return await adrive(self._backend, self._calls.score(pairs, layers=layers, deadline_s=deadline_s))
 
     @checked_call()
     def probability(self, score: float) -> float:
         """Return a raw score in [0, 1], by the calibration if there is one, else by the model's own scale."""
-        return self._scoring.probability(score)
+        return self._calls.probability(score)
 
     @checked_call()
     def explain(
-        self, query: str, document: str, *, max_spans: int = 64, layers: LayerOptions | None = None
+        self,
+        query: str,
+        document: str,
+        *,
+        max_spans: int = 64,
+        layers: LayerOptions | None = None,
+        deadline_s: Seconds | None = None,
     ) -> Explanation:
         """Return which words of a document carried its score, by leaving each of them out in turn.
 
-        All versions are scored in one call. See :class:`~rerank_plugins.explaining.Explanation` for what the
+        All versions are scored in one call. See :class:`~rerank_plugins.calls.explaining.Explanation` for what the
         figures mean and what they do not.
 
         Args:
@@ -254,28 +270,38 @@ class Reranker(OpenedReranker):
             document: A text of at least two words. Of a long one, only the window that the score is read from.
             max_spans: Parts left out at most; where there are more words, neighbours are left out together.
             layers: See :meth:`score`.
+            deadline_s: Seconds for all of it; see :meth:`score`.
 
         Raises:
             InvalidInputError: A wrong type, fewer than two words, or ``max_spans`` below 2.
             ScoringError: The model returned NaN or infinity.
+            DeadlineExceededError: The time is over.
             EngineClosedError: ``close()`` was called.
         """
-        plan = Occlusion.of(query, document, max_spans=max_spans)
-        plan = plan.within(self.rank(query, [document], layers=layers)[0].window)
-        return plan.explained(self.score(plan.pairs, layers=layers))
+        steps = self._calls.explain(query, document, max_spans=max_spans, layers=layers, deadline_s=deadline_s)
+        return drive(self._backend, steps)
 
     @checked_call()
     async def aexplain(
-        self, query: str, document: str, *, max_spans: int = 64, layers: LayerOptions | None = None
+        self,
+        query: str,
+        document: str,
+        *,
+        max_spans: int = 64,
+        layers: LayerOptions | None = None,
+        deadline_s: Seconds | None = None,
     ) -> Explanation:
         """Return what :meth:`explain` returns, without blocking the event loop."""
-        plan = Occlusion.of(query, document, max_spans=max_spans)
-        plan = plan.within((await self.arank(query, [document], layers=layers))[0].window)
-        return plan.explained(await self.ascore(plan.pairs, layers=layers))
+        steps = self._calls.explain(query, document, max_spans=max_spans, layers=layers, deadline_s=deadline_s)
+        return await adrive(self._backend, steps)
 
     @checked_call(own=("pairs",))
     def score_layers(
-        self, pairs: Sequence[tuple[str, str | None]], *, layers: LayerOptions | None = None
+        self,
+        pairs: Sequence[tuple[str, str | None]],
+        *,
+        layers: LayerOptions | None = None,
+        deadline_s: Seconds | None = None,
     ) -> list[list[float]]:
         """Return for each pair the raw scores of all asked layers, in the order of ``cutoff_layers``.
 
@@ -284,16 +310,18 @@ class Reranker(OpenedReranker):
         Raises:
             InvalidInputError: As in :meth:`score`, or the model has no layers to choose.
         """
-        options = self._scoring.all_layers(layers)
-        return self._scoring.layer_scores(self._scoring.run(inputs.check_pairs(pairs), options), options)
+        return drive(self._backend, self._calls.score_layers(pairs, layers=layers, deadline_s=deadline_s))
 
     @checked_call(own=("pairs",))
     async def ascore_layers(
-        self, pairs: Sequence[tuple[str, str | None]], *, layers: LayerOptions | None = None
+        self,
+        pairs: Sequence[tuple[str, str | None]],
+        *,
+        layers: LayerOptions | None = None,
+        deadline_s: Seconds | None = None,
     ) -> list[list[float]]:
         """Return what :meth:`score_layers` returns, without blocking the event loop."""
-        options = self._scoring.all_layers(layers)
-        return self._scoring.layer_scores(await self._scoring.arun(inputs.check_pairs(pairs), options), options)
+        return await adrive(self._backend, self._calls.score_layers(pairs, layers=layers, deadline_s=deadline_s))
 
     @checked_call(own=("pairs",))
     def score_stream(
@@ -302,6 +330,7 @@ class Reranker(OpenedReranker):
         *,
         layers: LayerOptions | None = None,
         chunk_pairs: Count = CHUNK_PAIRS,
+        deadline_s: Seconds | None = None,
     ) -> Iterator[float]:
         """Yield the raw score of each pair, in order, for any number of pairs in flat memory.
 
@@ -312,18 +341,17 @@ class Reranker(OpenedReranker):
             pairs: What to score; a generator is read as its scores are taken.
             layers: See :meth:`score`.
             chunk_pairs: Pairs that are sorted by length and queued together; more read further ahead.
+            deadline_s: Seconds from now for the whole stream; None never gives up, whatever the engine options say of
+                other calls.
 
         Raises:
             InvalidInputError: As in :meth:`score`, when the wrong element is reached.
             ScoringError: The model returned NaN or infinity.
             EngineClosedError: ``close()`` was called.
         """
-        return score_stream(
-            self._scoring,
-            inputs.check_iterable(pairs, name="pairs"),
-            self._scoring.one_layer(layers),
-            chunk_pairs=chunk_pairs,
-        )
+        options = self._calls.stream_options(layers, deadline_s)
+        checked = inputs.check_iterable(pairs, name="pairs")
+        return score_stream(self._backend, checked, options, self._calls.scores, chunk_pairs=chunk_pairs)
 
     @checked_call(own=("documents",))
     def rank(
@@ -356,9 +384,8 @@ class Reranker(OpenedReranker):
             EngineClosedError: ``close()`` was called.
         """
         selection = Selection.checked(top_n=top_n, threshold=threshold, unit=threshold_unit)
-        options, deadline_s = self._scoring.one_layer(layers), inputs.check_deadline(deadline_s)
-        pairs = inputs.query_and_documents(query, documents)
-        return self._scoring.ranked(pairs, self._scoring.run(pairs, options, deadline_s=deadline_s), selection)
+        steps = self._calls.rank(query, documents, selection, layers=layers, deadline_s=deadline_s)
+        return drive(self._backend, steps)
 
     @checked_call(own=("documents",))
     async def arank(
@@ -374,9 +401,8 @@ class Reranker(OpenedReranker):
     ) -> Ranking:
         """Return what :meth:`rank` returns, without blocking the event loop."""
         selection = Selection.checked(top_n=top_n, threshold=threshold, unit=threshold_unit)
-        options, deadline_s = self._scoring.one_layer(layers), inputs.check_deadline(deadline_s)
-        pairs = inputs.query_and_documents(query, documents)
-        return self._scoring.ranked(pairs, await self._scoring.arun(pairs, options, deadline_s=deadline_s), selection)
+        steps = self._calls.rank(query, documents, selection, layers=layers, deadline_s=deadline_s)
+        return await adrive(self._backend, steps)
 
     def __enter__(self) -> Reranker:
         return self

@@ -7,6 +7,10 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 from rerank_plugins.arguments import checked_call
+from rerank_plugins.backends.local import LocalScorer
+from rerank_plugins.backends.protocol import ScoreOptions
+from rerank_plugins.engine.deadline import Deadline
+from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.protocols import Batch, Scorer
 from rerank_plugins.reranker import Reranker
 
@@ -23,20 +27,24 @@ def standstill(reranker: Reranker) -> Iterator[None]:
     The real engine runs; only the forward pass is held up, for at most a minute. Objects that share the weights are
     held up too. With the block the model goes on, and calls that still wait are answered.
     """
-    batcher, scoring = reranker._lease.value.batcher, reranker._scoring
-    encoded, options = scoring.encode([("standstill", "standstill")]), scoring.one_layer(None)
-    scorers = batcher._scorers
+    backend = reranker._backend
+    if not isinstance(backend, LocalScorer):
+        msg = f"only models that run on this machine can stand still, and {reranker.model!r} is a backend of texts"
+        raise InvalidInputError(msg)
+    pairs = [("standstill", "standstill")]
+    options = ScoreOptions(layers=reranker._calls.one_layer(None), deadline=Deadline(2 * _LONGEST_S))
+    scorers = reranker._lease.value.batcher._scorers
     go_on, stuck = threading.Event(), threading.Semaphore(0)
     with ExitStack() as stack:
         for scorer in scorers:
             stack.enter_context(_held(scorer, stuck, go_on))
         stack.callback(go_on.set)
         for _ in scorers:
-            call = scoring.submit(encoded, options)
-            stack.callback(call.result, _LONGEST_S)
+            call = backend.submit(pairs, options)
+            stack.callback(call.result)
             stack.callback(go_on.set)
             stuck.acquire(timeout=_LONGEST_S)
-        stack.callback(scoring.submit(encoded, options).cancel)
+        stack.callback(backend.submit(pairs, options).cancel)
         yield
 
 

@@ -55,7 +55,7 @@ def test_impossible_numbers(option: str) -> None:
 
 def test_missing_framework_is_told_before_any_work(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "ir_measures", None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'rerank-plugins\[demo\]'"):
+    with pytest.raises(MissingExtraError, match=r'pip install "rerank-plugins\[demo\]"'):
         run_demo(DemoOptions(output=tmp_path / "out"), Console(quiet=True))
     assert not (tmp_path / "out").exists()
 

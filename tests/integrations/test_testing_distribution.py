@@ -49,7 +49,7 @@ def test_old_places_say_what_to_install() -> None:
     lines = done.stdout.splitlines()
     assert len(lines) == len(OLD)
     for line, (framework, _) in zip(lines, OLD.values(), strict=True):
-        assert f"pip install 'rerank-plugins-testing[{framework}]'" in line
+        assert f'pip install "rerank-plugins-testing[{framework}]"' in line
 
 
 def test_no_suite_and_no_pytest_in_what_is_installed_to_run() -> None:

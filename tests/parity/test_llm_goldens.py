@@ -133,7 +133,7 @@ def test_ids_equal_what_the_reference_gave_to_its_model(file: str) -> None:
         query, passage = pairs[case["id"]]
         if is_blank(passage) or overflows(reranker, pairs[case["id"]]):
             continue
-        (encoded,) = reranker._scoring.encode([(query, passage)])
+        (encoded,) = reranker._backend.encode([(query, passage)])
         (one,) = encoded.inputs
         assert one.ids.tolist() == case["input_ids"]
         assert one.segments is not None

@@ -53,7 +53,7 @@ def test_qwen3_ids(tmp_path: Path, max_length: int) -> None:
     folder = tiny_rerankers.qwen_reranker(tmp_path / "qwen")
     reranker = Reranker(folder, family="qwen3", device="cpu", max_length=max_length)
     expected = reference.qwen3_ids(folder, PAIRS, max_length=max_length)
-    for encoded, ids in zip(reranker._scoring.encode(PAIRS), expected, strict=True):
+    for encoded, ids in zip(reranker._backend.encode(PAIRS), expected, strict=True):
         assert encoded.inputs[0].ids.tolist() == ids
 
 
@@ -63,7 +63,7 @@ def test_mxbai_v2(tmp_path: Path, max_length: int, instruction: str | None) -> N
     folder = tiny_rerankers.mxbai_reranker(tmp_path / "mxbai")
     reranker = Reranker(folder, family="mxbai-v2", device="cpu", max_length=max_length, prompt=instruction)
     expected = reference.mxbai_ids(folder, PAIRS, max_length=max_length, instruction=instruction)
-    for encoded, ids in zip(reranker._scoring.encode(PAIRS), expected, strict=True):
+    for encoded, ids in zip(reranker._backend.encode(PAIRS), expected, strict=True):
         assert encoded.inputs[0].ids.tolist() == ids
     scores = reference.mxbai_scores(folder, PAIRS, max_length=max_length, instruction=instruction)
     check(reranker, PAIRS, scores)
@@ -80,7 +80,7 @@ def test_long_documents_are_their_best_window(
     pairs = [pair for pair in PAIRS if len(pair[1]) > 500]
     ranked = [reranker.rank(query, [document])[0] for query, document in pairs]
     for (query, document), result in zip(pairs, ranked, strict=True):
-        (encoded,) = reranker._scoring.encode([(query, document)])
+        (encoded,) = reranker._backend.encode([(query, document)])
         inputs = [one.ids.tolist() for one in encoded.inputs]
         assert len(inputs) > 1
         scores = reference.decoder_scores(folder, inputs, answer=answers[0], rejection=answers[1])
@@ -114,7 +114,7 @@ def test_mono_t5_never_cuts_what_stands_behind_the_document(tmp_path: Path) -> N
     reranker = Reranker(folder, family="monot5", device="cpu", max_length=64)
     encoder = reranker._lease.value.encoder
     ending = encoder.encode_one("x Relevant:").ids.tolist()[len(encoder.encode_one("x").ids) :]
-    for encoded in reranker._scoring.encode(PAIRS):
+    for encoded in reranker._backend.encode(PAIRS):
         ids = encoded.inputs[0].ids.tolist()
         assert ids[-len(ending) - 1 :] == [*ending, 1]
         assert len(ids) <= 64

@@ -290,6 +290,20 @@ def test_an_activation_that_gives_no_probability_is_refused(
         Reranker.from_loaded(made)
 
 
+def test_a_default_prompt_that_is_not_there_is_refused_by_both(checkpoints: Path, tmp_path: Path) -> None:
+    made = sentence_transformers.CrossEncoder(
+        str(checkpoints / "bert-reranker"), device="cpu", prompts={"own": "find "}
+    )
+    made.default_prompt_name = "absent"
+    made.save_pretrained(str(tmp_path))
+    with pytest.raises(ValueError, match="'absent' not found"):
+        sentence_transformers.CrossEncoder(str(tmp_path), device="cpu")
+    with pytest.raises(UnsupportedModelError, match=r"'absent'.*\['own'\]"):
+        Reranker(tmp_path)
+    with pytest.raises(UnsupportedModelError, match=r"'absent'.*\['own'\]"):
+        Reranker.from_loaded(made)
+
+
 def test_a_language_model_whose_prompt_is_not_known_is_refused(tmp_path: Path) -> None:
     folder = tiny_rerankers.qwen_reranker(tmp_path / "qwen")
     sentence_transformers.CrossEncoder(str(folder), device="cpu").save_pretrained(str(tmp_path / "saved"))

@@ -104,8 +104,9 @@ def test_what_is_cached_does_not_reach_the_model(folder: Path, monkeypatch: pyte
     embedder = Embedder(folder, query_cache_entries=8)
     embedder.embed_queries(TEXTS[:2])
     seen: list[int] = []
-    submit = embedder._submit
-    monkeypatch.setattr(embedder, "_submit", lambda inputs, *rest: seen.append(len(inputs)) or submit(inputs, *rest))
+    backend = embedder._backend
+    submit = backend._submit  # type: ignore[union-attr]
+    monkeypatch.setattr(backend, "_submit", lambda inputs, *rest: seen.append(len(inputs)) or submit(inputs, *rest))
     embedder.embed_queries([TEXTS[1], TEXTS[4], TEXTS[0], TEXTS[4]])
     assert seen == [1]
 
@@ -229,7 +230,7 @@ def test_examples_come_in_front_and_must_fit(folders: Any) -> None:
     example = QueryExample(query="who eats bamboo", response="Pandas do.")
     told = Embedder(folder, family="bge", examples=[example])
     assert told.examples == (example,)
-    assert told.max_length == 512 - (told._queries.longest_tokens - told.max_length)
+    assert told.max_length == 512 - (told._backend.queries.longest_tokens - told.max_length)
     plain = Embedder(folder, family="bge", query_instruction="")
     task = "Given a web search query, retrieve relevant passages that answer the query."
     before = f"<instruct>{task}\n<query>who eats bamboo\n<response>Pandas do.\n\n<instruct>{task}\n<query>"
@@ -252,7 +253,7 @@ def test_a_tokenizer_without_the_models_last_token(folders: Any, tmp_path: Path)
 def test_a_last_token_that_only_the_tokenizers_config_asks_for(folders: Any) -> None:
     # No family: nothing but add_eos_token says it.
     embedder = Embedder(folders("e5-mistral-7b-instruct"))
-    assert (embedder.spec.ends_in, embedder._queries._layout.suffix) == ("</s>", (2,))
+    assert (embedder.spec.ends_in, embedder._backend.queries._layout.suffix) == ("</s>", (2,))
 
 
 @pytest.mark.parametrize("change", [{"is_causal": False}, {"auto_map": {"AutoModel": "modeling.Mine"}}])

@@ -88,7 +88,7 @@ def test_usage_of_a_call(folder: Path) -> None:
     assert usage is not None
     assert usage.inputs == len(TEXTS) + 1
     assert usage.reused_inputs == 1
-    assert usage.tokens == sum(len(one) for pair in reranker._scoring.encode(PAIRS + PAIRS[:1]) for one in pair.inputs)
+    assert usage.tokens == sum(len(one) for pair in reranker._backend.encode(PAIRS + PAIRS[:1]) for one in pair.inputs)
     for duration_ms in (usage.tokenize_ms, usage.queue_ms, usage.forward_ms):
         assert 0 <= duration_ms < 60_000
     again = asyncio.run(reranker.arank(QUERY, TEXTS)).usage

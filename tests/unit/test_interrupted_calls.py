@@ -107,7 +107,7 @@ PROGRAM = """
 
 def test_the_model_answers_after_real_interrupts_of_its_calls() -> None:
     pytest.importorskip("rerank_plugins_mini")
-    longest_s = 120 + N_CALLS // 20
+    longest_s = 120 + N_CALLS // 4
     program = textwrap.dedent(PROGRAM % {"calls": N_CALLS, "longest_s": longest_s})
     result = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=longest_s + 60, check=False

@@ -19,18 +19,17 @@ LAYERS = [
     {"display", "lazy"},
     {"errors"},
     {"boundary"},
-    {"elsewhere", "kinds", "native", "files"},
+    {"elsewhere", "kinds", "native", "files", "optional"},
     {"arguments"},
     {"types"},
-    {"protocols", "inputs", "observing", "optional", "calibration", "explaining"},
+    {"protocols", "inputs", "calibration"},
     {"catalog"},
     {"text"},
     {"ranking"},
     {"engine", "scorers"},
-    {"opening", "calibrating"},
-    {"handles"},
-    {"scoring", "embedding"},
-    {"streaming", "opened"},
+    {"embedding"},
+    {"backends"},
+    {"calls"},
     {"reranker", "embedder"},
     {"telemetry", "testing", "retrieval"},
     {"adapters"},
@@ -146,6 +145,16 @@ def test_importing_the_package_is_light(statement: str) -> None:
     code = f"{statement}; import sys; print(*[name for name in {HEAVY!r} if name in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.split() == []
+
+
+def test_transformers_is_imported_when_a_model_is_loaded() -> None:
+    """It takes seconds, and it cannot be imported at all where a variable of huggingface_hub's is broken."""
+    modules = ", ".join(
+        f"rerank_plugins.{name}" for name in ("reranker", "embedder", "retrieval", "adapters.retrievers", "cli")
+    )
+    code = f"import sys, {modules}; print(*[name for name in {HEAVY!r} if name in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"transformers", "huggingface_hub"} & set(result.stdout.split())
 
 
 def test_all_lists_exactly_the_public_names() -> None:

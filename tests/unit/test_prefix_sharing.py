@@ -66,7 +66,7 @@ def rows(opened: Callable[..., Reranker]) -> list[int]:
 
 
 def encoded(reranker: Reranker, pairs: list[tuple[str, str]]) -> list[TokenInput]:
-    return [one for pair in reranker._scoring._pairs.encode(pairs) for one in pair.inputs]
+    return [one for pair in reranker._backend._pairs.encode(pairs) for one in pair.inputs]
 
 
 def near(one: list[float], other: list[float]) -> bool:

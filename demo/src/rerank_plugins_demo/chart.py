@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from rerank_plugins.evaluation.movements import Movement
-from rerank_plugins.evaluation.optional import import_extra
 from rerank_plugins.files import write_with
+from rerank_plugins.optional import import_extra
 
 __all__ = ["save_chart"]
 

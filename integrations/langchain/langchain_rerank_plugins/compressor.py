@@ -39,7 +39,7 @@ class BaseRerankCompressor(RankingOptions, BaseDocumentCompressor):
     One object may be used by any number of threads and event loops.
 
     Each call is a chain run with the class's name and the tag ``rerank``, ended on every path. Calls that are not in
-    time keep the retrieval order (:class:`~rerank_plugins.adapters.reranking.RankingOptions`); the run's outputs say so.
+    time keep the retrieval order, and the run's outputs say so (see :mod:`rerank_plugins.adapters.fallback`).
 
     One call with other settings: ``compressor.with_settings(top_n=3).compress_documents(...)``, or, where a retriever
     makes the call, ``with compressor.using(top_n=3): retriever.invoke(...)``. Both leave the object as it is. A

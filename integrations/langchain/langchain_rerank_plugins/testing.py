@@ -10,7 +10,7 @@ try:
     from rerank_plugins_testing.langchain import *  # noqa: F403
 except ModuleNotFoundError as error:
     told = f"the conformance suites need {error.name!r}, which is not installed"
-    msg = f"{told}: pip install 'rerank-plugins-testing[langchain]'"
+    msg = f'{told}: pip install "rerank-plugins-testing[langchain]"'
     raise MissingExtraError(msg) from error
 
 _MOVED = f"{__name__} is rerank_plugins_testing.langchain now; the old name will go in a later version"

@@ -1,7 +1,8 @@
 """Thresholds and calibrated probabilities, fitted on labelled pairs and kept in a small JSON file.
 
 A reranker's sigmoid is not a probability of relevance on your data; a calibrated one is, as far as the
-labelled pairs are like what will be asked. Needs numpy only.
+labelled pairs are like what will be asked. Fitting needs ``pip install "rerank-plugins[calibration]"`` (scipy); reading
+a calibration and applying it does not.
 """
 
 from __future__ import annotations

@@ -23,6 +23,7 @@ __all__ = [
     "is_commit",
     "missing_from_adapter",
     "missing_from_model",
+    "pickled_in_place_of",
 ]
 
 MissingFiles = Callable[[Path], list[str]]
@@ -30,8 +31,9 @@ MissingFiles = Callable[[Path], list[str]]
 
 _COMMIT = re.compile("[0-9a-f]{40}")
 _VOCABULARIES = ("vocab.txt", "vocab.json", "sentencepiece.bpe.model", "spiece.model", "tokenizer.model")
+_SAFE, _PICKLED = "model.safetensors", "pytorch_model.bin"
 _SHARD = re.compile(r"-\d+-of-\d+\.")
-_WITH_WEIGHTS = "Dense"
+_WITH_WEIGHTS = ("Dense", "LayerNorm")
 _WITHOUT_FILES = ("Normalize",)
 
 
@@ -134,6 +136,19 @@ def missing_from_model(
     return lacks
 
 
+def pickled_in_place_of(folder: Path, *, heads: Sequence[str]) -> list[str]:
+    """Return the pickled files that would be read in the place of safetensors that a checkpoint lacks.
+
+    Args:
+        folder: The checkpoint, with all of its JSON and safetensors files.
+        heads: Names, without their ending, of side files that it may have.
+    """
+    lacks = [*_missing_weights(folder), *_missing_modules(folder)]
+    named = [f"{name.removesuffix(_SAFE)}{_PICKLED}" if name.endswith(_SAFE) else name for name in lacks]
+    side = [f"{name}.pt" for name in heads if not _is_file(folder, f"{name}.safetensors")]
+    return [name for name in named if name.endswith(".bin")] + side
+
+
 def missing_from_adapter(folder: Path) -> list[str]:
     """Return the files that a LoRA adapter lacks; pickled weights count, since refusing them has a way out."""
     weights = ["adapter_model.safetensors", "adapter_model.bin"]
@@ -142,7 +157,7 @@ def missing_from_adapter(folder: Path) -> list[str]:
 
 
 def _missing_weights(folder: Path) -> Iterator[str]:
-    for index, ending in (("model.safetensors.index.json", "safetensors"), ("pytorch_model.bin.index.json", "bin")):
+    for index, ending in ((f"{_SAFE}.index.json", "safetensors"), (f"{_PICKLED}.index.json", "bin")):
         if _is_file(folder, index):
             weight_map = _json(folder / index).get("weight_map")
             shards = set(weight_map.values()) if isinstance(weight_map, dict) else set()
@@ -153,7 +168,7 @@ def _missing_weights(folder: Path) -> Iterator[str]:
             if any(_SHARD.search(name) for name in files):
                 yield index
             return
-    yield "model.safetensors"
+    yield _SAFE
 
 
 def _missing_modules(folder: Path) -> Iterator[str]:
@@ -165,8 +180,8 @@ def _missing_modules(folder: Path) -> Iterator[str]:
         name = str(entry.get("type", "")).rsplit(".", 1)[-1]
         if name not in _WITHOUT_FILES and not _is_file(folder, f"{place}/config.json"):
             yield f"{place}/config.json"
-        weights = [f"{place}/model.safetensors", f"{place}/pytorch_model.bin"]
-        if name == _WITH_WEIGHTS and not _any_file(folder, *weights):
+        weights = [f"{place}/{_SAFE}", f"{place}/{_PICKLED}"]
+        if name in _WITH_WEIGHTS and not _any_file(folder, *weights):
             yield weights[0]
 
 

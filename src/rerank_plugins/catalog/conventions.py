@@ -61,6 +61,7 @@ def as_family_member(spec: ModelSpec, members: Sequence[ModelSpec]) -> ModelSpec
 def embedder_with_own_files(spec: ModelSpec, files: CheckpointFiles) -> ModelSpec:
     """Return an embedder's spec with what the checkpoint's own files say put over it."""
     is_transformer = spec.scorer in ("transformer", "multi-vector")
+    default_prompt(files.folder, files.sentence_transformers, always=("query", "document"))
     similarity = files.sentence_transformers.get("similarity_fn_name")
     if similarity not in (None, "cosine") and not files.modules.normalizes:
         logger.warning(
@@ -106,7 +107,9 @@ def cross_encoder_with_own_files(spec: ModelSpec, files: CheckpointFiles) -> Mod
         default_max_length_tokens=min(default, files.max_length_tokens),
         score_scale=scale,
         truncation="longest_first" if files.keeps_length_in_tokenizer else spec.truncation,
-        query_prefix=default_prompt(files.sentence_transformers) if files.modules.kinds else spec.query_prefix,
+        query_prefix=default_prompt(files.folder, files.sentence_transformers)
+        if files.modules.kinds
+        else spec.query_prefix,
     )
 
 

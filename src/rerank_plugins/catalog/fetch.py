@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
+from glob import escape
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -16,19 +17,23 @@ from rerank_plugins.catalog.cached import (
     find_cached,
     is_commit,
     missing_from_model,
+    pickled_in_place_of,
 )
+from rerank_plugins.catalog.checkpoint import MULTI_VECTOR_HEADS
 from rerank_plugins.catalog.hub_errors import is_final, why_not_fetched
+from rerank_plugins.catalog.hub_settings import check_hub_settings
 from rerank_plugins.errors import MissingExtraError, ModelUnavailableError
 
 if TYPE_CHECKING:
     from rerank_plugins.catalog.spec import ModelSpec
 
-__all__ = ["folder_from_hub", "folder_from_package"]
+__all__ = ["download_command", "find_in_cache", "folder_from_hub", "folder_from_package"]
 
 logger = logging.getLogger(__name__)
 
 _FILES = ["*.json", "*.txt", "*.model", "*.safetensors"]
 _NOT_NEEDED = ["onnx/*", "openvino/*", "*/onnx/*", "*/openvino/*"]
+_PICKLED = ("*.bin", "*.pt")
 FetchedKind = Literal["reranker", "embedder", "adapter"]
 
 _SETTLING: dict[FetchedKind, tuple[str, ...]] = {
@@ -41,7 +46,8 @@ _ON = {"1", "ON", "YES", "TRUE"}
 _WAY_OUT = (
     "Ways out: pass a local folder; set HF_ENDPOINT to a mirror that you can reach; download the files "
     "where there is a network ({command}) and set HF_HOME to that cache (HF_HUB_OFFLINE=1 then "
-    "stays off the network); or use the model 'mini', which needs no download (pip install 'rerank-plugins[mini]')."
+    "stays off the network); or use the model 'mini', which needs no download "
+    '(pip install "rerank-plugins[mini]").'
 )
 
 
@@ -54,7 +60,7 @@ def folder_from_package(spec: ModelSpec) -> Path:
     try:
         package = import_module(str(spec.package))
     except ModuleNotFoundError as error:
-        msg = f"model {spec.id!r} comes with a package that is not installed: pip install 'rerank-plugins[{spec.id}]'"
+        msg = f'model {spec.id!r} comes with a package that is not installed: pip install "rerank-plugins[{spec.id}]"'
         raise MissingExtraError(msg) from error
     getter = package.reranker_path if spec.kind == "reranker" else package.embedder_path
     return Path(getter())
@@ -80,31 +86,26 @@ def folder_from_hub(
         revision: Commit, tag or branch; None means ``main``.
         local_files_only: Use the cache alone. ``HF_HUB_OFFLINE`` has the same effect.
         kind: Named in the error.
-        extra_files: Patterns to fetch beside configs, tokenizers and safetensors: pickled weights and
-            Python code only where the caller allows them.
+        extra_files: Patterns to fetch beside configs, tokenizers and safetensors: Python code, and pickled weights
+            (``*.bin``) where nothing else would be read, only where the caller allows them.
         missing: Tells what a folder lacks.
         aliases: Other ids under which the cache may hold it.
 
     Raises:
+        InvalidInputError: An environment variable of huggingface_hub is broken.
         ModelUnavailableError: The files could not be had; the message says what is missing, and lists the ways out.
     """
-    places = [
-        find_cached(
-            name,
-            revision=revision,
-            patterns=[*_FILES, *(pattern for pattern in extra_files if pattern == "*.py")],
-            missing=missing,
-            settled_by=_SETTLING[kind],
-            allow_pickle="*.bin" in extra_files,
-        )
-        for name in dict.fromkeys([repo_id, *aliases])
-    ]
-    cached = next((one for one in places if one is not None and one.is_whole), places[0])
+    check_hub_settings()
+    cached = find_in_cache(
+        repo_id, revision=revision, kind=kind, extra_files=extra_files, missing=missing, aliases=aliases
+    )
     stays_here = local_files_only or _is_offline()
     if cached is not None and cached.is_whole and (stays_here or (is_commit(revision) and cached.is_proven)):
         return cached.folder
     try:
         folder = _download(repo_id, revision, stays_here=stays_here, extra_files=extra_files)
+        if not stays_here and cached is not None and folder == cached.folder:
+            _ask_for(repo_id, revision)
     except Exception as error:
         reason = _why(error, cached, repo_id, local_files_only=local_files_only)
         if cached is not None and cached.is_whole and not is_final(error):
@@ -117,17 +118,67 @@ def folder_from_hub(
     return folder
 
 
-def _download(repo_id: str, revision: str | None, *, stays_here: bool, extra_files: Sequence[str]) -> Path:
-    from huggingface_hub import snapshot_download
+def find_in_cache(
+    repo_id: str,
+    *,
+    revision: str | None,
+    kind: FetchedKind,
+    extra_files: Sequence[str] = (),
+    missing: MissingFiles = missing_from_model,
+    aliases: Sequence[str] = (),
+) -> CachedModel | None:
+    """Return what the local cache holds of a hub model, by the first of its names that is whole; None for nothing.
 
-    folder = snapshot_download(
-        repo_id,
-        revision=revision,
-        local_files_only=stays_here,
-        allow_patterns=[*_FILES, *extra_files],
-        ignore_patterns=_NOT_NEEDED,
-    )
-    return Path(folder)
+    The arguments are those of :func:`folder_from_hub`.
+    """
+    places = [
+        find_cached(
+            name,
+            revision=revision,
+            patterns=[*_FILES, *(pattern for pattern in extra_files if pattern == "*.py")],
+            missing=missing,
+            settled_by=_SETTLING[kind],
+            allow_pickle="*.bin" in extra_files,
+        )
+        for name in dict.fromkeys([repo_id, *aliases])
+    ]
+    return next((one for one in places if one is not None and one.is_whole), places[0])
+
+
+def _download(repo_id: str, revision: str | None, *, stays_here: bool, extra_files: Sequence[str]) -> Path:
+    from huggingface_hub import constants, model_info, snapshot_download
+
+    if not stays_here:
+        # snapshot_download's own first questions have no timeout: one that never answers would be waited for for ever.
+        model_info(repo_id, revision=revision, timeout=constants.HF_HUB_ETAG_TIMEOUT)
+
+    def fetched(revision: str | None, patterns: Sequence[str]) -> Path:
+        folder: str = snapshot_download(
+            repo_id,
+            revision=revision,
+            local_files_only=stays_here,
+            allow_patterns=list(patterns),
+            ignore_patterns=_NOT_NEEDED,
+        )
+        return Path(folder)
+
+    folder = fetched(revision, [*_FILES, *(pattern for pattern in extra_files if pattern not in _PICKLED)])
+    if stays_here or "*.bin" not in extra_files:
+        return folder
+    # Only now it is known which of them would be read. The snapshot's name is the commit, which a branch may leave.
+    pickled = pickled_in_place_of(folder, heads=MULTI_VECTOR_HEADS)
+    return fetched(folder.name, [escape(name) for name in pickled]) if pickled else folder
+
+
+def _ask_for(repo_id: str, revision: str | None) -> None:
+    """Raise what the hub's client raises if the hub cannot be asked.
+
+    The download returns what the cache has without a word in that case (before huggingface_hub 1 always, since then
+    for branches), be it old or half a model.
+    """
+    from huggingface_hub import HfApi
+
+    HfApi().repo_info(repo_id, revision=revision)
 
 
 def _is_offline() -> bool:
@@ -165,6 +216,11 @@ def _in_cache(cached: CachedModel | None, repo_id: str) -> str:
     return "it is not in the local cache"
 
 
+def download_command(repo_id: str, revision: str | None) -> str:
+    """Return the command that fetches a model into the local cache."""
+    return f"hf download {repo_id}" + (f" --revision {revision}" if revision else "")
+
+
 def _unavailable(repo_id: str, revision: str | None, kind: FetchedKind, reason: str) -> ModelUnavailableError:
-    way_out = _WAY_OUT.format(command=f"hf download {repo_id}" + (f" --revision {revision}" if revision else ""))
+    way_out = _WAY_OUT.format(command=download_command(repo_id, revision))
     return ModelUnavailableError(f"{kind} {repo_id!r} is not available: {reason}. {way_out}")

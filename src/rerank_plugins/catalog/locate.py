@@ -7,14 +7,14 @@ from functools import partial
 from pathlib import Path
 
 from rerank_plugins.arguments import checked_fields
-from rerank_plugins.catalog.cached import missing_from_model
+from rerank_plugins.catalog.cached import CachedModel, MissingFiles, missing_from_model
 from rerank_plugins.catalog.checkpoint import MULTI_VECTOR_HEADS
-from rerank_plugins.catalog.fetch import folder_from_hub, folder_from_package
+from rerank_plugins.catalog.fetch import find_in_cache, folder_from_hub, folder_from_package
 from rerank_plugins.catalog.names import check_kind, did_you_mean, existing_folder, looks_like_hub_id, not_a_folder
 from rerank_plugins.catalog.spec import ModelKind, ModelSpec
 from rerank_plugins.errors import ModelUnavailableError
 
-__all__ = ["SourceOptions", "locate"]
+__all__ = ["SourceOptions", "cached_copy", "locate"]
 
 
 @checked_fields()
@@ -72,12 +72,7 @@ def locate(model: str | Path, *, listed: ModelSpec | None, kind: ModelKind, opti
             local_files_only=options.local_files_only,
             kind=kind,
             extra_files=options.extra_files,
-            missing=partial(
-                missing_from_model,
-                allow_pickle=options.allow_pickle,
-                trust_remote_code=options.trust_remote_code,
-                heads=MULTI_VECTOR_HEADS if listed is not None and listed.scorer == "multi-vector" else (),
-            ),
+            missing=_missing(listed, options),
             aliases=listed.aliases if listed is not None else (),
         )
     except ModelUnavailableError as error:
@@ -87,3 +82,21 @@ def locate(model: str | Path, *, listed: ModelSpec | None, kind: ModelKind, opti
         msg = f"{error} {question.rstrip()}"
         raise ModelUnavailableError(msg) from error.__cause__
     return folder, f"{name}@{revision or folder.name}"
+
+
+def cached_copy(spec: ModelSpec) -> CachedModel | None:
+    """Return what the hub's cache on this machine holds of a listed model, by default options; None for nothing.
+
+    Whatever is whole there is what :func:`locate` would use without asking the network.
+    """
+    missing = _missing(spec, SourceOptions())
+    return find_in_cache(spec.id, revision=spec.revision, kind=spec.kind, missing=missing, aliases=spec.aliases)
+
+
+def _missing(listed: ModelSpec | None, options: SourceOptions) -> MissingFiles:
+    return partial(
+        missing_from_model,
+        allow_pickle=options.allow_pickle,
+        trust_remote_code=options.trust_remote_code,
+        heads=MULTI_VECTOR_HEADS if listed is not None and listed.scorer == "multi-vector" else (),
+    )

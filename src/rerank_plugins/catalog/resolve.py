@@ -20,17 +20,14 @@ from rerank_plugins.catalog.conventions import (
     embedder_with_own_files,
     family_members,
 )
+from rerank_plugins.catalog.hub_settings import check_hub_settings
 from rerank_plugins.catalog.layers import layers_of_config
 from rerank_plugins.catalog.llm import llm_scorer
 from rerank_plugins.catalog.locate import SourceOptions, locate
 from rerank_plugins.catalog.names import all_known
 from rerank_plugins.catalog.spec import ModelKind, ModelSpec, Signature
 from rerank_plugins.catalog.table import find_by_id, find_by_name, specs_of_kind
-from rerank_plugins.errors import (
-    InvalidInputError,
-    UnknownModelError,
-    UnsupportedModelError,
-)
+from rerank_plugins.errors import InvalidInputError, UnknownModelError, UnsupportedModelError
 from rerank_plugins.types import TruncationRule
 
 __all__ = ["ResolvedModel", "SourceOptions", "infer_spec", "resolve"]
@@ -80,7 +77,8 @@ def resolve(
         options: Where files may come from.
 
     Raises:
-        InvalidInputError: ``model`` is not a string or path, or is empty; or there is no such family of this kind.
+        InvalidInputError: ``model`` is not a string or path, or is empty; there is no such family of this kind; or
+            an environment variable of huggingface_hub is broken.
         ModelUnavailableError: The files are not here and could not be fetched.
         UnknownModelError: Nothing says how it is used.
         UnsupportedModelError: It is not of this kind.
@@ -89,6 +87,7 @@ def resolve(
     if not isinstance(model, (str, Path)) or not str(model).strip():
         msg = f"model must be a hub id, a local folder or 'mini'; got {model!r}"
         raise InvalidInputError(msg)
+    check_hub_settings()
     family = _known_family(family, kind=kind)
     name = str(model)
     listed = None if isinstance(model, Path) else find_by_id(name, kind=kind)

@@ -6,7 +6,7 @@ and ``cross_encoder/model.py`` (``config_sentence_transformers.json``, ``config.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -93,11 +93,28 @@ def _check_left_padding(folder: Path, *, task: str, model_type: str) -> None:
         raise _refused(folder / "tokenizer_config.json", why)
 
 
-def default_prompt(settings: Mapping[str, Any]) -> str:
-    """Return the text that a CrossEncoder puts in front of every query; empty for none."""
-    prompts, name = settings.get("prompts"), settings.get("default_prompt_name")
-    found = prompts.get(name) if isinstance(prompts, Mapping) and isinstance(name, str) else None
-    return found if isinstance(found, str) else ""
+def default_prompt(place: Path, settings: Mapping[str, Any], *, always: Sequence[str] = ()) -> str:
+    """Return the text of the default prompt, which a CrossEncoder puts in front of every query; empty for none.
+
+    Args:
+        place: The checkpoint, for the message.
+        settings: ``config_sentence_transformers.json``: ``prompts`` (name to text; null is an empty text) and
+            ``default_prompt_name``.
+        always: Prompts that are there without being saved.
+
+    Raises:
+        UnsupportedModelError: The default names a prompt that is not there; sentence-transformers refuses it, too.
+    """
+    name, saved = settings.get("default_prompt_name"), settings.get("prompts") or {}
+    if name is None:
+        return ""
+    if name not in (*saved, *always):
+        msg = (
+            f"{str(place / 'config_sentence_transformers.json')!r} has default_prompt_name={name!r}, which is none of "
+            f"its prompts {[*saved, *always]}; correct the name, set it to null, or add the prompt"
+        )
+        raise UnsupportedModelError(msg)
+    return saved.get(name) or ""
 
 
 def activation_scale(folder: Path, saved: Mapping[str, Any], config: Mapping[str, Any]) -> ScoreScale:

@@ -83,8 +83,8 @@ def _from_run(path: Path, qrels: Path, *, unit: str) -> tuple[list[float], list[
 def _from_pairs(
     path: Path, *, model: str, device: str | None, unit: str
 ) -> tuple[list[float], list[bool], ScoreSource]:
+    from rerank_plugins import Reranker
     from rerank_plugins.cli.quiet import quiet_loading
-    from rerank_plugins.reranker import Reranker
 
     if unit != "raw":
         msg = "--scores is for runs; pairs are scored here, and their scores are raw. Leave it out, or pass --qrels"

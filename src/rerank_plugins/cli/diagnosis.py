@@ -7,16 +7,17 @@ import platform
 import urllib.error
 import urllib.request
 import warnings
-from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Literal
 
 from rerank_plugins.catalog import ModelSpec, known_models
+from rerank_plugins.catalog.cached import missing_from_model
+from rerank_plugins.catalog.fetch import download_command, folder_from_package
+from rerank_plugins.catalog.locate import cached_copy
 from rerank_plugins.catalog.plugins import broken_plugins, plugins_of
 from rerank_plugins.cli.installed import distributions_of_extras, version_of
-from rerank_plugins.errors import RerankPluginsError
+from rerank_plugins.errors import MissingExtraError
 from rerank_plugins.scorers import ENTRY_POINT_GROUP as SCORER_GROUP
 from rerank_plugins.scorers import load_scorer
 
@@ -25,10 +26,11 @@ __all__ = ["Finding", "find_device", "find_extras", "find_hub", "find_models", "
 _HUB_TIMEOUT_S = 3.0
 
 _PACKAGES = ("rerank-plugins", "torch", "transformers", "tokenizers", "safetensors", "huggingface-hub", "numpy")
+_MODEL_PACKAGES = ("torch", "transformers")
 _FRAMEWORKS = ("llama-index-core", "langchain-core", "langchain-classic", "FlagEmbedding", "sentence-transformers")
 
 # In the order of usefulness.
-_EXTRAS = ("mini", "llamaindex", "langchain", "retrieval", "evaluation", "demo", "telemetry")
+_EXTRAS = ("torch", "mini", "llamaindex", "langchain", "retrieval", "calibration", "evaluation", "demo", "telemetry")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ class Finding:
 def find_device() -> list[Finding]:
     """Return where models would run, and in which precision."""
     if not _is_installed("torch"):
-        return [Finding("torch", "not installed", "missing", "pip install torch")]
+        return [Finding("torch", "not installed", "missing", _install("torch"))]
     import torch
 
     from rerank_plugins.engine.device import resolve_device, resolve_dtype
@@ -70,7 +72,8 @@ def find_versions() -> list[Finding]:
     findings = [Finding("python", f"{platform.python_version()} on {platform.system()}")]
     for name in _PACKAGES:
         found = version_of(name)
-        way_out = "" if found else f"pip install {name}"
+        command = _install("torch") if name in _MODEL_PACKAGES else f"pip install {name}"
+        way_out = "" if found else command
         findings.append(Finding(name, found or "not installed", "ok" if found else "missing", way_out))
     for name in _FRAMEWORKS:
         found = version_of(name)
@@ -84,17 +87,20 @@ def find_extras() -> list[Finding]:
     for extra in _EXTRAS:
         absent = [name for name in brought.get(extra, ()) if version_of(name) is None]
         if absent:
-            command = f"pip install 'rerank-plugins[{extra}]'"
-            findings.append(Finding(extra, f"lacks {', '.join(absent)}", "missing", command))
+            findings.append(Finding(extra, f"lacks {', '.join(absent)}", "missing", _install(extra)))
         else:
             findings.append(Finding(extra, "installed"))
     return findings
 
 
+def _install(extra: str) -> str:
+    return f'pip install "rerank-plugins[{extra}]"'
+
+
 def find_models() -> list[Finding]:
-    """Return which models of the catalog can be used without a download."""
+    """Return which models of the catalog can be used without a download, and which are here in part."""
     specs = list(known_models().values())
-    findings = [Finding(f"{spec.id} ({spec.kind})", _place(spec)) for spec in specs if _place(spec)]
+    findings = [found for found in (_local_model(spec) for spec in specs) if found is not None]
     n_absent = len(specs) - len(findings)
     findings.append(
         Finding("not on this machine", f"{n_absent} of {len(specs)} catalog models (rerank-plugins models)", "info")
@@ -142,34 +148,23 @@ def _problem_of(endpoint: str) -> str | None:
         return str(getattr(error, "reason", error)) or type(error).__name__
 
 
-def _place(spec: ModelSpec) -> str:
-    """Return where a model's files are on this machine; empty if they are not."""
-    folder = _package_folder(spec) if spec.package else _cached_folder(spec)
-    return str(folder) if folder is not None and _has_weights(folder) else ""
-
-
-def _package_folder(spec: ModelSpec) -> Path | None:
-    from rerank_plugins.catalog.fetch import folder_from_package
-
-    try:
-        return folder_from_package(spec)
-    except RerankPluginsError:
-        return None
-
-
-def _cached_folder(spec: ModelSpec) -> Path | None:
-    from huggingface_hub import try_to_load_from_cache
-
-    config = try_to_load_from_cache(spec.id, "config.json", revision=spec.revision)
-    return Path(config).parent if isinstance(config, str) else None
-
-
-def _has_weights(folder: Path) -> bool:
-    return _any_file(folder.glob("*.safetensors")) or _any_file(folder.glob("*.bin"))
-
-
-def _any_file(paths: Iterable[Path]) -> bool:
-    return any(path.is_file() for path in paths)
+def _local_model(spec: ModelSpec) -> Finding | None:
+    """Return where a model is on this machine, or what it lacks there; None if nothing of it is."""
+    if spec.package:
+        try:
+            folder = folder_from_package(spec)
+        except MissingExtraError:
+            return None
+        lacks, way_out = missing_from_model(folder), f"pip install --force-reinstall 'rerank-plugins[{spec.id}]'"
+    else:
+        cached = cached_copy(spec)
+        if cached is None:
+            return None
+        folder, lacks, way_out = cached.folder, list(cached.missing), download_command(spec.id, spec.revision)
+    name = f"{spec.id} ({spec.kind})"
+    if lacks:
+        return Finding(name, f"incomplete: {folder} lacks {', '.join(lacks)}", "missing", way_out)
+    return Finding(name, str(folder))
 
 
 def _is_installed(module: str) -> bool:

@@ -8,6 +8,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from rerank_plugins.catalog.hub_settings import check_hub_settings
 from rerank_plugins.cli.diagnosis import (
     Finding,
     find_device,
@@ -30,6 +31,8 @@ def doctor(
     model: Annotated[str | None, typer.Option("--model", "-m", help="Open this reranker and tell how it runs.")] = None,
 ) -> None:
     """Show the device, versions, models on this machine, the hub, and what is not installed."""
+    # Nothing below can be found out with one that is broken.
+    check_hub_settings()
     console = Screen()
     if model is not None:
         from rerank_plugins.cli.quiet import quiet_loading

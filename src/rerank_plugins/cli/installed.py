@@ -106,5 +106,5 @@ def _named(point: EntryPoint) -> tuple[str, Callable[..., Any]]:
 
 def _no_demo() -> None:
     """See it work on real data, before and after; needs rerank-plugins[demo]."""
-    msg = f"the demonstration and its data are a distribution of their own: pip install '{_OWN}[{DEMO}]'"
+    msg = f'the demonstration and its data are a distribution of their own: pip install "{_OWN}[{DEMO}]"'
     raise MissingExtraError(msg)

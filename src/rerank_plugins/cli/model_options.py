@@ -69,8 +69,8 @@ class ModelOptions:
             InvalidInputError: An option has a value that cannot work.
             ModelError: The model cannot be resolved or loaded.
         """
+        from rerank_plugins import Reranker
         from rerank_plugins.cli.quiet import quiet_loading
-        from rerank_plugins.reranker import Reranker
 
         layers = self.layer_options
         quiet_loading()

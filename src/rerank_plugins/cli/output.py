@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rerank_plugins.display.terminal import Screen
 from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.files import made_folder, reason_of
 
 __all__ = ["can_print_any", "check_output", "fail", "table_console", "tolerate_encodings"]
 
@@ -42,17 +43,27 @@ def fail(message: str) -> int:
 
 
 def check_output(path: Path, *, data: Path) -> None:
-    """Raise InvalidInputError unless a file can be written and is not the data; an existing one keeps its contents."""
+    """Raise InvalidInputError unless a file can be written and is not the data; nothing is changed.
+
+    Folders on the way that are not there will be made when it is written.
+    """
     existed = path.exists()
     if existed and data.exists() and path.samefile(data):
         msg = f"{str(path)!r} is the file that is read; write into another"
         raise InvalidInputError(msg)
+    absent = [folder for folder in path.parents if not folder.exists()]
     try:
+        made_folder(path.parent)
         with path.open("a", encoding="utf-8"):
             pass
         if not existed:
             path.unlink()
+    except InvalidInputError:
+        raise
     except (OSError, ValueError) as error:  # ValueError: a null byte in the name
-        reason = getattr(error, "strerror", None) or error
-        msg = f"{str(path)!r} cannot be written ({reason}); name another file, or make its folder"
+        msg = f"{str(path)!r} cannot be written ({reason_of(error)}); name another file"
         raise InvalidInputError(msg) from error
+    finally:
+        for folder in absent:
+            with suppress(OSError, ValueError):
+                folder.rmdir()

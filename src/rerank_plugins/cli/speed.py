@@ -41,7 +41,7 @@ def find_model_speed(model: str) -> list[Finding]:
     Raises:
         ModelError: The model cannot be resolved or loaded.
     """
-    from rerank_plugins.reranker import Reranker
+    from rerank_plugins import Reranker
 
     with Reranker(model) as reranker:
         reason = f" ({reranker.padding_reason})" if reranker.padding_reason else ""

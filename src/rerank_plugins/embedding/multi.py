@@ -14,7 +14,7 @@ from rerank_plugins.embedding.rows import finished_rows
 from rerank_plugins.embedding.vectors import PairScores, TextVectors, colbert_score, dense_score, lexical_score
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.protocols import TokenInput
-from rerank_plugins.scorers.multi_vector import RowLayout
+from rerank_plugins.scorers.vector_rows import RowLayout
 
 __all__ = ["OUTPUTS", "Group", "VectorAssembly", "check_outputs", "check_weights", "grouped", "score_pairs"]
 

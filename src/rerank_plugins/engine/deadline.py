@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Coroutine
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from rerank_plugins.engine.reply import Reply
 from rerank_plugins.errors import DeadlineExceededError
@@ -35,7 +36,7 @@ class Deadline:
         Raises:
             DeadlineExceededError: It is.
         """
-        remaining_s = self._remaining_s()
+        remaining_s = self.remaining_s()
         if remaining_s is not None and remaining_s <= 0.0:
             raise self._exceeded()
 
@@ -46,7 +47,7 @@ class Deadline:
             DeadlineExceededError: The time is over.
         """
         try:
-            if not reply.wait(self._remaining_s()) and reply.cancel():
+            if not reply.wait(self.remaining_s()) and reply.cancel():
                 raise self._exceeded()
         except BaseException:
             reply.cancel()
@@ -64,7 +65,7 @@ class Deadline:
         there: asyncio.Future[None] = loop.create_future()
         try:
             reply.call_when_done(partial(loop.call_soon_threadsafe, _tell, there))
-            await asyncio.wait_for(there, self._remaining_s())
+            await asyncio.wait_for(there, self.remaining_s())
         except asyncio.TimeoutError:
             if reply.cancel():
                 raise self._exceeded() from None
@@ -73,7 +74,23 @@ class Deadline:
             raise
         return reply.result()
 
-    def _remaining_s(self) -> float | None:
+    async def await_work(self, work: Coroutine[Any, Any, T]) -> T:
+        """Return what a coroutine returns; when the time is over it is cancelled.
+
+        Raises:
+            DeadlineExceededError: The time is over.
+        """
+        try:
+            return await asyncio.wait_for(work, self.remaining_s())
+        except asyncio.TimeoutError as error:
+            # On Python 3.11 and later that is also the builtin one, which the work itself may raise.
+            remaining_s = self.remaining_s()
+            if remaining_s is None or remaining_s > 0.0:
+                raise
+            raise self._exceeded() from error
+
+    def remaining_s(self) -> float | None:
+        """Return the seconds that are left, 0.0 if the time is over; None if it never is."""
         if self._seconds is None:
             return None
         return max(0.0, self._seconds - (time.perf_counter() - self._started_s))

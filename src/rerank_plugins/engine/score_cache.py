@@ -6,7 +6,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass
-from hashlib import blake2b
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,6 @@ import numpy.typing as npt
 from rerank_plugins.arguments import checked_call
 from rerank_plugins.engine import forking
 from rerank_plugins.kinds import Count
-from rerank_plugins.protocols import TokenInput
 
 __all__ = ["CacheInfo", "ScoreCache"]
 
@@ -34,6 +33,15 @@ class CacheInfo:
     misses: int
     entries: int
     max_entries: int
+
+
+class Cached(Protocol):
+    """What a row is kept for: an input of a model, or a pair of texts."""
+
+    @property
+    def cache_key(self) -> Hashable:
+        """What its scores depend on besides model and settings: a digest, never text."""
+        ...
 
 
 class ScoreCache:
@@ -62,9 +70,9 @@ class ScoreCache:
         self._misses = 0
         forking.watch(self)
 
-    def get(self, model: Hashable, options: Hashable, one: TokenInput) -> npt.NDArray[np.float32] | None:
+    def get(self, model: Hashable, options: Hashable, one: Cached) -> npt.NDArray[np.float32] | None:
         """Return the row of an input, or None if it is not held. Shape: (width,), float32."""
-        key = _key(model, options, one)
+        key = model, options, one.cache_key
         with self._lock:
             row = self._rows.get(key)
             if row is None:
@@ -74,9 +82,9 @@ class ScoreCache:
             self._rows.move_to_end(key)
             return row
 
-    def put(self, model: Hashable, options: Hashable, one: TokenInput, row: npt.NDArray[np.float32]) -> None:
+    def put(self, model: Hashable, options: Hashable, one: Cached, row: npt.NDArray[np.float32]) -> None:
         """Keep the row of an input."""
-        key = _key(model, options, one)
+        key = model, options, one.cache_key
         with self._lock:
             self._rows[key] = row.copy()
             self._rows.move_to_end(key)
@@ -100,11 +108,3 @@ class ScoreCache:
         """Forget all rows; the counters go on."""
         with self._lock:
             self._rows.clear()
-
-
-def _key(model: Hashable, options: Hashable, one: TokenInput) -> Hashable:
-    """Return what a score depends on, the ids as a digest: 32 bytes that no two inputs have in common, ever."""
-    digest = blake2b(one.ids.tobytes(), digest_size=32)
-    digest.update(b"|")
-    digest.update(one.type_ids.tobytes())
-    return model, options, digest.digest(), one.segments

@@ -2,11 +2,13 @@
 
 :mod:`rerank_plugins.evaluation.grid` runs whole grids of systems, as ``rerank-plugins evaluate`` does.
 
-Needs ``pip install 'rerank-plugins[evaluation]'`` for the measures (ir-measures) and first stages (bm25s, FAISS), which
-are imported on first use.
+Needs ``pip install "rerank-plugins[evaluation]"`` for the measures (ir-measures) and first stages (bm25s, FAISS), which
+are imported on first use. What runs no model needs no torch.
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from rerank_plugins.evaluation.checks import sample_queries, usable_dataset
 from rerank_plugins.evaluation.dataset import Dataset, Document, Qrels, pool_datasets, read_dataset, read_qrels
@@ -15,7 +17,11 @@ from rerank_plugins.evaluation.formats import open_dataset
 from rerank_plugins.evaluation.measures import Evaluation, evaluate, parse_measures, standard_measures
 from rerank_plugins.evaluation.run import Run, TimedRun, in_order, ranked_ids, read_trec_run, write_trec_run
 from rerank_plugins.evaluation.second_stage import rerank_run
-from rerank_plugins.retrieval import BM25Index, DenseIndex, FirstStage
+from rerank_plugins.optional import imported_on_use
+from rerank_plugins.retrieval import BM25Index, FirstStage
+
+if TYPE_CHECKING:
+    from rerank_plugins.retrieval import DenseIndex
 
 __all__ = [
     "BM25Index",
@@ -43,3 +49,5 @@ __all__ = [
     "usable_dataset",
     "write_trec_run",
 ]
+
+__getattr__ = imported_on_use(__name__, {"DenseIndex": "retrieval.dense"})

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from rerank_plugins.ranking.aggregate import aggregate_windows
 from rerank_plugins.ranking.order import check_threshold, check_top_n, passes, sorted_indices
-from rerank_plugins.text.pair_encoder import EncodedPair
 from rerank_plugins.types import (
     BLANK_DOCUMENT_SCORE,
     LongDocuments,
@@ -16,7 +16,25 @@ from rerank_plugins.types import (
     WindowSpan,
 )
 
-__all__ = ["ScoredPair", "Selection", "ranked_documents", "scored_pairs"]
+__all__ = ["PairReading", "ScoredPair", "Selection", "ranked_documents", "scored_pairs"]
+
+
+class PairReading(Protocol):
+    """How one pair was read: in how many inputs, and which characters of the document each of them held."""
+
+    @property
+    def n_inputs(self) -> int:
+        """Inputs that the document was read in: one, one a window, or 0 for a blank document."""
+        ...
+
+    @property
+    def truncated(self) -> bool:
+        """Whether some of the document is in no input."""
+        ...
+
+    def span(self, winner: int) -> WindowSpan | None:
+        """Return the characters in an input, or None if it holds the whole document."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,19 +77,19 @@ class Selection:
 
 
 def scored_pairs(
-    encoded: Sequence[EncodedPair], values: Sequence[float], *, long_documents: LongDocuments
+    readings: Sequence[PairReading], values: Sequence[float], *, long_documents: LongDocuments
 ) -> list[ScoredPair]:
     """Return the score of each pair.
 
     Args:
-        encoded: The pairs.
+        readings: How each pair was read.
         values: One raw score per model input, in the pairs' order.
         long_documents: How the scores of a pair's windows are combined.
     """
     results: list[ScoredPair] = []
     start = 0
-    for pair in encoded:
-        end = start + len(pair.inputs)
+    for pair in readings:
+        end = start + pair.n_inputs
         if end == start:
             results.append(ScoredPair(BLANK_DOCUMENT_SCORE, None))
             continue
@@ -83,7 +101,7 @@ def scored_pairs(
 
 def ranked_documents(
     documents: Sequence[str | None],
-    encoded: Sequence[EncodedPair],
+    readings: Sequence[PairReading],
     scored: Sequence[ScoredPair],
     *,
     probability_of: Callable[[float], float],
@@ -92,11 +110,11 @@ def ranked_documents(
 
     Args:
         documents: The texts.
-        encoded: Their inputs.
+        readings: How each was read.
         scored: Their scores.
         probability_of: Gives a raw score's probability.
     """
-    order = sorted_indices([pair.score for pair in scored], blank=[not pair.inputs for pair in encoded])
+    order = sorted_indices([pair.score for pair in scored], blank=[not pair.n_inputs for pair in readings])
     return [
         RankedDocument(
             index=index,
@@ -105,7 +123,7 @@ def ranked_documents(
             rank=rank,
             document=documents[index],
             window=scored[index].window,
-            truncated=encoded[index].truncated,
+            truncated=readings[index].truncated,
         )
         for rank, index in enumerate(order, start=1)
     ]

@@ -2,7 +2,7 @@
 
 Each ``*_figure`` gives a matplotlib figure, for notebooks and pages of one's own.
 
-Needs ``pip install 'rerank-plugins[evaluation]'`` for matplotlib, which is imported on first use.
+Needs ``pip install "rerank-plugins[evaluation]"`` for matplotlib, which is imported on first use.
 """
 
 from __future__ import annotations

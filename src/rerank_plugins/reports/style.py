@@ -11,8 +11,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from rerank_plugins.evaluation.optional import import_extra
 from rerank_plugins.files import write_with
+from rerank_plugins.optional import import_extra
 
 __all__ = [
     "ACCENT", "BAD", "DARK_SERIES", "INK", "MUTED", "SERIES",

@@ -5,19 +5,26 @@
     retriever = TwoStageRetriever.from_documents(texts, embedder="mini", reranker="mini", top_k=50, top_n=5)
     retriever.search("capital of France")
 
-Needs ``pip install 'rerank-plugins[retrieval]'`` (bm25s, faiss-cpu); both are imported on first use.
+Needs ``pip install "rerank-plugins[retrieval]"`` (bm25s, faiss-cpu); both are imported on first use, and so is
+what runs a model: BM25 and fusion need no torch.
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from rerank_plugins.optional import imported_on_use
 from rerank_plugins.ranking.fusion import reciprocal_rank_fusion, weighted_fusion
 from rerank_plugins.retrieval.bm25 import BM25Index
-from rerank_plugins.retrieval.build import RetrieverName, build_first_stage
-from rerank_plugins.retrieval.dense import DenseIndex, embed_texts
 from rerank_plugins.retrieval.first_stage import FirstStage
 from rerank_plugins.retrieval.hybrid import Fusion, HybridIndex
-from rerank_plugins.retrieval.two_stage import RetrievedDocument, TwoStageRetriever, texts_by_id
+from rerank_plugins.retrieval.results import RetrievedDocument
 from rerank_plugins.retrieval.words import words
+
+if TYPE_CHECKING:
+    from rerank_plugins.retrieval.build import RetrieverName, build_first_stage
+    from rerank_plugins.retrieval.dense import DenseIndex, embed_texts
+    from rerank_plugins.retrieval.two_stage import TwoStageRetriever, texts_by_id
 
 __all__ = [
     "BM25Index",
@@ -35,3 +42,14 @@ __all__ = [
     "weighted_fusion",
     "words",
 ]
+
+_HOMES = {
+    "DenseIndex": "retrieval.dense",
+    "RetrieverName": "retrieval.build",
+    "TwoStageRetriever": "retrieval.two_stage",
+    "build_first_stage": "retrieval.build",
+    "embed_texts": "retrieval.dense",
+    "texts_by_id": "retrieval.two_stage",
+}
+
+__getattr__ = imported_on_use(__name__, _HOMES)

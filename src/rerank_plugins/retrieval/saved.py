@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,7 +25,7 @@ import numpy.typing as npt
 from rerank_plugins.calibration import Calibration
 from rerank_plugins.embedder import Embedder
 from rerank_plugins.errors import InvalidInputError, RerankPluginsError
-from rerank_plugins.files import reason_of, write_atomically
+from rerank_plugins.files import reason_of, scratch_folder, write_atomically
 from rerank_plugins.reranker import Reranker
 from rerank_plugins.retrieval.attached import Attached, read_attached, write_attached
 from rerank_plugins.retrieval.bm25 import BM25Index
@@ -190,15 +189,15 @@ def write_folder(
         raise InvalidInputError(msg)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
-            written = Path(scratch) / "new"
+        with scratch_folder(folder) as scratch:
+            written = scratch / "new"
             written.mkdir()
             _write(written, settings, texts, dense)
             if attached is not None:
                 write_attached(written, attached)
             if reranker is not None and reranker.calibration is not None:
                 reranker.calibration.save(written / _CALIBRATION)
-            _swap(written, folder, aside=Path(scratch) / "old")
+            _swap(written, folder, aside=scratch / "old")
     except OSError as error:
         msg = (
             f"the retriever cannot be saved in {str(folder)!r} ({reason_of(error)}); make room, or name another folder"

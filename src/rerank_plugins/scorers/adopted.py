@@ -108,7 +108,7 @@ def _sentence_transformers(loaded: Any) -> AdoptedModel:
         adopted,
         spec=replace(
             adopted.spec,
-            query_prefix=default_prompt(prompts),
+            query_prefix=default_prompt(place, prompts),
             score_scale=activation_scale(place, names, {}),
         ),
     )

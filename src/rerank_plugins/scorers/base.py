@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-
-import torch
+from typing import TYPE_CHECKING
 
 from rerank_plugins.catalog.adapter import AdapterFiles
 from rerank_plugins.catalog.checkpoint import CheckpointFiles
 from rerank_plugins.catalog.spec import ModelSpec
 from rerank_plugins.protocols import Scorer
 from rerank_plugins.text.tokenizer import TextEncoder
+
+if TYPE_CHECKING:
+    import torch
 
 __all__ = ["LoadRequest", "LoadedParts", "ScorerLoader"]
 

@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from rerank_plugins.boundary import checkpoint_errors
-from rerank_plugins.catalog.file_names import check_indexes, check_named_by_config, check_named_files
+from rerank_plugins.catalog.file_names import check_indexes, check_named_by_config
 from rerank_plugins.catalog.formats import refuse_other_formats, refuse_quantised
 from rerank_plugins.catalog.json_files import is_there
 from rerank_plugins.catalog.weight_headers import check_claims, read_headers
@@ -22,7 +22,7 @@ from rerank_plugins.errors import UnsafeModelError, UnsupportedModelError
 from rerank_plugins.scorers.base import LoadRequest
 from rerank_plugins.scorers.flash_names import has_flash_names, xlmr_from_flash_names
 from rerank_plugins.scorers.lora import merge_lora
-from rerank_plugins.scorers.tokenizers import checked_encoder, read_tokenizer
+from rerank_plugins.scorers.tokenizers import checked_encoder, converted_tokenizer, read_tokenizer
 from rerank_plugins.text.tokenizer import TextEncoder
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ logger = logging.getLogger(__name__)
 
 _INT8_ROWS = "int8-rows"
 _QUANTIZATION_KEY = "rerank_plugins.quantization"
-_VOCABULARIES = ("vocab.txt", "vocab.json", "sentencepiece.bpe.model", "spiece.model", "tokenizer.model")
 _PLAIN_TOKENIZERS = ("PreTrainedTokenizerFast", "TokenizersBackend")
 _WITH_SEGMENTS = ("bert", "electra", "albert")
 _UNUSED_BUFFERS = ("position_ids", "pooler.")
@@ -59,30 +58,13 @@ def load_encoder(request: LoadRequest) -> TextEncoder:
         bos = _bos_id(request, tokenizer)
         encoder = TextEncoder(tokenizer, lowercase=lowercase, uses_segments=uses_segments, bos_id=bos)
         return checked_encoder(encoder, request)
-    converted = _converted_tokenizer(request)
+    converted = converted_tokenizer(request)
     uses_segments = "token_type_ids" in converted.model_input_names
     tokenizer = converted.backend_tokenizer
     bos = _bos_id(request, tokenizer)
     return checked_encoder(
         TextEncoder(tokenizer, lowercase=lowercase, uses_segments=uses_segments, bos_id=bos), request
     )
-
-
-def _converted_tokenizer(request: LoadRequest) -> Any:
-    folder = request.files.folder
-    # Without any vocabulary transformers 5 makes up an empty tokenizer instead of failing.
-    if not any((folder / name).is_file() for name in _VOCABULARIES):
-        msg = (
-            f"{str(folder)!r} has no tokenizer.json, and none of {', '.join(_VOCABULARIES)} from which transformers "
-            "could make one. Save it once with AutoTokenizer.from_pretrained(...).save_pretrained(folder)."
-        )
-        raise UnsupportedModelError(msg)
-    check_named_files(folder, request.files.tokenizer_config.items(), named_by="tokenizer_config.json")
-    task = f"make a tokenizer of {str(folder)!r}, which has no tokenizer.json, with transformers"
-    with checkpoint_errors(task):
-        return transformers.AutoTokenizer.from_pretrained(
-            folder, use_fast=True, local_files_only=True, trust_remote_code=request.trust_remote_code
-        )
 
 
 def _uses_segments(request: LoadRequest) -> bool:

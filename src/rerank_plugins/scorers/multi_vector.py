@@ -7,10 +7,6 @@ is ``relu(sparse_linear(state))``; the vector of a token is ``colbert_linear(sta
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-import numpy as np
-import numpy.typing as npt
 import torch
 
 from rerank_plugins.catalog.checkpoint import MULTI_VECTOR_HEADS
@@ -22,37 +18,11 @@ from rerank_plugins.scorers.loading import load_encoder
 from rerank_plugins.scorers.sentence_head import SentenceHead, load_head
 from rerank_plugins.scorers.side_files import read_side_file
 from rerank_plugins.scorers.transformer import load_backbone
+from rerank_plugins.scorers.vector_rows import RowLayout
 
-__all__ = ["MultiVectorEmbedder", "RowLayout", "load"]
+__all__ = ["MultiVectorEmbedder", "load"]
 
 _Heads = tuple[torch.nn.Module, torch.nn.Module]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RowLayout:
-    """What a row of the scorer holds: ``vector, one weight per slot, one vector per slot``; travels as batch options.
-
-    Attributes:
-        slots: Tokens a row has place for: at least those of the longest input of the batch.
-        sparse: Whether the weights are there.
-        colbert: Whether the token vectors are there.
-    """
-
-    slots: int
-    sparse: bool
-    colbert: bool
-
-    def split(
-        self, row: npt.NDArray[np.float32], *, dimensions: int, n_tokens: int
-    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        """Return the parts of one row: vector (dimensions,), weights (tokens,), token vectors (tokens, width).
-
-        A part that is not there has no elements.
-        """
-        vector, rest = row[:dimensions], row[dimensions:]
-        n_weights = self.slots if self.sparse else 0
-        weights, rest = rest[:n_weights], rest[n_weights:]
-        return vector, weights[:n_tokens], rest.reshape(self.slots, -1)[:n_tokens]
 
 
 class MultiVectorEmbedder:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import tokenizers
+import transformers
 from tokenizers import Tokenizer
 
 from rerank_plugins.boundary import checkpoint_errors
+from rerank_plugins.catalog.file_names import check_named_files
 from rerank_plugins.catalog.weight_headers import StoredTensor, read_headers
 from rerank_plugins.errors import UnsupportedModelError
 from rerank_plugins.scorers.base import LoadRequest
@@ -18,7 +23,7 @@ from rerank_plugins.text.growth import check_growth
 from rerank_plugins.text.patterns import check_patterns
 from rerank_plugins.text.tokenizer import TextEncoder
 
-__all__ = ["check_ids", "checked_encoder", "read_tokenizer"]
+__all__ = ["check_ids", "checked_encoder", "converted_tokenizer", "read_tokenizer"]
 
 _TRIALS = (
     "a",
@@ -29,6 +34,8 @@ _TRIALS = (
     "x" * 300,
 )
 """Texts that reach every part of a tokenizer: letters, digits, other scripts, signs that no vocabulary has."""
+_VOCABULARIES = ("vocab.txt", "vocab.json", "sentencepiece.bpe.model", "spiece.model", "tokenizer.model")
+_SMALL_FILES = (".json", ".txt", ".model", ".py", ".jinja")
 _LONGEST_TOKEN, _HIGHEST_ID = 20_000, 2**24
 _EMBEDDINGS = (
     "word_embeddings.weight",
@@ -55,6 +62,48 @@ def read_tokenizer(path: Path) -> Tokenizer:
         check_patterns(tokenizer, name=repr(str(path)))
         check_growth(tokenizer, name=repr(str(path)))
     return tokenizer
+
+
+def converted_tokenizer(request: LoadRequest) -> Any:
+    """Return the tokenizer that transformers makes of a vocabulary, for a checkpoint without ``tokenizer.json``.
+
+    Raises:
+        UnsafeModelError: ``tokenizer_config.json`` names a file outside the folder.
+        UnsupportedModelError: There is no vocabulary, or transformers cannot read it.
+    """
+    folder, settings = request.files.folder, request.files.tokenizer_config
+    # Without any vocabulary transformers 5 makes up an empty tokenizer instead of failing.
+    if not any((folder / name).is_file() for name in _VOCABULARIES):
+        msg = (
+            f"{str(folder)!r} has no tokenizer.json, and none of {', '.join(_VOCABULARIES)} from which transformers "
+            "could make one. Save it once with AutoTokenizer.from_pretrained(...).save_pretrained(folder)."
+        )
+        raise UnsupportedModelError(msg)
+    check_named_files(folder, settings.items(), named_by="tokenizer_config.json")
+    task = f"make a tokenizer of {str(folder)!r}, which has no tokenizer.json, with transformers"
+    with checkpoint_errors(task), _naming_no_files(folder, settings) as place:
+        return transformers.AutoTokenizer.from_pretrained(
+            place, use_fast=True, local_files_only=True, trust_remote_code=request.trust_remote_code
+        )
+
+
+@contextmanager
+def _naming_no_files(folder: Path, settings: Mapping[str, Any]) -> Iterator[Path]:
+    """Yield the folder, or a copy of its small files if its tokenizer's settings name files.
+
+    They were true on the machine that saved them. transformers 4 opens them all the same, in the working directory
+    too; today's reads the files that lie in the folder.
+    """
+    kept = {key: value for key, value in settings.items() if not key.endswith("_file")}
+    if len(kept) == len(settings):
+        yield folder
+        return
+    with TemporaryDirectory(prefix="rerank-plugins-") as copy:
+        for path in folder.iterdir():
+            if path.suffix in _SMALL_FILES and path.is_file():
+                shutil.copyfile(path, Path(copy) / path.name)
+        (Path(copy) / "tokenizer_config.json").write_text(json.dumps(kept), encoding="utf-8")
+        yield Path(copy)
 
 
 def checked_encoder(encoder: TextEncoder, request: LoadRequest) -> TextEncoder:

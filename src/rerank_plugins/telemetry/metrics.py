@@ -7,10 +7,10 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from rerank_plugins.arguments import checked_call
+from rerank_plugins.backends.opening import LoadedModel
 from rerank_plugins.engine.registry import MODELS
 from rerank_plugins.errors import InvalidInputError, MissingExtraError
 from rerank_plugins.kinds import shown
-from rerank_plugins.opening import LoadedModel
 from rerank_plugins.types import EngineStats
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def export_to_prometheus(registry: CollectorRegistry | None = None) -> Callable[
     try:
         from prometheus_client import REGISTRY, CollectorRegistry
     except ImportError as error:
-        msg = "metrics need prometheus-client: pip install 'rerank-plugins[telemetry]'"
+        msg = 'metrics need prometheus-client: pip install "rerank-plugins[telemetry]"'
         raise MissingExtraError(msg) from error
     if registry is not None and not isinstance(registry, CollectorRegistry):
         msg = f"registry must be a CollectorRegistry of prometheus_client or None, got {shown(registry)}"

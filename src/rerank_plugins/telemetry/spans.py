@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from rerank_plugins.arguments import checked_call
+from rerank_plugins.calls.observing import CallRecord, add_observer
 from rerank_plugins.errors import InvalidInputError, MissingExtraError
 from rerank_plugins.kinds import shown
-from rerank_plugins.observing import CallRecord, add_observer
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Tracer, TracerProvider
@@ -38,7 +38,7 @@ def trace_with_opentelemetry(tracer_provider: TracerProvider | None = None) -> C
     try:
         from opentelemetry import trace
     except ImportError as error:
-        msg = "tracing needs OpenTelemetry: pip install 'rerank-plugins[telemetry]'"
+        msg = 'tracing needs OpenTelemetry: pip install "rerank-plugins[telemetry]"'
         raise MissingExtraError(msg) from error
     if tracer_provider is not None and not isinstance(tracer_provider, trace.TracerProvider):
         msg = f"tracer_provider must be a TracerProvider of OpenTelemetry or None, got {shown(tracer_provider)}"

@@ -37,7 +37,10 @@ def check_growth(tokenizer: Tokenizer, *, name: str) -> None:
     Raises:
         UnsupportedModelError: Some would.
     """
-    parts = [json.loads(part.__getstate__()) for part in (tokenizer.normalizer, tokenizer.pre_tokenizer) if part]
+    # "is not None": tokenizers 0.19 gives a sequence of steps the length 0.
+    parts = [
+        json.loads(part.__getstate__()) for part in (tokenizer.normalizer, tokenizer.pre_tokenizer) if part is not None
+    ]
     steps = [step for part in parts for step in _steps(part)]
     growth, added = 1, 0
     for step in steps:

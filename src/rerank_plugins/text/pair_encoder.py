@@ -89,6 +89,11 @@ class EncodedPair:
     document: TokenizedText | None
     truncated: bool
 
+    @property
+    def n_inputs(self) -> int:
+        """Number of inputs."""
+        return len(self.inputs)
+
     def span(self, winner: int) -> WindowSpan | None:
         """Return the characters of the winning input, or None if it holds the whole document."""
         if self.document is None or (len(self.inputs) == 1 and not self.truncated):

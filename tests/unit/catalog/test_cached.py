@@ -5,13 +5,13 @@ from __future__ import annotations
 import errno
 import json
 import shutil
+import time
 from pathlib import Path
 
 import embedder_checkpoints
 import hub_caches
 import huggingface_hub
 import pytest
-import transformers
 from huggingface_hub import constants
 
 from rerank_plugins.catalog import known_models
@@ -24,20 +24,24 @@ RENAMED = "cross-encoder/ms-marco-MiniLM-L6-v2"
 FILES = ("config.json", "model.safetensors", "tokenizer.json")
 
 SCRIPT = """
-import json, os, sys
+import json, logging, os, sys
 from rerank_plugins.catalog.adapter import read_adapter
 from rerank_plugins.catalog.resolve import SourceOptions, resolve
 setup, cases = json.load(sys.stdin)
 import huggingface_hub.constants
 os.environ.update(setup)
-results = {}
+results, warned = {}, []
+handler = logging.Handler(logging.WARNING)
+handler.emit = lambda record: warned.append(record.getMessage())
+logging.getLogger("rerank_plugins").addHandler(handler)
 for name, kind, model, options in cases:
+    warned.clear()
     try:
         if kind == "adapter":
             folder = read_adapter(model, **options).folder
         else:
             folder = resolve(model, kind=kind, options=SourceOptions(**options)).files.folder
-        results[name] = {"folder": str(folder)}
+        results[name] = {"folder": str(folder), "warned": " ".join(warned)}
     except Exception as error:
         results[name] = {"error": type(error).__name__, "message": str(error)}
 print(json.dumps(results))
@@ -134,15 +138,31 @@ def test_whatever_the_hub_answers_the_cache_is_used_and_without_one_the_reason_i
         status, _, what = name.partition("-")
         if what in ("main", "pin"):
             assert "folder" in result, result
+            assert ("may be out of date" in result["warned"]) == (what == "main"), result
         else:
             assert result["error"] == "ModelUnavailableError"
             assert words[status] in result["message"]
             assert "HF_HUB_OFFLINE=1" in result["message"]
 
 
-@pytest.mark.skipif(
-    not hasattr(transformers, "TokenizersBackend"), reason="transformers 4 and its tokenizers: not mended there yet"
-)
+def test_a_hub_that_accepts_and_never_answers_is_given_up_after_its_timeout(cache: Path) -> None:
+    options = {"allow_pickle": True}
+    nowhere = [
+        ("no-listed", "embedder", "BAAI/bge-m3", options),
+        ("no-branch", "reranker", "nobody/model", {}),
+        ("no-commit", "reranker", "nobody/model", {"revision": hub_caches.COMMIT}),
+        ("no-adapter", "adapter", "nobody/adapter", {}),
+    ]
+    started = time.monotonic()
+    with hub_caches.hub_that_never_answers() as address:
+        found = hub_caches.in_a_process(SCRIPT, [{}, [*CASES, *nowhere]], cache=cache, HF_ENDPOINT=address)
+    assert time.monotonic() - started < 60
+    assert {name: found[name].get("message") for name, *_ in CASES if "folder" not in found[name]} == {}
+    for name, *_ in nowhere:
+        assert found[name]["error"] == "ModelUnavailableError"
+        assert f"{address} could not be reached (ReadTimeout" in found[name]["message"]
+
+
 @pytest.mark.parametrize("lost", FILES)
 @pytest.mark.parametrize(
     "how", [{"HF_HUB_OFFLINE": "1"}, {"HF_ENDPOINT": "http://127.0.0.1:9"}], ids=["off", "refused"]
@@ -150,11 +170,15 @@ def test_whatever_the_hub_answers_the_cache_is_used_and_without_one_the_reason_i
 def test_what_a_cached_model_lacks_is_named(checkpoints: Path, tmp_path: Path, lost: str, how: dict[str, str]) -> None:
     commit = str(known_models()["reranker", RERANKER].revision)
     hub_caches.fill_cache(tmp_path, RERANKER, checkpoints / "xlmr-reranker", commit=commit, without=[lost])
-    cases = [("net", "reranker", RERANKER, {}), ("local", "reranker", RERANKER, {"local_files_only": True})]
-    for result in hub_caches.in_a_process(SCRIPT, [{}, cases], cache=tmp_path, **how).values():
+    hub_caches.fill_cache(tmp_path, UNLISTED, checkpoints / "xlmr-reranker", branch="main", without=[lost])
+    names = {RERANKER: f"hf download {RERANKER} --revision {commit}", UNLISTED: f"hf download {UNLISTED}"}
+    cases = [
+        (f"{local:d}{name}", "reranker", name, {"local_files_only": local}) for name in names for local in (False, True)
+    ]
+    for case, result in hub_caches.in_a_process(SCRIPT, [{}, cases], cache=tmp_path, **how).items():
         assert result["error"] == "ModelUnavailableError"
         assert f"lacks {lost}" in result["message"]
-        assert f"hf download {RERANKER} --revision {commit}" in result["message"]
+        assert names[case[1:]] in result["message"]
 
 
 def cached(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
@@ -259,6 +283,8 @@ def test_half_an_embedder_is_completed_where_there_is_a_network_and_used_where_t
             raise ConnectionError
         return str(folder)
 
+    monkeypatch.setattr(huggingface_hub, "model_info", lambda *_, **__: None)
+
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
     assert resolve(EMBEDDER, kind="embedder").files.folder == folder
     assert asked == [True, False]
@@ -290,6 +316,8 @@ def test_trouble_with_the_disk_and_nonsense_are_told(
 
     def refuse(*_: object, **__: object) -> str:
         raise error
+
+    monkeypatch.setattr(huggingface_hub, "model_info", lambda *_, **__: None)
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", refuse)
     with pytest.raises(ModelUnavailableError, match=words):

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 import tiny_checkpoints
 import torch
-import transformers
 from safetensors.torch import load_file, save_file
 
 from rerank_plugins import Embedder, Reranker
@@ -134,17 +133,31 @@ def test_a_config_that_names_another(folder: Path) -> None:
         Reranker(folder)
 
 
-@pytest.mark.skipif(
-    not hasattr(transformers, "TokenizersBackend"), reason="transformers 4 and its tokenizers: not mended there yet"
-)
-def test_files_that_a_tokenizers_config_names(folder: Path) -> None:
-    # Read through transformers, which follows such names; a path of another machine leads nowhere and is common.
+def with_vocabulary(folder: Path) -> str:
+    """Give a checkpoint a vocabulary in the place of its tokenizer.json, to be read through transformers."""
     vocabulary = json.loads((folder / "tokenizer.json").read_text())["model"]["vocab"]
     words = "\n".join(sorted(vocabulary, key=lambda word: vocabulary[word]))
     (folder / "vocab.txt").write_text(words, encoding="utf-8")
     (folder / "tokenizer.json").unlink()
-    change(folder / "tokenizer_config.json", tokenizer_class="BertTokenizer", vocab_file="/never/was/here/vocab.txt")
-    assert Reranker(folder).score([("panda", "bamboo")])
+    change(folder / "tokenizer_config.json", tokenizer_class="BertTokenizer")
+    return words
+
+
+@pytest.mark.parametrize("name", ["/never/was/here/vocab.txt", "/root/.cache/26bc1ad6c0ac74.542ce4285a", "vocab.txt"])
+def test_files_that_a_tokenizers_config_names_are_those_of_the_folder(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    with_vocabulary(folder)
+    expected = Reranker(folder).score([("panda", "bamboo")])
+    (tmp_path / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nanother", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    other = shutil.copytree(folder, tmp_path / "other")
+    change(other / "tokenizer_config.json", vocab_file=name, tokenizer_file="/never/was/here/x.json")
+    assert Reranker(other).score([("panda", "bamboo")]) == expected
+
+
+def test_files_outside_that_a_tokenizers_config_names(folder: Path) -> None:
+    words = with_vocabulary(folder)
     (folder.parent / "words.txt").write_text(words, encoding="utf-8")
     change(folder / "tokenizer_config.json", vocab_file=str(folder.parent / "words.txt"))
     with pytest.raises(UnsafeModelError, match=r"vocab_file of tokenizer_config.json"):

@@ -30,6 +30,7 @@ def _nothing_is_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> str:
         pytest.fail("the hub was asked")
 
+    monkeypatch.setattr(huggingface_hub, "model_info", refuse)
     monkeypatch.setattr(huggingface_hub, "snapshot_download", refuse)
 
 

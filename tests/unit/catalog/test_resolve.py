@@ -144,7 +144,7 @@ def test_unknown_modules_and_poolings_are_refused(checkpoints: Path, tmp_path: P
 
 def test_mini_without_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "rerank_plugins_mini", None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'rerank-plugins\[mini\]'"):
+    with pytest.raises(MissingExtraError, match=r'pip install "rerank-plugins\[mini\]"'):
         Reranker("mini")
 
 

@@ -226,8 +226,29 @@ def test_the_default_prompt_of_a_cross_encoder_is_its_own(bert_reranker_folder: 
         by_hand = plain.score([("find " + query, document) for query, document in pairs])
         assert prompted.score(pairs) == pytest.approx(by_hand, abs=1e-5)
         assert prompted.score(pairs) != pytest.approx(plain.score(pairs), abs=1e-3)
-    assert default_prompt({**prompts, "default_prompt_name": None}) == ""
-    assert default_prompt({"prompts": None, "default_prompt_name": "b"}) == ""
+    assert default_prompt(folder, {**prompts, "default_prompt_name": None}) == ""
+    assert default_prompt(folder, {"prompts": {"b": None}, "default_prompt_name": "b"}) == ""
+
+
+@pytest.mark.parametrize("prompts", [None, {}, {"other": "find "}, {"Query": "find "}])
+def test_a_default_prompt_that_is_not_there_is_refused(
+    bert_reranker_folder: Path, embedder_folder: Path, tmp_path: Path, prompts: object
+) -> None:
+    """Dropped without a word, it would make other scores than its author's."""
+    saved = {"prompts": prompts, "default_prompt_name": "retrieval"}
+    reranker = listed(shutil.copytree(bert_reranker_folder, tmp_path / "prompted"), "Transformer")
+    write(reranker / "config_sentence_transformers.json", saved)
+    with pytest.raises(UnsupportedModelError, match=r"config_sentence_transformers\.json.*'retrieval'.*set it to null"):
+        Reranker(reranker, device="cpu")
+    write(embedder_folder / "config_sentence_transformers.json", saved)
+    with pytest.raises(UnsupportedModelError, match=r"'retrieval'.*'query', 'document'"):
+        Embedder(embedder_folder, device="cpu")
+
+
+def test_an_embedder_has_the_prompts_query_and_document(embedder_folder: Path) -> None:
+    """sentence-transformers 6 adds them, empty, where they are not saved."""
+    write(embedder_folder / "config_sentence_transformers.json", {"prompts": {}, "default_prompt_name": "document"})
+    assert not resolve(embedder_folder, kind="embedder").spec.instructions
 
 
 def test_a_prompt_by_another_name_is_not_used(embedder_folder: Path) -> None:

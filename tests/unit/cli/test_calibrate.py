@@ -98,11 +98,17 @@ def test_options_are_refused_before_anything_is_scored(tmp_path: Path, options: 
         calibrate(tmp_path / "pairs.jsonl", "-m", "misspelt", "-o", tmp_path / "c.json", *options)
 
 
+def test_folders_on_the_way_are_made(run_file: Path, tmp_path: Path) -> None:
+    output = tmp_path / "new" / "deeper" / "c.json"
+    calibrate(run_file, "--qrels", tmp_path / "qrels.tsv", "-o", output)
+    assert Calibration.load(output).method == "platt"
+
+
 def test_a_file_that_cannot_be_written_or_must_not_be(tmp_path: Path) -> None:
     path = tmp_path / "pairs.jsonl"
     path.write_text("\n".join(map(json.dumps, PAIRS)))
-    with pytest.raises(InvalidInputError, match="cannot be written"):
-        calibrate(path, "-m", "misspelt", "-o", tmp_path / "nowhere" / "c.json")
+    with pytest.raises(InvalidInputError, match="cannot be made"):
+        calibrate(path, "-m", "misspelt", "-o", path / "c.json")
     with pytest.raises(InvalidInputError, match="is the file that is read"):
         calibrate(path, "-m", "misspelt", "-o", path)
     assert len(path.read_text().splitlines()) == len(PAIRS)

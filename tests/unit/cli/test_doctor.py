@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
+import hub_caches
 import pytest
 import tiny_rerankers
 import transformers
 from typer.testing import CliRunner
 
+from rerank_plugins.catalog import known_models
 from rerank_plugins.cli import app, diagnosis
 from rerank_plugins.cli.diagnosis import Finding, find_extras, find_hub, find_models
 from rerank_plugins.cli.speed import find_model_speed, find_speed
@@ -60,7 +62,9 @@ def test_an_answer_of_any_kind_is_reachable(online: pytest.MonkeyPatch, server: 
     assert find_hub()[0] == Finding(server, "reachable")
 
 
-@pytest.mark.parametrize("endpoint", [f"http://127.0.0.1:{closed_port()}", "file:///etc", "nonsense"])
+@pytest.mark.parametrize(
+    "endpoint", [f"http://127.0.0.1:{closed_port()}", "file:///etc", "nonsense"], ids=["closed", "file", "nonsense"]
+)
 def test_unreachable_hub_is_told_without_alarm(online: pytest.MonkeyPatch, endpoint: str) -> None:
     online.setattr("huggingface_hub.constants.ENDPOINT", endpoint)
     finding = find_hub()[0]
@@ -74,27 +78,38 @@ def test_missing_parts_come_with_their_command(monkeypatch: pytest.MonkeyPatch) 
     brought = {"mini": ["not-there-at-all"], "evaluation": ["pytest"]}
     monkeypatch.setattr(diagnosis, "distributions_of_extras", lambda: brought)
     missing, installed = find_extras()
-    assert missing.way_out == "pip install 'rerank-plugins[mini]'"
+    assert missing.way_out == 'pip install "rerank-plugins[mini]"'
     assert installed.state == "ok"
     monkeypatch.setenv("COLUMNS", "100")
-    assert "pip install 'rerank-plugins[mini]'" in CliRunner().invoke(app, ["doctor"]).stdout
+    assert 'pip install "rerank-plugins[mini]"' in CliRunner().invoke(app, ["doctor"]).stdout
 
 
-def test_models_in_the_cache_are_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    complete, half = tmp_path / "complete", tmp_path / "half"
-    for folder in (complete, half):
-        folder.mkdir()
-        (folder / "config.json").write_text("{}")
-    (complete / "model.safetensors").write_bytes(b"")
-    cached = {"BAAI/bge-m3": complete, "BAAI/bge-reranker-base": half}
-
-    def lookup(repo_id: str, filename: str, **_: object) -> str | None:
-        return str(cached[repo_id] / filename) if repo_id in cached else None
-
-    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lookup)
-    names = [finding.name for finding in find_models()]
-    assert "BAAI/bge-m3 (embedder)" in names
-    assert "BAAI/bge-reranker-base (reranker)" not in names
+def test_models_in_the_cache_are_found_and_what_a_half_one_lacks_is_told(
+    monkeypatch: pytest.MonkeyPatch, checkpoints: Path, tmp_path: Path
+) -> None:
+    listed = known_models()
+    renamed = listed["reranker", "cross-encoder/ms-marco-MiniLM-L6-v2"]
+    half = listed["reranker", "BAAI/bge-reranker-base"]
+    other = listed["reranker", "BAAI/bge-reranker-large"]
+    embedder = listed["embedder", "BAAI/bge-small-en-v1.5"]
+    fill, reranker = hub_caches.fill_cache, checkpoints / "xlmr-reranker"
+    whole = fill(tmp_path, renamed.aliases[0], checkpoints / "bert-reranker", commit=str(renamed.revision))
+    fill(tmp_path, half.id, reranker, commit=str(half.revision), without=["tokenizer.json"])
+    fill(tmp_path, other.id, reranker, branch="main")
+    lost = ["1_Pooling/config.json"]
+    fill(tmp_path, embedder.id, checkpoints / "bert-embedder", commit=str(embedder.revision), without=lost)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    found = {finding.name: finding for finding in find_models()}
+    assert found[f"{renamed.id} (reranker)"] == Finding(f"{renamed.id} (reranker)", str(whole))
+    told = found[f"{half.id} (reranker)"]
+    assert told.state == "missing"
+    assert told.value.endswith("lacks tokenizer.json")
+    assert told.way_out == f"hf download {half.id} --revision {half.revision}"
+    assert found[f"{embedder.id} (embedder)"].value.endswith("lacks 1_Pooling/config.json")
+    assert f"{other.id} (reranker)" not in found, "another commit is not used"
+    assert "mini (reranker)" in found
+    monkeypatch.setenv("COLUMNS", "200")
+    assert told.way_out in CliRunner().invoke(app, ["doctor"]).stdout
 
 
 def test_how_a_model_runs(bert_reranker_folder: Path) -> None:

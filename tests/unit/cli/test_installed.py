@@ -59,7 +59,7 @@ def test_without_the_demonstration_its_command_says_what_to_install(
 ) -> None:
     done = CliRunner().invoke(app_of_one(monkeypatch), arguments)
     assert isinstance(done.exception, MissingExtraError)
-    assert "pip install 'rerank-plugins[demo]'" in str(done.exception)
+    assert 'pip install "rerank-plugins[demo]"' in str(done.exception)
 
 
 def test_data_of_another_distribution(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -98,8 +98,22 @@ def test_the_pairs_are_not_overwritten(pairs_file: Path, bert_reranker_folder: P
 
 
 def test_an_output_that_cannot_be_written(pairs_file: Path, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match="cannot be made"):
+        run(pairs_file, pairs_file / "scores.jsonl", Path("misspelt"))
+    (tmp_path / "folder").mkdir()
     with pytest.raises(InvalidInputError, match="cannot be written"):
-        run(pairs_file, tmp_path / "nowhere" / "scores.jsonl", Path("misspelt"))
+        run(pairs_file, tmp_path / "folder", Path("misspelt"))
+
+
+def test_folders_on_the_way_are_made_once_there_is_something_to_write(
+    pairs_file: Path, tmp_path: Path, bert_reranker_folder: Path
+) -> None:
+    output = tmp_path / "new" / "deeper" / "scores.jsonl"
+    with pytest.raises(ModelUnavailableError):
+        run(pairs_file, output, Path("misspelt"))
+    assert not (tmp_path / "new").exists()
+    run(pairs_file, output, bert_reranker_folder)
+    assert len(scores_of(output)) == len(PAIRS)
 
 
 def test_a_byte_order_mark_and_carriage_returns(tmp_path: Path, bert_reranker_folder: Path) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rerank_plugins import RankedDocument, WindowSpan
-from rerank_plugins.explaining import ExplainedSpan, Explanation
+from rerank_plugins.calls.explaining import ExplainedSpan, Explanation
 from rerank_plugins.types import BLANK_DOCUMENT_SCORE, Ranking
 
 

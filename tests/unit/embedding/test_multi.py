@@ -12,7 +12,8 @@ from rerank_plugins.embedding.multi import VectorAssembly, check_outputs, check_
 from rerank_plugins.embedding.vectors import PairScores, TextVectors, colbert_score, dense_score, lexical_score
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.protocols import TokenInput
-from rerank_plugins.scorers.multi_vector import RowLayout, _in_slots
+from rerank_plugins.scorers.multi_vector import _in_slots
+from rerank_plugins.scorers.vector_rows import RowLayout
 
 
 def of_ids(*ids: int) -> TokenInput:

@@ -123,5 +123,5 @@ def test_beir_candidates(tmp_path: Path) -> None:
 
 def test_without_mteb(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "mteb", None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'rerank-plugins\[mteb\]'"):
+    with pytest.raises(MissingExtraError, match=r'pip install "rerank-plugins\[mteb\]"'):
         open_dataset("mteb:T2Reranking")

@@ -20,6 +20,17 @@ def test_the_interval_is_that_of_the_normal_law_for_many_queries() -> None:
     assert estimate.high == pytest.approx(values.mean() + half, abs=half / 10)
 
 
+@pytest.mark.parametrize("n_queries", [2, 5, 100, 3000])
+def test_the_interval_is_scipys(n_queries: int) -> None:
+    stats = pytest.importorskip("scipy.stats")
+    values = np.random.default_rng(n_queries).random(n_queries)
+    options = {"n_resamples": 1000, "confidence_level": 0.95, "method": "percentile"}
+    # The same draws in the same order; in parts, as ours are made with many queries.
+    found = stats.bootstrap((values,), np.mean, batch=100, rng=np.random.default_rng(3), **options)
+    estimate = bootstrap_estimate(values.tolist(), seed=3)
+    assert (estimate.low, estimate.high) == pytest.approx(tuple(found.confidence_interval), abs=1e-12)
+
+
 def test_intervals_are_seeded_and_widen_with_their_level() -> None:
     values = [0.0, 0.2, 1.0, 0.7, 0.3]
     one = bootstrap_estimate(values, seed=1)
@@ -43,6 +54,15 @@ def test_the_p_value_is_that_of_all_sign_patterns() -> None:
     assert comparison.difference == pytest.approx(differences.mean())
     assert comparison.p_value == pytest.approx(exact, abs=0.003)
     assert comparison == compare_paired(after, before, n_permutations=200_000)
+
+
+def test_the_p_value_is_scipys() -> None:
+    stats = pytest.importorskip("scipy.stats")
+    before, after = np.round(np.random.default_rng(4).random((2, 12)), 1)
+    # 2**12 patterns are fewer than its resamples, so scipy takes each once.
+    exact = stats.permutation_test((after - before,), np.sum, permutation_type="samples", n_resamples=5_000)
+    found = compare_paired(after.tolist(), before.tolist(), n_permutations=200_000)
+    assert found.p_value == pytest.approx(exact.pvalue, abs=0.003)
 
 
 def test_no_difference_and_the_least_p_value() -> None:

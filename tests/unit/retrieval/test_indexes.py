@@ -142,7 +142,7 @@ def test_hybrid_options_are_checked_at_once(options: dict[str, object], match: s
 @pytest.mark.parametrize(("module", "retriever"), [("bm25s", "bm25"), ("faiss", "dense")])
 def test_missing_extra_names_the_command(module: str, retriever: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'rerank-plugins\[retrieval\]'"):
+    with pytest.raises(MissingExtraError, match=r'pip install "rerank-plugins\[retrieval\]"'):
         build_first_stage(TEXTS, retriever=retriever, embedder=LetterEmbedder())
 
 

@@ -124,7 +124,7 @@ def test_flag_embeddings_prompt_on_a_gemma_2(tmp_path: Path) -> None:
     with torch.inference_mode():
         expected = [
             float(model(input_ids=torch.from_numpy(pair.inputs[0].ids).long().unsqueeze(0)).logits[0, -1, answer])
-            for pair in reranker._scoring.encode(pairs)
+            for pair in reranker._backend.encode(pairs)
         ]
     assert max(map(abs, expected)) < 3.0
     assert reranker.score(pairs) == pytest.approx(expected, abs=1e-3)

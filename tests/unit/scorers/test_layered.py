@@ -60,7 +60,7 @@ def test_a_query_computed_once_gives_the_scores_of_whole_prompts(
         assert shared.prefix_sharing.is_used
         assert not shared.is_padded
         alone = [whole.score_layers([pair], layers=layers)[0] for pair in PAIRS]
-        inputs = {one.ids.tobytes(): one for pair in shared._scoring.encode(PAIRS) for one in pair.inputs}.values()
+        inputs = {one.ids.tobytes(): one for pair in shared._backend.encode(PAIRS) for one in pair.inputs}.values()
         sizes.clear()
         together = shared.score_layers(PAIRS, layers=layers)
         n_shared = sum(size[0] for size in sizes)
@@ -82,7 +82,7 @@ def test_bounded_attention_runs_whole_prompts(folder: Path, sizes: list[tuple[in
     layers = LayerOptions(cutoff_layers=(6,), compress_ratio=2, compress_layers=(3,), attention_softcap=True)
     with Reranker(folder, device="cpu") as reranker:
         alone = [reranker.score([pair], layers=layers)[0] for pair in PAIRS]
-        inputs = {one.ids.tobytes(): one for pair in reranker._scoring.encode(PAIRS) for one in pair.inputs}.values()
+        inputs = {one.ids.tobytes(): one for pair in reranker._backend.encode(PAIRS) for one in pair.inputs}.values()
         sizes.clear()
         assert reranker.score(PAIRS, layers=layers) == pytest.approx(alone, abs=1e-5)
     assert sum(size[0] for size in sizes) == sum(map(len, inputs))

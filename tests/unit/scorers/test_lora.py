@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import shutil
 from pathlib import Path
@@ -69,6 +70,38 @@ def test_scales(tmp_path: Path, config: dict[str, Any], scale: float) -> None:
     tensors = matrices("model.layers.0.q_proj")
     a, b = tensors.values()
     assert torch.allclose(merged(tmp_path, tensors, (3, 4), **config), scale * b @ a)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {},
+        {"use_rslora": True},
+        {"alpha_pattern": {"q_proj": 3}},
+        {"alpha_pattern": {"^layers.0.q_proj": 3}},
+        {"alpha_pattern": {"0.q_proj": 3, "q_proj": 5}},
+        {"alpha_pattern": {"^q_proj": 3, "layers.*.q_proj": 5}},
+        {"alpha_pattern": {"_proj": 3}},
+    ],
+    ids=str,
+)
+def test_live_against_peft(tmp_path: Path, config: dict[str, Any]) -> None:
+    peft = pytest.importorskip("peft")
+    torch.manual_seed(7)
+    attention = {name: torch.nn.Linear(4, 4, bias=False) for name in ("q_proj", "v_proj")}
+    layers = torch.nn.ModuleList(
+        [torch.nn.ModuleDict(attention), torch.nn.ModuleDict({"q_proj": torch.nn.Linear(4, 3)})]
+    )
+    base = torch.nn.ModuleDict({"layers": layers})
+    ours = copy.deepcopy(base)
+    options = {"r": 2, "lora_alpha": 4, "target_modules": ["q_proj", "v_proj"], "init_lora_weights": False}
+    model = peft.get_peft_model(base, peft.LoraConfig(**options, **config))
+    model.save_pretrained(tmp_path / "adapter")
+    theirs = model.merge_and_unload()
+    weights = dict(ours.named_parameters())
+    merge_lora(weights, read_adapter(tmp_path / "adapter"))
+    for name, weight in theirs.named_parameters():
+        assert torch.allclose(weights[name], weight, rtol=0, atol=1e-6), name
 
 
 def test_weights_stored_the_other_way_round(tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 import tiny_checkpoints
-import transformers
 
 from rerank_plugins.errors import UnsupportedModelError
 from rerank_plugins.scorers.tokenizers import read_tokenizer
@@ -59,9 +58,6 @@ def test_published_ones(tmp_path: Path, normalizer: Any) -> None:
     assert read_tokenizer(write(tmp_path, normalizer=normalizer)).encode("a b").ids
 
 
-@pytest.mark.skipif(
-    not hasattr(transformers, "TokenizersBackend"), reason="transformers 4 and its tokenizers: not mended there yet"
-)
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("normalizer", ENDLESS.values(), ids=ENDLESS)
 def test_endless_ones(tmp_path: Path, normalizer: Any) -> None:

@@ -10,7 +10,7 @@ try:
     from rerank_plugins_testing.llamaindex import *  # noqa: F403
 except ModuleNotFoundError as error:
     told = f"the conformance suites need {error.name!r}, which is not installed"
-    msg = f"{told}: pip install 'rerank-plugins-testing[llamaindex]'"
+    msg = f'{told}: pip install "rerank-plugins-testing[llamaindex]"'
     raise MissingExtraError(msg) from error
 
 warnings.warn(

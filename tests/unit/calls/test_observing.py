@@ -15,8 +15,8 @@ import pytest
 from llm_checkpoints import llm_checkpoint
 
 from rerank_plugins import Embedder, EngineOptions, Reranker
+from rerank_plugins.calls.observing import CallRecord, add_observer
 from rerank_plugins.errors import DeadlineExceededError, InvalidInputError
-from rerank_plugins.observing import CallRecord, add_observer
 from rerank_plugins.protocols import Batch
 from rerank_plugins.testing import standstill
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from llm_checkpoints import llm_checkpoint
 
 from rerank_plugins import Reranker
+from rerank_plugins.calls.explaining import Occlusion
 from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.explaining import Occlusion
 
 QUERY = "where is the library?"
 DOCUMENT = "The library is in the old town, near the river."

@@ -2,20 +2,43 @@
 
 from __future__ import annotations
 
-from rerank_plugins.calibrating import score_source
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rerank_plugins.backends.handles import ModelHandle
+from rerank_plugins.backends.local import LocalScorer
+from rerank_plugins.backends.texts import TextBackend
 from rerank_plugins.calibration import Calibration, ScoreSource
+from rerank_plugins.calls.calibrating import calibration_for, score_source
+from rerank_plugins.calls.pairs import PairCalls
+from rerank_plugins.catalog.layers import settle_layers
 from rerank_plugins.catalog.spec import ModelSpec
 from rerank_plugins.elsewhere import RERANKER_NAMES, NamesFromElsewhere
-from rerank_plugins.handles import ModelHandle
+from rerank_plugins.engine.registry import Lease
+from rerank_plugins.engine.score_cache import ScoreCache
 from rerank_plugins.protocols import PrefixSharing
-from rerank_plugins.scoring import PairScoring
 from rerank_plugins.text.pair_encoder import PairSettings
 from rerank_plugins.types import EngineOptions, EngineStats, LayerOptions, LongDocuments, TruncationRule
 
-__all__ = ["OpenedReranker"]
+__all__ = ["RerankerFacts", "Use"]
 
 
-class OpenedReranker(ModelHandle, NamesFromElsewhere):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Use:
+    """How a model is used, as its user said it; see :class:`~rerank_plugins.reranker.Reranker` for the fields."""
+
+    max_length: int | None
+    query_max_length: int | None
+    truncation: TruncationRule | None
+    long_documents: LongDocuments
+    layers: LayerOptions | None
+    calibration: str | Path | Calibration | None
+    engine: EngineOptions
+    score_cache: ScoreCache | None
+
+
+class RerankerFacts(ModelHandle, NamesFromElsewhere):
     """A share in a model and the settings it is used with; the subclass opens it."""
 
     _names_from_elsewhere = RERANKER_NAMES
@@ -23,11 +46,13 @@ class OpenedReranker(ModelHandle, NamesFromElsewhere):
     _name: str
     _spec: ModelSpec
     _settings: PairSettings
-    _scoring: PairScoring
+    _backend: LocalScorer | TextBackend
+    _calls: PairCalls
     _device: str
     _dtype: str
     _engine: EngineOptions
     _calibration: Calibration | None
+    _score_cache: ScoreCache | None
     _peft_path: str | None
 
     @property
@@ -58,12 +83,12 @@ class OpenedReranker(ModelHandle, NamesFromElsewhere):
     @property
     def is_padded(self) -> bool:
         """Whether batches are padded: True where a model, or this transformers, cannot run packed."""
-        return self._lease.value.is_padded
+        return self._held.is_padded
 
     @property
     def padding_reason(self) -> str:
         """Why batches are padded; empty if they are not, or if nothing is known."""
-        return self._lease.value.padding_reason
+        return self._held.padding_reason
 
     @property
     def prefix_sharing(self) -> PrefixSharing:
@@ -71,7 +96,7 @@ class OpenedReranker(ModelHandle, NamesFromElsewhere):
 
         ``EngineOptions(share_prefix=False)`` leaves this as it is: that is a setting of calls.
         """
-        return self._lease.value.prefix_sharing
+        return self._held.prefix_sharing
 
     @property
     def max_length(self) -> int:
@@ -96,7 +121,7 @@ class OpenedReranker(ModelHandle, NamesFromElsewhere):
     @property
     def layers(self) -> LayerOptions | None:
         """What counts where a call asks for no layers, complete; None for a model without layers to choose."""
-        return self._scoring.layers
+        return self._calls.layers
 
     @property
     def calibration(self) -> Calibration | None:
@@ -106,7 +131,7 @@ class OpenedReranker(ModelHandle, NamesFromElsewhere):
     @property
     def score_source(self) -> ScoreSource:
         """What makes the scores, for ``fit_calibration(..., source=reranker.score_source)``."""
-        return score_source(self._spec, self._settings, self._scoring.layers)
+        return score_source(self._spec, self._settings, self._calls.layers)
 
     @property
     def engine(self) -> EngineOptions:
@@ -119,7 +144,28 @@ class OpenedReranker(ModelHandle, NamesFromElsewhere):
         Raises:
             EngineClosedError: ``close()`` was called.
         """
-        return self._lease.value.stats()
+        return self._held.stats()
+
+    def _settle(self, name: str, spec: ModelSpec, use: Use) -> PairSettings:
+        """Keep what the object is used with, checked, before anything is loaded; return how pairs are cut."""
+        settings = PairSettings(
+            max_length_tokens=spec.input_length_tokens(use.max_length),
+            truncation=use.truncation or spec.truncation,
+            query_limit_tokens=use.query_max_length,
+            long_documents=use.long_documents,
+        )
+        self._name, self._spec, self._settings = name, spec, settings
+        self._engine, self._score_cache = use.engine, use.score_cache
+        settled = settle_layers(spec.layers, asked=use.layers)
+        self._calibration = calibration_for(use.calibration, score_source(spec, settings, settled))
+        self._calls = PairCalls(
+            spec, settings, layers=use.layers, calibration=self._calibration, deadline_s=use.engine.deadline_s
+        )
+        return settings
+
+    def _attach(self, lease: Lease[Any], backend: LocalScorer | TextBackend) -> None:
+        self._lease, self._backend = lease, backend
+        self._device, self._dtype = lease.value.device, lease.value.dtype
 
     def _become_independent(self) -> None:
-        self._scoring = self._scoring.on(self._lease)
+        self._backend = self._backend.on(self._lease)

@@ -6,15 +6,53 @@ Frameworks copy what they are given, at any depth, and send it to other processe
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from rerank_plugins.engine.registry import Lease
 from rerank_plugins.errors import NotPicklableError
-from rerank_plugins.opening import LoadedModel
+from rerank_plugins.protocols import PrefixSharing
+from rerank_plugins.types import EngineStats
 
 __all__ = ["ModelHandle", "opened_with"]
 
 _Handle = TypeVar("_Handle", bound="ModelHandle")
+
+
+class Held(Protocol):
+    """What a share is in: a model in memory, or a backend elsewhere."""
+
+    @property
+    def device(self) -> str:
+        """Where it runs."""
+        ...
+
+    @property
+    def dtype(self) -> str:
+        """Precision of the backbone; empty if that is not known here."""
+        ...
+
+    @property
+    def is_padded(self) -> bool:
+        """Whether batches are padded."""
+        ...
+
+    @property
+    def padding_reason(self) -> str:
+        """Why they are; empty if they are not, or if that is not known."""
+        ...
+
+    @property
+    def prefix_sharing(self) -> PrefixSharing:
+        """Whether what inputs begin with is computed once."""
+        ...
+
+    def stats(self) -> EngineStats:
+        """Return what it has done."""
+        ...
+
+    def close(self) -> None:
+        """Free it."""
+        ...
 
 
 class ModelHandle:
@@ -25,8 +63,13 @@ class ModelHandle:
     and shares the weights if they are there; what a subclass adds is its own to keep.
     """
 
-    _lease: Lease[LoadedModel]
+    _lease: Lease[Any]
     _opened_with: tuple[type[ModelHandle], dict[str, Any]] | None
+
+    @property
+    def _held(self) -> Held:
+        held: Held = self._lease.value
+        return held
 
     def close(self) -> None:
         """Give the model back; the last holder's call frees the weights. Idempotent."""

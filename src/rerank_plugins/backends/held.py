@@ -1,0 +1,97 @@
+"""A share in a backend that is no checkpoint: opened by its name, or made by the caller."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from rerank_plugins.backends.named import opener_of
+from rerank_plugins.backends.protocol import PairScorer, SimplePairScorer
+from rerank_plugins.backends.texts import HeldBackend
+from rerank_plugins.backends.vectors import SimpleTextEmbedder, TextEmbedder
+from rerank_plugins.catalog.spec import ModelKind
+from rerank_plugins.engine.registry import MODELS, Lease, ModelRegistry
+from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.kinds import shown
+from rerank_plugins.types import EngineOptions
+
+__all__ = ["check_options", "hold_backend"]
+
+_PROTOCOLS: Mapping[ModelKind, tuple[type, type, str]] = MappingProxyType(
+    {
+        "reranker": (PairScorer, SimplePairScorer, "score, ascore"),
+        "embedder": (TextEmbedder, SimpleTextEmbedder, "embed, aembed"),
+    }
+)
+
+_LOCAL: Mapping[str, object] = {
+    "allow_pickle": False,
+    "device": None,
+    "dtype": "auto",
+    "examples": None,
+    "family": None,
+    "layers": None,
+    "local_files_only": False,
+    "peft_path": None,
+    "prompt": None,
+    "revision": None,
+    "torch_compile": False,
+    "trust_remote_code": False,
+    "truncation": None,
+}
+"""Options that say how a checkpoint is loaded and run here, with what stands for "not given"."""
+
+
+def hold_backend(
+    model: str | Path, backend: object, *, usual_model: str, kind: ModelKind
+) -> Lease[HeldBackend[Any]] | None:
+    """Return a share in the backend to use; None if ``model`` names a checkpoint.
+
+    Args:
+        model: The model as it was asked for.
+        backend: What the caller made; None for nothing.
+        usual_model: The model of a caller who names none.
+        kind: Whether it is to be a reranker's or an embedder's.
+
+    Raises:
+        InvalidInputError: ``backend`` is none, a model is named beside it, or a name's opener gives something else.
+    """
+    if backend is None:
+        opener = opener_of(model, kind=kind)
+        if opener is None:
+            return None
+        return MODELS.acquire(("backend", kind, model), lambda: HeldBackend(opener(), is_owned=True))
+    protocol, simple, methods = _PROTOCOLS[kind]
+    if not isinstance(backend, protocol) or isinstance(backend, type):
+        msg = (
+            f"backend must have spec, device, {methods} and close, as {protocol.__module__}.{protocol.__name__} says, "
+            f"got {shown(backend)}; derive it from {simple.__name__}"
+        )
+        raise InvalidInputError(msg)
+    if model != usual_model:
+        msg = f"model={shown(model)} and a backend were given; the backend is the model, so leave model out"
+        raise InvalidInputError(msg)
+    # A registry of its own: nobody else can ask for this object by name, and its maker closes it.
+    return ModelRegistry().acquire("backend", lambda: HeldBackend(backend, is_owned=False))
+
+
+def check_options(name: str, given: Mapping[str, Any]) -> None:
+    """Raise InvalidInputError if an option was given that only checkpoints on this machine have.
+
+    Args:
+        name: The backend, for the message.
+        given: Options by name, all of the constructor's.
+    """
+    told = {option: given[option] for option, usual in _LOCAL.items() if given.get(option, usual) != usual}
+    asked = [f"{option}={shown(value)}" for option, value in told.items()]
+    engine: EngineOptions = given["engine"] or EngineOptions()
+    if engine != EngineOptions(deadline_s=engine.deadline_s):
+        asked.append("engine options other than deadline_s")
+    if asked:
+        msg = (
+            f"{', '.join(asked)}: only models that run on this machine have these, and {name!r} is a backend of texts. "
+            "Leave them out; what a backend itself can be told is said where it is made"
+        )
+        raise InvalidInputError(msg)

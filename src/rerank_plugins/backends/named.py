@@ -1,0 +1,95 @@
+"""Backends that are opened by name: ``Reranker("acme:large")``, in both adapters and on the command line too."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from rerank_plugins.arguments import checked_call
+from rerank_plugins.backends.protocol import PairScorer
+from rerank_plugins.backends.vectors import TextEmbedder
+from rerank_plugins.catalog.plugins import plugins_of
+from rerank_plugins.catalog.spec import ModelKind
+from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.kinds import shown
+
+__all__ = ["BackendOpener", "backend_names", "opener_of", "register_backend"]
+
+GROUPS: Mapping[ModelKind, str] = MappingProxyType(
+    {"reranker": "rerank_plugins.rerankers", "embedder": "rerank_plugins.embedders"}
+)
+"""Groups of entry points: the name is what stands before the colon, the value a callable, see :data:`BackendOpener`."""
+
+BackendOpener = Callable[[str], object]
+"""Gets what stands behind the colon (``large``; empty without one) and gives a backend: a
+:class:`~rerank_plugins.backends.protocol.PairScorer`, or for embedders a
+:class:`~rerank_plugins.backends.vectors.TextEmbedder`."""
+
+_PROTOCOLS: Mapping[ModelKind, type] = MappingProxyType({"reranker": PairScorer, "embedder": TextEmbedder})
+
+_NAME = re.compile(r"[a-z][a-z0-9_.-]+")
+_OPENERS: dict[tuple[ModelKind, str], BackendOpener] = {}
+
+
+@checked_call()
+def register_backend(name: str, opener: BackendOpener, *, kind: ModelKind = "reranker") -> None:
+    """Let ``Reranker("name")`` and ``Reranker("name:rest")`` open a backend, in this process.
+
+    A distribution registers by an entry point of the group ``rerank_plugins.rerankers``, or
+    ``rerank_plugins.embedders``, instead.
+
+    Args:
+        name: At least two characters: a lower-case letter, then those, digits, ``_``, ``.`` or ``-``.
+        opener: Gets ``rest`` (empty without a colon) and gives a backend, see :data:`BackendOpener`.
+        kind: Whether the name is one for ``Reranker`` or for ``Embedder``.
+
+    Raises:
+        InvalidInputError: The name cannot be one.
+    """
+    if _NAME.fullmatch(name) is None:
+        msg = f"a backend's name is a lower-case letter and then letters, digits, '_', '.' or '-'; got {name!r}"
+        raise InvalidInputError(msg)
+    _OPENERS[kind, name] = opener
+
+
+def opener_of(model: str | Path, *, kind: ModelKind) -> Callable[[], Any] | None:
+    """Return what opens the backend of a name; None if the name is no backend's.
+
+    Raises:
+        InvalidInputError: (by what is returned) The opener gives something else than a backend.
+    """
+    if not isinstance(model, str):
+        return None
+    name, _, rest = model.partition(":")
+    if _NAME.fullmatch(name) is None:
+        return None
+    found = _OPENERS.get((kind, name)) or next(iter(plugins_of(GROUPS[kind], _loaded, name=name)), None)
+    return None if found is None else lambda: _opened(found, name, rest, kind=kind)
+
+
+@checked_call()
+def backend_names(*, kind: ModelKind = "reranker") -> list[str]:
+    """Return the names of all backends of a kind, registered in this process or by an installed distribution."""
+    here = {name for of, name in _OPENERS if of == kind}
+    return sorted(here | set(plugins_of(GROUPS[kind], lambda point: point.name)))
+
+
+def _loaded(point: EntryPoint) -> BackendOpener:
+    opener = point.load()
+    if not callable(opener):
+        msg = f"must be a function that gets a name and gives a backend, got {type(opener).__name__}"
+        raise TypeError(msg)
+    made: BackendOpener = opener
+    return made
+
+
+def _opened(opener: BackendOpener, name: str, rest: str, *, kind: ModelKind) -> object:
+    backend, wanted = opener(rest), _PROTOCOLS[kind]
+    if not isinstance(backend, wanted) or isinstance(backend, type):
+        msg = f"the opener of {kind} {name!r} gave {shown(backend)}, which has not the methods of a {wanted.__name__}"
+        raise InvalidInputError(msg)
+    return backend

@@ -1,0 +1,1 @@
+"""What is common to every call, written once: checks, deadline, layers, observers, usage, sync and async."""

@@ -1,0 +1,142 @@
+"""How a call is carried out: its steps are written once, and run in a thread or on an event loop.
+
+The steps of a call are a generator: it yields what a backend is to do and is sent what that gave, and what it returns
+is the call's result. Each step is one record for the observers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from rerank_plugins.backends.local_embedder import EncodedTexts, LocalEmbedder
+from rerank_plugins.backends.protocol import BackendScores, Pairs, PairScorer, ScoreOptions
+from rerank_plugins.backends.vectors import BackendVectors, EmbedOptions, TextEmbedder
+from rerank_plugins.calls.observing import StartedCall
+from rerank_plugins.catalog.spec import ModelSpec
+from rerank_plugins.embedding.multi import VectorAssembly
+
+__all__ = ["EmbedStep", "EncodeStep", "ScoreStep", "Steps", "adrive", "drive", "started"]
+
+T = TypeVar("T")
+
+
+class _Backend(Protocol):
+    @property
+    def spec(self) -> ModelSpec: ...
+
+    @property
+    def device(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScoreStep:
+    """Pairs that a backend is to score.
+
+    Attributes:
+        pairs: The pairs, checked.
+        options: What is asked of the backend.
+    """
+
+    operation = "rerank"
+    pairs: Pairs
+    options: ScoreOptions
+
+    def run(self, backend: PairScorer) -> BackendScores:
+        """Score them in this thread."""
+        return backend.score(self.pairs, self.options)
+
+    async def arun(self, backend: PairScorer) -> BackendScores:
+        """Score them without blocking the event loop."""
+        return await backend.ascore(self.pairs, self.options)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EmbedStep:
+    """Texts that a backend is to embed.
+
+    Attributes:
+        texts: The texts, checked.
+        options: What is asked of the backend.
+    """
+
+    operation = "embed"
+    texts: Sequence[str]
+    options: EmbedOptions
+
+    def run(self, backend: TextEmbedder) -> BackendVectors:
+        """Embed them in this thread."""
+        return backend.embed(self.texts, self.options)
+
+    async def arun(self, backend: TextEmbedder) -> BackendVectors:
+        """Embed them without blocking the event loop."""
+        return await backend.aembed(self.texts, self.options)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EncodeStep:
+    """Texts that a model with several outputs is to embed.
+
+    Attributes:
+        texts: The texts, checked.
+        options: What is asked of the backend.
+        outputs: Kinds of vectors.
+        assembly: Makes them of the model's rows.
+    """
+
+    operation = "embed"
+    texts: Sequence[str]
+    options: EmbedOptions
+    outputs: tuple[str, ...]
+    assembly: VectorAssembly
+
+    def run(self, backend: LocalEmbedder) -> EncodedTexts:
+        """Embed them in this thread."""
+        return backend.encode(self.texts, self.options, self.outputs, self.assembly)
+
+    async def arun(self, backend: LocalEmbedder) -> EncodedTexts:
+        """Embed them without blocking the event loop."""
+        return await backend.aencode(self.texts, self.options, self.outputs, self.assembly)
+
+
+Step = ScoreStep | EmbedStep | EncodeStep
+
+Steps = Generator[Any, Any, T]
+"""The steps of one call: each is sent what it gave, and the last thing is the call's result."""
+
+
+def drive(backend: Any, steps: Steps[T]) -> T:
+    """Run the steps of a call in this thread and return its result.
+
+    Args:
+        backend: What the steps are for: a :class:`PairScorer` or a :class:`TextEmbedder`.
+        steps: One call.
+    """
+    taken = None
+    while True:
+        try:
+            step: Step = steps.send(taken)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+        with started(backend, step.operation) as call:
+            taken = step.run(backend)
+            call.usage = taken.usage
+
+
+async def adrive(backend: Any, steps: Steps[T]) -> T:
+    """Run the steps of a call without blocking the event loop and return its result; see :func:`drive`."""
+    taken = None
+    while True:
+        try:
+            step: Step = steps.send(taken)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+        with started(backend, step.operation) as call:
+            taken = await step.arun(backend)
+            call.usage = taken.usage
+
+
+def started(backend: _Backend, operation: str) -> StartedCall:
+    """Return the record of a call that begins now, a block to run it in."""
+    return StartedCall(operation, model=backend.spec.id, device=backend.device)

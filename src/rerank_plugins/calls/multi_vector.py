@@ -1,0 +1,104 @@
+"""The part of the embedding facade that is about vectors of several kinds."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from rerank_plugins.arguments import checked_call
+from rerank_plugins.calls.driving import adrive, drive
+from rerank_plugins.calls.texts import TextCalls
+from rerank_plugins.embedding.multi import OUTPUTS, check_weights, score_pairs
+from rerank_plugins.embedding.vectors import PairScores, TextVectors
+from rerank_plugins.kinds import Seconds
+
+__all__ = ["MultiVectorMethods"]
+
+
+class MultiVectorMethods:
+    """Methods of an embedder whose model has several outputs; the others refuse them."""
+
+    _backend: Any
+    _calls: TextCalls
+
+    @checked_call(own=("queries",))
+    def encode_queries(
+        self, queries: Sequence[str], *, outputs: Sequence[str] = OUTPUTS, deadline_s: Seconds | None = None
+    ) -> TextVectors:
+        """Return vectors of several kinds from one forward pass (BGE-M3); the instruction is included.
+
+        Args:
+            queries: Texts.
+            outputs: Which of ``dense``, ``sparse`` (lexical weights) and ``colbert`` (one vector per token).
+            deadline_s: Seconds after which to give up; None takes the object's own deadline.
+
+        Raises:
+            InvalidInputError: An element is not a string, an output is not known, or the model has dense vectors only.
+            UnsafeModelError: The heads for the other kinds are pickles, and ``allow_pickle`` is off.
+            ScoringError: The model returned NaN or infinity.
+            DeadlineExceededError: The time is over.
+            EngineClosedError: ``close()`` was called.
+        """
+        return drive(self._backend, self._calls.encode(queries, outputs, is_query=True, deadline_s=deadline_s))
+
+    @checked_call(own=("documents",))
+    def encode_documents(
+        self, documents: Sequence[str], *, outputs: Sequence[str] = OUTPUTS, deadline_s: Seconds | None = None
+    ) -> TextVectors:
+        """Return vectors of several kinds from one forward pass; see :meth:`encode_queries`."""
+        return drive(self._backend, self._calls.encode(documents, outputs, is_query=False, deadline_s=deadline_s))
+
+    @checked_call(own=("queries",))
+    async def aencode_queries(
+        self, queries: Sequence[str], *, outputs: Sequence[str] = OUTPUTS, deadline_s: Seconds | None = None
+    ) -> TextVectors:
+        """Return what :meth:`encode_queries` returns, without blocking the event loop."""
+        steps = self._calls.encode(queries, outputs, is_query=True, deadline_s=deadline_s)
+        return await adrive(self._backend, steps)
+
+    @checked_call(own=("documents",))
+    async def aencode_documents(
+        self, documents: Sequence[str], *, outputs: Sequence[str] = OUTPUTS, deadline_s: Seconds | None = None
+    ) -> TextVectors:
+        """Return what :meth:`encode_documents` returns, without blocking the event loop."""
+        steps = self._calls.encode(documents, outputs, is_query=False, deadline_s=deadline_s)
+        return await adrive(self._backend, steps)
+
+    @checked_call(own=("pairs",))
+    def score_pairs(
+        self,
+        pairs: Sequence[tuple[str, str]],
+        *,
+        weights: Sequence[float] = (1.0, 1.0, 1.0),
+        deadline_s: Seconds | None = None,
+    ) -> list[PairScores]:
+        """Return how well each document fits its query by all three kinds of vectors, as BGE-M3's ``compute_score``.
+
+        Args:
+            pairs: (query, document).
+            weights: Of dense, sparse and colbert in the weighted means (FlagEmbedding's default: all 1).
+            deadline_s: Seconds for both sides; None takes the object's own deadline.
+
+        Raises:
+            InvalidInputError: An element is not a pair of strings, the weights cannot be a mean's, or as in
+                :meth:`encode_queries`.
+        """
+        settled = check_weights(weights)
+        queries, documents = drive(self._backend, self._calls.encode_pairs(pairs, deadline_s=deadline_s))
+        return score_pairs(queries, documents, settled)
+
+    @checked_call(own=("pairs",))
+    async def ascore_pairs(
+        self,
+        pairs: Sequence[tuple[str, str]],
+        *,
+        weights: Sequence[float] = (1.0, 1.0, 1.0),
+        deadline_s: Seconds | None = None,
+    ) -> list[PairScores]:
+        """Return what :meth:`score_pairs` returns, without blocking the event loop."""
+        settled = check_weights(weights)
+        steps = self._calls.encode_pairs(pairs, deadline_s=deadline_s)
+        queries, documents = await adrive(self._backend, steps)
+        # Not a wait but work: every token of a query with every token of its document.
+        return await asyncio.to_thread(score_pairs, queries, documents, settled)

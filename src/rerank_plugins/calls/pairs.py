@@ -1,0 +1,185 @@
+"""The calls of a reranker as steps: what is checked, what a backend is asked, and what becomes of its numbers."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+
+from rerank_plugins import inputs
+from rerank_plugins.backends.protocol import BackendScores, PairReading, Pairs, ScoreOptions
+from rerank_plugins.calibration import Calibration
+from rerank_plugins.calls.driving import ScoreStep, Steps
+from rerank_plugins.calls.explaining import Explanation, Occlusion
+from rerank_plugins.catalog.layers import settle_layers
+from rerank_plugins.catalog.spec import ModelSpec
+from rerank_plugins.engine.deadline import Deadline
+from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.ranking.order import to_probability
+from rerank_plugins.ranking.results import ScoredPair, Selection, ranked_documents, scored_pairs
+from rerank_plugins.text.pair_encoder import PairSettings
+from rerank_plugins.types import LayerOptions, Ranking
+
+__all__ = ["PairCalls"]
+
+logger = logging.getLogger(__name__)
+
+_TRUNCATED = (
+    "%d of %d documents were longer than max_length=%d and only partly read; "
+    "long_documents='maxp' reads all of them (this is told once)"
+)
+
+
+class PairCalls:
+    """Ranking policy: what a reranker makes of the scores of its backend. Safe from any number of threads.
+
+    Args:
+        spec: How the model is used.
+        settings: How pairs are cut.
+        layers: What counts where a call asks for no layers.
+        calibration: Makes the probabilities; None takes the model's own scale.
+        deadline_s: Seconds after which a call gives up that asks for no deadline; None never does.
+
+    Raises:
+        InvalidInputError: The model has no such layers.
+    """
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        settings: PairSettings,
+        *,
+        layers: LayerOptions | None,
+        calibration: Calibration | None,
+        deadline_s: float | None,
+    ) -> None:
+        self._spec, self._settings, self._calibration = spec, settings, calibration
+        self._deadline_s = deadline_s
+        self.layers = settle_layers(spec.layers, asked=layers)
+        self._told_truncation = False
+
+    def score(self, pairs: object, *, layers: LayerOptions | None, deadline_s: float | None) -> Steps[list[float]]:
+        """Score pairs: one raw score each."""
+        step = self._step(inputs.check_pairs(pairs), self.one_layer(layers), deadline_s)
+        return self.scores((yield step))
+
+    def score_layers(
+        self, pairs: object, *, layers: LayerOptions | None, deadline_s: float | None
+    ) -> Steps[list[list[float]]]:
+        """Score pairs on several layers: the raw scores of each in the order of ``cutoff_layers``."""
+        settled = self._all_layers(layers)
+        found = yield self._step(inputs.check_pairs(pairs), settled, deadline_s)
+        self._tell_truncation(found.readings)
+        by_layer = {
+            layer: [pair.score for pair in self._scored(found, column=column)]
+            for column, layer in enumerate(_ascending(settled))
+        }
+        asked = settled.cutoff_layers or ()
+        return [[by_layer[layer][index] for layer in asked] for index in range(len(found.readings))]
+
+    def rank(
+        self,
+        query: object,
+        documents: object,
+        selection: Selection,
+        *,
+        layers: LayerOptions | None,
+        deadline_s: float | None,
+    ) -> Steps[Ranking]:
+        """Rank documents: the selected ones from best to worst."""
+        options = self.one_layer(layers)
+        pairs = inputs.query_and_documents(query, documents)
+        found = yield self._step(pairs, options, deadline_s)
+        self._tell_truncation(found.readings)
+        texts = [document for _, document in pairs]
+        scored = self._scored(found, column=0)
+        ranked = ranked_documents(texts, found.readings, scored, probability_of=self.probability)
+        return Ranking(selection.of(ranked), usage=found.usage)
+
+    def explain(
+        self, query: str, document: str, *, max_spans: int, layers: LayerOptions | None, deadline_s: float | None
+    ) -> Steps[Explanation]:
+        """Explain a score: first the window that counts, then every version of it; one deadline for both steps."""
+        plan = Occlusion.of(query, document, max_spans=max_spans)
+        options = self._options(self.one_layer(layers), deadline_s)
+        first = yield ScoreStep(inputs.query_and_documents(query, [document]), options)
+        self._tell_truncation(first.readings)
+        plan = plan.within(self._scored(first, column=0)[0].window)
+        return plan.explained(self.scores((yield ScoreStep(plan.pairs, options))))
+
+    def scores(self, found: BackendScores) -> list[float]:
+        """Return one raw score per pair."""
+        self._tell_truncation(found.readings)
+        return [pair.score for pair in self._scored(found, column=0)]
+
+    def stream_options(self, layers: LayerOptions | None, deadline_s: float | None) -> ScoreOptions:
+        """Return what a stream asks of a backend for all of its pairs; its clock starts here."""
+        options = self._options(self.one_layer(layers), deadline_s)
+        return replace(options, deadline=Deadline(inputs.check_deadline(deadline_s)))
+
+    def probability(self, score: float) -> float:
+        """Return a raw score in [0, 1], by the calibration or the model's own scale."""
+        if self._calibration is not None:
+            return self._calibration.probability(score)
+        return to_probability(score, scale=self._spec.score_scale)
+
+    def one_layer(self, asked: LayerOptions | None) -> LayerOptions | None:
+        """Return the complete options of a call that wants one score a pair.
+
+        Raises:
+            InvalidInputError: More than one layer is asked for, the model cannot do what is asked, or the layers are
+                not those of the calibration.
+        """
+        settled = settle_layers(self._spec.layers, asked=asked, usual=self.layers)
+        if self._calibration is not None and settled != self.layers:
+            msg = (
+                f"this reranker is calibrated for {self.layers}, and a call asks for {settled}, whose scores mean "
+                "something else; use another Reranker for other layers"
+            )
+            raise InvalidInputError(msg)
+        layers = () if settled is None else settled.cutoff_layers or ()
+        if len(layers) > 1:
+            msg = (
+                f"score() and rank() give one score a pair, and cutoff_layers={layers} asks for {len(layers)}; "
+                "give one layer, or use score_layers()"
+            )
+            raise InvalidInputError(msg)
+        return settled
+
+    def _all_layers(self, asked: LayerOptions | None) -> LayerOptions:
+        """Return the complete options of a call that wants the scores of every asked layer.
+
+        Raises:
+            InvalidInputError: The model has one score a pair only, or cannot do what is asked.
+        """
+        settled = settle_layers(self._spec.layers, asked=asked, usual=self.layers)
+        if settled is None:
+            msg = f"{self._spec.id!r} has one score a pair and no layers to choose; use score()"
+            raise InvalidInputError(msg)
+        return settled
+
+    def _step(self, pairs: Pairs, layers: LayerOptions | None, deadline_s: float | None) -> ScoreStep:
+        return ScoreStep(pairs, self._options(layers, deadline_s))
+
+    def _options(self, layers: LayerOptions | None, deadline_s: float | None) -> ScoreOptions:
+        asked_s = inputs.check_deadline(deadline_s)
+        if layers is not None:
+            # Calls that differ in the order of their layers only share batches.
+            layers = replace(layers, cutoff_layers=_ascending(layers))
+        return ScoreOptions(deadline=Deadline(self._deadline_s if asked_s is None else asked_s), layers=layers)
+
+    def _scored(self, found: BackendScores, *, column: int) -> list[ScoredPair]:
+        values: list[float] = found.rows[:, column].tolist() if len(found.rows) else []
+        return scored_pairs(found.readings, values, long_documents=self._settings.long_documents)
+
+    def _tell_truncation(self, readings: Sequence[PairReading]) -> None:
+        n_truncated = sum(one.truncated for one in readings)
+        if not n_truncated:
+            return
+        level = logging.DEBUG if self._told_truncation else logging.WARNING
+        self._told_truncation = True
+        logger.log(level, _TRUNCATED, n_truncated, len(readings), self._settings.max_length_tokens)
+
+
+def _ascending(options: LayerOptions) -> tuple[int, ...]:
+    return tuple(sorted(set(options.cutoff_layers or ())))

@@ -1,0 +1,99 @@
+"""Pairs without end: a generator in, a generator of scores out, and no more in memory than a few thousand pairs."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+from rerank_plugins import inputs
+from rerank_plugins.backends.protocol import BackendScores, Pairs, PairScorer, PendingScores, QueuesWork, ScoreOptions
+from rerank_plugins.calls.driving import started
+from rerank_plugins.types import CallUsage
+
+__all__ = ["CHUNK_PAIRS", "score_stream"]
+
+CHUNK_PAIRS = 1_024
+"""Pairs that are sorted by length together: enough for full batches of near lengths."""
+
+_AHEAD = 2
+"""Chunks that are tokenised and queued while an earlier one runs."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _InTurn:
+    """Pairs of a backend without a queue: they are scored when their scores are wanted."""
+
+    backend: PairScorer
+    pairs: Pairs
+    options: ScoreOptions
+
+    def result(self) -> BackendScores:
+        return self.backend.score(self.pairs, self.options)
+
+    def cancel(self) -> None:
+        """Nothing runs yet."""
+
+
+def score_stream(
+    backend: PairScorer,
+    pairs: Iterable[object],
+    options: ScoreOptions,
+    scores_of: Callable[[BackendScores], list[float]],
+    *,
+    chunk_pairs: int,
+) -> Iterator[float]:
+    """Yield the raw score of each pair, in order, reading the pairs a few chunks ahead.
+
+    Tokenising a chunk overlaps with running the one before it. A consumer that stops early drops what has not run.
+
+    Args:
+        backend: What scores.
+        pairs: What to score.
+        options: Of all pairs; one deadline for the whole stream.
+        scores_of: Makes one score per pair of a backend's numbers.
+        chunk_pairs: Pairs that are queued together.
+
+    Raises:
+        InvalidInputError: An element is not a pair of strings; its number counts from the first of all.
+        DeadlineExceededError: The time is over before the last score.
+    """
+    iterator = iter(pairs)
+    chunks: deque[PendingScores] = deque()
+    n_read = 0
+    with started(backend, "rerank") as call:
+        try:
+            while True:
+                while len(chunks) <= _AHEAD and (chunk := list(islice(iterator, chunk_pairs))):
+                    options.deadline.check()
+                    checked = inputs.check_pairs(chunk, first=n_read)
+                    chunks.append(_queued(backend, checked, options))
+                    n_read += len(chunk)
+                if not chunks:
+                    break
+                found = chunks[0].result()
+                chunks.popleft()
+                call.usage = _sum(call.usage, found.usage)
+                yield from scores_of(found)
+        finally:
+            for one in chunks:
+                one.cancel()
+
+
+def _queued(backend: PairScorer, pairs: Pairs, options: ScoreOptions) -> PendingScores:
+    return backend.submit(pairs, options) if isinstance(backend, QueuesWork) else _InTurn(backend, pairs, options)
+
+
+def _sum(before: CallUsage | None, one: CallUsage | None) -> CallUsage | None:
+    """Return the usage of a stream so far: it waits for its first chunk, the others queue behind its own."""
+    if before is None or one is None:
+        return one or before
+    return CallUsage(
+        tokenize_ms=before.tokenize_ms + one.tokenize_ms,
+        queue_ms=before.queue_ms,
+        forward_ms=before.forward_ms + one.forward_ms,
+        inputs=before.inputs + one.inputs,
+        tokens=before.tokens + one.tokens,
+        reused_inputs=before.reused_inputs + one.reused_inputs,
+    )

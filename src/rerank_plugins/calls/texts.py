@@ -1,0 +1,132 @@
+"""The calls of an embedder as steps: what is checked, what a backend is asked, and what becomes of its vectors."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from rerank_plugins.backends.vectors import BackendVectors, EmbedOptions
+from rerank_plugins.calls.driving import EmbedStep, EncodeStep, Steps
+from rerank_plugins.catalog.spec import ModelSpec
+from rerank_plugins.embedding.cache import QueryVectorCache
+from rerank_plugins.embedding.multi import OUTPUTS, VectorAssembly, check_outputs
+from rerank_plugins.embedding.rows import finished_rows
+from rerank_plugins.embedding.vectors import TextVectors
+from rerank_plugins.engine.deadline import Deadline
+from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.inputs import check_deadline, check_text_pairs, check_texts
+
+__all__ = ["TextCalls", "checked_dimensions"]
+
+logger = logging.getLogger(__name__)
+
+_MULTI_VECTOR = "multi-vector"
+
+_Vectors = npt.NDArray[np.float32]
+
+
+class TextCalls:
+    """What an embedder makes of the vectors of its backend. Safe from any number of threads.
+
+    Args:
+        spec: How the model is used.
+        dimensions: Numbers of each vector that are kept; None keeps all.
+        normalize: Whether vectors are scaled to length 1.
+        deadline_s: Seconds after which a call gives up that asks for no deadline; None never does.
+        assembly: Makes vectors of several kinds; None where the model has one kind.
+        cache: Vectors of earlier queries; None for none.
+    """
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        *,
+        dimensions: int | None,
+        normalize: bool,
+        deadline_s: float | None,
+        assembly: VectorAssembly | None,
+        cache: QueryVectorCache | None,
+    ) -> None:
+        self._spec, self._dimensions, self._normalize = spec, dimensions, normalize
+        self._deadline_s, self._assembly = deadline_s, assembly
+        self.cache = cache
+
+    def queries(self, queries: object, *, deadline_s: float | None) -> Steps[_Vectors]:
+        """Embed queries, those that are not at hand."""
+        texts, options = check_texts(queries, name="queries"), self._options(deadline_s, is_query=True)
+        cache = self.cache
+        if cache is None or not texts:
+            return self._finished((yield EmbedStep(texts, options)))
+        found, missing = cache.look_up(texts)
+        return cache.complete(texts, found, missing, self._finished((yield EmbedStep(missing, options))))
+
+    def documents(self, documents: object, *, deadline_s: float | None) -> Steps[_Vectors]:
+        """Embed documents."""
+        texts = check_texts(documents, name="documents")
+        return self._finished((yield EmbedStep(texts, self._options(deadline_s, is_query=False))))
+
+    def encode(
+        self, texts: object, outputs: Sequence[str], *, is_query: bool, deadline_s: float | None
+    ) -> Steps[TextVectors]:
+        """Embed queries or documents as vectors of several kinds."""
+        checked = check_texts(texts, name="queries" if is_query else "documents")
+        assembly, kinds = self._several_kinds(), check_outputs(outputs)
+        found = yield EncodeStep(checked, self._options(deadline_s, is_query=is_query), kinds, assembly)
+        vectors: TextVectors = found.vectors
+        return vectors
+
+    def encode_pairs(self, pairs: object, *, deadline_s: float | None) -> Steps[tuple[TextVectors, TextVectors]]:
+        """Embed queries and their documents as vectors of all kinds, with one deadline for both."""
+        checked, assembly = check_text_pairs(pairs), self._several_kinds()
+        options = self._options(deadline_s, is_query=True)
+        queries = yield EncodeStep([query for query, _ in checked], options, OUTPUTS, assembly)
+        options = replace(options, is_query=False)
+        documents = yield EncodeStep([document for _, document in checked], options, OUTPUTS, assembly)
+        return queries.vectors, documents.vectors
+
+    def _several_kinds(self) -> VectorAssembly:
+        if self._assembly is None or self._spec.scorer != _MULTI_VECTOR:
+            msg = (
+                f"{self._spec.id!r} has dense vectors only: use embed_queries and embed_documents, or a model with "
+                "heads for the other kinds, such as BAAI/bge-m3"
+            )
+            raise InvalidInputError(msg)
+        return self._assembly
+
+    def _options(self, asked_s: float | None, *, is_query: bool) -> EmbedOptions:
+        checked_s = check_deadline(asked_s)
+        return EmbedOptions(is_query=is_query, deadline=Deadline(self._deadline_s if checked_s is None else checked_s))
+
+    def _finished(self, found: BackendVectors) -> _Vectors:
+        rows = found.rows
+        if not len(rows):
+            return np.zeros((0, self._dimensions or self._spec.dimensions or 0), dtype=np.float32)
+        if self._dimensions is not None:
+            checked_dimensions(self._dimensions, self._spec, found=rows.shape[1])
+        return finished_rows(rows, normalize=self._normalize, dimensions=self._dimensions)
+
+
+def checked_dimensions(asked: int | None, spec: ModelSpec, *, found: int | None = None) -> int | None:
+    """Return the dimensions to keep.
+
+    Args:
+        asked: By the user; None keeps all.
+        spec: The model.
+        found: What vectors have, once some were made.
+
+    Raises:
+        InvalidInputError: The vectors have fewer.
+    """
+    has = found or spec.dimensions
+    if asked is None or has is None or asked == has:
+        return asked
+    if asked > has:
+        msg = f"dimensions={asked} is more than the {has} that vectors of {spec.id!r} have"
+        raise InvalidInputError(msg)
+    if found is None and (spec.matryoshka_from is None or asked < spec.matryoshka_from):
+        logger.warning("%s is not known to be trained for vectors cut to %d dimensions", spec.id, asked)
+    return asked

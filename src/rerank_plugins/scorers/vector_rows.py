@@ -1,0 +1,37 @@
+"""Rows that hold vectors of several kinds; without torch, since the facades read them, too."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["RowLayout"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowLayout:
+    """What a row of the scorer holds: ``vector, one weight per slot, one vector per slot``; travels as batch options.
+
+    Attributes:
+        slots: Tokens a row has place for: at least those of the longest input of the batch.
+        sparse: Whether the weights are there.
+        colbert: Whether the token vectors are there.
+    """
+
+    slots: int
+    sparse: bool
+    colbert: bool
+
+    def split(
+        self, row: npt.NDArray[np.float32], *, dimensions: int, n_tokens: int
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Return the parts of one row: vector (dimensions,), weights (tokens,), token vectors (tokens, width).
+
+        A part that is not there has no elements.
+        """
+        vector, rest = row[:dimensions], row[dimensions:]
+        n_weights = self.slots if self.sparse else 0
+        weights, rest = rest[:n_weights], rest[n_weights:]
+        return vector, weights[:n_tokens], rest.reshape(self.slots, -1)[:n_tokens]
