@@ -41,7 +41,7 @@ def scored_copy(document: Document, ranked: RankedDocument, *, score: float) -> 
         metadata.setdefault(RETRIEVAL_SCORE_KEY, metadata[SCORE_KEY])
     for stale in (*DETAIL_KEYS, _OLD_PROBABILITY_KEY):
         metadata.pop(stale, None)
-    metadata |= {SCORE_KEY: score, _OLD_PROBABILITY_KEY: ranked.probability, **details_of(ranked)}
+    metadata |= {SCORE_KEY: score, **details_of(ranked), _OLD_PROBABILITY_KEY: ranked.probability}
     return document.model_copy(update=fields)
 
 

@@ -162,16 +162,12 @@ def test_engine_options_reach_the_core(folder: str) -> None:
     assert (adopted.deadline_s, adopted.max_waiting_tokens) == (4, None)
     with pytest.raises(InvalidInputError, match="max_wait_ms cannot be set here"):
         RerankCompressor.from_reranker(compressor.reranker, max_wait_ms=1.0)  # type: ignore[call-arg]
-    # Token ids that are kept and beginnings that are shared cost nothing that a setting would have to weigh; who wants
-    # them off opens the reranker itself.
-    assert {field.name for field in fields(EngineOptions)} - {"token_cache", "share_prefix"} <= set(
-        RerankCompressor.model_fields
-    )
+    assert {field.name for field in fields(EngineOptions)} <= set(RerankCompressor.model_fields)
 
 
 def test_every_core_option_is_exposed() -> None:
-    # A cache is an object, which settings are not; engine options are fields of their own.
-    core = set(inspect.signature(Reranker).parameters) - {"engine", "score_cache"}
+    # Engine options are fields of their own; a backend is passed inside a reranker, to from_reranker.
+    core = set(inspect.signature(Reranker).parameters) - {"engine", "backend"}
     for owner in (RerankCompressor, BgeRerankCompressor, BceRerankCompressor, RerankCrossEncoder):
         assert core <= set(owner.model_fields)
 
