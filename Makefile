@@ -28,7 +28,7 @@ test-fast: $(VENV)/.dev ## the tests that take no more than a few seconds each
 
 test-lowest: BIN = $(LOWEST)/bin
 test-lowest: $(LOWEST)/.lowest ## core and adapter tests on the lowest versions that the metadata allows
-	$(PYTEST) tests/unit tests/conformance tests/parity/test_goldens.py tests/parity/test_llm_goldens.py integrations -m "not slow"
+	$(PYTEST) tests/unit tests/conformance tests/parity/test_goldens.py tests/parity/test_llm_goldens.py tests/parity/test_mini_models.py integrations -m "not slow"
 
 lint: $(VENV)/.dev ## ruff (each rule with its reason in pyproject.toml) and mypy --strict
 	$(BIN)/ruff check .

@@ -12,7 +12,7 @@ from importlib import resources
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 from benchmarks.texts import passages, queries
-from rerank_plugins.catalog.templates import QWEN3
+from rerank_plugins.catalog.families.qwen3 import QWEN3_CHAT
 
 __all__ = ["bert_tokenizer", "gemma_tokenizer", "minicpm_tokenizer", "qwen_tokenizer", "xlmr_tokenizer"]
 
@@ -76,7 +76,14 @@ def qwen_tokenizer() -> Tokenizer:
     saves no more than it does there.
     """
     special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<think>", "</think>", "<unk>"]
-    prompt = [*QWEN3.opening, QWEN3.query_prefix(_INSTRUCTION), QWEN3.between, *QWEN3.closing, "yes", "no"]
+    prompt = [
+        *QWEN3_CHAT.opening,
+        QWEN3_CHAT.query_prefix(_INSTRUCTION),
+        QWEN3_CHAT.between,
+        *QWEN3_CHAT.closing,
+        "yes",
+        "no",
+    ]
     return _bpe(special, normalizers.Replace(" ", _BLANK), words=prompt * 400)
 
 

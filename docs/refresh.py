@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rerank_plugins.catalog import ModelKind, ModelSpec
-from rerank_plugins.catalog.embedders import EMBEDDERS
-from rerank_plugins.catalog.rerankers import RERANKERS
-from rerank_plugins.catalog.shapes import SPEED_LIMITS_GFLOP, gflop_per_token, shape_of, speed_of
+from rerank_plugins.catalog.families import EMBEDDERS, RERANKERS
+from rerank_plugins.catalog.speed import SPEED_LIMITS_GFLOP, gflop_per_token, shape_of, speed_of
 from rerank_plugins.cli.models import reference_of
 
 PAGE = Path(__file__).parent / "choosing-a-model.md"

@@ -11,6 +11,11 @@ from pathlib import Path
 
 import pytest
 import tiny_checkpoints
+from hypothesis import settings
+
+# The same examples in every run; how long one takes says nothing on a busy machine.
+settings.register_profile("rerank-plugins", derandomize=True, deadline=None)
+settings.load_profile("rerank-plugins")
 
 
 @pytest.fixture(scope="session")

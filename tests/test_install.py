@@ -49,6 +49,15 @@ def test_there_is_something_to_follow(page: str) -> None:
 
 
 @pytest.mark.parametrize("page", READMES)
+def test_the_first_block_brings_torch_for_the_cpu_and_names_no_host(page: str) -> None:
+    lines = commands(install_blocks(page)[0])
+    (first,) = [number for number, line in enumerate(lines) if re.search(r"\btorch$", line)]
+    assert "--torch-backend cpu" in lines[first]
+    assert all("pip install" not in line for line in lines[:first]), "something before it may bring another torch"
+    assert not re.search(r"https?:|--(extra-)?index-url|--find-links", "".join(install_blocks(page)))
+
+
+@pytest.mark.parametrize("page", READMES)
 def test_the_torch_that_is_named_is_the_one_that_constraints_allow(page: str) -> None:
     """Another version would be replaced by the next line, and by the build with CUDA."""
     allowed = re.findall(r"^torch==(\S+)$", (ROOT / "constraints.txt").read_text(encoding="utf-8"), flags=re.MULTILINE)
@@ -97,8 +106,18 @@ def follow(lines: str, folder: Path) -> None:
     kept = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
     # The python3 of the block is the one that runs this test.
     kept["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), kept["PATH"]])
+    kept |= wheels_for_uv()
     done = subprocess.run(["bash", "-e", "-c", lines], cwd=folder, env=kept, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+
+
+def wheels_for_uv() -> dict[str, str]:
+    """Let uv, which reads none of pip's settings, take torch from the folder of wheels that pip was told of, if any."""
+    command = [sys.executable, "-m", "pip", "config", "get", "global.find-links"]
+    told = subprocess.run(command, capture_output=True, text=True).stdout.strip()
+    if told and any(Path(told).glob("torch-*+cpu-*.whl")):
+        return {"UV_FIND_LINKS": told, "UV_OFFLINE": "1"}
+    return {}
 
 
 def check_examples(clone: Path) -> None:

@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from copy import copy
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from rerank_plugins.arguments import checked_call
 from rerank_plugins.backends.handles import ModelHandle, opened_with
 from rerank_plugins.backends.held import check_options, hold_backend
 from rerank_plugins.backends.local_embedder import LocalEmbedder
-from rerank_plugins.backends.opening import LoadedModel, open_model
 from rerank_plugins.backends.text_embedders import TextEmbedderBackend
 from rerank_plugins.backends.vectors import TextEmbedder
 from rerank_plugins.calls.driving import adrive, drive
@@ -22,7 +20,10 @@ from rerank_plugins.calls.multi_vector import MultiVectorMethods
 from rerank_plugins.calls.texts import TextCalls, checked_dimensions
 from rerank_plugins.catalog.resolve import ResolvedModel, SourceOptions, resolve
 from rerank_plugins.catalog.spec import Instruction, ModelSpec
-from rerank_plugins.elsewhere import EMBEDDER_NAMES, NamesFromElsewhere
+from rerank_plugins.checks.arguments import checked_call
+from rerank_plugins.checks.elsewhere import EMBEDDER_NAMES, NamesFromElsewhere
+from rerank_plugins.checks.kinds import Count, ModelName, Seconds
+from rerank_plugins.checks.optional import needs_torch
 from rerank_plugins.embedding.cache import CacheStatistics, QueryVectorCache
 from rerank_plugins.embedding.instructions import choose_instruction, query_surroundings
 from rerank_plugins.embedding.layout import special_ids, text_layout
@@ -30,10 +31,12 @@ from rerank_plugins.embedding.multi import VectorAssembly
 from rerank_plugins.engine.registry import Lease
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.inputs import check_engine, check_examples
-from rerank_plugins.kinds import Count, ModelName, Seconds
 from rerank_plugins.text.pairs import TextLayout
 from rerank_plugins.text.single import SingleTextEncoder, Surroundings
 from rerank_plugins.types import EngineOptions, EngineStats, QueryExample
+
+if TYPE_CHECKING:
+    from rerank_plugins.backends.opening import LoadedModel
 
 __all__ = ["Embedder"]
 
@@ -152,6 +155,9 @@ class Embedder(MultiVectorMethods, ModelHandle, NamesFromElsewhere):
             made = TextEmbedderBackend(held, self._instruction, max_length=self._max_length)
             self._attach(held, made, assembly=None, use=use, identity=held.value.identity)
             return
+        # Before anything is fetched.
+        with needs_torch():
+            from rerank_plugins.backends.opening import open_model
         options = SourceOptions(
             revision=revision,
             local_files_only=local_files_only,

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rerank_plugins import inputs
-from rerank_plugins.arguments import checked_call
 from rerank_plugins.backends.handles import opened_with
 from rerank_plugins.backends.held import check_options, hold_backend
 from rerank_plugins.backends.local import LocalScorer
-from rerank_plugins.backends.opening import LoadedModel, open_model, run_loaded
 from rerank_plugins.backends.protocol import PairScorer
 from rerank_plugins.backends.texts import TextBackend
 from rerank_plugins.calibration import Calibration
@@ -22,13 +21,16 @@ from rerank_plugins.calls.streaming import CHUNK_PAIRS, score_stream
 from rerank_plugins.catalog.adapter import read_adapter
 from rerank_plugins.catalog.resolve import SourceOptions, resolve
 from rerank_plugins.catalog.spec import ModelSpec
+from rerank_plugins.checks.arguments import checked_call
+from rerank_plugins.checks.kinds import Count, ModelName, Seconds
+from rerank_plugins.checks.optional import needs_torch
 from rerank_plugins.engine.calls import KnownRows
 from rerank_plugins.engine.registry import Lease, ModelRegistry
 from rerank_plugins.engine.score_cache import ScoreCache
-from rerank_plugins.kinds import Count, ModelName, Seconds
 from rerank_plugins.ranking.results import Selection
 from rerank_plugins.text.pair_encoder import PairSettings
 from rerank_plugins.types import (
+    Document,
     EngineOptions,
     LayerOptions,
     LongDocuments,
@@ -37,6 +39,9 @@ from rerank_plugins.types import (
     ScoreUnit,
     TruncationRule,
 )
+
+if TYPE_CHECKING:
+    from rerank_plugins.backends.opening import LoadedModel
 
 __all__ = ["Reranker"]
 
@@ -138,6 +143,9 @@ class Reranker(RerankerFacts):
             settings = self._settle(str(model) if backend is None else scorer.spec.id, scorer.spec, use)
             self._attach(held, TextBackend(held, settings, cache=score_cache))
             return
+        # Before anything is fetched.
+        with needs_torch():
+            from rerank_plugins.backends.opening import open_model
         options = SourceOptions(
             revision=revision,
             local_files_only=local_files_only,
@@ -180,7 +188,9 @@ class Reranker(RerankerFacts):
             InvalidInputError: It is none of these.
             UnsupportedModelError: It has more than one label.
         """
-        from rerank_plugins.scorers.adopted import adopt
+        with needs_torch():
+            from rerank_plugins.backends.opening import run_loaded
+            from rerank_plugins.scorers.adopted import adopt
 
         adopted = adopt(loaded)
         use = Use(
@@ -357,7 +367,7 @@ class Reranker(RerankerFacts):
     def rank(
         self,
         query: str,
-        documents: Sequence[str | None],
+        documents: Sequence[str | Document | None],
         *,
         top_n: Count | None = None,
         threshold: float | None = None,
@@ -369,7 +379,8 @@ class Reranker(RerankerFacts):
 
         Args:
             query: The question.
-            documents: Texts. Ties keep input order; blank and None documents rank last.
+            documents: Texts, or :class:`~rerank_plugins.types.Document` objects, whose id and metadata the results
+                give back. Ties keep input order; blank and None documents rank last.
             top_n: Documents returned at most; None returns all.
             threshold: Documents below it are left out; None keeps all.
             threshold_unit: What ``threshold`` is compared with.
@@ -391,7 +402,7 @@ class Reranker(RerankerFacts):
     async def arank(
         self,
         query: str,
-        documents: Sequence[str | None],
+        documents: Sequence[str | Document | None],
         *,
         top_n: Count | None = None,
         threshold: float | None = None,

@@ -10,6 +10,7 @@ import embedder_checkpoints
 import numpy as np
 import pytest
 import torch
+from declared import parity
 from transformers import AutoModel, PreTrainedTokenizerFast
 
 from rerank_plugins import Embedder, QueryExample
@@ -71,6 +72,7 @@ def last_states(folder: Path, texts: list[str], *, ends_in: str, max_length: int
     return torch.nn.functional.normalize(torch.stack(rows), dim=-1).numpy()
 
 
+@parity("e5", kind="embedder", architectures=["mistral"], reference="transformers")
 @pytest.mark.parametrize("max_length", [256, 64])
 def test_e5_mistral_card(folders: Any, max_length: int) -> None:
     folder = folders("e5-mistral-7b-instruct")
@@ -86,6 +88,7 @@ def peers() -> Any:
     return pytest.importorskip("sentence_transformers")
 
 
+@parity("qwen", kind="embedder", architectures=["qwen3"], reference="sentence-transformers")
 @pytest.mark.parametrize("task", [None, "Given a claim, find documents that refute it"])
 def test_qwen3_embedding(folders: Any, peers: Any, task: str | None) -> None:
     folder = folders("Qwen3-Embedding-0.6B")
@@ -109,6 +112,7 @@ def test_sentence_transformers_truncate_dim(folders: Any, peers: Any) -> None:
     assert_equal(opened(folder, dimensions=8).embed_documents(DOCUMENTS), expected)
 
 
+@parity("instructor", kind="embedder", architectures=["t5"], reference="sentence-transformers")
 @pytest.mark.parametrize("prompt", [None, "Represent the Science sentence for clustering:", ""])
 def test_instructor_in_sentence_transformers(folders: Any, peers: Any, prompt: str | None) -> None:
     folder = folders("instructor-base")
@@ -145,6 +149,7 @@ def test_instructor_by_hand(folders: Any) -> None:
     assert_equal(embedder.embed_documents(DOCUMENTS[:8]), torch.stack(expected).numpy())
 
 
+@parity("tart", kind="embedder", architectures=["bert"], reference="transformers")
 def test_tart_dual(folders: Any) -> None:
     """src/beir_utils.py and src/contriever.py: "instruction [SEP] query", the mean of all tokens, not normalised."""
     folder = folders("tart-dual-contriever-msmarco")
@@ -164,6 +169,7 @@ def flag() -> Any:
     return pytest.importorskip("FlagEmbedding")
 
 
+@parity("bge", kind="embedder", architectures=["gemma2"], reference="FlagEmbedding 1.4.2")
 def test_bge_multilingual_gemma2(folders: Any, flag: Any) -> None:
     folder = folders("bge-multilingual-gemma2")
     instruction = "Given a question, retrieve passages that answer it."
@@ -200,6 +206,7 @@ EXAMPLES = [
 ]
 
 
+@parity("bge", kind="embedder", architectures=["mistral"], reference="FlagEmbedding 1.4.2")
 @pytest.mark.parametrize("n_examples", [0, 1, 2])
 @pytest.mark.parametrize("max_length", [256, 64])
 def test_bge_en_icl(folders: Any, flag: Any, n_examples: int, max_length: int) -> None:
@@ -230,6 +237,7 @@ def m3(folders: Any, flag: Any) -> Any:
     )
 
 
+@parity("bge", kind="embedder", architectures=["xlm-roberta"], reference="FlagEmbedding 1.4.2")
 def test_bge_m3_vectors_of_three_kinds(folders: Any, m3: Any) -> None:
     embedder = opened(folders("bge-m3"), allow_pickle=True, max_length=128)
     # One text at a time: a padded batch of the reference rounds differently.

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tiny_checkpoints
+from declared import parity
 
 from rerank_plugins import Embedder, LongDocuments, Reranker
 from rerank_plugins.text.pairs import PairLayout
@@ -41,6 +42,7 @@ def worst_difference(found: dict[str, float], expected: dict[str, float]) -> tup
     return max((abs(found[key] - expected[key]), key) for key in expected)
 
 
+@parity("bge", kind="reranker", architectures=["xlm-roberta"], reference="FlagEmbedding 1.3.5")
 @pytest.mark.parametrize("one_by_one", [False, True], ids=["one-call", "one-by-one"])
 @pytest.mark.parametrize("run", [run for run in golden("flag_reranker")["runs"] if not run["normalize"]], ids=run_id)
 def test_flag_embedding_1_3_5(run: dict[str, Any], *, one_by_one: bool) -> None:
@@ -82,6 +84,7 @@ def test_plain_transformers_longest_first(run: dict[str, Any]) -> None:
     assert difference <= TOLERANCE, where
 
 
+@parity("bce", kind="reranker", architectures=["xlm-roberta"], reference="BCEmbedding 0.1.5")
 @pytest.mark.parametrize(
     "case",
     [case for case in golden("bce_rerank")["cases"] if case["checkpoint"] == "tiny-xlmr-reranker"],
@@ -122,6 +125,8 @@ def test_a_query_that_bcembedding_refuses_is_scored(case: dict[str, Any]) -> Non
     assert len(set(scores)) > 1
 
 
+@parity("bge", "llm-embedder", kind="embedder", architectures=["bert"], reference="FlagEmbedding 1.3.5")
+@parity("bce", kind="embedder", architectures=["xlm-roberta"], reference="BCEmbedding 0.1.5")
 @pytest.mark.parametrize("run", golden("embeddings")["runs"], ids=run_id)
 def test_embeddings(run: dict[str, Any], tmp_path: Path) -> None:
     folder = shutil.copytree(GOLDENS / "checkpoints" / run["checkpoint"], tmp_path / "embedder")

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tiny_checkpoints
 import torch
+from declared import parity
 from transformers import AutoModelForSequenceClassification, PreTrainedTokenizerFast
 
 from rerank_plugins import Embedder, Reranker
@@ -40,6 +41,7 @@ def folder(request: pytest.FixtureRequest, checkpoints: Path) -> Path:
     return checkpoints / request.param  # type: ignore[no-any-return]
 
 
+@parity("ms-marco", "luyu", kind="reranker", architectures=["bert"], reference="transformers")
 @pytest.mark.parametrize("max_length", [512, 64])
 def test_plain_transformers(folder: Path, max_length: int) -> None:
     tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
@@ -52,6 +54,7 @@ def test_plain_transformers(folder: Path, max_length: int) -> None:
     assert_equal(Reranker(folder, max_length=max_length).score(PAIRS), expected)
 
 
+@parity("ms-marco", "luyu", kind="reranker", architectures=["bert"], reference="sentence-transformers")
 @pytest.mark.parametrize("pairs", [PAIRS[:1], PAIRS, MANY], ids=["one", "60", "200"])
 def test_sentence_transformers_cross_encoder(folder: Path, pairs: list[tuple[str, str]]) -> None:
     sentence_transformers = pytest.importorskip("sentence_transformers")
@@ -97,14 +100,49 @@ def test_from_loaded_bcembedding(folder: Path) -> None:
     assert_equal(ranked, probabilities)
 
 
-@pytest.mark.parametrize(("kind", "pooling"), [("bert-embedder", "cls"), ("xlmr-embedder", "mean")])
-def test_sentence_transformers_embeddings(checkpoints: Path, kind: str, pooling: str) -> None:
+EMBEDDERS = {
+    "bert": lambda folder: tiny_checkpoints.bert_embedder(folder, pooling="mean"),
+    "bert, not normalised": lambda folder: tiny_checkpoints.bert_embedder(folder, pooling="mean", normalize=False),
+    "bert, first token": lambda folder: tiny_checkpoints.bert_embedder(folder, pooling="cls"),
+    "xlm-roberta": lambda folder: tiny_checkpoints.xlmr_embedder(folder, pooling="mean"),
+}
+
+
+@parity(
+    "gte",
+    "m3e",
+    "peg",
+    "piccolo",
+    "stella",
+    "tao",
+    kind="embedder",
+    architectures=["bert"],
+    reference="sentence-transformers",
+)
+@pytest.mark.parametrize("kind", EMBEDDERS)
+def test_sentence_transformers_embeddings(tmp_path: Path, kind: str) -> None:
     sentence_transformers = pytest.importorskip("sentence_transformers")
-    peer = sentence_transformers.SentenceTransformer(str(checkpoints / kind), device="cpu", local_files_only=True)
-    embedder = Embedder(checkpoints / kind, device="cpu")
-    assert embedder.spec.pooling == pooling
+    EMBEDDERS[kind](tmp_path / "embedder")
+    peer = sentence_transformers.SentenceTransformer(str(tmp_path / "embedder"), device="cpu", local_files_only=True)
+    embedder = Embedder(tmp_path / "embedder", device="cpu")
+    assert embedder.spec.pooling == ("cls" if "first token" in kind else "mean")
     expected = peer.encode(DOCUMENTS, show_progress_bar=False)
     assert np.abs(embedder.embed_documents(DOCUMENTS) - expected).max() <= TOLERANCE
+
+
+@parity("e5", kind="embedder", architectures=["bert", "xlm-roberta"], reference="sentence-transformers")
+@pytest.mark.parametrize("kind", ["bert", "xlm-roberta"])
+def test_e5_in_sentence_transformers(tmp_path: Path, kind: str) -> None:
+    """The cards of the E5 models: "query: " in front of queries, "passage: " in front of documents, the mean."""
+    sentence_transformers = pytest.importorskip("sentence_transformers")
+    EMBEDDERS[kind](tmp_path / "embedder")
+    peer = sentence_transformers.SentenceTransformer(str(tmp_path / "embedder"), device="cpu", local_files_only=True)
+    # XLM-R models of the family take two kinds of instructions, so a checkpoint of another size must say which.
+    said = {} if kind == "bert" else {"query_instruction": "query: ", "document_instruction": "passage: "}
+    embedder = Embedder(tmp_path / "embedder", family="e5", device="cpu", **said)
+    queries, documents = peer.encode(QUERIES, prompt="query: "), peer.encode(DOCUMENTS, prompt="passage: ")
+    assert np.abs(embedder.embed_queries(QUERIES) - queries).max() <= TOLERANCE
+    assert np.abs(embedder.embed_documents(DOCUMENTS) - documents).max() <= TOLERANCE
 
 
 @pytest.mark.parametrize("instruction", ["", "为这个句子生成表示以用于检索相关文章："])

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tiny_rerankers
+from declared import parity
 from test_rerankers import PAIRS, TOLERANCE
 
 from rerank_plugins import Reranker
@@ -36,6 +37,7 @@ def logits(peer: Any, pairs: list[tuple[str, str]], **options: Any) -> np.ndarra
     return np.asarray(found, dtype=np.float64).reshape(-1)
 
 
+@parity("qwen3", kind="reranker", architectures=["qwen3"], reference="sentence-transformers")
 @pytest.mark.skipif(not tiny_rerankers.HAS_QWEN3, reason="this transformers has no Qwen3")
 @pytest.mark.parametrize("max_length", [2048, 330])
 @pytest.mark.parametrize("instruction", [None, "Is the document about pandas?"])
@@ -51,7 +53,9 @@ def test_qwen3(tmp_path: Path, max_length: int, instruction: str | None) -> None
     assert np.abs(np.array(reranker.score(PAIRS)) - expected).max() <= TOLERANCE
 
 
-@pytest.mark.parametrize("kind", ["deberta", "modernbert"])
+@parity("mxbai-v1", kind="reranker", architectures=["deberta-v2"], reference="sentence-transformers")
+@parity("gte", kind="reranker", architectures=["modernbert", "gte"], reference="sentence-transformers")
+@pytest.mark.parametrize("kind", ["deberta", "modernbert", "gte"])
 def test_classifiers(tmp_path: Path, kind: str) -> None:
     folder = getattr(tiny_rerankers, f"{kind}_reranker")(tmp_path / kind)
     peer = sentence_transformers.CrossEncoder(str(folder), device="cpu", max_length=512)

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from declared import parity
 from llm_checkpoints import GOLDENS, changed_copy, llm_checkpoint
 
 from rerank_plugins import LayerOptions, Reranker
-from rerank_plugins.catalog.templates import FLAG_EMBEDDING
+from rerank_plugins.catalog.families.bge_llm import FLAG_EMBEDDING
 from rerank_plugins.ranking.order import to_probability
 from rerank_plugins.text.prompts import PromptLayout
 from rerank_plugins.text.tokenizer import is_blank
@@ -105,6 +106,7 @@ def found_scores(reranker: Reranker, pairs: list[tuple[str, str]], layers: Layer
     return reranker.score_layers(pairs, layers=layers)
 
 
+@parity("bge", kind="reranker", architectures=["gemma", "minicpm", "cost_wise_gemma"], reference="FlagEmbedding 1.3.5")
 @pytest.mark.parametrize("case", [case for case in RUNS if not wrong_order_of_the_reference(*case)], ids=run_id)
 def test_flag_embedding_1_3_5(case: tuple[str, dict[str, Any]], tmp_path: Path) -> None:
     file, run = case

@@ -8,6 +8,7 @@ import pytest
 import reference_rerankers as reference
 import tiny_checkpoints
 import tiny_rerankers
+from declared import parity
 
 from rerank_plugins import Reranker
 
@@ -33,6 +34,7 @@ def check(reranker: Reranker, pairs: list[tuple[str, str]], expected: list[float
         assert reranker.score([pair]) == pytest.approx([score], abs=TOLERANCE)
 
 
+@parity("qwen3", kind="reranker", architectures=["qwen3"], reference="transformers")
 @pytest.mark.parametrize("tied", [True, False])
 @pytest.mark.parametrize("max_length", [2048, 330])
 def test_qwen3(tmp_path: Path, tied: bool, max_length: int) -> None:
@@ -57,6 +59,7 @@ def test_qwen3_ids(tmp_path: Path, max_length: int) -> None:
         assert encoded.inputs[0].ids.tolist() == ids
 
 
+@parity("mxbai-v2", kind="reranker", architectures=["qwen2"], reference="its own code on transformers")
 @pytest.mark.parametrize("instruction", [None, "Find the answer?"])
 @pytest.mark.parametrize("max_length", [2048, 64])
 def test_mxbai_v2(tmp_path: Path, max_length: int, instruction: str | None) -> None:
@@ -102,6 +105,7 @@ def test_a_query_that_fills_the_input_is_told(tmp_path: Path, caplog: pytest.Log
     assert [one.truncated for one in limited.rank(query, documents)] == [False, False]
 
 
+@parity("monot5", kind="reranker", architectures=["t5"], reference="transformers")
 @pytest.mark.parametrize("tied", [True, False])
 def test_mono_t5(tmp_path: Path, tied: bool) -> None:
     folder = tiny_rerankers.mono_t5(tmp_path / "t5", tied=tied)
@@ -120,6 +124,7 @@ def test_mono_t5_never_cuts_what_stands_behind_the_document(tmp_path: Path) -> N
         assert len(ids) <= 64
 
 
+@parity("tart", kind="reranker", architectures=["t5"], reference="its own code on transformers")
 @pytest.mark.parametrize("instruction", [None, "Find a passage that answers"])
 def test_tart_full(tmp_path: Path, instruction: str | None) -> None:
     folder = tiny_rerankers.tart_full(tmp_path / "tart")
@@ -128,6 +133,7 @@ def test_tart_full(tmp_path: Path, instruction: str | None) -> None:
     check(reranker, PAIRS, reference.tart_scores(folder, PAIRS, instruction=instruction))
 
 
+@parity("mxbai-v1", kind="reranker", architectures=["deberta-v2"], reference="transformers")
 @pytest.mark.parametrize("max_length", [512, 64])
 def test_deberta(tmp_path: Path, max_length: int) -> None:
     folder = tiny_rerankers.deberta_reranker(tmp_path / "deberta")
@@ -135,6 +141,7 @@ def test_deberta(tmp_path: Path, max_length: int) -> None:
     check(reranker, PAIRS, reference.classifier_scores(folder, PAIRS, max_length=max_length))
 
 
+@parity("gte", kind="reranker", architectures=["modernbert"], reference="transformers")
 @pytest.mark.skipif(not tiny_rerankers.HAS_MODERNBERT, reason="this transformers has no ModernBERT")
 @pytest.mark.parametrize("pooling", ["cls", "mean"])
 def test_modernbert(tmp_path: Path, pooling: str) -> None:
@@ -143,6 +150,7 @@ def test_modernbert(tmp_path: Path, pooling: str) -> None:
     check(reranker, PAIRS, reference.classifier_scores(folder, PAIRS, max_length=512))
 
 
+@parity("gte", kind="reranker", architectures=["gte"], reference="transformers")
 @pytest.mark.skipif(not tiny_rerankers.HAS_GTE, reason="this transformers has no GTE")
 def test_gte(tmp_path: Path) -> None:
     folder = tiny_rerankers.gte_reranker(tmp_path / "gte")
@@ -153,6 +161,12 @@ def test_gte(tmp_path: Path) -> None:
     )
 
 
+@parity(
+    "jina-v2",
+    kind="reranker",
+    architectures=["XLMRobertaForSequenceClassification"],
+    reference="transformers, the same weights under its names",
+)
 def test_jina_v2_is_an_xlmr_under_other_names(xlmr_reranker_folder: Path, tmp_path: Path) -> None:
     folder = tiny_rerankers.jina_v2(xlmr_reranker_folder, tmp_path / "jina")
     reranker = Reranker(folder, device="cpu", max_length=512)

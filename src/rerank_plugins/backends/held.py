@@ -11,13 +11,13 @@ from rerank_plugins.backends.named import opener_of
 from rerank_plugins.backends.protocol import PairScorer, SimplePairScorer
 from rerank_plugins.backends.texts import HeldBackend
 from rerank_plugins.backends.vectors import SimpleTextEmbedder, TextEmbedder
-from rerank_plugins.catalog.spec import ModelKind
+from rerank_plugins.catalog.spec import ModelKind, ModelSpec
+from rerank_plugins.checks.kinds import shown
 from rerank_plugins.engine.registry import MODELS, Lease, ModelRegistry
 from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.kinds import shown
 from rerank_plugins.types import EngineOptions
 
-__all__ = ["check_options", "hold_backend"]
+__all__ = ["check_options", "hold_backend", "spec_of_backend"]
 
 _PROTOCOLS: Mapping[ModelKind, tuple[type, type, str]] = MappingProxyType(
     {
@@ -75,6 +75,16 @@ def hold_backend(
         raise InvalidInputError(msg)
     # A registry of its own: nobody else can ask for this object by name, and its maker closes it.
     return ModelRegistry().acquire("backend", lambda: HeldBackend(backend, is_owned=False))
+
+
+def spec_of_backend(model: str | Path, *, kind: ModelKind) -> ModelSpec | None:
+    """Return what is known about the model of a backend that is opened by name; None if ``model`` is no such name."""
+    lease = hold_backend(model, None, usual_model="", kind=kind)
+    if lease is None:
+        return None
+    spec: ModelSpec = lease.value.backend.spec
+    lease.close()
+    return spec
 
 
 def check_options(name: str, given: Mapping[str, Any]) -> None:

@@ -7,8 +7,8 @@ import time
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from rerank_plugins.backends.opening import LoadedModel
 from rerank_plugins.backends.protocol import BackendScores, Pairs, ScoreOptions
 from rerank_plugins.catalog.spec import ModelSpec
 from rerank_plugins.engine.calls import Answer, KnownRows, usage_of
@@ -18,6 +18,9 @@ from rerank_plugins.engine.reply import Reply
 from rerank_plugins.text.encoders import pair_inputs
 from rerank_plugins.text.pair_encoder import EncodedPair, PairSettings
 from rerank_plugins.types import EngineOptions
+
+if TYPE_CHECKING:
+    from rerank_plugins.backends.opening import LoadedModel
 
 __all__ = ["LocalScorer"]
 

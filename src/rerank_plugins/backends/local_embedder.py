@@ -8,8 +8,8 @@ from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from rerank_plugins.backends.opening import LoadedModel
 from rerank_plugins.backends.vectors import BackendVectors, EmbedOptions
 from rerank_plugins.catalog.spec import ModelSpec
 from rerank_plugins.embedding.multi import Group, VectorAssembly, grouped
@@ -21,6 +21,9 @@ from rerank_plugins.protocols import TokenInput
 from rerank_plugins.text.pairs import TextLayout
 from rerank_plugins.text.single import SingleTextEncoder, Surroundings
 from rerank_plugins.types import CallUsage, EngineOptions
+
+if TYPE_CHECKING:
+    from rerank_plugins.backends.opening import LoadedModel
 
 __all__ = ["EncodedTexts", "LocalEmbedder"]
 

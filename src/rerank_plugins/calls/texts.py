@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from rerank_plugins.backends.vectors import BackendVectors, EmbedOptions
 from rerank_plugins.calls.driving import EmbedStep, EncodeStep, Steps
+from rerank_plugins.catalog.scorer_traits import traits_of
 from rerank_plugins.catalog.spec import ModelSpec
 from rerank_plugins.embedding.cache import QueryVectorCache
 from rerank_plugins.embedding.multi import OUTPUTS, VectorAssembly, check_outputs
@@ -23,8 +24,6 @@ from rerank_plugins.inputs import check_deadline, check_text_pairs, check_texts
 __all__ = ["TextCalls", "checked_dimensions"]
 
 logger = logging.getLogger(__name__)
-
-_MULTI_VECTOR = "multi-vector"
 
 _Vectors = npt.NDArray[np.float32]
 
@@ -89,7 +88,7 @@ class TextCalls:
         return queries.vectors, documents.vectors
 
     def _several_kinds(self) -> VectorAssembly:
-        if self._assembly is None or self._spec.scorer != _MULTI_VECTOR:
+        if self._assembly is None or not traits_of(self._spec.scorer).has_token_vectors:
             msg = (
                 f"{self._spec.id!r} has dense vectors only: use embed_queries and embed_documents, or a model with "
                 "heads for the other kinds, such as BAAI/bge-m3"

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from rerank_plugins.catalog.checkpoint import CheckpointFiles
+from rerank_plugins.catalog.scorer_traits import MULTI_VECTOR, traits_of
 from rerank_plugins.catalog.sentence_settings import activation_scale, check_transformer, default_prompt
 from rerank_plugins.catalog.spec import Instruction, ModelSpec, Pooling
 from rerank_plugins.catalog.table import specs_of_kind
@@ -60,8 +61,9 @@ def as_family_member(spec: ModelSpec, members: Sequence[ModelSpec]) -> ModelSpec
 
 def embedder_with_own_files(spec: ModelSpec, files: CheckpointFiles) -> ModelSpec:
     """Return an embedder's spec with what the checkpoint's own files say put over it."""
-    is_transformer = spec.scorer in ("transformer", "multi-vector")
     default_prompt(files.folder, files.sentence_transformers, always=("query", "document"))
+    traits = traits_of(spec.scorer)
+    is_transformer = traits.is_encoder
     similarity = files.sentence_transformers.get("similarity_fn_name")
     if similarity not in (None, "cosine") and not files.modules.normalizes:
         logger.warning(
@@ -71,7 +73,7 @@ def embedder_with_own_files(spec: ModelSpec, files: CheckpointFiles) -> ModelSpe
         )
     if is_transformer and (files.modules.kinds or spec.id == str(files.folder)):
         _check_transformer(files, task="feature-extraction")
-    limit = spec.max_length_tokens if spec.scorer == "static" else min(spec.max_length_tokens, files.max_length_tokens)
+    limit = min(spec.max_length_tokens, files.max_length_tokens) if traits.has_positions else spec.max_length_tokens
     # A listed model's own default stands against a tokenizer's limit that nobody chose.
     says_length = spec.id == str(files.folder) or files.keeps_length_in_tokenizer or files.sentence_bert.get(_LENGTH)
     # model2vec keeps its own in config.json.
@@ -80,7 +82,7 @@ def embedder_with_own_files(spec: ModelSpec, files: CheckpointFiles) -> ModelSpe
     default = own_length if own_length and (says_length or not is_transformer) else spec.default_max_length_tokens
     return replace(
         spec,
-        scorer="multi-vector" if spec.scorer == "transformer" and files.has_multi_vector_heads else spec.scorer,
+        scorer=MULTI_VECTOR if is_transformer and files.has_multi_vector_heads else spec.scorer,
         pooling=_pooling(files) or spec.pooling,
         # A True may only be what sentence-transformers writes by default, so the catalog's False stands.
         pools_instruction=spec.pools_instruction and files.modules.pools_instruction is not False,

@@ -9,10 +9,10 @@ config within the family that was asked for.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rerank_plugins.boundary import checkpoint_errors
 from rerank_plugins.catalog.checkpoint import CheckpointFiles, read_checkpoint
 from rerank_plugins.catalog.conventions import (
     as_family_member,
@@ -22,12 +22,18 @@ from rerank_plugins.catalog.conventions import (
 )
 from rerank_plugins.catalog.hub_settings import check_hub_settings
 from rerank_plugins.catalog.layers import layers_of_config
-from rerank_plugins.catalog.llm import llm_scorer
 from rerank_plugins.catalog.locate import SourceOptions, locate
 from rerank_plugins.catalog.names import all_known
-from rerank_plugins.catalog.spec import ModelKind, ModelSpec, Signature
-from rerank_plugins.catalog.table import find_by_id, find_by_name, specs_of_kind
-from rerank_plugins.errors import InvalidInputError, UnknownModelError, UnsupportedModelError
+from rerank_plugins.catalog.recognise import fitting, recognise, tell_which_families_fit
+from rerank_plugins.catalog.scorer_traits import CROSS_ENCODER, STATIC, TRANSFORMER, scorer_of, traits_of
+from rerank_plugins.catalog.spec import ModelKind, ModelSpec
+from rerank_plugins.catalog.table import find_by_id, specs_of_kind
+from rerank_plugins.checks.boundary import checkpoint_errors
+from rerank_plugins.errors import (
+    InvalidInputError,
+    UnknownModelError,
+    UnsupportedModelError,
+)
 from rerank_plugins.types import TruncationRule
 
 __all__ = ["ResolvedModel", "SourceOptions", "infer_spec", "resolve"]
@@ -35,18 +41,10 @@ __all__ = ["ResolvedModel", "SourceOptions", "infer_spec", "resolve"]
 logger = logging.getLogger(__name__)
 
 _DEFAULT_INFERRED_TOKENS = 512
-_CLASSIFIER = "ForSequenceClassification"
 _ENCODERS = ("Model", "ForMaskedLM")
-_OF_ONE_FAMILY = {"layerwise", "lightweight", "encoder-t5"}
-"""Scorers whose architecture tells the family."""
 _INFERRED = "inferred"
+_ANY_FAMILY = "family='bge' (or another known family)"
 _NO_FAMILY = (_INFERRED, "adopted")
-_T5_NAMES = {
-    "d_model": "hidden_size",
-    "num_layers": "num_hidden_layers",
-    "d_ff": "intermediate_size",
-    "n_positions": "max_position_embeddings",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,15 +86,18 @@ def resolve(
         msg = f"model must be a hub id, a local folder or 'mini'; got {model!r}"
         raise InvalidInputError(msg)
     check_hub_settings()
-    family = _known_family(family, kind=kind)
+    asked, family = family, _known_family(family, kind=kind)
     name = str(model)
     listed = None if isinstance(model, Path) else find_by_id(name, kind=kind)
     folder, source = locate(model, listed=listed, kind=kind, options=options)
     files = read_checkpoint(folder)
-    spec = listed or _recognise(files, kind=kind, family=family) or infer_spec(files, kind=kind, family=family)
+    spec = listed or recognise(files, kind=kind, family=family) or infer_spec(files, kind=kind, family=family)
     if kind == "reranker":
         _check_reranker(files, name, spec, family)
-    return ResolvedModel(spec=_with_own_files(spec, files), files=files, source=source)
+    complete = _with_own_files(spec, files)
+    if asked is None and spec.id == str(files.folder):
+        tell_which_families_fit(complete, files, name=name)
+    return ResolvedModel(spec=complete, files=files, source=source)
 
 
 def _known_family(family: str | None, *, kind: ModelKind) -> str | None:
@@ -114,47 +115,6 @@ def _known_family(family: str | None, *, kind: ModelKind) -> str | None:
     return family
 
 
-def _recognise(files: CheckpointFiles, *, kind: ModelKind, family: str | None) -> ModelSpec | None:
-    """Return the catalog entry of a folder, by its whole name, then by its facts within the family."""
-    cached_as = next((part for part in reversed(files.folder.parts) if part.startswith("models--")), "")
-    names = [
-        cached_as.removeprefix("models--").replace("--", "/"),
-        str(files.config.get("_name_or_path", "")),
-    ]
-    found = signature_of(files)
-    for name in [*names, files.folder.name]:
-        spec = find_by_name(name, kind=kind) if name else None
-        if (
-            spec is not None
-            and (spec.signature is None or spec.signature.matches(found))
-            and family in (None, spec.family)
-        ):
-            return spec
-    if family is None:
-        return None
-    return next(
-        (s for s in specs_of_kind(kind) if s.family == family and s.signature and s.signature.matches(found)), None
-    )
-
-
-def signature_of(files: CheckpointFiles) -> Signature | None:
-    """Return the facts that tell models of a family apart, or None if the config lacks one."""
-    # T5 writes the same facts under names of its own.
-    config = {_T5_NAMES.get(key, key): value for key, value in files.config.items() if isinstance(value, int)}
-    model_type = files.config.get("model_type")
-    hidden, layers, vocabulary = (config.get(key) for key in ("hidden_size", "num_hidden_layers", "vocab_size"))
-    if not model_type or hidden is None or layers is None or vocabulary is None:
-        return None
-    return Signature(
-        model_type=str(model_type),
-        hidden_size=hidden,
-        num_hidden_layers=layers,
-        vocab_size=vocabulary,
-        max_position_embeddings=config.get("max_position_embeddings"),
-        intermediate_size=config.get("intermediate_size"),
-    )
-
-
 def infer_spec(files: CheckpointFiles, *, kind: ModelKind, family: str | None = None) -> ModelSpec:
     """Return a spec made of what the checkpoint's files say.
 
@@ -167,7 +127,7 @@ def infer_spec(files: CheckpointFiles, *, kind: ModelKind, family: str | None = 
         id=str(files.folder),
         kind=kind,
         family=family or _INFERRED,
-        scorer="cross-encoder" if kind == "reranker" else "transformer",
+        scorer=CROSS_ENCODER if kind == "reranker" else TRANSFORMER,
         default_max_length_tokens=min(_inferred_length(files), limit),
         max_length_tokens=limit,
         license="see the checkpoint",
@@ -177,7 +137,7 @@ def infer_spec(files: CheckpointFiles, *, kind: ModelKind, family: str | None = 
     if kind == "reranker":
         return _as_llm(spec, files)
     if files.config.get("model_type") == "model2vec":
-        return replace(spec, scorer="static", pooling="mean", normalize=bool(files.config.get("normalize", True)))
+        return replace(spec, scorer=STATIC, pooling="mean", normalize=bool(files.config.get("normalize", True)))
     # Embedders made of a decoder keep its architecture's name; their Pooling file says what they are.
     is_decoder = files.architecture.endswith("ForCausalLM") and (bool(files.modules.poolings) or family is not None)
     if not is_decoder and not files.architecture.endswith(_ENCODERS):
@@ -187,10 +147,11 @@ def infer_spec(files: CheckpointFiles, *, kind: ModelKind, family: str | None = 
         )
         raise UnsupportedModelError(msg)
     members = family_members(family, str(files.config.get("model_type", "")))
-    if not files.modules.poolings and not members:
+    if not files.modules.poolings and len({one.pooling for one in members}) != 1:
+        near = " or ".join(f"family={one.family!r} (as {one.id})" for one in fitting(files, kind=kind))
         msg = (
             f"nothing says how {spec.id!r} pools its tokens: it is not in the catalog and has no "
-            "1_Pooling/config.json. Add that file, or pass family='bge' (or another known family) if it is one. "
+            f"1_Pooling/config.json. Add that file, or pass {near or _ANY_FAMILY} if it was made from one. "
             f"{all_known(kind)}"
         )
         raise UnknownModelError(msg)
@@ -205,7 +166,8 @@ def _inferred_length(files: CheckpointFiles) -> int:
 
 def _family_truncation(family: str | None) -> TruncationRule:
     """Return the rule of a family's cross-encoders; transformers' own for a family that has none."""
-    known = (spec for spec in specs_of_kind("reranker") if spec.family == family and spec.scorer == "cross-encoder")
+    listed = (spec for spec in specs_of_kind("reranker") if spec.family == family)
+    known = (spec for spec in listed if traits_of(spec.scorer).is_classifier)
     return next((spec.truncation for spec in known), "longest_first")
 
 
@@ -215,13 +177,13 @@ def _as_llm(spec: ModelSpec, files: CheckpointFiles) -> ModelSpec:
     Raises:
         UnknownModelError: Models of this architecture rerank with different prompts, and no family was named.
     """
-    scorer = llm_scorer(files.architecture)
+    scorer = _prompted_scorer(files)
     if scorer is None:
         return spec
     models = [model for model in specs_of_kind("reranker") if model.scorer == scorer]
     of_family = [model for model in models if model.family == spec.family]
-    if not of_family and (scorer in _OF_ONE_FAMILY or files.config.get("model_type") == "gemma"):
-        of_family = [model for model in models if model.family == "bge"] or models
+    if not of_family:
+        of_family = models if traits_of(scorer).tells_family else _alone_with(models, files)
     if not of_family:
         families = {model.family: model.id for model in reversed(models)}
         choices = " or ".join(f"family={family!r} (as {families[family]})" for family in sorted(families))
@@ -231,6 +193,19 @@ def _as_llm(spec: ModelSpec, files: CheckpointFiles) -> ModelSpec:
         )
         raise UnknownModelError(msg)
     return _like(of_family[0], spec)
+
+
+def _prompted_scorer(files: CheckpointFiles) -> str | None:
+    """Return the scorer of a checkpoint that reads a prompt; None for any other."""
+    scorer = scorer_of(files.architecture)
+    return scorer if scorer is not None and traits_of(scorer).reads_prompt else None
+
+
+def _alone_with(models: Sequence[ModelSpec], files: CheckpointFiles) -> list[ModelSpec]:
+    """Return the models that have the checkpoint's ``model_type`` by their signature, if they are of one family."""
+    model_type = files.config.get("model_type")
+    found = [model for model in models if model.signature is not None and model.signature.model_type == model_type]
+    return found if len({model.family for model in found}) == 1 else []
 
 
 def _like(known: ModelSpec, spec: ModelSpec) -> ModelSpec:
@@ -249,13 +224,14 @@ def _like(known: ModelSpec, spec: ModelSpec) -> ModelSpec:
         package=None,
         sources={},
         notes="",
+        shape=None,
     )
 
 
 def _check_reranker(files: CheckpointFiles, name: str, spec: ModelSpec, family: str | None) -> None:
-    if files.own_format is not None:
+    if files.own_format is not None or traits_of(spec.scorer).checks_itself:
         return
-    if llm_scorer(files.architecture) is not None and llm_scorer(files.architecture) == spec.scorer:
+    if _prompted_scorer(files) == spec.scorer:
         if files.modules.kinds and spec.id == str(files.folder) and family is None:
             msg = (
                 f"{name!r} is a language model that sentence-transformers reranks with "
@@ -264,10 +240,11 @@ def _check_reranker(files: CheckpointFiles, name: str, spec: ModelSpec, family: 
             )
             raise UnsupportedModelError(msg)
         return
-    if not files.architecture.endswith(_CLASSIFIER):
+    endings = traits_of(CROSS_ENCODER).endings
+    if not files.architecture.endswith(endings):
         msg = (
             f"{name!r} has the architecture {files.architecture or 'none'!r}, which is not a cross-encoder "
-            f"(...{_CLASSIFIER}). {all_known('reranker')}"
+            f"(...{' or ...'.join(endings)}). {all_known('reranker')}"
         )
         raise UnsupportedModelError(msg)
     if files.n_labels != 1:
@@ -287,12 +264,11 @@ def _check_reranker(files: CheckpointFiles, name: str, spec: ModelSpec, family: 
 def _with_own_files(spec: ModelSpec, files: CheckpointFiles) -> ModelSpec:
     """Return the spec with what the checkpoint's own files say put over it."""
     if spec.kind == "reranker":
-        layered = spec.scorer in ("layerwise", "lightweight")
-        if spec.scorer == "cross-encoder" and files.own_format is None:
+        if traits_of(spec.scorer).is_classifier and files.own_format is None:
             spec = cross_encoder_with_own_files(spec, files)
         return replace(
             spec,
-            layers=layers_of_config(files.config, compresses=spec.scorer == "lightweight") if layered else None,
+            layers=spec.layers and layers_of_config(files.config, compresses=spec.layers.compresses),
             max_length_tokens=min(spec.max_length_tokens, files.max_length_tokens),
             truncation=spec.truncation if files.own_format is None else files.own_format.truncation,
         )

@@ -10,13 +10,14 @@ from collections.abc import Mapping
 from dataclasses import astuple, dataclass, field, replace
 from typing import Literal
 
-from rerank_plugins.arguments import checked_call, checked_fields
 from rerank_plugins.catalog.layers import LayerRange
 from rerank_plugins.catalog.read_only import ReadOnly
+from rerank_plugins.catalog.shapes import Shape
 from rerank_plugins.catalog.templates import PairTemplate
+from rerank_plugins.checks.arguments import checked_call, checked_fields
+from rerank_plugins.checks.kinds import Count
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.inputs import check_prompt
-from rerank_plugins.kinds import Count
 from rerank_plugins.types import TruncationRule
 
 __all__ = [
@@ -118,6 +119,8 @@ class ModelSpec:
             none of its own.
         sources: Fact to where it was read (a public address).
         notes: What a user should know before choosing the model.
+        shape: The sizes of its matrices, from which its speed class follows; None where the signature tells them (BERT,
+            XLM-R), or nothing does.
     """
 
     id: str
@@ -152,6 +155,7 @@ class ModelSpec:
     reference: str = ""
     sources: Mapping[str, str] = field(default_factory=dict)
     notes: str = ""
+    shape: Shape | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "instructions", ReadOnly(self.instructions))

@@ -1,7 +1,8 @@
 """The known models by id: the bundled ones, and those that other packages register.
 
-A package adds models with an entry point of the group ``rerank_plugins.models`` that resolves to a
-list of :class:`~rerank_plugins.catalog.spec.ModelSpec`, or to a callable that returns one.
+A package adds models with an entry point of the group ``rerank_plugins.models`` that resolves to a list of
+:class:`~rerank_plugins.catalog.spec.ModelSpec` or :class:`~rerank_plugins.catalog.family.Family` objects, or to a
+callable that returns one.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ from importlib.metadata import EntryPoint
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from rerank_plugins.catalog.embedders import EMBEDDERS
+from rerank_plugins.catalog.families import EMBEDDERS, RERANKERS
+from rerank_plugins.catalog.family import Family
 from rerank_plugins.catalog.plugins import plugins_of
-from rerank_plugins.catalog.rerankers import RERANKERS
 from rerank_plugins.catalog.spec import ModelKind, ModelSpec
 from rerank_plugins.errors import ModelError
 
@@ -79,9 +80,9 @@ def find_by_name(name: str, *, kind: ModelKind) -> ModelSpec | None:
 
 def _checked(loaded: object, *, origin: str) -> list[ModelSpec]:
     specs: list[ModelSpec] = []
-    for spec in loaded if isinstance(loaded, Iterable) else [loaded]:
-        if not isinstance(spec, ModelSpec):
-            msg = f"entry point {origin!r} must give ModelSpec objects, got {type(spec).__name__}"
+    for one in loaded if isinstance(loaded, Iterable) else [loaded]:
+        if not isinstance(one, (ModelSpec, Family)):
+            msg = f"entry point {origin!r} must give ModelSpec objects or families of them, got {type(one).__name__}"
             raise ModelError(msg)
-        specs.append(spec)
+        specs += one.specs if isinstance(one, Family) else [one]
     return specs

@@ -1,12 +1,7 @@
-"""The texts around a query and a document in models that read them as one prompt: data, letter by letter.
+"""The texts around a query and a document in models that read them as one prompt, as data.
 
-How a template becomes ids is in :mod:`rerank_plugins.text`. References:
-
-* ``FLAG_EMBEDDING``: FlagEmbedding 1.3.5, ``inference/reranker/decoder_only/base.py``.
-* ``QWEN3``: the model card of Qwen/Qwen3-Reranker-0.6B (``format_instruction``, ``process_inputs``).
-* ``MXBAI_V2``: mixedbread-ai/mxbai-rerank at 03324ea9, ``mxbai_rerank/mxbai_rerank_v2.py``.
-* ``MONO_T5``: castorini/pygaggle at 0f314802, ``pygaggle/model/tokenize.py``, ``T5BatchTokenizer``.
-* ``TART_FULL``: facebookresearch/tart at 1dbf2803, ``TART/src/rerank.py`` and ``tokenization_enc_t5.py``.
+Each family's own texts stand in its file in :mod:`rerank_plugins.catalog.families`; how they become ids is in
+:mod:`rerank_plugins.text`.
 """
 
 from __future__ import annotations
@@ -14,9 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["FLAG_EMBEDDING", "MONO_T5", "MXBAI_V2", "QWEN3", "TART_FULL", "PairTemplate"]
+__all__ = ["PROMPT_SLOT", "PairTemplate"]
 
-_PROMPT_SLOT = "{prompt}"
+PROMPT_SLOT = "{prompt}"
+"""Stands for the instruction."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,77 +54,12 @@ class PairTemplate:
     @property
     def takes_prompt(self) -> bool:
         """Whether an instruction can be given."""
-        return any(_PROMPT_SLOT in text for text in (self.before_query, *self.closing))
+        return any(PROMPT_SLOT in text for text in (self.before_query, *self.closing))
 
     def query_prefix(self, prompt: str) -> str:
         """Return the text before the query for an instruction; empty means none."""
-        return self.before_query.replace(_PROMPT_SLOT, prompt) if prompt else self.before_query_unprompted
+        return self.before_query.replace(PROMPT_SLOT, prompt) if prompt else self.before_query_unprompted
 
     def closing_texts(self, prompt: str) -> list[str]:
         """Return the texts behind everything for an instruction."""
-        return [text.replace(_PROMPT_SLOT, prompt) for text in self.closing]
-
-
-FLAG_EMBEDDING = PairTemplate(
-    bos=True,
-    before_query="A: ",
-    before_query_unprompted="A: ",
-    between="\n",
-    before_document="B: ",
-    closing=("\n", _PROMPT_SLOT),
-    tokenised="apart",
-    counted="flag_embedding",
-    answer="Yes",
-    answers_are="texts",
-)
-_QWEN3_SYSTEM = (
-    "<|im_start|>system\nJudge whether the Document meets the requirements based on the Query and the Instruct "
-    'provided. Note that the answer can only be "yes" or "no".<|im_end|>\n<|im_start|>user\n'
-)
-QWEN3 = PairTemplate(
-    opening=(_QWEN3_SYSTEM,),
-    before_query="<Instruct>: {prompt}\n<Query>: ",
-    between="\n<Document>: ",
-    closing=("<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n",),
-    tokenised="together",
-    answer="yes",
-    rejection="no",
-)
-_MXBAI_SYSTEM = (
-    "<|im_start|>system\nYou are Qwen, created by Alibaba Cloud. You are a helpful assistant.<|im_end|>\n"
-    "<|im_start|>user\n"
-)
-_MXBAI_TASK = (
-    "You are a search relevance expert who evaluates how well documents match search queries. For each "
-    "query-document pair, carefully analyze the semantic relationship between them, then provide your binary "
-    "relevance judgment (0 for not relevant, 1 for relevant).\nRelevance:"
-)
-MXBAI_V2 = PairTemplate(
-    opening=(_MXBAI_SYSTEM,),
-    before_query="instruction: {prompt}\nquery: ",
-    before_query_unprompted="query: ",
-    between="\n",
-    before_document="document: ",
-    closing=("\n", _MXBAI_TASK, "<|im_end|>\n<|im_start|>assistant\n"),
-    tokenised="apart",
-    counted="texts",
-    answer="1",
-    rejection="0",
-    answers_are="texts",
-)
-MONO_T5 = PairTemplate(
-    before_query_unprompted="Query: ",
-    between=" Document: ",
-    behind_document=" Relevant:",
-    closing=("</s>",),
-    tokenised="together",
-    answer="▁true",
-    rejection="▁false",
-)
-TART_FULL = PairTemplate(
-    opening=("<s>",),
-    before_query="{prompt} [SEP] ",
-    between="</s>",
-    closing=("</s>",),
-    tokenised="apart",
-)
+        return [text.replace(PROMPT_SLOT, prompt) for text in self.closing]

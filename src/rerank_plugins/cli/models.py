@@ -9,8 +9,7 @@ from rich import box
 from rich.table import Table
 
 from rerank_plugins.catalog import ModelKind, ModelSpec, known_models
-from rerank_plugins.catalog.parity import parity_of
-from rerank_plugins.catalog.shapes import gflop_per_token, shape_of, speed_of
+from rerank_plugins.catalog.speed import gflop_per_token, shape_of, speed_of
 from rerank_plugins.cli.output import can_print_any, table_console
 from rerank_plugins.display.terminal import json_text
 from rerank_plugins.errors import InvalidInputError
@@ -50,8 +49,7 @@ def models(
 
 def reference_of(spec: ModelSpec) -> str:
     """Return what a model's numbers are compared with in the tests."""
-    parity = parity_of(spec)
-    return "?" if parity is None else parity.reference
+    return spec.reference or "?"
 
 
 def _table(kind: ModelKind, specs: list[ModelSpec]) -> Table:
@@ -97,7 +95,7 @@ def _scores(spec: ModelSpec) -> str:
 
 
 def _as_json(spec: ModelSpec) -> dict[str, Any]:
-    shape, parity = shape_of(spec), parity_of(spec)
+    shape = shape_of(spec)
     return {
         "id": spec.id,
         "kind": spec.kind,
@@ -114,6 +112,6 @@ def _as_json(spec: ModelSpec) -> dict[str, Any]:
         "parameters": None if shape is None else shape.parameters,
         "gflop_per_token": gflop_per_token(spec),
         "speed": speed_of(spec),
-        "parity": None if parity is None else parity.reference,
+        "parity": spec.reference or None,
         "notes": spec.notes,
     }

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from rerank_plugins.engine.executor import unique_inputs
-from rerank_plugins.engine.packing import batch_order
+from rerank_plugins.engine.packing import batch_order, unique_inputs
 from rerank_plugins.engine.reply import Reply
 from rerank_plugins.engine.score_cache import ScoreCache
 from rerank_plugins.protocols import TokenInput

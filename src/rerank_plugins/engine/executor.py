@@ -14,31 +14,15 @@ from rerank_plugins.engine.budget import TokenBudget
 from rerank_plugins.engine.packing import batch_cost_tokens, pack
 from rerank_plugins.engine.statistics import Counters
 from rerank_plugins.errors import ScoringError
-from rerank_plugins.native import step_aside
 from rerank_plugins.protocols import Batch, PrefixSharing, Scorer, TokenInput
+from rerank_plugins.system.native import step_aside
 from rerank_plugins.types import EngineOptions
 
-__all__ = ["execute", "shares_prefixes", "unique_inputs"]
+__all__ = ["execute", "shares_prefixes"]
 
 logger = logging.getLogger(__name__)
 
 _NO_LIMITS = EngineOptions()
-
-
-def unique_inputs(inputs: Sequence[TokenInput]) -> tuple[list[TokenInput], list[int]]:
-    """Return each different input once, and for each input which of these it is.
-
-    Equal inputs run once and get equal rows; rounding inside a batch could rank two copies of a document apart.
-    """
-    index_of_key: dict[Hashable, int] = {}
-    unique: list[TokenInput] = []
-    indices: list[int] = []
-    for one in inputs:
-        index = index_of_key.setdefault(one.key, len(unique))
-        if index == len(unique):
-            unique.append(one)
-        indices.append(index)
-    return unique, indices
 
 
 def shares_prefixes(scorer: Scorer, limits: EngineOptions) -> bool:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 import weakref
 from typing import Protocol
-
-import torch
 
 __all__ = ["watch"]
 
@@ -35,6 +34,8 @@ def _after_fork() -> None:
     if not living:
         return
     # OpenMP's threads stay behind too, and its next parallel region would wait for them for ever.
-    torch.set_num_threads(1)
+    # (A process that has not imported torch has none.)
+    if (torch := sys.modules.get("torch")) is not None:
+        torch.set_num_threads(1)
     for one in living:
         one.after_fork()

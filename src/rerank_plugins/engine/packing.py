@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 
-__all__ = ["batch_cost_tokens", "batch_order", "pack"]
+from rerank_plugins.protocols import TokenInput
+
+__all__ = ["batch_cost_tokens", "batch_order", "pack", "unique_inputs"]
 
 
 def batch_cost_tokens(lengths: Sequence[int], *, padded: bool) -> int:
@@ -60,3 +62,19 @@ def pack(
         batches.append([index])
         used = length
     return batches
+
+
+def unique_inputs(inputs: Sequence[TokenInput]) -> tuple[list[TokenInput], list[int]]:
+    """Return each different input once, and for each input which of these it is.
+
+    Equal inputs run once and get equal rows; rounding inside a batch could rank two copies of a document apart.
+    """
+    index_of_key: dict[Hashable, int] = {}
+    unique: list[TokenInput] = []
+    indices: list[int] = []
+    for one in inputs:
+        index = index_of_key.setdefault(one.key, len(unique))
+        if index == len(unique):
+            unique.append(one)
+        indices.append(index)
+    return unique, indices

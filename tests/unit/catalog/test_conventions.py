@@ -13,7 +13,8 @@ from safetensors.numpy import save_file
 
 from rerank_plugins.catalog import Instruction, Signature
 from rerank_plugins.catalog.checkpoint import read_checkpoint
-from rerank_plugins.catalog.resolve import resolve, signature_of
+from rerank_plugins.catalog.recognise import signature_of
+from rerank_plugins.catalog.resolve import resolve
 from rerank_plugins.errors import UnknownModelError, UnsupportedModelError
 
 T5 = {"model_type": "t5", "architectures": ["T5EncoderModel"], "vocab_size": 32_128, "n_positions": 512}

@@ -134,6 +134,8 @@ def test_the_pinned_revision_is_asked_for(monkeypatch: pytest.MonkeyPatch, tmp_p
     monkeypatch.setattr(huggingface_hub, "model_info", lambda *_, **__: None)
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    # The hub can be reached, so that what is not there is not there.
+    monkeypatch.setattr(huggingface_hub.HfApi, "repo_info", lambda *_, **__: None)
     with pytest.raises(UnsupportedModelError, match=r"no config\.json"):
         resolve("BAAI/bge-reranker-base", kind="reranker")
     assert asked["revision"] == known_models()["reranker", "BAAI/bge-reranker-base"].revision

@@ -19,8 +19,8 @@ from rerank_plugins import Embedder, Reranker
 from rerank_plugins.catalog import known_models
 from rerank_plugins.catalog.own_format import BACKBONE_KEYS, read_own_format
 from rerank_plugins.catalog.resolve import resolve
-from rerank_plugins.catalog.shapes import shape_of
 from rerank_plugins.catalog.spec import ModelSpec
+from rerank_plugins.catalog.speed import shape_of
 from rerank_plugins.errors import ModelError, UnsupportedModelError
 
 mini = pytest.importorskip("rerank_plugins_mini")

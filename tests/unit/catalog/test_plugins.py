@@ -20,12 +20,12 @@ BROKEN = {
     "names": "MODELS = ['BAAI/bge-m3']",
     "no_name": "OTHER = 1",
     "call_raises": "def MODELS(): raise ValueError('called')",
-    "known": "from rerank_plugins.catalog.rerankers import RERANKERS\nMODELS = [RERANKERS[0]]",
+    "known": "from rerank_plugins.catalog.families import RERANKERS\nMODELS = [RERANKERS[0]]",
     "lazy": "def MODELS():\n    yield 1\n    raise OSError('half way')",
 }
 GOOD = """
 from dataclasses import replace
-from rerank_plugins.catalog.rerankers import RERANKERS
+from rerank_plugins.catalog.families import RERANKERS
 MODELS = [replace(RERANKERS[0], id="other/reranker", aliases=())]
 """
 

@@ -10,8 +10,11 @@ import pytest
 import tiny_rerankers
 
 from rerank_plugins import Reranker
+from rerank_plugins.catalog.families.monot5 import MONO_T5_PROMPT
+from rerank_plugins.catalog.families.mxbai import MXBAI_CHAT
+from rerank_plugins.catalog.families.qwen3 import QWEN3_CHAT
+from rerank_plugins.catalog.families.tart import TART_FULL
 from rerank_plugins.catalog.resolve import resolve
-from rerank_plugins.catalog.templates import MONO_T5, MXBAI_V2, QWEN3, TART_FULL
 from rerank_plugins.errors import InvalidInputError, UnknownModelError, UnsupportedModelError
 
 
@@ -45,12 +48,12 @@ def test_a_t5_of_any_name_lists_its_choices(t5: Path) -> None:
 
 def test_a_family_gives_its_conventions_and_no_facts_of_its_models(qwen: Path, t5: Path) -> None:
     spec = resolve(qwen, kind="reranker", family="qwen3").spec
-    assert (spec.template, spec.truncation, spec.half_precision) == (QWEN3, "end", "bfloat16")
+    assert (spec.template, spec.truncation, spec.half_precision) == (QWEN3_CHAT, "end", "bfloat16")
     assert spec.prompt.startswith("Given a web search query")
     assert (spec.id, spec.family, spec.revision, spec.license) == (str(qwen), "qwen3", None, "see the checkpoint")
     assert (spec.default_max_length_tokens, spec.max_length_tokens) == (4096, 4096)
-    assert resolve(qwen, kind="reranker", family="mxbai-v2").spec.template is MXBAI_V2
-    assert resolve(t5, kind="reranker", family="monot5").spec.template is MONO_T5
+    assert resolve(qwen, kind="reranker", family="mxbai-v2").spec.template is MXBAI_CHAT
+    assert resolve(t5, kind="reranker", family="monot5").spec.template is MONO_T5_PROMPT
 
 
 def test_the_architecture_of_tart_tells_its_family(tart: Path) -> None:

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from rerank_plugins.catalog.embedders import EMBEDDERS
+from rerank_plugins.catalog.families import EMBEDDERS, RERANKERS
 from rerank_plugins.catalog.layers import LayerRange
-from rerank_plugins.catalog.rerankers import RERANKERS
-from rerank_plugins.catalog.shapes import SHAPES, Shape, gflop_per_token, shape_of, speed_of
+from rerank_plugins.catalog.shapes import Shape
 from rerank_plugins.catalog.spec import ModelSpec
+from rerank_plugins.catalog.speed import gflop_per_token, shape_of, speed_of
 
 BUNDLED = (*RERANKERS, *EMBEDDERS)
 BY_ID = {(spec.kind, spec.id): spec for spec in BUNDLED}
@@ -45,7 +45,8 @@ PUBLISHED = {
 
 @pytest.mark.parametrize(("name", "millions"), PUBLISHED.items())
 def test_published_totals(name: str, millions: float) -> None:
-    shape = SHAPES.get(("reranker", name)) or SHAPES["embedder", name]
+    shape = shape_of(BY_ID.get(("reranker", name)) or BY_ID["embedder", name])
+    assert shape is not None
     assert shape.parameters / 1e6 == pytest.approx(millions, rel=0.02)
 
 

@@ -8,7 +8,8 @@ import torch
 from sum_scorer import SumScorer, token_input
 
 from rerank_plugins.engine.budget import TokenBudget
-from rerank_plugins.engine.executor import execute, unique_inputs
+from rerank_plugins.engine.executor import execute
+from rerank_plugins.engine.packing import unique_inputs
 from rerank_plugins.engine.statistics import Counters
 from rerank_plugins.errors import ScoringError
 from rerank_plugins.protocols import Batch

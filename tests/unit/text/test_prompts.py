@@ -6,7 +6,7 @@ import pytest
 from llm_checkpoints import llm_checkpoint
 from tokenizers import Tokenizer
 
-from rerank_plugins.catalog.templates import FLAG_EMBEDDING
+from rerank_plugins.catalog.families.bge_llm import FLAG_EMBEDDING
 from rerank_plugins.text.pair_encoder import PairEncoder, PairSettings
 from rerank_plugins.text.prompts import PromptLayout
 from rerank_plugins.text.tokenizer import TextEncoder

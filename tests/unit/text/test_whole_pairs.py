@@ -9,7 +9,9 @@ import tiny_rerankers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rerank_plugins.catalog.templates import MONO_T5, QWEN3, PairTemplate
+from rerank_plugins.catalog.families.monot5 import MONO_T5_PROMPT
+from rerank_plugins.catalog.families.qwen3 import QWEN3_CHAT
+from rerank_plugins.catalog.templates import PairTemplate
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.text.pair_encoder import EncodedPair, PairSettings
 from rerank_plugins.text.prompts import fixed_ids
@@ -18,7 +20,7 @@ from rerank_plugins.text.whole_pairs import WholePairEncoder
 from rerank_plugins.types import LongDocuments, LongDocumentStrategy, TruncationRule
 
 PROMPT = "Given a query?"
-TEMPLATES = {"qwen3": QWEN3, "monot5": MONO_T5}
+TEMPLATES = {"qwen3": QWEN3_CHAT, "monot5": MONO_T5_PROMPT}
 PIECES = [*"ab?. \n\t:<>鹦鹉é", "e\u0301", "ﬁ", "👍", "<|im_end|>", "</s>", "panda"]
 TEXTS = st.lists(st.sampled_from(PIECES), max_size=30).map("".join)
 
@@ -146,7 +148,7 @@ def test_the_guard_against_giant_documents_is_told() -> None:
         query_limit_tokens=None,
         long_documents=LongDocuments(max_characters=10),
     )
-    encoded = WholePairEncoder(encoder("qwen3"), QWEN3, PROMPT, limited).encode(
+    encoded = WholePairEncoder(encoder("qwen3"), QWEN3_CHAT, PROMPT, limited).encode(
         [("q", "x" * 11), ("q", "x" * 10), ("q", " \n"), ("q", None)]
     )
     assert [pair.truncated for pair in encoded] == [True, False, False, False]

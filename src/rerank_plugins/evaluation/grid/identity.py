@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rerank_plugins import __version__
+from rerank_plugins.backends.held import spec_of_backend
 from rerank_plugins.catalog.resolve import resolve
 from rerank_plugins.catalog.spec import ModelKind
 from rerank_plugins.evaluation.grid.plan import ModelChoice, StageChoice
@@ -38,9 +39,14 @@ def query_key(text: str) -> str:
 def model_key(choice: ModelChoice, *, kind: ModelKind, device: str | None) -> str:
     """Return the key of a model with its options and device: the files' names, sizes and times are part of it.
 
+    Of a backend it is the name and the revision, which must change when its scores do.
+
     Raises:
         ModelError: The model cannot be found.
     """
+    backend = spec_of_backend(choice.model, kind=kind)
+    if backend is not None:
+        return key_of(__version__, kind, choice.model, backend.id, backend.revision, choice.options, device)
     resolved = resolve(choice.model, kind=kind)
     return key_of(__version__, kind, resolved.spec.id, resolved.files.fingerprint, choice.options, device)
 

@@ -24,7 +24,7 @@ from rerank_plugins.adapters.arguments import check_new_ids
 from rerank_plugins.adapters.checks import check_kind, checked_count
 from rerank_plugins.adapters.corpus import Corpus
 from rerank_plugins.adapters.retrievers import OpenedFolder
-from rerank_plugins.arguments import checked_call
+from rerank_plugins.checks.arguments import checked_call
 from rerank_plugins.retrieval import FirstStage, Fusion, RetrieverName
 from rerank_plugins.retrieval.build import DEFAULT_EMBEDDER
 from rerank_plugins.retrieval.first_stage import AddingLock

@@ -16,7 +16,7 @@ from llama_index.retrievers.rerank_plugins.parts import OWN, PARTS, checked_tran
 from typing_extensions import Self
 
 from rerank_plugins.adapters.corpus import async_twin
-from rerank_plugins.arguments import checked_call
+from rerank_plugins.checks.arguments import checked_call
 
 if TYPE_CHECKING:
     from llama_index.retrievers.rerank_plugins.first_stage import FirstStageRetriever
