@@ -1,6 +1,7 @@
 """pytest, for the test suites that adapters ship; without it, the error says what to install.
 
-An import of its own, and not :func:`rerank_plugins.optional.import_extra`, so that type checkers see pytest's types.
+An import of its own, and not :func:`rerank_plugins.checks.optional.import_extra`, so that type checkers see pytest's
+types.
 """
 
 from __future__ import annotations

@@ -15,17 +15,16 @@ ROOT = Path(rerank_plugins.__file__).parent
 
 # Lowest first; modules on one line may import each other only within their own folder.
 LAYERS = [
-    {"display", "lazy"},
+    {"display"},
     {"errors"},
-    {"boundary"},
-    {"elsewhere", "kinds", "native", "files", "optional"},
-    {"arguments"},
+    {"checks", "system"},
     {"types"},
     {"protocols", "inputs", "calibration"},
     {"catalog"},
     {"text"},
     {"ranking"},
-    {"engine", "scorers"},
+    {"engine", "weights"},
+    {"scorers"},
     {"embedding"},
     {"backends"},
     {"calls"},

@@ -16,7 +16,7 @@ from langchain_rerank_plugins.compressor import BaseRerankCompressor
 from langchain_rerank_plugins.embeddings import InstructionEmbeddings
 from langchain_rerank_plugins.saved import check_new, listed, open_folder, opened_stage, with_ids, write
 from rerank_plugins import Embedder
-from rerank_plugins.arguments import checked_call
+from rerank_plugins.checks.arguments import checked_call
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.fields import Count
 from rerank_plugins.retrieval import FirstStage, Fusion, RetrieverName, build_first_stage

@@ -14,14 +14,21 @@ from langchain_core.retrievers import RetrieverLike
 from langchain_core.vectorstores import VectorStore
 from pydantic import ConfigDict, field_validator, model_validator
 
-from langchain_rerank_plugins.arguments import OWN, AnyReranker, PipedRetriever, call_limit, compressor_of, second_stage
+from langchain_rerank_plugins.arguments import (
+    OWN,
+    AnyReranker,
+    PipedRetriever,
+    call_limit,
+    compressor_of,
+    second_stage,
+)
 from langchain_rerank_plugins.compressor import BaseRerankCompressor
 from langchain_rerank_plugins.embeddings import InstructionEmbeddings
 from langchain_rerank_plugins.first_stage import FirstStageRetriever, with_metadata
 from langchain_rerank_plugins.saved import open_folder, opened_compressor
 from rerank_plugins import Embedder
 from rerank_plugins.adapting import check_kind, checked_count, stand_in
-from rerank_plugins.arguments import checked_call
+from rerank_plugins.checks.arguments import checked_call
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.fields import Count
 from rerank_plugins.retrieval import Fusion, RetrieverName

@@ -12,9 +12,9 @@ from rerank_plugins.backends.protocol import PairScorer, SimplePairScorer
 from rerank_plugins.backends.texts import HeldBackend
 from rerank_plugins.backends.vectors import SimpleTextEmbedder, TextEmbedder
 from rerank_plugins.catalog.spec import ModelKind, ModelSpec
+from rerank_plugins.checks.kinds import shown
 from rerank_plugins.engine.registry import MODELS, Lease, ModelRegistry
 from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.kinds import shown
 from rerank_plugins.types import EngineOptions
 
 __all__ = ["check_options", "hold_backend", "spec_of_backend"]

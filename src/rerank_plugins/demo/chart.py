@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rerank_plugins.checks.optional import import_extra
 from rerank_plugins.evaluation.movements import Movement
-from rerank_plugins.files import write_with
-from rerank_plugins.optional import import_extra
+from rerank_plugins.system.files import write_with
 
 __all__ = ["save_chart"]
 

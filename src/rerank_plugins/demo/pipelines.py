@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from rerank_plugins.checks.optional import import_extra
 from rerank_plugins.evaluation import Document
-from rerank_plugins.optional import import_extra
 
 __all__ = ["Hit", "LangChainPipeline", "LlamaIndexPipeline", "ModelChoice", "Pipeline", "check_extras"]
 

@@ -26,8 +26,8 @@ from rerank_plugins.engine.registry import MODELS
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.evaluation import Dataset, pool_datasets
 from rerank_plugins.evaluation.movements import Case, Movement, movements, pick_cases
-from rerank_plugins.files import made_folder, write_atomically
 from rerank_plugins.reranker import Reranker
+from rerank_plugins.system.files import made_folder, write_atomically
 
 __all__ = ["DemoOptions", "DemoResult", "run_demo"]
 

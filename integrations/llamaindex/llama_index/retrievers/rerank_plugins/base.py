@@ -30,7 +30,7 @@ from llama_index.retrievers.rerank_plugins.saved import open_folder, opened_post
 from typing_extensions import Self
 
 from rerank_plugins.adapting import check_kind, checked_count
-from rerank_plugins.arguments import checked_call
+from rerank_plugins.checks.arguments import checked_call
 from rerank_plugins.embedder import Embedder
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.retrieval import Fusion, RetrieverName

@@ -22,7 +22,7 @@ from llama_index.retrievers.rerank_plugins.nodes import listed_nodes, nodes_by_i
 from llama_index.retrievers.rerank_plugins.saved import Corpus, open_folder, opened_stage, write
 
 from rerank_plugins.adapting import check_kind, checked_count
-from rerank_plugins.arguments import checked_call
+from rerank_plugins.checks.arguments import checked_call
 from rerank_plugins.embedder import Embedder
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.retrieval import FirstStage, Fusion, RetrieverName, build_first_stage

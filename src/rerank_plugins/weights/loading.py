@@ -13,17 +13,17 @@ from safetensors import safe_open
 from tokenizers import Tokenizer
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
-from rerank_plugins.boundary import checkpoint_errors
 from rerank_plugins.catalog.file_names import check_indexes, check_named_by_config
 from rerank_plugins.catalog.formats import refuse_other_formats, refuse_quantised
 from rerank_plugins.catalog.json_files import is_there
 from rerank_plugins.catalog.weight_headers import check_claims, read_headers
+from rerank_plugins.checks.boundary import checkpoint_errors
 from rerank_plugins.errors import UnsafeModelError, UnsupportedModelError
-from rerank_plugins.scorers.base import LoadRequest
-from rerank_plugins.scorers.flash_names import has_flash_names, xlmr_from_flash_names
-from rerank_plugins.scorers.lora import merge_lora
-from rerank_plugins.scorers.tokenizers import checked_encoder, converted_tokenizer, read_tokenizer
 from rerank_plugins.text.tokenizer import TextEncoder
+from rerank_plugins.weights.base import LoadRequest
+from rerank_plugins.weights.flash_names import has_flash_names, xlmr_from_flash_names
+from rerank_plugins.weights.lora import merge_lora
+from rerank_plugins.weights.tokenizers import checked_encoder, converted_tokenizer, read_tokenizer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

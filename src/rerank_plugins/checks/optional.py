@@ -11,6 +11,8 @@ from rerank_plugins.errors import MissingExtraError
 
 __all__ = ["import_extra", "imported_on_use", "needs_torch"]
 
+_ROOT = "rerank_plugins"
+
 _OF_TORCH = ("torch", "transformers")
 
 
@@ -62,7 +64,7 @@ def imported_on_use(package: str, homes: Mapping[str, str]) -> Callable[[str], o
             msg = f"module {package!r} has no attribute {name!r}"
             raise AttributeError(msg)
         with needs_torch():
-            return getattr(import_module(f"{__package__}.{homes[name]}"), name)
+            return getattr(import_module(f"{_ROOT}.{homes[name]}"), name)
 
     return find
 

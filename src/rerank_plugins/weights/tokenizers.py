@@ -14,14 +14,14 @@ import tokenizers
 import transformers
 from tokenizers import Tokenizer
 
-from rerank_plugins.boundary import checkpoint_errors
 from rerank_plugins.catalog.file_names import check_named_files
 from rerank_plugins.catalog.weight_headers import StoredTensor, read_headers
+from rerank_plugins.checks.boundary import checkpoint_errors
 from rerank_plugins.errors import UnsupportedModelError
-from rerank_plugins.scorers.base import LoadRequest
 from rerank_plugins.text.growth import check_growth
 from rerank_plugins.text.patterns import check_patterns
 from rerank_plugins.text.tokenizer import TextEncoder
+from rerank_plugins.weights.base import LoadRequest
 
 __all__ = ["check_ids", "checked_encoder", "converted_tokenizer", "read_tokenizer"]
 

@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 from rerank_plugins import LayerOptions, Reranker
 from rerank_plugins.catalog.adapter import read_adapter
 from rerank_plugins.errors import InvalidInputError, ModelUnavailableError, UnsafeModelError, UnsupportedModelError
-from rerank_plugins.scorers.lora import merge_lora
+from rerank_plugins.weights.lora import merge_lora
 
 PAIRS = [("What do pandas eat?", text) for text in tiny_checkpoints.SENTENCES]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rerank_plugins.boundary import checkpoint_errors
+from rerank_plugins.checks.boundary import checkpoint_errors
 from rerank_plugins.errors import InvalidInputError, UnsafeModelError, UnsupportedModelError
 
 

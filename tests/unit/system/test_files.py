@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 
 from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.files import LineFile, made_folder, scratch_folder, write_atomically, write_with
+from rerank_plugins.system.files import LineFile, made_folder, scratch_folder, write_atomically, write_with
 
 FULL = Path("/dev/full")
 LIMITED = """
 import resource, signal, sys
 from pathlib import Path
 from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.files import LineFile, write_atomically
+from rerank_plugins.system.files import LineFile, write_atomically
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_005, 20_005))
 folder = Path(sys.argv[1])
@@ -84,7 +84,7 @@ def test_a_link_stays_a_link_and_the_mask_decides_who_reads(tmp_path: Path) -> N
 STUCK = """
 import sys, time
 from pathlib import Path
-from rerank_plugins import files
+from rerank_plugins.system import files
 def stuck(path):
     path.write_bytes(b"half")
     print("inside", flush=True)

@@ -14,7 +14,7 @@ import torch
 import transformers
 
 from rerank_plugins.catalog.checkpoint import CheckpointFiles
-from rerank_plugins.scorers.weight_files import WeightFiles
+from rerank_plugins.weights.weight_files import WeightFiles
 
 __all__ = ["has_flash_names", "xlmr_from_flash_names"]
 

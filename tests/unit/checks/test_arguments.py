@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from rerank_plugins import EngineOptions, LayerOptions, LongDocuments, Reranker
-from rerank_plugins.arguments import checked_call, checked_fields
+from rerank_plugins.checks.arguments import checked_call, checked_fields
+from rerank_plugins.checks.kinds import Count, Within
 from rerank_plugins.errors import InvalidInputError, UnknownOptionError
-from rerank_plugins.kinds import Count, Within
 
 
 @checked_call(own=("texts",))

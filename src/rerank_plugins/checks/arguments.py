@@ -1,9 +1,9 @@
 """The door that every public call goes through: names that exist, and values of the types that the signature says.
 
 One decorator reads the signature, so that what is written for readers and type checkers is what is checked, and no
-function repeats it. Ranges that a type cannot say are written into it (:class:`~rerank_plugins.kinds.Within`), or
-checked where they depend on the model. What is only ever returned (a ranking's documents) is not checked: it is made
-by the thousand.
+function repeats it. Ranges that a type cannot say are written into it
+(:class:`~rerank_plugins.checks.kinds.Within`), or checked where they depend on the model. What is only ever returned (a
+ranking's documents) is not checked: it is made by the thousand.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from functools import wraps
 from types import SimpleNamespace
 from typing import Any, TypeVar, cast, get_type_hints
 
-from rerank_plugins.elsewhere import unknown_option
+from rerank_plugins.checks.elsewhere import unknown_option
+from rerank_plugins.checks.kinds import Kind, kind_of
 from rerank_plugins.errors import UnknownOptionError
-from rerank_plugins.kinds import Kind, kind_of
 
 __all__ = ["checked_call", "checked_fields"]
 
