@@ -17,6 +17,7 @@ import tiny_checkpoints
 from llm_checkpoints import llm_checkpoint
 
 from rerank_plugins import (
+    Document,
     Embedder,
     EngineOptions,
     LayerOptions,
@@ -93,10 +94,15 @@ def lacks(name: str) -> str:
 def public_calls() -> dict[str, PublicCall]:
     """Return every public function, constructor and method that takes arguments, by its name."""
     found = {}
+    owners: dict[str, object] = {}
     for module in MODULES:
         home = import_module(f"rerank_plugins.{module}" if module else "rerank_plugins")
         for name in home.__all__:
-            for call in _calls(name, getattr(home, name)):
+            value = getattr(home, name)
+            # Two modules may have a name in common (Document): the second is called by its module too.
+            is_taken = name in owners and owners[name] is not value
+            owners.setdefault(name, value)
+            for call in _calls(f"{module}.{name}" if is_taken else name, value):
                 if call.parameters:
                     found[call.name] = call
     return found
@@ -152,6 +158,7 @@ def _of_models(root: Path) -> dict[str, tuple[Callable[..., Any], dict[str, Any]
     by_name = {
         "Reranker": {"model": tiny_checkpoints.bert_reranker(root / "reranker"), "device": "cpu"},
         "Embedder": {"model": tiny_checkpoints.bert_embedder(root / "embedder"), "device": "cpu"},
+        "Document": {"text": "x"},
         "EngineOptions": {},
         "LayerOptions": {},
         "LongDocuments": {},
@@ -189,6 +196,7 @@ def _of_models(root: Path) -> dict[str, tuple[Callable[..., Any], dict[str, Any]
 _CLASSES: dict[str, Callable[..., Any]] = {
     "Reranker": Reranker,
     "Embedder": Embedder,
+    "Document": Document,
     "EngineOptions": EngineOptions,
     "LayerOptions": LayerOptions,
     "LongDocuments": LongDocuments,
@@ -304,7 +312,7 @@ def _of_evaluation(root: Path) -> dict[str, tuple[Callable[..., Any], dict[str, 
             {"name": "tiny", "documents": data.documents, "queries": data.queries, "qrels": QRELS},
         ),
         "Dataset.relevant_ids": (data.relevant_ids, {"query_id": "q"}),
-        "Document": (evaluation.Document, {"text": "x"}),
+        "evaluation.Document": (evaluation.Document, {"text": "x"}),
         "Evaluation": (evaluation.Evaluation, {"per_query": found.per_query}),
         "Evaluation.mean": (found.mean, {"name": "nDCG@10"}),
         "TimedRun": (evaluation.TimedRun, {"run": RUN, "latencies_ms": {"q": 1.0}}),

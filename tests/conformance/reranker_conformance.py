@@ -156,7 +156,7 @@ class RerankerConformance:
     def test_wrong_rank_arguments_are_refused(self, reranker: Reranker) -> None:
         with pytest.raises(InvalidInputError, match=r"query must be a string, got None$"):
             reranker.rank(None, ["a"])  # type: ignore[arg-type]
-        with pytest.raises(InvalidInputError, match=r"documents\[1\] must be a string or None, got int"):
+        with pytest.raises(InvalidInputError, match=r"documents\[1\] must be a string, a Document or None, got int"):
             reranker.rank("q", ["a", 1])  # type: ignore[list-item]
         with pytest.raises(InvalidInputError, match="Put a single text into a list"):
             reranker.rank("q", "a")

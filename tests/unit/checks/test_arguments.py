@@ -105,7 +105,7 @@ def test_too_many_by_place_are_told_what_goes_by_name() -> None:
 
 
 def test_signatures_and_coroutines_stay() -> None:
-    assert list(inspect.signature(Reranker).parameters)[:2] == ["model", "device"]
+    assert list(inspect.signature(Reranker).parameters)[:2] == ["model", "backend"]
     assert inspect.iscoroutinefunction(Reranker.arank)
     assert example.__doc__ == "Return what it got."
 
