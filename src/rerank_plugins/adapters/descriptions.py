@@ -11,7 +11,10 @@ from types import MappingProxyType
 __all__ = ["OPTIONS"]
 
 _LOADED = {
-    "model": "A hub id, a local folder (its name does not matter), or mini.",
+    "model": (
+        "A hub id, a local folder (its name does not matter), mini, or the name of a registered backend, such as "
+        "acme:large."
+    ),
     "device": (
         "Where the model runs: cpu, cuda, cuda:1, mps; None takes the best one there is. cuda:0,cuda:1 or cuda:all "
         "puts a copy of the model on each."
