@@ -109,11 +109,7 @@ def test_engine_options_reach_the_core(folder):
     assert (adopted.deadline_s, adopted.max_waiting_tokens) == (4, None)
     with pytest.raises(ValueError, match="max_wait_ms cannot be set here"):
         RerankPostprocessor.from_reranker(made.reranker, max_wait_ms=1.0)
-    # Token ids that are kept and beginnings that are shared cost nothing that a setting would have to weigh; who wants
-    # them off opens the reranker itself.
-    assert {field.name for field in fields(EngineOptions)} - {"token_cache", "share_prefix"} <= set(
-        RerankPostprocessor.model_fields
-    )
+    assert {field.name for field in fields(EngineOptions)} <= set(RerankPostprocessor.model_fields)
 
 
 def test_readme_names_every_class_and_mark():
