@@ -29,11 +29,7 @@ from rerank_plugins.catalog.scorer_traits import CROSS_ENCODER, STATIC, TRANSFOR
 from rerank_plugins.catalog.spec import ModelKind, ModelSpec
 from rerank_plugins.catalog.table import find_by_id, specs_of_kind
 from rerank_plugins.checks.boundary import checkpoint_errors
-from rerank_plugins.errors import (
-    InvalidInputError,
-    UnknownModelError,
-    UnsupportedModelError,
-)
+from rerank_plugins.errors import InvalidInputError, UnknownModelError, UnsupportedModelError
 from rerank_plugins.types import TruncationRule
 
 __all__ = ["ResolvedModel", "SourceOptions", "infer_spec", "resolve"]
