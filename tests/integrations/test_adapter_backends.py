@@ -12,13 +12,15 @@ pytest.importorskip("llama_index.core")
 pytest.importorskip("langchain_core")
 
 import langchain_rerank_plugins as lc
+import llama_index.embeddings.rerank_plugins as li_embeddings
 import llama_index.postprocessor.rerank_plugins as li
 from langchain_core.documents import Document
 from llama_index.core.schema import NodeWithScore, TextNode
 
-from rerank_plugins import Reranker
+from rerank_plugins import Embedder, Reranker
 from rerank_plugins.backends.named import register_backend
 from rerank_plugins.backends.protocol import SimplePairScorer, reranker_spec
+from rerank_plugins.backends.vectors import SimpleTextEmbedder, embedder_spec
 
 QUERY, TEXTS = "what do pandas eat", ["a red fox", "pandas eat", "pandas"]
 
@@ -28,6 +30,13 @@ class WordOverlap(SimplePairScorer):
 
     def score_texts(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
         return [float(len(set(query.split()) & set(document.split()))) for query, document in pairs]
+
+
+class Lengths(SimpleTextEmbedder):
+    spec = embedder_spec("acme/lengths", dimensions=2, normalize=False)
+
+    def embed_texts(self, texts: Sequence[str], *, is_query: bool) -> list[list[float]]:
+        return [[float(len(text)), float(is_query)] for text in texts]
 
 
 def ranked(adapter: Any) -> list[tuple[str, float]]:
@@ -52,3 +61,17 @@ def test_a_backend_in_an_adapter(owner: Any, is_named: bool) -> None:
     assert copy.deepcopy(made) == made
     with made.using(threshold=1.5):
         assert ranked(made) == [("pandas eat", 2.0)]
+
+
+@pytest.mark.parametrize("is_named", [True, False], ids=["registered", "passed"])
+def test_an_embedding_backend_in_an_adapter(is_named: bool) -> None:
+    if is_named:
+        register_backend("adapter-test", lambda _: Lengths(), kind="embedder")
+        ours: Any = lc.InstructionEmbeddings(model="adapter-test:any")
+        theirs: Any = li_embeddings.InstructionEmbedding(model_name="adapter-test:any")
+    else:
+        core = Embedder(backend=Lengths())
+        ours = lc.InstructionEmbeddings.from_embedder(core)
+        theirs = li_embeddings.InstructionEmbedding.from_embedder(core)
+    assert ours.embed_query("abc") == theirs.get_query_embedding("abc") == [3.0, 1.0]
+    assert ours.embed_documents(["a", "bb"]) == theirs.get_text_embedding_batch(["a", "bb"]) == [[1.0, 0.0], [2.0, 0.0]]

@@ -109,11 +109,7 @@ def test_engine_options_reach_the_core(folder):
     assert (adopted.deadline_s, adopted.max_waiting_tokens) == (4, None)
     with pytest.raises(ValueError, match="max_wait_ms cannot be set here"):
         RerankPostprocessor.from_reranker(made.reranker, max_wait_ms=1.0)
-    # Token ids that are kept and beginnings that are shared cost nothing that a setting would have to weigh; who wants
-    # them off opens the reranker itself.
-    assert {field.name for field in fields(EngineOptions)} - {"token_cache", "share_prefix"} <= set(
-        RerankPostprocessor.model_fields
-    )
+    assert {field.name for field in fields(EngineOptions)} <= set(RerankPostprocessor.model_fields)
 
 
 def test_readme_names_every_class_and_mark():
@@ -129,8 +125,9 @@ def test_every_core_option_is_exposed():
 
     # Engine options are fields of their own; a backend is passed inside a reranker, to from_reranker.
     options = set(inspect.signature(Reranker).parameters) - {"engine", "backend"}
+    engine = set(inspect.signature(EngineOptions).parameters)
     for kind in (RerankPostprocessor, BgeRerankPostprocessor, BceRerankPostprocessor):
-        assert options <= set(kind.model_fields)
+        assert options | engine <= set(kind.model_fields)
         assert all(field.description for name, field in kind.model_fields.items() if name != "callback_manager")
 
 

@@ -12,7 +12,8 @@ __all__ = ["OPTIONS"]
 
 _LOADED = {
     "model": (
-        "A hub id, a local folder (its name does not matter), mini, or the name of a registered backend (acme:large)."
+        "A hub id, a local folder (its name does not matter), mini, or the name of a registered backend, such as "
+        "acme:large."
     ),
     "device": (
         "Where the model runs: cpu, cuda, cuda:1, mps; None takes the best one there is. cuda:0,cuda:1 or cuda:all "
