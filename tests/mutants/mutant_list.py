@@ -206,7 +206,7 @@ SCORERS = [
         "scorers: mean pooling divides by the longest text",
         "return sums / lengths.unsqueeze(1)",
         "return sums / lengths.max()",
-        ("test_sentence_head.py",),
+        ("test_embedder.py",),
     ),
     Mutant(
         "scorers: a layer of the layerwise model gets another layer's head",
