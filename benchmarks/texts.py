@@ -24,6 +24,6 @@ def queries() -> tuple[str, ...]:
 
 
 def _texts(folder: str, name: str) -> list[str]:
-    file = resources.files("rerank_plugins.demo") / "sample" / folder / name
+    file = resources.files("rerank_plugins_demo") / "sample" / folder / name
     rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
     return [" ".join(f"{row.get('title', '')} {row['text']}".split()) for row in rows]

@@ -10,8 +10,9 @@ questions in training: see here how it works, and judge quality on data of your 
 
 from __future__ import annotations
 
+from rerank_plugins_demo.samples import SAMPLE_FOLDER
+
 from rerank_plugins import Embedder, Reranker, TwoStageRetriever
-from rerank_plugins.demo.samples import SAMPLE_FOLDER
 from rerank_plugins.evaluation import read_dataset
 
 N_QUESTIONS = 25

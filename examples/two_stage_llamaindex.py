@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from llama_index.core.schema import TextNode
 from llama_index.retrievers.rerank_plugins import TwoStageRetriever
+from rerank_plugins_demo.samples import SAMPLE_FOLDER
 
-from rerank_plugins.demo.samples import SAMPLE_FOLDER
 from rerank_plugins.evaluation import read_dataset
 
 

@@ -11,11 +11,17 @@ from pathlib import Path
 
 import pytest
 import tiny_checkpoints
+from account import Account
 from hypothesis import settings
 
 # The same examples in every run; how long one takes says nothing on a busy machine.
 settings.register_profile("rerank-plugins", derandomize=True, deadline=None)
 settings.load_profile("rerank-plugins")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Fail sessions in which a comparison with a reference ran and was none."""
+    config.pluginmanager.register(Account())
 
 
 @pytest.fixture(scope="session")

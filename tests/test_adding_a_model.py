@@ -37,8 +37,7 @@ class Point:
 @pytest.fixture
 def registered(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(plugins, "entry_points", lambda *, group: [Point()] * (group == Point.group))
-    for folder in ("parity", "unit/catalog"):
-        monkeypatch.syspath_prepend(str(ROOT / "tests" / folder))
+    monkeypatch.syspath_prepend(str(ROOT / "tests" / "unit" / "catalog"))
     known_models.cache_clear()
     yield
     known_models.cache_clear()

@@ -9,7 +9,7 @@ from types import ModuleType
 
 import pytest
 
-from rerank_plugins.catalog import find_by_name
+from rerank_plugins.catalog import find_by_name, known_models
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGE = (DOCS / "choosing-a-model.md").read_text(encoding="utf-8")
@@ -28,6 +28,16 @@ def refresh() -> ModuleType:
 
 def test_the_tables_are_current(refresh: ModuleType) -> None:
     assert refresh.refreshed(PAGE) == PAGE, "the catalog has changed: run python docs/refresh.py"
+
+
+def test_models_are_listed_fastest_first(refresh: ModuleType) -> None:
+    shown = refresh.catalog_page([spec for spec in known_models().values() if spec.kind == "reranker"])
+    assert "## Rerankers" in shown
+    assert "## Embedders" not in shown
+    rows = [line for line in shown.splitlines() if line.startswith("| `")]
+    assert len(rows) == len([spec for spec in known_models().values() if spec.kind == "reranker"])
+    work = [float(row.split(" | ")[3]) for row in rows if row.split(" | ")[3] != "?"]
+    assert work == sorted(work)
 
 
 def test_a_page_without_the_mark_is_refused(refresh: ModuleType) -> None:

@@ -209,7 +209,7 @@ def test_a_mistake_is_found(check: str, text: str) -> None:
         ("files", "`docs/*.md` `data/absent` `notebooks/`"),
         (
             "commands",
-            '```\nrerank-plugins rank --query "a b" docs.txt  # comment\n```\n`rerank-plugins models --markdown`',
+            '```\nrerank-plugins rank --query "a b" docs.txt  # comment\n```\n`rerank-plugins models --json`',
         ),
         ("targets", "make sense, `make test`"),
         ("python", "```python\nfrom rerank_plugins import Reranker\nawait x\n```"),

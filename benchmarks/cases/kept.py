@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from rerank_plugins_demo.samples import load_samples
+
 from benchmarks.compare import mean_top_overlap
 from benchmarks.context import Context
 from rerank_plugins import Reranker
 from rerank_plugins.catalog.resolve import resolve
-from rerank_plugins.demo.samples import load_samples
 from rerank_plugins.errors import ModelError
 from rerank_plugins.retrieval import BM25Index
 

@@ -20,7 +20,7 @@ from rerank_plugins.engine.executor import execute
 from rerank_plugins.engine.packing import pack
 from rerank_plugins.protocols import Batch, TokenInput
 from rerank_plugins.scorers import scorer_loader
-from rerank_plugins.scorers.base import LoadRequest
+from rerank_plugins.weights.base import LoadRequest
 
 __all__ = [
     "CACHED",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rerank_plugins.optional import imported_on_use
+from rerank_plugins.checks.optional import imported_on_use
 
 if TYPE_CHECKING:
     from rerank_plugins.catalog import ModelSpec as ModelSpec
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from rerank_plugins.reranker import Reranker as Reranker
     from rerank_plugins.retrieval import RetrievedDocument as RetrievedDocument
     from rerank_plugins.retrieval import TwoStageRetriever as TwoStageRetriever
+    from rerank_plugins.types import CallUsage as CallUsage
+    from rerank_plugins.types import Document as Document
     from rerank_plugins.types import EngineOptions as EngineOptions
     from rerank_plugins.types import EngineStats as EngineStats
     from rerank_plugins.types import LayerOptions as LayerOptions
@@ -33,6 +35,8 @@ __version__ = "0.1.0"
 
 __all__ = [
     "CacheStatistics",
+    "CallUsage",
+    "Document",
     "Embedder",
     "EngineOptions",
     "EngineStats",
@@ -56,6 +60,8 @@ __all__ = [
 _HOME = {
     "CacheStatistics": "embedding.cache",
     "Embedder": "embedder",
+    "CallUsage": "types",
+    "Document": "types",
     "EngineOptions": "types",
     "EngineStats": "types",
     "LayerOptions": "types",

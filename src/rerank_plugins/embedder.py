@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from rerank_plugins.arguments import checked_call
 from rerank_plugins.backends.handles import ModelHandle, opened_with
 from rerank_plugins.backends.held import check_options, hold_backend
 from rerank_plugins.backends.local_embedder import LocalEmbedder
@@ -21,7 +20,10 @@ from rerank_plugins.calls.multi_vector import MultiVectorMethods
 from rerank_plugins.calls.texts import TextCalls, checked_dimensions
 from rerank_plugins.catalog.resolve import ResolvedModel, SourceOptions, resolve
 from rerank_plugins.catalog.spec import Instruction, ModelSpec
-from rerank_plugins.elsewhere import EMBEDDER_NAMES, NamesFromElsewhere
+from rerank_plugins.checks.arguments import checked_call
+from rerank_plugins.checks.elsewhere import EMBEDDER_NAMES, NamesFromElsewhere
+from rerank_plugins.checks.kinds import Count, ModelName, Seconds
+from rerank_plugins.checks.optional import needs_torch
 from rerank_plugins.embedding.cache import CacheStatistics, QueryVectorCache
 from rerank_plugins.embedding.instructions import choose_instruction, query_surroundings
 from rerank_plugins.embedding.layout import special_ids, text_layout
@@ -29,8 +31,6 @@ from rerank_plugins.embedding.multi import VectorAssembly
 from rerank_plugins.engine.registry import Lease
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.inputs import check_engine, check_examples
-from rerank_plugins.kinds import Count, ModelName, Seconds
-from rerank_plugins.optional import needs_torch
 from rerank_plugins.text.pairs import TextLayout
 from rerank_plugins.text.single import SingleTextEncoder, Surroundings
 from rerank_plugins.types import EngineOptions, EngineStats, QueryExample

@@ -7,9 +7,9 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
 
+from rerank_plugins.checks.kinds import shown
 from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.kinds import shown
-from rerank_plugins.types import EngineOptions, LongDocuments, LongDocumentStrategy, QueryExample
+from rerank_plugins.types import Document, EngineOptions, LongDocuments, LongDocumentStrategy, QueryExample
 
 __all__ = [
     "check_deadline",
@@ -24,7 +24,6 @@ __all__ = [
     "check_query",
     "check_text_pairs",
     "check_texts",
-    "query_and_documents",
 ]
 
 _PAIR = 2
@@ -39,20 +38,23 @@ def check_query(query: object) -> str:
     return query
 
 
-def check_documents(documents: object) -> list[str | None]:
-    """Return the documents as a list, or raise InvalidInputError for anything but strings and None."""
-    items = _listed(documents, name="documents")
-    for index, document in enumerate(items):
-        if document is not None and not isinstance(document, str):
-            msg = f"documents[{index}] must be a string or None, got {type(document).__name__}"
+def check_documents(documents: object) -> list[Document]:
+    """Return the documents as a list, plain texts without an id, or raise InvalidInputError for anything else."""
+    checked = []
+    for index, one in enumerate(_listed(documents, name="documents")):
+        if one is not None and not isinstance(one, (str, Document)):
+            msg = f"documents[{index}] must be a string, a Document or None, got {type(one).__name__}"
             raise InvalidInputError(msg)
-    return items  # type: ignore[return-value]
+        checked.append(one if isinstance(one, Document) else _plain(one))
+    return checked
 
 
-def query_and_documents(query: object, documents: object) -> list[tuple[str, str | None]]:
-    """Return a query with each of its documents, or raise InvalidInputError for a wrong type."""
-    checked = check_query(query)
-    return [(checked, document) for document in check_documents(documents)]
+def _plain(text: str | None) -> Document:
+    # Documents come by the thousand, and these fields were checked.
+    made = object.__new__(Document)
+    for name, value in (("text", text), ("id", None), ("metadata", {})):
+        object.__setattr__(made, name, value)
+    return made
 
 
 def check_pairs(pairs: object, *, first: int = 0) -> list[tuple[str, str | None]]:

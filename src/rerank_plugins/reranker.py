@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rerank_plugins import inputs
-from rerank_plugins.arguments import checked_call
 from rerank_plugins.backends.handles import opened_with
 from rerank_plugins.backends.held import check_options, hold_backend
 from rerank_plugins.backends.local import LocalScorer
@@ -22,14 +21,16 @@ from rerank_plugins.calls.streaming import CHUNK_PAIRS, score_stream
 from rerank_plugins.catalog.adapter import read_adapter
 from rerank_plugins.catalog.resolve import SourceOptions, resolve
 from rerank_plugins.catalog.spec import ModelSpec
+from rerank_plugins.checks.arguments import checked_call
+from rerank_plugins.checks.kinds import Count, ModelName, Seconds
+from rerank_plugins.checks.optional import needs_torch
 from rerank_plugins.engine.calls import KnownRows
 from rerank_plugins.engine.registry import Lease, ModelRegistry
 from rerank_plugins.engine.score_cache import ScoreCache
-from rerank_plugins.kinds import Count, ModelName, Seconds
-from rerank_plugins.optional import needs_torch
 from rerank_plugins.ranking.results import Selection
 from rerank_plugins.text.pair_encoder import PairSettings
 from rerank_plugins.types import (
+    Document,
     EngineOptions,
     LayerOptions,
     LongDocuments,
@@ -366,7 +367,7 @@ class Reranker(RerankerFacts):
     def rank(
         self,
         query: str,
-        documents: Sequence[str | None],
+        documents: Sequence[str | Document | None],
         *,
         top_n: Count | None = None,
         threshold: float | None = None,
@@ -378,7 +379,8 @@ class Reranker(RerankerFacts):
 
         Args:
             query: The question.
-            documents: Texts. Ties keep input order; blank and None documents rank last.
+            documents: Texts, or :class:`~rerank_plugins.types.Document` objects, whose id and metadata the results
+                give back. Ties keep input order; blank and None documents rank last.
             top_n: Documents returned at most; None returns all.
             threshold: Documents below it are left out; None keeps all.
             threshold_unit: What ``threshold`` is compared with.
@@ -400,7 +402,7 @@ class Reranker(RerankerFacts):
     async def arank(
         self,
         query: str,
-        documents: Sequence[str | None],
+        documents: Sequence[str | Document | None],
         *,
         top_n: Count | None = None,
         threshold: float | None = None,

@@ -6,9 +6,9 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
-from rerank_plugins.arguments import checked_call
 from rerank_plugins.backends.local import LocalScorer
 from rerank_plugins.backends.protocol import ScoreOptions
+from rerank_plugins.checks.arguments import checked_call
 from rerank_plugins.engine.deadline import Deadline
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.protocols import Batch, Scorer

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Annotated, Literal, cast
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal, SupportsIndex, cast, overload
 
-from rerank_plugins.arguments import checked_fields
-from rerank_plugins.kinds import Count, Kind, Milliseconds, Seconds, Within, kind_of
+from rerank_plugins.checks.arguments import checked_fields
+from rerank_plugins.checks.kinds import Count, Kind, Milliseconds, Seconds, Within, kind_of
 
 __all__ = [
     "BLANK_DOCUMENT_SCORE",
     "CallUsage",
+    "Document",
     "EngineOptions",
     "EngineStats",
     "LayerOptions",
@@ -51,6 +52,22 @@ class WindowSpan:
     end: int
 
 
+@checked_fields()
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A text to rank that brings its own name and facts along.
+
+    Attributes:
+        text: What is scored; None counts as blank.
+        id: Its name where it comes from; None for none.
+        metadata: Anything that the result is to give back. It is never read, copied or changed.
+    """
+
+    text: str | None
+    id: str | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True)
 class RankedDocument:
     """One document with its score.
@@ -66,6 +83,8 @@ class RankedDocument:
             document was read, when the strategy has no single winner (MeanP, TopKMean), or when
             the document is blank.
         truncated: True if some of the document was never read by the model.
+        id: What the :class:`Document` that was passed in is called; None for a plain text.
+        metadata: The metadata of that :class:`Document`, the same object; empty for a plain text.
     """
 
     index: int
@@ -75,6 +94,8 @@ class RankedDocument:
     document: str | None
     window: WindowSpan | None = None
     truncated: bool = False
+    id: str | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
 @checked_fields()
@@ -200,7 +221,7 @@ class CallUsage:
 
 
 class Ranking(list[RankedDocument]):
-    """Documents from best to worst, a list like any other, and what the call took.
+    """Documents from best to worst, a list like any other, and what the call took. A part of it is a ranking too.
 
     Args:
         documents: The documents in their order.
@@ -210,6 +231,20 @@ class Ranking(list[RankedDocument]):
     def __init__(self, documents: Iterable[RankedDocument] = (), *, usage: CallUsage | None = None) -> None:
         super().__init__(documents)
         self.usage = usage
+
+    @overload
+    def __getitem__(self, index: SupportsIndex, /) -> RankedDocument: ...
+    @overload
+    def __getitem__(self, index: slice, /) -> Ranking: ...
+    def __getitem__(self, index: SupportsIndex | slice, /) -> RankedDocument | Ranking:
+        """Return a document, or for a slice a ranking of its documents that took what the whole did."""
+        if isinstance(index, slice):
+            return Ranking(super().__getitem__(index), usage=self.usage)
+        return super().__getitem__(index)
+
+    def copy(self) -> Ranking:
+        """Return another ranking of the same documents."""
+        return Ranking(self, usage=self.usage)
 
     def _repr_html_(self) -> str:
         """Show the documents as a table in a notebook: ranks before and after, scores, the window that won."""

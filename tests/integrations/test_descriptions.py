@@ -17,8 +17,8 @@ import llama_index.embeddings.rerank_plugins as li_embeddings
 import llama_index.postprocessor.rerank_plugins as li
 
 from rerank_plugins import Embedder, EngineOptions, LayerOptions, Reranker
+from rerank_plugins.adapters.descriptions import OPTIONS
 from rerank_plugins.catalog import known_models
-from rerank_plugins.described import OPTIONS
 from rerank_plugins.engine.device import default_budget_tokens, resolve_dtype
 from rerank_plugins.scorers import cross_encoder, decoder, encoder_t5, layered, sequence_to_sequence
 

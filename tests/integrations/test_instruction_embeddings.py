@@ -21,7 +21,7 @@ from langchain_rerank_plugins import InstructionEmbeddings
 from langchain_tests.integration_tests import EmbeddingsIntegrationTests
 from langchain_tests.unit_tests import EmbeddingsUnitTests
 from llama_index.embeddings.rerank_plugins import InstructionEmbedding
-from llama_index.embeddings.rerank_plugins.testing import EmbeddingConformance
+from rerank_plugins_testing.llamaindex import EmbeddingConformance
 
 EXAMPLES = (
     QueryExample(query="who eats bamboo", response="Pandas do."),

@@ -22,8 +22,8 @@ from langchain_rerank_plugins import (
     RerankCompressor,
     RerankCrossEncoder,
 )
-from langchain_rerank_plugins.testing import CompressorConformance, FixedRetriever
 from llm_checkpoints import llm_checkpoint
+from rerank_plugins_testing.langchain import CompressorConformance, FixedRetriever
 
 from rerank_plugins import LayerOptions, Reranker
 from rerank_plugins.errors import DeadlineExceededError, ModelUnavailableError

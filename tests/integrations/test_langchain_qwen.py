@@ -9,7 +9,7 @@ import pytest
 import transformers
 from langchain_core.documents import BaseDocumentCompressor, Document
 from langchain_rerank_plugins import QwenRerankCompressor
-from langchain_rerank_plugins.testing import CompressorConformance
+from rerank_plugins_testing.langchain import CompressorConformance
 
 from rerank_plugins import Reranker
 from rerank_plugins.catalog import find_by_name

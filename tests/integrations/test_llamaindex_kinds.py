@@ -21,8 +21,8 @@ from llama_index.postprocessor.rerank_plugins import (
     QwenRerankPostprocessor,
     RerankPostprocessor,
 )
-from llama_index.postprocessor.rerank_plugins.testing import PostprocessorConformance
 from llm_checkpoints import llm_checkpoint
+from rerank_plugins_testing.llamaindex import PostprocessorConformance
 
 from rerank_plugins import LayerOptions, Reranker
 from rerank_plugins.errors import ModelUnavailableError
@@ -175,10 +175,10 @@ def test_impossible_layers_of_the_generic_class(
 
 def test_options_of_another_kind_are_unknown(layerwise: BgeLayerwiseRerankPostprocessor) -> None:
     for kind, option, hint in (
-        (BgeLayerwiseRerankPostprocessor, "cutoff_layer", "did you mean 'cutoff_layers'"),
+        (BgeLayerwiseRerankPostprocessor, "cutoff_layer", "Did you mean 'cutoff_layers'"),
         (BgeLayerwiseRerankPostprocessor, "compress_ratio", "has no option 'compress_ratio'"),
         (BgeLLMRerankPostprocessor, "cutoff_layers", "has no option 'cutoff_layers'"),
-        (BgeLightweightRerankPostprocessor, "compress_layer", "did you mean 'compress_layers'"),
+        (BgeLightweightRerankPostprocessor, "compress_layer", "Did you mean 'compress_layers'"),
         (BgeLightweightRerankPostprocessor, "layers", "has no option 'layers'"),
         (QwenRerankPostprocessor, "instruction", "has no option 'instruction'"),
     ):

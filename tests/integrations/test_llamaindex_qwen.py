@@ -10,7 +10,7 @@ import pytest
 import transformers
 from llama_index.core.schema import NodeWithScore, TextNode
 from llama_index.postprocessor.rerank_plugins import QwenRerankPostprocessor
-from llama_index.postprocessor.rerank_plugins.testing import PostprocessorConformance
+from rerank_plugins_testing.llamaindex import PostprocessorConformance
 
 from rerank_plugins import Reranker
 from rerank_plugins.catalog import find_by_name

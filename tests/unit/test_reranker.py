@@ -12,7 +12,7 @@ import pytest
 import tiny_checkpoints
 from safetensors.torch import load_file, save_file
 
-from rerank_plugins import LongDocuments, Reranker
+from rerank_plugins import Document, LongDocuments, RankedDocument, Ranking, Reranker
 from rerank_plugins.engine.registry import MODELS
 from rerank_plugins.errors import DeviceUnavailableError, EngineClosedError, InvalidInputError
 from rerank_plugins.scorers import cross_encoder
@@ -180,3 +180,39 @@ def test_a_folder_that_was_saved_again_is_loaded_again(tmp_path: Path) -> None:
     weights["classifier.bias"] += 1.0
     save_file(weights, str(folder / "model.safetensors"), {"format": "pt"})
     assert Reranker(folder).score([("panda", "bamboo")])[0] == pytest.approx(before[0] + 1.0, abs=1e-5)
+
+
+def test_documents_bring_their_names_and_facts_along(xlmr_reranker_folder: Path) -> None:
+    reranker, facts = Reranker(xlmr_reranker_folder), {"page": 3}
+    documents = [
+        Document("Berlin.", id="b"),
+        "The Louvre is in Paris.",
+        None,
+        Document(None, id="none", metadata=facts),
+    ]
+    ranking = reranker.rank("Where is the Louvre?", documents)
+    assert {(one.index, one.id, one.document) for one in ranking} == {
+        (0, "b", "Berlin."),
+        (1, None, "The Louvre is in Paris."),
+        (2, None, None),
+        (3, "none", None),
+    }
+    assert next(one for one in ranking if one.id == "none").metadata is facts
+    texts = ["Berlin.", "The Louvre is in Paris.", None, None]
+    assert [(one.index, one.score) for one in reranker.rank("Where is the Louvre?", texts)] == [
+        (one.index, one.score) for one in ranking
+    ]
+    with pytest.raises(InvalidInputError, match=r"documents\[1\] must be a string, a Document or None, got dict"):
+        reranker.rank("q", ["a", {"text": "b"}])  # type: ignore[list-item]
+    with pytest.raises(InvalidInputError, match="text must be a string or None, got 3"):
+        Document(3)  # type: ignore[arg-type]
+
+
+def test_a_part_of_a_ranking_is_one(xlmr_reranker_folder: Path) -> None:
+    ranking = Reranker(xlmr_reranker_folder).rank("pandas", tiny_checkpoints.SENTENCES)
+    best = ranking[:2]
+    assert isinstance(best, Ranking)
+    assert best == list(ranking)[:2]
+    assert best.usage is ranking.usage
+    assert isinstance(ranking[0], RankedDocument)
+    assert ranking.copy().usage is ranking.usage

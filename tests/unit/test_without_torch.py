@@ -25,19 +25,17 @@ sys.meta_path.insert(0, Refuse())
 """
 
 NAMES = """
+from importlib import import_module
+
 import rerank_plugins
 from rerank_plugins.catalog import find_by_name
-from rerank_plugins.errors import MissingExtraError
 
-for name in rerank_plugins.__all__:
-    try:
-        getattr(rerank_plugins, name)
-    except MissingExtraError as error:
-        assert 'pip install "rerank-plugins[torch]"' in str(error), error
-        print(name)
+print(all(getattr(rerank_plugins, name) is not None for name in rerank_plugins.__all__))
+for module in ("calibration", "evaluation", "evaluation.grid", "reports", "retrieval", "telemetry", "testing"):
+    home = import_module(f"rerank_plugins.{module}")
+    print(module, all(hasattr(home, name) for name in home.__all__))
 print(find_by_name("bge-reranker-v2-m3", kind="reranker").default_max_length_tokens)
 """
-RUN_A_MODEL = {"CacheStatistics", "Embedder", "Reranker", "ScoreCache", "TwoStageRetriever"}
 
 
 def run(code: str, *arguments: str) -> list[str]:
@@ -53,9 +51,46 @@ def test_the_imports_are_refused() -> None:
 
 
 def test_names() -> None:
-    *need_torch, length = run(NAMES)
-    assert set(need_torch) <= RUN_A_MODEL
+    root, *modules, length = run(NAMES)
+    assert root == "True"
+    assert len(modules) == 7
+    assert all(line.endswith(" True") for line in modules), modules
     assert length == "1024"
+
+
+@pytest.mark.parametrize("name", ["Reranker", "Embedder"])
+def test_a_model_says_which_extra_it_needs(name: str) -> None:
+    pytest.importorskip("rerank_plugins_mini")
+    code = f"""
+    from rerank_plugins import {name}
+    from rerank_plugins.errors import MissingExtraError
+
+    try:
+        {name}("mini")
+    except MissingExtraError as error:
+        print(error)
+    """
+    assert run(code) == ["'torch' is needed and not installed: pip install \"rerank-plugins[torch]\""]
+
+
+def test_a_grid_and_a_retriever_without_a_model(tmp_path: Path) -> None:
+    pytest.importorskip("bm25s")
+    pytest.importorskip("ir_measures")
+    code = """
+    import sys
+    from rerank_plugins import TwoStageRetriever
+    from rerank_plugins.evaluation import Dataset, Document
+    from rerank_plugins.evaluation.grid import GridOptions, run_evaluation
+
+    texts = {"a": "Berlin is in Germany.", "b": "Paris is the capital of France."}
+    retriever = TwoStageRetriever.from_documents(list(texts.values()), retriever="bm25", reranker=None, top_k=1)
+    print(retriever.search("capital of France")[0].text)
+    documents = {key: Document(text) for key, text in texts.items()}
+    data = Dataset(name="two", documents=documents, queries={"q": "capital of France"}, qrels={"q": {"b": 1}})
+    found = run_evaluation([data], GridOptions(retrievers=("bm25",), rerankers=()), sys.argv[1])
+    print(found.cells[0].measures["nDCG@10"].value)
+    """
+    assert run(code, str(tmp_path / "grid"))[-2:] == ["Paris is the capital of France.", "1.0"]
 
 
 def test_ranking() -> None:

@@ -5,7 +5,7 @@
     ContextualCompressionRetriever(base_compressor=BgeRerankCompressor(top_n=5), base_retriever=...)
 
 Objects with the same model share one set of weights in the process, with each other and with every
-other adapter of the core. ``langchain_rerank_plugins.testing`` has tests that any compressor can inherit.
+other adapter of the core.
 """
 
 from langchain_rerank_plugins.compressor import BaseRerankCompressor, RerankCompressor

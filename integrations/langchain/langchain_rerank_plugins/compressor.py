@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
-from typing import Any
+from typing import Any, ClassVar
 
 from langchain_core.callbacks import Callbacks
 from langchain_core.documents import BaseDocumentCompressor, Document
 from langchain_core.runnables import Runnable, RunnableLambda
 from langchain_core.runnables.base import coerce_to_runnable
-from pydantic import model_validator
-from typing_extensions import Self, TypedDict, Unpack
+from typing_extensions import Self, Unpack
 
-from langchain_rerank_plugins.reranking import AnyModelOptions, RerankerBacked
 from langchain_rerank_plugins.scored import marked_copy, page_contents, scored_copy
 from langchain_rerank_plugins.tracing import RerankStep
-from rerank_plugins import LayerOptions, RankedDocument, Reranker
-from rerank_plugins.adapting import FALLBACK_KEY, NOT_IN_TIME, OnDeadline, fall_back, stand_in
-from rerank_plugins.errors import DeadlineExceededError, InvalidInputError, OverloadedError
-from rerank_plugins.fields import Count, Number, option
-from rerank_plugins.ranking.order import check_threshold
-from rerank_plugins.types import ScoreUnit
+from rerank_plugins import Reranker
+from rerank_plugins.adapters.metadata import FALLBACK_KEY
+from rerank_plugins.adapters.overrides import in_effect
+from rerank_plugins.adapters.reranking import AnyRerankerOptions, Ranked, RankingOptions, RankingSettings
+from rerank_plugins.errors import InvalidInputError
 
-__all__ = ["PIPE_HINT", "BaseRerankCompressor", "CompressorSettings", "RerankCompressor"]
+__all__ = ["PIPE_HINT", "BaseRerankCompressor", "RerankCompressor"]
 
 PIPE_HINT = (
     "a compressor needs the query beside the documents, and a retriever hands on documents only. Write "
@@ -33,66 +29,31 @@ PIPE_HINT = (
 )
 """What to write instead of ``retriever | compressor``."""
 
-_NO_MARKS: Mapping[str, str] = MappingProxyType({})
 
-
-class CompressorSettings(TypedDict, total=False):
-    """Settings of a compressor that do not decide how its model is loaded; a class has those that fit its model."""
-
-    top_n: int | None
-    threshold_unit: ScoreUnit
-    threshold: float | None
-    score_unit: ScoreUnit
-    deadline_s: float | None
-    on_deadline: OnDeadline
-    layers: LayerOptions | None
-    cutoff_layers: int | Sequence[int] | None
-    compress_ratio: int | None
-    compress_layers: int | Sequence[int] | None
-    head_by_layer: bool | None
-    attention_softcap: bool | None
-
-
-class BaseRerankCompressor(RerankerBacked, BaseDocumentCompressor):
+class BaseRerankCompressor(RankingOptions, BaseDocumentCompressor):
     """What all reranking compressors do; :class:`RerankCompressor` is the one that takes any model.
 
-    The documents returned are copies. Their metadata gets ``relevance_score`` (in ``score_unit``),
-    ``relevance_probability``, ``rerank_rank`` (1 is best), ``rerank_window`` (``[start, end]``
-    characters that the score was read from; only when less than the whole text was read or one window
-    won) and ``rerank_truncated`` (only when True). All are plain JSON types. Empty and blank documents
-    rank last. One object may be used by any number of threads and event loops.
+    The documents returned are copies. Their metadata gets ``relevance_score`` (in ``score_unit``), the score that
+    LangChain's tools look for, and the keys of :mod:`rerank_plugins.adapters.metadata`; ``relevance_probability``, the
+    old name of ``rerank_probability``, stays for one more release. All are plain JSON types. Blank documents rank last.
+    One object may be used by any number of threads and event loops.
 
-    Each call is a chain run with the class's name and the tag ``rerank``, ended on every path.
+    Each call is a chain run with the class's name and the tag ``rerank``, ended on every path. Calls that are not in
+    time keep the retrieval order, and the run's outputs say so (see :mod:`rerank_plugins.adapters.fallback`).
 
-    A call that is not in time (``deadline_s``), or that finds more waiting than ``max_waiting_tokens``, gives
-    copies of the first ``top_n`` documents in retrieval order: their metadata as it came, no threshold applied,
-    and ``rerank_fallback`` with the reason, ``deadline`` or ``overloaded``, also in the run's outputs.
-    ``on_deadline="raise"`` raises :class:`~rerank_plugins.errors.DeadlineExceededError` or ``OverloadedError``
-    instead.
+    One call with other settings: ``compressor.with_settings(top_n=3).compress_documents(...)``, or, where a retriever
+    makes the call, ``with compressor.using(top_n=3): retriever.invoke(...)``. Both leave the object as it is. A
+    retriever's own way works too: ``configurable_fields(base_compressor=ConfigurableField(id="reranker"))`` takes such
+    a copy per call.
 
-    One call with other settings: ``compressor.with_settings(top_n=3).compress_documents(...)``, or, where a
-    retriever makes the call, ``with compressor.using(top_n=3): retriever.invoke(...)``. Both leave the object
-    as it is, so that calls at the same time may have different settings. A retriever's own way works too:
-    ``retriever.configurable_fields(base_compressor=ConfigurableField(id="reranker"))`` takes such a copy per
-    call as ``config={"configurable": {"reranker": compressor.with_settings(top_n=3)}}``.
-
-    In a chain of runnables a compressor takes a dictionary, since it needs the query too:
-    ``{"documents": retriever, "query": RunnablePassthrough()} | compressor | format_documents``. ``retriever |
-    compressor`` cannot work and says what to write.
+    In a chain a compressor takes a dictionary: ``{"documents": retriever, "query": RunnablePassthrough()} | compressor
+    | format_documents``. ``retriever | compressor`` cannot work and says what to write.
     """
 
-    top_n: Count | None = option("top_n", 5, frozen=False)
-    threshold: Number | None = option("threshold", None, frozen=False)
-    threshold_unit: ScoreUnit = option("threshold_unit", "probability", frozen=False)
-    on_deadline: OnDeadline = option("on_deadline", "retrieval_order", frozen=False)
-
-    @model_validator(mode="after")
-    def _check_threshold(self) -> Self:
-        check_threshold(self.threshold, unit=self.threshold_unit)
-        return self
+    _any_model: ClassVar[str] = "RerankCompressor"
 
     @classmethod
-    def from_reranker(cls, reranker: Reranker, **settings: Unpack[CompressorSettings]) -> Self:
+    def from_reranker(cls, reranker: Reranker, **settings: Unpack[RankingSettings]) -> Self:
         """Return a compressor that uses an existing core reranker, such as ``Reranker.from_loaded(...)``.
 
         The compressor can be pickled if the reranker can: not if another library loaded its model.
@@ -105,7 +66,7 @@ class BaseRerankCompressor(RerankerBacked, BaseDocumentCompressor):
             InvalidInputError: It is not a core reranker, or a setting is the reranker's to decide.
             pydantic.ValidationError: (a ``ValueError``) A setting is unknown or cannot work.
         """
-        return cls._around(reranker, dict(settings))
+        return cls._around_reranker(reranker, settings)
 
     def compress_documents(
         self, documents: Sequence[Document], query: str, callbacks: Callbacks | None = None
@@ -124,14 +85,10 @@ class BaseRerankCompressor(RerankerBacked, BaseDocumentCompressor):
             OverloadedError: With ``on_deadline="raise"``: too much work waits.
             EngineClosedError: ``close()`` was called.
         """
-        settings = stand_in(self)
+        settings = in_effect(self)
         run = settings._step(documents, query).start(callbacks)
         try:
-            try:
-                ranked = settings.reranker.rank(query, page_contents(documents), **settings._call_options())
-                results, marks = settings._scored(documents, ranked), _NO_MARKS
-            except NOT_IN_TIME as error:
-                results, marks = settings._fallen_back(documents, error)
+            results, marks = settings._results(documents, settings._rank(query, page_contents(documents)))
         except BaseException as error:
             run.on_chain_error(error)
             raise
@@ -142,14 +99,10 @@ class BaseRerankCompressor(RerankerBacked, BaseDocumentCompressor):
         self, documents: Sequence[Document], query: str, callbacks: Callbacks | None = None
     ) -> list[Document]:
         """Return what :meth:`compress_documents` returns, without blocking the event loop."""
-        settings = stand_in(self)
+        settings = in_effect(self)
         run = await settings._step(documents, query).astart(callbacks)
         try:
-            try:
-                ranked = await settings.reranker.arank(query, page_contents(documents), **settings._call_options())
-                results, marks = settings._scored(documents, ranked), _NO_MARKS
-            except NOT_IN_TIME as error:
-                results, marks = settings._fallen_back(documents, error)
+            results, marks = settings._results(documents, await settings._arank(query, page_contents(documents)))
         except BaseException as error:  # A cancelled call ends its run too.
             await run.on_chain_error(error)
             raise
@@ -178,27 +131,14 @@ class BaseRerankCompressor(RerankerBacked, BaseDocumentCompressor):
         metadata = {"rerank_model": self.reranker.model, "rerank_top_n": self.top_n}
         return RerankStep(name=type(self).__name__, query=query, documents=documents, metadata=metadata)
 
-    def _call_options(self) -> dict[str, Any]:
-        return {
-            "top_n": self.top_n,
-            "threshold": self.threshold,
-            "threshold_unit": self.threshold_unit,
-            "layers": self._asked_layers(),
-            "deadline_s": self.deadline_s,
-        }
-
-    def _scored(self, documents: Sequence[Document], ranked: Sequence[RankedDocument]) -> list[Document]:
-        return [scored_copy(documents[one.index], one, unit=self.score_unit) for one in ranked]
-
-    def _fallen_back(
-        self, documents: Sequence[Document], error: DeadlineExceededError | OverloadedError
-    ) -> tuple[list[Document], Mapping[str, str]]:
-        """Return the documents in retrieval order, and what the run's outputs tell beside them."""
-        reason = fall_back(error, on_deadline=self.on_deadline, n_documents=len(documents))
-        return [marked_copy(one, reason) for one in documents[: self.top_n]], {FALLBACK_KEY: reason}
+    def _results(self, documents: Sequence[Document], ranked: Ranked) -> tuple[list[Document], Mapping[str, str]]:
+        """Return the documents, and what the run's outputs have beside them."""
+        if isinstance(ranked, str):
+            return [marked_copy(one, ranked) for one in documents[: self.top_n]], {FALLBACK_KEY: ranked}
+        return [scored_copy(documents[one.index], one, score=self._score_of(one)) for one in ranked], {}
 
 
-class RerankCompressor(AnyModelOptions, BaseRerankCompressor):
+class RerankCompressor(AnyRerankerOptions, BaseRerankCompressor):
     """Reranks retrieved documents with any model that the core knows; see :class:`BaseRerankCompressor`.
 
     Example:

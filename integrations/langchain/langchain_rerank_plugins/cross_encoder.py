@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import ClassVar
 
 from langchain_core.cross_encoders import BaseCrossEncoder
 from typing_extensions import Self
 
 from langchain_rerank_plugins.compressor import RerankCompressor
-from langchain_rerank_plugins.options import Given
-from langchain_rerank_plugins.reranking import AnyModelOptions
 from rerank_plugins import Reranker
-from rerank_plugins.adapting import stand_in
+from rerank_plugins.adapters.options import ExistingModel
+from rerank_plugins.adapters.overrides import in_effect
+from rerank_plugins.adapters.reranking import AnyRerankerOptions
 from rerank_plugins.types import ScoreUnit
 
 __all__ = ["RerankCrossEncoder"]
 
 
-class RerankCrossEncoder(AnyModelOptions, BaseCrossEncoder):
+class RerankCrossEncoder(AnyRerankerOptions, BaseCrossEncoder):
     """Scores pairs of texts; ``CrossEncoderReranker(model=RerankCrossEncoder(model=...))`` uses it.
 
     LangChain's ``CrossEncoderReranker`` drops the scores, has no threshold and is not async:
     :class:`~langchain_rerank_plugins.RerankCompressor` is the better choice where both fit.
     """
+
+    _any_model: ClassVar[str] = "RerankCompressor"
 
     @classmethod
     def from_reranker(cls, reranker: Reranker, *, score_unit: ScoreUnit = "raw") -> Self:
@@ -35,11 +37,11 @@ class RerankCrossEncoder(AnyModelOptions, BaseCrossEncoder):
         Raises:
             InvalidInputError: It is not a core reranker.
         """
-        return cls._around(reranker, {"score_unit": score_unit})
+        return cls._around_reranker(reranker, {"score_unit": score_unit})
 
     def as_compressor(self) -> RerankCompressor:
         """Return a compressor with the same model and options, for code that reranks documents."""
-        return RerankCompressor.model_validate(self._options(), context=Given(self._core, self._adopted))
+        return RerankCompressor._made_around(ExistingModel(self._core, self._is_adopted), self._options())
 
     def score(self, text_pairs: list[tuple[str, str]]) -> list[float]:
         """Return the score of each (query, document) pair, in input order, as Python floats.
@@ -51,18 +53,13 @@ class RerankCrossEncoder(AnyModelOptions, BaseCrossEncoder):
             OverloadedError: More work waits than ``max_waiting_tokens``.
             EngineClosedError: ``close()`` was called.
         """
-        settings = stand_in(self)
+        settings = in_effect(self)
         return settings._in_unit(settings.reranker.score(text_pairs, **settings._call_options()))
 
     async def ascore(self, text_pairs: list[tuple[str, str]]) -> list[float]:
         """Return what :meth:`score` returns, without blocking the event loop."""
-        settings = stand_in(self)
+        settings = in_effect(self)
         return settings._in_unit(await settings.reranker.ascore(text_pairs, **settings._call_options()))
 
-    def _call_options(self) -> dict[str, Any]:
-        return {"layers": self.layers, "deadline_s": self.deadline_s}
-
     def _in_unit(self, scores: list[float]) -> list[float]:
-        if self.score_unit == "raw":
-            return scores
-        return [self.reranker.probability(score) for score in scores]
+        return scores if self.score_unit == "raw" else [self.reranker.probability(score) for score in scores]

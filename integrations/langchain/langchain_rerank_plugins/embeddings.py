@@ -1,27 +1,21 @@
-"""Embeddings whose queries and documents get the instructions that the model was trained with.
-
-Texts reach the tokenizer as they are; line breaks are not replaced.
-"""
+"""Embeddings whose queries and documents get the instructions that the model was trained with."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from langchain_core.embeddings import Embeddings
+from pydantic import Field
 from typing_extensions import Self
 
-from langchain_rerank_plugins.options import CoreBacked
 from rerank_plugins import Embedder
-from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.fields import Count, Example, Name, Switch, Text, option
+from rerank_plugins.adapters.descriptions import OPTIONS
+from rerank_plugins.adapters.embedding import EmbedderOptions
+from rerank_plugins.adapters.fields import Name, Text, option
 
 __all__ = ["BceEmbeddings", "BgeEmbeddings", "InstructionEmbeddings"]
 
 
-class InstructionEmbeddings(CoreBacked, Embeddings):
+class InstructionEmbeddings(EmbedderOptions, Embeddings):
     """Embeds with any model that the core knows, the instructions of its task included.
-
-    One object may be used by any number of threads and event loops; vectors are lists of Python floats.
 
     Example:
         >>> embeddings = InstructionEmbeddings(model="BAAI/llm-embedder", task="qa")
@@ -29,13 +23,7 @@ class InstructionEmbeddings(CoreBacked, Embeddings):
         768
     """
 
-    task: Text | None = option("task", None)
-    query_instruction: Text | None = option("query_instruction", None)
-    document_instruction: Text | None = option("document_instruction", None)
-    examples: tuple[Example, ...] | None = option("examples", None)
-    dimensions: Count | None = option("dimensions", None)
-    query_cache_entries: Count | None = option("query_cache_entries", None)
-    normalize: Switch | None = option("normalize", None)
+    model: Name = Field(frozen=True, description=OPTIONS["model"])
 
     @classmethod
     def from_embedder(cls, embedder: Embedder) -> Self:
@@ -47,27 +35,7 @@ class InstructionEmbeddings(CoreBacked, Embeddings):
         Raises:
             InvalidInputError: It is not a core embedder.
         """
-        if not isinstance(embedder, Embedder):
-            kind = type(embedder).__name__
-            msg = f"embedder must be a rerank_plugins.Embedder, got {kind}; make one with Embedder(model)"
-            raise InvalidInputError(msg)
-        instruction = embedder.instruction
-        cache = embedder.query_cache_statistics()
-        options: dict[str, Any] = {
-            "query_instruction": instruction.query,
-            "document_instruction": instruction.document,
-            "examples": embedder.examples or None,
-            "dimensions": embedder.dimensions,
-            "query_cache_entries": cache and cache.max_entries,
-            "normalize": embedder.normalize,
-        }
-        return cls._from_core(embedder, options)
-
-    @property
-    def embedder(self) -> Embedder:
-        """The core object; other adapters may use it too."""
-        core: Embedder = self._core
-        return core
+        return cls._around_embedder(embedder, {})
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         """Return one vector per text, the document instruction included.
@@ -77,26 +45,19 @@ class InstructionEmbeddings(CoreBacked, Embeddings):
             ScoringError: The model returned NaN.
             EngineClosedError: ``close()`` was called.
         """
-        vectors: list[list[float]] = self.embedder.embed_documents(texts).tolist()
-        return vectors
+        return self._document_vectors(texts)
 
     def embed_query(self, text: str) -> list[float]:
         """Return the vector of a query, the query instruction included; raises as ``embed_documents``."""
-        vectors: list[list[float]] = self.embedder.embed_queries([text]).tolist()
-        return vectors[0]
+        return self._query_vector(text)
 
     async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
         """Return what :meth:`embed_documents` returns, without blocking the event loop."""
-        vectors: list[list[float]] = (await self.embedder.aembed_documents(texts)).tolist()
-        return vectors
+        return await self._adocument_vectors(texts)
 
     async def aembed_query(self, text: str) -> list[float]:
         """Return what :meth:`embed_query` returns, without blocking the event loop."""
-        vectors: list[list[float]] = (await self.embedder.aembed_queries([text])).tolist()
-        return vectors[0]
-
-    def _open(self) -> Embedder:
-        return Embedder(**self._loading_options())
+        return await self._aquery_vector(text)
 
 
 class BgeEmbeddings(InstructionEmbeddings):

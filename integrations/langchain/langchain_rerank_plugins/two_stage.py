@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +11,19 @@ from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, Callba
 from langchain_core.documents import Document
 from langchain_core.retrievers import RetrieverLike
 from langchain_core.vectorstores import VectorStore
-from pydantic import ConfigDict, field_validator, model_validator
+from pydantic import field_validator, model_validator
 
-from langchain_rerank_plugins.arguments import OWN, AnyReranker, PipedRetriever, call_limit, compressor_of, second_stage
 from langchain_rerank_plugins.compressor import BaseRerankCompressor
-from langchain_rerank_plugins.embeddings import InstructionEmbeddings
-from langchain_rerank_plugins.first_stage import FirstStageRetriever, with_metadata
-from langchain_rerank_plugins.saved import open_folder, opened_compressor
-from rerank_plugins import Embedder
-from rerank_plugins.adapting import check_kind, checked_count, stand_in
-from rerank_plugins.arguments import checked_call
+from langchain_rerank_plugins.first_stage import FirstStageRetriever, GrowingRetriever
+from langchain_rerank_plugins.parts import OWN, PARTS, AnyEmbedder, AnyReranker, call_limit
+from langchain_rerank_plugins.scored import with_metadata
+from rerank_plugins.adapters.arguments import DEFAULT_RERANKER, check_text_query, own_stage
+from rerank_plugins.adapters.checks import check_kind, checked_count
+from rerank_plugins.adapters.fields import Count
+from rerank_plugins.adapters.metadata import RETRIEVAL_RANK_KEY
+from rerank_plugins.adapters.overrides import in_effect
+from rerank_plugins.checks.arguments import checked_call
 from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.fields import Count
 from rerank_plugins.retrieval import Fusion, RetrieverName
 from rerank_plugins.retrieval.build import DEFAULT_EMBEDDER
 from rerank_plugins.retrieval.saved import told_if_damaged
@@ -31,11 +31,10 @@ from rerank_plugins.types import ScoreUnit
 
 __all__ = ["TwoStageRetriever"]
 
-_DEFAULT_RERANKER = "BAAI/bge-reranker-v2-m3"
 _OLD_NAME = "the compressor of a TwoStageRetriever is called reranker now; the old name will go in a later version"
 
 
-class TwoStageRetriever(PipedRetriever):
+class TwoStageRetriever(GrowingRetriever):
     """Retrieves with any retriever, and reranks what it finds with any model that the core knows.
 
     Results are copies with the metadata of :class:`~langchain_rerank_plugins.RerankCompressor`, and with
@@ -55,10 +54,6 @@ class TwoStageRetriever(PipedRetriever):
         >>> retriever.invoke("capital of France")[0].page_content
         'Paris is the capital.'
     """
-
-    model_config = ConfigDict(
-        extra="forbid", arbitrary_types_allowed=True, use_attribute_docstrings=True, validate_assignment=True
-    )
 
     first_stage: RetrieverLike
     """Finds the candidates, as many as it is set to."""
@@ -86,7 +81,7 @@ class TwoStageRetriever(PipedRetriever):
     @field_validator("reranker", mode="before")
     @classmethod
     def _any_reranker(cls, reranker: Any) -> Any:
-        return compressor_of(reranker)
+        return PARTS.reranker_of(reranker)
 
     @classmethod
     @checked_call(own=OWN)
@@ -95,8 +90,8 @@ class TwoStageRetriever(PipedRetriever):
         documents: Sequence[Document | str],
         *,
         retriever: RetrieverName = "hybrid",
-        embedder: InstructionEmbeddings | Embedder | str | Path = DEFAULT_EMBEDDER,
-        reranker: AnyReranker | None = _DEFAULT_RERANKER,
+        embedder: AnyEmbedder = DEFAULT_EMBEDDER,
+        reranker: AnyReranker | None = DEFAULT_RERANKER,
         top_k: int = 50,
         top_n: int | None = 5,
         threshold: float | None = None,
@@ -105,36 +100,31 @@ class TwoStageRetriever(PipedRetriever):
         fusion: Fusion = "rrf",
         weights: Sequence[float] | None = None,
     ) -> TwoStageRetriever:
-        """Index documents and return a retriever over them.
+        """Index documents, as :meth:`FirstStageRetriever.from_documents` does, and return a retriever over them.
 
         Args:
-            documents: Documents or texts; only ``page_content`` is searched.
-            retriever: ``bm25``, ``dense`` or ``hybrid``.
-            embedder: Embeddings of this package, a core embedder, or a model's name; BM25 loads none.
+            documents: See there.
+            retriever: See there.
+            embedder: See there.
             reranker: A compressor of any class with its own options, a cross-encoder of this package, a core reranker,
                 a model's name, or None for no second stage.
             top_k: Documents retrieved.
             top_n: Documents returned at most; None returns all that were retrieved.
             threshold: Reranked documents below it are left out; a compressor that is passed has its own.
             threshold_unit: What ``threshold`` is compared with.
-            faiss_index: ``Flat`` is exact; None needs no FAISS.
-            fusion: ``rrf`` or ``weighted``.
-            weights: Of the dense stage and of BM25 in a hybrid; None counts both alike.
+            faiss_index: See there.
+            fusion: See there.
+            weights: See there.
 
         Raises:
             InvalidInputError: ``documents`` holds something else, or an option cannot work.
             MissingExtraError: bm25s or FAISS is not installed.
             ModelError: A model cannot be loaded.
         """
-        made = second_stage(reranker, top_n=top_n, threshold=threshold, threshold_unit=threshold_unit)
+        made = PARTS.second_stage(reranker, top_n=top_n, threshold=threshold, threshold_unit=threshold_unit)
+        options: dict[str, Any] = {"faiss_index": faiss_index, "fusion": fusion, "weights": weights}
         first_stage = FirstStageRetriever.from_documents(
-            documents,
-            retriever=retriever,
-            embedder=embedder,
-            top_k=top_k,
-            faiss_index=faiss_index,
-            fusion=fusion,
-            weights=weights,
+            documents, retriever=retriever, embedder=embedder, top_k=top_k, **options
         )
         return cls(first_stage=first_stage, reranker=made, top_n=top_n)
 
@@ -144,7 +134,7 @@ class TwoStageRetriever(PipedRetriever):
         cls,
         store: VectorStore,
         *,
-        reranker: AnyReranker | None = _DEFAULT_RERANKER,
+        reranker: AnyReranker | None = DEFAULT_RERANKER,
         top_k: int = 50,
         top_n: int | None = 5,
         threshold: float | None = None,
@@ -167,41 +157,11 @@ class TwoStageRetriever(PipedRetriever):
             ModelError: The reranker cannot be loaded.
         """
         top_k = checked_count("top_k", top_k)
-        check_kind("store", store, VectorStore, told="a vector store of LangChain")
-        check_kind("search_kwargs", search_kwargs, (dict, type(None)), told="a dict or None")
-        made = second_stage(reranker, top_n=top_n, threshold=threshold, threshold_unit=threshold_unit)
+        check_kind("store", store, VectorStore, expected="a vector store of LangChain")
+        check_kind("search_kwargs", search_kwargs, (dict, type(None)), expected="a dict or None")
+        made = PARTS.second_stage(reranker, top_n=top_n, threshold=threshold, threshold_unit=threshold_unit)
         first_stage = store.as_retriever(search_kwargs={**(search_kwargs or {}), "k": top_k})
         return cls(first_stage=first_stage, reranker=made, top_n=top_n)
-
-    @checked_call(own=OWN)
-    def add_documents(self, documents: Sequence[Document | str], ids: Sequence[str] | None = None) -> list[str]:
-        """Index more documents, as :meth:`FirstStageRetriever.add_documents` does, and return their ids.
-
-        Raises:
-            InvalidInputError: As there, or the first stage is a retriever of another kind.
-            ScoringError: The embedder returned NaN or infinity.
-        """
-        return self._own_stage("documents cannot be added to it here; add them to its store").add_documents(
-            documents, ids
-        )
-
-    @checked_call(own=OWN)
-    async def aadd_documents(self, documents: Sequence[Document | str], ids: Sequence[str] | None = None) -> list[str]:
-        """Do what :meth:`add_documents` does, without blocking the event loop."""
-        return await asyncio.to_thread(self.add_documents, documents, ids)
-
-    @checked_call()
-    def save(self, folder: str | Path) -> Path:
-        """Write documents, vectors and settings into a folder, as :meth:`FirstStageRetriever.save` does.
-
-        The reranker is kept by its class and options, without where it ran, nor what its files may do (pickles,
-        remote code).
-
-        Raises:
-            InvalidInputError: As there, or the first stage is a retriever of another kind.
-        """
-        first_stage = self._own_stage("it cannot be saved here; save its store, and make this retriever over it again")
-        return first_stage._saved(folder, top_n=self.top_n, reranker=self.reranker)
 
     @classmethod
     @checked_call(own=OWN)
@@ -210,7 +170,7 @@ class TwoStageRetriever(PipedRetriever):
         folder: str | Path,
         *,
         reranker: AnyReranker | None = None,
-        embedder: InstructionEmbeddings | Embedder | str | Path | None = None,
+        embedder: AnyEmbedder | None = None,
     ) -> TwoStageRetriever:
         """Return a retriever that :meth:`save` wrote. Indexes are built again; no text is embedded again.
 
@@ -225,19 +185,10 @@ class TwoStageRetriever(PipedRetriever):
                 reranker that was saved can be opened by who made it only.
             ModelError: A model cannot be loaded.
         """
-        saved, attached = open_folder(folder)
-        top_n = attached.settings.get("top_n")
-        if reranker is None:
-            made = opened_compressor(saved, attached.settings.get("reranker"))
-        elif isinstance(reranker, BaseRerankCompressor):
-            made = reranker
-        else:
-            with told_if_damaged(saved.folder):
-                limits = {name: saved.selection[name] for name in ("top_n", "threshold", "threshold_unit")}
-            made = second_stage(reranker, **limits)
-            top_n = limits["top_n"]
-        first_stage = FirstStageRetriever._restored(saved, attached, embedder)
-        with told_if_damaged(saved.folder):
+        opened = PARTS.open_folder(folder)
+        made, top_n = opened.second_stage(reranker)
+        first_stage = FirstStageRetriever._restored(opened, embedder)
+        with told_if_damaged(opened.saved.folder):
             return cls(first_stage=first_stage, reranker=made, top_n=top_n)
 
     @property
@@ -247,15 +198,10 @@ class TwoStageRetriever(PipedRetriever):
         return self.reranker
 
     def _get_relevant_documents(
-        self,
-        query: str,
-        *,
-        run_manager: CallbackManagerForRetrieverRun,
-        top_n: int | None = None,
-        k: int | None = None,
-        **others: Any,
+        self, query: str, *, run_manager: CallbackManagerForRetrieverRun, **options: Any
     ) -> list[Document]:
-        limit = self._limit(query, top_n, k, others)
+        check_text_query(query)
+        limit = call_limit(self, "top_n", options)
         found = _ranked(self.first_stage.invoke(query, config={"callbacks": run_manager.get_child()}))
         reranker = self._reranker_for(limit)
         if reranker is None or not found:
@@ -263,36 +209,27 @@ class TwoStageRetriever(PipedRetriever):
         return reranker.compress_documents(found, query, callbacks=run_manager.get_child())
 
     async def _aget_relevant_documents(
-        self,
-        query: str,
-        *,
-        run_manager: AsyncCallbackManagerForRetrieverRun,
-        top_n: int | None = None,
-        k: int | None = None,
-        **others: Any,
+        self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, **options: Any
     ) -> list[Document]:
-        limit = self._limit(query, top_n, k, others)
+        check_text_query(query)
+        limit = call_limit(self, "top_n", options)
         found = _ranked(await self.first_stage.ainvoke(query, config={"callbacks": run_manager.get_child()}))
         reranker = self._reranker_for(limit)
         if reranker is None or not found:
             return found[: self.top_n if limit is None else limit]
         return await reranker.acompress_documents(found, query, callbacks=run_manager.get_child())
 
-    def _own_stage(self, otherwise: str) -> FirstStageRetriever:
-        if isinstance(self.first_stage, FirstStageRetriever):
-            return self.first_stage
-        msg = f"the first stage is a {type(self.first_stage).__name__}, made elsewhere: {otherwise}"
-        raise InvalidInputError(msg)
+    def _indexed(self, otherwise: str) -> FirstStageRetriever:
+        return own_stage(self.first_stage, FirstStageRetriever, otherwise=otherwise)
 
-    def _limit(self, query: object, top_n: int | None, k: int | None, others: Mapping[str, Any]) -> int | None:
-        _check_query(query)
-        return call_limit(self, "top_n", top_n, k, others)
+    def _kept(self) -> dict[str, Any]:
+        return {"top_n": self.top_n, "reranker": self.reranker}
 
     def _reranker_for(self, limit: int | None) -> BaseRerankCompressor | None:
         """Return what reranks a call that asks for ``limit`` documents; None asks for nothing."""
         if self.reranker is None:
             return None
-        current = stand_in(self.reranker)
+        current = in_effect(self.reranker)
         if limit is None and current.top_n == self.reranker.top_n:
             limit = self.top_n
         if limit is None or limit == current.top_n:
@@ -300,17 +237,8 @@ class TwoStageRetriever(PipedRetriever):
         return current.with_settings(top_n=limit)
 
 
-def _check_query(query: object) -> None:
-    if not isinstance(query, str) or not query.strip():
-        got = "a blank one" if isinstance(query, str) else type(query).__name__
-        msg = f"the query must be a text that is not blank, got {got}"
-        raise InvalidInputError(msg)
-
-
 def _ranked(found: Sequence[Document]) -> list[Document]:
     return [
-        document
-        if document.metadata.get("retrieval_rank") == rank
-        else with_metadata(document, {"retrieval_rank": rank})
-        for rank, document in enumerate(found, start=1)
+        one if one.metadata.get(RETRIEVAL_RANK_KEY) == rank else with_metadata(one, {RETRIEVAL_RANK_KEY: rank})
+        for rank, one in enumerate(found, start=1)
     ]

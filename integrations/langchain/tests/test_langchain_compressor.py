@@ -65,13 +65,17 @@ def test_blank_document_has_the_blank_score(folder: str) -> None:
     assert metadata == {
         "relevance_score": BLANK_DOCUMENT_SCORE,
         "relevance_probability": 0.0,
+        "rerank_probability": 0.0,
         "rerank_rank": 1,
+        "rerank_truncated": False,
     }
 
 
 def test_short_document_has_no_window(folder: str) -> None:
     (metadata,) = metadata_of(make(folder), "Paris")
-    assert set(metadata) == {"relevance_score", "relevance_probability", "rerank_rank"}
+    # relevance_probability is the old name of rerank_probability.
+    details = {"rerank_probability", "rerank_rank", "rerank_truncated"}
+    assert set(metadata) == {"relevance_score", "relevance_probability", *details}
 
 
 def test_truncation_is_told(folder: str) -> None:
@@ -85,14 +89,14 @@ def test_maxp_reads_everything_and_names_the_window(folder: str) -> None:
     (metadata,) = metadata_of(make(folder, long_documents="maxp"), LONG)
     start, end = metadata["rerank_window"]
     assert 0 <= start < end <= len(LONG)
-    assert "rerank_truncated" not in metadata
+    assert metadata["rerank_truncated"] is False
 
 
 def test_bce_splits_long_documents(langchain_models: dict[str, str]) -> None:
     compressor = BceRerankCompressor(model=langchain_models["xlmr-reranker"], device="cpu")
     assert compressor.long_documents == "maxp"
     (metadata,) = metadata_of(compressor, LONG)
-    assert "rerank_truncated" not in metadata
+    assert metadata["rerank_truncated"] is False
 
 
 def test_long_documents_object_reaches_the_core(folder: str) -> None:
@@ -115,7 +119,7 @@ def test_score_of_an_earlier_stage_is_kept(folder: str) -> None:
     (once,) = make(folder).compress_documents([Document("Paris", metadata=stale)], QUERY)
     assert once.metadata["retrieval_score"] == 0.25
     assert "rerank_window" not in once.metadata
-    assert "rerank_truncated" not in once.metadata
+    assert once.metadata["rerank_truncated"] is False
     (twice,) = make(folder).compress_documents([once], QUERY)
     assert twice.metadata["retrieval_score"] == 0.25
 
@@ -165,7 +169,7 @@ def test_from_reranker_takes_a_loaded_cross_encoder(folder: str) -> None:
 
 
 def test_from_reranker_refuses_other_objects() -> None:
-    with pytest.raises(InvalidInputError, match=r"got str.*from_loaded"):
+    with pytest.raises(InvalidInputError, match=r"from_loaded.*got str"):
         RerankCompressor.from_reranker("BAAI/bge-reranker-base")  # type: ignore[arg-type]
 
 

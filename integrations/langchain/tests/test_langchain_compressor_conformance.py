@@ -13,7 +13,7 @@ from langchain_rerank_plugins import (
     RerankCompressor,
     RerankCrossEncoder,
 )
-from langchain_rerank_plugins.testing import CompressorConformance
+from rerank_plugins_testing.langchain import CompressorConformance
 
 from rerank_plugins import EngineOptions, Reranker
 

@@ -11,7 +11,7 @@ import pytest
 from langchain_core.callbacks import Callbacks
 from langchain_core.documents import BaseDocumentCompressor, Document
 from langchain_rerank_plugins import RerankCompressor
-from langchain_rerank_plugins.testing import CompressorConformance
+from rerank_plugins_testing.langchain import CompressorConformance
 
 Fault = Callable[[RerankCompressor, Sequence[Document], str, Callbacks], list[Document]]
 

@@ -18,10 +18,10 @@ from langchain_rerank_plugins import (
     RerankCompressor,
     RerankCrossEncoder,
 )
-from langchain_rerank_plugins.options import CoreBacked
 from pydantic import ValidationError
 
 from rerank_plugins import Embedder, EngineOptions, LongDocuments, Reranker
+from rerank_plugins.adapters.options import ModelOptions
 from rerank_plugins.errors import InvalidInputError
 
 CLASSES = [
@@ -33,9 +33,9 @@ CLASSES = [
 
 
 @pytest.fixture(params=CLASSES, ids=lambda one: one[0].__name__)
-def made(request: pytest.FixtureRequest, langchain_models: dict[str, str]) -> CoreBacked:
+def made(request: pytest.FixtureRequest, langchain_models: dict[str, str]) -> ModelOptions:
     owner, model, options = request.param
-    adapter: CoreBacked = owner(model=langchain_models[model], device="cpu", **options)
+    adapter: ModelOptions = owner(model=langchain_models[model], device="cpu", **options)
     return adapter
 
 
@@ -44,26 +44,26 @@ def folder(langchain_models: dict[str, str]) -> str:
     return langchain_models["bert-reranker"]
 
 
-def test_dump_reconstructs(made: CoreBacked) -> None:
+def test_dump_reconstructs(made: ModelOptions) -> None:
     assert type(made)(**made.model_dump()) == made
     assert type(made).model_validate_json(made.model_dump_json()) == made
 
 
-def test_pickle_opens_the_model_again(made: CoreBacked) -> None:
+def test_pickle_opens_the_model_again(made: ModelOptions) -> None:
     again = pickle.loads(pickle.dumps(made))
     assert again == made
     assert again._core is not made._core
 
 
 @pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy])
-def test_copies_share_the_model(made: CoreBacked, duplicate: Any) -> None:
+def test_copies_share_the_model(made: ModelOptions, duplicate: Any) -> None:
     again = duplicate(made)
     assert again == made
     assert again is not made
     assert again._core is made._core
 
 
-def test_schema_describes_every_option(made: CoreBacked) -> None:
+def test_schema_describes_every_option(made: ModelOptions) -> None:
     properties = json.loads(json.dumps(type(made).model_json_schema()))["properties"]
     assert all(one.get("description") for one in properties.values())
 
@@ -162,16 +162,12 @@ def test_engine_options_reach_the_core(folder: str) -> None:
     assert (adopted.deadline_s, adopted.max_waiting_tokens) == (4, None)
     with pytest.raises(InvalidInputError, match="max_wait_ms cannot be set here"):
         RerankCompressor.from_reranker(compressor.reranker, max_wait_ms=1.0)  # type: ignore[call-arg]
-    # Token ids that are kept and beginnings that are shared cost nothing that a setting would have to weigh; who wants
-    # them off opens the reranker itself.
-    assert {field.name for field in fields(EngineOptions)} - {"token_cache", "share_prefix"} <= set(
-        RerankCompressor.model_fields
-    )
+    assert {field.name for field in fields(EngineOptions)} <= set(RerankCompressor.model_fields)
 
 
 def test_every_core_option_is_exposed() -> None:
-    # A cache is an object, which settings are not; engine options are fields of their own.
-    core = set(inspect.signature(Reranker).parameters) - {"engine", "score_cache"}
+    # Engine options are fields of their own; a backend is passed inside a reranker, to from_reranker.
+    core = set(inspect.signature(Reranker).parameters) - {"engine", "backend"}
     for owner in (RerankCompressor, BgeRerankCompressor, BceRerankCompressor, RerankCrossEncoder):
         assert core <= set(owner.model_fields)
 

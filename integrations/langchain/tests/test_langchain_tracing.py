@@ -10,7 +10,7 @@ from langchain_core.callbacks import AsyncCallbackHandler, AsyncCallbackManager,
 from langchain_core.documents import Document
 from langchain_core.runnables import RunnableLambda
 from langchain_rerank_plugins import BgeRerankCompressor
-from langchain_rerank_plugins.testing import RunRecorder
+from rerank_plugins_testing.langchain import RunRecorder
 
 from rerank_plugins import Reranker
 from rerank_plugins.errors import ScoringError

@@ -7,35 +7,35 @@ from contextlib import nullcontext
 import pytest
 from llama_index.core.schema import NodeWithScore, TextNode
 from llama_index.postprocessor.rerank_plugins import RerankPostprocessor
-from llama_index.postprocessor.rerank_plugins.testing import PostprocessorConformance
+from rerank_plugins_testing.llamaindex import PostprocessorConformance
 
 LATE = ("deadline", {"deadline_s": 0.02}, False)
 
 
 class LosesTheMark(RerankPostprocessor):
-    def _fall_back(self, nodes, error, outcome):
-        super()._fall_back(nodes, error, outcome)
-        for one in outcome.nodes:
+    def _fill(self, outcome, nodes, ranked):
+        super()._fill(outcome, nodes, ranked)
+        for one in outcome.nodes if outcome.fallback else []:
             one.node.metadata.pop("rerank_fallback")
 
 
 class ShowsTheMarkToModels(RerankPostprocessor):
-    def _fall_back(self, nodes, error, outcome):
-        super()._fall_back(nodes, error, outcome)
-        for one in outcome.nodes:
+    def _fill(self, outcome, nodes, ranked):
+        super()._fill(outcome, nodes, ranked)
+        for one in outcome.nodes if outcome.fallback else []:
             one.node.excluded_llm_metadata_keys.remove("rerank_fallback")
 
 
 class ReturnsNothing(RerankPostprocessor):
-    def _fall_back(self, nodes, error, outcome):
-        super()._fall_back(nodes, error, outcome)
-        outcome.nodes = []
+    def _fill(self, outcome, nodes, ranked):
+        super()._fill(outcome, nodes, ranked)
+        outcome.nodes = [] if outcome.fallback else outcome.nodes
 
 
 class HandsOutTheInput(RerankPostprocessor):
-    def _fall_back(self, nodes, error, outcome):
-        super()._fall_back(nodes, error, outcome)
-        outcome.nodes = list(nodes[: self.top_n])
+    def _fill(self, outcome, nodes, ranked):
+        super()._fill(outcome, nodes, ranked)
+        outcome.nodes = list(nodes[: self.top_n]) if outcome.fallback else outcome.nodes
 
 
 class ChangesItself(RerankPostprocessor):

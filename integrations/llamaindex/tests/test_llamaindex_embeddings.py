@@ -8,7 +8,7 @@ from math import isfinite
 
 import pytest
 from llama_index.embeddings.rerank_plugins import BceEmbedding, BgeEmbedding, InstructionEmbedding
-from llama_index.embeddings.rerank_plugins.testing import EmbeddingConformance
+from rerank_plugins_testing.llamaindex import EmbeddingConformance
 
 from rerank_plugins.embedder import Embedder
 from rerank_plugins.errors import ModelUnavailableError
@@ -49,7 +49,7 @@ def test_every_core_option_is_exposed():
 
 
 def test_llamaindex_spelling_of_the_model_option():
-    with pytest.raises(ValueError, match="did you mean 'model_name'"):
+    with pytest.raises(ValueError, match="Did you mean 'model_name'"):
         BgeEmbedding(model="BAAI/bge-m3")
 
 

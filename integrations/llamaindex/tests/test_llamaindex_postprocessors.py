@@ -17,9 +17,9 @@ from llama_index.postprocessor.rerank_plugins import (
     BgeRerankPostprocessor,
     RerankPostprocessor,
 )
-from llama_index.postprocessor.rerank_plugins.results import DETAIL_KEYS, RETRIEVAL_SCORE_KEY
-from llama_index.postprocessor.rerank_plugins.testing import PostprocessorConformance, recording
+from rerank_plugins_testing.llamaindex import PostprocessorConformance, recording
 
+from rerank_plugins.adapters.metadata import DETAIL_KEYS, RETRIEVAL_SCORE_KEY
 from rerank_plugins.errors import InvalidInputError, ModelUnavailableError
 from rerank_plugins.reranker import Reranker
 from rerank_plugins.types import EngineOptions, LongDocuments
@@ -62,11 +62,11 @@ class TestFromReranker:
             RerankPostprocessor.from_reranker(reranker, max_length=32)
 
     def test_a_misspelt_setting_is_refused(self, reranker):
-        with pytest.raises(ValueError, match="did you mean 'top_n'"):
+        with pytest.raises(ValueError, match="Did you mean 'top_n'"):
             RerankPostprocessor.from_reranker(reranker, topn=32)
 
     def test_anything_else_is_refused(self):
-        with pytest.raises(ValueError, match="expected a Reranker of rerank_plugins, got str"):
+        with pytest.raises(ValueError, match=r"reranker must be a rerank_plugins\.Reranker .*got str"):
             RerankPostprocessor.from_reranker("BAAI/bge-reranker-base")
 
     def test_pickling_says_the_way_out(self, checkpoints):

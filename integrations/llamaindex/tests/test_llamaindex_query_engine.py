@@ -10,7 +10,7 @@ from llama_index.core.llms import MockLLM
 from llama_index.core.node_parser import SentenceSplitter
 from llama_index.embeddings.rerank_plugins import BgeEmbedding
 from llama_index.postprocessor.rerank_plugins import BgeRerankPostprocessor
-from llama_index.postprocessor.rerank_plugins.testing import recording
+from rerank_plugins_testing.llamaindex import recording
 
 from rerank_plugins.testing import standstill
 

@@ -15,8 +15,8 @@ from llama_index.core.vector_stores import SimpleVectorStore
 from llama_index.core.vector_stores.types import BasePydanticVectorStore, VectorStoreQueryResult
 from llama_index.embeddings.rerank_plugins import InstructionEmbedding
 from llama_index.postprocessor.rerank_plugins import RerankPostprocessor
-from llama_index.postprocessor.rerank_plugins.testing import recording
 from llama_index.retrievers.rerank_plugins import FirstStageRetriever, TwoStageRetriever
+from rerank_plugins_testing.llamaindex import recording
 
 from rerank_plugins import Embedder, Reranker
 from rerank_plugins import TwoStageRetriever as CoreRetriever

@@ -167,7 +167,7 @@ def test_a_persisted_retriever_finds_the_same(tmp_path: Path, retriever: Any) ->
         [one.node_id for one in results] for results in found(original)
     ]
     again.persist(folder)
-    assert "fox" in FirstStageRetriever.from_persist_dir(folder)._corpus[1]
+    assert "fox" in FirstStageRetriever.from_persist_dir(folder)._corpus.items
 
 
 @pytest.mark.parametrize(

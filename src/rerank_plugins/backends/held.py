@@ -12,10 +12,10 @@ from rerank_plugins.backends.protocol import PairScorer, SimplePairScorer
 from rerank_plugins.backends.texts import HeldBackend
 from rerank_plugins.backends.vectors import SimpleTextEmbedder, TextEmbedder
 from rerank_plugins.catalog.spec import ModelKind, ModelSpec
+from rerank_plugins.checks.kinds import shown
 from rerank_plugins.engine.registry import MODELS, Lease, ModelRegistry
 from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.kinds import shown
-from rerank_plugins.types import EngineOptions
+from rerank_plugins.types import EngineOptions, LayerOptions
 
 __all__ = ["check_options", "hold_backend", "spec_of_backend"]
 
@@ -94,6 +94,8 @@ def check_options(name: str, given: Mapping[str, Any]) -> None:
         name: The backend, for the message.
         given: Options by name, all of the constructor's.
     """
+    if given.get("layers") == LayerOptions():  # asks for nothing
+        given = {**given, "layers": None}
     told = {option: given[option] for option, usual in _LOCAL.items() if given.get(option, usual) != usual}
     asked = [f"{option}={shown(value)}" for option, value in told.items()]
     engine: EngineOptions = given["engine"] or EngineOptions()

@@ -9,13 +9,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from rerank_plugins.arguments import checked_call
 from rerank_plugins.backends.protocol import PairScorer
 from rerank_plugins.backends.vectors import TextEmbedder
 from rerank_plugins.catalog.plugins import plugins_of
 from rerank_plugins.catalog.spec import ModelKind
+from rerank_plugins.checks.arguments import checked_call
+from rerank_plugins.checks.kinds import shown
 from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.kinds import shown
 
 __all__ = ["BackendOpener", "backend_names", "opener_of", "register_backend"]
 

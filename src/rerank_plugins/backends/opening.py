@@ -12,18 +12,18 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from rerank_plugins.boundary import checkpoint_errors
 from rerank_plugins.catalog.adapter import AdapterFiles
 from rerank_plugins.catalog.resolve import ResolvedModel, SourceOptions
+from rerank_plugins.checks.boundary import checkpoint_errors
 from rerank_plugins.engine.batcher import MicroBatcher
 from rerank_plugins.engine.budget import TokenBudget
 from rerank_plugins.engine.device import default_budget_tokens, resolve_devices, resolve_dtype
 from rerank_plugins.engine.registry import MODELS, Lease
 from rerank_plugins.protocols import Compilable, PaddingExplainer, PrefixSharer, PrefixSharing, Scorer
 from rerank_plugins.scorers import scorer_loader
-from rerank_plugins.scorers.base import LoadedParts, LoadRequest
 from rerank_plugins.text.tokenizer import TextEncoder
 from rerank_plugins.types import EngineStats
+from rerank_plugins.weights.base import LoadedParts, LoadRequest
 
 __all__ = ["LoadedModel", "open_model", "run_loaded"]
 

@@ -24,11 +24,11 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from rerank_plugins.arguments import checked_call
 from rerank_plugins.catalog.spec import ModelSpec, ScoreScale
+from rerank_plugins.checks.arguments import checked_call
+from rerank_plugins.checks.kinds import Count
 from rerank_plugins.engine.deadline import Deadline
 from rerank_plugins.errors import ScoringError
-from rerank_plugins.kinds import Count
 from rerank_plugins.ranking.results import PairReading
 from rerank_plugins.types import CallUsage, LayerOptions, WindowSpan
 

@@ -17,12 +17,12 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from rerank_plugins.arguments import checked_call
 from rerank_plugins.backends.protocol import NO_LIMIT
 from rerank_plugins.catalog.spec import Instruction, ModelSpec
+from rerank_plugins.checks.arguments import checked_call
+from rerank_plugins.checks.kinds import Count
 from rerank_plugins.engine.deadline import Deadline
 from rerank_plugins.errors import ScoringError
-from rerank_plugins.kinds import Count
 from rerank_plugins.types import CallUsage
 
 __all__ = ["BackendVectors", "EmbedOptions", "SimpleTextEmbedder", "TextEmbedder", "embedder_spec"]

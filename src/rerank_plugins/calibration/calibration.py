@@ -11,10 +11,10 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from rerank_plugins.arguments import checked_call, checked_fields
 from rerank_plugins.calibration.threshold import FittedThreshold
+from rerank_plugins.checks.arguments import checked_call, checked_fields
 from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.files import write_atomically
+from rerank_plugins.system.files import write_atomically
 from rerank_plugins.types import BLANK_DOCUMENT_SCORE
 
 __all__ = ["Calibration", "CalibrationMethod", "CalibrationMismatchWarning", "ScoreSource"]

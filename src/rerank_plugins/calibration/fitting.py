@@ -12,11 +12,11 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from rerank_plugins.arguments import checked_call
 from rerank_plugins.calibration.calibration import Calibration, CalibrationMethod, ScoreSource
 from rerank_plugins.calibration.labels import checked_labels
+from rerank_plugins.checks.arguments import checked_call
+from rerank_plugins.checks.optional import import_extra
 from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.optional import import_extra
 
 __all__ = ["fit_calibration", "fit_isotonic", "fit_platt"]
 

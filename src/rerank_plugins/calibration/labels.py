@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from rerank_plugins.arguments import checked_call
+from rerank_plugins.checks.arguments import checked_call
+from rerank_plugins.checks.kinds import shown
 from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.kinds import shown
 from rerank_plugins.types import BLANK_DOCUMENT_SCORE
 
 __all__ = ["checked_labels", "labelled_scores", "logits"]

@@ -8,10 +8,10 @@ from typing import Annotated
 
 import numpy as np
 
-from rerank_plugins.arguments import checked_call
 from rerank_plugins.calibration.labels import checked_labels
+from rerank_plugins.checks.arguments import checked_call
+from rerank_plugins.checks.kinds import Within
 from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.kinds import Within
 
 __all__ = ["Reliability", "ReliabilityBin", "measure_reliability"]
 

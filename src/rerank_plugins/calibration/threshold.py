@@ -11,8 +11,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from rerank_plugins.arguments import checked_call, checked_fields
 from rerank_plugins.calibration.labels import checked_labels
+from rerank_plugins.checks.arguments import checked_call, checked_fields
 from rerank_plugins.errors import InvalidInputError
 
 __all__ = ["FittedThreshold", "ThresholdGoal", "fit_threshold", "measure_threshold"]

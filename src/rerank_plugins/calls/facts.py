@@ -14,7 +14,7 @@ from rerank_plugins.calls.calibrating import calibration_for, score_source
 from rerank_plugins.calls.pairs import PairCalls
 from rerank_plugins.catalog.layers import settle_layers
 from rerank_plugins.catalog.spec import ModelSpec
-from rerank_plugins.elsewhere import RERANKER_NAMES, NamesFromElsewhere
+from rerank_plugins.checks.elsewhere import RERANKER_NAMES, NamesFromElsewhere
 from rerank_plugins.engine.registry import Lease
 from rerank_plugins.engine.score_cache import ScoreCache
 from rerank_plugins.protocols import PrefixSharing

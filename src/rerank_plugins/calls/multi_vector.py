@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from rerank_plugins.arguments import checked_call
 from rerank_plugins.calls.driving import adrive, drive
 from rerank_plugins.calls.texts import TextCalls
+from rerank_plugins.checks.arguments import checked_call
+from rerank_plugins.checks.kinds import Seconds
 from rerank_plugins.embedding.multi import OUTPUTS, check_weights, score_pairs
 from rerank_plugins.embedding.vectors import PairScores, TextVectors
-from rerank_plugins.kinds import Seconds
 
 __all__ = ["MultiVectorMethods"]
 

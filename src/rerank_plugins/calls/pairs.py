@@ -88,12 +88,11 @@ class PairCalls:
     ) -> Steps[Ranking]:
         """Rank documents: the selected ones from best to worst."""
         options = self.one_layer(layers)
-        pairs = inputs.query_and_documents(query, documents)
-        found = yield self._step(pairs, options, deadline_s)
+        asked, given = inputs.check_query(query), inputs.check_documents(documents)
+        found = yield self._step([(asked, one.text) for one in given], options, deadline_s)
         self._tell_truncation(found.readings)
-        texts = [document for _, document in pairs]
         scored = self._scored(found, column=0)
-        ranked = ranked_documents(texts, found.readings, scored, probability_of=self.probability)
+        ranked = ranked_documents(given, found.readings, scored, probability_of=self.probability)
         return Ranking(selection.of(ranked), usage=found.usage)
 
     def explain(
@@ -102,7 +101,7 @@ class PairCalls:
         """Explain a score: first the window that counts, then every version of it; one deadline for both steps."""
         plan = Occlusion.of(query, document, max_spans=max_spans)
         options = self._options(self.one_layer(layers), deadline_s)
-        first = yield ScoreStep(inputs.query_and_documents(query, [document]), options)
+        first = yield ScoreStep([(query, document)], options)
         self._tell_truncation(first.readings)
         plan = plan.within(self._scored(first, column=0)[0].window)
         return plan.explained(self.scores((yield ScoreStep(plan.pairs, options))))

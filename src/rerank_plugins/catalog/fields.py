@@ -1,7 +1,8 @@
 """What the values of a checkpoint's JSON files may be: type and range of each setting that is read, in one table.
 
 A setting that is not in a table is not read here. transformers reads more of them; what it makes of those comes out of
-:mod:`rerank_plugins.boundary`, and what they may cost is bounded by :mod:`rerank_plugins.catalog.weight_headers`.
+:mod:`rerank_plugins.checks.boundary`, and what they may cost is bounded by
+:mod:`rerank_plugins.catalog.weight_headers`.
 """
 
 from __future__ import annotations

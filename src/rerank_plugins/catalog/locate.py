@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from rerank_plugins.arguments import checked_fields
 from rerank_plugins.catalog.cached import CachedModel, MissingFiles, missing_from_model
 from rerank_plugins.catalog.checkpoint import MULTI_VECTOR_HEADS
 from rerank_plugins.catalog.fetch import find_in_cache, folder_from_hub, folder_from_package
 from rerank_plugins.catalog.names import check_kind, did_you_mean, existing_folder, looks_like_hub_id, not_a_folder
 from rerank_plugins.catalog.scorer_traits import traits_of
 from rerank_plugins.catalog.spec import ModelKind, ModelSpec
+from rerank_plugins.checks.arguments import checked_fields
 from rerank_plugins.errors import ModelUnavailableError
 
 __all__ = ["SourceOptions", "cached_copy", "locate"]

@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rerank_plugins.boundary import checkpoint_errors
 from rerank_plugins.catalog.checkpoint import CheckpointFiles, read_checkpoint
 from rerank_plugins.catalog.conventions import (
     as_family_member,
@@ -29,11 +28,8 @@ from rerank_plugins.catalog.recognise import fitting, recognise, tell_which_fami
 from rerank_plugins.catalog.scorer_traits import CROSS_ENCODER, STATIC, TRANSFORMER, scorer_of, traits_of
 from rerank_plugins.catalog.spec import ModelKind, ModelSpec
 from rerank_plugins.catalog.table import find_by_id, specs_of_kind
-from rerank_plugins.errors import (
-    InvalidInputError,
-    UnknownModelError,
-    UnsupportedModelError,
-)
+from rerank_plugins.checks.boundary import checkpoint_errors
+from rerank_plugins.errors import InvalidInputError, UnknownModelError, UnsupportedModelError
 from rerank_plugins.types import TruncationRule
 
 __all__ = ["ResolvedModel", "SourceOptions", "infer_spec", "resolve"]

@@ -10,14 +10,14 @@ from collections.abc import Mapping
 from dataclasses import astuple, dataclass, field, replace
 from typing import Literal
 
-from rerank_plugins.arguments import checked_call, checked_fields
 from rerank_plugins.catalog.layers import LayerRange
 from rerank_plugins.catalog.read_only import ReadOnly
 from rerank_plugins.catalog.shapes import Shape
 from rerank_plugins.catalog.templates import PairTemplate
+from rerank_plugins.checks.arguments import checked_call, checked_fields
+from rerank_plugins.checks.kinds import Count
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.inputs import check_prompt
-from rerank_plugins.kinds import Count
 from rerank_plugins.types import TruncationRule
 
 __all__ = [

@@ -15,9 +15,9 @@ import typer
 
 from rerank_plugins import __version__
 from rerank_plugins.cli.calibrate import calibrate
-from rerank_plugins.cli.demo import demo
 from rerank_plugins.cli.doctor import doctor
 from rerank_plugins.cli.evaluate import evaluate
+from rerank_plugins.cli.installed import add_commands
 from rerank_plugins.cli.models import models
 from rerank_plugins.cli.output import fail, tolerate_encodings
 from rerank_plugins.cli.rank import rank
@@ -41,9 +41,9 @@ app.command()(rank)
 app.command()(calibrate)
 app.command()(score)
 app.command()(doctor)
-app.command()(demo)
 app.command()(evaluate)
 app.command()(report)
+add_commands(app)
 
 
 def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer's own signature

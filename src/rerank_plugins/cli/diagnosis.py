@@ -8,7 +8,6 @@ import urllib.error
 import urllib.request
 import warnings
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import Literal
 
@@ -17,6 +16,7 @@ from rerank_plugins.catalog.cached import missing_from_model
 from rerank_plugins.catalog.fetch import download_command, folder_from_package
 from rerank_plugins.catalog.locate import cached_copy
 from rerank_plugins.catalog.plugins import broken_plugins, plugins_of
+from rerank_plugins.cli.installed import distributions_of_extras, version_of
 from rerank_plugins.errors import MissingExtraError
 from rerank_plugins.scorers import ENTRY_POINT_GROUP as SCORER_GROUP
 from rerank_plugins.scorers import load_scorer
@@ -29,18 +29,8 @@ _PACKAGES = ("rerank-plugins", "torch", "transformers", "tokenizers", "safetenso
 _MODEL_PACKAGES = ("torch", "transformers")
 _FRAMEWORKS = ("llama-index-core", "langchain-core", "langchain-classic", "FlagEmbedding", "sentence-transformers")
 
-# Extra to the modules that it brings, in the order of usefulness.
-_EXTRAS = {
-    "torch": _MODEL_PACKAGES,
-    "mini": ("rerank_plugins_mini",),
-    "llamaindex": ("llama_index.postprocessor.rerank_plugins", "llama_index.embeddings.rerank_plugins"),
-    "langchain": ("langchain_rerank_plugins",),
-    "retrieval": ("bm25s", "faiss"),
-    "calibration": ("scipy",),
-    "evaluation": ("ir_measures", "matplotlib"),
-    "demo": ("langchain_classic",),
-    "telemetry": ("opentelemetry", "prometheus_client"),
-}
+# In the order of usefulness.
+_EXTRAS = ("torch", "mini", "llamaindex", "langchain", "retrieval", "calibration", "evaluation", "demo", "telemetry")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,21 +71,21 @@ def find_versions() -> list[Finding]:
     """Return the versions of what this package stands on, and of the frameworks that are here."""
     findings = [Finding("python", f"{platform.python_version()} on {platform.system()}")]
     for name in _PACKAGES:
-        found = _version(name)
+        found = version_of(name)
         command = _install("torch") if name in _MODEL_PACKAGES else f"pip install {name}"
         way_out = "" if found else command
         findings.append(Finding(name, found or "not installed", "ok" if found else "missing", way_out))
     for name in _FRAMEWORKS:
-        found = _version(name)
+        found = version_of(name)
         findings.append(Finding(name, found or "not installed", "ok" if found else "info"))
     return findings
 
 
 def find_extras() -> list[Finding]:
     """Return which optional parts are installed."""
-    findings = []
-    for extra, modules in _EXTRAS.items():
-        absent = [module for module in modules if not _is_installed(module)]
+    findings, brought = [], distributions_of_extras()
+    for extra in _EXTRAS:
+        absent = [name for name in brought.get(extra, ()) if version_of(name) is None]
         if absent:
             findings.append(Finding(extra, f"lacks {', '.join(absent)}", "missing", _install(extra)))
         else:
@@ -175,13 +165,6 @@ def _local_model(spec: ModelSpec) -> Finding | None:
     if lacks:
         return Finding(name, f"incomplete: {folder} lacks {', '.join(lacks)}", "missing", way_out)
     return Finding(name, str(folder))
-
-
-def _version(distribution: str) -> str | None:
-    try:
-        return version(distribution)
-    except PackageNotFoundError:
-        return None
 
 
 def _is_installed(module: str) -> bool:

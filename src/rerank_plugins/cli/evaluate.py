@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from rerank_plugins.cli.installed import dataset_of
 from rerank_plugins.display.terminal import Screen
-from rerank_plugins.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from rerank_plugins.evaluation import Dataset
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["evaluate"]
 
 _NONE = "none"
-_DEMO = "demo"
 _MODEL = "Hub id, folder or mini; [NAME=]MODEL[?long_documents=maxp&max_length=256]"
 
 
@@ -100,7 +99,7 @@ def _datasets(
 
     datasets = []
     for source in sources:
-        read = _demo_set() if source == _DEMO else open_dataset(source, split=split)
+        read = dataset_of(source) or open_dataset(source, split=split)
         usable = usable_dataset(read, on_bad="drop" if drop_bad else "raise")
         datasets.append(sample_queries(usable, n_queries=max_queries, seed=seed))
     return datasets
@@ -116,17 +115,6 @@ def _show(console: Screen, results: EvaluationResults, datasets: Sequence[Datase
     for dataset in datasets:
         for note in dataset.notes:
             console.print(f"{dataset.name}: {note}")
-
-
-def _demo_set() -> Dataset:
-    from rerank_plugins.demo.samples import SAMPLE_FOLDER, SAMPLE_SETS
-    from rerank_plugins.evaluation import pool_datasets, read_dataset
-
-    english = [read_dataset(SAMPLE_FOLDER / sample.name) for sample in SAMPLE_SETS if sample.code == "en"]
-    if not english:
-        msg = "the bundled sample is not there; reinstall rerank-plugins"
-        raise InvalidInputError(msg)
-    return pool_datasets(english, name=_DEMO)
 
 
 def _progress(console: Screen) -> Progress:

@@ -10,12 +10,11 @@ from rich.table import Table
 
 from rerank_plugins.catalog import ModelKind, ModelSpec, known_models
 from rerank_plugins.catalog.speed import gflop_per_token, shape_of, speed_of
-from rerank_plugins.cli.catalog_page import catalog_page, reference_of
 from rerank_plugins.cli.output import can_print_any, table_console
-from rerank_plugins.display.terminal import json_text, visible
+from rerank_plugins.display.terminal import json_text
 from rerank_plugins.errors import InvalidInputError
 
-__all__ = ["models"]
+__all__ = ["models", "reference_of"]
 
 _FULL_WIDTH = 160
 """Columns from which on no cell of the whole table is cut off."""
@@ -30,16 +29,12 @@ def models(
     *,
     kind: Annotated[str | None, typer.Option(help="Only 'reranker' or only 'embedder'.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
-    as_markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown, with size and speed.")] = False,
 ) -> None:
     """List the models that are known by name; any other cross-encoder works by its hub id or folder."""
     if kind not in (None, "reranker", "embedder"):
         msg = f"--kind must be 'reranker' or 'embedder', got {kind!r}"
         raise InvalidInputError(msg)
     specs = [spec for spec in known_models().values() if kind in (None, spec.kind)]
-    if as_markdown:
-        typer.echo(visible(catalog_page(specs)), nl=False)
-        return
     console = table_console()
     if as_json:
         entries = [_as_json(spec) for spec in specs]
@@ -50,6 +45,11 @@ def models(
         listed = [spec for spec in specs if spec.kind == one]
         if listed:
             console.print(_table(one, listed) if console.width >= _FULL_WIDTH else _narrow_table(one, listed))
+
+
+def reference_of(spec: ModelSpec) -> str:
+    """Return what a model's numbers are compared with in the tests."""
+    return spec.reference or "?"
 
 
 def _table(kind: ModelKind, specs: list[ModelSpec]) -> Table:

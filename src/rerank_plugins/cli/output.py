@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rerank_plugins.display.terminal import Screen
 from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.files import made_folder, reason_of
+from rerank_plugins.system.files import made_folder, reason_of
 
 __all__ = ["can_print_any", "check_output", "fail", "table_console", "tolerate_encodings"]
 

@@ -30,7 +30,7 @@ from rerank_plugins.cli.output import check_output
 from rerank_plugins.cli.pairs_file import STANDARD_STREAM, PairLines, count_lines
 from rerank_plugins.display.terminal import Screen
 from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.files import LineFile, write_atomically
+from rerank_plugins.system.files import LineFile, write_atomically
 
 __all__ = ["score"]
 

@@ -14,8 +14,8 @@ from rerank_plugins.engine.budget import TokenBudget
 from rerank_plugins.engine.packing import batch_cost_tokens, pack
 from rerank_plugins.engine.statistics import Counters
 from rerank_plugins.errors import ScoringError
-from rerank_plugins.native import step_aside
 from rerank_plugins.protocols import Batch, PrefixSharing, Scorer, TokenInput
+from rerank_plugins.system.native import step_aside
 from rerank_plugins.types import EngineOptions
 
 __all__ = ["execute", "shares_prefixes"]

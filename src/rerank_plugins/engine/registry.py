@@ -21,7 +21,7 @@ from typing import Any, Generic, Protocol, TypeVar, cast
 
 from rerank_plugins.engine import forking
 from rerank_plugins.errors import EngineClosedError
-from rerank_plugins.native import inside
+from rerank_plugins.system.native import inside
 
 __all__ = ["MODELS", "Lease", "ModelRegistry"]
 

@@ -11,9 +11,9 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from rerank_plugins.arguments import checked_call
+from rerank_plugins.checks.arguments import checked_call
+from rerank_plugins.checks.kinds import Count
 from rerank_plugins.engine import forking
-from rerank_plugins.kinds import Count
 
 __all__ = ["CacheInfo", "ScoreCache"]
 

@@ -22,8 +22,8 @@ from rerank_plugins.engine.packing import unique_inputs
 from rerank_plugins.engine.schedule import Schedule
 from rerank_plugins.engine.statistics import Counters
 from rerank_plugins.errors import RerankPluginsError, ScoringError
-from rerank_plugins.native import inside
 from rerank_plugins.protocols import Scorer, TokenInput
+from rerank_plugins.system.native import inside
 
 __all__ = ["IDLE_WORKER_S", "Workshop"]
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rerank_plugins.checks.optional import imported_on_use
 from rerank_plugins.evaluation.checks import sample_queries, usable_dataset
 from rerank_plugins.evaluation.dataset import Dataset, Document, Qrels, pool_datasets, read_dataset, read_qrels
 from rerank_plugins.evaluation.first_stage import retrieve
@@ -17,7 +18,6 @@ from rerank_plugins.evaluation.formats import open_dataset
 from rerank_plugins.evaluation.measures import Evaluation, evaluate, parse_measures, standard_measures
 from rerank_plugins.evaluation.run import Run, TimedRun, in_order, ranked_ids, read_trec_run, write_trec_run
 from rerank_plugins.evaluation.second_stage import rerank_run
-from rerank_plugins.optional import imported_on_use
 from rerank_plugins.retrieval import BM25Index, FirstStage
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Literal, get_args
 
-from rerank_plugins.arguments import checked_call
+from rerank_plugins.checks.arguments import checked_call
+from rerank_plugins.checks.kinds import Count
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.evaluation.dataset import Dataset
-from rerank_plugins.kinds import Count
 
 __all__ = ["OnBad", "sample_queries", "usable_dataset"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 
-from rerank_plugins.arguments import checked_call
+from rerank_plugins.checks.arguments import checked_call
+from rerank_plugins.checks.kinds import Count
 from rerank_plugins.evaluation.run import TimedRun
-from rerank_plugins.kinds import Count
 from rerank_plugins.retrieval import FirstStage
 
 __all__ = ["retrieve"]

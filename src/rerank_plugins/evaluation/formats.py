@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from rerank_plugins.arguments import checked_call
+from rerank_plugins.checks.arguments import checked_call
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.evaluation.dataset import Dataset, Document, json_object, numbered_lines, read_dataset
 from rerank_plugins.evaluation.mteb_tasks import read_mteb_task

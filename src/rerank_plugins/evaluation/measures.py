@@ -10,12 +10,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rerank_plugins.arguments import checked_call, checked_fields
+from rerank_plugins.checks.arguments import checked_call, checked_fields
+from rerank_plugins.checks.kinds import shown
+from rerank_plugins.checks.optional import import_extra
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.evaluation.dataset import Qrels
 from rerank_plugins.evaluation.run import Run, check_run, in_order, ranked_ids
-from rerank_plugins.kinds import shown
-from rerank_plugins.optional import import_extra
 
 if TYPE_CHECKING:
     from ir_measures.measures import Measure

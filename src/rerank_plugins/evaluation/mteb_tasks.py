@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from inspect import signature
 from typing import Any
 
+from rerank_plugins.checks.optional import import_extra
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.evaluation.dataset import Dataset, Document
-from rerank_plugins.optional import import_extra
 
 __all__ = ["read_mteb_task"]
 

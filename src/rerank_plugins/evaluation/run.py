@@ -15,9 +15,9 @@ from urllib.parse import quote
 
 import numpy as np
 
-from rerank_plugins.arguments import checked_call, checked_fields
+from rerank_plugins.checks.arguments import checked_call, checked_fields
 from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.files import write_atomically
+from rerank_plugins.system.files import write_atomically
 
 __all__ = [
     "Run",

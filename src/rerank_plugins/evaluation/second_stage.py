@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol, runtime_checkable
 
-from rerank_plugins.arguments import checked_call
+from rerank_plugins.checks.arguments import checked_call
+from rerank_plugins.checks.kinds import Count
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.evaluation.dataset import Dataset
 from rerank_plugins.evaluation.run import Run, TimedRun, ranked_ids
-from rerank_plugins.kinds import Count
 from rerank_plugins.types import RankedDocument
 
 __all__ = ["Ranker", "rerank_run"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from rerank_plugins.arguments import checked_call
+from rerank_plugins.checks.arguments import checked_call
 from rerank_plugins.errors import InvalidInputError
 
 __all__ = ["reciprocal_rank_fusion", "weighted_fusion"]

@@ -10,6 +10,7 @@ from rerank_plugins.ranking.aggregate import aggregate_windows
 from rerank_plugins.ranking.order import check_threshold, check_top_n, passes, sorted_indices
 from rerank_plugins.types import (
     BLANK_DOCUMENT_SCORE,
+    Document,
     LongDocuments,
     RankedDocument,
     ScoreUnit,
@@ -100,7 +101,7 @@ def scored_pairs(
 
 
 def ranked_documents(
-    documents: Sequence[str | None],
+    documents: Sequence[Document],
     readings: Sequence[PairReading],
     scored: Sequence[ScoredPair],
     *,
@@ -109,7 +110,7 @@ def ranked_documents(
     """Return all documents from best to worst, blank ones last.
 
     Args:
-        documents: The texts.
+        documents: What was passed in.
         readings: How each was read.
         scored: Their scores.
         probability_of: Gives a raw score's probability.
@@ -121,9 +122,11 @@ def ranked_documents(
             score=scored[index].score,
             probability=probability_of(scored[index].score),
             rank=rank,
-            document=documents[index],
+            document=documents[index].text,
             window=scored[index].window,
             truncated=readings[index].truncated,
+            id=documents[index].id,
+            metadata=documents[index].metadata,
         )
         for rank, index in enumerate(order, start=1)
     ]

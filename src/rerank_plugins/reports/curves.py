@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rerank_plugins.arguments import checked_call
+from rerank_plugins.checks.arguments import checked_call
 from rerank_plugins.evaluation.results import Curve, CurvePoint
 from rerank_plugins.reports.style import INK, MUTED, SERIES, new_figure, plain_axis
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from rerank_plugins.arguments import checked_call
+from rerank_plugins.checks.arguments import checked_call
 from rerank_plugins.reports.style import INK, new_figure
 from rerank_plugins.reports.systems import Scene, first_stage_of, short_name
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rerank_plugins.arguments import checked_call
+from rerank_plugins.checks.arguments import checked_call
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.reports.style import ACCENT, BAD, INK, label_box, new_figure, plain_axis
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from rerank_plugins.arguments import checked_call
-from rerank_plugins.kinds import Count
+from rerank_plugins.checks.arguments import checked_call
+from rerank_plugins.checks.kinds import Count
 from rerank_plugins.reports.evidence import QueryMove
 from rerank_plugins.reports.style import ACCENT, BAD, INK, MUTED, new_figure
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rerank_plugins.arguments import checked_call
 from rerank_plugins.calibration import Reliability
+from rerank_plugins.checks.arguments import checked_call
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.reports.style import INK, MUTED, SERIES, new_figure, plain_axis
 

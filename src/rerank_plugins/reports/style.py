@@ -11,8 +11,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from rerank_plugins.files import write_with
-from rerank_plugins.optional import import_extra
+from rerank_plugins.checks.optional import import_extra
+from rerank_plugins.system.files import write_with
 
 __all__ = [
     "ACCENT", "BAD", "DARK_SERIES", "INK", "MUTED", "SERIES",

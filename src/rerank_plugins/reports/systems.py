@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
-from rerank_plugins.arguments import checked_call, checked_fields
+from rerank_plugins.checks.arguments import checked_call, checked_fields
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.evaluation.results import Cell, EvaluationResults, System
 

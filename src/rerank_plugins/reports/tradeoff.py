@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from rerank_plugins.arguments import checked_call
+from rerank_plugins.checks.arguments import checked_call
 from rerank_plugins.evaluation.results import System
 from rerank_plugins.reports.style import INK, MUTED, SERIES, new_figure, plain_axis
 from rerank_plugins.reports.systems import Scene, first_stage_of, short_name

@@ -6,17 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from rerank_plugins.arguments import checked_call, checked_fields
+from rerank_plugins.checks.arguments import checked_call, checked_fields
 from rerank_plugins.display.terminal import visible
 from rerank_plugins.evaluation.dataset import Dataset
 from rerank_plugins.evaluation.results import EvaluationResults
-from rerank_plugins.files import made_folder, write_atomically
 from rerank_plugins.reports.contents import Section, sections_of
 from rerank_plugins.reports.evidence import find_evidence
 from rerank_plugins.reports.markdown import markdown_report
 from rerank_plugins.reports.page import html_report
 from rerank_plugins.reports.style import save_png
 from rerank_plugins.reports.systems import Scene
+from rerank_plugins.system.files import made_folder, write_atomically
 
 __all__ = ["ReportFiles", "ReportOptions", "write_report"]
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rerank_plugins.optional import imported_on_use
+from rerank_plugins.checks.optional import imported_on_use
 from rerank_plugins.ranking.fusion import reciprocal_rank_fusion, weighted_fusion
 from rerank_plugins.retrieval.bm25 import BM25Index
 from rerank_plugins.retrieval.first_stage import FirstStage

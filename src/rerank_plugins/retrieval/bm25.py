@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from rerank_plugins.arguments import checked_call
-from rerank_plugins.kinds import Within
-from rerank_plugins.optional import import_extra
+from rerank_plugins.checks.arguments import checked_call
+from rerank_plugins.checks.kinds import Within
+from rerank_plugins.checks.optional import import_extra
 from rerank_plugins.retrieval.first_stage import best_first, check_search, check_texts_by_id
 from rerank_plugins.retrieval.words import words
 

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rerank_plugins.arguments import checked_call
+from rerank_plugins.checks.arguments import checked_call
+from rerank_plugins.checks.kinds import Count
+from rerank_plugins.checks.optional import import_extra
 from rerank_plugins.embedder import Embedder
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.inputs import check_texts
-from rerank_plugins.kinds import Count
-from rerank_plugins.optional import import_extra
 from rerank_plugins.retrieval.first_stage import best_first, check_search, check_texts_by_id
 
 __all__ = ["DenseIndex", "embed_texts"]

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from copy import copy
 from typing import Annotated, Any, Literal
 
-from rerank_plugins.arguments import checked_call
+from rerank_plugins.checks.arguments import checked_call
+from rerank_plugins.checks.kinds import Count, Within
 from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.kinds import Count, Within
 from rerank_plugins.ranking.fusion import reciprocal_rank_fusion, weighted_fusion
 from rerank_plugins.retrieval.first_stage import FirstStage, check_search, grown_stage
 

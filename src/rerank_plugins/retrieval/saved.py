@@ -25,7 +25,6 @@ import numpy.typing as npt
 from rerank_plugins.calibration import Calibration
 from rerank_plugins.embedder import Embedder
 from rerank_plugins.errors import InvalidInputError, RerankPluginsError
-from rerank_plugins.files import reason_of, scratch_folder, write_atomically
 from rerank_plugins.reranker import Reranker
 from rerank_plugins.retrieval.attached import Attached, read_attached, write_attached
 from rerank_plugins.retrieval.bm25 import BM25Index
@@ -33,6 +32,7 @@ from rerank_plugins.retrieval.dense import DenseIndex
 from rerank_plugins.retrieval.first_stage import FirstStage
 from rerank_plugins.retrieval.hybrid import HybridIndex
 from rerank_plugins.retrieval.parts import embedder_identity, embedder_settings, reranker_settings, stage_settings
+from rerank_plugins.system.files import reason_of, scratch_folder, write_atomically
 from rerank_plugins.types import LayerOptions, LongDocuments, QueryExample
 
 __all__ = ["SavedRetriever", "read_folder", "told_if_damaged", "write_folder"]

@@ -9,12 +9,12 @@ from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
-from rerank_plugins.arguments import checked_call
-from rerank_plugins.elsewhere import RETRIEVER_NAMES, NamesFromElsewhere
+from rerank_plugins.checks.arguments import checked_call
+from rerank_plugins.checks.elsewhere import RETRIEVER_NAMES, NamesFromElsewhere
+from rerank_plugins.checks.kinds import Count
 from rerank_plugins.embedder import Embedder
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.inputs import check_texts
-from rerank_plugins.kinds import Count
 from rerank_plugins.ranking.results import Selection
 from rerank_plugins.reranker import Reranker
 from rerank_plugins.retrieval.build import DEFAULT_EMBEDDER, RetrieverName, build_first_stage, check_retriever

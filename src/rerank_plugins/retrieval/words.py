@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from rerank_plugins.arguments import checked_call
+from rerank_plugins.checks.arguments import checked_call
 
 __all__ = ["words"]
 

@@ -14,7 +14,7 @@ from rerank_plugins.catalog.plugins import broken_plugins, plugins_of
 from rerank_plugins.errors import UnsupportedModelError
 
 if TYPE_CHECKING:
-    from rerank_plugins.scorers.base import ScorerLoader
+    from rerank_plugins.weights.base import ScorerLoader
 
 __all__ = ["ENTRY_POINT_GROUP", "SCORERS", "load_scorer", "scorer_loader"]
 

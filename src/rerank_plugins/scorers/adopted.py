@@ -18,10 +18,10 @@ import torch
 from rerank_plugins.catalog.sentence_settings import activation_scale, check_transformer, default_prompt
 from rerank_plugins.catalog.spec import ModelSpec
 from rerank_plugins.errors import InvalidInputError, UnsupportedModelError
-from rerank_plugins.scorers.base import LoadedParts
 from rerank_plugins.scorers.cross_encoder import scorer_of
 from rerank_plugins.text.tokenizer import TextEncoder
 from rerank_plugins.types import LongDocumentStrategy, TruncationRule
+from rerank_plugins.weights.base import LoadedParts
 
 __all__ = ["AdoptedModel", "adopt"]
 

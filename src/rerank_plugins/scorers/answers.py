@@ -10,9 +10,9 @@ import torch
 
 from rerank_plugins.catalog.templates import PairTemplate
 from rerank_plugins.errors import UnsupportedModelError
-from rerank_plugins.scorers.base import LoadRequest
-from rerank_plugins.scorers.weight_files import WeightFiles
 from rerank_plugins.text.tokenizer import TextEncoder
+from rerank_plugins.weights.base import LoadRequest
+from rerank_plugins.weights.weight_files import WeightFiles
 
 __all__ = ["AnswerHead", "answer_ids", "untied_rows"]
 

@@ -10,12 +10,12 @@ from typing import Any
 import torch
 
 from rerank_plugins.errors import UnsupportedModelError
-from rerank_plugins.lazy import computed_once
 from rerank_plugins.protocols import Batch, PrefixSharing
 from rerank_plugins.scorers.bert_encoder import Reads
 from rerank_plugins.scorers.compiling import compile_regions, compiler_errors
 from rerank_plugins.scorers.packed import PackedModel, is_near
 from rerank_plugins.scorers.trials import TRIAL_LENGTHS, CannotPackError, packed_model, trial_of
+from rerank_plugins.system.lazy import computed_once
 
 __all__ = ["Backbone", "TokenStates", "padded_tensors"]
 

@@ -15,8 +15,8 @@ import transformers
 from rerank_plugins.protocols import Batch
 from rerank_plugins.scorers.answers import AnswerHead, answer_ids, untied_rows
 from rerank_plugins.scorers.backbone import Backbone
-from rerank_plugins.scorers.base import LoadedParts, LoadRequest
-from rerank_plugins.scorers.loading import load_encoder, load_model
+from rerank_plugins.weights.base import LoadedParts, LoadRequest
+from rerank_plugins.weights.loading import load_encoder, load_model
 
 __all__ = ["DecoderScorer", "load"]
 

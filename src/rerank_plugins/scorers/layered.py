@@ -16,7 +16,6 @@ from torch import nn
 from rerank_plugins.catalog.layers import layers_of_config
 from rerank_plugins.errors import UnsupportedModelError
 from rerank_plugins.protocols import Batch, PrefixSharing
-from rerank_plugins.scorers.base import LoadedParts, LoadRequest
 from rerank_plugins.scorers.blocks import (
     ACTIVATIONS,
     DecoderShape,
@@ -27,12 +26,13 @@ from rerank_plugins.scorers.blocks import (
     rotary_of,
 )
 from rerank_plugins.scorers.compression import PieceSpan, compress_documents, piece_spans, positions_of, texts_of
-from rerank_plugins.scorers.loading import check_weights, load_encoder, refuse_missing
-from rerank_plugins.scorers.lora import merge_lora
 from rerank_plugins.scorers.prefixes import PrefixGroup, RowLayout, prefix_groups
 from rerank_plugins.scorers.texts import Texts
-from rerank_plugins.scorers.weight_files import WeightFiles
 from rerank_plugins.types import LayerOptions
+from rerank_plugins.weights.base import LoadedParts, LoadRequest
+from rerank_plugins.weights.loading import check_weights, load_encoder, refuse_missing
+from rerank_plugins.weights.lora import merge_lora
+from rerank_plugins.weights.weight_files import WeightFiles
 
 __all__ = ["LayeredDecoder", "LayeredScorer", "load_gemma2", "load_minicpm"]
 

@@ -13,12 +13,12 @@ from rerank_plugins.catalog.checkpoint import MULTI_VECTOR_HEADS
 from rerank_plugins.errors import ModelError
 from rerank_plugins.protocols import Batch
 from rerank_plugins.scorers.backbone import Backbone, TokenStates
-from rerank_plugins.scorers.base import LoadedParts, LoadRequest
-from rerank_plugins.scorers.loading import load_encoder
 from rerank_plugins.scorers.sentence_head import SentenceHead, load_head
-from rerank_plugins.scorers.side_files import read_side_file
 from rerank_plugins.scorers.transformer import load_backbone
 from rerank_plugins.scorers.vector_rows import RowLayout
+from rerank_plugins.weights.base import LoadedParts, LoadRequest
+from rerank_plugins.weights.loading import load_encoder
+from rerank_plugins.weights.side_files import read_side_file
 
 __all__ = ["MultiVectorEmbedder", "load"]
 

@@ -17,9 +17,9 @@ from rerank_plugins.catalog.spec import Pooling
 from rerank_plugins.errors import UnsupportedModelError
 from rerank_plugins.protocols import Batch
 from rerank_plugins.scorers.backbone import TokenStates
-from rerank_plugins.scorers.base import LoadRequest
 from rerank_plugins.scorers.bert_encoder import Reads
-from rerank_plugins.scorers.side_files import read_side_file
+from rerank_plugins.weights.base import LoadRequest
+from rerank_plugins.weights.side_files import read_side_file
 
 __all__ = ["SentenceHead", "load_head"]
 

@@ -16,8 +16,8 @@ from rerank_plugins.errors import UnsupportedModelError
 from rerank_plugins.protocols import Batch
 from rerank_plugins.scorers.answers import AnswerHead, answer_ids
 from rerank_plugins.scorers.backbone import padded_tensors
-from rerank_plugins.scorers.base import LoadedParts, LoadRequest
-from rerank_plugins.scorers.loading import load_encoder, load_model
+from rerank_plugins.weights.base import LoadedParts, LoadRequest
+from rerank_plugins.weights.loading import load_encoder, load_model
 
 __all__ = ["SequenceToSequenceScorer", "load"]
 

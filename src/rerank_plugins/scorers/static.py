@@ -12,12 +12,12 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
-from rerank_plugins.boundary import checkpoint_errors
+from rerank_plugins.checks.boundary import checkpoint_errors
 from rerank_plugins.errors import UnsupportedModelError
 from rerank_plugins.protocols import Batch
-from rerank_plugins.scorers.base import LoadedParts, LoadRequest
-from rerank_plugins.scorers.loading import check_weights, load_encoder
-from rerank_plugins.scorers.tokenizers import check_ids
+from rerank_plugins.weights.base import LoadedParts, LoadRequest
+from rerank_plugins.weights.loading import check_weights, load_encoder
+from rerank_plugins.weights.tokenizers import check_ids
 
 __all__ = ["StaticEmbedder", "load"]
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import torch
 
-from rerank_plugins.lazy import computed_once
+from rerank_plugins.system.lazy import computed_once
 
 __all__ = ["Run", "Texts"]
 

@@ -13,9 +13,9 @@ import transformers
 from rerank_plugins.errors import UnsafeModelError
 from rerank_plugins.protocols import Batch, PrefixSharing
 from rerank_plugins.scorers.backbone import Backbone
-from rerank_plugins.scorers.base import LoadedParts, LoadRequest
-from rerank_plugins.scorers.loading import load_encoder, load_model
 from rerank_plugins.scorers.sentence_head import SentenceHead, load_head
+from rerank_plugins.weights.base import LoadedParts, LoadRequest
+from rerank_plugins.weights.loading import load_encoder, load_model
 
 __all__ = ["TransformerEmbedder", "load", "load_backbone"]
 
@@ -66,7 +66,7 @@ def load_backbone(request: LoadRequest) -> Backbone:
 
     Raises:
         UnsafeModelError: It is a decoder that looks both ways, which only the checkpoint's own code does.
-        ModelError: See :func:`~rerank_plugins.scorers.loading.load_model`.
+        ModelError: See :func:`~rerank_plugins.weights.loading.load_model`.
     """
     _check_direction(request)
     is_t5 = request.files.config.get("model_type") in _T5_TYPES

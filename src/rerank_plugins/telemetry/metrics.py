@@ -6,15 +6,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from rerank_plugins.arguments import checked_call
-from rerank_plugins.backends.opening import LoadedModel
+from rerank_plugins.checks.arguments import checked_call
+from rerank_plugins.checks.kinds import shown
 from rerank_plugins.engine.registry import MODELS
 from rerank_plugins.errors import InvalidInputError, MissingExtraError
-from rerank_plugins.kinds import shown
 from rerank_plugins.types import EngineStats
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
+
+    from rerank_plugins.backends.opening import LoadedModel
 
 __all__ = ["export_to_prometheus"]
 
@@ -63,7 +64,7 @@ class _Collector:
     def collect(self) -> Iterator[Any]:
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
-        loaded = [(model, model.stats()) for model in MODELS.loaded() if isinstance(model, LoadedModel)]
+        loaded = [(model, model.stats()) for model in _loaded_models()]
         for name in (field.name for field in fields(EngineStats)):
             kind = GaugeMetricFamily if name in _GAUGES else CounterMetricFamily
             text = f"EngineStats.{name} of the models in this process."
@@ -71,6 +72,15 @@ class _Collector:
             for (model, device, dtype), value in _by_labels(loaded, name).items():
                 family.add_metric([model, device, dtype], value)
             yield family
+
+
+def _loaded_models() -> list[LoadedModel]:
+    held = MODELS.loaded()
+    if not held:
+        return []  # As always where there is no torch, which the class needs.
+    from rerank_plugins.backends.opening import LoadedModel
+
+    return [model for model in held if isinstance(model, LoadedModel)]
 
 
 def _by_labels(loaded: list[tuple[LoadedModel, EngineStats]], name: str) -> dict[tuple[str, str, str], float]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from rerank_plugins.arguments import checked_call
 from rerank_plugins.calls.observing import CallRecord, add_observer
+from rerank_plugins.checks.arguments import checked_call
+from rerank_plugins.checks.kinds import shown
 from rerank_plugins.errors import InvalidInputError, MissingExtraError
-from rerank_plugins.kinds import shown
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Tracer, TracerProvider

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from rerank_plugins.boundary import checkpoint_errors
-from rerank_plugins.native import inside
+from rerank_plugins.checks.boundary import checkpoint_errors
+from rerank_plugins.system.native import inside
 from rerank_plugins.text.token_cache import TokenCache
 
 if TYPE_CHECKING:

@@ -16,7 +16,6 @@ from rerank_plugins.catalog.names import existing_folder, nearest_names
 from rerank_plugins.catalog.resolve import resolve
 from rerank_plugins.catalog.spec import ModelKind, ModelSpec
 from rerank_plugins.cli import app
-from rerank_plugins.demo import choose_models
 from rerank_plugins.errors import InvalidInputError, ModelUnavailableError, UnsupportedModelError
 
 KINDS: tuple[ModelKind, ModelKind] = ("reranker", "embedder")
@@ -198,13 +197,11 @@ def test_names_that_the_system_cannot_look_at(name: str) -> None:
     assert len(str(caught.value)) < 2000
 
 
-def test_the_facades_the_demo_and_the_command_line_say_it_too(tmp_path: Path) -> None:
+def test_the_facades_and_the_command_line_say_it_too(tmp_path: Path) -> None:
     with pytest.raises(UnsupportedModelError, match=r"Embedder\('BAAI/bge-m3'\)"):
         Reranker("BAAI/bge-m3")
     with pytest.raises(UnsupportedModelError, match=r"Reranker\('BAAI/bge-reranker-v2-m3'\)"):
         Embedder("BAAI/bge-reranker-v2-m3")
-    with pytest.raises(UnsupportedModelError, match="an embedder, and a reranker"):
-        choose_models("BAAI/bge-m3", "BAAI/bge-reranker-v2-m3")
     (tmp_path / "documents.txt").write_text("one\ntwo\n")
     result = CliRunner().invoke(
         app, ["rank", str(tmp_path / "documents.txt"), "--query", "which", "--model", "BAAI/bge-m3"]

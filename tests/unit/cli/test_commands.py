@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from rerank_plugins import LayerOptions, Reranker, __version__
 from rerank_plugins.catalog import known_models, specs_of_kind
 from rerank_plugins.cli import app, main
-from rerank_plugins.cli.catalog_page import reference_of
+from rerank_plugins.cli.models import reference_of
 from rerank_plugins.cli.rank import read_lines
 from rerank_plugins.errors import InvalidInputError, RerankPluginsError
 
@@ -65,17 +65,6 @@ def test_models_as_json_is_the_whole_catalog() -> None:
     assert by_id["embedder", "BAAI/bge-m3"]["dimensions"] == 1024
     assert by_id["reranker", "BAAI/bge-reranker-v2-gemma"]["speed"] == "slow"
     assert by_id["reranker", "BAAI/bge-reranker-v2-gemma"]["parity"] == "FlagEmbedding 1.3.5"
-
-
-def test_models_as_markdown() -> None:
-    shown = CliRunner().invoke(app, ["models", "--markdown", "--kind", "reranker"]).stdout
-    assert "## Rerankers" in shown
-    assert "## Embedders" not in shown
-    rows = [line for line in shown.splitlines() if line.startswith("| `")]
-    assert len(rows) == len(specs_of_kind("reranker"))
-    assert rows[0].startswith("| `")
-    work = [float(row.split(" | ")[3]) for row in rows if row.split(" | ")[3] != "?"]
-    assert work == sorted(work)
 
 
 def test_models_tables(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,7 +74,9 @@ def test_unreachable_hub_is_told_without_alarm(online: pytest.MonkeyPatch, endpo
 
 
 def test_missing_parts_come_with_their_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(diagnosis, "_EXTRAS", {"mini": ("not_there_at_all.inside",), "evaluation": ("json",)})
+    monkeypatch.setattr(diagnosis, "_EXTRAS", ("mini", "evaluation"))
+    brought = {"mini": ["not-there-at-all"], "evaluation": ["pytest"]}
+    monkeypatch.setattr(diagnosis, "distributions_of_extras", lambda: brought)
     missing, installed = find_extras()
     assert missing.way_out == 'pip install "rerank-plugins[mini]"'
     assert installed.state == "ok"

@@ -20,6 +20,7 @@ from rerank_plugins.display.terminal import Screen, json_text, visible
 BAD = "\x1b[31mred\x1b]8;;http://x.org\x1b\\link\x07\x9b2J\r\u202egnp\u2066 [bold]x[/bold] :smile:"
 HIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 ROOT = Path(rerank_plugins.__file__).parent
+DEMO = Path(__file__).parents[3] / "demo" / "src" / "rerank_plugins_demo"
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
@@ -90,7 +91,7 @@ def test_json_keeps_the_text_and_hides_nothing() -> None:
 
 
 def test_nothing_prints_beside_the_screen() -> None:
-    for path in [*ROOT.glob("cli/*.py"), *ROOT.glob("demo/*.py")]:
+    for path in [*ROOT.glob("cli/*.py"), *DEMO.glob("*.py")]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ImportFrom) and node.module == "rich.console":
                 assert "Console" not in [one.name for one in node.names], path

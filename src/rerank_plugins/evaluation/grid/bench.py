@@ -16,7 +16,7 @@ from rerank_plugins.evaluation.grid.plan import CurveOptions, GridOptions, Model
 from rerank_plugins.evaluation.grid.workshop import Workshop
 from rerank_plugins.evaluation.results import Cell, Curve, System
 from rerank_plugins.evaluation.run import Run, TimedRun
-from rerank_plugins.lazy import computed_once
+from rerank_plugins.system.lazy import computed_once
 
 __all__ = ["DatasetBench"]
 

@@ -16,7 +16,7 @@ from rerank_plugins.evaluation.measures import Evaluation, evaluate, parse_measu
 from rerank_plugins.evaluation.results import Cell, Estimate, Latency, System
 from rerank_plugins.evaluation.run import Run, in_order, quoted_name, trec_bytes
 from rerank_plugins.evaluation.statistics import bootstrap_estimate, compare_paired
-from rerank_plugins.files import write_atomically
+from rerank_plugins.system.files import write_atomically
 
 __all__ = ["SystemRun", "estimates", "make_cell", "measured", "save_run"]
 

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from rich.progress import Progress
 
-from rerank_plugins.engine.device import resolve_device
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.evaluation.dataset import Dataset
 from rerank_plugins.evaluation.grid.bench import DatasetBench
@@ -19,7 +18,7 @@ from rerank_plugins.evaluation.grid.plan import CurveOptions, GridOptions
 from rerank_plugins.evaluation.grid.workshop import Workshop
 from rerank_plugins.evaluation.measures import parse_measures
 from rerank_plugins.evaluation.results import Cell, Curve, EvaluationResults
-from rerank_plugins.files import write_atomically
+from rerank_plugins.system.files import write_atomically
 
 __all__ = ["RESULTS_FILE", "run_evaluation"]
 
@@ -87,12 +86,20 @@ def _check(datasets: Sequence[Dataset], options: GridOptions, curves: CurveOptio
     parse_measures(options.measures)
 
 
+def _device(asked: str | None) -> str:
+    try:
+        from rerank_plugins.engine.device import resolve_device
+    except ModuleNotFoundError:
+        return "none: torch is not installed, so no model runs here"
+    return str(resolve_device(asked))
+
+
 def _environment(datasets: Sequence[Dataset], options: GridOptions, curves: CurveOptions) -> dict[str, str]:
     described = {
         "date": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-        "device": str(resolve_device(options.device)),
+        "device": _device(options.device),
         "seed": str(options.seed),
         "intervals": f"95 % percentile bootstrap over queries, {options.n_resamples} samples",
         "test": f"paired randomisation test against the first stage, {options.n_permutations} draws",

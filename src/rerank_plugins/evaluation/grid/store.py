@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.files import write_atomically
+from rerank_plugins.system.files import write_atomically
 
 __all__ = ["ChunkLog", "VectorParts"]
 

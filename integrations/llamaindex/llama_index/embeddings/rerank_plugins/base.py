@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from llama_index.core.base.embeddings.base import BaseEmbedding
-from llama_index.core.bridge.pydantic import Field, PrivateAttr, field_validator
+from llama_index.core.bridge.pydantic import Field, field_validator
 from llama_index.core.callbacks import CallbackManager
 from llama_index.core.storage.kvstore.types import BaseKVStore
-from llama_index.postprocessor.rerank_plugins.options import LocalModelOptions, check_is_a
+from llama_index.postprocessor.rerank_plugins.options import ComponentOptions
 from pydantic import AliasChoices
 from typing_extensions import Self, TypedDict, Unpack
 
-from rerank_plugins.adapting import check_kind
+from rerank_plugins.adapters.checks import check_kind
+from rerank_plugins.adapters.embedding import EmbedderOptions
+from rerank_plugins.adapters.fields import Count, Name, Text, option
 from rerank_plugins.embedder import Embedder
 from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.fields import Count, Example, Name, Switch, Text, option
 
 __all__ = ["BceEmbedding", "BgeEmbedding", "EmbeddingSettings", "InstructionEmbedding"]
 
@@ -32,22 +33,17 @@ class EmbeddingSettings(TypedDict, total=False):
     callback_manager: CallbackManager
 
 
-class InstructionEmbedding(LocalModelOptions, BaseEmbedding):
+class InstructionEmbedding(ComponentOptions, EmbedderOptions, BaseEmbedding):
     """Embeds with any embedding model that the core can run, each side with its instruction.
 
-    Queries get the instruction that the model was trained with, documents their own (most have none);
-    ``query_instruction`` and ``document_instruction`` replace them. Texts are embedded as they are: line
-    breaks are kept. The model is loaded when the object is created, once per process, and any number of
-    threads and event loops may use one object; the async methods do not block the loop.
-
-    Raises:
-        ValueError: An option is unknown or has a value that cannot work.
-        rerank_plugins.errors.ModelError: The model cannot be resolved or loaded.
-        rerank_plugins.errors.DeviceUnavailableError: The device is not on this machine.
+    The model is loaded when the object is created, once per process, and any number of threads and event loops may
+    use one object; the async methods do not block the loop.
 
     Example:
         >>> Settings.embed_model = InstructionEmbedding(model_name="BAAI/llm-embedder", task="qa")
     """
+
+    _model_name: ClassVar[str] = "model_name"
 
     model_name: Name = option("model", "BAAI/bge-m3")
     embed_batch_size: Annotated[Count, Field(le=_LARGEST_BATCH)] = Field(
@@ -57,22 +53,16 @@ class InstructionEmbedding(LocalModelOptions, BaseEmbedding):
     num_workers: Count | None = Field(
         default=None, description="Workers that LlamaIndex's async batches use; None awaits them one after the other."
     )
-    task: Text | None = option("task", None)
-    query_instruction: Text | None = option("query_instruction", None)
     document_instruction: Text | None = option(
         "document_instruction", None, validation_alias=AliasChoices("document_instruction", "text_instruction")
     )
-    examples: tuple[Example, ...] | None = option("examples", None)
-    dimensions: Count | None = option("dimensions", None)
-    query_cache_entries: Count | None = option("query_cache_entries", None)
-    normalize: Switch | None = option("normalize", None)
-
-    _embedder: Embedder = PrivateAttr()
 
     @field_validator("embeddings_cache", mode="before")
     @classmethod
     def _check_cache(cls, cache: Any) -> Any:
-        check_kind("embeddings_cache", cache, (BaseKVStore, type(None)), told="a key-value store of LlamaIndex or None")
+        check_kind(
+            "embeddings_cache", cache, (BaseKVStore, type(None)), expected="a key-value store of LlamaIndex or None"
+        )
         return cache
 
     @field_validator("rate_limiter", mode="before", check_fields=False)
@@ -82,11 +72,6 @@ class InstructionEmbedding(LocalModelOptions, BaseEmbedding):
             msg = f"rate_limiter must be a rate limiter of LlamaIndex or None; got {type(limiter).__name__}"
             raise InvalidInputError(msg)
         return limiter
-
-    @classmethod
-    def class_name(cls) -> str:
-        """Return the name by which LlamaIndex serialises the class."""
-        return cls.__name__
 
     @classmethod
     def from_embedder(cls, embedder: Embedder, **settings: Unpack[EmbeddingSettings]) -> Self:
@@ -102,62 +87,25 @@ class InstructionEmbedding(LocalModelOptions, BaseEmbedding):
         Raises:
             ValueError: A setting is unknown, cannot work, or is the embedder's to decide.
         """
-        check_is_a(embedder, Embedder)
-        cache = embedder.query_cache_statistics()
-        described = {
-            "model_name": embedder.model,
-            "family": embedder.spec.family,
-            "device": embedder.device,
-            "dtype": embedder.dtype,
-            "max_length": embedder.max_length,
-            "query_instruction": embedder.instruction.query,
-            "document_instruction": embedder.instruction.document,
-            "examples": embedder.examples or None,
-            "dimensions": embedder.dimensions,
-            "query_cache_entries": cache and cache.max_entries,
-            "normalize": embedder.normalize,
-        }
-        return cls._adopt(embedder, described, dict(settings))
-
-    def model_post_init(self, context: Any, /) -> None:
-        """Open the model, unless one was given."""
-        self._embedder = self._given_or(context, self._open)
-
-    @property
-    def embedder(self) -> Embedder:
-        """The core object that embeds; shared by copies of this one."""
-        return self._embedder
-
-    def _open(self) -> Embedder:
-        return Embedder(
-            self.model_name,
-            task=self.task,
-            query_instruction=self.query_instruction,
-            document_instruction=self.document_instruction,
-            examples=self.examples,
-            dimensions=self.dimensions,
-            query_cache_entries=self.query_cache_entries,
-            normalize=self.normalize,
-            **self._loading_options(),
-        )
+        return cls._around_embedder(embedder, settings)
 
     def _get_query_embedding(self, query: str) -> list[float]:
-        return _floats(self._embedder.embed_queries([query]))[0]
+        return self._query_vector(query)
 
     async def _aget_query_embedding(self, query: str) -> list[float]:
-        return _floats(await self._embedder.aembed_queries([query]))[0]
+        return await self._aquery_vector(query)
 
     def _get_text_embedding(self, text: str) -> list[float]:
-        return self._get_text_embeddings([text])[0]
+        return self._document_vectors([text])[0]
 
     async def _aget_text_embedding(self, text: str) -> list[float]:
-        return (await self._aget_text_embeddings([text]))[0]
+        return (await self._adocument_vectors([text]))[0]
 
     def _get_text_embeddings(self, texts: list[str]) -> list[list[float]]:
-        return _floats(self._embedder.embed_documents(texts))
+        return self._document_vectors(texts)
 
     async def _aget_text_embeddings(self, texts: list[str]) -> list[list[float]]:
-        return _floats(await self._embedder.aembed_documents(texts))
+        return await self._adocument_vectors(texts)
 
 
 class BgeEmbedding(InstructionEmbedding):
@@ -173,10 +121,7 @@ class BgeEmbedding(InstructionEmbedding):
 class BceEmbedding(InstructionEmbedding):
     """Embeds with a BCE model (Chinese and English); see :class:`InstructionEmbedding`."""
 
+    _model_name: ClassVar[str] = "model_name"
+
     model_name: Name = option("model", "maidalun1020/bce-embedding-base_v1")
     family: Text | None = option("family", "bce")
-
-
-def _floats(vectors: Any) -> list[list[float]]:
-    rows: list[list[float]] = vectors.tolist()
-    return rows

@@ -12,32 +12,11 @@ from typing import Any
 
 from llama_index.core.schema import BaseNode, MetadataMode, NodeWithScore
 
-from rerank_plugins.adapting import FALLBACK_KEY, FallbackReason
-from rerank_plugins.types import RankedDocument
+from rerank_plugins.adapters.fallback import FallbackReason
+from rerank_plugins.adapters.metadata import DETAIL_KEYS, FALLBACK_KEY, RETRIEVAL_RANK_KEY, RETRIEVAL_SCORE_KEY
 
-__all__ = [
-    "DETAIL_KEYS",
-    "PROBABILITY_KEY",
-    "RANK_KEY",
-    "RETRIEVAL_RANK_KEY",
-    "RETRIEVAL_SCORE_KEY",
-    "TRUNCATED_KEY",
-    "WINDOW_KEY",
-    "details_of",
-    "fallen_back",
-    "retrieval_score_of",
-    "scored_text",
-    "with_metadata",
-]
+__all__ = ["fallen_back", "retrieval_score_of", "scored_text", "with_metadata"]
 
-RETRIEVAL_SCORE_KEY = "retrieval_score"
-RETRIEVAL_RANK_KEY = "retrieval_rank"
-PROBABILITY_KEY = "rerank_probability"
-RANK_KEY = "rerank_rank"
-WINDOW_KEY = "rerank_window"
-TRUNCATED_KEY = "rerank_truncated"
-
-DETAIL_KEYS = (PROBABILITY_KEY, RANK_KEY, WINDOW_KEY, TRUNCATED_KEY, FALLBACK_KEY)
 _OWN_KEYS = frozenset((RETRIEVAL_SCORE_KEY, RETRIEVAL_RANK_KEY, *DETAIL_KEYS))
 
 
@@ -47,18 +26,6 @@ def scored_text(node: BaseNode, mode: MetadataMode) -> str:
         own = {key: value for key, value in node.metadata.items() if key not in _OWN_KEYS}
         node = node.model_copy(update={"metadata": own})
     return node.get_content(metadata_mode=mode)
-
-
-def details_of(ranked: RankedDocument) -> dict[str, Any]:
-    """Return what is kept about a result, as values that JSON can hold."""
-    details: dict[str, Any] = {
-        PROBABILITY_KEY: ranked.probability,
-        RANK_KEY: ranked.rank,
-        TRUNCATED_KEY: ranked.truncated,
-    }
-    if ranked.window is not None:
-        details[WINDOW_KEY] = [ranked.window.start, ranked.window.end]
-    return details
 
 
 def retrieval_score_of(result: NodeWithScore) -> dict[str, float]:

@@ -12,7 +12,8 @@ from llama_index.core.instrumentation.events.rerank import ReRankEndEvent, ReRan
 from llama_index.core.schema import NodeWithScore, QueryBundle
 from llama_index_instrumentation import get_dispatcher
 
-from rerank_plugins.adapting import FALLBACK_KEY, FallbackReason
+from rerank_plugins.adapters.fallback import FallbackReason
+from rerank_plugins.adapters.metadata import FALLBACK_KEY
 
 __all__ = ["Outcome", "dispatcher", "traced"]
 
@@ -48,14 +49,8 @@ def traced(
 ) -> Iterator[Outcome]:
     """Report a reranking to both of LlamaIndex's tracing systems.
 
-    A fallback is told as ``rerank_fallback``: in the tags of the end event, and in the callback's last payload.
-
-    Args:
-        nodes: What is reranked.
-        query: For which query.
-        top_n: Nodes returned at most; None is reported as the number of nodes.
-        model_name: Shown in traces.
-        callback_manager: The one in place when the call began; engines may replace it meanwhile.
+    ``top_n=None`` is reported as the number of nodes. Why nodes were not reranked is in the tags of the end event and
+    in the callback's last payload. The manager is the one in place when the call began; engines may replace it.
 
     Yields:
         An empty outcome: what the block puts into it is reported.

@@ -13,25 +13,18 @@ from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.callbacks import CallbackManager
 from llama_index.core.schema import BaseNode, NodeWithScore, QueryBundle, TransformComponent
 from llama_index.core.vector_stores.types import BasePydanticVectorStore
-from llama_index.embeddings.rerank_plugins import InstructionEmbedding
 from llama_index.postprocessor.rerank_plugins import BaseRerankPostprocessor
-from llama_index.postprocessor.rerank_plugins.results import DETAIL_KEYS, RETRIEVAL_RANK_KEY, with_metadata
-from llama_index.retrievers.rerank_plugins.arguments import (
-    OWN,
-    AnyReranker,
-    check_callbacks,
-    postprocessor_of,
-    second_stage,
-)
-from llama_index.retrievers.rerank_plugins.copied import CopiedRetriever
+from llama_index.postprocessor.rerank_plugins.results import with_metadata
 from llama_index.retrievers.rerank_plugins.first_stage import FirstStageRetriever
+from llama_index.retrievers.rerank_plugins.growing import GrowingRetriever
 from llama_index.retrievers.rerank_plugins.nodes import readable
-from llama_index.retrievers.rerank_plugins.saved import open_folder, opened_postprocessor
+from llama_index.retrievers.rerank_plugins.parts import OWN, PARTS, AnyEmbedder, AnyReranker, check_callbacks
 from typing_extensions import Self
 
-from rerank_plugins.adapting import check_kind, checked_count
-from rerank_plugins.arguments import checked_call
-from rerank_plugins.embedder import Embedder
+from rerank_plugins.adapters.arguments import DEFAULT_RERANKER, check_text_query, own_stage
+from rerank_plugins.adapters.checks import check_kind, checked_count
+from rerank_plugins.adapters.metadata import DETAIL_KEYS, RETRIEVAL_RANK_KEY
+from rerank_plugins.checks.arguments import checked_call
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.retrieval import Fusion, RetrieverName
 from rerank_plugins.retrieval.build import DEFAULT_EMBEDDER
@@ -40,11 +33,8 @@ from rerank_plugins.types import ScoreUnit
 
 __all__ = ["TwoStageRetriever"]
 
-_DEFAULT_RERANKER = "BAAI/bge-reranker-v2-m3"
-_ELSEWHERE = "nodes cannot be added to it here; add them to its index, such as index.insert_nodes(...)"
 
-
-class TwoStageRetriever(CopiedRetriever):
+class TwoStageRetriever(GrowingRetriever):
     """Retrieves with any retriever, and reranks what it finds with any model that the core knows.
 
     Reranked results are those of :class:`~llama_index.postprocessor.rerank_plugins.BaseRerankPostprocessor`, with the
@@ -88,15 +78,15 @@ class TwoStageRetriever(CopiedRetriever):
         verbose: bool = False,
     ) -> None:
         limit = None if top_n is None else checked_count("top_n", top_n)
-        told = "a retriever of LlamaIndex, such as index.as_retriever(similarity_top_k=50)"
-        check_kind("first_stage", first_stage, BaseRetriever, told=told)
+        expected = "a retriever of LlamaIndex, such as index.as_retriever(similarity_top_k=50)"
+        check_kind("first_stage", first_stage, BaseRetriever, expected=expected)
         check_callbacks(callback_manager)
-        check_kind("verbose", verbose, bool, told="True or False")
+        check_kind("verbose", verbose, bool, expected="True or False")
         super().__init__(callback_manager=callback_manager, verbose=verbose)
         changes: dict[str, object] = {} if limit is None else {"top_n": limit}
         if callback_manager is not None:
             changes["callback_manager"] = callback_manager
-        made = postprocessor_of(reranker)
+        made = PARTS.reranker_of(reranker)
         self._first_stage, self._top_n = first_stage, limit
         self._reranker = made if made is None or not changes else made.with_settings(**changes)
 
@@ -107,8 +97,8 @@ class TwoStageRetriever(CopiedRetriever):
         documents: Sequence[BaseNode | str],
         *,
         retriever: RetrieverName = "hybrid",
-        embedder: InstructionEmbedding | Embedder | str | Path = DEFAULT_EMBEDDER,
-        reranker: AnyReranker | None = _DEFAULT_RERANKER,
+        embedder: AnyEmbedder = DEFAULT_EMBEDDER,
+        reranker: AnyReranker | None = DEFAULT_RERANKER,
         top_k: int = 50,
         top_n: int | None = 5,
         threshold: float | None = None,
@@ -119,22 +109,22 @@ class TwoStageRetriever(CopiedRetriever):
         weights: Sequence[float] | None = None,
         callback_manager: CallbackManager | None = None,
     ) -> TwoStageRetriever:
-        """Index documents and return a retriever over them.
+        """Index documents, as :meth:`FirstStageRetriever.from_documents` does, and return a retriever over them.
 
         Args:
-            documents: Documents, nodes or texts.
-            retriever: ``bm25``, ``dense`` or ``hybrid``.
-            embedder: An embedding of this package, a core embedder, or a model's name; BM25 loads none.
+            documents: See there.
+            retriever: See there.
+            embedder: See there.
             reranker: A postprocessor of any class with its own options, a core reranker, a model's name, or None for no
                 second stage.
             top_k: Nodes retrieved.
             top_n: Nodes returned at most; None returns all that were retrieved.
             threshold: Reranked nodes below it are left out; a postprocessor that is passed has its own.
             threshold_unit: What ``threshold`` is compared with.
-            transformations: Run over the documents first, such as a splitter; None indexes them whole.
-            faiss_index: ``Flat`` is exact; None needs no FAISS.
-            fusion: ``rrf`` or ``weighted``.
-            weights: Of the dense stage and of BM25 in a hybrid; None counts both alike.
+            transformations: See there.
+            faiss_index: See there.
+            fusion: See there.
+            weights: See there.
             callback_manager: For LlamaIndex's callbacks; None has none.
 
         Raises:
@@ -142,17 +132,10 @@ class TwoStageRetriever(CopiedRetriever):
             MissingExtraError: bm25s or FAISS is not installed.
             ModelError: A model cannot be loaded.
         """
-        made = second_stage(reranker, top_n=top_n, threshold=threshold, threshold_unit=threshold_unit)
+        made = PARTS.second_stage(reranker, top_n=top_n, threshold=threshold, threshold_unit=threshold_unit)
+        options: dict[str, Any] = {"faiss_index": faiss_index, "fusion": fusion, "weights": weights}
         first_stage = FirstStageRetriever.from_documents(
-            documents,
-            retriever=retriever,
-            embedder=embedder,
-            top_k=top_k,
-            transformations=transformations,
-            faiss_index=faiss_index,
-            fusion=fusion,
-            weights=weights,
-            callback_manager=callback_manager,
+            documents, retriever=retriever, embedder=embedder, top_k=top_k, transformations=transformations, **options
         )
         return cls(first_stage, reranker=made, top_n=top_n, callback_manager=callback_manager)
 
@@ -163,7 +146,7 @@ class TwoStageRetriever(CopiedRetriever):
         vector_store: BasePydanticVectorStore,
         *,
         embed_model: BaseEmbedding,
-        reranker: AnyReranker | None = _DEFAULT_RERANKER,
+        reranker: AnyReranker | None = DEFAULT_RERANKER,
         top_k: int = 50,
         top_n: int | None = 5,
         threshold: float | None = None,
@@ -188,64 +171,18 @@ class TwoStageRetriever(CopiedRetriever):
         """
         top_k = checked_count("top_k", top_k)
         check_callbacks(callback_manager)
-        check_kind("vector_store", vector_store, BasePydanticVectorStore, told="a vector store of LlamaIndex")
-        check_kind("embed_model", embed_model, BaseEmbedding, told="an embedding of LlamaIndex")
+        check_kind("vector_store", vector_store, BasePydanticVectorStore, expected="a vector store of LlamaIndex")
+        check_kind("embed_model", embed_model, BaseEmbedding, expected="an embedding of LlamaIndex")
         if not vector_store.stores_text:
             msg = (
                 f"a {type(vector_store).__name__} keeps no texts to rerank; "
                 "pass its index's retriever instead: TwoStageRetriever(index.as_retriever(similarity_top_k=...), ...)"
             )
             raise InvalidInputError(msg)
-        made = second_stage(reranker, top_n=top_n, threshold=threshold, threshold_unit=threshold_unit)
+        made = PARTS.second_stage(reranker, top_n=top_n, threshold=threshold, threshold_unit=threshold_unit)
         index = VectorStoreIndex.from_vector_store(vector_store, embed_model=embed_model)
-        return cls(
-            index.as_retriever(similarity_top_k=top_k),
-            reranker=made,
-            top_n=top_n,
-            callback_manager=callback_manager,
-        )
-
-    @checked_call(own=OWN)
-    def insert_nodes(self, nodes: Sequence[BaseNode]) -> list[str]:
-        """Index more nodes, as :meth:`FirstStageRetriever.insert_nodes` does, and return their ids.
-
-        Raises:
-            InvalidInputError: As there, or the first stage is a retriever of another kind.
-            ScoringError: The embedder returned NaN or infinity.
-        """
-        return self._own_stage(_ELSEWHERE).insert_nodes(nodes)
-
-    @checked_call(own=OWN)
-    async def ainsert_nodes(self, nodes: Sequence[BaseNode]) -> list[str]:
-        """Do what :meth:`insert_nodes` does, without blocking the event loop."""
-        return await self._own_stage(_ELSEWHERE).ainsert_nodes(nodes)
-
-    @checked_call(own=OWN)
-    def add_documents(
-        self, documents: Sequence[BaseNode | str], *, transformations: Sequence[TransformComponent] | None = None
-    ) -> list[str]:
-        """Split documents and insert their nodes; see :meth:`FirstStageRetriever.add_documents`."""
-        return self._own_stage(_ELSEWHERE).add_documents(documents, transformations=transformations)
-
-    @checked_call(own=OWN)
-    async def aadd_documents(
-        self, documents: Sequence[BaseNode | str], *, transformations: Sequence[TransformComponent] | None = None
-    ) -> list[str]:
-        """Do what :meth:`add_documents` does, without blocking the event loop."""
-        return await self._own_stage(_ELSEWHERE).aadd_documents(documents, transformations=transformations)
-
-    @checked_call()
-    def persist(self, persist_dir: str | Path) -> Path:
-        """Write nodes, vectors and settings into a folder, as :meth:`FirstStageRetriever.persist` does.
-
-        The reranker is kept by its class and options, without where it ran, nor what its files may do (pickles,
-        remote code).
-
-        Raises:
-            InvalidInputError: As there, or the first stage is a retriever of another kind.
-        """
-        own = self._own_stage("it cannot be persisted here; persist its index, and make this retriever over it again")
-        return own._persist(persist_dir, top_n=self._top_n, reranker=self._reranker)
+        first_stage = index.as_retriever(similarity_top_k=top_k)
+        return cls(first_stage, reranker=made, top_n=top_n, callback_manager=callback_manager)
 
     @classmethod
     @checked_call(own=OWN)
@@ -254,7 +191,7 @@ class TwoStageRetriever(CopiedRetriever):
         persist_dir: str | Path,
         *,
         reranker: AnyReranker | None = None,
-        embedder: InstructionEmbedding | Embedder | str | Path | None = None,
+        embedder: AnyEmbedder | None = None,
         callback_manager: CallbackManager | None = None,
     ) -> TwoStageRetriever:
         """Return a retriever that :meth:`persist` wrote. Indexes are built again; no text is embedded again.
@@ -272,18 +209,10 @@ class TwoStageRetriever(CopiedRetriever):
             ModelError: A model cannot be loaded.
         """
         check_callbacks(callback_manager)
-        saved, attached = open_folder(persist_dir)
-        top_n = attached.settings.get("top_n")
-        if reranker is None:
-            made = opened_postprocessor(saved, attached.settings.get("reranker"))
-        elif isinstance(reranker, BaseRerankPostprocessor):
-            made = reranker
-        else:
-            with told_if_damaged(saved.folder):
-                limits = {name: saved.selection[name] for name in ("top_n", "threshold", "threshold_unit")}
-            made, top_n = second_stage(reranker, **limits), limits["top_n"]
-        first_stage = FirstStageRetriever._restored(saved, attached, embedder, callback_manager)
-        with told_if_damaged(saved.folder):
+        opened = PARTS.open_folder(persist_dir)
+        made, top_n = opened.second_stage(reranker)
+        first_stage = FirstStageRetriever._restored(opened, embedder, callback_manager)
+        with told_if_damaged(opened.saved.folder):
             return cls(first_stage, reranker=made, top_n=top_n, callback_manager=callback_manager)
 
     @property
@@ -310,14 +239,14 @@ class TwoStageRetriever(CopiedRetriever):
         changed._top_n = None if top_n is None else checked_count("top_n", top_n)
         return changed
 
-    def _own_stage(self, otherwise: str) -> FirstStageRetriever:
-        if isinstance(self._first_stage, FirstStageRetriever):
-            return self._first_stage
-        msg = f"the first stage is a {type(self._first_stage).__name__}, made elsewhere: {otherwise}"
-        raise InvalidInputError(msg)
+    def _indexed(self, otherwise: str) -> FirstStageRetriever:
+        return own_stage(self._first_stage, FirstStageRetriever, otherwise=otherwise)
+
+    def _kept(self) -> dict[str, Any]:
+        return {"top_n": self._top_n, "reranker": self._reranker}
 
     def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
-        _check_query(query_bundle)
+        check_text_query(query_bundle.query_str)
         found = readable(self._first_stage.retrieve(query_bundle))
         if self._reranker is None:
             return found[: self._top_n]
@@ -325,20 +254,12 @@ class TwoStageRetriever(CopiedRetriever):
         return _ranked(found, results) if self._reranker.keep_retrieval_score else results
 
     async def _aretrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
-        _check_query(query_bundle)
+        check_text_query(query_bundle.query_str)
         found = readable(await self._first_stage.aretrieve(query_bundle))
         if self._reranker is None:
             return found[: self._top_n]
         results = await self._reranker.apostprocess_nodes(found, query_bundle=query_bundle)
         return _ranked(found, results) if self._reranker.keep_retrieval_score else results
-
-
-def _check_query(query_bundle: QueryBundle) -> None:
-    query: object = query_bundle.query_str
-    if not isinstance(query, str) or not query.strip():
-        got = "a blank one" if isinstance(query, str) else type(query).__name__
-        msg = f"the query must be a text that is not blank, got {got}"
-        raise InvalidInputError(msg)
 
 
 def _ranked(found: Sequence[NodeWithScore], reranked: Sequence[NodeWithScore]) -> list[NodeWithScore]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from llama_index.core.schema import (
@@ -16,6 +16,7 @@ from llama_index.core.schema import (
     TextNode,
 )
 
+from rerank_plugins.adapters.checks import check_list
 from rerank_plugins.errors import InvalidInputError
 
 __all__ = ["listed_nodes", "nodes_by_id", "readable", "with_text"]
@@ -23,16 +24,8 @@ __all__ = ["listed_nodes", "nodes_by_id", "readable", "with_text"]
 
 def listed_nodes(documents: object, *, name: str = "documents") -> list[BaseNode]:
     """Return documents, nodes and texts as nodes, or raise InvalidInputError for anything else."""
-    if isinstance(documents, (str, bytes)) or not isinstance(documents, Sequence):
-        msg = f"{name} must be a list of nodes, got {type(documents).__name__}; put a single one into a list"
-        raise InvalidInputError(msg)
-    nodes: list[BaseNode] = []
-    for position, one in enumerate(documents):
-        if not isinstance(one, (BaseNode, str)):
-            msg = f"{name}[{position}] must be a node, a document or a text, got {type(one).__name__}"
-            raise InvalidInputError(msg)
-        nodes.append(TextNode(text=one) if isinstance(one, str) else one)
-    return nodes
+    check_list(name, documents, (BaseNode, str), plural="nodes", expected="a node, a document or a text")
+    return [TextNode(text=one) if isinstance(one, str) else one for one in documents]  # type: ignore[attr-defined]
 
 
 def nodes_by_id(nodes: Iterable[BaseNode]) -> dict[str, BaseNode]:

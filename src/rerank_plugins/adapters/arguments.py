@@ -1,0 +1,80 @@
+"""Arguments of the retrievers of every framework: names, defaults, and what is refused with the way out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from operator import itemgetter
+from typing import TypeVar
+from uuid import uuid4
+
+from rerank_plugins.errors import InvalidInputError
+
+__all__ = ["DEFAULT_RERANKER", "OWN_ARGUMENTS", "check_new_ids", "check_text_query", "own_stage", "settled_ids"]
+
+DEFAULT_RERANKER = "BAAI/bge-reranker-v2-m3"
+
+OWN_ARGUMENTS = (
+    "documents",
+    "embedder",
+    "first_stage",
+    "reranker",
+    "threshold",
+    "threshold_unit",
+    "top_k",
+    "top_n",
+)
+"""Arguments that are checked where they are used; the core checks the others, and refuses other names."""
+
+_Stage = TypeVar("_Stage")
+
+
+def own_stage(stage: object, kind: type[_Stage], *, otherwise: str) -> _Stage:
+    """Return a first stage that an adapter made, or raise InvalidInputError with what to do ``otherwise``."""
+    if isinstance(stage, kind):
+        return stage
+    msg = f"the first stage is a {type(stage).__name__}, made elsewhere: {otherwise}"
+    raise InvalidInputError(msg)
+
+
+def check_new_ids(added: Collection[str], known: Collection[str]) -> None:
+    """Raise InvalidInputError if something that is added has the id of something that is there."""
+    there = [one for one in added if one in known]
+    if there:
+        msg = f"{len(there)} of the ids are there already, the first is {there[0]!r}; give each document its own id"
+        raise InvalidInputError(msg)
+
+
+def check_text_query(query: object) -> None:
+    """Raise InvalidInputError unless a query is a text that is not blank."""
+    if not isinstance(query, str) or not query.strip():
+        got = "a blank one" if isinstance(query, str) else type(query).__name__
+        msg = f"the query must be a text that is not blank, got {got}"
+        raise InvalidInputError(msg)
+
+
+def settled_ids(ids: object, *, own: Sequence[str | None]) -> list[str]:
+    """Return an id for each document: those given, else their own, else new ones.
+
+    Args:
+        ids: What the caller gave; None takes the documents' own.
+        own: Of each document; None has none.
+
+    Raises:
+        InvalidInputError: ``ids`` is no list of one string for each document, or two are the same.
+    """
+    if ids is None:
+        given = [one or str(uuid4()) for one in own]
+    elif isinstance(ids, (list, tuple)) and all(isinstance(one, str) and one for one in ids):
+        given = list(ids)
+    else:
+        msg = "ids must be a list of strings that are not empty, one for each document, or None"
+        raise InvalidInputError(msg)
+    if len(given) != len(own):
+        msg = f"there are {len(given)} ids for {len(own)} documents; give one for each, or none"
+        raise InvalidInputError(msg)
+    often, times = max(Counter(given).items(), key=itemgetter(1), default=("", 0))
+    if times > 1:
+        msg = f"{times} of the documents have the id {often!r}; give each document its own id"
+        raise InvalidInputError(msg)
+    return given

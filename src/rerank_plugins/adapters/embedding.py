@@ -1,0 +1,74 @@
+"""The options of an embedding model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from typing_extensions import Self
+
+from rerank_plugins.adapters.checks import check_kind
+from rerank_plugins.adapters.fields import Count, Example, Switch, Text, option
+from rerank_plugins.adapters.options import ModelOptions, engine_fields
+from rerank_plugins.embedder import Embedder
+
+__all__ = ["EmbedderOptions"]
+
+
+class EmbedderOptions(ModelOptions):
+    """Options of a core :class:`rerank_plugins.Embedder`, which is opened when the object is made.
+
+    Queries get the instruction that the model was trained with, documents their own (most have none). Texts are
+    embedded as they are: line breaks are kept. One object may be used by any number of threads and event loops; vectors
+    are lists of Python floats.
+    """
+
+    task: Text | None = option("task", None)
+    query_instruction: Text | None = option("query_instruction", None)
+    document_instruction: Text | None = option("document_instruction", None)
+    examples: tuple[Example, ...] | None = option("examples", None)
+    dimensions: Count | None = option("dimensions", None)
+    query_cache_entries: Count | None = option("query_cache_entries", None)
+    normalize: Switch | None = option("normalize", None)
+
+    @property
+    def embedder(self) -> Embedder:
+        """The core object that embeds; copies share it, and other adapters may."""
+        core: Embedder = self._core
+        return core
+
+    @classmethod
+    def _around_embedder(cls, embedder: Embedder, given: Mapping[str, Any]) -> Self:
+        """Return an object that uses ``embedder``, with the options that it was made with and those given."""
+        expected = "a rerank_plugins.Embedder (make one with Embedder(model); a model's name goes to the constructor)"
+        check_kind("embedder", embedder, Embedder, expected=expected)
+        cache = embedder.query_cache_statistics()
+        described = {
+            "query_instruction": embedder.instruction.query,
+            "document_instruction": embedder.instruction.document,
+            "examples": embedder.examples or None,
+            "dimensions": embedder.dimensions,
+            "query_cache_entries": cache and cache.max_entries,
+            "normalize": embedder.normalize,
+            **engine_fields(embedder._opening_option("engine")),
+        }
+        return cls._around(embedder, described, given)
+
+    def _open(self) -> Embedder:
+        return Embedder(getattr(self, self._model_name), **self._loading_options())
+
+    def _query_vector(self, text: str) -> list[float]:
+        vectors: list[list[float]] = self.embedder.embed_queries([text]).tolist()
+        return vectors[0]
+
+    async def _aquery_vector(self, text: str) -> list[float]:
+        vectors: list[list[float]] = (await self.embedder.aembed_queries([text])).tolist()
+        return vectors[0]
+
+    def _document_vectors(self, texts: list[str]) -> list[list[float]]:
+        vectors: list[list[float]] = self.embedder.embed_documents(texts).tolist()
+        return vectors
+
+    async def _adocument_vectors(self, texts: list[str]) -> list[list[float]]:
+        vectors: list[list[float]] = (await self.embedder.aembed_documents(texts)).tolist()
+        return vectors

@@ -1,0 +1,66 @@
+"""Each kind of reranking model, once: its default checkpoint, its options, and the scorers that run it.
+
+A framework's class of that kind inherits one of these in front of its own base class.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import BaseModel
+
+from rerank_plugins.adapters.fields import Long, Name, Text, option
+from rerank_plugins.adapters.reranking import CompressionOptions, CutoffOptions, PromptOptions
+
+__all__ = ["Bce", "Bge", "BgeLLM", "BgeLayerwise", "BgeLightweight", "Qwen"]
+
+
+class Bge(BaseModel):
+    """A BGE cross-encoder."""
+
+    model: Name = option("model", "BAAI/bge-reranker-v2-m3")
+    family: Text | None = option("family", "bge")
+
+
+class Bce(BaseModel):
+    """The BCE cross-encoder, which reads long documents by their best window as BCEmbedding's ``rerank`` does."""
+
+    model: Name = option("model", "maidalun1020/bce-reranker-base_v1")
+    family: Text | None = option("family", "bce")
+    long_documents: Long = option("long_documents", "maxp")
+
+
+class BgeLLM(PromptOptions):
+    """bge-reranker-v2-gemma, or another decoder that answers its prompt with "Yes"."""
+
+    _scorers: ClassVar[frozenset[str]] = frozenset({"decoder"})
+
+    model: Name = option("model", "BAAI/bge-reranker-v2-gemma")
+    family: Text | None = option("family", "bge")
+
+
+class BgeLayerwise(CutoffOptions):
+    """bge-reranker-v2-minicpm-layerwise: every layer from 8 to 40 gives a score."""
+
+    _scorers: ClassVar[frozenset[str]] = frozenset({"layerwise"})
+
+    model: Name = option("model", "BAAI/bge-reranker-v2-minicpm-layerwise")
+    family: Text | None = option("family", "bge")
+
+
+class BgeLightweight(CompressionOptions):
+    """bge-reranker-v2.5-gemma2-lightweight: layers to choose, and texts compressed on the way."""
+
+    _scorers: ClassVar[frozenset[str]] = frozenset({"lightweight"})
+
+    model: Name = option("model", "BAAI/bge-reranker-v2.5-gemma2-lightweight")
+    family: Text | None = option("family", "bge")
+
+
+class Qwen(PromptOptions):
+    """A Qwen3-Reranker (0.6B, 4B, 8B); ``prompt`` is its instruction."""
+
+    _scorers: ClassVar[frozenset[str]] = frozenset({"decoder"})
+
+    model: Name = option("model", "Qwen/Qwen3-Reranker-0.6B")
+    family: Text | None = option("family", "qwen3")

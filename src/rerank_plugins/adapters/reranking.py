@@ -1,0 +1,229 @@
+"""The options of a reranking model, and those of a class that ranks with one; all that a call has in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Annotated, Any, ClassVar
+
+from pydantic import BaseModel, Field, InstanceOf, model_validator
+from pydantic.json_schema import SkipJsonSchema
+from typing_extensions import Self, TypedDict
+
+from rerank_plugins.adapters.checks import check_kind, check_model, known_before_loading
+from rerank_plugins.adapters.descriptions import OPTIONS
+from rerank_plugins.adapters.fallback import NOT_IN_TIME, FallbackReason, OnDeadline, fall_back
+from rerank_plugins.adapters.fields import Count, LayerNumbers, Layers, Long, Name, Number, Switch, Text, option
+from rerank_plugins.adapters.options import ModelOptions, engine_fields
+from rerank_plugins.adapters.overrides import in_effect, override
+from rerank_plugins.calibration import Calibration
+from rerank_plugins.catalog.spec import ModelSpec
+from rerank_plugins.engine.score_cache import ScoreCache
+from rerank_plugins.ranking.order import check_threshold
+from rerank_plugins.reranker import Reranker
+from rerank_plugins.types import LayerOptions, RankedDocument, ScoreUnit, TruncationRule
+
+__all__ = [
+    "AnyRerankerOptions",
+    "CompressionOptions",
+    "CutoffOptions",
+    "PromptOptions",
+    "Ranked",
+    "RankingOptions",
+    "RankingSettings",
+    "RerankerOptions",
+]
+
+Ranked = Sequence[RankedDocument] | FallbackReason
+"""What a call came to: the ranking, or why there is none and the retrieval order stays."""
+
+_LAYER_NAMES = frozenset(LayerOptions.__dataclass_fields__)
+_Cache = Annotated[InstanceOf[ScoreCache], SkipJsonSchema()]
+
+
+class PromptOptions(BaseModel):
+    """What an LLM reranker takes."""
+
+    prompt: Text | None = option("prompt", None)
+    peft_path: Name | None = option("peft_path", None)
+
+
+class CutoffOptions(PromptOptions):
+    """How deep a layerwise LLM reranker runs."""
+
+    cutoff_layers: LayerNumbers | None = option("cutoff_layers", None, frozen=False)
+
+
+class CompressionOptions(CutoffOptions):
+    """How a lightweight LLM reranker runs: how deep, and with how many of the document's tokens."""
+
+    compress_ratio: Count | None = option("compress_ratio", None, frozen=False)
+    compress_layers: LayerNumbers | None = option("compress_layers", None, frozen=False)
+    head_by_layer: Switch | None = option("head_by_layer", None, frozen=False)
+    attention_softcap: Switch | None = option("attention_softcap", None, frozen=False)
+
+
+class RerankerOptions(ModelOptions):
+    """Options of a core :class:`rerank_plugins.Reranker`, which is opened when the object is made."""
+
+    _scorers: ClassVar[frozenset[str]] = frozenset()
+    _any_model: ClassVar[str] = ""
+
+    model: Name = Field(frozen=True, description=OPTIONS["model"])
+    query_max_length: Count | None = option("query_max_length", None)
+    long_documents: Long = option("long_documents", "truncate")
+    truncation: TruncationRule | None = option("truncation", None)
+    calibration: Name | Calibration | None = option("calibration", None)
+    score_cache: _Cache | None = option("score_cache", None, exclude=True)
+    score_unit: ScoreUnit = option("score_unit", "raw", frozen=False)
+    deadline_s: Number | None = option("deadline_s", None, frozen=False, gt=0)
+
+    @property
+    def reranker(self) -> Reranker:
+        """The core object that scores; copies share it, and other adapters may."""
+        core: Reranker = self._core
+        return core
+
+    @contextmanager
+    def using(self, **settings: Any) -> Iterator[Self]:
+        """Use other settings in a block, where a framework's engine or retriever holds this object and calls it.
+
+        They count for calls made by this thread or task, and by those that the framework or asyncio start in the
+        block (``batch``, ``abatch``, ``run_in_executor``); calls from elsewhere, at the same time, are not touched.
+        Blocks nest: an inner one changes what it names.
+
+        Args:
+            **settings: Options of the class, as in :meth:`with_settings`, whose checks and costs they share.
+
+        Yields:
+            The copy that is used.
+
+        Raises:
+            ValueError: As :meth:`with_settings`, before the block is entered.
+
+        Example:
+            >>> with reranker.using(top_n=3):
+            ...     answer = query_engine.query("...")
+        """
+        with override(self, in_effect(self).with_settings(**settings)) as copy:
+            yield copy
+
+    @model_validator(mode="after")
+    def _check_loaded(self) -> Self:
+        self._check(self.reranker.spec, usual=self.reranker.layers)
+        return self
+
+    @classmethod
+    def _around_reranker(cls, reranker: Reranker, given: Mapping[str, Any]) -> Self:
+        """Return an object that uses ``reranker``, with the options that it was made with and those given."""
+        expected = (
+            "a rerank_plugins.Reranker (wrap the model of another library with Reranker.from_loaded(...); a model's "
+            "name goes to the constructor)"
+        )
+        check_kind("reranker", reranker, Reranker, expected=expected)
+        described = {
+            "query_max_length": reranker.query_max_length,
+            "long_documents": reranker.long_documents,
+            "truncation": reranker.truncation,
+            "prompt": reranker.spec.prompt or None,
+            "peft_path": reranker.peft_path,
+            "calibration": reranker.calibration,
+            "score_cache": reranker._opening_option("score_cache"),
+            **engine_fields(reranker.engine),
+            **cls._layers_of(reranker),
+        }
+        return cls._around(reranker, described, given)
+
+    def _open(self) -> Reranker:
+        known = known_before_loading(self.model, family=self.family)
+        if known is not None:
+            self._check(known)
+        return Reranker(self.model, **self._loading_options())
+
+    def _check(self, spec: ModelSpec, *, usual: LayerOptions | None = None) -> None:
+        owner, asked = type(self).__name__, self._asked_layers()
+        check_model(spec, owner=owner, scorers=self._scorers, instead=self._any_model, asked=asked, usual=usual)
+
+    def _asked_layers(self) -> LayerOptions | None:
+        """Return the layers that calls ask for; a class without such options asks for none."""
+        names = _LAYER_NAMES & type(self).model_fields.keys()
+        return LayerOptions(**{name: getattr(self, name) for name in names}) if names else None
+
+    @classmethod
+    def _layers_of(cls, reranker: Reranker) -> dict[str, Any]:
+        """Return the layers that a core object was made with, as options of this class."""
+        if reranker.layers is None:
+            return {}
+        return {name: getattr(reranker.layers, name) for name in _LAYER_NAMES}
+
+    def _call_options(self) -> dict[str, Any]:
+        return {"layers": self._asked_layers(), "deadline_s": self.deadline_s}
+
+
+class AnyRerankerOptions(PromptOptions, RerankerOptions):
+    """Options of the classes that take every model."""
+
+    layers: Layers | None = option("layers", None, frozen=False)
+
+    def _asked_layers(self) -> LayerOptions | None:
+        return self.layers
+
+    @classmethod
+    def _layers_of(cls, reranker: Reranker) -> dict[str, Any]:
+        return {"layers": reranker.layers}
+
+
+class RankingSettings(TypedDict, total=False):
+    """Settings that do not decide how a model is loaded; a class has those that fit its model."""
+
+    top_n: int | None
+    threshold: float | None
+    threshold_unit: ScoreUnit
+    score_unit: ScoreUnit
+    deadline_s: float | None
+    on_deadline: OnDeadline
+    layers: LayerOptions | None
+    cutoff_layers: int | Sequence[int] | None
+    compress_ratio: int | None
+    compress_layers: int | Sequence[int] | None
+    head_by_layer: bool | None
+    attention_softcap: bool | None
+
+
+class RankingOptions(RerankerOptions):
+    """Options of the classes that rank what a framework retrieved.
+
+    A call that is not in time (``deadline_s``), or that finds more waiting than ``max_waiting_tokens``, gives copies of
+    the first ``top_n`` results in retrieval order: as they came, no threshold applied, and marked with the metadata
+    ``rerank_fallback``. ``on_deadline="raise"`` raises :class:`~rerank_plugins.errors.DeadlineExceededError` or
+    ``OverloadedError`` instead.
+    """
+
+    top_n: Count | None = option("top_n", 5, frozen=False)
+    threshold: Number | None = option("threshold", None, frozen=False)
+    threshold_unit: ScoreUnit = option("threshold_unit", "probability", frozen=False)
+    on_deadline: OnDeadline = option("on_deadline", "retrieval_order", frozen=False)
+
+    @model_validator(mode="after")
+    def _check_threshold(self) -> Self:
+        check_threshold(self.threshold, unit=self.threshold_unit)
+        return self
+
+    def _call_options(self) -> dict[str, Any]:
+        selection = {"top_n": self.top_n, "threshold": self.threshold, "threshold_unit": self.threshold_unit}
+        return {**super()._call_options(), **selection}
+
+    def _rank(self, query: str, texts: Sequence[str]) -> Ranked:
+        try:
+            return self.reranker.rank(query, texts, **self._call_options())
+        except NOT_IN_TIME as error:
+            return fall_back(error, on_deadline=self.on_deadline, n_documents=len(texts))
+
+    async def _arank(self, query: str, texts: Sequence[str]) -> Ranked:
+        try:
+            return await self.reranker.arank(query, texts, **self._call_options())
+        except NOT_IN_TIME as error:
+            return fall_back(error, on_deadline=self.on_deadline, n_documents=len(texts))
+
+    def _score_of(self, ranked: RankedDocument) -> float:
+        return ranked.score if self.score_unit == "raw" else ranked.probability

@@ -1,0 +1,1 @@
+"""Checkpoint files in memory: weights, tokenizers, LoRA adapters."""

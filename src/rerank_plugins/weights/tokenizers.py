@@ -1,0 +1,177 @@
+"""A checkpoint's tokenizer.json, tried before it is believed: what fails on some text fails at load instead."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import tokenizers
+import transformers
+from tokenizers import Tokenizer
+
+from rerank_plugins.catalog.file_names import check_named_files
+from rerank_plugins.catalog.weight_headers import StoredTensor, read_headers
+from rerank_plugins.checks.boundary import checkpoint_errors
+from rerank_plugins.errors import UnsupportedModelError
+from rerank_plugins.text.growth import check_growth
+from rerank_plugins.text.patterns import check_patterns
+from rerank_plugins.text.tokenizer import TextEncoder
+from rerank_plugins.weights.base import LoadRequest
+
+__all__ = ["check_ids", "checked_encoder", "converted_tokenizer", "read_tokenizer"]
+
+_TRIALS = (
+    "a",
+    "What is 1 + 1?\n\nTwo.",
+    "\u5927\u718a\u732b \u00e9\u0301 \u0e44\u0e17\u0e22",
+    "\U0001f9ff \ue000 \x00\u200b",
+    " ",
+    "x" * 300,
+)
+"""Texts that reach every part of a tokenizer: letters, digits, other scripts, signs that no vocabulary has."""
+_VOCABULARIES = ("vocab.txt", "vocab.json", "sentencepiece.bpe.model", "spiece.model", "tokenizer.model")
+_SMALL_FILES = (".json", ".txt", ".model", ".py", ".jinja")
+_LONGEST_TOKEN, _HIGHEST_ID = 20_000, 2**24
+_EMBEDDINGS = (
+    "word_embeddings.weight",
+    "embed_tokens.weight",
+    "tok_embeddings.weight",
+    "shared.weight",
+    "wte.weight",
+)
+
+
+def read_tokenizer(path: Path) -> Tokenizer:
+    """Return the tokenizer in a ``tokenizer.json``.
+
+    Raises:
+        UnsupportedModelError: It cannot be read, has a pattern that may never end, or makes texts grow without measure.
+    """
+    task = (
+        f"read {str(path)!r} with tokenizers {tokenizers.__version__} (if a newer version has written it: "
+        "pip install --upgrade tokenizers transformers)"
+    )
+    with checkpoint_errors(task):
+        _check_vocabulary(json.loads(path.read_bytes()), path)
+        tokenizer = Tokenizer.from_file(str(path))
+        check_patterns(tokenizer, name=repr(str(path)))
+        check_growth(tokenizer, name=repr(str(path)))
+    return tokenizer
+
+
+def converted_tokenizer(request: LoadRequest) -> Any:
+    """Return the tokenizer that transformers makes of a vocabulary, for a checkpoint without ``tokenizer.json``.
+
+    Raises:
+        UnsafeModelError: ``tokenizer_config.json`` names a file outside the folder.
+        UnsupportedModelError: There is no vocabulary, or transformers cannot read it.
+    """
+    folder, settings = request.files.folder, request.files.tokenizer_config
+    # Without any vocabulary transformers 5 makes up an empty tokenizer instead of failing.
+    if not any((folder / name).is_file() for name in _VOCABULARIES):
+        msg = (
+            f"{str(folder)!r} has no tokenizer.json, and none of {', '.join(_VOCABULARIES)} from which transformers "
+            "could make one. Save it once with AutoTokenizer.from_pretrained(...).save_pretrained(folder)."
+        )
+        raise UnsupportedModelError(msg)
+    check_named_files(folder, settings.items(), named_by="tokenizer_config.json")
+    task = f"make a tokenizer of {str(folder)!r}, which has no tokenizer.json, with transformers"
+    with checkpoint_errors(task), _naming_no_files(folder, settings) as place:
+        return transformers.AutoTokenizer.from_pretrained(
+            place, use_fast=True, local_files_only=True, trust_remote_code=request.trust_remote_code
+        )
+
+
+@contextmanager
+def _naming_no_files(folder: Path, settings: Mapping[str, Any]) -> Iterator[Path]:
+    """Yield the folder, or a copy of its small files if its tokenizer's settings name files.
+
+    They were true on the machine that saved them. transformers 4 opens them all the same, in the working directory
+    too; today's reads the files that lie in the folder.
+    """
+    kept = {key: value for key, value in settings.items() if not key.endswith("_file")}
+    if len(kept) == len(settings):
+        yield folder
+        return
+    with TemporaryDirectory(prefix="rerank-plugins-") as copy:
+        for path in folder.iterdir():
+            if path.suffix in _SMALL_FILES and path.is_file():
+                shutil.copyfile(path, Path(copy) / path.name)
+        (Path(copy) / "tokenizer_config.json").write_text(json.dumps(kept), encoding="utf-8")
+        yield Path(copy)
+
+
+def checked_encoder(encoder: TextEncoder, request: LoadRequest) -> TextEncoder:
+    """Return the encoder, after it has encoded a few texts and pairs.
+
+    Raises:
+        UnsupportedModelError: It cannot encode them (no unknown token, a layout with tokens that do not exist), or
+            has tokens that the model has no embedding for.
+    """
+    encodings = [encoder.encode_with_special_tokens(text) for text in _TRIALS]
+    encodings += [encoder.encode_pair_with_special_tokens(_TRIALS[0], text) for text in _TRIALS]
+    encoder.encode(_TRIALS)
+    highest = max((max(encoding.ids, default=0) for encoding in encodings), default=0)
+    rows = _embeddings(request)
+    if rows is not None:
+        check_ids(encoder, rows, folder=request.files.folder, least=highest)
+    return encoder
+
+
+def _check_vocabulary(content: Any, path: Path) -> None:
+    """Refuse what makes Rust build something huge: ids with a gap of a billion, tokens of a million letters."""
+    model = content["model"]
+    vocabulary = model.get("vocab", {})
+    added = [(one["content"], one["id"]) for one in content.get("added_tokens") or ()]
+    tokens = [
+        *(token for token, _ in added),
+        *(vocabulary if isinstance(vocabulary, dict) else map(_first, vocabulary)),
+    ]
+    ids = [*(index for _, index in added), *(vocabulary.values() if isinstance(vocabulary, dict) else ())]
+    longest, highest = max(map(len, tokens), default=0), max(ids, default=0)
+    if longest > _LONGEST_TOKEN or highest > _HIGHEST_ID:
+        msg = f"{str(path)!r} has a token of {longest} characters, or the id {highest}; no real vocabulary does"
+        raise UnsupportedModelError(msg)
+    if model.get("dropout"):
+        chance = model["dropout"]
+        msg = f"{str(path)!r} drops merges at random (dropout {chance}): no two calls would agree. Set it to null"
+        raise UnsupportedModelError(msg)
+
+
+def _first(entry: Any) -> Any:
+    return entry[0]
+
+
+def check_ids(encoder: TextEncoder, rows: int, *, folder: Path, least: int = 0) -> None:
+    """Refuse a tokenizer with more tokens than the model has embeddings.
+
+    Args:
+        encoder: The tokenizer.
+        rows: Embeddings of the model.
+        folder: The checkpoint, for the error.
+        least: An id that is known to come out.
+
+    Raises:
+        UnsupportedModelError: An id is too high.
+    """
+    highest = max(encoder.highest_id, least)
+    if highest >= rows:
+        msg = (
+            f"the tokenizer of {str(folder)!r} has tokens up to {highest}, and the model has {rows} embeddings: "
+            "they do not belong together. Is tokenizer.json the model's own?"
+        )
+        raise UnsupportedModelError(msg)
+
+
+def _embeddings(request: LoadRequest) -> int | None:
+    """Return the rows of the embedding matrix; None if nothing says it (a table of a static model is checked there)."""
+    stored: Mapping[str, StoredTensor] = read_headers(request.files.folder)
+    found = [one.shape[0] for name, one in stored.items() if name.endswith(_EMBEDDINGS) and len(one.shape) == 2]
+    declared = request.files.config.get("vocab_size")
+    found += [declared] if isinstance(declared, int) else []
+    return min(found, default=None)

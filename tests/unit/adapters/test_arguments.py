@@ -1,0 +1,76 @@
+"""Arguments of the retrievers: ids, queries, first stages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from rerank_plugins.adapters.arguments import check_new_ids, check_text_query, own_stage, settled_ids
+from rerank_plugins.adapters.checks import check_list
+from rerank_plugins.errors import InvalidInputError
+
+
+def test_ids_are_those_given_then_their_own_then_new_ones() -> None:
+    assert settled_ids(["x", "y"], own=["a", None]) == ["x", "y"]
+    assert settled_ids(("x",), own=["a"]) == ["x"]
+    kept, made = settled_ids(None, own=["a", None])
+    assert kept == "a"
+    assert made
+    assert settled_ids(None, own=[None]) != [made]
+    assert settled_ids(None, own=[]) == settled_ids([], own=[]) == []
+
+
+@pytest.mark.parametrize(
+    ("ids", "own", "told"),
+    [
+        ("ab", [None, None], "list of strings"),
+        ([1], [None], "list of strings"),
+        ([""], [None], "not empty"),
+        ({"a"}, [None], "list of strings"),
+        (["a"], [None, None], "1 ids for 2 documents"),
+        (["a", "b"], [None], "2 ids for 1 documents"),
+        (["a", "b", "a"], [None] * 3, "2 of the documents have the id 'a'"),
+        (None, ["z", "z"], "2 of the documents have the id 'z'"),
+    ],
+)
+def test_ids_that_cannot_be(ids: Any, own: list[str | None], told: str) -> None:
+    with pytest.raises(InvalidInputError, match=told):
+        settled_ids(ids, own=own)
+
+
+def test_ids_that_are_taken() -> None:
+    check_new_ids(["c"], {"a", "b"})
+    with pytest.raises(InvalidInputError, match="2 of the ids are there already, the first is 'b'"):
+        check_new_ids(["c", "b", "a"], {"a": 1, "b": 2})
+
+
+@pytest.mark.parametrize(
+    ("query", "got"), [(" \n", "a blank one"), ("", "a blank one"), (None, "NoneType"), ([], "list")]
+)
+def test_queries_that_ask_nothing(query: object, got: str) -> None:
+    check_text_query("x")
+    with pytest.raises(InvalidInputError, match=f"not blank, got {got}"):
+        check_text_query(query)
+
+
+def test_first_stages_made_elsewhere() -> None:
+    assert own_stage(True, bool, otherwise="") is True
+    with pytest.raises(InvalidInputError, match="the first stage is a int, made elsewhere: do that"):
+        own_stage(3, str, otherwise="do that")
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("ab", r"nodes must be a list of things, got str; put a single one into a list"),
+        (b"ab", "got bytes"),
+        ({"a"}, "got set"),
+        (None, "got NoneType"),
+        (["a", 1], r"nodes\[1\] must be a text; got int"),
+    ],
+)
+def test_lists(given: object, told: str) -> None:
+    check_list("nodes", ("a",), str, plural="things", expected="a text")
+    with pytest.raises(InvalidInputError, match=told):
+        check_list("nodes", given, str, plural="things", expected="a text")
