@@ -6,7 +6,8 @@ import ast
 from pathlib import Path
 
 import pytest
-from mutant_list import MUTANTS, Mutant
+from mutant import Mutant
+from mutant_list import MUTANTS
 from run_mutants import RottenMutantError, find_source, find_tests, mutated
 
 
