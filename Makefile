@@ -11,7 +11,7 @@ PACKAGES = -e .[demo] -e models/mini -e demo -e integrations/llamaindex -e integ
 METADATA = pyproject.toml models/mini/pyproject.toml demo/pyproject.toml $(wildcard integrations/*/pyproject.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-lowest lint bench docs wheels clean
+.PHONY: help demo test test-fast test-lowest mutants lint bench docs wheels clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -29,6 +29,9 @@ test-fast: $(VENV)/.dev ## the tests that take no more than a few seconds each
 test-lowest: BIN = $(LOWEST)/bin
 test-lowest: $(LOWEST)/.lowest ## core and adapter tests on the lowest versions that the metadata allows
 	$(PYTEST) tests/unit tests/conformance tests/parity/test_goldens.py tests/parity/test_llm_goldens.py tests/parity/test_mini_models.py integrations -m "not slow"
+
+mutants: $(VENV)/.dev ## small faults put into the core one by one; at least 90 % must make a fast test fail (a quarter of an hour)
+	OMP_NUM_THREADS=1 $(BIN)/python tests/mutants/run_mutants.py
 
 lint: $(VENV)/.dev ## ruff (each rule with its reason in pyproject.toml) and mypy --strict
 	$(BIN)/ruff check .

@@ -158,6 +158,15 @@ def test_a_score_cache_is_asked_first() -> None:
     assert other.shown == [(QUERY, "a")]
 
 
+@pytest.mark.parametrize("other", [("ab c", "d"), ("a", "b cd")], ids=str)
+def test_where_a_query_ends_is_part_of_the_score_caches_key(other: tuple[str, str]) -> None:
+    backend = Recording()
+    reranker = Reranker(backend=backend, score_cache=ScoreCache())
+    assert reranker.score([("ab ", "cd")]) == [2.0]
+    assert reranker.score([other]) == [float(len(other[1]))]
+    assert backend.shown == [("ab ", "cd"), other]
+
+
 def test_calibration_counts_and_is_checked() -> None:
     reranker = Reranker(backend=WordOverlap())
     scores = [0.0, 1.0, 1.0, 2.0, 3.0, 3.0, 0.0, 2.0] * 4
@@ -230,6 +239,15 @@ def test_a_deadline_ends_the_call_and_the_work() -> None:
     with pytest.raises(DeadlineExceededError):
         list(reranker.score_stream([("a", text) for text in documents], deadline_s=0.1, chunk_pairs=64))
     assert reranker.score([("a", "b")], deadline_s=60) == [1.0]
+
+
+def test_a_result_that_comes_too_late_is_none() -> None:
+    # One batch: nothing but the end of the call can look at the clock.
+    reranker = Reranker(backend=Answering(slow))
+    with pytest.raises(DeadlineExceededError):
+        reranker.score([("a", "b")], deadline_s=0.01)
+    with pytest.raises(DeadlineExceededError):
+        asyncio.run(reranker.ascore([("a", "b")], deadline_s=0.01))
 
 
 def test_a_cancelled_task_drops_what_has_not_run() -> None:

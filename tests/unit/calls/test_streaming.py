@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 import tiny_checkpoints
 
 from rerank_plugins import Reranker
+from rerank_plugins.backends.protocol import BackendScores, Pairs, ScoreOptions, SimplePairScorer, reranker_spec
+from rerank_plugins.calls.observing import CallRecord, add_observer
 from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.types import BLANK_DOCUMENT_SCORE
+from rerank_plugins.types import BLANK_DOCUMENT_SCORE, CallUsage
 
 QUERY = "What do pandas eat?"
 PAIRS: list[tuple[str, str | None]] = [(QUERY, text) for text in tiny_checkpoints.SENTENCES]
@@ -56,3 +58,28 @@ def test_a_wrong_pair_is_told_by_its_number(reranker: Reranker) -> None:
     assert reranker.stats().waiting_calls == 0
     with pytest.raises(InvalidInputError, match="chunk_pairs"):
         reranker.score_stream(PAIRS, chunk_pairs=0)
+
+
+class Metered(SimplePairScorer):
+    """Tells what each call took: numbers that are known."""
+
+    spec = reranker_spec("acme/metered")
+
+    def score_texts(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
+        return [1.0] * len(pairs)
+
+    def score(self, pairs: Pairs, options: ScoreOptions) -> BackendScores:
+        n = len(pairs)
+        usage = CallUsage(tokenize_ms=1.0, queue_ms=5.0, forward_ms=10.0, inputs=n, tokens=7 * n, reused_inputs=1)
+        return BackendScores.of([1.0] * n, usage=usage)
+
+
+def test_a_stream_takes_what_its_chunks_take_and_queues_once() -> None:
+    records: list[CallRecord] = []
+    remove = add_observer(records.append)
+    pairs = [(QUERY, f"text {number}") for number in range(7)]
+    assert list(Reranker(backend=Metered()).score_stream(pairs, chunk_pairs=3)) == [1.0] * 7
+    remove()
+    # Chunks of 3, 3 and 1. Those behind the first queue behind work of their own stream.
+    expected = CallUsage(tokenize_ms=3.0, queue_ms=5.0, forward_ms=30.0, inputs=7, tokens=49, reused_inputs=3)
+    assert [record.usage for record in records] == [expected]

@@ -104,6 +104,13 @@ def test_the_checkpoints_own_pooling_wins_over_the_table(checkpoints: Path, tmp_
     assert (spec.pooling, spec.normalize) == ("mean", False)
 
 
+def test_what_the_checkpoint_can_read_wins_over_the_table(xlmr_reranker_folder: Path, tmp_path: Path) -> None:
+    # A config that does not tell its positions has transformers' 512 of them, two of which XLM-R loses.
+    facts = {**V2_M3_FACTS, "max_position_embeddings": None}
+    spec = resolve(with_config(xlmr_reranker_folder, tmp_path / "bge-reranker-v2-m3", **facts), kind="reranker").spec
+    assert (spec.id, spec.max_length_tokens) == (BGE, 510)
+
+
 def test_offline_the_error_names_every_way_out() -> None:
     with pytest.raises(ModelUnavailableError, match="switched off") as caught:
         Reranker(BGE)

@@ -43,6 +43,15 @@ def test_ties_follow_trec_eval_the_last_id_first() -> None:
     assert evaluate(run, QRELS).per_query["MRR@10"]["q2"] == pytest.approx(1 / 2)
 
 
+@pytest.mark.parametrize(("other", "rank"), [("a", 1), ("z", 2)])
+@pytest.mark.parametrize("comes_first", [True, False])
+def test_every_measure_breaks_ties_alike(other: str, rank: int, *, comes_first: bool) -> None:
+    ids = ["d", other] if comes_first else [other, "d"]
+    scores = evaluate({"q2": dict.fromkeys(ids, 1.0)}, QRELS)
+    assert scores.per_query["MRR@10"]["q2"] == pytest.approx(1 / rank)
+    assert scores.per_query["nDCG@10"]["q2"] == pytest.approx(1 / math.log2(1 + rank))
+
+
 def test_nan_is_an_error_that_names_the_document() -> None:
     with pytest.raises(InvalidInputError, match=r"'a' for query 'q1' is NaN"):
         evaluate({"q1": {"a": math.nan}}, QRELS)

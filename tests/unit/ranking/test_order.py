@@ -29,6 +29,11 @@ def test_sigmoid_by_hand() -> None:
     assert to_probability(1.0000001, scale="probability") == 1.0
 
 
+@given(st.floats(-300.0, 300.0))
+def test_a_score_below_a_tanh(score: float) -> None:
+    assert to_probability(score, scale="tanh") == pytest.approx((1.0 + math.tanh(score)) / 2.0, abs=1e-12)
+
+
 @given(FINITE)
 def test_a_probability_is_one_and_valid_json(score: float) -> None:
     probability = to_probability(score, scale="logit")

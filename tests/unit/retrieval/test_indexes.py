@@ -123,6 +123,39 @@ def test_hybrid_fuses_by_rank_and_is_nested() -> None:
     assert list(hybrid.search("dogs and cats", top_k=2)) == list(found)[:2]
 
 
+class Counting:
+    """A stage that notes how many documents it is asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[int] = []
+
+    def search(self, query: str, *, top_k: int) -> dict[str, float]:
+        self.asked.append(top_k)
+        return {}
+
+    async def asearch(self, query: str, *, top_k: int) -> dict[str, float]:
+        return self.search(query, top_k=top_k)
+
+
+async def test_hybrid_asks_for_its_depth_whatever_is_wanted() -> None:
+    stages = [Counting(), Counting()]
+    hybrid = HybridIndex(stages, depth=3)
+    for top_k, asked in ((1, 3), (3, 3), (4, 4)):
+        hybrid.search("cats", top_k=top_k)
+        await hybrid.asearch("cats", top_k=top_k)
+        assert [stage.asked[-2:] for stage in stages] == [[asked] * 2] * 2
+
+
+async def test_the_best_of_a_hybrid_need_not_be_the_best_of_a_stage() -> None:
+    # Ranks 1, 2 and 2, 1 make less than ranks 2 and 2 of a document that only a search of some depth sees.
+    first = {"a": "cat", "both": "cats dog", "c": "dog"}
+    letters, words = DenseIndex(first, LetterEmbedder()), BM25Index({"x": "cat cat", "both": "cat dog", "y": "dog"})
+    assert [next(iter(stage.search("cat", top_k=1))) for stage in (letters, words)] == ["a", "x"]
+    hybrid = HybridIndex([letters, words])
+    assert list(hybrid.search("cat", top_k=1)) == list(await hybrid.asearch("cat", top_k=1)) == ["both"]
+    assert next(iter(hybrid.search("cat", top_k=9))) == "both"
+
+
 @pytest.mark.parametrize(
     ("options", "match"),
     [

@@ -33,6 +33,24 @@ def test_both_stages_are_in_the_results() -> None:
     )
 
 
+class FixedStage:
+    """Finds the same documents for every query."""
+
+    def search(self, query: str, *, top_k: int) -> dict[str, float]:
+        return dict(list({"d": 3.0, "b": 2.0, "c": 1.0}.items())[:top_k])
+
+    async def asearch(self, query: str, *, top_k: int) -> dict[str, float]:
+        return self.search(query, top_k=top_k)
+
+
+async def test_a_result_keeps_its_rank_and_score_of_the_first_stage() -> None:
+    retriever = TwoStageRetriever(FixedStage(), TEXTS, reranker=LengthReranker(), top_k=3, top_n=2)
+    # By length "cats" comes before "birds", which the first stage put first.
+    expected = [("b", 1, 2, 2.0), ("d", 2, 1, 3.0)]
+    for results in (retriever.search("anything"), await retriever.asearch("anything")):
+        assert [(one.id, one.rank, one.retrieval_rank, one.retrieval_score) for one in results] == expected
+
+
 def test_without_a_reranker_the_first_stage_stands() -> None:
     retriever = TwoStageRetriever.from_documents(TEXTS, retriever="bm25", reranker=None, top_k=9, top_n=1)
     (one,) = retriever.search("birds")

@@ -151,6 +151,33 @@ def test_somebody_elses_model_is_not_touched(bert_reranker_folder: Path) -> None
         assert not torch.allclose(scorer.forward(BATCH), one)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("activation", ["gelu", "gelu_new", "relu", "silu"])
+@pytest.mark.parametrize("kind", ["bert", "roberta"])
+def test_a_bert_of_any_activation_is_packed_with_its_own(kind: str, activation: str, dtype: torch.dtype) -> None:
+    config = transformers.AutoConfig.for_model(
+        kind,
+        vocab_size=96,
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        max_position_embeddings=64,
+        type_vocab_size=2,
+        pad_token_id=0,
+        hidden_act=activation,
+        initializer_range=0.3,
+    )
+    torch.manual_seed(3)
+    model = AutoModel.from_config(config).eval().to(dtype)
+    with torch.inference_mode():
+        expected = padded_states(model, BATCH)
+        # A model that somebody else holds has no other way to be packed than this one.
+        backbone = Backbone(model, is_ours=False)
+        assert not backbone.is_padded, backbone.padding_reason
+        assert (backbone(BATCH).flat - expected).abs().max() <= (1e-4 if dtype == torch.float32 else 0.2)
+
+
 def decoder(kind: str, **options: object) -> torch.nn.Module:
     config = transformers.AutoConfig.for_model(
         kind,

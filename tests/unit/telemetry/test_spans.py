@@ -54,6 +54,23 @@ def test_a_call_and_its_stages(exporter: InMemorySpanExporter, provider: object,
     assert not any(text in value for value in values for text in (QUERY, *tiny_checkpoints.SENTENCES) if text)
 
 
+def test_stages_follow_one_another_from_the_calls_start(
+    exporter: InMemorySpanExporter, provider: object, bert_reranker_folder: Path
+) -> None:
+    ranking = Reranker(bert_reranker_folder, device="cpu").rank(QUERY, tiny_checkpoints.SENTENCES * 20)
+    spans = {span.name: span for span in exporter.get_finished_spans()}
+    usage = ranking.usage
+    assert usage is not None
+    start = spans["rerank"].start_time
+    for stage, took_ms in (("tokenize", usage.tokenize_ms), ("queue", usage.queue_ms), ("forward", usage.forward_ms)):
+        assert took_ms > 0.0
+        assert spans[stage].start_time == start
+        assert spans[stage].end_time - start == round(took_ms * 1e6)
+        start = spans[stage].end_time
+    # The stages are parts of the call: the clocks of both may differ by little.
+    assert start <= spans["rerank"].end_time + 5_000_000
+
+
 def test_coroutines_and_embedders(exporter: InMemorySpanExporter, provider: object, tmp_path: Path) -> None:
     embedder = Embedder(tiny_checkpoints.bert_embedder(tmp_path / "embedder"), device="cpu")
     embedder.embed_documents(["a", "b"])

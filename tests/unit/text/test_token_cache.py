@@ -37,6 +37,15 @@ def test_what_was_asked_for_lately_stays() -> None:
     assert cache.counts() == (201, 1)
 
 
+def test_both_generations_together_keep_within_the_bytes_and_use_them() -> None:
+    cache = cache_of(20_000)
+    for number in range(200):
+        cache.put(f"text {number}", 800)
+        assert held(cache) <= 20_000
+        # The older one is full, whatever the younger one holds: with the places in the dicts half of the bytes.
+        assert held(cache) >= min(number, 8) * 800
+
+
 def test_a_huge_text_does_not_push_out_the_others() -> None:
     cache = cache_of(8_000)
     cache.put("small", 1)

@@ -64,6 +64,10 @@ def test_by_hand(tmp_path: Path) -> None:
         ({"use_rslora": True}, 4 / 2**0.5),
         ({"alpha_pattern": {"layers.0.q_proj": 10}}, 5.0),
         ({"alpha_pattern": {"k_proj": 10}}, 2.0),
+        # An anchor takes the whole name, of which the end is not enough.
+        ({"alpha_pattern": {"^model.layers.0.q_proj": 10}}, 5.0),
+        ({"alpha_pattern": {"^q_proj": 10}}, 2.0),
+        ({"alpha_pattern": {"^layers.0.q_proj": 10, "q_proj": 6}}, 3.0),
     ],
 )
 def test_scales(tmp_path: Path, config: dict[str, Any], scale: float) -> None:

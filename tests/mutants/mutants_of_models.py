@@ -1,0 +1,208 @@
+"""Mutants of what runs a model: texts to ids, the engine, scorers."""
+
+from __future__ import annotations
+
+from mutant import Mutant
+
+__all__ = ["ENGINE", "SCORERS", "TEXT"]
+
+TEXT = [
+    Mutant(
+        "text: the odd token of longest_first is lost",
+        "long = short + room % 2",
+        "long = short",
+        ("test_truncation.py",),
+    ),
+    Mutant(
+        "text: a query that fills the room leaves the document nothing",
+        "kept_query = min(kept_query, room - min(n_document, 1))",
+        "kept_query = min(kept_query, room)",
+        ("test_truncation.py",),
+    ),
+    Mutant(
+        "text: windows overlap by more than a quarter",
+        "shared = min(overlap, room // 4)",
+        "shared = min(overlap, room // 2)",
+        ("test_windows.py",),
+    ),
+    Mutant(
+        "text: windows skip a token",
+        "start = end - shared",
+        "start = end - shared + 1",
+        ("test_windows.py",),
+    ),
+    Mutant(
+        "text: a window's room forgets the document's prefix",
+        "settings.max_length_tokens) - len(lead), 1)",
+        "settings.max_length_tokens), 1)",
+        ("test_prompts.py",),
+    ),
+    Mutant(
+        "text: a prefix leaves its last token to the text",
+        "enumerate(ends) if end > n_characters), len(ends))",
+        "enumerate(ends) if end >= n_characters), len(ends))",
+        ("test_tokenizer.py",),
+    ),
+    Mutant(
+        "text: segment ids change one token late",
+        "(query_start, len(query), 1, len(self.middle) - 1, len(document), len(self.suffix)),",
+        "(query_start, len(query), 1, len(self.middle), len(document) - 1, len(self.suffix)),",
+        ("test_pairs.py",),
+    ),
+    Mutant(
+        "text: the token cache holds twice its bytes",
+        "if 2 * (young.n_bytes + n_bytes) > self._max_bytes:",
+        "if young.n_bytes + n_bytes > self._max_bytes:",
+        ("test_token_cache.py",),
+    ),
+]
+
+ENGINE = [
+    Mutant(
+        "engine: a padded batch exceeds its budget by one input",
+        "cost = width * (len(batches[-1]) + 1) if padded else used + length",
+        "cost = width * len(batches[-1]) if padded else used + length",
+        ("test_packing.py",),
+    ),
+    Mutant(
+        "engine: a batch that fills its budget is split",
+        "if cost <= budget_tokens:",
+        "if cost < budget_tokens:",
+        ("test_packing.py",),
+    ),
+    Mutant(
+        "engine: equal inputs run twice",
+        "index = index_of_key.setdefault(one.key, len(unique))",
+        "index = len(unique)",
+        ("test_packing.py", "test_queue.py"),
+    ),
+    Mutant(
+        "engine: the budget grows beyond its start",
+        "self.tokens = min(2 * self.tokens, self._most)",
+        "self.tokens = 2 * self.tokens",
+        ("test_budget.py",),
+    ),
+    Mutant(
+        "engine: rows come back in the order of batches",
+        "restored[order] = gathered",
+        "restored[sorted(order)] = gathered",
+        ("test_executor.py",),
+    ),
+    Mutant(
+        "engine: infinity passes for a score",
+        "    finite = np.isfinite(rows)\n    if finite.all():",
+        "    finite = ~np.isnan(rows)\n    if finite.all():",
+        ("test_executor.py",),
+    ),
+    Mutant(
+        "engine: a deadline of just now is not over",
+        "if remaining_s is not None and remaining_s <= 0.0:",
+        "if remaining_s is not None and remaining_s < 0.0:",
+        ("test_deadline.py",),
+    ),
+    Mutant(
+        "engine: a long call keeps its turn",
+        "self._calls.extend(unfinished)",
+        "self._calls.extendleft(unfinished)",
+        ("test_schedule.py",),
+    ),
+    Mutant(
+        "engine: a caller's own limit does not bound merged calls",
+        "limit = MERGED_BUDGETS * self._budget.capped(first.limits.max_batch_tokens)",
+        "limit = MERGED_BUDGETS * self._budget.capped(None)",
+        ("test_schedule.py",),
+    ),
+    Mutant(
+        "engine: calls with other options share batches",
+        "return self.options, self.limits.max_batch_tokens, self.limits.share_prefix",
+        "return self.limits.max_batch_tokens, self.limits.share_prefix",
+        ("test_schedule.py", "test_batcher.py"),
+    ),
+    Mutant(
+        "engine: the score cache forgets segment ids",
+        '        digest.update(b"|")\n        digest.update(self.type_ids.tobytes())\n',
+        "",
+        ("test_queue.py", "test_score_cache.py"),
+    ),
+    Mutant(
+        "engine: the score cache drops the newest entry",
+        "self._rows.popitem(last=False)",
+        "self._rows.popitem(last=True)",
+        ("test_queue.py", "test_score_cache.py"),
+    ),
+]
+
+SCORERS = [
+    Mutant(
+        "scorers: the trial in half precision accepts anything",
+        "_TRIAL_TOLERANCE, _HALF_PRECISION_FACTOR = 1e-3, 50.0",
+        "_TRIAL_TOLERANCE, _HALF_PRECISION_FACTOR = 1e-3, 500.0",
+        ("test_trials.py",),
+    ),
+    Mutant(
+        "scorers: a BERT with another activation is not packed",
+        "return None if is_exact_gelu else module",
+        "return None",
+        ("test_packed.py",),
+    ),
+    Mutant(
+        "scorers: a continued text sees one token beyond its window",
+        "(distance < 0) | (distance >= window)",
+        "(distance < 0) | (distance > window)",
+        ("test_attention.py",),
+    ),
+    Mutant(
+        "scorers: a window is one token wider to both sides",
+        "else distance.abs() < window",
+        "else distance.abs() <= window",
+        ("test_attention.py",),
+    ),
+    Mutant(
+        "scorers: LoRA divides by the rank, whatever the scaling",
+        "(alpha / (rank**0.5 if adapter.root_scaling else rank))",
+        "(alpha / rank)",
+        ("test_lora.py",),
+    ),
+    Mutant(
+        "scorers: an anchored LoRA alpha_pattern fits the ends of names",
+        "        return _is_like(module, pattern[1:])",
+        "        pattern = pattern[1:]",
+        ("test_lora.py",),
+    ),
+    Mutant(
+        "scorers: weighted_mean counts places from 0",
+        "(self.positions + 1).float()",
+        "self.positions.float()",
+        ("test_sentence_head.py",),
+    ),
+    Mutant(
+        "scorers: pooling loses the first token behind an instruction",
+        "positions >= first[rows])",
+        "positions > first[rows])",
+        ("test_sentence_head.py",),
+    ),
+    Mutant(
+        "scorers: mean pooling divides by the longest text",
+        "return sums / lengths.unsqueeze(1)",
+        "return sums / lengths.max()",
+        ("test_embedder.py",),
+    ),
+    Mutant(
+        "scorers: a layer of the layerwise model gets another layer's head",
+        "by_layer = options.head_by_layer or not self._compresses",
+        "by_layer = options.head_by_layer",
+        ("test_layered.py", "test_layer_options.py"),
+    ),
+    Mutant(
+        "scorers: the logit of no is taken with the wrong sign",
+        "exact[:1] - exact[1:] if len(exact) > 1",
+        "exact[:1] + exact[1:] if len(exact) > 1",
+        ("test_answers.py",),
+    ),
+    Mutant(
+        "scorers: a bounded logit forgets the other answer",
+        "return logits if logits.shape[1] == 1 else logits[:, :1] - logits[:, 1:]",
+        "return logits[:, :1]",
+        ("test_answers.py",),
+    ),
+]
