@@ -89,7 +89,7 @@ def test_what_examples_import_is_in_the_metadata(page: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(2400)
 @pytest.mark.skipif(os.name == "nt", reason="the block is for a POSIX shell")
 def test_the_block_works_in_an_empty_environment(tmp_path: Path) -> None:
     clone = tmp_path / "clone"
