@@ -62,7 +62,7 @@ def hold_backend(
         opener = opener_of(model, kind=kind)
         if opener is None:
             return None
-        return MODELS.acquire(("backend", kind, model), lambda: HeldBackend(opener(), is_owned=True))
+        return MODELS.acquire(("backend", kind, model), lambda: HeldBackend(_with_spec(opener(), kind), is_owned=True))
     protocol, simple, methods = _PROTOCOLS[kind]
     if not isinstance(backend, protocol) or isinstance(backend, type):
         msg = (
@@ -73,8 +73,19 @@ def hold_backend(
     if model != usual_model:
         msg = f"model={shown(model)} and a backend were given; the backend is the model, so leave model out"
         raise InvalidInputError(msg)
+    _with_spec(backend, kind)
     # A registry of its own: nobody else can ask for this object by name, and its maker closes it.
     return ModelRegistry().acquire("backend", lambda: HeldBackend(backend, is_owned=False))
+
+
+def _with_spec(backend: Any, kind: ModelKind) -> Any:
+    """Return a backend whose spec is one of its kind, or raise InvalidInputError."""
+    spec: object = backend.spec
+    if not isinstance(spec, ModelSpec) or spec.kind != kind:
+        found = f"one of a {spec.kind}" if isinstance(spec, ModelSpec) else shown(spec)
+        msg = f"the spec of {shown(backend)} must be what {kind}_spec(...) gives, got {found}"
+        raise InvalidInputError(msg)
+    return backend
 
 
 def spec_of_backend(model: str | Path, *, kind: ModelKind) -> ModelSpec | None:

@@ -15,7 +15,7 @@ from rerank_plugins.catalog.plugins import plugins_of
 from rerank_plugins.catalog.spec import ModelKind
 from rerank_plugins.checks.arguments import checked_call
 from rerank_plugins.checks.kinds import shown
-from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.errors import InvalidInputError, RerankPluginsError, UnsupportedModelError
 
 __all__ = ["BackendOpener", "backend_names", "opener_of", "register_backend"]
 
@@ -88,7 +88,14 @@ def _loaded(point: EntryPoint) -> BackendOpener:
 
 
 def _opened(opener: BackendOpener, name: str, rest: str, *, kind: ModelKind) -> object:
-    backend, wanted = opener(rest), _PROTOCOLS[kind]
+    try:
+        backend = opener(rest)
+    except RerankPluginsError:
+        raise
+    except Exception as error:
+        msg = f"{kind} {name!r} could not be opened with {rest!r} ({type(error).__name__}: {error})"
+        raise UnsupportedModelError(msg) from error
+    wanted = _PROTOCOLS[kind]
     if not isinstance(backend, wanted) or isinstance(backend, type):
         msg = f"the opener of {kind} {name!r} gave {shown(backend)}, which has not the methods of a {wanted.__name__}"
         raise InvalidInputError(msg)

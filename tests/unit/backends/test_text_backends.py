@@ -18,9 +18,10 @@ from rerank_plugins import EngineOptions, LayerOptions, LongDocuments, Reranker,
 from rerank_plugins.backends import named
 from rerank_plugins.backends.named import register_backend
 from rerank_plugins.backends.protocol import BackendScores, PairScorer, ScoreOptions, SimplePairScorer, reranker_spec
+from rerank_plugins.backends.vectors import embedder_spec
 from rerank_plugins.calibration import fit_calibration
 from rerank_plugins.calls.observing import CallRecord, add_observer
-from rerank_plugins.errors import DeadlineExceededError, EngineClosedError, InvalidInputError, ScoringError
+from rerank_plugins.errors import DeadlineExceededError, EngineClosedError, InvalidInputError, ModelError, ScoringError
 from rerank_plugins.types import BLANK_DOCUMENT_SCORE, WindowSpan
 
 QUERY = "pandas eat bamboo"
@@ -381,3 +382,18 @@ def test_an_opener_that_gives_something_else_is_told(registered: list[Recording]
     register_backend("broken", lambda _: registered)  # type: ignore[arg-type,return-value]
     with pytest.raises(InvalidInputError, match=r"'broken' gave .*list"):
         Reranker("broken:x")
+
+
+def test_an_opener_that_fails_is_typed(registered: list[Recording]) -> None:
+    with pytest.raises(ModelError, match=r"'recording' could not be opened with 'x' \(ValueError"):
+        Reranker("recording:x")
+    assert registered == []
+    assert Reranker("recording:3").max_length == 3
+
+
+@pytest.mark.parametrize("spec", [None, {"id": "x"}, embedder_spec("acme/other")], ids=["none", "dict", "embedder"])
+def test_a_spec_of_another_kind_is_refused(spec: object) -> None:
+    backend = Recording()
+    backend.spec = spec  # type: ignore[assignment]
+    with pytest.raises(InvalidInputError, match=r"must be what reranker_spec\(...\) gives"):
+        Reranker(backend=backend)
