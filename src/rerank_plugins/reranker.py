@@ -388,7 +388,7 @@ class Reranker(RerankerFacts):
             deadline_s: See :meth:`score`.
 
         Raises:
-            InvalidInputError: A wrong type, ``top_n`` below 1, or a threshold that cannot be one.
+            InvalidInputError: A wrong type, ``top_n`` below 1, or a threshold that its unit does not allow.
             ScoringError: The model returned NaN or infinity.
             DeadlineExceededError: The time is over.
             OverloadedError: More work waits than the engine options allow.

@@ -48,7 +48,7 @@ def register_backend(name: str, opener: BackendOpener, *, kind: ModelKind = "rer
         kind: Whether the name is one for ``Reranker`` or for ``Embedder``.
 
     Raises:
-        InvalidInputError: The name cannot be one.
+        InvalidInputError: The name has other characters, or only one.
     """
     if _NAME.fullmatch(name) is None:
         msg = f"a backend's name is a lower-case letter and then letters, digits, '_', '.' or '-'; got {name!r}"

@@ -224,7 +224,7 @@ class MicroBatcher:
 
     def _given_up(self) -> None:
         self.counters.add("calls_cancelled")
-        # A worker may be waiting for company for this call.
+        # A worker may be waiting for a call that can share a batch.
         self._workshop.mailbox.ring()
 
     def _fail_waiting(self, *, running_too: bool) -> None:

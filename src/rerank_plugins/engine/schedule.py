@@ -1,4 +1,5 @@
-"""Which inputs run next: turns, common batches, company that is waited for. No threads, no clocks but the calls' own.
+"""Which inputs run next: turns, common batches, waiting for calls that share one. No threads and no clocks but the
+calls' own.
 
 Owned by one worker at a time; nothing here is safe from more.
 """

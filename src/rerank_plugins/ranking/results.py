@@ -62,7 +62,7 @@ class Selection:
 
     @classmethod
     def checked(cls, *, top_n: int | None, threshold: float | None, unit: ScoreUnit) -> Selection:
-        """Return a selection, or raise InvalidInputError if it cannot be one."""
+        """Return a selection, or raise InvalidInputError for a wrong ``top_n`` or threshold."""
         check_top_n(top_n)
         check_threshold(threshold, unit=unit)
         return cls(top_n=top_n, threshold=threshold, unit=unit)
