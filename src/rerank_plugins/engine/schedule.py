@@ -1,7 +1,6 @@
-"""Which inputs run next: turns, common batches, waiting for calls that share one. No threads and no clocks but the
-calls' own.
+"""Which inputs run next: turns, common batches, waiting for calls that can share one.
 
-Owned by one worker at a time; nothing here is safe from more.
+No threads, and no clocks but the calls' own. Owned by one worker at a time; nothing here is safe from more.
 """
 
 from __future__ import annotations
