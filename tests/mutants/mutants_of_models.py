@@ -59,7 +59,7 @@ TEXT = [
         "text: a document beyond max_characters is not told as cut",
         "cut or n_own < len(document))",
         "n_own < len(document))",
-        ("test_prompts.py", "test_reranker.py"),
+        ("test_pair_encoder.py",),
     ),
 ]
 
@@ -158,7 +158,7 @@ ENGINE = [
         "engine: a call in several groups waited for the last of them",
         "queue_s = min((one.queue_s for one in answers), default=0.0)",
         "queue_s = max((one.queue_s for one in answers), default=0.0)",
-        ("test_multi.py", "test_queue.py"),
+        ("test_calls.py",),
     ),
 ]
 
