@@ -61,6 +61,18 @@ TEXT = [
         "n_own < len(document))",
         ("test_pair_encoder.py",),
     ),
+    Mutant(
+        "text: a query of as many words as are read is cut",
+        "if n_words > limit:",
+        "if n_words >= limit:",
+        ("test_word_pieces.py",),
+    ),
+    Mutant(
+        "text: a document of more characters than words are read of is not told as cut",
+        "is_all = ranges[-1][1] == len(words) and len(read) == len(document)",
+        "is_all = ranges[-1][1] == len(words)",
+        ("test_word_pieces.py",),
+    ),
 ]
 
 ENGINE = [
