@@ -55,6 +55,24 @@ TEXT = [
         "if young.n_bytes + n_bytes > self._max_bytes:",
         ("test_token_cache.py",),
     ),
+    Mutant(
+        "text: a document beyond max_characters is not told as cut",
+        "cut or n_own < len(document))",
+        "n_own < len(document))",
+        ("test_pair_encoder.py",),
+    ),
+    Mutant(
+        "text: a query of as many words as are read is cut",
+        "if n_words > limit:",
+        "if n_words >= limit:",
+        ("test_word_pieces.py",),
+    ),
+    Mutant(
+        "text: a document of more characters than words are read of is not told as cut",
+        "is_all = ranges[-1][1] == len(words) and len(read) == len(document)",
+        "is_all = ranges[-1][1] == len(words)",
+        ("test_word_pieces.py",),
+    ),
 ]
 
 ENGINE = [
@@ -130,6 +148,30 @@ ENGINE = [
         "self._rows.popitem(last=True)",
         ("test_queue.py", "test_score_cache.py"),
     ),
+    Mutant(
+        "engine: a call that just fits the queue is refused",
+        "if waiting and waiting + call.tokens > limit:",
+        "if waiting and waiting + call.tokens >= limit:",
+        ("test_queue.py",),
+    ),
+    Mutant(
+        "engine: a model is freed while somebody holds it",
+        "if entry.holders or entry.value is None:",
+        "if entry.value is None:",
+        ("test_registry.py",),
+    ),
+    Mutant(
+        "engine: a piece that is full is cut one input early",
+        "if indices and tokens + length > piece_tokens:",
+        "if indices and tokens + length >= piece_tokens:",
+        ("test_queue.py", "test_schedule.py"),
+    ),
+    Mutant(
+        "engine: a call in several groups waited for the last of them",
+        "queue_s = min((one.queue_s for one in answers), default=0.0)",
+        "queue_s = max((one.queue_s for one in answers), default=0.0)",
+        ("test_calls.py",),
+    ),
 ]
 
 SCORERS = [
@@ -204,5 +246,23 @@ SCORERS = [
         "return logits if logits.shape[1] == 1 else logits[:, :1] - logits[:, 1:]",
         "return logits[:, :1]",
         ("test_answers.py",),
+    ),
+    Mutant(
+        "scorers: a common beginning takes an input's last token",
+        "n = min(len(one), len(other)) - 1",
+        "n = min(len(one), len(other))",
+        ("test_prefixes.py",),
+    ),
+    Mutant(
+        "scorers: positions restart behind a common beginning",
+        "starts.append(group.tokens)",
+        "starts.append(0)",
+        ("test_prefixes.py",),
+    ),
+    Mutant(
+        "scorers: a compressed document loses its rest",
+        "document=-(-span.document // ratio))",
+        "document=span.document // ratio)",
+        ("test_compression.py",),
     ),
 ]

@@ -55,6 +55,18 @@ RANKING = [
         "return dict.fromkeys(ranking, 0.0)",
         ("test_fusion.py",),
     ),
+    Mutant(
+        "embedding: the query cache drops its newest entry",
+        "self._vectors.popitem(last=False)",
+        "self._vectors.popitem(last=True)",
+        ("test_cache.py",),
+    ),
+    Mutant(
+        "embedding: a text that says nothing has a vector near all others",
+        "vector[1::2] *= -1",
+        "vector[1::2] *= 1",
+        ("test_rows.py",),
+    ),
 ]
 
 CALIBRATION = [
@@ -87,6 +99,12 @@ CALIBRATION = [
         "counts + z * z / (4.0 * counts * counts))",
         "counts)",
         ("test_threshold.py",),
+    ),
+    Mutant(
+        "calibration: a probability of 1 has a bin of its own",
+        "np.minimum((values * n_bins).astype(np.int64), n_bins - 1)",
+        "(values * n_bins).astype(np.int64)",
+        ("test_calibration.py",),
     ),
 ]
 
@@ -138,6 +156,12 @@ SEARCH = [
         "[(1 - level) / 2, (1 + level) / 2]",
         "[1 - level, level]",
         ("test_statistics.py",),
+    ),
+    Mutant(
+        "retrieval: documents that tie with the last one are lost",
+        "chosen = np.flatnonzero(scores >= least)",
+        "chosen = np.flatnonzero(scores > least)",
+        ("test_indexes.py",),
     ),
 ]
 
@@ -240,5 +264,23 @@ BACKENDS_AND_CALLS = [
         "queue_ms=before.queue_ms,",
         "queue_ms=before.queue_ms + one.queue_ms,",
         ("test_streaming.py", "test_observing.py"),
+    ),
+    Mutant(
+        "calls: layers come back in ascending order, whatever was asked",
+        "asked = settled.cutoff_layers or ()",
+        "asked = _ascending(settled)",
+        ("test_layer_options.py",),
+    ),
+    Mutant(
+        "calls: a calibrated reranker takes other layers",
+        "if self._calibration is not None and settled != self.layers:",
+        "if self._calibration is not None and settled is None:",
+        ("test_layer_options.py", "test_calibrating.py"),
+    ),
+    Mutant(
+        "calls: an explanation has more parts than allowed",
+        "size = -(-len(words) // self.max_spans)",
+        "size = max(len(words) // self.max_spans, 1)",
+        ("test_explaining.py",),
     ),
 ]

@@ -121,6 +121,11 @@ def test_reliability_by_hand() -> None:
         measure_reliability([0.5, 1.5], [0, 1])
 
 
+def test_a_probability_of_1_is_in_the_last_bin() -> None:
+    found = measure_reliability([1.0, 0.95, 0.9, 0.0], [1, 0, 1, 0], n_bins=10)
+    assert [(one.low, one.high, one.n_pairs) for one in found.bins] == [(0.0, 0.1, 1), (0.9, 1.0, 3)]
+
+
 def test_a_blank_document_has_probability_zero() -> None:
     assert all(one.probability(BLANK_DOCUMENT_SCORE) == 0.0 for one in CALIBRATIONS.values())
 

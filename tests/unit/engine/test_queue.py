@@ -124,6 +124,18 @@ def test_a_full_queue_refuses_and_says_so() -> None:
     batcher.close()
 
 
+def test_a_call_that_just_fits_the_queue_is_taken() -> None:
+    batcher, scorer = occupied()
+    limits = EngineOptions(max_waiting_tokens=5)
+    taken = [batcher.submit([token_input(*ids)], limits=limits) for ids in ((1, 2, 3), (4, 5))]
+    with pytest.raises(OverloadedError, match="5 tokens wait"):
+        batcher.submit([token_input(6)], limits=limits)
+    for _ in range(10):
+        scorer.permits.release()
+    assert [call.result(10).rows[0, 0] for call in taken] == [6, 9]
+    batcher.close()
+
+
 def test_cancelled_calls_leave_the_queue_at_once() -> None:
     batcher, scorer = occupied()
     limits = EngineOptions(max_waiting_tokens=5)
