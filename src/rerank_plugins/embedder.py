@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rerank_plugins.backends.handles import ModelHandle, opened_with
-from rerank_plugins.backends.held import check_options, hold_backend
+from rerank_plugins.backends.held import hold_backend
 from rerank_plugins.backends.local_embedder import LocalEmbedder
 from rerank_plugins.backends.text_embedders import TextEmbedderBackend
 from rerank_plugins.backends.vectors import TextEmbedder
@@ -33,7 +33,7 @@ from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.inputs import check_engine, check_examples
 from rerank_plugins.text.pairs import TextLayout
 from rerank_plugins.text.single import SingleTextEncoder, Surroundings
-from rerank_plugins.types import EngineOptions, EngineStats, QueryExample
+from rerank_plugins.types import EngineOptions, QueryExample
 
 if TYPE_CHECKING:
     from rerank_plugins.backends.opening import LoadedModel
@@ -108,8 +108,6 @@ class Embedder(MultiVectorMethods, ModelHandle, NamesFromElsewhere):
     _names_from_elsewhere = EMBEDDER_NAMES
 
     _backend: LocalEmbedder | TextEmbedderBackend
-    _device: str
-    _dtype: str
 
     @checked_call(own=("examples", "backend"))
     def __init__(
@@ -147,10 +145,9 @@ class Embedder(MultiVectorMethods, ModelHandle, NamesFromElsewhere):
             max_length=max_length,
             engine=check_engine(engine),
         )
-        held = hold_backend(model, backend, usual_model=_USUAL_MODEL, kind="embedder")
+        held = hold_backend(self._opened_with[1], usual_model=_USUAL_MODEL, kind="embedder")
         if held is not None:
             source = held.value.backend.spec
-            check_options(source.id, self._opened_with[1])
             self._settle(str(model) if backend is None else source.id, source, use)
             made = TextEmbedderBackend(held, self._instruction, max_length=self._max_length)
             self._attach(held, made, assembly=None, use=use, identity=held.value.identity)
@@ -228,16 +225,6 @@ class Embedder(MultiVectorMethods, ModelHandle, NamesFromElsewhere):
         )
 
     @property
-    def spec(self) -> ModelSpec:
-        """What is known about the model, with the checkpoint's own files applied."""
-        return self._spec
-
-    @property
-    def model(self) -> str:
-        """The model as it was asked for: a hub id, a folder or an alias."""
-        return self._name
-
-    @property
     def instruction(self) -> Instruction:
         """The texts put in front of queries and documents."""
         return self._instruction
@@ -251,16 +238,6 @@ class Embedder(MultiVectorMethods, ModelHandle, NamesFromElsewhere):
     def dimensions(self) -> int | None:
         """Length of a vector; None if it shows only at run time."""
         return self._dimensions or self._spec.dimensions
-
-    @property
-    def device(self) -> str:
-        """Where the model runs."""
-        return self._device
-
-    @property
-    def dtype(self) -> str:
-        """Precision of the backbone; pooling runs in float32."""
-        return self._dtype
 
     @property
     def normalize(self) -> bool:
@@ -314,14 +291,6 @@ class Embedder(MultiVectorMethods, ModelHandle, NamesFromElsewhere):
         """Return the counters of the query cache; None without one."""
         cache = self._calls.cache
         return None if cache is None else cache.statistics()
-
-    def stats(self) -> EngineStats:
-        """Return what the model has done since it was loaded, for every object that shares it.
-
-        Raises:
-            EngineClosedError: ``close()`` was called.
-        """
-        return self._held.stats()
 
     def close(self) -> None:
         """Give the model back; the last holder's call frees the weights. Idempotent."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from rerank_plugins import inputs
 from rerank_plugins.backends.handles import opened_with
-from rerank_plugins.backends.held import check_options, hold_backend
+from rerank_plugins.backends.held import hold_backend
 from rerank_plugins.backends.local import LocalScorer
 from rerank_plugins.backends.protocol import PairScorer
 from rerank_plugins.backends.texts import TextBackend
@@ -136,10 +136,9 @@ class Reranker(RerankerFacts):
             score_cache=score_cache,
         )
         self._peft_path = None if peft_path is None else str(peft_path)
-        held = hold_backend(model, backend, usual_model=_USUAL_MODEL, kind="reranker")
+        held = hold_backend(self._opened_with[1], usual_model=_USUAL_MODEL, kind="reranker")
         if held is not None:
             scorer = held.value.backend
-            check_options(scorer.spec.id, self._opened_with[1])
             settings = self._settle(str(model) if backend is None else scorer.spec.id, scorer.spec, use)
             self._attach(held, TextBackend(held, settings, cache=score_cache))
             return

@@ -225,8 +225,8 @@ BACKENDS_AND_CALLS = [
     ),
     Mutant(
         "backends: a window has no room for the query",
-        "room = max(self._settings.max_length_tokens - n_query, 1)",
-        "room = max(self._settings.max_length_tokens, 1)",
+        "room = self._settings.max_length_tokens - n_query",
+        "room = self._settings.max_length_tokens",
         ("test_text_backends.py",),
     ),
     Mutant(

@@ -50,7 +50,7 @@ class EmbedderOptions(ModelOptions):
             "dimensions": embedder.dimensions,
             "query_cache_entries": cache and cache.max_entries,
             "normalize": embedder.normalize,
-            **engine_fields(embedder._opening_option("engine")),
+            **engine_fields(embedder.engine),
         }
         return cls._around(embedder, described, given)
 

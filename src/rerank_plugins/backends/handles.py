@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol, TypeVar
 
+from rerank_plugins.catalog.spec import ModelSpec
 from rerank_plugins.engine.registry import Lease
 from rerank_plugins.errors import NotPicklableError
 from rerank_plugins.protocols import PrefixSharing
-from rerank_plugins.types import EngineStats
+from rerank_plugins.types import EngineOptions, EngineStats
 
 __all__ = ["ModelHandle", "opened_with"]
 
@@ -63,8 +64,46 @@ class ModelHandle:
     and shares the weights if they are there; what a subclass adds is its own to keep.
     """
 
+    _name: str
+    _spec: ModelSpec
+    _device: str
+    _dtype: str
+    _engine: EngineOptions
     _lease: Lease[Any]
     _opened_with: tuple[type[ModelHandle], dict[str, Any]] | None
+
+    @property
+    def spec(self) -> ModelSpec:
+        """What is known about the model, with the checkpoint's own files applied."""
+        return self._spec
+
+    @property
+    def model(self) -> str:
+        """The model as it was asked for: a hub id, a folder or an alias."""
+        return self._name
+
+    @property
+    def device(self) -> str:
+        """Where the model runs."""
+        return self._device
+
+    @property
+    def dtype(self) -> str:
+        """Precision of the backbone; heads and pooling run in float32; empty for a backend of texts."""
+        return self._dtype
+
+    @property
+    def engine(self) -> EngineOptions:
+        """How calls are run."""
+        return self._engine
+
+    def stats(self) -> EngineStats:
+        """Return what the model has done since it was loaded, for every object that shares it.
+
+        Raises:
+            EngineClosedError: ``close()`` was called.
+        """
+        return self._held.stats()
 
     @property
     def _held(self) -> Held:

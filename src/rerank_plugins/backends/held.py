@@ -17,7 +17,7 @@ from rerank_plugins.engine.registry import MODELS, Lease, ModelRegistry
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.types import EngineOptions, LayerOptions
 
-__all__ = ["check_options", "hold_backend", "spec_of_backend"]
+__all__ = ["hold_backend", "spec_of_backend"]
 
 _PROTOCOLS: Mapping[ModelKind, tuple[type, type, str]] = MappingProxyType(
     {
@@ -44,24 +44,24 @@ _LOCAL: Mapping[str, object] = {
 """Options that say how a checkpoint is loaded and run here, with what stands for "not given"."""
 
 
-def hold_backend(
-    model: str | Path, backend: object, *, usual_model: str, kind: ModelKind
-) -> Lease[HeldBackend[Any]] | None:
+def hold_backend(given: Mapping[str, Any], *, usual_model: str, kind: ModelKind) -> Lease[HeldBackend[Any]] | None:
     """Return a share in the backend to use; None if ``model`` names a checkpoint.
 
     Args:
-        model: The model as it was asked for.
-        backend: What the caller made; None for nothing.
+        given: The facade's options by name, ``model`` and ``backend`` among them.
         usual_model: The model of a caller who names none.
         kind: Whether it is to be a reranker's or an embedder's.
 
     Raises:
-        InvalidInputError: ``backend`` is none, a model is named beside it, or a name's opener gives something else.
+        InvalidInputError: ``backend`` is none, a model is named beside it, a name's opener gives something else, or an
+            option was given that only checkpoints have; that is told before anything is opened.
     """
+    model, backend = given["model"], given["backend"]
     if backend is None:
         opener = opener_of(model, kind=kind)
         if opener is None:
             return None
+        _check_options(str(model), given)
         return MODELS.acquire(("backend", kind, model), lambda: HeldBackend(_with_spec(opener(), kind), is_owned=True))
     protocol, simple, methods = _PROTOCOLS[kind]
     if not isinstance(backend, protocol) or isinstance(backend, type):
@@ -73,7 +73,7 @@ def hold_backend(
     if model != usual_model:
         msg = f"model={shown(model)} and a backend were given; the backend is the model, so leave model out"
         raise InvalidInputError(msg)
-    _with_spec(backend, kind)
+    _check_options(_with_spec(backend, kind).spec.id, given)
     # A registry of its own: nobody else can ask for this object by name, and its maker closes it.
     return ModelRegistry().acquire("backend", lambda: HeldBackend(backend, is_owned=False))
 
@@ -90,7 +90,7 @@ def _with_spec(backend: Any, kind: ModelKind) -> Any:
 
 def spec_of_backend(model: str | Path, *, kind: ModelKind) -> ModelSpec | None:
     """Return what is known about the model of a backend that is opened by name; None if ``model`` is no such name."""
-    lease = hold_backend(model, None, usual_model="", kind=kind)
+    lease = hold_backend({"model": model, "backend": None, "engine": None}, usual_model="", kind=kind)
     if lease is None:
         return None
     spec: ModelSpec = lease.value.backend.spec
@@ -98,13 +98,8 @@ def spec_of_backend(model: str | Path, *, kind: ModelKind) -> ModelSpec | None:
     return spec
 
 
-def check_options(name: str, given: Mapping[str, Any]) -> None:
-    """Raise InvalidInputError if an option was given that only checkpoints on this machine have.
-
-    Args:
-        name: The backend, for the message.
-        given: Options by name, all of the constructor's.
-    """
+def _check_options(name: str, given: Mapping[str, Any]) -> None:
+    """Raise InvalidInputError if an option was given that only checkpoints on this machine have."""
     if given.get("layers") == LayerOptions():  # asks for nothing
         given = {**given, "layers": None}
     told = {option: given[option] for option, usual in _LOCAL.items() if given.get(option, usual) != usual}

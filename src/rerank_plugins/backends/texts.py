@@ -19,7 +19,7 @@ from rerank_plugins.catalog.spec import ModelSpec
 from rerank_plugins.engine.deadline import Deadline
 from rerank_plugins.engine.registry import Lease
 from rerank_plugins.engine.score_cache import ScoreCache
-from rerank_plugins.errors import RerankPluginsError, ScoringError
+from rerank_plugins.errors import InvalidInputError, RerankPluginsError, ScoringError
 from rerank_plugins.protocols import PrefixSharing
 from rerank_plugins.ranking.results import PairReading
 from rerank_plugins.text.pair_encoder import BLANK_PAIR, PairSettings
@@ -147,6 +147,9 @@ class TextBackend:
         lease: The share in the backend.
         settings: How pairs are cut, in words.
         cache: Scores of earlier calls; None for none.
+
+    Raises:
+        InvalidInputError: The settings leave no room for texts.
     """
 
     def __init__(
@@ -154,6 +157,9 @@ class TextBackend:
     ) -> None:
         self._lease, self._settings, self._cache = lease, settings, cache
         self.spec: ModelSpec = lease.value.backend.spec
+        if settings.max_length_tokens < 2:
+            msg = "max_length=1 leaves no room for a query and a document; pass a larger max_length"
+            raise InvalidInputError(msg)
 
     @property
     def device(self) -> str:
@@ -216,14 +222,14 @@ class TextBackend:
     def _shown(self, query: str) -> tuple[str, int]:
         """Return the query as it is shown, and its words."""
         # FlagEmbedding's rule for tokens: a query has three quarters of the input at most.
-        limit = self._settings.query_limit_tokens or max(self._settings.max_length_tokens * 3 // 4, 1)
-        return cut_words(query, limit)
+        limit = self._settings.query_limit_tokens or self._settings.max_length_tokens * 3 // 4
+        return cut_words(query, min(limit, self._settings.max_length_tokens - 1))
 
     def _read(self, document: str | None, *, n_query: int) -> PairReading:
         """Return how a document is read beside a query of so many words."""
         if document is None or is_blank(document):
             return BLANK_PAIR
-        room = max(self._settings.max_length_tokens - n_query, 1)
+        room = self._settings.max_length_tokens - n_query
         return word_pieces(document, room=room, long_documents=self._settings.long_documents)
 
     def _finished(self, work: _Work, found: BackendScores, total_s: float) -> BackendScores:

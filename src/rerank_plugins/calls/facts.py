@@ -19,7 +19,7 @@ from rerank_plugins.engine.registry import Lease
 from rerank_plugins.engine.score_cache import ScoreCache
 from rerank_plugins.protocols import PrefixSharing
 from rerank_plugins.text.pair_encoder import PairSettings
-from rerank_plugins.types import EngineOptions, EngineStats, LayerOptions, LongDocuments, TruncationRule
+from rerank_plugins.types import EngineOptions, LayerOptions, LongDocuments, TruncationRule
 
 __all__ = ["RerankerFacts", "Use"]
 
@@ -43,42 +43,17 @@ class RerankerFacts(ModelHandle, NamesFromElsewhere):
 
     _names_from_elsewhere = RERANKER_NAMES
 
-    _name: str
-    _spec: ModelSpec
     _settings: PairSettings
     _backend: LocalScorer | TextBackend
     _calls: PairCalls
-    _device: str
-    _dtype: str
-    _engine: EngineOptions
     _calibration: Calibration | None
     _score_cache: ScoreCache | None
     _peft_path: str | None
 
     @property
-    def spec(self) -> ModelSpec:
-        """What is known about the model, with the checkpoint's own files applied."""
-        return self._spec
-
-    @property
-    def model(self) -> str:
-        """The model as it was asked for: a hub id, a folder or an alias."""
-        return self._name
-
-    @property
     def peft_path(self) -> str | None:
         """The LoRA adapter that was merged into the weights; None for none."""
         return self._peft_path
-
-    @property
-    def device(self) -> str:
-        """Where the model runs."""
-        return self._device
-
-    @property
-    def dtype(self) -> str:
-        """Precision of the backbone; the head runs in float32."""
-        return self._dtype
 
     @property
     def is_padded(self) -> bool:
@@ -132,19 +107,6 @@ class RerankerFacts(ModelHandle, NamesFromElsewhere):
     def score_source(self) -> ScoreSource:
         """What makes the scores, for ``fit_calibration(..., source=reranker.score_source)``."""
         return score_source(self._spec, self._settings, self._calls.layers)
-
-    @property
-    def engine(self) -> EngineOptions:
-        """How calls are run."""
-        return self._engine
-
-    def stats(self) -> EngineStats:
-        """Return what the model has done since it was loaded, for every object that shares it.
-
-        Raises:
-            EngineClosedError: ``close()`` was called.
-        """
-        return self._held.stats()
 
     def _settle(self, name: str, spec: ModelSpec, use: Use) -> PairSettings:
         """Keep what the object is used with, checked, before anything is loaded; return how pairs are cut."""

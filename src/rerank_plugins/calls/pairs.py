@@ -24,10 +24,13 @@ __all__ = ["PairCalls"]
 
 logger = logging.getLogger(__name__)
 
-_TRUNCATED = (
-    "%d of %d documents were longer than max_length=%d and only partly read; "
-    "long_documents='maxp' reads all of them (this is told once)"
-)
+_TRUNCATED = "%d of %d documents were longer than max_length=%d and only partly read; %s (this is told once)"
+
+_WAYS_OUT = {
+    "truncate": "long_documents='maxp' reads all of them",
+    "firstp": "long_documents='maxp' reads more than their first window",
+}
+_LONGER = "LongDocuments(max_characters=...) reads more of very long ones"
 
 
 class PairCalls:
@@ -177,7 +180,8 @@ class PairCalls:
             return
         level = logging.DEBUG if self._told_truncation else logging.WARNING
         self._told_truncation = True
-        logger.log(level, _TRUNCATED, n_truncated, len(readings), self._settings.max_length_tokens)
+        way_out = _WAYS_OUT.get(self._settings.long_documents.strategy, _LONGER)
+        logger.log(level, _TRUNCATED, n_truncated, len(readings), self._settings.max_length_tokens, way_out)
 
 
 def _ascending(options: LayerOptions) -> tuple[int, ...]:

@@ -11,7 +11,7 @@ from zlib import crc32
 import numpy as np
 import pytest
 
-from rerank_plugins import Embedder, TwoStageRetriever
+from rerank_plugins import Embedder, EngineOptions, TwoStageRetriever
 from rerank_plugins.backends import named
 from rerank_plugins.backends.named import register_backend
 from rerank_plugins.backends.vectors import SimpleTextEmbedder, embedder_spec
@@ -136,7 +136,8 @@ def test_a_deadline_ends_the_call_and_the_work() -> None:
 def test_observers_copies_closing_and_refusals() -> None:
     records: list[CallRecord] = []
     stop = add_observer(records.append)
-    embedder = Embedder(backend=Hashed())
+    embedder = Embedder(backend=Hashed(), engine=EngineOptions(deadline_s=60))
+    assert embedder.engine.deadline_s == 60
     embedder.embed_documents(TEXTS)
     stop()
     assert [(one.operation, one.model, one.error) for one in records] == [("embed", "acme/hashed", None)]

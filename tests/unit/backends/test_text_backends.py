@@ -397,3 +397,37 @@ def test_a_spec_of_another_kind_is_refused(spec: object) -> None:
     backend.spec = spec  # type: ignore[assignment]
     with pytest.raises(InvalidInputError, match=r"must be what reranker_spec\(...\) gives"):
         Reranker(backend=backend)
+
+
+def test_an_option_of_checkpoints_is_refused_before_anything_is_opened(registered: list[Recording]) -> None:
+    with pytest.raises(InvalidInputError, match=r"device='cpu'.*'recording:5' is a backend"):
+        Reranker("recording:5", device="cpu")
+    assert registered == []
+
+
+@pytest.mark.parametrize(("query_max_length", "shown"), [(None, "a b c"), (2, "a b"), (100, "a b c")])
+def test_query_and_document_together_are_never_longer_than_what_is_read(query_max_length: int, shown: str) -> None:
+    backend = Recording(max_length=4)
+    reranker = Reranker(backend=backend, query_max_length=query_max_length, long_documents="maxp")
+    reranker.rank("a b c d e f", ["u v w x y z"])
+    assert {query for query, _ in backend.shown} == {shown}
+    assert all(len(f"{query} {document}".split()) <= 4 for query, document in backend.shown)
+    with pytest.raises(InvalidInputError, match="max_length=1 leaves no room"):
+        Reranker(backend=Recording(max_length=1))
+
+
+@pytest.mark.parametrize(
+    ("setting", "way_out"),
+    [
+        (LongDocuments(), "long_documents='maxp' reads all"),
+        (LongDocuments(strategy="firstp"), "long_documents='maxp' reads more"),
+        (LongDocuments(strategy="maxp", max_characters=8), "max_characters"),
+    ],
+    ids=["truncate", "firstp", "maxp"],
+)
+def test_what_is_not_read_is_told_with_what_would_read_it(
+    setting: LongDocuments, way_out: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    Reranker(backend=Recording(max_length=4), long_documents=setting).rank("q", ["one two three four five six"])
+    (told,) = [record.getMessage() for record in caplog.records if "only partly read" in record.getMessage()]
+    assert way_out in told
