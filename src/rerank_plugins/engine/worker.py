@@ -23,7 +23,7 @@ from rerank_plugins.engine.schedule import Schedule
 from rerank_plugins.engine.statistics import Counters
 from rerank_plugins.errors import RerankPluginsError, ScoringError
 from rerank_plugins.protocols import Scorer, TokenInput
-from rerank_plugins.system.native import inside
+from rerank_plugins.system.native import inside, is_ending
 
 __all__ = ["IDLE_WORKER_S", "Workshop"]
 
@@ -94,7 +94,7 @@ class Workshop:
             while not self.is_closed:
                 self._open_mail()
                 if not len(self._schedule):
-                    if not self.mailbox.wait(IDLE_WORKER_S):
+                    if is_ending() or not self.mailbox.wait(IDLE_WORKER_S):
                         break
                     continue
                 spare_s = self._schedule.spare_s()

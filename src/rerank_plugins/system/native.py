@@ -27,7 +27,7 @@ from threading import get_ident
 
 from rerank_plugins.errors import EngineClosedError
 
-__all__ = ["inside", "step_aside"]
+__all__ = ["inside", "is_ending", "step_aside"]
 
 logger = logging.getLogger(__name__)
 
@@ -79,6 +79,11 @@ def step_aside() -> None:
         me = get_ident()
         _inside.pop(me, None)
         _step_in(me)
+
+
+def is_ending() -> bool:
+    """Return whether the process is ending: whoever has nothing left to do should end too, as the exit waits for it."""
+    return bool(_exiting)
 
 
 def _step_in(me: int) -> None:
