@@ -1,4 +1,4 @@
-"""Models that were loaded before ``os.fork()`` work in the child: threads and held locks do not come along."""
+"""Lets models that were loaded before ``os.fork()`` work in the child, which has no other threads and no held locks."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _after_fork() -> None:
     living = [one for one in (reference() for reference in list(_watched)) if one is not None]
     if not living:
         return
-    # OpenMP's threads stay behind too, and its next parallel region would wait for them for ever.
+    # OpenMP's threads are not in the child either, and its next parallel region would wait for them for ever.
     # (A process that has not imported torch has none.)
     if (torch := sys.modules.get("torch")) is not None:
         torch.set_num_threads(1)
