@@ -26,6 +26,7 @@ from rerank_plugins import (
     QueryExample,
     Reranker,
     ScoreCache,
+    SourceOptions,
     TwoStageRetriever,
     calibration,
     evaluation,
@@ -153,7 +154,9 @@ def working_calls(root: Path) -> dict[str, tuple[Callable[..., Any], dict[str, A
 
 def _of_models(root: Path) -> dict[str, tuple[Callable[..., Any], dict[str, Any]]]:
     reranker = Reranker(llm_checkpoint("tiny-minicpm-layerwise"), device="cpu")
-    embedder = Embedder(embedder_checkpoints.bge_m3(root / "m3", pickled=False), device="cpu", family="bge")
+    embedder = Embedder(
+        embedder_checkpoints.bge_m3(root / "m3", pickled=False), device="cpu", source=SourceOptions(family="bge")
+    )
     texts, pairs = {"queries": TEXTS}, {"pairs": PAIRS}
     by_name = {
         "Reranker": {"model": tiny_checkpoints.bert_reranker(root / "reranker"), "device": "cpu"},

@@ -10,7 +10,7 @@ import pytest
 from llama_index.embeddings.rerank_plugins import BceEmbedding, BgeEmbedding, InstructionEmbedding
 from rerank_plugins_testing.llamaindex import EmbeddingConformance
 
-from rerank_plugins import EngineOptions
+from rerank_plugins import EngineOptions, InstructionOptions
 from rerank_plugins.embedder import Embedder
 from rerank_plugins.errors import ModelUnavailableError
 
@@ -34,7 +34,9 @@ class TestBceEmbedding(EmbeddingConformance):
 
 
 def test_from_embedder(checkpoints):
-    embedder = Embedder(checkpoints / "bert-embedder", device="cpu", query_instruction="ask: ", max_length=32)
+    embedder = Embedder(
+        checkpoints / "bert-embedder", device="cpu", max_length=32, instruction=InstructionOptions(query="ask: ")
+    )
     made = InstructionEmbedding.from_embedder(embedder, embed_batch_size=3)
     assert made.embedder is embedder
     assert (made.embed_batch_size, made.max_length, made.query_instruction) == (3, 32, "ask: ")
