@@ -20,14 +20,17 @@ from rerank_plugins import (
     Document,
     Embedder,
     EngineOptions,
+    InstructionOptions,
     LayerOptions,
     LongDocuments,
     ModelSpec,
     QueryExample,
+    QueryVectorCache,
     Reranker,
     ScoreCache,
     SourceOptions,
     TwoStageRetriever,
+    VectorOptions,
     calibration,
     evaluation,
     reports,
@@ -45,9 +48,11 @@ MODULES = ("", "calibration", "evaluation", "reports", "retrieval", "telemetry",
 
 # What only comes out is made by the thousand and not checked.
 RECORDS = {
+    "CacheInfo",
     "CacheStatistics",
     "CallUsage",
     "EngineStats",
+    "Explanation",
     "PairScores",
     "RankedDocument",
     "Ranking",
@@ -65,7 +70,14 @@ NEEDS = {
     "trace_with_opentelemetry": "opentelemetry",
 }
 # The engine's own way in, asked for every input; and what Python calls.
-INTERNAL = {"ScoreCache.get", "ScoreCache.put", "ScoreCache.after_fork"}
+INTERNAL = {
+    "QueryVectorCache.after_fork",
+    "QueryVectorCache.complete",
+    "QueryVectorCache.look_up",
+    "ScoreCache.after_fork",
+    "ScoreCache.get",
+    "ScoreCache.put",
+}
 
 
 @dataclass(frozen=True)
@@ -165,8 +177,12 @@ def _of_models(root: Path) -> dict[str, tuple[Callable[..., Any], dict[str, Any]
         "EngineOptions": {},
         "LayerOptions": {},
         "LongDocuments": {},
+        "InstructionOptions": {},
         "QueryExample": {"query": "q", "response": "r"},
+        "QueryVectorCache": {},
         "ScoreCache": {},
+        "SourceOptions": {},
+        "VectorOptions": {},
         "ModelSpec": {
             "id": "mine/model",
             "kind": "reranker",
@@ -201,10 +217,14 @@ _CLASSES: dict[str, Callable[..., Any]] = {
     "Embedder": Embedder,
     "Document": Document,
     "EngineOptions": EngineOptions,
+    "InstructionOptions": InstructionOptions,
     "LayerOptions": LayerOptions,
     "LongDocuments": LongDocuments,
     "QueryExample": QueryExample,
+    "QueryVectorCache": QueryVectorCache,
     "ScoreCache": ScoreCache,
+    "SourceOptions": SourceOptions,
+    "VectorOptions": VectorOptions,
     "ModelSpec": ModelSpec,
     "standstill": standstill,
 }

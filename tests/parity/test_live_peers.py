@@ -138,8 +138,10 @@ def test_e5_in_sentence_transformers(tmp_path: Path, kind: str) -> None:
     EMBEDDERS[kind](tmp_path / "embedder")
     peer = sentence_transformers.SentenceTransformer(str(tmp_path / "embedder"), device="cpu", local_files_only=True)
     # XLM-R models of the family take two kinds of instructions, so a checkpoint of another size must say which.
-    said = {} if kind == "bert" else {"query_instruction": "query: ", "document_instruction": "passage: "}
-    embedder = Embedder(tmp_path / "embedder", device="cpu", source=SourceOptions(family="e5"), **said)
+    said = {} if kind == "bert" else {"query": "query: ", "document": "passage: "}
+    embedder = Embedder(
+        tmp_path / "embedder", device="cpu", source=SourceOptions(family="e5"), instruction=InstructionOptions(**said)
+    )
     queries, documents = peer.encode(QUERIES, prompt="query: "), peer.encode(DOCUMENTS, prompt="passage: ")
     assert np.abs(embedder.embed_queries(QUERIES) - queries).max() <= TOLERANCE
     assert np.abs(embedder.embed_documents(DOCUMENTS) - documents).max() <= TOLERANCE

@@ -132,7 +132,6 @@ def test_from_loaded_refuses_what_it_does_not_know() -> None:
         ({"max_length": 4}, InvalidInputError, "leaves no room"),
         ({"max_length": 9_999}, InvalidInputError, "positions end at 512"),
         ({"long_documents": "max"}, InvalidInputError, "'maxp'"),
-        ({"truncation": "first"}, InvalidInputError, "longest_first"),
         ({"max_len": 5}, TypeError, "max_len"),
     ],
 )

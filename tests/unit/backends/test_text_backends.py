@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from word_overlap import WordOverlap
 
-from rerank_plugins import EngineOptions, LayerOptions, LongDocuments, Reranker, ScoreCache
+from rerank_plugins import EngineOptions, LayerOptions, LongDocuments, Reranker, ScoreCache, SourceOptions
 from rerank_plugins.backends import named
 from rerank_plugins.backends.named import register_backend
 from rerank_plugins.backends.protocol import BackendScores, PairScorer, ScoreOptions, SimplePairScorer, reranker_spec
@@ -310,15 +310,15 @@ def test_a_backend_that_can_be_pickled_is() -> None:
     [
         {"device": "cpu"},
         {"dtype": "float16"},
-        {"revision": "main"},
-        {"allow_pickle": True},
-        {"torch_compile": True},
-        {"family": "bge"},
+        {"source": SourceOptions(revision="main")},
+        {"source": SourceOptions(allow_pickle=True)},
+        {"engine": EngineOptions(torch_compile=True)},
+        {"source": SourceOptions(family="bge")},
         {"prompt": "x"},
-        {"peft_path": "x"},
+        {"source": SourceOptions(peft_path="x")},
         {"layers": LayerOptions(cutoff_layers=(1,))},
         {"engine": EngineOptions(max_batch_tokens=3)},
-        {"truncation": "end"},
+        {"long_documents": LongDocuments(truncation="end")},
     ],
     ids=str,
 )
