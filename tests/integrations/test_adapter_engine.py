@@ -32,6 +32,7 @@ ENGINE: dict[str, Any] = {
     "deadline_s": 60.0,
     "token_cache": False,
     "share_prefix": False,
+    "torch_compile": True,  # changes nothing for a BERT on a CPU
 }
 RERANKERS = [lc.RerankCompressor, lc.RerankCrossEncoder, li.RerankPostprocessor]
 EMBEDDERS = [lc.InstructionEmbeddings, li_embeddings.InstructionEmbedding]

@@ -171,7 +171,7 @@ def test_settings_can_be_read_back(bert_reranker_folder: Path) -> None:
         bert_reranker_folder, max_length=64, long_documents=LongDocuments(query_max_length=9, truncation="only_second")
     )
     assert (reranker.max_length, reranker.query_max_length, reranker.truncation) == (64, 9, "only_second")
-    assert reranker.long_documents == LongDocuments()
+    assert reranker.long_documents == LongDocuments(query_max_length=9, truncation="only_second")
 
 
 def test_a_folder_that_was_saved_again_is_loaded_again(tmp_path: Path) -> None:

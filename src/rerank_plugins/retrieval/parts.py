@@ -75,9 +75,7 @@ def reranker_settings(reranker: Reranker) -> dict[str, Any]:
     layers = reranker.layers
     options = {
         "max_length": reranker.max_length,
-        "query_max_length": reranker.query_max_length,
         "long_documents": asdict(reranker.long_documents),
-        "truncation": reranker.truncation,
         "prompt": reranker.spec.prompt or None,
         "layers": None if layers is None else asdict(layers),
         "peft_path": reranker.peft_path,
