@@ -33,7 +33,7 @@ TEXT = [
     ),
     Mutant(
         "text: a window's room forgets the document's prefix",
-        "settings.max_length_tokens) - len(lead), 1)",
+        "settings.max_length_tokens) - len(prefix), 1)",
         "settings.max_length_tokens), 1)",
         ("test_prompts.py",),
     ),

@@ -1,4 +1,4 @@
-"""Which words go around a text: the caller's own, those of a task by name, or a task in the caller's words."""
+"""Chooses the instructions around texts: the caller's own, those of a named task, or a task in free words."""
 
 from __future__ import annotations
 

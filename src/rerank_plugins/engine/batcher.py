@@ -135,7 +135,7 @@ class MicroBatcher:
         )
 
     def after_fork(self) -> None:
-        """Start with an empty queue in a forked process, which has no other threads; the parent answers its own calls."""
+        """Start with an empty queue in a forked process, which has no workers; the parent answers its own calls."""
         before, self._queue = self._queue, WorkQueue(self._budget, self.counters, name=self._name)
         self._queue.is_closed = before.is_closed
         self._workers = {}

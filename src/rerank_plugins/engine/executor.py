@@ -15,7 +15,7 @@ from rerank_plugins.engine.packing import batch_cost_tokens, pack
 from rerank_plugins.engine.statistics import Counters
 from rerank_plugins.errors import ScoringError
 from rerank_plugins.protocols import Batch, PrefixSharing, Scorer, TokenInput
-from rerank_plugins.system.native import step_aside
+from rerank_plugins.system.native import let_others_proceed
 from rerank_plugins.types import EngineOptions
 
 __all__ = ["execute", "shares_prefixes"]
@@ -73,7 +73,7 @@ def execute(
             indices = _still_wanted(waiting.popleft(), wanted, counters)
             if not indices:
                 continue
-            step_aside()
+            let_others_proceed()
             cost = batch_cost_tokens([lengths[index] for index in indices], padded=scorer.is_padded)
             try:
                 rows.append(scorer.forward(Batch([inputs[index] for index in indices], options, limits.share_prefix)))

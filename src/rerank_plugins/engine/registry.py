@@ -21,7 +21,7 @@ from typing import Any, Generic, Protocol, TypeVar, cast
 
 from rerank_plugins.engine import forking
 from rerank_plugins.errors import EngineClosedError
-from rerank_plugins.system.native import inside
+from rerank_plugins.system.native import native_code
 
 __all__ = ["MODELS", "Lease", "ModelRegistry"]
 
@@ -144,7 +144,7 @@ class ModelRegistry:
         if entry.value is not None:
             return
         try:
-            with inside():
+            with native_code():
                 made = load()
         except Exception as error:
             entry.error = error

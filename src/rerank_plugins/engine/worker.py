@@ -24,7 +24,7 @@ from rerank_plugins.engine.schedule import Schedule
 from rerank_plugins.engine.statistics import Counters
 from rerank_plugins.errors import RerankPluginsError, ScoringError
 from rerank_plugins.protocols import Scorer, TokenInput
-from rerank_plugins.system.native import inside, is_ending
+from rerank_plugins.system.native import is_ending, native_code
 
 __all__ = ["IDLE_WORKER_S", "WorkQueue"]
 
@@ -125,7 +125,7 @@ class WorkQueue:
             if piece.call.start():
                 self._counters.add("queue_s", piece.call.queue_s)
         try:
-            with inside():
+            with native_code():
                 rows = self._rows(scorer, pieces)
         except BaseException as error:  # noqa: BLE001 - whatever a model raises belongs to the callers
             if len(pieces) == 1:

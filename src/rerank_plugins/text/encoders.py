@@ -1,4 +1,4 @@
-"""The pair encoder of a model: which layout its spec asks for."""
+"""Chooses the pair encoder of a model by its catalog entry."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["PairInputs", "pair_inputs"]
 
 
 class PairInputs(Protocol):
-    """Makes model inputs from pairs of texts."""
+    """Turns pairs of texts into model inputs."""
 
     def encode(self, pairs: Sequence[tuple[str, str | None]]) -> list[EncodedPair]:
         """Return the inputs of each pair, in order."""
@@ -40,7 +40,7 @@ def pair_inputs(encoder: TextEncoder, spec: ModelSpec, settings: PairSettings) -
 
 
 class _Prefixed:
-    """Pairs whose queries begin with a text of the model's own (sentence-transformers' default prompt)."""
+    """Puts a text of the model's own before each query (sentence-transformers' default prompt)."""
 
     def __init__(self, pairs: PairInputs, prefix: str) -> None:
         self._pairs, self._prefix = pairs, prefix

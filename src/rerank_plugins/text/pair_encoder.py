@@ -1,4 +1,4 @@
-"""Queries and documents to model inputs: cut by the family's rule, or split into windows."""
+"""Turns queries and documents into model inputs, truncated by the family's rule or split into windows."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["BLANK_PAIR", "EncodedPair", "InputLayout", "PairEncoder", "PairSetti
 
 
 class InputLayout(Protocol):
-    """How the ids of two texts become one input: special tokens around them, or a prompt behind them."""
+    """How the ids of query and document are joined into one input, with special tokens or a prompt around them."""
 
     @property
     def query_prefix(self) -> str:
@@ -38,7 +38,7 @@ class InputLayout(Protocol):
         ...
 
     def room_tokens(self, max_length_tokens: int) -> int:
-        """Return the tokens of both texts, prefixes included, that fit an input of a length."""
+        """Return how many tokens of both texts, prefixes included, fit an input of a length."""
         ...
 
     def join(self, query: npt.NDArray[np.int32], document: npt.NDArray[np.int32]) -> TokenInput:
@@ -106,7 +106,7 @@ BLANK_PAIR = EncodedPair(inputs=(), ranges=(), document=None, truncated=False)
 
 
 class PairEncoder:
-    """Makes model inputs from pairs of texts. Stateless, safe from any number of threads.
+    """Turns pairs of texts into model inputs. Stateless and thread-safe.
 
     Args:
         encoder: The model's tokenizer.
@@ -136,13 +136,13 @@ class PairEncoder:
         limits = (self._room - 1, self._settings.query_limit_for_truncation, self._settings.query_limit_tokens)
         if n_prefix >= min(limit for limit in limits if limit is not None):
             msg = (
-                f"max_length={self._settings.max_length_tokens} leaves no room for a query behind the {n_prefix} "
+                f"max_length={self._settings.max_length_tokens} leaves no room for a query after the {n_prefix} "
                 "tokens that stand before it; pass a larger max_length or query_max_length, or a shorter prompt"
             )
             raise InvalidInputError(msg)
 
     def encode(self, pairs: Sequence[tuple[str, str | None]]) -> list[EncodedPair]:
-        """Return the inputs of each pair; every different text is tokenised once."""
+        """Return the inputs of each pair. Every distinct text is tokenised once."""
         guard = self._settings.long_documents.max_characters
         before_query, before_document = self._layout.query_prefix, self._layout.document_prefix
         queries = [before_query + query for query, _ in pairs]
@@ -154,43 +154,43 @@ class PairEncoder:
         ]
 
     def _encode(self, query: TokenizedText, document: TokenizedText, *, cut: bool) -> EncodedPair:
-        lead, own = document.split_prefix(len(self._layout.document_prefix))
+        prefix, own = document.split_prefix(len(self._layout.document_prefix))
         if self._settings.long_documents.strategy == "truncate":
-            return self._truncated(query, lead, own, cut=cut)
-        return self._windows(query, lead, own, cut=cut)
+            return self._truncated(query, prefix, own, cut=cut)
+        return self._windows(query, prefix, own, cut=cut)
 
     def _truncated(
-        self, query: TokenizedText, lead: npt.NDArray[np.int32], document: TokenizedText, *, cut: bool
+        self, query: TokenizedText, prefix: npt.NDArray[np.int32], document: TokenizedText, *, cut: bool
     ) -> EncodedPair:
-        n_lead = len(lead)
+        n_prefix = len(prefix)
         n_query, n_document = cut_lengths(
             self._settings.truncation,
             n_query=len(query),
-            n_document=n_lead + len(document),
+            n_document=n_prefix + len(document),
             room=self._room,
             query_limit=self._settings.query_limit_for_truncation,
             document_limit=self._settings.max_length_tokens,
         )
-        n_own = max(n_document - n_lead, 0)
-        one = self._layout.join(query.ids[:n_query], _joined(lead[:n_document], document.ids[:n_own]))
+        n_own = max(n_document - n_prefix, 0)
+        one = self._layout.join(query.ids[:n_query], _joined(prefix[:n_document], document.ids[:n_own]))
         return EncodedPair((one,), ((0, n_own),), document, cut or n_own < len(document))
 
     def _windows(
-        self, query: TokenizedText, lead: npt.NDArray[np.int32], document: TokenizedText, *, cut: bool
+        self, query: TokenizedText, prefix: npt.NDArray[np.int32], document: TokenizedText, *, cut: bool
     ) -> EncodedPair:
         settings = self._settings
         limit = settings.query_limit_tokens or query_limit_with_windows(
             max_length=settings.max_length_tokens, n_special=settings.max_length_tokens - self._room
         )
-        kept = query.ids[: max(min(limit, self._room - len(lead) - 1), 0)]
-        room = max(min(self._room - len(kept), settings.max_length_tokens) - len(lead), 1)
+        kept = query.ids[: max(min(limit, self._room - len(prefix) - 1), 0)]
+        room = max(min(self._room - len(kept), settings.max_length_tokens) - len(prefix), 1)
         overlap = settings.long_documents.overlap_tokens
         ranges = window_ranges(len(document), room=room, overlap=overlap)
         if settings.long_documents.strategy == "firstp":
             cut, ranges = cut or len(ranges) > 1, ranges[:1]
-        inputs = tuple(self._layout.join(kept, _joined(lead, document.ids[start:end])) for start, end in ranges)
+        inputs = tuple(self._layout.join(kept, _joined(prefix, document.ids[start:end])) for start, end in ranges)
         return EncodedPair(inputs, tuple(ranges), document, cut)
 
 
-def _joined(lead: npt.NDArray[np.int32], text: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
-    return np.concatenate([lead, text]) if len(lead) else text
+def _joined(prefix: npt.NDArray[np.int32], text: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+    return np.concatenate([prefix, text]) if len(prefix) else text

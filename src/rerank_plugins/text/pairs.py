@@ -1,4 +1,4 @@
-"""Pairs as ids: where a tokenizer puts its special tokens, learnt from the tokenizer itself.
+"""Joins query and document as ids. The positions of special tokens are learnt from the tokenizer itself.
 
 transformers 5 has no ``prepare_for_model``, and decoding ids to tokenise the text again changes them
 (FlagEmbedding 1.4.2). Here a pair is joined from the ids of its two texts.
@@ -81,7 +81,7 @@ class PairLayout:
         return len(self.prefix) + len(self.middle) + len(self.suffix)
 
     def room_tokens(self, max_length_tokens: int) -> int:
-        """Return the tokens of query and document together that fit an input of a length."""
+        """Return how many tokens of query and document together fit an input of a length."""
         return max_length_tokens - self.n_special
 
     def join(self, query: npt.NDArray[np.int32], document: npt.NDArray[np.int32]) -> TokenInput:
@@ -127,14 +127,14 @@ class TextLayout:
         return len(self.prefix) + len(self.suffix)
 
     def ending_in(self, token_id: int) -> TextLayout:
-        """Return the layout with a last token that every text has; itself if texts end in it already."""
+        """Return the layout with ``token_id`` as the last token of every text; itself if texts end in it already."""
         return self if self.suffix[-1:] == (token_id,) else TextLayout(self.prefix, (*self.suffix, token_id))
 
     def wrap(self, text: npt.NDArray[np.int32], *, n_instruction: int | None = None) -> TokenInput:
         """Lay out one text. It is not cut here.
 
         Args:
-            text: Ids of the text, behind those of its instruction.
+            text: Ids of the instruction and the text.
             n_instruction: How many of them are the instruction's, for models that leave those out of the mean;
                 None does not tell the two apart.
         """

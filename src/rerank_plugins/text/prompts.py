@@ -1,8 +1,8 @@
-"""Pairs inside a prompt whose parts are tokenised apart and joined as ids.
+"""Pairs in a prompt whose parts are tokenised separately and joined as ids.
 
 References: FlagEmbedding 1.3.5 ``inference/reranker/decoder_only/base.py``; mixedbread-ai/mxbai-rerank
-``mxbai_rerank_v2.py``; facebookresearch/tart ``TART/src/tokenization_enc_t5.py``. Joined as one text the parts would
-merge into other tokens at their borders.
+``mxbai_rerank_v2.py``; facebookresearch/tart ``TART/src/tokenization_enc_t5.py``. Tokenised as one text, the
+parts would give other tokens at their borders.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _ONE_TOKEN = re.compile(r"</?\w+>")
 
 
 def fixed_ids(encoder: TextEncoder, texts: Sequence[str]) -> tuple[int, ...]:
-    """Return the ids of texts that are the same in every input, each tokenised apart.
+    """Return the ids of texts that are the same in every input, each tokenised separately.
 
     Raises:
         UnsupportedModelError: A text is a special token such as ``</s>``, and the tokenizer has none of that name.
@@ -51,7 +51,7 @@ class PromptLayout:
     Attributes:
         opening: Ids in front of everything.
         separator: Ids between query and document.
-        closing: Ids behind everything, the instruction of FlagEmbedding's models among them.
+        closing: Ids after everything else, including the instruction of FlagEmbedding's models.
         counted: See :class:`~rerank_plugins.catalog.templates.PairTemplate`.
         query_prefix: Text before every query, tokenised with it.
         document_prefix: Text before every document and every window of one, tokenised with it.
@@ -87,7 +87,7 @@ class PromptLayout:
         return len(self.opening) + len(self.separator) + len(self.closing)
 
     def room_tokens(self, max_length_tokens: int) -> int:
-        """Return the tokens of query and document, with their prefixes, that fit an input of a length.
+        """Return how many tokens of query and document, with their prefixes, fit an input of a length.
 
         FlagEmbedding lets everything before the second separator reach ``max_length`` plus a separator and the prompt,
         and appends a separator and the prompt to that: an input can have ``max_length`` plus twice both.

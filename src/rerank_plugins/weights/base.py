@@ -1,4 +1,4 @@
-"""What loading a model takes and gives, whatever its family."""
+"""The request to load a model and the loaded model, the same for every family."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class LoadRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedParts:
-    """A model in memory: what turns texts into ids, and what turns ids into numbers.
+    """A loaded model: its tokenizer (texts to ids) and its scorer (ids to rows).
 
     Attributes:
         encoder: Its tokenizer.

@@ -1,4 +1,4 @@
-"""Checkpoints into memory: safe weights, nothing missing, the same on transformers 4 and 5."""
+"""Loads checkpoints: safe weight formats, no missing weights, the same behaviour on transformers 4 and 5."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def load_encoder(request: LoadRequest) -> TextEncoder:
 
 
 def _uses_segments(request: LoadRequest) -> bool:
-    """Return whether segment ids are given to the model, as by the transformers that is installed.
+    """Return whether the model gets segment ids, as the installed transformers would decide.
 
     A tokenizer of no model's own class (transformers 4 names it ``PreTrainedTokenizerFast``, 5 ``TokenizersBackend``)
     makes them by default in transformers 4 and not in 5.
@@ -89,7 +89,7 @@ def _uses_segments(request: LoadRequest) -> bool:
 
 
 def _bos_id(request: LoadRequest, tokenizer: Tokenizer) -> int | None:
-    """Return the id that a text starts with: none without such a token, or if it is the padding token."""
+    """Return the id that a text starts with; None without such a token, or if it is the padding token."""
     names = []
     for key in ("bos_token", "pad_token"):
         entry = request.files.tokenizer_config.get(key)
@@ -202,7 +202,7 @@ def _check_code(request: LoadRequest) -> None:
 
 
 def check_weights(request: LoadRequest) -> None:
-    """Raise if the checkpoint has no weights of an allowed format, or others than its config describes.
+    """Raise if the checkpoint has no weights in an allowed format, or weights that do not fit its config.
 
     Raises:
         UnsafeModelError: There are only pickled ones, and they were not allowed; or an index leads elsewhere.
@@ -239,7 +239,7 @@ def _uses_safetensors(folder: Path) -> bool:
 
 
 def refuse_missing(missing: Iterable[str], folder: Path, *, reads_pooler: bool = False) -> None:
-    """Raise UnsupportedModelError if weights are missing: they would be random numbers.
+    """Raise UnsupportedModelError if weights are missing, because they would be initialised at random.
 
     Args:
         missing: Names of weights that the checkpoint lacks.

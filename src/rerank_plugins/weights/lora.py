@@ -2,7 +2,7 @@
 
 Reference: Hu et al. 2021, arXiv:2106.09685; huggingface/peft ``tuners/lora/layer.py`` (``get_delta_weight``); the scale
 alpha / sqrt(rank) is Kalajdzievski 2023, arXiv:2312.03732. Sums are made in float32 and rounded once to the model's
-precision. After that the model is as fast as without an adapter.
+precision. The merged model is as fast as one without a LoRA adapter.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class _Contents:
 
 @torch.no_grad()
 def merge_lora(weights: Mapping[str, torch.Tensor], adapter: AdapterFiles) -> None:
-    """Add an adapter to a model's weights, in place; modules that were trained whole replace the model's.
+    """Merge a LoRA adapter into a model's weights, in place. Modules that were trained in full replace the model's.
 
     Names count with and without the prefix of the base model (``model.``), since a model may be loaded without its
     output matrix.
@@ -117,15 +117,15 @@ def _delta(adapter: AdapterFiles, a: torch.Tensor, b: torch.Tensor, *, module: s
 
 
 def _fits(weight: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> bool:
-    """Return whether B A is of the weight's shape and has a rank. Shapes: a (rank, in), b (out, rank)."""
+    """Return whether B A has the weight's shape and a rank of at least 1. Shapes: a (rank, in), b (out, rank)."""
     are_matrices = weight.dim() == a.dim() == b.dim() == 2
     return are_matrices and 0 < a.shape[0] == b.shape[1] and weight.shape == (b.shape[0], a.shape[1])
 
 
 def _is_named(module: str, pattern: str) -> bool:
-    """Return whether a module's name, or its end behind a dot, is the pattern; ``.*`` stands for anything.
+    """Return whether a module's name, or a suffix of it after a dot, matches the pattern; ``.*`` matches anything.
 
-    peft takes the pattern for a regular expression; here each piece of it is looked for once, so that it ends.
+    peft compiles the pattern as a regular expression. Here each part is searched for once, so that it always ends.
     """
     if pattern.startswith("^"):
         return _is_like(module, pattern[1:])

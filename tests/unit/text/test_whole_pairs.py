@@ -51,7 +51,7 @@ def encode(
 
 
 def whole_text(template: PairTemplate, query: str, document: str) -> str:
-    return template.query_prefix(PROMPT) + query + template.between + document + template.behind_document
+    return template.query_prefix(PROMPT) + query + template.between + document + template.after_document
 
 
 def fixed(kind: str) -> tuple[list[int], list[int]]:
@@ -79,7 +79,7 @@ def test_windows_cover_the_document_and_keep_the_prompt(kind: str, query: str, d
     max_length = len(opening) + len(closing) + around + spare
     pair = encode(kind, query, document * 8, max_length=max_length, strategy="maxp")
     assert pair.document is not None
-    tail = len(encoder(kind).encode_one("x" + TEMPLATES[kind].behind_document)) - len(encoder(kind).encode_one("x"))
+    tail = len(encoder(kind).encode_one("x" + TEMPLATES[kind].after_document)) - len(encoder(kind).encode_one("x"))
     covered = set()
     for one, (start, end) in zip(pair.inputs, pair.ranges, strict=True):
         assert one.segments is not None
@@ -102,7 +102,7 @@ def test_the_end_rule_cuts_the_whole_text(kind: str, query: str) -> None:
     document = "The giant panda eats bamboo. " * 30
     template = TEMPLATES[kind]
     middle = encoder(kind).encode_one(whole_text(template, query, document)).ids.tolist()
-    tail = encoder(kind).encode_one(f"x.{template.behind_document}").ids.tolist()
+    tail = encoder(kind).encode_one(f"x.{template.after_document}").ids.tolist()
     tail = tail[len(encoder(kind).encode_one("x.")) :]
     max_length = len(opening) + len(closing) + 60
     pair = encode(kind, query, document, max_length=max_length)
