@@ -1,4 +1,4 @@
-"""Fitting: from labelled scores to a calibration.
+"""Fits a calibration to labelled scores.
 
 Platt scaling: Platt 1999, "Probabilistic outputs for support vector machines", with the targets of its section 2.2,
 minimised by scipy. Isotonic regression: scipy's pool adjacent violators (Ayer et al. 1955; for probabilities Zadrozny &
@@ -33,10 +33,11 @@ def fit_calibration(
 ) -> Calibration:
     """Return a map from raw scores to probabilities of relevance.
 
-    ``platt`` is a sigmoid with two numbers: smooth, keeps the order, fine from some dozens of pairs. ``isotonic``
-    follows the data in steps: better from about a thousand pairs, ties scores that it cannot tell apart.
+    ``platt`` is a sigmoid with two numbers: smooth, keeps the order, suitable from some dozens of pairs. ``isotonic``
+    follows the data in steps: better from about a thousand pairs, gives equal probabilities to scores that it cannot
+    separate.
 
-    The probability holds for pairs like these. If relevant pairs are rarer where it is used, it is too high.
+    The probabilities are valid for pairs like these. If relevant pairs are rarer in use, they are too high.
 
     Args:
         scores: Raw scores, one per pair.

@@ -1,4 +1,4 @@
-"""Scores with the truth beside them: checked pairs, and how a run and its judgements become such pairs."""
+"""Labelled scores: checked values, made from a run and its judgements or passed directly."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ def labelled_scores(
 
 @checked_call(own=("probabilities",))
 def logits(probabilities: Sequence[float]) -> list[float]:
-    """Return the raw scores whose sigmoid these are, for runs that were saved after it.
+    """Return the raw scores (logits) of probabilities, for runs that were saved after the sigmoid.
 
-    Values beyond what 32-bit sigmoids can tell apart (within 6e-8 of 0 or 1) are taken as that far.
+    Values within 6e-8 of 0 or 1, which float32 sigmoids cannot distinguish, are set to that distance.
 
     Raises:
         InvalidInputError: A value is not in [0, 1].

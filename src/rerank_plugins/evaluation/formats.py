@@ -1,4 +1,4 @@
-"""Datasets from the files that people have: told apart by what the files are, not by options."""
+"""Reads datasets in common file formats. The format is recognised from the files, without options."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def open_dataset(source: str | Path, *, split: str | None = None) -> Dataset:
 
     Raises:
         InvalidInputError: It is none of these, or malformed.
-        MissingExtraError: ``mteb:`` is asked for and mteb is not installed.
+        MissingExtraError: The source starts with ``mteb:`` and mteb is not installed.
     """
     if str(source).startswith(_MTEB):
         return read_mteb_task(str(source).removeprefix(_MTEB), split=split)

@@ -1,4 +1,4 @@
-"""How sure a figure is: bootstrap intervals, and a paired randomisation test."""
+"""Uncertainty of a measure: bootstrap confidence intervals and a paired randomisation test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The grid as a heat map: first stages down, rerankers across."""
+"""The grid as a heat map, with first stages as rows and rerankers as columns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A report as one HTML page that needs nothing else: no network, no JavaScript, light and dark."""
+"""A report as one self-contained HTML page: no network, no JavaScript, with light and dark colours."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def html_report(sections: Sequence[Section], *, title: str, environment: Mapping
 
 
 def tables_html(scene: Scene, *, with_costs: bool = True) -> str:
-    """Return the tables of a report as a part of somebody else's page, a notebook's for example.
+    """Return the tables of a report as HTML to put into another page, a notebook for example.
 
     Args:
         scene: The results.
@@ -139,7 +139,7 @@ def _table(table: Table) -> str:
 
 
 def _breakable(name: str) -> str:
-    """Return a name that may be broken where an option, a word or a folder ends."""
+    """Return a name with possible line breaks after options, words and folders."""
     return re.sub(r"(&amp;|[?_=/])", r"\1<wbr>", escape(name))
 
 

@@ -1,4 +1,4 @@
-"""The terms of a text, for retrieval by words."""
+"""Splits a text into terms for BM25."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _IS_CJK = re.compile(f"[{_CJK}]")
 def words(text: str) -> list[str]:
     """Return the terms of a text: lower-cased words, and characters and character pairs of CJK text.
 
-    Widths and letter forms are made equal first (NFKC), so that full-width Latin and half-width kana match.
-    Characters and pairs need no dictionary and find a word in whatever it is glued to; Lucene's CJK analyser
-    takes pairs likewise.
+    The text is normalised first (NFKC), so that full-width Latin and half-width kana match. Characters and
+    character pairs need no dictionary and match a word whatever stands next to it; Lucene's CJK analyser uses pairs
+    too.
 
     Example:
         >>> words("RAG 检索增强")

@@ -1,4 +1,4 @@
-"""Rerank scores of pairs: each pair is scored once, whatever systems need it."""
+"""Rerank scores of pairs. Each pair is scored once, for all systems that need it."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _QUERIES_PER_CHUNK = 4
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A list of candidates that is timed.
+    """A list of candidates whose reranking is timed.
 
     Attributes:
         stage: The first stage's name.
-        key: What the time is stored under: the stage, whatever it is called.
+        key: The key that the time is stored under: the stage, independent of its display name.
         top_k: How deep it is reranked.
     """
 
@@ -69,7 +69,7 @@ class PairScores:
         reranker: Callable[[], Reranker],
         advance: Callable[[int], object],
     ) -> None:
-        """Score what is not scored yet of the first ``depth`` documents of each run.
+        """Score the pairs of the first ``depth`` documents of each run that have no score yet.
 
         For each query one slot, in turn, is reranked first, as a user's call would be, and timed; the documents
         that only other stages found come after. So every slot gets its share of timed queries, and no pair
