@@ -94,7 +94,8 @@ def _no_such_backend(name: str, *, kind: ModelKind) -> str:
     as_kind = "" if kind == "reranker" else f", kind={kind!r}"
     return (
         f", and no {kind} backend {backend[1]!r} is registered: install the package that has it (entry point group "
-        f"{BACKEND_GROUPS[kind]}), or call register_backend({backend[1]!r}, opener{as_kind}) of backends/named.py first"
+        f"{BACKEND_GROUPS[kind]}), or first call rerank_plugins.backends.named.register_backend({backend[1]!r}, "
+        f"opener{as_kind})"
     )
 
 
