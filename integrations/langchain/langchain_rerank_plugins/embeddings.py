@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from langchain_core.embeddings import Embeddings
 from pydantic import Field
-from typing_extensions import Self
 
-from rerank_plugins import Embedder
 from rerank_plugins.adapters.descriptions import OPTIONS
 from rerank_plugins.adapters.embedding import EmbedderOptions
 from rerank_plugins.adapters.fields import Name, Text, option
@@ -24,18 +22,6 @@ class InstructionEmbeddings(EmbedderOptions, Embeddings):
     """
 
     model: Name = Field(frozen=True, description=OPTIONS["model"])
-
-    @classmethod
-    def from_embedder(cls, embedder: Embedder) -> Self:
-        """Return embeddings that use an existing core embedder.
-
-        Args:
-            embedder: What embeds, with its own settings; it stays the caller's.
-
-        Raises:
-            InvalidInputError: It is not a core embedder.
-        """
-        return cls._around_embedder(embedder, {})
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         """Return one vector per text, the document instruction included.

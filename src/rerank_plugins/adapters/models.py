@@ -16,14 +16,17 @@ __all__ = ["Bce", "Bge", "BgeLLM", "BgeLayerwise", "BgeLightweight", "Qwen"]
 
 
 class Bge(BaseModel):
-    """A BGE cross-encoder."""
+    """A BGE cross-encoder. Scores are those of FlagEmbedding's ``FlagReranker.compute_score``: raw logits."""
 
     model: Name = option("model", "BAAI/bge-reranker-v2-m3")
     family: Text | None = option("family", "bge")
 
 
 class Bce(BaseModel):
-    """The BCE cross-encoder, which reads long documents by their best window as BCEmbedding's ``rerank`` does."""
+    """The BCE cross-encoder, which reads long documents by their best window as BCEmbedding's ``rerank`` does.
+
+    Its authors read the probability as an absolute score and advise to drop what is below about 0.35.
+    """
 
     model: Name = option("model", "maidalun1020/bce-reranker-base_v1")
     family: Text | None = option("family", "bce")
@@ -31,7 +34,10 @@ class Bce(BaseModel):
 
 
 class BgeLLM(PromptOptions):
-    """bge-reranker-v2-gemma, or another decoder that answers its prompt with "Yes"."""
+    """bge-reranker-v2-gemma, or another decoder that answers its prompt with "Yes".
+
+    2.5 billion parameters: made for a GPU. Scores are those of ``FlagLLMReranker.compute_score``.
+    """
 
     _scorers: ClassVar[frozenset[str]] = frozenset({"decoder"})
 
@@ -40,7 +46,11 @@ class BgeLLM(PromptOptions):
 
 
 class BgeLayerwise(CutoffOptions):
-    """bge-reranker-v2-minicpm-layerwise: every layer from 8 to 40 gives a score."""
+    """bge-reranker-v2-minicpm-layerwise: every layer from 8 to 40 gives a score.
+
+    2.7 billion parameters, of which 70 % run at the default layer 28; ``using(cutoff_layers=16)`` is a quick look.
+    Scores are those of ``LayerWiseFlagLLMReranker.compute_score``.
+    """
 
     _scorers: ClassVar[frozenset[str]] = frozenset({"layerwise"})
 
@@ -49,7 +59,11 @@ class BgeLayerwise(CutoffOptions):
 
 
 class BgeLightweight(CompressionOptions):
-    """bge-reranker-v2.5-gemma2-lightweight: layers to choose, and texts compressed on the way."""
+    """bge-reranker-v2.5-gemma2-lightweight: layers to choose, and texts compressed on the way.
+
+    9 billion parameters. Its scores are saturated, and its authors advise against thresholds. Scores are those of
+    ``LightWeightFlagLLMReranker.compute_score``.
+    """
 
     _scorers: ClassVar[frozenset[str]] = frozenset({"lightweight"})
 

@@ -10,7 +10,7 @@ from llama_index.core.callbacks import CallbackManager
 from llama_index.core.storage.kvstore.types import BaseKVStore
 from llama_index.postprocessor.rerank_plugins.options import ComponentOptions
 from pydantic import AliasChoices
-from typing_extensions import Self, TypedDict, Unpack
+from typing_extensions import Self, TypedDict, Unpack, override
 
 from rerank_plugins.adapters.checks import check_kind
 from rerank_plugins.adapters.embedding import EmbedderOptions
@@ -35,9 +35,6 @@ class EmbeddingSettings(TypedDict, total=False):
 
 class InstructionEmbedding(ComponentOptions, EmbedderOptions, BaseEmbedding):
     """Embeds with any embedding model that the core can run, each side with its instruction.
-
-    The model is loaded when the object is created, once per process, and any number of threads and event loops may
-    use one object; the async methods do not block the loop.
 
     Example:
         >>> Settings.embed_model = InstructionEmbedding(model_name="BAAI/llm-embedder", task="qa")
@@ -74,19 +71,8 @@ class InstructionEmbedding(ComponentOptions, EmbedderOptions, BaseEmbedding):
         return limiter
 
     @classmethod
+    @override
     def from_embedder(cls, embedder: Embedder, **settings: Unpack[EmbeddingSettings]) -> Self:
-        """Embed with a core object.
-
-        The new object can be pickled if the embedder can. Its serialised form names the model and holds the
-        embedder's options, so it can be rebuilt where that name can be opened.
-
-        Args:
-            embedder: Used as it is, not copied.
-            **settings: ``embed_batch_size`` and the other options that do not depend on the model.
-
-        Raises:
-            ValueError: A setting is unknown, cannot work, or is the embedder's to decide.
-        """
         return cls._around_embedder(embedder, settings)
 
     def _get_query_embedding(self, query: str) -> list[float]:
