@@ -116,13 +116,9 @@ class RerankerOptions(ModelOptions):
         self._check_storable()
         return super().model_dump_json(**how)
 
-    @property
-    def _is_named(self) -> bool:
-        """Whether ``model`` can be the name of what scores: not of a backend that was passed in memory."""
-        return self.reranker._opening_option("backend") is None
-
     def _check_storable(self) -> None:
-        if not self._is_named:
+        # What another library loaded has a name that may open it; the name of a backend in memory opens nothing.
+        if self.reranker.is_reopenable and not self.reranker.is_named:
             owner = type(self).__name__
             msg = (
                 f"this {owner} scores with a backend that was passed in memory, which {self.model!r} does not open, so "

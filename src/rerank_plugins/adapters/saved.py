@@ -139,8 +139,7 @@ def open_folder(parts: RetrieverParts[_Reranker, _Item], folder: str | Path) -> 
 def _entry_of(reranker: _Reranker, parts: RetrieverParts[_Reranker, _Item]) -> dict[str, Any]:
     """Return what opens a reranker again; its class is None if only who made it can."""
     name = type(reranker).__name__
-    opens = reranker.reranker.is_reopenable and reranker._is_named
-    if parts.classes.get(name) is not type(reranker) or not opens:
+    if parts.classes.get(name) is not type(reranker) or not reranker.reranker.is_named:
         return {"class": None, "options": {}}
     options = reranker.model_dump(mode="json", exclude={*NOT_KEPT, "calibration"})
     options.pop("class_name", None)

@@ -83,8 +83,7 @@ def reranker_settings(reranker: Reranker) -> dict[str, Any]:
         "peft_path": reranker.peft_path,
         **_source_options(reranker),
     }
-    is_named = reranker.is_reopenable and reranker._opening_option("backend") is None
-    return {"model": reranker.model if is_named else None, "options": options}
+    return {"model": reranker.model if reranker.is_named else None, "options": options}
 
 
 def _source_options(model: Embedder | Reranker) -> dict[str, Any]:

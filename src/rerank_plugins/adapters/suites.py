@@ -1,4 +1,4 @@
-"""Names that have moved: the old place still gives them, and says that it goes."""
+"""The conformance suites have moved to a distribution of their own: the old places still give them, and say it."""
 
 from __future__ import annotations
 
