@@ -10,20 +10,18 @@ from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, Callba
 from langchain_core.documents import Document
 from pydantic import PrivateAttr
 
-from langchain_rerank_plugins.compressor import BaseRerankCompressor
 from langchain_rerank_plugins.parts import OWN, PARTS, AnyEmbedder, PipedRetriever, listed, with_ids
 from langchain_rerank_plugins.scored import with_metadata
 from rerank_plugins.adapters.arguments import call_limit, check_new_ids
 from rerank_plugins.adapters.corpus import Corpus, async_twin
 from rerank_plugins.adapters.fields import Count
 from rerank_plugins.adapters.metadata import RETRIEVAL_RANK_KEY, RETRIEVAL_SCORE_KEY
-from rerank_plugins.adapters.saved import OpenedFolder, open_folder, write_retriever
+from rerank_plugins.adapters.saved import open_folder, write_retriever
 from rerank_plugins.checks.arguments import checked_call
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.retrieval import Fusion, RetrieverName
 from rerank_plugins.retrieval.build import DEFAULT_EMBEDDER
 from rerank_plugins.retrieval.first_stage import AddingLock
-from rerank_plugins.retrieval.saved import told_if_damaged
 
 __all__ = ["FirstStageRetriever", "GrowingRetriever"]
 
@@ -125,13 +123,11 @@ class FirstStageRetriever(GrowingRetriever):
             InvalidInputError: The folder holds something else or is damaged, or the embedder is another one.
             ModelError: The embedder cannot be loaded.
         """
-        return cls._restored(open_folder(PARTS, folder), embedder)
+        return cls._over(*open_folder(PARTS, folder).first_stage(embedder))
 
     @classmethod
-    def _restored(cls, opened: OpenedFolder[BaseRerankCompressor, Document], embedder: object) -> FirstStageRetriever:
-        corpus = opened.corpus(embedder)
-        with told_if_damaged(opened.saved.folder):
-            made = cls(top_k=opened.saved.selection["top_k"])
+    def _over(cls, corpus: Corpus[Document], top_k: int) -> FirstStageRetriever:
+        made = cls(top_k=top_k)
         made._corpus = corpus
         return made
 

@@ -26,7 +26,6 @@ from rerank_plugins.checks.arguments import checked_call
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.retrieval import Fusion, RetrieverName
 from rerank_plugins.retrieval.build import DEFAULT_EMBEDDER
-from rerank_plugins.retrieval.saved import told_if_damaged
 from rerank_plugins.types import ScoreUnit
 
 __all__ = ["TwoStageRetriever"]
@@ -165,9 +164,8 @@ class TwoStageRetriever(GrowingRetriever):
         """
         opened = open_folder(PARTS, folder)
         made, top_n = opened.second_stage(reranker)
-        first_stage = FirstStageRetriever._restored(opened, embedder)
-        with told_if_damaged(opened.saved.folder):
-            return cls(first_stage=first_stage, reranker=made, top_n=top_n)
+        first_stage = FirstStageRetriever._over(*opened.first_stage(embedder))
+        return cls(first_stage=first_stage, reranker=made, top_n=top_n)
 
     @property
     def compressor(self) -> BaseRerankCompressor | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from rerank_plugins.adapters.checks import check_kind, checked_limits
+from rerank_plugins.adapters.checks import check_kind, checked_count, checked_limits
 from rerank_plugins.adapters.corpus import Corpus
 from rerank_plugins.adapters.embedding import EmbedderOptions
 from rerank_plugins.adapters.ranking import RankingOptions
@@ -73,6 +73,22 @@ class RetrieverParts(Generic[_Reranker, _Item]):
         )
         check_kind("reranker", reranker, (str, Path), expected=expected)
         return self.any_model(model=str(reranker))
+
+    def changed_stage(
+        self, reranker: _Reranker | None, settings: Mapping[str, Any], *, top_n: int | None
+    ) -> tuple[_Reranker | None, int | None]:
+        """Return what reranks with other settings, and the retriever's ``top_n``, which is one of them.
+
+        Raises:
+            ValueError: An option is unknown or cannot work, or it is one of a reranker and there is none.
+        """
+        if reranker is not None:
+            reranker = reranker.with_settings(**settings)
+        elif settings.keys() - {"top_n"}:
+            msg = f"there is no reranker that {', '.join(sorted(settings.keys() - {'top_n'}))} could be set of"
+            raise InvalidInputError(msg)
+        limit = settings.get("top_n", top_n)
+        return reranker, None if limit is None else checked_count("top_n", limit)
 
     def second_stage(
         self, reranker: object, *, top_n: int | None, threshold: float | None, threshold_unit: ScoreUnit

@@ -16,6 +16,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import TypeAdapter
 
 from rerank_plugins.adapters.corpus import Corpus
+from rerank_plugins.adapters.fields import Count
 from rerank_plugins.adapters.ranking import RankingOptions
 from rerank_plugins.adapters.retrievers import RetrieverParts
 from rerank_plugins.calibration import Calibration
@@ -28,6 +29,7 @@ __all__ = ["OpenedFolder", "open_folder", "write_retriever"]
 
 _Reranker = TypeVar("_Reranker", bound=RankingOptions)
 _Item = TypeVar("_Item")
+_COUNT: TypeAdapter[int] = TypeAdapter(Count)
 
 
 @dataclass(frozen=True)
@@ -44,17 +46,18 @@ class OpenedFolder(Generic[_Reranker, _Item]):
     saved: SavedRetriever
     attached: Attached
 
-    def corpus(self, embedder: object) -> Corpus[_Item]:
-        """Return the first stage with its documents.
+    def first_stage(self, embedder: object) -> tuple[Corpus[_Item], int]:
+        """Return the first stage with its documents, and its ``top_k``.
 
         Args:
             embedder: See :meth:`RetrieverParts.embedder_of`; None opens the saved one.
         """
         given = None if embedder is None else self.parts.embedder_of(embedder)
         with told_if_damaged(self.saved.folder):
+            top_k: int = _COUNT.validate_python(self.saved.selection["top_k"])
             items = {key: self.parts.item_of(entry) for key, entry in self.attached.documents.items()}
             model = given if isinstance(given, Embedder) else self.saved.embedder(given)
-            return Corpus(self.saved.first_stage(model), items, self.saved.texts)
+            return Corpus(self.saved.first_stage(model), items, self.saved.texts), top_k
 
     def second_stage(self, reranker: object) -> tuple[_Reranker | None, int | None]:
         """Return what reranks, and the retriever's ``top_n``.
@@ -67,13 +70,14 @@ class OpenedFolder(Generic[_Reranker, _Item]):
             InvalidInputError: It was of a class of the caller's, or of a model in memory.
             ModelError: The model cannot be loaded.
         """
-        top_n = self.attached.settings.get("top_n")
+        with told_if_damaged(self.saved.folder):
+            top_n = self.attached.settings.get("top_n")
+            top_n = None if top_n is None else _COUNT.validate_python(top_n)
+            limits = {name: self.saved.selection[name] for name in ("top_n", "threshold", "threshold_unit")}
         if reranker is None:
             return self._saved_reranker(self.attached.settings.get("reranker")), top_n
         if isinstance(reranker, self.parts.base):
             return reranker, top_n
-        with told_if_damaged(self.saved.folder):
-            limits = {name: self.saved.selection[name] for name in ("top_n", "threshold", "threshold_unit")}
         return self.parts.second_stage(reranker, **limits), limits["top_n"]
 
     def _saved_reranker(self, entry: Mapping[str, Any] | None) -> _Reranker | None:

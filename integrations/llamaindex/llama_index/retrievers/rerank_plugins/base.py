@@ -29,7 +29,6 @@ from rerank_plugins.checks.arguments import checked_call
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.retrieval import Fusion, RetrieverName
 from rerank_plugins.retrieval.build import DEFAULT_EMBEDDER
-from rerank_plugins.retrieval.saved import told_if_damaged
 from rerank_plugins.types import ScoreUnit
 
 __all__ = ["TwoStageRetriever"]
@@ -40,12 +39,11 @@ class TwoStageRetriever(GrowingRetriever):
 
     Reranked results are those of :class:`~llama_index.postprocessor.rerank_plugins.BaseRerankPostprocessor`, with the
     metadata key ``retrieval_rank`` (1 is the first stage's best) beside ``retrieval_score``, unless the postprocessor
-    has ``keep_retrieval_score=False``; neither is part of
-    the text for LLMs and embedding models. A document that the first stage finds comes back as a text node, so that
-    ``text`` can be read of every result. Both stages report their own events. Any number of threads and event loops
-    may use one object.
+    has ``keep_retrieval_score=False``; neither is part of the text for LLMs and embedding models. A document that the
+    first stage finds comes back as a text node, so that ``text`` can be read of every result. Both stages report their
+    own events. Any number of threads and event loops may use one object.
 
-    One call with other settings: ``retriever.with_settings(top_n=1).retrieve(...)``; see :meth:`with_settings`.
+    One call with other settings: ``retriever.with_settings(top_n=1).retrieve(...)``.
 
     Args:
         first_stage: Finds the candidates, as many as it is set to.
@@ -84,9 +82,8 @@ class TwoStageRetriever(GrowingRetriever):
         check_callbacks(callback_manager)
         check_kind("verbose", verbose, bool, expected="True or False")
         super().__init__(callback_manager=callback_manager, verbose=verbose)
-        changes: dict[str, object] = {} if limit is None else {"top_n": limit}
-        if callback_manager is not None:
-            changes["callback_manager"] = callback_manager
+        given = {"top_n": limit, "callback_manager": callback_manager}
+        changes = {name: value for name, value in given.items() if value is not None}
         made = PARTS.reranker_of(reranker)
         self._first_stage, self._top_n = first_stage, limit
         self._reranker = made if made is None or not changes else made.with_settings(**changes)
@@ -187,9 +184,8 @@ class TwoStageRetriever(GrowingRetriever):
         check_callbacks(callback_manager)
         opened = open_folder(PARTS, persist_dir)
         made, top_n = opened.second_stage(reranker)
-        first_stage = FirstStageRetriever._restored(opened, embedder, callback_manager)
-        with told_if_damaged(opened.saved.folder):
-            return cls(first_stage, reranker=made, top_n=top_n, callback_manager=callback_manager)
+        first_stage = FirstStageRetriever._over(*opened.first_stage(embedder), callback_manager)
+        return cls(first_stage, reranker=made, top_n=top_n, callback_manager=callback_manager)
 
     @property
     def reranker(self) -> BaseRerankPostprocessor | None:
@@ -206,13 +202,7 @@ class TwoStageRetriever(GrowingRetriever):
             ValueError: An option is unknown or cannot work, or it is one of a reranker and there is none.
         """
         changed = copy(self)
-        if self._reranker is not None:
-            changed._reranker = self._reranker.with_settings(**settings)
-        elif settings.keys() - {"top_n"}:
-            msg = f"there is no reranker that {', '.join(sorted(settings.keys() - {'top_n'}))} could be set of"
-            raise InvalidInputError(msg)
-        top_n = settings.get("top_n", self._top_n)
-        changed._top_n = None if top_n is None else checked_count("top_n", top_n)
+        changed._reranker, changed._top_n = PARTS.changed_stage(self._reranker, settings, top_n=self._top_n)
         return changed
 
     def _indexed(self, otherwise: str) -> FirstStageRetriever:

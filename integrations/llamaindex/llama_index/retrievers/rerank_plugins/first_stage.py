@@ -10,7 +10,6 @@ from llama_index.core.base.base_retriever import BaseRetriever
 from llama_index.core.callbacks import CallbackManager
 from llama_index.core.ingestion import run_transformations
 from llama_index.core.schema import BaseNode, NodeWithScore, QueryBundle, TransformComponent
-from llama_index.postprocessor.rerank_plugins import BaseRerankPostprocessor
 from llama_index.postprocessor.rerank_plugins.options import check_callbacks
 from llama_index.retrievers.rerank_plugins.nodes import listed_nodes, nodes_by_id, with_text
 from llama_index.retrievers.rerank_plugins.parts import OWN, PARTS, AnyEmbedder, checked_transformations
@@ -19,12 +18,11 @@ from rerank_plugins.adapters.arguments import check_new_ids
 from rerank_plugins.adapters.checks import check_kind, checked_count
 from rerank_plugins.adapters.copies import SharedModels
 from rerank_plugins.adapters.corpus import Corpus, async_twin
-from rerank_plugins.adapters.saved import OpenedFolder, open_folder, write_retriever
+from rerank_plugins.adapters.saved import open_folder, write_retriever
 from rerank_plugins.checks.arguments import checked_call
 from rerank_plugins.retrieval import FirstStage, Fusion, RetrieverName
 from rerank_plugins.retrieval.build import DEFAULT_EMBEDDER
 from rerank_plugins.retrieval.first_stage import AddingLock
-from rerank_plugins.retrieval.saved import told_if_damaged
 
 __all__ = ["FirstStageRetriever", "GrowingRetriever"]
 
@@ -157,7 +155,7 @@ class FirstStageRetriever(GrowingRetriever):
         corpus = PARTS.indexed(
             nodes, retriever=retriever, embedder=embedder, faiss_index=faiss_index, fusion=fusion, weights=weights
         )
-        return cls._over(corpus, top_k=top_k, callback_manager=callback_manager)
+        return cls._over(corpus, top_k, callback_manager)
 
     @classmethod
     @checked_call(own=OWN)
@@ -178,22 +176,11 @@ class FirstStageRetriever(GrowingRetriever):
             ModelError: The embedder cannot be loaded.
         """
         check_callbacks(callback_manager)
-        return cls._restored(open_folder(PARTS, persist_dir), embedder, callback_manager)
-
-    @classmethod
-    def _restored(
-        cls,
-        opened: OpenedFolder[BaseRerankPostprocessor, BaseNode],
-        embedder: object,
-        callback_manager: CallbackManager | None,
-    ) -> FirstStageRetriever:
-        corpus = opened.corpus(embedder)
-        with told_if_damaged(opened.saved.folder):
-            return cls._over(corpus, top_k=opened.saved.selection["top_k"], callback_manager=callback_manager)
+        return cls._over(*open_folder(PARTS, persist_dir).first_stage(embedder), callback_manager)
 
     @classmethod
     def _over(
-        cls, corpus: Corpus[BaseNode], *, top_k: int, callback_manager: CallbackManager | None
+        cls, corpus: Corpus[BaseNode], top_k: int, callback_manager: CallbackManager | None
     ) -> FirstStageRetriever:
         made = cls(corpus.first_stage, corpus.items, top_k=top_k, callback_manager=callback_manager)
         made._corpus = corpus

@@ -22,16 +22,8 @@ from rerank_plugins.errors import InvalidInputError
 
 __all__ = ["listed_nodes", "nodes_by_id", "readable", "with_text"]
 
-_KEPT = (
-    "id_",
-    "embedding",
-    "metadata",
-    "excluded_embed_metadata_keys",
-    "excluded_llm_metadata_keys",
-    "metadata_template",
-    "metadata_separator",
-    "text_template",
-)
+_COMMON = Node.model_fields.keys() & TextNode.model_fields.keys()
+"""What a document and a text node both have: id, metadata, how it is shown and to whom, relationships, embedding."""
 
 
 def listed_nodes(documents: object, *, name: str = "documents") -> list[BaseNode]:
@@ -66,7 +58,7 @@ def with_text(node: BaseNode) -> BaseNode:
     """
     if not isinstance(node, Node):
         return node
-    fields: dict[str, Any] = {name: copy(getattr(node, name)) for name in _KEPT}
+    fields: dict[str, Any] = {name: copy(getattr(node, name)) for name in _COMMON}
     fields["text"] = node.get_content(metadata_mode=MetadataMode.NONE)
     fields["relationships"] = {NodeRelationship.SOURCE: node.as_related_node_info(), **node.relationships}
     return TextNode(**fields) if node.image_resource is None else ImageNode(**fields, **_image(node.image_resource))
