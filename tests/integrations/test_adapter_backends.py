@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import pickle
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -103,7 +104,9 @@ def test_options_around_a_backend_in_memory_are_not_stored(owner: Any, way: str)
     register_backend("adapter-test", lambda _: WordOverlap())
     named = owner(model="adapter-test:words")
     for one in (named, owner.from_reranker(named.reranker)):
-        assert "adapter-test:words" in str(STORING[way](one))
+        stored = STORING[way](one)
+        again = owner(**(json.loads(stored) if isinstance(stored, str) else stored))
+        assert again.reranker.score([(QUERY, TEXTS[1])]) == named.reranker.score([(QUERY, TEXTS[1])]) == [2.0]
 
 
 @pytest.mark.parametrize("owner", [lc.RerankCompressor, li.RerankPostprocessor])
@@ -120,6 +123,16 @@ RETRIEVERS = [
 
 
 @pytest.mark.parametrize(("owner", "save", "load", "find"), RETRIEVERS, ids=lambda one: getattr(one, "__module__", one))
+def test_a_folder_opens_a_backend_by_its_name(owner: Any, save: str, load: str, find: str, tmp_path: Path) -> None:
+    pytest.importorskip("bm25s")
+    register_backend("adapter-test", lambda _: WordOverlap())
+    for number, reranker in enumerate(("adapter-test:words", Reranker("adapter-test:words"))):
+        made = owner.from_documents(TEXTS, retriever="bm25", reranker=reranker)
+        again = getattr(owner, load)(getattr(made, save)(tmp_path / str(number)))
+        assert getattr(again, find)(QUERY) == getattr(made, find)(QUERY) != []
+
+
+@pytest.mark.parametrize(("owner", "save", "load", "find"), RETRIEVERS, ids=lambda one: getattr(one, "__module__", one))
 def test_a_folder_keeps_no_backend_that_was_passed(owner: Any, save: str, load: str, find: str, tmp_path: Path) -> None:
     pytest.importorskip("bm25s")
     reranker = Reranker(backend=WordOverlap())
@@ -129,3 +142,11 @@ def test_a_folder_keeps_no_backend_that_was_passed(owner: Any, save: str, load: 
         getattr(owner, load)(folder)
     again = getattr(owner, load)(folder, reranker=reranker)
     assert getattr(again, find)(QUERY) == getattr(made, find)(QUERY) != []
+
+
+@pytest.mark.parametrize("owner", [lc.InstructionEmbeddings, li_embeddings.InstructionEmbedding])
+def test_stored_options_around_a_named_embedding_backend_open_it_again(owner: Any) -> None:
+    register_backend("adapter-test", lambda _: Lengths(), kind="embedder")
+    made = owner.from_embedder(Embedder("adapter-test:any"))
+    again = owner(**made.model_dump(mode="json"))
+    assert again.embedder.embed_queries(["abc"]).tolist() == [[3.0, 1.0]]
