@@ -1,4 +1,4 @@
-"""Each kind of reranking model, once: its default checkpoint, its options, and the scorers that run it.
+"""Each kind of model, once: its default checkpoint, its options, and the scorers that run it.
 
 A framework's class of that kind inherits one of these in front of its own base class.
 """
@@ -12,7 +12,22 @@ from pydantic import BaseModel
 from rerank_plugins.adapters.fields import Long, Name, Text, option
 from rerank_plugins.adapters.reranking import CompressionOptions, CutoffOptions, PromptOptions
 
-__all__ = ["Bce", "Bge", "BgeLLM", "BgeLayerwise", "BgeLightweight", "Qwen"]
+__all__ = [
+    "BCE_EMBEDDER",
+    "BGE_EMBEDDER",
+    "Bce",
+    "BceEmbedder",
+    "Bge",
+    "BgeEmbedder",
+    "BgeLLM",
+    "BgeLayerwise",
+    "BgeLightweight",
+    "Qwen",
+]
+
+# Frameworks have different names for the field of an embedder's model.
+BGE_EMBEDDER = "BAAI/bge-m3"
+BCE_EMBEDDER = "maidalun1020/bce-embedding-base_v1"
 
 
 class Bge(BaseModel):
@@ -78,3 +93,20 @@ class Qwen(PromptOptions):
 
     model: Name = option("model", "Qwen/Qwen3-Reranker-0.6B")
     family: Text | None = option("family", "qwen3")
+
+
+class BgeEmbedder(BaseModel):
+    """A BGE embedder.
+
+    The default reads over 100 languages and 8,192 tokens (568M parameters, 1024 dimensions), so that LlamaIndex's
+    default chunks (1,024 tokens) are read whole. ``BAAI/bge-small-en-v1.5`` and ``BAAI/bge-small-zh-v1.5`` are the small
+    ones for one language, and read 512 tokens; the English one is 17 times smaller.
+    """
+
+    family: Text | None = option("family", "bge")
+
+
+class BceEmbedder(BaseModel):
+    """The bilingual (Chinese, English) BCE embedder, which takes no instruction."""
+
+    family: Text | None = option("family", "bce")
