@@ -99,7 +99,7 @@ class BgeEmbedder(BaseModel):
     """A BGE embedder.
 
     The default reads over 100 languages and 8,192 tokens (568M parameters, 1024 dimensions), so that LlamaIndex's
-    default chunks (1,024 tokens) are read whole. ``BAAI/bge-small-en-v1.5`` and ``BAAI/bge-small-zh-v1.5`` are the small
+    default chunks (1,024 tokens) are read whole. ``BAAI/bge-small-en-v1.5`` and ``BAAI/bge-small-zh-v1.5`` are small
     ones for one language, and read 512 tokens; the English one is 17 times smaller.
     """
 
