@@ -99,7 +99,7 @@ def _refuse(error: Any) -> int:
 
 def _lost_output(error: OSError) -> int:
     """Report a file or an output that fails. A reader that has gone (``| head``) is not reported as an error."""
-    # What is still held for stdout must not fail once more when the interpreter ends.
+    # Output that is still buffered for stdout must not fail again when the interpreter ends.
     if error.filename is None:
         with suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

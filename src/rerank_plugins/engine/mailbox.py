@@ -38,7 +38,7 @@ class Mailbox(Generic[T]):
 
     def notify(self) -> None:
         """Wake the waiting worker, or let the next wait return at once."""
-        # Somebody else has notified already.
+        # Another thread has notified already.
         with suppress(RuntimeError):
             self._bell.release()
 

@@ -108,7 +108,7 @@ def _pictures(sections: list[Section], folder: Path) -> dict[str, Path]:
     paths: dict[str, Path] = {}
     for picture in (section.picture for section in sections if section.picture):
         path = folder / f"{_file_name(picture.name)}.png"
-        # Names in other scripts may come to the same letters.
+        # Names in other scripts may become equal when reduced to ASCII letters.
         path = folder / f"{path.stem}-{len(paths)}.png" if path in paths.values() else path
         paths[picture.name] = save_png(picture.draw(), path)
     return paths

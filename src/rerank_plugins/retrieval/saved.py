@@ -37,7 +37,7 @@ from rerank_plugins.retrieval.parts import embedder_identity, embedder_settings,
 from rerank_plugins.system.files import reason_of, scratch_folder, write_atomically
 from rerank_plugins.types import LayerOptions, LongDocuments, QueryExample
 
-__all__ = ["SavedRetriever", "read_folder", "told_if_damaged", "write_folder"]
+__all__ = ["SavedRetriever", "read_folder", "saved_settings_errors", "write_folder"]
 
 _SETTINGS, _TEXTS, _CALIBRATION = "retriever.json", "texts.jsonl", "calibration.json"
 _SCHEMA, _VERSION = "rerank-plugins/retriever", 1
@@ -236,14 +236,14 @@ def read_folder(folder: Path) -> SavedRetriever:
 
 
 @contextmanager
-def told_if_damaged(folder: Path) -> Iterator[None]:
-    """Turn whatever settings in a folder raise that are none into InvalidInputError."""
+def saved_settings_errors(folder: Path) -> Iterator[None]:
+    """Turn errors that broken settings in a folder cause into InvalidInputError."""
     try:
         yield
     except RerankPluginsError:
         raise
     except Exception as error:
-        msg = f"{str(folder)!r} holds settings that are none ({type(error).__name__}: {error}); save it again"
+        msg = f"{str(folder)!r} holds broken settings ({type(error).__name__}: {error}); save it again"
         raise InvalidInputError(msg) from error
 
 

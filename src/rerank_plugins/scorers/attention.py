@@ -181,8 +181,8 @@ def _continued(
     if windowed or n_prefix > run.length:
         mask = texts.mask(run, window=window if windowed else None, dtype=query.dtype)
         return sdpa(q, k, v, attn_mask=mask)
-    # SDPA takes the first query to stand at the first key. Queries that nobody reads, in front, put it right, and cost
-    # less than the half of a mask that hides: prefix^2 against tokens^2 products.
+    # SDPA aligns the first query with the first key. Extra queries before them, whose results are not read, align it
+    # with the right key and cost less than a mask: prefix^2 against tokens^2 products.
     q = torch.nn.functional.pad(q, (0, 0, n_prefix, 0))
     return sdpa(q, k, v, is_causal=True)[:, :, n_prefix:]
 

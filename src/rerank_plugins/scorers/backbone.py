@@ -71,7 +71,7 @@ class Backbone:
 
     def __init__(self, model: Any, *, is_ours: bool = True) -> None:
         self._model = model
-        # An encoder's configuration may speak of a cache that only its decoder has (T5).
+        # An encoder's configuration may have a setting of a KV cache that only its decoder has (T5).
         self._options = {"use_cache": False} if "use_cache" in signature(model.forward).parameters else {}
         self._packed: PackedModel | None = None
         self.padding_reason = ""

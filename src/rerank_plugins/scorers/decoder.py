@@ -52,7 +52,7 @@ class DecoderScorer:
 def load(request: LoadRequest) -> LoadedParts:
     """Load a decoder from its checkpoint."""
     encoder = load_encoder(request)
-    # Before the weights: this takes no time, and they do.
+    # Checked before the weights are loaded, which takes long.
     ids = answer_ids(encoder, request.spec.template, model=request.spec.id)
     model = load_model(request, transformers.AutoModel)
     head = AnswerHead(_rows(request, model, ids), softcap=getattr(model.config, "final_logit_softcapping", None))

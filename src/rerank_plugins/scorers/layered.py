@@ -133,7 +133,7 @@ class LayeredScorer:
         if self._decoder is None or not isinstance(options, LayerOptions) or not options.cutoff_layers:
             msg = f"a model with many heads needs complete LayerOptions, got {options!r}"
             raise TypeError(msg)
-        # Bounded logits have no kernel that lets a text continue another.
+        # Soft-capped logits have no kernel with shared prefixes.
         layout = _layout(batch, shares_prefixes=batch.shares_prefixes and not options.attention_softcap)
         ids = torch.from_numpy(layout.ids).to(self._heads.device, torch.int64)
         states = self._decoder(ids, piece_spans(batch.inputs, layout), layout.pieces, options)
@@ -242,6 +242,6 @@ def _layout(batch: Batch, *, shares_prefixes: bool) -> RowLayout:
     ids = [one.ids for one in batch.inputs]
     if not shares_prefixes:
         return RowLayout.of(ids, [PrefixGroup((index,)) for index in range(len(ids))])
-    # One token more: each input keeps at least one behind its beginning.
+    # One token more, because each input keeps at least one token after its prefix.
     leads = [one.ids[: 1 + (one.segments.document_start if one.segments else 0)] for one in batch.inputs]
     return RowLayout.of(ids, prefix_groups(leads))

@@ -148,7 +148,7 @@ def _layer(step: Step, request: LoadRequest) -> Callable[[torch.Tensor], torch.T
     if isinstance(step, CutStep):
         return lambda vectors: vectors[:, : step.width]
     if isinstance(step, (DenseStep, LayerNormStep)):
-        # Without memory at first: the sizes are a file's word, and the weights are not yet seen.
+        # On the meta device at first: the sizes come from a file and have not been checked against the weights yet.
         with torch.device("meta"):
             module = _Dense(step) if isinstance(step, DenseStep) else _LayerNorm(step)
         return _with_weights(module, step, request)

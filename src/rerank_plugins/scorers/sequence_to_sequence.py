@@ -67,7 +67,7 @@ def load(request: LoadRequest) -> LoadedParts:
         msg = f"{str(request.files.folder)!r} has no decoder_start_token_id in its config.json; T5's is 0"
         raise UnsupportedModelError(msg)
     rows = model.get_output_embeddings().weight[ids].detach().float()
-    # transformers 4 reads T5's scaling of the last state off the tie of its matrices; 5 has a name for it.
+    # transformers 4 derives T5's scaling of the last state from tied matrices; transformers 5 has a setting for it.
     if getattr(config, "scale_decoder_outputs", config.tie_word_embeddings):
         rows = rows * config.d_model**-0.5
     return LoadedParts(encoder=encoder, scorer=SequenceToSequenceScorer(model, AnswerHead(rows), start_id=start_id))

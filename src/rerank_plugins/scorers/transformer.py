@@ -74,7 +74,7 @@ def load_backbone(request: LoadRequest) -> Backbone:
     # Some versions of transformers 4 fuse attention that must be soft-capped (Gemma 2), and leave the cap out.
     capped = request.files.config.get("attn_logit_softcapping") is not None
     model = load_model(request, auto_class, attention="eager" if capped else None)
-    # A decoder would keep keys and values of every layer for tokens that never come.
+    # Otherwise a decoder would keep the KV cache of every layer for tokens that are never generated.
     model.config.use_cache = False
     return Backbone(model)
 

@@ -134,7 +134,7 @@ def _agreeing_bert(model: Any, trials: Sequence[_Trial], *, may_copy: bool) -> P
     candidate = packed_bert(model, may_copy=may_copy)
     _check(candidate, model, trials)
     if may_copy:
-        # Its layers live on in another layout; twice the weights would be in memory.
+        # Its layers are kept in another layout; otherwise the weights would be in memory twice.
         model.encoder.layer = torch.nn.ModuleList()
     return candidate
 

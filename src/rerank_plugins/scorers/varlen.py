@@ -87,7 +87,7 @@ def torch_kernel(
     parameters = inspect.signature(function).parameters
     if "window_size" not in parameters or "scale" not in parameters:
         return None
-    # One split a text: its scores do not depend on what else is in the batch.
+    # One split per text, so that its scores do not depend on the rest of the batch.
     fixed = {"num_splits": 1} if "num_splits" in parameters else {}
 
     def run(

@@ -183,7 +183,7 @@ def _claimed(folder: Path, start: str, *, make: Callable[[Path], object], suffix
         made = folder / f"{start}{uuid.uuid4().hex}{suffix}"
         make(made)
         lock = _locked(made, waits=True)
-        # Before the lock was there another process may have taken it for a dead one's.
+        # Before it was locked, another process may have removed it as a dead process's file.
         if made.exists():
             return made, lock
         _let_go(lock)

@@ -94,7 +94,7 @@ class WholePairEncoder:
     def _split(self, whole: TokenizedText, query: str, document: str) -> _Tokens:
         ends = np.cumsum([len(part) for part in (self._before, query, self._between, document)]).tolist()
         marks = [0, *(whole.token_at(end) for end in ends), len(whole)]
-        # A tokenizer whose offsets run back in a few places must not make a part of negative length.
+        # If a tokenizer's offsets decrease in a few places, no part may get a negative length.
         marks = np.maximum.accumulate(marks).tolist()
         intro, query_ids, bridge, _, tail = (whole.ids[start:end] for start, end in pairwise(marks))
         own = TokenizedText(whole.ids[marks[3] : marks[4]], whole.encoding, marks[3], ends[2])

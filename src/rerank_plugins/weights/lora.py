@@ -68,7 +68,7 @@ def merge_lora(weights: Mapping[str, torch.Tensor], adapter: AdapterFiles) -> No
             lost.append(module)
             continue
         is_transposed = pair.is_embedding or adapter.transposed
-        # Before the product is made: two thin matrices of a small file may make one that fills the memory.
+        # Before the product is computed: two thin matrices of a small file may give one that fills the memory.
         misfits.append(not _fits(weight.T if is_transposed else weight, pair.a, pair.b))
         if misfits[-1]:
             continue
@@ -97,7 +97,7 @@ def _read(adapter: AdapterFiles) -> _Contents:
 def _sort_in(contents: _Contents, key: str, tensor: torch.Tensor) -> None:
     found = _KEY.match(key)
     if found is None:
-        # peft's wrappers around a module that was trained whole, and around an adapted embedding it saves with.
+        # peft's wrappers around a module that was trained in full, and around an adapted embedding that is saved.
         contents.replaced[key.replace(".modules_to_save", "").replace(".base_layer", "")] = tensor
         return
     pair = contents.pairs.setdefault(found["module"], _Pair())
