@@ -30,7 +30,7 @@ from rerank_plugins.scorers.prefixes import PrefixGroup, RowLayout, prefix_group
 from rerank_plugins.scorers.texts import Texts
 from rerank_plugins.types import LayerOptions
 from rerank_plugins.weights.base import LoadedParts, LoadRequest
-from rerank_plugins.weights.loading import check_weights, load_encoder, refuse_missing
+from rerank_plugins.weights.loading import check_weights, load_tokenizer, refuse_missing
 from rerank_plugins.weights.lora import merge_lora
 from rerank_plugins.weights.weight_files import WeightFiles
 
@@ -224,8 +224,8 @@ def _load(request: LoadRequest, shape: DecoderShape, block: _Block, *, compresse
         msg = f"the weights of {str(request.files.folder)!r} do not fit its config.json: {error}"
         raise UnsupportedModelError(msg) from error
     heads = files.read(head_names, device=request.device, dtype=torch.float32)
-    if request.adapter is not None:
-        merge_lora({**dict(decoder.named_parameters()), **heads}, request.adapter)
+    if request.lora is not None:
+        merge_lora({**dict(decoder.named_parameters()), **heads}, request.lora)
     stacked = torch.cat([heads[name] for name in head_names])
     scorer = LayeredScorer(
         decoder.eval(),
@@ -234,7 +234,7 @@ def _load(request: LoadRequest, shape: DecoderShape, block: _Block, *, compresse
         compresses=compresses,
         final_softcap=shape.final_softcap,
     )
-    return LoadedParts(encoder=load_encoder(request), scorer=scorer)
+    return LoadedParts(tokenizer=load_tokenizer(request), scorer=scorer)
 
 
 def _layout(batch: Batch, *, shares_prefixes: bool) -> RowLayout:

@@ -17,7 +17,7 @@ from rerank_plugins.scorers.sentence_head import SentenceHead, load_head
 from rerank_plugins.scorers.transformer import load_backbone
 from rerank_plugins.scorers.vector_rows import RowLayout
 from rerank_plugins.weights.base import LoadedParts, LoadRequest
-from rerank_plugins.weights.loading import load_encoder
+from rerank_plugins.weights.loading import load_tokenizer
 from rerank_plugins.weights.side_files import read_side_file
 
 __all__ = ["MultiVectorEmbedder", "load"]
@@ -78,7 +78,7 @@ def load(request: LoadRequest) -> LoadedParts:
     except ModelError as error:
         heads = error
     scorer = MultiVectorEmbedder(load_backbone(request), head=load_head(request), heads=heads)
-    return LoadedParts(encoder=load_encoder(request), scorer=scorer)
+    return LoadedParts(tokenizer=load_tokenizer(request), scorer=scorer)
 
 
 def _head(request: LoadRequest, name: str) -> torch.nn.Module:

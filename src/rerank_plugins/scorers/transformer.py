@@ -15,7 +15,7 @@ from rerank_plugins.protocols import Batch, PrefixSharing
 from rerank_plugins.scorers.backbone import Backbone
 from rerank_plugins.scorers.sentence_head import SentenceHead, load_head
 from rerank_plugins.weights.base import LoadedParts, LoadRequest
-from rerank_plugins.weights.loading import load_encoder, load_model
+from rerank_plugins.weights.loading import load_model, load_tokenizer
 
 __all__ = ["TransformerEmbedder", "load", "load_backbone"]
 
@@ -58,7 +58,7 @@ class TransformerEmbedder:
 def load(request: LoadRequest) -> LoadedParts:
     """Load an embedder from its checkpoint."""
     scorer = TransformerEmbedder(load_backbone(request), load_head(request))
-    return LoadedParts(encoder=load_encoder(request), scorer=scorer)
+    return LoadedParts(tokenizer=load_tokenizer(request), scorer=scorer)
 
 
 def load_backbone(request: LoadRequest) -> Backbone:
