@@ -22,7 +22,7 @@ _Vector = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class CacheStatistics:
-    """How a query cache is doing.
+    """Hits, misses and size of a query cache.
 
     Attributes:
         hits: Queries whose vector was there.

@@ -1,4 +1,4 @@
-"""How calls come from their threads to the workers.
+"""The mailbox, through which calls go from their threads to the workers.
 
 A caller appends its call, *then* notifies; a worker waits for a notification, *then* takes the calls. Both are single C
 operations: a Ctrl-C may come before or after each of them. The worst that it leaves is a call without a notification,

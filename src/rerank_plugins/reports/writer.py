@@ -24,7 +24,7 @@ __all__ = ["ReportFiles", "ReportOptions", "write_report"]
 @checked_fields()
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportOptions:
-    """What a report shows.
+    """Options of a report.
 
     Attributes:
         title: Its heading.
@@ -40,7 +40,7 @@ class ReportOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportFiles:
-    """What was written.
+    """The files that were written.
 
     Attributes:
         markdown: ``report.md``.

@@ -1,4 +1,4 @@
-"""A retriever in a folder: texts, vectors and settings, written at once or not at all, and nothing that runs code.
+"""Saves retrievers in folders: texts, vectors and settings, written atomically, with nothing that could run code.
 
 ::
 
@@ -48,7 +48,7 @@ _Vectors = npt.NDArray[np.float32]
 
 
 class SavedRetriever:
-    """What a folder holds, read and checked as far as it can be without a model.
+    """The contents of a saved retriever's folder, checked as far as possible without a model.
 
     Args:
         folder: The folder.

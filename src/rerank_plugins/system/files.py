@@ -1,4 +1,4 @@
-"""Files that are whole or as before: whatever this package writes goes through here.
+"""Atomic writes: every file that this package writes is either complete or unchanged.
 
 A full disk or a read-only folder leaves no half-written file and no temporary one; the error says what could not be
 written, and why. What a killed process leaves beside a file is removed when that file is written again. A temporary

@@ -48,7 +48,7 @@ class InputLayout(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairSettings:
-    """How pairs are cut.
+    """Settings of truncation and windows.
 
     Attributes:
         max_length_tokens: Tokens of an input, special tokens included.
