@@ -257,7 +257,7 @@ SCORERS = [
         "scorers: positions restart behind a common beginning",
         "return [0 if prefix is None else self.lengths[prefix] for prefix in self.prefixes]",
         "return [0 for _ in self.prefixes]",
-        ("test_prefixes.py",),
+        ("test_packed_row.py",),
     ),
     Mutant(
         "scorers: a compressed document loses its rest",

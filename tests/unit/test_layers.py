@@ -121,6 +121,12 @@ HINT = "the compressor is in langchain_rerank_plugins"
     }
 
 
+def test_scorers_alone_are_built_from_nn() -> None:
+    """The command line alone looks at it, too: ``doctor`` tells which products and kernels this machine has."""
+    users = {path.relative_to(ROOT).parts[0] for path in MODULES if "nn" in imported_rooms(path)}
+    assert users == {"cli", "nn", "scorers"}
+
+
 def test_entry_points_of_the_core_are_its_own() -> None:
     project = (ROOT.parents[1] / "pyproject.toml").read_text(encoding="utf-8")
     points = re.findall(r"^[\w-]+ = \"([\w.]+):\w+\"$", project, flags=re.MULTILINE)

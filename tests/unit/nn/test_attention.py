@@ -162,14 +162,6 @@ def test_keys_of_neighbours_fill_vectors_and_change_nothing(
         assert n_keys == (whole if widens else run.length)
 
 
-def test_where_texts_lie() -> None:
-    assert ROW.runs == [(0, 7, 1, None), (7, 4, 3, None), (19, 2, 1, None), (21, 1, 2, None)]
-    assert ROW.first_tokens.tolist() == [0, 7, 11, 15, 19, 21, 22]
-    assert ROW.ends.tolist() == [7, 11, 15, 19, 21, 22, 23]
-    assert ROW.cu_seqlens.tolist() == [0, 7, 11, 15, 19, 21, 22, 23]
-    assert ROW.longest == 7
-
-
 # A prefix of 7, with rests longer and shorter than it; a text of its own; a prefix of 2 with a rest.
 PIECES, PREFIXES = [7, 9, 4, 4, 1, 3, 2, 5], [None, 0, 0, 0, 0, None, None, 6]
 
@@ -199,16 +191,6 @@ def test_what_looks_ahead_cannot_be_continued() -> None:
     rows = torch.zeros(3, 1, 8)
     with pytest.raises(ValueError, match="looks both ways"):
         attend(rows, rows, rows, row)
-
-
-def test_where_the_keys_of_continued_texts_lie() -> None:
-    row = PackedRow([2, 1, 1, 3], torch.device("cpu"), prefixes=[None, 0, 0, None])
-    assert row.runs == [(0, 2, 1, None), (2, 1, 2, (0, 2)), (4, 3, 1, None)]
-    assert row.key_rows is not None
-    assert row.key_rows.tolist() == [0, 1, 0, 1, 2, 0, 1, 3, 4, 5, 6]
-    assert row.key_cu_seqlens.tolist() == [0, 2, 5, 8, 11]
-    assert ROW.key_rows is None
-    assert ROW.key_cu_seqlens.tolist() == ROW.cu_seqlens.tolist()
 
 
 def test_an_older_torch_without_windows_is_not_used() -> None:

@@ -17,7 +17,7 @@ from transformers import AutoModel
 
 from rerank_plugins.nn import packed
 from rerank_plugins.nn.backbone import Backbone
-from rerank_plugins.nn.packed_row import PackedRow, Run
+from rerank_plugins.nn.packed_row import Run
 from rerank_plugins.nn.prefixes import LEAST_SAVED_TOKENS, PrefixGroup, prefix_groups
 from rerank_plugins.protocols import Batch, TokenInput
 
@@ -118,24 +118,6 @@ def test_no_group_with_an_input_more_or_less_saves_more(rows: list[list[int]]) -
 def common(one: list[int], other: list[int]) -> int:
     n = min(len(one), len(other)) - 1
     return next((place for place in range(n) if one[place] != other[place]), n)
-
-
-@given(rows=ROWS)
-def test_a_row_holds_every_input(rows: list[list[int]]) -> None:
-    inputs = [ids(*row) for row in rows]
-    groups = prefix_groups(inputs, least_saved_tokens=1)
-    row = PackedRow.of_groups([len(one) for one in rows], groups, torch.device("cpu"))
-    gathered = row.gathered(inputs)
-    assert len(gathered) == row.tokens == sum(map(len, rows)) - saved(groups)
-    ends = np.cumsum(row.lengths)
-    for numbers, last in zip(rows, row.last_tokens.tolist(), strict=True):
-        text = int(np.searchsorted(ends, last, side="right"))
-        chain = [text] if row.prefixes[text] is None else [row.prefixes[text], text]
-        tokens = np.concatenate([np.arange(ends[one] - row.lengths[one], ends[one]) for one in chain])
-        assert last == ends[text] - 1
-        assert gathered[tokens].tolist() == numbers
-        assert row.positions[tokens].tolist() == list(range(len(numbers)))
-    assert all(one is None or one < place for place, one in enumerate(row.prefixes))
 
 
 def decoder(kind: str, **options: object) -> torch.nn.Module:
