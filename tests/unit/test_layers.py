@@ -32,7 +32,7 @@ LAYERS = [
     {"reranker", "embedder"},
     {"telemetry", "testing", "retrieval"},
     {"adapters"},
-    {"evaluation"},
+    {"evaluation", "training"},
     {"reports"},
     {"cli"},
     {"__main__"},
