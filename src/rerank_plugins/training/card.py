@@ -78,11 +78,13 @@ def changes_table(result: TrainingResult) -> list[str]:
 def _measured(prepared: Prepared, result: TrainingResult) -> list[str]:
     if prepared.dev is None or not result.changes:
         return ["Nothing was measured: there was no dev set."]
-    told = (
-        f"On {result.n_dev_queries} queries of `{prepared.dev.dataset.name}`, which were not trained on; p of the "
-        "paired randomisation test. The kept checkpoint was chosen on them, so what stands under after is a little too good."
-    )
-    return [told, "", *changes_table(result)]
+    name, n_queries = prepared.dev.dataset.name, result.n_dev_queries
+    return [
+        f"On {n_queries} queries of `{name}`, which were not trained on; p of the paired randomisation test.",
+        "The kept checkpoint was chosen on them, so what stands under after is a little too good.",
+        "",
+        *changes_table(result),
+    ]
 
 
 def _length(prepared: Prepared) -> int:

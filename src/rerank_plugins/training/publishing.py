@@ -52,7 +52,7 @@ def publish(
             record = {"settings": prepared.settings.flat(), "rows": prepared.rows.digest, "log": list(log)}
             write_atomically(aside / "training.json", json.dumps(record, indent=2).encode())
             sync_files(aside)
-            aside.chmod(output.parent.stat().st_mode)
+            _open_to_readers(aside)
             if output.is_dir():
                 output.rmdir()
             aside.replace(output)
@@ -63,6 +63,14 @@ def publish(
         )
         raise TrainingError(msg) from error
     return result
+
+
+def _open_to_readers(folder: Path) -> None:
+    """Give a folder and its files the mode that the umask gives new ones; safetensors keeps its files to the owner."""
+    mode = (folder / "README.md").stat().st_mode & 0o666
+    for path in folder.iterdir():
+        path.chmod(mode)
+    folder.chmod(mode | (mode & 0o444) >> 2)
 
 
 def _checked(prepared: Prepared, trainable: TrainableReranker, folder: Path) -> Evaluation | None:

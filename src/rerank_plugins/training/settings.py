@@ -60,7 +60,7 @@ class ModelSettings:
         trust_remote_code: Whether transformers may run code from the checkpoint.
     """
 
-    model_name_or_path: ModelName
+    model_name_or_path: ModelName = "mini"
     family: str | None = None
     revision: str | None = None
     local_files_only: bool = False
@@ -257,9 +257,9 @@ def reranker_settings(flat: Mapping[str, Any]) -> RerankerTrainingSettings:
     for name, value in given.items():
         several = str(homes[name][1].type).startswith("tuple[") and isinstance(value, (str, Path))
         groups[homes[name][0]][name] = (value,) if several else value
-    for name in ("model_name_or_path", "train_data", "output_dir"):
+    for name in ("train_data", "output_dir"):
         if name not in given:
-            msg = f"{name} is missing; a training needs model_name_or_path, train_data and output_dir"
+            msg = f"{name} is missing; a training needs train_data and output_dir"
             raise InvalidInputError(msg)
     return RerankerTrainingSettings(**{group: owner(**groups[group]) for group, owner in GROUPS.items()})
 

@@ -23,7 +23,7 @@ from rerank_plugins.training.checkpoints import mark_whole
 from rerank_plugins.training.losses import GroupLoss
 from rerank_plugins.training.scoring import DevScorer
 
-__all__ = ["GroupTrainer"]
+__all__ = ["GroupTrainer", "Patience"]
 
 logger = logging.getLogger(__name__)
 
@@ -69,6 +69,8 @@ class GroupTrainer(transformers.Trainer):
         )
         self.remove_callback(PrinterCallback)
         self.remove_callback(ProgressCallback)
+        if not args.disable_tqdm:
+            self.add_callback(_Bar())
 
     def _get_train_sampler(self, _dataset: object = None) -> EpochOrder:
         return self._order
@@ -145,6 +147,13 @@ class GroupTrainer(transformers.Trainer):
         """Log figures, also with :mod:`logging`."""
         logger.info("step %d of %d: %s", self.state.global_step, self.state.max_steps, logs)
         super().log(logs, *args)
+
+
+class _Bar(ProgressCallback):
+    """The Trainer's bar, without the lines that it prints on stdout."""
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+        """Print nothing: figures are logged."""
 
 
 class _Epochs(transformers.TrainerCallback):
