@@ -44,6 +44,9 @@ def _train_reranker(data: list[str] | None, config: Path | None, dry_run: bool, 
         if one.startswith("-"):
             name = one.lstrip("-").partition("=")[0].replace("-", "_")
             raise UnknownOptionError(unknown_setting(name, [each.name for each in _setting_fields()]))
+        if one.lower() in ("true", "false"):
+            msg = f"a switch takes no value: write --bf16 or --no-bf16 instead of --bf16 {one} (in YAML, bf16: {one})"
+            raise InvalidInputError(msg)
     flat = {} if config is None else read_settings_file(config)
     flat |= {name: value for name, value in given.items() if value not in (None, [])}
     if data:
