@@ -10,21 +10,8 @@ from typing import Any
 from rerank_plugins.training import RerankerTrainingSettings, reranker_settings
 
 WORDS = [
-    "panda",
-    "bamboo",
-    "revenue",
-    "capital",
-    "France",
-    "doctor",
-    "salt",
-    "passport",
-    "photo",
-    "form",
-    "fee",
-    "Berlin",
-    "Germany",
-    "China",
-    "blood",
+    *("panda", "bamboo", "revenue", "capital", "France", "doctor", "salt", "passport"),
+    *("photo", "form", "fee", "Berlin", "Germany", "China", "blood"),
 ]
 
 
@@ -52,7 +39,7 @@ def write_rows(path: Path, made: list[dict[str, Any]]) -> Path:
     return path
 
 
-def tiny_run(model: Path, folder: Path, **changes: Any) -> RerankerTrainingSettings:
+def tiny_run(model: str | Path, folder: Path, **changes: Any) -> RerankerTrainingSettings:
     """Return settings of a short training of a tiny model; data is written into the folder unless it is given."""
     flat: dict[str, Any] = {
         "model_name_or_path": model,

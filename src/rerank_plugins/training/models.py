@@ -113,6 +113,11 @@ class TrainableReranker:
     padding: PairPadding
 
     @property
+    def is_listed(self) -> bool:
+        """Whether the catalog knows the model that it comes from."""
+        return self.spec.id != str(self.files.folder)
+
+    @property
     def n_parameters(self) -> int:
         """Number of weights that are trained."""
         return sum(one.numel() for one in self.module.parameters() if one.requires_grad)
@@ -131,7 +136,7 @@ class TrainableReranker:
             save_file(_own_names(self.module.state_dict()), folder / "model.safetensors", metadata={"format": "pt"})
             return
         self.module.save_pretrained(folder)
-        if self.spec.signature is not None:
+        if self.is_listed:
             _name_origin(folder / "config.json", self.spec.id)
 
 
