@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.system.lines import numbered_lines
 
-__all__ = ["JSON_ENDINGS", "JsonLine", "data_files", "json_lines"]
+__all__ = ["JSON_ENDINGS", "JsonLine", "data_files", "json_line", "json_lines"]
 
 JSON_ENDINGS = (".jsonl", ".json", ".jsonl.gz", ".json.gz")
 """What a file in a folder of training data is called; others are left alone."""
@@ -62,3 +63,12 @@ def json_lines(path: Path) -> Iterator[JsonLine]:
     """
     for number, text in numbered_lines(path):
         yield JsonLine(text, path, number)
+
+
+def json_line(value: Any, *, indent: int | None = None) -> bytes:
+    """Return JSON in UTF-8 with a line feed behind it."""
+    try:
+        return json.dumps(value, ensure_ascii=False, indent=indent).encode() + b"\n"
+    except UnicodeEncodeError:
+        # Half a surrogate pair has no UTF-8; JSON can write it as an escape.
+        return json.dumps(value, indent=indent).encode() + b"\n"

@@ -30,7 +30,7 @@ __all__ = [
     "unknown_keys",
 ]
 
-Fault = Literal["not_json", "malformed", "misspelt_key", "score_count", "score_not_finite", "id_count"]
+Fault = Literal["not_json", "malformed", "misspelt_key", "score_count", "score_not_finite", "id_count", "scattered"]
 """What can be wrong with a row in itself."""
 
 _SHOWN = 60

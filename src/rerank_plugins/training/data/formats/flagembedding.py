@@ -16,14 +16,17 @@ __all__ = ["FLAGEMBEDDING", "FLAGEMBEDDING_OLD", "RECORDS"]
 
 _OLD = ("query", "pos", "neg", "pos_scores", "neg_scores", "prompt")
 _NEW = (*_OLD, "type", "query_prompt", "passage_prompt")
-_OTHERS = frozenset(
-    {"content", "hits", "qrels", "positive", "negative", "qry", "scores", "prompt_for_query", "relevant_docs"}
-)
-"""Keys that belong to the rows of other formats."""
+_OTHERS = frozenset({"content", "hits", "qrels", "positive", "negative", "qry", "relevant_docs"})
+"""Keys of the texts in other formats' rows."""
+_OF_EMBEDDING = frozenset({"scores", "prompt_for_query"})
+"""RAG-Retrieval's keys beside FlagEmbedding's."""
 
 
 def _is_row(row: Row) -> bool:
-    return "query" in row and not _OTHERS & row.keys()
+    """Return whether a row has texts by our keys, or nothing by those of another format."""
+    if "query" not in row or _OF_EMBEDDING & row.keys():
+        return False
+    return bool({"pos", "neg"} & row.keys()) or not _OTHERS & row.keys()
 
 
 def _read(row: Row, options: RowOptions) -> TrainingRecord:

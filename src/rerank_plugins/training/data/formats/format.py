@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rerank_plugins.training.data.records import RecordError, TrainingRecord
+from rerank_plugins.training.data.records import RECORD_KEYS, RecordError, TrainingRecord
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -38,6 +38,10 @@ class RowOptions:
     keep_labels: bool = True
 
 
+def _nothing(record: TrainingRecord) -> list[str]:
+    return []
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowFormat:
     """One format of JSON lines.
@@ -53,6 +57,8 @@ class RowFormat:
         joins_rows: Whether rows of one query that stand together are one record.
         keeps_labels: Whether labels become scores unless the user says otherwise.
         needs_tokenizer: Whether rows are token ids.
+        same_keys: Whether the trainer takes the first row's keys for those of all rows.
+        also_lost: Names what of a record its rows do not hold although they could (in one row not everything fits).
     """
 
     name: str
@@ -65,6 +71,13 @@ class RowFormat:
     joins_rows: bool = False
     keeps_labels: bool = False
     needs_tokenizer: bool = False
+    same_keys: bool = False
+    also_lost: Callable[[TrainingRecord], list[str]] = _nothing
+
+    def lost(self, record: TrainingRecord) -> list[str]:
+        """Return what of a record its rows do not hold, in words for people."""
+        beyond = [name for name in RECORD_KEYS if name not in self.holds and getattr(record, name)]
+        return [*beyond, *self.also_lost(record)]
 
 
 def record_of_labels(query: str, labelled: Sequence[LabelledText], options: RowOptions) -> TrainingRecord:

@@ -51,14 +51,18 @@ def _read_evaluation(row: Row, options: RowOptions) -> TrainingRecord:
 
 
 def _write_evaluation(record: TrainingRecord, options: RowOptions) -> list[dict[str, Any]]:
-    # Positives last: a text that is both counts as one, as in evaluation.
-    return [{"query": record.query, "qrels": dict.fromkeys(record.pos, 1) | dict.fromkeys(set_apart(record), 0)}]
+    # A text that is both counts as a positive, as in evaluation.
+    return [{"query": record.query, "qrels": dict.fromkeys(record.pos, 1) | dict.fromkeys(_only_negative(record), 0)}]
 
 
-def set_apart(record: TrainingRecord) -> list[str]:
-    """Return the negatives that are no positives too."""
+def _only_negative(record: TrainingRecord) -> list[str]:
     positives = set(record.pos)
     return [text for text in record.neg if text not in positives]
+
+
+def _lost_texts(record: TrainingRecord) -> list[str]:
+    n_texts = len(record.pos) + len(record.neg)
+    return ["texts that stand twice in a row"] * (n_texts - len({*record.pos, *record.neg}))
 
 
 BCEMBEDDING = RowFormat(
@@ -79,4 +83,5 @@ EVALUATION = RowFormat(
     write=_write_evaluation,
     holds=_TEXTS,
     keys=frozenset({"query", "qrels"}),
+    also_lost=_lost_texts,
 )

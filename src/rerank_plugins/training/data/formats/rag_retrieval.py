@@ -54,7 +54,8 @@ def _hit(hit: object, place: int, options: RowOptions) -> LabelledText:
     try:
         return _labelled(hit, options)
     except RecordError as error:
-        raise error.at(f"hits[{place}]") from None
+        place_in_row = f"hits[{place}]"
+        raise error.at(place_in_row) from None
 
 
 def _labelled(row: Row, options: RowOptions) -> LabelledText:
@@ -109,6 +110,10 @@ def _write_embedding(record: TrainingRecord, options: RowOptions) -> list[dict[s
     return [row if record.prompt is None else {**row, "prompt_for_query": record.prompt}]
 
 
+def _lost_scores(record: TrainingRecord) -> list[str]:
+    return ["pos_scores"] if record.neg and record.pos_scores else []
+
+
 POINTWISE = RowFormat(
     name="rag-retrieval-pointwise",
     title='RAG-Retrieval reranker, a pair a row: {"query", "content", "label" (or "score")}',
@@ -138,6 +143,8 @@ EMBEDDING = RowFormat(
     is_row=_is_embedding,
     read=_read_embedding,
     write=_write_embedding,
-    holds=frozenset({"query", "pos", "neg", "prompt"}),
+    holds=frozenset({"query", "pos", "neg", "pos_scores", "prompt"}),
+    also_lost=_lost_scores,
+    same_keys=True,
     keys=frozenset({"query", "pos", "neg", "scores", "prompt_for_query", "pos_scores", "neg_scores", "prompt"}),
 )
