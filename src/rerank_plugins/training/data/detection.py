@@ -12,7 +12,7 @@ from rerank_plugins.training.data.formats.format import Row
 from rerank_plugins.training.data.lines import JsonLine, json_lines
 from rerank_plugins.training.data.records import RecordError, row_of
 
-__all__ = ["BEIR", "FORMAT_NAMES", "LLAMAINDEX", "check_format", "claims", "detect_format"]
+__all__ = ["BEIR", "FORMAT_NAMES", "LLAMAINDEX", "check_format", "claims", "detect_format", "format_titles"]
 
 BEIR, LLAMAINDEX = "beir", "llamaindex"
 FORMAT_NAMES = (*ROW_FORMATS, BEIR, LLAMAINDEX)
@@ -22,6 +22,14 @@ _LOOKED_AT = 50
 _LLAMAINDEX_KEYS = frozenset({"queries", "corpus", "relevant_docs"})
 _CLAIMING = [one for one in ROW_FORMATS.values() if not one.name.startswith("flagembedding")]
 """FlagEmbedding's two claim the same rows as ours and read them the same."""
+
+
+def format_titles() -> dict[str, str]:
+    """Return every format with what its rows look like."""
+    titles = {one.name: one.title for one in ROW_FORMATS.values()}
+    titles[BEIR] = "folder with corpus.jsonl, queries.jsonl, qrels/SPLIT.tsv, and candidates.SPLIT.jsonl if it has"
+    titles[LLAMAINDEX] = 'LlamaIndex EmbeddingQAFinetuneDataset: {"queries", "corpus", "relevant_docs"}'
+    return titles
 
 
 def check_format(name: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rerank_plugins.checks.arguments import checked_call
+from rerank_plugins.checks.arguments import checked_call, checked_fields
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.system.files import reason_of, write_folder_with, write_with
 from rerank_plugins.training.data.detection import BEIR, LLAMAINDEX, check_format
@@ -19,7 +19,7 @@ from rerank_plugins.training.data.lines import json_line
 from rerank_plugins.training.data.records import TrainingRecord
 from rerank_plugins.training.data.tokens import open_tokenizer
 
-__all__ = ["Written", "write_records"]
+__all__ = ["WriteOptions", "Written", "write_records"]
 
 _OTHER_KEYS = "rows with other keys than the first, whose keys RAG-Retrieval takes for all"
 _NO_ROWS = "queries without a text, of which nothing is written"
@@ -56,50 +56,68 @@ class _Tally:
             yield record
 
 
+@checked_fields()
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteOptions:
+    """How records are written.
+
+    Attributes:
+        format_name: One of :data:`~rerank_plugins.training.data.detection.FORMAT_NAMES`.
+        tokenizer: Folder, ``tokenizer.json``, listed model or hub id: makes the ids of luyug/Reranker's rows. None if
+            the format holds texts.
+        split: Name of the judgements in a folder in BEIR layout.
+        overwrite: Whether an output that is there is replaced.
+    """
+
+    format_name: str = "records"
+    tokenizer: str | Path | None = None
+    split: str = "train"
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        """Check what a type cannot say."""
+        check_format(self.format_name)
+        if not self.split or Path(self.split).name != self.split:
+            msg = f"split must be a plain name such as train, got {self.split!r}"
+            raise InvalidInputError(msg)
+
+
 @checked_call(own=("records",))
 def write_records(
-    records: Iterable[TrainingRecord],
-    output: str | Path,
-    *,
-    format_name: str = "records",
-    tokenizer: str | Path | None = None,
-    split: str = "train",
-    overwrite: bool = False,
+    records: Iterable[TrainingRecord], output: str | Path, *, options: WriteOptions | None = None
 ) -> Written:
     """Write records in one of the formats, one at a time.
 
     Args:
         records: They may be more than memory holds; only ``llamaindex`` is put together in memory, being one object.
         output: A file, compressed with gzip if its name ends with ``.gz``; for ``beir`` a folder.
-        format_name: Name of the format.
-        tokenizer: Folder, ``tokenizer.json``, listed model or hub id: makes the ids of luyug/Reranker's rows.
-        split: Name of the judgements in a folder in BEIR layout.
-        overwrite: Whether an output that is there is replaced.
+        options: How; None writes ``records``.
 
     Returns:
         How much was written, and what was left out because the format has no place for it.
 
     Raises:
-        InvalidInputError: The output is there, or cannot be written; there is no such format; no tokenizer was named
-            for ids.
+        InvalidInputError: The output is there, or cannot be written; no tokenizer was named for ids. What was there
+            is then as before.
     """
-    path, tally = Path(output), _Tally()
-    check_format(format_name)
-    if not split or Path(split).name != split:
-        msg = f"split must be a plain name such as train, got {split!r}"
-        raise InvalidInputError(msg)
-    _check_output(path, is_folder=format_name == BEIR, overwrite=overwrite)
-    if format_name == BEIR:
-        _write_beir(tally, records, path, split)
-    elif format_name == LLAMAINDEX:
+    path, tally, options = Path(output), _Tally(), options or WriteOptions()
+    _check_output(path, is_folder=options.format_name == BEIR, overwrite=options.overwrite)
+    if options.format_name == BEIR:
+        _write_beir(tally, records, path, options.split)
+    elif options.format_name == LLAMAINDEX:
         content = finetune_content(tally.counted(records), tally.lost)
         tally.n_rows = len(content["relevant_docs"])
         _write_file(path, [json_line(content, indent=4)])
     else:
-        known = ROW_FORMATS[format_name]
-        _write_file(path, _lines(tally, records, known, _row_options(known, tokenizer)))
-    lost = {what: count for what, count in tally.lost.items() if count}
-    return Written(output=path, format_name=format_name, n_records=tally.n_records, n_rows=tally.n_rows, lost=lost)
+        known = ROW_FORMATS[options.format_name]
+        _write_file(path, _lines(tally, records, known, _row_options(known, options.tokenizer)))
+    return Written(
+        output=path,
+        format_name=options.format_name,
+        n_records=tally.n_records,
+        n_rows=tally.n_rows,
+        lost={what: count for what, count in tally.lost.items() if count},
+    )
 
 
 def _check_output(path: Path, *, is_folder: bool, overwrite: bool) -> None:

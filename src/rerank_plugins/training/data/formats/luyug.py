@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LUYUG"]
 
+_HIGHEST = 1 << 31
 _SHAPE = '{"qry": {"qid", "query": [ids]}, "pos": [{"pid", "passage": [ids]}], "neg": [...]}'
 
 
@@ -57,7 +58,7 @@ def _decoded(ids: object, options: RowOptions) -> str:
         msg = f"expected a list of token ids, got {ids!r:.60}"
         raise RecordError(msg)
     # Decoding leaves out what it does not know, which would hide that this is the wrong tokenizer.
-    unknown = next((one for one in ids if one < 0 or tokenizer.id_to_token(one) is None), None)
+    unknown = next((one for one in ids if not 0 <= one < _HIGHEST or tokenizer.id_to_token(one) is None), None)
     if unknown is not None:
         msg = f"the tokenizer has no token {unknown}: another one made these ids; name that one with --tokenizer"
         raise RecordError(msg)
