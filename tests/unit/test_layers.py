@@ -32,8 +32,9 @@ LAYERS = [
     {"reranker", "embedder"},
     {"telemetry", "testing", "retrieval"},
     {"adapters"},
-    {"evaluation", "training"},
+    {"evaluation"},
     {"reports"},
+    {"training"},
     {"cli"},
     {"__main__"},
 ]

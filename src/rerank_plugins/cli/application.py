@@ -15,6 +15,7 @@ import typer
 
 from rerank_plugins import __version__
 from rerank_plugins.cli.calibrate import calibrate
+from rerank_plugins.cli.data import data
 from rerank_plugins.cli.doctor import doctor
 from rerank_plugins.cli.evaluate import evaluate
 from rerank_plugins.cli.installed import add_commands
@@ -44,6 +45,7 @@ app.command()(score)
 app.command()(doctor)
 app.command()(evaluate)
 app.command()(report)
+app.add_typer(data)
 app.add_typer(train)
 add_commands(app)
 

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import gzip
 import json
-import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.system.files import reason_of
+from rerank_plugins.system.lines import numbered_lines
 
-__all__ = ["JSON_ENDINGS", "JsonLine", "data_files", "json_lines", "json_value"]
+__all__ = ["JSON_ENDINGS", "JsonLine", "data_files", "json_line", "json_lines"]
 
 JSON_ENDINGS = (".jsonl", ".json", ".jsonl.gz", ".json.gz")
 """What a file in a folder of training data is called; others are left alone."""
-
-_GZIP_START = b"\x1f\x8b"
 
 
 class JsonLine(NamedTuple):
@@ -61,56 +56,19 @@ def _files_of(path: Path) -> list[Path]:
 
 
 def json_lines(path: Path) -> Iterator[JsonLine]:
-    """Yield the lines of a file that are not blank; what is compressed with gzip is told by its first bytes.
+    """Yield the lines of a file that are not blank; it may be compressed with gzip.
 
     Raises:
         InvalidInputError: The file cannot be read, or a line is not UTF-8.
     """
-    with _opened(path) as file:
-        # Only line feeds end a line: texts hold other characters that str.splitlines would cut at.
-        for number, line in enumerate(_lines_of(file, path), start=1):
-            text = _decoded(line, where=f"{path}:{number}", is_first=number == 1)
-            if text.strip():
-                yield JsonLine(text.rstrip("\r\n"), path, number)
+    for number, text in numbered_lines(path):
+        yield JsonLine(text, path, number)
 
 
-def json_value(line: JsonLine) -> object:
-    """Return what a line holds.
-
-    Raises:
-        InvalidInputError: It is not JSON.
-    """
+def json_line(value: Any, *, indent: int | None = None) -> bytes:
+    """Return JSON in UTF-8 with a line feed behind it."""
     try:
-        return json.loads(line.text)
-    except (json.JSONDecodeError, RecursionError, ValueError) as error:
-        reason = error.msg if isinstance(error, json.JSONDecodeError) else error
-        msg = f"{line.where}: not JSON ({reason}); each line holds one whole object"
-        raise InvalidInputError(msg) from error
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[BinaryIO]:
-    try:
-        with path.open("rb") as raw:
-            # Peeked, not read: a pipe cannot go back.
-            is_packed = raw.peek(2)[:2] == _GZIP_START
-            yield cast("BinaryIO", gzip.GzipFile(fileobj=raw)) if is_packed else raw
-    except OSError as error:
-        msg = f"training data {str(path)!r} cannot be read ({reason_of(error)}); check the path and its permissions"
-        raise InvalidInputError(msg) from error
-
-
-def _lines_of(file: BinaryIO, path: Path) -> Iterator[bytes]:
-    try:
-        yield from file
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        msg = f"training data {str(path)!r} is not whole ({error}); fetch or compress it again"
-        raise InvalidInputError(msg) from error
-
-
-def _decoded(line: bytes, *, where: str, is_first: bool) -> str:
-    try:
-        return line.decode("utf-8-sig" if is_first else "utf-8")
-    except UnicodeDecodeError as error:
-        msg = f"{where}: not UTF-8 (byte {error.start}); convert the file, for example with iconv"
-        raise InvalidInputError(msg) from error
+        return json.dumps(value, ensure_ascii=False, indent=indent).encode() + b"\n"
+    except UnicodeEncodeError:
+        # Half a surrogate pair has no UTF-8; JSON can write it as an escape.
+        return json.dumps(value, indent=indent).encode() + b"\n"

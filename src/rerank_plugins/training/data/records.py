@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.training.data.lines import JsonLine, data_files, json_lines, json_value
+from rerank_plugins.evaluation.dataset import json_object
+from rerank_plugins.training.data.lines import JsonLine, data_files, json_lines
 
 __all__ = [
     "RECORD_KEYS",
@@ -29,7 +30,7 @@ __all__ = [
     "unknown_keys",
 ]
 
-Fault = Literal["not_json", "malformed", "misspelt_key", "score_count", "score_not_finite", "id_count"]
+Fault = Literal["not_json", "malformed", "misspelt_key", "score_count", "score_not_finite", "id_count", "scattered"]
 """What can be wrong with a row in itself."""
 
 _SHOWN = 60
@@ -45,6 +46,10 @@ class RecordError(InvalidInputError):
     def __init__(self, message: str, *, fault: Fault = "malformed") -> None:
         super().__init__(message)
         self.fault: Fault = fault
+
+    def at(self, where: str) -> RecordError:
+        """Return the same error with the place in front of it."""
+        return RecordError(f"{where}: {self}", fault=self.fault)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +104,7 @@ class TrainingRecord:
         _check_beside("neg", self.neg, self.neg_scores, self.neg_ids)
 
     @classmethod
-    def from_mapping(cls, row: Mapping[str, Any], *, where: str = "row") -> TrainingRecord:
+    def from_mapping(cls, row: Mapping[str, Any], *, where: str | None = None) -> TrainingRecord:
         """Return the record of a row as JSON has it: lists for texts, whole numbers allowed as ids, null for nothing.
 
         Keys that mean nothing here are left out (:func:`unknown_keys` names them), unless one looks like a misspelt
@@ -107,7 +112,7 @@ class TrainingRecord:
 
         Args:
             row: The row.
-            where: The place for errors, such as ``train.jsonl:17``.
+            where: The place for errors, such as ``train.jsonl:17``; None if the caller adds it.
 
         Raises:
             RecordError: It is no record; the message begins with ``where``.
@@ -116,8 +121,9 @@ class TrainingRecord:
             _refuse_misspelt(row)
             return cls(**_fields_of(row))
         except RecordError as error:
-            msg = f"{where}: {error}"
-            raise RecordError(msg, fault=error.fault) from None
+            if where is None:
+                raise
+            raise error.at(where) from None
 
     def to_mapping(self) -> dict[str, Any]:
         """Return the row as JSON has it; ``query``, ``pos`` and ``neg`` always, what is None not at all."""
@@ -135,7 +141,7 @@ RECORD_KEYS = tuple(one.name for one in fields(TrainingRecord))
 _REQUIRED = ("query", "pos", "neg")
 _ALIASES = {"pos_index": "pos_ids", "neg_index": "neg_ids"}
 _TEACHER_SCORES = "teacher_scores"
-_KNOWN = (*RECORD_KEYS, *_ALIASES, _TEACHER_SCORES)
+KNOWN_KEYS = (*RECORD_KEYS, *_ALIASES, _TEACHER_SCORES)
 
 _IGNORED = frozenset({"batch_size", "train_group_size", "category", "task", "history", "id", "_id", "source"})
 """Keys of FlagEmbedding's, LLM-Embedder's and people's rows that are no misspelling of one that counts."""
@@ -173,13 +179,9 @@ def row_of(line: JsonLine) -> dict[str, Any]:
         RecordError: It holds none; the message names file and line.
     """
     try:
-        row = json_value(line)
+        return json_object(line.text, where=line.where)
     except InvalidInputError as error:
         raise RecordError(str(error), fault="not_json") from error
-    if not isinstance(row, dict):
-        msg = f"{line.where}: expected a JSON object such as {_EXAMPLE}, got {_shown(row)}"
-        raise RecordError(msg)
-    return row
 
 
 _EXAMPLE = '{"query": "...", "pos": ["..."], "neg": ["..."]}'
@@ -187,7 +189,7 @@ _EXAMPLE = '{"query": "...", "pos": ["..."], "neg": ["..."]}'
 
 def unknown_keys(row: Mapping[str, Any]) -> list[str]:
     """Return the keys of a row that :meth:`TrainingRecord.from_mapping` leaves out."""
-    return [key for key in row if key not in _KNOWN]
+    return [key for key in row if key not in KNOWN_KEYS]
 
 
 def _refuse_misspelt(row: Mapping[str, Any]) -> None:
@@ -200,13 +202,13 @@ def _refuse_misspelt(row: Mapping[str, Any]) -> None:
 
 @lru_cache(maxsize=256)
 def _meant(key: str) -> str | None:
-    close = get_close_matches(key, _KNOWN, n=1, cutoff=0.8) if key not in _IGNORED else []
+    close = get_close_matches(key, KNOWN_KEYS, n=1, cutoff=0.8) if key not in _IGNORED else []
     return close[0] if close else None
 
 
 def _fields_of(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields that a row gives, with tuples for lists and texts for ids; they are checked later."""
-    given = {_ALIASES.get(key, key): value for key, value in row.items() if value is not None and key in _KNOWN}
+    given = {_ALIASES.get(key, key): value for key, value in row.items() if value is not None and key in KNOWN_KEYS}
     if "query" not in given:
         msg = f"'query' is missing; a row is an object such as {_EXAMPLE}"
         raise RecordError(msg)
