@@ -19,7 +19,8 @@ import typer
 from rerank_plugins.display.terminal import Screen
 from rerank_plugins.errors import InvalidInputError, UnknownOptionError
 from rerank_plugins.training.names import TRAINED_TODAY, unknown_setting
-from rerank_plugins.training.settings import GROUPS, RerankerTrainingSettings, read_settings_file, reranker_settings
+from rerank_plugins.training.settings import GROUPS, RerankerTrainingSettings, reranker_settings
+from rerank_plugins.training.settings_file import read_settings_file
 
 if TYPE_CHECKING:
     from rerank_plugins.training.results import TrainingPlan, TrainingResult

@@ -77,7 +77,7 @@ def test_a_dry_run_tells_and_leaves_nothing(
     [
         (("reranker", "x.jsonl"), "output_dir is missing"),
         (("reranker", "-o", "out"), "train_data is missing"),
-        (("reranker", "x.jsonl", "-o", "out", "--use_lora", "True"), "LoRA belongs to decoder rerankers"),
+        (("reranker", "x.jsonl", "-o", "out", "--use_lora", "True"), "decoder rerankers with LoRA"),
         (("reranker", "x.jsonl", "-o", "out", "--lerning-rate", "1"), "did you mean 'learning_rate'"),
         (("reranker", "x.jsonl", "-o", "out", "--bf16", "True"), "a switch takes no value"),
         (("reranker", "x.jsonl", "-o", "out", "--device", "cpu"), "'x.jsonl' is not there"),

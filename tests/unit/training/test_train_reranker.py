@@ -14,7 +14,7 @@ from tiny_checkpoints import bert_reranker, xlmr_reranker
 from tiny_rerankers import qwen_reranker
 from training_rows import rows, tiny_run, write_rows
 
-from rerank_plugins import Reranker
+from rerank_plugins import Reranker, SourceOptions
 from rerank_plugins.errors import InvalidInputError, TrainingError, UnsupportedModelError
 
 pytest.importorskip("accelerate")
@@ -192,7 +192,7 @@ def test_pairs_are_cut_as_at_inference(bert_reranker_folder: Path, tmp_path: Pat
         trainable = open_trainable(prepared.resolved, settings.model, settings.data)
         groups = GroupDataset(prepared.rows, settings.data, seed=1)
         batch = GroupBatches(trainable.pairs, trainable.padding)([groups[0, row] for row in range(4)])
-        with Reranker(bert_reranker_folder, family=family, device="cpu") as reranker:
+        with Reranker(bert_reranker_folder, source=SourceOptions(family=family), device="cpu") as reranker:
             seen = reranker._backend.encode(
                 [(made[0]["query"], made[0]["pos"][0]), (made[0]["query"], made[0]["neg"][0])]
             )

@@ -15,7 +15,7 @@ LEAST: dict[str, Any] = {"train_data": "rows.jsonl", "output_dir": "out"}
 
 def test_flat_names_find_their_groups_and_come_back() -> None:
     settings = reranker_settings(
-        {**LEAST, "train_group_size": 16, "learning_rate": 6e-5, "family": "bge", "seed": None}
+        {**LEAST, "train_group_size": 16, "learning-rate": 6e-5, "family": "bge", "seed": None}
     )
     assert settings.data == DataSettings(train_data=("rows.jsonl",), train_group_size=16)
     assert settings.run == RunSettings(output_dir="out", learning_rate=6e-5)
@@ -41,12 +41,14 @@ def test_no_two_groups_have_a_setting_of_one_name() -> None:
     ("name", "told"),
     [
         ("lerning_rate", "did you mean 'learning_rate'"),
-        ("train-group-size", "did you mean 'train_group_size'"),
         ("use_lora", "cross-encoders with one label are trained today"),
-        ("warmup_steps", "the setting is warmup_ratio"),
+        ("warmup_steps", "it is warmup_ratio"),
+        ("val_dataset", "it is dev_data"),
         ("overwrite_output_dir", "never overwritten"),
-        ("max_len", "query_max_len + passage_max_len"),
-        ("resume_from_checkpoint", "the setting is resume"),
+        ("max_len", "it is query_max_len and passage_max_len"),
+        ("resume_from_checkpoint", "it is resume, which finds"),
+        ("negatives_cross_device", "embedders and ColBERT are not yet"),
+        ("label_smoothing_factor", "the losses here have no smoothing"),
         ("zzz", "there are model_name_or_path"),
     ],
 )
