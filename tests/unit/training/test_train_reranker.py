@@ -70,7 +70,16 @@ def test_a_model_learns(bert_reranker_folder: Path, tmp_path: Path) -> None:
     dev = write_rows(tmp_path / "dev.jsonl", told_apart(20, seed=2))
     data = write_rows(tmp_path / "train.jsonl", told_apart(40, seed=1))
     result = train_reranker(
-        tiny_run(bert_reranker_folder, tmp_path, dev_data=dev, train_data=data, max_steps=40, eval_steps=10)
+        tiny_run(
+            bert_reranker_folder,
+            tmp_path,
+            dev_data=dev,
+            train_data=data,
+            max_steps=60,
+            eval_steps=15,
+            learning_rate=5e-3,
+            per_device_train_batch_size=8,
+        )
     )
     assert result is not None
     (ndcg, *_) = result.changes
