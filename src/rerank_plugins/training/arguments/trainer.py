@@ -79,7 +79,7 @@ TRAINER: tuple[Argument, ...] = (
     same("fp16", "float16 autocast, on CUDA; told on a CPU", default=False),
     same("gradient_checkpointing", "activations are computed twice instead of kept", default=False),
     same("logging_steps", "steps between two log entries", default=500),
-    turned("report_to", "trackers", default="none", ours="report_to", turn=_trackers),
+    turned("report_to", "trackers such as tensorboard or wandb", default="none", ours="report_to", turn=_trackers),
     same("eval_steps", "steps between two measurements of the dev set"),
     same("save_steps", "steps between two checkpoints where there is no dev set", default=500),
     turned(
