@@ -16,6 +16,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -121,8 +122,9 @@ def used(folder: Path, family: dict[str, Any]) -> list[float]:
     """Open a checkpoint as its family says, and return scores of two pairs, or numbers of two vectors."""
     import rerank_plugins
 
+    source = rerank_plugins.SourceOptions(**family.get("source", {}))
     if family["kind"] == "embedder":
-        embedder = rerank_plugins.Embedder(folder, device="cpu", **family.get("options", {}))
+        embedder = rerank_plugins.Embedder(folder, device="cpu", source=source)
         try:
             if embedder.spec.scorer == "multi-vector":
                 embedder.encode_documents(["Pandas eat bamboo."])
@@ -133,10 +135,10 @@ def used(folder: Path, family: dict[str, Any]) -> list[float]:
             return [float(number) for part in vectors for number in part.ravel()]
         finally:
             embedder.close()
-    model, options = folder, dict(family.get("options", {}))
+    model = folder
     if family.get("base"):
-        model, options = Path(family["base"]), {**options, "peft_path": folder}
-    reranker = rerank_plugins.Reranker(model, device="cpu", **options)
+        model, source = Path(family["base"]), replace(source, peft_path=folder)
+    reranker = rerank_plugins.Reranker(model, device="cpu", source=source)
     try:
         return reranker.score([("panda", "Pandas eat bamboo."), ("熊猫", "大熊猫 1 \U0001f9ff of other length")])
     finally:

@@ -20,13 +20,17 @@ from rerank_plugins import (
     Document,
     Embedder,
     EngineOptions,
+    InstructionOptions,
     LayerOptions,
     LongDocuments,
     ModelSpec,
     QueryExample,
+    QueryVectorCache,
     Reranker,
     ScoreCache,
+    SourceOptions,
     TwoStageRetriever,
+    VectorOptions,
     calibration,
     evaluation,
     reports,
@@ -44,9 +48,11 @@ MODULES = ("", "calibration", "evaluation", "reports", "retrieval", "telemetry",
 
 # What only comes out is made by the thousand and not checked.
 RECORDS = {
+    "CacheInfo",
     "CacheStatistics",
     "CallUsage",
     "EngineStats",
+    "Explanation",
     "PairScores",
     "RankedDocument",
     "Ranking",
@@ -64,7 +70,14 @@ NEEDS = {
     "trace_with_opentelemetry": "opentelemetry",
 }
 # The engine's own way in, asked for every input; and what Python calls.
-INTERNAL = {"ScoreCache.get", "ScoreCache.put", "ScoreCache.after_fork"}
+INTERNAL = {
+    "QueryVectorCache.after_fork",
+    "QueryVectorCache.complete",
+    "QueryVectorCache.look_up",
+    "ScoreCache.after_fork",
+    "ScoreCache.get",
+    "ScoreCache.put",
+}
 
 
 @dataclass(frozen=True)
@@ -153,7 +166,9 @@ def working_calls(root: Path) -> dict[str, tuple[Callable[..., Any], dict[str, A
 
 def _of_models(root: Path) -> dict[str, tuple[Callable[..., Any], dict[str, Any]]]:
     reranker = Reranker(llm_checkpoint("tiny-minicpm-layerwise"), device="cpu")
-    embedder = Embedder(embedder_checkpoints.bge_m3(root / "m3", pickled=False), device="cpu", family="bge")
+    embedder = Embedder(
+        embedder_checkpoints.bge_m3(root / "m3", pickled=False), device="cpu", source=SourceOptions(family="bge")
+    )
     texts, pairs = {"queries": TEXTS}, {"pairs": PAIRS}
     by_name = {
         "Reranker": {"model": tiny_checkpoints.bert_reranker(root / "reranker"), "device": "cpu"},
@@ -162,8 +177,12 @@ def _of_models(root: Path) -> dict[str, tuple[Callable[..., Any], dict[str, Any]
         "EngineOptions": {},
         "LayerOptions": {},
         "LongDocuments": {},
+        "InstructionOptions": {},
         "QueryExample": {"query": "q", "response": "r"},
+        "QueryVectorCache": {},
         "ScoreCache": {},
+        "SourceOptions": {},
+        "VectorOptions": {},
         "ModelSpec": {
             "id": "mine/model",
             "kind": "reranker",
@@ -198,10 +217,14 @@ _CLASSES: dict[str, Callable[..., Any]] = {
     "Embedder": Embedder,
     "Document": Document,
     "EngineOptions": EngineOptions,
+    "InstructionOptions": InstructionOptions,
     "LayerOptions": LayerOptions,
     "LongDocuments": LongDocuments,
     "QueryExample": QueryExample,
+    "QueryVectorCache": QueryVectorCache,
     "ScoreCache": ScoreCache,
+    "SourceOptions": SourceOptions,
+    "VectorOptions": VectorOptions,
     "ModelSpec": ModelSpec,
     "standstill": standstill,
 }

@@ -40,7 +40,7 @@ def test_it_ranks_with_thresholds_windows_calibration_and_a_cache(example: dict[
     assert reranker.rank(QUERY, [long])[0].window is not None
     scores, labels = [0.0, 1.0, 2.0, 3.0] * 5, [False, False, True, True] * 5
     calibration = fit_calibration(scores, labels, source=reranker.score_source)
-    calibrated = Reranker("word-overlap:64", long_documents="maxp", calibration=calibration, score_cache=cache)
+    calibrated = Reranker("word-overlap:64", long_documents="maxp", calibration=calibration, cache=cache)
     assert calibrated.rank(QUERY, DOCUMENTS)[0].probability == calibration.probability(2.0)
     assert asyncio.run(calibrated.ascore([(QUERY, DOCUMENTS[1])])) == [2.0]
     assert cache.info().hits == 1

@@ -12,7 +12,7 @@ import torch
 import transformers
 
 from benchmarks.systems.base import OpenRequest, Pairs, SystemSpec
-from rerank_plugins import EngineOptions, Reranker, ScoreCache
+from rerank_plugins import EngineOptions, Reranker, ScoreCache, SourceOptions
 from rerank_plugins.backends.local import LocalScorer
 from rerank_plugins.catalog.resolve import resolve
 from rerank_plugins.engine.device import default_budget_tokens
@@ -80,12 +80,12 @@ def open_reranker(
     """Return a reranker with its caches off, or with its score cache and token cache on."""
     return Reranker(
         request.folder,
-        family=request.family,
         device=request.device,
         dtype=dtype,
         max_length=request.max_length,
         engine=EngineOptions(token_cache=cached, share_prefix=share_prefix),
-        score_cache=ScoreCache() if cached else None,
+        source=SourceOptions(family=request.family),
+        cache=ScoreCache() if cached else None,
     )
 
 
@@ -98,7 +98,7 @@ def batches_in_this_thread(reranker: Reranker, pairs: Pairs) -> Callable[[], obj
 
 def bare_forward(request: OpenRequest, pairs: Pairs, *, dtype: str = "float32") -> Callable[[], list[torch.Tensor]]:
     """Return a call of our model alone on pairs that are tokenised already: no queue, no thread, no text."""
-    resolved = resolve(request.folder, kind="reranker", family=request.family)
+    resolved = resolve(request.folder, kind="reranker", options=SourceOptions(family=request.family))
     device = torch.device(request.device)
     parts = scorer_loader(resolved.spec.scorer)(
         LoadRequest(spec=resolved.spec, files=resolved.files, device=device, dtype=_DTYPES[dtype])

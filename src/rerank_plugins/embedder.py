@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from copy import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +15,10 @@ from rerank_plugins.backends.local_embedder import LocalEmbedder
 from rerank_plugins.backends.text_embedders import TextEmbedderBackend
 from rerank_plugins.backends.vectors import TextEmbedder
 from rerank_plugins.calls.driving import adrive, drive
+from rerank_plugins.calls.flat_options import EMBEDDER_OPTIONS
 from rerank_plugins.calls.multi_vector import MultiVectorMethods
 from rerank_plugins.calls.texts import TextCalls, checked_dimensions
-from rerank_plugins.catalog.resolve import ResolvedModel, SourceOptions, resolve
+from rerank_plugins.catalog.resolve import ResolvedModel, resolve
 from rerank_plugins.catalog.spec import Instruction, ModelSpec
 from rerank_plugins.checks.arguments import checked_call
 from rerank_plugins.checks.elsewhere import EMBEDDER_NAMES, NamesFromElsewhere
@@ -30,10 +30,9 @@ from rerank_plugins.embedding.layout import special_ids, text_layout
 from rerank_plugins.embedding.multi import VectorAssembly
 from rerank_plugins.engine.registry import Lease
 from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.inputs import check_engine, check_examples
 from rerank_plugins.text.pairs import TextLayout
 from rerank_plugins.text.single import SingleTextEncoder, Surroundings
-from rerank_plugins.types import EngineOptions, QueryExample
+from rerank_plugins.types import EngineOptions, InstructionOptions, QueryExample, SourceOptions, VectorOptions
 
 if TYPE_CHECKING:
     from rerank_plugins.backends.opening import LoadedModel
@@ -47,17 +46,13 @@ _USUAL_MODEL = "BAAI/bge-m3"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Use:
-    """How a model is used, as its user said it."""
+    """How a model is used, as its user said it; see :class:`Embedder` for the fields."""
 
-    task: str | None
-    query_instruction: str | None
-    document_instruction: str | None
-    examples: Sequence[QueryExample] | None
-    dimensions: int | None
-    query_cache_entries: int | None
-    normalize: bool | None
     max_length: int | None
+    instruction: InstructionOptions
+    vectors: VectorOptions
     engine: EngineOptions
+    cache: QueryVectorCache | None
 
 
 class Embedder(MultiVectorMethods, ModelHandle, NamesFromElsewhere):
@@ -74,30 +69,18 @@ class Embedder(MultiVectorMethods, ModelHandle, NamesFromElsewhere):
         backend: What embeds, instead of a checkpoint: any object with the methods of a
             :class:`~rerank_plugins.backends.vectors.TextEmbedder`. It stays the caller's to close. Options that say how
             a checkpoint is loaded and run cannot be given beside it; ``max_length`` counts words.
-        task: Which of the model's instructions to use (llm-embedder has six); for models with a template for it
-            (E5-mistral, Qwen3-Embedding, bge-en-icl, ...) also a task in your own words, such as ``Given a
-            question, retrieve code that answers it``. None takes the default.
-        query_instruction: Text put in front of each query, as it is; None takes the task's, ``""`` puts none.
-        document_instruction: Text put in front of each document; likewise.
-        examples: Solved examples of the task put in front of each query, for models that were trained with
-            them (bge-en-icl). They are not counted in ``max_length``.
-        dimensions: Keep so many numbers of each vector (its beginning), scaled to length 1 again if vectors are
-            normalised; None keeps all. The catalog's ``matryoshka_from`` says which models were trained for that.
-        query_cache_entries: Keep the vectors of so many queries, those used last; None keeps none.
         device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``; None takes the best one there is.
         dtype: ``auto`` (on CUDA float16, or bfloat16 for models trained in it; elsewhere float32), ``float32``,
             ``float16``, ``bfloat16``.
         max_length: Tokens of a text, its instruction and special tokens included; None takes the model's default.
-        normalize: Scale vectors to length 1; None does what the model's authors do.
+        instruction: Texts in front of queries and documents, and the task or examples they come from; None takes what
+            the model was trained with.
+        vectors: Length and dimensions of dense vectors; None does what the model's authors do.
         engine: How calls are run, as in :class:`~rerank_plugins.reranker.Reranker`; None takes the defaults.
-        family: Conventions to use for a local folder that its name does not tell (``bge``, ...).
-        revision: Commit, tag or branch on the hub; None takes the pinned one.
-        local_files_only: Never touch the network.
-        allow_pickle: Accept ``*.bin`` and ``*.pt`` weights, whose loading can run code.
-        trust_remote_code: Let transformers run Python code from the checkpoint.
-        torch_compile: Compile what works token by token in each block with ``torch.compile``, once for all lengths;
-            loading then takes up to a minute longer. For GPUs, and for LLMs that transformers runs: BERT-like models
-            on a CPU are fused already and stay as they are.
+        cache: Keeps the vectors of queries, so that one that comes again is not run again; None keeps none. Several
+            embedders may share one.
+        source: Where the model's files come from and how they are read, as in
+            :class:`~rerank_plugins.reranker.Reranker` but for LoRA adapters; None takes the defaults.
 
     Raises:
         InvalidInputError: An option has a value that cannot work.
@@ -109,73 +92,59 @@ class Embedder(MultiVectorMethods, ModelHandle, NamesFromElsewhere):
 
     _backend: LocalEmbedder | TextEmbedderBackend
 
-    @checked_call(own=("examples", "backend"))
+    @checked_call(own=("backend",), moved=EMBEDDER_OPTIONS)
     def __init__(
         self,
         model: ModelName = _USUAL_MODEL,
         *,
         backend: TextEmbedder | None = None,
-        task: str | None = None,
-        query_instruction: str | None = None,
-        document_instruction: str | None = None,
-        examples: Sequence[QueryExample] | None = None,
-        dimensions: Count | None = None,
-        query_cache_entries: Count | None = None,
         device: str | None = None,
         dtype: str = "auto",
         max_length: Count | None = None,
-        normalize: bool | None = None,
+        instruction: InstructionOptions | None = None,
+        vectors: VectorOptions | None = None,
         engine: EngineOptions | None = None,
-        family: str | None = None,
-        revision: str | None = None,
-        local_files_only: bool = False,
-        allow_pickle: bool = False,
-        trust_remote_code: bool = False,
-        torch_compile: bool = False,
+        cache: QueryVectorCache | None = None,
+        source: SourceOptions | None = None,
     ) -> None:
         self._opened_with = opened_with(Embedder, locals())
         use = _Use(
-            task=task,
-            query_instruction=query_instruction,
-            document_instruction=document_instruction,
-            examples=examples,
-            dimensions=dimensions,
-            query_cache_entries=query_cache_entries,
-            normalize=normalize,
             max_length=max_length,
-            engine=check_engine(engine),
+            instruction=instruction or InstructionOptions(),
+            vectors=vectors or VectorOptions(),
+            engine=engine or EngineOptions(),
+            cache=cache,
         )
+        files = source or SourceOptions()
+        if files.peft_path is not None:
+            msg = (
+                f"peft_path={str(files.peft_path)!r}: adapters are merged into rerankers only; merge it with peft first"
+            )
+            raise InvalidInputError(msg)
         held = hold_backend(self._opened_with[1], usual_model=_USUAL_MODEL, kind="embedder")
         if held is not None:
-            source = held.value.backend.spec
-            self._settle(str(model) if backend is None else source.id, source, use)
+            spec = held.value.backend.spec
+            self._settle(str(model) if backend is None else spec.id, spec, use)
             made = TextEmbedderBackend(held, self._instruction, max_length=self._max_length)
             self._attach(held, made, assembly=None, use=use, identity=held.value.identity)
             return
         # Before anything is fetched.
         with needs_torch():
             from rerank_plugins.backends.opening import open_model
-        options = SourceOptions(
-            revision=revision,
-            local_files_only=local_files_only,
-            allow_pickle=allow_pickle,
-            trust_remote_code=trust_remote_code,
-        )
-        resolved = resolve(model, kind="embedder", family=family, options=options)
+        resolved = resolve(model, kind="embedder", options=files)
         around = self._settle(str(model), resolved.spec, use)
-        lease = open_model(resolved, device=device, dtype=dtype, options=options, torch_compile=torch_compile)
+        lease = open_model(resolved, device=device, dtype=dtype, options=files, torch_compile=use.engine.torch_compile)
         self._attach_local(lease, resolved, around, use)
 
     def _settle(self, name: str, spec: ModelSpec, use: _Use) -> Surroundings:
         """Keep what the object is used with, checked, before anything is loaded; return what is around a query."""
         self._name, self._spec, self._engine = name, spec, use.engine
-        self._instruction = choose_instruction(
-            spec, task=use.task, query=use.query_instruction, document=use.document_instruction
-        )
-        self._examples = tuple(check_examples(use.examples))
-        around = query_surroundings(spec, self._instruction, use.examples)
-        self._dimensions = checked_dimensions(use.dimensions, spec)
-        self._normalize = spec.normalize if use.normalize is None else use.normalize
+        asked = use.instruction
+        self._instruction = choose_instruction(spec, task=asked.task, query=asked.query, document=asked.document)
+        self._examples = asked.examples or ()
+        around = query_surroundings(spec, self._instruction, self._examples)
+        self._dimensions = checked_dimensions(use.vectors.dimensions, spec)
+        self._normalize = spec.normalize if use.vectors.normalize is None else use.vectors.normalize
         self._max_length = spec.input_length_tokens(use.max_length)
         return around
 
@@ -210,18 +179,15 @@ class Embedder(MultiVectorMethods, ModelHandle, NamesFromElsewhere):
     ) -> None:
         self._lease, self._backend = lease, backend
         self._device, self._dtype = lease.value.device, lease.value.dtype
-        cache = None
-        if use.query_cache_entries is not None:
-            settings = (identity, self._spec, self._instruction, self._max_length, self._dimensions, self._normalize)
-            key = (*map(repr, settings), self._device, self._dtype)
-            cache = QueryVectorCache(use.query_cache_entries, settings=key)
+        settings = (identity, self._spec, self._instruction, self._max_length, self._dimensions, self._normalize)
         self._calls = TextCalls(
             self._spec,
             dimensions=self._dimensions,
             normalize=self._normalize,
             deadline_s=self._engine.deadline_s,
             assembly=assembly,
-            cache=cache,
+            cache=use.cache,
+            cache_key=(*map(repr, settings), self._device, self._dtype),
         )
 
     @property
@@ -243,6 +209,11 @@ class Embedder(MultiVectorMethods, ModelHandle, NamesFromElsewhere):
     def normalize(self) -> bool:
         """Whether vectors are scaled to length 1."""
         return self._normalize
+
+    @property
+    def cache(self) -> QueryVectorCache | None:
+        """What keeps the vectors of queries; None for nothing."""
+        return self._calls.cache
 
     @property
     def max_length(self) -> int:
@@ -292,12 +263,6 @@ class Embedder(MultiVectorMethods, ModelHandle, NamesFromElsewhere):
         cache = self._calls.cache
         return None if cache is None else cache.statistics()
 
-    def close(self) -> None:
-        """Give the model back; the last holder's call frees the weights. Idempotent."""
-        super().close()
-        if self._calls.cache is not None:
-            self._calls.cache.clear()
-
     def __enter__(self) -> Embedder:
         return self
 
@@ -309,9 +274,6 @@ class Embedder(MultiVectorMethods, ModelHandle, NamesFromElsewhere):
 
     def _become_independent(self) -> None:
         self._backend = self._backend.on(self._lease)
-        self._calls = copy(self._calls)
-        # Closing an embedder empties its cache.
-        self._calls.cache = None if self._calls.cache is None else self._calls.cache.empty_copy()
 
 
 def _check_total(side: SingleTextEncoder, spec: ModelSpec) -> None:

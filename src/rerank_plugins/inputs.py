@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
 
 from rerank_plugins.checks.kinds import shown
 from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.types import Document, EngineOptions, LongDocuments, LongDocumentStrategy, QueryExample
+from rerank_plugins.types import Document, LongDocuments, LongDocumentStrategy
 
 __all__ = [
     "check_deadline",
     "check_documents",
-    "check_engine",
-    "check_examples",
     "check_iterable",
     "check_long_documents",
     "check_pairs",
@@ -99,18 +96,6 @@ def check_texts(texts: object, *, name: str) -> list[str]:
     return items  # type: ignore[return-value]
 
 
-def check_examples(examples: object) -> list[QueryExample]:
-    """Return examples as a list, none for None, or raise InvalidInputError for anything but QueryExamples."""
-    if examples is None:
-        return []
-    items = _listed(examples, name="examples")
-    for index, example in enumerate(items):
-        if not isinstance(example, QueryExample):
-            msg = f"examples[{index}] must be a QueryExample(query=..., response=...), got {type(example).__name__}"
-            raise InvalidInputError(msg)
-    return items  # type: ignore[return-value]
-
-
 def check_positive(name: str, value: int | None) -> None:
     """Raise InvalidInputError if an option is neither None nor a positive integer."""
     if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
@@ -126,26 +111,6 @@ def check_deadline(deadline_s: object) -> float | None:
         msg = f"deadline_s must be a positive number of seconds or None, got {deadline_s!r}"
         raise InvalidInputError(msg)
     return float(deadline_s)
-
-
-def check_engine(options: EngineOptions | None) -> EngineOptions:
-    """Return the options, defaults for None, or raise InvalidInputError if they cannot work."""
-    if options is None:
-        return EngineOptions()
-    if not isinstance(options, EngineOptions):
-        msg = f"engine must be an EngineOptions or None, got {type(options).__name__}"
-        raise InvalidInputError(msg)
-    check_positive("max_batch_tokens", options.max_batch_tokens)
-    check_positive("max_waiting_tokens", options.max_waiting_tokens)
-    check_deadline(options.deadline_s)
-    if not isinstance(options.share_prefix, bool):
-        msg = f"share_prefix must be True or False, got {options.share_prefix!r}"
-        raise InvalidInputError(msg)
-    wait_ms = options.max_wait_ms
-    if isinstance(wait_ms, bool) or not isinstance(wait_ms, (int, float)) or not 0 <= wait_ms < math.inf:
-        msg = f"max_wait_ms must be 0 or more milliseconds, got {wait_ms!r}"
-        raise InvalidInputError(msg)
-    return options
 
 
 def check_long_documents(setting: LongDocuments | LongDocumentStrategy) -> LongDocuments:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rerank_plugins import inputs
 from rerank_plugins.backends.handles import opened_with
 from rerank_plugins.backends.held import hold_backend
 from rerank_plugins.backends.local import LocalScorer
@@ -16,10 +15,10 @@ from rerank_plugins.backends.texts import TextBackend
 from rerank_plugins.calibration import Calibration
 from rerank_plugins.calls.driving import adrive, drive
 from rerank_plugins.calls.explaining import Explanation
-from rerank_plugins.calls.facts import RerankerFacts, Use
-from rerank_plugins.calls.streaming import CHUNK_PAIRS, score_stream
-from rerank_plugins.catalog.adapter import read_adapter
-from rerank_plugins.catalog.resolve import SourceOptions, resolve
+from rerank_plugins.calls.facts import Use
+from rerank_plugins.calls.flat_options import RERANKER_OPTIONS
+from rerank_plugins.calls.scoring_methods import ScoringMethods
+from rerank_plugins.catalog.resolve import resolve
 from rerank_plugins.catalog.spec import ModelSpec
 from rerank_plugins.checks.arguments import checked_call
 from rerank_plugins.checks.kinds import Count, ModelName, Seconds
@@ -27,6 +26,8 @@ from rerank_plugins.checks.optional import needs_torch
 from rerank_plugins.engine.calls import KnownRows
 from rerank_plugins.engine.registry import Lease, ModelRegistry
 from rerank_plugins.engine.score_cache import ScoreCache
+from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.inputs import check_long_documents
 from rerank_plugins.ranking.results import Selection
 from rerank_plugins.text.pair_encoder import PairSettings
 from rerank_plugins.types import (
@@ -37,7 +38,7 @@ from rerank_plugins.types import (
     LongDocumentStrategy,
     Ranking,
     ScoreUnit,
-    TruncationRule,
+    SourceOptions,
 )
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ __all__ = ["Reranker"]
 _USUAL_MODEL = "BAAI/bge-reranker-v2-m3"
 
 
-class Reranker(RerankerFacts):
+class Reranker(ScoringMethods):
     """Scores documents against a query with a reranking model.
 
     Objects with the same model, revision, device and dtype share one set of weights in the process,
@@ -67,26 +68,17 @@ class Reranker(RerankerFacts):
             ``float16``, ``bfloat16``.
         max_length: Tokens of an input, query and special tokens included; None takes the model's default. The
             prompts of FlagEmbedding's and mxbai's LLM rerankers come on top, those of Qwen3 and monoT5 are counted.
-        query_max_length: Tokens of a query kept at most; None takes the rule of the model's family.
-        long_documents: A strategy's name (``truncate``, ``maxp``, ``firstp``, ``meanp``, ``topkmean``)
-            or a :class:`~rerank_plugins.types.LongDocuments`.
-        truncation: Rule for pairs that are too long; None takes the family's own.
         prompt: Instruction of a model that reads one; None takes the model's own.
+        long_documents: How a document, or a query, that does not fit is read: a strategy's name (``truncate``,
+            ``maxp``, ``firstp``, ``meanp``, ``topkmean``) or a :class:`~rerank_plugins.types.LongDocuments`.
         layers: Layers and compression of a layerwise LLM reranker, for calls that ask for none.
         calibration: A :class:`~rerank_plugins.calibration.Calibration` or its file: ``probability``, and thresholds
             in that unit, are then its own. None takes the model's own scale.
         engine: How calls are run: batch size, deadline, what happens when too much waits; None takes the defaults.
-        score_cache: Keeps scores, so that a pair that comes again is not run again; None keeps none. Several
-            rerankers may share one.
-        peft_path: Folder or hub id of a LoRA adapter that is merged into the weights at load.
-        family: Conventions to use for a local folder that its name does not tell (``bge``, ``qwen3``).
-        revision: Commit, tag or branch on the hub; None takes the pinned one.
-        local_files_only: Never touch the network.
-        allow_pickle: Accept ``*.bin`` weights, whose loading can run code.
-        trust_remote_code: Let transformers run Python code from the checkpoint.
-        torch_compile: Compile what works token by token in each block with ``torch.compile``, once for all lengths;
-            loading then takes up to a minute longer. For GPUs, and for LLMs that transformers runs: BERT-like models
-            on a CPU are fused already, and layerwise, lightweight and monoT5 rerankers stay as they are.
+        cache: Keeps scores, so that a pair that comes again is not run again; None keeps none. Several rerankers may
+            share one.
+        source: Where the model's files come from and how they are read: revision, family, LoRA adapter, network,
+            what files may contain; None takes the defaults.
 
     Raises:
         InvalidInputError: An option has a value that cannot work.
@@ -99,7 +91,7 @@ class Reranker(RerankerFacts):
         [1, 0]
     """
 
-    @checked_call(own=("backend",))
+    @checked_call(own=("backend",), moved=RERANKER_OPTIONS)
     def __init__(
         self,
         model: ModelName = _USUAL_MODEL,
@@ -108,56 +100,38 @@ class Reranker(RerankerFacts):
         device: str | None = None,
         dtype: str = "auto",
         max_length: Count | None = None,
-        query_max_length: Count | None = None,
-        long_documents: LongDocumentStrategy | LongDocuments = "truncate",
-        truncation: TruncationRule | None = None,
         prompt: str | None = None,
+        long_documents: LongDocumentStrategy | LongDocuments = "truncate",
         layers: LayerOptions | None = None,
         calibration: str | Path | Calibration | None = None,
         engine: EngineOptions | None = None,
-        score_cache: ScoreCache | None = None,
-        peft_path: str | Path | None = None,
-        family: str | None = None,
-        revision: str | None = None,
-        local_files_only: bool = False,
-        allow_pickle: bool = False,
-        trust_remote_code: bool = False,
-        torch_compile: bool = False,
+        cache: ScoreCache | None = None,
+        source: SourceOptions | None = None,
     ) -> None:
         self._opened_with = opened_with(Reranker, locals())
         use = Use(
             max_length=max_length,
-            query_max_length=query_max_length,
-            truncation=truncation,
-            long_documents=inputs.check_long_documents(long_documents),
+            long_documents=check_long_documents(long_documents),
             layers=layers,
             calibration=calibration,
-            engine=inputs.check_engine(engine),
-            score_cache=score_cache,
+            engine=engine or EngineOptions(),
+            cache=cache,
         )
-        self._peft_path = None if peft_path is None else str(peft_path)
+        files = source or SourceOptions()
+        self._peft_path = None if files.peft_path is None else str(files.peft_path)
         held = hold_backend(self._opened_with[1], usual_model=_USUAL_MODEL, kind="reranker")
         if held is not None:
             scorer = held.value.backend
             settings = self._settle(str(model) if backend is None else scorer.spec.id, scorer.spec, use)
-            self._attach(held, TextBackend(held, settings, cache=score_cache))
+            self._attach(held, TextBackend(held, settings, cache=cache))
             return
         # Before anything is fetched.
         with needs_torch():
             from rerank_plugins.backends.opening import open_model
-        options = SourceOptions(
-            revision=revision,
-            local_files_only=local_files_only,
-            allow_pickle=allow_pickle,
-            trust_remote_code=trust_remote_code,
-        )
-        resolved = resolve(model, kind="reranker", family=family, options=options)
-        spec = replace(resolved.spec.with_prompt(prompt), revision=revision or resolved.spec.revision)
+        resolved = resolve(model, kind="reranker", options=files)
+        spec = replace(resolved.spec.with_prompt(prompt), revision=files.revision or resolved.spec.revision)
         settings = self._settle(str(model), spec, use)
-        adapter = None if peft_path is None else read_adapter(peft_path, local_files_only=local_files_only)
-        lease = open_model(
-            resolved, device=device, dtype=dtype, options=options, adapter=adapter, torch_compile=torch_compile
-        )
+        lease = open_model(resolved, device=device, dtype=dtype, options=files, torch_compile=use.engine.torch_compile)
         self._attach_local(lease, spec, settings)
 
     @classmethod
@@ -181,10 +155,10 @@ class Reranker(RerankerFacts):
             long_documents: As in the constructor; None takes what the object does itself (BCEmbedding
                 splits and takes the best window, the others truncate).
             calibration: As in the constructor.
-            engine: As in the constructor.
+            engine: As in the constructor, without ``torch_compile``: the model is the other library's.
 
         Raises:
-            InvalidInputError: It is none of these.
+            InvalidInputError: It is none of these, or an option cannot work.
             UnsupportedModelError: It has more than one label.
         """
         with needs_torch():
@@ -192,15 +166,14 @@ class Reranker(RerankerFacts):
             from rerank_plugins.scorers.adopted import adopt
 
         adopted = adopt(loaded)
+        long = check_long_documents(long_documents or adopted.long_documents)
         use = Use(
             max_length=max_length,
-            query_max_length=adopted.query_limit_tokens,
-            truncation=None,
-            long_documents=inputs.check_long_documents(long_documents or adopted.long_documents),
+            long_documents=replace(long, query_max_length=long.query_max_length or adopted.query_limit_tokens),
             layers=None,
             calibration=calibration,
-            engine=inputs.check_engine(engine),
-            score_cache=None,
+            engine=_for_loaded(engine),
+            cache=None,
         )
         reranker = cls.__new__(cls)
         reranker._peft_path, reranker._opened_with = None, None
@@ -216,43 +189,8 @@ class Reranker(RerankerFacts):
         return reranker
 
     def _attach_local(self, lease: Lease[LoadedModel], spec: ModelSpec, settings: PairSettings) -> None:
-        known = None if self._score_cache is None else KnownRows(self._score_cache, lease.value.identity)
+        known = None if self._cache is None else KnownRows(self._cache, lease.value.identity)
         self._attach(lease, LocalScorer(lease, spec, settings, engine=self._engine, known=known))
-
-    @checked_call(own=("pairs",))
-    def score(
-        self,
-        pairs: Sequence[tuple[str, str | None]],
-        *,
-        layers: LayerOptions | None = None,
-        deadline_s: Seconds | None = None,
-    ) -> list[float]:
-        """Return the raw score of each (query, document) pair, in input order.
-
-        Args:
-            pairs: What to score. A blank or None document scores ``BLANK_DOCUMENT_SCORE``.
-            layers: The one layer of a layerwise LLM reranker that scores are read from; None takes the object's own.
-            deadline_s: Seconds after which to give up; None takes the object's own deadline.
-
-        Raises:
-            InvalidInputError: An element is not a pair of strings, or the model cannot do what ``layers`` asks.
-            ScoringError: The model returned NaN or infinity.
-            DeadlineExceededError: The time is over.
-            OverloadedError: More work waits than the engine options allow.
-            EngineClosedError: ``close()`` was called.
-        """
-        return drive(self._backend, self._calls.score(pairs, layers=layers, deadline_s=deadline_s))
-
-    @checked_call(own=("pairs",))
-    async def ascore(
-        self,
-        pairs: Sequence[tuple[str, str | None]],
-        *,
-        layers: LayerOptions | None = None,
-        deadline_s: Seconds | None = None,
-    ) -> list[float]:
-        """Return what :meth:`score` returns, without blocking the event loop."""
-        return await adrive(self._backend, self._calls.score(pairs, layers=layers, deadline_s=deadline_s))
 
     @checked_call()
     def probability(self, score: float) -> float:
@@ -303,64 +241,6 @@ class Reranker(RerankerFacts):
         """Return what :meth:`explain` returns, without blocking the event loop."""
         steps = self._calls.explain(query, document, max_spans=max_spans, layers=layers, deadline_s=deadline_s)
         return await adrive(self._backend, steps)
-
-    @checked_call(own=("pairs",))
-    def score_layers(
-        self,
-        pairs: Sequence[tuple[str, str | None]],
-        *,
-        layers: LayerOptions | None = None,
-        deadline_s: Seconds | None = None,
-    ) -> list[list[float]]:
-        """Return for each pair the raw scores of all asked layers, in the order of ``cutoff_layers``.
-
-        The model runs once, to the deepest layer.
-
-        Raises:
-            InvalidInputError: As in :meth:`score`, or the model has no layers to choose.
-        """
-        return drive(self._backend, self._calls.score_layers(pairs, layers=layers, deadline_s=deadline_s))
-
-    @checked_call(own=("pairs",))
-    async def ascore_layers(
-        self,
-        pairs: Sequence[tuple[str, str | None]],
-        *,
-        layers: LayerOptions | None = None,
-        deadline_s: Seconds | None = None,
-    ) -> list[list[float]]:
-        """Return what :meth:`score_layers` returns, without blocking the event loop."""
-        return await adrive(self._backend, self._calls.score_layers(pairs, layers=layers, deadline_s=deadline_s))
-
-    @checked_call(own=("pairs",))
-    def score_stream(
-        self,
-        pairs: Iterable[tuple[str, str | None]],
-        *,
-        layers: LayerOptions | None = None,
-        chunk_pairs: Count = CHUNK_PAIRS,
-        deadline_s: Seconds | None = None,
-    ) -> Iterator[float]:
-        """Yield the raw score of each pair, in order, for any number of pairs in flat memory.
-
-        Pairs are read, tokenised and queued a little ahead of the one whose score is wanted. To go on after a break,
-        pass the pairs that have no score yet (``rerank-plugins score`` does that with files).
-
-        Args:
-            pairs: What to score; a generator is read as its scores are taken.
-            layers: See :meth:`score`.
-            chunk_pairs: Pairs that are sorted by length and queued together; more read further ahead.
-            deadline_s: Seconds from now for the whole stream; None never gives up, whatever the engine options say of
-                other calls.
-
-        Raises:
-            InvalidInputError: As in :meth:`score`, when the wrong element is reached.
-            ScoringError: The model returned NaN or infinity.
-            EngineClosedError: ``close()`` was called.
-        """
-        options = self._calls.stream_options(layers, deadline_s)
-        checked = inputs.check_iterable(pairs, name="pairs")
-        return score_stream(self._backend, checked, options, self._calls.scores, chunk_pairs=chunk_pairs)
 
     @checked_call(own=("documents",))
     def rank(
@@ -422,3 +302,12 @@ class Reranker(RerankerFacts):
 
     def __repr__(self) -> str:
         return f"Reranker({self.model!r}, device={self.device!r}, dtype={self.dtype!r}, max_length={self.max_length})"
+
+
+def _for_loaded(engine: EngineOptions | None) -> EngineOptions:
+    """Return the options that a model of another library is run with."""
+    options = engine or EngineOptions()
+    if options.torch_compile:
+        msg = "torch_compile is for models that are opened here; compile this one with the library that loaded it"
+        raise InvalidInputError(msg)
+    return options

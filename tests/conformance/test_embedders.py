@@ -14,7 +14,7 @@ import torch
 from embedder_conformance import EmbedderConformance
 from safetensors.torch import save_file
 
-from rerank_plugins import Embedder, QueryExample
+from rerank_plugins import Embedder, InstructionOptions, QueryExample, QueryVectorCache, SourceOptions, VectorOptions
 
 EXAMPLE = QueryExample(query="who eats bamboo", response="Pandas do.")
 
@@ -32,15 +32,21 @@ def static(folder: Path) -> Path:
 
 
 KINDS: dict[str, tuple[Callable[[Path], Path], dict[str, Any]]] = {
-    "cls": (tiny_checkpoints.bert_embedder, {"query_instruction": "Represent this: "}),
-    "mean": (tiny_checkpoints.xlmr_embedder, {"query_cache_entries": 64}),
-    "mistral": (embedder_checkpoints.e5_mistral, {"family": "e5"}),
-    "qwen3": (embedder_checkpoints.qwen3_embedding, {"family": "qwen", "dimensions": 8, "query_cache_entries": 64}),
-    "examples": (embedder_checkpoints.bge_en_icl, {"family": "bge", "examples": [EXAMPLE]}),
-    "gemma2": (embedder_checkpoints.bge_multilingual_gemma2, {"family": "bge"}),
-    "instructor": (embedder_checkpoints.instructor, {"family": "instructor"}),
-    "tart": (embedder_checkpoints.tart_dual, {"family": "tart"}),
-    "m3": (embedder_checkpoints.bge_m3, {"family": "bge"}),
+    "cls": (tiny_checkpoints.bert_embedder, {"instruction": InstructionOptions(query="Represent this: ")}),
+    "mean": (tiny_checkpoints.xlmr_embedder, {"cache": QueryVectorCache(64)}),
+    "mistral": (embedder_checkpoints.e5_mistral, {"source": SourceOptions(family="e5")}),
+    "qwen3": (
+        embedder_checkpoints.qwen3_embedding,
+        {"source": SourceOptions(family="qwen"), "vectors": VectorOptions(dimensions=8), "cache": QueryVectorCache(64)},
+    ),
+    "examples": (
+        embedder_checkpoints.bge_en_icl,
+        {"source": SourceOptions(family="bge"), "instruction": InstructionOptions(examples=(EXAMPLE,))},
+    ),
+    "gemma2": (embedder_checkpoints.bge_multilingual_gemma2, {"source": SourceOptions(family="bge")}),
+    "instructor": (embedder_checkpoints.instructor, {"source": SourceOptions(family="instructor")}),
+    "tart": (embedder_checkpoints.tart_dual, {"source": SourceOptions(family="tart")}),
+    "m3": (embedder_checkpoints.bge_m3, {"source": SourceOptions(family="bge")}),
 }
 ARCHITECTURES = {"qwen3": "Qwen3-Embedding-0.6B", "gemma2": "bge-multilingual-gemma2"}
 

@@ -9,7 +9,7 @@ import pytest
 import tiny_rerankers
 from reranker_conformance import RerankerConformance
 
-from rerank_plugins import Reranker
+from rerank_plugins import Reranker, SourceOptions
 
 # name -> (writer, family, max_length: the prompt of the chat models is part of it)
 KINDS: dict[str, tuple[Callable[[Path], Path], str | None, int]] = {
@@ -36,6 +36,11 @@ class TestPromptedReranker(RerankerConformance):
     @pytest.fixture
     def reranker(self, folders: dict[str, Path], kind: str, long_documents: str) -> Iterator[Reranker]:
         _, family, max_length = KINDS[kind]
-        options = {"device": "cpu", "family": family, "max_length": max_length, "long_documents": long_documents}
+        options = {
+            "device": "cpu",
+            "max_length": max_length,
+            "long_documents": long_documents,
+            "source": SourceOptions(family=family),
+        }
         with Reranker(folders[kind], **options) as opened:  # type: ignore[arg-type]
             yield opened

@@ -32,6 +32,7 @@ ENGINE: dict[str, Any] = {
     "deadline_s": 60.0,
     "token_cache": False,
     "share_prefix": False,
+    "torch_compile": True,  # changes nothing for a BERT on a CPU
 }
 RERANKERS = [lc.RerankCompressor, lc.RerankCrossEncoder, li.RerankPostprocessor]
 EMBEDDERS = [lc.InstructionEmbeddings, li_embeddings.InstructionEmbedding]
@@ -92,7 +93,7 @@ def test_scores_are_kept_in_a_cache_that_is_shared(owner: Any, folder: Path) -> 
         before = cache.info().hits
         rerank(again)
         assert cache.info().hits == before + len(TEXTS)
-    core = Reranker(folder, device="cpu", score_cache=cache)
+    core = Reranker(folder, device="cpu", cache=cache)
     assert owner.from_reranker(core).score_cache is cache
     other = made.with_settings(score_cache=None)
     before = cache.info().hits

@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 
 from rerank_plugins import Embedder, QueryExample
+from rerank_plugins.calls.flat_options import EMBEDDER_OPTIONS
+from rerank_plugins.checks.moved import regrouped
 
 pytest.importorskip("langchain_tests")
 
@@ -81,7 +83,7 @@ class TestLlamaIndex(EmbeddingConformance):
 
 
 def test_vectors_are_the_cores_own(built: dict[str, Path], kind: str) -> None:
-    core = Embedder(built[kind], device="cpu", **KINDS[kind])
+    core = Embedder(built[kind], device="cpu", **regrouped(KINDS[kind], EMBEDDER_OPTIONS))
     query, text = "What do pandas eat?\nAnd when?", "Bamboo.\nAll day."
     expected = (core.embed_queries([query])[0], core.embed_documents([text])[0])
     chain = InstructionEmbeddings(model=built[kind], device="cpu", **KINDS[kind])
@@ -124,7 +126,7 @@ def test_queries_are_cached_through_both(built: dict[str, Path]) -> None:
 
 
 def test_a_core_embedder_brings_its_options(built: dict[str, Path]) -> None:
-    core = Embedder(built["bge-en-icl"], device="cpu", **KINDS["bge-en-icl"])
+    core = Embedder(built["bge-en-icl"], device="cpu", **regrouped(KINDS["bge-en-icl"], EMBEDDER_OPTIONS))
     for made in (InstructionEmbeddings.from_embedder(core), InstructionEmbedding.from_embedder(core)):
         assert made.embedder is core
         assert (made.examples, made.dimensions, made.query_cache_entries) == (EXAMPLES, 8, 4)

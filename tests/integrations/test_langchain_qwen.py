@@ -11,7 +11,7 @@ from langchain_core.documents import BaseDocumentCompressor, Document
 from langchain_rerank_plugins import QwenRerankCompressor
 from rerank_plugins_testing.langchain import CompressorConformance
 
-from rerank_plugins import Reranker
+from rerank_plugins import Reranker, SourceOptions
 from rerank_plugins.catalog import find_by_name
 
 pytestmark = [
@@ -50,6 +50,6 @@ def test_the_prompt_is_the_instruction(folder: Path) -> None:
     for prompt in (None, "Find the animal"):
         results = made.with_settings(prompt=prompt).compress_documents([Document(text) for text in TEXTS], QUERY)
         found.append({one.page_content: one.metadata["relevance_score"] for one in results})
-        core = Reranker(folder, family="qwen3", device="cpu", prompt=prompt)
+        core = Reranker(folder, device="cpu", prompt=prompt, source=SourceOptions(family="qwen3"))
         assert found[-1] == pytest.approx(dict(zip(TEXTS, core.score([(QUERY, text) for text in TEXTS]), strict=True)))
     assert found[0] != pytest.approx(found[1])

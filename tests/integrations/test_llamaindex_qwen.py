@@ -12,7 +12,7 @@ from llama_index.core.schema import NodeWithScore, TextNode
 from llama_index.postprocessor.rerank_plugins import QwenRerankPostprocessor
 from rerank_plugins_testing.llamaindex import PostprocessorConformance
 
-from rerank_plugins import Reranker
+from rerank_plugins import Reranker, SourceOptions
 from rerank_plugins.catalog import find_by_name
 
 pytestmark = [
@@ -46,6 +46,6 @@ def test_the_prompt_is_the_instruction(folder: Path) -> None:
     for prompt in (None, "Find the animal"):
         results = made.with_settings(prompt=prompt).postprocess_nodes(nodes, query_str=QUERY)
         found.append({one.node_id: one.get_score() for one in results})
-        core = Reranker(folder, family="qwen3", device="cpu", prompt=prompt)
+        core = Reranker(folder, device="cpu", prompt=prompt, source=SourceOptions(family="qwen3"))
         assert found[-1] == pytest.approx(dict(zip(TEXTS, core.score([(QUERY, text) for text in TEXTS]), strict=True)))
     assert found[0] != pytest.approx(found[1])

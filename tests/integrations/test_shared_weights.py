@@ -9,7 +9,7 @@ import tiny_checkpoints
 import torch
 from safetensors.torch import load_file, save_file
 
-from rerank_plugins import Reranker
+from rerank_plugins import Reranker, SourceOptions
 from rerank_plugins.scorers import cross_encoder
 
 
@@ -60,7 +60,7 @@ def test_a_lora_adapter_reaches_the_core_from_both_frameworks(tmp_path: Path) ->
     save_file(tensors, str(adapter / "adapter_model.safetensors"), {"format": "pt"})
     (adapter / "adapter_config.json").write_text('{"peft_type": "LORA", "r": 1, "lora_alpha": 2}', encoding="utf-8")
     texts, query = tiny_checkpoints.SENTENCES, "What do pandas eat?"
-    core = Reranker(folder, device="cpu", peft_path=adapter)
+    core = Reranker(folder, device="cpu", source=SourceOptions(peft_path=adapter))
     expected = [one.score for one in core.rank(query, texts)]
     assert expected != pytest.approx([one.score for one in Reranker(folder, device="cpu").rank(query, texts)], abs=1e-3)
     options = {"model": str(folder), "device": "cpu", "top_n": None, "peft_path": str(adapter)}

@@ -13,7 +13,7 @@ import torch
 from declared import parity
 from transformers import AutoModel, PreTrainedTokenizerFast
 
-from rerank_plugins import Embedder, QueryExample
+from rerank_plugins import Embedder, QueryExample, SourceOptions
 
 pytestmark = pytest.mark.slow
 
@@ -52,7 +52,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 def opened(folder: Path, **options: Any) -> Embedder:
-    return Embedder(folder, family=FAMILIES[folder.name], device="cpu", **options)
+    return Embedder(folder, device="cpu", source=SourceOptions(family=FAMILIES[folder.name]), **options)
 
 
 def assert_equal(found: Any, expected: Any) -> None:

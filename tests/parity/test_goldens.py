@@ -13,7 +13,7 @@ import pytest
 import tiny_checkpoints
 from declared import parity
 
-from rerank_plugins import Embedder, LongDocuments, Reranker
+from rerank_plugins import Embedder, InstructionOptions, LongDocuments, Reranker
 from rerank_plugins.text.pairs import PairLayout
 from rerank_plugins.text.tokenizer import is_blank
 from rerank_plugins.types import BLANK_DOCUMENT_SCORE
@@ -50,8 +50,7 @@ def test_flag_embedding_1_3_5(run: dict[str, Any], *, one_by_one: bool) -> None:
         GOLDENS / "checkpoints" / run["checkpoint"],
         device="cpu",
         max_length=run["max_length"],
-        query_max_length=run["query_max_length"],
-        truncation="only_second",
+        long_documents=LongDocuments(query_max_length=run["query_max_length"], truncation="only_second"),
     )
     compared = {key: pair for key, pair in pairs().items() if not is_blank(pair[1])}
     # Where the query alone overflows the input, the reference leaves the pair over-long; we cut the query.
@@ -132,7 +131,9 @@ def test_embeddings(run: dict[str, Any], tmp_path: Path) -> None:
     folder = shutil.copytree(GOLDENS / "checkpoints" / run["checkpoint"], tmp_path / "embedder")
     if not (folder / "modules.json").exists():
         tiny_checkpoints.write_modules(folder, pooling=run["pooling"], normalize=run["normalize"])
-    embedder = Embedder(folder, device="cpu", max_length=run["max_length"], query_instruction=run["instruction"])
+    embedder = Embedder(
+        folder, device="cpu", max_length=run["max_length"], instruction=InstructionOptions(query=run["instruction"])
+    )
     texts = {key: golden("embeddings")["texts"][key] for key in run["vectors"]}
     embed = embedder.embed_queries if run["method"] == "encode_queries" else embedder.embed_documents
     expected = np.array(list(run["vectors"].values()), dtype=np.float32)

@@ -12,7 +12,7 @@ import torch
 from declared import parity
 from transformers import AutoModelForSequenceClassification, PreTrainedTokenizerFast
 
-from rerank_plugins import Embedder, Reranker
+from rerank_plugins import Embedder, InstructionOptions, LongDocuments, Reranker, SourceOptions
 
 pytestmark = pytest.mark.slow
 
@@ -78,7 +78,7 @@ def test_from_loaded_flag_embedding(folder: Path) -> None:
     peer = flag_embedding.FlagReranker(str(folder), use_fp16=False, devices="cpu")
     adopted = Reranker.from_loaded(peer)
     # Not compared with the peer itself: 1.4.2 decodes ids and tokenises again (see the goldens for 1.3.5).
-    expected = Reranker(folder, truncation="only_second").score(PAIRS)
+    expected = Reranker(folder, long_documents=LongDocuments(truncation="only_second")).score(PAIRS)
     assert_equal(adopted.score(PAIRS), expected)
     short = [(query, document) for query, document in PAIRS if len(query) < 60 and len(document) < 70]
     plain = [pair for pair in short if "  " not in pair[1] and "鹦" not in pair[0]]
@@ -138,8 +138,10 @@ def test_e5_in_sentence_transformers(tmp_path: Path, kind: str) -> None:
     EMBEDDERS[kind](tmp_path / "embedder")
     peer = sentence_transformers.SentenceTransformer(str(tmp_path / "embedder"), device="cpu", local_files_only=True)
     # XLM-R models of the family take two kinds of instructions, so a checkpoint of another size must say which.
-    said = {} if kind == "bert" else {"query_instruction": "query: ", "document_instruction": "passage: "}
-    embedder = Embedder(tmp_path / "embedder", family="e5", device="cpu", **said)
+    said = {} if kind == "bert" else {"query": "query: ", "document": "passage: "}
+    embedder = Embedder(
+        tmp_path / "embedder", device="cpu", source=SourceOptions(family="e5"), instruction=InstructionOptions(**said)
+    )
     queries, documents = peer.encode(QUERIES, prompt="query: "), peer.encode(DOCUMENTS, prompt="passage: ")
     assert np.abs(embedder.embed_queries(QUERIES) - queries).max() <= TOLERANCE
     assert np.abs(embedder.embed_documents(DOCUMENTS) - documents).max() <= TOLERANCE
@@ -152,6 +154,6 @@ def test_flag_embedding_flag_model(checkpoints: Path, instruction: str) -> None:
     peer = flag_embedding.FlagModel(
         str(folder), query_instruction_for_retrieval=instruction, use_fp16=False, devices="cpu", pooling_method="cls"
     )
-    embedder = Embedder(folder, query_instruction=instruction, device="cpu")
+    embedder = Embedder(folder, device="cpu", instruction=InstructionOptions(query=instruction))
     assert np.abs(embedder.embed_queries(QUERIES) - peer.encode_queries(QUERIES)).max() <= TOLERANCE
     assert np.abs(embedder.embed_documents(DOCUMENTS) - peer.encode_corpus(DOCUMENTS)).max() <= TOLERANCE

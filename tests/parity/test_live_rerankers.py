@@ -12,7 +12,7 @@ import tiny_rerankers
 from declared import parity
 from test_rerankers import PAIRS, TOLERANCE
 
-from rerank_plugins import Reranker
+from rerank_plugins import Reranker, SourceOptions
 
 sentence_transformers = pytest.importorskip("sentence_transformers", minversion="6")
 
@@ -49,7 +49,9 @@ def test_qwen3(tmp_path: Path, max_length: int, instruction: str | None) -> None
     peer = sentence_transformers.CrossEncoder(str(folder), device="cpu", max_length=max_length)
     options = {} if instruction is None else {"prompt": instruction}
     expected = logits(peer, PAIRS, **options)
-    reranker = Reranker(folder, family="qwen3", device="cpu", max_length=max_length, prompt=instruction)
+    reranker = Reranker(
+        folder, device="cpu", max_length=max_length, prompt=instruction, source=SourceOptions(family="qwen3")
+    )
     assert np.abs(np.array(reranker.score(PAIRS)) - expected).max() <= TOLERANCE
 
 
@@ -67,5 +69,7 @@ def test_a_folder_that_it_saved_is_read(tmp_path: Path) -> None:
     folder = tiny_rerankers.qwen_reranker(tmp_path / "qwen")
     sentence_transformers.CrossEncoder(str(folder), device="cpu").save_pretrained(str(tmp_path / "saved"))
     assert "LogitScore" in (tmp_path / "saved" / "modules.json").read_text(encoding="utf-8")
-    found = Reranker(tmp_path / "saved", family="qwen3", device="cpu").score(PAIRS[:5])
-    assert found == pytest.approx(Reranker(folder, family="qwen3", device="cpu").score(PAIRS[:5]), abs=TOLERANCE)
+    found = Reranker(tmp_path / "saved", device="cpu", source=SourceOptions(family="qwen3")).score(PAIRS[:5])
+    assert found == pytest.approx(
+        Reranker(folder, device="cpu", source=SourceOptions(family="qwen3")).score(PAIRS[:5]), abs=TOLERANCE
+    )

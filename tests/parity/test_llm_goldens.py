@@ -11,7 +11,7 @@ import pytest
 from declared import parity
 from llm_checkpoints import GOLDENS, changed_copy, llm_checkpoint
 
-from rerank_plugins import LayerOptions, Reranker
+from rerank_plugins import LayerOptions, LongDocuments, Reranker
 from rerank_plugins.catalog.families.bge_llm import FLAG_EMBEDDING
 from rerank_plugins.ranking.order import to_probability
 from rerank_plugins.text.prompts import PromptLayout
@@ -45,8 +45,8 @@ def opened(file: str, folder: Path, options: dict[str, Any]) -> Reranker:
         folder,
         device="cpu",
         max_length=options.get("max_length", 512),
-        query_max_length=options.get("query_max_length"),
         prompt=options.get("prompt"),
+        long_documents=LongDocuments(query_max_length=options.get("query_max_length")),
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from declared import parity
 
-from rerank_plugins import Embedder, Reranker
+from rerank_plugins import Embedder, LongDocuments, Reranker
 
 mini = pytest.importorskip("rerank_plugins_mini")
 
@@ -20,7 +20,7 @@ GOLDENS = Path(__file__).parents[2] / "models" / "mini" / "train" / "golden.json
 def test_scores_equal_the_training_codes() -> None:
     cases = [case for case in json.loads(GOLDENS.read_text(encoding="utf-8")) if case["document"].strip()]
     # The training code cuts the document alone; the facade also limits the query unless told how far.
-    reranker = Reranker("mini", device="cpu", query_max_length=500)
+    reranker = Reranker("mini", device="cpu", long_documents=LongDocuments(query_max_length=500))
     scores = reranker.score([(case["query"], case["document"]) for case in cases])
     assert scores == pytest.approx([case["score"] for case in cases], abs=1e-4)
 

@@ -10,7 +10,7 @@ import tiny_checkpoints
 import tiny_rerankers
 from declared import parity
 
-from rerank_plugins import Reranker
+from rerank_plugins import LongDocuments, Reranker, SourceOptions
 
 TOLERANCE = 1e-4
 
@@ -39,21 +39,21 @@ def check(reranker: Reranker, pairs: list[tuple[str, str]], expected: list[float
 @pytest.mark.parametrize("max_length", [2048, 330])
 def test_qwen3(tmp_path: Path, tied: bool, max_length: int) -> None:
     folder = tiny_rerankers.qwen_reranker(tmp_path / "qwen", tied=tied)
-    reranker = Reranker(folder, family="qwen3", device="cpu", max_length=max_length)
+    reranker = Reranker(folder, device="cpu", max_length=max_length, source=SourceOptions(family="qwen3"))
     check(reranker, PAIRS, reference.qwen3_scores(folder, PAIRS, max_length=max_length))
 
 
 def test_qwen3_with_an_instruction(tmp_path: Path) -> None:
     folder = tiny_rerankers.qwen_reranker(tmp_path / "qwen")
     instruction = "判断文档 is relevant?\n"
-    reranker = Reranker(folder, family="qwen3", device="cpu", prompt=instruction)
+    reranker = Reranker(folder, device="cpu", prompt=instruction, source=SourceOptions(family="qwen3"))
     check(reranker, SHORT, reference.qwen3_scores(folder, SHORT, max_length=4096, instruction=instruction))
 
 
 @pytest.mark.parametrize("max_length", [2048, 330])
 def test_qwen3_ids(tmp_path: Path, max_length: int) -> None:
     folder = tiny_rerankers.qwen_reranker(tmp_path / "qwen")
-    reranker = Reranker(folder, family="qwen3", device="cpu", max_length=max_length)
+    reranker = Reranker(folder, device="cpu", max_length=max_length, source=SourceOptions(family="qwen3"))
     expected = reference.qwen3_ids(folder, PAIRS, max_length=max_length)
     for encoded, ids in zip(reranker._backend.encode(PAIRS), expected, strict=True):
         assert encoded.inputs[0].ids.tolist() == ids
@@ -64,7 +64,9 @@ def test_qwen3_ids(tmp_path: Path, max_length: int) -> None:
 @pytest.mark.parametrize("max_length", [2048, 64])
 def test_mxbai_v2(tmp_path: Path, max_length: int, instruction: str | None) -> None:
     folder = tiny_rerankers.mxbai_reranker(tmp_path / "mxbai")
-    reranker = Reranker(folder, family="mxbai-v2", device="cpu", max_length=max_length, prompt=instruction)
+    reranker = Reranker(
+        folder, device="cpu", max_length=max_length, prompt=instruction, source=SourceOptions(family="mxbai-v2")
+    )
     expected = reference.mxbai_ids(folder, PAIRS, max_length=max_length, instruction=instruction)
     for encoded, ids in zip(reranker._backend.encode(PAIRS), expected, strict=True):
         assert encoded.inputs[0].ids.tolist() == ids
@@ -79,7 +81,9 @@ def test_long_documents_are_their_best_window(
     tmp_path: Path, family: str, max_length: int, answers: tuple[str, str]
 ) -> None:
     folder = tiny_rerankers.qwen_reranker(tmp_path / "qwen")
-    reranker = Reranker(folder, family=family, device="cpu", max_length=max_length, long_documents="maxp")
+    reranker = Reranker(
+        folder, device="cpu", max_length=max_length, long_documents="maxp", source=SourceOptions(family=family)
+    )
     pairs = [pair for pair in PAIRS if len(pair[1]) > 500]
     ranked = [reranker.rank(query, [document])[0] for query, document in pairs]
     for (query, document), result in zip(pairs, ranked, strict=True):
@@ -95,13 +99,19 @@ def test_long_documents_are_their_best_window(
 def test_a_query_that_fills_the_input_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     folder = tiny_rerankers.qwen_reranker(tmp_path / "qwen")
     query, documents = "passport " * 600, ["The giant panda eats bamboo.", "Paris is the capital of France."]
-    reranker = Reranker(folder, family="qwen3", device="cpu", max_length=400)
+    reranker = Reranker(folder, device="cpu", max_length=400, source=SourceOptions(family="qwen3"))
     lost = reranker.rank(query, documents)
     # As the card's code does it, nothing of the documents is read; here that is said.
     assert [one.truncated for one in lost] == [True, True]
     assert lost[0].score == lost[1].score
     assert "2 of 2 documents were longer than max_length=400" in caplog.text
-    limited = Reranker(folder, family="qwen3", device="cpu", max_length=400, query_max_length=20)
+    limited = Reranker(
+        folder,
+        device="cpu",
+        max_length=400,
+        source=SourceOptions(family="qwen3"),
+        long_documents=LongDocuments(query_max_length=20),
+    )
     assert [one.truncated for one in limited.rank(query, documents)] == [False, False]
 
 
@@ -109,13 +119,13 @@ def test_a_query_that_fills_the_input_is_told(tmp_path: Path, caplog: pytest.Log
 @pytest.mark.parametrize("tied", [True, False])
 def test_mono_t5(tmp_path: Path, tied: bool) -> None:
     folder = tiny_rerankers.mono_t5(tmp_path / "t5", tied=tied)
-    reranker = Reranker(folder, family="monot5", device="cpu")
+    reranker = Reranker(folder, device="cpu", source=SourceOptions(family="monot5"))
     check(reranker, SHORT, reference.mono_t5_scores(folder, SHORT))
 
 
 def test_mono_t5_never_cuts_what_stands_behind_the_document(tmp_path: Path) -> None:
     folder = tiny_rerankers.mono_t5(tmp_path / "t5")
-    reranker = Reranker(folder, family="monot5", device="cpu", max_length=64)
+    reranker = Reranker(folder, device="cpu", max_length=64, source=SourceOptions(family="monot5"))
     encoder = reranker._lease.value.encoder
     ending = encoder.encode_one("x Relevant:").ids.tolist()[len(encoder.encode_one("x").ids) :]
     for encoded in reranker._backend.encode(PAIRS):

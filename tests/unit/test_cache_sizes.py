@@ -29,12 +29,12 @@ def fill_scores(n_tokens: int) -> object:
 
 
 def fill_vectors(n_characters: int) -> object:
-    cache = QueryVectorCache(ENTRIES, settings=("model", 1))
+    cache = QueryVectorCache(ENTRIES)
     rows = np.ones((1, WIDTH), dtype=np.float32)
     for number in range(3 * ENTRIES):
         text = f"{number} " + "大" * n_characters
-        cache.complete([text], {}, [text], rows)
-        assert cache.look_up([text])[1] == []
+        cache.complete(("model", 1), [text], {}, [text], rows)
+        assert cache.look_up(("model", 1), [text])[1] == []
     assert cache.statistics().entries == ENTRIES
     return cache
 

@@ -12,6 +12,7 @@ from rerank_plugins import Embedder, EngineOptions, LayerOptions, LongDocuments,
 from rerank_plugins.catalog import known_models
 from rerank_plugins.catalog.layers import COMPRESS_RATIOS
 from rerank_plugins.engine.device import DTYPES, default_budget_tokens
+from rerank_plugins.types import options
 
 
 def said(owner: object) -> str:
@@ -36,7 +37,7 @@ def test_precisions(owner: type) -> None:
 
 def test_strategies_and_rules() -> None:
     assert all(f"``{name}``" in said(Reranker) for name in get_args(types.LongDocumentStrategy))
-    source = inspect.getsource(types)
+    source = inspect.getsource(options)
     rules = source[source.index("TruncationRule = ") :].partition("@")[0]
     assert all(f"``{name}``" in rules for name in get_args(types.TruncationRule))
 
@@ -52,7 +53,14 @@ def test_ratios() -> None:
     assert f"{listed[0]} (off), {', '.join(listed[1:-1])} or {listed[-1]}" in said(LayerOptions)
 
 
-@pytest.mark.parametrize("owner", [EngineOptions, LayerOptions, LongDocuments, types.QueryExample, Reranker, Embedder])
+@pytest.mark.parametrize(
+    "owner",
+    [
+        *(getattr(options, name) for name in options.__all__ if isinstance(getattr(options, name), type)),
+        Reranker,
+        Embedder,
+    ],
+)
 def test_every_option_is_described(owner: type) -> None:
-    options = list(inspect.signature(owner).parameters)
-    assert [name for name in options if f" {name}: " not in said(owner)] == []
+    names = list(inspect.signature(owner).parameters)
+    assert [name for name in names if f" {name}: " not in said(owner)] == []

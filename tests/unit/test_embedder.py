@@ -14,7 +14,7 @@ import tiny_checkpoints
 import torch
 from safetensors.torch import save_file
 
-from rerank_plugins import Embedder
+from rerank_plugins import Embedder, InstructionOptions, VectorOptions
 from rerank_plugins.errors import InvalidInputError, UnknownModelError
 from rerank_plugins.protocols import Batch, TokenInput
 from rerank_plugins.scorers.backbone import TokenStates
@@ -33,7 +33,7 @@ def test_shape_type_and_length(embedder: Embedder) -> None:
     assert vectors.shape == (len(TEXTS), 32)
     assert vectors.dtype == np.float32
     assert np.linalg.norm(vectors, axis=1) == pytest.approx(1.0, abs=1e-6)
-    raw = Embedder(embedder.model, normalize=False).embed_documents(TEXTS)
+    raw = Embedder(embedder.model, vectors=VectorOptions(normalize=False)).embed_documents(TEXTS)
     assert not np.allclose(np.linalg.norm(raw, axis=1), 1.0)
 
 
@@ -48,7 +48,9 @@ def test_one_by_one_batched_threads_and_async_agree(embedder: Embedder) -> None:
 
 
 def test_an_instruction_is_text_in_front(checkpoints: Path, embedder: Embedder) -> None:
-    instructed = Embedder(checkpoints / "bert-embedder", query_instruction="Find: ", document_instruction="Keep: ")
+    instructed = Embedder(
+        checkpoints / "bert-embedder", instruction=InstructionOptions(query="Find: ", document="Keep: ")
+    )
     assert np.allclose(instructed.embed_queries(["panda"]), embedder.embed_documents(["Find: panda"]), atol=1e-6)
     assert np.allclose(instructed.embed_documents(["panda"]), embedder.embed_documents(["Keep: panda"]), atol=1e-6)
     assert not np.allclose(instructed.embed_queries(["panda"]), embedder.embed_queries(["panda"]), atol=1e-3)
@@ -71,7 +73,7 @@ def test_prompts_in_the_checkpoint_win(checkpoints: Path, tmp_path: Path) -> Non
     (folder / "config_sentence_transformers.json").write_text(json.dumps(prompts))
     embedder = Embedder(folder)
     assert (embedder.instruction.query, embedder.instruction.document) == ("Q: ", "D: ")
-    own = Embedder(folder, query_instruction="")
+    own = Embedder(folder, instruction=InstructionOptions(query=""))
     assert (own.instruction.query, own.instruction.document) == ("", "D: ")
 
 
@@ -129,7 +131,7 @@ def test_nothing_and_blank_texts(embedder: Embedder) -> None:
 
 def test_unknown_task_lists_the_known(embedder: Embedder) -> None:
     with pytest.raises(InvalidInputError, match="query_instruction"):
-        Embedder(embedder.model, task="qa")
+        Embedder(embedder.model, instruction=InstructionOptions(task="qa"))
 
 
 @pytest.fixture

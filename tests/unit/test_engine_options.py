@@ -119,7 +119,7 @@ def test_ids_are_not_kept_on_request(folder: Path) -> None:
 
 def test_scores_are_kept_on_request(folder: Path) -> None:
     cache = ScoreCache()
-    one, two = Reranker(folder, device="cpu", score_cache=cache), Reranker(folder, device="cpu", score_cache=cache)
+    one, two = Reranker(folder, device="cpu", cache=cache), Reranker(folder, device="cpu", cache=cache)
     plain = Reranker(folder, device="cpu")
     expected = plain.score(PAIRS)
     assert one.score(PAIRS) == pytest.approx(expected, abs=1e-6)
@@ -128,7 +128,7 @@ def test_scores_are_kept_on_request(folder: Path) -> None:
     assert one.stats().batches == before
     assert cache.info().hits == 2 * len(PAIRS)
     # Other settings give other ids or other weights, and so other entries.
-    short = Reranker(folder, device="cpu", max_length=12, score_cache=cache)
+    short = Reranker(folder, device="cpu", max_length=12, cache=cache)
     assert short.score(PAIRS) == pytest.approx(Reranker(folder, device="cpu", max_length=12).score(PAIRS), abs=1e-6)
 
 
@@ -136,7 +136,7 @@ def test_other_weights_never_share_scores(folder: Path) -> None:
     cache = ScoreCache()
     other = tiny_checkpoints.xlmr_reranker(folder.parent / "other")
     for path in (folder, other, folder):
-        scores = Reranker(path, device="cpu", score_cache=cache).score(PAIRS)
+        scores = Reranker(path, device="cpu", cache=cache).score(PAIRS)
         assert scores == pytest.approx(Reranker(path, device="cpu").score(PAIRS), abs=1e-6)
 
 
@@ -185,5 +185,5 @@ def test_a_deadline_that_is_none(folder: Path, deadline_s: float) -> None:
 
 @pytest.mark.parametrize("cache", [True, 1000, {}])
 def test_a_score_cache_that_is_none(folder: Path, cache: ScoreCache) -> None:
-    with pytest.raises(InvalidInputError, match=r"score_cache must be a ScoreCache or None"):
-        Reranker(folder, device="cpu", score_cache=cache)
+    with pytest.raises(InvalidInputError, match=r"cache must be a ScoreCache or None"):
+        Reranker(folder, device="cpu", cache=cache)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from embedder_checkpoints import bge_m3
 
-from rerank_plugins import Embedder, EngineOptions, EngineStats, Reranker
+from rerank_plugins import Embedder, EngineOptions, EngineStats, Reranker, SourceOptions
 from rerank_plugins.errors import DeadlineExceededError
 from rerank_plugins.protocols import Batch
 from rerank_plugins.testing import standstill
@@ -50,8 +50,8 @@ def settled(stats: Callable[[], EngineStats], *, dropped: int = 0) -> EngineStat
 @pytest.mark.parametrize("name", ["encode_queries", "encode_documents"])
 def test_a_missed_deadline_cancels_every_group(tmp_path: Path, name: str) -> None:
     folder = bge_m3(tmp_path, pickled=False)
-    patient = Embedder(folder, device="cpu", family="bge")
-    hasty = Embedder(folder, device="cpu", family="bge", engine=EngineOptions(deadline_s=0.3))
+    patient = Embedder(folder, device="cpu", source=SourceOptions(family="bge"))
+    hasty = Embedder(folder, device="cpu", engine=EngineOptions(deadline_s=0.3), source=SourceOptions(family="bge"))
     with held(patient) as busy:
         blocker = threading.Thread(target=patient.embed_documents, args=(["in front"],))
         blocker.start()

@@ -11,7 +11,7 @@ import pytest
 from llm_checkpoints import changed_copy, llm_checkpoint
 from safetensors.torch import load_file, save_file
 
-from rerank_plugins import LayerOptions, Reranker
+from rerank_plugins import LayerOptions, Reranker, SourceOptions
 from rerank_plugins.catalog.resolve import resolve
 from rerank_plugins.errors import InvalidInputError, UnknownModelError, UnsupportedModelError
 from rerank_plugins.types import BLANK_DOCUMENT_SCORE
@@ -176,7 +176,7 @@ def test_another_language_model_needs_its_family(tmp_path: Path) -> None:
     folder = changed_copy("tiny-gemma", tmp_path / "llm", **llama)
     with pytest.raises(UnknownModelError, match="pass family='bge'"):
         Reranker(folder, device="cpu")
-    spec = resolve(folder, kind="reranker", family="bge").spec
+    spec = resolve(folder, kind="reranker", options=SourceOptions(family="bge")).spec
     assert (spec.scorer, spec.truncation) == ("decoder", "only_second")
     assert "'Yes'" in spec.prompt
 

@@ -11,7 +11,7 @@ import tiny_checkpoints
 import tiny_rerankers
 import transformers
 
-from rerank_plugins import EngineOptions, Reranker
+from rerank_plugins import EngineOptions, Reranker, SourceOptions
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.protocols import TokenInput
 
@@ -45,7 +45,7 @@ def opened(folder: Path, family: str) -> Iterator[Callable[..., Reranker]]:
     made: list[Reranker] = []
 
     def open_with(engine: EngineOptions | None = None, **options: object) -> Reranker:
-        settings = {"device": "cpu", "family": family, "max_length": KINDS[family][1], **options}
+        settings = {"device": "cpu", "source": SourceOptions(family=family), "max_length": KINDS[family][1], **options}
         made.append(Reranker(folder, engine=engine, **settings))  # type: ignore[arg-type]
         return made[-1]
 

@@ -12,7 +12,7 @@ import pytest
 import tiny_checkpoints
 from safetensors.torch import load_file, save_file
 
-from rerank_plugins import Document, LongDocuments, RankedDocument, Ranking, Reranker
+from rerank_plugins import Document, LongDocuments, RankedDocument, Ranking, Reranker, SourceOptions
 from rerank_plugins.engine.registry import MODELS
 from rerank_plugins.errors import DeviceUnavailableError, EngineClosedError, InvalidInputError
 from rerank_plugins.scorers import cross_encoder
@@ -132,7 +132,6 @@ def test_from_loaded_refuses_what_it_does_not_know() -> None:
         ({"max_length": 4}, InvalidInputError, "leaves no room"),
         ({"max_length": 9_999}, InvalidInputError, "positions end at 512"),
         ({"long_documents": "max"}, InvalidInputError, "'maxp'"),
-        ({"truncation": "first"}, InvalidInputError, "longest_first"),
         ({"max_len": 5}, TypeError, "max_len"),
     ],
 )
@@ -154,7 +153,7 @@ def test_bfloat16_stays_near_float32(xlmr_reranker_folder: Path) -> None:
 
 def test_a_renamed_folder_keeps_its_familys_rule(xlmr_reranker_folder: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(xlmr_reranker_folder, tmp_path / "my-bce-lookalike")
-    assert Reranker(folder, family="bge").spec.truncation == "only_second"
+    assert Reranker(folder, source=SourceOptions(family="bge")).spec.truncation == "only_second"
     assert Reranker(folder).spec.truncation == "longest_first"
 
 
@@ -168,9 +167,11 @@ def test_segment_ids_follow_the_checkpoints_own_input_names(bert_reranker_folder
 
 
 def test_settings_can_be_read_back(bert_reranker_folder: Path) -> None:
-    reranker = Reranker(bert_reranker_folder, max_length=64, query_max_length=9, truncation="only_second")
+    reranker = Reranker(
+        bert_reranker_folder, max_length=64, long_documents=LongDocuments(query_max_length=9, truncation="only_second")
+    )
     assert (reranker.max_length, reranker.query_max_length, reranker.truncation) == (64, 9, "only_second")
-    assert reranker.long_documents == LongDocuments()
+    assert reranker.long_documents == LongDocuments(query_max_length=9, truncation="only_second")
 
 
 def test_a_folder_that_was_saved_again_is_loaded_again(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import torch
 from llm_checkpoints import llm_checkpoint
 from torch._dynamo.utils import counters
 
-from rerank_plugins import Embedder, Reranker
+from rerank_plugins import Embedder, EngineOptions, Reranker, SourceOptions
 from rerank_plugins.errors import UnsupportedModelError
 from rerank_plugins.scorers import dense
 
@@ -54,9 +54,15 @@ def test_compiled_decoders_score_the_same_at_any_length(kind: str, tmp_path: Pat
     torch._dynamo.reset()
     make, family = KINDS[kind]
     folder = make(tmp_path / kind)
-    with Reranker(folder, family=family, device="cpu", max_length=400) as eager:
+    with Reranker(folder, device="cpu", max_length=400, source=SourceOptions(family=family)) as eager:
         expected, others = eager.score(PAIRS), eager.score(OTHERS)
-    with Reranker(folder, family=family, device="cpu", max_length=400, torch_compile=True) as fast:
+    with Reranker(
+        folder,
+        device="cpu",
+        max_length=400,
+        source=SourceOptions(family=family),
+        engine=EngineOptions(torch_compile=True),
+    ) as fast:
         assert compiled_graphs() > 0
         assert fast.score(PAIRS) == pytest.approx(expected, abs=1e-5)
         seen = compiled_graphs()
@@ -77,7 +83,7 @@ def test_compiled_encoders_share_one_graph_among_their_layers(
     monkeypatch.setattr(dense, "has_packed_products", lambda _dtype: False)  # as on a GPU
     with Reranker(checkpoints / kind, device="cpu") as eager:
         expected, others = eager.score(PAIRS), eager.score(OTHERS)
-    with Reranker(checkpoints / kind, device="cpu", torch_compile=True) as fast:
+    with Reranker(checkpoints / kind, device="cpu", engine=EngineOptions(torch_compile=True)) as fast:
         assert fast.score(PAIRS) == pytest.approx(expected, abs=1e-5)
         seen = compiled_graphs()
         assert 0 < seen <= 2
@@ -90,7 +96,10 @@ def test_what_is_fused_already_stays_as_it_is(checkpoints: Path, caplog: pytest.
         pytest.skip("this torch has no packed products")
     folder = checkpoints / "bert-reranker"
     caplog.set_level(logging.INFO, logger="rerank_plugins")
-    with Reranker(folder, device="cpu") as eager, Reranker(folder, device="cpu", torch_compile=True) as same:
+    with (
+        Reranker(folder, device="cpu") as eager,
+        Reranker(folder, device="cpu", engine=EngineOptions(torch_compile=True)) as same,
+    ):
         assert same.score(PAIRS) == eager.score(PAIRS)
     assert "torch_compile changes nothing" in caplog.text
     assert compiled_graphs() == 0
@@ -104,15 +113,15 @@ def test_without_a_compiler_the_error_tells_the_way_out(tmp_path: Path, monkeypa
     monkeypatch.setattr(inductor, "force_disable_caches", True)
     folder = tiny_rerankers.qwen_reranker(tmp_path / "qwen3")
     with pytest.raises(UnsupportedModelError, match=r"C\+\+ compiler .* leave torch_compile out"):
-        Reranker(folder, family="qwen3", device="cpu", torch_compile=True)
+        Reranker(folder, device="cpu", source=SourceOptions(family="qwen3"), engine=EngineOptions(torch_compile=True))
     # Nothing half-made stays behind.
-    with Reranker(folder, family="qwen3", device="cpu") as eager:
+    with Reranker(folder, device="cpu", source=SourceOptions(family="qwen3")) as eager:
         assert len(eager.score(PAIRS)) == len(PAIRS)
 
 
 def test_embedders_take_the_option_too(checkpoints: Path) -> None:
     with (
         Embedder(checkpoints / "bert-embedder", device="cpu") as eager,
-        Embedder(checkpoints / "bert-embedder", device="cpu", torch_compile=True) as fast,
+        Embedder(checkpoints / "bert-embedder", device="cpu", engine=EngineOptions(torch_compile=True)) as fast,
     ):
         assert fast.embed_documents(TEXTS) == pytest.approx(eager.embed_documents(TEXTS), abs=1e-5)

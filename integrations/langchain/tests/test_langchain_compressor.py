@@ -16,7 +16,7 @@ from langchain_rerank_plugins import (
     RerankCompressor,
 )
 
-from rerank_plugins import LongDocuments, Reranker
+from rerank_plugins import LongDocuments, Reranker, SourceOptions
 from rerank_plugins.errors import EngineClosedError, InvalidInputError, ModelUnavailableError
 from rerank_plugins.types import BLANK_DOCUMENT_SCORE
 
@@ -39,7 +39,7 @@ def metadata_of(compressor: RerankCompressor, *texts: str) -> list[dict[str, Any
 
 def test_scores_are_the_cores_own(folder: str) -> None:
     texts = ["Berlin is a capital.", "Paris is the capital of France.", ""]
-    ranked = Reranker(folder, device="cpu", family="bge").rank(QUERY, texts)
+    ranked = Reranker(folder, device="cpu", source=SourceOptions(family="bge")).rank(QUERY, texts)
     results = make(folder).compress_documents([Document(text) for text in texts], QUERY)
     assert [one.page_content for one in results] == [one.document for one in ranked]
     for document, one in zip(results, ranked, strict=True):
@@ -103,7 +103,10 @@ def test_long_documents_object_reaches_the_core(folder: str) -> None:
     compressor = make(folder, long_documents=LongDocuments(strategy="meanp", overlap_tokens=4))
     (metadata,) = metadata_of(compressor, LONG)
     expected = Reranker(
-        folder, device="cpu", family="bge", long_documents=LongDocuments(strategy="meanp", overlap_tokens=4)
+        folder,
+        device="cpu",
+        long_documents=LongDocuments(strategy="meanp", overlap_tokens=4),
+        source=SourceOptions(family="bge"),
     )
     assert metadata["relevance_score"] == pytest.approx(expected.rank(QUERY, [LONG])[0].score, abs=1e-5)
 

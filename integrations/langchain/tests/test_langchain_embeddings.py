@@ -9,7 +9,7 @@ import pytest
 from langchain_core.vectorstores import InMemoryVectorStore
 from langchain_rerank_plugins import BceEmbeddings, BgeEmbeddings, InstructionEmbeddings
 
-from rerank_plugins import Embedder
+from rerank_plugins import Embedder, InstructionOptions, SourceOptions
 from rerank_plugins.errors import InvalidInputError
 
 TEXTS = ["Paris is the capital of France.", "Berlin is the capital of Germany.", ""]
@@ -28,7 +28,7 @@ def test_no_texts(embeddings: BgeEmbeddings) -> None:
 def test_vectors_are_the_cores_own_as_floats(embeddings: BgeEmbeddings) -> None:
     vectors = embeddings.embed_documents(TEXTS)
     assert {type(value) for vector in vectors for value in vector} == {float}
-    expected = Embedder(embeddings.model, device="cpu", family="bge").embed_documents(TEXTS)
+    expected = Embedder(embeddings.model, device="cpu", source=SourceOptions(family="bge")).embed_documents(TEXTS)
     for vector, row in zip(vectors, expected, strict=True):
         assert vector == pytest.approx(row.tolist(), abs=1e-5)
 
@@ -84,7 +84,7 @@ def test_threads_and_loops_get_what_one_caller_gets(langchain_models: dict[str, 
 
 
 def test_from_embedder(embeddings: BgeEmbeddings) -> None:
-    embedder = Embedder(embeddings.model, device="cpu", query_instruction="query: ")
+    embedder = Embedder(embeddings.model, device="cpu", instruction=InstructionOptions(query="query: "))
     adopted = InstructionEmbeddings.from_embedder(embedder)
     assert adopted.embedder is embedder
     assert adopted.query_instruction == "query: "

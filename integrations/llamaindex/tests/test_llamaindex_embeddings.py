@@ -10,7 +10,8 @@ import pytest
 from llama_index.embeddings.rerank_plugins import BceEmbedding, BgeEmbedding, InstructionEmbedding
 from rerank_plugins_testing.llamaindex import EmbeddingConformance
 
-from rerank_plugins import EngineOptions
+from rerank_plugins import EngineOptions, InstructionOptions
+from rerank_plugins.calls.flat_options import EMBEDDER_OPTIONS
 from rerank_plugins.embedder import Embedder
 from rerank_plugins.errors import ModelUnavailableError
 
@@ -34,7 +35,9 @@ class TestBceEmbedding(EmbeddingConformance):
 
 
 def test_from_embedder(checkpoints):
-    embedder = Embedder(checkpoints / "bert-embedder", device="cpu", query_instruction="ask: ", max_length=32)
+    embedder = Embedder(
+        checkpoints / "bert-embedder", device="cpu", max_length=32, instruction=InstructionOptions(query="ask: ")
+    )
     made = InstructionEmbedding.from_embedder(embedder, embed_batch_size=3)
     assert made.embedder is embedder
     assert (made.embed_batch_size, made.max_length, made.query_instruction) == (3, 32, "ask: ")
@@ -43,8 +46,9 @@ def test_from_embedder(checkpoints):
 
 
 def test_every_core_option_is_exposed():
-    # Engine options are fields of their own; a backend is passed inside an embedder, to from_embedder.
-    options = set(inspect.signature(Embedder).parameters) - {"model", "engine", "backend"} | {"model_name"}
+    # What is in a group there is a field of its own here; a backend is passed inside an embedder, to from_embedder.
+    groups = {"engine", "backend", "instruction", "vectors", "cache", "source"}
+    options = set(inspect.signature(Embedder).parameters) - {"model", *groups} | {"model_name", *EMBEDDER_OPTIONS}
     engine = set(inspect.signature(EngineOptions).parameters)
     for kind in (InstructionEmbedding, BgeEmbedding, BceEmbedding):
         assert options | engine <= set(kind.model_fields)

@@ -16,7 +16,7 @@ from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.inputs import check_positive
 from rerank_plugins.ranking.order import check_threshold
 from rerank_plugins.reranker import Reranker
-from rerank_plugins.types import LayerOptions, ScoreUnit
+from rerank_plugins.types import LayerOptions, ScoreUnit, SourceOptions
 
 __all__ = [
     "check_kind",
@@ -104,7 +104,7 @@ def known_before_loading(model: str | Path, *, family: str | None) -> ModelSpec 
     """
     listed = find_by_id(str(model), kind="reranker")
     if listed is None and names.existing_folder(model) is not None:
-        return resolve(model, kind="reranker", family=family).spec
+        return resolve(model, kind="reranker", options=SourceOptions(family=family)).spec
     if listed is None:
         names.check_kind(model, kind="reranker")
     return listed

@@ -10,6 +10,7 @@ from typing_extensions import Self
 from rerank_plugins.adapters.checks import check_kind
 from rerank_plugins.adapters.fields import Count, Example, Switch, Text, option
 from rerank_plugins.adapters.options import ModelOptions, engine_fields
+from rerank_plugins.calls.flat_options import EMBEDDER_OPTIONS
 from rerank_plugins.embedder import Embedder
 
 __all__ = ["EmbedderOptions"]
@@ -22,6 +23,8 @@ class EmbedderOptions(ModelOptions):
     embedded as they are: line breaks are kept. One object may be used by any number of threads and event loops; vectors
     are lists of Python floats.
     """
+
+    _grouped = EMBEDDER_OPTIONS
 
     task: Text | None = option("task", None)
     query_instruction: Text | None = option("query_instruction", None)

@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr, model_validator
@@ -17,6 +18,7 @@ from typing_extensions import Self
 
 from rerank_plugins.adapters.checks import is_same, same_model
 from rerank_plugins.adapters.fields import Count, Number, Switch, Text, option
+from rerank_plugins.checks.moved import Moved, regrouped
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.types import EngineOptions
 
@@ -69,6 +71,7 @@ class ModelOptions(BaseModel, ABC):
 
     _model_name: ClassVar[str] = "model"
     _not_pickled: ClassVar[frozenset[str]] = frozenset()
+    _grouped: ClassVar[Mapping[str, Moved]] = MappingProxyType({})
 
     device: Text | None = option("device", None)
     dtype: Text = option("dtype", "auto")
@@ -196,7 +199,7 @@ class ModelOptions(BaseModel, ABC):
         """Return what the core's constructor takes beside the model."""
         options = {name: getattr(self, name) for name in self._fixed_names() if name != self._model_name}
         engine = {name: options.pop(name) for name in _ENGINE_NAMES if name in options}
-        return {**options, "engine": EngineOptions(**engine)}
+        return {**regrouped(options, self._grouped), "engine": EngineOptions(**engine)}
 
     @classmethod
     def _around(cls, core: Any, described: Mapping[str, Any], given: Mapping[str, Any]) -> Self:

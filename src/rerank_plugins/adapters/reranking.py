@@ -17,6 +17,7 @@ from rerank_plugins.adapters.fields import Count, LayerNumbers, Layers, Long, Na
 from rerank_plugins.adapters.options import ModelOptions, engine_fields
 from rerank_plugins.adapters.overrides import in_effect, override
 from rerank_plugins.calibration import Calibration
+from rerank_plugins.calls.flat_options import RERANKER_OPTIONS
 from rerank_plugins.catalog.spec import ModelSpec
 from rerank_plugins.engine.score_cache import ScoreCache
 from rerank_plugins.ranking.order import check_threshold
@@ -68,6 +69,7 @@ class RerankerOptions(ModelOptions):
 
     _scorers: ClassVar[frozenset[str]] = frozenset()
     _any_model: ClassVar[str] = ""
+    _grouped = RERANKER_OPTIONS
 
     model: Name = Field(frozen=True, description=OPTIONS["model"])
     query_max_length: Count | None = option("query_max_length", None)
@@ -128,7 +130,7 @@ class RerankerOptions(ModelOptions):
             "prompt": reranker.spec.prompt or None,
             "peft_path": reranker.peft_path,
             "calibration": reranker.calibration,
-            "score_cache": reranker._opening_option("score_cache"),
+            "score_cache": reranker.cache,
             **engine_fields(reranker.engine),
             **cls._layers_of(reranker),
         }

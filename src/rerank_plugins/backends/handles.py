@@ -12,7 +12,7 @@ from rerank_plugins.catalog.spec import ModelSpec
 from rerank_plugins.engine.registry import Lease
 from rerank_plugins.errors import NotPicklableError
 from rerank_plugins.protocols import PrefixSharing
-from rerank_plugins.types import EngineOptions, EngineStats
+from rerank_plugins.types import EngineOptions, EngineStats, SourceOptions
 
 __all__ = ["ModelHandle", "opened_with"]
 
@@ -97,6 +97,12 @@ class ModelHandle:
         """How calls are run."""
         return self._engine
 
+    @property
+    def source(self) -> SourceOptions:
+        """Where the model's files came from, as it was asked for; the defaults if another library loaded it."""
+        given = None if self._opened_with is None else self._opened_with[1]["source"]
+        return given or SourceOptions()
+
     def stats(self) -> EngineStats:
         """Return what the model has done since it was loaded, for every object that shares it.
 
@@ -118,10 +124,6 @@ class ModelHandle:
     def is_reopenable(self) -> bool:
         """Whether the model can be opened again by its name: not if another library loaded it."""
         return vars(self).get("_opened_with") is not None
-
-    def _opening_option(self, name: str) -> Any:
-        """Return an option as it was given to the constructor; None if another library loaded the model."""
-        return None if self._opened_with is None else self._opened_with[1].get(name)
 
     def __copy__(self: _Handle) -> _Handle:
         made = type(self).__new__(type(self))

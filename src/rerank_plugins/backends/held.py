@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -15,7 +16,7 @@ from rerank_plugins.catalog.spec import ModelKind, ModelSpec
 from rerank_plugins.checks.kinds import shown
 from rerank_plugins.engine.registry import MODELS, Lease, ModelRegistry
 from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.types import EngineOptions, LayerOptions
+from rerank_plugins.types import EngineOptions, LayerOptions, SourceOptions
 
 __all__ = ["hold_backend", "spec_of_backend"]
 
@@ -26,22 +27,16 @@ _PROTOCOLS: Mapping[ModelKind, tuple[type, type, str]] = MappingProxyType(
     }
 )
 
-_LOCAL: Mapping[str, object] = {
-    "allow_pickle": False,
-    "device": None,
-    "dtype": "auto",
-    "examples": None,
-    "family": None,
-    "layers": None,
-    "local_files_only": False,
-    "peft_path": None,
-    "prompt": None,
-    "revision": None,
-    "torch_compile": False,
-    "trust_remote_code": False,
-    "truncation": None,
-}
+_LOCAL: Mapping[str, object] = {"device": None, "dtype": "auto", "layers": None, "prompt": None}
 """Options that say how a checkpoint is loaded and run here, with what stands for "not given"."""
+
+_LOCAL_PARTS: Mapping[str, Collection[str]] = {
+    "engine": [one.name for one in fields(EngineOptions) if one.name != "deadline_s"],
+    "instruction": ["examples"],
+    "long_documents": ["truncation"],
+    "source": [one.name for one in fields(SourceOptions)],
+}
+"""Such fields of option objects."""
 
 
 def hold_backend(given: Mapping[str, Any], *, usual_model: str, kind: ModelKind) -> Lease[HeldBackend[Any]] | None:
@@ -90,7 +85,7 @@ def _with_spec(backend: Any, kind: ModelKind) -> Any:
 
 def spec_of_backend(model: str | Path, *, kind: ModelKind) -> ModelSpec | None:
     """Return what is known about the model of a backend that is opened by name; None if ``model`` is no such name."""
-    lease = hold_backend({"model": model, "backend": None, "engine": None}, usual_model="", kind=kind)
+    lease = hold_backend({"model": model, "backend": None}, usual_model="", kind=kind)
     if lease is None:
         return None
     spec: ModelSpec = lease.value.backend.spec
@@ -102,11 +97,15 @@ def _check_options(name: str, given: Mapping[str, Any]) -> None:
     """Raise InvalidInputError if an option was given that only checkpoints on this machine have."""
     if given.get("layers") == LayerOptions():  # asks for nothing
         given = {**given, "layers": None}
-    told = {option: given[option] for option, usual in _LOCAL.items() if given.get(option, usual) != usual}
-    asked = [f"{option}={shown(value)}" for option, value in told.items()]
-    engine: EngineOptions = given["engine"] or EngineOptions()
-    if engine != EngineOptions(deadline_s=engine.deadline_s):
-        asked.append("engine options other than deadline_s")
+    asked = [
+        f"{option}={shown(given[option])}" for option, usual in _LOCAL.items() if given.get(option, usual) != usual
+    ]
+    for option, names in _LOCAL_PARTS.items():
+        value = given.get(option)
+        if is_dataclass(value) and not isinstance(value, type):
+            usual = type(value)()
+            found = {name: getattr(value, name) for name in names if getattr(value, name) != getattr(usual, name)}
+            asked += [f"{option}.{name}={shown(one)}" for name, one in found.items()]
     if asked:
         msg = (
             f"{', '.join(asked)}: only models that run on this machine have these, and {name!r} is a backend of texts. "

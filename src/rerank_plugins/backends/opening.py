@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from rerank_plugins.catalog.adapter import AdapterFiles
-from rerank_plugins.catalog.resolve import ResolvedModel, SourceOptions
+from rerank_plugins.catalog.adapter import read_adapter
+from rerank_plugins.catalog.resolve import ResolvedModel
 from rerank_plugins.checks.boundary import checkpoint_errors
 from rerank_plugins.engine.batcher import MicroBatcher
 from rerank_plugins.engine.budget import TokenBudget
@@ -22,7 +22,7 @@ from rerank_plugins.engine.registry import MODELS, Lease
 from rerank_plugins.protocols import Compilable, PaddingExplainer, PrefixSharer, PrefixSharing, Scorer
 from rerank_plugins.scorers import scorer_loader
 from rerank_plugins.text.tokenizer import TextEncoder
-from rerank_plugins.types import EngineStats
+from rerank_plugins.types import EngineStats, SourceOptions
 from rerank_plugins.weights.base import LoadedParts, LoadRequest
 
 __all__ = ["LoadedModel", "open_model", "run_loaded"]
@@ -76,7 +76,6 @@ def open_model(
     device: str | None,
     dtype: str,
     options: SourceOptions,
-    adapter: AdapterFiles | None = None,
     torch_compile: bool = False,
 ) -> Lease[LoadedModel]:
     """Return a share in a model, loading it if nobody in this process has.
@@ -85,14 +84,17 @@ def open_model(
         resolved: What to load.
         device: Where; None chooses.
         dtype: Precision name, or ``auto``.
-        options: What the files may contain.
-        adapter: A LoRA adapter to merge: other weights than without it, or with another one.
+        options: What the files may contain, and the LoRA adapter to merge: other weights than without it, or with
+            another one.
         torch_compile: Whether to compile what can be compiled; compiled weights are not shared with others.
 
     Raises:
         DeviceUnavailableError: The device is not on this machine.
         ModelError: The checkpoint cannot be loaded or compiled.
     """
+    adapter = None
+    if options.peft_path is not None:
+        adapter = read_adapter(options.peft_path, local_files_only=options.local_files_only)
     places = resolve_devices(device)
     precision = resolve_dtype(dtype, device=places[0], half=resolved.spec.half_precision)
     requests = [

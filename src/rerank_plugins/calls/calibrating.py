@@ -17,7 +17,7 @@ __all__ = ["calibration_for", "score_source"]
 
 def score_source(spec: ModelSpec, settings: PairSettings, layers: LayerOptions | None) -> ScoreSource:
     """Return what makes the scores of a reranker. A local folder is known by its own name, wherever it lies."""
-    layered = None if layers is None else asdict(layers)
+    layered, long = None if layers is None else asdict(layers), settings.long_documents
     values = {
         "prompt": spec.prompt,
         # A round trip makes JSON's own types of it, so that it equals what a file gives back.
@@ -25,7 +25,10 @@ def score_source(spec: ModelSpec, settings: PairSettings, layers: LayerOptions |
         "max_length": settings.max_length_tokens,
         "query_max_length": settings.query_limit_tokens,
         "truncation": settings.truncation,
-        "long_documents": asdict(settings.long_documents),
+        # Lengths and cuts have names of their own above, in files of earlier versions too.
+        "long_documents": {
+            name: value for name, value in asdict(long).items() if name not in ("query_max_length", "truncation")
+        },
     }
     name = Path(spec.id).name if Path(spec.id).is_absolute() else spec.id
     return ScoreSource(model=name, revision=spec.revision, settings=values)

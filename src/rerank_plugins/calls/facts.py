@@ -29,13 +29,11 @@ class Use:
     """How a model is used, as its user said it; see :class:`~rerank_plugins.reranker.Reranker` for the fields."""
 
     max_length: int | None
-    query_max_length: int | None
-    truncation: TruncationRule | None
     long_documents: LongDocuments
     layers: LayerOptions | None
     calibration: str | Path | Calibration | None
     engine: EngineOptions
-    score_cache: ScoreCache | None
+    cache: ScoreCache | None
 
 
 class RerankerFacts(ModelHandle, NamesFromElsewhere):
@@ -47,7 +45,7 @@ class RerankerFacts(ModelHandle, NamesFromElsewhere):
     _backend: LocalScorer | TextBackend
     _calls: PairCalls
     _calibration: Calibration | None
-    _score_cache: ScoreCache | None
+    _cache: ScoreCache | None
     _peft_path: str | None
 
     @property
@@ -104,6 +102,11 @@ class RerankerFacts(ModelHandle, NamesFromElsewhere):
         return self._calibration
 
     @property
+    def cache(self) -> ScoreCache | None:
+        """What keeps scores; None for nothing."""
+        return self._cache
+
+    @property
     def score_source(self) -> ScoreSource:
         """What makes the scores, for ``fit_calibration(..., source=reranker.score_source)``."""
         return score_source(self._spec, self._settings, self._calls.layers)
@@ -112,12 +115,12 @@ class RerankerFacts(ModelHandle, NamesFromElsewhere):
         """Keep what the object is used with, checked, before anything is loaded; return how pairs are cut."""
         settings = PairSettings(
             max_length_tokens=spec.input_length_tokens(use.max_length),
-            truncation=use.truncation or spec.truncation,
-            query_limit_tokens=use.query_max_length,
+            truncation=use.long_documents.truncation or spec.truncation,
+            query_limit_tokens=use.long_documents.query_max_length,
             long_documents=use.long_documents,
         )
         self._name, self._spec, self._settings = name, spec, settings
-        self._engine, self._score_cache = use.engine, use.score_cache
+        self._engine, self._cache = use.engine, use.cache
         settled = settle_layers(spec.layers, asked=use.layers)
         self._calibration = calibration_for(use.calibration, score_source(spec, settings, settled))
         self._calls = PairCalls(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -38,6 +38,7 @@ class TextCalls:
         deadline_s: Seconds after which a call gives up that asks for no deadline; None never does.
         assembly: Makes vectors of several kinds; None where the model has one kind.
         cache: Vectors of earlier queries; None for none.
+        cache_key: Everything but the text that decides a query's vector.
     """
 
     def __init__(
@@ -49,10 +50,11 @@ class TextCalls:
         deadline_s: float | None,
         assembly: VectorAssembly | None,
         cache: QueryVectorCache | None,
+        cache_key: Hashable,
     ) -> None:
         self._spec, self._dimensions, self._normalize = spec, dimensions, normalize
         self._deadline_s, self._assembly = deadline_s, assembly
-        self.cache = cache
+        self.cache, self._cache_key = cache, cache_key
 
     def queries(self, queries: object, *, deadline_s: float | None) -> Steps[_Vectors]:
         """Embed queries, those that are not at hand."""
@@ -60,8 +62,9 @@ class TextCalls:
         cache = self.cache
         if cache is None or not texts:
             return self._finished((yield EmbedStep(texts, options)))
-        found, missing = cache.look_up(texts)
-        return cache.complete(texts, found, missing, self._finished((yield EmbedStep(missing, options))))
+        found, missing = cache.look_up(self._cache_key, texts)
+        rows = self._finished((yield EmbedStep(missing, options)))
+        return cache.complete(self._cache_key, texts, found, missing, rows)
 
     def documents(self, documents: object, *, deadline_s: float | None) -> Steps[_Vectors]:
         """Embed documents."""

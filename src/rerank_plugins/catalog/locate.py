@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -12,33 +11,10 @@ from rerank_plugins.catalog.fetch import find_in_cache, folder_from_hub, folder_
 from rerank_plugins.catalog.names import check_kind, did_you_mean, existing_folder, looks_like_hub_id, not_a_folder
 from rerank_plugins.catalog.scorer_traits import traits_of
 from rerank_plugins.catalog.spec import ModelKind, ModelSpec
-from rerank_plugins.checks.arguments import checked_fields
 from rerank_plugins.errors import ModelUnavailableError
+from rerank_plugins.types import SourceOptions
 
-__all__ = ["SourceOptions", "cached_copy", "locate"]
-
-
-@checked_fields()
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceOptions:
-    """Where files may come from and what they may contain.
-
-    Attributes:
-        revision: Commit, tag or branch on the hub; None takes the catalog's pin, else ``main``.
-        local_files_only: Never touch the network.
-        allow_pickle: Accept ``*.bin`` weights, whose loading can run code.
-        trust_remote_code: Let transformers run Python code from the checkpoint.
-    """
-
-    revision: str | None = None
-    local_files_only: bool = False
-    allow_pickle: bool = False
-    trust_remote_code: bool = False
-
-    @property
-    def extra_files(self) -> list[str]:
-        """Patterns of the files that are fetched only because they were allowed."""
-        return ["*.bin", "*.pt"] * self.allow_pickle + ["*.py"] * self.trust_remote_code
+__all__ = ["cached_copy", "locate"]
 
 
 def locate(model: str | Path, *, listed: ModelSpec | None, kind: ModelKind, options: SourceOptions) -> tuple[Path, str]:

@@ -22,7 +22,7 @@ from rerank_plugins.catalog.conventions import (
 )
 from rerank_plugins.catalog.hub_settings import check_hub_settings
 from rerank_plugins.catalog.layers import layers_of_config
-from rerank_plugins.catalog.locate import SourceOptions, locate
+from rerank_plugins.catalog.locate import locate
 from rerank_plugins.catalog.names import all_known
 from rerank_plugins.catalog.recognise import fitting, recognise, tell_which_families_fit
 from rerank_plugins.catalog.scorer_traits import CROSS_ENCODER, STATIC, TRANSFORMER, scorer_of, traits_of
@@ -30,9 +30,9 @@ from rerank_plugins.catalog.spec import ModelKind, ModelSpec
 from rerank_plugins.catalog.table import find_by_id, specs_of_kind
 from rerank_plugins.checks.boundary import checkpoint_errors
 from rerank_plugins.errors import InvalidInputError, UnknownModelError, UnsupportedModelError
-from rerank_plugins.types import TruncationRule
+from rerank_plugins.types import SourceOptions, TruncationRule
 
-__all__ = ["ResolvedModel", "SourceOptions", "infer_spec", "resolve"]
+__all__ = ["ResolvedModel", "infer_spec", "resolve"]
 
 logger = logging.getLogger(__name__)
 
@@ -59,16 +59,14 @@ class ResolvedModel:
 
 
 @checkpoint_errors("read the model's settings")
-def resolve(
-    model: str | Path, *, kind: ModelKind, family: str | None = None, options: SourceOptions | None = None
-) -> ResolvedModel:
+def resolve(model: str | Path, *, kind: ModelKind, options: SourceOptions | None = None) -> ResolvedModel:
     """Find a model and say how it is used.
 
     Args:
         model: A hub id, a local folder, or an alias such as ``mini``.
         kind: What it is needed for.
-        family: Family whose conventions apply when the name does not tell (a renamed folder).
-        options: Where files may come from.
+        options: Where files may come from, and whose conventions apply when the name does not tell; None takes the
+            defaults.
 
     Raises:
         InvalidInputError: ``model`` is not a string or path, or is empty; there is no such family of this kind; or
@@ -82,7 +80,7 @@ def resolve(
         msg = f"model must be a hub id, a local folder or 'mini'; got {model!r}"
         raise InvalidInputError(msg)
     check_hub_settings()
-    asked, family = family, _known_family(family, kind=kind)
+    family = _known_family(options.family, kind=kind)
     name = str(model)
     listed = None if isinstance(model, Path) else find_by_id(name, kind=kind)
     folder, source = locate(model, listed=listed, kind=kind, options=options)
@@ -91,7 +89,7 @@ def resolve(
     if kind == "reranker":
         _check_reranker(files, name, spec, family)
     complete = _with_own_files(spec, files)
-    if asked is None and spec.id == str(files.folder):
+    if options.family is None and spec.id == str(files.folder):
         tell_which_families_fit(complete, files, name=name)
     return ResolvedModel(spec=complete, files=files, source=source)
 

@@ -18,6 +18,7 @@ from typing import Any, TypeVar, cast, get_type_hints
 
 from rerank_plugins.checks.elsewhere import unknown_option
 from rerank_plugins.checks.kinds import Kind, kind_of
+from rerank_plugins.checks.moved import Moved, regrouped, warn_of_old_names
 from rerank_plugins.errors import UnknownOptionError
 
 __all__ = ["checked_call", "checked_fields"]
@@ -26,7 +27,9 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 _Class = TypeVar("_Class", bound=type)
 
 
-def checked_call(*, own: Collection[str] = ()) -> Callable[[_Function], _Function]:
+def checked_call(
+    *, own: Collection[str] = (), moved: Mapping[str, Moved] | None = None
+) -> Callable[[_Function], _Function]:
     """Check the arguments of a function, a method or a constructor against its signature.
 
     The function gets plain Python values: NumPy's scalars are turned into those.
@@ -34,6 +37,8 @@ def checked_call(*, own: Collection[str] = ()) -> Callable[[_Function], _Functio
     Args:
         own: Parameters that the function checks itself: texts, of which there may be many, and what has a shape that
             a type cannot say.
+        moved: Options that were the function's own once, by their old names; None for none. They still work, with a
+            DeprecationWarning.
 
     Returns:
         A decorator. What it makes raises UnknownOptionError for an option that there is none of, and
@@ -41,7 +46,7 @@ def checked_call(*, own: Collection[str] = ()) -> Callable[[_Function], _Functio
     """
 
     def decorate(function: _Function) -> _Function:
-        door = _Door(function, sys.modules[function.__module__].__dict__, own)
+        door = _Door(function, sys.modules[function.__module__].__dict__, own, moved or {})
 
         if inspect.iscoroutinefunction(function):
 
@@ -81,10 +86,17 @@ class _Door:
         function: The callable.
         names: What its annotations may name.
         own: Parameters that it checks itself.
+        moved: Options that are in others now.
     """
 
-    def __init__(self, function: Callable[..., Any], names: Mapping[str, Any], own: Collection[str]) -> None:
-        self._owner = function.__qualname__.removesuffix(".__init__")
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        names: Mapping[str, Any],
+        own: Collection[str],
+        moved: Mapping[str, Moved],
+    ) -> None:
+        self._owner, self._name = function.__qualname__.removesuffix(".__init__"), function.__name__
         self._annotations: Mapping[str, Any] = function.__annotations__
         self._names = names
         parameters = list(inspect.signature(function).parameters.values())
@@ -92,6 +104,7 @@ class _Door:
         self._by_place = [one.name for one in parameters if one.kind is not one.KEYWORD_ONLY]
         self._own = {*own, *self._by_place[: self._is_method]}
         self._all = [one.name for one in parameters][self._is_method :]
+        self._moved = moved
         self._kinds: dict[str, Kind | None] | None = None
 
     def admit(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
@@ -102,18 +115,29 @@ class _Door:
             InvalidInputError: A value of another type.
         """
         kinds = self._kinds or self._read()
+        if self._moved:
+            self._regroup(kwargs)
         for name, value in kwargs.items():
             if name not in kinds:
-                raise UnknownOptionError(unknown_option(self._owner, name, self._all))
+                raise UnknownOptionError(unknown_option(self._called(args), name, self._all, moved=self._moved))
             kind = kinds[name]
             if kind is not None:
                 kwargs[name] = kind.check(name, value)
         if len(args) > len(self._by_place):
-            raise UnknownOptionError(self._too_many(len(args)))
+            raise UnknownOptionError(self._too_many(args))
         return [
             value if (kind := kinds[name]) is None else kind.check(name, value)
             for name, value in zip(self._by_place, args, strict=False)
         ]
+
+    def _regroup(self, kwargs: dict[str, Any]) -> None:
+        old = [name for name in kwargs if name in self._moved]
+        if old:
+            # This method, admit() and the decorated function stand between the warning and the caller.
+            warn_of_old_names(self._owner, old, self._moved, stacklevel=4)
+            given = regrouped(kwargs, self._moved)
+            kwargs.clear()
+            kwargs.update(given)
 
     def _read(self) -> dict[str, Kind | None]:
         self._kinds = dict.fromkeys(self._by_place) | {name: self._kind(name) for name in self._all}
@@ -129,10 +153,17 @@ class _Door:
             # The type of an optional dependency, which is imported for type checkers only.
             return None
 
-    def _too_many(self, n_given: int) -> str:
+    def _called(self, args: tuple[Any, ...]) -> str:
+        """Return what a caller knows the function as: a method by the class of its object, wherever it is written."""
+        if not self._is_method or self._name == "__init__" or not args:
+            return self._owner
+        owner = args[0] if isinstance(args[0], type) else type(args[0])
+        return f"{owner.__name__}.{self._name}"
+
+    def _too_many(self, args: tuple[Any, ...]) -> str:
         by_place = self._by_place[self._is_method :]
         by_name = [name for name in self._all if name not in by_place]
         return (
-            f"{self._owner} takes {len(by_place)} arguments by place ({', '.join(by_place)}), got "
-            f"{n_given - self._is_method}; the others by name: {', '.join(by_name) or 'none'}"
+            f"{self._called(args)} takes {len(by_place)} arguments by place ({', '.join(by_place)}), got "
+            f"{len(args) - self._is_method}; the others by name: {', '.join(by_name) or 'none'}"
         )

@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, NoReturn
 
+from rerank_plugins.checks.moved import Moved
 from rerank_plugins.errors import UnknownAttributeError
 
 __all__ = ["EMBEDDER_NAMES", "RERANKER_NAMES", "RETRIEVER_NAMES", "NamesFromElsewhere", "unknown_option"]
@@ -58,20 +59,23 @@ _OPTIONS: Mapping[str, str] = MappingProxyType(
         "model_name": "the argument is model",
         "model_name_or_path": "the argument is model",
         "model_path": "the argument is model",
-        "model_type": "the catalog or the checkpoint says what a model is; family= names conventions for a folder",
+        "model_type": (
+            "the catalog or the checkpoint says what a model is; source=SourceOptions(family=...) names conventions "
+            "for a folder"
+        ),
         "n": "the number of documents kept is top_n",
         "normalize": _PROBABILITY,
-        "normalize_embeddings": "the option is normalize, where the object is made",
+        "normalize_embeddings": "it is vectors=VectorOptions(normalize=...), where the object is made",
         "num_workers": "any number of threads may call one object; calls that wait share batches",
         "outputs": _OUTPUTS,
         "overlap_tokens": _LONG,
-        "passage_instruction_for_retrieval": "the option is document_instruction",
+        "passage_instruction_for_retrieval": "it is instruction=InstructionOptions(document=...)",
         "passage_max_length": _TOKENS,
         "passages": "the argument is documents",
-        "prompt_name": "the option is task, where the object is made",
-        "prompts": "the options are query_instruction and document_instruction, where the object is made",
+        "prompt_name": "it is instruction=InstructionOptions(task=...), where the object is made",
+        "prompts": "it is instruction=InstructionOptions(query=..., document=...), where the object is made",
         "query_instruction_for_rerank": "the option is prompt, for models that read one",
-        "query_instruction_for_retrieval": "the option is query_instruction, where the object is made",
+        "query_instruction_for_retrieval": "it is instruction=InstructionOptions(query=...), where the object is made",
         "rank_fields": "documents are texts; put the fields that count into one text each",
         "return_colbert_vecs": _OUTPUTS,
         "return_dense": _OUTPUTS,
@@ -87,7 +91,7 @@ _OPTIONS: Mapping[str, str] = MappingProxyType(
         "tokenizer_kwargs": _LOADING,
         "top_k": "the number of documents kept is top_n",
         "torch_dtype": "the option is dtype, where the object is made",
-        "truncate_dim": "the option is dimensions, where the object is made",
+        "truncate_dim": "it is vectors=VectorOptions(dimensions=...), where the object is made",
         "use_bf16": "the option is dtype='bfloat16', where the object is made",
         "use_fp16": "the option is dtype='float16', where the object is made",
         "use_gpu": "the option is device='cuda' or 'cpu'",
@@ -143,18 +147,22 @@ RETRIEVER_NAMES: Mapping[str, str] = MappingProxyType(
 )
 
 
-def unknown_option(owner: str, name: str, known: Iterable[str]) -> str:
+def unknown_option(
+    owner: str, name: str, known: Iterable[str], *, moved: Mapping[str, Moved] = MappingProxyType({})
+) -> str:
     """Return the message for an option that there is none of: the nearest name, or what does the same here.
 
     Args:
         owner: Name of the class or function, for people.
         name: What was given.
         known: The options that there are.
+        moved: Where options are that were the owner's own once, and may be meant.
     """
     options = list(known)
-    close = get_close_matches(name, options, n=1, cutoff=0.75)
+    close = get_close_matches(name, [*options, *moved], n=1, cutoff=0.75)
     if close:
-        hint = f" Did you mean {close[0]!r}?"
+        meant = moved[close[0]].spelling if close[0] in moved else repr(close[0])
+        hint = f" Did you mean {meant}?"
     elif name in _OPTIONS:
         told = _OPTIONS[name]
         hint = f" Here {told}."

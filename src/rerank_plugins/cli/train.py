@@ -19,7 +19,8 @@ import typer
 from rerank_plugins.display.terminal import Screen
 from rerank_plugins.errors import InvalidInputError, UnknownOptionError
 from rerank_plugins.training.names import TRAINED_TODAY, unknown_setting
-from rerank_plugins.training.settings import GROUPS, RerankerTrainingSettings, read_settings_file, reranker_settings
+from rerank_plugins.training.settings import GROUPS, RerankerTrainingSettings, reranker_settings
+from rerank_plugins.training.settings_file import read_settings_file
 
 if TYPE_CHECKING:
     from rerank_plugins.training.results import TrainingPlan, TrainingResult
@@ -44,6 +45,9 @@ def _train_reranker(data: list[str] | None, config: Path | None, dry_run: bool, 
         if one.startswith("-"):
             name = one.lstrip("-").partition("=")[0].replace("-", "_")
             raise UnknownOptionError(unknown_setting(name, [each.name for each in _setting_fields()]))
+        if one.lower() in ("true", "false"):
+            msg = f"a switch takes no value: write --bf16 or --no-bf16 instead of --bf16 {one} (in YAML, bf16: {one})"
+            raise InvalidInputError(msg)
     flat = {} if config is None else read_settings_file(config)
     flat |= {name: value for name, value in given.items() if value not in (None, [])}
     if data:

@@ -11,6 +11,8 @@ from hashlib import blake2b
 import numpy as np
 import numpy.typing as npt
 
+from rerank_plugins.checks.arguments import checked_call
+from rerank_plugins.checks.kinds import Count
 from rerank_plugins.engine import forking
 
 __all__ = ["CacheStatistics", "QueryVectorCache"]
@@ -36,32 +38,40 @@ class CacheStatistics:
 
 
 class QueryVectorCache:
-    """Vectors by settings and text.
+    """The latest vectors of queries, by settings and text. Safe from any number of threads.
+
+    One cache may serve any number of embedders: the key holds all that a vector depends on.
 
     Args:
         max_entries: Vectors kept at most; the one that was not used for the longest time goes first. An entry takes
             some 500 bytes however long its text is, and four for each number of its vector.
-        settings: Everything but the text that decides a vector.
+
+    Raises:
+        InvalidInputError: ``max_entries`` is below 1.
     """
 
-    def __init__(self, max_entries: int, *, settings: Hashable) -> None:
+    @checked_call()
+    def __init__(self, max_entries: Count = 10_000) -> None:
         self._max_entries = max_entries
-        self._settings = settings
         # Of C and taken by ``with`` only: an interrupt cannot leave it held. Reentrant for handlers of signals.
         self._lock = threading.RLock()
         self._vectors: OrderedDict[tuple[Hashable, bytes], _Vector] = OrderedDict()
         self._hits = self._misses = 0
         forking.watch(self)
 
-    def look_up(self, texts: Sequence[str]) -> tuple[dict[str, _Vector], list[str]]:
+    def look_up(self, settings: Hashable, texts: Sequence[str]) -> tuple[dict[str, _Vector], list[str]]:
         """Return the vectors that are there, by text, and the different texts that must be embedded.
 
         Every text counts as a hit or a miss. Shape of each vector: (dim,).
+
+        Args:
+            settings: Everything but the text that decides a vector.
+            texts: The queries.
         """
         found: dict[str, _Vector] = {}
         with self._lock:
             for text in texts:
-                key = self._key(text)
+                key = _key(settings, text)
                 if key not in self._vectors:
                     self._misses += 1
                     continue
@@ -71,11 +81,17 @@ class QueryVectorCache:
         return found, [text for text in dict.fromkeys(texts) if text not in found]
 
     def complete(
-        self, texts: Sequence[str], found: Mapping[str, _Vector], missing: Sequence[str], rows: _Vector
+        self,
+        settings: Hashable,
+        texts: Sequence[str],
+        found: Mapping[str, _Vector],
+        missing: Sequence[str],
+        rows: _Vector,
     ) -> _Vector:
         """Keep what was embedded and return the vectors of all texts, in order.
 
         Args:
+            settings: As in :meth:`look_up`.
             texts: At least one.
             found: What :meth:`look_up` gave for them.
             missing: The same.
@@ -88,23 +104,20 @@ class QueryVectorCache:
         fresh = {text: row.copy() for text, row in zip(missing, rows, strict=True)}
         with self._lock:
             for text, row in fresh.items():
-                self._vectors[self._key(text)] = row
-                self._vectors.move_to_end(self._key(text))
+                key = _key(settings, text)
+                self._vectors[key] = row
+                self._vectors.move_to_end(key)
             while len(self._vectors) > self._max_entries:
                 self._vectors.popitem(last=False)
         return np.stack([found[text] if text in found else fresh[text] for text in texts])
-
-    def empty_copy(self) -> QueryVectorCache:
-        """Return another cache of the same size for the same settings."""
-        return QueryVectorCache(self._max_entries, settings=self._settings)
 
     def after_fork(self) -> None:
         """Make the lock anew, in a process that was forked while somebody may have held it."""
         self._lock = threading.RLock()
 
-    def _key(self, text: str) -> tuple[Hashable, bytes]:
-        # A digest that no two texts have in common, ever: what a text takes has no bound.
-        return self._settings, blake2b(text.encode("utf-8", "surrogatepass"), digest_size=32).digest()
+    def __reduce__(self) -> tuple[object, ...]:
+        # Copies and other processes begin with an empty one: what is held is worth its memory where it was made.
+        return QueryVectorCache, (self._max_entries,)
 
     def clear(self) -> None:
         """Forget all vectors; the counters stay."""
@@ -115,3 +128,8 @@ class QueryVectorCache:
         """Return the counters."""
         with self._lock:
             return CacheStatistics(self._hits, self._misses, len(self._vectors), self._max_entries)
+
+
+def _key(settings: Hashable, text: str) -> tuple[Hashable, bytes]:
+    # A digest that no two texts have in common, ever: what a text takes has no bound.
+    return settings, blake2b(text.encode("utf-8", "surrogatepass"), digest_size=32).digest()

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from rerank_plugins.catalog.spec import Instruction, ModelSpec
 from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.inputs import check_examples
 from rerank_plugins.text.single import Surroundings
 from rerank_plugins.types import QueryExample
 
@@ -35,20 +34,17 @@ def choose_instruction(spec: ModelSpec, *, task: str | None, query: str | None, 
     )
 
 
-def query_surroundings(
-    spec: ModelSpec, instruction: Instruction, examples: Sequence[QueryExample] | None
-) -> Surroundings:
+def query_surroundings(spec: ModelSpec, instruction: Instruction, examples: Sequence[QueryExample]) -> Surroundings:
     """Return what is put around each query; examples as FlagEmbedding 1.3.5 ``decoder_only/icl.py`` lays them out.
 
     Raises:
-        InvalidInputError: The model takes no examples, one is not a QueryExample, or its task is not known.
+        InvalidInputError: The model takes no examples, or the task of one is not known.
     """
-    checked = check_examples(examples)
-    if checked and not spec.example_template:
+    if examples and not spec.example_template:
         msg = f"{spec.id!r} takes no examples: only models that were trained with them do, such as BAAI/bge-en-icl"
         raise InvalidInputError(msg)
     usual = _task_in(spec.task_template, instruction.query)
-    parts = [_filled(spec.example_template, example, usual_task=usual) for example in checked]
+    parts = [_filled(spec.example_template, example, usual_task=usual) for example in examples]
     return Surroundings(
         examples="".join(f"{part}\n\n" for part in parts), instruction=instruction.query, suffix=spec.query_suffix
     )

@@ -62,7 +62,7 @@ def embedder_settings(dense: list[DenseIndex]) -> dict[str, Any] | None:
         "query_instruction": embedder.instruction.query,
         "document_instruction": embedder.instruction.document,
         "examples": [asdict(one) for one in embedder.examples],
-        "dimensions": embedder._opening_option("dimensions"),
+        "dimensions": embedder._dimensions,
         "max_length": None if embedder.examples else embedder.max_length,
         "normalize": embedder.normalize,
         **_source_options(embedder),
@@ -75,9 +75,7 @@ def reranker_settings(reranker: Reranker) -> dict[str, Any]:
     layers = reranker.layers
     options = {
         "max_length": reranker.max_length,
-        "query_max_length": reranker.query_max_length,
         "long_documents": asdict(reranker.long_documents),
-        "truncation": reranker.truncation,
         "prompt": reranker.spec.prompt or None,
         "layers": None if layers is None else asdict(layers),
         "peft_path": reranker.peft_path,
@@ -88,4 +86,4 @@ def reranker_settings(reranker: Reranker) -> dict[str, Any]:
 
 def _source_options(model: Embedder | Reranker) -> dict[str, Any]:
     # Not what a file may contain (pickles, remote code): whoever loads the folder decides that.
-    return {"family": model._opening_option("family"), "revision": model._opening_option("revision")}
+    return {"family": model.source.family, "revision": model.source.revision}

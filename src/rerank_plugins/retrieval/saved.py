@@ -22,6 +22,8 @@ import numpy as np
 import numpy.typing as npt
 
 from rerank_plugins.calibration import Calibration
+from rerank_plugins.calls.flat_options import EMBEDDER_OPTIONS, RERANKER_OPTIONS
+from rerank_plugins.checks.moved import regrouped
 from rerank_plugins.embedder import Embedder
 from rerank_plugins.errors import InvalidInputError, RerankPluginsError
 from rerank_plugins.reranker import Reranker
@@ -75,8 +77,11 @@ class SavedRetriever:
         saved = self._settings["embedder"]
         if saved is None:
             return None
-        options = {**saved["options"], "examples": [QueryExample(**one) for one in saved["options"]["examples"]]}
-        return Embedder(saved["model"] if model is None else model, **options)
+        options = {
+            **saved["options"],
+            "examples": tuple(QueryExample(**one) for one in saved["options"]["examples"]) or None,
+        }
+        return Embedder(saved["model"] if model is None else model, **regrouped(options, EMBEDDER_OPTIONS))
 
     def reranker(self, model: str | Path | None) -> Reranker | None:
         """Open a reranker by its name, or the saved one with its settings; None if there was none.
@@ -97,7 +102,7 @@ class SavedRetriever:
         options["layers"] = None if options["layers"] is None else LayerOptions(**options["layers"])
         has_calibration = (self._folder / _CALIBRATION).is_file()
         calibration = Calibration.load(self._folder / _CALIBRATION) if has_calibration else None
-        return Reranker(saved["model"], calibration=calibration, **options)
+        return Reranker(saved["model"], calibration=calibration, **regrouped(options, RERANKER_OPTIONS))
 
     def first_stage(self, embedder: Embedder | None) -> FirstStage:
         """Build the first stage again.

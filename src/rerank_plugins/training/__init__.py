@@ -13,9 +13,9 @@ from rerank_plugins.training.settings import (
     ModelSettings,
     RerankerTrainingSettings,
     RunSettings,
-    read_settings_file,
     reranker_settings,
 )
+from rerank_plugins.training.settings_file import read_settings_file
 
 if TYPE_CHECKING:
     from rerank_plugins.training.planning import plan_reranker_training

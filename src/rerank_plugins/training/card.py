@@ -21,10 +21,10 @@ def model_card(prepared: Prepared, result: TrainingResult) -> str:
     settings, spec = prepared.settings, prepared.resolved.spec
     run = settings.run
     kept = "the last step" if result.best_step is None else f"step {result.best_step}, the best by {run.metric}"
-    origin = [f"base_model: {spec.id}"] if spec.signature is not None else []
+    is_own = prepared.resolved.files.own_format is not None
+    origin = [f"base_model: {spec.id}"] if _is_listed(prepared) and not is_own else []
     files = ", ".join(f"`{path.name}`" for path in prepared.rows.files)
     teacher = ", with a teacher" if settings.data.knowledge_distillation else ""
-    is_own = prepared.resolved.files.own_format is not None
     return f"""---
 library_name: transformers
 pipeline_tag: text-ranking
@@ -97,8 +97,12 @@ def _length(prepared: Prepared) -> int:
 def _options(prepared: Prepared) -> str:
     spec = prepared.resolved.spec
     length = "" if prepared.settings.data.query_max_len is None else f", max_length={_length(prepared)}"
-    is_listed = spec.signature is not None or prepared.settings.model.family is None
-    return length if is_listed else f"{length}, family={spec.family!r}"
+    is_told = _is_listed(prepared) or prepared.settings.model.family is None
+    return length if is_told else f"{length}, family={spec.family!r}"
+
+
+def _is_listed(prepared: Prepared) -> bool:
+    return prepared.resolved.spec.id != str(prepared.resolved.files.folder)
 
 
 def _name(model: object) -> str:

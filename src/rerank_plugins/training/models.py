@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from rerank_plugins.catalog.checkpoint import CheckpointFiles
-from rerank_plugins.catalog.resolve import ResolvedModel, SourceOptions, resolve
+from rerank_plugins.catalog.resolve import ResolvedModel, resolve
 from rerank_plugins.catalog.scorer_traits import traits_of
 from rerank_plugins.catalog.spec import ModelSpec
 from rerank_plugins.errors import UnsupportedModelError
@@ -113,6 +113,11 @@ class TrainableReranker:
     padding: PairPadding
 
     @property
+    def is_listed(self) -> bool:
+        """Whether the catalog knows the model that it comes from."""
+        return self.spec.id != str(self.files.folder)
+
+    @property
     def n_parameters(self) -> int:
         """Number of weights that are trained."""
         return sum(one.numel() for one in self.module.parameters() if one.requires_grad)
@@ -131,7 +136,7 @@ class TrainableReranker:
             save_file(_own_names(self.module.state_dict()), folder / "model.safetensors", metadata={"format": "pt"})
             return
         self.module.save_pretrained(folder)
-        if self.spec.signature is not None:
+        if self.is_listed:
             _name_origin(folder / "config.json", self.spec.id)
 
 
@@ -142,13 +147,7 @@ def resolve_trainable(model: ModelSettings) -> ResolvedModel:
         UnsupportedModelError: It is of a kind that is not trained today.
         ModelError: It cannot be resolved.
     """
-    options = SourceOptions(
-        revision=model.revision,
-        local_files_only=model.local_files_only,
-        allow_pickle=model.allow_pickle,
-        trust_remote_code=model.trust_remote_code,
-    )
-    resolved = resolve(model.model_name_or_path, kind="reranker", family=model.family, options=options)
+    resolved = resolve(model.model_name_or_path, kind="reranker", options=model.source)
     if not traits_of(resolved.spec.scorer).is_classifier:
         msg = (
             f"{str(model.model_name_or_path)!r} is a {resolved.spec.scorer} reranker ({resolved.files.architecture}): "
@@ -172,7 +171,7 @@ def pair_settings(spec: ModelSpec, data: DataSettings) -> PairSettings:
         max_length_tokens=spec.input_length_tokens(max_length),
         truncation=spec.truncation,
         query_limit_tokens=query_limit,
-        long_documents=LongDocuments(),
+        long_documents=LongDocuments(query_max_length=query_limit),
         # An epoch sees each text a few times at most.
         use_token_cache=False,
     )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rerank_plugins.errors import RerankPluginsError, TrainingError
 from rerank_plugins.evaluation.measures import Evaluation
 from rerank_plugins.reranker import Reranker
-from rerank_plugins.system.files import made_folder, reason_of, scratch_folder, write_atomically
+from rerank_plugins.system.files import reason_of, write_atomically, write_folder_with
 from rerank_plugins.training.card import model_card
 from rerank_plugins.training.checkpoints import sync_files
 from rerank_plugins.training.models import TrainableReranker, pair_settings
@@ -18,7 +19,7 @@ from rerank_plugins.training.preparing import Prepared
 from rerank_plugins.training.results import TrainingResult
 from rerank_plugins.training.scoring import module_scores
 
-__all__ = ["publish"]
+__all__ = ["publish", "reranker_of"]
 
 _COMPARED_PAIRS = 8
 _TOLERANCE = 1e-3
@@ -43,54 +44,58 @@ def publish(
         TrainingError: The folder cannot be written, or scores otherwise than the module. The checkpoints are intact.
     """
     output = Path(prepared.settings.run.output_dir)
-    made_folder(output.parent)
+    results: list[TrainingResult] = []
+
+    def filled(aside: Path) -> None:
+        trainable.save(aside)
+        result = finished(_checked(prepared, trainable, aside))
+        results.append(result)
+        write_atomically(aside / "README.md", model_card(prepared, result).encode())
+        record = {"settings": prepared.settings.flat(), "rows": prepared.rows.digest, "log": list(log)}
+        write_atomically(aside / "training.json", json.dumps(record, indent=2).encode())
+        sync_files(aside)
+        _open_to_readers(aside)
+
     try:
-        with scratch_folder(output) as aside:
-            trainable.save(aside)
-            result = finished(_checked(prepared, trainable, aside))
-            write_atomically(aside / "README.md", model_card(prepared, result).encode())
-            record = {"settings": prepared.settings.flat(), "rows": prepared.rows.digest, "log": list(log)}
-            write_atomically(aside / "training.json", json.dumps(record, indent=2).encode())
-            sync_files(aside)
-            _open_to_readers(aside)
-            if output.is_dir():
-                output.rmdir()
-            aside.replace(output)
+        write_folder_with(output, filled)
     except OSError as error:
         msg = (
             f"the trained model could not be saved in {str(output)!r} ({reason_of(error)}); its checkpoints are "
             "intact: make room and go on with resume"
         )
         raise TrainingError(msg) from error
-    return result
+    return results[0]
+
+
+def reranker_of(model: str | Path, prepared: Prepared) -> Reranker:
+    """Open the model that a run starts from, or the one that it made, with the run's lengths, in float32."""
+    settings = prepared.settings
+    lengths = pair_settings(prepared.resolved.spec, settings.data)
+    return Reranker(
+        model,
+        device=settings.run.device,
+        dtype="float32",
+        max_length=lengths.max_length_tokens,
+        long_documents=replace(lengths.long_documents, truncation=lengths.truncation),
+        source=settings.model.source,
+    )
 
 
 def _open_to_readers(folder: Path) -> None:
-    """Give a folder and its files the mode that the umask gives new ones; safetensors keeps its files to the owner."""
-    mode = (folder / "README.md").stat().st_mode & 0o666
+    """Give the files of a folder the mode that new ones get; safetensors keeps its own to their owner."""
+    mode = (folder / "README.md").stat().st_mode
     for path in folder.iterdir():
         path.chmod(mode)
-    folder.chmod(mode | (mode & 0o444) >> 2)
 
 
 def _checked(prepared: Prepared, trainable: TrainableReranker, folder: Path) -> Evaluation | None:
     """Return the dev measures of a saved model, which must score as the module in memory does."""
-    settings, dev = prepared.settings, prepared.dev
-    lengths = pair_settings(prepared.resolved.spec, settings.data)
+    dev = prepared.dev
     some = _some_pairs(prepared)
     encoded = [pair.inputs[0] for pair in trainable.pairs.encode(some)]
     wanted = module_scores(trainable.module, encoded, trainable.padding, batch_size=_COMPARED_PAIRS)
     try:
-        with Reranker(
-            folder,
-            device=settings.run.device,
-            dtype="float32",
-            max_length=lengths.max_length_tokens,
-            query_max_length=lengths.query_limit_tokens,
-            truncation=lengths.truncation,
-            family=settings.model.family,
-            trust_remote_code=settings.model.trust_remote_code,
-        ) as reranker:
+        with reranker_of(folder, prepared) as reranker:
             found = reranker.score(some)
             measured = None if dev is None else dev.measured(reranker.score(dev.pairs))
     except RerankPluginsError as error:

@@ -15,12 +15,11 @@ from safetensors.torch import load_file
 from rerank_plugins.checks.arguments import checked_call
 from rerank_plugins.errors import InvalidInputError, TrainingError
 from rerank_plugins.evaluation.measures import Evaluation
-from rerank_plugins.reranker import Reranker
 from rerank_plugins.system.files import made_folder, write_atomically
 from rerank_plugins.training.checkpoints import check_same_run, newest_whole, run_folder_of
-from rerank_plugins.training.models import open_trainable, pair_settings
+from rerank_plugins.training.models import open_trainable
 from rerank_plugins.training.preparing import Prepared, is_first_process, prepare, trainer_for
-from rerank_plugins.training.publishing import publish
+from rerank_plugins.training.publishing import publish, reranker_of
 from rerank_plugins.training.results import TrainingResult, changes
 from rerank_plugins.training.settings import RerankerTrainingSettings
 
@@ -138,19 +137,7 @@ def _measured_before(prepared: Prepared, folder: Path) -> Evaluation | None:
     path = folder / _BEFORE
     if path.is_file():
         return Evaluation(json.loads(path.read_text(encoding="utf-8")))
-    model, lengths = prepared.settings.model, pair_settings(prepared.resolved.spec, prepared.settings.data)
-    with Reranker(
-        model.model_name_or_path,
-        device=prepared.settings.run.device,
-        dtype="float32",
-        max_length=lengths.max_length_tokens,
-        query_max_length=lengths.query_limit_tokens,
-        family=model.family,
-        revision=model.revision,
-        local_files_only=model.local_files_only,
-        allow_pickle=model.allow_pickle,
-        trust_remote_code=model.trust_remote_code,
-    ) as reranker:
+    with reranker_of(prepared.settings.model.model_name_or_path, prepared) as reranker:
         measured = prepared.dev.measured(reranker.score(prepared.dev.pairs))
     write_atomically(path, json.dumps(measured.per_query).encode())
     return measured

@@ -17,6 +17,7 @@ from rerank_plugins.checks.arguments import checked_fields
 from rerank_plugins.checks.kinds import Count, ModelName, Within
 from rerank_plugins.errors import InvalidInputError, UnknownOptionError
 from rerank_plugins.training.names import unknown_setting
+from rerank_plugins.types import SourceOptions
 
 __all__ = [
     "DataSettings",
@@ -25,7 +26,6 @@ __all__ = [
     "RerankerTrainingSettings",
     "RunSettings",
     "TeacherScale",
-    "read_settings_file",
     "reranker_settings",
 ]
 
@@ -66,6 +66,17 @@ class ModelSettings:
     local_files_only: bool = False
     allow_pickle: bool = False
     trust_remote_code: bool = False
+
+    @property
+    def source(self) -> SourceOptions:
+        """The same as every model of this package is opened with."""
+        return SourceOptions(
+            family=self.family,
+            revision=self.revision,
+            local_files_only=self.local_files_only,
+            allow_pickle=self.allow_pickle,
+            trust_remote_code=self.trust_remote_code,
+        )
 
 
 @checked_fields()
@@ -242,13 +253,13 @@ def reranker_settings(flat: Mapping[str, Any]) -> RerankerTrainingSettings:
     """Return the settings that a flat mapping names, as a YAML file or a command line has them.
 
     Args:
-        flat: Name to value. What is None counts as not given.
+        flat: Name to value. What is None counts as not given; dashes in a name count as underscores.
 
     Raises:
         UnknownOptionError: There is no such setting; the message says what does the same here, or names its neighbour.
         InvalidInputError: A value cannot work, or one that has no default is missing.
     """
-    given = {name: value for name, value in flat.items() if value is not None}
+    given = {name.replace("-", "_"): value for name, value in flat.items() if value is not None}
     homes = {one.name: (group, one) for group, owner in GROUPS.items() for one in fields(owner)}
     for name in given:
         if name not in homes:
@@ -262,37 +273,6 @@ def reranker_settings(flat: Mapping[str, Any]) -> RerankerTrainingSettings:
             msg = f"{name} is missing; a training needs train_data and output_dir"
             raise InvalidInputError(msg)
     return RerankerTrainingSettings(**{group: owner(**groups[group]) for group, owner in GROUPS.items()})
-
-
-def read_settings_file(path: str | Path) -> dict[str, Any]:
-    """Return the settings of a YAML file, by name; JSON is YAML too.
-
-    Raises:
-        InvalidInputError: It cannot be read, or holds no mapping of names to values.
-        MissingExtraError: PyYAML is not installed.
-    """
-    from rerank_plugins.checks.optional import import_extra
-
-    yaml = import_extra("yaml", extra="train")
-    try:
-        found = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        msg = f"settings file {str(path)!r} could not be read as YAML ({error})"
-        raise InvalidInputError(msg) from error
-    if not isinstance(found, dict) or not all(isinstance(name, str) for name in found):
-        msg = f"settings file {str(path)!r} must hold lines such as 'learning_rate: 2e-5', got {type(found).__name__}"
-        raise InvalidInputError(msg)
-    return {name: _number_of(value) for name, value in found.items()}
-
-
-def _number_of(value: Any) -> Any:
-    """Return the number that a text such as ``2e-5`` is; YAML 1.1 reads it as a text for want of a point."""
-    if not isinstance(value, str) or "e" not in value.lower():
-        return value
-    try:
-        return float(value)
-    except ValueError:
-        return value
 
 
 def _plain(value: Any) -> Any:

@@ -189,6 +189,7 @@ class Patience(transformers.TrainerCallback):
         self._key, self._patience = key, patience
 
     def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Look at the log after a measurement."""
         values = [entry[self._key] for entry in state.log_history if self._key in entry]
         if values and len(values) - 1 - values.index(max(values)) >= self._patience:
             control.should_training_stop = True

@@ -11,7 +11,14 @@ from zlib import crc32
 import numpy as np
 import pytest
 
-from rerank_plugins import Embedder, EngineOptions, TwoStageRetriever
+from rerank_plugins import (
+    Embedder,
+    EngineOptions,
+    InstructionOptions,
+    QueryVectorCache,
+    TwoStageRetriever,
+    VectorOptions,
+)
 from rerank_plugins.backends import named
 from rerank_plugins.backends.named import register_backend
 from rerank_plugins.backends.vectors import SimpleTextEmbedder, embedder_spec
@@ -73,22 +80,22 @@ def test_vectors_are_the_backends_own_scaled() -> None:
 
 def test_queries_get_the_instruction_and_a_cache() -> None:
     backend = Hashed()
-    embedder = Embedder(backend=backend, query_cache_entries=4)
+    embedder = Embedder(backend=backend, cache=QueryVectorCache(4))
     first = embedder.embed_queries(TEXTS[:2])
     assert backend.shown == ["ask: pandas eat bamboo", "ask: the tower in paris"]
     assert np.array_equal(embedder.embed_queries(TEXTS[:2]), first)
     assert len(backend.shown) == 2
-    own = Embedder(backend=Hashed(), query_instruction="").embed_queries(TEXTS[:1])
+    own = Embedder(backend=Hashed(), instruction=InstructionOptions(query="")).embed_queries(TEXTS[:1])
     assert not np.array_equal(own[0], first[0])
 
 
 def test_async_dimensions_and_lengths() -> None:
-    embedder = Embedder(backend=Hashed(max_length=2), dimensions=8)
+    embedder = Embedder(backend=Hashed(max_length=2), vectors=VectorOptions(dimensions=8))
     rows = asyncio.run(embedder.aembed_documents(TEXTS[:3]))
     assert rows.shape == (3, 8)
     assert np.array_equal(rows, embedder.embed_documents(["pandas eat", "the tower", "pandas"]))
     with pytest.raises(InvalidInputError, match="more than the 16"):
-        Embedder(backend=Hashed(), dimensions=17)
+        Embedder(backend=Hashed(), vectors=VectorOptions(dimensions=17))
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,17 @@ import numpy as np
 import pytest
 import tiny_checkpoints
 
-from rerank_plugins import Embedder, EngineOptions, LongDocuments, Reranker, ScoreCache, TwoStageRetriever
+from rerank_plugins import (
+    Embedder,
+    EngineOptions,
+    InstructionOptions,
+    LongDocuments,
+    QueryVectorCache,
+    Reranker,
+    ScoreCache,
+    TwoStageRetriever,
+    VectorOptions,
+)
 from rerank_plugins.calibration import fit_calibration
 from rerank_plugins.catalog import known_models
 from rerank_plugins.engine.registry import MODELS
@@ -44,11 +54,10 @@ def reranker(tmp_path: Path) -> Iterator[Reranker]:
         folder,
         device="cpu",
         max_length=40,
-        query_max_length=12,
-        long_documents=LongDocuments(strategy="topkmean", top_k=2),
         calibration=calibration,
         engine=EngineOptions(max_batch_tokens=96),
-        score_cache=ScoreCache(7),
+        long_documents=LongDocuments(strategy="topkmean", top_k=2, query_max_length=12),
+        cache=ScoreCache(7),
     ) as opened:
         yield opened
 
@@ -56,7 +65,13 @@ def reranker(tmp_path: Path) -> Iterator[Reranker]:
 @pytest.fixture
 def embedder(tmp_path: Path) -> Iterator[Embedder]:
     folder = tiny_checkpoints.bert_embedder(tmp_path / "own-embedder")
-    with Embedder(folder, device="cpu", query_instruction="q: ", dimensions=8, query_cache_entries=3) as opened:
+    with Embedder(
+        folder,
+        device="cpu",
+        instruction=InstructionOptions(query="q: "),
+        vectors=VectorOptions(dimensions=8),
+        cache=QueryVectorCache(3),
+    ) as opened:
         yield opened
 
 
@@ -90,8 +105,10 @@ def test_a_copied_embedder_is_the_same_on_the_same_weights(embedder: Embedder, c
     assert other._lease.value is embedder._lease.value
     np.testing.assert_array_equal(other.embed_queries(TEXTS[:3]), expected)
     assert other.instruction == embedder.instruction
+    # One cache may serve any number of embedders, and a copy's is the original's; a pickle begins with an empty one.
+    assert (other.cache is embedder.cache) is (copied is not again)
     statistics = other.query_cache_statistics()
-    assert (statistics.hits, statistics.misses, statistics.max_entries) == (0, 3, 3)
+    assert (statistics.hits, statistics.misses, statistics.max_entries) == ((0, 3, 3) if copied is again else (3, 3, 3))
 
 
 @pytest.mark.parametrize("copied", COPIES)

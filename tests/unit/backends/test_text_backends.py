@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from word_overlap import WordOverlap
 
-from rerank_plugins import EngineOptions, LayerOptions, LongDocuments, Reranker, ScoreCache
+from rerank_plugins import EngineOptions, LayerOptions, LongDocuments, Reranker, ScoreCache, SourceOptions
 from rerank_plugins.backends import named
 from rerank_plugins.backends.named import register_backend
 from rerank_plugins.backends.protocol import BackendScores, PairScorer, ScoreOptions, SimplePairScorer, reranker_spec
@@ -146,7 +146,7 @@ def test_the_mean_of_windows_is_taken_over_all() -> None:
 
 def test_a_score_cache_is_asked_first() -> None:
     backend, cache = Recording(), ScoreCache()
-    reranker = Reranker(backend=backend, score_cache=cache)
+    reranker = Reranker(backend=backend, cache=cache)
     first = reranker.rank(QUERY, ["a", "bb"])
     second = reranker.rank(QUERY, ["bb", "a", "ccc"])
     assert backend.shown == [(QUERY, "a"), (QUERY, "bb"), (QUERY, "ccc")]
@@ -155,14 +155,14 @@ def test_a_score_cache_is_asked_first() -> None:
     assert second.usage.reused_inputs == 2
     # Another object's scores are another's, whatever its name.
     other = Recording()
-    Reranker(backend=other, score_cache=cache).score([(QUERY, "a")])
+    Reranker(backend=other, cache=cache).score([(QUERY, "a")])
     assert other.shown == [(QUERY, "a")]
 
 
 @pytest.mark.parametrize("other", [("ab c", "d"), ("a", "b cd")], ids=str)
 def test_where_a_query_ends_is_part_of_the_score_caches_key(other: tuple[str, str]) -> None:
     backend = Recording()
-    reranker = Reranker(backend=backend, score_cache=ScoreCache())
+    reranker = Reranker(backend=backend, cache=ScoreCache())
     assert reranker.score([("ab ", "cd")]) == [2.0]
     assert reranker.score([other]) == [float(len(other[1]))]
     assert backend.shown == [("ab ", "cd"), other]
@@ -310,15 +310,15 @@ def test_a_backend_that_can_be_pickled_is() -> None:
     [
         {"device": "cpu"},
         {"dtype": "float16"},
-        {"revision": "main"},
-        {"allow_pickle": True},
-        {"torch_compile": True},
-        {"family": "bge"},
+        {"source": SourceOptions(revision="main")},
+        {"source": SourceOptions(allow_pickle=True)},
+        {"engine": EngineOptions(torch_compile=True)},
+        {"source": SourceOptions(family="bge")},
         {"prompt": "x"},
-        {"peft_path": "x"},
+        {"source": SourceOptions(peft_path="x")},
         {"layers": LayerOptions(cutoff_layers=(1,))},
         {"engine": EngineOptions(max_batch_tokens=3)},
-        {"truncation": "end"},
+        {"long_documents": LongDocuments(truncation="end")},
     ],
     ids=str,
 )
@@ -408,7 +408,9 @@ def test_an_option_of_checkpoints_is_refused_before_anything_is_opened(registere
 @pytest.mark.parametrize(("query_max_length", "shown"), [(None, "a b c"), (2, "a b"), (100, "a b c")])
 def test_query_and_document_together_are_never_longer_than_what_is_read(query_max_length: int, shown: str) -> None:
     backend = Recording(max_length=4)
-    reranker = Reranker(backend=backend, query_max_length=query_max_length, long_documents="maxp")
+    reranker = Reranker(
+        backend=backend, long_documents=LongDocuments(strategy="maxp", query_max_length=query_max_length)
+    )
     reranker.rank("a b c d e f", ["u v w x y z"])
     assert {query for query, _ in backend.shown} == {shown}
     assert all(len(f"{query} {document}".split()) <= 4 for query, document in backend.shown)

@@ -14,7 +14,7 @@ import embedder_checkpoints
 import pytest
 from llm_checkpoints import llm_checkpoint
 
-from rerank_plugins import Embedder, EngineOptions, Reranker
+from rerank_plugins import Embedder, EngineOptions, Reranker, SourceOptions
 from rerank_plugins.calls.observing import CallRecord, add_observer
 from rerank_plugins.errors import DeadlineExceededError, InvalidInputError
 from rerank_plugins.protocols import Batch
@@ -69,7 +69,7 @@ def reranker() -> Iterator[Reranker]:
 @pytest.fixture(scope="module")
 def embedder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedder]:
     folder = embedder_checkpoints.bge_m3(tmp_path_factory.mktemp("m3") / "m3", pickled=False)
-    with Embedder(folder, device="cpu", family="bge") as opened:
+    with Embedder(folder, device="cpu", source=SourceOptions(family="bge")) as opened:
         yield opened
 
 
@@ -210,7 +210,9 @@ async def test_a_cancelled_embedding_drops_its_work(embedder: Embedder, records:
 
 @pytest.mark.parametrize("name", ["embed_queries", "encode_queries"])
 def test_a_missed_deadline_has_its_record(embedder: Embedder, records: list[CallRecord], name: str) -> None:
-    late = Embedder(embedder.model, device="cpu", family="bge", engine=EngineOptions(deadline_s=1e-9))
+    late = Embedder(
+        embedder.model, device="cpu", engine=EngineOptions(deadline_s=1e-9), source=SourceOptions(family="bge")
+    )
     with pytest.raises(DeadlineExceededError):
         getattr(late, name)(TEXTS)
     assert [(record.error, record.usage) for record in records] == [("DeadlineExceededError", None)]

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from rerank_plugins import SourceOptions
 from rerank_plugins.catalog import Instruction, Signature
 from rerank_plugins.catalog.checkpoint import read_checkpoint
 from rerank_plugins.catalog.recognise import signature_of
@@ -51,21 +52,24 @@ def test_t5_has_names_of_its_own_for_the_same_facts(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("d_ff", "size"), [(4096, "large"), (16_384, "xl")])
 def test_sizes_that_differ_in_one_fact_are_told_apart(tmp_path: Path, d_ff: int, size: str) -> None:
     folder = checkpoint(tmp_path / "renamed", {**LARGE, "d_ff": d_ff})
-    assert resolve(folder, kind="embedder", family="instructor").spec.id == f"hkunlp/instructor-{size}"
+    assert (
+        resolve(folder, kind="embedder", options=SourceOptions(family="instructor")).spec.id
+        == f"hkunlp/instructor-{size}"
+    )
 
 
 def test_a_fact_that_is_not_known_does_not_decide(tmp_path: Path) -> None:
     # How many tokens bge-en-icl's vocabulary has was not read anywhere.
     folder = checkpoint(tmp_path / "renamed", MISTRAL)
-    assert resolve(folder, kind="embedder", family="bge").spec.id == "BAAI/bge-en-icl"
-    assert resolve(folder, kind="embedder", family="e5").spec.id == str(folder)
+    assert resolve(folder, kind="embedder", options=SourceOptions(family="bge")).spec.id == "BAAI/bge-en-icl"
+    assert resolve(folder, kind="embedder", options=SourceOptions(family="e5")).spec.id == str(folder)
     smaller = checkpoint(tmp_path / "smaller", {**MISTRAL, "hidden_size": 2048})
-    assert resolve(smaller, kind="embedder", family="bge").spec.id == str(smaller)
+    assert resolve(smaller, kind="embedder", options=SourceOptions(family="bge")).spec.id == str(smaller)
 
 
 def test_another_size_gets_what_its_family_agrees_on(tmp_path: Path) -> None:
     folder = checkpoint(tmp_path / "mine", {**MISTRAL, "hidden_size": 2048})
-    spec = resolve(folder, kind="embedder", family="e5").spec
+    spec = resolve(folder, kind="embedder", options=SourceOptions(family="e5")).spec
     assert (spec.pooling, spec.ends_in, spec.normalize, spec.dimensions) == ("last_token", "</s>", True, 2048)
     assert spec.task_template == "Instruct: {task}\nQuery: "
     assert spec.instructions["retrieval"].query.startswith("Instruct: Given a web search query")
@@ -77,7 +81,7 @@ def test_a_family_that_disagrees_chooses_nothing_and_says_so(tmp_path: Path, cap
     config = {"model_type": "bert", "architectures": ["BertModel"], "hidden_size": 64, "max_position_embeddings": 512}
     folder = checkpoint(tmp_path / "mine", {**config, "num_hidden_layers": 2, "vocab_size": 9})
     with caplog.at_level(logging.WARNING, logger="rerank_plugins"):
-        spec = resolve(folder, kind="embedder", family="bge").spec
+        spec = resolve(folder, kind="embedder", options=SourceOptions(family="bge")).spec
     assert (spec.pooling, dict(spec.instructions)) == ("cls", {})
     assert "pass query_instruction" in caplog.text
 
@@ -86,7 +90,7 @@ def test_the_checkpoints_own_files_still_win(tmp_path: Path) -> None:
     prompts = {"prompts": {"query": "Mine: ", "document": ""}}
     folder = checkpoint(tmp_path / "mine", {**MISTRAL, "hidden_size": 2048}, config_sentence_transformers=prompts)
     checkpoint(folder / "1_Pooling", {"pooling_mode_mean_tokens": True})
-    spec = resolve(folder, kind="embedder", family="e5").spec
+    spec = resolve(folder, kind="embedder", options=SourceOptions(family="e5")).spec
     assert (spec.pooling, spec.instructions["retrieval"]) == ("mean", Instruction("Mine: "))
 
 
@@ -94,7 +98,7 @@ def test_the_checkpoints_own_files_still_win(tmp_path: Path) -> None:
 def test_without_a_family_of_that_architecture_pooling_is_not_guessed(tmp_path: Path, family: str | None) -> None:
     config = {**MISTRAL, "model_type": "llama", "architectures": ["LlamaModel"]}
     with pytest.raises(UnknownModelError, match=r"1_Pooling/config\.json"):
-        resolve(checkpoint(tmp_path / "mine", config), kind="embedder", family=family)
+        resolve(checkpoint(tmp_path / "mine", config), kind="embedder", options=SourceOptions(family=family))
 
 
 def test_where_the_length_of_a_vector_is_told(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import tiny_checkpoints
 import torch
 from safetensors.torch import load_file, save_file
 
-from rerank_plugins import Embedder, Reranker
+from rerank_plugins import Embedder, Reranker, SourceOptions
 from rerank_plugins.catalog.file_names import named_file, named_folder
 from rerank_plugins.errors import UnsafeModelError, UnsupportedModelError
 
@@ -83,7 +83,7 @@ def test_an_index_of_pickles_leads_nowhere_else(folder: Path) -> None:
     index = {"metadata": {}, "weight_map": dict.fromkeys(names, "../w.bin")}
     (folder / "pytorch_model.bin.index.json").write_text(json.dumps(index))
     with pytest.raises(UnsafeModelError, match="plain files of its own folder"):
-        Reranker(folder, allow_pickle=True)
+        Reranker(folder, source=SourceOptions(allow_pickle=True))
 
 
 def test_shards_and_the_links_of_the_hubs_cache_are_read(folder: Path) -> None:

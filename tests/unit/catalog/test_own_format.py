@@ -15,7 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from rerank_plugins import Embedder, Reranker
+from rerank_plugins import Embedder, Reranker, SourceOptions
 from rerank_plugins.catalog import known_models
 from rerank_plugins.catalog.own_format import BACKBONE_KEYS, read_own_format
 from rerank_plugins.catalog.resolve import resolve
@@ -171,7 +171,7 @@ def test_weights_that_do_not_fit_or_are_missing(folder: Path) -> None:
 def test_a_reranker_of_ours_is_no_embedder(folder: Path) -> None:
     for family in (None, "bge"):
         with pytest.raises(ModelError, match="not an embedder"):
-            Embedder(folder, family=family)
+            Embedder(folder, source=SourceOptions(family=family))
 
 
 def openers(folder: Path) -> dict[str, Callable[[], object]]:

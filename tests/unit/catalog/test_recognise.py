@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from rerank_plugins import SourceOptions
 from rerank_plugins.catalog import recognise
 from rerank_plugins.catalog.resolve import resolve
 from rerank_plugins.catalog.spec import Instruction
@@ -85,9 +86,9 @@ def test_a_renamed_e5_is_told_of_its_instructions_once(tmp_path: Path, caplog: p
 
 def test_the_option_that_is_named_settles_it(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     folder = embedder(tmp_path / "my-e5")
-    spec = resolve(folder, kind="embedder", family="e5").spec
+    spec = resolve(folder, kind="embedder", options=SourceOptions(family="e5")).spec
     assert spec.instructions["retrieval"] == Instruction("query: ", "passage: ")
-    assert not resolve(folder, kind="embedder", family="inferred").spec.instructions
+    assert not resolve(folder, kind="embedder", options=SourceOptions(family="inferred")).spec.instructions
     assert told(caplog) == []
 
 
@@ -122,7 +123,11 @@ def test_without_a_pooling_the_error_names_what_fits(tmp_path: Path) -> None:
         resolve(checkpoint(tmp_path / "bare", BERT_BASE), kind="embedder")
     # Chinese GTE pools the first token, English GTE the mean.
     with pytest.raises(UnknownModelError, match="nothing says how"):
-        resolve(checkpoint(tmp_path / "other", {**BERT_BASE, "num_hidden_layers": 7}), kind="embedder", family="gte")
+        resolve(
+            checkpoint(tmp_path / "other", {**BERT_BASE, "num_hidden_layers": 7}),
+            kind="embedder",
+            options=SourceOptions(family="gte"),
+        )
 
 
 def test_a_cross_encoder_that_could_read_more_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -149,5 +154,5 @@ def test_a_gemma_says_whose_prompt_it_gets(tmp_path: Path, caplog: pytest.LogCap
     assert spec.prompt.startswith("Given a query A and a passage B")
     (message,) = told(caplog)
     assert message.startswith(f"{folder} is not in the catalog and gets the prompt of BAAI/bge-reranker-v2-gemma")
-    resolve(folder, kind="reranker", family="bge")
+    resolve(folder, kind="reranker", options=SourceOptions(family="bge"))
     assert len(told(caplog)) == 1

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import tiny_checkpoints
 
-from rerank_plugins import Embedder, Reranker
+from rerank_plugins import Embedder, Reranker, SourceOptions
 from rerank_plugins.catalog import known_models, plugins
 from rerank_plugins.catalog.resolve import resolve
 from rerank_plugins.catalog.spec import ModelSpec
@@ -50,7 +50,7 @@ def test_a_renamed_folder_is_recognised_within_its_family(
     xlmr_reranker_folder: Path, tmp_path: Path, facts: dict[str, int], expected: str
 ) -> None:
     folder = with_config(xlmr_reranker_folder, tmp_path / "whatever", **facts)
-    assert resolve(folder, kind="reranker", family="bge").spec.id == expected
+    assert resolve(folder, kind="reranker", options=SourceOptions(family="bge")).spec.id == expected
     assert resolve(folder, kind="reranker").spec.family == "inferred"
 
 
@@ -66,7 +66,7 @@ def test_a_folder_named_like_a_known_model_is_that_model(xlmr_reranker_folder: P
 def test_a_family_gives_a_renamed_cross_encoder_its_rule(
     bert_reranker_folder: Path, family: str | None, rule: str
 ) -> None:
-    assert resolve(bert_reranker_folder, kind="reranker", family=family).spec.truncation == rule
+    assert resolve(bert_reranker_folder, kind="reranker", options=SourceOptions(family=family)).spec.truncation == rule
 
 
 def test_part_of_a_name_never_decides(xlmr_reranker_folder: Path, tmp_path: Path) -> None:
@@ -89,10 +89,10 @@ def test_the_hub_caches_own_folder_is_recognised(xlmr_reranker_folder: Path, tmp
 def test_a_renamed_bge_embedder_gets_its_instruction(checkpoints: Path, tmp_path: Path) -> None:
     facts = {"hidden_size": 1024, "num_hidden_layers": 24, "vocab_size": 21128, "max_position_embeddings": 512}
     folder = with_config(checkpoints / "bert-embedder", tmp_path / "renamed", **facts)
-    spec = resolve(folder, kind="embedder", family="bge").spec
+    spec = resolve(folder, kind="embedder", options=SourceOptions(family="bge")).spec
     assert spec.instructions["retrieval"].query == "为这个句子生成表示以用于检索相关文章："
     english = with_config(checkpoints / "bert-embedder", tmp_path / "renamed-en", **{**facts, "vocab_size": 30522})
-    spec = resolve(english, kind="embedder", family="bge").spec
+    spec = resolve(english, kind="embedder", options=SourceOptions(family="bge")).spec
     assert spec.instructions["retrieval"].query.startswith("Represent this sentence for searching")
 
 
@@ -100,7 +100,7 @@ def test_the_checkpoints_own_pooling_wins_over_the_table(checkpoints: Path, tmp_
     facts = {"hidden_size": 1024, "num_hidden_layers": 24, "vocab_size": 21128, "max_position_embeddings": 512}
     tiny_checkpoints.bert_embedder(tmp_path / "source", pooling="mean", normalize=False)
     folder = with_config(tmp_path / "source", tmp_path / "renamed", **facts)
-    spec = resolve(folder, kind="embedder", family="bge").spec
+    spec = resolve(folder, kind="embedder", options=SourceOptions(family="bge")).spec
     assert (spec.pooling, spec.normalize) == ("mean", False)
 
 
@@ -117,7 +117,7 @@ def test_offline_the_error_names_every_way_out() -> None:
     for way_out in ("local folder", "HF_ENDPOINT", "HF_HOME", "'mini'", BGE):
         assert way_out in str(caught.value)
     with pytest.raises(ModelUnavailableError, match="not in the local cache"):
-        Embedder("someone/unknown-model", local_files_only=True)
+        Embedder("someone/unknown-model", source=SourceOptions(local_files_only=True))
 
 
 @pytest.mark.parametrize("name", ["", "  ", None, 5])

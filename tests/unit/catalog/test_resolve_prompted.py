@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import tiny_rerankers
 
-from rerank_plugins import Reranker
+from rerank_plugins import Reranker, SourceOptions
 from rerank_plugins.catalog.families.monot5 import MONO_T5_PROMPT
 from rerank_plugins.catalog.families.mxbai import MXBAI_CHAT
 from rerank_plugins.catalog.families.qwen3 import QWEN3_CHAT
@@ -47,13 +47,13 @@ def test_a_t5_of_any_name_lists_its_choices(t5: Path) -> None:
 
 
 def test_a_family_gives_its_conventions_and_no_facts_of_its_models(qwen: Path, t5: Path) -> None:
-    spec = resolve(qwen, kind="reranker", family="qwen3").spec
+    spec = resolve(qwen, kind="reranker", options=SourceOptions(family="qwen3")).spec
     assert (spec.template, spec.truncation, spec.half_precision) == (QWEN3_CHAT, "end", "bfloat16")
     assert spec.prompt.startswith("Given a web search query")
     assert (spec.id, spec.family, spec.revision, spec.license) == (str(qwen), "qwen3", None, "see the checkpoint")
     assert (spec.default_max_length_tokens, spec.max_length_tokens) == (4096, 4096)
-    assert resolve(qwen, kind="reranker", family="mxbai-v2").spec.template is MXBAI_CHAT
-    assert resolve(t5, kind="reranker", family="monot5").spec.template is MONO_T5_PROMPT
+    assert resolve(qwen, kind="reranker", options=SourceOptions(family="mxbai-v2")).spec.template is MXBAI_CHAT
+    assert resolve(t5, kind="reranker", options=SourceOptions(family="monot5")).spec.template is MONO_T5_PROMPT
 
 
 def test_the_architecture_of_tart_tells_its_family(tart: Path) -> None:
@@ -64,21 +64,21 @@ def test_the_architecture_of_tart_tells_its_family(tart: Path) -> None:
 @pytest.mark.parametrize("family", ["tart", "monot5", "bce"])
 def test_a_family_of_another_architecture_does_not_help(qwen: Path, family: str) -> None:
     with pytest.raises(UnknownModelError, match="family='qwen3'"):
-        resolve(qwen, kind="reranker", family=family)
+        resolve(qwen, kind="reranker", options=SourceOptions(family=family))
 
 
-@pytest.mark.parametrize("family", ["no-such-family", "Qwen3", "", 3])
+@pytest.mark.parametrize("family", ["no-such-family", "Qwen3", ""])
 def test_a_misspelt_family_is_refused_and_the_known_ones_listed(qwen: Path, t5: Path, family: str) -> None:
     for folder in (qwen, t5):
         with pytest.raises(InvalidInputError, match="'bce', 'bge'"):
-            resolve(folder, kind="reranker", family=family)
+            resolve(folder, kind="reranker", options=SourceOptions(family=family))
 
 
 def test_the_name_of_no_family_is_none(bert_reranker_folder: Path, qwen: Path) -> None:
     found = resolve(bert_reranker_folder, kind="reranker").spec
-    assert resolve(bert_reranker_folder, kind="reranker", family=found.family).spec == found
+    assert resolve(bert_reranker_folder, kind="reranker", options=SourceOptions(family=found.family)).spec == found
     with pytest.raises(UnknownModelError, match="family='qwen3'"):
-        resolve(qwen, kind="reranker", family="adopted")
+        resolve(qwen, kind="reranker", options=SourceOptions(family="adopted"))
 
 
 def test_a_folder_named_like_a_known_model_is_that_model(qwen: Path, tmp_path: Path) -> None:
@@ -98,15 +98,15 @@ def test_t5_says_its_length_under_its_own_name(t5: Path, tmp_path: Path) -> None
     folder = shutil.copytree(t5, tmp_path / "t5")
     path = folder / "config.json"
     path.write_text(json.dumps({**json.loads(path.read_text(encoding="utf-8")), "n_positions": 64}), encoding="utf-8")
-    assert resolve(folder, kind="reranker", family="monot5").spec.max_length_tokens == 64
+    assert resolve(folder, kind="reranker", options=SourceOptions(family="monot5")).spec.max_length_tokens == 64
 
 
 def test_prompts_are_for_models_that_read_one(qwen: Path, t5: Path) -> None:
     with pytest.raises(InvalidInputError, match="takes no prompt"):
-        Reranker(t5, family="monot5", prompt="Find it.")
+        Reranker(t5, prompt="Find it.", source=SourceOptions(family="monot5"))
     with pytest.raises(InvalidInputError, match="leaves no room for a query and a document beside"):
-        Reranker(qwen, family="qwen3", prompt="Find it. " * 300, max_length=512, device="cpu")
+        Reranker(qwen, prompt="Find it. " * 300, max_length=512, device="cpu", source=SourceOptions(family="qwen3"))
     with pytest.raises(InvalidInputError, match="leaves no room for a query behind the"):
-        Reranker(qwen, family="mxbai-v2", prompt="Find it. " * 300, max_length=512, device="cpu")
+        Reranker(qwen, prompt="Find it. " * 300, max_length=512, device="cpu", source=SourceOptions(family="mxbai-v2"))
     with pytest.raises(InvalidInputError, match=r"is more than .* can read"):
-        Reranker(qwen, family="qwen3", max_length=5000)
+        Reranker(qwen, max_length=5000, source=SourceOptions(family="qwen3"))

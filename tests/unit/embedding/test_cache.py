@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -16,12 +17,12 @@ def vectors(texts: list[str]) -> np.ndarray:
 
 
 def ask(cache: QueryVectorCache, texts: list[str]) -> tuple[np.ndarray, list[str]]:
-    found, missing = cache.look_up(texts)
-    return cache.complete(texts, found, missing, vectors(missing)), missing
+    found, missing = cache.look_up("s", texts)
+    return cache.complete("s", texts, found, missing, vectors(missing)), missing
 
 
 def test_only_what_is_not_there_is_embedded_once() -> None:
-    cache = QueryVectorCache(10, settings="s")
+    cache = QueryVectorCache(10)
     rows, missing = ask(cache, ["b", "a", "b"])
     assert missing == ["b", "a"]
     assert rows.tolist() == vectors(["b", "a", "b"]).tolist()
@@ -32,7 +33,7 @@ def test_only_what_is_not_there_is_embedded_once() -> None:
 
 
 def test_the_one_not_used_for_longest_goes_first() -> None:
-    cache = QueryVectorCache(2, settings="s")
+    cache = QueryVectorCache(2)
     ask(cache, ["a"])
     ask(cache, ["b"])
     ask(cache, ["a"])
@@ -42,31 +43,31 @@ def test_the_one_not_used_for_longest_goes_first() -> None:
 
 
 def test_a_call_larger_than_the_cache_gets_all_its_vectors() -> None:
-    cache = QueryVectorCache(1, settings="s")
+    cache = QueryVectorCache(1)
     texts = ["a", "b", "c"]
     assert ask(cache, texts)[0].tolist() == vectors(texts).tolist()
     assert cache.statistics().entries == 1
 
 
 def test_callers_cannot_reach_into_it() -> None:
-    cache = QueryVectorCache(4, settings="s")
+    cache = QueryVectorCache(4)
     rows, _ = ask(cache, ["a"])
     rows[:] = -1
-    found, _ = cache.look_up(["a"])
-    again = cache.complete(["a"], found, [], vectors([]))
+    found, _ = cache.look_up("s", ["a"])
+    again = cache.complete("s", ["a"], found, [], vectors([]))
     again[:] = -2
     assert ask(cache, ["a"])[0].tolist() == vectors(["a"]).tolist()
 
 
 def test_one_vector_does_not_keep_its_whole_batch_in_memory() -> None:
-    cache = QueryVectorCache(1, settings="s")
+    cache = QueryVectorCache(1)
     ask(cache, ["a", "b", "c"])
-    found, _ = cache.look_up(["c"])
+    found, _ = cache.look_up("s", ["c"])
     assert found["c"].base is None
 
 
 def test_clearing_keeps_the_counters() -> None:
-    cache = QueryVectorCache(4, settings="s")
+    cache = QueryVectorCache(4)
     ask(cache, ["a"])
     cache.clear()
     assert ask(cache, ["a"])[1] == ["a"]
@@ -74,7 +75,7 @@ def test_clearing_keeps_the_counters() -> None:
 
 
 def test_threads_lose_no_count() -> None:
-    cache = QueryVectorCache(3, settings="s")
+    cache = QueryVectorCache(3)
 
     def run(seed: int) -> bool:
         texts = [chr(97 + (seed * step) % 7) for step in range(1, 6)]
@@ -92,7 +93,14 @@ def test_threads_lose_no_count() -> None:
     st.integers(1, 5),
 )
 def test_every_call_gets_the_vectors_of_its_texts(calls: list[list[str]], size: int) -> None:
-    cache = QueryVectorCache(size, settings=())
+    cache = QueryVectorCache(size)
     for texts in calls:
         assert ask(cache, texts)[0].tolist() == vectors(texts).tolist()
         assert cache.statistics().entries <= size
+
+
+def test_settings_have_vectors_of_their_own_and_a_copy_is_empty() -> None:
+    cache = QueryVectorCache(9)
+    ask(cache, ["a"])
+    assert cache.look_up("other", ["a"]) == ({}, ["a"])
+    assert copy.deepcopy(cache).statistics() == CacheStatistics(hits=0, misses=0, entries=0, max_entries=9)

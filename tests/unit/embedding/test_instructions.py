@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rerank_plugins import QueryExample
+from rerank_plugins import InstructionOptions, QueryExample
 from rerank_plugins.catalog import Instruction, ModelSpec, known_models
 from rerank_plugins.embedding.instructions import choose_instruction, query_surroundings
 from rerank_plugins.errors import InvalidInputError
@@ -63,11 +63,10 @@ def test_examples_letter_by_letter() -> None:
     )
 
 
-@pytest.mark.parametrize("none", [None, [], ()])
-def test_without_examples(none: object) -> None:
-    around = query_surroundings(ICL, chosen(ICL, query=""), none)  # type: ignore[arg-type]
+def test_without_examples() -> None:
+    around = query_surroundings(ICL, chosen(ICL, query=""), ())
     assert around == Surroundings(suffix="\n<response>")
-    assert query_surroundings(QWEN, chosen(QWEN), none).suffix == ""  # type: ignore[arg-type]
+    assert query_surroundings(QWEN, chosen(QWEN), ()).suffix == ""
 
 
 def test_an_example_needs_a_task_where_the_query_tells_none() -> None:
@@ -80,5 +79,5 @@ def test_an_example_needs_a_task_where_the_query_tells_none() -> None:
 def test_examples_that_cannot_be() -> None:
     with pytest.raises(InvalidInputError, match=r"takes no examples.*bge-en-icl"):
         query_surroundings(QWEN, chosen(QWEN), [QueryExample(query="q", response="r")])
-    with pytest.raises(InvalidInputError, match=r"examples\[0\] must be a QueryExample.*got dict"):
-        query_surroundings(ICL, chosen(ICL), [{"query": "q"}])  # type: ignore[list-item]
+    with pytest.raises(InvalidInputError, match=r"examples\[0\] must be a QueryExample, got dict"):
+        InstructionOptions(examples=({"query": "q"},))  # type: ignore[arg-type]

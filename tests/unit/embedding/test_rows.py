@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from rerank_plugins import Embedder
+from rerank_plugins import Embedder, QueryVectorCache, SourceOptions, VectorOptions
 from rerank_plugins.embedding.rows import finished_rows, neutral_vector
 
 NOTHING = ["", " ", "\n\t\r", "\u200b\u200d\ufeff", "😀🎉", "\x00\x01\x1f", "\ud800", "\u00ad", "\u3000", "\U000e0041"]
@@ -58,7 +58,9 @@ def test_a_text_without_content_is_near_no_other() -> None:
 @pytest.mark.parametrize("normalize", [None, True, False])
 @pytest.mark.parametrize("dimensions", [None, 1, 7])
 def test_mini_has_a_vector_for_every_text(normalize: bool | None, dimensions: int | None) -> None:
-    with Embedder("mini", normalize=normalize, dimensions=dimensions, query_cache_entries=2) as embedder:
+    with Embedder(
+        "mini", vectors=VectorOptions(normalize=normalize, dimensions=dimensions), cache=QueryVectorCache(2)
+    ) as embedder:
         for vectors in (embedder.embed_queries(NOTHING), embedder.embed_documents(NOTHING)):
             assert np.isfinite(vectors).all()
             assert (np.linalg.norm(vectors, axis=1) > 0.5).all()
@@ -69,7 +71,7 @@ def test_mini_has_a_vector_for_every_text(normalize: bool | None, dimensions: in
 @pytest.mark.parametrize("normalize", [True, False])
 def test_all_dense_vectors_of_a_model_with_several_outputs_have_a_length(tmp_path: Path, normalize: bool) -> None:
     folder = embedder_checkpoints.bge_m3(tmp_path / "bge-m3", pickled=False)
-    with Embedder(folder, family="bge", normalize=normalize) as embedder:
+    with Embedder(folder, source=SourceOptions(family="bge"), vectors=VectorOptions(normalize=normalize)) as embedder:
         found = embedder.encode_documents(NOTHING)
     assert found.dense is not None
     assert found.colbert is not None

@@ -15,7 +15,7 @@ import pytest
 import tiny_checkpoints
 from letters import LengthReranker
 
-from rerank_plugins import Embedder, LongDocuments, Reranker, TwoStageRetriever
+from rerank_plugins import Embedder, InstructionOptions, LongDocuments, Reranker, TwoStageRetriever
 from rerank_plugins.calibration import fit_calibration
 from rerank_plugins.errors import InvalidInputError, RerankPluginsError
 from rerank_plugins.retrieval import BM25Index, DenseIndex, HybridIndex
@@ -149,7 +149,9 @@ def test_a_saved_retriever_finds_the_same(retriever: str, tmp_path: Path, monkey
 
 def test_settings_of_the_models_are_kept(tmp_path: Path) -> None:
     folder = tiny_checkpoints.bert_embedder(tmp_path / "embedder")
-    embedder = Embedder(folder, device="cpu", query_instruction="q: ", document_instruction="d: ", max_length=40)
+    embedder = Embedder(
+        folder, device="cpu", max_length=40, instruction=InstructionOptions(query="q: ", document="d: ")
+    )
     reranker = Reranker(
         "mini",
         max_length=64,

@@ -13,7 +13,7 @@ from llm_checkpoints import llm_checkpoint
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from rerank_plugins import Reranker
+from rerank_plugins import Reranker, SourceOptions
 from rerank_plugins.errors import UnsupportedModelError
 from rerank_plugins.scorers.answers import AnswerHead
 
@@ -48,7 +48,7 @@ def test_the_difference_does_not_drown_in_large_logits() -> None:
 def test_a_tokenizer_without_the_answer_is_refused(tmp_path: Path) -> None:
     folder = tiny_rerankers.qwen_reranker(tmp_path / "t5", vocabulary=tiny_rerankers.t5_tokenizer())
     with pytest.raises(UnsupportedModelError, match=r"no token of its own for 'yes' and 'no'"):
-        Reranker(folder, family="qwen3", device="cpu")
+        Reranker(folder, device="cpu", source=SourceOptions(family="qwen3"))
 
 
 def test_an_answer_that_the_tokenizer_does_not_know_is_refused(tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ def test_an_answer_that_the_tokenizer_does_not_know_is_refused(tmp_path: Path) -
     words.pre_tokenizer = pre_tokenizers.Whitespace()
     folder = tiny_rerankers.qwen_reranker(tmp_path / "words", vocabulary=words)
     with pytest.raises(UnsupportedModelError, match="no token of its own"):
-        Reranker(folder, family="mxbai-v2", device="cpu")
+        Reranker(folder, device="cpu", source=SourceOptions(family="mxbai-v2"))
 
 
 def test_tart_needs_its_first_token(tmp_path: Path) -> None:
@@ -74,23 +74,25 @@ def test_an_untied_model_needs_its_output_matrix(tmp_path: Path) -> None:
     biased = shutil.copytree(folder, tmp_path / "biased")
     save_file({**weights, "lm_head.bias": torch.zeros(3)}, str(biased / "model.safetensors"), {"format": "pt"})
     with pytest.raises(UnsupportedModelError, match=r"lm_head\.bias"):
-        Reranker(biased, family="qwen3", device="cpu")
+        Reranker(biased, device="cpu", source=SourceOptions(family="qwen3"))
     del weights["lm_head.weight"]
     save_file(weights, str(folder / "model.safetensors"), {"format": "pt"})
     with pytest.raises(UnsupportedModelError, match=r"lacks lm_head\.weight"):
-        Reranker(folder, family="qwen3", device="cpu")
+        Reranker(folder, device="cpu", source=SourceOptions(family="qwen3"))
 
 
 def test_settings_of_the_tokenizers_file_change_nothing(tmp_path: Path) -> None:
     # Left padding and truncation in tokenizer.json, as training scripts leave them there.
     folder = tiny_rerankers.qwen_reranker(tmp_path / "qwen")
     pairs = [("What do pandas eat?", text) for text in tiny_checkpoints.SENTENCES]
-    expected = Reranker(folder, family="qwen3", device="cpu").score(pairs)
+    expected = Reranker(folder, device="cpu", source=SourceOptions(family="qwen3")).score(pairs)
     tokenizer = tiny_rerankers.qwen_tokenizer()
     tokenizer.enable_padding(direction="left", length=64)
     tokenizer.enable_truncation(8)
     tokenizer.save(str(folder / "tokenizer.json"))
-    assert Reranker(folder, family="qwen3", device="cpu").score(pairs) == pytest.approx(expected, abs=1e-5)
+    assert Reranker(folder, device="cpu", source=SourceOptions(family="qwen3")).score(pairs) == pytest.approx(
+        expected, abs=1e-5
+    )
 
 
 def test_flag_embeddings_prompt_on_a_gemma_2(tmp_path: Path) -> None:
@@ -117,7 +119,7 @@ def test_flag_embeddings_prompt_on_a_gemma_2(tmp_path: Path) -> None:
     )
     model = transformers.Gemma2ForCausalLM(config).eval()
     model.save_pretrained(folder)
-    reranker = Reranker(folder, family="bge", device="cpu")
+    reranker = Reranker(folder, device="cpu", source=SourceOptions(family="bge"))
     pairs = [("What do pandas eat?", text) for text in tiny_checkpoints.SENTENCES]
     encoder = reranker._lease.value.encoder
     answer = int(encoder.encode_one("Yes").ids[0])

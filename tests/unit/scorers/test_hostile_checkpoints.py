@@ -15,7 +15,7 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
-from rerank_plugins import Embedder, Reranker
+from rerank_plugins import Embedder, Reranker, SourceOptions
 from rerank_plugins.catalog.json_files import MOST_JSON_BYTES, read_object
 from rerank_plugins.errors import ModelError, UnsupportedModelError
 
@@ -202,10 +202,10 @@ def test_adapters(folder: Path, tmp_path: Path, settings: dict[str, object]) -> 
     )
     content = {"peft_type": "LORA", "lora_alpha": 4, "r": 1}
     (adapter / "adapter_config.json").write_text(json.dumps(content))
-    assert Reranker(folder, peft_path=adapter).score(PAIR)
+    assert Reranker(folder, source=SourceOptions(peft_path=adapter)).score(PAIR)
     (adapter / "adapter_config.json").write_text(json.dumps({**content, **settings}))
     with pytest.raises(ModelError):
-        Reranker(folder, peft_path=adapter)
+        Reranker(folder, source=SourceOptions(peft_path=adapter))
 
 
 def test_a_small_adapter_that_makes_a_large_matrix(folder: Path, tmp_path: Path) -> None:
@@ -217,7 +217,7 @@ def test_a_small_adapter_that_makes_a_large_matrix(folder: Path, tmp_path: Path)
     save_file(thin, str(adapter / "adapter_model.safetensors"))
     (adapter / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "lora_alpha": 4, "r": 1}))
     with pytest.raises(UnsupportedModelError, match="do not fit this model"):
-        Reranker(folder, peft_path=adapter)
+        Reranker(folder, source=SourceOptions(peft_path=adapter))
 
 
 def _far_id(content: Any) -> None:

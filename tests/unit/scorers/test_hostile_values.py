@@ -87,12 +87,12 @@ def families(root: Path) -> dict[str, dict[str, Any]]:
         "qwen": {
             "kind": "reranker",
             "folder": tiny_rerankers.qwen_reranker(root / "qwen"),
-            "options": {"family": "qwen3"},
+            "source": {"family": "qwen3"},
         },
         "mono-t5": {
             "kind": "reranker",
             "folder": tiny_rerankers.mono_t5(root / "mono"),
-            "options": {"family": "monot5"},
+            "source": {"family": "monot5"},
         },
         "tart": {"kind": "reranker", "folder": tiny_rerankers.tart_full(root / "tart")},
         "layerwise": {"kind": "reranker", "folder": llm_checkpoint("tiny-minicpm-layerwise")},
@@ -103,7 +103,7 @@ def families(root: Path) -> dict[str, dict[str, Any]]:
         "instructor": {
             "kind": "embedder",
             "folder": embedder_checkpoints.instructor(root / "instructor-base"),
-            "options": {"allow_pickle": True},
+            "source": {"allow_pickle": True},
         },
         "e5-mistral": {"kind": "embedder", "folder": embedder_checkpoints.e5_mistral(root / "e5-mistral-7b-instruct")},
         "mini-static": {"kind": "embedder", "folder": embedder_path()},
@@ -115,7 +115,7 @@ def families(root: Path) -> dict[str, dict[str, Any]]:
         "kind": "reranker",
         "folder": lora_adapter(root / "lora"),
         "base": str(root / "qwen"),
-        "options": {"family": "qwen3"},
+        "source": {"family": "qwen3"},
     }
     return {name: {**family, "folder": str(family["folder"])} for name, family in found.items()}
 

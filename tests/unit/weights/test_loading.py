@@ -13,7 +13,7 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
-from rerank_plugins import Reranker
+from rerank_plugins import Reranker, SourceOptions
 from rerank_plugins.errors import UnsafeModelError, UnsupportedModelError
 
 
@@ -54,7 +54,9 @@ def test_pickled_weights_are_refused_unless_allowed(folder: Path) -> None:
     with pytest.raises(UnsafeModelError, match=r"pytorch_model.bin.*allow_pickle=True"):
         Reranker(folder)
     copied = shutil.copytree(folder, folder.parent / "allowed")
-    assert Reranker(copied, allow_pickle=True).score([("panda", "bamboo")]) == pytest.approx(expected, abs=1e-6)
+    assert Reranker(copied, source=SourceOptions(allow_pickle=True)).score([("panda", "bamboo")]) == pytest.approx(
+        expected, abs=1e-6
+    )
 
 
 def test_no_weights_at_all(folder: Path) -> None:
@@ -166,7 +168,9 @@ def test_code_that_was_allowed_runs_as_a_whole_with_its_own_head(folder: Path) -
     change_config(folder, model_type="own-bert", architectures=["OwnForSequenceClassification"], auto_map=names)
     with pytest.raises(UnsafeModelError, match="own-bert"):
         Reranker(folder, device="cpu")
-    found = Reranker(folder, device="cpu", trust_remote_code=True).score([("panda", "bamboo"), ("panda", "stone")])
+    found = Reranker(folder, device="cpu", source=SourceOptions(trust_remote_code=True)).score(
+        [("panda", "bamboo"), ("panda", "stone")]
+    )
     assert found == pytest.approx([score + 100 for score in expected], abs=1e-3)
 
 

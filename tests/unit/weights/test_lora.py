@@ -17,7 +17,7 @@ import transformers
 from llm_checkpoints import llm_checkpoint
 from safetensors.torch import load_file, save_file
 
-from rerank_plugins import LayerOptions, Reranker
+from rerank_plugins import LayerOptions, Reranker, SourceOptions
 from rerank_plugins.catalog.adapter import read_adapter
 from rerank_plugins.errors import InvalidInputError, ModelUnavailableError, UnsafeModelError, UnsupportedModelError
 from rerank_plugins.weights.lora import merge_lora
@@ -169,9 +169,9 @@ def test_missing_adapters_say_what_is_missing(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for path, reason in (("nowhere", "is not a folder"), ("empty", "has no adapter_config.json")):
         with pytest.raises(ModelUnavailableError, match=reason):
-            Reranker(llm_checkpoint("tiny-gemma"), peft_path=tmp_path / path)
+            Reranker(llm_checkpoint("tiny-gemma"), source=SourceOptions(peft_path=tmp_path / path))
     with pytest.raises(InvalidInputError, match="peft_path must be"):
-        Reranker(llm_checkpoint("tiny-gemma"), peft_path=" ")
+        Reranker(llm_checkpoint("tiny-gemma"), source=SourceOptions(peft_path=" "))
     folder = write_adapter(tmp_path / "adapter", matrices("x"))
     (folder / "adapter_model.safetensors").rename(folder / "adapter_model.bin")
     with pytest.raises(UnsafeModelError, match="pickled weights"):
@@ -204,13 +204,16 @@ def gemma_adapter(tmp_path: Path, name: str = "adapter", *, scale: float = 0.3) 
 def test_adapters_are_other_weights(tmp_path: Path) -> None:
     folder = llm_checkpoint("tiny-gemma")
     first, second = gemma_adapter(tmp_path), gemma_adapter(tmp_path, "other", scale=0.6)
-    with Reranker(folder, device="cpu") as plain, Reranker(folder, device="cpu", peft_path=first) as adapted:
+    with (
+        Reranker(folder, device="cpu") as plain,
+        Reranker(folder, device="cpu", source=SourceOptions(peft_path=first)) as adapted,
+    ):
         before = plain.score(PAIRS)
         changed = adapted.score(PAIRS)
         assert np.abs(np.array(before) - changed).max() > 0.05
-        with Reranker(folder, device="cpu", peft_path=str(second)) as other:
+        with Reranker(folder, device="cpu", source=SourceOptions(peft_path=str(second))) as other:
             assert np.abs(np.array(other.score(PAIRS)) - changed).max() > 0.05
-        with Reranker(folder, device="cpu", peft_path=first) as same:
+        with Reranker(folder, device="cpu", source=SourceOptions(peft_path=first)) as same:
             assert same._lease.value is adapted._lease.value
         assert plain.score(PAIRS) == before
 
@@ -218,7 +221,7 @@ def test_adapters_are_other_weights(tmp_path: Path) -> None:
 def test_an_adapter_of_another_model_is_refused(tmp_path: Path) -> None:
     adapter = gemma_adapter(tmp_path)
     with pytest.raises(UnsupportedModelError, match=r"does not have|do not fit"):
-        Reranker(tiny_checkpoints.bert_reranker(tmp_path / "bert"), peft_path=adapter)
+        Reranker(tiny_checkpoints.bert_reranker(tmp_path / "bert"), source=SourceOptions(peft_path=adapter))
 
 
 def test_layerwise_models_and_their_heads(tmp_path: Path) -> None:
@@ -237,7 +240,7 @@ def test_layerwise_models_and_their_heads(tmp_path: Path) -> None:
     save_file(weights, str(whole / "model.safetensors"), {"format": "pt"})
     layers = LayerOptions(cutoff_layers=(2, 6))
     adapter = write_adapter(tmp_path / "adapter", tensors)
-    found = Reranker(folder, device="cpu", peft_path=adapter).score_layers(PAIRS, layers=layers)
+    found = Reranker(folder, device="cpu", source=SourceOptions(peft_path=adapter)).score_layers(PAIRS, layers=layers)
     expected = Reranker(whole, device="cpu").score_layers(PAIRS, layers=layers)
     assert np.abs(np.array(found) - expected).max() <= 1e-4
     plain = Reranker(folder, device="cpu").score_layers(PAIRS, layers=layers)
@@ -267,8 +270,10 @@ def test_peft_merges_to_the_same_scores(tmp_path: Path, settings: dict[str, Any]
     reloaded = transformers.AutoModelForCausalLM.from_pretrained(folder)
     whole = peft.PeftModel.from_pretrained(reloaded, tmp_path / "adapter").merge_and_unload()
     tiny_rerankers.save(whole, tiny_rerankers.qwen_tokenizer(), tmp_path / "merged")
-    found = Reranker(folder, family="qwen3", device="cpu", peft_path=tmp_path / "adapter").score(PAIRS)
-    expected = Reranker(tmp_path / "merged", family="qwen3", device="cpu").score(PAIRS)
+    found = Reranker(folder, device="cpu", source=SourceOptions(family="qwen3", peft_path=tmp_path / "adapter")).score(
+        PAIRS
+    )
+    expected = Reranker(tmp_path / "merged", device="cpu", source=SourceOptions(family="qwen3")).score(PAIRS)
     assert found == pytest.approx(expected, abs=1e-4)
-    plain = Reranker(folder, family="qwen3", device="cpu").score(PAIRS)
+    plain = Reranker(folder, device="cpu", source=SourceOptions(family="qwen3")).score(PAIRS)
     assert np.abs(np.array(found) - plain).max() > 0.01

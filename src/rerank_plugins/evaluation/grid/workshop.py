@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from rich.progress import Progress
 
+from rerank_plugins.calls.flat_options import EMBEDDER_OPTIONS, RERANKER_OPTIONS
+from rerank_plugins.checks.moved import regrouped
 from rerank_plugins.embedder import Embedder
 from rerank_plugins.evaluation.dataset import Dataset
 from rerank_plugins.evaluation.grid.identity import corpus_key, key_of, model_key
@@ -50,7 +52,9 @@ class Workshop:
     def embedder(self, choice: ModelChoice) -> Embedder:
         """Return an embedder, warmed up."""
         if choice not in self._embedders:
-            model = self._stack.enter_context(Embedder(choice.model, device=self.device, **choice.keywords()))
+            model = self._stack.enter_context(
+                Embedder(choice.model, device=self.device, **regrouped(choice.keywords(), EMBEDDER_OPTIONS))
+            )
             model.embed_queries(["The first call of a model is slower."])
             self._embedders[choice] = model
         return self._embedders[choice]
@@ -58,7 +62,9 @@ class Workshop:
     def reranker(self, choice: ModelChoice) -> Reranker:
         """Return a reranker, warmed up."""
         if choice not in self._rerankers:
-            model = self._stack.enter_context(Reranker(choice.model, device=self.device, **choice.keywords()))
+            model = self._stack.enter_context(
+                Reranker(choice.model, device=self.device, **regrouped(choice.keywords(), RERANKER_OPTIONS))
+            )
             model.rank("warm up", ["The first call of a model is slower."])
             self._rerankers[choice] = model
         return self._rerankers[choice]

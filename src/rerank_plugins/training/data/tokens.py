@@ -6,12 +6,13 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
-from rerank_plugins.catalog.locate import SourceOptions, locate
+from rerank_plugins.catalog.locate import locate
 from rerank_plugins.catalog.names import existing_folder
 from rerank_plugins.catalog.spec import ModelKind
 from rerank_plugins.catalog.table import find_by_id
 from rerank_plugins.errors import InvalidInputError, UnsupportedModelError
 from rerank_plugins.text.tokenizer_file import read_tokenizer
+from rerank_plugins.types import SourceOptions
 
 __all__ = ["open_tokenizer"]
 

@@ -1,0 +1,43 @@
+"""The values that cross the public boundary: options that go in, results that come out."""
+
+from rerank_plugins.types.options import (
+    EngineOptions,
+    InstructionOptions,
+    LayerOptions,
+    LongDocuments,
+    LongDocumentStrategy,
+    QueryExample,
+    SourceOptions,
+    TruncationRule,
+    VectorOptions,
+)
+from rerank_plugins.types.results import (
+    BLANK_DOCUMENT_SCORE,
+    CallUsage,
+    Document,
+    EngineStats,
+    RankedDocument,
+    Ranking,
+    ScoreUnit,
+    WindowSpan,
+)
+
+__all__ = [
+    "BLANK_DOCUMENT_SCORE",
+    "CallUsage",
+    "Document",
+    "EngineOptions",
+    "EngineStats",
+    "InstructionOptions",
+    "LayerOptions",
+    "LongDocumentStrategy",
+    "LongDocuments",
+    "QueryExample",
+    "RankedDocument",
+    "Ranking",
+    "ScoreUnit",
+    "SourceOptions",
+    "TruncationRule",
+    "VectorOptions",
+    "WindowSpan",
+]
