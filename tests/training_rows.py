@@ -23,7 +23,7 @@ def rows(n: int, *, seed: int = 1, n_neg: int = 5, teacher: bool = False) -> lis
         word = draws.choice(WORDS)
         others = [one for one in WORDS if one != word]
         row: dict[str, Any] = {
-            "query": f"what is {word} {number}",
+            "query": f"what is {word} {seed} {number}",
             "pos": [f"{word} is {draws.choice(WORDS)}", f"{word} of {draws.choice(WORDS)}"],
             "neg": [f"{draws.choice(others)} is {draws.choice(others)}" for _ in range(n_neg)],
         }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from rerank_plugins import __version__
 from rerank_plugins.training.preparing import Prepared
 from rerank_plugins.training.results import TrainingResult
@@ -23,7 +25,7 @@ def model_card(prepared: Prepared, result: TrainingResult) -> str:
     kept = "the last step" if result.best_step is None else f"step {result.best_step}, the best by {run.metric}"
     is_own = prepared.resolved.files.own_format is not None
     origin = [f"base_model: {spec.id}"] if _is_listed(prepared) and not is_own else []
-    files = ", ".join(f"`{path.name}`" for path in prepared.rows.files)
+    files = ", ".join(f"`{Path(source).name}`" for source in prepared.rows.sources)
     teacher = ", with a teacher" if settings.data.knowledge_distillation else ""
     return f"""---
 library_name: transformers

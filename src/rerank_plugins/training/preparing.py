@@ -16,8 +16,9 @@ from rerank_plugins.checks.optional import import_extra
 from rerank_plugins.engine.device import has_native_bfloat16
 from rerank_plugins.training.batches import EpochOrder, GroupBatches, GroupDataset
 from rerank_plugins.training.dev import DevSet, dev_set
+from rerank_plugins.training.inspecting import inspect_data
 from rerank_plugins.training.losses import group_loss
-from rerank_plugins.training.models import TrainableReranker, pair_settings, resolve_trainable
+from rerank_plugins.training.models import TrainableReranker, resolve_trainable
 from rerank_plugins.training.rows import Rows, store_rows
 from rerank_plugins.training.scoring import DevScorer
 from rerank_plugins.training.settings import RerankerTrainingSettings, RunSettings
@@ -62,10 +63,13 @@ def prepare(settings: RerankerTrainingSettings, folder: Path) -> Prepared:
     """
     import_extra("accelerate", extra="train")
     resolved = resolve_trainable(settings.model)
-    pair_settings(resolved.spec, settings.data)
+    if is_first_process():
+        inspect_data(settings.data, resolved)
     stored = folder / f"rows-{_rank()}.jsonl"
     rows, held_out = store_rows(settings.data, stored, holds_out=settings.data.dev_data is None)
     dev = dev_set(settings.data, held_out, metric=settings.run.metric)
+    if rows.n_left_out:
+        logger.warning("%d rows have no group and are left out, as allowed", rows.n_left_out)
     if dev is None and settings.data.dev_fraction:
         logger.warning(
             "there are too few queries to hold some out, so nothing is measured and the last checkpoint is kept; give "

@@ -67,8 +67,7 @@ def train_reranker(settings: RerankerTrainingSettings) -> TrainingResult | None:
     folder = run_folder_of(output)
     if is_first_process():
         _check_folders(output, folder, resumes=settings.run.resume)
-    made_folder(folder)
-    prepared = prepare(settings, folder)
+    prepared = _prepared(settings, made_folder(folder))
     checkpoint = _begin(prepared, folder)
     before = _measured_before(prepared, folder)
     trainable = open_trainable(prepared.resolved, settings.model, settings.data)
@@ -111,6 +110,16 @@ def _check_folders(output: Path, folder: Path, *, resumes: bool) -> None:
     if resumes and not has_begun:
         msg = f"there is no training to go on with: {str(folder / _RUN)!r} is not there. Begin without resume"
         raise InvalidInputError(msg)
+
+
+def _prepared(settings: RerankerTrainingSettings, folder: Path) -> Prepared:
+    """Check everything that can be checked before a model is loaded; what was made for a run that cannot begin goes."""
+    try:
+        return prepare(settings, folder)
+    except BaseException:
+        if is_first_process() and not (folder / _RUN).is_file():
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def _begin(prepared: Prepared, folder: Path) -> Path | None:

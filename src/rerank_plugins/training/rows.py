@@ -10,14 +10,13 @@ import hashlib
 import json
 import os
 from array import array
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.text.tokenizer import is_blank
-from rerank_plugins.training.data.lines import data_files, json_lines
-from rerank_plugins.training.data.records import TrainingRecord, record_of
+from rerank_plugins.training.data.reading import RecordStream, open_records
+from rerank_plugins.training.data.records import TrainingRecord
 from rerank_plugins.training.settings import DataSettings
 
 __all__ = ["Rows", "store_rows"]
@@ -33,16 +32,18 @@ class Rows:
     Attributes:
         path: One JSON object a line.
         starts: Where each row begins, in bytes, and the file's length.
-        places: For each row the number of its file and of its line.
-        files: The files that they came from.
+        places: For each row the number of its source and of its line there.
+        sources: The files that they came from.
         digest: SHA-256 of the rows, in hexadecimal.
+        n_left_out: Rows of the data that have no group.
     """
 
     path: Path
     starts: array[int]
     places: array[int]
-    files: tuple[Path, ...]
+    sources: tuple[str, ...]
     digest: str
+    n_left_out: int
 
     def __len__(self) -> int:
         return len(self.starts) - 1
@@ -56,7 +57,7 @@ class Rows:
 
     def where(self, row: int) -> str:
         """Return the place that a row came from, ``FILE:LINE``."""
-        return f"{self.files[self.places[2 * row]]}:{self.places[2 * row + 1]}"
+        return f"{self.sources[self.places[2 * row]]}:{self.places[2 * row + 1]}"
 
 
 class _Store:
@@ -64,33 +65,40 @@ class _Store:
 
     Args:
         path: The file; what is there is written anew.
-        files: Where the rows come from.
+
+    Attributes:
+        n_left_out: Rows that were not stored.
     """
 
-    def __init__(self, path: Path, files: Sequence[Path]) -> None:
-        self._path, self._files = path, tuple(files)
+    def __init__(self, path: Path) -> None:
+        self._path, self.n_left_out = path, 0
         self._starts, self._places = array("Q", [0]), array("Q")
+        self._sources: dict[str, int] = {}
         self._hash = hashlib.sha256()
         self._file = path.open("wb")
 
-    def add(self, record: TrainingRecord, *, file: int, line: int) -> None:
+    def add(self, record: TrainingRecord, *, source: str, number: int) -> None:
         """Append a row."""
         data = json.dumps(record.to_mapping(), ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"
         self._file.write(data)
         self._hash.update(data)
         self._starts.append(self._starts[-1] + len(data))
-        self._places.extend((file, line))
+        self._places.extend((self._sources.setdefault(source, len(self._sources)), number))
 
     def close(self) -> Rows:
         """Return the rows."""
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
-        return Rows(self._path, self._starts, self._places, self._files, self._hash.hexdigest())
+        digest = self._hash.hexdigest()
+        return Rows(self._path, self._starts, self._places, tuple(self._sources), digest, self.n_left_out)
 
 
 def store_rows(data: DataSettings, path: Path, *, holds_out: bool) -> tuple[Rows, tuple[TrainingRecord, ...]]:
-    """Read and check all training data, and store it.
+    """Read all training data, in any known format, and store what has a group.
+
+    Rows that have none (a blank query, no text on one side, no teacher's scores where they are learnt from) are left
+    out: :mod:`rerank_plugins.training.inspecting` has stopped the run before, unless they are allowed.
 
     Args:
         data: Which files, and what a row must have.
@@ -101,39 +109,43 @@ def store_rows(data: DataSettings, path: Path, *, holds_out: bool) -> tuple[Rows
         The rows to train on, and the rows held out; none where fewer than ten queries would be.
 
     Raises:
-        InvalidInputError: A file cannot be read, a row cannot be trained on (the message names file and line), or
-            there is no row.
+        InvalidInputError: A file cannot be read, a row is none and that is not allowed, a teacher's score is no
+            probability where all shall be, or no row is left.
     """
-    files = data_files(list(data.train_data))
+    stream = open_records(list(data.train_data))
     try:
-        rows, held = _stored(data, path, files, fraction=data.dev_fraction if holds_out else 0.0)
+        rows, held = _stored(data, path, stream, fraction=data.dev_fraction if holds_out else 0.0)
         if 0 < len({record.query for record in held}) < _LEAST_HELD_OUT:
             # Too few to tell anything: all are trained on.
-            rows, held = _stored(data, path, files, fraction=0.0)
+            rows, held = _stored(data, path, stream, fraction=0.0)
     except OSError as error:
         msg = f"the training rows cannot be stored in {str(path)!r} ({error.strerror or error}); make room there"
         raise InvalidInputError(msg) from error
     if not len(rows):
-        msg = f"the training data has no row: {', '.join(map(str, files))}"
+        msg = f"the training data has no row that could be trained on: {', '.join(map(str, stream.formats))}"
         raise InvalidInputError(msg)
     return rows, tuple(held)
 
 
 def _stored(
-    data: DataSettings, path: Path, files: Sequence[Path], *, fraction: float
+    data: DataSettings, path: Path, stream: RecordStream, *, fraction: float
 ) -> tuple[Rows, list[TrainingRecord]]:
     """Return the rows to train on, and those held out: a share of the queries by a hash, so it is the same anew."""
-    store, held, queries = _Store(path, files), list[TrainingRecord](), set[str]()
-    for number, file in enumerate(files):
-        for line in json_lines(file):
-            record = record_of(line)
-            _check(record, data, where=line.where)
-            # All rows of a query are on one side.
-            if _hash(record.query) < fraction and (record.query in queries or len(held) < _MOST_HELD_OUT):
-                queries.add(record.query)
-                held.append(record)
-            else:
-                store.add(record, file=number, line=line.number)
+    store, held, queries = _Store(path), list[TrainingRecord](), set[str]()
+    for item in stream.items():
+        if item.error is not None and item.error.fault not in data.allow:
+            raise item.error
+        record = None if item.record is None else _with_group(item.record, data, where=item.where)
+        if record is None:
+            store.n_left_out += 1
+            continue
+        query = " ".join(record.query.casefold().split())
+        # All rows of a query are on one side.
+        if _hash(query) < fraction and (query in queries or len(held) < _MOST_HELD_OUT):
+            queries.add(query)
+            held.append(record)
+        else:
+            store.add(record, source=item.source, number=item.number)
     return store.close(), held
 
 
@@ -142,23 +154,28 @@ def _hash(query: str) -> float:
     return int.from_bytes(hashlib.sha256(query.encode("utf-8", "surrogatepass")).digest()[:8], "big") / 2**64
 
 
-def _check(record: TrainingRecord, data: DataSettings, *, where: str) -> None:
-    """Refuse a row that has no group, or no teacher where one is learnt from."""
-    if is_blank(record.query):
-        raise _refused(where, "the query is blank")
-    for name, texts in (("pos", record.pos), ("neg", record.neg)):
-        if not texts:
-            raise _refused(where, f"{name!r} is empty; a group needs a positive and a negative")
-        if any(map(is_blank, texts)):
-            raise _refused(where, f"a text in {name!r} is blank")
-    if not data.knowledge_distillation:
-        return
-    scores = [*(record.pos_scores or ()), *(record.neg_scores or ())]
-    if record.pos_scores is None or record.neg_scores is None:
-        raise _refused(where, "knowledge_distillation needs pos_scores and neg_scores in every row")
-    if data.teacher_scale == "probability" and not all(0 <= score <= 1 for score in scores):
-        raise _refused(where, f"a teacher's score of {min(scores)} to {max(scores)} is no probability (teacher_scale)")
+def _with_group(record: TrainingRecord, data: DataSettings, *, where: str) -> TrainingRecord | None:
+    """Return a row without blank texts, which no model reads; None if there is no group in it."""
+    pos, pos_scores = _without_blanks(record.pos, record.pos_scores)
+    neg, neg_scores = _without_blanks(record.neg, record.neg_scores)
+    if is_blank(record.query) or not pos or not neg:
+        return None
+    if data.knowledge_distillation:
+        if pos_scores is None or neg_scores is None:
+            return None
+        scores = (*pos_scores, *neg_scores)
+        if data.teacher_scale == "probability" and not all(0 <= score <= 1 for score in scores):
+            msg = (
+                f"{where}: a teacher's scores from {min(scores)} to {max(scores)} are no probabilities; set "
+                "teacher_scale to 'logit'"
+            )
+            raise InvalidInputError(msg)
+    kept = replace(record, pos_ids=None, neg_ids=None, pos_scores=None, neg_scores=None)
+    return replace(kept, pos=pos, neg=neg, pos_scores=pos_scores, neg_scores=neg_scores)
 
 
-def _refused(where: str, problem: str) -> InvalidInputError:
-    return InvalidInputError(f"{where}: {problem}; repair the row, or take it out")
+def _without_blanks(
+    texts: tuple[str, ...], scores: tuple[float, ...] | None
+) -> tuple[tuple[str, ...], tuple[float, ...] | None]:
+    kept = [place for place, text in enumerate(texts) if not is_blank(text)]
+    return tuple(texts[one] for one in kept), None if scores is None else tuple(scores[one] for one in kept)

@@ -86,7 +86,9 @@ class DataSettings:
 
     Attributes:
         train_data: Files of JSON lines (``query``, ``pos``, ``neg``, with a teacher also ``pos_scores`` and
-            ``neg_scores``), or folders of them.
+            ``neg_scores``), folders of them, or data in any other format that ``rerank-plugins data formats`` names.
+        allow: Kinds of errors of ``rerank-plugins data check`` that do not stop the run; rows without a group are then
+            left out.
         dev_data: What quality is measured on during training: a ``.jsonl`` file, a folder in BEIR layout, or anything
             else that ``rerank-plugins evaluate`` reads. None holds ``dev_fraction`` of the training queries out.
         dev_fraction: Share of the training queries that are held out where there is no ``dev_data``, 500 at most; 0
@@ -108,6 +110,7 @@ class DataSettings:
     """
 
     train_data: tuple[str | Path, ...]
+    allow: tuple[str, ...] = ()
     dev_data: str | Path | None = None
     dev_fraction: Annotated[float, Within(0.0, 0.5)] = 0.1
     dev_top_k: Count = 20

@@ -58,42 +58,57 @@ def test_too_few_queries_are_not_held_out(tmp_path: Path) -> None:
     assert len(stored) == 40
 
 
-@pytest.mark.parametrize(
-    ("changes", "told"),
-    [
-        ({"query": "  "}, "the query is blank"),
-        ({"pos": []}, "'pos' is empty"),
-        ({"neg": []}, "'neg' is empty"),
-        ({"pos": ["", "x"]}, "a text in 'pos' is blank"),
-        ({"neg": ["x", "\n"]}, "a text in 'neg' is blank"),
-        ({"pos": "x"}, "'pos' must be a list"),
-        ({"pos_scores": [1.0]}, "has 1 scores for 2 texts"),
-    ],
-)
-def test_a_row_without_a_group_is_refused_with_file_and_line(
-    tmp_path: Path, changes: dict[str, object], told: str
-) -> None:
+@pytest.mark.parametrize("changes", [{"query": "  "}, {"pos": []}, {"neg": []}, {"pos": [""]}, {"neg": ["\n", ""]}])
+def test_rows_without_a_group_are_left_out(tmp_path: Path, changes: dict[str, object]) -> None:
     made = rows(5)
-    made[3] |= changes
+    path = write_rows(tmp_path / "a.jsonl", [*made[:3], made[3] | changes, made[4]])
+    stored, _ = store_rows(data_of(path), tmp_path / "s", holds_out=False)
+    assert [stored[row].query for row in range(len(stored))] == [row["query"] for row in (*made[:3], made[4])]
+    assert stored.n_left_out == 1
+    assert stored.where(3) == f"{path}:5"
+
+
+def test_a_blank_text_goes_with_its_score(tmp_path: Path) -> None:
+    row = {"query": "q", "pos": ["a", " "], "neg": ["", "b"], "pos_scores": [1.0, 2.0], "neg_scores": [3.0, 4.0]}
+    path = write_rows(tmp_path / "a.jsonl", [row])
+    stored, _ = store_rows(data_of(path), tmp_path / "s", holds_out=False)
+    assert stored[0].to_mapping() == {
+        "query": "q",
+        "pos": ["a"],
+        "neg": ["b"],
+        "pos_scores": [1.0],
+        "neg_scores": [4.0],
+    }
+
+
+def test_a_row_that_is_none_is_refused_with_file_and_line_or_allowed(tmp_path: Path) -> None:
+    made = rows(5)
+    made[3]["pos_scores"] = [1.0]
     path = write_rows(tmp_path / "a.jsonl", made)
-    with pytest.raises(InvalidInputError, match=told) as caught:
+    with pytest.raises(InvalidInputError, match="1 scores for 2 texts") as caught:
         store_rows(data_of(path), tmp_path / "s", holds_out=False)
     assert f"{path}:4" in str(caught.value)
+    stored, _ = store_rows(data_of(path, allow=("score_count",)), tmp_path / "s", holds_out=False)
+    assert (len(stored), stored.n_left_out) == (4, 1)
 
 
-def test_a_teacher_is_asked_for_where_one_is_learnt_from(tmp_path: Path) -> None:
-    plain = write_rows(tmp_path / "a.jsonl", rows(3))
-    with pytest.raises(InvalidInputError, match=r"a\.jsonl:1: knowledge_distillation needs pos_scores"):
-        store_rows(data_of(plain, knowledge_distillation=True), tmp_path / "s", holds_out=False)
-    scored = write_rows(tmp_path / "b.jsonl", rows(3, teacher=True))
-    distils = data_of(scored, knowledge_distillation=True)
-    assert len(store_rows(distils, tmp_path / "s", holds_out=False)[0]) == 3
-    with pytest.raises(InvalidInputError, match="is no probability"):
+def test_a_teacher_is_needed_where_one_is_learnt_from(tmp_path: Path) -> None:
+    path = write_rows(tmp_path / "a.jsonl", [*rows(2), *rows(3, teacher=True)])
+    distils = data_of(path, knowledge_distillation=True)
+    stored, _ = store_rows(distils, tmp_path / "s", holds_out=False)
+    assert (len(stored), stored.n_left_out) == (3, 2)
+    with pytest.raises(InvalidInputError, match=r"a\.jsonl:3: a teacher's scores from .* are no probabilities"):
         store_rows(replace(distils, teacher_scale="probability"), tmp_path / "s", holds_out=False)
 
 
 def test_no_rows_are_an_error(tmp_path: Path) -> None:
-    path = tmp_path / "a.jsonl"
-    path.write_text("\n\n")
-    with pytest.raises(InvalidInputError, match="has no row"):
+    path = write_rows(tmp_path / "a.jsonl", [{"query": "q", "pos": ["a"], "neg": []}])
+    with pytest.raises(InvalidInputError, match="no row that could be trained on"):
         store_rows(data_of(path), tmp_path / "s", holds_out=False)
+
+
+def test_other_formats_are_read_too(tmp_path: Path) -> None:
+    hits = [{"content": "a", "label": 1}, {"content": "b", "label": 0}]
+    path = write_rows(tmp_path / "a.jsonl", [{"query": "q", "hits": hits}])
+    stored, _ = store_rows(data_of(path), tmp_path / "s", holds_out=False)
+    assert (stored[0].pos, stored[0].neg) == (("a",), ("b",))
