@@ -81,7 +81,7 @@ def reranker_settings(reranker: Reranker) -> dict[str, Any]:
         "peft_path": reranker.peft_path,
         **_source_options(reranker),
     }
-    return {"model": reranker.model if reranker.is_reopenable else None, "options": options}
+    return {"model": reranker.model if reranker.is_named else None, "options": options}
 
 
 def _source_options(model: Embedder | Reranker) -> dict[str, Any]:

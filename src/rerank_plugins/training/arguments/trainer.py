@@ -79,7 +79,7 @@ TRAINER: tuple[Argument, ...] = (
     same("fp16", "float16 autocast, on CUDA; told on a CPU", default=False),
     same("gradient_checkpointing", "activations are computed twice instead of kept", default=False),
     same("logging_steps", "steps between two log entries", default=500),
-    turned("report_to", "trackers", default="none", ours="report_to", turn=_trackers),
+    turned("report_to", "trackers such as tensorboard or wandb", default="none", ours="report_to", turn=_trackers),
     same("eval_steps", "steps between two measurements of the dev set"),
     same("save_steps", "steps between two checkpoints where there is no dev set", default=500),
     turned(
@@ -166,7 +166,8 @@ hub_strategy hub_always_push hub_revision ignore_data_skip restore_callback_stat
 data_seed parallelism_config dataloader_multiprocessing_context dataloader_in_order label_names
 train_sampling_strategy length_column_name ddp_bucket_cap_mb ddp_broadcast_buffers ddp_static_graph debug
 skip_memory_metrics do_predict torchdynamo ray_scope split_batches dispatch_batches mp_parameters
-push_to_hub_model_id push_to_hub_organization push_to_hub_token per_gpu_eval_batch_size
+push_to_hub_model_id push_to_hub_organization push_to_hub_token per_gpu_eval_batch_size fsdp_min_num_params
+fsdp_transformer_layer_cls_to_wrap use_legacy_prediction_loop tpu_metrics_debug include_tokens_per_second
 """
 OTHERS = frozenset(_OTHERS.split())
 """Names that transformers' Trainer knows, and that have no counterpart here."""

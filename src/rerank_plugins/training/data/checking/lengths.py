@@ -11,7 +11,7 @@ from rerank_plugins.training.data.records import TrainingRecord
 
 __all__ = ["LengthLimits", "LengthReport", "LengthSample", "RowLengths"]
 
-_MOST_ROWS = 20_000
+_MOST_ROWS = 10_000
 _HASH_RANGE = 1 << 64
 
 
@@ -58,7 +58,7 @@ class LengthReport:
     """Shares from 0 to 1 over the rows that were measured.
 
     Attributes:
-        n_rows: Rows that were measured: all, or a sample of 10,000 to 20,000 that depends on the rows alone.
+        n_rows: Rows that were measured: all, or a sample of 5,000 to 10,000 that depends on the rows alone.
         pair: Tokens of a pair, as was asked.
         query: Tokens of a query, as was asked.
         passage: Tokens of a text, as was asked.
@@ -85,7 +85,7 @@ class LengthReport:
 class LengthSample:
     """Measures rows whose digest is low enough; the bar halves whenever there are too many.
 
-    So any file gives at most 20,000 rows, spread evenly, in one pass, and the same file always the same ones.
+    So any file gives at most 10,000 rows, spread evenly, in one pass, and the same file always the same ones.
 
     Args:
         tokenizer: Neither cuts nor pads.
