@@ -58,7 +58,7 @@ class EpochOrder(Sampler[tuple[int, int]]):
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         epoch = self.epoch
-        return iter([(epoch, row) for row in epoch_order(self._n_rows, seed=self._seed, epoch=epoch)])
+        return ((epoch, row) for row in epoch_order(self._n_rows, seed=self._seed, epoch=epoch))
 
 
 @dataclass(frozen=True, slots=True)
