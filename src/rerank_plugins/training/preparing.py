@@ -23,7 +23,7 @@ from rerank_plugins.training.rows import Rows, store_rows
 from rerank_plugins.training.scoring import DevScorer
 from rerank_plugins.training.settings import RerankerTrainingSettings, RunSettings
 from rerank_plugins.training.steps import StepPlan, plan_steps
-from rerank_plugins.training.trainer import GroupTrainer, Patience
+from rerank_plugins.training.trainer import GroupTrainer, Patience, TrainingGroups
 
 __all__ = ["Prepared", "is_first_process", "prepare", "trainer_for", "uses_cpu"]
 
@@ -86,15 +86,18 @@ def trainer_for(prepared: Prepared, trainable: TrainableReranker, folder: Path) 
     if prepared.dev is not None:
         batch_size = run.per_device_eval_batch_size
         dev = DevScorer(prepared.dev, trainable.pairs, trainable.padding, batch_size=batch_size)
-    trainer = GroupTrainer(
-        trainable.module,
-        training_arguments(prepared, folder),
+    groups = TrainingGroups(
         dataset=GroupDataset(prepared.rows, settings.data, seed=run.seed),
         order=EpochOrder(len(prepared.rows), seed=run.seed),
         batches=GroupBatches(trainable.pairs, trainable.padding),
+        where=prepared.rows.where,
+    )
+    trainer = GroupTrainer(
+        trainable.module,
+        training_arguments(prepared, folder),
+        groups=groups,
         loss=group_loss(run.loss, temperature=run.temperature, teacher_scale=settings.data.teacher_scale),
         dev=dev,
-        where=prepared.rows.where,
     )
     if dev is not None and run.early_stopping_patience is not None:
         trainer.add_callback(Patience(f"eval_{run.metric}", run.early_stopping_patience))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +24,29 @@ from rerank_plugins.training.checkpoints import mark_whole
 from rerank_plugins.training.losses import GroupLoss
 from rerank_plugins.training.scoring import DevScorer
 
-__all__ = ["GroupTrainer", "Patience"]
+__all__ = ["GroupTrainer", "Patience", "TrainingGroups"]
 
 logger = logging.getLogger(__name__)
 
 _NOT_OF_MODELS = ("rows", "teacher")
 _NAMED_ROWS = 8
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrainingGroups:
+    """What is trained on.
+
+    Attributes:
+        dataset: The groups of all epochs.
+        order: The order of an epoch.
+        batches: Makes batches of groups.
+        where: The place that a row came from, for errors.
+    """
+
+    dataset: GroupDataset
+    order: EpochOrder
+    batches: GroupBatches
+    where: Callable[[int], str]
 
 
 class GroupTrainer(transformers.Trainer):
@@ -37,12 +55,9 @@ class GroupTrainer(transformers.Trainer):
     Args:
         module: Gives ``logits`` for the batches' tensors.
         args: transformers' own arguments.
-        dataset: The groups.
-        order: The order of an epoch.
-        batches: Makes batches of groups.
+        groups: What is trained on.
         loss: Of scores and teacher's scores.
         dev: Measures the module; None where there is no dev set.
-        where: The place that a row came from, for errors.
     """
 
     def __init__(
@@ -50,22 +65,19 @@ class GroupTrainer(transformers.Trainer):
         module: torch.nn.Module,
         args: transformers.TrainingArguments,
         *,
-        dataset: GroupDataset,
-        order: EpochOrder,
-        batches: GroupBatches,
+        groups: TrainingGroups,
         loss: GroupLoss,
         dev: DevScorer | None,
-        where: Callable[[int], str],
     ) -> None:
-        self._order, self._loss, self._dev, self._where = order, loss, dev, where
+        self._groups, self._loss, self._dev = groups, loss, dev
         super().__init__(
             model=module,
             args=args,
-            train_dataset=dataset,
+            train_dataset=groups.dataset,
             # Measured by _dev; the Trainer only asks whether there is one.
-            eval_dataset=None if dev is None else dataset,
-            data_collator=batches,
-            callbacks=[_Epochs(order), _Marks()],
+            eval_dataset=None if dev is None else groups.dataset,
+            data_collator=groups.batches,
+            callbacks=[_Epochs(groups.order), _Marks()],
         )
         self.remove_callback(PrinterCallback)
         self.remove_callback(ProgressCallback)
@@ -73,7 +85,7 @@ class GroupTrainer(transformers.Trainer):
             self.add_callback(_Bar())
 
     def _get_train_sampler(self, _dataset: object = None) -> EpochOrder:
-        return self._order
+        return self._groups.order
 
     def compute_loss(
         self,
@@ -109,7 +121,7 @@ class GroupTrainer(transformers.Trainer):
         return loss
 
     def _diverged(self, rows: Tensor, what: str) -> TrainingError:
-        places = [self._where(row) for row in rows.tolist()]
+        places = [self._groups.where(row) for row in rows.tolist()]
         shown = ", ".join(places[:_NAMED_ROWS]) + (
             f" and {len(places) - _NAMED_ROWS} more" * (len(places) > _NAMED_ROWS)
         )
