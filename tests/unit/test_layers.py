@@ -34,6 +34,7 @@ LAYERS = [
     {"adapters"},
     {"evaluation"},
     {"reports"},
+    {"training"},
     {"cli"},
     {"__main__"},
 ]
