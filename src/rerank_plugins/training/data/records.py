@@ -264,9 +264,17 @@ def _check_scores(name: str, value: object) -> None:
         if isinstance(one, bool) or not isinstance(one, (int, float)):
             msg = f"{name}[{position}] must be a number, got {_shown(one)}"
             raise RecordError(msg)
-        if not math.isfinite(one):
-            msg = f"{name}[{position}] is {one}; take the row out, or score it again"
+        if not is_finite(one):
+            msg = f"{name}[{position}] is {_shown(one)}; take the row out, or score it again"
             raise RecordError(msg, fault="score_not_finite")
+
+
+def is_finite(number: float) -> bool:
+    """Return whether a number is one that a float can hold."""
+    try:
+        return math.isfinite(number)
+    except OverflowError:  # a whole number of hundreds of digits
+        return False
 
 
 def _tuple(name: str, value: object) -> tuple[object, ...]:
