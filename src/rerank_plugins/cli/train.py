@@ -9,7 +9,8 @@ from __future__ import annotations
 import inspect
 import re
 import sys
-from dataclasses import MISSING, Field, fields
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, dataclass, fields
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -18,6 +19,7 @@ import typer
 
 from rerank_plugins.display.terminal import Screen
 from rerank_plugins.errors import InvalidInputError, UnknownOptionError
+from rerank_plugins.training.arguments import parse_words, translate_arguments
 from rerank_plugins.training.names import TRAINED_TODAY, unknown_setting
 from rerank_plugins.training.settings import GROUPS, RerankerTrainingSettings, reranker_settings
 from rerank_plugins.training.settings_file import read_settings_file
@@ -29,7 +31,7 @@ __all__ = ["train"]
 
 _ANYTHING = {"ignore_unknown_options": True, "allow_extra_args": True}
 _SHORT = {"model_name_or_path": ("--model", "-m"), "output_dir": ("--output", "-o")}
-_POSITIONAL = "train_data"
+_SETTINGS = tuple(one.name for owner in GROUPS.values() for one in fields(owner))
 
 train = typer.Typer(
     name="train",
@@ -39,21 +41,60 @@ train = typer.Typer(
 )
 
 
-def _train_reranker(data: list[str] | None, config: Path | None, dry_run: bool, given: dict[str, Any]) -> None:  # noqa: FBT001
-    """Train, or plan, what the command line and the settings file ask for; the command line wins."""
-    for one in data or ():
-        if one.startswith("-"):
-            name = one.lstrip("-").partition("=")[0].replace("-", "_")
-            raise UnknownOptionError(unknown_setting(name, [each.name for each in _setting_fields()]))
-        if one.lower() in ("true", "false"):
-            msg = f"a switch takes no value: write --bf16 or --no-bf16 instead of --bf16 {one} (in YAML, bf16: {one})"
-            raise InvalidInputError(msg)
-    flat = {} if config is None else read_settings_file(config)
-    flat |= {name: value for name, value in given.items() if value not in (None, [])}
-    if data:
-        flat[_POSITIONAL] = tuple(data)
-    flat.setdefault("progress", sys.stderr.isatty())
-    settings = reranker_settings(flat)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """A command line.
+
+    Attributes:
+        words: What stands there without an option: files of training data, or with ``like`` another trainer's words.
+        config: A settings file; None for none.
+        like: Whose words and settings file they are; None for ours.
+        options: Our settings by name; None or an empty list for what was not given.
+    """
+
+    words: tuple[str, ...]
+    config: Path | None
+    like: str | None
+    options: Mapping[str, Any]
+
+    def settings(self) -> RerankerTrainingSettings:
+        """Return the settings; options win over the file.
+
+        Raises:
+            InvalidInputError: They cannot work.
+        """
+        flat = {} if self.config is None else read_settings_file(self.config)
+        if self.like is not None:
+            flat = _translated(self.like, {**flat, **parse_words(self.words)})
+        elif self.words:
+            flat["train_data"] = tuple(map(_file_name, self.words))
+        flat |= {name: value for name, value in self.options.items() if value not in (None, [])}
+        flat.setdefault("progress", sys.stderr.isatty())
+        return reranker_settings(flat)
+
+
+def _file_name(word: str) -> str:
+    """Return a word that is no option, or say what an unknown option is here."""
+    if word.startswith("-"):
+        name = word.lstrip("-").partition("=")[0].replace("-", "_")
+        raise UnknownOptionError(unknown_setting(name, _SETTINGS))
+    if word.lower() in ("true", "false"):
+        msg = f"a switch takes no value: write --bf16 or --no-bf16 instead of --bf16 {word} (in YAML, bf16: {word})"
+        raise InvalidInputError(msg)
+    return word
+
+
+def _translated(like: str, theirs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return another trainer's arguments as our settings, and tell what was taken without effect."""
+    found = translate_arguments(theirs, known=_SETTINGS, dialect=like)  # type: ignore[arg-type]
+    screen = Screen(stderr=True)
+    for sentence in found.told:
+        screen.print(f"{like}: {sentence}", soft_wrap=True)
+    return dict(found.settings)
+
+
+def _run_reranker(asked: _Asked, *, dry_run: bool) -> None:
+    settings = asked.settings()
 
     from rerank_plugins.cli.quiet import quiet_loading
 
@@ -66,10 +107,6 @@ def _train_reranker(data: list[str] | None, config: Path | None, dry_run: bool, 
     result = train_reranker(settings)
     if result is not None:
         _show(result)
-
-
-def _setting_fields() -> list[Field[Any]]:
-    return [one for owner in GROUPS.values() for one in fields(owner)]
 
 
 def _option_of(one: Field[Any], hint: Any, told: str) -> inspect.Parameter:
@@ -109,28 +146,34 @@ def _first_sentences(owner: type) -> dict[str, str]:
 def _command() -> Any:
     """Return the command, with a signature made of the settings for typer to read."""
 
-    def reranker(data: list[str] | None, *, config: Path | None, dry_run: bool, **given: Any) -> None:
+    def reranker(
+        data: list[str] | None, *, config: Path | None, like: str | None, dry_run: bool, **options: Any
+    ) -> None:
         """Fine-tune a cross-encoder (bge-reranker-*, bce, any one-label classifier, mini) on queries with pos and neg.
 
         Writes a folder that opens in rerank-plugins, transformers and sentence-transformers, with a card of the dev
         measures before and after. Interrupted, it goes on with --resume.
         """
-        _train_reranker(data, config, dry_run, given)
+        asked = _Asked(words=tuple(data or ()), config=config, like=like, options=options)
+        _run_reranker(asked, dry_run=dry_run)
 
     by_name = inspect.Parameter.KEYWORD_ONLY
     rows = Annotated[list[str] | None, typer.Argument(help="JSON lines: query, pos, neg; files or folders.")]
     file = Annotated[Path | None, typer.Option("--config", "-c", help="YAML file of settings; options win.")]
+    told = "flagembedding, flagembedding-old or rag-retrieval: the settings file, and all words behind --, are theirs."
+    other = Annotated[str | None, typer.Option("--like", help=told)]
     dry = Annotated[
         bool, typer.Option("--dry-run", help="Only tell sizes, steps, time and memory, of three real steps.")
     ]
     parameters = [
         inspect.Parameter("data", inspect.Parameter.POSITIONAL_OR_KEYWORD, default=None, annotation=rows),
         inspect.Parameter("config", by_name, default=None, annotation=file),
+        inspect.Parameter("like", by_name, default=None, annotation=other),
         inspect.Parameter("dry_run", by_name, default=False, annotation=dry),
     ]
     for owner in GROUPS.values():
-        hints, told = get_type_hints(owner, include_extras=True), _first_sentences(owner)
-        parameters += [_option_of(one, hints[one.name], told.get(one.name, "")) for one in fields(owner)]
+        hints, first = get_type_hints(owner, include_extras=True), _first_sentences(owner)
+        parameters += [_option_of(one, hints[one.name], first.get(one.name, "")) for one in fields(owner)]
     reranker.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     reranker.__annotations__ = {}
     return reranker

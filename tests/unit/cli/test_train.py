@@ -72,6 +72,31 @@ def test_a_dry_run_tells_and_leaves_nothing(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["dev.jsonl", "train.jsonl"]
 
 
+def test_a_command_of_flag_embedding_runs_with_its_own_words(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    bert_reranker_folder: Path,
+    tmp_path: Path,
+    data: tuple[Path, Path],
+) -> None:
+    # As in examples/finetune/reranker/encoder_only/base.sh, with small numbers.
+    words = f"""
+        --model_name_or_path {bert_reranker_folder} --cache_dir ./cache/model --train_data {data[0]}
+        --cache_path ./cache/data --train_group_size 4 --query_max_len 24 --passage_max_len 40 --pad_to_multiple_of 8
+        --knowledge_distillation False --output_dir {tmp_path / "out"} --overwrite_output_dir --fp16
+        --learning_rate 6e-5 --num_train_epochs 1 --per_device_train_batch_size 2 --gradient_accumulation_steps 1
+        --dataloader_drop_last True --warmup_ratio 0.1 --gradient_checkpointing --weight_decay 0.01
+        --deepspeed ../ds_stage0.json --logging_steps 1 --save_steps 1000
+    """.split()
+    assert run(monkeypatch, "reranker", "--like", "flagembedding", "--device", "cpu", "--", *words) == 0
+    printed = capsys.readouterr()
+    assert "overwrite_output_dir does nothing here" in " ".join(printed.err.split())
+    saved = json.loads((tmp_path / "out" / "training.json").read_text())["settings"]
+    assert (saved["query_max_len"], saved["train_group_size"], saved["learning_rate"]) == (24, 4, 6e-5)
+    assert saved["dataloader_drop_last"] is True
+    assert "6 steps in" in printed.out
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
@@ -82,6 +107,8 @@ def test_a_dry_run_tells_and_leaves_nothing(
         (("reranker", "x.jsonl", "-o", "out", "--bf16", "True"), "a switch takes no value"),
         (("reranker", "x.jsonl", "-o", "out", "--device", "cpu"), "'x.jsonl' is not there"),
         (("reranker", "-c", "none.yaml"), "could not be read as YAML"),
+        (("reranker", "--like", "flagembedding", "--", "--lerning_rate", "1"), "did you mean 'learning_rate'"),
+        (("reranker", "--like", "nobody"), "trainers are flagembedding"),
         (("embedder", "x.jsonl"), "cross-encoders with one label are trained today"),
         (("colbert", "--anything", "x"), "cross-encoders with one label are trained today"),
     ],
@@ -96,6 +123,6 @@ def test_what_cannot_work_is_one_message(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     model = ("-m", str(bert_reranker_folder)) if arguments[0] == "reranker" else ()
-    assert run(monkeypatch, *arguments, *model) == 2
+    assert run(monkeypatch, arguments[0], *model, *arguments[1:]) == 2
     assert told in " ".join(capsys.readouterr().err.split())
     assert not (tmp_path / "out").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -10,15 +11,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from training_rows import tiny_run
 
-from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.errors import InvalidInputError, TrainingError
 from rerank_plugins.training.checkpoints import check_same_run, is_whole, mark_whole, newest_whole
 
 pytest.importorskip("accelerate")
 pytest.importorskip("ir_measures")
 
 from rerank_plugins.training import train_reranker
+from rerank_plugins.training.models import TrainableReranker
 
 # Ends the process as kill -9 does: at the n-th call of a function that writes a part of a checkpoint.
 KILLED = """
@@ -140,6 +143,34 @@ except TrainingError as error:
     resumed = train_reranker(replace(settings, run=replace(settings.run, resume=True)))
     assert resumed is not None
     assert resumed.steps == 8
+
+
+@pytest.mark.parametrize("fault", ["no room", "other weights"])
+def test_a_model_that_cannot_be_saved_leaves_the_checkpoints(
+    bert_reranker_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    real = TrainableReranker.save
+
+    def save(self: TrainableReranker, folder: Path) -> None:
+        if fault == "no room":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        with torch.no_grad():
+            self.module.classifier.bias += 1.0
+        real(self, folder)
+        with torch.no_grad():
+            self.module.classifier.bias -= 1.0
+
+    settings = tiny_run(bert_reranker_folder, tmp_path)
+    monkeypatch.setattr(TrainableReranker, "save", save)
+    told = "No space left" if fault == "no room" else "the saved model scores"
+    with pytest.raises(TrainingError, match=told):
+        train_reranker(settings)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["dev.jsonl", "train.jsonl", "trained.training"]
+    monkeypatch.undo()
+    resumed = train_reranker(replace(settings, run=replace(settings.run, resume=True)))
+    assert resumed is not None
+    assert resumed.steps == 6
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["dev.jsonl", "train.jsonl", "trained"]
 
 
 def checkpoint(folder: Path, step: int, *, marked: bool = True) -> Path:
