@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rerank_plugins.training.data.records import RECORD_KEYS, RecordError, TrainingRecord, is_finite
+from rerank_plugins.training.data.record_checks import RecordError, is_finite
+from rerank_plugins.training.data.records import RECORD_KEYS, TrainingRecord
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
