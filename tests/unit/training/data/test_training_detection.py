@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -107,3 +109,14 @@ def test_json_that_python_refuses(tmp_path: Path, line: str) -> None:
     assert first.record is not None
     assert second.error is not None
     assert second.error.fault == "not_json"
+
+
+def test_the_python_interface_is_there_and_light() -> None:
+    names = ("check_data", "convert_data", "open_records", "read_records", "write_records", "TrainingRecord")
+    code = (
+        "import sys, rerank_plugins.training as training\n"
+        f"print(*[getattr(training, name).__name__ for name in {names!r} if name in training.__all__])\n"
+        "print(*[name for name in ('torch', 'transformers', 'accelerate') if name in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.split() == list(names)
