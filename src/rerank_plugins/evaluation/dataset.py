@@ -249,7 +249,7 @@ def json_object(text: str, *, where: str) -> dict[str, Any]:
     """Return a JSON object, or raise InvalidInputError that begins with ``where``."""
     try:
         entry = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # ValueError: also a number of more than 4,300 digits
         msg = f"{where}: not JSON ({error.msg if isinstance(error, json.JSONDecodeError) else error})"
         raise InvalidInputError(msg) from error
     if not isinstance(entry, dict):

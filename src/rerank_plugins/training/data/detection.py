@@ -57,6 +57,9 @@ def detect_format(path: Path) -> str:
     """
     if path.is_dir():
         return BEIR
+    if not path.is_file():
+        msg = f"{path} is no regular file, and what is read once cannot be looked at first: name format_name (--format)"
+        raise InvalidInputError(msg)
     lines = list(islice(json_lines(path), _LOOKED_AT))
     if not lines:
         msg = f"{path} is empty; training data has one JSON object a line"

@@ -102,11 +102,12 @@ def regrouped(items: Iterable[Item], tell: Tell) -> Iterator[Item]:
     Raises:
         InvalidInputError: There is no room for the temporary file.
     """
-    with TemporaryDirectory(prefix="rerank-plugins-") as folder, closing(_table(Path(folder) / "rows.db")) as table:
+    with TemporaryDirectory(prefix="rerank-plugins-") as folder:
         try:
-            yield from _stored(items, table)
-            for held in _groups(table):
-                yield from _joined(held, tell)
+            with closing(_table(Path(folder) / "rows.db")) as table:
+                yield from _stored(items, table)
+                for held in _groups(table):
+                    yield from _joined(held, tell)
         except sqlite3.Error as error:
             msg = f"the rows cannot be put together on disk ({error}); make room in {folder}, or set TMPDIR elsewhere"
             raise InvalidInputError(msg) from error

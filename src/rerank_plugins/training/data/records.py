@@ -7,21 +7,27 @@ becomes this one: :mod:`rerank_plugins.training.data.formats`.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.evaluation.dataset import json_object
 from rerank_plugins.training.data.lines import JsonLine, data_files, json_lines
+from rerank_plugins.training.data.record_checks import (
+    RecordError,
+    check_beside,
+    check_scores,
+    check_text,
+    check_texts,
+)
 
 __all__ = [
+    "KNOWN_KEYS",
     "RECORD_KEYS",
-    "Fault",
     "RecordError",
     "TrainingRecord",
     "read_records",
@@ -29,27 +35,6 @@ __all__ = [
     "row_of",
     "unknown_keys",
 ]
-
-Fault = Literal["not_json", "malformed", "misspelt_key", "score_count", "score_not_finite", "id_count", "scattered"]
-"""What can be wrong with a row in itself."""
-
-_SHOWN = 60
-
-
-class RecordError(InvalidInputError):
-    """A row is no training record.
-
-    Attributes:
-        fault: What is wrong, in one word.
-    """
-
-    def __init__(self, message: str, *, fault: Fault = "malformed") -> None:
-        super().__init__(message)
-        self.fault: Fault = fault
-
-    def at(self, where: str) -> RecordError:
-        """Return the same error with the place in front of it."""
-        return RecordError(f"{where}: {self}", fault=self.fault)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +85,8 @@ class TrainingRecord:
             value = getattr(self, name)
             if value is not None or name in _REQUIRED:
                 _CHECKS[name](name, value)
-        _check_beside("pos", self.pos, self.pos_scores, self.pos_ids)
-        _check_beside("neg", self.neg, self.neg_scores, self.neg_ids)
+        check_beside("pos", self.pos, self.pos_scores, self.pos_ids)
+        check_beside("neg", self.neg, self.neg_scores, self.neg_ids)
 
     @classmethod
     def from_mapping(cls, row: Mapping[str, Any], *, where: str | None = None) -> TrainingRecord:
@@ -246,53 +231,6 @@ def _split_scores(scores: object, given: Mapping[str, Any]) -> dict[str, Any]:
     return {"pos_scores": scores[: len(pos)], "neg_scores": scores[len(pos) :]}
 
 
-def _check_text(name: str, value: object) -> None:
-    if not isinstance(value, str):
-        msg = f"{name!r} must be a text, got {_shown(value)}"
-        raise RecordError(msg)
-
-
-def _check_texts(name: str, value: object) -> None:
-    for position, one in enumerate(_tuple(name, value)):
-        if not isinstance(one, str):
-            msg = f"{name}[{position}] must be a text, got {_shown(one)}"
-            raise RecordError(msg)
-
-
-def _check_scores(name: str, value: object) -> None:
-    for position, one in enumerate(_tuple(name, value)):
-        if isinstance(one, bool) or not isinstance(one, (int, float)):
-            msg = f"{name}[{position}] must be a number, got {_shown(one)}"
-            raise RecordError(msg)
-        if not math.isfinite(one):
-            msg = f"{name}[{position}] is {one}; take the row out, or score it again"
-            raise RecordError(msg, fault="score_not_finite")
-
-
-def _tuple(name: str, value: object) -> tuple[object, ...]:
-    if not isinstance(value, tuple):
-        # A text would be read letter by letter.
-        msg = f"{name!r} must be a list, got {_shown(value)}"
-        raise RecordError(msg)
-    return value
-
-
-_CHECKS: dict[str, Callable[[str, object], None]] = dict.fromkeys(RECORD_KEYS, _check_text)
-_CHECKS |= dict.fromkeys(("pos", "neg", "pos_ids", "neg_ids", "answers"), _check_texts)
-_CHECKS |= dict.fromkeys(("pos_scores", "neg_scores"), _check_scores)
-
-
-def _check_beside(
-    name: str, texts: tuple[str, ...], scores: tuple[float, ...] | None, ids: tuple[str, ...] | None
-) -> None:
-    if scores is not None and len(scores) != len(texts):
-        msg = f"'{name}_scores' has {len(scores)} scores for {len(texts)} texts in {name!r}"
-        raise RecordError(msg, fault="score_count")
-    if ids is not None and len(ids) != len(texts):
-        msg = f"'{name}_ids' has {len(ids)} ids for {len(texts)} texts in {name!r}"
-        raise RecordError(msg, fault="id_count")
-
-
-def _shown(value: object) -> str:
-    shown = repr(value)
-    return shown if len(shown) <= _SHOWN else shown[:_SHOWN] + "..."
+_CHECKS: dict[str, Callable[[str, object], None]] = dict.fromkeys(RECORD_KEYS, check_text)
+_CHECKS |= dict.fromkeys(("pos", "neg", "pos_ids", "neg_ids", "answers"), check_texts)
+_CHECKS |= dict.fromkeys(("pos_scores", "neg_scores"), check_scores)

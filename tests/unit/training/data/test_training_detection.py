@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -84,3 +88,35 @@ def test_a_first_line_that_is_broken_does_not_hide_the_format(tmp_path: Path) ->
 def test_a_format_that_there_is_not(tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match="no format 'absent'; the formats: records, flagembedding"):
         open_records(rows_file(tmp_path / "rows.jsonl", {"query": "q"}), format_name="absent")
+
+
+def test_what_can_be_read_once_needs_a_name(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(InvalidInputError, match=r"no regular file.*--format"):
+        open_records(pipe)
+    writer = threading.Thread(target=pipe.write_text, args=('{"query": "q", "pos": ["p"]}\n',))
+    writer.start()
+    assert list(open_records(pipe, format_name="records")) == [TrainingRecord("q", ("p",))]
+    writer.join()
+
+
+@pytest.mark.parametrize("line", ['{"query": ' + "1" * 5_000 + "}", "[" * 100_000])
+def test_json_that_python_refuses(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"query": "q", "pos": ["p"]}\n' + line)
+    first, second = open_records(path).items()
+    assert first.record is not None
+    assert second.error is not None
+    assert second.error.fault == "not_json"
+
+
+def test_the_python_interface_is_there_and_light() -> None:
+    names = ("check_data", "convert_data", "open_records", "read_records", "write_records", "TrainingRecord")
+    code = (
+        "import sys, rerank_plugins.training as training\n"
+        f"print(*[getattr(training, name).__name__ for name in {names!r} if name in training.__all__])\n"
+        "print(*[name for name in ('torch', 'transformers', 'accelerate') if name in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.split() == list(names)

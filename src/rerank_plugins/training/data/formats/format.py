@@ -6,12 +6,22 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rerank_plugins.training.data.records import RECORD_KEYS, RecordError, TrainingRecord
+from rerank_plugins.training.data.record_checks import RecordError, is_finite
+from rerank_plugins.training.data.records import RECORD_KEYS, TrainingRecord
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-__all__ = ["LabelledText", "Row", "RowFormat", "RowOptions", "labelled_texts", "record_of_labels", "text_of"]
+__all__ = [
+    "LabelledText",
+    "Row",
+    "RowFormat",
+    "RowOptions",
+    "labelled_texts",
+    "number_of",
+    "record_of_labels",
+    "text_of",
+]
 
 Row = Mapping[str, Any]
 
@@ -119,4 +129,23 @@ def text_of(row: Row, key: str) -> str:
     if not isinstance(value, str):
         msg = f"{key!r} must be a text, got {value!r:.60}"
         raise RecordError(msg)
+    return value
+
+
+def number_of(value: object, *, name: str) -> float:
+    """Return a label, a score or a relevance.
+
+    Args:
+        value: What the row has.
+        name: How the error calls it.
+
+    Raises:
+        RecordError: It is no number, or one that is NaN or infinite.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        msg = f"{name} must be a number, got {value!r:.60}"
+        raise RecordError(msg)
+    if not is_finite(value):
+        msg = f"{name} is {value!r:.60}; take the row out, or judge it again"
+        raise RecordError(msg, fault="score_not_finite")
     return value

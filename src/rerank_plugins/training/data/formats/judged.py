@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rerank_plugins.training.data.formats.format import Row, RowFormat, RowOptions, record_of_labels, text_of
+from rerank_plugins.training.data.formats.format import Row, RowFormat, RowOptions, number_of, record_of_labels, text_of
 from rerank_plugins.training.data.records import RecordError, TrainingRecord
 
 __all__ = ["BCEMBEDDING", "EVALUATION"]
@@ -43,11 +43,8 @@ def _read_evaluation(row: Row, options: RowOptions) -> TrainingRecord:
     if not isinstance(qrels, dict):
         msg = f"'qrels' must be an object of text to relevance, got {qrels!r:.60}"
         raise RecordError(msg)
-    for text, grade in qrels.items():
-        if isinstance(grade, bool) or not isinstance(grade, (int, float)):
-            msg = f"the relevance of {text!r:.60} must be a number, got {grade!r:.60}"
-            raise RecordError(msg)
-    return record_of_labels(text_of(row, "query"), [(text, grade, None) for text, grade in qrels.items()], options)
+    labelled = [(text, number_of(grade, name=f"the relevance of {text!r:.60}"), None) for text, grade in qrels.items()]
+    return record_of_labels(text_of(row, "query"), labelled, options)
 
 
 def _write_evaluation(record: TrainingRecord, options: RowOptions) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from rerank_plugins.training.data.formats.format import (
     RowFormat,
     RowOptions,
     labelled_texts,
+    number_of,
     record_of_labels,
     text_of,
 )
@@ -67,11 +68,8 @@ def _labelled(row: Row, options: RowOptions) -> LabelledText:
 
 
 def _number(row: Row, key: str) -> float:
-    value = row.get(key)
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        msg = f"{key!r} must be a number, got {value!r:.60}; the key of the labels is label_key (--label-key)"
-        raise RecordError(msg)
-    return value
+    name = f"{key!r}" if key in row else f"{key!r} (the key of the labels is label_key, --label-key)"
+    return number_of(row.get(key), name=name)
 
 
 def _rows_of(record: TrainingRecord) -> list[dict[str, Any]]:
