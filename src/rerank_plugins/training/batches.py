@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from rerank_plugins.protocols import TokenInput
-from rerank_plugins.text.encoders import PairInputs
+from rerank_plugins.text.pair_inputs import PairInputs
 from rerank_plugins.training.groups import Group, draw_group, epoch_order
 from rerank_plugins.training.rows import Rows
 from rerank_plugins.training.settings import DataSettings

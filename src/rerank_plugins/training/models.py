@@ -23,18 +23,19 @@ from rerank_plugins.catalog.resolve import ResolvedModel, resolve
 from rerank_plugins.catalog.scorer_traits import traits_of
 from rerank_plugins.catalog.spec import ModelSpec
 from rerank_plugins.errors import UnsupportedModelError
+from rerank_plugins.nn.backbone import TokenStates
+from rerank_plugins.nn.packed_row import PackedRow
+from rerank_plugins.nn.segment_similarity import SegmentSimilarityHead
 from rerank_plugins.protocols import Batch, PairSegments, TokenInput
-from rerank_plugins.scorers.backbone import TokenStates
 from rerank_plugins.scorers.cross_encoder import load_segment_similarity
-from rerank_plugins.scorers.segment_similarity import SegmentSimilarityHead
-from rerank_plugins.text.encoders import PairInputs, pair_inputs
-from rerank_plugins.text.pair_encoder import PairSettings
+from rerank_plugins.text.pair_inputs import PairInputs, pair_inputs
+from rerank_plugins.text.pair_tokenizer import PairSettings
 from rerank_plugins.training.batches import PairPadding
 from rerank_plugins.training.names import TRAINED_TODAY
 from rerank_plugins.training.settings import DataSettings, ModelSettings
 from rerank_plugins.types import LongDocuments
 from rerank_plugins.weights.base import LoadRequest
-from rerank_plugins.weights.loading import load_encoder, load_model
+from rerank_plugins.weights.loading import load_model, load_tokenizer
 
 __all__ = ["SegmentSimilarityModel", "TrainableReranker", "open_trainable", "pair_settings", "resolve_trainable"]
 
@@ -61,7 +62,7 @@ class SegmentSimilarityModel(nn.Module):
 
     Args:
         backbone: The transformer.
-        head: See :class:`~rerank_plugins.scorers.segment_similarity.SegmentSimilarityHead`.
+        head: See :class:`~rerank_plugins.nn.segment_similarity.SegmentSimilarityHead`.
     """
 
     def __init__(self, backbone: Any, head: SegmentSimilarityHead) -> None:
@@ -91,7 +92,7 @@ class SegmentSimilarityModel(nn.Module):
             TokenInput(ids[row, :length], ids[row, :length], PairSegments(*bounds))
             for row, (length, bounds) in enumerate(zip(lengths, segments.tolist(), strict=True))
         ]
-        return {"logits": self.head(TokenStates(flat, lengths), Batch(inputs))}
+        return {"logits": self.head(TokenStates(flat, PackedRow(lengths, device=flat.device)), Batch(inputs))}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -192,8 +193,8 @@ def open_trainable(resolved: ResolvedModel, model: ModelSettings, data: DataSett
         allow_pickle=model.allow_pickle,
         trust_remote_code=model.trust_remote_code,
     )
-    encoder = load_encoder(request)
-    pairs = pair_inputs(encoder, resolved.spec, pair_settings(resolved.spec, data))
+    tokenizer = load_tokenizer(request)
+    pairs = pair_inputs(tokenizer, resolved.spec, pair_settings(resolved.spec, data))
     own = resolved.files.own_format
     module: Any
     if own is not None:

@@ -8,7 +8,7 @@ import torch
 
 from rerank_plugins.evaluation.measures import Evaluation
 from rerank_plugins.protocols import TokenInput
-from rerank_plugins.text.encoders import PairInputs
+from rerank_plugins.text.pair_inputs import PairInputs
 from rerank_plugins.training.batches import PairPadding
 from rerank_plugins.training.dev import DevSet
 from rerank_plugins.types import BLANK_DOCUMENT_SCORE

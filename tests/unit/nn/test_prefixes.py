@@ -15,11 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoModel
 
+from rerank_plugins.nn import packed
+from rerank_plugins.nn.backbone import Backbone
+from rerank_plugins.nn.packed_row import Run
+from rerank_plugins.nn.prefixes import LEAST_SAVED_TOKENS, PrefixGroup, prefix_groups
 from rerank_plugins.protocols import Batch, TokenInput
-from rerank_plugins.scorers import packed
-from rerank_plugins.scorers.backbone import Backbone
-from rerank_plugins.scorers.prefixes import LEAST_SAVED_TOKENS, PrefixGroup, RowLayout, prefix_groups
-from rerank_plugins.scorers.texts import Run
 
 interface = pytest.mark.skipif(
     not hasattr(transformers, "AttentionInterface"), reason="this transformers has no attention interface"
@@ -118,22 +118,6 @@ def test_no_group_with_an_input_more_or_less_saves_more(rows: list[list[int]]) -
 def common(one: list[int], other: list[int]) -> int:
     n = min(len(one), len(other)) - 1
     return next((place for place in range(n) if one[place] != other[place]), n)
-
-
-@given(rows=ROWS)
-def test_a_row_holds_every_input(rows: list[list[int]]) -> None:
-    inputs = [ids(*row) for row in rows]
-    groups = prefix_groups(inputs, least_saved_tokens=1)
-    layout = RowLayout.of(inputs, groups)
-    assert len(layout.ids) == sum(layout.lengths) == sum(map(len, rows)) - saved(groups)
-    ends = np.cumsum(layout.lengths)
-    for row, piece in zip(rows, layout.pieces, strict=True):
-        chain = [piece] if layout.prefixes[piece] is None else [layout.prefixes[piece], piece]
-        found = np.concatenate([layout.ids[ends[one] - layout.lengths[one] : ends[one]] for one in chain])
-        places = np.concatenate([layout.positions[ends[one] - layout.lengths[one] : ends[one]] for one in chain])
-        assert found.tolist() == row
-        assert places.tolist() == list(range(len(row)))
-        assert all(one is None or one < place for place, one in enumerate(layout.prefixes))
 
 
 def decoder(kind: str, **options: object) -> torch.nn.Module:
@@ -257,7 +241,7 @@ def test_a_model_that_looks_both_ways_shares_nothing(caplog: pytest.LogCaptureFi
 
 @interface
 def test_sharing_that_gives_other_numbers_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    class LosesAToken(packed.Texts):
+    class LosesAToken(packed.PackedRow):
         """Each text sees its prefix but for the last token."""
 
         @cached_property
@@ -267,7 +251,7 @@ def test_sharing_that_gives_other_numbers_is_left(monkeypatch: pytest.MonkeyPatc
                 for run in super().runs
             ]
 
-    monkeypatch.setattr(packed, "Texts", LosesAToken)
+    monkeypatch.setattr(packed, "PackedRow", LosesAToken)
     # Under a name of its own: the interface's registry belongs to the whole process.
     monkeypatch.setattr(packed, "_NAME", "rerank_plugins_packed_forgetful")
     backbone = Backbone(decoder("qwen3"))

@@ -1,4 +1,4 @@
-"""BERT-like encoders on one row of tokens: the layers of transformers with their products joined and fused.
+"""BERT-like encoders on packed rows: the layers of transformers with merged and fused matrix products.
 
 The weights are those of a transformers model, whose embeddings run as they are. Against ``BertLayer`` (transformers
 5.23, ``models/bert/modeling_bert.py``; RoBERTa's is the same) three things differ and no number but by rounding:
@@ -14,10 +14,10 @@ from typing import Any, Literal
 
 import torch
 
-from rerank_plugins.scorers.attention import attend, attend_first
-from rerank_plugins.scorers.compiling import compiled
-from rerank_plugins.scorers.dense import Dense, PackedDense, dense, spare_rows
-from rerank_plugins.scorers.texts import Texts
+from rerank_plugins.nn.attention import attend, attend_first
+from rerank_plugins.nn.compiling import compiled
+from rerank_plugins.nn.dense import Dense, PackedDense, dense, spare_rows
+from rerank_plugins.nn.packed_row import PackedRow
 
 __all__ = ["BertEncoder", "Reads"]
 
@@ -67,19 +67,19 @@ class _Layer:
         self._norm = _Norm.of(module.output.LayerNorm)
         self._finish = self._fed_forward
 
-    def __call__(self, states: torch.Tensor, texts: Texts, *, reads: Reads) -> torch.Tensor:
-        """Return the states behind this layer. Shape: (tokens, hidden), or (texts, hidden) if first ones are read.
+    def __call__(self, states: torch.Tensor, row: PackedRow, *, reads: Reads) -> torch.Tensor:
+        """Return the states after this layer. Shape: (tokens, hidden), or (texts, hidden) if first ones are read.
 
-        Spare rows may lie behind the tokens, and then behind the result too.
+        There may be extra rows after the tokens, and then after the result too.
         """
         if reads == "first" and self._query is not None:
-            residual = states[torch.nn.functional.pad(texts.first, (0, self.spare_rows(len(texts.lengths))))]
+            residual = states[torch.nn.functional.pad(row.first_tokens, (0, self.spare_rows(len(row.lengths))))]
             key, value = self._projected(states, n_parts=2)
-            attended = attend_first(self._by_head(self._query(residual)), key, value, texts)
+            attended = attend_first(self._by_head(self._query(residual)), key, value, row)
         else:
             residual = states
             query, key, value = self._query_key_value(states)
-            attended = attend(query, key, value, texts)
+            attended = attend(query, key, value, row)
         return self._finish(attended.flatten(1), residual)
 
     def _fed_forward(self, attended: torch.Tensor, residual: torch.Tensor) -> torch.Tensor:
@@ -88,7 +88,7 @@ class _Layer:
         return self._norm(self._narrow.add(wide, after))
 
     def compile(self) -> bool:
-        """Let what follows attention be compiled; return False where oneDNN has fused it already."""
+        """Have the part after attention compiled; return False where oneDNN has fused it already."""
         if isinstance(self._widen, PackedDense):
             return False
         self._finish = compiled(self._fed_forward)
@@ -132,13 +132,13 @@ class BertEncoder:
             for layer in layers
         ]
 
-    def __call__(self, embedded: torch.Tensor, texts: Texts, *, reads: Reads) -> torch.Tensor:
+    def __call__(self, embedded: torch.Tensor, row: PackedRow, *, reads: Reads) -> torch.Tensor:
         """Return the final states.
 
         Args:
             embedded: Token embeddings, behind them those of :meth:`spare_rows` tokens that belong to no text. Shape:
                 (tokens + spare, hidden).
-            texts: Where the texts lie.
+            row: Where the texts lie.
             reads: Which tokens' states are needed.
 
         Returns:
@@ -146,18 +146,18 @@ class BertEncoder:
         """
         states = embedded
         for layer in self._layers[:-1]:
-            states = layer(states, texts, reads="all")
-        states = self._layers[-1](states, texts, reads=reads)
+            states = layer(states, row, reads="all")
+        states = self._layers[-1](states, row, reads=reads)
         if reads == "last":
-            return states[texts.ends - 1]
-        return states[: texts.tokens if reads == "all" else len(texts.lengths)]
+            return states[row.last_tokens]
+        return states[: row.tokens if reads == "all" else len(row.lengths)]
 
     def compile(self) -> int:
         """Let the layers' token-wise parts be compiled at their first call; return how many there are."""
         return sum(layer.compile() for layer in self._layers)
 
     def spare_rows(self, n_tokens: int) -> int:
-        """Return how many tokens to add to a batch; see :func:`rerank_plugins.scorers.dense.spare_rows`."""
+        """Return how many tokens to add to a batch; see :func:`rerank_plugins.nn.dense.spare_rows`."""
         return self._layers[0].spare_rows(n_tokens)
 
 
@@ -169,7 +169,7 @@ def _dense(modules: list[Any], *, may_copy: bool) -> Dense:
 
 
 def _activation(module: Any) -> Callable[[torch.Tensor], torch.Tensor] | None:
-    """Return the activation behind the wide layer, or None for the exact GELU, which runs inside the product."""
+    """Return the activation after the wide layer, or None for the exact GELU, which is fused into the product."""
     rows = torch.linspace(-6.0, 6.0, 97)
     is_exact_gelu = torch.equal(module(rows), torch.nn.functional.gelu(rows))
     return None if is_exact_gelu else module

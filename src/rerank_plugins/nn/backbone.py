@@ -1,4 +1,4 @@
-"""A model with its batches, packed where it can be and padded where it cannot; one shape for heads."""
+"""Runs a transformer on batches, packed if possible and otherwise padded, with one form of results for the heads."""
 
 from __future__ import annotations
 
@@ -10,52 +10,48 @@ from typing import Any
 import torch
 
 from rerank_plugins.errors import UnsupportedModelError
+from rerank_plugins.nn.bert_encoder import Reads
+from rerank_plugins.nn.compiling import compile_regions, compiler_errors
+from rerank_plugins.nn.packed import PackedModel, is_near
+from rerank_plugins.nn.packed_row import PackedRow
+from rerank_plugins.nn.trials import TRIAL_LENGTHS, CannotPackError, packed_model, trial_of
 from rerank_plugins.protocols import Batch, PrefixSharing
-from rerank_plugins.scorers.bert_encoder import Reads
-from rerank_plugins.scorers.compiling import compile_regions, compiler_errors
-from rerank_plugins.scorers.packed import PackedModel, is_near
-from rerank_plugins.scorers.trials import TRIAL_LENGTHS, CannotPackError, packed_model, trial_of
-from rerank_plugins.system.lazy import computed_once
 
 __all__ = ["Backbone", "TokenStates", "padded_tensors"]
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class TokenStates:
-    """Final token states of a batch.
+    """Final token states of a batch, and how they lie.
 
     Attributes:
-        flat: The states of all inputs, one after the other. Shape: (sum of tokens, hidden), float32.
-        lengths: Tokens of each input that ``flat`` holds.
+        flat: The states of all inputs, one after the other. Shape: (tokens, hidden), float32.
+        row: Where the inputs lie in it, each a text of its own.
     """
 
     flat: torch.Tensor
-    lengths: list[int]
-
-    @computed_once
-    def _ends(self) -> torch.Tensor:
-        return torch.tensor(self.lengths, device=self.flat.device).cumsum(0)
+    row: PackedRow
 
     def first(self) -> torch.Tensor:
         """Return the state of each input's first token. Shape: (inputs, hidden)."""
-        return self.flat[self._ends - torch.tensor(self.lengths, device=self.flat.device)]
+        return self.flat[self.row.first_tokens]
 
     def last(self) -> torch.Tensor:
         """Return the state of each input's last token. Shape: (inputs, hidden)."""
-        return self.flat[self._ends - 1]
+        return self.flat[self.row.last_tokens]
 
     def mean(self) -> torch.Tensor:
         """Return the mean state of each input, special tokens included. Shape: (inputs, hidden)."""
-        lengths = torch.tensor(self.lengths, device=self.flat.device)
-        rows = torch.repeat_interleave(torch.arange(len(lengths), device=self.flat.device), lengths)
-        sums = torch.zeros(len(lengths), self.flat.shape[1], device=self.flat.device).index_add_(0, rows, self.flat)
+        lengths = self.row.seqlens
+        sums = self.flat.new_zeros(len(lengths), self.flat.shape[1])
+        sums.index_add_(0, self.row.text_of_token, self.flat)
         return sums / lengths.unsqueeze(1)
 
     def padded(self) -> torch.Tensor:
         """Return the states right-padded with zeros. Shape: (inputs, longest, hidden)."""
-        return torch.nn.utils.rnn.pad_sequence(list(torch.split(self.flat, self.lengths)), batch_first=True)
+        return torch.nn.utils.rnn.pad_sequence(list(torch.split(self.flat, self.row.lengths)), batch_first=True)
 
 
 class Backbone:
@@ -71,7 +67,7 @@ class Backbone:
 
     def __init__(self, model: Any, *, is_ours: bool = True) -> None:
         self._model = model
-        # An encoder's configuration may speak of a cache that only its decoder has (T5).
+        # An encoder's configuration may have a setting of a KV cache that only its decoder has (T5).
         self._options = {"use_cache": False} if "use_cache" in signature(model.forward).parameters else {}
         self._packed: PackedModel | None = None
         self.padding_reason = ""
@@ -87,13 +83,13 @@ class Backbone:
 
     @property
     def prefix_sharing(self) -> PrefixSharing:
-        """Whether tokens that several inputs begin with run once where only last tokens are read."""
+        """Whether a common prefix of inputs runs once if only last tokens are read."""
         if self._packed is None:
             return PrefixSharing(is_used=False, reason="its batches are padded")
         return self._packed.prefix_sharing
 
     def compile(self) -> str:
-        """Compile the parts that work token by token, see :mod:`rerank_plugins.scorers.compiling`.
+        """Compile the parts that work token by token, see :mod:`rerank_plugins.nn.compiling`.
 
         Returns:
             Why nothing was compiled; empty if something was.
@@ -124,11 +120,13 @@ class Backbone:
         """
         if self._packed is not None:
             lengths = batch.lengths if reads == "all" else [1] * len(batch)
-            return TokenStates(self._packed(batch, reads=reads).float(), lengths)
+            states = self._packed(batch, reads=reads).float()
+            return TokenStates(states, PackedRow(lengths, states.device))
         tensors = padded_tensors(batch, self._model)
         # Padding on the right: a decoder looks back only, so no token sees it.
         hidden = self._model(**tensors, **self._options).last_hidden_state
-        return TokenStates(hidden[tensors["attention_mask"].bool()].float(), batch.lengths)
+        states = hidden[tensors["attention_mask"].bool()].float()
+        return TokenStates(states, PackedRow(batch.lengths, states.device))
 
 
 def padded_tensors(batch: Batch, model: Any) -> dict[str, torch.Tensor]:

@@ -1,4 +1,4 @@
-"""Attention over texts that lie in one row of tokens, each seeing only itself and, if it continues another, that one.
+"""Attention over a packed row of texts. Each text attends to itself and, if it has a shared prefix, to that.
 
 On a CPU torch's scaled dot-product attention runs once over each run of texts of equal length; batches are sorted by
 length, so runs are long. On CUDA a variable-length kernel takes all texts at once where there is one.
@@ -12,8 +12,8 @@ from functools import cache, partial
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
-from rerank_plugins.scorers.texts import Run, Texts
-from rerank_plugins.scorers.varlen import VarlenKernel, varlen_kernel
+from rerank_plugins.nn.packed_row import PackedRow, Run
+from rerank_plugins.nn.varlen import VarlenKernel, varlen_kernel
 
 __all__ = ["attend", "attend_first", "attend_softcapped"]
 
@@ -27,7 +27,7 @@ def attend(
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
-    texts: Texts,
+    row: PackedRow,
     *,
     scale: float | None = None,
     is_causal: bool = False,
@@ -39,7 +39,7 @@ def attend(
         query: Shape: (tokens, heads, head_dim). On a CPU there may be spare rows behind the texts; their results are 0.
         key: Shape: (tokens, key heads, head_dim); fewer heads than the query's are each used by several.
         value: As ``key``.
-        texts: Where the texts lie.
+        row: Where the texts lie.
         scale: Factor of the dot products; None takes 1 / sqrt(head_dim).
         is_causal: Whether a token sees only itself and what is before it.
         window: A token sees only those nearer than so many positions; None sees all.
@@ -50,21 +50,21 @@ def attend(
     Raises:
         ValueError: A text continues another, and attention is not causal.
     """
-    if texts.is_shared and not is_causal:
+    if row.is_shared and not is_causal:
         msg = "attention looks both ways, so what begins a text depends on how it goes on"
         raise ValueError(msg)
     kernel = _kernel(query)
     if kernel is not None:
         left = -1 if window is None else window - 1
-        if texts.key_rows is not None:
-            key, value = key[texts.key_rows], value[texts.key_rows]
+        if row.key_rows is not None:
+            key, value = key[row.key_rows], value[row.key_rows]
         return kernel(
             query,
             key,
             value,
-            query_offsets=texts.offsets,
-            key_offsets=texts.key_offsets,
-            longest=(texts.longest, max(texts.key_lengths)),
+            query_offsets=row.cu_seqlens,
+            key_offsets=row.key_cu_seqlens,
+            longest=(row.longest, max(row.key_lengths)),
             scale=scale or query.shape[-1] ** -0.5,
             # Where a text has fewer queries than keys, its last query stands at its last key.
             reach=(left, 0 if is_causal else left),
@@ -72,29 +72,29 @@ def attend(
     grouped = key.shape[1] != query.shape[1]
     sdpa = partial(scaled_dot_product_attention, scale=scale, enable_gqa=grouped)
     parts = []
-    for run in texts.runs:
+    for run in row.runs:
         n_keys = run.length if is_causal or window is not None else _whole_vectors(run, key)
         if n_keys > run.length:
             k, v = (_texts_first(one, run, n_rows=n_keys) for one in (key, value))
-            attended = sdpa(_texts_first(query, run), k, v, attn_mask=texts.hiding(run, n_keys))
+            attended = sdpa(_texts_first(query, run), k, v, attn_mask=row.hiding(run, n_keys))
         elif run.prefix is None:
             q, k, v = (_texts_first(one, run) for one in (query, key, value))
             mask = _window_mask(run.length, window, is_causal=is_causal, device=query.device)
             attended = sdpa(q, k, v, attn_mask=mask, is_causal=is_causal and mask is None)
         else:
-            attended = _continued(sdpa, (query, key, value), texts, run, window)
+            attended = _continued(sdpa, (query, key, value), row, run, window)
         parts.append(attended.transpose(1, 2).flatten(0, 1))
-    return _joined(parts, like=query, spare=len(query) - texts.tokens)
+    return _joined(parts, like=query, spare=len(query) - row.tokens)
 
 
-def attend_first(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, texts: Texts) -> torch.Tensor:
+def attend_first(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, row: PackedRow) -> torch.Tensor:
     """Attend from each text's first token only, to all tokens of its text.
 
     Args:
         query: Shape: (texts, heads, head_dim), with spare rows as in :func:`attend`.
         key: Shape: (tokens, heads, head_dim).
         value: As ``key``.
-        texts: Where the texts lie.
+        row: Where the texts lie.
 
     Returns:
         Shape: (texts, heads, head_dim).
@@ -105,39 +105,39 @@ def attend_first(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, te
             query,
             key,
             value,
-            query_offsets=texts.one_each,
-            key_offsets=texts.offsets,
-            longest=(1, texts.longest),
+            query_offsets=row.one_each,
+            key_offsets=row.cu_seqlens,
+            longest=(1, row.longest),
             scale=query.shape[-1] ** -0.5,
             reach=(-1, -1),
         )
     parts = []
     first = 0
-    for run in texts.runs:
+    for run in row.runs:
         k, v = (_texts_first(one, run) for one in (key, value))
         q = query[first : first + run.texts].unsqueeze(2)
         parts.append(scaled_dot_product_attention(q, k, v).squeeze(2))
         first += run.texts
-    return _joined(parts, like=query, spare=len(query) - len(texts.lengths))
+    return _joined(parts, like=query, spare=len(query) - len(row.lengths))
 
 
 def attend_softcapped(
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
-    texts: Texts,
+    row: PackedRow,
     *,
     scale: float,
     softcap: float,
     window: int | None = None,
 ) -> torch.Tensor:
-    """Attend within each text to itself and what is before it, with bounded logits, which no kernel of torch has.
+    """Causal attention within each text with soft-capped logits, for which torch has no kernel.
 
     Args:
         query: Shape: (tokens, heads, head_dim).
         key: Shape: (tokens, key heads, head_dim).
         value: As ``key``.
-        texts: Where the texts lie; none continues another.
+        row: Where the texts lie; none continues another.
         scale: Factor of the dot products.
         softcap: What logits stay within, by ``softcap * tanh(logit / softcap)``.
         window: As in :func:`attend`.
@@ -147,11 +147,11 @@ def attend_softcapped(
     """
     n_shared = query.shape[1] // key.shape[1]
     parts = []
-    for run in texts.runs:
+    for run in row.runs:
         q, k, v = (_texts_first(one, run) for one in (query, key, value))
         k, v = (one.repeat_interleave(n_shared, dim=1) for one in (k, v))
         logits = softcap * torch.tanh((q @ k.transpose(2, 3)).float() * scale / softcap)
-        weights = (logits + texts.mask(run, window=window, dtype=torch.float32)).softmax(dim=-1)
+        weights = (logits + row.mask(run, window=window, dtype=torch.float32)).softmax(dim=-1)
         parts.append((weights.to(v.dtype) @ v).transpose(1, 2).flatten(0, 1))
     return _joined(parts, like=query, spare=0)
 
@@ -167,7 +167,7 @@ def _kernel(query: torch.Tensor) -> VarlenKernel | None:
 
 
 def _continued(
-    sdpa: Callable[..., torch.Tensor], rows: Sequence[torch.Tensor], texts: Texts, run: Run, window: int | None
+    sdpa: Callable[..., torch.Tensor], rows: Sequence[torch.Tensor], row: PackedRow, run: Run, window: int | None
 ) -> torch.Tensor:
     """Attend from texts that continue another one; ``rows`` are queries, keys and values of all texts.
 
@@ -179,10 +179,10 @@ def _continued(
     k, v = (torch.cat([_prefix_first(one, run), _texts_first(one, run)], dim=2) for one in (key, value))
     windowed = window is not None and window < n_prefix + run.length
     if windowed or n_prefix > run.length:
-        mask = texts.mask(run, window=window if windowed else None, dtype=query.dtype)
+        mask = row.mask(run, window=window if windowed else None, dtype=query.dtype)
         return sdpa(q, k, v, attn_mask=mask)
-    # SDPA takes the first query to stand at the first key. Queries that nobody reads, in front, put it right, and cost
-    # less than the half of a mask that hides: prefix^2 against tokens^2 products.
+    # SDPA aligns the first query with the first key. Extra queries before them, whose results are not read, align it
+    # with the right key and cost less than a mask: prefix^2 against tokens^2 products.
     q = torch.nn.functional.pad(q, (0, 0, n_prefix, 0))
     return sdpa(q, k, v, is_causal=True)[:, :, n_prefix:]
 

@@ -1,28 +1,27 @@
-"""Models run without padding: the tokens of a batch in one row, attention within each text.
+"""Runs models without padding: the tokens of a batch form one packed row, with attention within each text.
 
-BERT-like encoders run through :mod:`rerank_plugins.scorers.bert_encoder`. Every other transformers model whose
+BERT-like encoders run through :mod:`rerank_plugins.nn.bert_encoder`. Every other transformers model whose
 attention goes through ``AttentionInterface`` (decoders, ModernBERT) runs as it is, with a registered function that
-sees the row, and with positions that restart per text. What cannot be packed (older transformers, attention with
-soft-caps or a bias of its own) is padded instead; :mod:`rerank_plugins.scorers.trials` decides. A causal one runs the
-tokens that several inputs begin with once (:mod:`rerank_plugins.scorers.prefixes`), after a trial of its own.
+knows where texts begin, and with positions that restart per text. What cannot be packed (older transformers, attention
+with soft-caps or a bias of its own) is padded instead; :mod:`rerank_plugins.nn.trials` decides. A causal model
+runs a common prefix of several inputs once (:mod:`rerank_plugins.nn.prefixes`), after a trial of its own.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from inspect import signature
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 
+from rerank_plugins.nn.attention import attend
+from rerank_plugins.nn.bert_encoder import BertEncoder, Reads
+from rerank_plugins.nn.compiling import compile_regions
+from rerank_plugins.nn.packed_row import PackedRow
+from rerank_plugins.nn.prefixes import prefix_groups
 from rerank_plugins.protocols import Batch, PrefixSharing, TokenInput
-from rerank_plugins.scorers.attention import attend
-from rerank_plugins.scorers.bert_encoder import BertEncoder, Reads
-from rerank_plugins.scorers.compiling import compile_regions
-from rerank_plugins.scorers.prefixes import PrefixGroup, RowLayout, prefix_groups
-from rerank_plugins.scorers.texts import Texts
 
 __all__ = ["BERT_LIKE", "REFUSALS", "PackedModel", "SharingModel", "is_near", "packed_bert", "packed_by_interface"]
 
@@ -61,10 +60,10 @@ class PackedModel(Protocol):
 
 
 class SharingModel(PackedModel, Protocol):
-    """A packed model that may run what several inputs begin with once, after a trial."""
+    """A packed model that can share prefixes: it runs a common prefix of inputs once, if a trial succeeds."""
 
     def try_sharing(self, trial: Batch) -> None:
-        """Share beginnings from now on if that gives the last states that it gives without.
+        """Share prefixes from now on if this gives the same last states as without sharing.
 
         Args:
             trial: Its first input has at least eight tokens, not all equal.
@@ -114,16 +113,16 @@ class _PackedBert:
         self._padding_id = None if config.model_type == "bert" else int(config.pad_token_id)
 
     def __call__(self, batch: Batch, *, reads: Reads) -> torch.Tensor:
-        texts = Texts(batch.lengths, self._device)
-        rows = np.zeros((3, texts.tokens + self._encoder.spare_rows(texts.tokens)), dtype=np.int64)
-        own = rows[:, : texts.tokens]
+        row = PackedRow(batch.lengths, self._device)
+        values = np.zeros((3, row.tokens + self._encoder.spare_rows(row.tokens)), dtype=np.int64)
+        own = values[:, : row.tokens]
         np.concatenate([one.ids for one in batch.inputs], out=own[0])
         np.concatenate([self._positions(one) for one in batch.inputs], out=own[1])
         if self._has_segments:
             np.concatenate([one.type_ids for one in batch.inputs], out=own[2])
-        ids, positions, types = _on_device(rows, self._device).unsqueeze(1)
+        ids, positions, types = _on_device(values, self._device).unsqueeze(1)
         embedded = self._embeddings(input_ids=ids, token_type_ids=types, position_ids=positions)[0]
-        return self._encoder(embedded, texts, reads=reads)
+        return self._encoder(embedded, row, reads=reads)
 
     def compile(self) -> int:
         """Let the token-wise parts be compiled at their first call; return how many there are."""
@@ -151,33 +150,27 @@ class _PackedByInterface:
         model.set_attn_implementation(_NAME)
 
     def __call__(self, batch: Batch, *, reads: Reads) -> torch.Tensor:
-        if reads == "last" and batch.shares_prefixes and self.prefix_sharing.is_used:
-            groups = prefix_groups([one.ids for one in batch.inputs])
-            if any(group.tokens for group in groups):
-                return self._last_states(batch, groups)
-        ids = np.concatenate([one.ids for one in batch.inputs])
-        positions = np.concatenate([np.arange(len(one)) for one in batch.inputs])
-        types = np.concatenate([one.type_ids for one in batch.inputs])
-        texts = Texts(batch.lengths, self._model.device)
-        states = self._states(np.stack([ids, positions, types]), texts)
+        shares = reads == "last" and batch.shares_prefixes and self.prefix_sharing.is_used
+        row = self._shared_row(batch) if shares else PackedRow(batch.lengths, self._model.device)
+        states = self._states(batch, row)
         if reads == "all":
             return states
-        return states[texts.first if reads == "first" else texts.ends - 1]
+        return states[row.first_tokens if reads == "first" else row.last_tokens]
 
     def compile(self) -> int:
         """Let the token-wise parts be compiled at their first call; return how many there are."""
         return compile_regions(self._model)
 
     def try_sharing(self, trial: Batch) -> None:
-        """Share beginnings from now on if that gives the same, see :class:`SharingModel`."""
+        """Share prefixes from now on if this gives the same states, see :class:`SharingModel`."""
         shared = _with_common_beginnings(trial.inputs[0].ids)
-        groups = prefix_groups([one.ids for one in shared.inputs], least_saved_tokens=1)
         try:
             if self._has_segments:
                 msg = "its inputs have segments"
                 raise ValueError(msg)
+            row = self._shared_row(shared, least_saved_tokens=1)
             with torch.inference_mode():
-                agrees = is_near(self._last_states(shared, groups), self(shared, reads="last"))
+                agrees = is_near(self._states(shared, row)[row.last_tokens], self(shared, reads="last"))
             reason = "" if agrees else "a trial at load gave other numbers"
         except REFUSALS as error:
             reason = str(error) or type(error).__name__
@@ -185,26 +178,26 @@ class _PackedByInterface:
         if reason:
             logger.info("%s runs every input whole: %s", type(self._model).__name__, reason)
 
-    def _last_states(self, batch: Batch, groups: Sequence[PrefixGroup]) -> torch.Tensor:
-        """Return the state of each input's last token, common beginnings run once. Shape: (inputs, hidden)."""
-        layout = RowLayout.of([one.ids for one in batch.inputs], groups)
-        texts = Texts(layout.lengths, self._model.device, prefixes=layout.prefixes)
-        states = self._states(np.stack([layout.ids, layout.positions, np.zeros_like(layout.ids)]), texts)
-        return states[texts.ends[layout.pieces] - 1]
+    def _shared_row(self, batch: Batch, **options: int) -> PackedRow:
+        groups = prefix_groups([one.ids for one in batch.inputs], **options)
+        return PackedRow.of_groups(batch.lengths, groups, self._model.device)
 
-    def _states(self, rows: np.ndarray[Any, Any], texts: Texts) -> torch.Tensor:
-        """Return the final states of rows of ids, positions and segments. Shape: (tokens, hidden)."""
-        ids, positions, types = _on_device(rows, self._model.device).unsqueeze(1)
-        segments = {"token_type_ids": types} if self._has_segments else {}
+    def _states(self, batch: Batch, row: PackedRow) -> torch.Tensor:
+        """Return the final states of a batch that lies in a row. Shape: (tokens, hidden)."""
+        values = [row.gathered([one.ids for one in batch.inputs]), row.positions]
+        if self._has_segments:
+            values.append(row.gathered([one.type_ids for one in batch.inputs]))
+        ids, positions, *types = _on_device(np.stack(values), self._model.device).unsqueeze(1)
+        segments = {"token_type_ids": types[0]} if types else {}
         found = self._model(
-            input_ids=ids, position_ids=positions, rerank_texts=texts, **segments, **self._options
+            input_ids=ids, position_ids=positions, packed_row=row, **segments, **self._options
         ).last_hidden_state[0]
         states: torch.Tensor = found
         return states
 
 
 def is_near(found: torch.Tensor, expected: torch.Tensor, *, scale: float | None = None) -> bool:
-    """Return whether states of one precision are the same but for rounding.
+    """Return whether states of one precision are equal except for rounding.
 
     Args:
         found: Any shape.
@@ -218,7 +211,7 @@ def is_near(found: torch.Tensor, expected: torch.Tensor, *, scale: float | None 
 
 
 def _with_common_beginnings(ids: np.ndarray[Any, Any]) -> Batch:
-    """Return inputs with two different beginnings, one longer and one shorter than what follows it, and one alone."""
+    """Return inputs with two common prefixes, one longer and one shorter than the rest, and an input with neither."""
     back = ids[::-1]
     inputs = [
         *(np.concatenate([ids[:6], rest]) for rest in (back[:4], back[:3], back[1:4], back[2:3])),
@@ -254,7 +247,7 @@ def _attention(
     value: torch.Tensor,
     _attention_mask: torch.Tensor | None,
     *,
-    rerank_texts: Texts,
+    packed_row: PackedRow,
     scaling: float | None = None,
     sliding_window: int | None = None,
     is_causal: bool | None = None,
@@ -276,5 +269,5 @@ def _attention(
         raise ValueError(msg)
     query, key, value = (one[0].transpose(0, 1) for one in (query, key, value))
     causal = bool(getattr(module, "is_causal", False) if is_causal is None else is_causal)
-    attended = attend(query, key, value, rerank_texts, scale=scaling, is_causal=causal, window=sliding_window)
+    attended = attend(query, key, value, packed_row, scale=scaling, is_causal=causal, window=sliding_window)
     return attended.unsqueeze(0), None

@@ -1,7 +1,7 @@
 """The head of the mini reranker: it compares the two segments of one joint forward pass.
 
-A classifier on the first token must learn what relevance is from nothing; a backbone that was trained
-as a bi-encoder already says it with the angle between token states. The logit is
+A new classifier on the first token has to learn relevance from nothing. A backbone that was trained as a
+bi-encoder already expresses it by the angle between token states. The logit is
 
     mean_scale * cos(mean of query states, mean of document states)
     + sum over query tokens of weight * (maxsim_scale * best cosine to a document token
@@ -21,8 +21,8 @@ import torch
 from torch import nn
 
 from rerank_plugins.errors import UnsupportedModelError
+from rerank_plugins.nn.backbone import TokenStates
 from rerank_plugins.protocols import Batch
-from rerank_plugins.scorers.backbone import TokenStates
 
 __all__ = ["SegmentSimilarityHead"]
 

@@ -1,7 +1,7 @@
-"""Whether a model gives the same numbers packed as one by one; tried when it is loaded, since versions differ.
+"""Trials at load: whether a model gives the same states in packed rows as one text at a time.
 
-There is one trial as the model is, and one with its windows so narrow (:mod:`rerank_plugins.scorers.windows`) that a
-short text shows whether they are kept.
+Library versions differ, so this is tried and not assumed. One trial runs the model as it is. Another makes its sliding
+windows so narrow (:mod:`rerank_plugins.nn.windows`) that a short text shows whether they are respected.
 """
 
 from __future__ import annotations
@@ -15,11 +15,10 @@ from typing import Any, get_args
 import numpy as np
 import torch
 
-from rerank_plugins.protocols import Batch, TokenInput
-from rerank_plugins.scorers.bert_encoder import Reads
-from rerank_plugins.scorers.packed import BERT_LIKE, REFUSALS, PackedModel, is_near, packed_bert, packed_by_interface
-from rerank_plugins.scorers.texts import Texts
-from rerank_plugins.scorers.windows import (
+from rerank_plugins.nn.bert_encoder import Reads
+from rerank_plugins.nn.packed import BERT_LIKE, REFUSALS, PackedModel, is_near, packed_bert, packed_by_interface
+from rerank_plugins.nn.packed_row import PackedRow
+from rerank_plugins.nn.windows import (
     NARROW,
     WIDE,
     WINDOW_TRIAL_LENGTHS,
@@ -27,6 +26,7 @@ from rerank_plugins.scorers.windows import (
     window_names,
     windows_of,
 )
+from rerank_plugins.protocols import Batch, TokenInput
 
 __all__ = ["TRIAL_LENGTHS", "CannotPackError", "packed_model", "trial_of"]
 
@@ -134,7 +134,7 @@ def _agreeing_bert(model: Any, trials: Sequence[_Trial], *, may_copy: bool) -> P
     candidate = packed_bert(model, may_copy=may_copy)
     _check(candidate, model, trials)
     if may_copy:
-        # Its layers live on in another layout; twice the weights would be in memory.
+        # Its layers are kept in another layout; otherwise the weights would be in memory twice.
         model.encoder.layer = torch.nn.ModuleList()
     return candidate
 
@@ -161,10 +161,10 @@ def _check(candidate: PackedModel, model: Any, trials: Sequence[_Trial]) -> None
 
 
 def _agrees(candidate: PackedModel, trial: Batch, expected: torch.Tensor) -> bool:
-    texts = Texts(trial.lengths, expected.device)
+    row = PackedRow(trial.lengths, expected.device)
     with torch.inference_mode():
         found: tuple[torch.Tensor, ...] = tuple(candidate(trial, reads=reads) for reads in get_args(Reads))
-    pairs = zip(found, (expected, expected[texts.first], expected[texts.ends - 1]), strict=True)
+    pairs = zip(found, (expected, expected[row.first_tokens], expected[row.last_tokens]), strict=True)
     scale = float(expected.float().abs().max())
     return all(is_near(one, other, scale=scale) for one, other in pairs)
 
