@@ -16,8 +16,8 @@ from safetensors.torch import save_file
 
 from rerank_plugins import Embedder, InstructionOptions, VectorOptions
 from rerank_plugins.errors import InvalidInputError, UnknownModelError
+from rerank_plugins.nn.backbone import TokenStates
 from rerank_plugins.protocols import Batch, TokenInput
-from rerank_plugins.scorers.backbone import TokenStates
 from rerank_plugins.scorers.sentence_head import SentenceHead
 
 TEXTS = tiny_checkpoints.SENTENCES

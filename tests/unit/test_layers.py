@@ -21,7 +21,7 @@ LAYERS = [
     {"checks", "system"},
     {"types"},
     {"protocols", "inputs", "calibration"},
-    {"catalog"},
+    {"catalog", "nn"},
     {"text"},
     {"ranking"},
     {"engine", "weights"},

@@ -13,11 +13,11 @@ import transformers
 
 from rerank_plugins.catalog.own_format import BACKBONE_KEYS, OwnFormat
 from rerank_plugins.errors import UnsupportedModelError
+from rerank_plugins.nn.backbone import Backbone, padded_tensors
+from rerank_plugins.nn.bert_encoder import Reads
+from rerank_plugins.nn.heads import FirstTokenHead, Head, build_head
+from rerank_plugins.nn.segment_similarity import SegmentSimilarityHead
 from rerank_plugins.protocols import Batch, Scorer
-from rerank_plugins.scorers.backbone import Backbone, padded_tensors
-from rerank_plugins.scorers.bert_encoder import Reads
-from rerank_plugins.scorers.heads import FirstTokenHead, Head, build_head
-from rerank_plugins.scorers.segment_similarity import SegmentSimilarityHead
 from rerank_plugins.weights.base import LoadedParts, LoadRequest
 from rerank_plugins.weights.loading import load_encoder, load_model, read_own_weights, refuse_missing
 from rerank_plugins.weights.lora import merge_lora

@@ -15,8 +15,7 @@ from torch import nn
 
 from rerank_plugins.catalog.layers import layers_of_config
 from rerank_plugins.errors import UnsupportedModelError
-from rerank_plugins.protocols import Batch, PrefixSharing
-from rerank_plugins.scorers.blocks import (
+from rerank_plugins.nn.blocks import (
     ACTIVATIONS,
     DecoderShape,
     Gemma2Block,
@@ -25,9 +24,10 @@ from rerank_plugins.scorers.blocks import (
     Rotary,
     rotary_of,
 )
-from rerank_plugins.scorers.compression import PieceSpan, compress_documents, piece_spans, positions_of, texts_of
-from rerank_plugins.scorers.prefixes import PrefixGroup, RowLayout, prefix_groups
-from rerank_plugins.scorers.texts import Texts
+from rerank_plugins.nn.compression import PieceSpan, compress_documents, piece_spans, positions_of, texts_of
+from rerank_plugins.nn.prefixes import PrefixGroup, RowLayout, prefix_groups
+from rerank_plugins.nn.texts import Texts
+from rerank_plugins.protocols import Batch, PrefixSharing
 from rerank_plugins.types import LayerOptions
 from rerank_plugins.weights.base import LoadedParts, LoadRequest
 from rerank_plugins.weights.loading import check_weights, load_encoder, refuse_missing

@@ -11,8 +11,8 @@ import torch
 
 from rerank_plugins.catalog.checkpoint import MULTI_VECTOR_HEADS
 from rerank_plugins.errors import ModelError
+from rerank_plugins.nn.backbone import Backbone, TokenStates
 from rerank_plugins.protocols import Batch
-from rerank_plugins.scorers.backbone import Backbone, TokenStates
 from rerank_plugins.scorers.sentence_head import SentenceHead, load_head
 from rerank_plugins.scorers.transformer import load_backbone
 from rerank_plugins.scorers.vector_rows import RowLayout

@@ -15,9 +15,9 @@ import torch
 from rerank_plugins.catalog.sentence_modules import CutStep, DenseStep, LayerNormStep, Step
 from rerank_plugins.catalog.spec import Pooling
 from rerank_plugins.errors import UnsupportedModelError
+from rerank_plugins.nn.backbone import TokenStates
+from rerank_plugins.nn.bert_encoder import Reads
 from rerank_plugins.protocols import Batch
-from rerank_plugins.scorers.backbone import TokenStates
-from rerank_plugins.scorers.bert_encoder import Reads
 from rerank_plugins.weights.base import LoadRequest
 from rerank_plugins.weights.side_files import read_side_file
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from rerank_plugins.nn.backbone import TokenStates
 from rerank_plugins.protocols import Batch, PairSegments, TokenInput
-from rerank_plugins.scorers.backbone import TokenStates
 from rerank_plugins.scorers.sentence_head import SentenceHead
 
 LENGTHS = [4, 2]

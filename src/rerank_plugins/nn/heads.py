@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from rerank_plugins.nn.backbone import TokenStates
 from rerank_plugins.protocols import Batch
-from rerank_plugins.scorers.backbone import TokenStates
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

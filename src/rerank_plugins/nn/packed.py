@@ -1,10 +1,10 @@
 """Models run without padding: the tokens of a batch in one row, attention within each text.
 
-BERT-like encoders run through :mod:`rerank_plugins.scorers.bert_encoder`. Every other transformers model whose
+BERT-like encoders run through :mod:`rerank_plugins.nn.bert_encoder`. Every other transformers model whose
 attention goes through ``AttentionInterface`` (decoders, ModernBERT) runs as it is, with a registered function that
 sees the row, and with positions that restart per text. What cannot be packed (older transformers, attention with
-soft-caps or a bias of its own) is padded instead; :mod:`rerank_plugins.scorers.trials` decides. A causal one runs the
-tokens that several inputs begin with once (:mod:`rerank_plugins.scorers.prefixes`), after a trial of its own.
+soft-caps or a bias of its own) is padded instead; :mod:`rerank_plugins.nn.trials` decides. A causal one runs the
+tokens that several inputs begin with once (:mod:`rerank_plugins.nn.prefixes`), after a trial of its own.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
+from rerank_plugins.nn.attention import attend
+from rerank_plugins.nn.bert_encoder import BertEncoder, Reads
+from rerank_plugins.nn.compiling import compile_regions
+from rerank_plugins.nn.prefixes import PrefixGroup, RowLayout, prefix_groups
+from rerank_plugins.nn.texts import Texts
 from rerank_plugins.protocols import Batch, PrefixSharing, TokenInput
-from rerank_plugins.scorers.attention import attend
-from rerank_plugins.scorers.bert_encoder import BertEncoder, Reads
-from rerank_plugins.scorers.compiling import compile_regions
-from rerank_plugins.scorers.prefixes import PrefixGroup, RowLayout, prefix_groups
-from rerank_plugins.scorers.texts import Texts
 
 __all__ = ["BERT_LIKE", "REFUSALS", "PackedModel", "SharingModel", "is_near", "packed_bert", "packed_by_interface"]
 

@@ -12,8 +12,8 @@ from functools import cache, partial
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
-from rerank_plugins.scorers.texts import Run, Texts
-from rerank_plugins.scorers.varlen import VarlenKernel, varlen_kernel
+from rerank_plugins.nn.texts import Run, Texts
+from rerank_plugins.nn.varlen import VarlenKernel, varlen_kernel
 
 __all__ = ["attend", "attend_first", "attend_softcapped"]
 

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoModel, AutoModelForSequenceClassification
 
+from rerank_plugins.nn import dense, packed
+from rerank_plugins.nn.backbone import Backbone, padded_tensors
+from rerank_plugins.nn.dense import PackedDense, spare_rows
 from rerank_plugins.protocols import Batch, TokenInput
-from rerank_plugins.scorers import dense, packed
-from rerank_plugins.scorers.backbone import Backbone, padded_tensors
 from rerank_plugins.scorers.cross_encoder import scorer_of
-from rerank_plugins.scorers.dense import PackedDense, spare_rows
 
 interface = pytest.mark.skipif(
     not hasattr(transformers, "AttentionInterface"), reason="this transformers has no attention interface"

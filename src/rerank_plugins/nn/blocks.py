@@ -15,8 +15,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from rerank_plugins.scorers.attention import attend, attend_softcapped
-from rerank_plugins.scorers.texts import Texts
+from rerank_plugins.nn.attention import attend, attend_softcapped
+from rerank_plugins.nn.texts import Texts
 
 __all__ = ["ACTIVATIONS", "DecoderShape", "Gemma2Block", "MiniCPMBlock", "RMSNorm", "Rotary", "rotary_of"]
 

@@ -15,10 +15,10 @@ from transformers import AutoModel
 
 from rerank_plugins import Reranker
 from rerank_plugins.cli.speed import find_model_speed
-from rerank_plugins.scorers import packed
-from rerank_plugins.scorers.backbone import Backbone
-from rerank_plugins.scorers.trials import trial_of
-from rerank_plugins.scorers.windows import NARROW, window_names, windows_of
+from rerank_plugins.nn import packed
+from rerank_plugins.nn.backbone import Backbone
+from rerank_plugins.nn.trials import trial_of
+from rerank_plugins.nn.windows import NARROW, window_names, windows_of
 
 interface = pytest.mark.skipif(
     not hasattr(transformers, "AttentionInterface"), reason="this transformers has no attention interface"

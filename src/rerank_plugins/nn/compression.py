@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+from rerank_plugins.nn.prefixes import RowLayout
+from rerank_plugins.nn.texts import Texts
 from rerank_plugins.protocols import TokenInput
-from rerank_plugins.scorers.prefixes import RowLayout
-from rerank_plugins.scorers.texts import Texts
 
 __all__ = ["PieceSpan", "compress_documents", "piece_spans", "positions_of", "texts_of"]
 

@@ -7,9 +7,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rerank_plugins.nn.compression import PieceSpan, compress_documents, piece_spans, positions_of, texts_of
+from rerank_plugins.nn.prefixes import PrefixGroup, RowLayout
 from rerank_plugins.protocols import PairSegments, TokenInput
-from rerank_plugins.scorers.compression import PieceSpan, compress_documents, piece_spans, positions_of, texts_of
-from rerank_plugins.scorers.prefixes import PrefixGroup, RowLayout
 
 CPU = torch.device("cpu")
 

@@ -15,11 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoModel
 
+from rerank_plugins.nn import packed
+from rerank_plugins.nn.backbone import Backbone
+from rerank_plugins.nn.prefixes import LEAST_SAVED_TOKENS, PrefixGroup, RowLayout, prefix_groups
+from rerank_plugins.nn.texts import Run
 from rerank_plugins.protocols import Batch, TokenInput
-from rerank_plugins.scorers import packed
-from rerank_plugins.scorers.backbone import Backbone
-from rerank_plugins.scorers.prefixes import LEAST_SAVED_TOKENS, PrefixGroup, RowLayout, prefix_groups
-from rerank_plugins.scorers.texts import Run
 
 interface = pytest.mark.skipif(
     not hasattr(transformers, "AttentionInterface"), reason="this transformers has no attention interface"

@@ -21,8 +21,8 @@ import torch
 from torch import nn
 
 from rerank_plugins.errors import UnsupportedModelError
+from rerank_plugins.nn.backbone import TokenStates
 from rerank_plugins.protocols import Batch
-from rerank_plugins.scorers.backbone import TokenStates
 
 __all__ = ["SegmentSimilarityHead"]
 

@@ -10,11 +10,11 @@ from typing import Any
 import torch
 
 from rerank_plugins.errors import UnsupportedModelError
+from rerank_plugins.nn.bert_encoder import Reads
+from rerank_plugins.nn.compiling import compile_regions, compiler_errors
+from rerank_plugins.nn.packed import PackedModel, is_near
+from rerank_plugins.nn.trials import TRIAL_LENGTHS, CannotPackError, packed_model, trial_of
 from rerank_plugins.protocols import Batch, PrefixSharing
-from rerank_plugins.scorers.bert_encoder import Reads
-from rerank_plugins.scorers.compiling import compile_regions, compiler_errors
-from rerank_plugins.scorers.packed import PackedModel, is_near
-from rerank_plugins.scorers.trials import TRIAL_LENGTHS, CannotPackError, packed_model, trial_of
 from rerank_plugins.system.lazy import computed_once
 
 __all__ = ["Backbone", "TokenStates", "padded_tensors"]
@@ -93,7 +93,7 @@ class Backbone:
         return self._packed.prefix_sharing
 
     def compile(self) -> str:
-        """Compile the parts that work token by token, see :mod:`rerank_plugins.scorers.compiling`.
+        """Compile the parts that work token by token, see :mod:`rerank_plugins.nn.compiling`.
 
         Returns:
             Why nothing was compiled; empty if something was.

@@ -14,10 +14,10 @@ from typing import Any, Literal
 
 import torch
 
-from rerank_plugins.scorers.attention import attend, attend_first
-from rerank_plugins.scorers.compiling import compiled
-from rerank_plugins.scorers.dense import Dense, PackedDense, dense, spare_rows
-from rerank_plugins.scorers.texts import Texts
+from rerank_plugins.nn.attention import attend, attend_first
+from rerank_plugins.nn.compiling import compiled
+from rerank_plugins.nn.dense import Dense, PackedDense, dense, spare_rows
+from rerank_plugins.nn.texts import Texts
 
 __all__ = ["BertEncoder", "Reads"]
 
@@ -157,7 +157,7 @@ class BertEncoder:
         return sum(layer.compile() for layer in self._layers)
 
     def spare_rows(self, n_tokens: int) -> int:
-        """Return how many tokens to add to a batch; see :func:`rerank_plugins.scorers.dense.spare_rows`."""
+        """Return how many tokens to add to a batch; see :func:`rerank_plugins.nn.dense.spare_rows`."""
         return self._layers[0].spare_rows(n_tokens)
 
 

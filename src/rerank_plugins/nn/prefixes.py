@@ -2,7 +2,7 @@
 
 The prompt of an LLM reranker starts alike for all documents of a query. In a decoder a token's state depends on what is
 before it only, so the keys and values of that beginning are the same for all of them: the row holds it once, then what
-follows it in each input, and attention (:mod:`rerank_plugins.scorers.attention`) lets each such rest see it.
+follows it in each input, and attention (:mod:`rerank_plugins.nn.attention`) lets each such rest see it.
 """
 
 from __future__ import annotations

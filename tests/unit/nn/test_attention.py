@@ -12,10 +12,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rerank_plugins.scorers import attention
-from rerank_plugins.scorers.attention import attend, attend_first, attend_softcapped
-from rerank_plugins.scorers.texts import Texts
-from rerank_plugins.scorers.varlen import VarlenKernel, flash_attn_kernel, torch_kernel
+from rerank_plugins.nn import attention
+from rerank_plugins.nn.attention import attend, attend_first, attend_softcapped
+from rerank_plugins.nn.texts import Texts
+from rerank_plugins.nn.varlen import VarlenKernel, flash_attn_kernel, torch_kernel
 
 LENGTHS = [7, 4, 4, 4, 2, 1, 1]
 

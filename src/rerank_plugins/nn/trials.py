@@ -1,6 +1,6 @@
 """Whether a model gives the same numbers packed as one by one; tried when it is loaded, since versions differ.
 
-There is one trial as the model is, and one with its windows so narrow (:mod:`rerank_plugins.scorers.windows`) that a
+There is one trial as the model is, and one with its windows so narrow (:mod:`rerank_plugins.nn.windows`) that a
 short text shows whether they are kept.
 """
 
@@ -15,11 +15,10 @@ from typing import Any, get_args
 import numpy as np
 import torch
 
-from rerank_plugins.protocols import Batch, TokenInput
-from rerank_plugins.scorers.bert_encoder import Reads
-from rerank_plugins.scorers.packed import BERT_LIKE, REFUSALS, PackedModel, is_near, packed_bert, packed_by_interface
-from rerank_plugins.scorers.texts import Texts
-from rerank_plugins.scorers.windows import (
+from rerank_plugins.nn.bert_encoder import Reads
+from rerank_plugins.nn.packed import BERT_LIKE, REFUSALS, PackedModel, is_near, packed_bert, packed_by_interface
+from rerank_plugins.nn.texts import Texts
+from rerank_plugins.nn.windows import (
     NARROW,
     WIDE,
     WINDOW_TRIAL_LENGTHS,
@@ -27,6 +26,7 @@ from rerank_plugins.scorers.windows import (
     window_names,
     windows_of,
 )
+from rerank_plugins.protocols import Batch, TokenInput
 
 __all__ = ["TRIAL_LENGTHS", "CannotPackError", "packed_model", "trial_of"]
 
