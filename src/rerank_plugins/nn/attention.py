@@ -1,4 +1,4 @@
-"""Attention over texts that lie in one row of tokens, each seeing only itself and, if it continues another, that one.
+"""Attention over a packed row of texts. Each text attends to itself and, if it has a shared prefix, to that.
 
 On a CPU torch's scaled dot-product attention runs once over each run of texts of equal length; batches are sorted by
 length, so runs are long. On CUDA a variable-length kernel takes all texts at once where there is one.
@@ -131,7 +131,7 @@ def attend_softcapped(
     softcap: float,
     window: int | None = None,
 ) -> torch.Tensor:
-    """Attend within each text to itself and what is before it, with bounded logits, which no kernel of torch has.
+    """Causal attention within each text with soft-capped logits, for which torch has no kernel.
 
     Args:
         query: Shape: (tokens, heads, head_dim).

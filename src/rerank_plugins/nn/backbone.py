@@ -1,4 +1,4 @@
-"""A model with its batches, packed where it can be and padded where it cannot; one shape for heads."""
+"""Runs a transformer on batches, packed if possible and otherwise padded, with one form of results for the heads."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class Backbone:
 
     @property
     def prefix_sharing(self) -> PrefixSharing:
-        """Whether tokens that several inputs begin with run once where only last tokens are read."""
+        """Whether a common prefix of inputs runs once if only last tokens are read."""
         if self._packed is None:
             return PrefixSharing(is_used=False, reason="its batches are padded")
         return self._packed.prefix_sharing

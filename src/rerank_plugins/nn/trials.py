@@ -1,7 +1,7 @@
-"""Whether a model gives the same numbers packed as one by one; tried when it is loaded, since versions differ.
+"""Trials at load: whether a model gives the same states in packed rows as one text at a time.
 
-There is one trial as the model is, and one with its windows so narrow (:mod:`rerank_plugins.nn.windows`) that a
-short text shows whether they are kept.
+Library versions differ, so this is tried and not assumed. One trial runs the model as it is. Another makes its sliding
+windows so narrow (:mod:`rerank_plugins.nn.windows`) that a short text shows whether they are respected.
 """
 
 from __future__ import annotations

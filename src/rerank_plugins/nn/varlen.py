@@ -1,4 +1,4 @@
-"""CUDA attention over texts of any lengths in one kernel: torch's own, or flash-attn where that is installed.
+"""Variable-length (varlen) attention on CUDA in one kernel: torch's own, or flash-attn if it is installed.
 
 Both are flash attention 2 and take half precision only. Neither runs on a CPU, so nothing here but the choice of
 arguments can be tested without a GPU; the trial that every packed model makes when it is loaded compares the kernel

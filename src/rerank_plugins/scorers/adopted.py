@@ -1,4 +1,4 @@
-"""Models that another library has already loaded, scored with the same weights.
+"""Scores with a model that another library has already loaded, with the same weights.
 
 Recognised by the class's own module and name, so that none of these libraries is imported here:
 FlagEmbedding ``BaseReranker`` (``FlagReranker``), BCEmbedding ``RerankerModel``, sentence-transformers
@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdoptedModel:
-    """A loaded model in our terms.
+    """A loaded model of another library, with the scorer and settings that it needs here.
 
     Attributes:
         parts: Tokenizer and scorer over the caller's weights.
@@ -50,7 +50,7 @@ class AdoptedModel:
 
 
 def adopt(loaded: object) -> AdoptedModel:
-    """Return another library's model in our terms.
+    """Return the scorer and settings of another library's loaded model.
 
     Raises:
         InvalidInputError: The object is none of the known classes.

@@ -1,4 +1,4 @@
-"""Models that answer with a token: which rows of the output matrix make the score.
+"""Heads of LLM rerankers, whose score is the logit of a token ("Yes"), or the difference of two.
 
 Of the output matrix only the rows of the answers are kept, in float32. With two answers the score is the difference of
 their logits: its sigmoid is the softmax over the two, which the models' cards take.

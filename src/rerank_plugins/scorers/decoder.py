@@ -1,8 +1,8 @@
-"""Decoders that answer with a token: the score is the logit of "Yes", or that of "yes" minus that of "no".
+"""LLM rerankers: a decoder whose score is the logit of "Yes", or that of "yes" minus that of "no".
 
 References: FlagEmbedding 1.3.5 ``FlagLLMReranker`` (``inference/reranker/decoder_only/base.py``) for
 bge-reranker-v2-gemma; the model card of Qwen/Qwen3-Reranker-0.6B; mixedbread-ai/mxbai-rerank ``mxbai_rerank_v2.py``.
-The logits of the whole vocabulary are never made.
+The logits of the other tokens are never computed.
 """
 
 from __future__ import annotations

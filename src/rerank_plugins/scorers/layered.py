@@ -1,8 +1,8 @@
 """LLM rerankers with a head on many layers: bge-reranker-v2-minicpm-layerwise and -v2.5-gemma2-lightweight.
 
-The published models need Python code from the hub, which runs on no transformers 5; here they are plain torch modules.
+The published models need Python code from the hub, which does not run on transformers 5. Here they are plain torch.
 Reference: FlagEmbedding 1.3.5 ``LayerWiseFlagLLMReranker`` and ``LightWeightFlagLLMReranker`` on transformers 4.46.3.
-Only the layers up to the deepest asked one run.
+Only the layers up to the deepest requested one run.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class LayeredDecoder(nn.Module):
     def forward(
         self, ids: torch.Tensor, spans: list[PieceSpan], pieces: list[int], options: LayerOptions
     ) -> torch.Tensor:
-        """Return the normed state of each input's last token at each asked layer.
+        """Return the normed state of each input's last token at each requested layer.
 
         Args:
             ids: Token ids of all pieces, one after the other. Shape: (tokens,), int64.
@@ -125,7 +125,7 @@ class LayeredScorer:
         self._final_softcap = final_softcap
 
     def forward(self, batch: Batch) -> torch.Tensor:
-        """Return one column per asked layer, the lowest first. Shape: (inputs, layers), float32.
+        """Return one column per requested layer, the lowest first. Shape: (inputs, layers), float32.
 
         ``batch.options`` is a complete :class:`~rerank_plugins.types.LayerOptions` with ascending layers.
         """

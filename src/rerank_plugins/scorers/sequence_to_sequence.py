@@ -1,4 +1,4 @@
-"""T5 rerankers that answer with their first output token: monoT5.
+"""T5 rerankers whose score is read from their first output token: monoT5.
 
 Reference: castorini/pygaggle ``MonoT5`` (``pygaggle/rerank/transformer.py``): one decoder step from the start token;
 its score is the log of the softmax over "false" and "true". Here the score is the difference of the two logits, whose

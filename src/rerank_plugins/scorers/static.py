@@ -1,4 +1,4 @@
-"""Static embeddings: a table of token vectors, averaged. No transformer runs.
+"""Static embeddings: the mean of token vectors from a table, without a transformer.
 
 Reference: MinishLab/model2vec ``StaticModel.encode`` and its on-disk format (``embeddings``, optional
 ``weights`` and ``mapping``). Texts are cut to ``max_length`` tokens and unknown tokens are left out,

@@ -1,4 +1,4 @@
-"""Embedders: an encoder or a decoder, then pooling and the modules behind it, in float32.
+"""Embedders: an encoder or a decoder, then pooling and the modules after it, in float32.
 
 Normalising to length 1 belongs to the facade, so that one loaded model serves both settings.
 """
@@ -80,7 +80,7 @@ def load_backbone(request: LoadRequest) -> Backbone:
 
 
 def _check_direction(request: LoadRequest) -> None:
-    """Refuse a decoder that transformers would run causally although it was trained otherwise (gte-Qwen2)."""
+    """Raise for a decoder that transformers would run causally although it was trained otherwise (gte-Qwen2)."""
     files = request.files
     is_decoder = files.architecture.endswith("ForCausalLM")
     has_own_code = files.config.get("is_causal") is False or (is_decoder and files.needs_remote_code)

@@ -1,4 +1,4 @@
-"""Rows that hold vectors of several kinds; without torch, since the facades read them, too."""
+"""The layout of rows that hold several kinds of vectors. Imports no torch, since the facades use it too."""
 
 from __future__ import annotations
 
