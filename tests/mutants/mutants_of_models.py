@@ -255,14 +255,14 @@ SCORERS = [
     ),
     Mutant(
         "scorers: positions restart behind a common beginning",
-        "starts.append(group.tokens)",
-        "starts.append(0)",
+        "before = np.cumsum(lengths) - lengths - np.array(self.prefix_lengths)",
+        "before = np.cumsum(lengths) - lengths",
         ("test_prefixes.py",),
     ),
     Mutant(
         "scorers: a compressed document loses its rest",
-        "document=-(-span.document // ratio))",
-        "document=span.document // ratio)",
+        "row.with_documents([-(-n // ratio) for n in documents])",
+        "row.with_documents([n // ratio for n in documents])",
         ("test_compression.py",),
     ),
 ]

@@ -13,9 +13,9 @@ from rerank_plugins.errors import UnsupportedModelError
 from rerank_plugins.nn.bert_encoder import Reads
 from rerank_plugins.nn.compiling import compile_regions, compiler_errors
 from rerank_plugins.nn.packed import PackedModel, is_near
+from rerank_plugins.nn.packed_row import PackedRow
 from rerank_plugins.nn.trials import TRIAL_LENGTHS, CannotPackError, packed_model, trial_of
 from rerank_plugins.protocols import Batch, PrefixSharing
-from rerank_plugins.system.lazy import computed_once
 
 __all__ = ["Backbone", "TokenStates", "padded_tensors"]
 
@@ -27,35 +27,30 @@ class TokenStates:
     """Final token states of a batch.
 
     Attributes:
-        flat: The states of all inputs, one after the other. Shape: (sum of tokens, hidden), float32.
-        lengths: Tokens of each input that ``flat`` holds.
+        flat: The states of all inputs, one after the other. Shape: (tokens, hidden), float32.
+        row: The tokens that ``flat`` holds; its sequences are the inputs.
     """
 
     flat: torch.Tensor
-    lengths: list[int]
-
-    @computed_once
-    def _ends(self) -> torch.Tensor:
-        return torch.tensor(self.lengths, device=self.flat.device).cumsum(0)
+    row: PackedRow
 
     def first(self) -> torch.Tensor:
         """Return the state of each input's first token. Shape: (inputs, hidden)."""
-        return self.flat[self._ends - torch.tensor(self.lengths, device=self.flat.device)]
+        return self.flat[self.row.starts]
 
     def last(self) -> torch.Tensor:
         """Return the state of each input's last token. Shape: (inputs, hidden)."""
-        return self.flat[self._ends - 1]
+        return self.flat[self.row.last_tokens]
 
     def mean(self) -> torch.Tensor:
         """Return the mean state of each input, special tokens included. Shape: (inputs, hidden)."""
-        lengths = torch.tensor(self.lengths, device=self.flat.device)
-        rows = torch.repeat_interleave(torch.arange(len(lengths), device=self.flat.device), lengths)
+        lengths, rows = self.row.ends - self.row.starts, self.row.sequence_of_token
         sums = torch.zeros(len(lengths), self.flat.shape[1], device=self.flat.device).index_add_(0, rows, self.flat)
         return sums / lengths.unsqueeze(1)
 
     def padded(self) -> torch.Tensor:
         """Return the states right-padded with zeros. Shape: (inputs, longest, hidden)."""
-        return torch.nn.utils.rnn.pad_sequence(list(torch.split(self.flat, self.lengths)), batch_first=True)
+        return torch.nn.utils.rnn.pad_sequence(list(torch.split(self.flat, self.row.lengths)), batch_first=True)
 
 
 class Backbone:
@@ -123,12 +118,14 @@ class Backbone:
                 faster and takes less memory.
         """
         if self._packed is not None:
+            states = self._packed(batch, reads=reads).float()
             lengths = batch.lengths if reads == "all" else [1] * len(batch)
-            return TokenStates(self._packed(batch, reads=reads).float(), lengths)
+            return TokenStates(states, PackedRow(lengths, states.device))
         tensors = padded_tensors(batch, self._model)
         # Padding on the right: a decoder looks back only, so no token sees it.
         hidden = self._model(**tensors, **self._options).last_hidden_state
-        return TokenStates(hidden[tensors["attention_mask"].bool()].float(), batch.lengths)
+        states = hidden[tensors["attention_mask"].bool()].float()
+        return TokenStates(states, PackedRow(batch.lengths, states.device))
 
 
 def padded_tensors(batch: Batch, model: Any) -> dict[str, torch.Tensor]:

@@ -17,12 +17,12 @@ import torch
 from rerank_plugins.nn.attention import attend, attend_first
 from rerank_plugins.nn.compiling import compiled
 from rerank_plugins.nn.dense import Dense, PackedDense, dense, spare_rows
-from rerank_plugins.nn.texts import Texts
+from rerank_plugins.nn.packed_row import PackedRow
 
 __all__ = ["BertEncoder", "Reads"]
 
 Reads = Literal["all", "first", "last"]
-"""Which tokens' final states somebody reads: all, or only the first or the last one of each text."""
+"""Which tokens' final states somebody reads: all, or only the first or the last one of each input."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,19 +67,19 @@ class _Layer:
         self._norm = _Norm.of(module.output.LayerNorm)
         self._finish = self._fed_forward
 
-    def __call__(self, states: torch.Tensor, texts: Texts, *, reads: Reads) -> torch.Tensor:
-        """Return the states after this layer. Shape: (tokens, hidden), or (texts, hidden) if first ones are read.
+    def __call__(self, states: torch.Tensor, row: PackedRow, *, reads: Reads) -> torch.Tensor:
+        """Return the states after this layer. Shape: (tokens, hidden), or (sequences, hidden) if first ones are read.
 
         There may be extra rows after the tokens, and then after the result too.
         """
         if reads == "first" and self._query is not None:
-            residual = states[torch.nn.functional.pad(texts.first, (0, self.spare_rows(len(texts.lengths))))]
+            residual = states[torch.nn.functional.pad(row.starts, (0, self.spare_rows(len(row.lengths))))]
             key, value = self._projected(states, n_parts=2)
-            attended = attend_first(self._by_head(self._query(residual)), key, value, texts)
+            attended = attend_first(self._by_head(self._query(residual)), key, value, row)
         else:
             residual = states
             query, key, value = self._query_key_value(states)
-            attended = attend(query, key, value, texts)
+            attended = attend(query, key, value, row)
         return self._finish(attended.flatten(1), residual)
 
     def _fed_forward(self, attended: torch.Tensor, residual: torch.Tensor) -> torch.Tensor:
@@ -132,25 +132,25 @@ class BertEncoder:
             for layer in layers
         ]
 
-    def __call__(self, embedded: torch.Tensor, texts: Texts, *, reads: Reads) -> torch.Tensor:
+    def __call__(self, embedded: torch.Tensor, row: PackedRow, *, reads: Reads) -> torch.Tensor:
         """Return the final states.
 
         Args:
-            embedded: Token embeddings, behind them those of :meth:`spare_rows` tokens that belong to no text. Shape:
+            embedded: Token embeddings, behind them those of :meth:`spare_rows` tokens that belong to no input. Shape:
                 (tokens + spare, hidden).
-            texts: Where the texts lie.
+            row: The packed row.
             reads: Which tokens' states are needed.
 
         Returns:
-            Shape: (tokens, hidden), or (texts, hidden) if only one token a text is read.
+            Shape: (tokens, hidden), or (sequences, hidden) if only one token a sequence is read.
         """
         states = embedded
         for layer in self._layers[:-1]:
-            states = layer(states, texts, reads="all")
-        states = self._layers[-1](states, texts, reads=reads)
+            states = layer(states, row, reads="all")
+        states = self._layers[-1](states, row, reads=reads)
         if reads == "last":
-            return states[texts.ends - 1]
-        return states[: texts.tokens if reads == "all" else len(texts.lengths)]
+            return states[row.last_tokens]
+        return states[: row.tokens if reads == "all" else len(row.lengths)]
 
     def compile(self) -> int:
         """Let the layers' token-wise parts be compiled at their first call; return how many there are."""

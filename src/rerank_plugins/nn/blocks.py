@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn import functional
 
 from rerank_plugins.nn.attention import attend, attend_softcapped
-from rerank_plugins.nn.texts import Texts
+from rerank_plugins.nn.packed_row import PackedRow
 
 __all__ = ["ACTIVATIONS", "DecoderShape", "Gemma2Block", "MiniCPMBlock", "RMSNorm", "Rotary", "rotary_of"]
 
@@ -108,13 +108,13 @@ class Attention(nn.Module):
         self.o_proj = nn.Linear(inner, shape.hidden_size, bias=False)
         self._head_dim, self._scale, self._window = shape.head_dim, shape.attention_scale, window
 
-    def forward(self, states: torch.Tensor, rotary: Rotary, texts: Texts, softcap: float | None) -> torch.Tensor:
+    def forward(self, states: torch.Tensor, rotary: Rotary, row: PackedRow, softcap: float | None) -> torch.Tensor:
         """Return what the block adds. Shape: (tokens, hidden).
 
         Args:
             states: Shape: (tokens, hidden).
             rotary: Of the same tokens.
-            texts: Where the texts lie in the row; they continue no other ones if there is a ``softcap``.
+            row: The packed row; without shared prefixes if there is a ``softcap``.
             softcap: Bound of attention logits; None for none.
         """
         heads = (len(states), -1, self._head_dim)
@@ -122,9 +122,9 @@ class Attention(nn.Module):
         key = _rotated(self.k_proj(states).view(heads), rotary)
         value = self.v_proj(states).view(heads)
         if softcap is None:
-            mixed = attend(query, key, value, texts, scale=self._scale, is_causal=True, window=self._window)
+            mixed = attend(query, key, value, row, scale=self._scale, is_causal=True, window=self._window)
         else:
-            mixed = attend_softcapped(query, key, value, texts, scale=self._scale, softcap=softcap, window=self._window)
+            mixed = attend_softcapped(query, key, value, row, scale=self._scale, softcap=softcap, window=self._window)
         added: torch.Tensor = self.o_proj(mixed.flatten(1))
         return added
 
@@ -158,9 +158,9 @@ class MiniCPMBlock(nn.Module):
         self.post_attention_layernorm = RMSNorm(shape.hidden_size, eps=shape.eps)
         self._scale = shape.residual_scale
 
-    def forward(self, states: torch.Tensor, rotary: Rotary, texts: Texts, softcap: float | None) -> torch.Tensor:
+    def forward(self, states: torch.Tensor, rotary: Rotary, row: PackedRow, softcap: float | None) -> torch.Tensor:
         """Return the next token states. Shape: (tokens, hidden)."""
-        states = states + self.self_attn(self.input_layernorm(states), rotary, texts, softcap) * self._scale
+        states = states + self.self_attn(self.input_layernorm(states), rotary, row, softcap) * self._scale
         next_states: torch.Tensor = states + self.mlp(self.post_attention_layernorm(states)) * self._scale
         return next_states
 
@@ -180,9 +180,9 @@ class Gemma2Block(nn.Module):
         self.pre_feedforward_layernorm = norm()
         self.post_feedforward_layernorm = norm()
 
-    def forward(self, states: torch.Tensor, rotary: Rotary, texts: Texts, softcap: float | None) -> torch.Tensor:
+    def forward(self, states: torch.Tensor, rotary: Rotary, row: PackedRow, softcap: float | None) -> torch.Tensor:
         """Return the next token states. Shape: (tokens, hidden)."""
-        attended = self.self_attn(self.input_layernorm(states), rotary, texts, softcap)
+        attended = self.self_attn(self.input_layernorm(states), rotary, row, softcap)
         states = states + self.post_attention_layernorm(attended)
         fed = self.mlp(self.pre_feedforward_layernorm(states))
         next_states: torch.Tensor = states + self.post_feedforward_layernorm(fed)

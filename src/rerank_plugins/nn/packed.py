@@ -1,8 +1,8 @@
-"""Runs models without padding: the tokens of a batch form one packed row, with attention within each text.
+"""Runs models without padding: the tokens of a batch form one packed row, with attention within each input.
 
 BERT-like encoders run through :mod:`rerank_plugins.nn.bert_encoder`. Every other transformers model whose
 attention goes through ``AttentionInterface`` (decoders, ModernBERT) runs as it is, with a registered function that
-knows where texts begin, and with positions that restart per text. What cannot be packed (older transformers, attention
+knows the row, and with positions that restart per input. What cannot be packed (older transformers, attention
 with soft-caps or a bias of its own) is padded instead; :mod:`rerank_plugins.nn.trials` decides. A causal model
 runs a common prefix of several inputs once (:mod:`rerank_plugins.nn.prefixes`), after a trial of its own.
 """
@@ -15,13 +15,14 @@ from inspect import signature
 from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from rerank_plugins.nn.attention import attend
 from rerank_plugins.nn.bert_encoder import BertEncoder, Reads
 from rerank_plugins.nn.compiling import compile_regions
-from rerank_plugins.nn.prefixes import PrefixGroup, RowLayout, prefix_groups
-from rerank_plugins.nn.texts import Texts
+from rerank_plugins.nn.packed_row import PackedRow
+from rerank_plugins.nn.prefixes import prefix_groups
 from rerank_plugins.protocols import Batch, PrefixSharing, TokenInput
 
 __all__ = ["BERT_LIKE", "REFUSALS", "PackedModel", "SharingModel", "is_near", "packed_bert", "packed_by_interface"]
@@ -114,27 +115,25 @@ class _PackedBert:
         self._padding_id = None if config.model_type == "bert" else int(config.pad_token_id)
 
     def __call__(self, batch: Batch, *, reads: Reads) -> torch.Tensor:
-        texts = Texts(batch.lengths, self._device)
-        rows = np.zeros((3, texts.tokens + self._encoder.spare_rows(texts.tokens)), dtype=np.int64)
-        own = rows[:, : texts.tokens]
-        np.concatenate([one.ids for one in batch.inputs], out=own[0])
-        np.concatenate([self._positions(one) for one in batch.inputs], out=own[1])
-        if self._has_segments:
-            np.concatenate([one.type_ids for one in batch.inputs], out=own[2])
-        ids, positions, types = _on_device(rows, self._device).unsqueeze(1)
+        row = PackedRow.of(batch.inputs, self._device)
+        ids, positions, types = row.token_tensors(
+            has_segments=self._has_segments,
+            position_ids=self._position_ids(batch.inputs),
+            spare=self._encoder.spare_rows(row.tokens),
+        )
         embedded = self._embeddings(input_ids=ids, token_type_ids=types, position_ids=positions)[0]
-        return self._encoder(embedded, texts, reads=reads)
+        return self._encoder(embedded, row, reads=reads)
 
     def compile(self) -> int:
         """Let the token-wise parts be compiled at their first call; return how many there are."""
         return self._encoder.compile()
 
-    def _positions(self, one: TokenInput) -> np.ndarray[Any, Any]:
+    def _position_ids(self, inputs: Sequence[TokenInput]) -> npt.NDArray[np.int64] | None:
+        """Return the positions of all tokens as RoBERTa counts them; None if they are the usual ones."""
         if self._padding_id is None:
-            return np.arange(len(one))
-        real = (one.ids != self._padding_id).astype(np.int64)
-        positions: np.ndarray[Any, Any] = np.cumsum(real) * real + self._padding_id
-        return positions
+            return None
+        real = [(one.ids != self._padding_id).astype(np.int64) for one in inputs]
+        return np.concatenate([np.cumsum(one) * one + self._padding_id for one in real])
 
 
 class _PackedByInterface:
@@ -151,18 +150,14 @@ class _PackedByInterface:
         model.set_attn_implementation(_NAME)
 
     def __call__(self, batch: Batch, *, reads: Reads) -> torch.Tensor:
+        groups = None
         if reads == "last" and batch.shares_prefixes and self.prefix_sharing.is_used:
             groups = prefix_groups([one.ids for one in batch.inputs])
-            if any(group.tokens for group in groups):
-                return self._last_states(batch, groups)
-        ids = np.concatenate([one.ids for one in batch.inputs])
-        positions = np.concatenate([np.arange(len(one)) for one in batch.inputs])
-        types = np.concatenate([one.type_ids for one in batch.inputs])
-        texts = Texts(batch.lengths, self._model.device)
-        states = self._states(np.stack([ids, positions, types]), texts)
+        row = PackedRow.of(batch.inputs, self._model.device, groups=groups)
+        states = self._states(row)
         if reads == "all":
             return states
-        return states[texts.first if reads == "first" else texts.ends - 1]
+        return states[row.starts if reads == "first" else row.last_tokens]
 
     def compile(self) -> int:
         """Let the token-wise parts be compiled at their first call; return how many there are."""
@@ -172,12 +167,13 @@ class _PackedByInterface:
         """Share prefixes from now on if this gives the same states, see :class:`SharingModel`."""
         shared = _with_common_beginnings(trial.inputs[0].ids)
         groups = prefix_groups([one.ids for one in shared.inputs], least_saved_tokens=1)
+        row = PackedRow.of(shared.inputs, self._model.device, groups=groups)
         try:
             if self._has_segments:
                 msg = "its inputs have segments"
                 raise ValueError(msg)
             with torch.inference_mode():
-                agrees = is_near(self._last_states(shared, groups), self(shared, reads="last"))
+                agrees = is_near(self._states(row)[row.last_tokens], self(shared, reads="last"))
             reason = "" if agrees else "a trial at load gave other numbers"
         except REFUSALS as error:
             reason = str(error) or type(error).__name__
@@ -185,19 +181,12 @@ class _PackedByInterface:
         if reason:
             logger.info("%s runs every input whole: %s", type(self._model).__name__, reason)
 
-    def _last_states(self, batch: Batch, groups: Sequence[PrefixGroup]) -> torch.Tensor:
-        """Return the state of each input's last token; common prefixes run once. Shape: (inputs, hidden)."""
-        layout = RowLayout.of([one.ids for one in batch.inputs], groups)
-        texts = Texts(layout.lengths, self._model.device, prefixes=layout.prefixes)
-        states = self._states(np.stack([layout.ids, layout.positions, np.zeros_like(layout.ids)]), texts)
-        return states[texts.ends[layout.pieces] - 1]
-
-    def _states(self, rows: np.ndarray[Any, Any], texts: Texts) -> torch.Tensor:
-        """Return the final states of rows of ids, positions and segments. Shape: (tokens, hidden)."""
-        ids, positions, types = _on_device(rows, self._model.device).unsqueeze(1)
+    def _states(self, row: PackedRow) -> torch.Tensor:
+        """Return the final states of a row. Shape: (tokens, hidden)."""
+        ids, positions, types = row.token_tensors(has_segments=self._has_segments)
         segments = {"token_type_ids": types} if self._has_segments else {}
         found = self._model(
-            input_ids=ids, position_ids=positions, rerank_texts=texts, **segments, **self._options
+            input_ids=ids, position_ids=positions, packed_row=row, **segments, **self._options
         ).last_hidden_state[0]
         states: torch.Tensor = found
         return states
@@ -228,15 +217,6 @@ def _with_common_beginnings(ids: np.ndarray[Any, Any]) -> Batch:
     return Batch([TokenInput(one, np.zeros_like(one)) for one in inputs])
 
 
-def _on_device(rows: np.ndarray[Any, Any], device: torch.device) -> torch.Tensor:
-    """Return rows of integers on the device, by one copy that does not wait on CUDA. Same shape, int64."""
-    tensor = torch.from_numpy(rows.astype(np.int64))
-    if device.type == "cuda":
-        # The caching host allocator hands the same pinned blocks out again when their copies are done.
-        return tensor.pin_memory().to(device, non_blocking=True)
-    return tensor.to(device)
-
-
 def _register() -> bool:
     """Register the attention function with transformers; return False where there is no such interface."""
     try:
@@ -254,14 +234,14 @@ def _attention(
     value: torch.Tensor,
     _attention_mask: torch.Tensor | None,
     *,
-    rerank_texts: Texts,
+    packed_row: PackedRow,
     scaling: float | None = None,
     sliding_window: int | None = None,
     is_causal: bool | None = None,
     dropout: float = 0.0,
     **others: Any,  # the interface passes what other implementations need
 ) -> tuple[torch.Tensor, None]:
-    """Attend within each text.
+    """Attend within each sequence.
 
     Query, key and value have the shape (1, heads, tokens, head_dim), the result (1, tokens, heads, head_dim).
 
@@ -276,5 +256,5 @@ def _attention(
         raise ValueError(msg)
     query, key, value = (one[0].transpose(0, 1) for one in (query, key, value))
     causal = bool(getattr(module, "is_causal", False) if is_causal is None else is_causal)
-    attended = attend(query, key, value, rerank_texts, scale=scaling, is_causal=causal, window=sliding_window)
+    attended = attend(query, key, value, packed_row, scale=scaling, is_causal=causal, window=sliding_window)
     return attended.unsqueeze(0), None

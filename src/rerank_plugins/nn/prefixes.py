@@ -1,4 +1,4 @@
-"""Prefix sharing: groups inputs of a batch by common prefix and lays them out in a row that holds each prefix once.
+"""Prefix sharing: groups the inputs of a batch by common prefix.
 
 The prompts of an LLM reranker have the same prefix for all documents of a query. In a decoder a token's state depends
 only on the tokens before it, so the keys and values (KV) of the prefix are the same for all of them. The packed row
@@ -14,7 +14,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["PrefixGroup", "RowLayout", "prefix_groups"]
+__all__ = ["PrefixGroup", "prefix_groups"]
 
 _Ids = npt.NDArray[np.int32]
 
@@ -110,46 +110,3 @@ def _joined(branches: list[_Node], tokens: int, least_saved: int) -> _Node:
     if group:
         groups.append(PrefixGroup(tuple(group), tokens))
     return _Node(members, groups, saved + sum(branch.saved for branch in kept))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class RowLayout:
-    """A batch as one packed row of pieces: shared prefixes, and the rests of inputs.
-
-    Attributes:
-        ids: Shape: (tokens,).
-        positions: Where each token stands in its own input. Shape: (tokens,), int64.
-        lengths: Tokens of each piece.
-        prefixes: For each piece the piece it continues, which comes before it; None for a piece that is a prefix
-        itself. pieces: For each input, in the batch's order, the piece that holds its end.
-    """
-
-    ids: _Ids
-    positions: npt.NDArray[np.int64]
-    lengths: list[int]
-    prefixes: list[int | None]
-    pieces: list[int]
-
-    @classmethod
-    def of(cls, inputs: Sequence[_Ids], groups: Sequence[PrefixGroup]) -> RowLayout:
-        """Lay out inputs in groups, as :func:`prefix_groups` returns them."""
-        parts: list[_Ids] = []
-        starts: list[int] = []
-        prefixes: list[int | None] = []
-        pieces = [0] * len(inputs)
-        for group in groups:
-            prefix = None
-            if group.tokens:
-                prefix = len(parts)
-                parts.append(inputs[group.members[0]][: group.tokens])
-                starts.append(0)
-                prefixes.append(None)
-            for index in group.members:
-                pieces[index] = len(parts)
-                parts.append(inputs[index][group.tokens :])
-                starts.append(group.tokens)
-                prefixes.append(prefix)
-        lengths = [len(part) for part in parts]
-        spans = zip(starts, lengths, strict=True)
-        positions = np.concatenate([np.arange(start, start + length) for start, length in spans])
-        return cls(np.concatenate(parts), positions, lengths, prefixes, pieces)

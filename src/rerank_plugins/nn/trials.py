@@ -17,7 +17,7 @@ import torch
 
 from rerank_plugins.nn.bert_encoder import Reads
 from rerank_plugins.nn.packed import BERT_LIKE, REFUSALS, PackedModel, is_near, packed_bert, packed_by_interface
-from rerank_plugins.nn.texts import Texts
+from rerank_plugins.nn.packed_row import PackedRow
 from rerank_plugins.nn.windows import (
     NARROW,
     WIDE,
@@ -161,10 +161,10 @@ def _check(candidate: PackedModel, model: Any, trials: Sequence[_Trial]) -> None
 
 
 def _agrees(candidate: PackedModel, trial: Batch, expected: torch.Tensor) -> bool:
-    texts = Texts(trial.lengths, expected.device)
+    row = PackedRow.of(trial.inputs, expected.device)
     with torch.inference_mode():
         found: tuple[torch.Tensor, ...] = tuple(candidate(trial, reads=reads) for reads in get_args(Reads))
-    pairs = zip(found, (expected, expected[texts.first], expected[texts.ends - 1]), strict=True)
+    pairs = zip(found, (expected, expected[row.starts], expected[row.last_tokens]), strict=True)
     scale = float(expected.float().abs().max())
     return all(is_near(one, other, scale=scale) for one, other in pairs)
 

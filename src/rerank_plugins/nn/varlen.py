@@ -25,7 +25,7 @@ _NO_WINDOW = -1
 
 
 class VarlenKernel(Protocol):
-    """Attention of queries to the keys of their own text."""
+    """Attention of queries to the keys of their own sequence."""
 
     def __call__(
         self,
@@ -45,9 +45,10 @@ class VarlenKernel(Protocol):
             query: Shape: (queries, heads, head_dim).
             key: Shape: (tokens, key heads, head_dim).
             value: As ``key``.
-            query_offsets: 0 and the position behind each text's queries. Shape: (texts + 1,), int32.
+            query_offsets: 0 and the position behind each sequence's queries (``cu_seqlens``). Shape: (sequences + 1,),
+                int32.
             key_offsets: The same for keys.
-            longest: Queries and keys of the longest text.
+            longest: Queries and keys of the longest sequence.
             scale: Factor of the dot products.
             reach: Positions seen to the left and to the right; -1 for all.
 
@@ -87,7 +88,7 @@ def torch_kernel(
     parameters = inspect.signature(function).parameters
     if "window_size" not in parameters or "scale" not in parameters:
         return None
-    # One split a text: its scores do not depend on what else is in the batch.
+    # One split a sequence: its scores do not depend on what else is in the batch.
     fixed = {"num_splits": 1} if "num_splits" in parameters else {}
 
     def run(

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -24,9 +25,9 @@ from rerank_plugins.nn.blocks import (
     Rotary,
     rotary_of,
 )
-from rerank_plugins.nn.compression import PieceSpan, compress_documents, piece_spans, positions_of, texts_of
-from rerank_plugins.nn.prefixes import PrefixGroup, RowLayout, prefix_groups
-from rerank_plugins.nn.texts import Texts
+from rerank_plugins.nn.compression import compress_documents
+from rerank_plugins.nn.packed_row import PackedRow
+from rerank_plugins.nn.prefixes import PrefixGroup, prefix_groups
 from rerank_plugins.protocols import Batch, PrefixSharing
 from rerank_plugins.types import LayerOptions
 from rerank_plugins.weights.base import LoadedParts, LoadRequest
@@ -55,43 +56,38 @@ class LayeredDecoder(nn.Module):
         self.layers = nn.ModuleList(block(shape, index) for index in range(shape.n_layers))
         self.norm = RMSNorm(shape.hidden_size, eps=shape.eps, offset=block.norm_offset)
 
-    def forward(
-        self, ids: torch.Tensor, spans: list[PieceSpan], pieces: list[int], options: LayerOptions
-    ) -> torch.Tensor:
+    def forward(self, row: PackedRow, options: LayerOptions) -> torch.Tensor:
         """Return the normed state of each input's last token at each requested layer.
 
         Args:
-            ids: Token ids of all pieces, one after the other. Shape: (tokens,), int64.
-            spans: Parts of each piece.
-            pieces: For each input the piece that holds its end.
+            row: The inputs, on the decoder's device; their shared prefixes end before the documents.
             options: Complete options, their layers ascending.
 
         Returns:
             Shape: (layers, inputs, hidden), float32. Layer n is the state after n blocks.
         """
         shape = self._shape
-        states = self.embed_tokens(ids)
+        states = self.embed_tokens(row.on_device(row.ids.astype(np.int64)))
         # The factor is rounded to the states' precision first, as in Gemma.
         states = states * torch.tensor(shape.embed_scale, dtype=states.dtype, device=states.device)
-        texts, rotary = self._placed(spans, ids.device)
+        rotary = self._rotary(row)
         softcap = shape.attention_softcap if options.attention_softcap else None
         layers, ratio = options.cutoff_layers or (), options.compress_ratio or 1
         found = []
         for index in range(layers[-1] + 1):
             if index in layers:
-                found.append(self.norm(states[texts.ends[pieces] - 1]).float())
+                found.append(self.norm(states[row.last_tokens]).float())
             if index == layers[-1]:
                 break
             if ratio > 1 and index in (options.compress_layers or ()):
-                states, spans = compress_documents(states, spans, ratio=ratio)
-                texts, rotary = self._placed(spans, ids.device)
-            states = self.layers[index](states, rotary, texts, softcap)
+                states, row = compress_documents(states, row, ratio=ratio)
+                rotary = self._rotary(row)
+            states = self.layers[index](states, rotary, row, softcap)
         return torch.stack(found)
 
-    def _placed(self, spans: list[PieceSpan], device: torch.device) -> tuple[Texts, Rotary]:
-        positions = positions_of(spans, device)
-        rotary = rotary_of(positions, head_dim=self._shape.head_dim, theta=self._shape.rope_theta)
-        return texts_of(spans, device), rotary
+    def _rotary(self, row: PackedRow) -> Rotary:
+        positions = row.on_device(row.position_ids)
+        return rotary_of(positions, head_dim=self._shape.head_dim, theta=self._shape.rope_theta)
 
 
 class LayeredScorer:
@@ -133,10 +129,10 @@ class LayeredScorer:
         if self._decoder is None or not isinstance(options, LayerOptions) or not options.cutoff_layers:
             msg = f"a model with many heads needs complete LayerOptions, got {options!r}"
             raise TypeError(msg)
-        # Bounded logits have no kernel that lets a text continue another.
-        layout = _layout(batch, shares_prefixes=batch.shares_prefixes and not options.attention_softcap)
-        ids = torch.from_numpy(layout.ids).to(self._heads.device, torch.int64)
-        states = self._decoder(ids, piece_spans(batch.inputs, layout), layout.pieces, options)
+        # Bounded logits have no kernel for shared prefixes.
+        shares_prefixes = batch.shares_prefixes and not options.attention_softcap
+        groups = _groups(batch) if shares_prefixes else None
+        states = self._decoder(PackedRow.of(batch.inputs, self._heads.device, groups=groups), options)
         layers = options.cutoff_layers
         by_layer = options.head_by_layer or not self._compresses
         rows = [layer - self._first_layer if by_layer else place for place, layer in enumerate(layers)]
@@ -237,11 +233,7 @@ def _load(request: LoadRequest, shape: DecoderShape, block: _Block, *, compresse
     return LoadedParts(encoder=load_encoder(request), scorer=scorer)
 
 
-def _layout(batch: Batch, *, shares_prefixes: bool) -> RowLayout:
-    """Return the batch as one row; what inputs have in common ends before their documents, which may be compressed."""
-    ids = [one.ids for one in batch.inputs]
-    if not shares_prefixes:
-        return RowLayout.of(ids, [PrefixGroup((index,)) for index in range(len(ids))])
-    # One token more: each input keeps at least one behind its beginning.
-    leads = [one.ids[: 1 + (one.segments.document_start if one.segments else 0)] for one in batch.inputs]
-    return RowLayout.of(ids, prefix_groups(leads))
+def _groups(batch: Batch) -> list[PrefixGroup]:
+    """Return groups of inputs whose shared prefixes end before their documents, which may be compressed."""
+    # One token more: each input keeps at least one behind its prefix.
+    return prefix_groups([one.ids[: 1 + (one.segments.document_start if one.segments else 0)] for one in batch.inputs])

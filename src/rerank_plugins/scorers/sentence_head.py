@@ -17,6 +17,7 @@ from rerank_plugins.catalog.spec import Pooling
 from rerank_plugins.errors import UnsupportedModelError
 from rerank_plugins.nn.backbone import TokenStates
 from rerank_plugins.nn.bert_encoder import Reads
+from rerank_plugins.nn.packed_row import PackedRow
 from rerank_plugins.protocols import Batch
 from rerank_plugins.weights.base import LoadRequest
 from rerank_plugins.weights.side_files import read_side_file
@@ -56,8 +57,8 @@ class SentenceHead:
         if len(self._poolings) == 1 and not any(starts) and self._poolings[0] in ("cls", "last_token", "mean"):
             vectors = _pooled_whole(states, self._poolings[0])
         else:
-            pooled = _Pooled.of(states, starts)
-            vectors = torch.cat([pooled.by(pooling) for pooling in self._poolings], dim=1)
+            counted = _CountedStates.of(states, starts)
+            vectors = torch.cat([counted.pooled(pooling) for pooling in self._poolings], dim=1)
         for layer in self._layers:
             vectors = layer(vectors)
         return vectors
@@ -87,40 +88,37 @@ def _pooled_whole(states: TokenStates, pooling: Pooling) -> torch.Tensor:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Pooled:
-    """Token states with their places, to be pooled in any way.
+class _CountedStates:
+    """Token states, and which of them count.
 
     Attributes:
-        states: All tokens.
-        lengths: Tokens of each input.
-        starts: Its first token that counts.
-        rows: Input of each token.
-        positions: Its place there, from 0.
+        flat: All tokens' states.
+        row: The tokens.
+        starts: Of each input the first token that counts.
+        positions: The position of each token in its input, from 0.
         counts: Whether it counts.
     """
 
-    states: TokenStates
-    lengths: torch.Tensor
+    flat: torch.Tensor
+    row: PackedRow
     starts: torch.Tensor
-    rows: torch.Tensor
     positions: torch.Tensor
     counts: torch.Tensor
 
     @classmethod
-    def of(cls, states: TokenStates, starts: Sequence[int]) -> _Pooled:
-        device = states.flat.device
-        lengths, first = (torch.tensor(numbers, device=device) for numbers in (states.lengths, list(starts)))
-        rows = torch.repeat_interleave(torch.arange(len(lengths), device=device), lengths)
-        positions = torch.arange(len(rows), device=device) - (lengths.cumsum(0) - lengths)[rows]
-        return cls(states, lengths, first, rows, positions, positions >= first[rows])
+    def of(cls, states: TokenStates, starts: Sequence[int]) -> _CountedStates:
+        row = states.row
+        first, rows = torch.tensor(starts, device=row.device), row.sequence_of_token
+        positions = row.on_device(row.position_ids)
+        return cls(states.flat, row, first, positions, positions >= first[rows])
 
-    def by(self, pooling: Pooling) -> torch.Tensor:
+    def pooled(self, pooling: Pooling) -> torch.Tensor:
         """Return one vector per input; zeros for an input without a token that counts. Shape: (inputs, hidden)."""
         if pooling == "last_token":
-            return self.states.last()
+            return self.flat[self.row.last_tokens]
         if pooling == "cls":
-            begin = self.lengths.cumsum(0) - self.lengths
-            return self.states.flat[begin + torch.where(self.starts < self.lengths, self.starts, 0)]
+            lengths = self.row.ends - self.row.starts
+            return self.flat[self.row.starts + torch.where(self.starts < lengths, self.starts, 0)]
         if pooling == "max":
             return self._highest()
         # A token's weight is its place in the whole input, the instruction included.
@@ -132,15 +130,15 @@ class _Pooled:
 
     def _sums(self, weights: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         weights = (weights * self.counts).unsqueeze(1)
-        flat = self.states.flat
-        sums = flat.new_zeros(len(self.lengths), flat.shape[1]).index_add_(0, self.rows, flat * weights)
-        return sums, flat.new_zeros(len(self.lengths), 1).index_add_(0, self.rows, weights).clamp(min=1e-9)
+        n, rows = len(self.row.lengths), self.row.sequence_of_token
+        sums = self.flat.new_zeros(n, self.flat.shape[1]).index_add_(0, rows, self.flat * weights)
+        return sums, self.flat.new_zeros(n, 1).index_add_(0, rows, weights).clamp(min=1e-9)
 
     def _highest(self) -> torch.Tensor:
-        flat = self.states.flat
-        rows = self.rows[self.counts].unsqueeze(1).expand(-1, flat.shape[1])
-        lowest = flat.new_full((len(self.lengths), flat.shape[1]), float("-inf"))
-        highest = lowest.scatter_reduce(0, rows, flat[self.counts], reduce="amax")
+        width = self.flat.shape[1]
+        rows = self.row.sequence_of_token[self.counts].unsqueeze(1).expand(-1, width)
+        lowest = self.flat.new_full((len(self.row.lengths), width), float("-inf"))
+        highest = lowest.scatter_reduce(0, rows, self.flat[self.counts], reduce="amax")
         return torch.where(highest.isneginf(), 0.0, highest)
 
 

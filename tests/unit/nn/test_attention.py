@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from rerank_plugins.nn import attention
 from rerank_plugins.nn.attention import attend, attend_first, attend_softcapped
-from rerank_plugins.nn.texts import Texts
+from rerank_plugins.nn.packed_row import PackedRow
 from rerank_plugins.nn.varlen import VarlenKernel, flash_attn_kernel, torch_kernel
 
 LENGTHS = [7, 4, 4, 4, 2, 1, 1]
@@ -25,7 +25,7 @@ def rows(heads: int, *, seed: int) -> torch.Tensor:
 
 
 QUERY, KEY, VALUE = rows(4, seed=1), rows(4, seed=2), rows(4, seed=3)
-TEXTS = Texts(LENGTHS, torch.device("cpu"))
+ROW = PackedRow(LENGTHS, torch.device("cpu"))
 
 
 def by_one_mask(
@@ -97,23 +97,23 @@ def test_a_token_sees_its_own_text_only(
     is_causal: bool, window: int | None, key_heads: int, scale: float | None
 ) -> None:
     key, value = KEY[:, :key_heads], VALUE[:, :key_heads]
-    found = attend(QUERY, key, value, TEXTS, scale=scale, is_causal=is_causal, window=window)
+    found = attend(QUERY, key, value, ROW, scale=scale, is_causal=is_causal, window=window)
     expected = by_one_mask(QUERY, key, value, seen_by(is_causal=is_causal, window=window), scale or 8**-0.5)
     assert (found - expected).abs().max() <= 1e-5
 
 
 @pytest.mark.usefixtures("kernel")
 def test_first_tokens_alone_get_what_they_get_among_all() -> None:
-    everywhere = attend(QUERY, KEY, VALUE, TEXTS)
-    found = attend_first(QUERY[TEXTS.first], KEY, VALUE, TEXTS)
-    assert (found - everywhere[TEXTS.first]).abs().max() <= 1e-5
+    everywhere = attend(QUERY, KEY, VALUE, ROW)
+    found = attend_first(QUERY[ROW.starts], KEY, VALUE, ROW)
+    assert (found - everywhere[ROW.starts]).abs().max() <= 1e-5
 
 
 @pytest.mark.parametrize("window", [None, 1, 3, 100])
 @pytest.mark.parametrize("key_heads", [4, 2])
 def test_bounded_logits(window: int | None, key_heads: int) -> None:
     key, value = KEY[:, :key_heads], VALUE[:, :key_heads]
-    found = attend_softcapped(QUERY, key, value, TEXTS, scale=0.7, softcap=1.5, window=window)
+    found = attend_softcapped(QUERY, key, value, ROW, scale=0.7, softcap=1.5, window=window)
     seen = seen_by(is_causal=True, window=window)
     heads = []
     for head in range(4):
@@ -121,7 +121,7 @@ def test_bounded_logits(window: int | None, key_heads: int) -> None:
         logits = 1.5 * torch.tanh(QUERY[:, head] @ key[:, shared].T * 0.7 / 1.5)
         heads.append(logits.masked_fill(~seen, -torch.inf).softmax(-1) @ value[:, shared])
     assert (found - torch.stack(heads, dim=1)).abs().max() <= 1e-5
-    unbounded = attend(QUERY, key, value, TEXTS, scale=0.7, is_causal=True, window=window)
+    unbounded = attend(QUERY, key, value, ROW, scale=0.7, is_causal=True, window=window)
     # A token that sees only itself has no choice; where there is one, the bound changes it.
     assert window == 1 or (found - unbounded).abs().max() > 1e-3
 
@@ -135,9 +135,9 @@ def test_bounded_logits(window: int | None, key_heads: int) -> None:
 def test_keys_of_neighbours_fill_vectors_and_change_nothing(
     lengths: list[int], spare: int, has_avx512: bool, dtype: torch.dtype
 ) -> None:
-    texts = Texts(sorted(lengths, reverse=True), torch.device("cpu"))
+    row = PackedRow(sorted(lengths, reverse=True), torch.device("cpu"))
     generator = torch.Generator().manual_seed(sum(lengths))
-    query, key, value = (torch.randn(texts.tokens + spare, 2, 8, generator=generator).to(dtype) for _ in range(3))
+    query, key, value = (torch.randn(row.tokens + spare, 2, 8, generator=generator).to(dtype) for _ in range(3))
     seen_keys: list[int] = []
 
     def sdpa(q: torch.Tensor, k: torch.Tensor, *rest: Any, **options: Any) -> torch.Tensor:
@@ -147,27 +147,27 @@ def test_keys_of_neighbours_fill_vectors_and_change_nothing(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(attention, "_has_avx512", lambda: has_avx512)
         patch.setattr(attention, "scaled_dot_product_attention", sdpa)
-        found = attend(query, key, value, texts)[: texts.tokens]
+        found = attend(query, key, value, row)[: row.tokens]
     expected = torch.cat(
         [
             torch.nn.functional.scaled_dot_product_attention(*(one.transpose(0, 1) for one in rows)).transpose(0, 1)
-            for rows in zip(*(one[: texts.tokens].split(texts.lengths) for one in (query, key, value)), strict=True)
+            for rows in zip(*(one[: row.tokens].split(row.lengths) for one in (query, key, value)), strict=True)
         ]
     )
     assert (found - expected).abs().max() <= (1e-5 if dtype == torch.float32 else 0.05)
-    for run, n_keys in zip(texts.runs, seen_keys, strict=True):
+    for run, n_keys in zip(row.runs, seen_keys, strict=True):
         whole = -(-run.length // 16) * 16
-        fits = run.start + run.length * (run.texts - 1) + whole <= len(key)
+        fits = run.start + run.length * (run.sequences - 1) + whole <= len(key)
         widens = has_avx512 and dtype == torch.float32 and fits and whole - run.length <= 12
         assert n_keys == (whole if widens else run.length)
 
 
 def test_where_texts_lie() -> None:
-    assert TEXTS.runs == [(0, 7, 1, None), (7, 4, 3, None), (19, 2, 1, None), (21, 1, 2, None)]
-    assert TEXTS.first.tolist() == [0, 7, 11, 15, 19, 21, 22]
-    assert TEXTS.ends.tolist() == [7, 11, 15, 19, 21, 22, 23]
-    assert TEXTS.offsets.tolist() == [0, 7, 11, 15, 19, 21, 22, 23]
-    assert TEXTS.longest == 7
+    assert ROW.runs == [(0, 7, 1, None), (7, 4, 3, None), (19, 2, 1, None), (21, 1, 2, None)]
+    assert ROW.starts.tolist() == [0, 7, 11, 15, 19, 21, 22]
+    assert ROW.ends.tolist() == [7, 11, 15, 19, 21, 22, 23]
+    assert ROW.cu_seqlens.tolist() == [0, 7, 11, 15, 19, 21, 22, 23]
+    assert ROW.max_seqlen == 7
 
 
 # A prefix of 7, with rests longer and shorter than it; a text of its own; a prefix of 2 with a rest.
@@ -182,8 +182,8 @@ def test_a_text_sees_what_it_continues(window: int | None, key_heads: int, scale
     generator = torch.Generator().manual_seed(4)
     query, key, value = (torch.randn(sum(PIECES), 4, 8, generator=generator) for _ in range(3))
     key, value = key[:, :key_heads], value[:, :key_heads]
-    texts = Texts(PIECES, torch.device("cpu"), prefixes=PREFIXES)
-    found = attend(query, key, value, texts, scale=scale, is_causal=True, window=window)
+    row = PackedRow(PIECES, torch.device("cpu"), prefixes=PREFIXES)
+    found = attend(query, key, value, row, scale=scale, is_causal=True, window=window)
     pieces = torch.arange(sum(PIECES)).split(PIECES)
     for piece, prefix in enumerate(PREFIXES):
         # As if the whole text stood in a row of its own.
@@ -195,20 +195,20 @@ def test_a_text_sees_what_it_continues(window: int | None, key_heads: int, scale
 
 
 def test_what_looks_ahead_cannot_be_continued() -> None:
-    texts = Texts([2, 1], torch.device("cpu"), prefixes=[None, 0])
+    row = PackedRow([2, 1], torch.device("cpu"), prefixes=[None, 0])
     rows = torch.zeros(3, 1, 8)
     with pytest.raises(ValueError, match="looks both ways"):
-        attend(rows, rows, rows, texts)
+        attend(rows, rows, rows, row)
 
 
 def test_where_the_keys_of_continued_texts_lie() -> None:
-    texts = Texts([2, 1, 1, 3], torch.device("cpu"), prefixes=[None, 0, 0, None])
-    assert texts.runs == [(0, 2, 1, None), (2, 1, 2, (0, 2)), (4, 3, 1, None)]
-    assert texts.key_rows is not None
-    assert texts.key_rows.tolist() == [0, 1, 0, 1, 2, 0, 1, 3, 4, 5, 6]
-    assert texts.key_offsets.tolist() == [0, 2, 5, 8, 11]
-    assert TEXTS.key_rows is None
-    assert TEXTS.key_offsets.tolist() == TEXTS.offsets.tolist()
+    row = PackedRow([2, 1, 1, 3], torch.device("cpu"), prefixes=[None, 0, 0, None])
+    assert row.runs == [(0, 2, 1, None), (2, 1, 2, (0, 2)), (4, 3, 1, None)]
+    assert row.key_rows is not None
+    assert row.key_rows.tolist() == [0, 1, 0, 1, 2, 0, 1, 3, 4, 5, 6]
+    assert row.key_cu_seqlens.tolist() == [0, 2, 5, 8, 11]
+    assert ROW.key_rows is None
+    assert ROW.key_cu_seqlens.tolist() == ROW.cu_seqlens.tolist()
 
 
 def test_an_older_torch_without_windows_is_not_used() -> None:

@@ -276,11 +276,11 @@ def test_a_model_with_relative_positions_is_padded() -> None:
 
 
 def test_a_model_that_packs_wrongly_is_padded(checkpoints: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class BlindToBorders(packed.Texts):
+    class BlindToBorders(packed.PackedRow):
         def __init__(self, lengths: list[int], device: torch.device) -> None:
             super().__init__([sum(lengths)], device)
 
-    monkeypatch.setattr(packed, "Texts", BlindToBorders)
+    monkeypatch.setattr(packed, "PackedRow", BlindToBorders)
     # Under a name of its own: the interface's registry belongs to the whole process.
     monkeypatch.setattr(packed, "_NAME", "rerank_plugins_packed_wrongly")
     model = AutoModel.from_pretrained(checkpoints / "bert-embedder").eval()

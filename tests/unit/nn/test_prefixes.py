@@ -17,8 +17,8 @@ from transformers import AutoModel
 
 from rerank_plugins.nn import packed
 from rerank_plugins.nn.backbone import Backbone
-from rerank_plugins.nn.prefixes import LEAST_SAVED_TOKENS, PrefixGroup, RowLayout, prefix_groups
-from rerank_plugins.nn.texts import Run
+from rerank_plugins.nn.packed_row import PackedRow, Run
+from rerank_plugins.nn.prefixes import LEAST_SAVED_TOKENS, PrefixGroup, prefix_groups
 from rerank_plugins.protocols import Batch, TokenInput
 
 interface = pytest.mark.skipif(
@@ -122,18 +122,22 @@ def common(one: list[int], other: list[int]) -> int:
 
 @given(rows=ROWS)
 def test_a_row_holds_every_input(rows: list[list[int]]) -> None:
-    inputs = [ids(*row) for row in rows]
-    groups = prefix_groups(inputs, least_saved_tokens=1)
-    layout = RowLayout.of(inputs, groups)
-    assert len(layout.ids) == sum(layout.lengths) == sum(map(len, rows)) - saved(groups)
-    ends = np.cumsum(layout.lengths)
-    for row, piece in zip(rows, layout.pieces, strict=True):
-        chain = [piece] if layout.prefixes[piece] is None else [layout.prefixes[piece], piece]
-        found = np.concatenate([layout.ids[ends[one] - layout.lengths[one] : ends[one]] for one in chain])
-        places = np.concatenate([layout.positions[ends[one] - layout.lengths[one] : ends[one]] for one in chain])
+    inputs = [token_input(row) for row in rows]
+    groups = prefix_groups([one.ids for one in inputs], least_saved_tokens=1)
+    packed_row = PackedRow.of(inputs, torch.device("cpu"), groups=groups)
+    assert len(packed_row.ids) == packed_row.tokens == sum(map(len, rows)) - saved(groups)
+    ends = packed_row.ends.tolist()
+    for row, last in zip(rows, packed_row.last_tokens.tolist(), strict=True):
+        sequence = ends.index(last + 1)
+        prefix = packed_row.prefixes[sequence]
+        chain = [sequence] if prefix is None else [prefix, sequence]
+        found = np.concatenate([packed_row.ids[ends[one] - packed_row.lengths[one] : ends[one]] for one in chain])
+        places = np.concatenate(
+            [packed_row.position_ids[ends[one] - packed_row.lengths[one] : ends[one]] for one in chain]
+        )
         assert found.tolist() == row
         assert places.tolist() == list(range(len(row)))
-        assert all(one is None or one < place for place, one in enumerate(layout.prefixes))
+        assert all(one is None or one < place for place, one in enumerate(packed_row.prefixes))
 
 
 def decoder(kind: str, **options: object) -> torch.nn.Module:
@@ -257,7 +261,7 @@ def test_a_model_that_looks_both_ways_shares_nothing(caplog: pytest.LogCaptureFi
 
 @interface
 def test_sharing_that_gives_other_numbers_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    class LosesAToken(packed.Texts):
+    class LosesAToken(packed.PackedRow):
         """Each text sees its prefix but for the last token."""
 
         @cached_property
@@ -267,7 +271,7 @@ def test_sharing_that_gives_other_numbers_is_left(monkeypatch: pytest.MonkeyPatc
                 for run in super().runs
             ]
 
-    monkeypatch.setattr(packed, "Texts", LosesAToken)
+    monkeypatch.setattr(packed, "PackedRow", LosesAToken)
     # Under a name of its own: the interface's registry belongs to the whole process.
     monkeypatch.setattr(packed, "_NAME", "rerank_plugins_packed_forgetful")
     backbone = Backbone(decoder("qwen3"))

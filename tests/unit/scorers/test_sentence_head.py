@@ -7,11 +7,15 @@ import pytest
 import torch
 
 from rerank_plugins.nn.backbone import TokenStates
+from rerank_plugins.nn.packed_row import PackedRow
 from rerank_plugins.protocols import Batch, PairSegments, TokenInput
 from rerank_plugins.scorers.sentence_head import SentenceHead
 
 LENGTHS = [4, 2]
-STATES = TokenStates(torch.tensor([[9.0, -1.0], [2.0, 1.0], [3.0, 5.0], [7.0, 0.0], [4.0, 2.0], [6.0, 8.0]]), LENGTHS)
+STATES = TokenStates(
+    torch.tensor([[9.0, -1.0], [2.0, 1.0], [3.0, 5.0], [7.0, 0.0], [4.0, 2.0], [6.0, 8.0]]),
+    PackedRow(LENGTHS, torch.device("cpu")),
+)
 
 
 def batch(*starts: int) -> Batch:
