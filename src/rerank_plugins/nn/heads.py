@@ -1,4 +1,4 @@
-"""Heads of sequence classifiers, run in float32 whatever the backbone's precision.
+"""Heads of classifiers and of models that answer with a token, in float32 whatever the precision of the backbone.
 
 Near a logit of 18, bfloat16 has steps of about 0.07, enough to swap two ranks.
 """
@@ -17,7 +17,7 @@ from rerank_plugins.protocols import Batch
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-__all__ = ["FirstTokenHead", "Head", "build_head"]
+__all__ = ["AnswerHead", "FirstTokenHead", "Head", "build_head"]
 
 Head = Callable[[TokenStates, Batch], torch.Tensor]
 """(final token states, batch) to scores (inputs, 1), float32."""
@@ -36,6 +36,35 @@ class FirstTokenHead:
     def __call__(self, states: TokenStates, _batch: Batch) -> torch.Tensor:
         """Return one score per input. Shape: (inputs, 1), float32."""
         return self._module(states.first().unsqueeze(1))
+
+
+class AnswerHead:
+    """The logit of one token, or the difference of two.
+
+    The sigmoid of the difference is the softmax over the two, which the models' cards take.
+
+    Args:
+        rows: The answers' rows of the output matrix, the wanted one first. Shape: (1 or 2, hidden).
+        softcap: Bound of every logit (``final_logit_softcapping``); None for none.
+    """
+
+    def __init__(self, rows: torch.Tensor, *, softcap: float | None = None) -> None:
+        exact = rows.float()
+        # One row where that is exact: the two logits are large and nearly equal, their difference is not.
+        self._rows = exact[:1] - exact[1:] if len(exact) > 1 and softcap is None else exact
+        self._softcap = softcap
+
+    def __call__(self, states: torch.Tensor) -> torch.Tensor:
+        """Return the scores of final states. Shapes: (inputs, hidden) to (inputs, 1), float32."""
+        logits = states.float() @ self._rows.T
+        if self._softcap is not None:
+            logits = self._softcap * torch.tanh(logits / self._softcap)
+        return logits if logits.shape[1] == 1 else logits[:, :1] - logits[:, 1:]
+
+    def to(self, device: torch.device) -> AnswerHead:
+        """Move the rows to a device and return the head."""
+        self._rows = self._rows.to(device)
+        return self
 
 
 def build_head(model: PreTrainedModel) -> Head | None:

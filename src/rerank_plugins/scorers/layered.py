@@ -10,22 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import torch
-from torch import nn
 
 from rerank_plugins.catalog.layers import layers_of_config
 from rerank_plugins.errors import UnsupportedModelError
-from rerank_plugins.nn.blocks import (
-    ACTIVATIONS,
-    DecoderShape,
-    Gemma2Block,
-    MiniCPMBlock,
-    RMSNorm,
-    Rotary,
-    rotary_of,
-)
-from rerank_plugins.nn.compression import compress_documents
+from rerank_plugins.nn.blocks import ACTIVATIONS, DecoderShape, Gemma2Block, MiniCPMBlock
+from rerank_plugins.nn.layered_decoder import Block, LayeredDecoder
 from rerank_plugins.nn.packed_row import PackedRow
 from rerank_plugins.nn.prefixes import PrefixGroup, prefix_groups
 from rerank_plugins.protocols import Batch, PrefixSharing
@@ -35,59 +25,9 @@ from rerank_plugins.weights.loading import check_weights, load_encoder, refuse_m
 from rerank_plugins.weights.lora import merge_lora
 from rerank_plugins.weights.weight_files import WeightFiles
 
-__all__ = ["LayeredDecoder", "LayeredScorer", "load_gemma2", "load_minicpm"]
+__all__ = ["LayeredScorer", "load_gemma2", "load_minicpm"]
 
 _PREFIX = "model."
-_Block = type[MiniCPMBlock] | type[Gemma2Block]
-
-
-class LayeredDecoder(nn.Module):
-    """Embeddings, blocks and the final norm.
-
-    Args:
-        shape: Its sizes.
-        block: The family's block.
-    """
-
-    def __init__(self, shape: DecoderShape, block: _Block) -> None:
-        super().__init__()
-        self._shape = shape
-        self.embed_tokens = nn.Embedding(shape.vocab_size, shape.hidden_size)
-        self.layers = nn.ModuleList(block(shape, index) for index in range(shape.n_layers))
-        self.norm = RMSNorm(shape.hidden_size, eps=shape.eps, offset=block.norm_offset)
-
-    def forward(self, row: PackedRow, options: LayerOptions) -> torch.Tensor:
-        """Return the normed state of each input's last token at each requested layer.
-
-        Args:
-            row: The inputs, on the decoder's device; their shared prefixes end before the documents.
-            options: Complete options, their layers ascending.
-
-        Returns:
-            Shape: (layers, inputs, hidden), float32. Layer n is the state after n blocks.
-        """
-        shape = self._shape
-        states = self.embed_tokens(row.on_device(row.ids.astype(np.int64)))
-        # The factor is rounded to the states' precision first, as in Gemma.
-        states = states * torch.tensor(shape.embed_scale, dtype=states.dtype, device=states.device)
-        rotary = self._rotary(row)
-        softcap = shape.attention_softcap if options.attention_softcap else None
-        layers, ratio = options.cutoff_layers or (), options.compress_ratio or 1
-        found = []
-        for index in range(layers[-1] + 1):
-            if index in layers:
-                found.append(self.norm(states[row.last_tokens]).float())
-            if index == layers[-1]:
-                break
-            if ratio > 1 and index in (options.compress_layers or ()):
-                states, row = compress_documents(states, row, ratio=ratio)
-                rotary = self._rotary(row)
-            states = self.layers[index](states, rotary, row, softcap)
-        return torch.stack(found)
-
-    def _rotary(self, row: PackedRow) -> Rotary:
-        positions = row.on_device(row.position_ids)
-        return rotary_of(positions, head_dim=self._shape.head_dim, theta=self._shape.rope_theta)
 
 
 class LayeredScorer:
@@ -204,7 +144,7 @@ def _shape(config: Mapping[str, Any], *, activation: str, head_dim: int, scales:
     )
 
 
-def _load(request: LoadRequest, shape: DecoderShape, block: _Block, *, compresses: bool) -> LoadedParts:
+def _load(request: LoadRequest, shape: DecoderShape, block: Block, *, compresses: bool) -> LoadedParts:
     check_weights(request)
     layers = layers_of_config(request.files.config, compresses=compresses)
     files = WeightFiles(request.files.folder)

@@ -1,4 +1,4 @@
-"""Attention within texts, against a mask over the whole row; and what the CUDA kernels are asked for.
+"""Attention within sequences, against a mask over the whole row; and what the CUDA kernels are asked for.
 
 No kernel runs here: a function with the documented meaning of its arguments stands in for it.
 """
@@ -93,7 +93,7 @@ def kernel(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
 @pytest.mark.parametrize("window", [None, 1, 3, 100])
 @pytest.mark.parametrize("key_heads", [4, 2])
 @pytest.mark.parametrize("scale", [None, 0.7])
-def test_a_token_sees_its_own_text_only(
+def test_a_token_sees_its_own_sequence_only(
     is_causal: bool, window: int | None, key_heads: int, scale: float | None
 ) -> None:
     key, value = KEY[:, :key_heads], VALUE[:, :key_heads]
@@ -162,15 +162,7 @@ def test_keys_of_neighbours_fill_vectors_and_change_nothing(
         assert n_keys == (whole if widens else run.length)
 
 
-def test_where_texts_lie() -> None:
-    assert ROW.runs == [(0, 7, 1, None), (7, 4, 3, None), (19, 2, 1, None), (21, 1, 2, None)]
-    assert ROW.starts.tolist() == [0, 7, 11, 15, 19, 21, 22]
-    assert ROW.ends.tolist() == [7, 11, 15, 19, 21, 22, 23]
-    assert ROW.cu_seqlens.tolist() == [0, 7, 11, 15, 19, 21, 22, 23]
-    assert ROW.max_seqlen == 7
-
-
-# A prefix of 7, with rests longer and shorter than it; a text of its own; a prefix of 2 with a rest.
+# A prefix of 7, with rests longer and shorter than it; an input of its own; a prefix of 2 with a rest.
 PIECES, PREFIXES = [7, 9, 4, 4, 1, 3, 2, 5], [None, 0, 0, 0, 0, None, None, 6]
 
 
@@ -178,7 +170,7 @@ PIECES, PREFIXES = [7, 9, 4, 4, 1, 3, 2, 5], [None, 0, 0, 0, 0, None, None, 6]
 @pytest.mark.parametrize("window", [None, 1, 3, 8, 100])
 @pytest.mark.parametrize("key_heads", [4, 2])
 @pytest.mark.parametrize("scale", [None, 0.7])
-def test_a_text_sees_what_it_continues(window: int | None, key_heads: int, scale: float | None) -> None:
+def test_a_sequence_sees_its_shared_prefix(window: int | None, key_heads: int, scale: float | None) -> None:
     generator = torch.Generator().manual_seed(4)
     query, key, value = (torch.randn(sum(PIECES), 4, 8, generator=generator) for _ in range(3))
     key, value = key[:, :key_heads], value[:, :key_heads]
@@ -186,7 +178,7 @@ def test_a_text_sees_what_it_continues(window: int | None, key_heads: int, scale
     found = attend(query, key, value, row, scale=scale, is_causal=True, window=window)
     pieces = torch.arange(sum(PIECES)).split(PIECES)
     for piece, prefix in enumerate(PREFIXES):
-        # As if the whole text stood in a row of its own.
+        # As if the whole input stood in a row of its own.
         rows = pieces[piece] if prefix is None else torch.cat([pieces[prefix], pieces[piece]])
         distance = torch.arange(len(rows)).unsqueeze(1) - torch.arange(len(rows))
         seen = (distance >= 0) & (distance < (window or len(rows)))
@@ -194,21 +186,11 @@ def test_a_text_sees_what_it_continues(window: int | None, key_heads: int, scale
         assert (found[pieces[piece]] - expected[-PIECES[piece] :]).abs().max() <= 1e-5
 
 
-def test_what_looks_ahead_cannot_be_continued() -> None:
+def test_what_looks_ahead_shares_no_prefix() -> None:
     row = PackedRow([2, 1], torch.device("cpu"), prefixes=[None, 0])
     rows = torch.zeros(3, 1, 8)
     with pytest.raises(ValueError, match="looks both ways"):
         attend(rows, rows, rows, row)
-
-
-def test_where_the_keys_of_continued_texts_lie() -> None:
-    row = PackedRow([2, 1, 1, 3], torch.device("cpu"), prefixes=[None, 0, 0, None])
-    assert row.runs == [(0, 2, 1, None), (2, 1, 2, (0, 2)), (4, 3, 1, None)]
-    assert row.key_rows is not None
-    assert row.key_rows.tolist() == [0, 1, 0, 1, 2, 0, 1, 3, 4, 5, 6]
-    assert row.key_cu_seqlens.tolist() == [0, 2, 5, 8, 11]
-    assert ROW.key_rows is None
-    assert ROW.key_cu_seqlens.tolist() == ROW.cu_seqlens.tolist()
 
 
 def test_an_older_torch_without_windows_is_not_used() -> None:
