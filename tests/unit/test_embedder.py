@@ -18,8 +18,8 @@ from rerank_plugins import Embedder, InstructionOptions, VectorOptions
 from rerank_plugins.errors import InvalidInputError, UnknownModelError
 from rerank_plugins.nn.backbone import TokenStates
 from rerank_plugins.nn.packed_row import PackedRow
+from rerank_plugins.nn.pooling import SentenceHead
 from rerank_plugins.protocols import Batch, TokenInput
-from rerank_plugins.scorers.sentence_head import SentenceHead
 
 TEXTS = tiny_checkpoints.SENTENCES
 
@@ -81,7 +81,7 @@ def test_prompts_in_the_checkpoint_win(checkpoints: Path, tmp_path: Path) -> Non
 def test_newlines_are_kept(embedder: Embedder) -> None:
     # BERT's tokenizer drops white space, so look at the text itself: nothing is replaced before it.
     seen: list[str] = []
-    encoder = embedder._lease.value.encoder
+    encoder = embedder._lease.value.tokenizer
     original = encoder.encode
 
     def spy(texts: list[str], *, use_cache: bool = True) -> object:

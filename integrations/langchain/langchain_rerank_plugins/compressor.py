@@ -9,14 +9,13 @@ from langchain_core.callbacks import Callbacks
 from langchain_core.documents import BaseDocumentCompressor, Document
 from langchain_core.runnables import Runnable, RunnableLambda
 from langchain_core.runnables.base import coerce_to_runnable
-from typing_extensions import Self, Unpack
 
 from langchain_rerank_plugins.scored import marked_copy, page_contents, scored_copy
 from langchain_rerank_plugins.tracing import RerankStep
-from rerank_plugins import Reranker
 from rerank_plugins.adapters.metadata import FALLBACK_KEY
 from rerank_plugins.adapters.overrides import in_effect
-from rerank_plugins.adapters.reranking import AnyRerankerOptions, Ranked, RankingOptions, RankingSettings
+from rerank_plugins.adapters.ranking import Ranked, RankingOptions
+from rerank_plugins.adapters.reranking import AnyRerankerOptions
 from rerank_plugins.errors import InvalidInputError
 
 __all__ = ["PIPE_HINT", "BaseRerankCompressor", "RerankCompressor"]
@@ -35,38 +34,21 @@ class BaseRerankCompressor(RankingOptions, BaseDocumentCompressor):
 
     The documents returned are copies. Their metadata gets ``relevance_score`` (in ``score_unit``), the score that
     LangChain's tools look for, and the keys of :mod:`rerank_plugins.adapters.metadata`; ``relevance_probability``, the
-    old name of ``rerank_probability``, stays for one more release. All are plain JSON types. Blank documents rank last.
-    One object may be used by any number of threads and event loops.
+    old name of ``rerank_probability``, stays for one more release. All are plain JSON types. What becomes of a call
+    that is not in time: :class:`~rerank_plugins.adapters.ranking.RankingOptions`.
 
-    Each call is a chain run with the class's name and the tag ``rerank``, ended on every path. Calls that are not in
-    time keep the retrieval order, and the run's outputs say so (see :mod:`rerank_plugins.adapters.fallback`).
+    Each call is a chain run with the class's name and the tag ``rerank``, ended on every path; its outputs say it where
+    the retrieval order was kept.
 
     One call with other settings: ``compressor.with_settings(top_n=3).compress_documents(...)``, or, where a retriever
-    makes the call, ``with compressor.using(top_n=3): retriever.invoke(...)``. Both leave the object as it is. A
-    retriever's own way works too: ``configurable_fields(base_compressor=ConfigurableField(id="reranker"))`` takes such
-    a copy per call.
+    makes the call, ``with compressor.using(top_n=3): retriever.invoke(...)``. A retriever's own way works too:
+    ``configurable_fields(base_compressor=ConfigurableField(id="reranker"))`` takes such a copy per call.
 
     In a chain a compressor takes a dictionary: ``{"documents": retriever, "query": RunnablePassthrough()} | compressor
     | format_documents``. ``retriever | compressor`` cannot work and says what to write.
     """
 
     _any_model: ClassVar[str] = "RerankCompressor"
-
-    @classmethod
-    def from_reranker(cls, reranker: Reranker, **settings: Unpack[RankingSettings]) -> Self:
-        """Return a compressor that uses an existing core reranker, such as ``Reranker.from_loaded(...)``.
-
-        The compressor can be pickled if the reranker can: not if another library loaded its model.
-
-        Args:
-            reranker: What scores; it stays the caller's, and several adapters may share it.
-            **settings: ``top_n`` and the other options that do not decide how a model is loaded.
-
-        Raises:
-            InvalidInputError: It is not a core reranker, or a setting is the reranker's to decide.
-            pydantic.ValidationError: (a ``ValueError``) A setting is unknown or cannot work.
-        """
-        return cls._around_reranker(reranker, settings)
 
     def compress_documents(
         self, documents: Sequence[Document], query: str, callbacks: Callbacks | None = None

@@ -28,14 +28,10 @@ class RerankCrossEncoder(AnyRerankerOptions, BaseCrossEncoder):
 
     @classmethod
     def from_reranker(cls, reranker: Reranker, *, score_unit: ScoreUnit = "raw") -> Self:
-        """Return a cross-encoder that uses an existing core reranker.
-
-        Args:
-            reranker: What scores; it stays the caller's.
-            score_unit: What the scores are.
+        """Return a cross-encoder that uses an existing core reranker, which stays the caller's.
 
         Raises:
-            InvalidInputError: It is not a core reranker.
+            InvalidInputError: It is no core reranker.
         """
         return cls._around_reranker(reranker, {"score_unit": score_unit})
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from langchain_core.embeddings import Embeddings
 from pydantic import Field
-from typing_extensions import Self
 
-from rerank_plugins import Embedder
+from rerank_plugins.adapters import models
 from rerank_plugins.adapters.descriptions import OPTIONS
 from rerank_plugins.adapters.embedding import EmbedderOptions
-from rerank_plugins.adapters.fields import Name, Text, option
+from rerank_plugins.adapters.fields import Name, option
 
 __all__ = ["BceEmbeddings", "BgeEmbeddings", "InstructionEmbeddings"]
 
@@ -24,18 +23,6 @@ class InstructionEmbeddings(EmbedderOptions, Embeddings):
     """
 
     model: Name = Field(frozen=True, description=OPTIONS["model"])
-
-    @classmethod
-    def from_embedder(cls, embedder: Embedder) -> Self:
-        """Return embeddings that use an existing core embedder.
-
-        Args:
-            embedder: What embeds, with its own settings; it stays the caller's.
-
-        Raises:
-            InvalidInputError: It is not a core embedder.
-        """
-        return cls._around_embedder(embedder, {})
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         """Return one vector per text, the document instruction included.
@@ -60,19 +47,13 @@ class InstructionEmbeddings(EmbedderOptions, Embeddings):
         return await self._aquery_vector(text)
 
 
-class BgeEmbeddings(InstructionEmbeddings):
-    """Embeds with a BGE model.
+class BgeEmbeddings(models.BgeEmbedder, InstructionEmbeddings):
+    """Embeds with a BGE model: ``BgeEmbeddings()``, or a small ``BgeEmbeddings(model="BAAI/bge-small-en-v1.5")``."""
 
-    The default reads over 100 languages and 8,192 tokens (568M parameters, 1024 dimensions);
-    ``BAAI/bge-small-en-v1.5`` and ``BAAI/bge-small-zh-v1.5`` are the small ones for one language.
-    """
-
-    model: Name = option("model", "BAAI/bge-m3")
-    family: Text | None = option("family", "bge")
+    model: Name = option("model", models.BGE_EMBEDDER)
 
 
-class BceEmbeddings(InstructionEmbeddings):
-    """Embeds with the bilingual (Chinese, English) BCE model, which takes no instruction."""
+class BceEmbeddings(models.BceEmbedder, InstructionEmbeddings):
+    """Embeds with the bilingual (Chinese, English) BCE model: ``BceEmbeddings()``."""
 
-    model: Name = option("model", "maidalun1020/bce-embedding-base_v1")
-    family: Text | None = option("family", "bce")
+    model: Name = option("model", models.BCE_EMBEDDER)

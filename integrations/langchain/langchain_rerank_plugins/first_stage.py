@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,20 +10,18 @@ from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, Callba
 from langchain_core.documents import Document
 from pydantic import PrivateAttr
 
-from langchain_rerank_plugins.compressor import BaseRerankCompressor
-from langchain_rerank_plugins.parts import OWN, PARTS, AnyEmbedder, PipedRetriever, call_limit, listed, with_ids
+from langchain_rerank_plugins.parts import OWN, PARTS, AnyEmbedder, PipedRetriever, listed, with_ids
 from langchain_rerank_plugins.scored import with_metadata
-from rerank_plugins.adapters.arguments import check_new_ids
+from rerank_plugins.adapters.arguments import call_limit, check_new_ids
 from rerank_plugins.adapters.corpus import Corpus, async_twin
 from rerank_plugins.adapters.fields import Count
 from rerank_plugins.adapters.metadata import RETRIEVAL_RANK_KEY, RETRIEVAL_SCORE_KEY
-from rerank_plugins.adapters.retrievers import OpenedFolder
+from rerank_plugins.adapters.saved import open_folder, write_retriever
 from rerank_plugins.checks.arguments import checked_call
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.retrieval import Fusion, RetrieverName
 from rerank_plugins.retrieval.build import DEFAULT_EMBEDDER
 from rerank_plugins.retrieval.first_stage import AddingLock
-from rerank_plugins.retrieval.saved import told_if_damaged
 
 __all__ = ["FirstStageRetriever", "GrowingRetriever"]
 
@@ -33,13 +31,10 @@ class GrowingRetriever(PipedRetriever):
 
     @checked_call(own=OWN)
     def add_documents(self, documents: Sequence[Document | str], ids: Sequence[str] | None = None) -> list[str]:
-        """Index more documents and return their ids. Calls that search meanwhile find all of them or none.
+        """Index more documents or texts, and return their ids; add many at a time.
 
-        Dense stages embed the new texts only; BM25 indexes all again, so add many at a time.
-
-        Args:
-            documents: Documents or texts.
-            ids: One for each; None takes the documents' own, and makes new ones where they have none.
+        Calls that search meanwhile find all of them or none. ``ids=None`` takes the documents' own, and makes new ones
+        where they have none.
 
         Raises:
             InvalidInputError: ``documents`` or ``ids`` holds something else, an id is there already, or the first
@@ -53,11 +48,7 @@ class GrowingRetriever(PipedRetriever):
 
     @checked_call()
     def save(self, folder: str | Path) -> Path:
-        """Write documents, vectors and settings into a folder, and return it.
-
-        The folder is complete or not there at all, and holds nothing that runs code. The embedder is kept by name and
-        settings; a reranker by its class and options, without where it ran, nor what its files may do (pickles, remote
-        code). The core's ``TwoStageRetriever.load`` reads it too.
+        """Write documents, vectors and settings into a folder, and return it; see :mod:`rerank_plugins.adapters.saved`.
 
         Args:
             folder: New, empty, or an earlier saved retriever, which is replaced.
@@ -67,7 +58,7 @@ class GrowingRetriever(PipedRetriever):
                 is a retriever of another kind.
         """
         stage = self._indexed("it cannot be saved here; save its store, and make this retriever over it again")
-        return PARTS.write(folder, stage._made(), top_k=stage.top_k, **self._kept())
+        return write_retriever(PARTS, folder, stage._made(), top_k=stage.top_k, **self._kept())
 
     def _indexed(self, otherwise: str) -> FirstStageRetriever:
         """Return what holds the documents, or raise InvalidInputError with what to do ``otherwise``."""
@@ -104,49 +95,39 @@ class FirstStageRetriever(GrowingRetriever):
         fusion: Fusion = "rrf",
         weights: Sequence[float] | None = None,
     ) -> FirstStageRetriever:
-        """Index documents; the options are those of :func:`rerank_plugins.retrieval.build_first_stage`.
+        """Index documents or texts, and return a retriever over them; only ``page_content`` is searched.
 
-        Args:
-            documents: Documents or texts; only ``page_content`` is searched.
-            retriever: ``bm25``, ``dense`` or ``hybrid``.
-            embedder: Embeddings of this package, a core embedder, or a model's name; BM25 loads none.
-            top_k: Documents returned at most.
-            faiss_index: ``Flat`` is exact; None needs no FAISS.
-            fusion: ``rrf`` or ``weighted``.
-            weights: Of the dense stage and of BM25 in a hybrid; None counts both alike.
+        ``retriever``, ``faiss_index``, ``fusion`` and ``weights`` are those of
+        :func:`rerank_plugins.retrieval.build_first_stage`, whose errors are raised here too. ``embedder`` may also be
+        embeddings of this package.
 
         Raises:
             InvalidInputError: ``documents`` holds something else, or an option cannot work.
-            MissingExtraError: bm25s or FAISS is not installed.
-            ModelError: The embedder cannot be loaded.
         """
-        made, model = cls(top_k=top_k), PARTS.embedder_of(embedder)
+        made = cls(top_k=top_k)
         items = {str(position): one for position, one in enumerate(listed(documents))}
-        options: dict[str, Any] = {"faiss_index": faiss_index, "fusion": fusion, "weights": weights}
-        made._corpus = Corpus.built(items, _texts(items), retriever=retriever, embedder=model, **options)
+        made._corpus = PARTS.indexed(
+            items, retriever=retriever, embedder=embedder, faiss_index=faiss_index, fusion=fusion, weights=weights
+        )
         return made
 
     @classmethod
     @checked_call(own=OWN)
     def load(cls, folder: str | Path, *, embedder: AnyEmbedder | None = None) -> FirstStageRetriever:
-        """Return a retriever that :meth:`save` wrote, or the first stage of a ``TwoStageRetriever``.
+        """Return a retriever that :meth:`save` wrote, or the first stage of one; no text is embedded again.
 
-        Args:
-            folder: The folder. No text is embedded again.
-            embedder: Embeddings of this package, a core embedder, or a model's name; None opens the one that the
-                vectors were made with. Another one is refused.
+        ``embedder`` is as in :meth:`from_documents`. None opens the one that the vectors were made with; another one is
+        refused.
 
         Raises:
             InvalidInputError: The folder holds something else or is damaged, or the embedder is another one.
             ModelError: The embedder cannot be loaded.
         """
-        return cls._restored(PARTS.open_folder(folder), embedder)
+        return cls._over(*open_folder(PARTS, folder).first_stage(embedder))
 
     @classmethod
-    def _restored(cls, opened: OpenedFolder[BaseRerankCompressor, Document], embedder: object) -> FirstStageRetriever:
-        corpus = opened.corpus(embedder)
-        with told_if_damaged(opened.saved.folder):
-            made = cls(top_k=opened.saved.selection["top_k"])
+    def _over(cls, corpus: Corpus[Document], top_k: int) -> FirstStageRetriever:
+        made = cls(top_k=top_k)
         made._corpus = corpus
         return made
 
@@ -159,7 +140,7 @@ class FirstStageRetriever(GrowingRetriever):
             corpus = self._made()
             check_new_ids(ids, {one.id for one in corpus.items.values() if one.id})
             new = {str(position): one for position, one in enumerate(documents, start=len(corpus.items))}
-            self._corpus = corpus.grown(new, _texts(new))
+            self._corpus = PARTS.grown(corpus, new)
         return ids
 
     def _get_relevant_documents(
@@ -178,10 +159,6 @@ class FirstStageRetriever(GrowingRetriever):
         except AttributeError as error:
             msg = f"this {type(self).__name__} has no documents; make it with {type(self).__name__}.from_documents(...)"
             raise InvalidInputError(msg) from error
-
-
-def _texts(documents: Mapping[str, Document]) -> dict[str, str]:
-    return {key: one.page_content for key, one in documents.items()}
 
 
 def _ranked(found: Sequence[tuple[Document, float]]) -> list[Document]:

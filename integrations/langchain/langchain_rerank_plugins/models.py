@@ -1,4 +1,4 @@
-"""One class per kind of model; the default model and the options of each are the core's."""
+"""One class per kind of model; its facts, default model and options are in ``rerank_plugins.adapters.models``."""
 
 from __future__ import annotations
 
@@ -16,40 +16,28 @@ __all__ = [
 
 
 class BgeRerankCompressor(models.Bge, RerankCompressor):
-    """Reranks with a BGE reranker: ``BgeRerankCompressor(top_n=5)`` is all it takes.
-
-    Scores are those of ``FlagReranker.compute_score`` (raw logits).
-    """
+    """Reranks with a BGE reranker: ``BgeRerankCompressor(top_n=5)`` is all it takes."""
 
 
 class BceRerankCompressor(models.Bce, RerankCompressor):
-    """Reranks with the BCE reranker, long documents by their best window as BCEmbedding's ``rerank`` does.
-
-    Its authors read the probability as an absolute score and advise to drop below about 0.35:
-    ``BceRerankCompressor(threshold=0.35)``.
-    """
+    """Reranks with the BCE reranker; ``BceRerankCompressor(threshold=0.35)`` is what its authors advise."""
 
 
 class BgeLLMRerankCompressor(models.BgeLLM, BaseRerankCompressor):
-    """Reranks with bge-reranker-v2-gemma, or another decoder that answers its prompt with "Yes".
-
-    2.5 billion parameters: made for a GPU. Scores are those of ``FlagLLMReranker.compute_score``.
-    """
+    """Reranks with bge-reranker-v2-gemma: ``BgeLLMRerankCompressor(device="cuda")``; it is made for a GPU."""
 
 
 class BgeLayerwiseRerankCompressor(models.BgeLayerwise, BaseRerankCompressor):
-    """Reranks with bge-reranker-v2-minicpm-layerwise: every layer from 8 to 40 gives a score.
+    """Reranks with bge-reranker-v2-minicpm-layerwise, to the layer that is asked for; it is made for a GPU.
 
-    2.7 billion parameters, of which 70 % run at the default layer 28; ``using(cutoff_layers=16)`` is a quick look.
-    Scores are those of ``LayerWiseFlagLLMReranker.compute_score``.
+    Example:
+        >>> with BgeLayerwiseRerankCompressor(cutoff_layers=28).using(cutoff_layers=16) as quick:
+        ...     quick.compress_documents(documents, query)
     """
 
 
 class BgeLightweightRerankCompressor(models.BgeLightweight, BaseRerankCompressor):
     """Reranks with bge-reranker-v2.5-gemma2-lightweight: layers to choose, and texts compressed on the way.
-
-    9 billion parameters. Its scores are saturated and its authors advise against thresholds. Scores are
-    those of ``LightWeightFlagLLMReranker.compute_score``.
 
     Example:
         >>> BgeLightweightRerankCompressor(cutoff_layers=28, compress_ratio=2, compress_layers=[24, 40], top_n=5)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,10 @@ from rerank_plugins import Embedder, Reranker
 from rerank_plugins.adapters.arguments import OWN_ARGUMENTS, settled_ids
 from rerank_plugins.adapters.checks import check_list
 from rerank_plugins.adapters.retrievers import RetrieverParts
-from rerank_plugins.adapters.values import as_number
 from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.ranking.order import check_top_n
 from rerank_plugins.retrieval.attached import as_json
 
-__all__ = ["OWN", "PARTS", "AnyEmbedder", "AnyReranker", "PipedRetriever", "call_limit", "listed", "with_ids"]
+__all__ = ["OWN", "PARTS", "AnyEmbedder", "AnyReranker", "PipedRetriever", "listed", "with_ids"]
 
 OWN = (*OWN_ARGUMENTS, "ids", "store", "search_kwargs")
 
@@ -80,6 +78,7 @@ PARTS = _Parts(
         "embeddings",
         "With other embeddings, fill a vector store and call TwoStageRetriever.from_vector_store(store, ...)",
     ),
+    text_of=lambda document: document.page_content,
     entry_of=_entry,
     item_of=lambda entry: Document(**entry),
 )
@@ -99,30 +98,3 @@ def with_ids(documents: Sequence[Document], ids: object) -> list[Document]:
     """Return documents that have ids: those given, else their own, else new ones."""
     settled = settled_ids(ids, own=[one.id for one in documents])
     return [one.model_copy(update={"id": key}) for one, key in zip(documents, settled, strict=True)]
-
-
-def call_limit(owner: BaseRetriever, name: str, options: Mapping[str, Any]) -> int | None:
-    """Return how many documents a call asks for; None leaves it to the retriever.
-
-    Args:
-        owner: The retriever that is called.
-        name: What the option is called there; ``k`` is its name in LangChain's vector store retrievers.
-        options: Of the call. ``verbose`` is LangChain's own.
-
-    Raises:
-        InvalidInputError: There are others, or no number of documents can be that.
-    """
-    unknown = next((one for one in options if one not in (name, "k", "verbose")), None)
-    if unknown is not None:
-        msg = (
-            f"a call of {type(owner).__name__} takes {name} or k beside the query and its config, not {unknown!r}; "
-            "filters and other settings of a search are set where the retriever is made"
-        )
-        raise InvalidInputError(msg)
-    value, k = options.get(name), options.get("k")
-    if value is not None and k is not None and value != k:
-        msg = f"{name}={value!r} and k={k!r} mean the same; give one of them"
-        raise InvalidInputError(msg)
-    limit: int | None = as_number(k if value is None else value)
-    check_top_n(limit)
-    return limit

@@ -2,16 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
+from rerank_plugins.adapters.suites import moved_suites
 
-from rerank_plugins.errors import MissingExtraError
-
-try:
+with moved_suites(__name__, "rerank_plugins_testing.langchain", package="rerank-plugins-testing[langchain]"):
     from rerank_plugins_testing.langchain import *  # noqa: F403
-except ModuleNotFoundError as error:
-    told = f"the conformance suites need {error.name!r}, which is not installed"
-    msg = f'{told}: pip install "rerank-plugins-testing[langchain]"'
-    raise MissingExtraError(msg) from error
-
-_MOVED = f"{__name__} is rerank_plugins_testing.langchain now; the old name will go in a later version"
-warnings.warn(_MOVED, DeprecationWarning, stacklevel=2)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +15,17 @@ from pydantic import field_validator, model_validator
 
 from langchain_rerank_plugins.compressor import BaseRerankCompressor
 from langchain_rerank_plugins.first_stage import FirstStageRetriever, GrowingRetriever
-from langchain_rerank_plugins.parts import OWN, PARTS, AnyEmbedder, AnyReranker, call_limit
+from langchain_rerank_plugins.parts import OWN, PARTS, AnyEmbedder, AnyReranker
 from langchain_rerank_plugins.scored import with_metadata
-from rerank_plugins.adapters.arguments import DEFAULT_RERANKER, check_text_query, own_stage
+from rerank_plugins.adapters.arguments import DEFAULT_RERANKER, call_limit, check_text_query, own_stage
 from rerank_plugins.adapters.checks import check_kind, checked_count
 from rerank_plugins.adapters.fields import Count
 from rerank_plugins.adapters.metadata import RETRIEVAL_RANK_KEY
-from rerank_plugins.adapters.overrides import in_effect
+from rerank_plugins.adapters.saved import open_folder
 from rerank_plugins.checks.arguments import checked_call
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.retrieval import Fusion, RetrieverName
 from rerank_plugins.retrieval.build import DEFAULT_EMBEDDER
-from rerank_plugins.retrieval.saved import told_if_damaged
 from rerank_plugins.types import ScoreUnit
 
 __all__ = ["TwoStageRetriever"]
@@ -100,26 +99,12 @@ class TwoStageRetriever(GrowingRetriever):
         fusion: Fusion = "rrf",
         weights: Sequence[float] | None = None,
     ) -> TwoStageRetriever:
-        """Index documents, as :meth:`FirstStageRetriever.from_documents` does, and return a retriever over them.
+        """Index documents and return a retriever over them.
 
-        Args:
-            documents: See there.
-            retriever: See there.
-            embedder: See there.
-            reranker: A compressor of any class with its own options, a cross-encoder of this package, a core reranker,
-                a model's name, or None for no second stage.
-            top_k: Documents retrieved.
-            top_n: Documents returned at most; None returns all that were retrieved.
-            threshold: Reranked documents below it are left out; a compressor that is passed has its own.
-            threshold_unit: What ``threshold`` is compared with.
-            faiss_index: See there.
-            fusion: See there.
-            weights: See there.
-
-        Raises:
-            InvalidInputError: ``documents`` holds something else, or an option cannot work.
-            MissingExtraError: bm25s or FAISS is not installed.
-            ModelError: A model cannot be loaded.
+        The first stage has the options of :meth:`FirstStageRetriever.from_documents`, and raises what that does.
+        ``reranker`` is what the constructor takes, or a model's name; None has no second stage. ``top_n=None`` returns
+        all ``top_k`` documents that were retrieved. Reranked ones below ``threshold``, in ``threshold_unit``, are left
+        out; a compressor that is passed has a threshold of its own.
         """
         made = PARTS.second_stage(reranker, top_n=top_n, threshold=threshold, threshold_unit=threshold_unit)
         options: dict[str, Any] = {"faiss_index": faiss_index, "fusion": fusion, "weights": weights}
@@ -143,14 +128,8 @@ class TwoStageRetriever(GrowingRetriever):
     ) -> TwoStageRetriever:
         """Return a retriever over a vector store of any kind, with its own embeddings.
 
-        Args:
-            store: Holds the documents.
-            reranker: See :meth:`from_documents`.
-            top_k: Documents retrieved.
-            top_n: See :meth:`from_documents`.
-            threshold: See :meth:`from_documents`.
-            threshold_unit: See :meth:`from_documents`.
-            search_kwargs: What the store's search takes beside ``k``, such as a filter.
+        ``search_kwargs`` is what the store's search takes beside ``k``, such as a filter. The other options are those
+        of :meth:`from_documents`.
 
         Raises:
             InvalidInputError: An option cannot work.
@@ -178,18 +157,15 @@ class TwoStageRetriever(GrowingRetriever):
             folder: The folder.
             reranker: As in :meth:`from_documents`, with the saved ``top_n`` and threshold for one that is no
                 compressor; None opens the one that was saved, if any.
-            embedder: See :meth:`FirstStageRetriever.load`.
+            embedder: See :meth:`FirstStageRetriever.load`, which raises the same errors.
 
         Raises:
-            InvalidInputError: The folder holds something else or is damaged, the embedder is another one, or the
-                reranker that was saved can be opened by who made it only.
-            ModelError: A model cannot be loaded.
+            InvalidInputError: The reranker that was saved can be opened by who made it only.
         """
-        opened = PARTS.open_folder(folder)
+        opened = open_folder(PARTS, folder)
         made, top_n = opened.second_stage(reranker)
-        first_stage = FirstStageRetriever._restored(opened, embedder)
-        with told_if_damaged(opened.saved.folder):
-            return cls(first_stage=first_stage, reranker=made, top_n=top_n)
+        first_stage = FirstStageRetriever._over(*opened.first_stage(embedder))
+        return cls(first_stage=first_stage, reranker=made, top_n=top_n)
 
     @property
     def compressor(self) -> BaseRerankCompressor | None:
@@ -200,41 +176,33 @@ class TwoStageRetriever(GrowingRetriever):
     def _get_relevant_documents(
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun, **options: Any
     ) -> list[Document]:
-        check_text_query(query)
-        limit = call_limit(self, "top_n", options)
+        limit, reranker = self._asked(query, options)
         found = _ranked(self.first_stage.invoke(query, config={"callbacks": run_manager.get_child()}))
-        reranker = self._reranker_for(limit)
         if reranker is None or not found:
-            return found[: self.top_n if limit is None else limit]
+            return found[:limit]
         return reranker.compress_documents(found, query, callbacks=run_manager.get_child())
 
     async def _aget_relevant_documents(
         self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, **options: Any
     ) -> list[Document]:
+        limit, reranker = self._asked(query, options)
+        found = _ranked(await self.first_stage.ainvoke(query, config={"callbacks": run_manager.get_child()}))
+        if reranker is None or not found:
+            return found[:limit]
+        return await reranker.acompress_documents(found, query, callbacks=run_manager.get_child())
+
+    def _asked(self, query: str, options: Mapping[str, Any]) -> tuple[int | None, BaseRerankCompressor | None]:
+        """Return how many documents a call asks for, and what reranks them."""
         check_text_query(query)
         limit = call_limit(self, "top_n", options)
-        found = _ranked(await self.first_stage.ainvoke(query, config={"callbacks": run_manager.get_child()}))
-        reranker = self._reranker_for(limit)
-        if reranker is None or not found:
-            return found[: self.top_n if limit is None else limit]
-        return await reranker.acompress_documents(found, query, callbacks=run_manager.get_child())
+        reranker = None if self.reranker is None else self.reranker._for_call(limit, usual=self.top_n)
+        return self.top_n if limit is None else limit, reranker
 
     def _indexed(self, otherwise: str) -> FirstStageRetriever:
         return own_stage(self.first_stage, FirstStageRetriever, otherwise=otherwise)
 
     def _kept(self) -> dict[str, Any]:
         return {"top_n": self.top_n, "reranker": self.reranker}
-
-    def _reranker_for(self, limit: int | None) -> BaseRerankCompressor | None:
-        """Return what reranks a call that asks for ``limit`` documents; None asks for nothing."""
-        if self.reranker is None:
-            return None
-        current = in_effect(self.reranker)
-        if limit is None and current.top_n == self.reranker.top_n:
-            limit = self.top_n
-        if limit is None or limit == current.top_n:
-            return current
-        return current.with_settings(top_n=limit)
 
 
 def _ranked(found: Sequence[Document]) -> list[Document]:

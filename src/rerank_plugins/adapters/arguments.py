@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from operator import itemgetter
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import uuid4
 
+from rerank_plugins.adapters.values import as_number
 from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.ranking.order import check_top_n
 
-__all__ = ["DEFAULT_RERANKER", "OWN_ARGUMENTS", "check_new_ids", "check_text_query", "own_stage", "settled_ids"]
+__all__ = [
+    "DEFAULT_RERANKER",
+    "OWN_ARGUMENTS",
+    "call_limit",
+    "check_new_ids",
+    "check_text_query",
+    "own_stage",
+    "settled_ids",
+]
 
 DEFAULT_RERANKER = "BAAI/bge-reranker-v2-m3"
 
@@ -51,6 +61,33 @@ def check_text_query(query: object) -> None:
         got = "a blank one" if isinstance(query, str) else type(query).__name__
         msg = f"the query must be a text that is not blank, got {got}"
         raise InvalidInputError(msg)
+
+
+def call_limit(owner: object, name: str, options: Mapping[str, Any]) -> int | None:
+    """Return how many documents a call of a retriever asks for; None leaves it to the retriever.
+
+    Args:
+        owner: The retriever that is called.
+        name: What the option is called there; ``k`` is its name in a framework's vector store retrievers.
+        options: Of the call. ``verbose`` is the framework's own.
+
+    Raises:
+        InvalidInputError: There are others, or no number of documents can be that.
+    """
+    unknown = next((one for one in options if one not in (name, "k", "verbose")), None)
+    if unknown is not None:
+        msg = (
+            f"a call of {type(owner).__name__} takes {name} or k beside the query and its config, not {unknown!r}; "
+            "filters and other settings of a search are set where the retriever is made"
+        )
+        raise InvalidInputError(msg)
+    value, k = options.get(name), options.get("k")
+    if value is not None and k is not None and value != k:
+        msg = f"{name}={value!r} and k={k!r} mean the same; give one of them"
+        raise InvalidInputError(msg)
+    limit: int | None = as_number(k if value is None else value)
+    check_top_n(limit)
+    return limit
 
 
 def settled_ids(ids: object, *, own: Sequence[str | None]) -> list[str]:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from functools import wraps
-from pathlib import Path
 from typing import Concatenate, Generic, ParamSpec, TypeVar
 
-from rerank_plugins.embedder import Embedder
 from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.retrieval import FirstStage, Fusion, RetrieverName, build_first_stage
+from rerank_plugins.retrieval import FirstStage
 from rerank_plugins.retrieval.first_stage import grown_stage
 
 __all__ = ["Corpus", "async_twin"]
@@ -36,26 +34,10 @@ class Corpus(Generic[_Item]):
     items: Mapping[str, _Item]
     texts: Mapping[str, str] | None
 
-    @classmethod
-    def built(
-        cls,
-        items: Mapping[str, _Item],
-        texts: Mapping[str, str],
-        *,
-        retriever: RetrieverName,
-        embedder: Embedder | str | Path,
-        faiss_index: str | None,
-        fusion: Fusion,
-        weights: Sequence[float] | None,
-    ) -> Corpus[_Item]:
-        """Index texts; the options are those of :func:`rerank_plugins.retrieval.build_first_stage`."""
-        first_stage = build_first_stage(
-            texts, retriever=retriever, embedder=embedder, faiss_index=faiss_index, fusion=fusion, weights=weights
-        )
-        return cls(first_stage, items, texts)
-
     def grown(self, items: Mapping[str, _Item], texts: Mapping[str, str]) -> Corpus[_Item]:
         """Return a corpus that has these documents too; this one stays as it is, for those who search it.
+
+        Dense stages embed the new texts only; BM25 indexes all again, so add many at a time.
 
         Raises:
             InvalidInputError: Which texts are indexed is not known, or the first stage takes none.

@@ -41,6 +41,21 @@ class EmbedderOptions(ModelOptions):
         return core
 
     @classmethod
+    def from_embedder(cls, embedder: Embedder) -> Self:
+        """Return an object that uses an existing core embedder.
+
+        It can be pickled if the embedder can. Its stored form names the model and has the embedder's options, so it
+        opens again where that name does.
+
+        Args:
+            embedder: What embeds, with its own settings; it stays the caller's.
+
+        Raises:
+            InvalidInputError: It is no core embedder, or a setting is the embedder's to decide.
+        """
+        return cls._around_embedder(embedder, {})
+
+    @classmethod
     def _around_embedder(cls, embedder: Embedder, given: Mapping[str, Any]) -> Self:
         """Return an object that uses ``embedder``, with the options that it was made with and those given."""
         expected = "a rerank_plugins.Embedder (make one with Embedder(model); a model's name goes to the constructor)"

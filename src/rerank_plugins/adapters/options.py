@@ -39,6 +39,7 @@ class ExistingModel:
 
 
 _ENGINE_NAMES = tuple(EngineOptions.__dataclass_fields__)
+_OF_CHECKPOINTS = ("device", "dtype", "family", "truncation")
 
 
 def engine_fields(engine: EngineOptions | None) -> dict[str, Any]:
@@ -228,7 +229,9 @@ class ModelOptions(BaseModel, ABC):
             "family": core.spec.family,
             **described,
         }
-        options = {name: value for name, value in known.items() if name in cls.model_fields}
+        # A backend of texts has no precision, and is asked for nothing that says how a checkpoint is read here.
+        left_out = () if core.dtype else _OF_CHECKPOINTS
+        options = {name: value for name, value in known.items() if name in cls.model_fields and name not in left_out}
         return cls._made_around(ExistingModel(core, is_adopted=True), {**options, **given})
 
     @classmethod

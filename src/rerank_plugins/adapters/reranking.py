@@ -1,18 +1,17 @@
-"""The options of a reranking model, and those of a class that ranks with one; all that a call has in common."""
+"""The options of a reranking model, and an object that has them: opened, checked, stored, overridden."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, Field, InstanceOf, model_validator
 from pydantic.json_schema import SkipJsonSchema
-from typing_extensions import Self, TypedDict
+from typing_extensions import Self
 
 from rerank_plugins.adapters.checks import check_kind, check_model, known_before_loading
 from rerank_plugins.adapters.descriptions import OPTIONS
-from rerank_plugins.adapters.fallback import NOT_IN_TIME, FallbackReason, OnDeadline, fall_back
 from rerank_plugins.adapters.fields import Count, LayerNumbers, Layers, Long, Name, Number, Switch, Text, option
 from rerank_plugins.adapters.options import ModelOptions, engine_fields
 from rerank_plugins.adapters.overrides import in_effect, override
@@ -20,23 +19,17 @@ from rerank_plugins.calibration import Calibration
 from rerank_plugins.calls.flat_options import RERANKER_OPTIONS
 from rerank_plugins.catalog.spec import ModelSpec
 from rerank_plugins.engine.score_cache import ScoreCache
-from rerank_plugins.ranking.order import check_threshold
+from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.reranker import Reranker
-from rerank_plugins.types import LayerOptions, RankedDocument, ScoreUnit, TruncationRule
+from rerank_plugins.types import LayerOptions, ScoreUnit, TruncationRule
 
 __all__ = [
     "AnyRerankerOptions",
     "CompressionOptions",
     "CutoffOptions",
     "PromptOptions",
-    "Ranked",
-    "RankingOptions",
-    "RankingSettings",
     "RerankerOptions",
 ]
-
-Ranked = Sequence[RankedDocument] | FallbackReason
-"""What a call came to: the ranking, or why there is none and the retrieval order stays."""
 
 _LAYER_NAMES = frozenset(LayerOptions.__dataclass_fields__)
 _Cache = Annotated[InstanceOf[ScoreCache], SkipJsonSchema()]
@@ -110,6 +103,32 @@ class RerankerOptions(ModelOptions):
         with override(self, in_effect(self).with_settings(**settings)) as copy:
             yield copy
 
+    def model_dump(self, **how: Any) -> dict[str, Any]:
+        """Return the options, as pydantic does; LlamaIndex's ``to_dict`` and ``to_json`` are made of them.
+
+        Raises:
+            InvalidInputError: What scores is a backend that was passed in memory, which no options open again. A pickle
+                takes it along.
+        """
+        self._check_storable()
+        return super().model_dump(**how)
+
+    def model_dump_json(self, **how: Any) -> str:
+        """Return the options as JSON; raises as :meth:`model_dump`."""
+        self._check_storable()
+        return super().model_dump_json(**how)
+
+    def _check_storable(self) -> None:
+        # What another library loaded has a name that may open it; the name of a backend in memory opens nothing.
+        if self.reranker.is_reopenable and not self.reranker.is_named:
+            owner = type(self).__name__
+            msg = (
+                f"this {owner} scores with a backend that was passed in memory, which {self.model!r} does not open, so "
+                f"its options cannot be stored; register the backend (rerank_plugins.backends.named.register_backend) "
+                f"and name it: {owner}(model=...), or pickle the object"
+            )
+            raise InvalidInputError(msg)
+
     @model_validator(mode="after")
     def _check_loaded(self) -> Self:
         self._check(self.reranker.spec, usual=self.reranker.layers)
@@ -173,59 +192,3 @@ class AnyRerankerOptions(PromptOptions, RerankerOptions):
     @classmethod
     def _layers_of(cls, reranker: Reranker) -> dict[str, Any]:
         return {"layers": reranker.layers}
-
-
-class RankingSettings(TypedDict, total=False):
-    """Settings that do not decide how a model is loaded; a class has those that fit its model."""
-
-    top_n: int | None
-    threshold: float | None
-    threshold_unit: ScoreUnit
-    score_unit: ScoreUnit
-    deadline_s: float | None
-    on_deadline: OnDeadline
-    layers: LayerOptions | None
-    cutoff_layers: int | Sequence[int] | None
-    compress_ratio: int | None
-    compress_layers: int | Sequence[int] | None
-    head_by_layer: bool | None
-    attention_softcap: bool | None
-
-
-class RankingOptions(RerankerOptions):
-    """Options of the classes that rank what a framework retrieved.
-
-    A call that is not in time (``deadline_s``), or that finds more waiting than ``max_waiting_tokens``, gives copies of
-    the first ``top_n`` results in retrieval order: as they came, no threshold applied, and marked with the metadata
-    ``rerank_fallback``. ``on_deadline="raise"`` raises :class:`~rerank_plugins.errors.DeadlineExceededError` or
-    ``OverloadedError`` instead.
-    """
-
-    top_n: Count | None = option("top_n", 5, frozen=False)
-    threshold: Number | None = option("threshold", None, frozen=False)
-    threshold_unit: ScoreUnit = option("threshold_unit", "probability", frozen=False)
-    on_deadline: OnDeadline = option("on_deadline", "retrieval_order", frozen=False)
-
-    @model_validator(mode="after")
-    def _check_threshold(self) -> Self:
-        check_threshold(self.threshold, unit=self.threshold_unit)
-        return self
-
-    def _call_options(self) -> dict[str, Any]:
-        selection = {"top_n": self.top_n, "threshold": self.threshold, "threshold_unit": self.threshold_unit}
-        return {**super()._call_options(), **selection}
-
-    def _rank(self, query: str, texts: Sequence[str]) -> Ranked:
-        try:
-            return self.reranker.rank(query, texts, **self._call_options())
-        except NOT_IN_TIME as error:
-            return fall_back(error, on_deadline=self.on_deadline, n_documents=len(texts))
-
-    async def _arank(self, query: str, texts: Sequence[str]) -> Ranked:
-        try:
-            return await self.reranker.arank(query, texts, **self._call_options())
-        except NOT_IN_TIME as error:
-            return fall_back(error, on_deadline=self.on_deadline, n_documents=len(texts))
-
-    def _score_of(self, ranked: RankedDocument) -> float:
-        return ranked.score if self.score_unit == "raw" else ranked.probability

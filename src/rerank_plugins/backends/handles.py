@@ -121,6 +121,12 @@ class ModelHandle:
         self._lease.close()
 
     @property
+    def is_named(self) -> bool:
+        """Whether ``model`` opens it again: not if a backend was passed in memory, or another library loaded it."""
+        made_with = vars(self).get("_opened_with")
+        return made_with is not None and made_with[1].get("backend") is None
+
+    @property
     def is_reopenable(self) -> bool:
         """Whether the model can be opened again by its name: not if another library loaded it."""
         return vars(self).get("_opened_with") is not None

@@ -190,7 +190,7 @@ class Calibration:
         if place == len(self.parameters):
             return self.parameters[-1][1]
         (x0, y0), (x1, y1) = self.parameters[place - 1], self.parameters[place]
-        # Rounding must not step over the next knot, or the map would fall there.
+        # Rounding must not go beyond the next knot, or the map would decrease there.
         return min(y0 + (y1 - y0) * (score - x0) / (x1 - x0), y1)
 
 

@@ -95,7 +95,7 @@ def fit_isotonic(scores: _Floats, relevant: npt.NDArray[np.bool_]) -> tuple[tupl
     xs, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
     means = np.bincount(inverse, weights=relevant.astype(np.float64)) / counts
     fitted = import_extra("scipy.optimize", extra="calibration").isotonic_regression(means, weights=counts)
-    # The first and the last place of each step; a step of one place has one.
+    # The first and the last score of each step; a step with a single score has one.
     steps = zip(fitted.blocks[:-1].tolist(), (fitted.blocks[1:] - 1).tolist(), strict=True)
     places = [place for step in steps for place in dict.fromkeys(step)]
     if len(fitted.blocks) == 2:
@@ -120,6 +120,6 @@ def _minimum(scores: _Floats, relevant: npt.NDArray[np.bool_]) -> tuple[float, f
 
     start = (0.0, np.log((n_relevant + 1.0) / (n_others + 1.0)))
     optimize = import_extra("scipy.optimize", extra="calibration")
-    # A convex loss: where rounding ends the search before the gradient is this small, it is at the minimum as well.
+    # The loss is convex: if rounding ends the search before the gradient is this small, it is at the minimum too.
     found = optimize.minimize(loss, start, jac=True, method="BFGS", options={"gtol": 1e-10})
     return float(found.x[0]), float(found.x[1])

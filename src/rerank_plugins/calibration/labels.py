@@ -106,7 +106,7 @@ def _numbers(values: Sequence[float], *, name: str, kinds: str = "iuf") -> _Floa
     except ValueError as error:
         msg = f"{name} must be numbers in a flat list ({error})"
         raise InvalidInputError(msg) from error
-    # Texts that look like numbers are none, and an integer of more than 64 bits is an object.
+    # Strings that look like numbers are refused, and an integer of more than 64 bits has dtype object.
     is_bool = "b" not in kinds and isinstance(values, (list, tuple)) and any(type(one) is bool for one in values)
     if found.size and (is_bool or found.dtype.kind not in kinds):
         msg = f"{name} must be numbers in a flat list, got {shown(values)} of {found.dtype}"

@@ -96,7 +96,7 @@ def fit_threshold(
     good = np.flatnonzero((bounds >= target - _ROUNDING) & (cuts.n_kept >= least))
     if not len(good):
         raise InvalidInputError(_unreachable(goal, target, bounds[cuts.n_kept >= least], least, len(values)))
-    # Precision: as low as it holds. Recall: as high as it holds.
+    # For precision the lowest threshold that reaches it, for recall the highest.
     choice = int(good[-1] if goal == "precision" else good[0])
     return FittedThreshold(
         value=float(cuts.values[choice]),
@@ -152,7 +152,7 @@ def _cuts(values: _Floats, relevant: npt.NDArray[np.bool_]) -> _Cuts:
     ends = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], [True]))
     below = np.append(ranked[ends[:-1] + 1], ranked[-1])
     middles = below + (ranked[ends] - below) / 2
-    # Between neighbouring floats there is no middle: the upper one, which passes, is the cut.
+    # Between adjacent floats there is no middle: the upper one, which passes, is the threshold.
     return _Cuts(
         np.where(middles > below, middles, ranked[ends]), ends + 1, np.cumsum(relevant[order].astype(np.int64))[ends]
     )

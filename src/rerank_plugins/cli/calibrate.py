@@ -43,7 +43,7 @@ def calibrate(
     """
     from rerank_plugins.calibration import ScoreSource, fit_calibration
 
-    # Before the minutes that scoring may take.
+    # Checked before scoring, which may take minutes.
     _check_options(method=method, precision=precision, recall=recall)
     check_output(output, data=data)
     if qrels is not None:

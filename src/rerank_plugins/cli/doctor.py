@@ -33,7 +33,7 @@ def doctor(
     ] = None,
 ) -> None:
     """Show the device, versions, models on this machine, the hub, and what is not installed."""
-    # Nothing below can be found out with one that is broken.
+    # With a broken setting, none of the checks below can run.
     check_hub_settings()
     console = Screen()
     if model is not None:

@@ -97,7 +97,7 @@ def _score_to_file(pairs: Path, output: Path, options: ModelOptions, *, restart:
         msg = f"{str(output)!r} has scores already, and standard input cannot go on after a break; pass --restart"
         raise InvalidInputError(msg)
     reranker = options.open()
-    # Not before the model is there: a misspelt name must not cost the scores of the last run.
+    # Only after the model is loaded: a misspelt name must not delete the scores of the last run.
     if restart or not done:
         write_atomically(output, b"")
     write_atomically(_job_file(output), (json.dumps(job, indent=2) + "\n").encode())

@@ -185,10 +185,10 @@ class MicroBatcher:
                 ).start()
             except Exception as error:
                 if isinstance(error.__context__, KeyboardInterrupt):
-                    # A Ctrl-C in the middle of starting, over which threading's own lock stumbled.
+                    # A Ctrl-C during the start made threading's own lock fail.
                     raise error.__context__ from None
                 if self._workers:
-                    # Another device runs the call, only later.
+                    # The worker of another device runs the call, but later.
                     logger.warning("no thread for device %d of model %r: %s", number, self._name, error)
                     continue
                 msg = (
@@ -204,7 +204,7 @@ class MicroBatcher:
             try:
                 goes_on = queue.work(self._scorers[number])
             except BaseException:
-                # Not an error of a batch, which reaches its own callers.
+                # This is not an error of a batch, which is passed to its callers.
                 logger.exception("a worker of model %r died; the next call starts a new one", self._name)
                 goes_on = False
             finally:
@@ -212,7 +212,8 @@ class MicroBatcher:
             if queue.is_closed or not queue.has_work():
                 return
             if not goes_on:
-                # At least one call was failed before this, so what happens every time does not happen in a loop.
+                # At least one call has failed before this, so an error that always happens cannot restart workers for
+                # ever.
                 self._start_successors(queue)
                 return
 

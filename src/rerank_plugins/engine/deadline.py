@@ -83,7 +83,7 @@ class Deadline:
         try:
             return await asyncio.wait_for(work, self.remaining_s())
         except asyncio.TimeoutError as error:
-            # On Python 3.11 and later that is also the builtin one, which the work itself may raise.
+            # On Python 3.11 and later this is the builtin TimeoutError, which the work itself may raise.
             remaining_s = self.remaining_s()
             if remaining_s is None or remaining_s > 0.0:
                 raise

@@ -1,4 +1,4 @@
-"""Where a model runs and in which precision."""
+"""Chooses the device and the precision of a model."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ def watch(one: _Forkable) -> None:
     """Call ``one.after_fork()`` in every child process that is forked while it lives."""
     _watched.add(weakref.ref(one, _watched.discard))
     if not _hooked and hasattr(os, "register_at_fork"):
-        # Twice, should two threads come here at once, is as good as once.
+        # If two threads come here at once, the function is registered twice, which does no harm.
         _hooked["yes"] = True
         os.register_at_fork(after_in_child=_after_fork)
 

@@ -1,4 +1,4 @@
-"""How calls come from their threads to the workers.
+"""The mailbox, through which calls go from their threads to the workers.
 
 A caller appends its call, *then* notifies; a worker waits for a notification, *then* takes the calls. Both are single C
 operations: a Ctrl-C may come before or after each of them. The worst that it leaves is a call without a notification,
@@ -38,7 +38,7 @@ class Mailbox(Generic[T]):
 
     def notify(self) -> None:
         """Wake the waiting worker, or let the next wait return at once."""
-        # Somebody else has notified already.
+        # Another thread has notified already.
         with suppress(RuntimeError):
             self._bell.release()
 

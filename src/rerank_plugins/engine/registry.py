@@ -115,7 +115,7 @@ class ModelRegistry:
             lease: Lease[T] = Lease(self, key, entry)
             with entry.turn:
                 if entry.is_over or entry.error is not None:
-                    # Whoever freed it, or failed to load it, may have been interrupted before this.
+                    # A thread that freed it, or failed to load it, may have been interrupted before this.
                     self._remove(key, entry)
                 if entry.error is not None:
                     raise entry.error
@@ -174,7 +174,7 @@ class ModelRegistry:
             entry.is_over = True
             self._remove(key, entry)
             entry.value.close()
-            # Last, so that an interrupted close can be made again.
+            # Last, so that an interrupted close can be repeated.
             entry.value = None
             return True
 

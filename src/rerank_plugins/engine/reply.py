@@ -116,7 +116,7 @@ class Reply(Generic[T]):
             try:
                 self._wakers.popleft()()
             except IndexError:
-                # Somebody else called the last one.
+                # Another thread has called the last one.
                 return
             except RuntimeError:
                 # A lock that was released already, or an event loop that is closed: no waiter is left there.

@@ -101,7 +101,8 @@ class ScoreCache:
         self._lock = threading.RLock()
 
     def __reduce__(self) -> tuple[object, ...]:
-        # Copies and other processes begin with an empty one: what is held is worth its memory where it was made.
+        # Copies and other processes begin with an empty cache, because its contents are only useful where they were
+        # made.
         return ScoreCache, (self._max_entries,)
 
     def clear(self) -> None:

@@ -46,7 +46,7 @@ class Counters:
         me = get_ident()
         mine = self._of_thread.get(me)
         if mine is None:
-            # A thread that has ended leaves its numbers to the next one with its identity.
+            # The counters of a thread that has ended are continued by the next thread with the same identity.
             mine = self._of_thread.setdefault(me, defaultdict(float))
         mine[name] += amount
 

@@ -181,7 +181,7 @@ class WorkQueue:
                 self._taken.pop(piece.call, None)
 
     def _fail(self, call: Call, error: BaseException) -> None:
-        # Counted first, so that the caller finds itself counted.
+        # Counted before the reply, so that the caller sees its call in the counters.
         if call.is_wanted:
             self._counters.add("calls_failed")
         call.reply.fail(error)

@@ -113,7 +113,7 @@ def _judged_texts(entry: Mapping[str, Any], *, where: str) -> list[tuple[str, in
     pos, neg, qrels, hits = entry.get("pos"), entry.get("neg") or [], entry.get("qrels"), entry.get("hits")
     judged: list[tuple[Any, Any]]
     if isinstance(pos, list):
-        # What is no list of texts becomes a pair that is refused below.
+        # A value that is no list of texts becomes a pair that is refused below.
         judged = [(text, 1) for text in pos] + ([(text, 0) for text in neg] if isinstance(neg, list) else [(None, 0)])
     elif isinstance(qrels, dict):
         judged = list(qrels.items())

@@ -162,5 +162,5 @@ def _computable(measure: Measure) -> Measure:
 
 
 def _without_ties(scores: Mapping[str, float]) -> dict[str, float]:
-    # ir-measures computes some measures (RR@k) with code that orders ties otherwise than trec_eval.
+    # ir-measures computes some measures (RR@k) with code that orders ties differently from trec_eval.
     return in_order({document_id: scores[document_id] for document_id in ranked_ids(scores)})

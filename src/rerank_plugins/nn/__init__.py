@@ -1,4 +1,5 @@
-"""What models are computed with: packed rows and their attention, dense products, architectures, heads.
+"""Neural network parts: packed rows, attention over them, dense products, architectures, pooling and heads.
 
-Nothing here knows a catalog entry, a checkpoint or a family; :mod:`rerank_plugins.scorers` builds families out of it.
+Nothing here knows the catalog, checkpoints or model families; :mod:`rerank_plugins.scorers` puts families together
+from these parts.
 """

@@ -1,7 +1,7 @@
-"""Attention over a packed row. Each sequence attends to itself and, if it has a shared prefix, to that.
+"""Attention over a packed row of texts. Each text attends to itself and, if it has a shared prefix, to that.
 
-On a CPU torch's scaled dot-product attention runs once over each run of sequences of equal length; batches are sorted
-by length, so runs are long. On CUDA a variable-length kernel takes all sequences at once where there is one.
+On a CPU torch's scaled dot-product attention runs once over each run of texts of equal length; batches are sorted by
+length, so runs are long. On CUDA a variable-length kernel takes all texts at once where there is one.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ def attend(
     is_causal: bool = False,
     window: int | None = None,
 ) -> torch.Tensor:
-    """Attend within each sequence.
+    """Attend within each text.
 
     Args:
-        query: Shape: (tokens, heads, head_dim). On a CPU spare rows may follow the tokens; their results are 0.
+        query: Shape: (tokens, heads, head_dim). On a CPU there may be spare rows behind the texts; their results are 0.
         key: Shape: (tokens, key heads, head_dim); fewer heads than the query's are each used by several.
         value: As ``key``.
-        row: The packed row.
+        row: Where the texts lie.
         scale: Factor of the dot products; None takes 1 / sqrt(head_dim).
         is_causal: Whether a token sees only itself and what is before it.
         window: A token sees only those nearer than so many positions; None sees all.
@@ -48,10 +48,10 @@ def attend(
         Shape: (tokens, heads, head_dim).
 
     Raises:
-        ValueError: A sequence has a shared prefix, and attention is not causal.
+        ValueError: A text continues another, and attention is not causal.
     """
     if row.is_shared and not is_causal:
-        msg = "attention looks both ways, so the states of a prefix depend on what follows it"
+        msg = "attention looks both ways, so what begins a text depends on how it goes on"
         raise ValueError(msg)
     kernel = _kernel(query)
     if kernel is not None:
@@ -64,9 +64,9 @@ def attend(
             value,
             query_offsets=row.cu_seqlens,
             key_offsets=row.key_cu_seqlens,
-            longest=(row.max_seqlen, max(row.key_lengths)),
+            longest=(row.longest, max(row.key_lengths)),
             scale=scale or query.shape[-1] ** -0.5,
-            # Where a sequence has fewer queries than keys, its last query stands at its last key.
+            # Where a text has fewer queries than keys, its last query stands at its last key.
             reach=(left, 0 if is_causal else left),
         )
     grouped = key.shape[1] != query.shape[1]
@@ -75,29 +75,29 @@ def attend(
     for run in row.runs:
         n_keys = run.length if is_causal or window is not None else _whole_vectors(run, key)
         if n_keys > run.length:
-            k, v = (_sequences_first(one, run, n_rows=n_keys) for one in (key, value))
-            attended = sdpa(_sequences_first(query, run), k, v, attn_mask=row.hiding(run, n_keys))
+            k, v = (_texts_first(one, run, n_rows=n_keys) for one in (key, value))
+            attended = sdpa(_texts_first(query, run), k, v, attn_mask=row.hiding(run, n_keys))
         elif run.prefix is None:
-            q, k, v = (_sequences_first(one, run) for one in (query, key, value))
+            q, k, v = (_texts_first(one, run) for one in (query, key, value))
             mask = _window_mask(run.length, window, is_causal=is_causal, device=query.device)
             attended = sdpa(q, k, v, attn_mask=mask, is_causal=is_causal and mask is None)
         else:
-            attended = _with_prefix(sdpa, (query, key, value), row, run, window)
+            attended = _continued(sdpa, (query, key, value), row, run, window)
         parts.append(attended.transpose(1, 2).flatten(0, 1))
     return _joined(parts, like=query, spare=len(query) - row.tokens)
 
 
 def attend_first(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, row: PackedRow) -> torch.Tensor:
-    """Attend from each sequence's first token only, to all tokens of its sequence.
+    """Attend from each text's first token only, to all tokens of its text.
 
     Args:
-        query: Shape: (sequences, heads, head_dim), with spare rows as in :func:`attend`.
+        query: Shape: (texts, heads, head_dim), with spare rows as in :func:`attend`.
         key: Shape: (tokens, heads, head_dim).
         value: As ``key``.
-        row: The packed row.
+        row: Where the texts lie.
 
     Returns:
-        Shape: (sequences, heads, head_dim).
+        Shape: (texts, heads, head_dim).
     """
     kernel = _kernel(query)
     if kernel is not None:
@@ -107,17 +107,17 @@ def attend_first(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, ro
             value,
             query_offsets=row.one_each,
             key_offsets=row.cu_seqlens,
-            longest=(1, row.max_seqlen),
+            longest=(1, row.longest),
             scale=query.shape[-1] ** -0.5,
             reach=(-1, -1),
         )
     parts = []
     first = 0
     for run in row.runs:
-        k, v = (_sequences_first(one, run) for one in (key, value))
-        q = query[first : first + run.sequences].unsqueeze(2)
+        k, v = (_texts_first(one, run) for one in (key, value))
+        q = query[first : first + run.texts].unsqueeze(2)
         parts.append(scaled_dot_product_attention(q, k, v).squeeze(2))
-        first += run.sequences
+        first += run.texts
     return _joined(parts, like=query, spare=len(query) - len(row.lengths))
 
 
@@ -131,13 +131,13 @@ def attend_softcapped(
     softcap: float,
     window: int | None = None,
 ) -> torch.Tensor:
-    """Causal attention within each sequence with soft-capped logits, for which torch has no kernel.
+    """Causal attention within each text with soft-capped logits, for which torch has no kernel.
 
     Args:
         query: Shape: (tokens, heads, head_dim).
         key: Shape: (tokens, key heads, head_dim).
         value: As ``key``.
-        row: The packed row; without shared prefixes.
+        row: Where the texts lie; none continues another.
         scale: Factor of the dot products.
         softcap: What logits stay within, by ``softcap * tanh(logit / softcap)``.
         window: As in :func:`attend`.
@@ -148,7 +148,7 @@ def attend_softcapped(
     n_shared = query.shape[1] // key.shape[1]
     parts = []
     for run in row.runs:
-        q, k, v = (_sequences_first(one, run) for one in (query, key, value))
+        q, k, v = (_texts_first(one, run) for one in (query, key, value))
         k, v = (one.repeat_interleave(n_shared, dim=1) for one in (k, v))
         logits = softcap * torch.tanh((q @ k.transpose(2, 3)).float() * scale / softcap)
         weights = (logits + row.mask(run, window=window, dtype=torch.float32)).softmax(dim=-1)
@@ -166,51 +166,51 @@ def _kernel(query: torch.Tensor) -> VarlenKernel | None:
     return varlen_kernel() if query.is_cuda and query.dtype in _HALF else None
 
 
-def _with_prefix(
+def _continued(
     sdpa: Callable[..., torch.Tensor], rows: Sequence[torch.Tensor], row: PackedRow, run: Run, window: int | None
 ) -> torch.Tensor:
-    """Attend from a run with a shared prefix; ``rows`` are queries, keys and values of the whole row.
+    """Attend from texts that continue another one; ``rows`` are queries, keys and values of all texts.
 
-    Shape: (sequences, heads, tokens, head_dim).
+    Shape: (texts, heads, tokens, head_dim).
     """
     query, key, value = rows
     n_prefix = run.n_prefix
-    q = _sequences_first(query, run)
-    k, v = (torch.cat([_prefix_first(one, run), _sequences_first(one, run)], dim=2) for one in (key, value))
+    q = _texts_first(query, run)
+    k, v = (torch.cat([_prefix_first(one, run), _texts_first(one, run)], dim=2) for one in (key, value))
     windowed = window is not None and window < n_prefix + run.length
     if windowed or n_prefix > run.length:
         mask = row.mask(run, window=window if windowed else None, dtype=query.dtype)
         return sdpa(q, k, v, attn_mask=mask)
-    # SDPA takes the first query to stand at the first key. Queries that nobody reads, in front, put it right, and cost
-    # less than the half of a mask that hides: prefix^2 against tokens^2 products.
+    # SDPA aligns the first query with the first key. Extra queries before them, whose results are not read, align it
+    # with the right key and cost less than a mask: prefix^2 against tokens^2 products.
     q = torch.nn.functional.pad(q, (0, 0, n_prefix, 0))
     return sdpa(q, k, v, is_causal=True)[:, :, n_prefix:]
 
 
-def _sequences_first(rows: torch.Tensor, run: Run, *, n_rows: int | None = None) -> torch.Tensor:
+def _texts_first(rows: torch.Tensor, run: Run, *, n_rows: int | None = None) -> torch.Tensor:
     """Return a run as SDPA takes it, without copying.
 
     Args:
-        rows: Of the whole row. Shape: (tokens, heads, head_dim).
+        rows: Of all texts. Shape: (tokens, heads, head_dim).
         run: Which of them.
-        n_rows: Rows of each sequence; more than it has are those of its neighbour. None takes its own.
+        n_rows: Rows of each text; more than it has are those of its neighbour. None takes its own.
 
     Returns:
-        Shape: (sequences, heads, rows of each, head_dim).
+        Shape: (texts, heads, rows of each, head_dim).
     """
     windows = rows[run.start :].unfold(0, n_rows or run.length, run.length)
-    return windows[: run.sequences].transpose(2, 3)
+    return windows[: run.texts].transpose(2, 3)
 
 
 def _whole_vectors(run: Run, key: torch.Tensor) -> int:
-    """Return how many keys to give each sequence of a run: at best a multiple of a vector of the processor.
+    """Return how many keys to give each text of a run: at best a multiple of a vector of the processor.
 
-    torch's CPU kernel takes the exponentials that do not fill a vector one by one: with AVX-512 a sequence of 79
-    tokens takes 1.7 times as long as one of 80. Three in four are of such lengths; a neighbour's keys, hidden by a
-    mask, cost next to nothing.
+    torch's CPU kernel takes the exponentials that do not fill a vector one by one: with AVX-512 a text of 79 tokens
+    takes 1.7 times as long as one of 80. Three texts in four are of such lengths; a neighbour's keys, hidden by a mask,
+    cost next to nothing.
     """
     spare = -run.length % _AVX512_FLOATS
-    end = run.start + run.length * run.sequences + spare
+    end = run.start + run.length * run.texts + spare
     is_slow = key.device.type == "cpu" and key.dtype == torch.float32 and _has_avx512()
     return run.length + spare if is_slow and spare <= _MOST_SPARE_KEYS and end <= len(key) else run.length
 
@@ -221,16 +221,13 @@ def _has_avx512() -> bool:
 
 
 def _prefix_first(rows: torch.Tensor, run: Run) -> torch.Tensor:
-    """Return a run's shared prefix once for each sequence, without copying.
-
-    Shape: (sequences, heads, prefix, head_dim).
-    """
+    """Return what a run continues, once for each text, without copying. Shape: (texts, heads, prefix, head_dim)."""
     start, end = run.prefix or (0, 0)
-    return rows[start:end].transpose(0, 1).expand(run.sequences, -1, -1, -1)
+    return rows[start:end].transpose(0, 1).expand(run.texts, -1, -1, -1)
 
 
 def _window_mask(length: int, window: int | None, *, is_causal: bool, device: torch.device) -> torch.Tensor | None:
-    """Return which positions see which, or None for a window wider than the sequence. Shape: (length, length)."""
+    """Return which positions see which, or None where the window is wider than the text. Shape: (length, length)."""
     if window is None or window >= length:
         return None
     positions = torch.arange(length, device=device)

@@ -22,13 +22,13 @@ __all__ = ["Backbone", "TokenStates", "padded_tensors"]
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class TokenStates:
-    """Final token states of a batch.
+    """Final token states of a batch, and how they lie.
 
     Attributes:
         flat: The states of all inputs, one after the other. Shape: (tokens, hidden), float32.
-        row: The tokens that ``flat`` holds; its sequences are the inputs.
+        row: Where the inputs lie in it, each a text of its own.
     """
 
     flat: torch.Tensor
@@ -36,7 +36,7 @@ class TokenStates:
 
     def first(self) -> torch.Tensor:
         """Return the state of each input's first token. Shape: (inputs, hidden)."""
-        return self.flat[self.row.starts]
+        return self.flat[self.row.first_tokens]
 
     def last(self) -> torch.Tensor:
         """Return the state of each input's last token. Shape: (inputs, hidden)."""
@@ -44,8 +44,9 @@ class TokenStates:
 
     def mean(self) -> torch.Tensor:
         """Return the mean state of each input, special tokens included. Shape: (inputs, hidden)."""
-        lengths, rows = self.row.ends - self.row.starts, self.row.sequence_of_token
-        sums = torch.zeros(len(lengths), self.flat.shape[1], device=self.flat.device).index_add_(0, rows, self.flat)
+        lengths = self.row.seqlens
+        sums = self.flat.new_zeros(len(lengths), self.flat.shape[1])
+        sums.index_add_(0, self.row.text_of_token, self.flat)
         return sums / lengths.unsqueeze(1)
 
     def padded(self) -> torch.Tensor:
@@ -66,7 +67,7 @@ class Backbone:
 
     def __init__(self, model: Any, *, is_ours: bool = True) -> None:
         self._model = model
-        # An encoder's configuration may speak of a cache that only its decoder has (T5).
+        # An encoder's configuration may have a setting of a KV cache that only its decoder has (T5).
         self._options = {"use_cache": False} if "use_cache" in signature(model.forward).parameters else {}
         self._packed: PackedModel | None = None
         self.padding_reason = ""
@@ -118,8 +119,8 @@ class Backbone:
                 faster and takes less memory.
         """
         if self._packed is not None:
-            states = self._packed(batch, reads=reads).float()
             lengths = batch.lengths if reads == "all" else [1] * len(batch)
+            states = self._packed(batch, reads=reads).float()
             return TokenStates(states, PackedRow(lengths, states.device))
         tensors = padded_tensors(batch, self._model)
         # Padding on the right: a decoder looks back only, so no token sees it.

@@ -22,7 +22,7 @@ from rerank_plugins.nn.packed_row import PackedRow
 __all__ = ["BertEncoder", "Reads"]
 
 Reads = Literal["all", "first", "last"]
-"""Which tokens' final states somebody reads: all, or only the first or the last one of each input."""
+"""Which tokens' final states somebody reads: all, or only the first or the last one of each text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +68,12 @@ class _Layer:
         self._finish = self._fed_forward
 
     def __call__(self, states: torch.Tensor, row: PackedRow, *, reads: Reads) -> torch.Tensor:
-        """Return the states after this layer. Shape: (tokens, hidden), or (sequences, hidden) if first ones are read.
+        """Return the states after this layer. Shape: (tokens, hidden), or (texts, hidden) if first ones are read.
 
         There may be extra rows after the tokens, and then after the result too.
         """
         if reads == "first" and self._query is not None:
-            residual = states[torch.nn.functional.pad(row.starts, (0, self.spare_rows(len(row.lengths))))]
+            residual = states[torch.nn.functional.pad(row.first_tokens, (0, self.spare_rows(len(row.lengths))))]
             key, value = self._projected(states, n_parts=2)
             attended = attend_first(self._by_head(self._query(residual)), key, value, row)
         else:
@@ -136,13 +136,13 @@ class BertEncoder:
         """Return the final states.
 
         Args:
-            embedded: Token embeddings, behind them those of :meth:`spare_rows` tokens that belong to no input. Shape:
+            embedded: Token embeddings, behind them those of :meth:`spare_rows` tokens that belong to no text. Shape:
                 (tokens + spare, hidden).
-            row: The packed row.
+            row: Where the texts lie.
             reads: Which tokens' states are needed.
 
         Returns:
-            Shape: (tokens, hidden), or (sequences, hidden) if only one token a sequence is read.
+            Shape: (tokens, hidden), or (texts, hidden) if only one token a text is read.
         """
         states = embedded
         for layer in self._layers[:-1]:

@@ -114,7 +114,7 @@ class Attention(nn.Module):
         Args:
             states: Shape: (tokens, hidden).
             rotary: Of the same tokens.
-            row: The packed row; without shared prefixes if there is a ``softcap``.
+            row: Where the texts lie; they continue no other ones if there is a ``softcap``.
             softcap: Bound of attention logits; None for none.
         """
         heads = (len(states), -1, self._head_dim)

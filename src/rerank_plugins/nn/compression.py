@@ -16,29 +16,32 @@ __all__ = ["compress_documents"]
 
 
 def compress_documents(states: torch.Tensor, row: PackedRow, *, ratio: int) -> tuple[torch.Tensor, PackedRow]:
-    """Return the states with shorter documents, and their row.
+    """Return the states with shorter documents, and the row of these.
 
     Args:
-        states: Token states. Shape: (tokens, hidden).
-        row: Where they are; its shared prefixes end before the documents.
+        states: Token states of all texts, one after the other. Shape: (tokens, hidden).
+        row: Where the texts and their documents lie; without documents nothing is compressed.
         ratio: Document tokens that become one.
 
     Returns:
-        States, shape (fewer tokens, hidden), in the same precision, and the new row.
+        States, shape (fewer tokens, hidden), in the same precision, and their row.
     """
-    documents = [end - start for start, end in row.documents]
-    shorter = row.with_documents([-(-n // ratio) for n in documents])
-    targets, first = [], 0
-    for length, n, (start, end) in zip(shorter.lengths, documents, shorter.documents, strict=True):
+    targets, documents, lengths, first = [], [], [], 0
+    for length, (start, end) in zip(row.lengths, row.documents or [(0, 0)] * len(row.lengths), strict=True):
+        kept = -(-(end - start) // ratio)
+        behind = first + start + kept
         targets += [
             np.arange(first, first + start),
-            first + start + np.arange(n) // ratio,
-            np.arange(first + end, first + length),
+            first + start + np.arange(end - start) // ratio,
+            np.arange(behind, behind + length - end),
         ]
-        first += length
+        documents.append((start, start + kept))
+        lengths.append(start + kept + length - end)
+        first += lengths[-1]
     target = np.concatenate(targets)
     slots = torch.from_numpy(target).to(states.device)
     counts = torch.from_numpy(np.bincount(target, minlength=first)).to(states.device)
     sums = torch.zeros(first, states.shape[1], dtype=torch.float32, device=states.device)
     sums.index_add_(0, slots, states.float())
-    return (sums / counts.unsqueeze(1)).to(states.dtype), shorter
+    short = PackedRow(lengths, row.device, prefixes=row.prefixes, sources=row.sources, documents=documents)
+    return (sums / counts.unsqueeze(1)).to(states.dtype), short

@@ -1,4 +1,4 @@
-"""Heads of classifiers and of models that answer with a token, in float32 whatever the precision of the backbone.
+"""Heads of sequence classifiers and of LLM rerankers, run in float32 whatever the backbone's precision.
 
 Near a logit of 18, bfloat16 has steps of about 0.07, enough to swap two ranks.
 """
@@ -39,9 +39,10 @@ class FirstTokenHead:
 
 
 class AnswerHead:
-    """The logit of one token, or the difference of two.
+    """Scores read from the logits of answers ("Yes", "No"): that of one token, or the difference of two.
 
-    The sigmoid of the difference is the softmax over the two, which the models' cards take.
+    Of the output matrix only the rows of the answers are kept. With two answers the sigmoid of the score is the softmax
+    over the two, which the models' cards take.
 
     Args:
         rows: The answers' rows of the output matrix, the wanted one first. Shape: (1 or 2, hidden).

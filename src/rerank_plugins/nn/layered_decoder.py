@@ -1,12 +1,11 @@
-"""A decoder whose states are read after several of its layers, in plain torch and on a packed row.
+"""A decoder in plain torch whose states after many layers are read, and whose documents may be compressed on the way.
 
 Reference: FlagEmbedding 1.3.5 ``LayerWiseFlagLLMReranker`` and ``LightWeightFlagLLMReranker`` on transformers 4.46.3.
-Only the layers up to the deepest requested one run.
+Only the layers up to the deepest asked one run.
 """
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -18,6 +17,7 @@ from rerank_plugins.types import LayerOptions
 __all__ = ["Block", "LayeredDecoder"]
 
 Block = type[MiniCPMBlock] | type[Gemma2Block]
+"""The kinds of blocks a decoder can be made of."""
 
 
 class LayeredDecoder(nn.Module):
@@ -35,18 +35,19 @@ class LayeredDecoder(nn.Module):
         self.layers = nn.ModuleList(block(shape, index) for index in range(shape.n_layers))
         self.norm = RMSNorm(shape.hidden_size, eps=shape.eps, offset=block.norm_offset)
 
-    def forward(self, row: PackedRow, options: LayerOptions) -> torch.Tensor:
-        """Return the normed state of each input's last token at each requested layer.
+    def forward(self, ids: torch.Tensor, row: PackedRow, options: LayerOptions) -> torch.Tensor:
+        """Return the normed state of each input's last token at each asked layer.
 
         Args:
-            row: The inputs, on the decoder's device; their shared prefixes end before the documents.
+            ids: Token ids of the row. Shape: (tokens,), int64.
+            row: Where the texts and their documents lie.
             options: Complete options, their layers ascending.
 
         Returns:
             Shape: (layers, inputs, hidden), float32. Layer n is the state after n blocks.
         """
         shape = self._shape
-        states = self.embed_tokens(row.on_device(row.ids.astype(np.int64)))
+        states = self.embed_tokens(ids)
         # The factor is rounded to the states' precision first, as in Gemma.
         states = states * torch.tensor(shape.embed_scale, dtype=states.dtype, device=states.device)
         rotary = self._rotary(row)
@@ -65,5 +66,5 @@ class LayeredDecoder(nn.Module):
         return torch.stack(found)
 
     def _rotary(self, row: PackedRow) -> Rotary:
-        positions = row.on_device(row.position_ids)
+        positions = torch.from_numpy(row.positions).to(row.device)
         return rotary_of(positions, head_dim=self._shape.head_dim, theta=self._shape.rope_theta)

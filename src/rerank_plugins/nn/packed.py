@@ -1,8 +1,8 @@
-"""Runs models without padding: the tokens of a batch form one packed row, with attention within each input.
+"""Runs models without padding: the tokens of a batch form one packed row, with attention within each text.
 
 BERT-like encoders run through :mod:`rerank_plugins.nn.bert_encoder`. Every other transformers model whose
 attention goes through ``AttentionInterface`` (decoders, ModernBERT) runs as it is, with a registered function that
-knows the row, and with positions that restart per input. What cannot be packed (older transformers, attention
+knows where texts begin, and with positions that restart per text. What cannot be packed (older transformers, attention
 with soft-caps or a bias of its own) is padded instead; :mod:`rerank_plugins.nn.trials` decides. A causal model
 runs a common prefix of several inputs once (:mod:`rerank_plugins.nn.prefixes`), after a trial of its own.
 """
@@ -10,12 +10,10 @@ runs a common prefix of several inputs once (:mod:`rerank_plugins.nn.prefixes`),
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from inspect import signature
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from rerank_plugins.nn.attention import attend
@@ -115,12 +113,14 @@ class _PackedBert:
         self._padding_id = None if config.model_type == "bert" else int(config.pad_token_id)
 
     def __call__(self, batch: Batch, *, reads: Reads) -> torch.Tensor:
-        row = PackedRow.of(batch.inputs, self._device)
-        ids, positions, types = row.token_tensors(
-            has_segments=self._has_segments,
-            position_ids=self._position_ids(batch.inputs),
-            spare=self._encoder.spare_rows(row.tokens),
-        )
+        row = PackedRow(batch.lengths, self._device)
+        values = np.zeros((3, row.tokens + self._encoder.spare_rows(row.tokens)), dtype=np.int64)
+        own = values[:, : row.tokens]
+        np.concatenate([one.ids for one in batch.inputs], out=own[0])
+        np.concatenate([self._positions(one) for one in batch.inputs], out=own[1])
+        if self._has_segments:
+            np.concatenate([one.type_ids for one in batch.inputs], out=own[2])
+        ids, positions, types = _on_device(values, self._device).unsqueeze(1)
         embedded = self._embeddings(input_ids=ids, token_type_ids=types, position_ids=positions)[0]
         return self._encoder(embedded, row, reads=reads)
 
@@ -128,12 +128,12 @@ class _PackedBert:
         """Let the token-wise parts be compiled at their first call; return how many there are."""
         return self._encoder.compile()
 
-    def _position_ids(self, inputs: Sequence[TokenInput]) -> npt.NDArray[np.int64] | None:
-        """Return the positions of all tokens as RoBERTa counts them; None if they are the usual ones."""
+    def _positions(self, one: TokenInput) -> np.ndarray[Any, Any]:
         if self._padding_id is None:
-            return None
-        real = [(one.ids != self._padding_id).astype(np.int64) for one in inputs]
-        return np.concatenate([np.cumsum(one) * one + self._padding_id for one in real])
+            return np.arange(len(one))
+        real = (one.ids != self._padding_id).astype(np.int64)
+        positions: np.ndarray[Any, Any] = np.cumsum(real) * real + self._padding_id
+        return positions
 
 
 class _PackedByInterface:
@@ -150,14 +150,12 @@ class _PackedByInterface:
         model.set_attn_implementation(_NAME)
 
     def __call__(self, batch: Batch, *, reads: Reads) -> torch.Tensor:
-        groups = None
-        if reads == "last" and batch.shares_prefixes and self.prefix_sharing.is_used:
-            groups = prefix_groups([one.ids for one in batch.inputs])
-        row = PackedRow.of(batch.inputs, self._model.device, groups=groups)
-        states = self._states(row)
+        shares = reads == "last" and batch.shares_prefixes and self.prefix_sharing.is_used
+        row = self._shared_row(batch) if shares else PackedRow(batch.lengths, self._model.device)
+        states = self._states(batch, row)
         if reads == "all":
             return states
-        return states[row.starts if reads == "first" else row.last_tokens]
+        return states[row.first_tokens if reads == "first" else row.last_tokens]
 
     def compile(self) -> int:
         """Let the token-wise parts be compiled at their first call; return how many there are."""
@@ -166,14 +164,13 @@ class _PackedByInterface:
     def try_sharing(self, trial: Batch) -> None:
         """Share prefixes from now on if this gives the same states, see :class:`SharingModel`."""
         shared = _with_common_beginnings(trial.inputs[0].ids)
-        groups = prefix_groups([one.ids for one in shared.inputs], least_saved_tokens=1)
-        row = PackedRow.of(shared.inputs, self._model.device, groups=groups)
         try:
             if self._has_segments:
                 msg = "its inputs have segments"
                 raise ValueError(msg)
+            row = self._shared_row(shared, least_saved_tokens=1)
             with torch.inference_mode():
-                agrees = is_near(self._states(row)[row.last_tokens], self(shared, reads="last"))
+                agrees = is_near(self._states(shared, row)[row.last_tokens], self(shared, reads="last"))
             reason = "" if agrees else "a trial at load gave other numbers"
         except REFUSALS as error:
             reason = str(error) or type(error).__name__
@@ -181,10 +178,17 @@ class _PackedByInterface:
         if reason:
             logger.info("%s runs every input whole: %s", type(self._model).__name__, reason)
 
-    def _states(self, row: PackedRow) -> torch.Tensor:
-        """Return the final states of a row. Shape: (tokens, hidden)."""
-        ids, positions, types = row.token_tensors(has_segments=self._has_segments)
-        segments = {"token_type_ids": types} if self._has_segments else {}
+    def _shared_row(self, batch: Batch, **options: int) -> PackedRow:
+        groups = prefix_groups([one.ids for one in batch.inputs], **options)
+        return PackedRow.of_groups(batch.lengths, groups, self._model.device)
+
+    def _states(self, batch: Batch, row: PackedRow) -> torch.Tensor:
+        """Return the final states of a batch that lies in a row. Shape: (tokens, hidden)."""
+        values = [row.gathered([one.ids for one in batch.inputs]), row.positions]
+        if self._has_segments:
+            values.append(row.gathered([one.type_ids for one in batch.inputs]))
+        ids, positions, *types = _on_device(np.stack(values), self._model.device).unsqueeze(1)
+        segments = {"token_type_ids": types[0]} if types else {}
         found = self._model(
             input_ids=ids, position_ids=positions, packed_row=row, **segments, **self._options
         ).last_hidden_state[0]
@@ -217,6 +221,15 @@ def _with_common_beginnings(ids: np.ndarray[Any, Any]) -> Batch:
     return Batch([TokenInput(one, np.zeros_like(one)) for one in inputs])
 
 
+def _on_device(rows: np.ndarray[Any, Any], device: torch.device) -> torch.Tensor:
+    """Return rows of integers on the device, by one copy that does not wait on CUDA. Same shape, int64."""
+    tensor = torch.from_numpy(rows.astype(np.int64))
+    if device.type == "cuda":
+        # The caching host allocator hands the same pinned blocks out again when their copies are done.
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
+
+
 def _register() -> bool:
     """Register the attention function with transformers; return False where there is no such interface."""
     try:
@@ -241,7 +254,7 @@ def _attention(
     dropout: float = 0.0,
     **others: Any,  # the interface passes what other implementations need
 ) -> tuple[torch.Tensor, None]:
-    """Attend within each sequence.
+    """Attend within each text.
 
     Query, key and value have the shape (1, heads, tokens, head_dim), the result (1, tokens, heads, head_dim).
 

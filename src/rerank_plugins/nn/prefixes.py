@@ -1,4 +1,4 @@
-"""Prefix sharing: groups the inputs of a batch by common prefix.
+"""Prefix sharing: groups inputs of a batch by common prefix and lays them out in a row that holds each prefix once.
 
 The prompts of an LLM reranker have the same prefix for all documents of a query. In a decoder a token's state depends
 only on the tokens before it, so the keys and values (KV) of the prefix are the same for all of them. The packed row

@@ -134,7 +134,7 @@ def _agreeing_bert(model: Any, trials: Sequence[_Trial], *, may_copy: bool) -> P
     candidate = packed_bert(model, may_copy=may_copy)
     _check(candidate, model, trials)
     if may_copy:
-        # Its layers live on in another layout; twice the weights would be in memory.
+        # Its layers are kept in another layout; otherwise the weights would be in memory twice.
         model.encoder.layer = torch.nn.ModuleList()
     return candidate
 
@@ -161,10 +161,10 @@ def _check(candidate: PackedModel, model: Any, trials: Sequence[_Trial]) -> None
 
 
 def _agrees(candidate: PackedModel, trial: Batch, expected: torch.Tensor) -> bool:
-    row = PackedRow.of(trial.inputs, expected.device)
+    row = PackedRow(trial.lengths, expected.device)
     with torch.inference_mode():
         found: tuple[torch.Tensor, ...] = tuple(candidate(trial, reads=reads) for reads in get_args(Reads))
-    pairs = zip(found, (expected, expected[row.starts], expected[row.last_tokens]), strict=True)
+    pairs = zip(found, (expected, expected[row.first_tokens], expected[row.last_tokens]), strict=True)
     scale = float(expected.float().abs().max())
     return all(is_near(one, other, scale=scale) for one, other in pairs)
 

@@ -25,7 +25,7 @@ _NO_WINDOW = -1
 
 
 class VarlenKernel(Protocol):
-    """Attention of queries to the keys of their own sequence."""
+    """Attention of queries to the keys of their own text."""
 
     def __call__(
         self,
@@ -45,10 +45,9 @@ class VarlenKernel(Protocol):
             query: Shape: (queries, heads, head_dim).
             key: Shape: (tokens, key heads, head_dim).
             value: As ``key``.
-            query_offsets: 0 and the position behind each sequence's queries (``cu_seqlens``). Shape: (sequences + 1,),
-                int32.
+            query_offsets: 0 and the position behind each text's queries. Shape: (texts + 1,), int32.
             key_offsets: The same for keys.
-            longest: Queries and keys of the longest sequence.
+            longest: Queries and keys of the longest text.
             scale: Factor of the dot products.
             reach: Positions seen to the left and to the right; -1 for all.
 
@@ -88,7 +87,7 @@ def torch_kernel(
     parameters = inspect.signature(function).parameters
     if "window_size" not in parameters or "scale" not in parameters:
         return None
-    # One split a sequence: its scores do not depend on what else is in the batch.
+    # One split per text, so that its scores do not depend on the rest of the batch.
     fixed = {"num_splits": 1} if "num_splits" in parameters else {}
 
     def run(

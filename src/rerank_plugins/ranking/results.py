@@ -48,7 +48,7 @@ class ScoredPair:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """Which of the ranked documents are returned.
+    """The rule by which ranked documents are selected: ``top_n`` and threshold.
 
     Attributes:
         top_n: At most so many; None for all.

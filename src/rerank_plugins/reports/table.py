@@ -197,7 +197,7 @@ def _with_best(name: str, entries: list[Entry]) -> list[Entry]:
 
 
 def _shown(entry: Entry) -> float:
-    # By the figure as shown, so that equal figures are bold together; what is too little to show counts as nothing.
+    # Compared as printed, so that equal values are bold together and a difference that is not printed does not count.
     return 0.0 if entry.text.startswith("<") else float(entry.text.replace(",", ""))
 
 

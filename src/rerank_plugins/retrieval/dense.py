@@ -134,7 +134,7 @@ class DenseIndex:
         if self._faiss is None:
             return best_first(self._vectors @ query[0], self._ids, top_k)
         scores, rows = self._faiss.search(query, min(top_k, len(self._ids)))
-        # An approximate index that finds too few fills up with -1.
+        # An approximate index that finds too few documents pads the result with -1.
         hits = [(row, score) for row, score in zip(rows[0].tolist(), scores[0].tolist(), strict=True) if row >= 0]
         found = sorted(hits, key=lambda hit: (-hit[1], hit[0]))
         return {self._ids[row]: float(score) for row, score in found}

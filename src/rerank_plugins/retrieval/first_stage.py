@@ -89,7 +89,7 @@ def check_texts_by_id(texts: object) -> dict[str, str]:
 def best_first(scores: npt.NDArray[np.float32], ids: list[str], top_k: int) -> dict[str, float]:
     """Return the ``top_k`` highest scores by document id, best first; ties keep the corpus' order."""
     if top_k < len(scores):
-        # Everything that ties with the last one kept takes part in the stable sort below.
+        # All documents that tie with the last one kept take part in the stable sort below.
         least = np.partition(scores, len(scores) - top_k)[len(scores) - top_k]
         chosen = np.flatnonzero(scores >= least)
     else:

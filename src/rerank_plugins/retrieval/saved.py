@@ -1,4 +1,4 @@
-"""A retriever in a folder: texts, vectors and settings, written at once or not at all, and nothing that runs code.
+"""Saves retrievers in folders: texts, vectors and settings, written atomically, with nothing that could run code.
 
 ::
 
@@ -13,7 +13,6 @@ Indexes are built again when they are loaded: FAISS' own files are read by code 
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,10 +33,10 @@ from rerank_plugins.retrieval.dense import DenseIndex
 from rerank_plugins.retrieval.first_stage import FirstStage
 from rerank_plugins.retrieval.hybrid import HybridIndex
 from rerank_plugins.retrieval.parts import embedder_identity, embedder_settings, reranker_settings, stage_settings
-from rerank_plugins.system.files import reason_of, scratch_folder, write_atomically
+from rerank_plugins.system.files import reason_of, write_atomically, write_folder_with
 from rerank_plugins.types import LayerOptions, LongDocuments, QueryExample
 
-__all__ = ["SavedRetriever", "read_folder", "told_if_damaged", "write_folder"]
+__all__ = ["SavedRetriever", "read_folder", "saved_settings_errors", "write_folder"]
 
 _SETTINGS, _TEXTS, _CALIBRATION = "retriever.json", "texts.jsonl", "calibration.json"
 _SCHEMA, _VERSION = "rerank-plugins/retriever", 1
@@ -48,7 +47,7 @@ _Vectors = npt.NDArray[np.float32]
 
 
 class SavedRetriever:
-    """What a folder holds, read and checked as far as it can be without a model.
+    """The contents of a saved retriever's folder, checked as far as possible without a model.
 
     Args:
         folder: The folder.
@@ -192,17 +191,16 @@ def write_folder(
     if folder.exists() and not (folder / _SETTINGS).is_file() and (not folder.is_dir() or any(folder.iterdir())):
         msg = f"{folder} is there and is no saved retriever; name a new or an empty folder"
         raise InvalidInputError(msg)
+
+    def save(written: Path) -> None:
+        _write(written, settings, texts, dense)
+        if attached is not None:
+            write_attached(written, attached)
+        if reranker is not None and reranker.calibration is not None:
+            reranker.calibration.save(written / _CALIBRATION)
+
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with scratch_folder(folder) as scratch:
-            written = scratch / "new"
-            written.mkdir()
-            _write(written, settings, texts, dense)
-            if attached is not None:
-                write_attached(written, attached)
-            if reranker is not None and reranker.calibration is not None:
-                reranker.calibration.save(written / _CALIBRATION)
-            _swap(written, folder, aside=scratch / "old")
+        write_folder_with(folder, save)
     except OSError as error:
         msg = (
             f"the retriever cannot be saved in {str(folder)!r} ({reason_of(error)}); make room, or name another folder"
@@ -236,14 +234,14 @@ def read_folder(folder: Path) -> SavedRetriever:
 
 
 @contextmanager
-def told_if_damaged(folder: Path) -> Iterator[None]:
-    """Turn whatever settings in a folder raise that are none into InvalidInputError."""
+def saved_settings_errors(folder: Path) -> Iterator[None]:
+    """Turn errors that broken settings in a folder cause into InvalidInputError."""
     try:
         yield
     except RerankPluginsError:
         raise
     except Exception as error:
-        msg = f"{str(folder)!r} holds settings that are none ({type(error).__name__}: {error}); save it again"
+        msg = f"{str(folder)!r} holds broken settings ({type(error).__name__}: {error}); save it again"
         raise InvalidInputError(msg) from error
 
 
@@ -255,17 +253,6 @@ def _write(folder: Path, settings: Mapping[str, Any], texts: Mapping[str, str], 
     for number, index in enumerate(dense):
         np.save(folder / f"vectors-{number}.npy", index.vectors, allow_pickle=False)
     write_atomically(folder / _SETTINGS, (json.dumps(settings, indent=2) + "\n").encode())
-
-
-def _swap(written: Path, folder: Path, *, aside: Path) -> None:
-    if folder.exists():
-        shutil.move(folder, aside)
-    try:
-        written.rename(folder)
-    except OSError:
-        if aside.exists():
-            shutil.move(aside, folder)
-        raise
 
 
 def _entry(line: object) -> tuple[str, str]:

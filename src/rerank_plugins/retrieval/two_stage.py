@@ -21,7 +21,7 @@ from rerank_plugins.retrieval.build import DEFAULT_EMBEDDER, RetrieverName, buil
 from rerank_plugins.retrieval.first_stage import AddingLock, FirstStage, check_search, check_texts_by_id, grown_stage
 from rerank_plugins.retrieval.hybrid import Fusion
 from rerank_plugins.retrieval.results import RetrievedDocument, first_stage_only, found_texts, merged
-from rerank_plugins.retrieval.saved import SavedRetriever, read_folder, told_if_damaged, write_folder
+from rerank_plugins.retrieval.saved import SavedRetriever, read_folder, saved_settings_errors, write_folder
 from rerank_plugins.types import ScoreUnit
 
 __all__ = ["RetrievedDocument", "TwoStageRetriever", "texts_by_id"]
@@ -73,7 +73,7 @@ class TwoStageRetriever(NamesFromElsewhere):
         if threshold is not None and reranker is None:
             msg = f"threshold={threshold} is for rerank scores, and there is no reranker; name one or leave it out"
             raise InvalidInputError(msg)
-        # One value, so that a search never sees documents of one moment with texts of another.
+        # One attribute for both, so that a search never combines an old index with new texts, or the reverse.
         self._corpus = (first_stage, check_texts_by_id(texts))
         self._adding, self._top_k = AddingLock(), top_k
         self._opened: list[Embedder | Reranker] = []
@@ -266,7 +266,7 @@ class TwoStageRetriever(NamesFromElsewhere):
         saved = read_folder(source)
         opened: list[Embedder | Reranker] = []
         try:
-            with told_if_damaged(source):
+            with saved_settings_errors(source):
                 return cls._restored(saved, embedder, reranker, opened)
         except BaseException:
             for model in opened:
@@ -298,7 +298,7 @@ class TwoStageRetriever(NamesFromElsewhere):
             model.close()
 
     def __copy__(self) -> TwoStageRetriever:
-        # Its own all the way down, or closing one would close what the other searches with.
+        # A deep copy, because closing one object must not close the models of the other.
         return deepcopy(self)
 
     def __enter__(self) -> TwoStageRetriever:

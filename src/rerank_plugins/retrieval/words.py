@@ -10,7 +10,7 @@ from rerank_plugins.checks.arguments import checked_call
 __all__ = ["words"]
 
 # Scripts written without spaces between words: the signs 々〆〇, kana, Han (with extensions) and Hangul
-# syllables, whose particles are glued to words.
+# syllables, where particles are written together with words.
 _CJK = (
     "\u3005-\u3007\u3040-\u30fa\u30fc-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
     "\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"

@@ -19,7 +19,7 @@ from rerank_plugins.catalog.sentence_settings import activation_scale, check_tra
 from rerank_plugins.catalog.spec import ModelSpec
 from rerank_plugins.errors import InvalidInputError, UnsupportedModelError
 from rerank_plugins.scorers.cross_encoder import scorer_of
-from rerank_plugins.text.tokenizer import TextEncoder
+from rerank_plugins.text.tokenizer import TextTokenizer
 from rerank_plugins.types import LongDocumentStrategy, TruncationRule
 from rerank_plugins.weights.base import LoadedParts
 
@@ -151,9 +151,9 @@ def _adopted(
     )
     weight = next(model.parameters())
     uses_segments = "token_type_ids" in tokenizer.model_input_names
-    encoder = TextEncoder(tokenizer.backend_tokenizer, uses_segments=uses_segments)
+    made = TextTokenizer(tokenizer.backend_tokenizer, uses_segments=uses_segments)
     return AdoptedModel(
-        parts=LoadedParts(encoder=encoder, scorer=scorer_of(model, is_ours=False)),
+        parts=LoadedParts(tokenizer=made, scorer=scorer_of(model, is_ours=False)),
         spec=spec,
         device=str(weight.device),
         dtype=str(weight.dtype).removeprefix("torch."),

@@ -1,4 +1,7 @@
-"""The answer tokens of LLM rerankers, and their rows of the output matrix; the other rows are not run."""
+"""Answers of LLM rerankers ("Yes"): their token ids, and their rows of the output matrix.
+
+The head over these rows is :class:`~rerank_plugins.nn.heads.AnswerHead`.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import torch
 
 from rerank_plugins.catalog.templates import PairTemplate
 from rerank_plugins.errors import UnsupportedModelError
-from rerank_plugins.text.tokenizer import TextEncoder
+from rerank_plugins.text.tokenizer import TextTokenizer
 from rerank_plugins.weights.base import LoadRequest
 from rerank_plugins.weights.weight_files import WeightFiles
 
@@ -15,7 +18,7 @@ __all__ = ["answer_ids", "untied_rows"]
 _OUTPUT = "lm_head.weight"
 
 
-def answer_ids(encoder: TextEncoder, template: PairTemplate | None, *, model: str) -> list[int]:
+def answer_ids(tokenizer: TextTokenizer, template: PairTemplate | None, *, model: str) -> list[int]:
     """Return the ids of the answers, the wanted one first.
 
     Raises:
@@ -25,8 +28,8 @@ def answer_ids(encoder: TextEncoder, template: PairTemplate | None, *, model: st
     if template is None or not answers:
         msg = f"nothing says with which token {model!r} answers; its catalog entry needs a template with an answer"
         raise UnsupportedModelError(msg)
-    found = [_answer_id(encoder, text, by_text=template.answers_are == "texts") for text in answers]
-    lost = [text for text, index in zip(answers, found, strict=True) if index is None or index == encoder.unknown_id]
+    found = [_answer_id(tokenizer, text, by_text=template.answers_are == "texts") for text in answers]
+    lost = [text for text, index in zip(answers, found, strict=True) if index is None or index == tokenizer.unknown_id]
     if lost or len(set(found)) < len(found):
         msg = (
             f"the tokenizer of {model!r} has no token of its own for {' and '.join(map(repr, lost or answers))}, from "
@@ -52,8 +55,8 @@ def untied_rows(request: LoadRequest, ids: list[int]) -> torch.Tensor:
     return torch.stack([files.row(_OUTPUT, index) for index in ids])
 
 
-def _answer_id(encoder: TextEncoder, text: str, *, by_text: bool) -> int | None:
+def _answer_id(tokenizer: TextTokenizer, text: str, *, by_text: bool) -> int | None:
     if not by_text:
-        return encoder.token_to_id(text)
-    ids = encoder.encode_one(text).ids
+        return tokenizer.token_to_id(text)
+    ids = tokenizer.encode_one(text).ids
     return int(ids[0]) if len(ids) else None

@@ -17,11 +17,11 @@ from rerank_plugins.errors import UnsupportedModelError
 from rerank_plugins.nn.blocks import ACTIVATIONS, DecoderShape, Gemma2Block, MiniCPMBlock
 from rerank_plugins.nn.layered_decoder import Block, LayeredDecoder
 from rerank_plugins.nn.packed_row import PackedRow
-from rerank_plugins.nn.prefixes import PrefixGroup, prefix_groups
+from rerank_plugins.nn.prefixes import prefix_groups
 from rerank_plugins.protocols import Batch, PrefixSharing
 from rerank_plugins.types import LayerOptions
 from rerank_plugins.weights.base import LoadedParts, LoadRequest
-from rerank_plugins.weights.loading import check_weights, load_encoder, refuse_missing
+from rerank_plugins.weights.loading import check_weights, load_tokenizer, refuse_missing
 from rerank_plugins.weights.lora import merge_lora
 from rerank_plugins.weights.weight_files import WeightFiles
 
@@ -69,10 +69,11 @@ class LayeredScorer:
         if self._decoder is None or not isinstance(options, LayerOptions) or not options.cutoff_layers:
             msg = f"a model with many heads needs complete LayerOptions, got {options!r}"
             raise TypeError(msg)
-        # Bounded logits have no kernel for shared prefixes.
-        shares_prefixes = batch.shares_prefixes and not options.attention_softcap
-        groups = _groups(batch) if shares_prefixes else None
-        states = self._decoder(PackedRow.of(batch.inputs, self._heads.device, groups=groups), options)
+        # Soft-capped logits have no kernel with shared prefixes.
+        shares = batch.shares_prefixes and not options.attention_softcap
+        row = _row(batch, self._heads.device, shares_prefixes=shares)
+        ids = torch.from_numpy(row.gathered([one.ids for one in batch.inputs])).to(row.device, torch.int64)
+        states = self._decoder(ids, row, options)
         layers = options.cutoff_layers
         by_layer = options.head_by_layer or not self._compresses
         rows = [layer - self._first_layer if by_layer else place for place, layer in enumerate(layers)]
@@ -160,8 +161,8 @@ def _load(request: LoadRequest, shape: DecoderShape, block: Block, *, compresses
         msg = f"the weights of {str(request.files.folder)!r} do not fit its config.json: {error}"
         raise UnsupportedModelError(msg) from error
     heads = files.read(head_names, device=request.device, dtype=torch.float32)
-    if request.adapter is not None:
-        merge_lora({**dict(decoder.named_parameters()), **heads}, request.adapter)
+    if request.lora is not None:
+        merge_lora({**dict(decoder.named_parameters()), **heads}, request.lora)
     stacked = torch.cat([heads[name] for name in head_names])
     scorer = LayeredScorer(
         decoder.eval(),
@@ -170,10 +171,18 @@ def _load(request: LoadRequest, shape: DecoderShape, block: Block, *, compresses
         compresses=compresses,
         final_softcap=shape.final_softcap,
     )
-    return LoadedParts(encoder=load_encoder(request), scorer=scorer)
+    return LoadedParts(tokenizer=load_tokenizer(request), scorer=scorer)
 
 
-def _groups(batch: Batch) -> list[PrefixGroup]:
-    """Return groups of inputs whose shared prefixes end before their documents, which may be compressed."""
-    # One token more: each input keeps at least one behind its prefix.
-    return prefix_groups([one.ids[: 1 + (one.segments.document_start if one.segments else 0)] for one in batch.inputs])
+def _row(batch: Batch, device: torch.device, *, shares_prefixes: bool) -> PackedRow:
+    """Return the packed row of a batch; shared prefixes end before the documents, which may be compressed."""
+    lengths = batch.lengths
+    documents = [
+        (length, length) if one.segments is None else (one.segments.document_start, one.segments.document_end)
+        for one, length in zip(batch.inputs, lengths, strict=True)
+    ]
+    if not shares_prefixes:
+        return PackedRow(lengths, device, documents=documents)
+    # One token more, because each input keeps at least one token after its prefix.
+    leads = [one.ids[: 1 + (one.segments.document_start if one.segments else 0)] for one in batch.inputs]
+    return PackedRow.of_groups(lengths, prefix_groups(leads), device, documents=documents)

@@ -13,12 +13,13 @@ from rerank_plugins.catalog.checkpoint import MULTI_VECTOR_HEADS
 from rerank_plugins.errors import ModelError
 from rerank_plugins.nn.backbone import Backbone, TokenStates
 from rerank_plugins.nn.packed_row import PackedRow
+from rerank_plugins.nn.pooling import SentenceHead
 from rerank_plugins.protocols import Batch
-from rerank_plugins.scorers.sentence_head import SentenceHead, load_head
+from rerank_plugins.scorers.sentence_head import load_head
 from rerank_plugins.scorers.transformer import load_backbone
-from rerank_plugins.scorers.vector_rows import VectorLayout
+from rerank_plugins.scorers.vector_rows import MultiVectorRow
 from rerank_plugins.weights.base import LoadedParts, LoadRequest
-from rerank_plugins.weights.loading import load_encoder
+from rerank_plugins.weights.loading import load_tokenizer
 from rerank_plugins.weights.side_files import read_side_file
 
 __all__ = ["MultiVectorEmbedder", "load"]
@@ -54,7 +55,7 @@ class MultiVectorEmbedder:
         states: TokenStates = self._backbone(batch)  # type: ignore[misc]
         parts = [self._head(states, batch)]  # type: ignore[misc]
         layout = batch.options
-        if isinstance(layout, VectorLayout):
+        if isinstance(layout, MultiVectorRow):
             if isinstance(self._heads, ModelError):
                 raise self._heads
             sparse, colbert = self._heads  # type: ignore[misc]
@@ -79,7 +80,7 @@ def load(request: LoadRequest) -> LoadedParts:
     except ModelError as error:
         heads = error
     scorer = MultiVectorEmbedder(load_backbone(request), head=load_head(request), heads=heads)
-    return LoadedParts(encoder=load_encoder(request), scorer=scorer)
+    return LoadedParts(tokenizer=load_tokenizer(request), scorer=scorer)
 
 
 def _head(request: LoadRequest, name: str) -> torch.nn.Module:
@@ -93,7 +94,7 @@ def _head(request: LoadRequest, name: str) -> torch.nn.Module:
 
 
 def _in_slots(values: torch.Tensor, row: PackedRow, slots: int) -> torch.Tensor:
-    """Return the values of each input's tokens in one row, followed by zeros. Shape: (inputs, slots * width)."""
+    """Return the values of each input's tokens in one row, zeros behind them. Shape: (inputs, slots * width)."""
     placed = values.new_zeros(len(row.lengths), slots, values.shape[1])
-    placed[row.sequence_of_token, row.on_device(row.position_ids)] = values
+    placed[row.text_of_token, torch.from_numpy(row.positions).to(values.device)] = values
     return placed.flatten(1)

@@ -1,67 +1,22 @@
-"""Heads of embedders: pooling of token states, then the modules after it, all in float32.
+"""Heads of embedders as their checkpoints say: the pooling, and the modules after it with their weights.
 
-References: sentence-transformers 6.2 ``sentence_transformer/modules/pooling.py``, ``layer_norm.py`` and
-``base/modules/dense.py``, ``normalize.py``; FlagEmbedding ``BaseEmbedder.pooling``; INSTRUCTOR's mean over the text
-without its instruction (``InstructorEmbedding/instructor.py``).
+References: sentence-transformers 6.2 ``sentence_transformer/modules/layer_norm.py`` and ``base/modules/dense.py``,
+``normalize.py``. The pooling itself is in :mod:`rerank_plugins.nn.pooling`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import torch
 
 from rerank_plugins.catalog.sentence_modules import CutStep, DenseStep, LayerNormStep, Step
-from rerank_plugins.catalog.spec import Pooling
 from rerank_plugins.errors import UnsupportedModelError
-from rerank_plugins.nn.backbone import TokenStates
-from rerank_plugins.nn.bert_encoder import Reads
-from rerank_plugins.nn.packed_row import PackedRow
-from rerank_plugins.protocols import Batch
+from rerank_plugins.nn.pooling import SentenceHead
 from rerank_plugins.weights.base import LoadRequest
 from rerank_plugins.weights.side_files import read_side_file
 
-__all__ = ["SentenceHead", "load_head"]
-
-_READS: dict[Pooling, Reads] = {"cls": "first", "last_token": "last"}
-
-
-class SentenceHead:
-    """Pooling and the modules after it.
-
-    Args:
-        poolings: How token states become one vector; those of several ways are joined in this order.
-        layers: What is applied to it, in order.
-    """
-
-    def __init__(
-        self, poolings: Sequence[Pooling], layers: Sequence[Callable[[torch.Tensor], torch.Tensor]] = ()
-    ) -> None:
-        self._poolings, self._layers = tuple(poolings), tuple(layers)
-
-    @property
-    def reads_last(self) -> bool:
-        """Whether only the last token of each text is read."""
-        return self._poolings == ("last_token",)
-
-    def reads(self, batch: Batch) -> Reads:
-        """Return which token states are read: one of each text, or all."""
-        if len(self._poolings) > 1 or (self._poolings[0] == "cls" and any(_starts(batch))):
-            return "all"
-        return _READS.get(self._poolings[0], "all")
-
-    def __call__(self, states: TokenStates, batch: Batch) -> torch.Tensor:
-        """Return one vector per text. Shape: (inputs, dim), float32."""
-        starts = _starts(batch)
-        if len(self._poolings) == 1 and not any(starts) and self._poolings[0] in ("cls", "last_token", "mean"):
-            vectors = _pooled_whole(states, self._poolings[0])
-        else:
-            counted = _CountedStates.of(states, starts)
-            vectors = torch.cat([counted.pooled(pooling) for pooling in self._poolings], dim=1)
-        for layer in self._layers:
-            vectors = layer(vectors)
-        return vectors
+__all__ = ["load_head"]
 
 
 def load_head(request: LoadRequest) -> SentenceHead:
@@ -76,77 +31,11 @@ def load_head(request: LoadRequest) -> SentenceHead:
     return SentenceHead((pooling,) if isinstance(pooling, str) else pooling, layers)
 
 
-def _starts(batch: Batch) -> list[int]:
-    """Return for each input how many of its first tokens are left out: those of an instruction."""
-    return [0 if one.segments is None else one.segments.document_start for one in batch.inputs]
-
-
-def _pooled_whole(states: TokenStates, pooling: Pooling) -> torch.Tensor:
-    if pooling == "cls":
-        return states.first()
-    return states.last() if pooling == "last_token" else states.mean()
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _CountedStates:
-    """Token states, and which of them count.
-
-    Attributes:
-        flat: All tokens' states.
-        row: The tokens.
-        starts: Of each input the first token that counts.
-        positions: The position of each token in its input, from 0.
-        counts: Whether it counts.
-    """
-
-    flat: torch.Tensor
-    row: PackedRow
-    starts: torch.Tensor
-    positions: torch.Tensor
-    counts: torch.Tensor
-
-    @classmethod
-    def of(cls, states: TokenStates, starts: Sequence[int]) -> _CountedStates:
-        row = states.row
-        first, rows = torch.tensor(starts, device=row.device), row.sequence_of_token
-        positions = row.on_device(row.position_ids)
-        return cls(states.flat, row, first, positions, positions >= first[rows])
-
-    def pooled(self, pooling: Pooling) -> torch.Tensor:
-        """Return one vector per input; zeros for an input without a token that counts. Shape: (inputs, hidden)."""
-        if pooling == "last_token":
-            return self.flat[self.row.last_tokens]
-        if pooling == "cls":
-            lengths = self.row.ends - self.row.starts
-            return self.flat[self.row.starts + torch.where(self.starts < lengths, self.starts, 0)]
-        if pooling == "max":
-            return self._highest()
-        # A token's weight is its place in the whole input, the instruction included.
-        weights = (
-            (self.positions + 1).float() if pooling == "weighted_mean" else torch.ones_like(self.positions).float()
-        )
-        sums, totals = self._sums(weights)
-        return sums / (totals.sqrt() if pooling == "mean_sqrt_len" else totals)
-
-    def _sums(self, weights: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        weights = (weights * self.counts).unsqueeze(1)
-        n, rows = len(self.row.lengths), self.row.sequence_of_token
-        sums = self.flat.new_zeros(n, self.flat.shape[1]).index_add_(0, rows, self.flat * weights)
-        return sums, self.flat.new_zeros(n, 1).index_add_(0, rows, weights).clamp(min=1e-9)
-
-    def _highest(self) -> torch.Tensor:
-        width = self.flat.shape[1]
-        rows = self.row.sequence_of_token[self.counts].unsqueeze(1).expand(-1, width)
-        lowest = self.flat.new_full((len(self.row.lengths), width), float("-inf"))
-        highest = lowest.scatter_reduce(0, rows, self.flat[self.counts], reduce="amax")
-        return torch.where(highest.isneginf(), 0.0, highest)
-
-
 def _layer(step: Step, request: LoadRequest) -> Callable[[torch.Tensor], torch.Tensor]:
     if isinstance(step, CutStep):
         return lambda vectors: vectors[:, : step.width]
     if isinstance(step, (DenseStep, LayerNormStep)):
-        # Without memory at first: the sizes are a file's word, and the weights are not yet seen.
+        # On the meta device at first: the sizes come from a file and have not been checked against the weights yet.
         with torch.device("meta"):
             module = _Dense(step) if isinstance(step, DenseStep) else _LayerNorm(step)
         return _with_weights(module, step, request)

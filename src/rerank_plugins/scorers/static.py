@@ -9,16 +9,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import torch
 from safetensors.torch import load_file
 
 from rerank_plugins.checks.boundary import checkpoint_errors
 from rerank_plugins.errors import UnsupportedModelError
-from rerank_plugins.nn.packed_row import PackedRow
 from rerank_plugins.protocols import Batch
 from rerank_plugins.weights.base import LoadedParts, LoadRequest
-from rerank_plugins.weights.loading import check_weights, load_encoder
+from rerank_plugins.weights.loading import check_weights, load_tokenizer
 from rerank_plugins.weights.tokenizers import check_ids
 
 __all__ = ["StaticEmbedder", "load"]
@@ -43,8 +41,9 @@ class StaticEmbedder:
 
         A text without a known token gets the zero vector.
         """
-        row = PackedRow.of(batch.inputs, self._table.device)
-        ids, rows = row.on_device(row.ids.astype(np.int64)), row.sequence_of_token
+        ids = torch.cat([torch.from_numpy(one.ids) for one in batch.inputs]).long().to(self._table.device)
+        lengths = torch.tensor(batch.lengths)
+        rows = torch.repeat_interleave(torch.arange(len(batch)), lengths).to(ids.device)
         if self._unknown_id is not None:
             known = ids != self._unknown_id
             ids, rows = ids[known], rows[known]
@@ -60,12 +59,12 @@ class StaticEmbedder:
 def load(request: LoadRequest) -> LoadedParts:
     """Load a static embedder from its checkpoint."""
     folder = request.files.folder
-    encoder = load_encoder(request)
+    tokenizer = load_tokenizer(request)
     check_weights(request)
     table = read_table(folder / "model.safetensors").to(request.device)
-    check_ids(encoder, len(table), folder=folder)
-    scorer = StaticEmbedder(table, unknown_id=encoder.unknown_id)
-    return LoadedParts(encoder=encoder, scorer=scorer, special_tokens=False)
+    check_ids(tokenizer, len(table), folder=folder)
+    scorer = StaticEmbedder(table, unknown_id=tokenizer.unknown_id)
+    return LoadedParts(tokenizer=tokenizer, scorer=scorer, special_tokens=False)
 
 
 def read_table(path: Path) -> torch.Tensor:

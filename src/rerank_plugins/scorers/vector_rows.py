@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["VectorLayout"]
+__all__ = ["MultiVectorRow"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VectorLayout:
-    """What a row of the scorer holds: ``vector, one weight per slot, one vector per slot``; travels as batch options.
+class MultiVectorRow:
+    """The layout of a row: ``vector, one weight per slot, one vector per slot``; travels as batch options.
 
     Attributes:
         slots: Tokens a row has place for: at least those of the longest input of the batch.

@@ -1,4 +1,4 @@
-"""Files that are whole or as before: whatever this package writes goes through here.
+"""Atomic writes: every file that this package writes is either complete or unchanged.
 
 A full disk or a read-only folder leaves no half-written file and no temporary one; the error says what could not be
 written, and why. What a killed process leaves beside a file is removed when that file is written again. A temporary
@@ -25,7 +25,15 @@ try:
 except ModuleNotFoundError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["LineFile", "made_folder", "reason_of", "scratch_folder", "write_atomically", "write_with"]
+__all__ = [
+    "LineFile",
+    "made_folder",
+    "reason_of",
+    "scratch_folder",
+    "write_atomically",
+    "write_folder_with",
+    "write_with",
+]
 
 _HELD_BYTES = 1 << 13
 
@@ -111,6 +119,32 @@ def scratch_folder(path: Path) -> Iterator[Path]:
         _let_go(lock)
 
 
+def write_folder_with(path: Path, save: Callable[[Path], object]) -> Path:
+    """Let a function fill a folder that is whole or as before; returns the path.
+
+    Args:
+        path: The folder; one that is there is replaced.
+        save: Called with an empty folder beside it, which then takes its place.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with scratch_folder(path) as scratch:
+        written, aside = scratch / "new", scratch / "old"
+        written.mkdir()
+        save(written)
+        if path.exists():
+            shutil.move(path, aside)
+        try:
+            written.rename(path)
+        except OSError:
+            if aside.exists():
+                shutil.move(aside, path)
+            raise
+    return path
+
+
 class LineFile:
     """Appends lines to a file of which only whole lines are ever left.
 
@@ -183,7 +217,7 @@ def _claimed(folder: Path, start: str, *, make: Callable[[Path], object], suffix
         made = folder / f"{start}{uuid.uuid4().hex}{suffix}"
         make(made)
         lock = _locked(made, waits=True)
-        # Before the lock was there another process may have taken it for a dead one's.
+        # Before it was locked, another process may have removed it as a dead process's file.
         if made.exists():
             return made, lock
         _let_go(lock)

@@ -34,6 +34,6 @@ class computed_once(Generic[T]):
     def __get__(self, one: object | None, owner: type) -> computed_once[T] | T:
         if one is None:
             return self
-        # An instance's own attribute is found before this one: the next look does not come here.
+        # An instance attribute takes precedence over this descriptor, so the next access does not come here.
         value = vars(one)[self._name] = self._compute(one)
         return value

@@ -98,7 +98,7 @@ def _end_of_atom(pattern: str, start: int) -> int:
         end = start + 2
         while end < len(pattern) and pattern[end] not in ":=!>)":
             end += 1
-        # (?i) alone sets a flag; its closing bracket is met as that of an empty group.
+        # (?i) alone sets a flag; its closing bracket is then read like that of an empty group.
         return end if pattern[end : end + 1] == ")" else end + 1
     return start + 1
 
@@ -131,7 +131,7 @@ def _quantifier(pattern: str, start: int) -> tuple[int, int, int]:
         symbol = pattern[end]
         if symbol in "*+?":
             low, high = {"*": (0, many), "+": (1, many), "?": (0, 1)}[symbol]
-            # A second sign makes it lazy or possessive, or repeats it once more.
+            # A second sign makes the quantifier lazy or possessive, or repeats it once more.
             found.append((low, high))
             end += 1
             continue

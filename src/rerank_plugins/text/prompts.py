@@ -18,14 +18,14 @@ import numpy.typing as npt
 from rerank_plugins.catalog.templates import PairTemplate
 from rerank_plugins.errors import UnsupportedModelError
 from rerank_plugins.protocols import PairSegments, TokenInput
-from rerank_plugins.text.tokenizer import TextEncoder
+from rerank_plugins.text.tokenizer import TextTokenizer
 
 __all__ = ["PromptLayout", "fixed_ids"]
 
 _ONE_TOKEN = re.compile(r"</?\w+>")
 
 
-def fixed_ids(encoder: TextEncoder, texts: Sequence[str]) -> tuple[int, ...]:
+def fixed_ids(tokenizer: TextTokenizer, texts: Sequence[str]) -> tuple[int, ...]:
     """Return the ids of texts that are the same in every input, each tokenised separately.
 
     Raises:
@@ -33,14 +33,14 @@ def fixed_ids(encoder: TextEncoder, texts: Sequence[str]) -> tuple[int, ...]:
     """
     ids: list[int] = []
     for text in texts:
-        found = encoder.token_to_id(text) if _ONE_TOKEN.fullmatch(text) else None
+        found = tokenizer.token_to_id(text) if _ONE_TOKEN.fullmatch(text) else None
         if _ONE_TOKEN.fullmatch(text) and found is None:
             msg = (
                 f"the model's layout needs the token {text!r}, and its tokenizer has none of that name. Is it the "
                 "tokenizer the model was trained with?"
             )
             raise UnsupportedModelError(msg)
-        ids.extend(encoder.encode_one(text).ids.tolist() if found is None else [found])
+        ids.extend(tokenizer.encode_one(text).ids.tolist() if found is None else [found])
     return tuple(ids)
 
 
@@ -65,17 +65,17 @@ class PromptLayout:
     document_prefix: str
 
     @classmethod
-    def of(cls, encoder: TextEncoder, template: PairTemplate, prompt: str) -> PromptLayout:
+    def of(cls, tokenizer: TextTokenizer, template: PairTemplate, prompt: str) -> PromptLayout:
         """Return the layout of a template with an instruction.
 
         Raises:
             UnsupportedModelError: The tokenizer lacks a special token of the template.
         """
-        bos = () if encoder.bos_id is None or not template.bos else (encoder.bos_id,)
+        bos = () if tokenizer.bos_id is None or not template.bos else (tokenizer.bos_id,)
         return cls(
-            opening=(*bos, *fixed_ids(encoder, template.opening)),
-            separator=fixed_ids(encoder, [template.between]),
-            closing=fixed_ids(encoder, template.closing_texts(prompt)),
+            opening=(*bos, *fixed_ids(tokenizer, template.opening)),
+            separator=fixed_ids(tokenizer, [template.between]),
+            closing=fixed_ids(tokenizer, template.closing_texts(prompt)),
             counted=template.counted,
             query_prefix=template.query_prefix(prompt),
             document_prefix=template.before_document,

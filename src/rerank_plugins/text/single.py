@@ -15,9 +15,9 @@ import numpy.typing as npt
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.protocols import TokenInput
 from rerank_plugins.text.pairs import TextLayout
-from rerank_plugins.text.tokenizer import TextEncoder, TokenizedText
+from rerank_plugins.text.tokenizer import TextTokenizer, TokenizedText
 
-__all__ = ["MAX_CHARACTERS", "SingleTextEncoder", "Surroundings"]
+__all__ = ["MAX_CHARACTERS", "SingleTextTokenizer", "Surroundings"]
 
 MAX_CHARACTERS = 128_000
 """Characters of a text that are read at most (BCEmbedding's limit): the rest is not tokenised."""
@@ -38,7 +38,7 @@ class Surroundings:
     suffix: str = ""
 
 
-class SingleTextEncoder:
+class SingleTextTokenizer:
     """Turns texts of one side into model inputs. Thread-safe.
 
     Surroundings and text are tokenised as one string, because joining ids could differ. An input that is too
@@ -46,7 +46,7 @@ class SingleTextEncoder:
     that is pooled.
 
     Args:
-        encoder: The tokenizer.
+        tokenizer: The tokenizer.
         layout: Special tokens around a text.
         around: What is put around each text.
         max_length_tokens: Tokens of an input, special tokens, instruction and suffix included, examples not.
@@ -60,7 +60,7 @@ class SingleTextEncoder:
 
     def __init__(
         self,
-        encoder: TextEncoder,
+        tokenizer: TextTokenizer,
         layout: TextLayout,
         around: Surroundings,
         *,
@@ -69,12 +69,12 @@ class SingleTextEncoder:
         use_cache: bool = False,
     ) -> None:
         self._use_cache = use_cache
-        self._encoder, self._layout, self._around = encoder, layout, around
-        self._n_examples = _count(encoder, around.examples)
-        n_instruction = _count(encoder, around.instruction)
+        self._tokenizer, self._layout, self._around = tokenizer, layout, around
+        self._n_examples = _count(tokenizer, around.examples)
+        n_instruction = _count(tokenizer, around.instruction)
         self._room = max_length_tokens - layout.n_special + self._n_examples
         self._n_unpooled = None if pools_instruction or not n_instruction else n_instruction
-        used = layout.n_special + n_instruction + _count(encoder, around.suffix)
+        used = layout.n_special + n_instruction + _count(tokenizer, around.suffix)
         if used >= max_length_tokens:
             msg = (
                 f"max_length={max_length_tokens} leaves no room for a text: special tokens and instruction take "
@@ -97,7 +97,7 @@ class SingleTextEncoder:
         head = self._around.examples + self._around.instruction
         cut = [text[:MAX_CHARACTERS] for text in texts]
         whole = [f"{head}{text}{self._around.suffix}" for text in cut]
-        tokenized = self._encoder.encode(whole, use_cache=self._use_cache)
+        tokenized = self._tokenizer.encode(whole, use_cache=self._use_cache)
         return [self._input(text, one) for text, one in zip(cut, tokenized, strict=True)]
 
     def _input(self, text: str, tokenized: TokenizedText) -> TokenInput:
@@ -116,5 +116,5 @@ class SingleTextEncoder:
         return np.concatenate([tokenized.ids[: self._room - n_suffix], tokenized.ids[suffix_start:]])
 
 
-def _count(encoder: TextEncoder, text: str) -> int:
-    return len(encoder.encode_one(text)) if text else 0
+def _count(tokenizer: TextTokenizer, text: str) -> int:
+    return len(tokenizer.encode_one(text)) if text else 0

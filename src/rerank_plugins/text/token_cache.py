@@ -68,7 +68,7 @@ class TokenCache(Generic[T]):
         if 2 * (young.n_bytes + n_bytes) > self._max_bytes:
             self._old, self._young = young, _Generation()
             young = self._young
-        # Counted first: an interrupt in between leaves a little room unused, and never holds more.
+        # Counted first: an interrupt in between leaves some bytes unused, but never exceeds the limit.
         young.n_bytes += n_bytes
         young.tokens[text] = tokens
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer
     from tokenizers.normalizers import Normalizer
 
-__all__ = ["TextEncoder", "TokenizedText", "is_blank", "replace_lone_surrogates"]
+__all__ = ["TextTokenizer", "TokenizedText", "is_blank", "replace_lone_surrogates"]
 
 _CACHED_BYTES = 100_000_000
 """Of all texts at hand for one model, tokens and texts included: 400,000 to 800,000 tokens of long texts."""
@@ -108,7 +108,7 @@ def replace_lone_surrogates(text: str) -> str:
     return text if text.isascii() else _LONE_SURROGATE.sub("\ufffd", text)
 
 
-class TextEncoder:
+class TextTokenizer:
     """Turns texts into token ids. Thread-safe.
 
     Args:

@@ -22,13 +22,13 @@ import numpy.typing as npt
 from rerank_plugins.catalog.templates import PairTemplate
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.protocols import PairSegments, TokenInput
-from rerank_plugins.text.pair_encoder import BLANK_PAIR, EncodedPair, PairSettings
+from rerank_plugins.text.pair_tokenizer import BLANK_PAIR, EncodedPair, PairSettings
 from rerank_plugins.text.prompts import fixed_ids
-from rerank_plugins.text.tokenizer import TextEncoder, TokenizedText, is_blank
+from rerank_plugins.text.tokenizer import TextTokenizer, TokenizedText, is_blank
 from rerank_plugins.text.truncation import cut_lengths, query_limit_with_windows
 from rerank_plugins.text.windows import window_ranges
 
-__all__ = ["WholePairEncoder"]
+__all__ = ["WholePairTokenizer"]
 
 _Ids = npt.NDArray[np.int32]
 
@@ -48,11 +48,11 @@ class _Tokens:
         return len(self.intro) + len(self.bridge) + len(self.tail)
 
 
-class WholePairEncoder:
+class WholePairTokenizer:
     """Turns pairs of texts into model inputs. Stateless and thread-safe.
 
     Args:
-        encoder: The model's tokenizer.
+        tokenizer: The model's tokenizer.
         template: The texts around query and document.
         prompt: The instruction; empty for none.
         settings: How pairs are cut.
@@ -62,16 +62,16 @@ class WholePairEncoder:
         UnsupportedModelError: The tokenizer lacks a special token of the template.
     """
 
-    def __init__(self, encoder: TextEncoder, template: PairTemplate, prompt: str, settings: PairSettings) -> None:
-        self._encoder = encoder
+    def __init__(self, tokenizer: TextTokenizer, template: PairTemplate, prompt: str, settings: PairSettings) -> None:
+        self._tokenizer = tokenizer
         self._settings = settings
         self._before = template.query_prefix(prompt)
         self._between = template.between + template.before_document
         self._after = template.after_document
-        self._opening = np.array(fixed_ids(encoder, template.opening), dtype=np.int32)
-        self._closing = np.array(fixed_ids(encoder, template.closing_texts(prompt)), dtype=np.int32)
+        self._opening = np.array(fixed_ids(tokenizer, template.opening), dtype=np.int32)
+        self._closing = np.array(fixed_ids(tokenizer, template.closing_texts(prompt)), dtype=np.int32)
         self._room = settings.max_length_tokens - len(self._opening) - len(self._closing)
-        n_around = len(encoder.encode_one(self._before + self._between + self._after))
+        n_around = len(tokenizer.encode_one(self._before + self._between + self._after))
         if self._room - n_around < 2:
             msg = (
                 f"max_length={settings.max_length_tokens} leaves no room for a query and a document beside the "
@@ -85,7 +85,7 @@ class WholePairEncoder:
         guard = self._settings.long_documents.max_characters
         kept = [(query, "" if is_blank(text) else str(text)[:guard]) for query, text in pairs]
         texts = [self._before + query + self._between + text + self._after if text else "" for query, text in kept]
-        wholes = self._encoder.encode(texts, use_cache=self._settings.use_token_cache)
+        wholes = self._tokenizer.encode(texts, use_cache=self._settings.use_token_cache)
         return [
             self._encode(self._split(whole, query, text), cut=len(text) < len(str(given))) if text else BLANK_PAIR
             for whole, (query, text), (_, given) in zip(wholes, kept, pairs, strict=True)
@@ -94,7 +94,7 @@ class WholePairEncoder:
     def _split(self, whole: TokenizedText, query: str, document: str) -> _Tokens:
         ends = np.cumsum([len(part) for part in (self._before, query, self._between, document)]).tolist()
         marks = [0, *(whole.token_at(end) for end in ends), len(whole)]
-        # A tokenizer whose offsets run back in a few places must not make a part of negative length.
+        # If a tokenizer's offsets decrease in a few places, no part may get a negative length.
         marks = np.maximum.accumulate(marks).tolist()
         intro, query_ids, bridge, _, tail = (whole.ids[start:end] for start, end in pairwise(marks))
         own = TokenizedText(whole.ids[marks[3] : marks[4]], whole.encoding, marks[3], ends[2])

@@ -19,16 +19,17 @@ from rerank_plugins.catalog.json_files import is_there
 from rerank_plugins.catalog.weight_headers import check_claims, read_headers
 from rerank_plugins.checks.boundary import checkpoint_errors
 from rerank_plugins.errors import UnsafeModelError, UnsupportedModelError
-from rerank_plugins.text.tokenizer import TextEncoder
+from rerank_plugins.text.tokenizer import TextTokenizer
+from rerank_plugins.text.tokenizer_file import read_tokenizer
 from rerank_plugins.weights.base import LoadRequest
 from rerank_plugins.weights.flash_names import has_flash_names, xlmr_from_flash_names
 from rerank_plugins.weights.lora import merge_lora
-from rerank_plugins.weights.tokenizers import checked_encoder, converted_tokenizer, read_tokenizer
+from rerank_plugins.weights.tokenizers import checked_tokenizer, converted_tokenizer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-__all__ = ["check_weights", "has_int8_rows", "load_encoder", "load_model", "read_own_weights", "refuse_missing"]
+__all__ = ["check_weights", "has_int8_rows", "load_model", "load_tokenizer", "read_own_weights", "refuse_missing"]
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +41,7 @@ _UNUSED_BUFFERS = ("position_ids", "pooler.")
 """Keys whose absence changes no score: a buffer that is rebuilt, and a pooler that is not read."""
 
 
-def load_encoder(request: LoadRequest) -> TextEncoder:
+def load_tokenizer(request: LoadRequest) -> TextTokenizer:
     """Return the checkpoint's tokenizer.
 
     ``tokenizer.json`` is read as it is: transformers 5 rebuilds some tokenizers from the vocabulary
@@ -56,14 +57,14 @@ def load_encoder(request: LoadRequest) -> TextEncoder:
         uses_segments = _uses_segments(request)
         tokenizer = read_tokenizer(path)
         bos = _bos_id(request, tokenizer)
-        encoder = TextEncoder(tokenizer, lowercase=lowercase, uses_segments=uses_segments, bos_id=bos)
-        return checked_encoder(encoder, request)
+        made = TextTokenizer(tokenizer, lowercase=lowercase, uses_segments=uses_segments, bos_id=bos)
+        return checked_tokenizer(made, request)
     converted = converted_tokenizer(request)
     uses_segments = "token_type_ids" in converted.model_input_names
     tokenizer = converted.backend_tokenizer
     bos = _bos_id(request, tokenizer)
-    return checked_encoder(
-        TextEncoder(tokenizer, lowercase=lowercase, uses_segments=uses_segments, bos_id=bos), request
+    return checked_tokenizer(
+        TextTokenizer(tokenizer, lowercase=lowercase, uses_segments=uses_segments, bos_id=bos), request
     )
 
 
@@ -133,8 +134,8 @@ def load_model(request: LoadRequest, auto_class: Any, *, attention: str | None =
             )
             missing = info["missing_keys"]
     refuse_missing(missing, folder, reads_pooler=request.files.architecture.endswith("ForSequenceClassification"))
-    if request.adapter is not None:
-        merge_lora(dict(model.named_parameters()), request.adapter)
+    if request.lora is not None:
+        merge_lora(dict(model.named_parameters()), request.lora)
     return model.eval().to(request.device)  # type: ignore[no-any-return]
 
 

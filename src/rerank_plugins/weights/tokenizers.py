@@ -1,4 +1,4 @@
-"""A checkpoint's tokenizer.json, tried before it is believed: what fails on some text fails at load instead."""
+"""A checkpoint's tokenizer, tried before it is believed: what fails on some text fails at load instead."""
 
 from __future__ import annotations
 
@@ -10,20 +10,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import tokenizers
 import transformers
-from tokenizers import Tokenizer
 
 from rerank_plugins.catalog.file_names import check_named_files
 from rerank_plugins.catalog.weight_headers import StoredTensor, read_headers
 from rerank_plugins.checks.boundary import checkpoint_errors
 from rerank_plugins.errors import UnsupportedModelError
-from rerank_plugins.text.growth import check_growth
-from rerank_plugins.text.patterns import check_patterns
-from rerank_plugins.text.tokenizer import TextEncoder
+from rerank_plugins.text.tokenizer import TextTokenizer
 from rerank_plugins.weights.base import LoadRequest
 
-__all__ = ["check_ids", "checked_encoder", "converted_tokenizer", "read_tokenizer"]
+__all__ = ["check_ids", "checked_tokenizer", "converted_tokenizer"]
 
 _TRIALS = (
     "a",
@@ -36,7 +32,6 @@ _TRIALS = (
 """Texts that reach every part of a tokenizer: letters, digits, other scripts, signs that no vocabulary has."""
 _VOCABULARIES = ("vocab.txt", "vocab.json", "sentencepiece.bpe.model", "spiece.model", "tokenizer.model")
 _SMALL_FILES = (".json", ".txt", ".model", ".py", ".jinja")
-_LONGEST_TOKEN, _HIGHEST_ID = 20_000, 2**24
 _EMBEDDINGS = (
     "word_embeddings.weight",
     "embed_tokens.weight",
@@ -44,24 +39,6 @@ _EMBEDDINGS = (
     "shared.weight",
     "wte.weight",
 )
-
-
-def read_tokenizer(path: Path) -> Tokenizer:
-    """Return the tokenizer in a ``tokenizer.json``.
-
-    Raises:
-        UnsupportedModelError: It cannot be read, has a pattern that may never end, or makes texts grow without measure.
-    """
-    task = (
-        f"read {str(path)!r} with tokenizers {tokenizers.__version__} (if a newer version has written it: "
-        "pip install --upgrade tokenizers transformers)"
-    )
-    with checkpoint_errors(task):
-        _check_vocabulary(json.loads(path.read_bytes()), path)
-        tokenizer = Tokenizer.from_file(str(path))
-        check_patterns(tokenizer, name=repr(str(path)))
-        check_growth(tokenizer, name=repr(str(path)))
-    return tokenizer
 
 
 def converted_tokenizer(request: LoadRequest) -> Any:
@@ -106,52 +83,28 @@ def _naming_no_files(folder: Path, settings: Mapping[str, Any]) -> Iterator[Path
         yield Path(copy)
 
 
-def checked_encoder(encoder: TextEncoder, request: LoadRequest) -> TextEncoder:
-    """Return the encoder, after it has encoded a few texts and pairs.
+def checked_tokenizer(tokenizer: TextTokenizer, request: LoadRequest) -> TextTokenizer:
+    """Return the tokenizer, after it has encoded a few texts and pairs.
 
     Raises:
         UnsupportedModelError: It cannot encode them (no unknown token, a layout with tokens that do not exist), or
             has tokens that the model has no embedding for.
     """
-    encodings = [encoder.encode_with_special_tokens(text) for text in _TRIALS]
-    encodings += [encoder.encode_pair_with_special_tokens(_TRIALS[0], text) for text in _TRIALS]
-    encoder.encode(_TRIALS)
+    encodings = [tokenizer.encode_with_special_tokens(text) for text in _TRIALS]
+    encodings += [tokenizer.encode_pair_with_special_tokens(_TRIALS[0], text) for text in _TRIALS]
+    tokenizer.encode(_TRIALS)
     highest = max((max(encoding.ids, default=0) for encoding in encodings), default=0)
     rows = _embeddings(request)
     if rows is not None:
-        check_ids(encoder, rows, folder=request.files.folder, least=highest)
-    return encoder
+        check_ids(tokenizer, rows, folder=request.files.folder, least=highest)
+    return tokenizer
 
 
-def _check_vocabulary(content: Any, path: Path) -> None:
-    """Refuse what makes Rust build something huge: ids with a gap of a billion, tokens of a million letters."""
-    model = content["model"]
-    vocabulary = model.get("vocab", {})
-    added = [(one["content"], one["id"]) for one in content.get("added_tokens") or ()]
-    tokens = [
-        *(token for token, _ in added),
-        *(vocabulary if isinstance(vocabulary, dict) else map(_first, vocabulary)),
-    ]
-    ids = [*(index for _, index in added), *(vocabulary.values() if isinstance(vocabulary, dict) else ())]
-    longest, highest = max(map(len, tokens), default=0), max(ids, default=0)
-    if longest > _LONGEST_TOKEN or highest > _HIGHEST_ID:
-        msg = f"{str(path)!r} has a token of {longest} characters, or the id {highest}; no real vocabulary does"
-        raise UnsupportedModelError(msg)
-    if model.get("dropout"):
-        chance = model["dropout"]
-        msg = f"{str(path)!r} drops merges at random (dropout {chance}): no two calls would agree. Set it to null"
-        raise UnsupportedModelError(msg)
-
-
-def _first(entry: Any) -> Any:
-    return entry[0]
-
-
-def check_ids(encoder: TextEncoder, rows: int, *, folder: Path, least: int = 0) -> None:
+def check_ids(tokenizer: TextTokenizer, rows: int, *, folder: Path, least: int = 0) -> None:
     """Refuse a tokenizer with more tokens than the model has embeddings.
 
     Args:
-        encoder: The tokenizer.
+        tokenizer: The tokenizer.
         rows: Embeddings of the model.
         folder: The checkpoint, for the error.
         least: An id that is known to come out.
@@ -159,7 +112,7 @@ def check_ids(encoder: TextEncoder, rows: int, *, folder: Path, least: int = 0) 
     Raises:
         UnsupportedModelError: An id is too high.
     """
-    highest = max(encoder.highest_id, least)
+    highest = max(tokenizer.highest_id, least)
     if highest >= rows:
         msg = (
             f"the tokenizer of {str(folder)!r} has tokens up to {highest}, and the model has {rows} embeddings: "

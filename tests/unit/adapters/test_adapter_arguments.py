@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rerank_plugins.adapters.arguments import check_new_ids, check_text_query, own_stage, settled_ids
+from rerank_plugins.adapters.arguments import call_limit, check_new_ids, check_text_query, own_stage, settled_ids
 from rerank_plugins.adapters.checks import check_list
 from rerank_plugins.errors import InvalidInputError
 
@@ -74,3 +74,33 @@ def test_lists(given: object, told: str) -> None:
     check_list("nodes", ("a",), str, plural="things", expected="a text")
     with pytest.raises(InvalidInputError, match=told):
         check_list("nodes", given, str, plural="things", expected="a text")
+
+
+@pytest.mark.parametrize(
+    ("options", "limit"),
+    [
+        ({}, None),
+        ({"top_n": 3}, 3),
+        ({"k": 3}, 3),
+        ({"k": " 3 "}, 3),
+        ({"top_n": 3, "k": 3, "verbose": True}, 3),
+        ({"top_n": None, "k": 2}, 2),
+    ],
+)
+def test_limits_of_a_call(options: dict[str, Any], limit: int | None) -> None:
+    assert call_limit(object(), "top_n", options) == limit
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"filter": {}}, "a call of str takes top_n or k beside the query and its config, not 'filter'"),
+        ({"top_k": 3}, "not 'top_k'"),
+        ({"top_n": 3, "k": 2}, "top_n=3 and k=2 mean the same; give one of them"),
+        ({"k": 0}, "top_n"),
+        ({"top_n": "many"}, "top_n"),
+    ],
+)
+def test_options_of_a_call_that_cannot_be(options: dict[str, Any], told: str) -> None:
+    with pytest.raises(InvalidInputError, match=told):
+        call_limit("a retriever", "top_n", options)

@@ -1,4 +1,4 @@
-"""Attention within sequences, against a mask over the whole row; and what the CUDA kernels are asked for.
+"""Attention within texts, against a mask over the whole row; and what the CUDA kernels are asked for.
 
 No kernel runs here: a function with the documented meaning of its arguments stands in for it.
 """
@@ -93,7 +93,7 @@ def kernel(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
 @pytest.mark.parametrize("window", [None, 1, 3, 100])
 @pytest.mark.parametrize("key_heads", [4, 2])
 @pytest.mark.parametrize("scale", [None, 0.7])
-def test_a_token_sees_its_own_sequence_only(
+def test_a_token_sees_its_own_text_only(
     is_causal: bool, window: int | None, key_heads: int, scale: float | None
 ) -> None:
     key, value = KEY[:, :key_heads], VALUE[:, :key_heads]
@@ -105,8 +105,8 @@ def test_a_token_sees_its_own_sequence_only(
 @pytest.mark.usefixtures("kernel")
 def test_first_tokens_alone_get_what_they_get_among_all() -> None:
     everywhere = attend(QUERY, KEY, VALUE, ROW)
-    found = attend_first(QUERY[ROW.starts], KEY, VALUE, ROW)
-    assert (found - everywhere[ROW.starts]).abs().max() <= 1e-5
+    found = attend_first(QUERY[ROW.first_tokens], KEY, VALUE, ROW)
+    assert (found - everywhere[ROW.first_tokens]).abs().max() <= 1e-5
 
 
 @pytest.mark.parametrize("window", [None, 1, 3, 100])
@@ -157,12 +157,12 @@ def test_keys_of_neighbours_fill_vectors_and_change_nothing(
     assert (found - expected).abs().max() <= (1e-5 if dtype == torch.float32 else 0.05)
     for run, n_keys in zip(row.runs, seen_keys, strict=True):
         whole = -(-run.length // 16) * 16
-        fits = run.start + run.length * (run.sequences - 1) + whole <= len(key)
+        fits = run.start + run.length * (run.texts - 1) + whole <= len(key)
         widens = has_avx512 and dtype == torch.float32 and fits and whole - run.length <= 12
         assert n_keys == (whole if widens else run.length)
 
 
-# A prefix of 7, with rests longer and shorter than it; an input of its own; a prefix of 2 with a rest.
+# A prefix of 7, with rests longer and shorter than it; a text of its own; a prefix of 2 with a rest.
 PIECES, PREFIXES = [7, 9, 4, 4, 1, 3, 2, 5], [None, 0, 0, 0, 0, None, None, 6]
 
 
@@ -170,7 +170,7 @@ PIECES, PREFIXES = [7, 9, 4, 4, 1, 3, 2, 5], [None, 0, 0, 0, 0, None, None, 6]
 @pytest.mark.parametrize("window", [None, 1, 3, 8, 100])
 @pytest.mark.parametrize("key_heads", [4, 2])
 @pytest.mark.parametrize("scale", [None, 0.7])
-def test_a_sequence_sees_its_shared_prefix(window: int | None, key_heads: int, scale: float | None) -> None:
+def test_a_text_sees_what_it_continues(window: int | None, key_heads: int, scale: float | None) -> None:
     generator = torch.Generator().manual_seed(4)
     query, key, value = (torch.randn(sum(PIECES), 4, 8, generator=generator) for _ in range(3))
     key, value = key[:, :key_heads], value[:, :key_heads]
@@ -178,7 +178,7 @@ def test_a_sequence_sees_its_shared_prefix(window: int | None, key_heads: int, s
     found = attend(query, key, value, row, scale=scale, is_causal=True, window=window)
     pieces = torch.arange(sum(PIECES)).split(PIECES)
     for piece, prefix in enumerate(PREFIXES):
-        # As if the whole input stood in a row of its own.
+        # As if the whole text stood in a row of its own.
         rows = pieces[piece] if prefix is None else torch.cat([pieces[prefix], pieces[piece]])
         distance = torch.arange(len(rows)).unsqueeze(1) - torch.arange(len(rows))
         seen = (distance >= 0) & (distance < (window or len(rows)))
@@ -186,7 +186,7 @@ def test_a_sequence_sees_its_shared_prefix(window: int | None, key_heads: int, s
         assert (found[pieces[piece]] - expected[-PIECES[piece] :]).abs().max() <= 1e-5
 
 
-def test_what_looks_ahead_shares_no_prefix() -> None:
+def test_what_looks_ahead_cannot_be_continued() -> None:
     row = PackedRow([2, 1], torch.device("cpu"), prefixes=[None, 0])
     rows = torch.zeros(3, 1, 8)
     with pytest.raises(ValueError, match="looks both ways"):

@@ -17,7 +17,7 @@ from transformers import AutoModel
 
 from rerank_plugins.nn import packed
 from rerank_plugins.nn.backbone import Backbone
-from rerank_plugins.nn.packed_row import PackedRow, Run
+from rerank_plugins.nn.packed_row import Run
 from rerank_plugins.nn.prefixes import LEAST_SAVED_TOKENS, PrefixGroup, prefix_groups
 from rerank_plugins.protocols import Batch, TokenInput
 
@@ -118,26 +118,6 @@ def test_no_group_with_an_input_more_or_less_saves_more(rows: list[list[int]]) -
 def common(one: list[int], other: list[int]) -> int:
     n = min(len(one), len(other)) - 1
     return next((place for place in range(n) if one[place] != other[place]), n)
-
-
-@given(rows=ROWS)
-def test_a_row_holds_every_input(rows: list[list[int]]) -> None:
-    inputs = [token_input(row) for row in rows]
-    groups = prefix_groups([one.ids for one in inputs], least_saved_tokens=1)
-    packed_row = PackedRow.of(inputs, torch.device("cpu"), groups=groups)
-    assert len(packed_row.ids) == packed_row.tokens == sum(map(len, rows)) - saved(groups)
-    ends = packed_row.ends.tolist()
-    for row, last in zip(rows, packed_row.last_tokens.tolist(), strict=True):
-        sequence = ends.index(last + 1)
-        prefix = packed_row.prefixes[sequence]
-        chain = [sequence] if prefix is None else [prefix, sequence]
-        found = np.concatenate([packed_row.ids[ends[one] - packed_row.lengths[one] : ends[one]] for one in chain])
-        places = np.concatenate(
-            [packed_row.position_ids[ends[one] - packed_row.lengths[one] : ends[one]] for one in chain]
-        )
-        assert found.tolist() == row
-        assert places.tolist() == list(range(len(row)))
-        assert all(one is None or one < place for place, one in enumerate(packed_row.prefixes))
 
 
 def decoder(kind: str, **options: object) -> torch.nn.Module:

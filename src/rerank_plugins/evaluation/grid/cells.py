@@ -114,7 +114,7 @@ def save_run(one: SystemRun, dataset: Dataset, folder: Path) -> str:
     system = one.system
     parts = (system.retriever, system.embedder, system.reranker, f"k{system.top_k}", f"n{system.top_n}")
     words = "-".join(re.sub(r"[^\w.=]+", "_", part.rsplit("/", 1)[-1]) for part in parts if part)
-    # Two folders may end in the same word.
+    # Two folders may have the same last part.
     name = f"{words}-{key_of(parts)[:6]}.trec"
     # No two datasets write into one folder, and none into a folder above.
     folder_name = re.sub(r"[^\w.=]+", "_", dataset.name)

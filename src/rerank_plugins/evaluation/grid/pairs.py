@@ -51,7 +51,7 @@ class PairScores:
     def __init__(self, choice: ModelChoice, dataset: Dataset, folder: Path, *, device: str | None = None) -> None:
         self._dataset, self._texts = dataset, dataset.texts
         by_text: dict[str, str] = {}
-        # Equal texts share one score: scored in two batches they could differ in the last bit, and change places.
+        # Equal texts share one score: scored in two batches they could differ in the last bit and swap ranks.
         self._same = {document_id: by_text.setdefault(text, document_id) for document_id, text in self._texts.items()}
         key = key_of(corpus_key(self._texts), model_key(choice, kind="reranker", device=device))
         self._log = ChunkLog(folder / "pairs" / key)
@@ -90,7 +90,7 @@ class PairScores:
         for chunk in chunks(todo, _QUERIES_PER_CHUNK):
             entries = []
             for query_id in chunk:
-                # Asked again, because an equal query may have been scored meanwhile.
+                # Checked again, because an equal query may have been scored meanwhile.
                 timed, rest = self._missing(query_id, runs, turns[query_id], depth)
                 entries.append(self._scored(query_id, timed, rest, turns[query_id], reranker()))
                 self._take(entries[-1])

@@ -173,7 +173,7 @@ class GridOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CurveOptions:
-    """Which curves are made beside the grid.
+    """The curves that are made in addition to the grid.
 
     Attributes:
         growth_from: The least corpus size of growth curves, which double it up to the whole corpus; None makes none.

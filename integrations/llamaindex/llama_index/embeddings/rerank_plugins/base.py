@@ -10,8 +10,9 @@ from llama_index.core.callbacks import CallbackManager
 from llama_index.core.storage.kvstore.types import BaseKVStore
 from llama_index.postprocessor.rerank_plugins.options import ComponentOptions
 from pydantic import AliasChoices
-from typing_extensions import Self, TypedDict, Unpack
+from typing_extensions import Self, TypedDict, Unpack, override
 
+from rerank_plugins.adapters import models
 from rerank_plugins.adapters.checks import check_kind
 from rerank_plugins.adapters.embedding import EmbedderOptions
 from rerank_plugins.adapters.fields import Count, Name, Text, option
@@ -36,16 +37,13 @@ class EmbeddingSettings(TypedDict, total=False):
 class InstructionEmbedding(ComponentOptions, EmbedderOptions, BaseEmbedding):
     """Embeds with any embedding model that the core can run, each side with its instruction.
 
-    The model is loaded when the object is created, once per process, and any number of threads and event loops may
-    use one object; the async methods do not block the loop.
-
     Example:
         >>> Settings.embed_model = InstructionEmbedding(model_name="BAAI/llm-embedder", task="qa")
     """
 
     _model_name: ClassVar[str] = "model_name"
 
-    model_name: Name = option("model", "BAAI/bge-m3")
+    model_name: Name = option("model", models.BGE_EMBEDDER)
     embed_batch_size: Annotated[Count, Field(le=_LARGEST_BATCH)] = Field(
         default=_LARGEST_BATCH,
         description="Texts handed to the engine at once. It packs its own batches, so more is better.",
@@ -74,19 +72,8 @@ class InstructionEmbedding(ComponentOptions, EmbedderOptions, BaseEmbedding):
         return limiter
 
     @classmethod
+    @override
     def from_embedder(cls, embedder: Embedder, **settings: Unpack[EmbeddingSettings]) -> Self:
-        """Embed with a core object.
-
-        The new object can be pickled if the embedder can. Its serialised form names the model and holds the
-        embedder's options, so it can be rebuilt where that name can be opened.
-
-        Args:
-            embedder: Used as it is, not copied.
-            **settings: ``embed_batch_size`` and the other options that do not depend on the model.
-
-        Raises:
-            ValueError: A setting is unknown, cannot work, or is the embedder's to decide.
-        """
         return cls._around_embedder(embedder, settings)
 
     def _get_query_embedding(self, query: str) -> list[float]:
@@ -108,20 +95,11 @@ class InstructionEmbedding(ComponentOptions, EmbedderOptions, BaseEmbedding):
         return await self._adocument_vectors(texts)
 
 
-class BgeEmbedding(InstructionEmbedding):
-    """Embeds with a BGE model; see :class:`InstructionEmbedding`.
-
-    The default reads 8192 tokens in over a hundred languages, so that LlamaIndex's default chunks (1024
-    tokens) are read whole; ``BAAI/bge-small-en-v1.5`` reads 512 English ones and is 17 times smaller.
-    """
-
-    family: Text | None = option("family", "bge")
+class BgeEmbedding(models.BgeEmbedder, InstructionEmbedding):
+    """Embeds with a BGE model: ``Settings.embed_model = BgeEmbedding()`` reads default chunks whole."""
 
 
-class BceEmbedding(InstructionEmbedding):
-    """Embeds with a BCE model (Chinese and English); see :class:`InstructionEmbedding`."""
+class BceEmbedding(models.BceEmbedder, InstructionEmbedding):
+    """Embeds with the bilingual (Chinese, English) BCE model: ``Settings.embed_model = BceEmbedding()``."""
 
-    _model_name: ClassVar[str] = "model_name"
-
-    model_name: Name = option("model", "maidalun1020/bce-embedding-base_v1")
-    family: Text | None = option("family", "bce")
+    model_name: Name = option("model", models.BCE_EMBEDDER)

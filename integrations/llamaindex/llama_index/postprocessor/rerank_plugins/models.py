@@ -1,4 +1,4 @@
-"""One class per kind of model; the default model and the options of each are the core's."""
+"""One class per kind of model; its facts, default model and options are in ``rerank_plugins.adapters.models``."""
 
 from __future__ import annotations
 
@@ -21,31 +21,24 @@ class BgeRerankPostprocessor(models.Bge, RerankPostprocessor):
 
 
 class BceRerankPostprocessor(models.Bce, RerankPostprocessor):
-    """Reranks nodes with the BCE reranker, long texts by their best window as BCEmbedding's ``rerank`` does.
-
-    Its authors read the probability as an absolute score and advise to drop below about 0.35:
-    ``BceRerankPostprocessor(threshold=0.35)``.
-    """
+    """Reranks nodes with the BCE reranker; ``BceRerankPostprocessor(threshold=0.35)`` is what its authors advise."""
 
 
 class BgeLLMRerankPostprocessor(models.BgeLLM, BaseRerankPostprocessor):
-    """Reranks nodes with bge-reranker-v2-gemma, or another decoder that answers its prompt with "Yes".
-
-    2.5 billion parameters: made for a GPU.
-    """
+    """Reranks nodes with bge-reranker-v2-gemma: ``BgeLLMRerankPostprocessor(device="cuda")``; it is made for a GPU."""
 
 
 class BgeLayerwiseRerankPostprocessor(models.BgeLayerwise, BaseRerankPostprocessor):
-    """Reranks nodes with bge-reranker-v2-minicpm-layerwise: every layer from 8 to 40 gives a score.
+    """Reranks nodes with bge-reranker-v2-minicpm-layerwise, to the layer that is asked for; it is made for a GPU.
 
-    2.7 billion parameters, of which 70 % run at the default layer 28; ``using(cutoff_layers=16)`` is a quick look.
+    Example:
+        >>> with BgeLayerwiseRerankPostprocessor(cutoff_layers=28).using(cutoff_layers=16) as quick:
+        ...     quick.postprocess_nodes(nodes, query_str=query)
     """
 
 
 class BgeLightweightRerankPostprocessor(models.BgeLightweight, BaseRerankPostprocessor):
     """Reranks nodes with bge-reranker-v2.5-gemma2-lightweight: layers to choose, and texts compressed on the way.
-
-    9 billion parameters. Its scores are saturated and its authors advise against thresholds.
 
     Example:
         >>> BgeLightweightRerankPostprocessor(cutoff_layers=28, compress_ratio=2, compress_layers=[24, 40], top_n=5)

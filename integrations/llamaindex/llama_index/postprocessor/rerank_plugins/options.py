@@ -10,7 +10,7 @@ from llama_index.core.schema import BaseComponent
 
 from rerank_plugins.adapters.checks import check_kind
 
-__all__ = ["ComponentOptions"]
+__all__ = ["ComponentOptions", "check_callbacks"]
 
 
 class ComponentOptions(BaseComponent):
@@ -37,7 +37,11 @@ class ComponentOptions(BaseComponent):
     @field_validator("callback_manager", mode="before", check_fields=False)
     @classmethod
     def _check_callbacks(cls, callback_manager: Any) -> Any:
-        # LlamaIndex's own type accepts anything.
-        kinds = (CallbackManager, type(None))
-        check_kind("callback_manager", callback_manager, kinds, expected="a CallbackManager or None")
+        check_callbacks(callback_manager)
         return CallbackManager() if callback_manager is None else callback_manager
+
+
+def check_callbacks(callback_manager: object) -> None:
+    """Raise InvalidInputError unless it is None or a callback manager; LlamaIndex's own type accepts anything."""
+    kinds = (CallbackManager, type(None))
+    check_kind("callback_manager", callback_manager, kinds, expected="a CallbackManager or None")

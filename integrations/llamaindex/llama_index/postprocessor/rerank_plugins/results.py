@@ -12,10 +12,9 @@ from typing import Any
 
 from llama_index.core.schema import BaseNode, MetadataMode, NodeWithScore
 
-from rerank_plugins.adapters.fallback import FallbackReason
 from rerank_plugins.adapters.metadata import DETAIL_KEYS, FALLBACK_KEY, RETRIEVAL_RANK_KEY, RETRIEVAL_SCORE_KEY
 
-__all__ = ["fallen_back", "retrieval_score_of", "scored_text", "with_metadata"]
+__all__ = ["marked_copy", "scored_copy", "scored_text", "with_metadata"]
 
 _OWN_KEYS = frozenset((RETRIEVAL_SCORE_KEY, RETRIEVAL_RANK_KEY, *DETAIL_KEYS))
 
@@ -28,54 +27,46 @@ def scored_text(node: BaseNode, mode: MetadataMode) -> str:
     return node.get_content(metadata_mode=mode)
 
 
-def retrieval_score_of(result: NodeWithScore) -> dict[str, float]:
-    """Return the score that a node was retrieved with, or nothing if it had none.
+def scored_copy(result: NodeWithScore, score: float, details: Mapping[str, Any], *, keep_score: bool) -> NodeWithScore:
+    """Return a copy of a result with its new score and, in its node, ``details`` for those of an earlier reranking.
 
-    After an earlier reranking, that is the score which the first one kept.
+    Without anything to add it has the very same node, unless that is marked as not reranked, which is no longer true.
     """
-    node = result.node
-    score = result.score
-    kept = node.metadata.get(RETRIEVAL_SCORE_KEY)
-    if isinstance(kept, (int, float)) and RETRIEVAL_SCORE_KEY in node.excluded_llm_metadata_keys:
-        score = kept
-    if score is None or not math.isfinite(score):
-        return {}
-    return {RETRIEVAL_SCORE_KEY: float(score)}
+    node, added = result.node, {**_retrieval_score(result, is_kept=keep_score), **details}
+    if added or FALLBACK_KEY in node.metadata:
+        kept = {key: value for key, value in node.metadata.items() if key not in DETAIL_KEYS}
+        node = with_metadata(node.model_copy(update={"metadata": kept}), added)
+    return result.model_copy(update={"node": node, "score": score})
+
+
+def marked_copy(result: NodeWithScore, marks: Mapping[str, str], *, keep_score: bool) -> NodeWithScore:
+    """Return a copy of a result that was not reranked: all that it came with is kept, and the marks added."""
+    node = with_metadata(result.node, {**_retrieval_score(result, is_kept=keep_score), **marks})
+    return result.model_copy(update={"node": node})
 
 
 def with_metadata(node: BaseNode, added: Mapping[str, Any]) -> BaseNode:
-    """Return a copy of a node with metadata that neither an LLM nor an embedding model sees.
+    """Return a copy of a node with more metadata, which neither an LLM nor an embedding model sees.
 
-    The copy has its own metadata, excluded keys and relationships; everything else is shared. What an earlier
-    reranking wrote about itself is replaced; without anything to add the node itself comes back, unless it is
-    marked as not reranked, which is no longer true.
+    The copy has its own metadata, excluded keys and relationships; everything else is shared.
     """
-    if not added and FALLBACK_KEY not in node.metadata:
-        return node
-    kept = {key: value for key, value in node.metadata.items() if key not in DETAIL_KEYS}
-    return _copy_with(node, kept, added)
-
-
-def fallen_back(
-    results: Iterable[NodeWithScore], reason: FallbackReason, *, keep_retrieval_score: bool
-) -> list[NodeWithScore]:
-    """Return copies of nodes that were not reranked: all that they came with is kept, and the reason added."""
-    copies = []
-    for one in results:
-        added = {**(retrieval_score_of(one) if keep_retrieval_score else {}), FALLBACK_KEY: reason}
-        copies.append(one.model_copy(update={"node": _copy_with(one.node, one.node.metadata, added)}))
-    return copies
-
-
-def _copy_with(node: BaseNode, kept: Mapping[str, Any], added: Mapping[str, Any]) -> BaseNode:
     return node.model_copy(
         update={
-            "metadata": {**kept, **added},
+            "metadata": {**node.metadata, **added},
             "excluded_llm_metadata_keys": _joined(node.excluded_llm_metadata_keys, added),
             "excluded_embed_metadata_keys": _joined(node.excluded_embed_metadata_keys, added),
             "relationships": dict(node.relationships),
         }
     )
+
+
+def _retrieval_score(result: NodeWithScore, *, is_kept: bool) -> dict[str, float]:
+    """Return the score that a node was retrieved with: after an earlier reranking, the one which that kept."""
+    node, score = result.node, result.score
+    kept = node.metadata.get(RETRIEVAL_SCORE_KEY)
+    if isinstance(kept, (int, float)) and RETRIEVAL_SCORE_KEY in node.excluded_llm_metadata_keys:
+        score = kept
+    return {RETRIEVAL_SCORE_KEY: float(score)} if is_kept and score is not None and math.isfinite(score) else {}
 
 
 def _joined(keys: Iterable[str], more: Iterable[str]) -> list[str]:

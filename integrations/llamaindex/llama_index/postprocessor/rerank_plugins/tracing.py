@@ -14,6 +14,7 @@ from llama_index_instrumentation import get_dispatcher
 
 from rerank_plugins.adapters.fallback import FallbackReason
 from rerank_plugins.adapters.metadata import FALLBACK_KEY
+from rerank_plugins.adapters.ranking import RankingOptions
 
 __all__ = ["Outcome", "dispatcher", "traced"]
 
@@ -34,18 +35,13 @@ class Outcome:
 
     @property
     def marks(self) -> dict[str, str]:
-        """What traces are told beside the nodes."""
+        """What traces and metadata are told beside the nodes."""
         return {} if self.fallback is None else {FALLBACK_KEY: self.fallback}
 
 
 @contextmanager
 def traced(
-    nodes: Sequence[NodeWithScore],
-    query: QueryBundle,
-    *,
-    top_n: int | None,
-    model_name: str,
-    callback_manager: CallbackManager,
+    settings: RankingOptions, nodes: Sequence[NodeWithScore], query: QueryBundle, callback_manager: CallbackManager
 ) -> Iterator[Outcome]:
     """Report a reranking to both of LlamaIndex's tracing systems.
 
@@ -55,15 +51,14 @@ def traced(
     Yields:
         An empty outcome: what the block puts into it is reported.
     """
-    limit = len(nodes) if top_n is None else top_n
-    outcome = Outcome()
+    limit, model, outcome = len(nodes) if settings.top_n is None else settings.top_n, settings.model, Outcome()
     started: dict[str, Any] = {
         EventPayload.NODES: list(nodes),
-        EventPayload.MODEL_NAME: model_name,
+        EventPayload.MODEL_NAME: model,
         EventPayload.QUERY_STR: query.query_str,
         EventPayload.TOP_K: limit,
     }
-    dispatcher.event(ReRankStartEvent(query=query, nodes=list(nodes), top_n=limit, model_name=model_name))
+    dispatcher.event(ReRankStartEvent(query=query, nodes=list(nodes), top_n=limit, model_name=model))
     try:
         with callback_manager.event(CBEventType.RERANKING, payload=started) as event:
             try:

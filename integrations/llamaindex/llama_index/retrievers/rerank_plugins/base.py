@@ -14,21 +14,21 @@ from llama_index.core.callbacks import CallbackManager
 from llama_index.core.schema import BaseNode, NodeWithScore, QueryBundle, TransformComponent
 from llama_index.core.vector_stores.types import BasePydanticVectorStore
 from llama_index.postprocessor.rerank_plugins import BaseRerankPostprocessor
+from llama_index.postprocessor.rerank_plugins.options import check_callbacks
 from llama_index.postprocessor.rerank_plugins.results import with_metadata
-from llama_index.retrievers.rerank_plugins.first_stage import FirstStageRetriever
-from llama_index.retrievers.rerank_plugins.growing import GrowingRetriever
+from llama_index.retrievers.rerank_plugins.first_stage import FirstStageRetriever, GrowingRetriever
 from llama_index.retrievers.rerank_plugins.nodes import readable
-from llama_index.retrievers.rerank_plugins.parts import OWN, PARTS, AnyEmbedder, AnyReranker, check_callbacks
+from llama_index.retrievers.rerank_plugins.parts import OWN, PARTS, AnyEmbedder, AnyReranker
 from typing_extensions import Self
 
 from rerank_plugins.adapters.arguments import DEFAULT_RERANKER, check_text_query, own_stage
 from rerank_plugins.adapters.checks import check_kind, checked_count
-from rerank_plugins.adapters.metadata import DETAIL_KEYS, RETRIEVAL_RANK_KEY
+from rerank_plugins.adapters.metadata import RETRIEVAL_RANK_KEY
+from rerank_plugins.adapters.saved import open_folder
 from rerank_plugins.checks.arguments import checked_call
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.retrieval import Fusion, RetrieverName
 from rerank_plugins.retrieval.build import DEFAULT_EMBEDDER
-from rerank_plugins.retrieval.saved import told_if_damaged
 from rerank_plugins.types import ScoreUnit
 
 __all__ = ["TwoStageRetriever"]
@@ -39,12 +39,11 @@ class TwoStageRetriever(GrowingRetriever):
 
     Reranked results are those of :class:`~llama_index.postprocessor.rerank_plugins.BaseRerankPostprocessor`, with the
     metadata key ``retrieval_rank`` (1 is the first stage's best) beside ``retrieval_score``, unless the postprocessor
-    has ``keep_retrieval_score=False``; neither is part of
-    the text for LLMs and embedding models. A document that the first stage finds comes back as a text node, so that
-    ``text`` can be read of every result. Both stages report their own events. Any number of threads and event loops
-    may use one object.
+    has ``keep_retrieval_score=False``; neither is part of the text for LLMs and embedding models. A document that the
+    first stage finds comes back as a text node, so that ``text`` can be read of every result. Both stages report their
+    own events. Any number of threads and event loops may use one object.
 
-    One call with other settings: ``retriever.with_settings(top_n=1).retrieve(...)``; see :meth:`with_settings`.
+    One call with other settings: ``retriever.with_settings(top_n=1).retrieve(...)``.
 
     Args:
         first_stage: Finds the candidates, as many as it is set to.
@@ -83,9 +82,8 @@ class TwoStageRetriever(GrowingRetriever):
         check_callbacks(callback_manager)
         check_kind("verbose", verbose, bool, expected="True or False")
         super().__init__(callback_manager=callback_manager, verbose=verbose)
-        changes: dict[str, object] = {} if limit is None else {"top_n": limit}
-        if callback_manager is not None:
-            changes["callback_manager"] = callback_manager
+        given = {"top_n": limit, "callback_manager": callback_manager}
+        changes = {name: value for name, value in given.items() if value is not None}
         made = PARTS.reranker_of(reranker)
         self._first_stage, self._top_n = first_stage, limit
         self._reranker = made if made is None or not changes else made.with_settings(**changes)
@@ -109,28 +107,12 @@ class TwoStageRetriever(GrowingRetriever):
         weights: Sequence[float] | None = None,
         callback_manager: CallbackManager | None = None,
     ) -> TwoStageRetriever:
-        """Index documents, as :meth:`FirstStageRetriever.from_documents` does, and return a retriever over them.
+        """Index documents and return a retriever over them.
 
-        Args:
-            documents: See there.
-            retriever: See there.
-            embedder: See there.
-            reranker: A postprocessor of any class with its own options, a core reranker, a model's name, or None for no
-                second stage.
-            top_k: Nodes retrieved.
-            top_n: Nodes returned at most; None returns all that were retrieved.
-            threshold: Reranked nodes below it are left out; a postprocessor that is passed has its own.
-            threshold_unit: What ``threshold`` is compared with.
-            transformations: See there.
-            faiss_index: See there.
-            fusion: See there.
-            weights: See there.
-            callback_manager: For LlamaIndex's callbacks; None has none.
-
-        Raises:
-            InvalidInputError: ``documents`` holds something else, or an option cannot work.
-            MissingExtraError: bm25s or FAISS is not installed.
-            ModelError: A model cannot be loaded.
+        The first stage has the options of :meth:`FirstStageRetriever.from_documents`, and raises what that does.
+        ``reranker`` is what the constructor takes; None has no second stage. ``top_n=None`` returns all ``top_k`` nodes
+        that were retrieved. Reranked ones below ``threshold``, in ``threshold_unit``, are left out; a postprocessor
+        that is passed has a threshold of its own.
         """
         made = PARTS.second_stage(reranker, top_n=top_n, threshold=threshold, threshold_unit=threshold_unit)
         options: dict[str, Any] = {"faiss_index": faiss_index, "fusion": fusion, "weights": weights}
@@ -155,15 +137,8 @@ class TwoStageRetriever(GrowingRetriever):
     ) -> TwoStageRetriever:
         """Return a retriever over a vector store of any kind that keeps its nodes' texts.
 
-        Args:
-            vector_store: Holds the nodes.
-            embed_model: What the nodes were embedded with; any LlamaIndex embedding.
-            reranker: See :meth:`from_documents`.
-            top_k: Nodes retrieved.
-            top_n: See :meth:`from_documents`.
-            threshold: See :meth:`from_documents`.
-            threshold_unit: See :meth:`from_documents`.
-            callback_manager: For LlamaIndex's callbacks; None has none.
+        ``embed_model`` is any LlamaIndex embedding, the one that the nodes were embedded with. The other options are
+        those of :meth:`from_documents`.
 
         Raises:
             InvalidInputError: An option cannot work, or the store keeps no texts.
@@ -200,20 +175,17 @@ class TwoStageRetriever(GrowingRetriever):
             persist_dir: The folder.
             reranker: As in :meth:`from_documents`, with the saved ``top_n`` and threshold for one that is no
                 postprocessor; None opens the one that was saved, if any.
-            embedder: See :meth:`FirstStageRetriever.from_persist_dir`.
+            embedder: See :meth:`FirstStageRetriever.from_persist_dir`, which raises the same errors.
             callback_manager: For LlamaIndex's callbacks; None has none.
 
         Raises:
-            InvalidInputError: The folder holds something else or is damaged, the embedder is another one, or the
-                reranker that was saved can be opened by who made it only.
-            ModelError: A model cannot be loaded.
+            InvalidInputError: The reranker that was saved can be opened by who made it only.
         """
         check_callbacks(callback_manager)
-        opened = PARTS.open_folder(persist_dir)
+        opened = open_folder(PARTS, persist_dir)
         made, top_n = opened.second_stage(reranker)
-        first_stage = FirstStageRetriever._restored(opened, embedder, callback_manager)
-        with told_if_damaged(opened.saved.folder):
-            return cls(first_stage, reranker=made, top_n=top_n, callback_manager=callback_manager)
+        first_stage = FirstStageRetriever._over(*opened.first_stage(embedder), callback_manager)
+        return cls(first_stage, reranker=made, top_n=top_n, callback_manager=callback_manager)
 
     @property
     def reranker(self) -> BaseRerankPostprocessor | None:
@@ -230,13 +202,7 @@ class TwoStageRetriever(GrowingRetriever):
             ValueError: An option is unknown or cannot work, or it is one of a reranker and there is none.
         """
         changed = copy(self)
-        if self._reranker is not None:
-            changed._reranker = self._reranker.with_settings(**settings)
-        elif settings.keys() - {"top_n"}:
-            msg = f"there is no reranker that {', '.join(sorted(settings.keys() - {'top_n'}))} could be set of"
-            raise InvalidInputError(msg)
-        top_n = settings.get("top_n", self._top_n)
-        changed._top_n = None if top_n is None else checked_count("top_n", top_n)
+        changed._reranker, changed._top_n = PARTS.changed_stage(self._reranker, settings, top_n=self._top_n)
         return changed
 
     def _indexed(self, otherwise: str) -> FirstStageRetriever:
@@ -265,9 +231,7 @@ class TwoStageRetriever(GrowingRetriever):
 def _ranked(found: Sequence[NodeWithScore], reranked: Sequence[NodeWithScore]) -> list[NodeWithScore]:
     """Return the reranked nodes with their rank in the first stage."""
     ranks = {one.node.node_id: rank for rank, one in reversed(list(enumerate(found, start=1)))}
-    results = []
-    for one in reranked:
-        details = {key: value for key, value in one.node.metadata.items() if key in DETAIL_KEYS}
-        node = with_metadata(one.node, {**details, RETRIEVAL_RANK_KEY: ranks[one.node.node_id]})
-        results.append(one.model_copy(update={"node": node}))
-    return results
+    return [
+        one.model_copy(update={"node": with_metadata(one.node, {RETRIEVAL_RANK_KEY: ranks[one.node.node_id]})})
+        for one in reranked
+    ]

@@ -6,31 +6,89 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from llama_index.core.base.base_retriever import BaseRetriever
 from llama_index.core.callbacks import CallbackManager
 from llama_index.core.ingestion import run_transformations
-from llama_index.core.schema import BaseNode, MetadataMode, NodeWithScore, QueryBundle, TransformComponent
-from llama_index.postprocessor.rerank_plugins import BaseRerankPostprocessor
-from llama_index.retrievers.rerank_plugins.growing import GrowingRetriever
+from llama_index.core.schema import BaseNode, NodeWithScore, QueryBundle, TransformComponent
+from llama_index.postprocessor.rerank_plugins.options import check_callbacks
 from llama_index.retrievers.rerank_plugins.nodes import listed_nodes, nodes_by_id, with_text
-from llama_index.retrievers.rerank_plugins.parts import (
-    OWN,
-    PARTS,
-    AnyEmbedder,
-    check_callbacks,
-    checked_transformations,
-)
+from llama_index.retrievers.rerank_plugins.parts import OWN, PARTS, AnyEmbedder, checked_transformations
 
 from rerank_plugins.adapters.arguments import check_new_ids
 from rerank_plugins.adapters.checks import check_kind, checked_count
-from rerank_plugins.adapters.corpus import Corpus
-from rerank_plugins.adapters.retrievers import OpenedFolder
+from rerank_plugins.adapters.copies import SharedModels
+from rerank_plugins.adapters.corpus import Corpus, async_twin
+from rerank_plugins.adapters.saved import open_folder, write_retriever
 from rerank_plugins.checks.arguments import checked_call
 from rerank_plugins.retrieval import FirstStage, Fusion, RetrieverName
 from rerank_plugins.retrieval.build import DEFAULT_EMBEDDER
 from rerank_plugins.retrieval.first_stage import AddingLock
-from rerank_plugins.retrieval.saved import told_if_damaged
 
-__all__ = ["FirstStageRetriever"]
+__all__ = ["FirstStageRetriever", "GrowingRetriever"]
+
+
+class GrowingRetriever(SharedModels, BaseRetriever):
+    """A retriever that takes more nodes, and that can be kept in a folder; made by ``from_documents``.
+
+    A copy, deep or not, shares the loaded models and reports to the same callbacks; a deep one has an index and nodes
+    of its own. A pickle holds no callbacks, as those of LlamaIndex's other components do not: unpickling opens the
+    models again and starts with a new callback manager.
+    """
+
+    _not_copied = {"callback_manager": CallbackManager}  # noqa: RUF012 - typed by the base class
+
+    @checked_call(own=OWN)
+    def insert_nodes(self, nodes: Sequence[BaseNode]) -> list[str]:
+        """Index more nodes, documents or texts, whole, and return their ids; see :meth:`Corpus.grown`.
+
+        Raises:
+            InvalidInputError: ``nodes`` holds something else, an id is there already, or the retriever or its first
+                stage was not made by ``from_documents``.
+            ScoringError: The embedder returned NaN or infinity.
+        """
+        stage = self._indexed(
+            "nodes cannot be added to it here; add them to its index, such as index.insert_nodes(...)"
+        )
+        added = nodes_by_id(listed_nodes(nodes, name="nodes"))
+        stage._grow(added)
+        return list(added)
+
+    ainsert_nodes = async_twin(insert_nodes)
+
+    @checked_call(own=OWN)
+    def add_documents(
+        self, documents: Sequence[BaseNode | str], *, transformations: Sequence[TransformComponent] | None = None
+    ) -> list[str]:
+        """Run ``transformations`` over documents, nodes or texts, and insert the nodes; see :meth:`insert_nodes`.
+
+        Those given to ``from_documents`` are not kept.
+        """
+        nodes = run_transformations(listed_nodes(documents), checked_transformations(transformations))
+        return self.insert_nodes(list(nodes))
+
+    aadd_documents = async_twin(add_documents)
+
+    @checked_call()
+    def persist(self, persist_dir: str | Path) -> Path:
+        """Write nodes, vectors and settings into a folder, and return it; see :mod:`rerank_plugins.adapters.saved`.
+
+        Args:
+            persist_dir: New, empty, or an earlier persisted retriever, which is replaced.
+
+        Raises:
+            InvalidInputError: A node is not plain JSON, the folder cannot be written, or the retriever or its first
+                stage was not made by ``from_documents``.
+        """
+        stage = self._indexed("it cannot be persisted here; persist its index, and make this retriever over it again")
+        return write_retriever(PARTS, persist_dir, stage._corpus, top_k=stage._top_k, **self._kept())
+
+    def _indexed(self, otherwise: str) -> FirstStageRetriever:
+        """Return what holds the nodes, or raise InvalidInputError with what to do ``otherwise``."""
+        raise NotImplementedError
+
+    def _kept(self) -> dict[str, Any]:
+        """Return what a folder keeps of the second stage."""
+        return {}
 
 
 class FirstStageRetriever(GrowingRetriever):
@@ -81,32 +139,23 @@ class FirstStageRetriever(GrowingRetriever):
         weights: Sequence[float] | None = None,
         callback_manager: CallbackManager | None = None,
     ) -> FirstStageRetriever:
-        """Index documents; the options are those of :func:`rerank_plugins.retrieval.build_first_stage`.
+        """Index documents, nodes or texts, and return a retriever over them.
 
-        Args:
-            documents: Documents, nodes or texts. What is searched is their text for embedding models; for what comes
-                back of a document, see the constructor.
-            retriever: ``bm25``, ``dense`` or ``hybrid``.
-            embedder: An embedding of this package, a core embedder, or a model's name.
-            top_k: Nodes returned at most.
-            transformations: Run over the documents first, such as a splitter; None indexes them whole.
-            faiss_index: ``Flat`` is exact; None needs no FAISS.
-            fusion: ``rrf`` or ``weighted``.
-            weights: Of the dense stage and of BM25 in a hybrid; None counts both alike.
-            callback_manager: For LlamaIndex's callbacks; None has none.
+        ``retriever``, ``faiss_index``, ``fusion`` and ``weights`` are those of
+        :func:`rerank_plugins.retrieval.build_first_stage`, whose errors are raised here too. ``embedder`` may also be
+        an embedding of this package. ``transformations`` run over the documents first, such as a splitter; None indexes
+        them whole. What is searched is a node's text for embedding models.
 
         Raises:
             InvalidInputError: ``documents`` holds something else, two nodes have one id, or an option cannot work.
-            MissingExtraError: bm25s or FAISS is not installed.
-            ModelError: The embedder cannot be loaded.
         """
         check_callbacks(callback_manager)
         top_k = checked_count("top_k", top_k)
-        model = PARTS.embedder_of(embedder)
         nodes = nodes_by_id(run_transformations(listed_nodes(documents), checked_transformations(transformations)))
-        options: dict[str, Any] = {"faiss_index": faiss_index, "fusion": fusion, "weights": weights}
-        corpus = Corpus.built(nodes, _texts(nodes), retriever=retriever, embedder=model, **options)
-        return cls._over(corpus, top_k=top_k, callback_manager=callback_manager)
+        corpus = PARTS.indexed(
+            nodes, retriever=retriever, embedder=embedder, faiss_index=faiss_index, fusion=fusion, weights=weights
+        )
+        return cls._over(corpus, top_k, callback_manager)
 
     @classmethod
     @checked_call(own=OWN)
@@ -117,35 +166,21 @@ class FirstStageRetriever(GrowingRetriever):
         embedder: AnyEmbedder | None = None,
         callback_manager: CallbackManager | None = None,
     ) -> FirstStageRetriever:
-        """Return a retriever that :meth:`persist` wrote, or the first stage of a ``TwoStageRetriever``.
+        """Return a retriever that :meth:`persist` wrote, or the first stage of one; no text is embedded again.
 
-        Args:
-            persist_dir: The folder. No text is embedded again.
-            embedder: An embedding of this package, a core embedder, or a model's name; None opens the one that the
-                vectors were made with. Another one is refused.
-            callback_manager: For LlamaIndex's callbacks; None has none.
+        ``embedder`` is as in :meth:`from_documents`. None opens the one that the vectors were made with; another one is
+        refused.
 
         Raises:
             InvalidInputError: The folder holds something else or is damaged, or the embedder is another one.
             ModelError: The embedder cannot be loaded.
         """
         check_callbacks(callback_manager)
-        return cls._restored(PARTS.open_folder(persist_dir), embedder, callback_manager)
-
-    @classmethod
-    def _restored(
-        cls,
-        opened: OpenedFolder[BaseRerankPostprocessor, BaseNode],
-        embedder: object,
-        callback_manager: CallbackManager | None,
-    ) -> FirstStageRetriever:
-        corpus = opened.corpus(embedder)
-        with told_if_damaged(opened.saved.folder):
-            return cls._over(corpus, top_k=opened.saved.selection["top_k"], callback_manager=callback_manager)
+        return cls._over(*open_folder(PARTS, persist_dir).first_stage(embedder), callback_manager)
 
     @classmethod
     def _over(
-        cls, corpus: Corpus[BaseNode], *, top_k: int, callback_manager: CallbackManager | None
+        cls, corpus: Corpus[BaseNode], top_k: int, callback_manager: CallbackManager | None
     ) -> FirstStageRetriever:
         made = cls(corpus.first_stage, corpus.items, top_k=top_k, callback_manager=callback_manager)
         made._corpus = corpus
@@ -154,7 +189,7 @@ class FirstStageRetriever(GrowingRetriever):
     def _grow(self, added: dict[str, BaseNode]) -> None:
         with self._adding:
             check_new_ids(added, self._corpus.items)
-            self._corpus = self._corpus.grown(added, _texts(added))
+            self._corpus = PARTS.grown(self._corpus, added)
 
     def _indexed(self, otherwise: str) -> FirstStageRetriever:
         return self
@@ -164,10 +199,6 @@ class FirstStageRetriever(GrowingRetriever):
 
     async def _aretrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
         return _scored(await self._corpus.asearch(query_bundle.query_str, top_k=self._top_k))
-
-
-def _texts(nodes: Mapping[str, BaseNode]) -> dict[str, str]:
-    return {key: node.get_content(metadata_mode=MetadataMode.EMBED) for key, node in nodes.items()}
 
 
 def _scored(found: Sequence[tuple[BaseNode, float]]) -> list[NodeWithScore]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from copy import copy
 from typing import Any
 
 from llama_index.core.schema import (
@@ -20,6 +21,9 @@ from rerank_plugins.adapters.checks import check_list
 from rerank_plugins.errors import InvalidInputError
 
 __all__ = ["listed_nodes", "nodes_by_id", "readable", "with_text"]
+
+_COMMON = Node.model_fields.keys() & TextNode.model_fields.keys()
+"""What a document and a text node both have: id, metadata, how it is shown and to whom, relationships, embedding."""
 
 
 def listed_nodes(documents: object, *, name: str = "documents") -> list[BaseNode]:
@@ -54,19 +58,9 @@ def with_text(node: BaseNode) -> BaseNode:
     """
     if not isinstance(node, Node):
         return node
-    source = {NodeRelationship.SOURCE: node.as_related_node_info()}
-    fields: dict[str, Any] = {
-        "id_": node.node_id,
-        "text": node.get_content(metadata_mode=MetadataMode.NONE),
-        "embedding": node.embedding,
-        "metadata": dict(node.metadata),
-        "excluded_embed_metadata_keys": list(node.excluded_embed_metadata_keys),
-        "excluded_llm_metadata_keys": list(node.excluded_llm_metadata_keys),
-        "metadata_template": node.metadata_template,
-        "metadata_separator": node.metadata_separator,
-        "relationships": {**source, **node.relationships},
-        "text_template": node.text_template,
-    }
+    fields: dict[str, Any] = {name: copy(getattr(node, name)) for name in _COMMON}
+    fields["text"] = node.get_content(metadata_mode=MetadataMode.NONE)
+    fields["relationships"] = {NodeRelationship.SOURCE: node.as_related_node_info(), **node.relationships}
     return TextNode(**fields) if node.image_resource is None else ImageNode(**fields, **_image(node.image_resource))
 
 

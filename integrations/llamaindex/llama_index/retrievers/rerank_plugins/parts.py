@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import llama_index.postprocessor.rerank_plugins as postprocessors
-from llama_index.core.callbacks import CallbackManager
-from llama_index.core.schema import BaseNode, TransformComponent
+from llama_index.core.schema import BaseNode, MetadataMode, TransformComponent
 from llama_index.core.storage.docstore.utils import doc_to_json, json_to_doc
 from llama_index.embeddings.rerank_plugins import InstructionEmbedding
 from llama_index.postprocessor.rerank_plugins import BaseRerankPostprocessor, RerankPostprocessor
@@ -21,7 +20,7 @@ from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.reranker import Reranker
 from rerank_plugins.retrieval.attached import as_json
 
-__all__ = ["OWN", "PARTS", "AnyEmbedder", "AnyReranker", "check_callbacks", "checked_transformations"]
+__all__ = ["OWN", "PARTS", "AnyEmbedder", "AnyReranker", "checked_transformations"]
 
 OWN = (*OWN_ARGUMENTS, "nodes", "transformations", "callback_manager", "verbose", "vector_store", "embed_model")
 
@@ -57,6 +56,7 @@ PARTS: RetrieverParts[BaseRerankPostprocessor, BaseNode] = RetrieverParts(
         "an embedding",
         "With another, build an index and pass its retriever: TwoStageRetriever(index.as_retriever(...), ...)",
     ),
+    text_of=lambda node: node.get_content(metadata_mode=MetadataMode.EMBED),
     entry_of=_entry,
     item_of=json_to_doc,
 )
@@ -72,9 +72,3 @@ def checked_transformations(transformations: object) -> list[TransformComponent]
             msg = f"transformations must hold components such as SentenceSplitter(), got {type(one).__name__}"
             raise InvalidInputError(msg)
     return list(transformations)  # type: ignore[call-overload,no-any-return]
-
-
-def check_callbacks(callback_manager: object) -> None:
-    """Raise InvalidInputError unless it is None or a callback manager."""
-    kinds = (CallbackManager, type(None))
-    check_kind("callback_manager", callback_manager, kinds, expected="a CallbackManager or None")

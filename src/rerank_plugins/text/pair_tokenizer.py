@@ -11,12 +11,12 @@ import numpy.typing as npt
 
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.protocols import TokenInput
-from rerank_plugins.text.tokenizer import TextEncoder, TokenizedText, is_blank
+from rerank_plugins.text.tokenizer import TextTokenizer, TokenizedText, is_blank
 from rerank_plugins.text.truncation import cut_lengths, query_limit_with_windows
 from rerank_plugins.text.windows import character_span, window_ranges
 from rerank_plugins.types import LongDocuments, TruncationRule, WindowSpan
 
-__all__ = ["BLANK_PAIR", "EncodedPair", "InputLayout", "PairEncoder", "PairSettings"]
+__all__ = ["BLANK_PAIR", "EncodedPair", "InputLayout", "PairSettings", "PairTokenizer"]
 
 
 class InputLayout(Protocol):
@@ -48,7 +48,7 @@ class InputLayout(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairSettings:
-    """How pairs are cut.
+    """Settings of truncation and windows.
 
     Attributes:
         max_length_tokens: Tokens of an input, special tokens included.
@@ -105,11 +105,11 @@ BLANK_PAIR = EncodedPair(inputs=(), ranges=(), document=None, truncated=False)
 """A pair with a blank document, which no model sees."""
 
 
-class PairEncoder:
+class PairTokenizer:
     """Turns pairs of texts into model inputs. Stateless and thread-safe.
 
     Args:
-        encoder: The model's tokenizer.
+        tokenizer: The model's tokenizer.
         layout: Where its special tokens, or the parts of its prompt, go.
         settings: How pairs are cut.
 
@@ -117,8 +117,8 @@ class PairEncoder:
         InvalidInputError: The input is too short to hold a pair.
     """
 
-    def __init__(self, encoder: TextEncoder, layout: InputLayout, settings: PairSettings) -> None:
-        self._encoder = encoder
+    def __init__(self, tokenizer: TextTokenizer, layout: InputLayout, settings: PairSettings) -> None:
+        self._tokenizer = tokenizer
         self._layout = layout
         self._settings = settings
         self._room = layout.room_tokens(settings.max_length_tokens)
@@ -132,7 +132,7 @@ class PairEncoder:
 
     def _check_prefix(self) -> None:
         """Raise if the text before a query takes all the tokens that a query may have."""
-        n_prefix = len(self._encoder.encode_one(self._layout.query_prefix))
+        n_prefix = len(self._tokenizer.encode_one(self._layout.query_prefix))
         limits = (self._room - 1, self._settings.query_limit_for_truncation, self._settings.query_limit_tokens)
         if n_prefix >= min(limit for limit in limits if limit is not None):
             msg = (
@@ -147,7 +147,7 @@ class PairEncoder:
         before_query, before_document = self._layout.query_prefix, self._layout.document_prefix
         queries = [before_query + query for query, _ in pairs]
         documents = ["" if is_blank(text) else before_document + str(text)[:guard] for _, text in pairs]
-        tokens = self._encoder.encode(queries + documents, use_cache=self._settings.use_token_cache)
+        tokens = self._tokenizer.encode(queries + documents, use_cache=self._settings.use_token_cache)
         return [
             BLANK_PAIR if is_blank(text) else self._encode(query, document, cut=len(str(text)) > guard)
             for query, document, (_, text) in zip(tokens[: len(pairs)], tokens[len(pairs) :], pairs, strict=True)

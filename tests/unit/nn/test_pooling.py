@@ -8,8 +8,8 @@ import torch
 
 from rerank_plugins.nn.backbone import TokenStates
 from rerank_plugins.nn.packed_row import PackedRow
+from rerank_plugins.nn.pooling import SentenceHead
 from rerank_plugins.protocols import Batch, PairSegments, TokenInput
-from rerank_plugins.scorers.sentence_head import SentenceHead
 
 LENGTHS = [4, 2]
 STATES = TokenStates(
