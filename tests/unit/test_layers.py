@@ -122,10 +122,10 @@ HINT = "the compressor is in langchain_rerank_plugins"
     }
 
 
-def test_who_uses_nn() -> None:
-    """Scorers are built from it, and training trains its heads; ``doctor`` tells which kernels this machine has."""
+def test_scorers_alone_are_built_from_nn() -> None:
+    """The command line alone looks at it, too: ``doctor`` tells which products and kernels this machine has."""
     users = {path.relative_to(ROOT).parts[0] for path in MODULES if "nn" in imported_rooms(path)}
-    assert users == {"cli", "nn", "scorers", "training"}
+    assert users == {"cli", "nn", "scorers"}
 
 
 def test_entry_points_of_the_core_are_its_own() -> None:
