@@ -13,7 +13,9 @@ import torch
 from declared import parity
 from transformers import AutoModel, PreTrainedTokenizerFast
 
-from rerank_plugins import Embedder, QueryExample, SourceOptions
+from rerank_plugins import Embedder, QueryExample
+from rerank_plugins.calls.flat_options import EMBEDDER_OPTIONS
+from rerank_plugins.checks.moved import regrouped
 
 pytestmark = pytest.mark.slow
 
@@ -52,7 +54,8 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 def opened(folder: Path, **options: Any) -> Embedder:
-    return Embedder(folder, device="cpu", source=SourceOptions(family=FAMILIES[folder.name]), **options)
+    """Open a checkpoint of a family, with options by the names that they have alone."""
+    return Embedder(folder, device="cpu", **regrouped({"family": FAMILIES[folder.name], **options}, EMBEDDER_OPTIONS))
 
 
 def assert_equal(found: Any, expected: Any) -> None:

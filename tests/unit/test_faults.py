@@ -87,7 +87,7 @@ def test_a_reranker_that_was_loaded_before_a_fork_works_in_the_child(bert_rerank
         from rerank_plugins import Reranker, ScoreCache
 
         cache = ScoreCache()
-        reranker = Reranker({folder!r}, device="cpu", score_cache=cache)
+        reranker = Reranker({folder!r}, device="cpu", cache=cache)
         pairs = [("pandas eat", "Pandas eat bamboo."), ("pandas eat", "Paris")]
         expected = reranker.score(pairs)
         # Threads that do not come along may hold any of these.

@@ -158,7 +158,7 @@ def test_backends_of_others_rank_and_embed() -> None:
     pytest.importorskip("bm25s")
     code = """
     import asyncio
-    from rerank_plugins import Embedder, Reranker, TwoStageRetriever
+    from rerank_plugins import Embedder, Reranker, SourceOptions, TwoStageRetriever
     from rerank_plugins.backends.protocol import SimplePairScorer, reranker_spec
     from rerank_plugins.backends.vectors import SimpleTextEmbedder, embedder_spec
     from rerank_plugins.errors import MissingExtraError
@@ -183,7 +183,7 @@ def test_backends_of_others_rank_and_embed() -> None:
     print([one.text for one in retriever.search("pandas in bamboo")])
     print(Embedder(backend=Length()).embed_documents(["ab"]).tolist())
     try:
-        Reranker("BAAI/bge-reranker-base", local_files_only=True)
+        Reranker("BAAI/bge-reranker-base", source=SourceOptions(local_files_only=True))
     except MissingExtraError as error:
         print(error)
     """

@@ -25,7 +25,7 @@ PROGRAM = """
     FOLDER, N_FORKS = %(folder)r, %(forks)d
     words = "panda bamboo eats paris tower river stone light music glass".split()
     cache = ScoreCache()
-    reranker = Reranker(FOLDER, device="cpu,cpu", score_cache=cache)
+    reranker = Reranker(FOLDER, device="cpu,cpu", cache=cache)
     fixed = [("pandas eat", "Pandas eat bamboo."), ("pandas eat", "Paris")]
     expected = reranker.score(fixed)
     stop = threading.Event()
