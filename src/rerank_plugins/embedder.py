@@ -31,7 +31,7 @@ from rerank_plugins.embedding.multi import VectorAssembly
 from rerank_plugins.engine.registry import Lease
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.text.pairs import TextLayout
-from rerank_plugins.text.single import SingleTextEncoder, Surroundings
+from rerank_plugins.text.single import SingleTextTokenizer, Surroundings
 from rerank_plugins.types import EngineOptions, InstructionOptions, QueryExample, SourceOptions, VectorOptions
 
 if TYPE_CHECKING:
@@ -152,9 +152,9 @@ class Embedder(MultiVectorMethods, ModelHandle, NamesFromElsewhere):
         self, lease: Lease[LoadedModel], resolved: ResolvedModel, around: Surroundings, use: _Use
     ) -> None:
         loaded, spec = lease.value, resolved.spec
-        layout = text_layout(loaded.encoder, spec) if loaded.special_tokens else TextLayout()
+        layout = text_layout(loaded.tokenizer, spec) if loaded.special_tokens else TextLayout()
         if use.max_length is None and around.examples:
-            room = spec.max_length_tokens - len(loaded.encoder.encode_one(around.examples))
+            room = spec.max_length_tokens - len(loaded.tokenizer.encode_one(around.examples))
             self._max_length = min(self._max_length, room)
         sides = around, Surroundings(instruction=self._instruction.document)
         backend = LocalEmbedder(lease, spec, layout, sides, max_length_tokens=self._max_length, engine=self._engine)
@@ -164,7 +164,7 @@ class Embedder(MultiVectorMethods, ModelHandle, NamesFromElsewhere):
             dimensions=whole,
             kept_dimensions=self._dimensions or whole,
             normalize=self._normalize,
-            skipped_ids=special_ids(loaded.encoder, resolved.files, layout),
+            skipped_ids=special_ids(loaded.tokenizer, resolved.files, layout),
         )
         self._attach(lease, backend, assembly=assembly, use=use, identity=(resolved.source, around))
 
@@ -276,7 +276,7 @@ class Embedder(MultiVectorMethods, ModelHandle, NamesFromElsewhere):
         self._backend = self._backend.on(self._lease)
 
 
-def _check_total(side: SingleTextEncoder, spec: ModelSpec) -> None:
+def _check_total(side: SingleTextTokenizer, spec: ModelSpec) -> None:
     if side.longest_tokens > spec.max_length_tokens:
         msg = (
             f"examples and max_length together make inputs of up to {side.longest_tokens} tokens, and {spec.id!r} "

@@ -47,8 +47,8 @@ class TokenInput:
         return len(self.ids)
 
     @property
-    def beginning(self) -> Hashable:
-        """What pairs of one query with one prompt have in common: the tokens up to the query's last.
+    def prefix_key(self) -> Hashable:
+        """The tokens that pairs of one query with one prompt begin with, up to the query's last token, as a key.
 
         Those between query and document are left out: the last of them may be one token with the document's first.
         """

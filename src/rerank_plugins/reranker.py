@@ -29,7 +29,7 @@ from rerank_plugins.engine.score_cache import ScoreCache
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.inputs import check_long_documents
 from rerank_plugins.ranking.results import Selection
-from rerank_plugins.text.pair_encoder import PairSettings
+from rerank_plugins.text.pair_tokenizer import PairSettings
 from rerank_plugins.types import (
     Document,
     EngineOptions,

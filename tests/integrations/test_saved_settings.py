@@ -49,7 +49,7 @@ def test_a_number_of_candidates_that_cannot_be(way: str, value: Any, tmp_path: P
     folder = saved(way, tmp_path / "saved")
     LOADS[way](folder)
     change(folder, ["selection", "top_k"], value)
-    with pytest.raises(InvalidInputError, match=r"'.*saved' holds settings that are none"):
+    with pytest.raises(InvalidInputError, match=r"'.*saved' holds broken settings"):
         LOADS[way](folder)
 
 
@@ -58,5 +58,5 @@ def test_a_number_of_candidates_that_cannot_be(way: str, value: Any, tmp_path: P
 def test_a_number_of_results_that_cannot_be(way: str, value: Any, tmp_path: Path) -> None:
     folder = saved(way, tmp_path / "saved")
     change(folder, ["attached", "settings", "top_n"], value)
-    with pytest.raises(InvalidInputError, match=r"'.*saved' holds settings that are none"):
+    with pytest.raises(InvalidInputError, match=r"'.*saved' holds broken settings"):
         LOADS[way](folder)

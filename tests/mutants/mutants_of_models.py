@@ -33,7 +33,7 @@ TEXT = [
     ),
     Mutant(
         "text: a window's room forgets the document's prefix",
-        "settings.max_length_tokens) - len(lead), 1)",
+        "settings.max_length_tokens) - len(prefix), 1)",
         "settings.max_length_tokens), 1)",
         ("test_prompts.py",),
     ),
@@ -59,7 +59,7 @@ TEXT = [
         "text: a document beyond max_characters is not told as cut",
         "cut or n_own < len(document))",
         "n_own < len(document))",
-        ("test_pair_encoder.py",),
+        ("test_pair_tokenizer.py",),
     ),
     Mutant(
         "text: a query of as many words as are read is cut",
@@ -201,7 +201,7 @@ SCORERS = [
     ),
     Mutant(
         "scorers: LoRA divides by the rank, whatever the scaling",
-        "(alpha / (rank**0.5 if adapter.root_scaling else rank))",
+        "(alpha / (rank**0.5 if lora.root_scaling else rank))",
         "(alpha / rank)",
         ("test_lora.py",),
     ),

@@ -68,7 +68,7 @@ def test_flag_embedding_1_3_5(run: dict[str, Any], *, one_by_one: bool) -> None:
 
 
 def _overflowing(reranker: Reranker, compared: dict[str, tuple[str, str]], *, limit: int) -> set[str]:
-    encoder = reranker._lease.value.encoder
+    encoder = reranker._lease.value.tokenizer
     room = reranker.max_length - PairLayout.of(encoder).n_special
     return {key for key, (query, _) in compared.items() if min(len(encoder.encode_one(query)), limit) >= room}
 

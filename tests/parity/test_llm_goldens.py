@@ -87,7 +87,7 @@ def layer_options(file: str, run: dict[str, Any]) -> LayerOptions | None:
 
 def overflows(reranker: Reranker, pair: tuple[str, str]) -> bool:
     """Whether the query leaves no room: there the reference leaves the pair over-long, and we cut the query."""
-    encoder = reranker._lease.value.encoder
+    encoder = reranker._lease.value.tokenizer
     layout = PromptLayout.of(encoder, FLAG_EMBEDDING, reranker.spec.prompt)
     limit = reranker.query_max_length or reranker.max_length * 3 // 4
     n_query = min(len(encoder.encode_one(f"A: {pair[0]}")), limit)

@@ -126,7 +126,7 @@ def test_mono_t5(tmp_path: Path, tied: bool) -> None:
 def test_mono_t5_never_cuts_what_stands_behind_the_document(tmp_path: Path) -> None:
     folder = tiny_rerankers.mono_t5(tmp_path / "t5")
     reranker = Reranker(folder, device="cpu", max_length=64, source=SourceOptions(family="monot5"))
-    encoder = reranker._lease.value.encoder
+    encoder = reranker._lease.value.tokenizer
     ending = encoder.encode_one("x Relevant:").ids.tolist()[len(encoder.encode_one("x").ids) :]
     for encoded in reranker._backend.encode(PAIRS):
         ids = encoded.inputs[0].ids.tolist()

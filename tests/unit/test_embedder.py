@@ -80,7 +80,7 @@ def test_prompts_in_the_checkpoint_win(checkpoints: Path, tmp_path: Path) -> Non
 def test_newlines_are_kept(embedder: Embedder) -> None:
     # BERT's tokenizer drops white space, so look at the text itself: nothing is replaced before it.
     seen: list[str] = []
-    encoder = embedder._lease.value.encoder
+    encoder = embedder._lease.value.tokenizer
     original = encoder.encode
 
     def spy(texts: list[str], *, use_cache: bool = True) -> object:

@@ -92,7 +92,7 @@ def test_twenty_documents_run_their_query_once_a_batch(opened: Callable[..., Rer
     pairs = [(QUERIES[0], document) for document in documents]
     inputs = encoded(opened(), pairs)
     n_whole, before = sum(map(len, inputs)), inputs[0].segments.query_end  # type: ignore[union-attr]
-    assert len({one.beginning for one in inputs}) == 1
+    assert len({one.prefix_key for one in inputs}) == 1
     opened().score(pairs)
     shared, n_batches = sum(rows), len(rows)
     rows.clear()

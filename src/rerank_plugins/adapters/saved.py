@@ -23,7 +23,7 @@ from rerank_plugins.calibration import Calibration
 from rerank_plugins.embedder import Embedder
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.retrieval.attached import NOT_KEPT, Attached, check_kept
-from rerank_plugins.retrieval.saved import SavedRetriever, read_folder, told_if_damaged, write_folder
+from rerank_plugins.retrieval.saved import SavedRetriever, read_folder, saved_settings_errors, write_folder
 
 __all__ = ["OpenedFolder", "open_folder", "write_retriever"]
 
@@ -53,7 +53,7 @@ class OpenedFolder(Generic[_Reranker, _Item]):
             embedder: See :meth:`RetrieverParts.embedder_of`; None opens the saved one.
         """
         given = None if embedder is None else self.parts.embedder_of(embedder)
-        with told_if_damaged(self.saved.folder):
+        with saved_settings_errors(self.saved.folder):
             top_k: int = _COUNT.validate_python(self.saved.selection["top_k"])
             items = {key: self.parts.item_of(entry) for key, entry in self.attached.documents.items()}
             model = given if isinstance(given, Embedder) else self.saved.embedder(given)
@@ -70,7 +70,7 @@ class OpenedFolder(Generic[_Reranker, _Item]):
             InvalidInputError: It was of a class of the caller's, or of a model in memory.
             ModelError: The model cannot be loaded.
         """
-        with told_if_damaged(self.saved.folder):
+        with saved_settings_errors(self.saved.folder):
             top_n = self.attached.settings.get("top_n")
             top_n = None if top_n is None else _COUNT.validate_python(top_n)
             limits = {name: self.saved.selection[name] for name in ("top_n", "threshold", "threshold_unit")}
@@ -83,7 +83,7 @@ class OpenedFolder(Generic[_Reranker, _Item]):
     def _saved_reranker(self, entry: Mapping[str, Any] | None) -> _Reranker | None:
         if entry is None:
             return None
-        with told_if_damaged(self.saved.folder):
+        with saved_settings_errors(self.saved.folder):
             if entry["class"] is None:
                 msg = f"{self.saved.folder}: its reranker can be opened by who made it only; pass reranker=..."
                 raise InvalidInputError(msg)
@@ -136,7 +136,7 @@ def open_folder(parts: RetrieverParts[_Reranker, _Item], folder: str | Path) -> 
     """Read what :func:`write_retriever` wrote, or raise InvalidInputError."""
     source = Path(folder).expanduser()
     saved = read_folder(source)
-    with told_if_damaged(source):
+    with saved_settings_errors(source):
         return OpenedFolder(parts, saved, saved.attached(parts.name))
 
 

@@ -15,8 +15,8 @@ from rerank_plugins.engine.calls import Answer, KnownRows, usage_of
 from rerank_plugins.engine.deadline import Deadline
 from rerank_plugins.engine.registry import Lease
 from rerank_plugins.engine.reply import Reply
-from rerank_plugins.text.encoders import pair_inputs
-from rerank_plugins.text.pair_encoder import EncodedPair, PairSettings
+from rerank_plugins.text.pair_inputs import pair_inputs
+from rerank_plugins.text.pair_tokenizer import EncodedPair, PairSettings
 from rerank_plugins.types import EngineOptions
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class LocalScorer:
     ) -> None:
         self._lease, self.spec = lease, spec
         cached = replace(settings, use_token_cache=engine.token_cache)
-        self._pairs = pair_inputs(lease.value.encoder, spec, cached)
+        self._pairs = pair_inputs(lease.value.tokenizer, spec, cached)
         self._engine, self._known = engine, known
 
     @property

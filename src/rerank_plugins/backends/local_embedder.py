@@ -19,7 +19,7 @@ from rerank_plugins.engine.registry import Lease
 from rerank_plugins.engine.reply import Reply
 from rerank_plugins.protocols import TokenInput
 from rerank_plugins.text.pairs import TextLayout
-from rerank_plugins.text.single import SingleTextEncoder, Surroundings
+from rerank_plugins.text.single import SingleTextTokenizer, Surroundings
 from rerank_plugins.types import CallUsage, EngineOptions
 
 if TYPE_CHECKING:
@@ -64,9 +64,9 @@ class LocalEmbedder:
     ) -> None:
         self._lease, self.spec, self._engine = lease, spec, engine
 
-        def side(one: Surroundings) -> SingleTextEncoder:
-            return SingleTextEncoder(
-                lease.value.encoder,
+        def side(one: Surroundings) -> SingleTextTokenizer:
+            return SingleTextTokenizer(
+                lease.value.tokenizer,
                 layout,
                 one,
                 max_length_tokens=max_length_tokens,

@@ -11,7 +11,7 @@ from typing import Any
 
 from rerank_plugins.backends.protocol import PairScorer
 from rerank_plugins.backends.vectors import TextEmbedder
-from rerank_plugins.catalog.plugins import plugins_of
+from rerank_plugins.catalog.plugins import BACKEND_GROUPS, plugins_of
 from rerank_plugins.catalog.spec import ModelKind
 from rerank_plugins.checks.arguments import checked_call
 from rerank_plugins.checks.kinds import shown
@@ -19,13 +19,8 @@ from rerank_plugins.errors import InvalidInputError, RerankPluginsError, Unsuppo
 
 __all__ = ["BackendOpener", "backend_names", "opener_of", "register_backend"]
 
-GROUPS: Mapping[ModelKind, str] = MappingProxyType(
-    {"reranker": "rerank_plugins.rerankers", "embedder": "rerank_plugins.embedders"}
-)
-"""Groups of entry points: the name is what stands before the colon, the value a callable, see :data:`BackendOpener`."""
-
 BackendOpener = Callable[[str], object]
-"""Gets what stands behind the colon (``large``; empty without one) and gives a backend: a
+"""Gets the text after the colon (``large``; empty without one) and returns a backend: a
 :class:`~rerank_plugins.backends.protocol.PairScorer`, or for embedders a
 :class:`~rerank_plugins.backends.vectors.TextEmbedder`."""
 
@@ -44,7 +39,7 @@ def register_backend(name: str, opener: BackendOpener, *, kind: ModelKind = "rer
 
     Args:
         name: At least two characters: a lower-case letter, then those, digits, ``_``, ``.`` or ``-``.
-        opener: Gets ``rest`` (empty without a colon) and gives a backend, see :data:`BackendOpener`.
+        opener: Gets ``rest`` (empty without a colon) and returns a backend, see :data:`BackendOpener`.
         kind: Whether the name is one for ``Reranker`` or for ``Embedder``.
 
     Raises:
@@ -67,7 +62,7 @@ def opener_of(model: str | Path, *, kind: ModelKind) -> Callable[[], Any] | None
     name, _, rest = model.partition(":")
     if _NAME.fullmatch(name) is None:
         return None
-    found = _OPENERS.get((kind, name)) or next(iter(plugins_of(GROUPS[kind], _loaded, name=name)), None)
+    found = _OPENERS.get((kind, name)) or next(iter(plugins_of(BACKEND_GROUPS[kind], _loaded, name=name)), None)
     return None if found is None else lambda: _opened(found, name, rest, kind=kind)
 
 
@@ -75,7 +70,7 @@ def opener_of(model: str | Path, *, kind: ModelKind) -> Callable[[], Any] | None
 def backend_names(*, kind: ModelKind = "reranker") -> list[str]:
     """Return the names of all backends of a kind, registered in this process or by an installed distribution."""
     here = {name for of, name in _OPENERS if of == kind}
-    return sorted(here | set(plugins_of(GROUPS[kind], lambda point: point.name)))
+    return sorted(here | set(plugins_of(BACKEND_GROUPS[kind], lambda point: point.name)))
 
 
 def _loaded(point: EntryPoint) -> BackendOpener:

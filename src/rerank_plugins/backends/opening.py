@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from rerank_plugins.catalog.adapter import read_adapter
+from rerank_plugins.catalog.lora_files import read_lora_files
 from rerank_plugins.catalog.resolve import ResolvedModel
 from rerank_plugins.checks.boundary import checkpoint_errors
 from rerank_plugins.engine.batcher import MicroBatcher
@@ -21,7 +21,7 @@ from rerank_plugins.engine.device import default_budget_tokens, resolve_devices,
 from rerank_plugins.engine.registry import MODELS, Lease
 from rerank_plugins.protocols import Compilable, PaddingExplainer, PrefixSharer, PrefixSharing, Scorer
 from rerank_plugins.scorers import scorer_loader
-from rerank_plugins.text.tokenizer import TextEncoder
+from rerank_plugins.text.tokenizer import TextTokenizer
 from rerank_plugins.types import EngineStats, SourceOptions
 from rerank_plugins.weights.base import LoadedParts, LoadRequest
 
@@ -37,7 +37,7 @@ class LoadedModel:
     """Weights in memory, their tokenizer, and the worker that runs them.
 
     Attributes:
-        encoder: The tokenizer.
+        tokenizer: The tokenizer.
         batcher: Runs the scorer; closing it frees the weights.
         device: Where the model runs, in torch's words; several are separated by commas.
         dtype: Precision of the backbone.
@@ -49,7 +49,7 @@ class LoadedModel:
         identity: What tells these weights from all others, for caches.
     """
 
-    encoder: TextEncoder
+    tokenizer: TextTokenizer
     batcher: MicroBatcher
     device: str
     dtype: str
@@ -62,7 +62,7 @@ class LoadedModel:
 
     def stats(self) -> EngineStats:
         """Return what the model has done since it was loaded."""
-        hits, misses = self.encoder.cache.counts()
+        hits, misses = self.tokenizer.cache.counts()
         return replace(self.batcher.stats(), token_cache_hits=hits, token_cache_misses=misses)
 
     def close(self) -> None:
@@ -92,9 +92,9 @@ def open_model(
         DeviceUnavailableError: The device is not on this machine.
         ModelError: The checkpoint cannot be loaded or compiled.
     """
-    adapter = None
+    lora = None
     if options.peft_path is not None:
-        adapter = read_adapter(options.peft_path, local_files_only=options.local_files_only)
+        lora = read_lora_files(options.peft_path, local_files_only=options.local_files_only)
     places = resolve_devices(device)
     precision = resolve_dtype(dtype, device=places[0], half=resolved.spec.half_precision)
     requests = [
@@ -105,7 +105,7 @@ def open_model(
             dtype=precision,
             allow_pickle=options.allow_pickle,
             trust_remote_code=options.trust_remote_code,
-            adapter=adapter,
+            lora=lora,
         )
         for place in places
     ]
@@ -119,7 +119,7 @@ def open_model(
         str(precision),
         options.allow_pickle,
         options.trust_remote_code,
-        None if adapter is None else adapter.key,
+        None if lora is None else lora.key,
         torch_compile,
     )
     return MODELS.acquire(key, lambda: _load(requests, key, torch_compile=torch_compile))
@@ -144,7 +144,7 @@ def run_loaded(parts: Sequence[LoadedParts], *, device: str, dtype: str, name: s
     )
     first = parts[0]
     return LoadedModel(
-        first.encoder,
+        first.tokenizer,
         batcher,
         device,
         dtype,

@@ -22,7 +22,7 @@ from rerank_plugins.engine.score_cache import ScoreCache
 from rerank_plugins.errors import InvalidInputError, RerankPluginsError, ScoringError
 from rerank_plugins.protocols import PrefixSharing
 from rerank_plugins.ranking.results import PairReading
-from rerank_plugins.text.pair_encoder import BLANK_PAIR, PairSettings
+from rerank_plugins.text.pair_tokenizer import BLANK_PAIR, PairSettings
 from rerank_plugins.text.tokenizer import is_blank
 from rerank_plugins.text.words import cut_words, word_pieces
 from rerank_plugins.types import CallUsage, EngineStats

@@ -1,7 +1,7 @@
 """Thresholds and calibrated probabilities, fitted on labelled pairs and kept in a small JSON file.
 
 A reranker's sigmoid is not a probability of relevance on your data; a calibrated one is, as far as the
-labelled pairs are like what will be asked. Fitting needs ``pip install "rerank-plugins[calibration]"`` (scipy); reading
+labelled pairs resemble the pairs in use. Fitting needs ``pip install "rerank-plugins[calibration]"`` (scipy); reading
 a calibration and applying it does not.
 """
 

@@ -1,4 +1,4 @@
-"""The calibration itself: a monotone map from raw scores to probabilities, what it was made on, and its file."""
+"""A calibration: a monotone map from raw scores to probabilities, its origin, and its file format."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ _DECISIVE = ("prompt", "layers")
 
 
 class CalibrationMismatchWarning(UserWarning):
-    """A calibration is used with settings that it was not made with."""
+    """Warns that a calibration is used with other settings than those it was made with."""
 
 
 @checked_fields()
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoreSource:
-    """What makes scores: a model, its revision, and the settings that change scores.
+    """The origin of scores: a model, its revision, and the settings that change scores.
 
     Attributes:
         model: Hub id, alias, or a folder's own name; None if it is not known.
@@ -49,11 +49,11 @@ class ScoreSource:
 
     @checked_call()
     def check_against(self, used: ScoreSource) -> None:
-        """Refuse or warn if scores come from elsewhere than where they were calibrated.
+        """Raise or warn if scores have another origin than those that were calibrated.
 
-        Another model, revision, prompt or layer is refused: its scores mean something else. Any other
-        setting that differs (``max_length``, ``truncation``, ``long_documents``...) is a warning: the same
-        scale, on another part of the text. What is not known here is not compared.
+        Another model, revision, prompt or layer is an error: its scores mean something else. Any other setting that
+        differs (``max_length``, ``truncation``, ``long_documents``...) is a warning: the scale is the same, but another
+        part of the text was read. Values that are not known here are not compared.
 
         Raises:
             InvalidInputError: The sources are different models, revisions, prompts or layers.
@@ -75,15 +75,15 @@ class ScoreSource:
             )
             raise InvalidInputError(msg)
         if changed:
-            told = ", ".join(f"{name}={mine!r} (now {theirs!r})" for name, mine, theirs in changed)
-            msg = f"this calibration was made with {told}; its probabilities may be off, so calibrate again"
+            differences = ", ".join(f"{name}={mine!r} (now {theirs!r})" for name, mine, theirs in changed)
+            msg = f"this calibration was made with {differences}; its probabilities may be off, so calibrate again"
             warnings.warn(msg, CalibrationMismatchWarning, stacklevel=4)
 
 
 @checked_fields()
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calibration:
-    """A map from raw scores to probabilities of relevance, never falling.
+    """A non-decreasing map from raw scores to probabilities of relevance.
 
     Attributes:
         method: ``platt`` or ``isotonic``.
@@ -190,7 +190,7 @@ class Calibration:
         if place == len(self.parameters):
             return self.parameters[-1][1]
         (x0, y0), (x1, y1) = self.parameters[place - 1], self.parameters[place]
-        # Rounding must not step over the next knot, or the map would fall there.
+        # Rounding must not go beyond the next knot, or the map would decrease there.
         return min(y0 + (y1 - y0) * (score - x0) / (x1 - x0), y1)
 
 

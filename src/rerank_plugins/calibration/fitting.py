@@ -1,4 +1,4 @@
-"""Fitting: from labelled scores to a calibration.
+"""Fits a calibration to labelled scores.
 
 Platt scaling: Platt 1999, "Probabilistic outputs for support vector machines", with the targets of its section 2.2,
 minimised by scipy. Isotonic regression: scipy's pool adjacent violators (Ayer et al. 1955; for probabilities Zadrozny &
@@ -33,10 +33,11 @@ def fit_calibration(
 ) -> Calibration:
     """Return a map from raw scores to probabilities of relevance.
 
-    ``platt`` is a sigmoid with two numbers: smooth, keeps the order, fine from some dozens of pairs. ``isotonic``
-    follows the data in steps: better from about a thousand pairs, ties scores that it cannot tell apart.
+    ``platt`` is a sigmoid with two numbers: smooth, keeps the order, suitable from some dozens of pairs. ``isotonic``
+    follows the data in steps: better from about a thousand pairs, gives equal probabilities to scores that it cannot
+    separate.
 
-    The probability holds for pairs like these. If relevant pairs are rarer where it is used, it is too high.
+    The probabilities are valid for pairs like these. If relevant pairs are rarer in use, they are too high.
 
     Args:
         scores: Raw scores, one per pair.
@@ -94,7 +95,7 @@ def fit_isotonic(scores: _Floats, relevant: npt.NDArray[np.bool_]) -> tuple[tupl
     xs, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
     means = np.bincount(inverse, weights=relevant.astype(np.float64)) / counts
     fitted = import_extra("scipy.optimize", extra="calibration").isotonic_regression(means, weights=counts)
-    # The first and the last place of each step; a step of one place has one.
+    # The first and the last score of each step; a step with a single score has one.
     steps = zip(fitted.blocks[:-1].tolist(), (fitted.blocks[1:] - 1).tolist(), strict=True)
     places = [place for step in steps for place in dict.fromkeys(step)]
     if len(fitted.blocks) == 2:
@@ -119,6 +120,6 @@ def _minimum(scores: _Floats, relevant: npt.NDArray[np.bool_]) -> tuple[float, f
 
     start = (0.0, np.log((n_relevant + 1.0) / (n_others + 1.0)))
     optimize = import_extra("scipy.optimize", extra="calibration")
-    # A convex loss: where rounding ends the search before the gradient is this small, it is at the minimum as well.
+    # The loss is convex: if rounding ends the search before the gradient is this small, it is at the minimum too.
     found = optimize.minimize(loss, start, jac=True, method="BFGS", options={"gtol": 1e-10})
     return float(found.x[0]), float(found.x[1])

@@ -1,4 +1,4 @@
-"""Scores with the truth beside them: checked pairs, and how a run and its judgements become such pairs."""
+"""Labelled scores: checked values, made from a run and its judgements or passed directly."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ def labelled_scores(
 
 @checked_call(own=("probabilities",))
 def logits(probabilities: Sequence[float]) -> list[float]:
-    """Return the raw scores whose sigmoid these are, for runs that were saved after it.
+    """Return the raw scores (logits) of probabilities, for runs that were saved after the sigmoid.
 
-    Values beyond what 32-bit sigmoids can tell apart (within 6e-8 of 0 or 1) are taken as that far.
+    Values within 6e-8 of 0 or 1, which float32 sigmoids cannot distinguish, are set to that distance.
 
     Raises:
         InvalidInputError: A value is not in [0, 1].
@@ -106,7 +106,7 @@ def _numbers(values: Sequence[float], *, name: str, kinds: str = "iuf") -> _Floa
     except ValueError as error:
         msg = f"{name} must be numbers in a flat list ({error})"
         raise InvalidInputError(msg) from error
-    # Texts that look like numbers are none, and an integer of more than 64 bits is an object.
+    # Strings that look like numbers are refused, and an integer of more than 64 bits has dtype object.
     is_bool = "b" not in kinds and isinstance(values, (list, tuple)) and any(type(one) is bool for one in values)
     if found.size and (is_bool or found.dtype.kind not in kinds):
         msg = f"{name} must be numbers in a flat list, got {shown(values)} of {found.dtype}"

@@ -1,4 +1,4 @@
-"""How far probabilities can be believed: expected calibration error, Brier score, log loss."""
+"""Quality of probabilities: expected calibration error, Brier score, log loss."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _Bins = Annotated[int, Within(1, 1_000_000)]
 
 @dataclass(frozen=True, slots=True)
 class ReliabilityBin:
-    """Pairs whose probabilities are alike.
+    """A bin of pairs with similar probabilities.
 
     Attributes:
         low: Lower end of the bin.
@@ -41,13 +41,13 @@ class ReliabilityBin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reliability:
-    """Figures of a set of probabilities; lower is better for all.
+    """Measures of a set of probabilities; lower is better for all.
 
     Attributes:
         expected_calibration_error: Mean over the pairs of how far their bin's prediction is from what was
             observed (Naeini et al. 2015; equal-width bins, as in Guo et al. 2017, arXiv:1706.04599).
         brier_score: Mean squared difference to the labels (Brier 1950).
-        log_loss: Mean negative logarithm of the probability given to the truth, in nats.
+        log_loss: Mean negative logarithm of the probability of the true label, in nats.
         bins: The bins that hold pairs.
     """
 

@@ -26,11 +26,11 @@ _ROUNDING = 1e-12
 @checked_fields()
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FittedThreshold:
-    """A threshold, and what it does to the pairs that it was measured on.
+    """A threshold, with its precision and recall on the pairs that it was measured on.
 
     Attributes:
         value: Pairs that score at least this pass. In the unit of the scores: raw, usually.
-        goal: What was asked for; None if the value was given.
+        goal: ``precision`` or ``recall``, if it was fitted for one; None if the value was passed.
         target: How much of it; None likewise.
         precision: Share of the pairs that pass which are relevant; 1.0 when none passes.
         recall: Share of the relevant pairs that pass.
@@ -66,11 +66,11 @@ def fit_threshold(
     confidence: float | None = None,
     min_kept: int | None = None,
 ) -> FittedThreshold:
-    """Return the threshold that reaches a wanted precision with the most recall, or the other way round.
+    """Return the threshold with the highest recall at a wanted precision, or the other way round.
 
-    It lies half way between two scores of the pairs. What it reaches on these pairs is a little better than
-    what it will reach on others, the more so the fewer pairs pass: check it with :func:`measure_threshold` on
-    pairs that it was not fitted on, or ask for ``confidence``.
+    It is half way between two scores of the pairs. Its precision on these pairs is a little better than on other
+    pairs, the more so the fewer pairs pass: check it with :func:`measure_threshold` on pairs that it was not fitted
+    on, or pass ``confidence``.
 
     Args:
         scores: One per pair.
@@ -96,7 +96,7 @@ def fit_threshold(
     good = np.flatnonzero((bounds >= target - _ROUNDING) & (cuts.n_kept >= least))
     if not len(good):
         raise InvalidInputError(_unreachable(goal, target, bounds[cuts.n_kept >= least], least, len(values)))
-    # Precision: as low as it holds. Recall: as high as it holds.
+    # For precision the lowest threshold that reaches it, for recall the highest.
     choice = int(good[-1] if goal == "precision" else good[0])
     return FittedThreshold(
         value=float(cuts.values[choice]),
@@ -113,7 +113,7 @@ def fit_threshold(
 def measure_threshold(
     scores: Sequence[float], labels: Sequence[bool] | Sequence[int], *, threshold: float
 ) -> FittedThreshold:
-    """Return what a threshold does to pairs, for example to those that it was not fitted on.
+    """Return precision and recall of a threshold on pairs, for example on those that it was not fitted on.
 
     Raises:
         InvalidInputError: The threshold is NaN, or as in :func:`fit_threshold`.
@@ -146,13 +146,13 @@ def _goal(precision: float | None, recall: float | None) -> tuple[ThresholdGoal,
 
 
 def _cuts(values: _Floats, relevant: npt.NDArray[np.bool_]) -> _Cuts:
-    """Return every place where a threshold can cut: between two different scores, and below the last."""
+    """Return all possible thresholds: between two different scores, and below the last."""
     order = np.argsort(-values, kind="stable")
     ranked = values[order]
     ends = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], [True]))
     below = np.append(ranked[ends[:-1] + 1], ranked[-1])
     middles = below + (ranked[ends] - below) / 2
-    # Between neighbouring floats there is no middle: the upper one, which passes, is the cut.
+    # Between adjacent floats there is no middle: the upper one, which passes, is the threshold.
     return _Cuts(
         np.where(middles > below, middles, ranked[ends]), ends + 1, np.cumsum(relevant[order].astype(np.int64))[ends]
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 from rerank_plugins.calibration import Calibration, ScoreSource
 from rerank_plugins.catalog.spec import ModelSpec
 from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.text.pair_encoder import PairSettings
+from rerank_plugins.text.pair_tokenizer import PairSettings
 from rerank_plugins.types import LayerOptions
 
 __all__ = ["calibration_for", "score_source"]

@@ -18,7 +18,7 @@ from rerank_plugins.checks.elsewhere import RERANKER_NAMES, NamesFromElsewhere
 from rerank_plugins.engine.registry import Lease
 from rerank_plugins.engine.score_cache import ScoreCache
 from rerank_plugins.protocols import PrefixSharing
-from rerank_plugins.text.pair_encoder import PairSettings
+from rerank_plugins.text.pair_tokenizer import PairSettings
 from rerank_plugins.types import EngineOptions, LayerOptions, LongDocuments, TruncationRule
 
 __all__ = ["RerankerFacts", "Use"]

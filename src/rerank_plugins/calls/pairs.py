@@ -17,7 +17,7 @@ from rerank_plugins.engine.deadline import Deadline
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.ranking.order import to_probability
 from rerank_plugins.ranking.results import ScoredPair, Selection, ranked_documents, scored_pairs
-from rerank_plugins.text.pair_encoder import PairSettings
+from rerank_plugins.text.pair_tokenizer import PairSettings
 from rerank_plugins.types import LayerOptions, Ranking
 
 __all__ = ["PairCalls"]

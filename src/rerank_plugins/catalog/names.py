@@ -6,6 +6,7 @@ import re
 from difflib import get_close_matches
 from pathlib import Path
 
+from rerank_plugins.catalog.plugins import BACKEND_GROUPS
 from rerank_plugins.catalog.spec import ModelKind
 from rerank_plugins.catalog.table import find_by_name, specs_of_kind
 from rerank_plugins.errors import ModelUnavailableError, UnsupportedModelError
@@ -25,6 +26,8 @@ _ARTICLE: dict[ModelKind, str] = {"reranker": "a reranker", "embedder": "an embe
 _OTHER: dict[ModelKind, ModelKind] = {"reranker": "embedder", "embedder": "reranker"}
 _WELL_KNOWN: dict[ModelKind, str] = {"reranker": "BAAI/bge-reranker-v2-m3", "embedder": "BAAI/bge-m3"}
 _DRIVE = re.compile(r"[A-Za-z]:")
+_BACKEND = re.compile(r"([a-z][a-z0-9_.-]{1,99}):")
+"""The name of a backend before its colon, as ``backends/named.py`` allows it; none of this name is registered here."""
 _HOW_NEAR, _HOW_NEAR_HUB_IDS = 0.6, 0.8
 """Ratios of difflib."""
 _SHOWN_CHARACTERS = 200
@@ -33,7 +36,8 @@ _SHOWN_CHARACTERS = 200
 def looks_like_hub_id(name: str) -> bool:
     """Return whether a name is ``organisation/name`` and no path."""
     organisation, slash, rest = name.partition("/")
-    return bool(slash and organisation and rest) and "/" not in rest and not _looks_like_path(name)
+    is_named_so = bool(slash and organisation and rest) and "/" not in rest and ":" not in organisation
+    return is_named_so and not _looks_like_path(name)
 
 
 def existing_folder(name: str | Path) -> Path | None:
@@ -78,7 +82,21 @@ def not_a_folder(name: str | Path, *, kind: ModelKind) -> ModelUnavailableError:
             msg += f"; for the hub's model of that name pass a str: {_as_hub_id(name)!r}"
         return ModelUnavailableError(msg)
     msg = f"{kind} {shown} is neither a folder on this machine nor a hub id (organisation/name)"
+    msg += _no_such_backend(name, kind=kind)
     return ModelUnavailableError(f"{msg}. {did_you_mean(name, kind=kind)}{all_known(kind)}")
+
+
+def _no_such_backend(name: str, *, kind: ModelKind) -> str:
+    """Return what to do about ``name:rest``, whose backend is not registered; empty for any other name."""
+    backend = _BACKEND.match(name)
+    if backend is None:
+        return ""
+    as_kind = "" if kind == "reranker" else f", kind={kind!r}"
+    return (
+        f", and no {kind} backend {backend[1]!r} is registered: install the package that has it (entry point group "
+        f"{BACKEND_GROUPS[kind]}), or first call rerank_plugins.backends.named.register_backend({backend[1]!r}, "
+        f"opener{as_kind})"
+    )
 
 
 def did_you_mean(name: str, *, kind: ModelKind) -> str:

@@ -1,16 +1,24 @@
-"""What other packages register by entry points; a broken one is named, skipped and told, and harms nothing else."""
+"""Entry points of other packages. A broken one is skipped with a warning that names it, and affects nothing else."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
+from types import MappingProxyType
 from typing import TypeVar
 
-__all__ = ["BrokenPlugin", "broken_plugins", "note_broken", "plugins_of"]
+from rerank_plugins.catalog.spec import ModelKind
+
+__all__ = ["BACKEND_GROUPS", "BrokenPlugin", "broken_plugins", "note_broken", "plugins_of"]
 
 _T = TypeVar("_T")
+
+BACKEND_GROUPS: Mapping[ModelKind, str] = MappingProxyType(
+    {"reranker": "rerank_plugins.rerankers", "embedder": "rerank_plugins.embedders"}
+)
+"""Groups of entry points of backends: the name is the part before the colon, the value a function that opens one."""
 
 
 @dataclass(frozen=True, slots=True)

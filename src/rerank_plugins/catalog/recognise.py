@@ -1,4 +1,4 @@
-"""Which catalog entry, or which families, a checkpoint fits by its name and by the facts of its config."""
+"""Recognises a checkpoint's catalog entry, or the families that it fits, by its name and its config."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rerank_plugins.catalog.scorer_traits import traits_of
 from rerank_plugins.catalog.spec import ModelKind, ModelSpec, Signature
 from rerank_plugins.catalog.table import find_by_name, specs_of_kind
 
-__all__ = ["fitting", "recognise", "signature_of", "tell_which_families_fit"]
+__all__ = ["fitting", "log_fitting_families", "recognise", "signature_of"]
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ _T5_NAMES = {
 
 
 def recognise(files: CheckpointFiles, *, kind: ModelKind, family: str | None) -> ModelSpec | None:
-    """Return the catalog entry of a folder, by its whole name, then by its facts within the family."""
+    """Return the catalog entry of a folder by its whole name, or by the facts of its config within the family."""
     cached_as = next((part for part in reversed(files.folder.parts) if part.startswith("models--")), "")
     names = [
         cached_as.removeprefix("models--").replace("--", "/"),
@@ -46,8 +46,8 @@ def recognise(files: CheckpointFiles, *, kind: ModelKind, family: str | None) ->
 
 
 def signature_of(files: CheckpointFiles) -> Signature | None:
-    """Return the facts that tell models of a family apart, or None if the config lacks one."""
-    # T5 writes the same facts under names of its own.
+    """Return the facts that distinguish models of a family, or None if the config lacks one."""
+    # T5 has its own names for the same facts.
     config = {_T5_NAMES.get(key, key): value for key, value in files.config.items() if isinstance(value, int)}
     model_type = files.config.get("model_type")
     hidden, layers, vocabulary = (config.get(key) for key in ("hidden_size", "num_hidden_layers", "vocab_size"))
@@ -64,7 +64,7 @@ def signature_of(files: CheckpointFiles) -> Signature | None:
 
 
 def fitting(files: CheckpointFiles, *, kind: ModelKind) -> list[ModelSpec]:
-    """Return the first entry of each family that a checkpoint's config is a config of."""
+    """Return the first entry of each family whose signature a checkpoint's config matches."""
     found = signature_of(files)
     by_family: dict[str, ModelSpec] = {}
     for spec in specs_of_kind(kind):
@@ -73,11 +73,12 @@ def fitting(files: CheckpointFiles, *, kind: ModelKind) -> list[ModelSpec]:
     return list(by_family.values())
 
 
-def tell_which_families_fit(spec: ModelSpec, files: CheckpointFiles, *, name: str) -> None:
-    """Tell, once, that a model that no entry names has the config of models that are used otherwise.
+def log_fitting_families(spec: ModelSpec, files: CheckpointFiles, *, name: str) -> None:
+    """Log, once, that a model without a catalog entry has the config of models that are used in another way.
 
-    An E5 that was trained further and renamed runs without "query: " and "passage: ", and nothing but worse results
-    shows it. Nothing is told where the checkpoint's own files settle it, or where no entry that fits is used otherwise.
+    A fine-tuned and renamed E5, for example, would run without "query: " and "passage: ", and only worse results would
+    show it. Nothing is logged if the checkpoint's own files decide, or if all entries that fit are used in the same
+    way.
 
     Args:
         spec: What was inferred, with the checkpoint's own files applied.
@@ -85,26 +86,28 @@ def tell_which_families_fit(spec: ModelSpec, files: CheckpointFiles, *, name: st
         name: What the user called it.
     """
     if spec.kind == "embedder":
-        _tell_of_instructions(spec, files, name)
+        _log_instructions(spec, files, name)
     elif spec.template is None:
-        _tell_of_lengths(spec, files, name)
+        _log_lengths(spec, files, name)
     elif not traits_of(spec.scorer).tells_family:
-        taken = next(one for one in specs_of_kind("reranker") if one.template == spec.template)
+        taken = next((one for one in specs_of_kind("reranker") if one.template == spec.template), None)
+        if taken is None:
+            return
         way_out = f"pass family={taken.family!r} if it was made from that, else the family that it was made from"
-        _tell_once(logging.WARNING, name, f"gets the prompt of {taken.id}, by its architecture alone: {way_out}")
+        _log_once(logging.WARNING, name, f"gets the prompt of {taken.id}, by its architecture alone: {way_out}")
 
 
-def _tell_of_instructions(spec: ModelSpec, files: CheckpointFiles, name: str) -> None:
-    """Tell of models that take instructions, where the files say nothing of any."""
+def _log_instructions(spec: ModelSpec, files: CheckpointFiles, name: str) -> None:
+    """Log the families whose models take instructions, if the files name none."""
     if spec.instructions or any(files.prompt(side) is not None for side in ("query", "document")):
         return
     near = [
-        f"family={one.family!r} (as {one.id}: {_beginning(one)!r} in front of queries)"
+        f"family={one.family!r} (as {one.id}: {_query_instruction(one)!r} in front of queries)"
         for one in fitting(files, kind="embedder")
         if one.instructions and (one.pooling, one.normalize) == (spec.pooling, spec.normalize)
     ]
     if near:
-        _tell_once(
+        _log_once(
             logging.WARNING,
             name,
             "gets no instruction, as its files name none, but has the config and the pooling of models that need one: "
@@ -112,15 +115,15 @@ def _tell_of_instructions(spec: ModelSpec, files: CheckpointFiles, name: str) ->
         )
 
 
-def _tell_of_lengths(spec: ModelSpec, files: CheckpointFiles, name: str) -> None:
-    """Tell of cross-encoders that read more tokens or cut them by another rule."""
+def _log_lengths(spec: ModelSpec, files: CheckpointFiles, name: str) -> None:
+    """Log the families of cross-encoders that read more tokens or truncate by another rule."""
     others = [one for one in fitting(files, kind="reranker") if _reads(one) != _reads(spec)]
     if not others:
         return
     near = " or ".join(f"family={one.family!r} (as {one.id}: {_reads(one)})" for one in others)
     # How an over-long pair is cut seldom matters; a document of which half is read does.
     is_longer = any(one.default_max_length_tokens > spec.default_max_length_tokens for one in others)
-    _tell_once(
+    _log_once(
         logging.WARNING if is_longer else logging.INFO,
         name,
         f"is read as any cross-encoder is ({_reads(spec)}), but has the config of models that are read otherwise: "
@@ -132,10 +135,10 @@ def _reads(spec: ModelSpec) -> str:
     return f"{spec.default_max_length_tokens} tokens, cut {spec.truncation}"
 
 
-def _beginning(spec: ModelSpec) -> str:
+def _query_instruction(spec: ModelSpec) -> str:
     return spec.instructions[spec.default_task or ""].query
 
 
 @lru_cache(maxsize=1024)
-def _tell_once(level: int, name: str, text: str) -> None:
+def _log_once(level: int, name: str, text: str) -> None:
     logger.log(level, "%s is not in the catalog and %s (told once)", name, text)

@@ -24,7 +24,7 @@ from rerank_plugins.catalog.hub_settings import check_hub_settings
 from rerank_plugins.catalog.layers import layers_of_config
 from rerank_plugins.catalog.locate import locate
 from rerank_plugins.catalog.names import all_known
-from rerank_plugins.catalog.recognise import fitting, recognise, tell_which_families_fit
+from rerank_plugins.catalog.recognise import fitting, log_fitting_families, recognise
 from rerank_plugins.catalog.scorer_traits import CROSS_ENCODER, STATIC, TRANSFORMER, scorer_of, traits_of
 from rerank_plugins.catalog.spec import ModelKind, ModelSpec
 from rerank_plugins.catalog.table import find_by_id, specs_of_kind
@@ -90,7 +90,7 @@ def resolve(model: str | Path, *, kind: ModelKind, options: SourceOptions | None
         _check_reranker(files, name, spec, family)
     complete = _with_own_files(spec, files)
     if options.family is None and spec.id == str(files.folder):
-        tell_which_families_fit(complete, files, name=name)
+        log_fitting_families(complete, files, name=name)
     return ResolvedModel(spec=complete, files=files, source=source)
 
 

@@ -20,20 +20,20 @@ class PairTemplate:
     """How a query and a document become one input, and which tokens answer.
 
     Attributes:
-        opening: Texts in front of everything, each tokenised apart and joined as ids.
-        bos: Whether the tokenizer's own first token stands in front of them.
+        opening: Texts before everything else, each tokenised separately and joined as ids.
+        bos: Whether the tokenizer's own first token comes before them.
         before_query: Text before the query, tokenised with it; ``{prompt}`` stands for the instruction.
         before_query_unprompted: The same where there is no instruction.
         between: Text between query and document.
         before_document: Text before the document and before every window of one, tokenised with it.
-        behind_document: Text behind the document, tokenised with it.
-        closing: Texts behind everything, each tokenised apart; they are never cut.
+        after_document: Text after the document, tokenised with it.
+        closing: Texts after everything else, each tokenised separately; they are never cut.
         tokenised: ``together``: everything between opening and closing is tokenised as one text, as the model was
             trained, so that tokens may form across its parts. ``apart``: each part on its own, joined as ids.
         counted: What ``max_length`` counts: ``everything``; ``texts``: query, document and what stands between them;
             ``flag_embedding``: FlagEmbedding's own sum, see :class:`rerank_plugins.text.prompts.PromptLayout`.
-        answer: The token whose logit speaks for the document; empty for a model with a head of its own.
-        rejection: The token whose logit is subtracted; empty for none.
+        answer: The token whose logit is the score (for "yes"); empty for a model with a head of its own.
+        rejection: The token whose logit is subtracted (for "no"); empty for none.
         answers_are: ``tokens``: entries of the vocabulary. ``texts``: the first token of each text counts.
     """
 
@@ -43,7 +43,7 @@ class PairTemplate:
     before_query_unprompted: str = ""
     between: str
     before_document: str = ""
-    behind_document: str = ""
+    after_document: str = ""
     closing: tuple[str, ...]
     tokenised: Literal["together", "apart"]
     counted: Literal["everything", "texts", "flag_embedding"] = "everything"
@@ -61,5 +61,5 @@ class PairTemplate:
         return self.before_query.replace(PROMPT_SLOT, prompt) if prompt else self.before_query_unprompted
 
     def closing_texts(self, prompt: str) -> list[str]:
-        """Return the texts behind everything for an instruction."""
+        """Return the closing texts for an instruction."""
         return [text.replace(PROMPT_SLOT, prompt) for text in self.closing]

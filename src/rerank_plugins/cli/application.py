@@ -1,6 +1,6 @@
-"""The application: its commands, and what happens to errors.
+"""The command-line application: its commands and the handling of errors.
 
-Nothing here imports torch; a command imports what it needs when it runs.
+This module does not import torch; a command imports what it needs when it runs.
 """
 
 from __future__ import annotations
@@ -63,13 +63,13 @@ def root(
 
 
 def main() -> None:
-    """Run the command line; what is wrong with what was asked is one message on stderr, and exit status 2 (or 1)."""
+    """Run the command line. An error is one message on stderr and exit status 2 (or 1)."""
     tolerate_encodings()
     sys.exit(_run())
 
 
 def _run() -> int:
-    """Return the exit status: 0, 2 for an error that the user can do something about, 1 if the reader is gone."""
+    """Return the exit status: 0, 2 for an error that the user can act on, 1 if the reader of the output has gone."""
     try:
         status = app(standalone_mode=False)
         sys.stdout.flush()
@@ -84,12 +84,12 @@ def _run() -> int:
     return status if isinstance(status, int) else 0
 
 
-# Click's class, which typer carries a copy of in later versions: the base of every complaint about arguments.
+# Click's class, of which later versions of typer carry a copy: the base of all errors about arguments.
 _UsageProblem: Any = next(one for one in typer.BadParameter.__mro__ if one.__name__ == "ClickException")
 
 
 def _refuse(error: Any) -> int:
-    """Show what is wrong with the arguments as typer does, with what was typed spelled out."""
+    """Show an error in the arguments as typer does, with control characters escaped."""
     from typer.rich_utils import rich_format_error
 
     error.message = visible(str(error.message))
@@ -98,8 +98,8 @@ def _refuse(error: Any) -> int:
 
 
 def _lost_output(error: OSError) -> int:
-    """Tell of a file or an output that fails; a reader that is gone (``| head``) is no error to tell."""
-    # What is still held for stdout must not fail once more when the interpreter ends.
+    """Report a file or an output that fails. A reader that has gone (``| head``) is not reported as an error."""
+    # Output that is still buffered for stdout must not fail again when the interpreter ends.
     if error.filename is None:
         with suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -43,7 +43,7 @@ def calibrate(
     """
     from rerank_plugins.calibration import ScoreSource, fit_calibration
 
-    # Before the minutes that scoring may take.
+    # Checked before scoring, which may take minutes.
     _check_options(method=method, precision=precision, recall=recall)
     check_output(output, data=data)
     if qrels is not None:
@@ -55,11 +55,11 @@ def calibrate(
     for threshold in _thresholds(values, labels, precision=precision, recall=recall):
         made = made.with_threshold(threshold)
     made.save(output)
-    _tell(Screen(), made, values, labels, output)
+    _print_summary(Screen(), made, values, labels, output)
 
 
 def _check_options(*, method: str, precision: float | None, recall: float | None) -> None:
-    """Refuse what the fit would refuse after the scoring."""
+    """Raise for options that the fit would refuse, before anything is scored."""
     if method not in ("platt", "isotonic"):
         msg = f"--method must be 'platt' or 'isotonic', got {method!r}"
         raise InvalidInputError(msg)
@@ -129,7 +129,7 @@ def _thresholds(
     return [*fitted, fit_threshold(values, labels, recall=recall)] if recall is not None else fitted
 
 
-def _tell(console: Screen, made: Calibration, values: list[float], labels: list[bool], output: Path) -> None:
+def _print_summary(console: Screen, made: Calibration, values: list[float], labels: list[bool], output: Path) -> None:
     from rerank_plugins.calibration import measure_reliability
 
     probabilities = [made.probability(value) for value in values]

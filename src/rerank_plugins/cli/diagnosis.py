@@ -1,4 +1,4 @@
-"""What ``doctor`` looks at: each function returns findings and changes nothing."""
+"""The checks of ``doctor``. Each function returns findings and changes nothing."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Finding:
 
 
 def find_device() -> list[Finding]:
-    """Return where models would run, and in which precision."""
+    """Return on which device models would run, and in which precision."""
     if not _is_installed("torch"):
         return [Finding("torch", "not installed", "missing", _install("torch"))]
     import torch
@@ -79,7 +79,7 @@ def find_device() -> list[Finding]:
 
 
 def find_versions() -> list[Finding]:
-    """Return the versions of what this package stands on, and of the frameworks that are here."""
+    """Return the versions of the dependencies and of the installed frameworks."""
     findings = [Finding("python", f"{platform.python_version()} on {platform.system()}")]
     for name in _PACKAGES:
         found = version_of(name)
@@ -109,7 +109,7 @@ def _install(extra: str) -> str:
 
 
 def find_models() -> list[Finding]:
-    """Return which models of the catalog can be used without a download, and which are here in part."""
+    """Return which models of the catalog can be used without a download, and which are incomplete."""
     specs = list(known_models().values())
     findings = [found for found in (_local_model(spec) for spec in specs) if found is not None]
     n_absent = len(specs) - len(findings)
@@ -146,7 +146,7 @@ def find_hub() -> list[Finding]:
 
 
 def _problem_of(endpoint: str) -> str | None:
-    """Return why an address does not answer within the timeout; None if it does, whatever it says."""
+    """Return why an address does not answer within the timeout; None if it gives any answer."""
     if not endpoint.startswith(("http://", "https://")):
         return "not an http address"
     request = urllib.request.Request(endpoint, method="HEAD")  # noqa: S310 - checked above
@@ -160,7 +160,7 @@ def _problem_of(endpoint: str) -> str | None:
 
 
 def _local_model(spec: ModelSpec) -> Finding | None:
-    """Return where a model is on this machine, or what it lacks there; None if nothing of it is."""
+    """Return where a model is on this machine, or which files are missing; None if it is not there at all."""
     if spec.package:
         try:
             folder = folder_from_package(spec)

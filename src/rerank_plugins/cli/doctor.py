@@ -1,4 +1,4 @@
-"""``rerank-plugins doctor``: what is here, what is missing, and how to get it."""
+"""``rerank-plugins doctor``: what is installed, what is missing, and how to get it."""
 
 from __future__ import annotations
 
@@ -28,10 +28,12 @@ _MARKS = {"ok": ("✔", "green"), "missing": ("✘", "yellow"), "info": ("·", "
 
 def doctor(
     *,
-    model: Annotated[str | None, typer.Option("--model", "-m", help="Open this reranker and tell how it runs.")] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="Open this reranker and report how it runs.")
+    ] = None,
 ) -> None:
     """Show the device, versions, models on this machine, the hub, and what is not installed."""
-    # Nothing below can be found out with one that is broken.
+    # With a broken setting, none of the checks below can run.
     check_hub_settings()
     console = Screen()
     if model is not None:

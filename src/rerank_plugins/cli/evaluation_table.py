@@ -15,7 +15,7 @@ __all__ = ["results_remarks", "results_tables"]
 
 
 def results_tables(results: EvaluationResults) -> list[Table]:
-    """Return a table for each dataset, the best figure of a column bold, and one for each curve."""
+    """Return a table for each dataset, with the best value of each column in bold, and one for each curve."""
     names = list(dict.fromkeys(cell.dataset for cell in results.cells))
     tables = [_cells_table(name, [cell for cell in results.cells if cell.dataset == name]) for name in names]
     return [*tables, *(_curve_table(curve) for curve in results.curves)]

@@ -1,4 +1,4 @@
-"""Commands and data sets that other distributions bring, by entry points; and which extras are installed."""
+"""Commands and data sets of other distributions, found by entry points; and which extras are installed."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _REQUIREMENT = re.compile(r"([\w.-]+)\s*(?:\[([\w, -]+)\])?[^;]*;.*extra\s*==\s*
 
 
 def add_commands(app: typer.Typer) -> None:
-    """Add the commands of other distributions, and for the demonstration, if it is not there, what to install."""
+    """Add the commands of other distributions. A missing demonstration is replaced by a message of what to install."""
     found = dict(plugins_of(COMMANDS_GROUP, _named))
     for name, command in found.items():
         app.command(name)(command)
@@ -46,7 +46,7 @@ def add_commands(app: typer.Typer) -> None:
 
 
 def dataset_of(name: str) -> Dataset | None:
-    """Return the data set that another distribution brings under a name; None if none does.
+    """Return the data set that another distribution registered under a name; None if there is none.
 
     Raises:
         MissingExtraError: It is the demonstration's, which is not installed.
@@ -60,7 +60,7 @@ def dataset_of(name: str) -> Dataset | None:
 
 
 def distributions_of_extras(lines: Sequence[str] | None = None) -> Mapping[str, Sequence[str]]:
-    """Return extra to the distributions that it brings, as the metadata of this package says.
+    """Return the distributions that each extra installs, by the metadata of this package.
 
     Args:
         lines: Requirements, one each; None reads the installed metadata.

@@ -51,7 +51,7 @@ CalibrationFile = Annotated[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelOptions:
-    """What was asked for; ``layers`` holds the three layer options as they were written."""
+    """The options that were passed; ``layers`` holds the three layer options as they were written."""
 
     model: str
     device: str | None
@@ -87,7 +87,7 @@ class ModelOptions:
 
     @property
     def layer_options(self) -> LayerOptions:
-        """The layer options; raises InvalidInputError for what are no layers."""
+        """The layer options; raises InvalidInputError for values that are no layers."""
         return LayerOptions(
             cutoff_layers=_numbers("--cutoff-layers", self.layers.get("cutoff_layers")),
             compress_ratio=self.layers.get("compress_ratio"),

@@ -1,4 +1,4 @@
-"""``rerank-plugins models``: the catalog."""
+"""``rerank-plugins models``: lists the catalog."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def _table(kind: ModelKind, specs: list[ModelSpec]) -> Table:
 
 
 def _narrow_table(kind: ModelKind, specs: list[ModelSpec]) -> Table:
-    """Return what cannot be looked up elsewhere, where a terminal has no room for the rest."""
+    """Return a table with the most important columns, for a narrow terminal."""
     table = Table(title=f"{kind.capitalize()}s", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
     table.caption, table.caption_justify = f"--json, or a terminal of {_FULL_WIDTH} columns, shows the rest.", "left"
     table.add_column("id", no_wrap=True)

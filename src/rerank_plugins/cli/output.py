@@ -1,4 +1,4 @@
-"""What the terminal or the pipe at the other end can take."""
+"""Output that fits the terminal, file or pipe that it goes to."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _TABLE_WIDTH = 160
 
 
 def table_console() -> Screen:
-    """Return a console for wide tables; elsewhere than in a terminal they get the width that they need."""
-    is_told = sys.stdout.isatty() or "COLUMNS" in os.environ
-    return Screen() if is_told else Screen(width=_TABLE_WIDTH)
+    """Return a console for wide tables. Outside a terminal they are as wide as they need to be."""
+    has_width = sys.stdout.isatty() or "COLUMNS" in os.environ
+    return Screen() if has_width else Screen(width=_TABLE_WIDTH)
 
 
 def can_print_any(console: Screen) -> bool:
@@ -37,7 +37,7 @@ def tolerate_encodings() -> None:
 
 def fail(message: str) -> int:
     """Print an error on stderr and return the exit status that goes with it."""
-    with suppress(OSError):  # nobody reads stderr: the status still tells
+    with suppress(OSError):  # stderr may be closed; the exit status still reports the error
         Screen(stderr=True).print(f"error: {message}", soft_wrap=True)
     return 2
 

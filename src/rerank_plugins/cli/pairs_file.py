@@ -1,4 +1,4 @@
-"""JSON lines of pairs, from a file or from standard input: a line that cannot be read is named by its number."""
+"""Reads pairs from JSON lines, of a file or standard input. Errors name the number of the line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keeping other libraries' bars off a command's output."""
+"""Keeps other libraries' progress bars out of a command's output."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["quiet_loading"]
 
 
 def quiet_loading() -> None:
-    """Switch off transformers' weight-loading bar; it says nothing and takes under a second.
+    """Switch off transformers' progress bar for loading weights, which takes under a second.
 
     Raises:
         InvalidInputError: An environment variable keeps transformers from being imported.

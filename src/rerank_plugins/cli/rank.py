@@ -1,4 +1,4 @@
-"""``rerank-plugins rank``: order the lines of a file for a query."""
+"""``rerank-plugins rank``: ranks the lines of a file for a query."""
 
 from __future__ import annotations
 

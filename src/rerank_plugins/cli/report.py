@@ -1,4 +1,4 @@
-"""``rerank-plugins report``: evaluation results become pages and pictures."""
+"""``rerank-plugins report``: makes pages and pictures of evaluation results."""
 
 from __future__ import annotations
 

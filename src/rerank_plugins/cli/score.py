@@ -1,4 +1,4 @@
-"""``rerank-plugins score``: score pairs of a file or of standard input, in flat memory; files go on after a break."""
+"""``rerank-plugins score``: scores pairs of a file or of standard input in constant memory, and resumes for files."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def _score_to_file(pairs: Path, output: Path, options: ModelOptions, *, restart:
         msg = f"{str(output)!r} has scores already, and standard input cannot go on after a break; pass --restart"
         raise InvalidInputError(msg)
     reranker = options.open()
-    # Not before the model is there: a misspelt name must not cost the scores of the last run.
+    # Only after the model is loaded: a misspelt name must not delete the scores of the last run.
     if restart or not done:
         write_atomically(output, b"")
     write_atomically(_job_file(output), (json.dumps(job, indent=2) + "\n").encode())
@@ -116,7 +116,7 @@ def _line(score: float, probability: float) -> str:
 
 
 def _total(pairs: Path) -> int | None:
-    """Return how many pairs there are; None for standard input, which ends when it ends."""
+    """Return how many pairs there are; None for standard input, whose length is not known."""
     return None if str(pairs) == STANDARD_STREAM else count_lines(pairs)
 
 
@@ -130,7 +130,7 @@ def _progress(total: int | None, *, done: int) -> Iterator[Callable[[], None]]:
 
 
 def _job(pairs: Path, options: ModelOptions) -> dict[str, Any]:
-    """Return what a score depends on; options that were not given are left out where older files lack them."""
+    """Return what a score depends on. Options that older files lack are left out unless they were passed."""
     size = None if str(pairs) == STANDARD_STREAM else pairs.stat().st_size
     job = {"pairs": str(pairs), "bytes": size, "model": options.model, "dtype": options.dtype}
     job |= {"max_length": options.max_length, "long_documents": options.long_documents}

@@ -1,4 +1,4 @@
-"""What ``doctor`` says about speed: what runs packed, which products a CPU has, whether bfloat16 is native."""
+"""The checks of ``doctor`` about speed: packed batches, oneDNN products on the CPU, native bfloat16."""
 
 from __future__ import annotations
 

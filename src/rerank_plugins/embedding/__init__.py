@@ -1,1 +1,1 @@
-"""What the embedding facade is made of: instructions, the query cache, and vectors of more than one kind."""
+"""Parts of the embedding facade: instructions, the query cache, and vectors of several kinds."""

@@ -22,7 +22,7 @@ _Vector = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class CacheStatistics:
-    """How a query cache is doing.
+    """Hits, misses and size of a query cache.
 
     Attributes:
         hits: Queries whose vector was there.
@@ -116,7 +116,8 @@ class QueryVectorCache:
         self._lock = threading.RLock()
 
     def __reduce__(self) -> tuple[object, ...]:
-        # Copies and other processes begin with an empty one: what is held is worth its memory where it was made.
+        # Copies and other processes begin with an empty cache, because its contents are only useful where they were
+        # made.
         return QueryVectorCache, (self._max_entries,)
 
     def clear(self) -> None:
@@ -131,5 +132,5 @@ class QueryVectorCache:
 
 
 def _key(settings: Hashable, text: str) -> tuple[Hashable, bytes]:
-    # A digest that no two texts have in common, ever: what a text takes has no bound.
+    # A cryptographic digest instead of the text, whose size has no bound.
     return settings, blake2b(text.encode("utf-8", "surrogatepass"), digest_size=32).digest()

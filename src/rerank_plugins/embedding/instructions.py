@@ -1,4 +1,4 @@
-"""Which words go around a text: the caller's own, those of a task by name, or a task in the caller's words."""
+"""Chooses the instructions around texts: the caller's own, those of a named task, or a task in free words."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def _filled(template: str, example: QueryExample, *, usual_task: str | None) -> 
             "an example without task takes that of the queries, and query_instruction does not tell it; give it a task"
         )
         raise InvalidInputError(msg)
-    # Piece by piece: an example's text may itself hold a word in braces.
+    # Part by part, because an example's text may contain a word in braces.
     values = {_TASK: task, _QUERY: example.query, _RESPONSE: example.response}
     filled = ""
     while template:

@@ -1,4 +1,4 @@
-"""Texts through a model that gives vectors of several kinds in one forward pass."""
+"""Runs texts through a model that returns several kinds of vectors in one forward pass (BGE-M3)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _Rows = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Group:
-    """Inputs of similar length, whose rows are equally long.
+    """Inputs of similar length, whose rows have the same length.
 
     Attributes:
         indices: Places of the inputs in the call.
@@ -39,7 +39,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VectorAssembly:
-    """Puts rows together into vectors.
+    """Builds the vectors of texts from the rows of the model.
 
     Attributes:
         dimensions: Length of a text's vector in a row.
@@ -86,8 +86,8 @@ class VectorAssembly:
 def grouped(inputs: Sequence[TokenInput], outputs: Sequence[str]) -> list[Group]:
     """Return the inputs of a call in groups of similar length.
 
-    Rows of one batch are equally long, so a short text beside a long one would fill memory with zeros; slots are
-    powers of two, so never more than half of them (or 16) are empty.
+    The rows of one batch have the same length, so a short text in a batch with a long one would fill memory with zeros.
+    The number of slots is a power of two, so never more than half of them (or 16) are empty.
     """
     by_slots: dict[int, list[int]] = defaultdict(list)
     needs_slots = "sparse" in outputs or "colbert" in outputs
@@ -119,7 +119,7 @@ def score_pairs(queries: TextVectors, documents: TextVectors, weights: tuple[flo
 
 
 def check_outputs(outputs: Sequence[str]) -> tuple[str, ...]:
-    """Return the outputs that are asked for, or raise InvalidInputError if one is not known or there are none."""
+    """Return the requested outputs, or raise InvalidInputError if there are none or one is unknown."""
     if isinstance(outputs, str) or not outputs or any(name not in OUTPUTS for name in outputs):
         msg = f"outputs must name one or more of {', '.join(map(repr, OUTPUTS))}; got {outputs!r}"
         raise InvalidInputError(msg)
@@ -127,7 +127,7 @@ def check_outputs(outputs: Sequence[str]) -> tuple[str, ...]:
 
 
 def check_weights(weights: Sequence[float]) -> tuple[float, float, float]:
-    """Return the weights of dense, sparse and colbert, or raise InvalidInputError if they cannot be a mean's."""
+    """Return the weights of dense, sparse and colbert, or raise InvalidInputError if no mean can be made with them."""
     numbers = [float(weight) for weight in weights if isinstance(weight, (int, float)) and weight >= 0]
     if len(numbers) != len(OUTPUTS) or len(weights) != len(OUTPUTS) or numbers[0] + numbers[1] == 0:
         msg = (

@@ -1,4 +1,4 @@
-"""The last step of every vector: cut, scaled, and never the zero vector."""
+"""The last step of every vector: it is cut, normalised, and never the zero vector."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ SHORTEST = 1e-12
 
 
 def neutral_vector(dimensions: int) -> _Rows:
-    """Return the vector of a text that says nothing to the model: ``(1, -1, 1, -1, ...) / sqrt(dimensions)``.
+    """Return the vector of a text without any known token: ``(1, -1, 1, -1, ...) / sqrt(dimensions)``.
 
-    Its length is 1, so that a store which divides by lengths makes no NaN of it. Its signs alternate, so that its
-    cosine with the vector of a text is that of an unrelated one: near 0, not near that of all texts.
+    Its length is 1, so that a vector store which divides by the length does not get NaN. Its signs alternate, so that
+    its cosine with the vector of any text is near 0, as with an unrelated text.
 
     Returns:
         Shape: (dimensions,), float32.
@@ -28,7 +28,7 @@ def neutral_vector(dimensions: int) -> _Rows:
 
 
 def finished_rows(rows: _Rows, *, normalize: bool, dimensions: int | None = None) -> _Rows:
-    """Return the vectors that a caller gets; one of no length becomes :func:`neutral_vector`, scaled or not.
+    """Return the vectors for the caller; a zero vector becomes :func:`neutral_vector`, normalised or not.
 
     Args:
         rows: Finite. Shape: (n, dim).

@@ -1,4 +1,4 @@
-"""Vectors of more than one kind, and the scores between them.
+"""Vectors of several kinds, and the scores between them.
 
 Reference: FlagEmbedding 1.3.5 ``M3Embedder`` (``inference/embedder/encoder_only/m3.py``).
 """
@@ -18,7 +18,7 @@ _Array = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class TextVectors:
-    """What a model with several outputs says about texts, in their order; None for what was not asked for.
+    """The outputs of a model with several kinds of vectors, in the order of the texts; None for those not requested.
 
     Attributes:
         dense: One vector per text. Shape: (n, dim), float32.
@@ -34,7 +34,7 @@ class TextVectors:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairScores:
-    """How well a document fits a query, by each kind of vector and by weighted means of them.
+    """The scores of a document for a query, by each kind of vector and by weighted means of them.
 
     Attributes:
         dense: Inner product of the two vectors.

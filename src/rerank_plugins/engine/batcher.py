@@ -2,15 +2,15 @@
 
 Calls that wait at the same moment share batches; a long call runs piece by piece, in turn with the others.
 
-What a caller's thread does here can be ended by a Ctrl-C between any two steps, and a fork leaves every other thread
-behind between any two steps. So:
+A Ctrl-C can stop a caller's thread between any two steps here, and a fork copies the state between any two steps of the
+other threads. Therefore:
 
-* a caller never holds a lock. It appends its call to the mailbox and waits for its reply, both of which nothing can
-  leave half done (:mod:`~rerank_plugins.engine.mailbox`, :mod:`~rerank_plugins.engine.reply`);
-* nothing is counted up and down: what waits is read off the calls whose replies are open;
-* a worker is booked by its own thread, as its first step, and not by whoever starts it;
-* a worker unbooks itself, *then* looks whether there is work; a caller leaves its call, *then* looks whether there is a
-  worker. One of the two sees the other.
+* a caller never holds a lock. It appends its call to the mailbox and waits for its reply, and neither can be
+  interrupted half way (:mod:`~rerank_plugins.engine.mailbox`, :mod:`~rerank_plugins.engine.reply`);
+* no counter goes up and down: the waiting work is computed from the calls whose replies are open;
+* a worker is registered by its own thread, as its first step, and not by the thread that starts it;
+* a worker removes its registration, *then* checks for work; a caller appends its call, *then* checks for a worker. At
+  least one of the two sees the other.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from rerank_plugins.engine.executor import shares_prefixes
 from rerank_plugins.engine.reply import Reply
 from rerank_plugins.engine.schedule import PIECE_BUDGETS
 from rerank_plugins.engine.statistics import Counters
-from rerank_plugins.engine.worker import Workshop
+from rerank_plugins.engine.worker import WorkQueue
 from rerank_plugins.errors import EngineClosedError, OverloadedError, ScoringError
 from rerank_plugins.protocols import Scorer, TokenInput
 from rerank_plugins.types import EngineOptions, EngineStats
@@ -40,7 +40,7 @@ _NO_LIMITS = EngineOptions()
 
 
 class MicroBatcher:
-    """Runs every call on one model, merging the calls that wait together.
+    """Runs every call on one model and merges waiting calls into shared micro-batches.
 
     Args:
         scorers: Copies of the model, one per device; each runs in a thread of its own. Closed with the batcher.
@@ -57,10 +57,10 @@ class MicroBatcher:
         self._name = name
         self._survives_fork = survives_fork
         self.counters = Counters()
-        self._workshop = Workshop(budget, self.counters, name=name)
+        self._queue = WorkQueue(budget, self.counters, name=name)
         self._workers: dict[int, threading.Thread] = {}
         self._to_close = list(scorers)
-        self._lost_in_fork = False
+        self._is_unusable_after_fork = False
         forking.watch(self)
 
     def submit(
@@ -76,7 +76,7 @@ class MicroBatcher:
         Args:
             inputs: What to run.
             options: Settings for the scorer; calls with different options never share a batch.
-            limits: How the call is run; its deadline is the caller's to watch.
+            limits: How the call is run. The caller enforces its deadline.
             known: Rows of earlier calls, which do not run again and to which new ones are added.
 
         Returns:
@@ -87,7 +87,7 @@ class MicroBatcher:
             OverloadedError: More work waits than ``limits`` allow.
             ScoringError: No thread can be started to run the call.
         """
-        call = Call(inputs, options=options, limits=limits, known=known, on_cancel=self._given_up)
+        call = Call(inputs, options=options, limits=limits, known=known, on_cancel=self._on_cancel)
         self._admit(call)
         self.counters.add("calls")
         self.counters.add("inputs", call.n_inputs)
@@ -96,7 +96,7 @@ class MicroBatcher:
             call.reply.succeed(call.answer())
             return call.reply
         piece_tokens = PIECE_BUDGETS * self._budget.capped(limits.max_batch_tokens)
-        call.cut(piece_tokens, by_beginning=shares_prefixes(self._scorers[0], limits))
+        call.cut(piece_tokens, by_prefix=shares_prefixes(self._scorers[0], limits))
         try:
             self._hand_over(call)
         except ScoringError as error:
@@ -114,7 +114,7 @@ class MicroBatcher:
         Idempotent; a call that was interrupted is finished by the next one.
         """
         workers = set(self._workers.values())
-        self._workshop.close()
+        self._queue.close()
         self._fail_waiting(running_too=False)
         for worker in workers.union(list(self._workers.values())):
             if worker is not threading.current_thread():
@@ -125,8 +125,8 @@ class MicroBatcher:
             self._to_close.pop()
 
     def stats(self) -> EngineStats:
-        """Return what was done so far; texts are tokenised elsewhere and count 0."""
-        calls = self._workshop.unfinished()
+        """Return the counters so far. Tokenising is counted elsewhere and is 0 here."""
+        calls = self._queue.unfinished()
         return replace(
             self.counters.snapshot(),
             batch_tokens=self._budget.tokens,
@@ -135,19 +135,19 @@ class MicroBatcher:
         )
 
     def after_fork(self) -> None:
-        """Begin anew in a forked process: the parent's threads are not here, and its calls are answered there."""
-        before, self._workshop = self._workshop, Workshop(self._budget, self.counters, name=self._name)
-        self._workshop.is_closed = before.is_closed
+        """Start with an empty queue in a forked process, which has no workers; the parent answers its own calls."""
+        before, self._queue = self._queue, WorkQueue(self._budget, self.counters, name=self._name)
+        self._queue.is_closed = before.is_closed
         self._workers = {}
-        self._lost_in_fork = not self._survives_fork
+        self._is_unusable_after_fork = not self._survives_fork
         for call in before.unfinished():
             msg = f"this process was forked from one in which a call on {self._name!r} waited; make the call again here"
             call.reply.fail(EngineClosedError(msg))
 
     def _admit(self, call: Call) -> None:
-        if self._workshop.is_closed:
+        if self._queue.is_closed:
             raise EngineClosedError(self._closed())
-        if self._lost_in_fork:
+        if self._is_unusable_after_fork:
             msg = (
                 f"model {self._name!r} was loaded on a GPU before this process was forked, and CUDA does not survive "
                 "that. Load it in the child, or start processes with the 'spawn' method."
@@ -156,7 +156,7 @@ class MicroBatcher:
         limit = call.limits.max_waiting_tokens
         if limit is None:
             return
-        waiting = sum(one.waiting_tokens for one in self._workshop.unfinished())
+        waiting = sum(one.waiting_tokens for one in self._queue.unfinished())
         if waiting and waiting + call.tokens > limit:
             self.counters.add("calls_refused")
             msg = (
@@ -166,10 +166,10 @@ class MicroBatcher:
             raise OverloadedError(msg)
 
     def _hand_over(self, call: Call) -> None:
-        workshop = self._workshop
-        workshop.mailbox.put(call)
+        queue = self._queue
+        queue.mailbox.put(call)
         self._start_workers()
-        if workshop.is_closed:
+        if queue.is_closed:
             call.reply.fail(EngineClosedError(self._closed()))
 
     def _start_workers(self) -> None:
@@ -179,16 +179,16 @@ class MicroBatcher:
             try:
                 threading.Thread(
                     target=self._work,
-                    args=(number, self._workshop),
+                    args=(number, self._queue),
                     name=f"rerank-{self._name}-{number}",
                     daemon=True,
                 ).start()
             except Exception as error:
                 if isinstance(error.__context__, KeyboardInterrupt):
-                    # A Ctrl-C in the middle of starting, over which threading's own lock stumbled.
+                    # A Ctrl-C during the start made threading's own lock fail.
                     raise error.__context__ from None
                 if self._workers:
-                    # Another device runs the call, only later.
+                    # The worker of another device runs the call, but later.
                     logger.warning("no thread for device %d of model %r: %s", number, self._name, error)
                     continue
                 msg = (
@@ -197,38 +197,39 @@ class MicroBatcher:
                 )
                 raise ScoringError(msg) from error
 
-    def _work(self, number: int, workshop: Workshop) -> None:
-        """Be the worker of a device, unless there is one."""
+    def _work(self, number: int, queue: WorkQueue) -> None:
+        """Work for a device, unless it has a worker already."""
         me = threading.current_thread()
-        while workshop is self._workshop and self._workers.setdefault(number, me) is me:
+        while queue is self._queue and self._workers.setdefault(number, me) is me:
             try:
-                goes_on = workshop.work(self._scorers[number])
+                goes_on = queue.work(self._scorers[number])
             except BaseException:
-                # Not an error of a batch, which reaches its own callers.
+                # This is not an error of a batch, which is passed to its callers.
                 logger.exception("a worker of model %r died; the next call starts a new one", self._name)
                 goes_on = False
             finally:
                 self._workers.pop(number, None)
-            if workshop.is_closed or not workshop.has_work():
+            if queue.is_closed or not queue.has_work():
                 return
             if not goes_on:
-                # At least one call was failed before this, so what happens every time does not happen in a loop.
-                self._succeed_worker(workshop)
+                # At least one call has failed before this, so an error that always happens cannot restart workers for
+                # ever.
+                self._start_successors(queue)
                 return
 
-    def _succeed_worker(self, workshop: Workshop) -> None:
+    def _start_successors(self, queue: WorkQueue) -> None:
         try:
             self._start_workers()
         except ScoringError as error:
-            workshop.fail_all(error)
+            queue.fail_all(error)
 
-    def _given_up(self) -> None:
+    def _on_cancel(self) -> None:
         self.counters.add("calls_cancelled")
         # A worker may be waiting for a call that can share a batch.
-        self._workshop.mailbox.ring()
+        self._queue.mailbox.notify()
 
     def _fail_waiting(self, *, running_too: bool) -> None:
-        for call in self._workshop.unfinished():
+        for call in self._queue.unfinished():
             if running_too or not call.is_running:
                 self.counters.add("calls_failed")
                 call.reply.fail(EngineClosedError(f"model {self._name!r} was closed while a call waited"))

@@ -1,4 +1,4 @@
-"""How many tokens a batch may have: less after the device ran out of memory, and step by step more again."""
+"""The token budget of a batch: halved when memory runs out, and raised again step by step."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class TokenBudget:
         return self.tokens if limit_tokens is None else min(self.tokens, limit_tokens)
 
     def ran(self, cost: int) -> None:
-        """Note that a batch of so many slots ran."""
+        """Record that a batch of so many slots ran."""
         if cost >= self._proven:
             # One input may be longer than any budget.
             self._proven, self._failures_of_proven = min(cost, self._most), 0
@@ -49,7 +49,7 @@ class TokenBudget:
             self.tokens = min(2 * self.tokens, self._most)
 
     def failed(self, cost: int) -> int:
-        """Note that a batch of so many slots found no memory; return the slots of the batches to split it into."""
+        """Record that a batch of so many slots ran out of memory; return the slots of the batches to split it into."""
         half = max(1, min(self.tokens, cost) // 2)
         if cost <= self._proven:
             self._failures_of_proven += 1

@@ -1,4 +1,4 @@
-"""One caller's inputs on their way through the engine: each once, cut into pieces, put together again."""
+"""One call in the engine: its distinct inputs, cut into pieces that run in turns, and its collected rows."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _NO_ROWS = np.zeros((0, 0), dtype=np.float32)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Answer:
-    """What a call gets back.
+    """The result of a call.
 
     Attributes:
         rows: One row per input, in input order. Shape: (inputs, width), float32; (0, 0) without inputs.
@@ -42,7 +42,7 @@ class Answer:
 
 
 def usage_of(answer: Answer, inputs: Sequence[TokenInput], *, tokenize_s: float) -> CallUsage:
-    """Return what a call with these inputs took."""
+    """Return the usage of a call with these inputs."""
     return CallUsage(
         tokenize_ms=tokenize_s * 1e3,
         queue_ms=answer.queue_s * 1e3,
@@ -54,7 +54,7 @@ def usage_of(answer: Answer, inputs: Sequence[TokenInput], *, tokenize_s: float)
 
 
 def usage_of_all(answers: Sequence[Answer], inputs: Sequence[TokenInput], *, tokenize_s: float) -> CallUsage:
-    """Return what a call took whose inputs went through the engine in several groups, queued at once.
+    """Return the usage of a call whose inputs went through the engine in several groups, queued at once.
 
     It waited until its first group started, and ran from there until the last one's rows were back.
     """
@@ -74,7 +74,7 @@ class KnownRows:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Piece:
-    """A part of a call that runs at one go, so that a long call does not hold up short ones.
+    """A part of a call that runs without interruption, so that a long call does not delay short ones for long.
 
     Attributes:
         call: The call.
@@ -95,9 +95,8 @@ class Piece:
 class Call:
     """The inputs of one call and the reply its caller waits for.
 
-    The reply stays open until the end, so that a caller may cancel at any time; what has not run by then is dropped.
-    Whether a call is over is what its reply says and nothing else: there are no books that an interrupted caller could
-    leave wrong.
+    The reply stays open until the end, so that a caller may cancel at any time; inputs that have not run by then are
+    dropped. Only the reply says whether a call is over, so an interrupted caller cannot leave inconsistent state.
 
     Args:
         inputs: What to run.
@@ -109,7 +108,7 @@ class Call:
     Attributes:
         reply: What the caller waits for.
         waiting: Pieces that have not run; the workers' own once the call was handed over.
-        waiting_tokens: Their tokens; written by the workers, read by anybody.
+        waiting_tokens: Their tokens; written by the workers, readable from any thread.
     """
 
     def __init__(
@@ -144,7 +143,7 @@ class Call:
 
     @property
     def is_wanted(self) -> bool:
-        """Whether somebody still waits for the result."""
+        """Whether the caller still waits for the result."""
         return not self.reply.done()
 
     @property
@@ -157,18 +156,18 @@ class Call:
         """Seconds from the call to its first batch; 0.0 if there was none."""
         return 0.0 if self._started_s is None else self._started_s - self._submitted_s
 
-    def cut(self, piece_tokens: int, *, by_beginning: bool = False) -> None:
-        """Cut what must run into pieces of at most so many tokens.
+    def cut(self, piece_tokens: int, *, by_prefix: bool = False) -> None:
+        """Cut the inputs that must run into pieces of at most so many tokens.
 
         Args:
             piece_tokens: Only an input that is longer exceeds it, alone.
-            by_beginning: Whether inputs that begin alike stay together; otherwise the longest come first.
+            by_prefix: Whether inputs with a common prefix stay together; otherwise the longest come first.
         """
         inputs = [self.unique[index] for index in self.missing]
-        beginnings = [one.beginning for one in inputs] if by_beginning else None
+        prefixes = [one.prefix_key for one in inputs] if by_prefix else None
         indices: list[int] = []
         tokens = 0
-        for place in batch_order([len(one) for one in inputs], beginnings):
+        for place in batch_order([len(one) for one in inputs], prefixes):
             index = self.missing[place]
             length = len(self.unique[index])
             if indices and tokens + length > piece_tokens:
@@ -188,11 +187,11 @@ class Call:
 
     @property
     def is_running(self) -> bool:
-        """Whether all of it was chosen to run."""
+        """Whether all of its pieces have been chosen to run."""
         return not self.waiting
 
     def start(self) -> bool:
-        """Note that a piece starts to run; return whether it is the first."""
+        """Record that a piece starts to run; return whether it is the first."""
         if self._started_s is not None:
             return False
         self._started_s = time.perf_counter()
@@ -216,7 +215,7 @@ class Call:
         return Answer(rows, self.queue_s, forward_s, self.n_reused)
 
     def _look_up(self, index: int, one: TokenInput) -> bool:
-        """Take the row of an earlier call; return whether there is one."""
+        """Take the cached row of an input; return whether there is one."""
         row = None if self._known is None else self._known.cache.get(self._known.model, self.options, one)
         if row is not None:
             self._put([index], row[np.newaxis])

@@ -1,4 +1,4 @@
-"""How long a caller waits: for a result, or until its time is over."""
+"""Deadlines: how long a caller waits for a result before it gives up."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _LONGEST_WAIT_S = 1e6
 
 
 class Deadline:
-    """The moment at which a call gives up; the clock starts here.
+    """The time limit of one call. The clock starts when the object is made.
 
     Args:
-        seconds: From now; None never, and neither a time longer than any wait (1e6).
+        seconds: From now. None means no limit, and so does a time beyond the longest wait (1e6).
     """
 
     def __init__(self, seconds: float | None) -> None:
@@ -31,17 +31,17 @@ class Deadline:
         self._started_s = time.perf_counter()
 
     def check(self) -> None:
-        """Raise if the time is over already, before work is queued for nobody.
+        """Raise if the time is over already, before any work is queued.
 
         Raises:
-            DeadlineExceededError: It is.
+            DeadlineExceededError: The time is over.
         """
         remaining_s = self.remaining_s()
         if remaining_s is not None and remaining_s <= 0.0:
             raise self._exceeded()
 
     def wait(self, reply: Reply[T]) -> T:
-        """Return the result; whatever ends the wait early (a signal too) cancels the work.
+        """Return the result. If the wait ends early, by a signal for example, the work is cancelled.
 
         Raises:
             DeadlineExceededError: The time is over.
@@ -55,16 +55,16 @@ class Deadline:
         return reply.result()
 
     async def await_result(self, reply: Reply[T]) -> T:
-        """Return the result without blocking the event loop; cancelling the task cancels the work.
+        """Return the result without blocking the event loop. Cancelling the task cancels the work.
 
         Raises:
             DeadlineExceededError: The time is over.
         """
         loop = asyncio.get_running_loop()
-        # It tells only that the reply is there: what asyncio cannot carry (StopIteration) does not go through it.
+        # It only signals that the reply is there: an asyncio future cannot hold every exception (StopIteration).
         there: asyncio.Future[None] = loop.create_future()
         try:
-            reply.call_when_done(partial(loop.call_soon_threadsafe, _tell, there))
+            reply.call_when_done(partial(loop.call_soon_threadsafe, _signal, there))
             await asyncio.wait_for(there, self.remaining_s())
         except asyncio.TimeoutError:
             if reply.cancel():
@@ -75,7 +75,7 @@ class Deadline:
         return reply.result()
 
     async def await_work(self, work: Coroutine[Any, Any, T]) -> T:
-        """Return what a coroutine returns; when the time is over it is cancelled.
+        """Return the result of a coroutine, which is cancelled when the time is over.
 
         Raises:
             DeadlineExceededError: The time is over.
@@ -83,14 +83,14 @@ class Deadline:
         try:
             return await asyncio.wait_for(work, self.remaining_s())
         except asyncio.TimeoutError as error:
-            # On Python 3.11 and later that is also the builtin one, which the work itself may raise.
+            # On Python 3.11 and later this is the builtin TimeoutError, which the work itself may raise.
             remaining_s = self.remaining_s()
             if remaining_s is None or remaining_s > 0.0:
                 raise
             raise self._exceeded() from error
 
     def remaining_s(self) -> float | None:
-        """Return the seconds that are left, 0.0 if the time is over; None if it never is."""
+        """Return the seconds that are left: 0.0 if the time is over, None without a limit."""
         if self._seconds is None:
             return None
         return max(0.0, self._seconds - (time.perf_counter() - self._started_s))
@@ -102,6 +102,6 @@ class Deadline:
         )
 
 
-def _tell(there: asyncio.Future[None]) -> None:
+def _signal(there: asyncio.Future[None]) -> None:
     if not there.done():
         there.set_result(None)

@@ -1,4 +1,4 @@
-"""Where a model runs and in which precision."""
+"""Chooses the device and the precision of a model."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def resolve_dtype(dtype: str, *, device: torch.device, half: str = "float16") ->
 
 
 def has_native_bfloat16(device: torch.device) -> bool:
-    """Return whether the device computes in bfloat16 itself; where it does not, float32 is faster and more exact."""
+    """Return whether the device has bfloat16 instructions; without them float32 is faster and more exact."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type == "mps":

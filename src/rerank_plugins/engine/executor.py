@@ -15,7 +15,7 @@ from rerank_plugins.engine.packing import batch_cost_tokens, pack
 from rerank_plugins.engine.statistics import Counters
 from rerank_plugins.errors import ScoringError
 from rerank_plugins.protocols import Batch, PrefixSharing, Scorer, TokenInput
-from rerank_plugins.system.native import step_aside
+from rerank_plugins.system.native import let_others_proceed
 from rerank_plugins.types import EngineOptions
 
 __all__ = ["execute", "shares_prefixes"]
@@ -26,7 +26,7 @@ _NO_LIMITS = EngineOptions()
 
 
 def shares_prefixes(scorer: Scorer, limits: EngineOptions) -> bool:
-    """Return whether inputs with a common beginning should come into the same batch."""
+    """Return whether inputs with a common prefix should be put into the same batch."""
     # Not isinstance(scorer, PrefixSharer): that looks up every member of the protocol, at each call.
     sharing: PrefixSharing | None = getattr(scorer, "prefix_sharing", None)
     return limits.share_prefix and sharing is not None and sharing.is_used
@@ -48,9 +48,9 @@ def execute(
         scorer: The model.
         inputs: What to run, in any order of length.
         budget: Shared by all calls on one model.
-        limits: How much a batch may hold at most, and whether common beginnings run once.
+        limits: How much a batch may hold at most, and whether common prefixes run once.
         options: Passed to the scorer with each batch.
-        wanted: Asked before each batch whether an input (by position) is still waited for; None means all are. The
+        wanted: Called before each batch: whether a caller still waits for an input (by position); None means all. The
             rows of inputs that did not run are NaN.
         counters: Where to count batches and tokens; None counts nowhere.
 
@@ -62,9 +62,9 @@ def execute(
         EngineClosedError: The process is ending.
     """
     lengths = [len(one) for one in inputs]
-    beginnings = [one.beginning for one in inputs] if shares_prefixes(scorer, limits) else None
+    prefixes = [one.prefix_key for one in inputs] if shares_prefixes(scorer, limits) else None
     slots = budget.capped(limits.max_batch_tokens)
-    waiting = deque(pack(lengths, budget_tokens=slots, padded=scorer.is_padded, beginnings=beginnings))
+    waiting = deque(pack(lengths, budget_tokens=slots, padded=scorer.is_padded, prefixes=prefixes))
     counters = counters or Counters()
     order: list[int] = []
     rows: list[torch.Tensor] = []
@@ -73,7 +73,7 @@ def execute(
             indices = _still_wanted(waiting.popleft(), wanted, counters)
             if not indices:
                 continue
-            step_aside()
+            let_others_proceed()
             cost = batch_cost_tokens([lengths[index] for index in indices], padded=scorer.is_padded)
             try:
                 rows.append(scorer.forward(Batch([inputs[index] for index in indices], options, limits.share_prefix)))
@@ -81,7 +81,7 @@ def execute(
                 if not _is_out_of_memory(error):
                     raise
                 counters.add("out_of_memory")
-                slots = _more_room(budget, cost)
+                slots = _smaller_budget(budget, cost)
                 if len(indices) == 1:
                     raise _too_long(cost) from error
                 waiting.extendleft(reversed(_split(indices, lengths, slots=slots, padded=scorer.is_padded)))
@@ -128,14 +128,14 @@ def _check_numbers(rows: npt.NDArray[np.float32]) -> None:
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
-    """Return whether memory ran out: the device's, or the machine's, for which torch has a RuntimeError only."""
+    """Return whether the device or the machine ran out of memory; for the latter torch raises a RuntimeError only."""
     return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(
         words in str(error) for words in ("DefaultCPUAllocator: ", "MPS backend out of memory")
     )
 
 
-def _more_room(budget: TokenBudget, cost: int) -> int:
-    """Note that a batch found no memory, free what is not needed, and return the slots to try next."""
+def _smaller_budget(budget: TokenBudget, cost: int) -> int:
+    """Record that a batch ran out of memory, free cached memory, and return the slots to try next."""
     slots = budget.failed(cost)
     logger.warning("out of memory with %d tokens; token budget is now %d a batch", cost, budget.tokens)
     if torch.cuda.is_available():

@@ -1,4 +1,4 @@
-"""Models that were loaded before ``os.fork()`` work in the child: threads and held locks do not come along."""
+"""Lets models that were loaded before ``os.fork()`` work in the child, which has no other threads and no held locks."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def watch(one: _Forkable) -> None:
     """Call ``one.after_fork()`` in every child process that is forked while it lives."""
     _watched.add(weakref.ref(one, _watched.discard))
     if not _hooked and hasattr(os, "register_at_fork"):
-        # Twice, should two threads come here at once, is as good as once.
+        # If two threads come here at once, the function is registered twice, which does no harm.
         _hooked["yes"] = True
         os.register_at_fork(after_in_child=_after_fork)
 
@@ -33,7 +33,7 @@ def _after_fork() -> None:
     living = [one for one in (reference() for reference in list(_watched)) if one is not None]
     if not living:
         return
-    # OpenMP's threads stay behind too, and its next parallel region would wait for them for ever.
+    # OpenMP's threads are not in the child either, and its next parallel region would wait for them for ever.
     # (A process that has not imported torch has none.)
     if (torch := sys.modules.get("torch")) is not None:
         torch.set_num_threads(1)

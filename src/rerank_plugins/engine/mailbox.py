@@ -1,9 +1,9 @@
-"""How calls come from their threads to the workers.
+"""The mailbox, through which calls go from their threads to the workers.
 
-A caller appends its call, *then* rings; a worker waits for the bell, *then* takes the calls. Both are single C
-operations: a Ctrl-C may come before or after each of them, and the worst it leaves is a call that nobody rang for,
-which the next ring brings along. Nobody ever holds anything that another thread waits for; the lock is a bell here
-(released means it rang), and callers never acquire it.
+A caller appends its call, *then* notifies; a worker waits for a notification, *then* takes the calls. Both are single C
+operations: a Ctrl-C may come before or after each of them. The worst that it leaves is a call without a notification,
+which is taken at the next one. The lock serves as a bell (released means: notified). Callers never acquire it, so no
+caller ever holds anything that another thread waits for.
 """
 
 from __future__ import annotations
@@ -22,44 +22,44 @@ _LONGEST_WAIT_S = 1e6
 
 
 class Mailbox(Generic[T]):
-    """Letters from any number of threads, taken out by one at a time."""
+    """A queue that any number of threads append to and one thread at a time takes from."""
 
-    __slots__ = ("_bell", "_letters")
+    __slots__ = ("_bell", "_items")
 
     def __init__(self) -> None:
-        self._letters: deque[T] = deque()
+        self._items: deque[T] = deque()
         self._bell = _thread.allocate_lock()
         self._bell.acquire()
 
-    def put(self, letter: T) -> None:
-        """Leave a letter and ring."""
-        self._letters.append(letter)
-        self.ring()
+    def put(self, item: T) -> None:
+        """Append an item and notify the worker."""
+        self._items.append(item)
+        self.notify()
 
-    def ring(self) -> None:
-        """Wake whoever waits, or make the next wait short."""
-        # It rang already.
+    def notify(self) -> None:
+        """Wake the waiting worker, or let the next wait return at once."""
+        # Another thread has notified already.
         with suppress(RuntimeError):
             self._bell.release()
 
     def wait(self, seconds: float) -> bool:
-        """Wait for a ring; return whether there was one. For one thread at a time."""
+        """Wait for a notification; return whether there was one. For one thread at a time."""
         return self._bell.acquire(timeout=min(max(seconds, 0.0), _LONGEST_WAIT_S))
 
     def take(self) -> Iterator[T]:
-        """Yield the letters, each removed only when the next one is asked for, so that it is never nowhere."""
-        while self._letters:
-            yield self._letters[0]
-            self._letters.popleft()
+        """Yield the items. Each is removed only when the next one is requested, so that an interrupt loses none."""
+        while self._items:
+            yield self._items[0]
+            self._items.popleft()
 
     def drop_while(self, is_void: Callable[[T], bool]) -> None:
-        """Throw away letters up to the first that is not void. For whoever may take them."""
-        while self._letters and is_void(self._letters[0]):
-            self._letters.popleft()
+        """Remove items up to the first that is not void. For the thread that may take them."""
+        while self._items and is_void(self._items[0]):
+            self._items.popleft()
 
-    def letters(self) -> list[T]:
-        """Return what has not been taken. For any thread."""
-        return list(self._letters)
+    def items(self) -> list[T]:
+        """Return the items that have not been taken. For any thread."""
+        return list(self._items)
 
     def __len__(self) -> int:
-        return len(self._letters)
+        return len(self._items)

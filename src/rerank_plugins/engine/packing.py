@@ -1,4 +1,4 @@
-"""Lengths to batches under a token budget: a pure function, called by everything that runs a model."""
+"""Packs inputs into batches under a token budget, by their lengths alone. Pure functions."""
 
 from __future__ import annotations
 
@@ -14,27 +14,28 @@ def batch_cost_tokens(lengths: Sequence[int], *, padded: bool) -> int:
     return max(lengths, default=0) * len(lengths) if padded else sum(lengths)
 
 
-def batch_order(lengths: Sequence[int], beginnings: Sequence[Hashable] | None = None) -> list[int]:
-    """Return the indices of inputs in the order in which they fill batches: the longest first.
+def batch_order(lengths: Sequence[int], prefixes: Sequence[Hashable] | None = None) -> list[int]:
+    """Return the indices of inputs in the order in which batches are filled: the longest first.
 
     Sorting by token count keeps padding small and lets the largest batch fail first, if one must.
 
     Args:
         lengths: Tokens of each input.
-        beginnings: Inputs with equal ones follow one another, the longest first, where the longest of them would stand:
-            for a model that runs their common tokens once a batch. None keeps nothing together.
+        prefixes: What each input begins with, for a model that runs a common prefix once per batch. Inputs with equal
+            prefixes are kept together, the longest first, at the place of the longest of them. None keeps none
+            together.
     """
     order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
-    if beginnings is None:
+    if prefixes is None:
         return order
     rank: dict[Hashable, int] = {}
     for index in order:
-        rank.setdefault(beginnings[index], len(rank))
-    return sorted(order, key=lambda index: rank[beginnings[index]])
+        rank.setdefault(prefixes[index], len(rank))
+    return sorted(order, key=lambda index: rank[prefixes[index]])
 
 
 def pack(
-    lengths: Sequence[int], *, budget_tokens: int, padded: bool, beginnings: Sequence[Hashable] | None = None
+    lengths: Sequence[int], *, budget_tokens: int, padded: bool, prefixes: Sequence[Hashable] | None = None
 ) -> list[list[int]]:
     """Return batches of indices in :func:`batch_order`.
 
@@ -42,14 +43,14 @@ def pack(
         lengths: Tokens of each input.
         budget_tokens: Slots a batch may occupy. Only an input longer than that exceeds it, alone.
         padded: How a batch's slots are counted, see :func:`batch_cost_tokens`.
-        beginnings: See :func:`batch_order`; None if ``padded``.
+        prefixes: See :func:`batch_order`; None if ``padded``.
 
     Returns:
         Each index exactly once; inputs of equal length keep their order.
     """
     batches: list[list[int]] = []
     used = 0
-    for index in batch_order(lengths, beginnings):
+    for index in batch_order(lengths, prefixes):
         length = lengths[index]
         if batches:
             # Longest first: the first input of a batch gives the padded width.
@@ -65,7 +66,7 @@ def pack(
 
 
 def unique_inputs(inputs: Sequence[TokenInput]) -> tuple[list[TokenInput], list[int]]:
-    """Return each different input once, and for each input which of these it is.
+    """Return the distinct inputs, and for each input its index among them.
 
     Equal inputs run once and get equal rows; rounding inside a batch could rank two copies of a document apart.
     """

@@ -1,14 +1,14 @@
-"""Each model is loaded once per process, whoever asks: single-flight, reference-counted.
+"""Loads each model once per process and shares it: single-flight loading, reference counting.
 
 Two adapters, a notebook cell run twice, or 32 threads that ask for the same key share one load and
 one set of weights. A lease that is closed by its last holder frees the weights; a lease that is only
 garbage collected leaves them idle, so that code which builds an adapter per request does not load
 the model per request. :meth:`ModelRegistry.unload_idle` frees those.
 
-A load can be interrupted at any step, and garbage is collected at any step of any thread. So who holds a model is a set
-of weak references, each of which goes with its lease by one C operation without any lock; and the turn to load is a
-reentrant lock of C, taken by ``with`` only: an interrupted load leaves an entry without a model, and
-whoever waited loads it.
+A load can be interrupted at any step, and garbage is collected at any step of any thread. Therefore the holders of a
+model are a set of weak references, each of which is removed with its lease by one C operation without a lock. The lock
+for loading is a reentrant C lock, taken only by ``with``: an interrupted load leaves an entry without a model, which
+the next waiting thread loads.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any, Generic, Protocol, TypeVar, cast
 
 from rerank_plugins.engine import forking
 from rerank_plugins.errors import EngineClosedError
-from rerank_plugins.system.native import inside
+from rerank_plugins.system.native import native_code
 
 __all__ = ["MODELS", "Lease", "ModelRegistry"]
 
@@ -35,10 +35,10 @@ T = TypeVar("T", bound=_Closeable)
 
 @dataclass(slots=True, eq=False)
 class _Entry:
-    """A model that is there or on its way.
+    """A model that is loaded or being loaded.
 
     Attributes:
-        turn: Held by whoever loads or frees it.
+        turn: The lock of the thread that loads or frees it.
         value: The model; None before it is loaded.
         error: Why it could not be loaded; those who waited for that load get it too.
         is_over: Whether it was freed, or could not be loaded.
@@ -53,7 +53,7 @@ class _Entry:
 
 
 class Lease(Generic[T]):
-    """A share in a model. ``close()`` gives it back; garbage collection does too."""
+    """A share in a loaded model, given back by ``close()`` or by garbage collection."""
 
     def __init__(self, registry: ModelRegistry, key: Hashable, entry: _Entry) -> None:
         self._registry, self._key, self._entry = registry, key, entry
@@ -80,7 +80,7 @@ class Lease(Generic[T]):
         return self._is_closed
 
     def another(self) -> Lease[T]:
-        """Return a further share in the same model, which is closed by itself.
+        """Return another share in the same model, which must be closed separately.
 
         Raises:
             EngineClosedError: The lease was closed.
@@ -102,7 +102,7 @@ class ModelRegistry:
         self._entries: dict[Hashable, _Entry] = {}
 
     def acquire(self, key: Hashable, load: Callable[[], T]) -> Lease[T]:
-        """Return a share in the model of this key, loading it if nobody has.
+        """Return a share in the model of this key. It is loaded if it is not in memory.
 
         Args:
             key: The resolved configuration: equal keys share weights.
@@ -115,7 +115,7 @@ class ModelRegistry:
             lease: Lease[T] = Lease(self, key, entry)
             with entry.turn:
                 if entry.is_over or entry.error is not None:
-                    # Whoever freed it, or failed to load it, may have been interrupted before this.
+                    # A thread that freed it, or failed to load it, may have been interrupted before this.
                     self._remove(key, entry)
                 if entry.error is not None:
                     raise entry.error
@@ -124,7 +124,7 @@ class ModelRegistry:
                     return lease
 
     def unload_idle(self) -> int:
-        """Free every model that nobody holds; return how many there were."""
+        """Free every model without a holder; return how many were freed."""
         return sum(self._free(key, entry) for key, entry in list(self._entries.items()) if entry.value is not None)
 
     def loaded(self) -> list[object]:
@@ -132,7 +132,7 @@ class ModelRegistry:
         return [entry.value for entry in list(self._entries.values()) if entry.value is not None]
 
     def after_fork(self) -> None:
-        """Forget, in a forked process, whose turn it was and which loads were under way: their threads are not here."""
+        """Reset locks and unfinished loads in a forked process, which has no other threads."""
         self._entries = {key: entry for key, entry in self._entries.items() if entry.value is not None}
         for entry in self._entries.values():
             entry.turn = threading.RLock()
@@ -144,7 +144,7 @@ class ModelRegistry:
         if entry.value is not None:
             return
         try:
-            with inside():
+            with native_code():
                 made = load()
         except Exception as error:
             entry.error = error
@@ -153,11 +153,11 @@ class ModelRegistry:
         if entry.value is None:
             entry.value = made
         else:
-            # A signal's handler asked for the same model in the middle of this load.
+            # A signal handler requested the same model during this load.
             made.close()
 
     def _remove(self, key: Hashable, entry: _Entry) -> None:
-        """Forget an entry; its turn is held, so nobody else can."""
+        """Remove an entry. Its lock is held, so no other thread can do the same."""
         if self._entries.get(key) is entry:
             self._entries.pop(key, None)
 
@@ -167,14 +167,14 @@ class ModelRegistry:
             self._free(key, entry)
 
     def _free(self, key: Hashable, entry: _Entry) -> bool:
-        """Free a model unless somebody holds it; return whether it was freed."""
+        """Free a model unless it has a holder; return whether it was freed."""
         with entry.turn:
             if entry.holders or entry.value is None:
                 return False
             entry.is_over = True
             self._remove(key, entry)
             entry.value.close()
-            # Last, so that an interrupted close can be made again.
+            # Last, so that an interrupted close can be repeated.
             entry.value = None
             return True
 

@@ -1,13 +1,13 @@
-"""What a call's result comes back in: one side fills it once, the other waits, in a thread or on an event loop.
+"""The future of a call: a worker sets its outcome once, the caller waits in a thread or on an event loop.
 
-``concurrent.futures.Future`` guards itself with a Python-level lock, and a Ctrl-C can end its waiter between taking and
-giving back that lock; whoever fills the future then waits for ever. Here nobody holds anything:
+``concurrent.futures.Future`` has a Python-level lock, and a Ctrl-C can end its waiter between acquiring and releasing
+it; the thread that sets the result then waits for ever. A reply has no lock:
 
-* the outcome is decided by one ``dict.setdefault``, which is whole or not done; the first one counts;
-* a waiter hands in something to call (the release of a lock of its own), *then* looks whether there is an outcome;
-  whoever decides sets the outcome, *then* calls what was handed in. One of the two sees the other.
+* the outcome is set by one ``dict.setdefault``, which is atomic; the first one counts;
+* a waiter registers a function (the release of a lock of its own), *then* checks for an outcome; the other side sets
+  the outcome, *then* calls the registered functions. At least one of the two sees the other.
 
-So filling a reply never waits, whatever became of those who wanted it.
+So setting the outcome never waits, whatever happened to the waiters.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 class Reply(Generic[T]):
-    """A result that will be there later.
+    """A result that may not be there yet.
 
     Args:
         on_cancel: Called when the reply was cancelled before there was a result.
@@ -41,15 +41,15 @@ class Reply(Generic[T]):
         self._on_cancel = on_cancel
 
     def succeed(self, value: T) -> bool:
-        """Give the result; return whether it is the outcome (nothing was decided before)."""
+        """Set the result; return whether it is the outcome (none was set before)."""
         return self._decide(value, None)
 
     def fail(self, error: BaseException) -> bool:
-        """Give an error; return whether it is the outcome."""
+        """Set an error; return whether it is the outcome (none was set before)."""
         return self._decide(None, error)
 
     def cancel(self) -> bool:
-        """Give up; return whether that is the outcome: False if the result or an error was there."""
+        """Cancel; return whether that is the outcome: False if a result or an error was there first."""
         if not self._decide(None, CancelledError()):
             return False
         if self._on_cancel is not None:
@@ -61,7 +61,7 @@ class Reply(Generic[T]):
         return bool(self._decided)
 
     def cancelled(self) -> bool:
-        """Return whether it was given up."""
+        """Return whether it was cancelled."""
         return self.done() and isinstance(self._decided["outcome"][1], CancelledError)
 
     def wait(self, timeout_s: float | None = None) -> bool:
@@ -96,7 +96,7 @@ class Reply(Generic[T]):
             del self, error
 
     def call_when_done(self, wake: Callable[[], object]) -> None:
-        """Call ``wake`` when there is an outcome, in the thread that decides it, or now if there is one.
+        """Call ``wake`` when there is an outcome, in the thread that sets it, or now if there is one.
 
         It may be called twice, and must neither wait nor raise anything but RuntimeError.
         """
@@ -116,8 +116,8 @@ class Reply(Generic[T]):
             try:
                 self._wakers.popleft()()
             except IndexError:
-                # Somebody else called the last one.
+                # Another thread has called the last one.
                 return
             except RuntimeError:
-                # A lock that was released already, or an event loop that is closed: nobody waits there any more.
-                logger.debug("nobody waits for a result any more")
+                # A lock that was released already, or an event loop that is closed: no waiter is left there.
+                logger.debug("a result has no waiter any more")

@@ -1,6 +1,6 @@
-"""Which inputs run next: turns, common batches, waiting for calls that can share one.
+"""Which inputs run next: calls take turns, and calls that fit together share batches.
 
-No threads, and no clocks but the calls' own. Owned by one worker at a time; nothing here is safe from more.
+Uses no threads and no clock of its own. One worker at a time may use it; it is not thread-safe.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ of one bulk call's throughput, 2 0.89, 4 0.92 and 8 0.94; a call waits for all t
 
 
 class Schedule:
-    """The calls that wait, in the order of their turns.
+    """The waiting calls, in the order of their turns.
 
     Args:
         budget: Token slots of a batch; a few of them are the tokens of waiting calls that are merged at most.
@@ -36,18 +36,18 @@ class Schedule:
         return len(self._calls)
 
     def add(self, call: Call) -> None:
-        """Put a call behind the others."""
+        """Add a call at the end of the queue."""
         self._calls.append(call)
 
-    def drop_given_up(self) -> list[Call]:
-        """Take out the calls that nobody waits for any more, and return them."""
-        given_up = [call for call in self._calls if not call.is_wanted]
-        if given_up:
+    def drop_cancelled(self) -> list[Call]:
+        """Remove the calls that were cancelled, and return them."""
+        cancelled = [call for call in self._calls if not call.is_wanted]
+        if cancelled:
             self._calls = deque(call for call in self._calls if call.is_wanted)
-        return given_up
+        return cancelled
 
-    def spare_s(self) -> float:
-        """Return how long the first call may still wait for others to fill its batch."""
+    def remaining_wait_s(self) -> float:
+        """Return how many seconds the first call may still wait for others to fill its batch."""
         first = self._calls[0]
         if first.limits.max_wait_ms <= 0.0:
             return 0.0
@@ -56,7 +56,7 @@ class Schedule:
         return 0.0 if waiting >= budget else first.limits.max_wait_ms / 1e3 - first.waited_s
 
     def take(self) -> list[Piece]:
-        """Return the next piece of the first call and what of the others fits beside it; calls take turns."""
+        """Return the next piece of the first call and the pieces of other calls that fit into the same batches."""
         first = self._calls[0]
         limit = MERGED_BUDGETS * self._budget.capped(first.limits.max_batch_tokens)
         pieces: list[Piece] = []

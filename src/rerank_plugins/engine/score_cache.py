@@ -1,4 +1,4 @@
-"""Rows of inputs that ran before, kept on request: a document that is retrieved again is not scored again."""
+"""A cache of scores, used on request: a pair that was scored before is not scored again."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["CacheInfo", "ScoreCache"]
 
 @dataclass(frozen=True, slots=True)
 class CacheInfo:
-    """How a cache has done.
+    """Hits, misses and size of a cache.
 
     Attributes:
         hits: Inputs that were found.
@@ -36,11 +36,11 @@ class CacheInfo:
 
 
 class Cached(Protocol):
-    """What a row is kept for: an input of a model, or a pair of texts."""
+    """A key of the cache: an input of a model, or a pair of texts."""
 
     @property
     def cache_key(self) -> Hashable:
-        """What its scores depend on besides model and settings: a digest, never text."""
+        """What the scores depend on besides model and settings. It holds a digest and never text."""
         ...
 
 
@@ -52,7 +52,7 @@ class ScoreCache:
     holds numbers and ids, never text.
 
     Args:
-        max_entries: Inputs held at most; the one not asked for the longest goes first. An entry takes some 600 bytes
+        max_entries: Inputs held at most; the least recently used one is removed first. An entry takes some 600 bytes
             however long its input is, and four for each number of its row; 100,000 take 60 MB.
 
     Raises:
@@ -97,11 +97,12 @@ class ScoreCache:
             return CacheInfo(self._hits, self._misses, len(self._rows), self._max_entries)
 
     def after_fork(self) -> None:
-        """Make the lock anew, in a process that was forked while somebody may have held it."""
+        """Replace the lock in a forked process, since another thread may have held it."""
         self._lock = threading.RLock()
 
     def __reduce__(self) -> tuple[object, ...]:
-        # Copies and other processes begin with an empty one: what is held is worth its memory where it was made.
+        # Copies and other processes begin with an empty cache, because its contents are only useful where they were
+        # made.
         return ScoreCache, (self._max_entries,)
 
     def clear(self) -> None:

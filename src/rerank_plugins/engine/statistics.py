@@ -1,4 +1,4 @@
-"""Counters of one loaded model, written by its workers and callers, read by anybody."""
+"""Counters of one loaded model, written by its workers and callers, readable from any thread."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ _SECONDS = ("queue_s", "forward_s")
 
 
 class Counters:
-    """Numbers that only grow. Safe from any number of threads, without a lock: each thread has numbers of its own.
+    """Numbers that only grow. Thread-safe without a lock: each thread has counters of its own.
 
-    So a signal cannot leave a lock held in the middle of counting, and a fork cannot take one along.
+    So neither a signal nor a fork can leave a lock held in the middle of counting.
     """
 
     def __init__(self) -> None:
@@ -46,12 +46,12 @@ class Counters:
         me = get_ident()
         mine = self._of_thread.get(me)
         if mine is None:
-            # A thread that has ended leaves its numbers to the next one with its identity.
+            # The counters of a thread that has ended are continued by the next thread with the same identity.
             mine = self._of_thread.setdefault(me, defaultdict(float))
         mine[name] += amount
 
     def snapshot(self) -> EngineStats:
-        """Return all numbers at this moment; what does not only grow is 0."""
+        """Return all counters at this moment. The fields of the result that are no counters are 0."""
         values: defaultdict[CounterName, float] = defaultdict(float)
         for of_one in list(self._of_thread.values()):
             for name, amount in list(of_one.items()):

@@ -1,8 +1,9 @@
-"""What the workers of one model do: wait for calls, choose what runs together, run it, hand out the results.
+"""The work of a model's worker threads: wait for calls, choose what runs together, run it, deliver the results.
 
-Each device has one worker thread. They share what is here; one of them at a time, the one that has the *turn*, waits
-for calls and chooses, the others run. The turn is a lock among workers only: no caller ever takes it, and no signal is
-ever handled in a worker's thread, so nothing can leave it held. Workers take no lock that a caller can hold.
+Each device has one worker thread. The workers of a model share one queue. One of them at a time, the one that holds the
+lock called *turn*, waits for calls and chooses a batch; the others run theirs. No caller ever takes this lock, and
+signals are never handled in a worker's thread, so nothing can leave it held. Workers take no lock that a caller can
+hold.
 """
 
 from __future__ import annotations
@@ -23,19 +24,19 @@ from rerank_plugins.engine.schedule import Schedule
 from rerank_plugins.engine.statistics import Counters
 from rerank_plugins.errors import RerankPluginsError, ScoringError
 from rerank_plugins.protocols import Scorer, TokenInput
-from rerank_plugins.system.native import inside, is_ending
+from rerank_plugins.system.native import is_ending, native_code
 
-__all__ = ["IDLE_WORKER_S", "Workshop"]
+__all__ = ["IDLE_WORKER_S", "WorkQueue"]
 
 logger = logging.getLogger(__name__)
 
 IDLE_WORKER_S = 30.0
 """A worker without work ends after so long, so that an object that was dropped without ``close()`` leaves
-no thread behind; the next call starts a new one."""
+no thread running; the next call starts a new one."""
 
 
-class Workshop:
-    """The calls of one model from the mailbox to their replies.
+class WorkQueue:
+    """The calls of one model, from the mailbox to their replies.
 
     Args:
         budget: Token slots of a batch.
@@ -52,24 +53,24 @@ class Workshop:
         self.is_closed = False
 
     def unfinished(self) -> list[Call]:
-        """Return the calls that somebody waits for. For any thread."""
-        calls = dict.fromkeys([*self.mailbox.letters(), *list(self._taken)])
+        """Return the calls whose callers still wait. For any thread."""
+        calls = dict.fromkeys([*self.mailbox.items(), *list(self._taken)])
         return [call for call in calls if call.is_wanted]
 
     def has_work(self) -> bool:
-        """Return whether calls wait that no worker has chosen. For any thread."""
+        """Return whether there are calls that no worker has chosen yet. For any thread."""
         return bool(len(self.mailbox) or len(self._schedule))
 
     def close(self) -> None:
-        """Let workers end at their next batch."""
+        """Make the workers end at their next batch."""
         self.is_closed = True
-        self.mailbox.ring()
+        self.mailbox.notify()
 
     def work(self, scorer: Scorer) -> bool:
-        """Run what there is until there is nothing for a while; return whether the thread may go on working.
+        """Run calls until none has come for a while; return whether the thread may go on working.
 
-        An error that is none of a forward pass fails the calls in hand, or, with none in hand, all that wait; then it
-        ends this thread.
+        An error outside a forward pass fails the calls that this thread is running, or, if it runs none, all waiting
+        calls. It then ends this thread.
         """
         while pieces := self._next_pieces():
             try:
@@ -82,7 +83,7 @@ class Workshop:
         return True
 
     def fail_all(self, error: BaseException) -> None:
-        """Fail every call that somebody waits for."""
+        """Fail every call whose caller still waits."""
         for call in self.unfinished():
             self._fail(call, error)
 
@@ -92,15 +93,15 @@ class Workshop:
             return []
         try:
             while not self.is_closed:
-                self._open_mail()
+                self._collect_calls()
                 if not len(self._schedule):
                     if is_ending() or not self.mailbox.wait(IDLE_WORKER_S):
                         break
                     continue
-                spare_s = self._schedule.spare_s()
-                if spare_s <= 0.0:
+                remaining_wait_s = self._schedule.remaining_wait_s()
+                if remaining_wait_s <= 0.0:
                     return self._schedule.take()
-                self.mailbox.wait(spare_s)
+                self.mailbox.wait(remaining_wait_s)
             return []
         except BaseException as error:
             self.fail_all(_death(error, name=self._name))
@@ -110,11 +111,11 @@ class Workshop:
         finally:
             self._turn.release()
 
-    def _open_mail(self) -> None:
+    def _collect_calls(self) -> None:
         for call in self.mailbox.take():
             self._taken[call] = None
             self._schedule.add(call)
-        for call in self._schedule.drop_given_up():
+        for call in self._schedule.drop_cancelled():
             self._counters.add("inputs_dropped", sum(len(piece.indices) for piece in call.waiting))
             self._taken.pop(call, None)
 
@@ -124,13 +125,13 @@ class Workshop:
             if piece.call.start():
                 self._counters.add("queue_s", piece.call.queue_s)
         try:
-            with inside():
+            with native_code():
                 rows = self._rows(scorer, pieces)
         except BaseException as error:  # noqa: BLE001 - whatever a model raises belongs to the callers
             if len(pieces) == 1:
                 self._fail(pieces[0].call, _typed(error, name=self._name))
                 return not isinstance(error, (SystemExit, KeyboardInterrupt))
-            # Which call brought the failure is not known: run each alone, so that only it fails.
+            # It is not known which call caused the error: run each alone, so that only that one fails.
             logger.info("a batch of %d merged calls failed; running them one by one", len(pieces))
             outcomes = [self._run(scorer, [piece]) for piece in pieces]
             return all(outcomes)
@@ -158,7 +159,7 @@ class Workshop:
         return rows[unique_of_input] if len(rows) else rows
 
     def _merged(self, pieces: list[Piece]) -> tuple[list[TokenInput], Sequence[int]]:
-        """Return each different input of all pieces once, and for each input which of these it is."""
+        """Return the distinct inputs of all pieces, and for each input its index among them."""
         if len(pieces) == 1:
             # A call holds each of its inputs once already.
             return pieces[0].inputs, range(len(pieces[0].indices))
@@ -170,7 +171,7 @@ class Workshop:
     def _deliver(self, pieces: list[Piece], rows: Rows) -> None:
         for piece, its_rows in _shared_out(pieces, rows):
             call = piece.call
-            # Rows of a call that nobody waits for, or of a model that is being closed, were perhaps never computed.
+            # The rows of a cancelled call, or of a model that is being closed, may never have been computed.
             if not call.is_wanted or (self.is_closed and (not len(its_rows) or np.isnan(its_rows).any())):
                 continue
             if call.finish_piece(piece, its_rows):
@@ -180,7 +181,7 @@ class Workshop:
                 self._taken.pop(piece.call, None)
 
     def _fail(self, call: Call, error: BaseException) -> None:
-        # Counted first, so that the caller finds itself counted.
+        # Counted before the reply, so that the caller sees its call in the counters.
         if call.is_wanted:
             self._counters.add("calls_failed")
         call.reply.fail(error)
@@ -196,20 +197,20 @@ def _shared_out(pieces: list[Piece], rows: Rows) -> Iterator[tuple[Piece, Rows]]
 
 
 def _typed(error: BaseException, *, name: str) -> BaseException:
-    """Return what a caller is told of an error in a forward pass."""
+    """Return the error that a caller gets for an error in a forward pass."""
     if isinstance(error, RerankPluginsError):
         return error
     if isinstance(error, (SystemExit, KeyboardInterrupt)):
         return _death(error, name=name)
-    told = ScoringError(
+    failure = ScoringError(
         f"a forward pass of model {name!r} failed with {type(error).__name__}: {error}. Other calls are not affected; "
         "if it happens again with the same texts, please report it"
     )
-    told.__cause__ = error
-    return told
+    failure.__cause__ = error
+    return failure
 
 
 def _death(error: BaseException, *, name: str) -> ScoringError:
-    told = ScoringError(f"the worker thread of model {name!r} died: {error!r}; the next call starts a new one")
-    told.__cause__ = error
-    return told
+    failure = ScoringError(f"the worker thread of model {name!r} died: {error!r}; the next call starts a new one")
+    failure.__cause__ = error
+    return failure

@@ -1,9 +1,9 @@
-"""Measuring retrieval: datasets, first stages, reranking, and the field's measures.
+"""Evaluation of retrieval and reranking: datasets, first stages, second stages, and the usual measures.
 
 :mod:`rerank_plugins.evaluation.grid` runs whole grids of systems, as ``rerank-plugins evaluate`` does.
 
 Needs ``pip install "rerank-plugins[evaluation]"`` for the measures (ir-measures) and first stages (bm25s, FAISS), which
-are imported on first use. What runs no model needs no torch.
+are imported on first use. Parts that run no model need no torch.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Whether a dataset can be measured: what is wrong with it is said, and nothing counts 0 without a word."""
+"""Checks that a dataset can be measured, and reports everything that is wrong or left out."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ OnBad = Literal["raise", "drop"]
 def usable_dataset(dataset: Dataset, *, on_bad: OnBad = "raise") -> Dataset:
     """Return the dataset with only those queries and judgements that can be measured.
 
-    Judgements and candidates of documents that the corpus does not have, and blank queries, are mistakes:
-    an error, or with ``drop`` left out. A query without a relevant document is no mistake, but every system
-    would score 0 on it, so it is left out in either case. All of it is told in the dataset's notes and logged.
+    Judgements and candidates of documents that are not in the corpus, and blank queries, are mistakes. They raise an
+    error, or with ``drop`` are left out. A query without a relevant document is no mistake, but every system would
+    score 0 on it, so it is always left out. All of this is recorded in the dataset's notes and logged.
 
     Args:
         dataset: Any dataset.

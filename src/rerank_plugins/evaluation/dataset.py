@@ -40,7 +40,7 @@ class Document:
 
     @property
     def contents(self) -> str:
-        """What models read: the title, if there is one, a space, and the text (BEIR's own rule)."""
+        """The text that models read: the title, if there is one, a space, and the text (BEIR's own rule)."""
         return f"{self.title} {self.text}".strip()
 
 

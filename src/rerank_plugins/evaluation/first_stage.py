@@ -1,4 +1,4 @@
-"""First stages over the queries of a dataset, one at a time, timed."""
+"""Runs a first stage over the queries of a dataset, one query at a time, and measures the time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def retrieve(
     top_k: Count,
     advance: Callable[[int], object] | None = None,
 ) -> TimedRun:
-    """Return what a first stage finds for each query, and how long each took.
+    """Return the results of a first stage for each query, and the time of each.
 
     Args:
         index: The first stage.

@@ -1,4 +1,4 @@
-"""Datasets from the files that people have: told apart by what the files are, not by options."""
+"""Reads datasets in common file formats. The format is recognised from the files, without options."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def open_dataset(source: str | Path, *, split: str | None = None) -> Dataset:
 
     Raises:
         InvalidInputError: It is none of these, or malformed.
-        MissingExtraError: ``mteb:`` is asked for and mteb is not installed.
+        MissingExtraError: The source starts with ``mteb:`` and mteb is not installed.
     """
     if str(source).startswith(_MTEB):
         return read_mteb_task(str(source).removeprefix(_MTEB), split=split)
@@ -113,7 +113,7 @@ def _judged_texts(entry: Mapping[str, Any], *, where: str) -> list[tuple[str, in
     pos, neg, qrels, hits = entry.get("pos"), entry.get("neg") or [], entry.get("qrels"), entry.get("hits")
     judged: list[tuple[Any, Any]]
     if isinstance(pos, list):
-        # What is no list of texts becomes a pair that is refused below.
+        # A value that is no list of texts becomes a pair that is refused below.
         judged = [(text, 1) for text in pos] + ([(text, 0) for text in neg] if isinstance(neg, list) else [(None, 0)])
     elif isinstance(qrels, dict):
         judged = list(qrels.items())

@@ -29,7 +29,7 @@ _ALIASES = {"hit": "Success", "MRR": "RR", "MAP": "AP", "recall": "R", "precisio
 @checked_fields()
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """The figures of one run.
+    """The measures of one run.
 
     Attributes:
         per_query: Measure's name to query id to value; every judged query is there.
@@ -42,7 +42,7 @@ class Evaluation:
         """Return a measure's mean.
 
         Args:
-            name: The measure's name, as it was given to :func:`evaluate`.
+            name: The measure's name, as it was passed to :func:`evaluate`.
             queries: Query ids to average over; None takes every judged query.
 
         Raises:
@@ -74,7 +74,7 @@ def standard_measures() -> dict[str, Measure]:
 
 @checked_call()
 def parse_measures(names: Sequence[str]) -> dict[str, Measure]:
-    """Return measures by the names they were asked for.
+    """Return measures by the names that were passed.
 
     Args:
         names: ir-measures' own (``nDCG@10``, ``Success@5``, ``RR@10``, ``AP``, ``R@100``), or ``hit@k``, ``MRR@k``,
@@ -162,5 +162,5 @@ def _computable(measure: Measure) -> Measure:
 
 
 def _without_ties(scores: Mapping[str, float]) -> dict[str, float]:
-    # ir-measures computes some measures (RR@k) with code that orders ties otherwise than trec_eval.
+    # ir-measures computes some measures (RR@k) with code that orders ties differently from trec_eval.
     return in_order({document_id: scores[document_id] for document_id in ranked_ids(scores)})

@@ -1,4 +1,4 @@
-"""Where reranking moved the relevant documents, and which queries show it best."""
+"""How reranking moved the relevant documents, and which queries show it best."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class Movement:
 
     @property
     def gain(self) -> float:
-        """What the move is worth: the change of 1/rank."""
+        """The change of 1/rank; positive if the document moved up."""
         return 1 / self.after - 1 / self.before
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A query worth showing, why it was picked, and the move of its best relevant document."""
+    """A query to show in a report, why it was chosen, and the movement of its best relevant document."""
 
     reason: str
     move: Movement

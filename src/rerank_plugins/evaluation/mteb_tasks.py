@@ -53,8 +53,8 @@ def _chosen(options: Sequence[str], wanted: str | None, *, what: str, task: str)
     if wanted is None and len(options) == 1:
         return options[0]
     if wanted is None or wanted not in options:
-        asked = f"no {what} {wanted!r}" if wanted else f"several {what}s and none was chosen (NAME/{what.upper()})"
-        msg = f"mteb's {task!r} has {asked}; there are {', '.join(options)}"
+        problem = f"no {what} {wanted!r}" if wanted else f"several {what}s and none was chosen (NAME/{what.upper()})"
+        msg = f"mteb's {task!r} has {problem}; there are {', '.join(options)}"
         raise InvalidInputError(msg)
     return wanted
 

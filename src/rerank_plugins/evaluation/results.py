@@ -1,4 +1,4 @@
-"""What an evaluation found, as plain values: made by the grid and the curves, drawn by the reports.
+"""The results of an evaluation as plain values: made by the grid and the curves, drawn by the reports.
 
 Everything here goes to JSON and back without loss, so that a report can be made again, or elsewhere, from the file.
 """
@@ -26,7 +26,7 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A system against its own first stage on the same queries.
+    """The comparison of a system with its own first stage on the same queries.
 
     Attributes:
         difference: Mean of the paired differences.
@@ -51,11 +51,11 @@ class Latency:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class System:
-    """One column of the grid: what retrieves, and what reranks.
+    """One column of the grid: the first stage and the reranker.
 
     Attributes:
         retriever: ``bm25``, ``dense``, ``hybrid``, or ``candidates`` for the lists that a reranking task gives.
-        embedder: Model of the vectors; None for BM25 and given candidates.
+        embedder: Model of the vectors; None for BM25 and for candidates that come with the dataset.
         reranker: Model of the second stage; None for the first stage alone.
         top_k: Documents retrieved.
         top_n: Documents kept.
@@ -122,7 +122,7 @@ class Curve:
 
     @property
     def remark(self) -> str:
-        """Why there is little to see, in words; empty for a curve of several different points."""
+        """Why the curve shows little, as a sentence; empty for a curve of several different points."""
         xs = [point.x for point in next(iter(self.lines.values()), ())]
         if len(set(xs)) == len(xs) > 1:
             return ""
@@ -136,7 +136,7 @@ class Curve:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationResults:
-    """Everything a report is made from.
+    """All results that a report is made from.
 
     Attributes:
         cells: One for each dataset and system.

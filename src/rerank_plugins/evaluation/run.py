@@ -42,7 +42,7 @@ _SAFE = "".join(chr(code) for code in range(33, 127) if chr(code) != "%")
 @checked_fields()
 @dataclass(frozen=True, slots=True)
 class TimedRun:
-    """A run, and how long each of its queries took, one query at a time.
+    """A run with the time of each query, measured one query at a time.
 
     Attributes:
         run: What was found.
@@ -59,7 +59,7 @@ class TimedRun:
 
 
 def check_run(run: Run) -> None:
-    """Refuse a run that has a score which is not a number.
+    """Raise if a score of a run is not a number.
 
     Raises:
         InvalidInputError: A score is NaN; it would sort anywhere and make every measure meaningless.
@@ -81,7 +81,8 @@ def in_order(scores: Mapping[str, float]) -> dict[str, float]:
     """Return one query's scores so that every measure sees the documents in the order of the mapping.
 
     trec_eval sorts by score in float32 and breaks ties by document id, which is not the order that a system
-    with equal scores showed its user. A score that does not fall is lowered to the next smaller float32.
+    with equal scores showed its user. A score that is not below the one before it is lowered to the next smaller
+    float32.
 
     Raises:
         InvalidInputError: A score is NaN, or higher than one before it.

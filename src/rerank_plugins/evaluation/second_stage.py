@@ -1,4 +1,4 @@
-"""The second stage: what a first stage found, in a reranker's order."""
+"""The second stage: reranks the results of a first stage."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["Ranker", "rerank_run"]
 
 @runtime_checkable
 class Ranker(Protocol):
-    """What ranks documents: a :class:`~rerank_plugins.reranker.Reranker`, or what does the same."""
+    """The protocol of rerankers: a :class:`~rerank_plugins.reranker.Reranker`, or an object with the same method."""
 
     def rank(self, query: str, documents: Sequence[str | None], /) -> Sequence[RankedDocument]:
         """Return the documents from best to worst."""

@@ -1,4 +1,4 @@
-"""How sure a figure is: bootstrap intervals, and a paired randomisation test."""
+"""Uncertainty of a measure: bootstrap confidence intervals and a paired randomisation test."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def compare_paired(
     n_extreme = 0
     for n in _chunks(n_permutations, len(differences)):
         signs = generator.integers(0, 2, size=(n, len(differences)), dtype=np.int8) * 2 - 1
-        # Sums in another order round differently: equal ones must count as equal.
+        # Sums in another order round differently, but equal sums must count as equal.
         n_extreme += int((np.abs(signs @ differences) >= observed - 1e-9).sum())
     return Comparison(float(differences.mean()), (1 + n_extreme) / (1 + n_permutations))
 

@@ -1,4 +1,4 @@
-"""Where reranking made it worse than its own first stage, in words."""
+"""Sentences about systems whose reranking lowered a measure of their own first stage."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def worse_cell(cell: Cell, name: str, *, beyond_noise: Collection[str] | None = 
 
     Args:
         cell: What was measured.
-        name: How its system is called.
+        name: The name of its system.
         beyond_noise: The measures whose difference is significant; None asks each p-value by itself.
     """
     return worse_sentence(
@@ -52,10 +52,10 @@ def worse_sentence(
         f"{measure} from {after[measure] - one.difference:.3f} to {after[measure]:.3f} "
         f"({'more than' if measure in beyond_noise else 'within'} noise, p = {one.p_value:.2g})"
         for measure, one in against.items()
-        # Figures that are equal as shown are no story to tell.
+        # Values that are equal as printed are not mentioned.
         if round(after[measure] - one.difference, 3) > round(after[measure], 3)
     ]
     if not parts:
         return ""
-    asked = "1 question" if n_queries == 1 else f"{n_queries:,} questions"
-    return f"{where}: reranking lowered {', '.join(parts)}; {asked}."
+    questions = "1 question" if n_queries == 1 else f"{n_queries:,} questions"
+    return f"{where}: reranking lowered {', '.join(parts)}; {questions}."

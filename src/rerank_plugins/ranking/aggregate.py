@@ -1,4 +1,4 @@
-"""The raw scores of a document's windows become the score of the document.
+"""Aggregates the raw scores of a document's windows into the score of the document.
 
 FirstP, MaxP: Dai & Callan 2019, "Deeper Text Understanding for IR with Contextual Neural Language
 Modeling" (arXiv:1905.09217). MeanP and the mean of the best k are the usual alternatives.

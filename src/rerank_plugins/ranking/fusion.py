@@ -1,4 +1,4 @@
-"""Several rankings of one query become one."""
+"""Fuses several rankings of one query."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def reciprocal_rank_fusion(
 def weighted_fusion(rankings: Sequence[Scores], *, weights: Sequence[float] | None = None) -> dict[str, float]:
     """Return the weighted sum of the scores, each ranking's scaled to [0, 1] by its own least and largest.
 
-    A document that a ranking does not have counts 0 there, like its last one. Where all scores of a
+    A document that is missing in a ranking counts 0 there, like its last document. If all scores of a
     ranking are equal, each counts 1.
 
     Args:

@@ -1,4 +1,4 @@
-"""Scores become an order: probabilities, thresholds, stable ranks."""
+"""Probabilities of scores, thresholds, and stable ranks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["check_threshold", "check_top_n", "passes", "sorted_indices", "to_pro
 
 
 def to_probability(score: float, *, scale: ScoreScale) -> float:
-    """Return a raw score as a probability in [0, 1].
+    """Return the probability in [0, 1] of a raw score.
 
     A logit goes through the logistic function 1 / (1 + exp(-x)), written so that neither end
     overflows; a score below a tanh gives (1 + tanh(x)) / 2, the logistic function of 2 x; the last scale
@@ -52,7 +52,7 @@ def check_top_n(top_n: int | None) -> None:
 
 
 def check_threshold(threshold: float | None, *, unit: ScoreUnit) -> None:
-    """Raise InvalidInputError unless the threshold is None or a number that its unit can reach."""
+    """Raise InvalidInputError unless the threshold is None or a number in the range of its unit."""
     if unit not in ("raw", "probability"):
         msg = f"threshold_unit must be 'raw' or 'probability', got {unit!r}"
         raise InvalidInputError(msg)

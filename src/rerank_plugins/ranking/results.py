@@ -1,4 +1,4 @@
-"""The numbers of a forward pass become results: one score per pair, documents in order."""
+"""Turns the rows of a forward pass into results: one score per pair, documents in order."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ __all__ = ["PairReading", "ScoredPair", "Selection", "ranked_documents", "scored
 
 
 class PairReading(Protocol):
-    """How one pair was read: in how many inputs, and which characters of the document each of them held."""
+    """How one pair was read: the number of inputs, and the characters of the document in each."""
 
     @property
     def n_inputs(self) -> int:
-        """Inputs that the document was read in: one, one a window, or 0 for a blank document."""
+        """Inputs that the document was read in: one, one per window, or 0 for a blank document."""
         ...
 
     @property
     def truncated(self) -> bool:
-        """Whether some of the document is in no input."""
+        """Whether a part of the document is in no input."""
         ...
 
     def span(self, winner: int) -> WindowSpan | None:
@@ -40,7 +40,7 @@ class PairReading(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ScoredPair:
-    """A pair's raw score and the characters it was read from; None if the whole document was."""
+    """A pair's raw score, and the characters it was read from (None for the whole document)."""
 
     score: float
     window: WindowSpan | None
@@ -48,7 +48,7 @@ class ScoredPair:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """Which of the ranked documents are returned.
+    """The rule by which ranked documents are selected: ``top_n`` and threshold.
 
     Attributes:
         top_n: At most so many; None for all.

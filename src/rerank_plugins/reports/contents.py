@@ -1,4 +1,4 @@
-"""What a report says, before it is Markdown or HTML: sections of text, tables and pictures."""
+"""The contents of a report, independent of Markdown or HTML: sections of text, tables and pictures."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Picture:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """A query with its first documents before and after.
+    """A query with its first documents before and after reranking.
 
     Attributes:
         query: The query's text.
@@ -52,7 +52,7 @@ class Listing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
-    """A heading with what stands below it, in this order: text, remarks (each a line), tables, listing, picture."""
+    """A heading and its contents, in this order: text, remarks (each a line), tables, listing, picture."""
 
     title: str
     text: str = ""
@@ -75,7 +75,7 @@ _COST_LEGEND = (
 
 
 def sections_of(scene: Scene, evidence: Sequence[Evidence], *, query_id: str | None = None) -> list[Section]:
-    """Return the sections that the results have something for.
+    """Return the sections for which there are results.
 
     Args:
         scene: The results.
@@ -187,7 +187,7 @@ def _scores(scene: Scene, one: Evidence) -> list[Section]:
     relevant, others = split_scores(one.after, one.dataset.qrels)
     if not relevant or not others:
         return []
-    value, told = _threshold(relevant, others)
+    value, note = _threshold(relevant, others)
     picture = Picture(
         name=f"scores-{one.dataset.name}",
         alt=f"Histogram of scores of relevant and other pairs of {one.dataset.name}",
@@ -195,7 +195,7 @@ def _scores(scene: Scene, one: Evidence) -> list[Section]:
             relevant, others, threshold=value, threshold_label=f"precision {_PRECISION:g}", unit="raw score"
         ),
     )
-    text = f"{scene.names.full(one.cell.system)}. A document that nobody judged counts as not relevant. {told}"
+    text = f"{scene.names.full(one.cell.system)}. A document that nobody judged counts as not relevant. {note}"
     return [Section(title=f"Scores: {one.dataset.name}", text=text, picture=picture)]
 
 

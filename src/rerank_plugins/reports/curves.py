@@ -62,7 +62,7 @@ def _draw(axis: Any, name: str, points: tuple[CurvePoint, ...], *, place: int) -
 
 
 def _ticks(xs: list[int]) -> list[int]:
-    """Return the sizes to label: on a logarithmic scale no two closer than a seventh of the range."""
+    """Return the sizes to label: on a logarithmic scale, no two are closer than a seventh of the range."""
     if len(xs) <= 1 or xs[0] <= 0:
         return xs
     apart = (xs[-1] / xs[0]) ** (1 / 9)

@@ -1,4 +1,4 @@
-"""What a report needs beyond the figures: the runs beside the results, and the judgements of their datasets."""
+"""Finds the runs and judgements that a report needs beyond the measures."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueryMove:
-    """One query's documents before and after.
+    """One query's documents before and after reranking.
 
     Attributes:
         case: Why it is shown.
@@ -75,7 +75,7 @@ def find_evidence(scene: Scene, *, runs: Path | None, datasets: Mapping[str, Dat
 
 
 def query_moves(evidence: Evidence, *, query_id: str | None = None) -> list[QueryMove]:
-    """Return the queries worth showing: helped most, typical, hurt most; or the one that is asked for.
+    """Return the queries to show: helped most, typical and hurt most, or the requested one.
 
     Raises:
         InvalidInputError: ``query_id`` is not in both runs, or no relevant document of it was found.
@@ -90,7 +90,7 @@ def query_moves(evidence: Evidence, *, query_id: str | None = None) -> list[Quer
 
 
 def split_scores(run: Run, qrels: Qrels) -> tuple[list[float], list[float]]:
-    """Return the scores of relevant pairs, and those of the others; unjudged counts as not relevant.
+    """Return the scores of the relevant pairs, and those of the others. Unjudged pairs count as not relevant.
 
     Queries without judgements are left out.
     """
@@ -130,7 +130,7 @@ def _run(cell: Cell, folder: Path) -> Run | None:
     if cell.run_file is None:
         return None
     parts = PurePosixPath(cell.run_file)
-    # The name comes from a file that somebody else may have made.
+    # The name comes from a file that is not trusted.
     if parts.is_absolute() or ".." in parts.parts or PureWindowsPath(cell.run_file).drive:
         msg = f"run_file {cell.run_file!r} leaves the folder of the results; it must be a relative path without '..'"
         raise InvalidInputError(msg)

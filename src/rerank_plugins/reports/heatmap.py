@@ -1,4 +1,4 @@
-"""The grid as a heat map: first stages down, rerankers across."""
+"""The grid as a heat map, with first stages as rows and rerankers as columns."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def heatmap_figure(scene: Scene) -> Any:
         for x, value in enumerate(row):
             share = (value - low) / (high - low) if high > low else 0.0
             weight = "bold" if round(value, 3) == best else "normal"
-            # Not the page's ink: it lies on the map's own colours in a light and a dark page.
+            # Not the page's text colour: the background is the map's own colour on light and dark pages.
             color = "#ffffff" if share > _DARK else "#101418"
             text = "–" if math.isnan(value) else f"{value:.3f}"
             axis.text(x, y, text, ha="center", va="center", color=color, weight=weight, fontsize=10)

@@ -1,4 +1,4 @@
-"""The scores of relevant and of other pairs, and where a threshold cuts them."""
+"""Histograms of the scores of relevant and other pairs, with a threshold."""
 
 from __future__ import annotations
 
@@ -59,9 +59,9 @@ def histogram_figure(
 
 
 def _range(relevant: Sequence[float], others: Sequence[float]) -> tuple[float, float]:
-    """Return the range that holds all but a thousandth of the scores on either side; the rest goes to the ends.
+    """Return the range without a thousandth of the scores on either side; these are counted in the first and last bar.
 
-    A blank document's score would otherwise press everything else into one bar.
+    Otherwise the score of a blank document would leave one bar for all other scores.
     """
     low, high = np.quantile(np.concatenate([relevant, others]), [0.001, 0.999])
     return (float(low), float(high)) if high > low else (float(low) - 0.5, float(low) + 0.5)

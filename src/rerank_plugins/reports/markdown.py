@@ -68,5 +68,5 @@ def _document(document: tuple[str, bool]) -> str:
 
 
 def _plain(text: str) -> str:
-    """Return text in which Markdown and HTML see nothing but text."""
+    """Return text with all Markdown and HTML syntax escaped."""
     return text.translate(_SPECIAL).replace("\n", " ")

@@ -1,4 +1,4 @@
-"""Where reranking moved the documents of one query."""
+"""A slope chart of how reranking moved the documents of one query."""
 
 from __future__ import annotations
 

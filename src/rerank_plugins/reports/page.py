@@ -1,4 +1,4 @@
-"""A report as one HTML page that needs nothing else: no network, no JavaScript, light and dark."""
+"""A report as one self-contained HTML page: no network, no JavaScript, with light and dark colours."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ dt { color: var(--muted); } dd { margin: 0; overflow-wrap: anywhere; }
 """.replace("LIGHT_SERIES", _series(SERIES)).replace("DARK_SERIES", _series(DARK_SERIES))
 
 
-# Written out: a table may stand in a page that has none of these styles, a notebook's for example.
+# Inline styles, because the table may be in a page without our style sheet, a notebook for example.
 _SCROLLING = '<div class="scroll" style="overflow-x: auto">'
 
 
@@ -72,7 +72,7 @@ def html_report(sections: Sequence[Section], *, title: str, environment: Mapping
         f'<a href="#part-{place}">{escape(section.title)}</a> ' for place, section in enumerate(sections, start=1)
     )
     parts = "\n".join(_section(section, place=place) for place, section in enumerate(sections, start=1))
-    # The policy lets nothing load, whatever a text may hold.
+    # The content security policy blocks all loading, whatever a text may contain.
     policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
     return f"""<!DOCTYPE html>
 <html lang="en">
@@ -96,7 +96,7 @@ def html_report(sections: Sequence[Section], *, title: str, environment: Mapping
 
 
 def tables_html(scene: Scene, *, with_costs: bool = True) -> str:
-    """Return the tables of a report as a part of somebody else's page, a notebook's for example.
+    """Return the tables of a report as HTML to put into another page, a notebook for example.
 
     Args:
         scene: The results.
@@ -119,7 +119,7 @@ def _section(section: Section, *, place: int) -> str:
         width = float(figure.get_size_inches()[0])
         picture = svg(figure, name=f"part-{place}")
         picture = picture.replace("<svg", f'<svg role="img" aria-label="{escape(section.picture.alt)}"', 1)
-        # Text in pictures keeps about the size of text on the page; where there is no room the picture scrolls.
+        # Text in pictures keeps about the size of the page's text; on a narrow page the picture scrolls.
         picture = picture.replace("<svg", f'<svg style="min-width: {width * 3.4:.1f}rem"', 1)
         parts.append(f'<figure style="max-width: {width * 6.4:.1f}rem">{picture}</figure>')
     return f'<section id="part-{place}">\n' + "\n".join(parts) + "\n</section>"
@@ -139,7 +139,7 @@ def _table(table: Table) -> str:
 
 
 def _breakable(name: str) -> str:
-    """Return a name that may be broken where an option, a word or a folder ends."""
+    """Return a name with possible line breaks after options, words and folders."""
     return re.sub(r"(&amp;|[?_=/])", r"\1<wbr>", escape(name))
 
 

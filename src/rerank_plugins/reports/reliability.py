@@ -1,4 +1,4 @@
-"""Reliability diagrams: what was predicted against what was observed."""
+"""Reliability diagrams: predicted probabilities against observed frequencies."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MARKERS = "osD^"
 
 @checked_call()
 def reliability_figure(named: Mapping[str, Reliability]) -> Any:
-    """Return a diagram with a line for each set of probabilities; on the diagonal they are true.
+    """Return a diagram with a line for each set of probabilities; on the diagonal they are exactly calibrated.
 
     The size of a point grows with the pairs in its bin.
 

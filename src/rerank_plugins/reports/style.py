@@ -1,4 +1,4 @@
-"""How pictures look, and how a figure becomes a file or a part of a page.
+"""The style of pictures, and saving a figure to a file or as a part of a page.
 
 Only :class:`matplotlib.figure.Figure` objects are used: no pyplot, no current figure, no window.
 """
@@ -19,7 +19,7 @@ __all__ = [
     "label_box", "new_figure", "plain_axis", "save_png", "svg",
 ]  # fmt: skip
 
-# Okabe and Ito's palette, told apart with any colour vision, without its black and yellow: these eight
+# Okabe and Ito's palette, distinguishable with any colour vision, without its black and yellow: these eight
 # are read on white and on near black alike.
 SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8A6FD1", "#7A7A7A")
 # The same hues, lighter where they would be dim on a dark page.
@@ -38,7 +38,7 @@ _FONTS = "DejaVu Sans, Verdana, sans-serif"
 
 
 def new_figure(*, width: float, height: float) -> Any:
-    """Return an empty figure whose parts make room for each other.
+    """Return an empty figure with automatic layout.
 
     Args:
         width: Inches.
@@ -54,7 +54,7 @@ def new_figure(*, width: float, height: float) -> Any:
 
 
 def plain_axis(axis: Any, *, x: str = "", y: str = "", grid: str = "both") -> None:
-    """Give an axis its labels, light grid lines and nothing else.
+    """Give an axis its labels and light grid lines, and remove everything else.
 
     Args:
         axis: A matplotlib axis.
@@ -74,7 +74,7 @@ def plain_axis(axis: Any, *, x: str = "", y: str = "", grid: str = "both") -> No
 
 
 def label_box() -> dict[str, Any]:
-    """Return the background of a label that lies on lines."""
+    """Return the background of a label that is drawn over lines."""
     return {"boxstyle": "round,pad=0.25", "facecolor": _PAPER, "edgecolor": "none", "alpha": 0.85}
 
 
@@ -107,7 +107,7 @@ def svg(figure: Any, *, name: str) -> str:
 
 
 def _as_written(figure: Any, settings: dict[str, Any]) -> AbstractContextManager[None]:
-    """Return the context to save a figure in: names of models and data may hold dollars, which are no formulas."""
+    """Return the context to save a figure in. Names may contain dollar signs, which must not be read as formulas."""
     matplotlib = import_extra("matplotlib", extra="evaluation")
     texts = import_extra("matplotlib.text", extra="evaluation")
     for text in figure.findobj(texts.Text):

@@ -1,4 +1,4 @@
-"""What the parts of a report have in common: systems' names, the measure shown first, means over datasets."""
+"""Shared by the parts of a report: names of systems, the main measure, means over datasets."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PREFERRED = ("nDCG@10", "MRR@10", "RR@10", "hit@5")
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """Names systems, mentioning ``top_k`` and ``top_n`` only where they tell systems apart."""
+    """Names systems; ``top_k`` and ``top_n`` are included only if systems differ in them."""
 
     show_top_k: bool
     show_top_n: bool
@@ -57,19 +57,19 @@ def short_name(model: str) -> str:
 
 
 def first_stage_of(system: System) -> tuple[str, str | None]:
-    """Return what a system and its first stage have in common."""
+    """Return the key of a system's first stage: retriever and embedder."""
     return system.retriever, system.embedder
 
 
 @checked_fields()
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """Results with what every part of a report asks about them.
+    """Results, with the values that every part of a report needs.
 
     Attributes:
         results: The results.
         measure: The measure that pictures show.
-        names: How systems are called.
+        names: The names of systems.
     """
 
     results: EvaluationResults
@@ -79,7 +79,7 @@ class Scene:
     @classmethod
     @checked_call()
     def of(cls, results: EvaluationResults, *, measure: str | None = None) -> Scene:
-        """Look at results.
+        """Return a scene of results.
 
         Args:
             results: At least one cell or curve.
@@ -110,7 +110,7 @@ class Scene:
 
     @checked_call()
     def cells_of(self, dataset: str) -> list[Cell]:
-        """Return a dataset's cells, first stages before what reranks them."""
+        """Return a dataset's cells, each first stage before its reranked systems."""
         cells = [cell for cell in self.results.cells if cell.dataset == dataset]
         stages = list(dict.fromkeys(first_stage_of(cell.system) for cell in cells))
         return sorted(cells, key=lambda cell: (stages.index(first_stage_of(cell.system)), bool(cell.system.reranker)))
@@ -133,7 +133,7 @@ class Scene:
         return fmean(cell.measures[name].value for cell in cells)
 
     def deepest(self) -> Scene:
-        """Return the scene with, of systems that differ in ``top_k`` or ``top_n`` only, the one with the highest."""
+        """Return the scene in which, of systems that differ only in ``top_k`` or ``top_n``, the highest remains."""
         best: dict[tuple[str, str, str | None, str | None], Cell] = {}
         for cell in self.results.cells:
             key = (cell.dataset, *first_stage_of(cell.system), cell.system.reranker)

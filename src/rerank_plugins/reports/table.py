@@ -1,4 +1,4 @@
-"""The table of a report: systems down, measures and costs across, the best of each column marked.
+"""The table of a report: systems as rows, measures and costs as columns, the best of each column marked.
 
 A significance mark compares a system with its own first stage (paired randomisation test), after Holm's
 correction (Holm 1979) over all comparisons of the same measure in the report.
@@ -105,7 +105,7 @@ def mean_table(scene: Scene, *, with_costs: bool = True) -> Table | None:
 
 
 def holm(comparisons: Mapping[tuple[str, System], Comparison]) -> set[tuple[str, System]]:
-    """Return which comparisons stay significant at 0.05 when all are looked at together."""
+    """Return which comparisons are significant at 0.05 after Holm's correction for their number."""
     kept: set[tuple[str, System]] = set()
     ordered = sorted(comparisons, key=lambda key: comparisons[key].p_value)
     for rank, key in enumerate(ordered):
@@ -116,7 +116,7 @@ def holm(comparisons: Mapping[tuple[str, System], Comparison]) -> set[tuple[str,
 
 
 def worse_sentences(scene: Scene) -> list[str]:
-    """Return a sentence for each cell whose reranking lowered a measure; the test is the one that the marks follow."""
+    """Return a sentence for each cell whose reranking lowered a measure, by the same test as the marks."""
     significant = _significant(scene)
     cells = [cell for dataset in scene.datasets for cell in scene.cells_of(dataset)]
     sentences = [
@@ -152,7 +152,7 @@ def _estimate(cell: Cell, measure: str, significant: Mapping[str, set[tuple[str,
 
 
 def _costs(groups: Sequence[Sequence[Cell]]) -> list[tuple[str, list[Entry]]]:
-    """Return the columns of times, speed and money that anybody measured: means over each system's cells."""
+    """Return the columns of times, speed and cost that were measured: means over each system's cells."""
     columns = [
         ("p50 ms", [_mean([cell.latency.p50_ms if cell.latency else None for cell in cells]) for cells in groups]),
         ("p95 ms", [_mean([cell.latency.p95_ms if cell.latency else None for cell in cells]) for cells in groups]),
@@ -197,7 +197,7 @@ def _with_best(name: str, entries: list[Entry]) -> list[Entry]:
 
 
 def _shown(entry: Entry) -> float:
-    # By the figure as shown, so that equal figures are bold together; what is too little to show counts as nothing.
+    # Compared as printed, so that equal values are bold together and a difference that is not printed does not count.
     return 0.0 if entry.text.startswith("<") else float(entry.text.replace(",", ""))
 
 

@@ -1,4 +1,4 @@
-"""Quality against latency: what a second stage costs, and what it gives."""
+"""A chart of quality against latency: the cost and the gain of a second stage."""
 
 from __future__ import annotations
 

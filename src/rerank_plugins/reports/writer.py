@@ -24,7 +24,7 @@ __all__ = ["ReportFiles", "ReportOptions", "write_report"]
 @checked_fields()
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportOptions:
-    """What a report shows.
+    """Options of a report.
 
     Attributes:
         title: Its heading.
@@ -40,7 +40,7 @@ class ReportOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportFiles:
-    """What was written.
+    """The files that were written.
 
     Attributes:
         markdown: ``report.md``.
@@ -108,7 +108,7 @@ def _pictures(sections: list[Section], folder: Path) -> dict[str, Path]:
     paths: dict[str, Path] = {}
     for picture in (section.picture for section in sections if section.picture):
         path = folder / f"{_file_name(picture.name)}.png"
-        # Names in other scripts may come to the same letters.
+        # Names in other scripts may become equal when reduced to ASCII letters.
         path = folder / f"{path.stem}-{len(paths)}.png" if path in paths.values() else path
         paths[picture.name] = save_png(picture.draw(), path)
     return paths

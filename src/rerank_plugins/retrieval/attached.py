@@ -1,4 +1,4 @@
-"""What an adapter saves beside the core's part of a retriever: its own form of each document, and its settings."""
+"""The part of a saved retriever that belongs to a framework's adapter: its form of each document, and its settings."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["NOT_KEPT", "Attached", "as_json", "check_kept", "read_attached", "wr
 NOT_KEPT = frozenset(
     {"device", "dtype", "local_files_only", "allow_pickle", "trust_remote_code", "torch_compile", "callback_manager"}
 )
-"""Options of an adapter's reranker that are not saved: where it ran, and what its files may do, decides who loads."""
+"""Options of an adapter's reranker that are not saved: whoever loads the folder decides device and permissions."""
 
 _FILE = "attached.jsonl"
 _PLAIN = "use strings, numbers, lists, and dicts with strings as keys"
@@ -23,10 +23,10 @@ _PLAIN = "use strings, numbers, lists, and dicts with strings as keys"
 
 @dataclass(frozen=True, slots=True)
 class Attached:
-    """An adapter's part.
+    """The adapter's part of a saved retriever.
 
     Attributes:
-        name: The adapter's, which alone can read it.
+        name: The adapter's name; only this adapter can read the part.
         settings: Plain JSON.
         documents: Document id to plain JSON, in the order of the texts.
     """
@@ -37,12 +37,12 @@ class Attached:
 
     @property
     def header(self) -> dict[str, Any]:
-        """What goes into the retriever's settings."""
+        """The entry in the retriever's settings."""
         return {"name": self.name, "settings": dict(self.settings)}
 
 
 def as_json(value: Any, *, owner: str) -> Any:
-    """Return what JSON makes of a value, or raise InvalidInputError if that is not the same.
+    """Return a value after a round trip through JSON, or raise InvalidInputError if that changes it.
 
     Args:
         value: Anything.

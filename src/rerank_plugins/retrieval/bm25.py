@@ -1,4 +1,4 @@
-"""BM25 over words."""
+"""First-stage retrieval with BM25."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class BM25Index:
 
     Args:
         texts: Document id to text.
-        k1: How soon repeated terms stop counting (Lucene's default).
-        b: How much length is discounted (Lucene's default).
+        k1: Saturation of the term frequency (Lucene's default).
+        b: Strength of the length normalisation (Lucene's default).
 
     Raises:
         InvalidInputError: ``texts`` holds something else.
@@ -78,14 +78,14 @@ class BM25Index:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What a saved retriever keeps of it."""
+        """The settings that a saved retriever keeps."""
         return {"kind": "bm25", "k1": self._k1, "b": self._b}
 
     @checked_call(own=("texts",))
     def with_texts(self, texts: Mapping[str, str]) -> BM25Index:
         """Return an index that has these documents too.
 
-        All are indexed again, since what a word weighs depends on the whole corpus: add many at a time.
+        All documents are indexed again, since the weight of a word depends on the whole corpus: add many at a time.
         """
         return BM25Index({**self._texts, **check_texts_by_id(texts)}, k1=self._k1, b=self._b)
 

@@ -1,4 +1,4 @@
-"""A first stage by its name."""
+"""Builds a first stage by its name: ``bm25``, ``dense`` or ``hybrid``."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def build_first_stage(
         embedder: Makes the vectors: an object or a model's name; ``bm25`` needs none and does not load it.
         faiss_index: See :class:`~rerank_plugins.retrieval.dense.DenseIndex`.
         fusion: See :class:`~rerank_plugins.retrieval.hybrid.HybridIndex`.
-        weights: Of the dense stage and of BM25, in this order; None counts both alike.
+        weights: Of the dense stage and of BM25, in this order; None weighs both the same.
 
     Raises:
         InvalidInputError: There is no such retriever, or an option cannot work.

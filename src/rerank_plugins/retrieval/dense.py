@@ -1,4 +1,4 @@
-"""Retrieval by the cosine similarity of vectors."""
+"""First-stage retrieval with a bi-encoder: cosine similarity of vectors."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _Vectors = npt.NDArray[np.float32]
 
 
 class DenseIndex:
-    """Documents by the cosine similarity of their vectors with the query's, in a FAISS index.
+    """Finds documents by the cosine similarity of their vectors with the query's, in a FAISS index.
 
     Any number of threads may search one index.
 
     Args:
         texts: Document id to text; all are embedded here, unless ``vectors`` brings their vectors.
         embedder: Makes the vectors, with its own instructions for queries and documents.
-        faiss_index: What ``faiss.index_factory`` is asked for: ``Flat`` searches exactly (``IndexFlatIP``),
+        faiss_index: Argument of ``faiss.index_factory``: ``Flat`` searches exactly (``IndexFlatIP``),
             ``HNSW32`` or ``IVF256,Flat`` approximately and faster on large corpora. None searches exactly
             with numpy and needs no FAISS.
         vectors: The documents' vectors, in the order of ``texts``, if they exist already. Shape: (n, dim).
@@ -70,7 +70,7 @@ class DenseIndex:
     def search(self, query: str, *, top_k: int) -> dict[str, float]:
         """Return the ``top_k`` documents nearest to the query, best first; ties keep the corpus' order.
 
-        Of documents that tie at the last rank FAISS decides which one is kept.
+        If documents tie at the last rank, FAISS decides which one is kept.
 
         Raises:
             InvalidInputError: The query is blank, or ``top_k`` is below 1.
@@ -95,7 +95,7 @@ class DenseIndex:
 
     @property
     def embedder(self) -> Embedder:
-        """What makes the vectors."""
+        """The embedder that makes the vectors."""
         return self._embedder
 
     @property
@@ -105,14 +105,15 @@ class DenseIndex:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What a saved retriever keeps of it."""
+        """The settings that a saved retriever keeps."""
         return {"kind": "dense", "faiss_index": self._faiss_index}
 
     @checked_call(own=("texts",))
     def with_texts(self, texts: Mapping[str, str]) -> DenseIndex:
         """Return an index that has these documents too; only they are embedded.
 
-        An approximate FAISS index keeps what it learnt of the first documents: index anew after manifold growth.
+        An approximate FAISS index was trained on the first documents: build a new one when the corpus has grown many
+        times.
         """
         checked = check_texts_by_id(texts)
         if not self._ids:
@@ -133,7 +134,7 @@ class DenseIndex:
         if self._faiss is None:
             return best_first(self._vectors @ query[0], self._ids, top_k)
         scores, rows = self._faiss.search(query, min(top_k, len(self._ids)))
-        # An approximate index that finds too few fills up with -1.
+        # An approximate index that finds too few documents pads the result with -1.
         hits = [(row, score) for row, score in zip(rows[0].tolist(), scores[0].tolist(), strict=True) if row >= 0]
         found = sorted(hits, key=lambda hit: (-hit[1], hit[0]))
         return {self._ids[row]: float(score) for row, score in found}
@@ -143,7 +144,7 @@ class DenseIndex:
 def embed_texts(
     texts: list[str], embedder: Embedder, *, batch_size: Count = 64, advance: Callable[[int], object] | None = None
 ) -> _Vectors:
-    """Return the documents' vectors, embedded some at a time. Shape: (n, dim).
+    """Return the documents' vectors, embedded in batches. Shape: (n, dim).
 
     Args:
         texts: Documents.

@@ -1,4 +1,4 @@
-"""What a first stage is: a query in, scored document ids out."""
+"""The protocol of first stages: a query in, scored document ids out."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["AddingLock", "FirstStage", "GrowingStage", "best_first", "check_sear
 
 
 class AddingLock:
-    """Lets one thread at a time add documents; a copy, in this process or another, has its own."""
+    """A lock for adding documents. A copy of its owner, in this process or another, gets a lock of its own."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -33,7 +33,7 @@ class AddingLock:
 
 @runtime_checkable
 class FirstStage(Protocol):
-    """Finds documents in a whole corpus, one query at a time: the time of a query is what a user waits."""
+    """Finds documents in a whole corpus, one query at a time."""
 
     def search(self, query: str, *, top_k: int) -> dict[str, float]:
         """Return at most ``top_k`` document ids with their scores, best first."""
@@ -49,12 +49,12 @@ class GrowingStage(FirstStage, Protocol):
     """A first stage that documents can be added to."""
 
     def with_texts(self, texts: Mapping[str, str]) -> FirstStage:
-        """Return a stage that has these documents too; this one stays as it is, for those who search it."""
+        """Return a stage that has these documents too. This one does not change, for searches that are running."""
         ...
 
 
 def grown_stage(stage: FirstStage, texts: Mapping[str, str]) -> FirstStage:
-    """Return a first stage that has these documents too, or raise InvalidInputError if it takes none."""
+    """Return a first stage that has these documents too, or raise InvalidInputError if none can be added."""
     if not isinstance(stage, GrowingStage):
         msg = (
             f"documents cannot be added to a {type(stage).__name__}, which has no with_texts; index all texts with "
@@ -89,7 +89,7 @@ def check_texts_by_id(texts: object) -> dict[str, str]:
 def best_first(scores: npt.NDArray[np.float32], ids: list[str], top_k: int) -> dict[str, float]:
     """Return the ``top_k`` highest scores by document id, best first; ties keep the corpus' order."""
     if top_k < len(scores):
-        # Everything that ties with the last one kept takes part in the stable sort below.
+        # All documents that tie with the last one kept take part in the stable sort below.
         least = np.partition(scores, len(scores) - top_k)[len(scores) - top_k]
         chosen = np.flatnonzero(scores >= least)
     else:

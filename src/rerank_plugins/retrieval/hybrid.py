@@ -1,4 +1,4 @@
-"""Several first stages whose results are fused."""
+"""Hybrid retrieval: fuses the results of several first stages."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ Fusion = Literal["rrf", "weighted"]
 
 
 class HybridIndex:
-    """Fuses what several first stages find.
+    """Fuses the results of several first stages.
 
     Args:
-        stages: At least one; each is asked for every query.
+        stages: At least one; each is searched for every query.
         fusion: How; see :data:`Fusion`.
-        weights: One for each stage; None counts all alike.
+        weights: One for each stage; None weighs all the same.
         rrf_k: The constant of reciprocal rank fusion (60 in Cormack et al. 2009).
-        depth: Documents asked of each stage, or ``top_k`` if that is more. A fixed depth makes the first ten of
+        depth: Documents requested of each stage, or ``top_k`` if that is more. A fixed depth makes the first ten of
             a search for a hundred those of a search for ten.
 
     Raises:
@@ -53,7 +53,7 @@ class HybridIndex:
 
     @checked_call()
     def search(self, query: str, *, top_k: int) -> dict[str, float]:
-        """Return at most ``top_k`` documents, best first; raises what the stages raise."""
+        """Return at most ``top_k`` documents, best first. Errors of the stages are passed on."""
         query = check_search(query, top_k)
         found = [stage.search(query, top_k=max(top_k, self._depth)) for stage in self._stages]
         return self._cut(found, top_k)
@@ -67,12 +67,12 @@ class HybridIndex:
 
     @property
     def stages(self) -> tuple[FirstStage, ...]:
-        """What is asked for every query."""
+        """The stages that are searched for every query."""
         return tuple(self._stages)
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What a saved retriever keeps of it, the stages excepted."""
+        """The settings that a saved retriever keeps, without those of the stages."""
         weights = None if self._weights is None else list(self._weights)
         return {
             "kind": "hybrid",
@@ -87,7 +87,7 @@ class HybridIndex:
         """Return a hybrid whose stages have these documents too.
 
         Raises:
-            InvalidInputError: A stage takes no documents.
+            InvalidInputError: Documents cannot be added to one of the stages.
         """
         made = copy(self)
         made._stages = [grown_stage(stage, texts) for stage in self._stages]

@@ -1,4 +1,4 @@
-"""What a saved retriever keeps of its parts: their settings, and their models by name."""
+"""The settings of a retriever's parts that are saved, with their models by name."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["embedder_identity", "embedder_settings", "reranker_settings", "stage
 
 
 def embedder_identity(embedder: Embedder) -> dict[str, Any]:
-    """Return what decides a document's vector. A local folder is known by its own name, wherever it lies."""
+    """Return everything that decides a document's vector. A local folder is known by its name, without its path."""
     spec = embedder.spec
     return {
         "model": Path(spec.id).name if Path(spec.id).is_absolute() else spec.id,
@@ -31,10 +31,10 @@ def embedder_identity(embedder: Embedder) -> dict[str, Any]:
 
 
 def stage_settings(stage: FirstStage, ids: list[str], dense: list[DenseIndex]) -> dict[str, Any]:
-    """Return what a first stage was made with; its dense stages are appended to ``dense``.
+    """Return the settings of a first stage; its dense stages are appended to ``dense``.
 
     Raises:
-        InvalidInputError: It is none of this package's, or holds other documents than ``ids``.
+        InvalidInputError: It is not a stage of this package, or holds other documents than ``ids``.
     """
     if isinstance(stage, HybridIndex):
         return {**stage.settings, "stages": [stage_settings(one, ids, dense) for one in stage.stages]}
@@ -54,7 +54,7 @@ def stage_settings(stage: FirstStage, ids: list[str], dense: list[DenseIndex]) -
 
 
 def embedder_settings(dense: list[DenseIndex]) -> dict[str, Any] | None:
-    """Return what opens the embedder of dense stages again; None without any."""
+    """Return the settings that open the embedder of dense stages again; None without dense stages."""
     if not dense:
         return None
     embedder = dense[0].embedder

@@ -1,4 +1,4 @@
-"""The results of a retriever: what each stage thought of a document."""
+"""The results of a retriever, with the rank and score of each stage."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["RetrievedDocument", "first_stage_only", "found_texts", "merged"]
 
 @dataclass(frozen=True, slots=True)
 class RetrievedDocument:
-    """One result, with what each stage thought of it.
+    """One result, with its rank and score in each stage.
 
     Attributes:
         id: The document's id.
@@ -22,7 +22,7 @@ class RetrievedDocument:
         retrieval_rank: Its rank in the first stage, 1 for the best.
         retrieval_score: Its score in the first stage: BM25, a cosine, or a fused score.
         rerank_score: The reranker's raw score; None without a reranker.
-        probability: The same in [0, 1]; None without a reranker.
+        probability: The rerank score as a probability in [0, 1]; None without a reranker.
         window: Characters that the rerank score was read from; see :class:`~rerank_plugins.types.RankedDocument`.
         truncated: Whether some of the text was never read by the reranker.
     """
@@ -39,7 +39,7 @@ class RetrievedDocument:
 
 
 def found_texts(found: Mapping[str, float], texts: Mapping[str, str]) -> list[str]:
-    """Return the texts of what was found, or raise InvalidInputError if one is not there."""
+    """Return the texts of the documents that were found, or raise InvalidInputError if one is missing."""
     unknown = next((document_id for document_id in found if document_id not in texts), None)
     if unknown is not None:
         msg = f"the first stage found document {unknown!r}, which texts does not have; pass what was indexed"
@@ -56,7 +56,7 @@ def first_stage_only(found: Mapping[str, float], texts: Sequence[str]) -> list[R
 
 
 def merged(found: Mapping[str, float], ranked: Sequence[RankedDocument]) -> list[RetrievedDocument]:
-    """Return the reranked results with what the first stage thought of them."""
+    """Return the reranked results with their ranks and scores in the first stage."""
     hits = list(found.items())
     return [
         RetrievedDocument(

@@ -1,4 +1,4 @@
-"""A retriever in a folder: texts, vectors and settings, written at once or not at all, and nothing that runs code.
+"""Saves retrievers in folders: texts, vectors and settings, written atomically, with nothing that could run code.
 
 ::
 
@@ -37,7 +37,7 @@ from rerank_plugins.retrieval.parts import embedder_identity, embedder_settings,
 from rerank_plugins.system.files import reason_of, scratch_folder, write_atomically
 from rerank_plugins.types import LayerOptions, LongDocuments, QueryExample
 
-__all__ = ["SavedRetriever", "read_folder", "told_if_damaged", "write_folder"]
+__all__ = ["SavedRetriever", "read_folder", "saved_settings_errors", "write_folder"]
 
 _SETTINGS, _TEXTS, _CALIBRATION = "retriever.json", "texts.jsonl", "calibration.json"
 _SCHEMA, _VERSION = "rerank-plugins/retriever", 1
@@ -48,7 +48,7 @@ _Vectors = npt.NDArray[np.float32]
 
 
 class SavedRetriever:
-    """What a folder holds, read and checked as far as it can be without a model.
+    """The contents of a saved retriever's folder, checked as far as possible without a model.
 
     Args:
         folder: The folder.
@@ -236,14 +236,14 @@ def read_folder(folder: Path) -> SavedRetriever:
 
 
 @contextmanager
-def told_if_damaged(folder: Path) -> Iterator[None]:
-    """Turn whatever settings in a folder raise that are none into InvalidInputError."""
+def saved_settings_errors(folder: Path) -> Iterator[None]:
+    """Turn errors that broken settings in a folder cause into InvalidInputError."""
     try:
         yield
     except RerankPluginsError:
         raise
     except Exception as error:
-        msg = f"{str(folder)!r} holds settings that are none ({type(error).__name__}: {error}); save it again"
+        msg = f"{str(folder)!r} holds broken settings ({type(error).__name__}: {error}); save it again"
         raise InvalidInputError(msg) from error
 
 

@@ -1,4 +1,4 @@
-"""Two stages in one object: retrieve many, rerank them, keep the best."""
+"""Two-stage retrieval in one object: retrieve candidates, rerank them, keep the best."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from rerank_plugins.retrieval.build import DEFAULT_EMBEDDER, RetrieverName, buil
 from rerank_plugins.retrieval.first_stage import AddingLock, FirstStage, check_search, check_texts_by_id, grown_stage
 from rerank_plugins.retrieval.hybrid import Fusion
 from rerank_plugins.retrieval.results import RetrievedDocument, first_stage_only, found_texts, merged
-from rerank_plugins.retrieval.saved import SavedRetriever, read_folder, told_if_damaged, write_folder
+from rerank_plugins.retrieval.saved import SavedRetriever, read_folder, saved_settings_errors, write_folder
 from rerank_plugins.types import ScoreUnit
 
 __all__ = ["RetrievedDocument", "TwoStageRetriever", "texts_by_id"]
@@ -73,7 +73,7 @@ class TwoStageRetriever(NamesFromElsewhere):
         if threshold is not None and reranker is None:
             msg = f"threshold={threshold} is for rerank scores, and there is no reranker; name one or leave it out"
             raise InvalidInputError(msg)
-        # One value, so that a search never sees documents of one moment with texts of another.
+        # One attribute for both, so that a search never combines an old index with new texts, or the reverse.
         self._corpus = (first_stage, check_texts_by_id(texts))
         self._adding, self._top_k = AddingLock(), top_k
         self._opened: list[Embedder | Reranker] = []
@@ -112,7 +112,7 @@ class TwoStageRetriever(NamesFromElsewhere):
             threshold_unit: See the constructor.
             faiss_index: See :class:`~rerank_plugins.retrieval.dense.DenseIndex`.
             fusion: See :class:`~rerank_plugins.retrieval.hybrid.HybridIndex`.
-            weights: Of the dense stage and of BM25 in a hybrid; None counts both alike.
+            weights: Of the dense stage and of BM25 in a hybrid; None weighs both the same.
 
         Raises:
             InvalidInputError: An option cannot work, or a document is not a string.
@@ -142,12 +142,12 @@ class TwoStageRetriever(NamesFromElsewhere):
 
     @property
     def first_stage(self) -> FirstStage:
-        """What finds the candidates."""
+        """The first stage, which finds the candidates."""
         return self._corpus[0]
 
     @property
     def reranker(self) -> Reranker | None:
-        """What reranks them; None for the first stage alone."""
+        """The reranker; None for the first stage alone."""
         return self._reranker
 
     @property
@@ -161,7 +161,7 @@ class TwoStageRetriever(NamesFromElsewhere):
 
     @checked_call()
     def search(self, query: str, *, top_k: Count | None = None, top_n: Count | None = None) -> list[RetrievedDocument]:
-        """Return the results from best to worst; without a match there are none.
+        """Return the results from best to worst; an empty list without a match.
 
         Args:
             query: The question.
@@ -194,9 +194,9 @@ class TwoStageRetriever(NamesFromElsewhere):
 
     @checked_call(own=("documents",))
     def add_documents(self, documents: Mapping[str, str] | Iterable[str]) -> list[str]:
-        """Index more texts and return their ids. Calls that search meanwhile see all of them or none.
+        """Index more texts and return their ids. Searches that run meanwhile see all of them or none.
 
-        Dense stages embed the new texts only; BM25 indexes all again, so add many at a time.
+        Dense stages embed the new texts only. BM25 indexes all texts again, so add many at a time.
 
         Args:
             documents: Id to text; or texts, which get the next free positions as ids.
@@ -266,7 +266,7 @@ class TwoStageRetriever(NamesFromElsewhere):
         saved = read_folder(source)
         opened: list[Embedder | Reranker] = []
         try:
-            with told_if_damaged(source):
+            with saved_settings_errors(source):
                 return cls._restored(saved, embedder, reranker, opened)
         except BaseException:
             for model in opened:
@@ -293,12 +293,12 @@ class TwoStageRetriever(NamesFromElsewhere):
         return made
 
     def close(self) -> None:
-        """Give back the models that were named, not those that were passed as objects. Idempotent."""
+        """Close the models that were opened by name, not those that were passed as objects. Idempotent."""
         for model in self._opened:
             model.close()
 
     def __copy__(self) -> TwoStageRetriever:
-        # Its own all the way down, or closing one would close what the other searches with.
+        # A deep copy, because closing one object must not close the models of the other.
         return deepcopy(self)
 
     def __enter__(self) -> TwoStageRetriever:
@@ -312,16 +312,16 @@ class TwoStageRetriever(NamesFromElsewhere):
 
 
 def _new_texts(documents: Mapping[str, str] | Iterable[str], known: Mapping[str, str]) -> dict[str, str]:
-    """Return id to text of what is added; texts without ids get the next positions that are free."""
-    given = texts_by_id(documents)
+    """Return id to text of the added documents; texts without ids get the next free positions."""
+    texts = texts_by_id(documents)
     if not isinstance(documents, Mapping):
         free = (str(position) for position in count(len(known)) if str(position) not in known)
-        return dict(zip(free, given.values(), strict=False))
-    there = [document_id for document_id in given if document_id in known]
+        return dict(zip(free, texts.values(), strict=False))
+    there = [document_id for document_id in texts if document_id in known]
     if there:
         msg = f"{len(there)} of the ids are there already, the first is {there[0]!r}; give each document its own id"
         raise InvalidInputError(msg)
-    return given
+    return texts
 
 
 @checked_call(own=("documents",))

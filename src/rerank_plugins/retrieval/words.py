@@ -1,4 +1,4 @@
-"""The terms of a text, for retrieval by words."""
+"""Splits a text into terms for BM25."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rerank_plugins.checks.arguments import checked_call
 __all__ = ["words"]
 
 # Scripts written without spaces between words: the signs 々〆〇, kana, Han (with extensions) and Hangul
-# syllables, whose particles are glued to words.
+# syllables, where particles are written together with words.
 _CJK = (
     "\u3005-\u3007\u3040-\u30fa\u30fc-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
     "\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
@@ -23,9 +23,9 @@ _IS_CJK = re.compile(f"[{_CJK}]")
 def words(text: str) -> list[str]:
     """Return the terms of a text: lower-cased words, and characters and character pairs of CJK text.
 
-    Widths and letter forms are made equal first (NFKC), so that full-width Latin and half-width kana match.
-    Characters and pairs need no dictionary and find a word in whatever it is glued to; Lucene's CJK analyser
-    takes pairs likewise.
+    The text is normalised first (NFKC), so that full-width Latin and half-width kana match. Characters and
+    character pairs need no dictionary and match a word whatever stands next to it; Lucene's CJK analyser uses pairs
+    too.
 
     Example:
         >>> words("RAG 检索增强")

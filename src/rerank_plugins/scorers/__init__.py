@@ -1,4 +1,4 @@
-"""Model families as scorers: ids in, float32 numbers out. Each is one small file.
+"""Scorers: the forward passes of model families. Token ids in, float32 rows out; each is one small file.
 
 ``SCORERS`` names them; another package adds one with an entry point of the group
 ``rerank_plugins.scorers`` that resolves to a :data:`ScorerLoader`.

@@ -1,4 +1,4 @@
-"""Models that another library has already loaded, scored with the same weights.
+"""Scores with a model that another library has already loaded, with the same weights.
 
 Recognised by the class's own module and name, so that none of these libraries is imported here:
 FlagEmbedding ``BaseReranker`` (``FlagReranker``), BCEmbedding ``RerankerModel``, sentence-transformers
@@ -19,7 +19,7 @@ from rerank_plugins.catalog.sentence_settings import activation_scale, check_tra
 from rerank_plugins.catalog.spec import ModelSpec
 from rerank_plugins.errors import InvalidInputError, UnsupportedModelError
 from rerank_plugins.scorers.cross_encoder import scorer_of
-from rerank_plugins.text.tokenizer import TextEncoder
+from rerank_plugins.text.tokenizer import TextTokenizer
 from rerank_plugins.types import LongDocumentStrategy, TruncationRule
 from rerank_plugins.weights.base import LoadedParts
 
@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdoptedModel:
-    """A loaded model in our terms.
+    """A loaded model of another library, with the scorer and settings that it needs here.
 
     Attributes:
         parts: Tokenizer and scorer over the caller's weights.
@@ -50,7 +50,7 @@ class AdoptedModel:
 
 
 def adopt(loaded: object) -> AdoptedModel:
-    """Return another library's model in our terms.
+    """Return the scorer and settings of another library's loaded model.
 
     Raises:
         InvalidInputError: The object is none of the known classes.
@@ -151,9 +151,9 @@ def _adopted(
     )
     weight = next(model.parameters())
     uses_segments = "token_type_ids" in tokenizer.model_input_names
-    encoder = TextEncoder(tokenizer.backend_tokenizer, uses_segments=uses_segments)
+    made = TextTokenizer(tokenizer.backend_tokenizer, uses_segments=uses_segments)
     return AdoptedModel(
-        parts=LoadedParts(encoder=encoder, scorer=scorer_of(model, is_ours=False)),
+        parts=LoadedParts(tokenizer=made, scorer=scorer_of(model, is_ours=False)),
         spec=spec,
         device=str(weight.device),
         dtype=str(weight.dtype).removeprefix("torch."),

@@ -1,4 +1,4 @@
-"""Models that answer with a token: which rows of the output matrix make the score.
+"""Heads of LLM rerankers, whose score is the logit of a token ("Yes"), or the difference of two.
 
 Of the output matrix only the rows of the answers are kept, in float32. With two answers the score is the difference of
 their logits: its sigmoid is the softmax over the two, which the models' cards take.
@@ -10,7 +10,7 @@ import torch
 
 from rerank_plugins.catalog.templates import PairTemplate
 from rerank_plugins.errors import UnsupportedModelError
-from rerank_plugins.text.tokenizer import TextEncoder
+from rerank_plugins.text.tokenizer import TextTokenizer
 from rerank_plugins.weights.base import LoadRequest
 from rerank_plugins.weights.weight_files import WeightFiles
 
@@ -46,7 +46,7 @@ class AnswerHead:
         return self
 
 
-def answer_ids(encoder: TextEncoder, template: PairTemplate | None, *, model: str) -> list[int]:
+def answer_ids(tokenizer: TextTokenizer, template: PairTemplate | None, *, model: str) -> list[int]:
     """Return the ids of the answers, the wanted one first.
 
     Raises:
@@ -56,8 +56,8 @@ def answer_ids(encoder: TextEncoder, template: PairTemplate | None, *, model: st
     if template is None or not answers:
         msg = f"nothing says with which token {model!r} answers; its catalog entry needs a template with an answer"
         raise UnsupportedModelError(msg)
-    found = [_answer_id(encoder, text, by_text=template.answers_are == "texts") for text in answers]
-    lost = [text for text, index in zip(answers, found, strict=True) if index is None or index == encoder.unknown_id]
+    found = [_answer_id(tokenizer, text, by_text=template.answers_are == "texts") for text in answers]
+    lost = [text for text, index in zip(answers, found, strict=True) if index is None or index == tokenizer.unknown_id]
     if lost or len(set(found)) < len(found):
         msg = (
             f"the tokenizer of {model!r} has no token of its own for {' and '.join(map(repr, lost or answers))}, from "
@@ -83,8 +83,8 @@ def untied_rows(request: LoadRequest, ids: list[int]) -> torch.Tensor:
     return torch.stack([files.row(_OUTPUT, index) for index in ids])
 
 
-def _answer_id(encoder: TextEncoder, text: str, *, by_text: bool) -> int | None:
+def _answer_id(tokenizer: TextTokenizer, text: str, *, by_text: bool) -> int | None:
     if not by_text:
-        return encoder.token_to_id(text)
-    ids = encoder.encode_one(text).ids
+        return tokenizer.token_to_id(text)
+    ids = tokenizer.encode_one(text).ids
     return int(ids[0]) if len(ids) else None

@@ -1,4 +1,4 @@
-"""Attention over texts that lie in one row of tokens, each seeing only itself and, if it continues another, that one.
+"""Attention over a packed row of texts. Each text attends to itself and, if it has a shared prefix, to that.
 
 On a CPU torch's scaled dot-product attention runs once over each run of texts of equal length; batches are sorted by
 length, so runs are long. On CUDA a variable-length kernel takes all texts at once where there is one.
@@ -131,7 +131,7 @@ def attend_softcapped(
     softcap: float,
     window: int | None = None,
 ) -> torch.Tensor:
-    """Attend within each text to itself and what is before it, with bounded logits, which no kernel of torch has.
+    """Causal attention within each text with soft-capped logits, for which torch has no kernel.
 
     Args:
         query: Shape: (tokens, heads, head_dim).
@@ -181,8 +181,8 @@ def _continued(
     if windowed or n_prefix > run.length:
         mask = texts.mask(run, window=window if windowed else None, dtype=query.dtype)
         return sdpa(q, k, v, attn_mask=mask)
-    # SDPA takes the first query to stand at the first key. Queries that nobody reads, in front, put it right, and cost
-    # less than the half of a mask that hides: prefix^2 against tokens^2 products.
+    # SDPA aligns the first query with the first key. Extra queries before them, whose results are not read, align it
+    # with the right key and cost less than a mask: prefix^2 against tokens^2 products.
     q = torch.nn.functional.pad(q, (0, 0, n_prefix, 0))
     return sdpa(q, k, v, is_causal=True)[:, :, n_prefix:]
 

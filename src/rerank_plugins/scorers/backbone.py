@@ -1,4 +1,4 @@
-"""A model with its batches, packed where it can be and padded where it cannot; one shape for heads."""
+"""Runs a transformer on batches, packed if possible and otherwise padded, with one form of results for the heads."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Backbone:
 
     def __init__(self, model: Any, *, is_ours: bool = True) -> None:
         self._model = model
-        # An encoder's configuration may speak of a cache that only its decoder has (T5).
+        # An encoder's configuration may have a setting of a KV cache that only its decoder has (T5).
         self._options = {"use_cache": False} if "use_cache" in signature(model.forward).parameters else {}
         self._packed: PackedModel | None = None
         self.padding_reason = ""
@@ -87,7 +87,7 @@ class Backbone:
 
     @property
     def prefix_sharing(self) -> PrefixSharing:
-        """Whether tokens that several inputs begin with run once where only last tokens are read."""
+        """Whether a common prefix of inputs runs once if only last tokens are read."""
         if self._packed is None:
             return PrefixSharing(is_used=False, reason="its batches are padded")
         return self._packed.prefix_sharing

@@ -1,4 +1,4 @@
-"""BERT-like encoders on one row of tokens: the layers of transformers with their products joined and fused.
+"""BERT-like encoders on packed rows: the layers of transformers with merged and fused matrix products.
 
 The weights are those of a transformers model, whose embeddings run as they are. Against ``BertLayer`` (transformers
 5.23, ``models/bert/modeling_bert.py``; RoBERTa's is the same) three things differ and no number but by rounding:
@@ -68,9 +68,9 @@ class _Layer:
         self._finish = self._fed_forward
 
     def __call__(self, states: torch.Tensor, texts: Texts, *, reads: Reads) -> torch.Tensor:
-        """Return the states behind this layer. Shape: (tokens, hidden), or (texts, hidden) if first ones are read.
+        """Return the states after this layer. Shape: (tokens, hidden), or (texts, hidden) if first ones are read.
 
-        Spare rows may lie behind the tokens, and then behind the result too.
+        There may be extra rows after the tokens, and then after the result too.
         """
         if reads == "first" and self._query is not None:
             residual = states[torch.nn.functional.pad(texts.first, (0, self.spare_rows(len(texts.lengths))))]
@@ -88,7 +88,7 @@ class _Layer:
         return self._norm(self._narrow.add(wide, after))
 
     def compile(self) -> bool:
-        """Let what follows attention be compiled; return False where oneDNN has fused it already."""
+        """Have the part after attention compiled; return False where oneDNN has fused it already."""
         if isinstance(self._widen, PackedDense):
             return False
         self._finish = compiled(self._fed_forward)
@@ -169,7 +169,7 @@ def _dense(modules: list[Any], *, may_copy: bool) -> Dense:
 
 
 def _activation(module: Any) -> Callable[[torch.Tensor], torch.Tensor] | None:
-    """Return the activation behind the wide layer, or None for the exact GELU, which runs inside the product."""
+    """Return the activation after the wide layer, or None for the exact GELU, which is fused into the product."""
     rows = torch.linspace(-6.0, 6.0, 97)
     is_exact_gelu = torch.equal(module(rows), torch.nn.functional.gelu(rows))
     return None if is_exact_gelu else module

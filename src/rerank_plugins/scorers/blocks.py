@@ -1,8 +1,8 @@
-"""Parts of a decoder in plain torch, for models that no supported transformers can run.
+"""Decoder blocks in plain torch, for models that no supported version of transformers can run.
 
 References: LLaMA's block as MiniCPM uses it and Gemma 2's block, in FlagEmbedding 1.3.5
 (``inference/reranker/decoder_only/models``) on transformers 4.46.3. Parameters have the names of the checkpoints.
-The tokens of a batch lie in one row, without padding.
+The tokens of a batch form one packed row, without padding.
 """
 
 from __future__ import annotations
@@ -166,7 +166,7 @@ class MiniCPMBlock(nn.Module):
 
 
 class Gemma2Block(nn.Module):
-    """Gemma 2's block: a norm before and after each part; every other block looks back a limited way."""
+    """Gemma 2's block: a norm before and after each part; every other block has a sliding window."""
 
     norm_offset = 1.0
 

@@ -1,6 +1,6 @@
 """torch.compile for the parts of a model that work token by token: feed-forward parts and norms.
 
-They are the same code in every block and know nothing of where texts begin, so that each is compiled once, for any
+They are the same code in every block and do not depend on where texts begin, so each is compiled once, for any
 number of tokens. Attention stays as it is: its kernels are fused already, and a graph would hold one batch's lengths.
 """
 
@@ -38,7 +38,7 @@ def compile_regions(model: torch.nn.Module) -> int:
 
 @contextmanager
 def compiler_errors() -> Iterator[None]:
-    """Turn what the compiler raises into an error with the way out.
+    """Turn errors of the compiler into one that says what to do.
 
     Raises:
         UnsupportedModelError: It could not compile; most often no C++ compiler is there.

@@ -1,8 +1,8 @@
-"""Document tokens merged on the way through a decoder, in a row of texts without padding.
+"""Compression of document tokens between decoder layers, in a packed row.
 
 Reference: ``token_compress`` of bge-reranker-v2.5-gemma2-lightweight (FlagEmbedding 1.3.5,
-``inference/reranker/decoder_only/models/gemma_model.py``). Groups of consecutive document tokens become their mean;
-the last group may be smaller. Query and prompt stay, and positions count anew from 0.
+``inference/reranker/decoder_only/models/gemma_model.py``). Groups of consecutive document tokens are replaced by their
+mean; the last group may be smaller. Query and prompt are kept, and positions count again from 0.
 """
 
 from __future__ import annotations

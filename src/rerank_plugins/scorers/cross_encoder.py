@@ -19,7 +19,7 @@ from rerank_plugins.scorers.bert_encoder import Reads
 from rerank_plugins.scorers.heads import FirstTokenHead, Head, build_head
 from rerank_plugins.scorers.segment_similarity import SegmentSimilarityHead
 from rerank_plugins.weights.base import LoadedParts, LoadRequest
-from rerank_plugins.weights.loading import load_encoder, load_model, read_own_weights, refuse_missing
+from rerank_plugins.weights.loading import load_model, load_tokenizer, read_own_weights, refuse_missing
 from rerank_plugins.weights.lora import merge_lora
 
 __all__ = ["CrossEncoderScorer", "WholeClassifierScorer", "load", "scorer_of"]
@@ -86,7 +86,7 @@ def scorer_of(model: Any, *, is_ours: bool = True) -> Scorer:
 
 def load(request: LoadRequest) -> LoadedParts:
     """Load a cross-encoder from its checkpoint."""
-    encoder = load_encoder(request)
+    tokenizer = load_tokenizer(request)
     own = request.files.own_format
     if own is not None:
         scorer: Scorer = _load_segment_similarity(request, own)
@@ -95,7 +95,7 @@ def load(request: LoadRequest) -> LoadedParts:
         scorer = scorer_of(model)
         if isinstance(scorer, WholeClassifierScorer):
             _check_padding(model, request)
-    return LoadedParts(encoder=encoder, scorer=scorer)
+    return LoadedParts(tokenizer=tokenizer, scorer=scorer)
 
 
 def _check_padding(model: Any, request: LoadRequest) -> None:
@@ -125,7 +125,7 @@ def _load_segment_similarity(request: LoadRequest, own: OwnFormat) -> CrossEncod
         msg = f"the weights in {str(request.files.folder)!r} do not fit its config.json ({error}); download it again"
         raise UnsupportedModelError(msg) from error
     refuse_missing(loaded.missing_keys, request.files.folder)
-    if request.adapter is not None:
-        merge_lora(dict(backbone.named_parameters()), request.adapter)
+    if request.lora is not None:
+        merge_lora(dict(backbone.named_parameters()), request.lora)
     placed = backbone.eval().to(device=request.device, dtype=request.dtype)
     return CrossEncoderScorer(Backbone(placed), head.to(request.device))

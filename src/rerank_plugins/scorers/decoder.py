@@ -1,8 +1,8 @@
-"""Decoders that answer with a token: the score is the logit of "Yes", or that of "yes" minus that of "no".
+"""LLM rerankers: a decoder whose score is the logit of "Yes", or that of "yes" minus that of "no".
 
 References: FlagEmbedding 1.3.5 ``FlagLLMReranker`` (``inference/reranker/decoder_only/base.py``) for
 bge-reranker-v2-gemma; the model card of Qwen/Qwen3-Reranker-0.6B; mixedbread-ai/mxbai-rerank ``mxbai_rerank_v2.py``.
-The logits of the whole vocabulary are never made.
+The logits of the other tokens are never computed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from rerank_plugins.protocols import Batch
 from rerank_plugins.scorers.answers import AnswerHead, answer_ids, untied_rows
 from rerank_plugins.scorers.backbone import Backbone
 from rerank_plugins.weights.base import LoadedParts, LoadRequest
-from rerank_plugins.weights.loading import load_encoder, load_model
+from rerank_plugins.weights.loading import load_model, load_tokenizer
 
 __all__ = ["DecoderScorer", "load"]
 
@@ -51,12 +51,12 @@ class DecoderScorer:
 
 def load(request: LoadRequest) -> LoadedParts:
     """Load a decoder from its checkpoint."""
-    encoder = load_encoder(request)
-    # Before the weights: this takes no time, and they do.
-    ids = answer_ids(encoder, request.spec.template, model=request.spec.id)
+    tokenizer = load_tokenizer(request)
+    # Checked before the weights are loaded, which takes long.
+    ids = answer_ids(tokenizer, request.spec.template, model=request.spec.id)
     model = load_model(request, transformers.AutoModel)
     head = AnswerHead(_rows(request, model, ids), softcap=getattr(model.config, "final_logit_softcapping", None))
-    return LoadedParts(encoder=encoder, scorer=DecoderScorer(Backbone(model), head.to(model.device)))
+    return LoadedParts(tokenizer=tokenizer, scorer=DecoderScorer(Backbone(model), head.to(model.device)))
 
 
 def _rows(request: LoadRequest, model: Any, ids: list[int]) -> torch.Tensor:

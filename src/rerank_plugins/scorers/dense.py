@@ -1,4 +1,4 @@
-"""Linear layers with what comes behind them: plain torch, or oneDNN with the weight packed once.
+"""Linear layers with fused GELU or residual sum: plain torch, or oneDNN with the weight packed once.
 
 PyTorch sends float32 products on a CPU to MKL, which runs at half of oneDNN's speed or less on AMD processors, and
 leaves GELU and residual sums to passes of their own over memory. The two operators used here are those that
@@ -26,7 +26,7 @@ _STEP, _SMALL_STEP, _SMALL = 64, 32, 512
 def spare_rows(n_rows: int) -> int:
     """Return how many rows to add to a batch so that oneDNN sees few different numbers of rows.
 
-    It makes a primitive for each number of rows, in 0.8 ms and 0.6 MB a product (measured with oneDNN 3.12, AVX-512),
+    oneDNN makes a primitive for each number of rows, in 0.8 ms and 0.6 MB a product (oneDNN 3.12, AVX-512),
     and keeps 1,024 of them: a process that sees batches of every size grows by hundreds of MB. With these steps there
     are 72 numbers up to 4,096, for less than 1 % more rows in a full batch on average.
     """
@@ -74,7 +74,7 @@ class PlainDense:
 
 
 class PackedDense:
-    """A linear layer whose weight oneDNN has laid out for itself; it holds a copy of the weight.
+    """A linear layer that holds a copy of the weight in oneDNN's packed layout.
 
     Args:
         weight: On the CPU. Shape: (out, in).

@@ -15,7 +15,7 @@ import transformers
 from rerank_plugins.protocols import Batch
 from rerank_plugins.scorers.backbone import Backbone
 from rerank_plugins.weights.base import LoadedParts, LoadRequest
-from rerank_plugins.weights.loading import load_encoder, load_model
+from rerank_plugins.weights.loading import load_model, load_tokenizer
 
 __all__ = ["EncoderT5Scorer", "load"]
 
@@ -66,4 +66,4 @@ def load(request: LoadRequest) -> LoadedParts:
     weight, bias = model.classifier.weight.detach().float(), model.classifier.bias.detach().float()
     backbone = Backbone(model)
     scorer = EncoderT5Scorer(backbone, weight[1] - weight[0], float(bias[1] - bias[0]))
-    return LoadedParts(encoder=load_encoder(request), scorer=scorer)
+    return LoadedParts(tokenizer=load_tokenizer(request), scorer=scorer)

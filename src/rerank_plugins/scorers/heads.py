@@ -1,6 +1,6 @@
 """Heads of sequence classifiers, run in float32 whatever the backbone's precision.
 
-Half precision near a logit of 18 has steps of about 0.07 in bfloat16: enough to swap neighbours.
+Near a logit of 18, bfloat16 has steps of about 0.07, enough to swap two ranks.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Head = Callable[[TokenStates, Batch], torch.Tensor]
 
 
 class FirstTokenHead:
-    """A head that reads the first token only, so that the last layer need not make the others.
+    """A head that reads the first token only, so that the last layer computes no other token.
 
     Args:
         module: First tokens' states, shape (inputs, 1, hidden), to scores, shape (inputs, 1).

@@ -1,8 +1,8 @@
 """LLM rerankers with a head on many layers: bge-reranker-v2-minicpm-layerwise and -v2.5-gemma2-lightweight.
 
-The published models need Python code from the hub, which runs on no transformers 5; here they are plain torch modules.
+The published models need Python code from the hub, which does not run on transformers 5. Here they are plain torch.
 Reference: FlagEmbedding 1.3.5 ``LayerWiseFlagLLMReranker`` and ``LightWeightFlagLLMReranker`` on transformers 4.46.3.
-Only the layers up to the deepest asked one run.
+Only the layers up to the deepest requested one run.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from rerank_plugins.scorers.prefixes import PrefixGroup, RowLayout, prefix_group
 from rerank_plugins.scorers.texts import Texts
 from rerank_plugins.types import LayerOptions
 from rerank_plugins.weights.base import LoadedParts, LoadRequest
-from rerank_plugins.weights.loading import check_weights, load_encoder, refuse_missing
+from rerank_plugins.weights.loading import check_weights, load_tokenizer, refuse_missing
 from rerank_plugins.weights.lora import merge_lora
 from rerank_plugins.weights.weight_files import WeightFiles
 
@@ -58,7 +58,7 @@ class LayeredDecoder(nn.Module):
     def forward(
         self, ids: torch.Tensor, spans: list[PieceSpan], pieces: list[int], options: LayerOptions
     ) -> torch.Tensor:
-        """Return the normed state of each input's last token at each asked layer.
+        """Return the normed state of each input's last token at each requested layer.
 
         Args:
             ids: Token ids of all pieces, one after the other. Shape: (tokens,), int64.
@@ -125,7 +125,7 @@ class LayeredScorer:
         self._final_softcap = final_softcap
 
     def forward(self, batch: Batch) -> torch.Tensor:
-        """Return one column per asked layer, the lowest first. Shape: (inputs, layers), float32.
+        """Return one column per requested layer, the lowest first. Shape: (inputs, layers), float32.
 
         ``batch.options`` is a complete :class:`~rerank_plugins.types.LayerOptions` with ascending layers.
         """
@@ -133,7 +133,7 @@ class LayeredScorer:
         if self._decoder is None or not isinstance(options, LayerOptions) or not options.cutoff_layers:
             msg = f"a model with many heads needs complete LayerOptions, got {options!r}"
             raise TypeError(msg)
-        # Bounded logits have no kernel that lets a text continue another.
+        # Soft-capped logits have no kernel with shared prefixes.
         layout = _layout(batch, shares_prefixes=batch.shares_prefixes and not options.attention_softcap)
         ids = torch.from_numpy(layout.ids).to(self._heads.device, torch.int64)
         states = self._decoder(ids, piece_spans(batch.inputs, layout), layout.pieces, options)
@@ -224,8 +224,8 @@ def _load(request: LoadRequest, shape: DecoderShape, block: _Block, *, compresse
         msg = f"the weights of {str(request.files.folder)!r} do not fit its config.json: {error}"
         raise UnsupportedModelError(msg) from error
     heads = files.read(head_names, device=request.device, dtype=torch.float32)
-    if request.adapter is not None:
-        merge_lora({**dict(decoder.named_parameters()), **heads}, request.adapter)
+    if request.lora is not None:
+        merge_lora({**dict(decoder.named_parameters()), **heads}, request.lora)
     stacked = torch.cat([heads[name] for name in head_names])
     scorer = LayeredScorer(
         decoder.eval(),
@@ -234,7 +234,7 @@ def _load(request: LoadRequest, shape: DecoderShape, block: _Block, *, compresse
         compresses=compresses,
         final_softcap=shape.final_softcap,
     )
-    return LoadedParts(encoder=load_encoder(request), scorer=scorer)
+    return LoadedParts(tokenizer=load_tokenizer(request), scorer=scorer)
 
 
 def _layout(batch: Batch, *, shares_prefixes: bool) -> RowLayout:
@@ -242,6 +242,6 @@ def _layout(batch: Batch, *, shares_prefixes: bool) -> RowLayout:
     ids = [one.ids for one in batch.inputs]
     if not shares_prefixes:
         return RowLayout.of(ids, [PrefixGroup((index,)) for index in range(len(ids))])
-    # One token more: each input keeps at least one behind its beginning.
+    # One token more, because each input keeps at least one token after its prefix.
     leads = [one.ids[: 1 + (one.segments.document_start if one.segments else 0)] for one in batch.inputs]
     return RowLayout.of(ids, prefix_groups(leads))

@@ -17,7 +17,7 @@ from rerank_plugins.scorers.sentence_head import SentenceHead, load_head
 from rerank_plugins.scorers.transformer import load_backbone
 from rerank_plugins.scorers.vector_rows import RowLayout
 from rerank_plugins.weights.base import LoadedParts, LoadRequest
-from rerank_plugins.weights.loading import load_encoder
+from rerank_plugins.weights.loading import load_tokenizer
 from rerank_plugins.weights.side_files import read_side_file
 
 __all__ = ["MultiVectorEmbedder", "load"]
@@ -48,7 +48,7 @@ class MultiVectorEmbedder:
             Shape: (inputs, width), float32.
 
         Raises:
-            ModelError: A head is asked for and could not be loaded.
+            ModelError: A requested head could not be loaded.
         """
         states: TokenStates = self._backbone(batch)  # type: ignore[misc]
         parts = [self._head(states, batch)]  # type: ignore[misc]
@@ -71,14 +71,14 @@ class MultiVectorEmbedder:
 
 
 def load(request: LoadRequest) -> LoadedParts:
-    """Load the model; heads that may not be read, or are not there, are an error only once they are asked for."""
+    """Load the model. Heads that are missing, or may not be read, raise an error only when they are requested."""
     heads: _Heads | ModelError
     try:
         heads = (_head(request, MULTI_VECTOR_HEADS[0]), _head(request, MULTI_VECTOR_HEADS[1]))
     except ModelError as error:
         heads = error
     scorer = MultiVectorEmbedder(load_backbone(request), head=load_head(request), heads=heads)
-    return LoadedParts(encoder=load_encoder(request), scorer=scorer)
+    return LoadedParts(tokenizer=load_tokenizer(request), scorer=scorer)
 
 
 def _head(request: LoadRequest, name: str) -> torch.nn.Module:
@@ -92,7 +92,7 @@ def _head(request: LoadRequest, name: str) -> torch.nn.Module:
 
 
 def _in_slots(values: torch.Tensor, lengths: list[int], slots: int) -> torch.Tensor:
-    """Return the values of each input's tokens in one row, zeros behind them. Shape: (inputs, slots * width)."""
+    """Return the values of each input's tokens in one row, followed by zeros. Shape: (inputs, slots * width)."""
     rows = torch.repeat_interleave(torch.arange(len(lengths)), torch.tensor(lengths))
     columns = torch.cat([torch.arange(length) for length in lengths])
     placed = values.new_zeros(len(lengths), slots, values.shape[1])

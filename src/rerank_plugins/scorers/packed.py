@@ -1,10 +1,10 @@
-"""Models run without padding: the tokens of a batch in one row, attention within each text.
+"""Runs models without padding: the tokens of a batch form one packed row, with attention within each text.
 
 BERT-like encoders run through :mod:`rerank_plugins.scorers.bert_encoder`. Every other transformers model whose
 attention goes through ``AttentionInterface`` (decoders, ModernBERT) runs as it is, with a registered function that
-sees the row, and with positions that restart per text. What cannot be packed (older transformers, attention with
-soft-caps or a bias of its own) is padded instead; :mod:`rerank_plugins.scorers.trials` decides. A causal one runs the
-tokens that several inputs begin with once (:mod:`rerank_plugins.scorers.prefixes`), after a trial of its own.
+knows where texts begin, and with positions that restart per text. What cannot be packed (older transformers, attention
+with soft-caps or a bias of its own) is padded instead; :mod:`rerank_plugins.scorers.trials` decides. A causal model
+runs a common prefix of several inputs once (:mod:`rerank_plugins.scorers.prefixes`), after a trial of its own.
 """
 
 from __future__ import annotations
@@ -61,10 +61,10 @@ class PackedModel(Protocol):
 
 
 class SharingModel(PackedModel, Protocol):
-    """A packed model that may run what several inputs begin with once, after a trial."""
+    """A packed model that can share prefixes: it runs a common prefix of inputs once, if a trial succeeds."""
 
     def try_sharing(self, trial: Batch) -> None:
-        """Share beginnings from now on if that gives the last states that it gives without.
+        """Share prefixes from now on if this gives the same last states as without sharing.
 
         Args:
             trial: Its first input has at least eight tokens, not all equal.
@@ -169,7 +169,7 @@ class _PackedByInterface:
         return compile_regions(self._model)
 
     def try_sharing(self, trial: Batch) -> None:
-        """Share beginnings from now on if that gives the same, see :class:`SharingModel`."""
+        """Share prefixes from now on if this gives the same states, see :class:`SharingModel`."""
         shared = _with_common_beginnings(trial.inputs[0].ids)
         groups = prefix_groups([one.ids for one in shared.inputs], least_saved_tokens=1)
         try:
@@ -186,7 +186,7 @@ class _PackedByInterface:
             logger.info("%s runs every input whole: %s", type(self._model).__name__, reason)
 
     def _last_states(self, batch: Batch, groups: Sequence[PrefixGroup]) -> torch.Tensor:
-        """Return the state of each input's last token, common beginnings run once. Shape: (inputs, hidden)."""
+        """Return the state of each input's last token; common prefixes run once. Shape: (inputs, hidden)."""
         layout = RowLayout.of([one.ids for one in batch.inputs], groups)
         texts = Texts(layout.lengths, self._model.device, prefixes=layout.prefixes)
         states = self._states(np.stack([layout.ids, layout.positions, np.zeros_like(layout.ids)]), texts)
@@ -204,7 +204,7 @@ class _PackedByInterface:
 
 
 def is_near(found: torch.Tensor, expected: torch.Tensor, *, scale: float | None = None) -> bool:
-    """Return whether states of one precision are the same but for rounding.
+    """Return whether states of one precision are equal except for rounding.
 
     Args:
         found: Any shape.
@@ -218,7 +218,7 @@ def is_near(found: torch.Tensor, expected: torch.Tensor, *, scale: float | None 
 
 
 def _with_common_beginnings(ids: np.ndarray[Any, Any]) -> Batch:
-    """Return inputs with two different beginnings, one longer and one shorter than what follows it, and one alone."""
+    """Return inputs with two common prefixes, one longer and one shorter than the rest, and an input with neither."""
     back = ids[::-1]
     inputs = [
         *(np.concatenate([ids[:6], rest]) for rest in (back[:4], back[:3], back[1:4], back[2:3])),

@@ -1,8 +1,8 @@
-"""Which inputs of a batch begin with the same tokens, and how they lie in one row that holds each beginning once.
+"""Prefix sharing: groups inputs of a batch by common prefix and lays them out in a row that holds each prefix once.
 
-The prompt of an LLM reranker starts alike for all documents of a query. In a decoder a token's state depends on what is
-before it only, so the keys and values of that beginning are the same for all of them: the row holds it once, then what
-follows it in each input, and attention (:mod:`rerank_plugins.scorers.attention`) lets each such rest see it.
+The prompts of an LLM reranker have the same prefix for all documents of a query. In a decoder a token's state depends
+only on the tokens before it, so the keys and values (KV) of the prefix are the same for all of them. The packed row
+holds the prefix once and then the rest of each input, which attends to it (:mod:`rerank_plugins.scorers.attention`).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class PrefixGroup:
 
     Attributes:
         members: Which inputs, those with the most tokens first.
-        tokens: Length of their common beginning; 0 for an input that shares nothing.
+        tokens: Length of their common prefix; 0 for an input that shares none.
     """
 
     members: tuple[int, ...]
@@ -54,23 +54,23 @@ class _Node:
 
 
 def prefix_groups(inputs: Sequence[_Ids], *, least_saved_tokens: int = LEAST_SAVED_TOKENS) -> list[PrefixGroup]:
-    """Return groups of inputs to be run with a common beginning; a pure function.
+    """Return groups of inputs to be run with a common prefix; a pure function.
 
-    Inputs in sorted order form a tree by their common beginnings. From its leaves up, each branch keeps its own groups
-    or joins one at the shorter beginning of the node above, whichever saves more tokens.
+    Inputs in sorted order form a tree by their common prefixes. From its leaves up, each branch keeps its own groups
+    or joins one at the shorter prefix of the node above, whichever saves more tokens.
 
     Args:
         inputs: Token ids of each input. Shape of each: (tokens,).
         least_saved_tokens: A group that saves fewer, ``(members - 1) * tokens``, is not made.
 
     Returns:
-        Each input in exactly one group, and at least one token of each behind the beginning: its last one is read.
+        Each input in exactly one group, with at least one token after the prefix, since its last token is read.
     """
     keys = [one.tobytes() for one in inputs]
-    # Bytes of equal width sort equal beginnings together, whatever order of numbers they stand for.
+    # Bytes of equal width sort equal prefixes together, whatever order of numbers they stand for.
     order = sorted(range(len(inputs)), key=keys.__getitem__)
     common_with_next = [_common_tokens(inputs[one], inputs[other]) for one, other in pairwise(order)]
-    open_nodes: list[tuple[int, list[_Node]]] = []  # (common tokens, branches), ever longer beginnings
+    open_nodes: list[tuple[int, list[_Node]]] = []  # (common tokens, branches), ever longer prefixes
     for index, common in zip(order, [*common_with_next, 0], strict=False):  # no inputs: nothing to pair the 0 with
         node = _Node([index], [])
         while open_nodes and open_nodes[-1][0] > common:
@@ -91,7 +91,7 @@ def prefix_groups(inputs: Sequence[_Ids], *, least_saved_tokens: int = LEAST_SAV
 
 
 def _common_tokens(one: _Ids, other: _Ids) -> int:
-    """Return how many tokens two inputs share at their beginning, the last token of each left out."""
+    """Return the length of the common prefix of two inputs, without the last token of each."""
     n = min(len(one), len(other)) - 1
     differs = one[:n] != other[:n]
     return int(differs.argmax()) if differs.any() else max(n, 0)
@@ -114,14 +114,14 @@ def _joined(branches: list[_Node], tokens: int, least_saved: int) -> _Node:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RowLayout:
-    """A batch as one row of pieces: beginnings, and what follows them.
+    """A batch as one packed row of pieces: shared prefixes, and the rests of inputs.
 
     Attributes:
         ids: Shape: (tokens,).
         positions: Where each token stands in its own input. Shape: (tokens,), int64.
         lengths: Tokens of each piece.
-        prefixes: For each piece the piece it continues, which lies before it; None for a piece that is a beginning.
-        pieces: For each input, in the batch's order, the piece that holds its end.
+        prefixes: For each piece the piece it continues, which comes before it; None for a piece that is a prefix
+        itself. pieces: For each input, in the batch's order, the piece that holds its end.
     """
 
     ids: _Ids

@@ -1,7 +1,7 @@
 """The head of the mini reranker: it compares the two segments of one joint forward pass.
 
-A classifier on the first token must learn what relevance is from nothing; a backbone that was trained
-as a bi-encoder already says it with the angle between token states. The logit is
+A new classifier on the first token has to learn relevance from nothing. A backbone that was trained as a
+bi-encoder already expresses it by the angle between token states. The logit is
 
     mean_scale * cos(mean of query states, mean of document states)
     + sum over query tokens of weight * (maxsim_scale * best cosine to a document token

@@ -1,4 +1,4 @@
-"""From token states to the vector of a text: pooling, then the modules behind it, all in float32.
+"""Heads of embedders: pooling of token states, then the modules after it, all in float32.
 
 References: sentence-transformers 6.2 ``sentence_transformer/modules/pooling.py``, ``layer_norm.py`` and
 ``base/modules/dense.py``, ``normalize.py``; FlagEmbedding ``BaseEmbedder.pooling``; INSTRUCTOR's mean over the text
@@ -27,7 +27,7 @@ _READS: dict[Pooling, Reads] = {"cls": "first", "last_token": "last"}
 
 
 class SentenceHead:
-    """Pooling and what comes behind it.
+    """Pooling and the modules after it.
 
     Args:
         poolings: How token states become one vector; those of several ways are joined in this order.
@@ -41,11 +41,11 @@ class SentenceHead:
 
     @property
     def reads_last(self) -> bool:
-        """Whether nothing but the last token of each text is looked at."""
+        """Whether only the last token of each text is read."""
         return self._poolings == ("last_token",)
 
     def reads(self, batch: Batch) -> Reads:
-        """Return which token states are looked at: one of each text, or all."""
+        """Return which token states are read: one of each text, or all."""
         if len(self._poolings) > 1 or (self._poolings[0] == "cls" and any(_starts(batch))):
             return "all"
         return _READS.get(self._poolings[0], "all")
@@ -148,7 +148,7 @@ def _layer(step: Step, request: LoadRequest) -> Callable[[torch.Tensor], torch.T
     if isinstance(step, CutStep):
         return lambda vectors: vectors[:, : step.width]
     if isinstance(step, (DenseStep, LayerNormStep)):
-        # Without memory at first: the sizes are a file's word, and the weights are not yet seen.
+        # On the meta device at first: the sizes come from a file and have not been checked against the weights yet.
         with torch.device("meta"):
             module = _Dense(step) if isinstance(step, DenseStep) else _LayerNorm(step)
         return _with_weights(module, step, request)

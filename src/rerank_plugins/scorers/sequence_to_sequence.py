@@ -1,4 +1,4 @@
-"""T5 rerankers that answer with their first output token: monoT5.
+"""T5 rerankers whose score is read from their first output token: monoT5.
 
 Reference: castorini/pygaggle ``MonoT5`` (``pygaggle/rerank/transformer.py``): one decoder step from the start token;
 its score is the log of the softmax over "false" and "true". Here the score is the difference of the two logits, whose
@@ -17,7 +17,7 @@ from rerank_plugins.protocols import Batch
 from rerank_plugins.scorers.answers import AnswerHead, answer_ids
 from rerank_plugins.scorers.backbone import padded_tensors
 from rerank_plugins.weights.base import LoadedParts, LoadRequest
-from rerank_plugins.weights.loading import load_encoder, load_model
+from rerank_plugins.weights.loading import load_model, load_tokenizer
 
 __all__ = ["SequenceToSequenceScorer", "load"]
 
@@ -58,8 +58,8 @@ class SequenceToSequenceScorer:
 
 def load(request: LoadRequest) -> LoadedParts:
     """Load a T5 reranker from its checkpoint."""
-    encoder = load_encoder(request)
-    ids = answer_ids(encoder, request.spec.template, model=request.spec.id)
+    tokenizer = load_tokenizer(request)
+    ids = answer_ids(tokenizer, request.spec.template, model=request.spec.id)
     model: Any = load_model(request, transformers.AutoModelForSeq2SeqLM)
     config = model.config
     start_id = getattr(config, "decoder_start_token_id", None)
@@ -67,7 +67,7 @@ def load(request: LoadRequest) -> LoadedParts:
         msg = f"{str(request.files.folder)!r} has no decoder_start_token_id in its config.json; T5's is 0"
         raise UnsupportedModelError(msg)
     rows = model.get_output_embeddings().weight[ids].detach().float()
-    # transformers 4 reads T5's scaling of the last state off the tie of its matrices; 5 has a name for it.
+    # transformers 4 derives T5's scaling of the last state from tied matrices; transformers 5 has a setting for it.
     if getattr(config, "scale_decoder_outputs", config.tie_word_embeddings):
         rows = rows * config.d_model**-0.5
-    return LoadedParts(encoder=encoder, scorer=SequenceToSequenceScorer(model, AnswerHead(rows), start_id=start_id))
+    return LoadedParts(tokenizer=tokenizer, scorer=SequenceToSequenceScorer(model, AnswerHead(rows), start_id=start_id))

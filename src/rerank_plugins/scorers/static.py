@@ -1,4 +1,4 @@
-"""Static embeddings: a table of token vectors, averaged. No transformer runs.
+"""Static embeddings: the mean of token vectors from a table, without a transformer.
 
 Reference: MinishLab/model2vec ``StaticModel.encode`` and its on-disk format (``embeddings``, optional
 ``weights`` and ``mapping``). Texts are cut to ``max_length`` tokens and unknown tokens are left out,
@@ -16,7 +16,7 @@ from rerank_plugins.checks.boundary import checkpoint_errors
 from rerank_plugins.errors import UnsupportedModelError
 from rerank_plugins.protocols import Batch
 from rerank_plugins.weights.base import LoadedParts, LoadRequest
-from rerank_plugins.weights.loading import check_weights, load_encoder
+from rerank_plugins.weights.loading import check_weights, load_tokenizer
 from rerank_plugins.weights.tokenizers import check_ids
 
 __all__ = ["StaticEmbedder", "load"]
@@ -59,12 +59,12 @@ class StaticEmbedder:
 def load(request: LoadRequest) -> LoadedParts:
     """Load a static embedder from its checkpoint."""
     folder = request.files.folder
-    encoder = load_encoder(request)
+    tokenizer = load_tokenizer(request)
     check_weights(request)
     table = read_table(folder / "model.safetensors").to(request.device)
-    check_ids(encoder, len(table), folder=folder)
-    scorer = StaticEmbedder(table, unknown_id=encoder.unknown_id)
-    return LoadedParts(encoder=encoder, scorer=scorer, special_tokens=False)
+    check_ids(tokenizer, len(table), folder=folder)
+    scorer = StaticEmbedder(table, unknown_id=tokenizer.unknown_id)
+    return LoadedParts(tokenizer=tokenizer, scorer=scorer, special_tokens=False)
 
 
 def read_table(path: Path) -> torch.Tensor:

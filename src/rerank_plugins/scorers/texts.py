@@ -1,4 +1,4 @@
-"""Where the texts of a packed batch lie in its one row of tokens, and what attention must know about that."""
+"""The positions of texts in a packed row, and the masks and offsets that attention needs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Run", "Texts"]
 
 
 class Run(NamedTuple):
-    """Neighbouring texts of equal length that continue the same text, or none.
+    """Adjacent texts of equal length with the same shared prefix, or none.
 
     Attributes:
         start: Their first token.
@@ -35,7 +35,7 @@ class Run(NamedTuple):
 
 
 class Texts:
-    """Where the texts lie in the row.
+    """The positions of the texts in a packed row.
 
     Args:
         lengths: Tokens of each text, in the order of the row.

@@ -1,4 +1,4 @@
-"""Embedders: an encoder or a decoder, then pooling and the modules behind it, in float32.
+"""Embedders: an encoder or a decoder, then pooling and the modules after it, in float32.
 
 Normalising to length 1 belongs to the facade, so that one loaded model serves both settings.
 """
@@ -15,7 +15,7 @@ from rerank_plugins.protocols import Batch, PrefixSharing
 from rerank_plugins.scorers.backbone import Backbone
 from rerank_plugins.scorers.sentence_head import SentenceHead, load_head
 from rerank_plugins.weights.base import LoadedParts, LoadRequest
-from rerank_plugins.weights.loading import load_encoder, load_model
+from rerank_plugins.weights.loading import load_model, load_tokenizer
 
 __all__ = ["TransformerEmbedder", "load", "load_backbone"]
 
@@ -58,7 +58,7 @@ class TransformerEmbedder:
 def load(request: LoadRequest) -> LoadedParts:
     """Load an embedder from its checkpoint."""
     scorer = TransformerEmbedder(load_backbone(request), load_head(request))
-    return LoadedParts(encoder=load_encoder(request), scorer=scorer)
+    return LoadedParts(tokenizer=load_tokenizer(request), scorer=scorer)
 
 
 def load_backbone(request: LoadRequest) -> Backbone:
@@ -74,13 +74,13 @@ def load_backbone(request: LoadRequest) -> Backbone:
     # Some versions of transformers 4 fuse attention that must be soft-capped (Gemma 2), and leave the cap out.
     capped = request.files.config.get("attn_logit_softcapping") is not None
     model = load_model(request, auto_class, attention="eager" if capped else None)
-    # A decoder would keep keys and values of every layer for tokens that never come.
+    # Otherwise a decoder would keep the KV cache of every layer for tokens that are never generated.
     model.config.use_cache = False
     return Backbone(model)
 
 
 def _check_direction(request: LoadRequest) -> None:
-    """Refuse a decoder that transformers would run causally although it was trained otherwise (gte-Qwen2)."""
+    """Raise for a decoder that transformers would run causally although it was trained otherwise (gte-Qwen2)."""
     files = request.files
     is_decoder = files.architecture.endswith("ForCausalLM")
     has_own_code = files.config.get("is_causal") is False or (is_decoder and files.needs_remote_code)

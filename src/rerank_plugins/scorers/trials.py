@@ -1,7 +1,7 @@
-"""Whether a model gives the same numbers packed as one by one; tried when it is loaded, since versions differ.
+"""Trials at load: whether a model gives the same states in packed rows as one text at a time.
 
-There is one trial as the model is, and one with its windows so narrow (:mod:`rerank_plugins.scorers.windows`) that a
-short text shows whether they are kept.
+Library versions differ, so this is tried and not assumed. One trial runs the model as it is. Another makes its sliding
+windows so narrow (:mod:`rerank_plugins.scorers.windows`) that a short text shows whether they are respected.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ def _agreeing_bert(model: Any, trials: Sequence[_Trial], *, may_copy: bool) -> P
     candidate = packed_bert(model, may_copy=may_copy)
     _check(candidate, model, trials)
     if may_copy:
-        # Its layers live on in another layout; twice the weights would be in memory.
+        # Its layers are kept in another layout; otherwise the weights would be in memory twice.
         model.encoder.layer = torch.nn.ModuleList()
     return candidate
 

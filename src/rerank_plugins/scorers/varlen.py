@@ -1,4 +1,4 @@
-"""CUDA attention over texts of any lengths in one kernel: torch's own, or flash-attn where that is installed.
+"""Variable-length (varlen) attention on CUDA in one kernel: torch's own, or flash-attn if it is installed.
 
 Both are flash attention 2 and take half precision only. Neither runs on a CPU, so nothing here but the choice of
 arguments can be tested without a GPU; the trial that every packed model makes when it is loaded compares the kernel
@@ -87,7 +87,7 @@ def torch_kernel(
     parameters = inspect.signature(function).parameters
     if "window_size" not in parameters or "scale" not in parameters:
         return None
-    # One split a text: its scores do not depend on what else is in the batch.
+    # One split per text, so that its scores do not depend on the rest of the batch.
     fixed = {"num_splits": 1} if "num_splits" in parameters else {}
 
     def run(

@@ -1,4 +1,4 @@
-"""Rows that hold vectors of several kinds; without torch, since the facades read them, too."""
+"""The layout of rows that hold several kinds of vectors. Imports no torch, since the facades use it too."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["RowLayout"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowLayout:
-    """What a row of the scorer holds: ``vector, one weight per slot, one vector per slot``; travels as batch options.
+    """The layout of a row: ``vector, one weight per slot, one vector per slot``; travels as batch options.
 
     Attributes:
         slots: Tokens a row has place for: at least those of the longest input of the batch.

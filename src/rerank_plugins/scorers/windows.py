@@ -1,4 +1,4 @@
-"""Windows of attention set to another width for a moment, so that a short trial shows whether they are kept.
+"""Sets sliding attention windows to another width for a trial, so that a short text shows whether they are respected.
 
 Published windows are 64 to 32,768 tokens wide: a text that is longer would take minutes to try on a CPU.
 """
@@ -22,7 +22,7 @@ _NOT_TOKENS = ("use_", "max_window_layers", "_pattern", "feed_forward", "_every"
 
 
 def window_names(config: Any) -> list[str]:
-    """Return the settings of a configuration that say how many tokens attention sees, and are less than all."""
+    """Return the names of a configuration's settings that limit how many tokens attention sees."""
     positions = getattr(config, "max_position_embeddings", None) or float("inf")
     return [
         name
@@ -43,7 +43,7 @@ def has_local_layers(config: Any) -> bool:
 
 @contextmanager
 def windows_of(model: Any, tokens: int) -> Iterator[None]:
-    """Give all windows of a transformers model so many tokens, and make them as they were at the end."""
+    """Set all sliding windows of a transformers model to so many tokens, and restore them at the end."""
     config = model.config
     names = window_names(config)
     before = {name: getattr(config, name) for name in names}

@@ -1,1 +1,1 @@
-"""The process and its files: forks and exits, whole writes, attributes that are computed once."""
+"""The process and its files: forks and exits, atomic writes, attributes that are computed once."""

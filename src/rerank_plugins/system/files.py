@@ -1,4 +1,4 @@
-"""Files that are whole or as before: whatever this package writes goes through here.
+"""Atomic writes: every file that this package writes is either complete or unchanged.
 
 A full disk or a read-only folder leaves no half-written file and no temporary one; the error says what could not be
 written, and why. What a killed process leaves beside a file is removed when that file is written again. A temporary
@@ -183,7 +183,7 @@ def _claimed(folder: Path, start: str, *, make: Callable[[Path], object], suffix
         made = folder / f"{start}{uuid.uuid4().hex}{suffix}"
         make(made)
         lock = _locked(made, waits=True)
-        # Before the lock was there another process may have taken it for a dead one's.
+        # Before it was locked, another process may have removed it as a dead process's file.
         if made.exists():
             return made, lock
         _let_go(lock)

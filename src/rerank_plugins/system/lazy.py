@@ -1,4 +1,4 @@
-"""Attributes that are computed when they are first asked for."""
+"""Attributes that are computed at their first access."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ T = TypeVar("T")
 class computed_once(Generic[T]):
     """``functools.cached_property`` without its lock.
 
-    Up to Python 3.11 that lock is one for all objects of a class: a process that is forked while another thread
-    computes finds it held for ever. Two threads that ask at the same moment compute the value twice here.
+    Up to Python 3.11 that lock is shared by all objects of a class. In a process that is forked while another thread
+    computes a value, it stays locked for ever. Here two threads that read the attribute at once both compute it.
 
     Args:
         compute: The method.
@@ -34,6 +34,6 @@ class computed_once(Generic[T]):
     def __get__(self, one: object | None, owner: type) -> computed_once[T] | T:
         if one is None:
             return self
-        # An instance's own attribute is found before this one: the next look does not come here.
+        # An instance attribute takes precedence over this descriptor, so the next access does not come here.
         value = vars(one)[self._name] = self._compute(one)
         return value

@@ -1,16 +1,17 @@
-"""Who is inside native code: a fork waits for a moment in which nobody is, and an exit stops those who are.
+"""Keeps track of threads in native code: a fork waits until there is none, and an exit stops them.
 
 Torch, oneDNN and the tokenizers have locks of their own, and so has ``import``. A child that is forked while another
-thread holds one of them waits for it for ever; and a daemon thread that comes back from C++ when the interpreter has
-gone aborts the process ("terminate called without an active exception"). So whoever runs batches, loads or tokenises
-does it in a block of :class:`inside`:
+thread holds one of them waits for it for ever. A daemon thread that returns from C++ after the interpreter has ended
+aborts the process ("terminate called without an active exception"). Therefore batches, loads and tokenising run in a
+block of :class:`native_code`:
 
-* before a fork, threads that are about to step in wait, and the fork waits for those inside, up to ten seconds;
-* at exit nobody steps in any more, and the exit waits for those inside: a worker ends at its next batch, and one whose
-  batch takes too long at its next operation.
+* before a fork, threads that are about to enter a block wait, and the fork waits for those in a block, up to ten
+  seconds;
+* at exit no thread can enter a block, and the exit waits for those in one: a worker ends at its next batch, or, if its
+  batch takes too long, at its next operation.
 
-Invariants: what is here is changed by single operations of dicts, which no signal can interrupt and no fork can leave
-half done; there is no lock. A mark that an interrupted main thread leaves behind costs one wait and is then forgotten.
+Invariants: the state here is changed by single dict operations, which are atomic for signals and forks, so it needs no
+lock. An entry that an interrupted main thread did not remove costs one wait and is then removed.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from threading import get_ident
 
 from rerank_plugins.errors import EngineClosedError
 
-__all__ = ["inside", "is_ending", "step_aside"]
+__all__ = ["is_ending", "let_others_proceed", "native_code"]
 
 logger = logging.getLogger(__name__)
 
@@ -37,8 +38,8 @@ _LONGEST_OPERATION_AT_EXIT_S = 30.0
 _LONGEST_END_AT_EXIT_S = 0.5
 _POLL_S = 0.0005
 
-_inside: dict[int, None] = {}
-"""The threads that are inside."""
+_threads: dict[int, None] = {}
+"""The threads that are in a block of native code."""
 
 _forking: dict[int, float] = {}
 """The threads that are about to fork, and since when."""
@@ -49,8 +50,8 @@ _exiting: dict[int, None] = {}
 _hooked: dict[str, bool] = {}
 
 
-class inside:
-    """A block of native code. Inside of another one it changes nothing.
+class native_code:
+    """Context manager around native code. Within another block it has no effect.
 
     Raises:
         EngineClosedError: The process is ending.
@@ -60,56 +61,56 @@ class inside:
 
     def __enter__(self) -> None:
         me = get_ident()
-        self._is_outermost = me not in _inside
+        self._is_outermost = me not in _threads
         if self._is_outermost:
-            _step_in(me)
+            _enter(me)
 
     def __exit__(self, *_: object) -> None:
         if self._is_outermost:
-            _inside.pop(get_ident(), None)
+            _threads.pop(get_ident(), None)
 
 
-def step_aside() -> None:
-    """Let a fork or an exit that waits have its way; called inside, between two batches.
+def let_others_proceed() -> None:
+    """Let a waiting fork or exit proceed. Called within a block, between two batches.
 
     Raises:
         EngineClosedError: The process is ending.
     """
     if _forking or _exiting:
         me = get_ident()
-        _inside.pop(me, None)
-        _step_in(me)
+        _threads.pop(me, None)
+        _enter(me)
 
 
 def is_ending() -> bool:
-    """Return whether the process is ending: whoever has nothing left to do should end too, as the exit waits for it."""
+    """Return whether the process is ending. A thread without work should then end too, since the exit waits for it."""
     return bool(_exiting)
 
 
-def _step_in(me: int) -> None:
+def _enter(me: int) -> None:
     if not _hooked:
         _hook()
     while True:
-        # First the mark, then the look: a fork does it the other way round, so one of the two sees the other.
-        _inside[me] = None
+        # First the entry, then the check: a fork does it in the other order, so at least one of the two sees the other.
+        _threads[me] = None
         if _exiting and me not in _exiting:
-            _inside.pop(me, None)
+            _threads.pop(me, None)
             msg = "this process is ending; calls are not answered any more"
             raise EngineClosedError(msg)
-        if not _is_held_up(me):
+        if not _must_wait_for_fork(me):
             return
-        _inside.pop(me, None)
+        _threads.pop(me, None)
         time.sleep(_POLL_S)
 
 
-def _is_held_up(me: int) -> bool:
-    """Return whether another thread is about to fork; one that did not come to it does not count for ever."""
+def _must_wait_for_fork(me: int) -> bool:
+    """Return whether another thread is about to fork. One that never forked is ignored after a while."""
     now_s = time.monotonic()
     return any(who != me and now_s - since_s < 2 * _LONGEST_FORK_WAIT_S for who, since_s in list(_forking.items()))
 
 
 def _hook() -> None:
-    # Twice, should two threads come here at once, is as good as once.
+    # If two threads come here at once, the functions are registered twice, which does no harm.
     _hooked["yes"] = True
     atexit.register(_before_exit)
     if hasattr(os, "register_at_fork"):
@@ -122,17 +123,17 @@ def _before_fork() -> None:
     until_s = time.monotonic() + _LONGEST_FORK_WAIT_S
     while time.monotonic() < until_s:
         _forking[me] = time.monotonic()
-        if not _others_inside(me) and not _others_import(me):
+        if not _other_threads(me) and not _others_import(me):
             return
         time.sleep(_POLL_S)
     logger.warning("forking while a model runs in another thread, after %.0f s of waiting", _LONGEST_FORK_WAIT_S)
-    for who in _others_inside(me):
-        # Whoever is there for so long is not waited for again: a mark may be a leftover.
-        _inside.pop(who, None)
+    for who in _other_threads(me):
+        # A thread that takes so long is not waited for again: its entry may be a leftover.
+        _threads.pop(who, None)
 
 
 def _after_fork() -> None:
-    _inside.clear()
+    _threads.clear()
     _forking.clear()
     if "tokenizers" in sys.modules:
         # The threads of its pool are not here, and a user's own "true" would make it wait for them.
@@ -140,13 +141,13 @@ def _after_fork() -> None:
 
 
 def _before_exit() -> None:
-    """Wait until nobody is inside. At exit the threads that are not daemons are over already."""
+    """Wait until no thread is in native code. At exit the threads that are not daemons have ended already."""
     me = get_ident()
     _exiting[me] = None
-    seen = set(_others_inside(me))
+    seen = set(_other_threads(me))
     if not _wait_for_others(me, _LONGEST_BATCH_AT_EXIT_S):
-        for who in _others_inside(me):
-            # The batch is long: end it at the next operation. Its result is for nobody.
+        for who in _other_threads(me):
+            # The batch is long: end it at the next operation. Nobody waits for its result.
             ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(who), ctypes.py_object(SystemExit))
         _wait_for_others(me, _LONGEST_OPERATION_AT_EXIT_S)
     _wait_for_ends(seen)
@@ -154,7 +155,7 @@ def _before_exit() -> None:
 
 def _wait_for_others(me: int, longest_s: float) -> bool:
     until_s = time.monotonic() + longest_s
-    while _others_inside(me):
+    while _other_threads(me):
         # Another Ctrl-C does not make the process abort.
         with contextlib.suppress(KeyboardInterrupt):
             time.sleep(_POLL_S)
@@ -164,7 +165,7 @@ def _wait_for_others(me: int, longest_s: float) -> bool:
 
 
 def _wait_for_ends(seen: set[int]) -> None:
-    """Wait a moment until threads that came out are over: what their last error held is freed by native code too."""
+    """Wait a moment until threads that left a block have ended: freeing their last error runs native code too."""
     until_s = time.monotonic() + _LONGEST_END_AT_EXIT_S
     for thread in threading.enumerate():
         if thread.ident in seen:
@@ -172,12 +173,12 @@ def _wait_for_ends(seen: set[int]) -> None:
                 thread.join(max(0.0, until_s - time.monotonic()))
 
 
-def _others_inside(me: int) -> list[int]:
-    return [who for who in list(_inside) if who != me]
+def _other_threads(me: int) -> list[int]:
+    return [who for who in list(_threads) if who != me]
 
 
 def _others_import(me: int) -> bool:
-    """Return whether another thread holds the lock of a module that it imports: nobody frees it in a child."""
+    """Return whether another thread holds the lock of a module that it imports, which a child could never release."""
     locks: dict[str, object] = getattr(sys.modules.get("_frozen_importlib"), "_module_locks", {})
     held = [reference() for reference in list(locks.values()) if callable(reference)]
     return any(getattr(lock, "owner", None) not in {None, me} for lock in held)

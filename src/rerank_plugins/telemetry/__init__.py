@@ -1,4 +1,4 @@
-"""Spans for OpenTelemetry and metrics for Prometheus, each on request.
+"""OpenTelemetry spans and Prometheus metrics, each switched on by a call.
 
 ::
 

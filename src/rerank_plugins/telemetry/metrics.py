@@ -1,4 +1,4 @@
-"""The counters of every loaded model, read when Prometheus asks."""
+"""Prometheus metrics: the counters of every loaded model, read at each scrape."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def export_to_prometheus(registry: CollectorRegistry | None = None) -> Callable[
     """Export the counters of every loaded model.
 
     Each number of :class:`~rerank_plugins.types.EngineStats` is a metric ``rerank_...`` with the labels ``model``,
-    ``device`` and ``dtype``: a gauge for what is so now (``rerank_waiting_calls``), else a counter
+    ``device`` and ``dtype``: a gauge for a current value (``rerank_waiting_calls``), otherwise a counter
     (``rerank_tokens_total``, ``rerank_forward_seconds_total``). A model that is unloaded is no longer exported.
 
     Args:
@@ -56,7 +56,7 @@ def export_to_prometheus(registry: CollectorRegistry | None = None) -> Callable[
 
 
 class _Collector:
-    """What prometheus-client calls for each scrape; ``describe`` keeps it from collecting at registration."""
+    """The collector that prometheus-client calls at each scrape; ``describe`` avoids a call at registration."""
 
     def describe(self) -> list[Any]:
         return []
@@ -84,7 +84,7 @@ def _loaded_models() -> list[LoadedModel]:
 
 
 def _by_labels(loaded: list[tuple[LoadedModel, EngineStats]], name: str) -> dict[tuple[str, str, str], float]:
-    """Return one value for each set of labels: two checkpoints of one name are added up."""
+    """Return one value for each set of labels: the values of two checkpoints with one name are summed."""
     values: dict[tuple[str, str, str], float] = {}
     for model, stats in loaded:
         labels = (model.name, model.device, model.dtype)

@@ -1,4 +1,4 @@
-"""A span for each call, with one for each of its stages below it."""
+"""OpenTelemetry spans: one for each call, with a child span for each of its stages."""
 
 from __future__ import annotations
 

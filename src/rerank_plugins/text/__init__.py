@@ -1,1 +1,1 @@
-"""Texts to token ids: tokenise once, lay out pairs, cut windows. Pure and safe from any thread."""
+"""Texts to token ids: tokenising, pair layouts, truncation, windows. Everything here is thread-safe."""

@@ -1,7 +1,7 @@
-"""Normalizers inside ``tokenizer.json`` that make a text longer: by a little each, or without measure.
+"""Checks that the normalizers in ``tokenizer.json`` cannot make a text much longer.
 
-Each step works on what the step in front of it made. Twelve that write eight characters for one make a billion of
-fifty; nothing can interrupt them, and the memory is the machine's.
+Each normalizer works on the output of the one before it. Twelve of them that write eight characters for one turn fifty
+characters into more than a billion, in native code that cannot be interrupted and whose memory has no limit.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def check_growth(tokenizer: Tokenizer, *, name: str) -> None:
         written = len(step.get("content") or "")
         growth *= max(1, written // max(1, _least_replaced(step)))
         added = added * max(1, written) + len(step.get("prepend") or "")
-        if growth > _MOST_GROWTH or added > _MOST_ADDED or len(steps) > _MOST_STEPS or _longest_mapped(step):
+        if growth > _MOST_GROWTH or added > _MOST_ADDED or len(steps) > _MOST_STEPS or _has_long_mapping(step):
             msg = (
                 f"{name} rewrites texts in {len(steps)} steps that make them many times longer, which no published "
                 "tokenizer does; choose another revision or model"
@@ -64,13 +64,13 @@ def _steps(value: Any) -> Iterator[dict[str, Any]]:
 
 
 def _least_replaced(step: dict[str, Any]) -> int:
-    """Return the fewest characters that are replaced at once; an expression may match none, and counts as one."""
+    """Return the length of the shortest text that is replaced; 0 for an expression, which may match an empty text."""
     pattern = step.get("pattern") or {}
     return len(pattern.get("String") or "") if isinstance(pattern, dict) else 0
 
 
-def _longest_mapped(step: dict[str, Any]) -> bool:
-    """Return whether a table in SentencePiece's format (size, trie, strings that end in NUL) has an endless string."""
+def _has_long_mapping(step: dict[str, Any]) -> bool:
+    """Return whether a table in SentencePiece's format (size, trie, strings that end in NUL) has a very long string."""
     content = base64.b64decode(step.get("precompiled_charsmap") or "")
     strings = content[4 + int.from_bytes(content[:4], "little") :]
     return max(map(len, strings.split(b"\0"))) > _LONGEST_MAPPED

@@ -1,4 +1,4 @@
-"""Pairs as ids: where a tokenizer puts its special tokens, learnt from the tokenizer itself.
+"""Joins query and document as ids. The positions of special tokens are learnt from the tokenizer itself.
 
 transformers 5 has no ``prepare_for_model``, and decoding ids to tokenise the text again changes them
 (FlagEmbedding 1.4.2). Here a pair is joined from the ids of its two texts.
@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from rerank_plugins.errors import UnsupportedModelError
 from rerank_plugins.protocols import PairSegments, TokenInput
-from rerank_plugins.text.tokenizer import TextEncoder
+from rerank_plugins.text.tokenizer import TextTokenizer
 
 __all__ = ["PairLayout", "TextLayout"]
 
@@ -37,17 +37,17 @@ class PairLayout:
     """Segment ids of the rest of the middle, document and suffix."""
 
     @classmethod
-    def of(cls, encoder: TextEncoder) -> PairLayout:
+    def of(cls, tokenizer: TextTokenizer) -> PairLayout:
         """Read the layout off the tokenizer's own encoding of a pair.
 
         Raises:
             UnsupportedModelError: The tokenizer does not keep two texts apart.
         """
-        whole = encoder.encode_pair_with_special_tokens(_PROBE_FIRST, _PROBE_SECOND)
-        first = tuple(encoder.encode_one(_PROBE_FIRST).ids.tolist())
-        second = tuple(encoder.encode_one(_PROBE_SECOND).ids.tolist())
+        whole = tokenizer.encode_pair_with_special_tokens(_PROBE_FIRST, _PROBE_SECOND)
+        first = tuple(tokenizer.encode_one(_PROBE_FIRST).ids.tolist())
+        second = tuple(tokenizer.encode_one(_PROBE_SECOND).ids.tolist())
         ids = tuple(whole.ids)
-        types = tuple(whole.type_ids) if encoder.uses_segments else (0,) * len(ids)
+        types = tuple(whole.type_ids) if tokenizer.uses_segments else (0,) * len(ids)
         at_first = _find(ids, first, start=0)
         at_second = _find(ids, second, start=at_first + len(first)) if at_first >= 0 else -1
         if not first or not second or at_second <= at_first + len(first):
@@ -81,7 +81,7 @@ class PairLayout:
         return len(self.prefix) + len(self.middle) + len(self.suffix)
 
     def room_tokens(self, max_length_tokens: int) -> int:
-        """Return the tokens of query and document together that fit an input of a length."""
+        """Return how many tokens of query and document together fit an input of a length."""
         return max_length_tokens - self.n_special
 
     def join(self, query: npt.NDArray[np.int32], document: npt.NDArray[np.int32]) -> TokenInput:
@@ -107,14 +107,14 @@ class TextLayout:
     suffix: tuple[int, ...] = ()
 
     @classmethod
-    def of(cls, encoder: TextEncoder) -> TextLayout:
+    def of(cls, tokenizer: TextTokenizer) -> TextLayout:
         """Read the layout off the tokenizer's own encoding of a text.
 
         Raises:
             UnsupportedModelError: The encoding does not contain the text's ids.
         """
-        whole = tuple(encoder.encode_with_special_tokens(_PROBE_FIRST).ids)
-        text = tuple(encoder.encode_one(_PROBE_FIRST).ids.tolist())
+        whole = tuple(tokenizer.encode_with_special_tokens(_PROBE_FIRST).ids)
+        text = tuple(tokenizer.encode_one(_PROBE_FIRST).ids.tolist())
         start = _find(whole, text, start=0) if text else -1
         if start < 0:
             msg = f"the tokenizer's encoding {whole} does not contain the ids {text} of the text itself"
@@ -127,14 +127,14 @@ class TextLayout:
         return len(self.prefix) + len(self.suffix)
 
     def ending_in(self, token_id: int) -> TextLayout:
-        """Return the layout with a last token that every text has; itself if texts end in it already."""
+        """Return the layout with ``token_id`` as the last token of every text; itself if texts end in it already."""
         return self if self.suffix[-1:] == (token_id,) else TextLayout(self.prefix, (*self.suffix, token_id))
 
     def wrap(self, text: npt.NDArray[np.int32], *, n_instruction: int | None = None) -> TokenInput:
         """Lay out one text. It is not cut here.
 
         Args:
-            text: Ids of the text, behind those of its instruction.
+            text: Ids of the instruction and the text.
             n_instruction: How many of them are the instruction's, for models that leave those out of the mean;
                 None does not tell the two apart.
         """

@@ -1,7 +1,7 @@
-"""Regular expressions inside ``tokenizer.json``: run by the Rust tokenizer on every text, so they must end.
+"""Checks that the regular expressions in ``tokenizer.json`` cannot run for ever (catastrophic backtracking).
 
-Its engines (Oniguruma, fancy-regex) go back and try again: a group that is repeated and can match the same text in
-several ways, such as ``(a+)+b``, takes longer than anybody waits on thirty characters, and nothing can interrupt it.
+The Rust tokenizer runs them on every text with engines that backtrack (Oniguruma, fancy-regex). A repeated group that
+can match the same text in several ways, such as ``(a+)+b``, takes exponential time, and nothing can interrupt it.
 What published tokenizers use (GPT-2, Llama 3, Qwen, o200k, DeepSeek, T5, ...) repeats characters and classes only.
 """
 
@@ -60,7 +60,7 @@ def is_simple_pattern(pattern: str) -> bool:
     position, is_choice = 0, False
     while position < len(pattern):
         symbol = pattern[position]
-        position = _behind_atom(pattern, position)
+        position = _end_of_atom(pattern, position)
         if symbol == "(":
             open_groups.append([0, 0])
             continue
@@ -84,8 +84,8 @@ def is_simple_pattern(pattern: str) -> bool:
     return True
 
 
-def _behind_atom(pattern: str, start: int) -> int:
-    """Return the position behind a character, an escape, a class or an opening bracket."""
+def _end_of_atom(pattern: str, start: int) -> int:
+    """Return the position after a character, an escape, a class or an opening bracket."""
     symbol = pattern[start]
     if symbol == "\\":
         is_property = pattern[start + 1 : start + 3] in ("p{", "P{", "x{", "k<", "g<")
@@ -93,17 +93,17 @@ def _behind_atom(pattern: str, start: int) -> int:
         end = pattern.find(closing, start) + 1 if closing else start + 2
         return end if end > start else len(pattern)
     if symbol == "[":
-        return _behind_class(pattern, start)
+        return _end_of_class(pattern, start)
     if symbol == "(" and pattern.startswith("(?", start):
         end = start + 2
         while end < len(pattern) and pattern[end] not in ":=!>)":
             end += 1
-        # (?i) alone sets a flag; its closing bracket is met as that of an empty group.
+        # (?i) alone sets a flag; its closing bracket is then read like that of an empty group.
         return end if pattern[end : end + 1] == ")" else end + 1
     return start + 1
 
 
-def _behind_class(pattern: str, start: int) -> int:
+def _end_of_class(pattern: str, start: int) -> int:
     depth, position = 0, start
     while position < len(pattern):
         if pattern[position] == "\\":
@@ -123,7 +123,7 @@ def _behind_class(pattern: str, start: int) -> int:
 
 
 def _quantifier(pattern: str, start: int) -> tuple[int, int, int]:
-    """Return how often the atom in front comes, at least and at most, and the position behind that."""
+    """Return the least and the most repetitions of the atom before ``start``, and the position after the quantifier."""
     many = 10**9
     found: list[tuple[int, int]] = []
     end = start
@@ -131,7 +131,7 @@ def _quantifier(pattern: str, start: int) -> tuple[int, int, int]:
         symbol = pattern[end]
         if symbol in "*+?":
             low, high = {"*": (0, many), "+": (1, many), "?": (0, 1)}[symbol]
-            # A second sign makes it lazy or possessive, or repeats it once more.
+            # A second sign makes the quantifier lazy or possessive, or repeats it once more.
             found.append((low, high))
             end += 1
             continue

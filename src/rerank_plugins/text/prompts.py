@@ -1,8 +1,8 @@
-"""Pairs inside a prompt whose parts are tokenised apart and joined as ids.
+"""Pairs in a prompt whose parts are tokenised separately and joined as ids.
 
 References: FlagEmbedding 1.3.5 ``inference/reranker/decoder_only/base.py``; mixedbread-ai/mxbai-rerank
-``mxbai_rerank_v2.py``; facebookresearch/tart ``TART/src/tokenization_enc_t5.py``. Joined as one text the parts would
-merge into other tokens at their borders.
+``mxbai_rerank_v2.py``; facebookresearch/tart ``TART/src/tokenization_enc_t5.py``. Tokenised as one text, the
+parts would give other tokens at their borders.
 """
 
 from __future__ import annotations
@@ -18,29 +18,29 @@ import numpy.typing as npt
 from rerank_plugins.catalog.templates import PairTemplate
 from rerank_plugins.errors import UnsupportedModelError
 from rerank_plugins.protocols import PairSegments, TokenInput
-from rerank_plugins.text.tokenizer import TextEncoder
+from rerank_plugins.text.tokenizer import TextTokenizer
 
 __all__ = ["PromptLayout", "fixed_ids"]
 
 _ONE_TOKEN = re.compile(r"</?\w+>")
 
 
-def fixed_ids(encoder: TextEncoder, texts: Sequence[str]) -> tuple[int, ...]:
-    """Return the ids of texts that are the same in every input, each tokenised apart.
+def fixed_ids(tokenizer: TextTokenizer, texts: Sequence[str]) -> tuple[int, ...]:
+    """Return the ids of texts that are the same in every input, each tokenised separately.
 
     Raises:
         UnsupportedModelError: A text is a special token such as ``</s>``, and the tokenizer has none of that name.
     """
     ids: list[int] = []
     for text in texts:
-        found = encoder.token_to_id(text) if _ONE_TOKEN.fullmatch(text) else None
+        found = tokenizer.token_to_id(text) if _ONE_TOKEN.fullmatch(text) else None
         if _ONE_TOKEN.fullmatch(text) and found is None:
             msg = (
                 f"the model's layout needs the token {text!r}, and its tokenizer has none of that name. Is it the "
                 "tokenizer the model was trained with?"
             )
             raise UnsupportedModelError(msg)
-        ids.extend(encoder.encode_one(text).ids.tolist() if found is None else [found])
+        ids.extend(tokenizer.encode_one(text).ids.tolist() if found is None else [found])
     return tuple(ids)
 
 
@@ -51,7 +51,7 @@ class PromptLayout:
     Attributes:
         opening: Ids in front of everything.
         separator: Ids between query and document.
-        closing: Ids behind everything, the instruction of FlagEmbedding's models among them.
+        closing: Ids after everything else, including the instruction of FlagEmbedding's models.
         counted: See :class:`~rerank_plugins.catalog.templates.PairTemplate`.
         query_prefix: Text before every query, tokenised with it.
         document_prefix: Text before every document and every window of one, tokenised with it.
@@ -65,17 +65,17 @@ class PromptLayout:
     document_prefix: str
 
     @classmethod
-    def of(cls, encoder: TextEncoder, template: PairTemplate, prompt: str) -> PromptLayout:
+    def of(cls, tokenizer: TextTokenizer, template: PairTemplate, prompt: str) -> PromptLayout:
         """Return the layout of a template with an instruction.
 
         Raises:
             UnsupportedModelError: The tokenizer lacks a special token of the template.
         """
-        bos = () if encoder.bos_id is None or not template.bos else (encoder.bos_id,)
+        bos = () if tokenizer.bos_id is None or not template.bos else (tokenizer.bos_id,)
         return cls(
-            opening=(*bos, *fixed_ids(encoder, template.opening)),
-            separator=fixed_ids(encoder, [template.between]),
-            closing=fixed_ids(encoder, template.closing_texts(prompt)),
+            opening=(*bos, *fixed_ids(tokenizer, template.opening)),
+            separator=fixed_ids(tokenizer, [template.between]),
+            closing=fixed_ids(tokenizer, template.closing_texts(prompt)),
             counted=template.counted,
             query_prefix=template.query_prefix(prompt),
             document_prefix=template.before_document,
@@ -87,7 +87,7 @@ class PromptLayout:
         return len(self.opening) + len(self.separator) + len(self.closing)
 
     def room_tokens(self, max_length_tokens: int) -> int:
-        """Return the tokens of query and document, with their prefixes, that fit an input of a length.
+        """Return how many tokens of query and document, with their prefixes, fit an input of a length.
 
         FlagEmbedding lets everything before the second separator reach ``max_length`` plus a separator and the prompt,
         and appends a separator and the prompt to that: an input can have ``max_length`` plus twice both.

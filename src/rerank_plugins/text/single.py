@@ -1,7 +1,7 @@
-r"""Single texts as ids, with what belongs in front of them and behind them, cut so that only the text is cut.
+r"""Turns single texts into ids, with instruction, examples and suffix. Only the end of the text is truncated.
 
-References: sentence-transformers puts a prompt in front of the text as one string; FlagEmbedding 1.3.5
-``inference/embedder/decoder_only/icl.py`` puts examples in front of that and ``\n<response>`` behind it.
+References: sentence-transformers puts a prompt before the text as one string; FlagEmbedding 1.3.5
+``inference/embedder/decoder_only/icl.py`` puts examples before that and ``\n<response>`` after the text.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ import numpy.typing as npt
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.protocols import TokenInput
 from rerank_plugins.text.pairs import TextLayout
-from rerank_plugins.text.tokenizer import TextEncoder, TokenizedText
+from rerank_plugins.text.tokenizer import TextTokenizer, TokenizedText
 
-__all__ = ["MAX_CHARACTERS", "SingleTextEncoder", "Surroundings"]
+__all__ = ["MAX_CHARACTERS", "SingleTextTokenizer", "Surroundings"]
 
 MAX_CHARACTERS = 128_000
-"""Characters of a text that are read at most (BCEmbedding's limit): what lies behind is not even tokenised."""
+"""Characters of a text that are read at most (BCEmbedding's limit): the rest is not tokenised."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """What is put around every text of one side: ``examples instruction text suffix``.
+    """The texts around every text of one side: ``examples instruction text suffix``.
 
     Attributes:
         examples: Solved examples; they are not counted in the length of an input.
-        instruction: Text in front of each text.
-        suffix: Text behind each text.
+        instruction: Text before each text.
+        suffix: Text after each text.
     """
 
     examples: str = ""
@@ -38,21 +38,21 @@ class Surroundings:
     suffix: str = ""
 
 
-class SingleTextEncoder:
-    """Turns texts of one side into model inputs. Safe from any number of threads.
+class SingleTextTokenizer:
+    """Turns texts of one side into model inputs. Thread-safe.
 
     Surroundings and text are tokenised as one string, because joining ids could differ. An input that is too
-    long loses the end of its text: special tokens, instruction and suffix always stay whole, so the token that
-    is pooled is always there.
+    long loses the end of its text. Special tokens, instruction and suffix are always kept, and with them the token
+    that is pooled.
 
     Args:
-        encoder: The tokenizer.
+        tokenizer: The tokenizer.
         layout: Special tokens around a text.
         around: What is put around each text.
         max_length_tokens: Tokens of an input, special tokens, instruction and suffix included, examples not.
-        pools_instruction: Whether the instruction counts in the mean. If not, inputs say where it lies: as many
+        pools_instruction: Whether the instruction counts in the mean. If not, inputs carry its length: as many
             tokens as it has by itself, which is how INSTRUCTOR and sentence-transformers count.
-        use_cache: Whether texts that were tokenised lately are looked up.
+        use_cache: Whether recently tokenised texts are taken from a cache.
 
     Raises:
         InvalidInputError: The surroundings leave no room for a text.
@@ -60,7 +60,7 @@ class SingleTextEncoder:
 
     def __init__(
         self,
-        encoder: TextEncoder,
+        tokenizer: TextTokenizer,
         layout: TextLayout,
         around: Surroundings,
         *,
@@ -69,12 +69,12 @@ class SingleTextEncoder:
         use_cache: bool = False,
     ) -> None:
         self._use_cache = use_cache
-        self._encoder, self._layout, self._around = encoder, layout, around
-        self._n_examples = _count(encoder, around.examples)
-        n_instruction = _count(encoder, around.instruction)
+        self._tokenizer, self._layout, self._around = tokenizer, layout, around
+        self._n_examples = _count(tokenizer, around.examples)
+        n_instruction = _count(tokenizer, around.instruction)
         self._room = max_length_tokens - layout.n_special + self._n_examples
         self._n_unpooled = None if pools_instruction or not n_instruction else n_instruction
-        used = layout.n_special + n_instruction + _count(encoder, around.suffix)
+        used = layout.n_special + n_instruction + _count(tokenizer, around.suffix)
         if used >= max_length_tokens:
             msg = (
                 f"max_length={max_length_tokens} leaves no room for a text: special tokens and instruction take "
@@ -97,7 +97,7 @@ class SingleTextEncoder:
         head = self._around.examples + self._around.instruction
         cut = [text[:MAX_CHARACTERS] for text in texts]
         whole = [f"{head}{text}{self._around.suffix}" for text in cut]
-        tokenized = self._encoder.encode(whole, use_cache=self._use_cache)
+        tokenized = self._tokenizer.encode(whole, use_cache=self._use_cache)
         return [self._input(text, one) for text, one in zip(cut, tokenized, strict=True)]
 
     def _input(self, text: str, tokenized: TokenizedText) -> TokenInput:
@@ -111,10 +111,10 @@ class SingleTextEncoder:
             return tokenized.ids[: self._room]
         text_end = len(self._around.examples) + len(self._around.instruction) + n_characters
         starts = [start for start, _ in tokenized.encoding.offsets]
-        first_behind = next((index for index, start in enumerate(starts) if start >= text_end), len(starts))
-        n_suffix = len(starts) - first_behind
-        return np.concatenate([tokenized.ids[: self._room - n_suffix], tokenized.ids[first_behind:]])
+        suffix_start = next((index for index, start in enumerate(starts) if start >= text_end), len(starts))
+        n_suffix = len(starts) - suffix_start
+        return np.concatenate([tokenized.ids[: self._room - n_suffix], tokenized.ids[suffix_start:]])
 
 
-def _count(encoder: TextEncoder, text: str) -> int:
-    return len(encoder.encode_one(text)) if text else 0
+def _count(tokenizer: TextTokenizer, text: str) -> int:
+    return len(tokenizer.encode_one(text)) if text else 0

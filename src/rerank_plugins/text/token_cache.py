@@ -1,4 +1,4 @@
-"""Texts whose ids are at hand: the query of every pair, the document that is retrieved again."""
+"""A cache of token ids: the query of every pair, a document that is retrieved again."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ENTRY_BYTES = 110
 
 
 class _Generation(Generic[T]):
-    """Texts that were asked for in one stretch of time, and the bytes they take."""
+    """Texts that were requested during one period of time, and the bytes they take."""
 
     __slots__ = ("n_bytes", "tokens")
 
@@ -26,12 +26,12 @@ class _Generation(Generic[T]):
 
 
 class TokenCache(Generic[T]):
-    """The latest texts with their tokens, bounded by the bytes they take. Safe from any number of threads.
+    """The most recently used texts with their tokens, up to a number of bytes. Thread-safe.
 
-    There is no lock that an interrupt or a fork could leave held. Two generations, each with half of the bytes, stand
-    in for an order of use: what is asked for goes to the younger one; when that is full it becomes the older one, and
-    what was in that is forgotten. Single operations of a dict cannot be interrupted, and threads that meet between two
-    of them can only turn the generations a moment early or late.
+    It has no lock that an interrupt or a fork could leave held. Two generations, each with half of the bytes,
+    approximate an order of use: a requested text goes to the younger one. When that is full, it becomes the older one,
+    and the texts of the former older one are dropped. Single dict operations cannot be interrupted; threads that meet
+    between two of them can only swap the generations a moment early or late.
 
     Args:
         max_bytes: Texts, tokens and places in the dicts together at most; what takes more than an eighth of it by
@@ -48,7 +48,7 @@ class TokenCache(Generic[T]):
         self._misses = 0
 
     def get(self, text: str) -> T | None:
-        """Return the tokens of a text, or None if they are not at hand."""
+        """Return the tokens of a text, or None if they are not in the cache."""
         tokens = self._young.tokens.get(text)
         if tokens is None:
             tokens = self._old.tokens.get(text)
@@ -60,7 +60,7 @@ class TokenCache(Generic[T]):
         return tokens
 
     def put(self, text: str, tokens: T) -> None:
-        """Keep the tokens of a text; those not asked for lately make room."""
+        """Add the tokens of a text; texts that were not used recently are dropped for it."""
         n_bytes = sys.getsizeof(text) + _ENTRY_BYTES + self._size_of(tokens)
         young = self._young
         if n_bytes * _LARGEST_SHARE > self._max_bytes or text in young.tokens:
@@ -68,7 +68,7 @@ class TokenCache(Generic[T]):
         if 2 * (young.n_bytes + n_bytes) > self._max_bytes:
             self._old, self._young = young, _Generation()
             young = self._young
-        # Counted first: an interrupt in between leaves a little room unused, and never holds more.
+        # Counted first: an interrupt in between leaves some bytes unused, but never exceeds the limit.
         young.n_bytes += n_bytes
         young.tokens[text] = tokens
 

@@ -2,8 +2,8 @@
 
 transformers' fast tokenizers keep truncation and padding settings in the shared Rust object, so that
 one thread's call changes another's (huggingface/tokenizers#537; 250 of 1,600 concurrent calls were
-silently cut to another thread's length). This class never sets either: it asks for the ids of whole
-texts, without special tokens, and everything else happens on the ids.
+silently cut to another thread's length). This class never sets either: it tokenises whole texts without
+special tokens, and truncation and padding are done on the ids.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ import numpy as np
 import numpy.typing as npt
 
 from rerank_plugins.checks.boundary import checkpoint_errors
-from rerank_plugins.system.native import inside
+from rerank_plugins.system.native import native_code
 from rerank_plugins.text.token_cache import TokenCache
 
 if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer
     from tokenizers.normalizers import Normalizer
 
-__all__ = ["TextEncoder", "TokenizedText", "is_blank", "replace_lone_surrogates"]
+__all__ = ["TextTokenizer", "TokenizedText", "is_blank", "replace_lone_surrogates"]
 
 _CACHED_BYTES = 100_000_000
 """Of all texts at hand for one model, tokens and texts included: 400,000 to 800,000 tokens of long texts."""
@@ -59,17 +59,17 @@ class TokenizedText:
 
     @property
     def n_bytes(self) -> int:
-        """Memory that is held with it, nearly."""
+        """Approximate bytes of memory that it holds."""
         return _TEXT_BYTES + _TOKEN_BYTES * (len(self.ids) + self.first_token)
 
     @property
     def offsets(self) -> list[tuple[int, int]]:
-        """For each token its (start, end) characters in the text, a prefix not counted."""
+        """The (start, end) characters of each token in the text; the prefix is not counted."""
         own, shift = self.encoding.offsets[self.first_token :], self.first_character
         return [(max(start - shift, 0), max(end - shift, 0)) for start, end in own] if shift else own
 
     def token_at(self, character: int) -> int:
-        """Return the first token with a character at or behind ``character`` of the whole text; all tokens if none."""
+        """Return the index of the first token that ends after ``character``; the number of tokens if there is none."""
         found = self.encoding.char_to_token(character)
         if found is None:
             # White space that the tokenizer dropped, or the text's end.
@@ -78,7 +78,7 @@ class TokenizedText:
         return found
 
     def split_prefix(self, n_characters: int) -> tuple[npt.NDArray[np.int32], TokenizedText]:
-        """Return the ids of a prefix and the text behind it.
+        """Return the ids of a prefix, and the text after it.
 
         A token that holds characters of both belongs to the text.
 
@@ -108,8 +108,8 @@ def replace_lone_surrogates(text: str) -> str:
     return text if text.isascii() else _LONE_SURROGATE.sub("\ufffd", text)
 
 
-class TextEncoder:
-    """Turns texts into ids; safe from any number of threads.
+class TextTokenizer:
+    """Turns texts into token ids. Thread-safe.
 
     Args:
         tokenizer: A fast tokenizer's core. It is copied without truncation and padding, so the
@@ -139,7 +139,7 @@ class TextEncoder:
         self.cache: TokenCache[TokenizedText] = TokenCache(_CACHED_BYTES, size_of=_size_of)
 
     def encode(self, texts: Sequence[str], *, use_cache: bool = False) -> list[TokenizedText]:
-        """Return the ids of each text, each different text tokenised once.
+        """Return the ids of each text; each distinct text is tokenised once.
 
         A lone surrogate counts as U+FFFD.
 
@@ -156,7 +156,7 @@ class TextEncoder:
             else:
                 by_text[text] = known
         prepared = [self._prepare(text) for text in missing]
-        with checkpoint_errors(_TASK), inside():
+        with checkpoint_errors(_TASK), native_code():
             encodings = self._tokenizer.encode_batch(prepared, add_special_tokens=False)
         for text, encoding in zip(missing, encodings, strict=True):
             by_text[text] = TokenizedText(np.array(encoding.ids, dtype=np.int32), encoding)

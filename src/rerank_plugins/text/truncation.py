@@ -1,6 +1,6 @@
-"""The named rules by which a pair that is too long is cut, each exactly as its reference does it.
+"""The named rules by which a pair that is too long is truncated, each exactly as in its reference.
 
-All lengths are in tokens and count the texts only; ``room`` is what special tokens leave free.
+All lengths are in tokens and count the texts only; ``room`` is the length that special tokens leave.
 """
 
 from __future__ import annotations
@@ -61,11 +61,11 @@ def longest_first(n_first: int, n_second: int, *, room: int) -> tuple[int, int]:
 
 
 def only_second(n_query: int, n_document: int, *, room: int, query_limit: int | None) -> tuple[int, int]:
-    """Return the kept lengths of FlagEmbedding's rule: the query first, the document gets the rest.
+    """Return the kept lengths of FlagEmbedding's rule: the query is cut first, and the document gets the rest.
 
     The reference leaves a pair over-long when the query alone fills the room (only possible when
-    the caller raises the query's limit, or for inputs of 16 tokens and less). Here the query then
-    gives way until the document keeps one token.
+    the caller raises the query's limit, or for inputs of 16 tokens and less). Here the query is
+    then cut until the document keeps one token.
     """
     kept_query = n_query if query_limit is None else min(n_query, query_limit)
     kept_query = min(kept_query, room - min(n_document, 1))
@@ -73,7 +73,7 @@ def only_second(n_query: int, n_document: int, *, room: int, query_limit: int | 
 
 
 def query_limit_with_windows(*, max_length: int, n_special: int) -> int:
-    """Return the tokens of a query kept when a document is split into windows.
+    """Return how many tokens of a query are kept when a document is split into windows.
 
     BCEmbedding raises an AssertionError when the query leaves 100 tokens or fewer for a window.
     Every query that it accepts is kept whole here; a longer one is cut to that length, or to three

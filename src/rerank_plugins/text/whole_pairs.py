@@ -1,13 +1,13 @@
-"""Pairs inside a prompt that is tokenised as one text, as the model was trained.
+"""Pairs in a prompt that is tokenised as one text, as the model was trained.
 
 Tokens may form across the parts ("?" and a line break are one token in Qwen's vocabulary, " The" one in a document that
-follows a blank), so a pair is never put together from the ids of its parts. Instead the whole text is tokenised and the
-tokenizer's own offsets say which tokens are whose: a token that holds characters of two parts belongs to the later one.
-A pair that fits therefore has exactly the ids of the whole text. A later window of a long document has the same tokens
-as the whole document has there, behind the same beginning.
+follows a blank), so a pair is never joined from the ids of its parts. Instead the whole text is tokenised, and the
+tokenizer's own offsets say which part a token belongs to: a token with characters of two parts belongs to the later
+one. A pair that fits therefore has exactly the ids of the whole text. A later window of a long document has the same
+tokens as the whole document has there, after the same prefix.
 
 References: the card of Qwen/Qwen3-Reranker-0.6B; castorini/pygaggle ``T5BatchTokenizer``. One difference: pygaggle
-loses " Relevant:" when a document does not fit; here nothing behind the document is ever cut.
+loses " Relevant:" when a document does not fit; here the text after the document is never cut.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ import numpy.typing as npt
 from rerank_plugins.catalog.templates import PairTemplate
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.protocols import PairSegments, TokenInput
-from rerank_plugins.text.pair_encoder import BLANK_PAIR, EncodedPair, PairSettings
+from rerank_plugins.text.pair_tokenizer import BLANK_PAIR, EncodedPair, PairSettings
 from rerank_plugins.text.prompts import fixed_ids
-from rerank_plugins.text.tokenizer import TextEncoder, TokenizedText, is_blank
+from rerank_plugins.text.tokenizer import TextTokenizer, TokenizedText, is_blank
 from rerank_plugins.text.truncation import cut_lengths, query_limit_with_windows
 from rerank_plugins.text.windows import window_ranges
 
-__all__ = ["WholePairEncoder"]
+__all__ = ["WholePairTokenizer"]
 
 _Ids = npt.NDArray[np.int32]
 
@@ -48,11 +48,11 @@ class _Tokens:
         return len(self.intro) + len(self.bridge) + len(self.tail)
 
 
-class WholePairEncoder:
-    """Makes model inputs from pairs of texts. Stateless, safe from any number of threads.
+class WholePairTokenizer:
+    """Turns pairs of texts into model inputs. Stateless and thread-safe.
 
     Args:
-        encoder: The model's tokenizer.
+        tokenizer: The model's tokenizer.
         template: The texts around query and document.
         prompt: The instruction; empty for none.
         settings: How pairs are cut.
@@ -62,16 +62,16 @@ class WholePairEncoder:
         UnsupportedModelError: The tokenizer lacks a special token of the template.
     """
 
-    def __init__(self, encoder: TextEncoder, template: PairTemplate, prompt: str, settings: PairSettings) -> None:
-        self._encoder = encoder
+    def __init__(self, tokenizer: TextTokenizer, template: PairTemplate, prompt: str, settings: PairSettings) -> None:
+        self._tokenizer = tokenizer
         self._settings = settings
         self._before = template.query_prefix(prompt)
         self._between = template.between + template.before_document
-        self._behind = template.behind_document
-        self._opening = np.array(fixed_ids(encoder, template.opening), dtype=np.int32)
-        self._closing = np.array(fixed_ids(encoder, template.closing_texts(prompt)), dtype=np.int32)
+        self._after = template.after_document
+        self._opening = np.array(fixed_ids(tokenizer, template.opening), dtype=np.int32)
+        self._closing = np.array(fixed_ids(tokenizer, template.closing_texts(prompt)), dtype=np.int32)
         self._room = settings.max_length_tokens - len(self._opening) - len(self._closing)
-        n_around = len(encoder.encode_one(self._before + self._between + self._behind))
+        n_around = len(tokenizer.encode_one(self._before + self._between + self._after))
         if self._room - n_around < 2:
             msg = (
                 f"max_length={settings.max_length_tokens} leaves no room for a query and a document beside the "
@@ -81,11 +81,11 @@ class WholePairEncoder:
             raise InvalidInputError(msg)
 
     def encode(self, pairs: Sequence[tuple[str, str | None]]) -> list[EncodedPair]:
-        """Return the inputs of each pair; every different pair is tokenised once."""
+        """Return the inputs of each pair. Every distinct pair is tokenised once."""
         guard = self._settings.long_documents.max_characters
         kept = [(query, "" if is_blank(text) else str(text)[:guard]) for query, text in pairs]
-        texts = [self._before + query + self._between + text + self._behind if text else "" for query, text in kept]
-        wholes = self._encoder.encode(texts, use_cache=self._settings.use_token_cache)
+        texts = [self._before + query + self._between + text + self._after if text else "" for query, text in kept]
+        wholes = self._tokenizer.encode(texts, use_cache=self._settings.use_token_cache)
         return [
             self._encode(self._split(whole, query, text), cut=len(text) < len(str(given))) if text else BLANK_PAIR
             for whole, (query, text), (_, given) in zip(wholes, kept, pairs, strict=True)
@@ -94,11 +94,11 @@ class WholePairEncoder:
     def _split(self, whole: TokenizedText, query: str, document: str) -> _Tokens:
         ends = np.cumsum([len(part) for part in (self._before, query, self._between, document)]).tolist()
         marks = [0, *(whole.token_at(end) for end in ends), len(whole)]
-        # A tokenizer whose offsets run back in a few places must not make a part of negative length.
+        # If a tokenizer's offsets decrease in a few places, no part may get a negative length.
         marks = np.maximum.accumulate(marks).tolist()
-        intro, asked, bridge, _, tail = (whole.ids[start:end] for start, end in pairwise(marks))
+        intro, query_ids, bridge, _, tail = (whole.ids[start:end] for start, end in pairwise(marks))
         own = TokenizedText(whole.ids[marks[3] : marks[4]], whole.encoding, marks[3], ends[2])
-        return _Tokens(intro, asked, bridge, own, tail)
+        return _Tokens(intro, query_ids, bridge, own, tail)
 
     def _encode(self, tokens: _Tokens, *, cut: bool) -> EncodedPair:
         settings = self._settings
@@ -137,7 +137,7 @@ class WholePairEncoder:
         return EncodedPair((one,), ((0, n_own),), tokens.document, cut or n_own < len(tokens.document))
 
     def _cut_within_query(self, tokens: _Tokens, query: _Ids) -> TokenInput:
-        """Return an input that ends inside the query or the text behind it, as a cut of the whole text does."""
+        """Return an input that ends within the query or the text after it, as if the whole text were truncated."""
         body = np.concatenate([tokens.intro, query, tokens.bridge])[: self._room - len(tokens.tail)]
         ids = np.concatenate([self._opening, body, tokens.tail, self._closing])
         start = len(self._opening) + min(len(tokens.intro), len(body))

@@ -1,4 +1,4 @@
-"""Long documents cut into overlapping windows of tokens, with the characters each one covers.
+"""Splits long documents into overlapping windows of tokens, with the characters that each one covers.
 
 The rule is BCEmbedding's (``BCEmbedding/models/utils.py``, ``reranker_tokenize_preproc``): windows of
 ``room`` tokens, each starting ``min(overlap, room // 4)`` tokens before the end of the one before; the

@@ -1,4 +1,4 @@
-"""Texts measured in words, for models whose tokens are not known here."""
+"""Texts measured in words, for backends whose tokenizer is not known here."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _WORD = re.compile(rf"[{_CJK}]|[^\W{_CJK}]+|[^\w\s]")
 
 @dataclass(frozen=True, slots=True)
 class WordPieces:
-    """A document in the pieces that a model is given.
+    """A document, split into the pieces that a backend gets.
 
     Attributes:
         texts: The pieces, in reading order, at least one.
@@ -41,7 +41,7 @@ class WordPieces:
 
 
 def cut_words(text: str, limit: int) -> tuple[str, int]:
-    """Return the beginning of a text with at most so many words, and their number."""
+    """Return the first words of a text, at most ``limit``, and their number."""
     n_words = 0
     for n_words, match in enumerate(_WORD.finditer(text), start=1):
         if n_words > limit:
@@ -50,10 +50,10 @@ def cut_words(text: str, limit: int) -> tuple[str, int]:
 
 
 def word_pieces(document: str, *, room: int, long_documents: LongDocuments) -> WordPieces:
-    """Return the pieces of a document that a model reads.
+    """Return the pieces of a document that a backend gets.
 
-    A word is a run of letters and digits, a character of a script without spaces, or a sign by itself. Windows are
-    laid as for tokens, see :func:`~rerank_plugins.text.windows.window_ranges`.
+    A word is a run of letters and digits, a character of a script without spaces, or a single sign. Windows are
+    made as for tokens, see :func:`~rerank_plugins.text.windows.window_ranges`.
 
     Args:
         document: The text, not blank.

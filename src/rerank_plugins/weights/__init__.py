@@ -1,1 +1,1 @@
-"""Checkpoint files in memory: weights, tokenizers, LoRA adapters."""
+"""Loads the files of checkpoints: weights, tokenizers, LoRA adapters."""

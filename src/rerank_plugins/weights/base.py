@@ -1,4 +1,4 @@
-"""What loading a model takes and gives, whatever its family."""
+"""The request to load a model and the loaded model, the same for every family."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rerank_plugins.catalog.adapter import AdapterFiles
 from rerank_plugins.catalog.checkpoint import CheckpointFiles
+from rerank_plugins.catalog.lora_files import LoraFiles
 from rerank_plugins.catalog.spec import ModelSpec
 from rerank_plugins.protocols import Scorer
-from rerank_plugins.text.tokenizer import TextEncoder
+from rerank_plugins.text.tokenizer import TextTokenizer
 
 if TYPE_CHECKING:
     import torch
@@ -29,7 +29,7 @@ class LoadRequest:
         dtype: Precision of the backbone.
         allow_pickle: Accept ``*.bin`` weights.
         trust_remote_code: Let transformers run code from the checkpoint.
-        adapter: A LoRA adapter to merge into the weights; None for none.
+        lora: A LoRA adapter to merge into the weights; None for none.
     """
 
     spec: ModelSpec
@@ -38,20 +38,20 @@ class LoadRequest:
     dtype: torch.dtype
     allow_pickle: bool = False
     trust_remote_code: bool = False
-    adapter: AdapterFiles | None = None
+    lora: LoraFiles | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedParts:
-    """A model in memory: what turns texts into ids, and what turns ids into numbers.
+    """A loaded model: its tokenizer (texts to ids) and its scorer (ids to rows).
 
     Attributes:
-        encoder: Its tokenizer.
+        tokenizer: Its tokenizer.
         scorer: Its forward pass.
         special_tokens: Whether texts are wrapped in the tokenizer's special tokens.
     """
 
-    encoder: TextEncoder
+    tokenizer: TextTokenizer
     scorer: Scorer
     special_tokens: bool = True
 

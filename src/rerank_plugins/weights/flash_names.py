@@ -1,7 +1,7 @@
-"""XLM-R classifiers stored under flash-attention's names: jina-reranker-v2, without the checkpoint's own code.
+"""XLM-R classifiers whose weights have flash-attention's names (jina-reranker-v2), without the checkpoint's own code.
 
 The published code (``modeling_xlm_roberta.py``, after Dao-AILab/flash-attention ``flash_attn/models/bert.py``) computes
-what transformers' XLM-R does: learned positions counted from the padding id, norm behind each residual, exact GELU, and
+what transformers' XLM-R does: learned positions counted from the padding id, norm after each residual, exact GELU, and
 RoBERTa's head on the first token. Only the names differ, and query, key and value are one matrix. vLLM maps them the
 same way (``vllm/model_executor/models/roberta.py``, ``jina_to_vllm_mapper``).
 """
@@ -41,7 +41,7 @@ def has_flash_names(files: CheckpointFiles) -> bool:
 
 
 def xlmr_from_flash_names(files: CheckpointFiles, *, dtype: torch.dtype) -> tuple[Any, list[str]]:
-    """Return transformers' classifier with the checkpoint's weights, and the names of weights it lacks."""
+    """Return transformers' classifier with the checkpoint's weights, and the names of weights that are missing."""
     settings = {name: value for name, value in files.config.items() if name not in _NOT_SETTINGS}
     model: Any = transformers.XLMRobertaForSequenceClassification(transformers.XLMRobertaConfig(**settings))
     stored = WeightFiles(files.folder)

@@ -1,4 +1,4 @@
-"""Checkpoints into memory: safe weights, nothing missing, the same on transformers 4 and 5."""
+"""Loads checkpoints: safe weight formats, no missing weights, the same behaviour on transformers 4 and 5."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from rerank_plugins.catalog.json_files import is_there
 from rerank_plugins.catalog.weight_headers import check_claims, read_headers
 from rerank_plugins.checks.boundary import checkpoint_errors
 from rerank_plugins.errors import UnsafeModelError, UnsupportedModelError
-from rerank_plugins.text.tokenizer import TextEncoder
+from rerank_plugins.text.tokenizer import TextTokenizer
 from rerank_plugins.weights.base import LoadRequest
 from rerank_plugins.weights.flash_names import has_flash_names, xlmr_from_flash_names
 from rerank_plugins.weights.lora import merge_lora
 from rerank_plugins.weights.own_rows import has_own_rows, read_rows
-from rerank_plugins.weights.tokenizers import checked_encoder, converted_tokenizer, read_tokenizer
+from rerank_plugins.weights.tokenizers import checked_tokenizer, converted_tokenizer, read_tokenizer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-__all__ = ["check_weights", "load_encoder", "load_model", "read_own_weights", "refuse_missing"]
+__all__ = ["check_weights", "load_model", "load_tokenizer", "read_own_weights", "refuse_missing"]
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ _UNUSED_BUFFERS = ("position_ids", "pooler.")
 """Keys whose absence changes no score: a buffer that is rebuilt, and a pooler that is not read."""
 
 
-def load_encoder(request: LoadRequest) -> TextEncoder:
+def load_tokenizer(request: LoadRequest) -> TextTokenizer:
     """Return the checkpoint's tokenizer.
 
     ``tokenizer.json`` is read as it is: transformers 5 rebuilds some tokenizers from the vocabulary
@@ -54,19 +54,19 @@ def load_encoder(request: LoadRequest) -> TextEncoder:
         uses_segments = _uses_segments(request)
         tokenizer = read_tokenizer(path)
         bos = _bos_id(request, tokenizer)
-        encoder = TextEncoder(tokenizer, lowercase=lowercase, uses_segments=uses_segments, bos_id=bos)
-        return checked_encoder(encoder, request)
+        made = TextTokenizer(tokenizer, lowercase=lowercase, uses_segments=uses_segments, bos_id=bos)
+        return checked_tokenizer(made, request)
     converted = converted_tokenizer(request)
     uses_segments = "token_type_ids" in converted.model_input_names
     tokenizer = converted.backend_tokenizer
     bos = _bos_id(request, tokenizer)
-    return checked_encoder(
-        TextEncoder(tokenizer, lowercase=lowercase, uses_segments=uses_segments, bos_id=bos), request
+    return checked_tokenizer(
+        TextTokenizer(tokenizer, lowercase=lowercase, uses_segments=uses_segments, bos_id=bos), request
     )
 
 
 def _uses_segments(request: LoadRequest) -> bool:
-    """Return whether segment ids are given to the model, as by the transformers that is installed.
+    """Return whether the model gets segment ids, as the installed transformers would decide.
 
     A tokenizer of no model's own class (transformers 4 names it ``PreTrainedTokenizerFast``, 5 ``TokenizersBackend``)
     makes them by default in transformers 4 and not in 5.
@@ -87,7 +87,7 @@ def _uses_segments(request: LoadRequest) -> bool:
 
 
 def _bos_id(request: LoadRequest, tokenizer: Tokenizer) -> int | None:
-    """Return the id that a text starts with: none without such a token, or if it is the padding token."""
+    """Return the id that a text starts with; None without such a token, or if it is the padding token."""
     names = []
     for key in ("bos_token", "pad_token"):
         entry = request.files.tokenizer_config.get(key)
@@ -131,8 +131,8 @@ def load_model(request: LoadRequest, auto_class: Any, *, attention: str | None =
             )
             missing = info["missing_keys"]
     refuse_missing(missing, folder, reads_pooler=request.files.architecture.endswith("ForSequenceClassification"))
-    if request.adapter is not None:
-        merge_lora(dict(model.named_parameters()), request.adapter)
+    if request.lora is not None:
+        merge_lora(dict(model.named_parameters()), request.lora)
     return model.eval().to(request.device)  # type: ignore[no-any-return]
 
 
@@ -171,7 +171,7 @@ def _check_code(request: LoadRequest) -> None:
 
 
 def check_weights(request: LoadRequest) -> None:
-    """Raise if the checkpoint has no weights of an allowed format, or others than its config describes.
+    """Raise if the checkpoint has no weights in an allowed format, or weights that do not fit its config.
 
     Raises:
         UnsafeModelError: There are only pickled ones, and they were not allowed; or an index leads elsewhere.
@@ -208,7 +208,7 @@ def _uses_safetensors(folder: Path) -> bool:
 
 
 def refuse_missing(missing: Iterable[str], folder: Path, *, reads_pooler: bool = False) -> None:
-    """Raise UnsupportedModelError if weights are missing: they would be random numbers.
+    """Raise UnsupportedModelError if weights are missing, because they would be initialised at random.
 
     Args:
         missing: Names of weights that the checkpoint lacks.

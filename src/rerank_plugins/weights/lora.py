@@ -2,7 +2,7 @@
 
 Reference: Hu et al. 2021, arXiv:2106.09685; huggingface/peft ``tuners/lora/layer.py`` (``get_delta_weight``); the scale
 alpha / sqrt(rank) is Kalajdzievski 2023, arXiv:2312.03732. Sums are made in float32 and rounded once to the model's
-precision. After that the model is as fast as without an adapter.
+precision. The merged model is as fast as one without a LoRA adapter.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import torch
 from safetensors import SafetensorError, safe_open
 
-from rerank_plugins.catalog.adapter import AdapterFiles
+from rerank_plugins.catalog.lora_files import LoraFiles
 from rerank_plugins.errors import UnsupportedModelError
 
 __all__ = ["merge_lora"]
@@ -39,20 +39,20 @@ class _Contents:
 
 
 @torch.no_grad()
-def merge_lora(weights: Mapping[str, torch.Tensor], adapter: AdapterFiles) -> None:
-    """Add an adapter to a model's weights, in place; modules that were trained whole replace the model's.
+def merge_lora(weights: Mapping[str, torch.Tensor], lora: LoraFiles) -> None:
+    """Merge a LoRA adapter into a model's weights, in place. Modules that were trained in full replace the model's.
 
     Names count with and without the prefix of the base model (``model.``), since a model may be loaded without its
     output matrix.
 
     Args:
         weights: Name to weight, as in ``dict(model.named_parameters())``.
-        adapter: What to merge.
+        lora: What to merge.
 
     Raises:
         UnsupportedModelError: The adapter is for a module that the model does not have, or of another size.
     """
-    contents = _read(adapter)
+    contents = _read(lora)
     changes: list[tuple[torch.Tensor, torch.Tensor, bool]] = []
     lost = []
     for name, tensor in contents.replaced.items():
@@ -67,29 +67,29 @@ def merge_lora(weights: Mapping[str, torch.Tensor], adapter: AdapterFiles) -> No
         if weight is None or pair.a is None or pair.b is None:
             lost.append(module)
             continue
-        is_transposed = pair.is_embedding or adapter.transposed
-        # Before the product is made: two thin matrices of a small file may make one that fills the memory.
+        is_transposed = pair.is_embedding or lora.transposed
+        # Before the product is computed: two thin matrices of a small file may give one that fills the memory.
         misfits.append(not _fits(weight.T if is_transposed else weight, pair.a, pair.b))
         if misfits[-1]:
             continue
-        delta = _delta(adapter, pair.a, pair.b, module=module)
+        delta = _delta(lora, pair.a, pair.b, module=module)
         changes.append((weight, (delta.T if is_transposed else delta).to(weight.device), True))
-    _refuse(adapter, lost, misfits)
+    _refuse(lora, lost, misfits)
     for weight, value, is_added in changes:
         weight.copy_(weight.float() + value if is_added else value)
 
 
-def _read(adapter: AdapterFiles) -> _Contents:
+def _read(lora: LoraFiles) -> _Contents:
     contents = _Contents()
     try:
-        with safe_open(str(adapter.weights), framework="pt") as stored:
+        with safe_open(str(lora.weights), framework="pt") as stored:
             for key in sorted(stored.keys()):
                 _sort_in(contents, key.removeprefix(_PREFIX), stored.get_tensor(key).float())
     except (OSError, SafetensorError) as error:
-        msg = f"{str(adapter.weights)!r} cannot be read ({error}); save the adapter again"
+        msg = f"{str(lora.weights)!r} cannot be read ({error}); save the adapter again"
         raise UnsupportedModelError(msg) from error
     if not contents.pairs and not contents.replaced:
-        msg = f"{str(adapter.weights)!r} holds no LoRA matrices; was the right adapter saved?"
+        msg = f"{str(lora.weights)!r} holds no LoRA matrices; was the right adapter saved?"
         raise UnsupportedModelError(msg)
     return contents
 
@@ -97,7 +97,7 @@ def _read(adapter: AdapterFiles) -> _Contents:
 def _sort_in(contents: _Contents, key: str, tensor: torch.Tensor) -> None:
     found = _KEY.match(key)
     if found is None:
-        # peft's wrappers around a module that was trained whole, and around an adapted embedding it saves with.
+        # peft's wrappers around a module that was trained in full, and around an adapted embedding that is saved.
         contents.replaced[key.replace(".modules_to_save", "").replace(".base_layer", "")] = tensor
         return
     pair = contents.pairs.setdefault(found["module"], _Pair())
@@ -108,24 +108,24 @@ def _sort_in(contents: _Contents, key: str, tensor: torch.Tensor) -> None:
         pair.b = tensor
 
 
-def _delta(adapter: AdapterFiles, a: torch.Tensor, b: torch.Tensor, *, module: str) -> torch.Tensor:
+def _delta(lora: LoraFiles, a: torch.Tensor, b: torch.Tensor, *, module: str) -> torch.Tensor:
     """Return scale * B A. Shapes: a (rank, in), b (out, rank) to (out, in)."""
     rank = a.shape[0]
     # peft: a pattern counts for every module whose name ends in it; the first one that fits.
-    alpha = next((value for name, value in adapter.alpha_pattern.items() if _is_named(module, name)), adapter.alpha)
-    return (b @ a) * (alpha / (rank**0.5 if adapter.root_scaling else rank))
+    alpha = next((value for name, value in lora.alpha_pattern.items() if _is_named(module, name)), lora.alpha)
+    return (b @ a) * (alpha / (rank**0.5 if lora.root_scaling else rank))
 
 
 def _fits(weight: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> bool:
-    """Return whether B A is of the weight's shape and has a rank. Shapes: a (rank, in), b (out, rank)."""
+    """Return whether B A has the weight's shape and a rank of at least 1. Shapes: a (rank, in), b (out, rank)."""
     are_matrices = weight.dim() == a.dim() == b.dim() == 2
     return are_matrices and 0 < a.shape[0] == b.shape[1] and weight.shape == (b.shape[0], a.shape[1])
 
 
 def _is_named(module: str, pattern: str) -> bool:
-    """Return whether a module's name, or its end behind a dot, is the pattern; ``.*`` stands for anything.
+    """Return whether a module's name, or a suffix of it after a dot, matches the pattern; ``.*`` matches anything.
 
-    peft takes the pattern for a regular expression; here each piece of it is looked for once, so that it ends.
+    peft compiles the pattern as a regular expression. Here each part is searched for once, so that it always ends.
     """
     if pattern.startswith("^"):
         return _is_like(module, pattern[1:])
@@ -152,14 +152,14 @@ def _find(weights: Mapping[str, torch.Tensor], name: str) -> torch.Tensor | None
     return None
 
 
-def _refuse(adapter: AdapterFiles, lost: list[str], misfits: list[bool]) -> None:
+def _refuse(lora: LoraFiles, lost: list[str], misfits: list[bool]) -> None:
     if lost:
         msg = (
-            f"the adapter in {str(adapter.folder)!r} is for {len(lost)} modules that this model does not have or does "
+            f"the adapter in {str(lora.folder)!r} is for {len(lost)} modules that this model does not have or does "
             f"not keep in memory ({', '.join(lost[:4])}...). Is it for this base model? Output matrices (lm_head) "
             "cannot be adapted here: merge such an adapter once with peft's merge_and_unload()."
         )
         raise UnsupportedModelError(msg)
     if any(misfits):
-        msg = f"the matrices of the adapter in {str(adapter.folder)!r} do not fit this model; is it for another size?"
+        msg = f"the matrices of the adapter in {str(lora.folder)!r} do not fit this model; is it for another size?"
         raise UnsupportedModelError(msg)

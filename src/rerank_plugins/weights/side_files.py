@@ -1,4 +1,4 @@
-"""Small tensor files that lie beside a model's weights: safetensors, or a pickle where the caller allows it."""
+"""Reads small tensor files beside a model's weights: safetensors, or a pickle if the caller allows it."""
 
 from __future__ import annotations
 

@@ -20,10 +20,10 @@ from rerank_plugins.checks.boundary import checkpoint_errors
 from rerank_plugins.errors import UnsupportedModelError
 from rerank_plugins.text.growth import check_growth
 from rerank_plugins.text.patterns import check_patterns
-from rerank_plugins.text.tokenizer import TextEncoder
+from rerank_plugins.text.tokenizer import TextTokenizer
 from rerank_plugins.weights.base import LoadRequest
 
-__all__ = ["check_ids", "checked_encoder", "converted_tokenizer", "read_tokenizer"]
+__all__ = ["check_ids", "checked_tokenizer", "converted_tokenizer", "read_tokenizer"]
 
 _TRIALS = (
     "a",
@@ -106,21 +106,21 @@ def _naming_no_files(folder: Path, settings: Mapping[str, Any]) -> Iterator[Path
         yield Path(copy)
 
 
-def checked_encoder(encoder: TextEncoder, request: LoadRequest) -> TextEncoder:
-    """Return the encoder, after it has encoded a few texts and pairs.
+def checked_tokenizer(tokenizer: TextTokenizer, request: LoadRequest) -> TextTokenizer:
+    """Return the tokenizer, after it has encoded a few texts and pairs.
 
     Raises:
         UnsupportedModelError: It cannot encode them (no unknown token, a layout with tokens that do not exist), or
             has tokens that the model has no embedding for.
     """
-    encodings = [encoder.encode_with_special_tokens(text) for text in _TRIALS]
-    encodings += [encoder.encode_pair_with_special_tokens(_TRIALS[0], text) for text in _TRIALS]
-    encoder.encode(_TRIALS)
+    encodings = [tokenizer.encode_with_special_tokens(text) for text in _TRIALS]
+    encodings += [tokenizer.encode_pair_with_special_tokens(_TRIALS[0], text) for text in _TRIALS]
+    tokenizer.encode(_TRIALS)
     highest = max((max(encoding.ids, default=0) for encoding in encodings), default=0)
     rows = _embeddings(request)
     if rows is not None:
-        check_ids(encoder, rows, folder=request.files.folder, least=highest)
-    return encoder
+        check_ids(tokenizer, rows, folder=request.files.folder, least=highest)
+    return tokenizer
 
 
 def _check_vocabulary(content: Any, path: Path) -> None:
@@ -147,11 +147,11 @@ def _first(entry: Any) -> Any:
     return entry[0]
 
 
-def check_ids(encoder: TextEncoder, rows: int, *, folder: Path, least: int = 0) -> None:
+def check_ids(tokenizer: TextTokenizer, rows: int, *, folder: Path, least: int = 0) -> None:
     """Refuse a tokenizer with more tokens than the model has embeddings.
 
     Args:
-        encoder: The tokenizer.
+        tokenizer: The tokenizer.
         rows: Embeddings of the model.
         folder: The checkpoint, for the error.
         least: An id that is known to come out.
@@ -159,7 +159,7 @@ def check_ids(encoder: TextEncoder, rows: int, *, folder: Path, least: int = 0) 
     Raises:
         UnsupportedModelError: An id is too high.
     """
-    highest = max(encoder.highest_id, least)
+    highest = max(tokenizer.highest_id, least)
     if highest >= rows:
         msg = (
             f"the tokenizer of {str(folder)!r} has tokens up to {highest}, and the model has {rows} embeddings: "

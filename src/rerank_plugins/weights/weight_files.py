@@ -1,4 +1,4 @@
-"""The tensors of a checkpoint by name, whichever of its safetensors files they are in."""
+"""Reads tensors of a checkpoint by name, from whichever safetensors file they are in."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["WeightFiles"]
 
 
 class WeightFiles:
-    """Reads single tensors; nothing is kept in memory.
+    """Reads single tensors without keeping any in memory.
 
     Args:
         folder: The checkpoint.

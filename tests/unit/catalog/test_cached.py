@@ -25,7 +25,7 @@ FILES = ("config.json", "model.safetensors", "tokenizer.json")
 
 SCRIPT = """
 import json, logging, os, sys
-from rerank_plugins.catalog.adapter import read_adapter
+from rerank_plugins.catalog.lora_files import read_lora_files
 from rerank_plugins.catalog.resolve import SourceOptions, resolve
 setup, cases = json.load(sys.stdin)
 import huggingface_hub.constants
@@ -38,7 +38,7 @@ for name, kind, model, options in cases:
     warned.clear()
     try:
         if kind == "adapter":
-            folder = read_adapter(model, **options).folder
+            folder = read_lora_files(model, **options).folder
         else:
             folder = resolve(model, kind=kind, options=SourceOptions(**options)).files.folder
         results[name] = {"folder": str(folder), "warned": " ".join(warned)}

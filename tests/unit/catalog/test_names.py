@@ -10,7 +10,7 @@ import huggingface_hub
 import pytest
 from typer.testing import CliRunner
 
-from rerank_plugins import Embedder, Reranker
+from rerank_plugins import Embedder, Reranker, SourceOptions
 from rerank_plugins.catalog import known_models, plugins, specs_of_kind
 from rerank_plugins.catalog.names import existing_folder, nearest_names
 from rerank_plugins.catalog.resolve import resolve
@@ -195,6 +195,25 @@ def test_names_that_the_system_cannot_look_at(name: str) -> None:
     with pytest.raises(ModelUnavailableError) as caught:
         resolve(name, kind="reranker")
     assert len(str(caught.value)) < 2000
+
+
+@pytest.mark.parametrize("rest", ["large", "acme/large", ""])
+def test_a_backend_that_is_not_registered_is_called_one(rest: str) -> None:
+    for open_it, kind, option in ((Reranker, "reranker", ""), (Embedder, "embedder", r", kind='embedder'")):
+        with pytest.raises(ModelUnavailableError) as caught:
+            open_it(f"acme-cloud:{rest}")
+        message = str(caught.value)
+        assert f"no {kind} backend 'acme-cloud' is registered" in message
+        assert f"entry point group rerank_plugins.{kind}s" in message
+        assert f"register_backend('acme-cloud', opener{option})" in message
+        assert f"rerank-plugins models --kind {kind}" in message
+
+
+@pytest.mark.parametrize("name", ["C:models", "acme", "Acme:large"])
+def test_what_is_no_backends_name_is_not_called_one(name: str) -> None:
+    with pytest.raises(ModelUnavailableError) as caught:
+        resolve(name, kind="reranker", options=SourceOptions(local_files_only=True))
+    assert "is registered" not in str(caught.value)
 
 
 def test_the_facades_and_the_command_line_say_it_too(tmp_path: Path) -> None:

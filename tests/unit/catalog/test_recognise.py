@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,9 +47,9 @@ GEMMA = {
 
 @pytest.fixture(autouse=True)
 def nothing_told() -> Iterator[None]:
-    recognise._tell_once.cache_clear()
+    recognise._log_once.cache_clear()
     yield
-    recognise._tell_once.cache_clear()
+    recognise._log_once.cache_clear()
 
 
 def checkpoint(folder: Path, config: dict[str, Any], **files: Any) -> Path:
@@ -155,4 +156,14 @@ def test_a_gemma_says_whose_prompt_it_gets(tmp_path: Path, caplog: pytest.LogCap
     (message,) = told(caplog)
     assert message.startswith(f"{folder} is not in the catalog and gets the prompt of BAAI/bge-reranker-v2-gemma")
     resolve(folder, kind="reranker", options=SourceOptions(family="bge"))
+    assert len(told(caplog)) == 1
+
+
+def test_a_prompt_that_no_entry_has_is_no_error(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """As of a plugin's model that is not registered any more."""
+    found = resolve(checkpoint(tmp_path / "gemma", GEMMA), kind="reranker")
+    assert len(told(caplog)) == 1
+    assert found.spec.template is not None
+    spec = replace(found.spec, template=replace(found.spec.template, between="nobody's"))
+    recognise.log_fitting_families(spec, found.files, name="another")
     assert len(told(caplog)) == 1

@@ -106,7 +106,7 @@ def test_prompts_are_for_models_that_read_one(qwen: Path, t5: Path) -> None:
         Reranker(t5, prompt="Find it.", source=SourceOptions(family="monot5"))
     with pytest.raises(InvalidInputError, match="leaves no room for a query and a document beside"):
         Reranker(qwen, prompt="Find it. " * 300, max_length=512, device="cpu", source=SourceOptions(family="qwen3"))
-    with pytest.raises(InvalidInputError, match="leaves no room for a query behind the"):
+    with pytest.raises(InvalidInputError, match="leaves no room for a query after the"):
         Reranker(qwen, prompt="Find it. " * 300, max_length=512, device="cpu", source=SourceOptions(family="mxbai-v2"))
     with pytest.raises(InvalidInputError, match=r"is more than .* can read"):
         Reranker(qwen, max_length=5000, source=SourceOptions(family="qwen3"))

@@ -272,7 +272,7 @@ def test_a_cut_is_not_scaled_again(embedder_folder: Path) -> None:
 def test_lower_casing_leaves_special_tokens(embedder_folder: Path) -> None:
     write(embedder_folder / "sentence_bert_config.json", {"do_lower_case": True})
     with Embedder(embedder_folder, device="cpu") as embedder:
-        encoder = embedder._lease.value.encoder
+        encoder = embedder._lease.value.tokenizer
         assert encoder.encode_one("[MASK]").ids.tolist() == [encoder.token_to_id("[MASK]")]
         assert (encoder.encode_one("PANDA").ids == encoder.encode_one("panda").ids).all()
 

@@ -99,7 +99,7 @@ PROGRAM = """
         time.sleep(0.01)
     stats = keep.value.stats()
     assert (stats.waiting_calls, stats.waiting_tokens, stats.calls_failed) == (0, 0, 0), stats
-    assert not keep.value._workshop._taken, "an interrupted call is kept"
+    assert not keep.value._queue._taken, "an interrupted call is kept"
     keep.close()
     faulthandler.cancel_dump_traceback_later()
     print("calls", sum(done), "own", own, "interrupts", interrupts)

@@ -38,7 +38,7 @@ def test_a_ring_before_the_wait_is_not_lost_and_counts_once() -> None:
     assert not mailbox.wait(0.0)
     mailbox.put("a")
     mailbox.put("b")
-    mailbox.ring()
+    mailbox.notify()
     assert mailbox.wait(0.0)
     assert not mailbox.wait(0.0), "three rings that nobody waited for wake once"
     assert list(mailbox.take()) == ["a", "b"]
@@ -51,11 +51,11 @@ def test_a_ring_wakes_whoever_waits_without_a_letter() -> None:
     thread = threading.Thread(target=lambda: woken.append(mailbox.wait(30.0)))
     thread.start()
     started = time.monotonic()
-    mailbox.ring()
+    mailbox.notify()
     thread.join(30.0)
     assert woken == [True]
     assert time.monotonic() - started < 20.0
-    assert mailbox.letters() == []
+    assert mailbox.items() == []
 
 
 def test_waits_of_any_length() -> None:
@@ -64,20 +64,20 @@ def test_waits_of_any_length() -> None:
     started = time.monotonic()
     assert not mailbox.wait(0.05)
     assert time.monotonic() - started >= 0.04
-    mailbox.ring()
+    mailbox.notify()
     assert mailbox.wait(1e300), "longer than the system can count"
 
 
 def test_a_letter_is_never_nowhere() -> None:
     """Whoever takes it may fail before it is anywhere else: then the next one finds it."""
     mailbox: Mailbox[str] = Mailbox()
-    for letter in "abc":
-        mailbox.put(letter)
+    for item in "abc":
+        mailbox.put(item)
     taking = mailbox.take()
     assert next(taking) == "a"
-    assert mailbox.letters() == ["a", "b", "c"]
+    assert mailbox.items() == ["a", "b", "c"]
     assert next(taking) == "b"
-    assert mailbox.letters() == ["b", "c"]
+    assert mailbox.items() == ["b", "c"]
     taking.close()
     assert list(mailbox.take()) == ["b", "c"]
 
@@ -98,6 +98,6 @@ def test_void_letters_are_dropped_up_to_the_first_that_is_not() -> None:
     for number in (1, 3, 4, 5):
         mailbox.put(number)
     mailbox.drop_while(lambda number: number % 2 == 1)
-    assert mailbox.letters() == [4, 5]
+    assert mailbox.items() == [4, 5]
     mailbox.drop_while(lambda _: True)
     assert len(mailbox) == 0

@@ -21,9 +21,9 @@ def test_equal_lengths_keep_their_order() -> None:
 
 
 def test_inputs_that_begin_alike_stay_together() -> None:
-    lengths, beginnings = [5, 9, 2, 7, 8], ["a", "b", "b", "a", "b"]
-    assert batch_order(lengths, beginnings) == [1, 4, 2, 3, 0]
-    assert pack(lengths, budget_tokens=19, padded=False, beginnings=beginnings) == [[1, 4, 2], [3, 0]]
+    lengths, prefixes = [5, 9, 2, 7, 8], ["a", "b", "b", "a", "b"]
+    assert batch_order(lengths, prefixes) == [1, 4, 2, 3, 0]
+    assert pack(lengths, budget_tokens=19, padded=False, prefixes=prefixes) == [[1, 4, 2], [3, 0]]
     assert batch_order(lengths) == batch_order(lengths, ["a"] * 5) == batch_order(lengths, range(5)) == [1, 4, 3, 0, 2]
 
 

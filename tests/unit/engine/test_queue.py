@@ -305,7 +305,7 @@ def test_a_model_that_was_loaded_before_a_fork_works_in_the_child() -> None:
         assert lives.submit([token_input(1)]).result(10).rows[0, 0] == 1
         assert dies.submit([token_input(1)]).result(10).rows[0, 0] == 1
         # The parent's worker has the turn now and does not come along.
-        assert lives._workshop._turn.locked()
+        assert lives._queue._turn.locked()
         child = os.fork()
         if child == 0:
             ok = lives.submit([token_input(2)]).result(10).rows[0, 0] == 2

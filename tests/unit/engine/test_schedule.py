@@ -120,8 +120,8 @@ def test_calls_that_were_given_up_are_taken_out_and_no_others(asked: list[dict[s
     for call in given_up:
         call.reply.cancel()
     schedule = filled(calls)
-    assert schedule.drop_given_up() == given_up
-    assert schedule.drop_given_up() == []
+    assert schedule.drop_cancelled() == given_up
+    assert schedule.drop_cancelled() == []
     ran = {id(piece.call) for one in rounds(schedule) for piece in one}
     assert ran == {id(call) for call in calls} - {id(call) for call in given_up}
 
@@ -136,9 +136,9 @@ def test_a_short_call_waits_for_one_piece_of_a_long_one() -> None:
 
 def test_company_is_waited_for_only_where_a_call_says_so_and_its_batch_has_room() -> None:
     patient = {"lengths": [4], "max_wait_ms": 1e6}
-    assert filled([made({"lengths": [4]})]).spare_s() == 0.0
-    assert 900.0 < filled([made(patient)]).spare_s() <= 1000.0
-    assert filled([made({**patient, "lengths": [BUDGET]})]).spare_s() == 0.0
-    assert filled([made(patient), made({"lengths": [BUDGET - 4]})]).spare_s() == 0.0
+    assert filled([made({"lengths": [4]})]).remaining_wait_s() == 0.0
+    assert 900.0 < filled([made(patient)]).remaining_wait_s() <= 1000.0
+    assert filled([made({**patient, "lengths": [BUDGET]})]).remaining_wait_s() == 0.0
+    assert filled([made(patient), made({"lengths": [BUDGET - 4]})]).remaining_wait_s() == 0.0
     other = made({"lengths": [BUDGET], "options": "b"})
-    assert filled([made(patient), other]).spare_s() > 900.0, "another's options fill no batch of this one"
+    assert filled([made(patient), other]).remaining_wait_s() > 900.0, "another's options fill no batch of this one"

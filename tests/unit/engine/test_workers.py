@@ -69,7 +69,7 @@ def test_a_thread_that_cannot_be_started_fails_one_call_and_is_taken_out_of_the_
     batcher.close()
 
 
-@pytest.mark.parametrize("method", ["spare_s", "take", "add", "drop_given_up"])
+@pytest.mark.parametrize("method", ["remaining_wait_s", "take", "add", "drop_cancelled"])
 def test_a_worker_that_dies_without_work_in_hand_fails_its_callers_once(
     monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:

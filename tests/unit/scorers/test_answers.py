@@ -121,7 +121,7 @@ def test_flag_embeddings_prompt_on_a_gemma_2(tmp_path: Path) -> None:
     model.save_pretrained(folder)
     reranker = Reranker(folder, device="cpu", source=SourceOptions(family="bge"))
     pairs = [("What do pandas eat?", text) for text in tiny_checkpoints.SENTENCES]
-    encoder = reranker._lease.value.encoder
+    encoder = reranker._lease.value.tokenizer
     answer = int(encoder.encode_one("Yes").ids[0])
     with torch.inference_mode():
         expected = [

@@ -72,9 +72,9 @@ def test_a_query_computed_once_gives_the_scores_of_whole_prompts(
         assert other == pytest.approx(single, abs=1e-5)
     # Equal documents run once, no slot is padding, and the beginning of each query's prompts runs once.
     assert n_whole == sum(map(len, inputs))
-    beginnings = [one.segments.query_end for one in inputs if one.segments is not None]
-    per_query = len(beginnings) // len(QUERIES)
-    assert n_shared <= n_whole - (per_query - 1) * sum(set(beginnings))
+    prefixes = [one.segments.query_end for one in inputs if one.segments is not None]
+    per_query = len(prefixes) // len(QUERIES)
+    assert n_shared <= n_whole - (per_query - 1) * sum(set(prefixes))
 
 
 @pytest.mark.parametrize("name", ["tiny-gemma2-lightweight"])

@@ -10,10 +10,10 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from rerank_plugins.errors import UnsupportedModelError
 from rerank_plugins.text.pairs import PairLayout, TextLayout
-from rerank_plugins.text.tokenizer import TextEncoder, is_blank, replace_lone_surrogates
+from rerank_plugins.text.tokenizer import TextTokenizer, is_blank, replace_lone_surrogates
 
 TEXTS = st.text(alphabet=st.sampled_from(list("panda china 中国。\n\t  é½ﬁ👍.,?1")), max_size=60)
-ENCODERS = {"bert": TextEncoder(tiny_checkpoints.wordpiece()), "xlmr": TextEncoder(tiny_checkpoints.unigram())}
+ENCODERS = {"bert": TextTokenizer(tiny_checkpoints.wordpiece()), "xlmr": TextTokenizer(tiny_checkpoints.unigram())}
 
 
 @pytest.mark.parametrize("kind", ENCODERS)
@@ -43,14 +43,14 @@ def test_a_tokenizer_without_pair_template_is_refused() -> None:
     plain = Tokenizer(models.WordLevel({"a": 0, "b": 1, "c": 2, "[UNK]": 3}, unk_token="[UNK]"))
     plain.pre_tokenizer = pre_tokenizers.Whitespace()
     with pytest.raises(UnsupportedModelError, match="pair template"):
-        PairLayout.of(TextEncoder(plain))
+        PairLayout.of(TextTokenizer(plain))
 
 
 def test_the_callers_tokenizer_is_not_changed() -> None:
     tokenizer = tiny_checkpoints.wordpiece()
     tokenizer.enable_truncation(max_length=5)
     tokenizer.enable_padding(length=5)
-    encoder = TextEncoder(tokenizer)
+    encoder = TextTokenizer(tokenizer)
     assert len(encoder.encode_one("the panda eats bamboo and sleeps most of the day")) > 5
     assert tokenizer.truncation is not None
     assert tokenizer.padding is not None

@@ -13,22 +13,22 @@ from tokenizers import Tokenizer
 
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.text.pairs import TextLayout
-from rerank_plugins.text.single import MAX_CHARACTERS, SingleTextEncoder, Surroundings
-from rerank_plugins.text.tokenizer import TextEncoder
+from rerank_plugins.text.single import MAX_CHARACTERS, SingleTextTokenizer, Surroundings
+from rerank_plugins.text.tokenizer import TextTokenizer
 
-BYTES = TextEncoder(embedder_checkpoints.byte_bpe(["<s>", "</s>"], template="<s> $A </s>"))
-PIECES = TextEncoder(tiny_checkpoints.unigram())
+BYTES = TextTokenizer(embedder_checkpoints.byte_bpe(["<s>", "</s>"], template="<s> $A </s>"))
+PIECES = TextTokenizer(tiny_checkpoints.unigram())
 FULL = Surroundings(examples="Q: a\nA: b\n\n", instruction="Find: ", suffix="\nResponse:")
 
 
-def side(around: Surroundings, *, encoder: TextEncoder = BYTES, max_length: int = 64, pools: bool = True):
+def side(around: Surroundings, *, encoder: TextTokenizer = BYTES, max_length: int = 64, pools: bool = True):
     layout = TextLayout.of(encoder)
-    return SingleTextEncoder(encoder, layout, around, max_length_tokens=max_length, pools_instruction=pools)
+    return SingleTextTokenizer(encoder, layout, around, max_length_tokens=max_length, pools_instruction=pools)
 
 
 @pytest.mark.parametrize("encoder", [BYTES, PIECES], ids=["bytes", "pieces"])
 @pytest.mark.parametrize("around", [Surroundings(), Surroundings(instruction="Find: "), FULL])
-def test_a_text_that_fits_is_one_string(encoder: TextEncoder, around: Surroundings) -> None:
+def test_a_text_that_fits_is_one_string(encoder: TextTokenizer, around: Surroundings) -> None:
     text = "What do pandas eat?\nBamboo."
     (found,) = side(around, encoder=encoder).encode([text])
     whole = f"{around.examples}{around.instruction}{text}{around.suffix}"
@@ -93,6 +93,6 @@ def test_a_last_token_is_added_once(tmp_path: Path) -> None:
     end = BYTES.token_to_id("</s>")
     assert layout.ending_in(end) is layout
     template = Tokenizer.from_str(embedder_checkpoints.byte_bpe(["<s>", "</s>"], template="<s> $A").to_str())
-    without = TextLayout.of(TextEncoder(template))
+    without = TextLayout.of(TextTokenizer(template))
     assert without.suffix == ()
     assert without.ending_in(1).ending_in(1).suffix == (1,)

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rerank_plugins.text.token_cache import TokenCache
-from rerank_plugins.text.tokenizer import TextEncoder
+from rerank_plugins.text.tokenizer import TextTokenizer
 
 
 def cache_of(n_bytes: int) -> TokenCache[int]:
@@ -101,12 +101,12 @@ def test_no_texts_take_more_memory_than_is_said(kind: str) -> None:
     code = f"""
         import gc, sys
         import tiny_checkpoints
-        from rerank_plugins.text.tokenizer import _CACHED_BYTES, TextEncoder
+        from rerank_plugins.text.tokenizer import _CACHED_BYTES, TextTokenizer
 
         def resident():
             return int(open("/proc/self/statm").read().split()[1]) * 4096
 
-        encoder = TextEncoder(tiny_checkpoints.unigram())
+        encoder = TextTokenizer(tiny_checkpoints.unigram())
         n = 120_000
         texts = {TEXTS[kind]}
         for _, text in zip(range(20), texts):
@@ -128,7 +128,7 @@ def test_no_texts_take_more_memory_than_is_said(kind: str) -> None:
 
 
 def test_a_query_is_tokenised_once_while_documents_pass_by() -> None:
-    encoder = TextEncoder(tiny_checkpoints.wordpiece())
+    encoder = TextTokenizer(tiny_checkpoints.wordpiece())
     for number in range(50):
         encoder.encode(["What is a panda?", f"document {number}"], use_cache=True)
     assert encoder.cache.counts() == (49, 51)

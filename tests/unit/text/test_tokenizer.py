@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from rerank_plugins.text.tokenizer import TextEncoder
+from rerank_plugins.text.tokenizer import TextTokenizer
 
 TEXT = "B: panda eats"
 # By hand: "B" (0, 1), ":" (1, 2), "panda" (3, 8), "eats" (9, 13).
@@ -13,10 +13,10 @@ IDS = [0, 1, 2, 3]
 
 
 @pytest.fixture
-def encoder() -> TextEncoder:
+def encoder() -> TextTokenizer:
     tokenizer = Tokenizer(models.WordLevel({"B": 0, ":": 1, "panda": 2, "eats": 3, "[UNK]": 4}, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    return TextEncoder(tokenizer)
+    return TextTokenizer(tokenizer)
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def encoder() -> TextEncoder:
     ],
 )
 def test_a_prefix_ends_with_its_last_whole_token(
-    encoder: TextEncoder, n_characters: int, n_tokens: int, offsets: list[tuple[int, int]]
+    encoder: TextTokenizer, n_characters: int, n_tokens: int, offsets: list[tuple[int, int]]
 ) -> None:
     lead, own = encoder.encode_one(TEXT).split_prefix(n_characters)
     assert lead.tolist() == IDS[:n_tokens]
@@ -47,5 +47,5 @@ def test_a_prefix_ends_with_its_last_whole_token(
 @pytest.mark.parametrize(
     ("character", "token"), [(0, 0), (1, 1), (2, 2), (3, 2), (7, 2), (8, 3), (12, 3), (13, 4), (99, 4)]
 )
-def test_the_token_at_a_character(encoder: TextEncoder, character: int, token: int) -> None:
+def test_the_token_at_a_character(encoder: TextTokenizer, character: int, token: int) -> None:
     assert encoder.encode_one(TEXT).token_at(character) == token

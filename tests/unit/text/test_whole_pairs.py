@@ -13,10 +13,10 @@ from rerank_plugins.catalog.families.monot5 import MONO_T5_PROMPT
 from rerank_plugins.catalog.families.qwen3 import QWEN3_CHAT
 from rerank_plugins.catalog.templates import PairTemplate
 from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.text.pair_encoder import EncodedPair, PairSettings
+from rerank_plugins.text.pair_tokenizer import EncodedPair, PairSettings
 from rerank_plugins.text.prompts import fixed_ids
-from rerank_plugins.text.tokenizer import TextEncoder
-from rerank_plugins.text.whole_pairs import WholePairEncoder
+from rerank_plugins.text.tokenizer import TextTokenizer
+from rerank_plugins.text.whole_pairs import WholePairTokenizer
 from rerank_plugins.types import LongDocuments, LongDocumentStrategy, TruncationRule
 
 PROMPT = "Given a query?"
@@ -26,8 +26,8 @@ TEXTS = st.lists(st.sampled_from(PIECES), max_size=30).map("".join)
 
 
 @lru_cache
-def encoder(kind: str) -> TextEncoder:
-    return TextEncoder(tiny_rerankers.qwen_tokenizer() if kind == "qwen3" else tiny_rerankers.t5_tokenizer())
+def encoder(kind: str) -> TextTokenizer:
+    return TextTokenizer(tiny_rerankers.qwen_tokenizer() if kind == "qwen3" else tiny_rerankers.t5_tokenizer())
 
 
 def encode(
@@ -46,12 +46,12 @@ def encode(
         query_limit_tokens=query_limit,
         long_documents=LongDocuments(strategy=strategy, overlap_tokens=4),
     )
-    (pair,) = WholePairEncoder(encoder(kind), TEMPLATES[kind], PROMPT, pair_settings).encode([(query, document)])
+    (pair,) = WholePairTokenizer(encoder(kind), TEMPLATES[kind], PROMPT, pair_settings).encode([(query, document)])
     return pair
 
 
 def whole_text(template: PairTemplate, query: str, document: str) -> str:
-    return template.query_prefix(PROMPT) + query + template.between + document + template.behind_document
+    return template.query_prefix(PROMPT) + query + template.between + document + template.after_document
 
 
 def fixed(kind: str) -> tuple[list[int], list[int]]:
@@ -79,7 +79,7 @@ def test_windows_cover_the_document_and_keep_the_prompt(kind: str, query: str, d
     max_length = len(opening) + len(closing) + around + spare
     pair = encode(kind, query, document * 8, max_length=max_length, strategy="maxp")
     assert pair.document is not None
-    tail = len(encoder(kind).encode_one("x" + TEMPLATES[kind].behind_document)) - len(encoder(kind).encode_one("x"))
+    tail = len(encoder(kind).encode_one("x" + TEMPLATES[kind].after_document)) - len(encoder(kind).encode_one("x"))
     covered = set()
     for one, (start, end) in zip(pair.inputs, pair.ranges, strict=True):
         assert one.segments is not None
@@ -102,7 +102,7 @@ def test_the_end_rule_cuts_the_whole_text(kind: str, query: str) -> None:
     document = "The giant panda eats bamboo. " * 30
     template = TEMPLATES[kind]
     middle = encoder(kind).encode_one(whole_text(template, query, document)).ids.tolist()
-    tail = encoder(kind).encode_one(f"x.{template.behind_document}").ids.tolist()
+    tail = encoder(kind).encode_one(f"x.{template.after_document}").ids.tolist()
     tail = tail[len(encoder(kind).encode_one("x.")) :]
     max_length = len(opening) + len(closing) + 60
     pair = encode(kind, query, document, max_length=max_length)
@@ -148,7 +148,7 @@ def test_the_guard_against_giant_documents_is_told() -> None:
         query_limit_tokens=None,
         long_documents=LongDocuments(max_characters=10),
     )
-    encoded = WholePairEncoder(encoder("qwen3"), QWEN3_CHAT, PROMPT, limited).encode(
+    encoded = WholePairTokenizer(encoder("qwen3"), QWEN3_CHAT, PROMPT, limited).encode(
         [("q", "x" * 11), ("q", "x" * 10), ("q", " \n"), ("q", None)]
     )
     assert [pair.truncated for pair in encoded] == [True, False, False, False]

@@ -8,7 +8,7 @@ import tiny_checkpoints
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rerank_plugins.text.tokenizer import TextEncoder
+from rerank_plugins.text.tokenizer import TextTokenizer
 from rerank_plugins.text.windows import character_span, window_ranges
 from rerank_plugins.types import WindowSpan
 
@@ -35,7 +35,7 @@ def test_windows_cover_everything_in_order(n_tokens: int, room: int, overlap: in
 
 
 def test_character_span_points_into_the_original_text() -> None:
-    encoder = TextEncoder(tiny_checkpoints.wordpiece())
+    encoder = TextTokenizer(tiny_checkpoints.wordpiece())
     text = "Paris  is\n\tthe Capital of France \ud800 大熊猫是中国"
     tokens = encoder.encode_one(text)
     span = character_span(tokens, 0, 1)

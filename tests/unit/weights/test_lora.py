@@ -18,7 +18,7 @@ from llm_checkpoints import llm_checkpoint
 from safetensors.torch import load_file, save_file
 
 from rerank_plugins import LayerOptions, Reranker, SourceOptions
-from rerank_plugins.catalog.adapter import read_adapter
+from rerank_plugins.catalog.lora_files import read_lora_files
 from rerank_plugins.errors import InvalidInputError, ModelUnavailableError, UnsafeModelError, UnsupportedModelError
 from rerank_plugins.weights.lora import merge_lora
 
@@ -46,7 +46,7 @@ def matrices(
 
 def merged(tmp_path: Path, tensors: dict[str, torch.Tensor], shape: tuple[int, int], **config: object) -> torch.Tensor:
     weights = {"layers.0.q_proj.weight": torch.zeros(shape)}
-    merge_lora(weights, read_adapter(write_adapter(tmp_path / "adapter", tensors, **config)))
+    merge_lora(weights, read_lora_files(write_adapter(tmp_path / "adapter", tensors, **config)))
     return weights["layers.0.q_proj.weight"]
 
 
@@ -103,7 +103,7 @@ def test_live_against_peft(tmp_path: Path, config: dict[str, Any]) -> None:
     model.save_pretrained(tmp_path / "adapter")
     theirs = model.merge_and_unload()
     weights = dict(ours.named_parameters())
-    merge_lora(weights, read_adapter(tmp_path / "adapter"))
+    merge_lora(weights, read_lora_files(tmp_path / "adapter"))
     for name, weight in theirs.named_parameters():
         assert torch.allclose(weights[name], weight, rtol=0, atol=1e-6), name
 
@@ -126,7 +126,7 @@ def test_half_precision_is_rounded_once(tmp_path: Path) -> None:
     a, b = tensors.values()
     base = torch.randn(3, 4, generator=torch.Generator().manual_seed(6)).bfloat16()
     weights = {"layers.0.q_proj.weight": base.clone()}
-    merge_lora(weights, read_adapter(write_adapter(tmp_path / "adapter", tensors)))
+    merge_lora(weights, read_lora_files(write_adapter(tmp_path / "adapter", tensors)))
     assert torch.equal(weights["layers.0.q_proj.weight"], (base.float() + 2.0 * b @ a).bfloat16())
 
 
@@ -140,7 +140,7 @@ def test_half_precision_is_rounded_once(tmp_path: Path) -> None:
 )
 def test_what_does_not_fit_changes_nothing(tmp_path: Path, module: str, rows: int, reason: str) -> None:
     weights = {"layers.0.q_proj.weight": torch.zeros(3, 4)}
-    adapter = read_adapter(
+    adapter = read_lora_files(
         write_adapter(tmp_path / "adapter", {**matrices("model.layers.0.q_proj"), **matrices(module, rows=rows)})
     )
     with pytest.raises(UnsupportedModelError, match=reason):
@@ -162,7 +162,7 @@ def test_what_does_not_fit_changes_nothing(tmp_path: Path, module: str, rows: in
 def test_more_than_plain_lora_is_refused(tmp_path: Path, config: dict[str, Any], reason: str) -> None:
     folder = write_adapter(tmp_path / "adapter", matrices("model.layers.0.q_proj"), **config)
     with pytest.raises(UnsupportedModelError, match=f"{reason}.*merge_and_unload"):
-        read_adapter(folder)
+        read_lora_files(folder)
 
 
 def test_missing_adapters_say_what_is_missing(tmp_path: Path) -> None:
@@ -175,18 +175,18 @@ def test_missing_adapters_say_what_is_missing(tmp_path: Path) -> None:
     folder = write_adapter(tmp_path / "adapter", matrices("x"))
     (folder / "adapter_model.safetensors").rename(folder / "adapter_model.bin")
     with pytest.raises(UnsafeModelError, match="pickled weights"):
-        read_adapter(folder)
+        read_lora_files(folder)
     (folder / "adapter_model.bin").unlink()
     with pytest.raises(ModelUnavailableError, match=r"has no adapter_model\.safetensors"):
-        read_adapter(folder)
+        read_lora_files(folder)
     (folder / "adapter_config.json").write_text("{")
     with pytest.raises(UnsupportedModelError, match="not valid JSON"):
-        read_adapter(folder)
+        read_lora_files(folder)
 
 
 def test_an_adapter_without_matrices(tmp_path: Path) -> None:
     with pytest.raises(UnsupportedModelError, match="holds no LoRA matrices"):
-        merge_lora({}, read_adapter(write_adapter(tmp_path / "adapter", {})))
+        merge_lora({}, read_lora_files(write_adapter(tmp_path / "adapter", {})))
 
 
 def gemma_adapter(tmp_path: Path, name: str = "adapter", *, scale: float = 0.3) -> Path:

@@ -11,9 +11,9 @@ from rerank_plugins.evaluation.dataset import Dataset
 from rerank_plugins.evaluation.grid.cells import SystemRun, make_cell, save_run
 from rerank_plugins.evaluation.grid.curves import depth_curve, growth_curve, growth_sizes
 from rerank_plugins.evaluation.grid.first_stages import first_stage_run
+from rerank_plugins.evaluation.grid.model_pool import ModelPool
 from rerank_plugins.evaluation.grid.pairs import PairScores, Slot
 from rerank_plugins.evaluation.grid.plan import CurveOptions, GridOptions, ModelChoice, StageChoice
-from rerank_plugins.evaluation.grid.workshop import Workshop
 from rerank_plugins.evaluation.results import Cell, Curve, System
 from rerank_plugins.evaluation.run import Run, TimedRun
 from rerank_plugins.system.lazy import computed_once
@@ -27,9 +27,9 @@ class DatasetBench:
     Args:
         dataset: Corpus and queries.
         options: The grid.
-        curves: Which curves are made too.
+        curves: Which curves are made in addition.
         folder: The work folder.
-        workshop: Makes models and indexes.
+        models: Makes models and indexes.
         progress: A running display.
     """
 
@@ -40,19 +40,19 @@ class DatasetBench:
         curves: CurveOptions,
         *,
         folder: Path,
-        workshop: Workshop,
+        models: ModelPool,
         progress: Progress,
     ) -> None:
         self._dataset, self._options, self._curves = dataset, options, curves
-        self._folder, self._workshop, self._progress = folder, workshop, progress
+        self._folder, self._models, self._progress = folder, models, progress
         self._depth = max((options.depth, *curves.depths))
 
     def cells(self) -> list[Cell]:
-        """Return the cells, each first stage followed by what stands on it, and save their runs."""
+        """Return the cells, each first stage followed by its reranked systems, and save their runs."""
         return [cell for stage in self._options.stages for cell in self._cells_on(stage)]
 
     def curves(self) -> list[Curve]:
-        """Return the curves that are asked for."""
+        """Return the requested curves."""
         curves = []
         if self._curves.depths:
             scores = [(choice.name, pairs) for choice, pairs in self._pairs]
@@ -65,12 +65,12 @@ class DatasetBench:
 
     @computed_once
     def _found(self) -> dict[str, TimedRun]:
-        """First stage's name to what it found, to the deepest depth that anything needs."""
+        """First stage's name to its results, as deep as any cell or curve needs."""
         task = self._progress.add_task(f"{self._dataset.name}: first stages", total=len(self._options.stages))
         found = {}
         for stage in self._options.stages:
             found[stage.name] = first_stage_run(
-                stage, self._dataset, depth=self._depth, folder=self._folder, workshop=self._workshop
+                stage, self._dataset, depth=self._depth, folder=self._folder, models=self._models
             )
             self._progress.advance(task)
         self._progress.remove_task(task)
@@ -95,7 +95,7 @@ class DatasetBench:
                 self._runs,
                 slots=slots,
                 depth=self._depth,
-                reranker=partial(self._workshop.reranker, choice),
+                reranker=partial(self._models.reranker, choice),
                 advance=partial(self._progress.advance, task),
             )
             self._progress.remove_task(task)
@@ -141,7 +141,7 @@ class DatasetBench:
             self._options,
             sizes=sizes,
             folder=self._folder,
-            workshop=self._workshop,
+            models=self._models,
             advance=partial(self._progress.advance, task),
         )
         self._progress.remove_task(task)

@@ -1,4 +1,4 @@
-"""Runs become cells: measures with intervals, comparison, latency, and a run file."""
+"""Makes cells from runs: measures with intervals, comparison, latency, and a run file."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ __all__ = ["SystemRun", "estimates", "make_cell", "measured", "save_run"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SystemRun:
-    """What a system did.
+    """The results of one system, with times.
 
     Attributes:
         system: Which.
         run: All ``top_k`` documents of each query in its order.
-        first_ms: Query id to milliseconds of the first stage; empty for candidates that were given.
+        first_ms: Query id to milliseconds of the first stage; empty for candidates that come with the dataset.
         rerank: Query id to milliseconds and pairs of the second, of the queries that were timed; None without one.
     """
 
@@ -72,7 +72,7 @@ def make_cell(
     """Return the cell of a system.
 
     Args:
-        one: What it did.
+        one: Its run and times.
         dataset: On which queries.
         options: Measures, seeds and the price.
         baseline: Its own first stage's run; None for a first stage.
@@ -114,7 +114,7 @@ def save_run(one: SystemRun, dataset: Dataset, folder: Path) -> str:
     system = one.system
     parts = (system.retriever, system.embedder, system.reranker, f"k{system.top_k}", f"n{system.top_n}")
     words = "-".join(re.sub(r"[^\w.=]+", "_", part.rsplit("/", 1)[-1]) for part in parts if part)
-    # Two folders may end in the same word.
+    # Two folders may have the same last part.
     name = f"{words}-{key_of(parts)[:6]}.trec"
     # No two datasets write into one folder, and none into a folder above.
     folder_name = re.sub(r"[^\w.=]+", "_", dataset.name)

@@ -1,4 +1,4 @@
-"""Quality against the size of the corpus, and against the depth of reranking."""
+"""Curves: quality against the size of the corpus, and against the depth of reranking."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.evaluation.dataset import Dataset
 from rerank_plugins.evaluation.grid.cells import estimates, measured
 from rerank_plugins.evaluation.grid.first_stages import first_stage_run
+from rerank_plugins.evaluation.grid.model_pool import ModelPool
 from rerank_plugins.evaluation.grid.pairs import PairScores
 from rerank_plugins.evaluation.grid.plan import GridOptions
-from rerank_plugins.evaluation.grid.workshop import Workshop
 from rerank_plugins.evaluation.results import Curve, CurvePoint, Estimate
 from rerank_plugins.evaluation.run import Run
 
@@ -67,7 +67,7 @@ def growth_curve(
     *,
     sizes: Sequence[int],
     folder: Path,
-    workshop: Workshop,
+    models: ModelPool,
     advance: Callable[[int], object],
 ) -> Curve:
     """Return quality against corpus size, for every first stage alone and with every reranker.
@@ -79,7 +79,7 @@ def growth_curve(
         options: The grid.
         sizes: Documents in the corpus, ascending; at least the relevant ones are always in it.
         folder: The work folder.
-        workshop: Makes indexes and models.
+        models: Makes indexes and models.
         advance: Called with the number of queries after each chunk that is reranked.
     """
     scores = [
@@ -90,7 +90,7 @@ def growth_curve(
         part = subset_of_corpus(dataset, n_documents=size, seed=options.seed)
         runs = {
             stage.name: first_stage_run(
-                stage, part, depth=options.depth, folder=folder, workshop=workshop, whole=dataset
+                stage, part, depth=options.depth, folder=folder, models=models, whole=dataset
             ).run
             for stage in options.stages
         }
@@ -98,7 +98,7 @@ def growth_curve(
             lines.setdefault(name, []).append(_point(len(part.documents), run, dataset, options))
         for choice, pairs in scores:
             pairs.complete(
-                runs, slots=(), depth=options.depth, reranker=partial(workshop.reranker, choice), advance=advance
+                runs, slots=(), depth=options.depth, reranker=partial(models.reranker, choice), advance=advance
             )
             for name, run in runs.items():
                 reranked = pairs.reranked(run, top_k=options.depth)

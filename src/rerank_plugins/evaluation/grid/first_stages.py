@@ -1,4 +1,4 @@
-"""What first stages find for the queries of a dataset, stored as it is found."""
+"""Runs first stages over the queries of a dataset and stores their results as they are made."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 
 from rerank_plugins.evaluation.dataset import Dataset
 from rerank_plugins.evaluation.grid.identity import corpus_key, key_of, query_key, stage_key
+from rerank_plugins.evaluation.grid.model_pool import ModelPool
 from rerank_plugins.evaluation.grid.plan import StageChoice
 from rerank_plugins.evaluation.grid.store import ChunkLog
-from rerank_plugins.evaluation.grid.workshop import Workshop
 from rerank_plugins.evaluation.run import TimedRun
 from rerank_plugins.retrieval import FirstStage
 
@@ -26,31 +26,31 @@ def first_stage_run(
     *,
     depth: int,
     folder: Path,
-    workshop: Workshop,
+    models: ModelPool,
     whole: Dataset | None = None,
 ) -> TimedRun:
-    """Return what a stage finds for every query, each query searched and timed alone.
+    """Return the results of a stage for every query; each query is searched and timed alone.
 
-    Queries that the folder has are not searched again. The candidates that a task gives are taken as they are,
-    with the scores 1/rank; nothing is timed there.
+    Queries whose results are in the folder are not searched again. Candidates that come with a task are taken as they
+    are, with the scores 1/rank and without times.
 
     Args:
         stage: Which first stage.
         dataset: Corpus and queries.
         depth: Documents per query at most.
         folder: The work folder.
-        workshop: Makes the index.
+        models: Builds the index.
         whole: The dataset that this one is a part of; None if it is none.
     """
     if stage.retriever == "candidates":
-        return TimedRun({query_id: _given(dataset, query_id, depth) for query_id in dataset.queries}, {})
+        return TimedRun({query_id: _task_candidates(dataset, query_id, depth) for query_id in dataset.queries}, {})
     log = ChunkLog(
-        folder / "first_stages" / key_of(corpus_key(dataset.texts), stage_key(stage, device=workshop.device), depth)
+        folder / "first_stages" / key_of(corpus_key(dataset.texts), stage_key(stage, device=models.device), depth)
     )
     known = {entry["query"]: entry for entry in log}
     missing = [text for text in dict.fromkeys(dataset.queries.values()) if query_key(text) not in known]
     if missing:
-        index = workshop.index(stage, dataset, whole=whole)
+        index = models.index(stage, dataset, whole=whole)
         for chunk in chunks(missing, _QUERIES_PER_CHUNK):
             entries = [_searched(index, text, depth) for text in chunk]
             log.append(entries)
@@ -68,7 +68,7 @@ def chunks(items: Sequence[str], size: int) -> Iterator[Sequence[str]]:
         yield items[start : start + size]
 
 
-def _given(dataset: Dataset, query_id: str, depth: int) -> dict[str, float]:
+def _task_candidates(dataset: Dataset, query_id: str, depth: int) -> dict[str, float]:
     listed = list(dict.fromkeys(dataset.candidates.get(query_id, ())))
     return {document_id: 1.0 / rank for rank, document_id in enumerate(listed[:depth], start=1)}
 

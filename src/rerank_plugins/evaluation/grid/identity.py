@@ -1,4 +1,4 @@
-"""What a stored figure depends on, as a short key: when any of it changes, so does the key."""
+"""Short keys of everything that a stored result depends on: when any of it changes, so does the key."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def query_key(text: str) -> str:
 def model_key(choice: ModelChoice, *, kind: ModelKind, device: str | None) -> str:
     """Return the key of a model with its options and device: the files' names, sizes and times are part of it.
 
-    Of a backend it is the name and the revision, which must change when its scores do.
+    The key of a backend is made of its name and revision, which must change when its scores do.
 
     Raises:
         ModelError: The model cannot be found.

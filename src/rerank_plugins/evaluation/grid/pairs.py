@@ -1,4 +1,4 @@
-"""Rerank scores of pairs: each pair is scored once, whatever systems need it."""
+"""Rerank scores of pairs. Each pair is scored once, for all systems that need it."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _QUERIES_PER_CHUNK = 4
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A list of candidates that is timed.
+    """A list of candidates whose reranking is timed.
 
     Attributes:
         stage: The first stage's name.
-        key: What the time is stored under: the stage, whatever it is called.
+        key: The key that the time is stored under: the stage, independent of its display name.
         top_k: How deep it is reranked.
     """
 
@@ -51,7 +51,7 @@ class PairScores:
     def __init__(self, choice: ModelChoice, dataset: Dataset, folder: Path, *, device: str | None = None) -> None:
         self._dataset, self._texts = dataset, dataset.texts
         by_text: dict[str, str] = {}
-        # Equal texts share one score: scored in two batches they could differ in the last bit, and change places.
+        # Equal texts share one score: scored in two batches they could differ in the last bit and swap ranks.
         self._same = {document_id: by_text.setdefault(text, document_id) for document_id, text in self._texts.items()}
         key = key_of(corpus_key(self._texts), model_key(choice, kind="reranker", device=device))
         self._log = ChunkLog(folder / "pairs" / key)
@@ -69,7 +69,7 @@ class PairScores:
         reranker: Callable[[], Reranker],
         advance: Callable[[int], object],
     ) -> None:
-        """Score what is not scored yet of the first ``depth`` documents of each run.
+        """Score the pairs of the first ``depth`` documents of each run that have no score yet.
 
         For each query one slot, in turn, is reranked first, as a user's call would be, and timed; the documents
         that only other stages found come after. So every slot gets its share of timed queries, and no pair
@@ -90,7 +90,7 @@ class PairScores:
         for chunk in chunks(todo, _QUERIES_PER_CHUNK):
             entries = []
             for query_id in chunk:
-                # Asked again, because an equal query may have been scored meanwhile.
+                # Checked again, because an equal query may have been scored meanwhile.
                 timed, rest = self._missing(query_id, runs, turns[query_id], depth)
                 entries.append(self._scored(query_id, timed, rest, turns[query_id], reranker()))
                 self._take(entries[-1])

@@ -1,4 +1,4 @@
-"""What the grid runs: retrievers, embedders, rerankers and depths, and the names they go by."""
+"""The plan of the grid: retrievers, embedders, rerankers and depths, and their names."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class ModelChoice:
 
     @property
     def key(self) -> str:
-        """The model and its options, whatever it is called."""
+        """The model and its options, independent of its display name."""
         return "&".join([self.model, *(f"{key}={value}" for key, value in self.options)])
 
     def keywords(self) -> dict[str, Any]:
@@ -72,16 +72,16 @@ class StageChoice:
 
     @property
     def name(self) -> str:
-        """As lines of curves and files show it."""
+        """The name in curves and files."""
         return self.retriever if self.embedder is None else f"{self.retriever} {self.embedder.name}"
 
     @property
     def key(self) -> str:
-        """The stage, whatever its embedder is called."""
+        """The stage, independent of its embedder's display name."""
         return self.retriever if self.embedder is None else f"{self.retriever} {self.embedder.key}"
 
     def system(self, *, reranker: ModelChoice | None, top_k: int, top_n: int) -> System:
-        """Return the column of the grid that stands on this stage."""
+        """Return the column of the grid with this first stage."""
         return System(
             retriever=self.retriever,
             embedder=None if self.embedder is None else self.embedder.name,
@@ -167,13 +167,13 @@ class GridOptions:
 
     @property
     def depth(self) -> int:
-        """Documents that the first stages are asked for: the largest ``top_k``."""
+        """Documents requested of the first stages: the largest ``top_k``."""
         return max(self.top_ks)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CurveOptions:
-    """Which curves are made beside the grid.
+    """The curves that are made in addition to the grid.
 
     Attributes:
         growth_from: The least corpus size of growth curves, which double it up to the whole corpus; None makes none.

@@ -1,4 +1,4 @@
-"""An evaluation from beginning to end, in a work folder that remembers what is done."""
+"""Runs a whole evaluation in a work folder, from which an interrupted run resumes."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from rich.progress import Progress
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.evaluation.dataset import Dataset
 from rerank_plugins.evaluation.grid.bench import DatasetBench
+from rerank_plugins.evaluation.grid.model_pool import ModelPool
 from rerank_plugins.evaluation.grid.plan import CurveOptions, GridOptions
-from rerank_plugins.evaluation.grid.workshop import Workshop
 from rerank_plugins.evaluation.measures import parse_measures
 from rerank_plugins.evaluation.results import Cell, Curve, EvaluationResults
 from rerank_plugins.system.files import write_atomically
@@ -37,9 +37,9 @@ def run_evaluation(
 ) -> EvaluationResults:
     """Run the grid over datasets, and write ``results.json`` and ``runs/`` into a folder.
 
-    Whatever the folder already has (vectors, first-stage results, rerank scores) is not made again: a run that
-    was killed goes on where it was, and a larger grid only adds what is new. Files are keyed by the contents of
-    the corpus and the models, so that changed data or models are run anew.
+    Results that are already in the folder (vectors, first-stage results, rerank scores) are not computed again: a
+    killed run resumes, and a larger grid only computes what is new. Files are keyed by the contents of the corpus and
+    the models, so that changed data or models are computed again.
 
     Args:
         datasets: Checked by :func:`~rerank_plugins.evaluation.checks.usable_dataset`; names must differ.
@@ -59,9 +59,9 @@ def run_evaluation(
     progress = progress or Progress(disable=True)
     cells: list[Cell] = []
     drawn: list[Curve] = []
-    with Workshop(folder, device=options.device, progress=progress) as workshop:
+    with ModelPool(folder, device=options.device, progress=progress) as models:
         for dataset in datasets:
-            bench = DatasetBench(dataset, options, curves, folder=folder, workshop=workshop, progress=progress)
+            bench = DatasetBench(dataset, options, curves, folder=folder, models=models, progress=progress)
             cells += bench.cells()
             drawn += bench.curves()
     results = EvaluationResults(
@@ -86,12 +86,12 @@ def _check(datasets: Sequence[Dataset], options: GridOptions, curves: CurveOptio
     parse_measures(options.measures)
 
 
-def _device(asked: str | None) -> str:
+def _device(requested: str | None) -> str:
     try:
         from rerank_plugins.engine.device import resolve_device
     except ModuleNotFoundError:
         return "none: torch is not installed, so no model runs here"
-    return str(resolve_device(asked))
+    return str(resolve_device(requested))
 
 
 def _environment(datasets: Sequence[Dataset], options: GridOptions, curves: CurveOptions) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Files of a work folder that are whole or not there, so that a killed run goes on where it was."""
+"""Files of a work folder, written atomically, so that a killed run can resume."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class ChunkLog:
     """Results in numbered JSON files, each written once and never changed.
 
     Args:
-        folder: Where they are; made when the first is written.
+        folder: Where the files are; made when the first one is written.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -127,8 +127,8 @@ def test_a_second_run_does_nothing_and_a_larger_grid_only_what_is_new(
     before = stored(folder)
     options = tiny_options(checkpoints, top_ns=(2, 5), measures=("MRR@5",))
     with monkeypatch.context() as patch:
-        patch.setattr("rerank_plugins.evaluation.grid.workshop.Reranker", None)
-        patch.setattr("rerank_plugins.evaluation.grid.workshop.Embedder", None)
+        patch.setattr("rerank_plugins.evaluation.grid.model_pool.Reranker", None)
+        patch.setattr("rerank_plugins.evaluation.grid.model_pool.Embedder", None)
         cells = run_evaluation([tiny_dataset()], options, folder).cells
     assert stored(folder) == before
     assert len(cells) == 12

@@ -18,7 +18,7 @@ from rerank_plugins.catalog.json_files import read_object
 from rerank_plugins.catalog.names import existing_folder, looks_like_hub_id
 from rerank_plugins.errors import InvalidInputError, ModelUnavailableError, UnsafeModelError, UnsupportedModelError
 
-__all__ = ["ADAPTER_CONFIG", "ADAPTER_WEIGHTS", "AdapterFiles", "read_adapter"]
+__all__ = ["ADAPTER_CONFIG", "ADAPTER_WEIGHTS", "LoraFiles", "read_lora_files"]
 
 ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
@@ -44,7 +44,7 @@ _CHANGES_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AdapterFiles:
+class LoraFiles:
     """An adapter that can be merged.
 
     Attributes:
@@ -74,7 +74,7 @@ class AdapterFiles:
         return str(self.folder), stat.st_size, stat.st_mtime_ns, (self.folder / ADAPTER_CONFIG).read_text("utf-8")
 
 
-def read_adapter(path: str | Path, *, local_files_only: bool = False) -> AdapterFiles:
+def read_lora_files(path: str | Path, *, local_files_only: bool = False) -> LoraFiles:
     """Read a LoRA adapter's config.
 
     Args:
@@ -110,7 +110,7 @@ def read_adapter(path: str | Path, *, local_files_only: bool = False) -> Adapter
             raise UnsafeModelError(msg)
         msg = f"peft_path {str(path)!r} has no {ADAPTER_WEIGHTS}; is it complete?"
         raise ModelUnavailableError(msg)
-    return AdapterFiles(
+    return LoraFiles(
         folder=folder,
         alpha=float(config.get("lora_alpha", 8)),
         alpha_pattern=dict(config.get("alpha_pattern") or {}),

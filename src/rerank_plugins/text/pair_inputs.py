@@ -1,4 +1,4 @@
-"""The pair encoder of a model: which layout its spec asks for."""
+"""Chooses the pair tokenizer of a model by its catalog entry."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from rerank_plugins.catalog.spec import ModelSpec
-from rerank_plugins.text.pair_encoder import EncodedPair, PairEncoder, PairSettings
+from rerank_plugins.text.pair_tokenizer import EncodedPair, PairSettings, PairTokenizer
 from rerank_plugins.text.pairs import PairLayout
 from rerank_plugins.text.prompts import PromptLayout
-from rerank_plugins.text.tokenizer import TextEncoder
-from rerank_plugins.text.whole_pairs import WholePairEncoder
+from rerank_plugins.text.tokenizer import TextTokenizer
+from rerank_plugins.text.whole_pairs import WholePairTokenizer
 
 __all__ = ["PairInputs", "pair_inputs"]
 
 
 class PairInputs(Protocol):
-    """Makes model inputs from pairs of texts."""
+    """Turns pairs of texts into model inputs."""
 
     def encode(self, pairs: Sequence[tuple[str, str | None]]) -> list[EncodedPair]:
         """Return the inputs of each pair, in order."""
         ...
 
 
-def pair_inputs(encoder: TextEncoder, spec: ModelSpec, settings: PairSettings) -> PairInputs:
-    """Return the encoder of pairs for a model.
+def pair_inputs(tokenizer: TextTokenizer, spec: ModelSpec, settings: PairSettings) -> PairInputs:
+    """Return the tokenizer of pairs for a model.
 
     Raises:
         InvalidInputError: The settings leave no room for texts.
@@ -32,15 +32,15 @@ def pair_inputs(encoder: TextEncoder, spec: ModelSpec, settings: PairSettings) -
     """
     template = spec.template
     if template is None:
-        plain = PairEncoder(encoder, PairLayout.of(encoder), settings)
+        plain = PairTokenizer(tokenizer, PairLayout.of(tokenizer), settings)
         return _Prefixed(plain, spec.query_prefix) if spec.query_prefix else plain
     if template.tokenised == "together":
-        return WholePairEncoder(encoder, template, spec.prompt, settings)
-    return PairEncoder(encoder, PromptLayout.of(encoder, template, spec.prompt), settings)
+        return WholePairTokenizer(tokenizer, template, spec.prompt, settings)
+    return PairTokenizer(tokenizer, PromptLayout.of(tokenizer, template, spec.prompt), settings)
 
 
 class _Prefixed:
-    """Pairs whose queries begin with a text of the model's own (sentence-transformers' default prompt)."""
+    """Puts a text of the model's own before each query (sentence-transformers' default prompt)."""
 
     def __init__(self, pairs: PairInputs, prefix: str) -> None:
         self._pairs, self._prefix = pairs, prefix

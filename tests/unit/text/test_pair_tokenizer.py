@@ -5,23 +5,23 @@ from __future__ import annotations
 import pytest
 import tiny_checkpoints
 
-from rerank_plugins.text.pair_encoder import EncodedPair, PairEncoder, PairSettings
+from rerank_plugins.text.pair_tokenizer import EncodedPair, PairSettings, PairTokenizer
 from rerank_plugins.text.pairs import PairLayout
-from rerank_plugins.text.tokenizer import TextEncoder
+from rerank_plugins.text.tokenizer import TextTokenizer
 from rerank_plugins.types import LongDocuments, LongDocumentStrategy, WindowSpan
 
 TEXT = "the panda eats bamboo and sleeps most of the day"
 
 
 def encode(document: str, *, strategy: LongDocumentStrategy, max_characters: int) -> EncodedPair:
-    encoder = TextEncoder(tiny_checkpoints.wordpiece())
+    encoder = TextTokenizer(tiny_checkpoints.wordpiece())
     settings = PairSettings(
         max_length_tokens=256,
         truncation="longest_first",
         query_limit_tokens=None,
         long_documents=LongDocuments(strategy=strategy, max_characters=max_characters),
     )
-    (pair,) = PairEncoder(encoder, PairLayout.of(encoder), settings).encode([("panda", document)])
+    (pair,) = PairTokenizer(encoder, PairLayout.of(encoder), settings).encode([("panda", document)])
     return pair
 
 

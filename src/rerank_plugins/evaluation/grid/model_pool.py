@@ -1,4 +1,4 @@
-"""The models and indexes of an evaluation: each opened once, when it is first needed."""
+"""The models and indexes of an evaluation. Each is opened once, when it is first needed."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from rerank_plugins.evaluation.grid.store import VectorParts
 from rerank_plugins.reranker import Reranker
 from rerank_plugins.retrieval import BM25Index, DenseIndex, FirstStage, HybridIndex, embed_texts
 
-__all__ = ["Workshop"]
+__all__ = ["ModelPool"]
 
 _PART = 512
 
 
-class Workshop:
-    """Opens models, embeds corpora and builds indexes; closing it gives the models back.
+class ModelPool:
+    """Opens models, embeds corpora and builds indexes. Closing it closes the models.
 
     Args:
         folder: Where vectors are kept.
@@ -41,7 +41,7 @@ class Workshop:
         self._embedders: dict[ModelChoice, Embedder] = {}
         self._rerankers: dict[ModelChoice, Reranker] = {}
 
-    def __enter__(self) -> Workshop:
+    def __enter__(self) -> ModelPool:
         return self
 
     def __exit__(
