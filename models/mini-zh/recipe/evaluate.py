@@ -53,10 +53,11 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=100)
     parser.add_argument("--top-k", type=int, default=100)
     parser.add_argument("--tokens", type=int, default=512)
+    parser.add_argument("--dtype", default="float32")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     logging.getLogger("rerank_plugins").setLevel(logging.ERROR)
-    embedder = Embedder("mini-zh", device="cpu", max_length=options.tokens)
+    embedder = Embedder("mini-zh", device="cpu", dtype=options.dtype, max_length=options.tokens)
     for name in options.sets:
         whole = usable_dataset(open_dataset(options.texts / name), on_bad="drop")
         data = sample_queries(whole, n_queries=options.queries, seed=0)

@@ -78,13 +78,32 @@ def vectors(model: BertModel, tokenizer: Tokenizer, texts: Sequence[str]) -> NDA
     return np.stack(found)
 
 
-def held_out_texts(sets: Path) -> list[str]:
-    """Return some texts of each set as E5 reads them, cut to 400 characters."""
-    return [
-        "passage: " + text[:400]
-        for name in _SETS
-        for text in itertools.islice(texts_of(sets / name, held_out=True), _TEXTS_A_SET)
-    ]
+def held_out_texts(folder: Path) -> list[str]:
+    """Return some texts of a set as E5 reads them, cut to 400 characters."""
+    texts = itertools.islice(texts_of(folder, held_out=True), _TEXTS_A_SET)
+    return ["passage: " + text[:400] for text in texts]
+
+
+def compare(source: Source, model: BertModel, sets: Path) -> None:
+    """Log the cosines between the vectors of the shipped folder and of the whole model, by set and over all."""
+    from rerank_plugins import Embedder
+
+    tokenizer, embedder = tokenizer_of(source), Embedder("mini-zh", device="cpu")
+    found = []
+    for name in _SETS:
+        texts = held_out_texts(sets / name)
+        shipped = embedder.embed_documents([text.removeprefix("passage: ") for text in texts])
+        found.append((vectors(model, tokenizer, texts) * shipped).sum(1))
+        _log(name, found[-1])
+    _log("all", np.concatenate(found))
+
+
+def _log(name: str, cosines: NDArray[np.float32]) -> None:
+    shares = {f"{share:.0%}": round(float(np.quantile(cosines, share)), 4) for share in (0, 0.05, 0.25, 0.5)}
+    low = 100 * float((cosines < 0.99).mean())
+    logger.info(
+        "%-20s %d texts: mean %.4f, quantiles %s, below .99: %.1f %%", name, len(cosines), cosines.mean(), shares, low
+    )
 
 
 def write_golden(source: Source, model: BertModel) -> None:
@@ -100,8 +119,6 @@ def write_golden(source: Source, model: BertModel) -> None:
 
 def main() -> None:
     """Compare, or write the goldens."""
-    from rerank_plugins import Embedder
-
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--wheel", type=Path, required=True)
     parser.add_argument("--texts", type=Path)
@@ -112,15 +129,8 @@ def main() -> None:
     model = model_of(source)
     if options.golden:
         write_golden(source, model)
-    if options.texts is None:
-        return
-    texts = held_out_texts(options.texts)
-    expected = vectors(model, tokenizer_of(source), texts)
-    shipped = Embedder("mini-zh", device="cpu").embed_documents([text.removeprefix("passage: ") for text in texts])
-    cosines = (expected * shipped).sum(1)
-    shown = {f"{share:.0%}": round(float(np.quantile(cosines, share)), 4) for share in (0, 0.01, 0.05, 0.25, 0.5)}
-    logger.info("%d texts: mean %.4f, quantiles %s", len(texts), cosines.mean(), shown)
-    logger.info("below .99: %.1f %%", 100 * float((cosines < 0.99).mean()))
+    if options.texts is not None:
+        compare(source, model, options.texts)
 
 
 if __name__ == "__main__":
