@@ -86,20 +86,30 @@ def wrong_commands(text: str, **_: object) -> list[str]:
         words = span.split()
         if words[0] != PROGRAM or len(words) < 2:
             continue
-        command = root.commands.get(words[1])
-        known = {option for one in command.params for option in one.opts} if command else set()
-        if command is None or any(word not in known for word in words[2:] if re.match(r"-{1,2}[a-z]", word)):
+        _, command, arguments = named_command(root, words[1:])
+        known = {option for one in command.params for option in (*one.opts, *one.secondary_opts)} if command else set()
+        if command is None or any(word not in known for word in arguments if re.match(r"-{1,2}[a-z]", word)):
             wrong.append(span)
     return wrong
 
 
+def named_command(root: Any, words: list[str]) -> tuple[str, Any, list[str]]:
+    """The name, the command (None if there is none) and its arguments; commands of a group have two names."""
+    name, *arguments = words
+    command = root.commands.get(name)
+    while hasattr(command, "commands") and arguments and not arguments[0].startswith("-"):
+        name, *arguments = arguments
+        command = command.commands.get(name)
+    return name, command, arguments
+
+
 def refusal(root: Any, words: list[str]) -> str:
     """Why the program would refuse a line, empty if it would not; nothing is run."""
-    name, *arguments = words
-    if name not in root.commands:
+    name, command, arguments = named_command(root, words)
+    if command is None:
         return f"no command {name!r}"
     try:
-        parameters = root.commands[name].make_context(name, arguments).params
+        parameters = command.make_context(name, arguments).params
         if name == "evaluate":
             check_evaluation(parameters)
     except Exception as error:  # noqa: BLE001 - whatever it is, the line does not work
@@ -193,6 +203,9 @@ def test_page(page: Path, check: str) -> None:
         ("commands", "```\nrerank-plugins evaluate demo --reranker BAAI/absent\n```"),
         ("commands", "`rerank-plugins absent`"),
         ("commands", "`rerank-plugins models --absent`"),
+        ("commands", "`rerank-plugins data absent`"),
+        ("commands", "`rerank-plugins data check --absent`"),
+        ("commands", "```\nrerank-plugins data convert a.jsonl\n```"),
         ("targets", "`make absent`"),
         ("targets", "```\nmake absent  # comment\n```"),
         ("python", "```python\nfrom rerank_plugins import Absent\n```"),
@@ -213,6 +226,7 @@ def test_a_mistake_is_found(check: str, text: str) -> None:
             "commands",
             '```\nrerank-plugins rank --query "a b" docs.txt  # comment\n```\n`rerank-plugins models --json`',
         ),
+        ("commands", "```\nrerank-plugins data convert a.jsonl -o b.jsonl\n```\n`rerank-plugins data check --dev`"),
         ("targets", "make sense, `make test`"),
         ("python", "```python\nfrom rerank_plugins import Reranker\nawait x\n```"),
     ],

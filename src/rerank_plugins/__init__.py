@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from rerank_plugins.errors import OverloadedError as OverloadedError
     from rerank_plugins.errors import RerankPluginsError as RerankPluginsError
     from rerank_plugins.errors import ScoringError as ScoringError
+    from rerank_plugins.errors import TrainingError as TrainingError
     from rerank_plugins.errors import UnknownAttributeError as UnknownAttributeError
     from rerank_plugins.errors import UnknownModelError as UnknownModelError
     from rerank_plugins.errors import UnknownOptionError as UnknownOptionError
@@ -90,6 +91,7 @@ __all__ = [
     "ScoringError",
     "SourceOptions",
     "TextVectors",
+    "TrainingError",
     "TwoStageRetriever",
     "UnknownAttributeError",
     "UnknownModelError",
@@ -136,6 +138,7 @@ _HOME = {
     "ScoringError": "errors",
     "SourceOptions": "types",
     "TextVectors": "embedding.vectors",
+    "TrainingError": "errors",
     "TwoStageRetriever": "retrieval",
     "UnknownAttributeError": "errors",
     "UnknownModelError": "errors",

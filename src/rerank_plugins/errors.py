@@ -14,6 +14,7 @@
     │   └── UnsafeModelError                     it would need pickle or remote code
     ├── DeviceUnavailableError                   the device asked for is not on this machine
     ├── MissingExtraError (also ImportError)     an optional dependency is not installed
+    ├── TrainingError                            a training diverged, or could not save its state
     ├── ScoringError                             the model returned NaN, or a forward failed
     ├── OverloadedError                          too much work waits already; try again later
     ├── DeadlineExceededError (also TimeoutError) the call's time was over before its result was there
@@ -38,6 +39,7 @@ __all__ = [
     "OverloadedError",
     "RerankPluginsError",
     "ScoringError",
+    "TrainingError",
     "UnknownAttributeError",
     "UnknownModelError",
     "UnknownOptionError",
@@ -107,6 +109,10 @@ class MissingExtraError(RerankPluginsError, ImportError):
 
 class ScoringError(RerankPluginsError):
     """A forward pass failed or returned NaN or infinity."""
+
+
+class TrainingError(RerankPluginsError):
+    """A training diverged, or could not save its state; what was saved before is intact."""
 
 
 class OverloadedError(RerankPluginsError):

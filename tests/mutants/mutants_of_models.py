@@ -215,13 +215,13 @@ SCORERS = [
         "scorers: weighted_mean counts places from 0",
         "(self.positions + 1).float()",
         "self.positions.float()",
-        ("test_sentence_head.py",),
+        ("test_pooling.py",),
     ),
     Mutant(
         "scorers: pooling loses the first token behind an instruction",
-        "positions >= first[rows])",
-        "positions > first[rows])",
-        ("test_sentence_head.py",),
+        "positions >= first[texts])",
+        "positions > first[texts])",
+        ("test_pooling.py",),
     ),
     Mutant(
         "scorers: mean pooling divides by the longest text",
@@ -255,14 +255,14 @@ SCORERS = [
     ),
     Mutant(
         "scorers: positions restart behind a common beginning",
-        "starts.append(group.tokens)",
-        "starts.append(0)",
-        ("test_prefixes.py",),
+        "return [0 if prefix is None else self.lengths[prefix] for prefix in self.prefixes]",
+        "return [0 for _ in self.prefixes]",
+        ("test_packed_row.py",),
     ),
     Mutant(
         "scorers: a compressed document loses its rest",
-        "document=-(-span.document // ratio))",
-        "document=span.document // ratio)",
+        "kept = -(-(end - start) // ratio)",
+        "kept = (end - start) // ratio",
         ("test_compression.py",),
     ),
 ]

@@ -16,9 +16,10 @@ from safetensors.torch import save_file
 
 from rerank_plugins import Embedder, InstructionOptions, VectorOptions
 from rerank_plugins.errors import InvalidInputError, UnknownModelError
+from rerank_plugins.nn.backbone import TokenStates
+from rerank_plugins.nn.packed_row import PackedRow
+from rerank_plugins.nn.pooling import SentenceHead
 from rerank_plugins.protocols import Batch, TokenInput
-from rerank_plugins.scorers.backbone import TokenStates
-from rerank_plugins.scorers.sentence_head import SentenceHead
 
 TEXTS = tiny_checkpoints.SENTENCES
 
@@ -111,8 +112,8 @@ def test_unknown_pooling_is_refused_not_guessed(tmp_path: Path) -> None:
     ],
 )
 def test_pooling_by_hand(pooling: str, expected: list[list[float]]) -> None:
-    states = TokenStates(torch.tensor([[1.0], [2.0], [3.0], [4.0], [5.0]]), [3, 2])
-    inputs = [TokenInput(np.zeros(n, dtype=np.int32), np.zeros(n, dtype=np.int32)) for n in states.lengths]
+    states = TokenStates(torch.tensor([[1.0], [2.0], [3.0], [4.0], [5.0]]), PackedRow([3, 2], torch.device("cpu")))
+    inputs = [TokenInput(np.zeros(n, dtype=np.int32), np.zeros(n, dtype=np.int32)) for n in states.row.lengths]
     found = SentenceHead((pooling,))(states, Batch(inputs))  # type: ignore[arg-type]
     assert found.flatten().tolist() == pytest.approx([value for [value] in expected])
     assert states.padded().tolist() == [[[1.0], [2.0], [3.0]], [[4.0], [5.0], [0.0]]]

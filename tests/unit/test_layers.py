@@ -21,7 +21,7 @@ LAYERS = [
     {"checks", "system"},
     {"types"},
     {"protocols", "inputs", "calibration"},
-    {"catalog"},
+    {"catalog", "nn"},
     {"text"},
     {"ranking"},
     {"engine", "weights"},
@@ -34,6 +34,7 @@ LAYERS = [
     {"adapters"},
     {"evaluation"},
     {"reports"},
+    {"training"},
     {"cli"},
     {"__main__"},
 ]
@@ -119,6 +120,12 @@ HINT = "the compressor is in langchain_rerank_plugins"
         "rerank_plugins.cli.",
         "rerank_plugins_demo.command:demo",
     }
+
+
+def test_scorers_alone_are_built_from_nn() -> None:
+    """The command line alone looks at it, too: ``doctor`` tells which products and kernels this machine has."""
+    users = {path.relative_to(ROOT).parts[0] for path in MODULES if "nn" in imported_rooms(path)}
+    assert users == {"cli", "nn", "scorers"}
 
 
 def test_entry_points_of_the_core_are_its_own() -> None:

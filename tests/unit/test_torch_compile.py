@@ -18,7 +18,7 @@ from torch._dynamo.utils import counters
 
 from rerank_plugins import Embedder, EngineOptions, Reranker, SourceOptions
 from rerank_plugins.errors import UnsupportedModelError
-from rerank_plugins.scorers import dense
+from rerank_plugins.nn import dense
 
 QUERY = "What do pandas eat?"
 TEXTS = [*tiny_checkpoints.SENTENCES, " ".join(tiny_checkpoints.SENTENCES[:3]), "no", "no bamboo"]

@@ -18,7 +18,7 @@ from rerank_plugins.checks.arguments import checked_call, checked_fields
 from rerank_plugins.checks.kinds import Count
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.inputs import check_prompt
-from rerank_plugins.types import TruncationRule
+from rerank_plugins.types import Pooling, TruncationRule
 
 __all__ = [
     "HalfPrecision",
@@ -32,8 +32,6 @@ __all__ = [
 ]
 
 ModelKind = Literal["reranker", "embedder"]
-
-Pooling = Literal["cls", "mean", "last_token", "max", "mean_sqrt_len", "weighted_mean"]
 
 ScoreScale = Literal["logit", "probability", "tanh"]
 """How a raw score becomes a probability: sigmoid of a logit; it already is one; or (1 + tanh) / 2, for

@@ -1,4 +1,7 @@
-"""The command line: ``rerank-plugins models | rank | score | doctor | demo | evaluate | report | calibrate``."""
+"""The command line, ``rerank-plugins``.
+
+Its commands: ``models | rank | score | doctor | demo | evaluate | report | calibrate | data | train``.
+"""
 
 from __future__ import annotations
 

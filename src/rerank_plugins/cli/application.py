@@ -15,6 +15,7 @@ import typer
 
 from rerank_plugins import __version__
 from rerank_plugins.cli.calibrate import calibrate
+from rerank_plugins.cli.data import data
 from rerank_plugins.cli.doctor import doctor
 from rerank_plugins.cli.evaluate import evaluate
 from rerank_plugins.cli.installed import add_commands
@@ -23,6 +24,7 @@ from rerank_plugins.cli.output import fail, tolerate_encodings
 from rerank_plugins.cli.rank import rank
 from rerank_plugins.cli.report import report
 from rerank_plugins.cli.score import score
+from rerank_plugins.cli.train import train
 from rerank_plugins.display.terminal import Screen, visible
 from rerank_plugins.errors import RerankPluginsError
 
@@ -43,6 +45,8 @@ app.command()(score)
 app.command()(doctor)
 app.command()(evaluate)
 app.command()(report)
+app.add_typer(data)
+app.add_typer(train)
 add_commands(app)
 
 

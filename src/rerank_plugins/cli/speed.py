@@ -15,8 +15,8 @@ def find_speed() -> list[Finding]:
     except ImportError:
         return []
     from rerank_plugins.engine.device import has_native_bfloat16, resolve_device
-    from rerank_plugins.scorers.dense import has_packed_products
-    from rerank_plugins.scorers.varlen import varlen_kernel
+    from rerank_plugins.nn.dense import has_packed_products
+    from rerank_plugins.nn.varlen import varlen_kernel
 
     device = resolve_device(None)
     others = "decoders and ModernBERT too" if hasattr(transformers, "AttentionInterface") else "all others padded"

@@ -14,7 +14,7 @@ from rerank_plugins.embedding.rows import finished_rows
 from rerank_plugins.embedding.vectors import PairScores, TextVectors, colbert_score, dense_score, lexical_score
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.protocols import TokenInput
-from rerank_plugins.scorers.vector_rows import RowLayout
+from rerank_plugins.scorers.vector_rows import MultiVectorRow
 
 __all__ = ["OUTPUTS", "Group", "VectorAssembly", "check_outputs", "check_weights", "grouped", "score_pairs"]
 
@@ -34,7 +34,7 @@ class Group:
     """
 
     indices: list[int]
-    layout: RowLayout
+    layout: MultiVectorRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +95,7 @@ def grouped(inputs: Sequence[TokenInput], outputs: Sequence[str]) -> list[Group]
         fitting = 2 ** ceil(log2(max(len(one), _SMALLEST_SLOTS)))
         by_slots[fitting if needs_slots else _SMALLEST_SLOTS].append(index)
     return [
-        Group(indices, RowLayout(slots=slots, sparse="sparse" in outputs, colbert="colbert" in outputs))
+        Group(indices, MultiVectorRow(slots=slots, sparse="sparse" in outputs, colbert="colbert" in outputs))
         for slots, indices in sorted(by_slots.items())
     ]
 

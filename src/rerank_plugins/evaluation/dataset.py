@@ -7,22 +7,26 @@ A dataset is a folder with ``corpus.jsonl`` (``_id``, ``title``, ``text``), ``qu
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from rerank_plugins.checks.arguments import checked_call, checked_fields
 from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.system import lines
 
 __all__ = [
     "Dataset",
     "Document",
     "Qrels",
+    "find_qrels",
     "json_object",
     "numbered_lines",
     "pool_datasets",
+    "read_candidates",
     "read_dataset",
+    "read_entries",
     "read_qrels",
 ]
 
@@ -88,16 +92,16 @@ def read_dataset(folder: str | Path, *, split: str | None = None) -> Dataset:
         InvalidInputError: A file is missing or malformed, or the split is not there.
     """
     folder = Path(folder)
-    qrels_file = _qrels_file(folder, split)
+    qrels_file = find_qrels(folder, split)
     qrels = read_qrels(qrels_file)
-    documents = _entries(folder / "corpus.jsonl")
-    queries = {query_id: query.text for query_id, query in _entries(folder / "queries.jsonl").items()}
+    documents = read_entries(folder / "corpus.jsonl")
+    queries = {query_id: query.text for query_id, query in read_entries(folder / "queries.jsonl").items()}
     unknown = [query_id for query_id in qrels if query_id not in queries]
     if unknown:
         msg = f"{folder}: {len(unknown)} judged queries are not in queries.jsonl, the first is {unknown[0]!r}"
         raise InvalidInputError(msg)
     judged = {query_id: queries[query_id] for query_id in qrels}
-    candidates = _candidates(folder / f"candidates.{qrels_file.stem}.jsonl", judged)
+    candidates = read_candidates(folder, judged, split=qrels_file.stem)
     # Resolved, so that "." and ".." are called what they are.
     name = folder.resolve().name
     return Dataset(name=name, documents=documents, queries=judged, qrels=qrels, candidates=candidates)
@@ -156,7 +160,12 @@ def pool_datasets(datasets: Sequence[Dataset], *, name: str = "all") -> Dataset:
     )
 
 
-def _qrels_file(folder: Path, split: str | None) -> Path:
+def find_qrels(folder: Path, split: str | None) -> Path:
+    """Return the file of judgements of a folder in BEIR layout.
+
+    Raises:
+        InvalidInputError: There is none of that split, or there are several to choose from.
+    """
     single = folder / "qrels.tsv"
     if split is None and single.is_file():
         return single
@@ -169,7 +178,13 @@ def _qrels_file(folder: Path, split: str | None) -> Path:
     return folder / "qrels" / f"{wanted}.tsv"
 
 
-def _candidates(path: Path, queries: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+def read_candidates(folder: Path, queries: Container[str], *, split: str) -> dict[str, tuple[str, ...]]:
+    """Return the candidate lists of those queries from ``candidates.SPLIT.jsonl``; none if the file is not there.
+
+    Raises:
+        InvalidInputError: A line is something else.
+    """
+    path = folder / f"candidates.{split}.jsonl"
     if not path.is_file():
         return {}
     candidates: dict[str, tuple[str, ...]] = {}
@@ -203,8 +218,16 @@ def _grade(field: str) -> int | None:
     return int(value) if value.is_integer() else None
 
 
-def _entries(path: Path) -> dict[str, Document]:
-    """Return the texts of a file by id; ids that are whole numbers are taken as their digits, as qrels have them."""
+def read_entries(path: Path, *, wanted: Container[str] | None = None) -> dict[str, Document]:
+    """Return the texts of a ``corpus.jsonl`` or ``queries.jsonl`` by id.
+
+    Args:
+        path: The file. Ids that are whole numbers are taken as their digits, as qrels have them.
+        wanted: The ids to keep; None keeps all.
+
+    Raises:
+        InvalidInputError: A line has no id or text, or an id stands for two texts.
+    """
     entries: dict[str, Document] = {}
     for number, line in numbered_lines(path):
         where = f"{path}, line {number}"
@@ -213,6 +236,8 @@ def _entries(path: Path) -> dict[str, Document]:
         if isinstance(key, bool) or not isinstance(key, (str, int)) or not isinstance(text, str):
             msg = f"{where}: expected an object with '_id' and the string 'text', got {line[:80]!r}"
             raise InvalidInputError(msg)
+        if wanted is not None and str(key) not in wanted:
+            continue
         document = Document(text=text, title="" if title is None else str(title))
         if entries.setdefault(str(key), document) != document:
             msg = f"{where}: the id {key!r} stands for another text already; give each its own id"
@@ -224,7 +249,7 @@ def json_object(text: str, *, where: str) -> dict[str, Any]:
     """Return a JSON object, or raise InvalidInputError that begins with ``where``."""
     try:
         entry = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # ValueError: also a number of more than 4,300 digits
         msg = f"{where}: not JSON ({error.msg if isinstance(error, json.JSONDecodeError) else error})"
         raise InvalidInputError(msg) from error
     if not isinstance(entry, dict):
@@ -234,17 +259,9 @@ def json_object(text: str, *, where: str) -> dict[str, Any]:
 
 
 def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield the lines that are not blank, with their number from 1.
+    """Yield the lines of a dataset's file that are not blank, with their number from 1.
 
     Raises:
         InvalidInputError: The file cannot be read, or is not UTF-8.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        msg = f"{path} could not be read as UTF-8 text ({error}); a dataset in BEIR layout has this file"
-        raise InvalidInputError(msg) from error
-    # Only line feeds end a line: texts hold other characters that str.splitlines would cut at.
-    for number, line in enumerate(text.split("\n"), start=1):
-        if line.strip():
-            yield number, line.rstrip("\r")
+    return lines.numbered_lines(path, hint="a dataset in BEIR layout has this file")

@@ -13,7 +13,6 @@ Indexes are built again when they are loaded: FAISS' own files are read by code 
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,7 +33,7 @@ from rerank_plugins.retrieval.dense import DenseIndex
 from rerank_plugins.retrieval.first_stage import FirstStage
 from rerank_plugins.retrieval.hybrid import HybridIndex
 from rerank_plugins.retrieval.parts import embedder_identity, embedder_settings, reranker_settings, stage_settings
-from rerank_plugins.system.files import reason_of, scratch_folder, write_atomically
+from rerank_plugins.system.files import reason_of, write_atomically, write_folder_with
 from rerank_plugins.types import LayerOptions, LongDocuments, QueryExample
 
 __all__ = ["SavedRetriever", "read_folder", "saved_settings_errors", "write_folder"]
@@ -192,17 +191,16 @@ def write_folder(
     if folder.exists() and not (folder / _SETTINGS).is_file() and (not folder.is_dir() or any(folder.iterdir())):
         msg = f"{folder} is there and is no saved retriever; name a new or an empty folder"
         raise InvalidInputError(msg)
+
+    def save(written: Path) -> None:
+        _write(written, settings, texts, dense)
+        if attached is not None:
+            write_attached(written, attached)
+        if reranker is not None and reranker.calibration is not None:
+            reranker.calibration.save(written / _CALIBRATION)
+
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with scratch_folder(folder) as scratch:
-            written = scratch / "new"
-            written.mkdir()
-            _write(written, settings, texts, dense)
-            if attached is not None:
-                write_attached(written, attached)
-            if reranker is not None and reranker.calibration is not None:
-                reranker.calibration.save(written / _CALIBRATION)
-            _swap(written, folder, aside=scratch / "old")
+        write_folder_with(folder, save)
     except OSError as error:
         msg = (
             f"the retriever cannot be saved in {str(folder)!r} ({reason_of(error)}); make room, or name another folder"
@@ -255,17 +253,6 @@ def _write(folder: Path, settings: Mapping[str, Any], texts: Mapping[str, str], 
     for number, index in enumerate(dense):
         np.save(folder / f"vectors-{number}.npy", index.vectors, allow_pickle=False)
     write_atomically(folder / _SETTINGS, (json.dumps(settings, indent=2) + "\n").encode())
-
-
-def _swap(written: Path, folder: Path, *, aside: Path) -> None:
-    if folder.exists():
-        shutil.move(folder, aside)
-    try:
-        written.rename(folder)
-    except OSError:
-        if aside.exists():
-            shutil.move(aside, folder)
-        raise
 
 
 def _entry(line: object) -> tuple[str, str]:

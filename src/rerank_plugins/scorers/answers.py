@@ -1,7 +1,6 @@
-"""Heads of LLM rerankers, whose score is the logit of a token ("Yes"), or the difference of two.
+"""Answers of LLM rerankers ("Yes"): their token ids, and their rows of the output matrix.
 
-Of the output matrix only the rows of the answers are kept, in float32. With two answers the score is the difference of
-their logits: its sigmoid is the softmax over the two, which the models' cards take.
+The head over these rows is :class:`~rerank_plugins.nn.heads.AnswerHead`.
 """
 
 from __future__ import annotations
@@ -14,36 +13,9 @@ from rerank_plugins.text.tokenizer import TextTokenizer
 from rerank_plugins.weights.base import LoadRequest
 from rerank_plugins.weights.weight_files import WeightFiles
 
-__all__ = ["AnswerHead", "answer_ids", "untied_rows"]
+__all__ = ["answer_ids", "untied_rows"]
 
 _OUTPUT = "lm_head.weight"
-
-
-class AnswerHead:
-    """The logit of one token, or the difference of two.
-
-    Args:
-        rows: The answers' rows of the output matrix, the wanted one first. Shape: (1 or 2, hidden).
-        softcap: Bound of every logit (``final_logit_softcapping``); None for none.
-    """
-
-    def __init__(self, rows: torch.Tensor, *, softcap: float | None = None) -> None:
-        exact = rows.float()
-        # One row where that is exact: the two logits are large and nearly equal, their difference is not.
-        self._rows = exact[:1] - exact[1:] if len(exact) > 1 and softcap is None else exact
-        self._softcap = softcap
-
-    def __call__(self, states: torch.Tensor) -> torch.Tensor:
-        """Return the scores of final states. Shapes: (inputs, hidden) to (inputs, 1), float32."""
-        logits = states.float() @ self._rows.T
-        if self._softcap is not None:
-            logits = self._softcap * torch.tanh(logits / self._softcap)
-        return logits if logits.shape[1] == 1 else logits[:, :1] - logits[:, 1:]
-
-    def to(self, device: torch.device) -> AnswerHead:
-        """Move the rows to a device and return the head."""
-        self._rows = self._rows.to(device)
-        return self
 
 
 def answer_ids(tokenizer: TextTokenizer, template: PairTemplate | None, *, model: str) -> list[int]:

@@ -13,16 +13,16 @@ import transformers
 
 from rerank_plugins.catalog.own_format import BACKBONE_KEYS, OwnFormat
 from rerank_plugins.errors import UnsupportedModelError
+from rerank_plugins.nn.backbone import Backbone, padded_tensors
+from rerank_plugins.nn.bert_encoder import Reads
+from rerank_plugins.nn.heads import FirstTokenHead, Head, build_head
+from rerank_plugins.nn.segment_similarity import SegmentSimilarityHead
 from rerank_plugins.protocols import Batch, Scorer
-from rerank_plugins.scorers.backbone import Backbone, padded_tensors
-from rerank_plugins.scorers.bert_encoder import Reads
-from rerank_plugins.scorers.heads import FirstTokenHead, Head, build_head
-from rerank_plugins.scorers.segment_similarity import SegmentSimilarityHead
 from rerank_plugins.weights.base import LoadedParts, LoadRequest
 from rerank_plugins.weights.loading import load_model, load_tokenizer, read_own_weights, refuse_missing
 from rerank_plugins.weights.lora import merge_lora
 
-__all__ = ["CrossEncoderScorer", "WholeClassifierScorer", "load", "scorer_of"]
+__all__ = ["CrossEncoderScorer", "WholeClassifierScorer", "load", "load_segment_similarity", "scorer_of"]
 
 
 class CrossEncoderScorer:
@@ -114,7 +114,12 @@ def _check_padding(model: Any, request: LoadRequest) -> None:
         raise UnsupportedModelError(msg)
 
 
-def _load_segment_similarity(request: LoadRequest, own: OwnFormat) -> CrossEncoderScorer:
+def load_segment_similarity(request: LoadRequest, own: OwnFormat) -> tuple[Any, SegmentSimilarityHead]:
+    """Return backbone and head of a checkpoint in this project's own format, in float32, where torch puts them.
+
+    Raises:
+        UnsupportedModelError: The weights do not fit the config, or some are missing.
+    """
     weights = read_own_weights(request)
     config = transformers.BertConfig(**{key: request.files.config[key] for key in BACKBONE_KEYS})
     backbone: Any = transformers.BertModel(config, add_pooling_layer=False)
@@ -125,6 +130,11 @@ def _load_segment_similarity(request: LoadRequest, own: OwnFormat) -> CrossEncod
         msg = f"the weights in {str(request.files.folder)!r} do not fit its config.json ({error}); download it again"
         raise UnsupportedModelError(msg) from error
     refuse_missing(loaded.missing_keys, request.files.folder)
+    return backbone, head
+
+
+def _load_segment_similarity(request: LoadRequest, own: OwnFormat) -> CrossEncoderScorer:
+    backbone, head = load_segment_similarity(request, own)
     if request.lora is not None:
         merge_lora(dict(backbone.named_parameters()), request.lora)
     placed = backbone.eval().to(device=request.device, dtype=request.dtype)

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 import transformers
 
+from rerank_plugins.nn.backbone import Backbone
 from rerank_plugins.protocols import Batch
-from rerank_plugins.scorers.backbone import Backbone
 from rerank_plugins.weights.base import LoadedParts, LoadRequest
 from rerank_plugins.weights.loading import load_model, load_tokenizer
 

@@ -11,87 +11,23 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import nn
 
 from rerank_plugins.catalog.layers import layers_of_config
 from rerank_plugins.errors import UnsupportedModelError
+from rerank_plugins.nn.blocks import ACTIVATIONS, DecoderShape, Gemma2Block, MiniCPMBlock
+from rerank_plugins.nn.layered_decoder import Block, LayeredDecoder
+from rerank_plugins.nn.packed_row import PackedRow
+from rerank_plugins.nn.prefixes import prefix_groups
 from rerank_plugins.protocols import Batch, PrefixSharing
-from rerank_plugins.scorers.blocks import (
-    ACTIVATIONS,
-    DecoderShape,
-    Gemma2Block,
-    MiniCPMBlock,
-    RMSNorm,
-    Rotary,
-    rotary_of,
-)
-from rerank_plugins.scorers.compression import PieceSpan, compress_documents, piece_spans, positions_of, texts_of
-from rerank_plugins.scorers.prefixes import PrefixGroup, RowLayout, prefix_groups
-from rerank_plugins.scorers.texts import Texts
 from rerank_plugins.types import LayerOptions
 from rerank_plugins.weights.base import LoadedParts, LoadRequest
 from rerank_plugins.weights.loading import check_weights, load_tokenizer, refuse_missing
 from rerank_plugins.weights.lora import merge_lora
 from rerank_plugins.weights.weight_files import WeightFiles
 
-__all__ = ["LayeredDecoder", "LayeredScorer", "load_gemma2", "load_minicpm"]
+__all__ = ["LayeredScorer", "load_gemma2", "load_minicpm"]
 
 _PREFIX = "model."
-_Block = type[MiniCPMBlock] | type[Gemma2Block]
-
-
-class LayeredDecoder(nn.Module):
-    """Embeddings, blocks and the final norm.
-
-    Args:
-        shape: Its sizes.
-        block: The family's block.
-    """
-
-    def __init__(self, shape: DecoderShape, block: _Block) -> None:
-        super().__init__()
-        self._shape = shape
-        self.embed_tokens = nn.Embedding(shape.vocab_size, shape.hidden_size)
-        self.layers = nn.ModuleList(block(shape, index) for index in range(shape.n_layers))
-        self.norm = RMSNorm(shape.hidden_size, eps=shape.eps, offset=block.norm_offset)
-
-    def forward(
-        self, ids: torch.Tensor, spans: list[PieceSpan], pieces: list[int], options: LayerOptions
-    ) -> torch.Tensor:
-        """Return the normed state of each input's last token at each requested layer.
-
-        Args:
-            ids: Token ids of all pieces, one after the other. Shape: (tokens,), int64.
-            spans: Parts of each piece.
-            pieces: For each input the piece that holds its end.
-            options: Complete options, their layers ascending.
-
-        Returns:
-            Shape: (layers, inputs, hidden), float32. Layer n is the state after n blocks.
-        """
-        shape = self._shape
-        states = self.embed_tokens(ids)
-        # The factor is rounded to the states' precision first, as in Gemma.
-        states = states * torch.tensor(shape.embed_scale, dtype=states.dtype, device=states.device)
-        texts, rotary = self._placed(spans, ids.device)
-        softcap = shape.attention_softcap if options.attention_softcap else None
-        layers, ratio = options.cutoff_layers or (), options.compress_ratio or 1
-        found = []
-        for index in range(layers[-1] + 1):
-            if index in layers:
-                found.append(self.norm(states[texts.ends[pieces] - 1]).float())
-            if index == layers[-1]:
-                break
-            if ratio > 1 and index in (options.compress_layers or ()):
-                states, spans = compress_documents(states, spans, ratio=ratio)
-                texts, rotary = self._placed(spans, ids.device)
-            states = self.layers[index](states, rotary, texts, softcap)
-        return torch.stack(found)
-
-    def _placed(self, spans: list[PieceSpan], device: torch.device) -> tuple[Texts, Rotary]:
-        positions = positions_of(spans, device)
-        rotary = rotary_of(positions, head_dim=self._shape.head_dim, theta=self._shape.rope_theta)
-        return texts_of(spans, device), rotary
 
 
 class LayeredScorer:
@@ -134,9 +70,10 @@ class LayeredScorer:
             msg = f"a model with many heads needs complete LayerOptions, got {options!r}"
             raise TypeError(msg)
         # Soft-capped logits have no kernel with shared prefixes.
-        layout = _layout(batch, shares_prefixes=batch.shares_prefixes and not options.attention_softcap)
-        ids = torch.from_numpy(layout.ids).to(self._heads.device, torch.int64)
-        states = self._decoder(ids, piece_spans(batch.inputs, layout), layout.pieces, options)
+        shares = batch.shares_prefixes and not options.attention_softcap
+        row = _row(batch, self._heads.device, shares_prefixes=shares)
+        ids = torch.from_numpy(row.gathered([one.ids for one in batch.inputs])).to(row.device, torch.int64)
+        states = self._decoder(ids, row, options)
         layers = options.cutoff_layers
         by_layer = options.head_by_layer or not self._compresses
         rows = [layer - self._first_layer if by_layer else place for place, layer in enumerate(layers)]
@@ -208,7 +145,7 @@ def _shape(config: Mapping[str, Any], *, activation: str, head_dim: int, scales:
     )
 
 
-def _load(request: LoadRequest, shape: DecoderShape, block: _Block, *, compresses: bool) -> LoadedParts:
+def _load(request: LoadRequest, shape: DecoderShape, block: Block, *, compresses: bool) -> LoadedParts:
     check_weights(request)
     layers = layers_of_config(request.files.config, compresses=compresses)
     files = WeightFiles(request.files.folder)
@@ -237,11 +174,15 @@ def _load(request: LoadRequest, shape: DecoderShape, block: _Block, *, compresse
     return LoadedParts(tokenizer=load_tokenizer(request), scorer=scorer)
 
 
-def _layout(batch: Batch, *, shares_prefixes: bool) -> RowLayout:
-    """Return the batch as one row; what inputs have in common ends before their documents, which may be compressed."""
-    ids = [one.ids for one in batch.inputs]
+def _row(batch: Batch, device: torch.device, *, shares_prefixes: bool) -> PackedRow:
+    """Return the packed row of a batch; shared prefixes end before the documents, which may be compressed."""
+    lengths = batch.lengths
+    documents = [
+        (length, length) if one.segments is None else (one.segments.document_start, one.segments.document_end)
+        for one, length in zip(batch.inputs, lengths, strict=True)
+    ]
     if not shares_prefixes:
-        return RowLayout.of(ids, [PrefixGroup((index,)) for index in range(len(ids))])
+        return PackedRow(lengths, device, documents=documents)
     # One token more, because each input keeps at least one token after its prefix.
     leads = [one.ids[: 1 + (one.segments.document_start if one.segments else 0)] for one in batch.inputs]
-    return RowLayout.of(ids, prefix_groups(leads))
+    return PackedRow.of_groups(lengths, prefix_groups(leads), device, documents=documents)

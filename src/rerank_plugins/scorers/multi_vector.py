@@ -11,11 +11,13 @@ import torch
 
 from rerank_plugins.catalog.checkpoint import MULTI_VECTOR_HEADS
 from rerank_plugins.errors import ModelError
+from rerank_plugins.nn.backbone import Backbone, TokenStates
+from rerank_plugins.nn.packed_row import PackedRow
+from rerank_plugins.nn.pooling import SentenceHead
 from rerank_plugins.protocols import Batch
-from rerank_plugins.scorers.backbone import Backbone, TokenStates
-from rerank_plugins.scorers.sentence_head import SentenceHead, load_head
+from rerank_plugins.scorers.sentence_head import load_head
 from rerank_plugins.scorers.transformer import load_backbone
-from rerank_plugins.scorers.vector_rows import RowLayout
+from rerank_plugins.scorers.vector_rows import MultiVectorRow
 from rerank_plugins.weights.base import LoadedParts, LoadRequest
 from rerank_plugins.weights.loading import load_tokenizer
 from rerank_plugins.weights.side_files import read_side_file
@@ -53,14 +55,14 @@ class MultiVectorEmbedder:
         states: TokenStates = self._backbone(batch)  # type: ignore[misc]
         parts = [self._head(states, batch)]  # type: ignore[misc]
         layout = batch.options
-        if isinstance(layout, RowLayout):
+        if isinstance(layout, MultiVectorRow):
             if isinstance(self._heads, ModelError):
                 raise self._heads
             sparse, colbert = self._heads  # type: ignore[misc]
             if layout.sparse:
-                parts.append(_in_slots(torch.relu(sparse(states.flat)), states.lengths, layout.slots))
+                parts.append(_in_slots(torch.relu(sparse(states.flat)), states.row, layout.slots))
             if layout.colbert:
-                parts.append(_in_slots(colbert(states.flat), states.lengths, layout.slots))
+                parts.append(_in_slots(colbert(states.flat), states.row, layout.slots))
         return torch.cat(parts, dim=1)
 
     def close(self) -> None:
@@ -91,10 +93,8 @@ def _head(request: LoadRequest, name: str) -> torch.nn.Module:
     return linear.eval().to(request.device)
 
 
-def _in_slots(values: torch.Tensor, lengths: list[int], slots: int) -> torch.Tensor:
-    """Return the values of each input's tokens in one row, followed by zeros. Shape: (inputs, slots * width)."""
-    rows = torch.repeat_interleave(torch.arange(len(lengths)), torch.tensor(lengths))
-    columns = torch.cat([torch.arange(length) for length in lengths])
-    placed = values.new_zeros(len(lengths), slots, values.shape[1])
-    placed[rows.to(values.device), columns.to(values.device)] = values
+def _in_slots(values: torch.Tensor, row: PackedRow, slots: int) -> torch.Tensor:
+    """Return the values of each input's tokens in one row, zeros behind them. Shape: (inputs, slots * width)."""
+    placed = values.new_zeros(len(row.lengths), slots, values.shape[1])
+    placed[row.text_of_token, torch.from_numpy(row.positions).to(values.device)] = values
     return placed.flatten(1)

@@ -13,9 +13,10 @@ import torch
 import transformers
 
 from rerank_plugins.errors import UnsupportedModelError
+from rerank_plugins.nn.backbone import padded_tensors
+from rerank_plugins.nn.heads import AnswerHead
 from rerank_plugins.protocols import Batch
-from rerank_plugins.scorers.answers import AnswerHead, answer_ids
-from rerank_plugins.scorers.backbone import padded_tensors
+from rerank_plugins.scorers.answers import answer_ids
 from rerank_plugins.weights.base import LoadedParts, LoadRequest
 from rerank_plugins.weights.loading import load_model, load_tokenizer
 

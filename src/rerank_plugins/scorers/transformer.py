@@ -11,9 +11,10 @@ import torch
 import transformers
 
 from rerank_plugins.errors import UnsafeModelError
+from rerank_plugins.nn.backbone import Backbone
+from rerank_plugins.nn.pooling import SentenceHead
 from rerank_plugins.protocols import Batch, PrefixSharing
-from rerank_plugins.scorers.backbone import Backbone
-from rerank_plugins.scorers.sentence_head import SentenceHead, load_head
+from rerank_plugins.scorers.sentence_head import load_head
 from rerank_plugins.weights.base import LoadedParts, LoadRequest
 from rerank_plugins.weights.loading import load_model, load_tokenizer
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["RowLayout"]
+__all__ = ["MultiVectorRow"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RowLayout:
+class MultiVectorRow:
     """The layout of a row: ``vector, one weight per slot, one vector per slot``; travels as batch options.
 
     Attributes:

@@ -25,7 +25,15 @@ try:
 except ModuleNotFoundError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["LineFile", "made_folder", "reason_of", "scratch_folder", "write_atomically", "write_with"]
+__all__ = [
+    "LineFile",
+    "made_folder",
+    "reason_of",
+    "scratch_folder",
+    "write_atomically",
+    "write_folder_with",
+    "write_with",
+]
 
 _HELD_BYTES = 1 << 13
 
@@ -109,6 +117,32 @@ def scratch_folder(path: Path) -> Iterator[Path]:
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
         _let_go(lock)
+
+
+def write_folder_with(path: Path, save: Callable[[Path], object]) -> Path:
+    """Let a function fill a folder that is whole or as before; returns the path.
+
+    Args:
+        path: The folder; one that is there is replaced.
+        save: Called with an empty folder beside it, which then takes its place.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with scratch_folder(path) as scratch:
+        written, aside = scratch / "new", scratch / "old"
+        written.mkdir()
+        save(written)
+        if path.exists():
+            shutil.move(path, aside)
+        try:
+            written.rename(path)
+        except OSError:
+            if aside.exists():
+                shutil.move(aside, path)
+            raise
+    return path
 
 
 class LineFile:

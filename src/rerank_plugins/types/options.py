@@ -15,6 +15,7 @@ __all__ = [
     "LayerOptions",
     "LongDocumentStrategy",
     "LongDocuments",
+    "Pooling",
     "QueryExample",
     "SourceOptions",
     "TruncationRule",
@@ -23,6 +24,8 @@ __all__ = [
 
 LongDocumentStrategy = Literal["truncate", "maxp", "firstp", "meanp", "topkmean"]
 
+Pooling = Literal["cls", "mean", "last_token", "max", "mean_sqrt_len", "weighted_mean"]
+"""How token states become the vector of a text, in the words of sentence-transformers' ``Pooling``."""
 
 TruncationRule = Literal["longest_first", "only_second", "end"]
 """``longest_first``: the longer side is cut (plain transformers, sentence-transformers, BCEmbedding

@@ -19,11 +19,12 @@ from rerank_plugins.catalog.weight_headers import check_claims, read_headers
 from rerank_plugins.checks.boundary import checkpoint_errors
 from rerank_plugins.errors import UnsafeModelError, UnsupportedModelError
 from rerank_plugins.text.tokenizer import TextTokenizer
+from rerank_plugins.text.tokenizer_file import read_tokenizer
 from rerank_plugins.weights.base import LoadRequest
 from rerank_plugins.weights.flash_names import has_flash_names, xlmr_from_flash_names
 from rerank_plugins.weights.lora import merge_lora
 from rerank_plugins.weights.own_rows import has_own_rows, read_rows
-from rerank_plugins.weights.tokenizers import checked_tokenizer, converted_tokenizer, read_tokenizer
+from rerank_plugins.weights.tokenizers import checked_tokenizer, converted_tokenizer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

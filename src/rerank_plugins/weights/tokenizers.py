@@ -1,4 +1,4 @@
-"""A checkpoint's tokenizer.json, tried before it is believed: what fails on some text fails at load instead."""
+"""A checkpoint's tokenizer, tried before it is believed: what fails on some text fails at load instead."""
 
 from __future__ import annotations
 
@@ -10,20 +10,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import tokenizers
 import transformers
-from tokenizers import Tokenizer
 
 from rerank_plugins.catalog.file_names import check_named_files
 from rerank_plugins.catalog.weight_headers import StoredTensor, read_headers
 from rerank_plugins.checks.boundary import checkpoint_errors
 from rerank_plugins.errors import UnsupportedModelError
-from rerank_plugins.text.growth import check_growth
-from rerank_plugins.text.patterns import check_patterns
 from rerank_plugins.text.tokenizer import TextTokenizer
 from rerank_plugins.weights.base import LoadRequest
 
-__all__ = ["check_ids", "checked_tokenizer", "converted_tokenizer", "read_tokenizer"]
+__all__ = ["check_ids", "checked_tokenizer", "converted_tokenizer"]
 
 _TRIALS = (
     "a",
@@ -36,7 +32,6 @@ _TRIALS = (
 """Texts that reach every part of a tokenizer: letters, digits, other scripts, signs that no vocabulary has."""
 _VOCABULARIES = ("vocab.txt", "vocab.json", "sentencepiece.bpe.model", "spiece.model", "tokenizer.model")
 _SMALL_FILES = (".json", ".txt", ".model", ".py", ".jinja")
-_LONGEST_TOKEN, _HIGHEST_ID = 20_000, 2**24
 _EMBEDDINGS = (
     "word_embeddings.weight",
     "embed_tokens.weight",
@@ -44,24 +39,6 @@ _EMBEDDINGS = (
     "shared.weight",
     "wte.weight",
 )
-
-
-def read_tokenizer(path: Path) -> Tokenizer:
-    """Return the tokenizer in a ``tokenizer.json``.
-
-    Raises:
-        UnsupportedModelError: It cannot be read, has a pattern that may never end, or makes texts grow without measure.
-    """
-    task = (
-        f"read {str(path)!r} with tokenizers {tokenizers.__version__} (if a newer version has written it: "
-        "pip install --upgrade tokenizers transformers)"
-    )
-    with checkpoint_errors(task):
-        _check_vocabulary(json.loads(path.read_bytes()), path)
-        tokenizer = Tokenizer.from_file(str(path))
-        check_patterns(tokenizer, name=repr(str(path)))
-        check_growth(tokenizer, name=repr(str(path)))
-    return tokenizer
 
 
 def converted_tokenizer(request: LoadRequest) -> Any:
@@ -121,30 +98,6 @@ def checked_tokenizer(tokenizer: TextTokenizer, request: LoadRequest) -> TextTok
     if rows is not None:
         check_ids(tokenizer, rows, folder=request.files.folder, least=highest)
     return tokenizer
-
-
-def _check_vocabulary(content: Any, path: Path) -> None:
-    """Refuse what makes Rust build something huge: ids with a gap of a billion, tokens of a million letters."""
-    model = content["model"]
-    vocabulary = model.get("vocab", {})
-    added = [(one["content"], one["id"]) for one in content.get("added_tokens") or ()]
-    tokens = [
-        *(token for token, _ in added),
-        *(vocabulary if isinstance(vocabulary, dict) else map(_first, vocabulary)),
-    ]
-    ids = [*(index for _, index in added), *(vocabulary.values() if isinstance(vocabulary, dict) else ())]
-    longest, highest = max(map(len, tokens), default=0), max(ids, default=0)
-    if longest > _LONGEST_TOKEN or highest > _HIGHEST_ID:
-        msg = f"{str(path)!r} has a token of {longest} characters, or the id {highest}; no real vocabulary does"
-        raise UnsupportedModelError(msg)
-    if model.get("dropout"):
-        chance = model["dropout"]
-        msg = f"{str(path)!r} drops merges at random (dropout {chance}): no two calls would agree. Set it to null"
-        raise UnsupportedModelError(msg)
-
-
-def _first(entry: Any) -> Any:
-    return entry[0]
 
 
 def check_ids(tokenizer: TextTokenizer, rows: int, *, folder: Path, least: int = 0) -> None:

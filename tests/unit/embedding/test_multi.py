@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from rerank_plugins.embedding.multi import VectorAssembly, check_outputs, check_weights, grouped, score_pairs
 from rerank_plugins.embedding.vectors import PairScores, TextVectors, colbert_score, dense_score, lexical_score
 from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.nn.packed_row import PackedRow
 from rerank_plugins.protocols import TokenInput
 from rerank_plugins.scorers.multi_vector import _in_slots
-from rerank_plugins.scorers.vector_rows import RowLayout
+from rerank_plugins.scorers.vector_rows import MultiVectorRow
 
 
 def of_ids(*ids: int) -> TokenInput:
@@ -82,9 +83,11 @@ def test_one_group_where_rows_hold_no_tokens() -> None:
 
 
 def test_tokens_lie_in_their_slots() -> None:
-    placed = _in_slots(torch.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]), [2, 1], slots=3)
+    placed = _in_slots(
+        torch.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]), PackedRow([2, 1], torch.device("cpu")), slots=3
+    )
     assert placed.tolist() == [[1, 2, 3, 4, 0, 0], [5, 6, 0, 0, 0, 0]]
-    layout = RowLayout(slots=3, sparse=False, colbert=True)
+    layout = MultiVectorRow(slots=3, sparse=False, colbert=True)
     row = np.concatenate([[7.0], placed[0].numpy()]).astype(np.float32)
     vector, weights, tokens = layout.split(row, dimensions=1, n_tokens=2)
     assert (vector.tolist(), weights.tolist(), tokens.tolist()) == ([7.0], [], [[1, 2], [3, 4]])

@@ -15,7 +15,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from rerank_plugins import Reranker, SourceOptions
 from rerank_plugins.errors import UnsupportedModelError
-from rerank_plugins.scorers.answers import AnswerHead
+from rerank_plugins.nn.heads import AnswerHead
 
 STATES = torch.tensor([[1.0, 2.0], [0.0, -1.0]])
 YES, NO = [3.0, 1.0], [1.0, 0.5]

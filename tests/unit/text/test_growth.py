@@ -11,7 +11,7 @@ import pytest
 import tiny_checkpoints
 
 from rerank_plugins.errors import UnsupportedModelError
-from rerank_plugins.weights.tokenizers import read_tokenizer
+from rerank_plugins.text.tokenizer_file import read_tokenizer
 
 
 def replace(pattern: str, content: str, *, kind: str = "String") -> dict[str, Any]:

@@ -1,0 +1,238 @@
+"""``rerank-plugins data``: training data checked before anything is trained on them, and put into other formats."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich import box
+from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from rerank_plugins.cli.output import can_print_any
+from rerank_plugins.display.terminal import Screen, json_text
+
+if TYPE_CHECKING:
+    from rerank_plugins.training.data import Conversion, DataReport
+
+__all__ = ["data"]
+
+data = typer.Typer(name="data", help="Check and convert training data.", no_args_is_help=True)
+
+_MANY = 1_000
+_ERRORS = 2
+
+Sources = Annotated[
+    list[Path],
+    typer.Argument(
+        help="JSON lines (also .gz), folders of them, BEIR folders, or LlamaIndex .json.", show_default=False
+    ),
+]
+FormatName = Annotated[
+    str | None, typer.Option("--format", metavar="NAME", help="Format of the data; told from their rows by default.")
+]
+LabelKey = Annotated[
+    str | None, typer.Option(metavar="KEY", help="Of RAG-Retrieval's labels. [label, else score]", show_default=False)
+]
+PositiveFrom = Annotated[float, typer.Option(help="The least label of a positive.")]
+KeepLabels = Annotated[
+    bool | None,
+    typer.Option("--keep-labels/--no-keep-labels", help="Labels become scores. [for RAG-Retrieval's reranker rows]"),
+]
+Split = Annotated[str | None, typer.Option(help="Which judgements of BEIR folders.")]
+Regroup = Annotated[bool, typer.Option("--regroup", help="Put all rows of a query together, by way of the disk.")]
+TokenizerName = Annotated[
+    str | None, typer.Option("--tokenizer", metavar="MODEL", help="Made the token ids of luyug/Reranker's rows.")
+]
+
+
+@data.command()
+def check(
+    sources: Sources,
+    *,
+    dev: Annotated[list[Path] | None, typer.Option(help="The dev set: what stands in both is found; repeat.")] = None,
+    task: Annotated[str, typer.Option("--for", metavar="TASK", help="reranker, embedder or colbert.")] = "reranker",
+    group_size: Annotated[int, typer.Option(min=2, help="Texts of a query in a step (train_group_size).")] = 8,
+    needs_scores: Annotated[bool, typer.Option("--needs-scores", help="Every text needs a teacher's score.")] = False,
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="Whose tokens are counted: mini, a folder, a hub id.")
+    ] = None,
+    max_length: Annotated[int | None, typer.Option(min=1, help="Tokens of a pair. [512]", show_default=False)] = None,
+    query_max_length: Annotated[int | None, typer.Option(min=1, help="Tokens of a query.")] = None,
+    passage_max_length: Annotated[int | None, typer.Option(min=1, help="Tokens of a text.")] = None,
+    allow: Annotated[list[str] | None, typer.Option(metavar="KIND", help="An error that only warns; repeat.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    format_name: FormatName = None,
+    label_key: LabelKey = None,
+    positive_from: PositiveFrom = 0.5,
+    keep_labels: KeepLabels = None,
+    split: Split = None,
+    regroup: Regroup = False,
+    tokenizer: TokenizerName = None,
+) -> None:
+    """Look for what spoils a training: one pass, flat memory. Exit status 2 if there are errors."""
+    from rerank_plugins.training.data import CheckOptions, ReadOptions, check_data
+
+    options = CheckOptions(
+        task=task,  # type: ignore[arg-type]
+        group_size=group_size,
+        needs_scores=needs_scores,
+        tokenizer=model,
+        max_length=max_length,
+        query_max_length=query_max_length,
+        passage_max_length=passage_max_length,
+        allow=tuple(allow or ()),
+    )
+    read = ReadOptions(
+        tokenizer=tokenizer,
+        label_key=label_key,
+        positive_from=positive_from,
+        keep_labels=keep_labels,
+        split=split,
+        regroup=regroup,
+    )
+    with _progress() as on_row:
+        report = check_data(
+            sources, dev=dev or None, format_name=format_name, options=options, read_options=read, on_row=on_row
+        )
+    if as_json:
+        typer.echo(json_text(report.to_mapping(), only_ascii=not can_print_any(Screen()), indent=2))
+    else:
+        _show_report(report)
+    if report.errors:
+        raise typer.Exit(_ERRORS)
+
+
+@data.command()
+def convert(
+    sources: Sources,
+    *,
+    output: Annotated[Path, typer.Option("--output", "-o", help="File (compressed if .gz); for beir a folder.")],
+    to: Annotated[str, typer.Option(metavar="NAME", help="Format that is written; see data formats.")] = "records",
+    to_split: Annotated[str, typer.Option(help="Name of the judgements that beir gets.")] = "train",
+    to_tokenizer: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="Makes the token ids that luyug gets: mini, a folder, a hub id.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an output that is there.")] = False,
+    format_name: FormatName = None,
+    label_key: LabelKey = None,
+    positive_from: PositiveFrom = 0.5,
+    keep_labels: KeepLabels = None,
+    split: Split = None,
+    regroup: Regroup = False,
+    tokenizer: TokenizerName = None,
+) -> None:
+    """Write training data in another format; what it cannot hold is told. The output is whole or not there."""
+    from rerank_plugins.training.data import ReadOptions, WriteOptions, convert_data
+
+    read = ReadOptions(
+        tokenizer=tokenizer,
+        label_key=label_key,
+        positive_from=positive_from,
+        keep_labels=keep_labels,
+        split=split,
+        regroup=regroup,
+    )
+    write = WriteOptions(format_name=to, tokenizer=to_tokenizer or tokenizer, split=to_split, overwrite=overwrite)
+    with _progress() as on_row:
+        done = convert_data(
+            sources, output, format_name=format_name, read_options=read, write_options=write, on_row=on_row
+        )
+    _show_conversion(done)
+
+
+@data.command()
+def formats() -> None:
+    """List the formats that are read and written."""
+    from rerank_plugins.training.data.detection import format_titles
+
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("format", no_wrap=True)
+    table.add_column("what a row looks like")
+    for name, title in format_titles().items():
+        table.add_row(name, title)
+    Screen().print(table)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[], None]]:
+    """Yield what counts a row; on a terminal the count is shown now and then."""
+    screen, n_rows = Screen(stderr=True), 0
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as bar:
+        task = bar.add_task("rows", total=None)
+
+        def advance() -> None:
+            nonlocal n_rows
+            n_rows += 1
+            if n_rows % _MANY == 0:
+                bar.update(task, completed=n_rows)
+
+        yield advance
+
+
+def _show_report(report: DataReport) -> None:
+    screen = Screen()
+    for path, name in report.formats.items():
+        screen.print(f"{path}: {name}", soft_wrap=True)
+    n_records = max(report.n_records, 1)
+    screen.print(
+        f"{report.n_records} queries, {report.n_positives} positives ({report.n_positives / n_records:.1f} each), "
+        f"{report.n_negatives} negatives ({report.n_negatives / n_records:.1f} each, at least "
+        f"{report.fewest_negatives}), {report.n_scored} with scores"
+        + ("" if report.n_dev is None else f"; dev set of {report.n_dev}"),
+        soft_wrap=True,
+    )
+    screen.print(
+        f"queries are {_shares(report.query_scripts)}; positives {_shares(report.positive_scripts)}; "
+        f"{report.other_script:.1%} of the positives in another script than their query",
+        soft_wrap=True,
+    )
+    if report.lengths is not None:
+        limits = {"pair": report.lengths.pair, "query": report.lengths.query, "text": report.lengths.passage}
+        told = ", ".join(f"{name} {limit}" for name, limit in limits.items() if limit is not None)
+        screen.print(
+            f"at {told} tokens ({report.lengths.n_rows} rows measured): {report.lengths.cut_positives:.1%} of the "
+            f"positives, {report.lengths.cut_negatives:.1%} of the negatives and {report.lengths.cut_queries:.1%} of "
+            f"the queries are cut; {report.lengths.lost_positive_tokens:.1%} of the positives' tokens are lost",
+            soft_wrap=True,
+        )
+    _show_findings(screen, report)
+
+
+def _show_findings(screen: Screen, report: DataReport) -> None:
+    for one in report.findings:
+        style = "bold red" if one.severity == "error" else "yellow"
+        screen.print(f"{one.severity}: {one.count} {one.sentence} [{one.kind}]", style=style, soft_wrap=True)
+        for example in one.examples:
+            screen.print(f"    {example}", soft_wrap=True)
+    _show_counts(screen, "not read", report.notes)
+    if not report.findings:
+        screen.print("nothing found that would spoil a training", style="green")
+    elif report.errors:
+        screen.print("errors stop a training; --allow KIND makes one a warning", soft_wrap=True)
+
+
+def _show_conversion(done: Conversion) -> None:
+    screen = Screen()
+    for path, name in done.formats.items():
+        screen.print(f"{path}: {name}", soft_wrap=True)
+    written = done.written
+    screen.print(
+        f"{written.n_records} queries written as {written.n_rows} rows of {written.format_name}: {written.output}",
+        soft_wrap=True,
+    )
+    _show_counts(screen, "not read", done.told)
+    _show_counts(screen, f"{written.format_name} does not hold", written.lost)
+
+
+def _show_counts(screen: Screen, what: str, counts: Mapping[str, int]) -> None:
+    for name, count in counts.items():
+        screen.print(f"{what}: {name} ({count})", style="yellow", soft_wrap=True)
+
+
+def _shares(shares: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {share:.0%}" for name, share in shares.items()) or "none"

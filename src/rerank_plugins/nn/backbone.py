@@ -1,0 +1,151 @@
+"""Runs a transformer on batches, packed if possible and otherwise padded, with one form of results for the heads."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from inspect import signature
+from typing import Any
+
+import torch
+
+from rerank_plugins.errors import UnsupportedModelError
+from rerank_plugins.nn.bert_encoder import Reads
+from rerank_plugins.nn.compiling import compile_regions, compiler_errors
+from rerank_plugins.nn.packed import PackedModel, is_near
+from rerank_plugins.nn.packed_row import PackedRow
+from rerank_plugins.nn.trials import TRIAL_LENGTHS, CannotPackError, packed_model, trial_of
+from rerank_plugins.protocols import Batch, PrefixSharing
+
+__all__ = ["Backbone", "TokenStates", "padded_tensors"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TokenStates:
+    """Final token states of a batch, and how they lie.
+
+    Attributes:
+        flat: The states of all inputs, one after the other. Shape: (tokens, hidden), float32.
+        row: Where the inputs lie in it, each a text of its own.
+    """
+
+    flat: torch.Tensor
+    row: PackedRow
+
+    def first(self) -> torch.Tensor:
+        """Return the state of each input's first token. Shape: (inputs, hidden)."""
+        return self.flat[self.row.first_tokens]
+
+    def last(self) -> torch.Tensor:
+        """Return the state of each input's last token. Shape: (inputs, hidden)."""
+        return self.flat[self.row.last_tokens]
+
+    def mean(self) -> torch.Tensor:
+        """Return the mean state of each input, special tokens included. Shape: (inputs, hidden)."""
+        lengths = self.row.seqlens
+        sums = self.flat.new_zeros(len(lengths), self.flat.shape[1])
+        sums.index_add_(0, self.row.text_of_token, self.flat)
+        return sums / lengths.unsqueeze(1)
+
+    def padded(self) -> torch.Tensor:
+        """Return the states right-padded with zeros. Shape: (inputs, longest, hidden)."""
+        return torch.nn.utils.rnn.pad_sequence(list(torch.split(self.flat, self.row.lengths)), batch_first=True)
+
+
+class Backbone:
+    """A transformers encoder or decoder without head.
+
+    Args:
+        model: The model, in eval mode, on its device.
+        is_ours: Whether nobody else uses it. If so its weights may be laid out anew; if not it is left as it is.
+
+    Attributes:
+        padding_reason: Why batches are padded; empty if they are not.
+    """
+
+    def __init__(self, model: Any, *, is_ours: bool = True) -> None:
+        self._model = model
+        # An encoder's configuration may have a setting of a KV cache that only its decoder has (T5).
+        self._options = {"use_cache": False} if "use_cache" in signature(model.forward).parameters else {}
+        self._packed: PackedModel | None = None
+        self.padding_reason = ""
+        try:
+            self._packed = packed_model(model, is_ours=is_ours)
+        except CannotPackError as error:
+            self.padding_reason = str(error)
+
+    @property
+    def is_padded(self) -> bool:
+        """Whether batches are padded."""
+        return self._packed is None
+
+    @property
+    def prefix_sharing(self) -> PrefixSharing:
+        """Whether a common prefix of inputs runs once if only last tokens are read."""
+        if self._packed is None:
+            return PrefixSharing(is_used=False, reason="its batches are padded")
+        return self._packed.prefix_sharing
+
+    def compile(self) -> str:
+        """Compile the parts that work token by token, see :mod:`rerank_plugins.nn.compiling`.
+
+        Returns:
+            Why nothing was compiled; empty if something was.
+
+        Raises:
+            UnsupportedModelError: There is no compiler, or what it makes gives other numbers.
+        """
+        trial = trial_of(self._model, TRIAL_LENGTHS)
+        with torch.inference_mode():
+            before = self(trial).flat
+            found = compile_regions(self._model) if self._packed is None else self._packed.compile()
+            if not found:
+                return "it has no parts that a compiler could make faster"
+            with compiler_errors():
+                after = self(trial).flat
+        if not is_near(after, before):
+            msg = "torch.compile makes this model give other numbers here; leave torch_compile out"
+            raise UnsupportedModelError(msg)
+        return ""
+
+    def __call__(self, batch: Batch, *, reads: Reads = "all") -> TokenStates:
+        """Return the final token states of a batch, in float32 whatever the model's precision.
+
+        Args:
+            batch: What to run.
+            reads: ``first`` promises that only :meth:`TokenStates.first` is asked for, ``last`` likewise; that is
+                faster and takes less memory.
+        """
+        if self._packed is not None:
+            lengths = batch.lengths if reads == "all" else [1] * len(batch)
+            states = self._packed(batch, reads=reads).float()
+            return TokenStates(states, PackedRow(lengths, states.device))
+        tensors = padded_tensors(batch, self._model)
+        # Padding on the right: a decoder looks back only, so no token sees it.
+        hidden = self._model(**tensors, **self._options).last_hidden_state
+        states = hidden[tensors["attention_mask"].bool()].float()
+        return TokenStates(states, PackedRow(batch.lengths, states.device))
+
+
+def padded_tensors(batch: Batch, model: Any) -> dict[str, torch.Tensor]:
+    """Return a batch as the right-padded tensors that every transformers encoder takes.
+
+    Returns:
+        ``input_ids``, ``attention_mask`` and, for models with more than one segment,
+        ``token_type_ids``. Shape of each: (inputs, max tokens), int64, on the model's device.
+    """
+    shape = (len(batch), max(batch.lengths))
+    ids = torch.full(shape, max(model.config.pad_token_id or 0, 0), dtype=torch.int64)
+    mask = torch.zeros(shape, dtype=torch.int64)
+    types = torch.zeros(shape, dtype=torch.int64)
+    for row, one in enumerate(batch.inputs):
+        length = len(one)
+        ids[row, :length] = torch.from_numpy(one.ids)
+        mask[row, :length] = 1
+        types[row, :length] = torch.from_numpy(one.type_ids)
+    tensors = {"input_ids": ids, "attention_mask": mask}
+    if getattr(model.config, "type_vocab_size", 0) > 1:
+        tensors["token_type_ids"] = types
+    return {name: tensor.to(model.device) for name, tensor in tensors.items()}

@@ -1,0 +1,84 @@
+"""Training: data, settings, trainers, and what is measured before and after.
+
+What reads, checks and converts data needs no torch.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rerank_plugins.checks.optional import imported_on_use
+from rerank_plugins.training.settings import (
+    DataSettings,
+    ModelSettings,
+    RerankerTrainingSettings,
+    RunSettings,
+    reranker_settings,
+)
+from rerank_plugins.training.settings_file import read_settings_file
+
+if TYPE_CHECKING:
+    from rerank_plugins.training.data import (
+        CheckOptions,
+        Conversion,
+        DataReport,
+        ReadOptions,
+        RecordStream,
+        TrainingRecord,
+        WriteOptions,
+        check_data,
+        convert_data,
+        open_records,
+        read_records,
+        write_records,
+    )
+    from rerank_plugins.training.planning import plan_reranker_training
+    from rerank_plugins.training.rerankers import train_reranker
+    from rerank_plugins.training.results import TrainingPlan, TrainingResult
+
+__all__ = [
+    "CheckOptions",
+    "Conversion",
+    "DataReport",
+    "DataSettings",
+    "ModelSettings",
+    "ReadOptions",
+    "RecordStream",
+    "RerankerTrainingSettings",
+    "RunSettings",
+    "TrainingPlan",
+    "TrainingRecord",
+    "TrainingResult",
+    "WriteOptions",
+    "check_data",
+    "convert_data",
+    "open_records",
+    "plan_reranker_training",
+    "read_records",
+    "read_settings_file",
+    "reranker_settings",
+    "train_reranker",
+    "write_records",
+]
+
+__getattr__ = imported_on_use(
+    __name__,
+    {
+        "CheckOptions": "training.data",
+        "Conversion": "training.data",
+        "DataReport": "training.data",
+        "ReadOptions": "training.data",
+        "RecordStream": "training.data",
+        "TrainingRecord": "training.data",
+        "WriteOptions": "training.data",
+        "check_data": "training.data",
+        "convert_data": "training.data",
+        "open_records": "training.data",
+        "read_records": "training.data",
+        "write_records": "training.data",
+        "TrainingPlan": "training.results",
+        "TrainingResult": "training.results",
+        "plan_reranker_training": "training.planning",
+        "train_reranker": "training.rerankers",
+    },
+)

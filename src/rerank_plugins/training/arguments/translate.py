@@ -1,0 +1,190 @@
+"""Another trainer's arguments as settings of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, Literal
+
+from rerank_plugins.errors import InvalidInputError, UnknownOptionError
+from rerank_plugins.training.arguments import flagembedding, rag_retrieval, trainer
+from rerank_plugins.training.arguments.argument import EVERY, Argument, Task
+
+__all__ = ["Dialect", "Translation", "arguments_of", "parse_words", "translate_arguments"]
+
+Dialect = Literal["flagembedding", "flagembedding-old", "rag-retrieval"]
+
+_TABLES: Mapping[Dialect, tuple[Argument, ...]] = {
+    "flagembedding": (*trainer.TRAINER, *trainer.DROPPED, *flagembedding.NEW),
+    # Later entries win: what the older modules called otherwise.
+    "flagembedding-old": (*trainer.TRAINER, *trainer.DROPPED, *flagembedding.NEW, *flagembedding.OLD),
+    "rag-retrieval": rag_retrieval.RAG_RETRIEVAL,
+}
+_NAMES: Mapping[Dialect, str] = {
+    "flagembedding": "FlagEmbedding",
+    "flagembedding-old": "FlagEmbedding 1.1 and 1.2",
+    "rag-retrieval": "RAG-Retrieval",
+}
+_LENGTHS = ("query_max_len", "passage_max_len")
+_SHORT = (
+    "without query_max_len and passage_max_len FlagEmbedding cuts pairs at 32 + 128 tokens; here they get the model's "
+    "own length"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Translation:
+    """Settings, and what was taken without effect.
+
+    Attributes:
+        settings: Ours, by name.
+        told: A sentence for each argument without effect here.
+    """
+
+    settings: Mapping[str, Any]
+    told: tuple[str, ...]
+
+
+def arguments_of(dialect: Dialect, task: Task) -> dict[str, Argument]:
+    """Return the arguments of a trainer for a task, by name.
+
+    Raises:
+        InvalidInputError: There is no such trainer or task.
+    """
+    if dialect not in _TABLES or task not in EVERY:
+        msg = f"trainers are {', '.join(_TABLES)}, tasks {', '.join(EVERY)}; got {dialect!r} and {task!r}"
+        raise InvalidInputError(msg)
+    return {one.name: one for one in _TABLES[dialect] if task in one.tasks}
+
+
+def translate_arguments(
+    given: Mapping[str, Any],
+    *,
+    known: Collection[str],
+    dialect: Dialect = "flagembedding",
+    task: Task = "reranker",
+    with_defaults: bool = False,
+) -> Translation:
+    """Return our settings for another trainer's arguments.
+
+    Args:
+        given: Their names (dashes count as underscores) and values, as a YAML file or :func:`parse_words` has them.
+        known: The settings that the training has; the fields of its settings.
+        dialect: Whose arguments they are.
+        task: What is trained.
+        with_defaults: Whether arguments that are not given get their default there instead of ours here.
+
+    Raises:
+        UnknownOptionError: A name that the trainer does not have; the message names its neighbour.
+        InvalidInputError: An argument would change the result there and cannot here, with the reason; or two give one
+            setting two values.
+    """
+    table = arguments_of(dialect, task)
+    settings: dict[str, Any] = {}
+    told: list[str] = []
+    for name, value in given.items():
+        one = table.get(name.replace("-", "_"))
+        if one is None:
+            raise UnknownOptionError(_unknown(name, table, dialect, task))
+        _take(one, value, known=known, task=task, settings=settings, told=told)
+    if with_defaults:
+        _fill(table.values(), settings, known)
+    elif dialect.startswith("flagembedding") and task == "reranker" and not set(_LENGTHS) & settings.keys():
+        told.append(_SHORT)
+    return Translation(settings=settings, told=tuple(told))
+
+
+def _take(
+    one: Argument, value: Any, *, known: Collection[str], task: Task, settings: dict[str, Any], told: list[str]
+) -> None:
+    """Put an argument into the settings, or what it means into what is told."""
+    if one.ours is None and value in (one.default, None):
+        return
+    if one.effect == "refused":
+        msg = f"{one.name}={value!r} cannot be had here: {one.meaning}"
+        raise InvalidInputError(msg)
+    if one.ours is None:
+        told.append(f"{one.name} does nothing here: {one.meaning}")
+        return
+    for ours, turned in one.settings(value).items():
+        if ours not in known:
+            _take_absent(one, value, ours=ours, task=task, told=told)
+        elif ours in settings and settings[ours] != turned:
+            msg = f"{one.name}={value!r} and another argument give {ours} two values, {settings[ours]!r} and {turned!r}"
+            raise InvalidInputError(msg)
+        else:
+            settings[ours] = turned
+
+
+def _take_absent(one: Argument, value: Any, *, ours: str, task: Task, told: list[str]) -> None:
+    if value:
+        msg = f"{one.name}={value!r} ({one.meaning}) cannot be had: the training of a {task} has no setting {ours!r}"
+        raise InvalidInputError(msg)
+    told.append(f"{one.name} is off, and there is nothing to switch off here")
+
+
+def _fill(table: Iterable[Argument], settings: dict[str, Any], known: Collection[str]) -> None:
+    for one in table:
+        if one.ours is None or one.default is None:
+            continue
+        for ours, value in one.settings(one.default).items():
+            if ours in known:
+                settings.setdefault(ours, value)
+
+
+def _unknown(name: str, table: Mapping[str, Argument], dialect: Dialect, task: Task) -> str:
+    plain = name.replace("-", "_")
+    start = f"{_NAMES[dialect]} has no argument {name!r} for a {task}"
+    for other in EVERY:
+        if plain in arguments_of(dialect, other):
+            return f"{start}: it belongs to a training of {other}s"
+    if plain in trainer.OTHERS:
+        return f"{name!r} is an argument of transformers' Trainer that has no counterpart here; take it out"
+    every = dict.fromkeys((*table, *(one for other in EVERY for one in arguments_of(dialect, other))))
+    close = get_close_matches(plain, every, n=1, cutoff=0.6)
+    return f"{start}; " + (f"did you mean {close[0]!r}?" if close else "nothing there is called like it: take it out")
+
+
+def parse_words(words: Sequence[str]) -> dict[str, Any]:
+    """Return the arguments of a command line such as theirs: ``--name value``, ``--name=value``, ``--name a b``.
+
+    A name without a value is True, as HfArgumentParser has it. Numbers, ``True``, ``False`` and ``None`` are such.
+
+    Raises:
+        InvalidInputError: The first word is no name, or a name comes twice.
+    """
+    found: dict[str, list[str]] = {}
+    name: str | None = None
+    for word in words:
+        if word.startswith("--") and len(word) > 2:
+            name, equals, value = word[2:].partition("=")
+            if name in found:
+                msg = f"--{name} is given twice"
+                raise InvalidInputError(msg)
+            found[name] = [value] if equals else []
+        elif name is None:
+            msg = f"arguments begin with --name, got {word!r}"
+            raise InvalidInputError(msg)
+        else:
+            found[name].append(word)
+    return {name: _value_of(values) for name, values in found.items()}
+
+
+def _value_of(words: Sequence[str]) -> Any:
+    values = [_plain(word) for word in words]
+    if not values:
+        return True
+    return values[0] if len(values) == 1 else tuple(values)
+
+
+def _plain(word: str) -> Any:
+    named = {"true": True, "false": False, "none": None}
+    if word.lower() in named:
+        return named[word.lower()]
+    for kind in (int, float):
+        try:
+            return kind(word)
+        except ValueError:
+            continue
+    return word

@@ -1,0 +1,123 @@
+"""Groups as padded tensors: the dataset, the order, and the collator of a training.
+
+Pairs are tokenised by the pair tokenizer that inference uses, so that a training sees what inference sees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from rerank_plugins.protocols import TokenInput
+from rerank_plugins.text.pair_inputs import PairInputs
+from rerank_plugins.training.groups import Group, draw_group, epoch_order
+from rerank_plugins.training.rows import Rows
+from rerank_plugins.training.settings import DataSettings
+
+__all__ = ["EpochOrder", "GroupBatches", "GroupDataset", "PairPadding"]
+
+
+class GroupDataset(Dataset[Group]):
+    """The groups of all epochs, by (epoch, row).
+
+    Args:
+        rows: The training data.
+        data: How a row becomes a group.
+        seed: Of the draws.
+    """
+
+    def __init__(self, rows: Rows, data: DataSettings, *, seed: int) -> None:
+        self._rows, self._data, self._seed = rows, data, seed
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, index: tuple[int, int]) -> Group:
+        epoch, row = index
+        return draw_group(self._rows[row], self._data, seed=self._seed, epoch=epoch, row=row)
+
+
+class EpochOrder(Sampler[tuple[int, int]]):
+    """The rows of an epoch, in its own order.
+
+    Attributes:
+        epoch: The epoch that the next iteration is of. Whoever runs epochs sets it; accelerate, which counts them
+            from 0 after a resume, does not know this name.
+    """
+
+    def __init__(self, n_rows: int, *, seed: int) -> None:
+        self._n_rows, self._seed, self.epoch = n_rows, seed, 0
+
+    def __len__(self) -> int:
+        return self._n_rows
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        epoch = self.epoch
+        return ((epoch, row) for row in epoch_order(self._n_rows, seed=self._seed, epoch=epoch))
+
+
+@dataclass(frozen=True, slots=True)
+class PairPadding:
+    """Pairs as the tensors that a model takes.
+
+    Attributes:
+        pad_id: Id of the padding token.
+        has_types: Whether the model takes segment ids.
+        has_segments: Whether it asks where the two texts lie.
+    """
+
+    pad_id: int
+    has_types: bool
+    has_segments: bool = False
+
+    def __call__(self, inputs: Sequence[TokenInput]) -> dict[str, Tensor]:
+        """Return ``input_ids``, ``attention_mask`` and what else the model takes.
+
+        Shape of each: (inputs, longest), int64, padded on the right; ``segments``: (inputs, 4).
+        """
+        shape = (len(inputs), max(map(len, inputs)))
+        ids = torch.full(shape, self.pad_id, dtype=torch.int64)
+        mask, types = torch.zeros(shape, dtype=torch.int64), torch.zeros(shape, dtype=torch.int64)
+        for row, one in enumerate(inputs):
+            ids[row, : len(one)] = torch.from_numpy(one.ids)
+            types[row, : len(one)] = torch.from_numpy(one.type_ids)
+            mask[row, : len(one)] = 1
+        tensors = {"input_ids": ids, "attention_mask": mask}
+        if self.has_types:
+            tensors["token_type_ids"] = types
+        if self.has_segments:
+            bounds = [one.segments for one in inputs if one.segments is not None]
+            tensors["segments"] = torch.tensor(
+                [[s.query_start, s.query_end, s.document_start, s.document_end] for s in bounds]
+            )
+        return tensors
+
+
+class GroupBatches:
+    """Makes a batch of groups: the pairs of all of them as rows, and how they belong together.
+
+    A batch holds the model's tensors, ``rows`` (groups,), and with a teacher ``teacher`` (groups, texts). Scores of
+    shape (pairs,) take the shape of (groups, texts) by ``rows``, so a smaller last batch is no other grouping.
+
+    Args:
+        pairs: The model's pair tokenizer.
+        padding: The model's tensors.
+    """
+
+    def __init__(self, pairs: PairInputs, padding: PairPadding) -> None:
+        self._pairs, self._padding = pairs, padding
+
+    def __call__(self, groups: Sequence[Group]) -> dict[str, Any]:
+        """Return the batch of some groups of equal size."""
+        encoded = self._pairs.encode([(group.query, text) for group in groups for text in group.texts])
+        batch = self._padding([pair.inputs[0] for pair in encoded])
+        batch["rows"] = torch.tensor([group.row for group in groups])
+        teachers = [group.teacher for group in groups if group.teacher is not None]
+        if teachers:
+            batch["teacher"] = torch.tensor(teachers)
+        return batch

@@ -1,0 +1,84 @@
+"""Records of what has documents, queries and judgements: folders in BEIR layout, LlamaIndex's JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.evaluation.dataset import Qrels, find_qrels, read_candidates, read_entries, read_qrels
+from rerank_plugins.evaluation.formats import read_finetune_json
+from rerank_plugins.training.data.formats import RowOptions
+from rerank_plugins.training.data.items import Item
+from rerank_plugins.training.data.records import TrainingRecord
+
+__all__ = ["beir_items", "finetune_items"]
+
+
+def beir_items(folder: Path, *, split: str | None, options: RowOptions) -> Iterator[Item]:
+    """Yield a record for each judged query of a folder in BEIR layout.
+
+    Documents with ``positive_from`` or more are positives, the other judged ones negatives, and so are those in
+    ``candidates.SPLIT.jsonl`` that are not judged, as reranking tasks count them.
+
+    Memory: the texts that judgements or candidates name, not the whole corpus.
+
+    Raises:
+        InvalidInputError: A file is missing or malformed, or judgements name what is not there.
+    """
+    qrels_file = find_qrels(folder, split)
+    qrels = read_qrels(qrels_file)
+    candidates = read_candidates(folder, qrels, split=qrels_file.stem)
+    wanted = {key for listed in (*qrels.values(), *candidates.values()) for key in listed}
+    corpus = read_entries(folder / "corpus.jsonl", wanted=wanted)
+    queries = {key: query.text for key, query in read_entries(folder / "queries.jsonl", wanted=qrels).items()}
+    texts = {key: document.contents for key, document in corpus.items()}
+    _check_there(folder, "queries", list(qrels), queries)
+    _check_there(folder, "documents", sorted(wanted), texts)
+    yield from _judged_items(f"{folder}#query", qrels, queries, texts, candidates, options)
+
+
+def finetune_items(path: Path, *, options: RowOptions) -> Iterator[Item]:
+    """Yield a record for each query of LlamaIndex's ``EmbeddingQAFinetuneDataset``; it knows no negatives.
+
+    Memory: the whole file, which is one JSON object.
+
+    Raises:
+        InvalidInputError: The file is something else, or names documents that it does not have.
+    """
+    dataset = read_finetune_json(path)
+    named = [key for judged in dataset.qrels.values() for key in judged]
+    _check_there(path, "documents", named, dataset.documents)
+    yield from _judged_items(f"{path}#query", dataset.qrels, dataset.queries, dataset.texts, {}, options)
+
+
+def _judged_items(
+    source: str,
+    qrels: Qrels,
+    queries: Mapping[str, str],
+    texts: Mapping[str, str],
+    candidates: Mapping[str, tuple[str, ...]],
+    options: RowOptions,
+) -> Iterator[Item]:
+    for number, (query_id, judged) in enumerate(qrels.items(), start=1):
+        grades = dict.fromkeys(candidates.get(query_id, ()), 0) | dict(judged)
+        pos = tuple(key for key, grade in grades.items() if grade >= options.positive_from)
+        neg = tuple(key for key, grade in grades.items() if grade < options.positive_from)
+        record = TrainingRecord(
+            query=queries[query_id],
+            pos=tuple(texts[key] for key in pos),
+            neg=tuple(texts[key] for key in neg),
+            pos_scores=tuple(float(grades[key]) for key in pos) if options.keep_labels else None,
+            neg_scores=tuple(float(grades[key]) for key in neg) if options.keep_labels else None,
+            query_id=query_id,
+            pos_ids=pos,
+            neg_ids=neg,
+        )
+        yield Item(source, number, record)
+
+
+def _check_there(place: Path, what: str, named: list[str], there: Mapping[str, object]) -> None:
+    absent = [key for key in named if key not in there]
+    if absent:
+        msg = f"{place}: {len(absent)} judged {what} are not there, the first is {absent[0]!r}; add them, or judge less"
+        raise InvalidInputError(msg)

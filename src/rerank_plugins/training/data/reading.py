@@ -1,0 +1,158 @@
+"""Records from any of the formats, one at a time."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rerank_plugins.checks.arguments import checked_call, checked_fields
+from rerank_plugins.training.data.detection import BEIR, LLAMAINDEX, check_format, claims, detect_format
+from rerank_plugins.training.data.formats import ROW_FORMATS, RowFormat, RowOptions
+from rerank_plugins.training.data.items import Item
+from rerank_plugins.training.data.joining import counting, joined_neighbours, regrouped
+from rerank_plugins.training.data.judged_sets import beir_items, finetune_items
+from rerank_plugins.training.data.lines import data_files, json_lines
+from rerank_plugins.training.data.records import RecordError, TrainingRecord, row_of
+from rerank_plugins.training.data.tokens import open_tokenizer
+
+__all__ = ["ReadOptions", "RecordStream", "open_records"]
+
+_CORPUS = "corpus.jsonl"
+"""What tells a folder in BEIR layout."""
+
+
+@checked_fields()
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadOptions:
+    """What files alone do not say.
+
+    Attributes:
+        tokenizer: Folder, ``tokenizer.json``, listed model or hub id whose tokenizer made the ids of luyug/Reranker's
+            rows; None if there are none.
+        label_key: Key of the labels in RAG-Retrieval's reranker rows; None takes ``label``, else ``score``.
+        positive_from: The least label, score or relevance of a positive.
+        keep_labels: Whether labels become scores; None does so for RAG-Retrieval's reranker rows, whose labels may
+            have steps (0, 1, 2) or be a teacher's, and not for judgements.
+        split: Which ``qrels/SPLIT.tsv`` of folders in BEIR layout; None takes the only one.
+        regroup: Join all rows of a query, wherever they stand, by way of a temporary file.
+    """
+
+    tokenizer: str | Path | None = None
+    label_key: str | None = None
+    positive_from: float = 0.5
+    keep_labels: bool | None = None
+    split: str | None = None
+    regroup: bool = False
+
+
+class RecordStream:
+    """Records of some files, in their order; each iteration reads anew.
+
+    Args:
+        formats: The files with their formats.
+        options: How they are read.
+        is_forced: Whether the format was asked for, so that rows are not looked at for another.
+
+    Attributes:
+        formats: File or folder to the name of its format.
+        told: What was met and left out, with how often; filled by the last iteration.
+    """
+
+    def __init__(self, formats: dict[Path, str], options: ReadOptions, *, is_forced: bool) -> None:
+        self.formats, self.told = formats, Counter[str]()
+        self._options, self._is_forced = options, is_forced
+        self._tokenizer = None if options.tokenizer is None else open_tokenizer(options.tokenizer)
+
+    def __iter__(self) -> Iterator[TrainingRecord]:
+        """Yield the records; the first row that is none raises RecordError with its place."""
+        for item in self.items():
+            if item.error is not None:
+                raise item.error
+            if item.record is not None:
+                yield item.record
+
+    def items(self) -> Iterator[Item]:
+        """Yield records and rows that are none, each with its place.
+
+        Raises:
+            InvalidInputError: A file cannot be read at all.
+        """
+        self.told.clear()
+        items = (item for path, name in self.formats.items() for item in self._file_items(path, name))
+        yield from regrouped(items, counting(self.told)) if self._options.regroup else items
+
+    def _file_items(self, path: Path, name: str) -> Iterator[Item]:
+        if name == BEIR:
+            return beir_items(path, split=self._options.split, options=self._row_options(keeps_labels=False))
+        if name == LLAMAINDEX:
+            return finetune_items(path, options=self._row_options(keeps_labels=False))
+        items = self._row_items(path, ROW_FORMATS[name])
+        joins = ROW_FORMATS[name].joins_rows and not self._options.regroup
+        return joined_neighbours(items, counting(self.told)) if joins else items
+
+    def _row_options(self, *, keeps_labels: bool) -> RowOptions:
+        given = self._options
+        return RowOptions(
+            tokenizer=self._tokenizer,
+            label_key=given.label_key,
+            positive_from=given.positive_from,
+            keep_labels=keeps_labels if given.keep_labels is None else given.keep_labels,
+        )
+
+    def _row_items(self, path: Path, known: RowFormat) -> Iterator[Item]:
+        options, source = self._row_options(keeps_labels=known.keeps_labels), str(path)
+        keys = known.keys if options.label_key is None else known.keys | {options.label_key}
+        for line in json_lines(path):
+            try:
+                row = row_of(line)
+            except RecordError as error:
+                yield Item(source, line.number, None, error)
+                continue
+            try:
+                if not self._is_forced:
+                    _refuse_other(row, known)
+                record = known.read(row, options)
+            except RecordError as error:
+                yield Item(source, line.number, None, error.at(line.where))
+                continue
+            for key in row.keys() - keys:
+                self.told[f"key {key!r}, which is not read"] += 1
+            yield Item(source, line.number, record)
+
+
+def _refuse_other(row: dict[str, object], known: RowFormat) -> None:
+    if not known.is_row(row) and (others := claims(row)):
+        msg = f"a row of {others[0]} among rows of {known.name}; give each format a file of its own"
+        raise RecordError(msg)
+
+
+@checked_call(own=("sources",))
+def open_records(
+    sources: str | Path | Sequence[str | Path],
+    *,
+    format_name: str | None = None,
+    options: ReadOptions | None = None,
+) -> RecordStream:
+    """Open training data of any known format.
+
+    Args:
+        sources: A file (compressed with gzip or not), a folder in BEIR layout or of such files, or several of them.
+        format_name: One of :data:`~rerank_plugins.training.data.detection.FORMAT_NAMES`; None tells it from the first
+            rows of each file.
+        options: What files alone do not say.
+
+    Returns:
+        The records; nothing but the first rows was read yet.
+
+    Raises:
+        InvalidInputError: A path is not there, or its format cannot be told.
+    """
+    if format_name is not None:
+        check_format(format_name)
+    paths = [Path(sources)] if isinstance(sources, (str, Path)) else [Path(one) for one in sources]
+    whole = {path for path in paths if path.is_dir() and (format_name == BEIR or (path / _CORPUS).is_file())}
+    files = [file for path in paths for file in ([path] if path in whole else data_files(path))] or data_files(paths)
+    formats = {file: format_name or detect_format(file) for file in files}
+    return RecordStream(formats, options or ReadOptions(), is_forced=format_name is not None)

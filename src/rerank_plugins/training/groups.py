@@ -1,0 +1,103 @@
+"""From a row to a group of texts: which positive and which negatives an epoch takes.
+
+A draw depends on the seed, the epoch and the row alone: not on workers, on what was drawn before, or on Python's global
+random numbers.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from dataclasses import dataclass
+
+from rerank_plugins.training.data.records import TrainingRecord
+from rerank_plugins.training.settings import DataSettings
+
+__all__ = ["Group", "draw_group", "epoch_order", "shuffled_text"]
+
+_LEAST_CHARACTERS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """One query with its texts in one epoch.
+
+    Attributes:
+        query: The query, with its instruction.
+        texts: The positive first, then negatives, with their instruction.
+        teacher: The teacher's score of each text; None without a teacher.
+        row: Number of the row in the training data.
+    """
+
+    query: str
+    texts: tuple[str, ...]
+    teacher: tuple[float, ...] | None
+    row: int
+
+
+def draw_group(record: TrainingRecord, data: DataSettings, *, seed: int, epoch: int, row: int) -> Group:
+    """Return the group of a row in one epoch, by FlagEmbedding's rule (1.4.2, ``abc/finetune/reranker/AbsDataset.py``).
+
+    One positive is drawn; negatives are drawn without repetition, from a list of indexes that is repeated if there are
+    fewer than the group needs.
+
+    Args:
+        record: A row with at least one positive and one negative.
+        data: Size of a group, instructions, distillation.
+        seed: The run's.
+        epoch: From 0.
+        row: Number of the row in the training data.
+    """
+    # A text as seed: Python hashes it with SHA-512, and neighbouring numbers start neighbouring sequences otherwise.
+    draws = random.Random(f"{seed}:{epoch}:{row}")  # noqa: S311 - no secret
+    n_negatives = data.train_group_size - 1
+    positive = draws.choice(range(len(record.pos)))
+    first = shuffled_text(record.pos[positive], ratio=data.shuffle_ratio, draws=draws)
+    indexes = list(range(len(record.neg))) * math.ceil(n_negatives / len(record.neg))
+    negatives = draws.sample(indexes, n_negatives)
+    texts = (first, *(record.neg[index] for index in negatives))
+    teacher = None
+    if data.knowledge_distillation and record.pos_scores is not None and record.neg_scores is not None:
+        teacher = (record.pos_scores[positive], *(record.neg_scores[index] for index in negatives))
+    return Group(
+        query=_instructed(
+            record.query, data.query_instruction_for_rerank, record.query_prompt, data.query_instruction_format
+        ),
+        texts=tuple(
+            _instructed(
+                text, data.passage_instruction_for_rerank, record.passage_prompt, data.passage_instruction_format
+            )
+            for text in texts
+        ),
+        teacher=teacher,
+        row=row,
+    )
+
+
+def epoch_order(n_rows: int, *, seed: int, epoch: int) -> list[int]:
+    """Return the order in which an epoch visits the rows: a permutation by seed and epoch alone."""
+    order = list(range(n_rows))
+    random.Random(f"{seed}:{epoch}").shuffle(order)  # noqa: S311 - no secret
+    return order
+
+
+def shuffled_text(text: str, *, ratio: float, draws: random.Random) -> str:
+    """Return a text, or with a chance of ``ratio`` its three parts in another order, joined by blanks.
+
+    FlagEmbedding's augmentation (``_shuffle_text``): only texts of more than 100 characters are cut. No number is drawn
+    where the ratio is 0.
+    """
+    if not ratio or len(text) <= _LEAST_CHARACTERS or draws.random() >= ratio:
+        return text
+    size = len(text) // 3 + 1
+    parts = [text[start : start + size] for start in range(0, len(text), size)]
+    draws.shuffle(parts)
+    return " ".join(parts)
+
+
+def _instructed(text: str, instruction: str | None, own: str | None, form: str) -> str:
+    """Return a text behind its instruction; a row's own replaces the run's, and counts only where the run has one."""
+    if instruction is None:
+        return text
+    # A YAML file or a shell has no line feed in a format (FlagEmbedding does the same).
+    return form.replace("\\n", "\n").format(own if own is not None else instruction, text)

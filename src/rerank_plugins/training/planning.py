@@ -1,0 +1,129 @@
+"""What a training would do, without doing it: sizes and steps, and what three real steps took."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+import transformers
+
+from rerank_plugins.checks.arguments import checked_call
+from rerank_plugins.training.groups import draw_group
+from rerank_plugins.training.models import TrainableReranker, open_trainable, pair_settings
+from rerank_plugins.training.preparing import Prepared, prepare, trainer_for, uses_cpu
+from rerank_plugins.training.results import TrainingPlan
+from rerank_plugins.training.settings import RerankerTrainingSettings
+
+__all__ = ["plan_reranker_training"]
+
+_STEPS = 3
+_SAMPLED_ROWS = 200
+_FORWARD_SHARE = 1 / 3
+"""Of a step's work that a pair of the dev set costs: a backward pass takes twice what a forward pass does."""
+
+
+@checked_call()
+def plan_reranker_training(settings: RerankerTrainingSettings) -> TrainingPlan:
+    """Return what :func:`~rerank_plugins.training.train_reranker` would do; nothing of it is kept.
+
+    All data is read and checked, the model is loaded, and three steps are done.
+
+    Args:
+        settings: As for the training itself.
+
+    Raises:
+        InvalidInputError: Settings or data cannot work.
+        ModelError: The model cannot be loaded, or is of a kind that is not trained today.
+        MissingExtraError: Something that training needs is not installed.
+        TrainingError: The loss or a gradient is not finite within three steps.
+    """
+    run = replace(settings.run, max_steps=_STEPS, resume=False, progress=False, report_to=())
+    with TemporaryDirectory(prefix="rerank-plugins-") as folder:
+        prepared = prepare(settings, Path(folder))
+        trainable = open_trainable(prepared.resolved, settings.model, settings.data)
+        mean_tokens, share_cut = _lengths(prepared, trainable)
+        clock = _Clock()
+        short = replace(prepared, settings=replace(settings, run=run), dev=None)
+        trainer = trainer_for(short, trainable, Path(folder))
+        trainer.add_callback(clock)
+        trainer.args.save_strategy = transformers.trainer_utils.SaveStrategy.NO
+        trainer.train()
+        peak = _peak_bytes(settings)
+    return _plan(prepared, trainable, clock.seconds_per_step, mean_tokens, share_cut, peak)
+
+
+def _plan(
+    prepared: Prepared,
+    trainable: TrainableReranker,
+    seconds_per_step: float,
+    mean_tokens: float,
+    share_cut: float,
+    peak_bytes: int,
+) -> TrainingPlan:
+    settings, steps, dev = prepared.settings, prepared.steps, prepared.dev
+    pairs_per_step = steps.groups * settings.data.train_group_size
+    n_dev_pairs = 0 if dev is None else len(dev.pairs)
+    measurements = 0 if dev is None else -(-steps.total // steps.eval_every)
+    # Before and after the training once more each.
+    measured_pairs = n_dev_pairs * (measurements + 2) if dev is not None else 0
+    measuring_s = measured_pairs / pairs_per_step * seconds_per_step * _FORWARD_SHARE
+    return TrainingPlan(
+        model=prepared.resolved.spec.id,
+        family=prepared.resolved.spec.family,
+        n_parameters=trainable.n_parameters,
+        n_rows=len(prepared.rows),
+        n_dev_queries=0 if dev is None else len(dev.dataset.queries),
+        n_dev_pairs=n_dev_pairs,
+        groups_per_step=steps.groups,
+        pairs_per_step=pairs_per_step,
+        steps_per_epoch=steps.per_epoch,
+        steps=steps.total,
+        measurements=measurements,
+        max_length=pair_settings(prepared.resolved.spec, settings.data).max_length_tokens,
+        mean_tokens=mean_tokens,
+        share_cut=share_cut,
+        seconds_per_step=seconds_per_step,
+        seconds=steps.total * seconds_per_step + measuring_s,
+        peak_bytes=peak_bytes,
+    )
+
+
+def _lengths(prepared: Prepared, trainable: TrainableReranker) -> tuple[float, float]:
+    """Return the mean tokens of a pair and the share of pairs that are cut, of rows spread over the data."""
+    data, rows = prepared.settings.data, prepared.rows
+    chosen = range(0, len(rows), max(len(rows) // _SAMPLED_ROWS, 1))
+    groups = [draw_group(rows[row], data, seed=prepared.settings.run.seed, epoch=0, row=row) for row in chosen]
+    encoded = trainable.pairs.encode([(group.query, text) for group in groups for text in group.texts])
+    n_tokens = sum(len(one) for pair in encoded for one in pair.inputs)
+    return n_tokens / len(encoded), sum(pair.truncated for pair in encoded) / len(encoded)
+
+
+class _Clock(transformers.TrainerCallback):
+    """Times the steps behind the first one, which also sets things up."""
+
+    def __init__(self) -> None:
+        self._ends_s: list[float] = []
+
+    @property
+    def seconds_per_step(self) -> float:
+        return (self._ends_s[-1] - self._ends_s[0]) / max(len(self._ends_s) - 1, 1)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._ends_s.append(time.perf_counter())
+
+
+def _peak_bytes(settings: RerankerTrainingSettings) -> int:
+    """Return the most memory held: of the GPU since torch was imported, or of this process; 0 where nothing tells."""
+    if not uses_cpu(settings.run) and torch.cuda.is_available():
+        return int(torch.cuda.max_memory_allocated())
+    try:
+        import resource
+    except ModuleNotFoundError:  # Windows
+        return 0
+    # Linux counts kilobytes, macOS bytes.
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

@@ -1,0 +1,189 @@
+"""From settings to a Trainer: data stored and checked, steps counted, arguments in transformers' words."""
+
+from __future__ import annotations
+
+import logging
+import os
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+
+from rerank_plugins.catalog.resolve import ResolvedModel
+from rerank_plugins.checks.optional import import_extra
+from rerank_plugins.engine.device import has_native_bfloat16
+from rerank_plugins.training.batches import EpochOrder, GroupBatches, GroupDataset
+from rerank_plugins.training.dev import DevSet, dev_set
+from rerank_plugins.training.inspecting import inspect_data
+from rerank_plugins.training.losses import group_loss
+from rerank_plugins.training.models import TrainableReranker, resolve_trainable
+from rerank_plugins.training.rows import Rows, store_rows
+from rerank_plugins.training.scoring import DevScorer
+from rerank_plugins.training.settings import RerankerTrainingSettings, RunSettings
+from rerank_plugins.training.steps import StepPlan, plan_steps
+from rerank_plugins.training.trainer import GroupTrainer, Patience, TrainingGroups
+
+__all__ = ["Prepared", "is_first_process", "prepare", "trainer_for", "uses_cpu"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """A training before its first step; the model is not loaded yet.
+
+    Attributes:
+        settings: What was asked for.
+        resolved: The model to start from.
+        rows: What is trained on.
+        dev: What is measured on; None for nothing.
+        steps: How long it will be.
+    """
+
+    settings: RerankerTrainingSettings
+    resolved: ResolvedModel
+    rows: Rows
+    dev: DevSet | None
+    steps: StepPlan
+
+
+def prepare(settings: RerankerTrainingSettings, folder: Path) -> Prepared:
+    """Check everything that can be checked before a model is loaded.
+
+    Args:
+        settings: What was asked for.
+        folder: Where the rows are stored.
+
+    Raises:
+        InvalidInputError: Data or settings cannot work.
+        ModelError: The model cannot be resolved, or is not trained today.
+        MissingExtraError: Something that training needs is not installed.
+    """
+    import_extra("accelerate", extra="train")
+    resolved = resolve_trainable(settings.model)
+    if is_first_process():
+        inspect_data(settings.data, resolved)
+    stored = folder / f"rows-{_rank()}.jsonl"
+    rows, held_out = store_rows(settings.data, stored, holds_out=settings.data.dev_data is None)
+    dev = dev_set(settings.data, held_out, metric=settings.run.metric)
+    if rows.n_left_out:
+        logger.warning("%d rows have no group and are left out, as allowed", rows.n_left_out)
+    if dev is None and settings.data.dev_fraction:
+        logger.warning(
+            "there are too few queries to hold some out, so nothing is measured and the last checkpoint is kept; give "
+            "dev_data"
+        )
+    steps = plan_steps(settings.run, n_rows=len(rows), n_devices=_n_devices(settings.run))
+    return Prepared(settings, resolved, rows, dev, steps)
+
+
+def trainer_for(prepared: Prepared, trainable: TrainableReranker, folder: Path) -> GroupTrainer:
+    """Return the Trainer of a run, whose checkpoints go into a folder."""
+    settings, run = prepared.settings, prepared.settings.run
+    dev = None
+    if prepared.dev is not None:
+        batch_size = run.per_device_eval_batch_size
+        dev = DevScorer(prepared.dev, trainable.pairs, trainable.padding, batch_size=batch_size)
+    groups = TrainingGroups(
+        dataset=GroupDataset(prepared.rows, settings.data, seed=run.seed),
+        order=EpochOrder(len(prepared.rows), seed=run.seed),
+        batches=GroupBatches(trainable.pairs, trainable.padding),
+        where=prepared.rows.where,
+    )
+    trainer = GroupTrainer(
+        trainable.module,
+        training_arguments(prepared, folder),
+        groups=groups,
+        loss=group_loss(run.loss, temperature=run.temperature, teacher_scale=settings.data.teacher_scale),
+        dev=dev,
+    )
+    if dev is not None and run.early_stopping_patience is not None:
+        trainer.add_callback(Patience(f"eval_{run.metric}", run.early_stopping_patience))
+    return trainer
+
+
+def training_arguments(prepared: Prepared, folder: Path) -> transformers.TrainingArguments:
+    """Return a run's arguments in the words that transformers 4 and 5 have in common."""
+    run, steps, measures = prepared.settings.run, prepared.steps, prepared.dev is not None
+    options: dict[str, Any] = {
+        name: getattr(run, name)
+        for name in (
+            "learning_rate",
+            "num_train_epochs",
+            "per_device_train_batch_size",
+            "gradient_accumulation_steps",
+            "lr_scheduler_type",
+            "weight_decay",
+            "max_grad_norm",
+            "optim",
+            "seed",
+            "save_total_limit",
+            "logging_steps",
+            "dataloader_num_workers",
+            "dataloader_drop_last",
+        )
+    }
+    options |= {**_precision(run), **_recomputing(run)}
+    if measures:
+        options |= {"eval_strategy": "steps", "eval_steps": steps.eval_every, "load_best_model_at_end": True}
+        options |= {"metric_for_best_model": f"eval_{run.metric}", "greater_is_better": True}
+    return transformers.TrainingArguments(
+        output_dir=str(folder),
+        max_steps=run.max_steps or -1,
+        warmup_steps=steps.warmup,
+        save_strategy="steps",
+        save_steps=steps.eval_every if measures else steps.save_every,
+        report_to=list(run.report_to) or "none",
+        disable_tqdm=not run.progress,
+        remove_unused_columns=False,
+        label_names=[],
+        # What is not finite ends the run; it is not averaged away.
+        logging_nan_inf_filter=False,
+        dataloader_pin_memory=not uses_cpu(run),
+        use_cpu=uses_cpu(run),
+        **options,
+    )
+
+
+def uses_cpu(run: RunSettings) -> bool:
+    """Return whether a run stays on the CPU."""
+    return run.device == "cpu" or not (torch.cuda.is_available() or torch.backends.mps.is_available())
+
+
+def is_first_process() -> bool:
+    """Return whether this process writes what one process writes, in a run of one or several."""
+    return _rank() == 0
+
+
+def _precision(run: RunSettings) -> dict[str, bool]:
+    """Return the autocast that a run can have; what cannot be is told, and float32 is used."""
+    fp16, bf16 = run.fp16, run.bf16
+    if uses_cpu(run):
+        if fp16:
+            logger.warning("fp16 needs a GPU: this CPU trains in float32")
+        if bf16 and not has_native_bfloat16(torch.device("cpu")):
+            logger.warning("this CPU does not compute in bfloat16 itself, which would be slower: it trains in float32")
+            bf16 = False
+        fp16 = False
+    return {"fp16": fp16, "bf16": bf16}
+
+
+def _recomputing(run: RunSettings) -> dict[str, bool]:
+    """Return the switch for computing activations twice, which the installed transformers may have renamed."""
+    known = {one.name for one in fields(transformers.TrainingArguments)}
+    name = "activation_checkpointing" if "activation_checkpointing" in known else "gradient_checkpointing"
+    return {name: True} if run.gradient_checkpointing else {}
+
+
+def _n_devices(run: RunSettings) -> int:
+    """Return the devices that train side by side: those of accelerate's processes, or this one's GPUs."""
+    n_processes = int(os.environ.get("WORLD_SIZE", "1"))
+    if n_processes > 1 or uses_cpu(run):
+        return n_processes
+    return max(torch.cuda.device_count(), 1)
+
+
+def _rank() -> int:
+    return int(os.environ.get("RANK", "0"))

@@ -1,0 +1,166 @@
+"""The whole course of a reranker's training: data in, a measured model in its folder out."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from safetensors.torch import load_file
+
+from rerank_plugins.checks.arguments import checked_call
+from rerank_plugins.errors import InvalidInputError, TrainingError
+from rerank_plugins.evaluation.measures import Evaluation
+from rerank_plugins.system.files import made_folder, write_atomically
+from rerank_plugins.training.checkpoints import check_same_run, newest_whole, run_folder_of
+from rerank_plugins.training.models import open_trainable
+from rerank_plugins.training.preparing import Prepared, is_first_process, prepare, trainer_for
+from rerank_plugins.training.publishing import publish, reranker_of
+from rerank_plugins.training.results import TrainingResult, changes
+from rerank_plugins.training.settings import RerankerTrainingSettings
+
+__all__ = ["train_reranker"]
+
+_RUN, _BEFORE = "run.json", "before.json"
+_DO_NOT_COUNT = (
+    "dataloader_num_workers",
+    "local_files_only",
+    "logging_steps",
+    "output_dir",
+    "progress",
+    "report_to",
+    "resume",
+    "save_total_limit",
+    "train_data",  # by its contents
+)
+"""Settings that change no weight, and may differ when a run goes on."""
+
+
+@checked_call()
+def train_reranker(settings: RerankerTrainingSettings) -> TrainingResult | None:
+    """Train a cross-encoder and put it into its output folder, whole, with a card of what was measured.
+
+    Checkpoints stand in ``NAME.training`` beside the output folder until the trained model is there. With the same
+    settings, data and versions a run gives the same weights, bit for bit on a CPU with the same number of threads, also
+    if it was killed and went on with ``resume``.
+
+    Args:
+        settings: What to train, on what, and how.
+
+    Returns:
+        What was measured; None in the processes of a distributed run that are not the first.
+
+    Raises:
+        InvalidInputError: Settings or data cannot work, the output folder is used, or a run goes on otherwise than it
+            began. Nothing was trained.
+        ModelError: The model cannot be loaded, or is of a kind that is not trained today.
+        MissingExtraError: Something that training needs is not installed.
+        TrainingError: The loss or a gradient is not finite, or a checkpoint cannot be written; what was saved before is
+            intact.
+    """
+    started_s = time.perf_counter()
+    output = Path(settings.run.output_dir)
+    folder = run_folder_of(output)
+    if is_first_process():
+        _check_folders(output, folder, resumes=settings.run.resume)
+    prepared = _prepared(settings, made_folder(folder))
+    checkpoint = _begin(prepared, folder)
+    before = _measured_before(prepared, folder)
+    trainable = open_trainable(prepared.resolved, settings.model, settings.data)
+    trainer = trainer_for(prepared, trainable, folder)
+    done = trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    _check_best(trainer.state.best_model_checkpoint, trainable.module)
+    if not is_first_process():
+        return None
+    trainable.module.to("cpu")
+
+    def finished(after: Evaluation | None) -> TrainingResult:
+        return TrainingResult(
+            folder=output,
+            steps=trainer.state.global_step,
+            best_step=_step_of(trainer.state.best_model_checkpoint),
+            train_loss=float(done.training_loss),
+            seconds=time.perf_counter() - started_s,
+            n_rows=len(prepared.rows),
+            n_dev_queries=0 if prepared.dev is None else len(prepared.dev.dataset.queries),
+            changes=() if before is None or after is None else changes(before, after),
+        )
+
+    result = publish(prepared, trainable, finished, log=trainer.state.log_history)
+    shutil.rmtree(folder, ignore_errors=True)
+    return result
+
+
+def _check_folders(output: Path, folder: Path, *, resumes: bool) -> None:
+    """Refuse an output folder that is used, and a run that was begun where none shall go on, or the other way round."""
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        msg = f"output_dir {str(output)!r} is used already, and is not overwritten; name another one"
+        raise InvalidInputError(msg)
+    has_begun = (folder / _RUN).is_file()
+    if has_begun and not resumes:
+        msg = (
+            f"a training of {str(output)!r} was begun and has not ended: go on with resume (--resume), or remove "
+            f"{str(folder)!r} to begin anew"
+        )
+        raise InvalidInputError(msg)
+    if resumes and not has_begun:
+        msg = f"there is no training to go on with: {str(folder / _RUN)!r} is not there. Begin without resume"
+        raise InvalidInputError(msg)
+
+
+def _prepared(settings: RerankerTrainingSettings, folder: Path) -> Prepared:
+    """Check everything that can be checked before a model is loaded; what was made for a run that cannot begin goes."""
+    try:
+        return prepare(settings, folder)
+    except BaseException:
+        if is_first_process() and not (folder / _RUN).is_file():
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def _begin(prepared: Prepared, folder: Path) -> Path | None:
+    """Write down what decides the weights, or compare with what was; return the checkpoint to go on from."""
+    settings = prepared.settings.flat()
+    facts: dict[str, Any] = {name: value for name, value in settings.items() if name not in _DO_NOT_COUNT}
+    facts |= {"training rows (SHA-256)": prepared.rows.digest, "model files": prepared.resolved.source}
+    facts |= {"torch": torch.__version__, "transformers": transformers.__version__}
+    facts |= {"torch threads": torch.get_num_threads(), "groups of a step": prepared.steps.groups}
+    path = folder / _RUN
+    if not is_first_process():
+        return newest_whole(folder) if prepared.settings.run.resume else None
+    if not prepared.settings.run.resume:
+        write_atomically(path, json.dumps(facts, indent=2).encode())
+        return None
+    check_same_run(json.loads(path.read_text(encoding="utf-8")), facts, folder=folder)
+    return newest_whole(folder)
+
+
+def _measured_before(prepared: Prepared, folder: Path) -> Evaluation | None:
+    """Return the measures of the model that the training starts from; they are kept for a run that goes on."""
+    if prepared.dev is None or not is_first_process():
+        return None
+    path = folder / _BEFORE
+    if path.is_file():
+        return Evaluation(json.loads(path.read_text(encoding="utf-8")))
+    with reranker_of(prepared.settings.model.model_name_or_path, prepared) as reranker:
+        measured = prepared.dev.measured(reranker.score(prepared.dev.pairs))
+    write_atomically(path, json.dumps(measured.per_query).encode())
+    return measured
+
+
+def _check_best(best: str | None, module: Any) -> None:
+    """Raise if the best checkpoint's weights are not in the module: the Trainer only logs when it cannot load them."""
+    if best is None:
+        return
+    stored, weights = load_file(Path(best) / "model.safetensors"), module.state_dict()
+    if any(not torch.equal(stored[name], weights[name].cpu()) for name in stored):
+        msg = f"the best checkpoint, {best!r}, could not be loaded; what it holds is intact"
+        raise TrainingError(msg)
+
+
+def _step_of(checkpoint: str | None) -> int | None:
+    return None if checkpoint is None else int(checkpoint.rsplit("-", 1)[1])

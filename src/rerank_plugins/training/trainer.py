@@ -1,0 +1,207 @@
+"""transformers' Trainer over groups of pairs, with what it leaves out: our losses, our dev measures, whole checkpoints.
+
+There is no loop here: order, loss, measurement and marks are put where the Trainer asks for them.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from safetensors import SafetensorError
+from torch import Tensor
+from transformers.trainer_callback import PrinterCallback, ProgressCallback
+
+from rerank_plugins.errors import TrainingError
+from rerank_plugins.training.batches import EpochOrder, GroupBatches, GroupDataset
+from rerank_plugins.training.checkpoints import mark_whole
+from rerank_plugins.training.losses import GroupLoss
+from rerank_plugins.training.scoring import DevScorer
+
+__all__ = ["GroupTrainer", "Patience", "TrainingGroups"]
+
+logger = logging.getLogger(__name__)
+
+_NOT_OF_MODELS = ("rows", "teacher")
+_NAMED_ROWS = 8
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrainingGroups:
+    """What is trained on.
+
+    Attributes:
+        dataset: The groups of all epochs.
+        order: The order of an epoch.
+        batches: Makes batches of groups.
+        where: The place that a row came from, for errors.
+    """
+
+    dataset: GroupDataset
+    order: EpochOrder
+    batches: GroupBatches
+    where: Callable[[int], str]
+
+
+class GroupTrainer(transformers.Trainer):
+    """Trains a reranker on groups.
+
+    Args:
+        module: Gives ``logits`` for the batches' tensors.
+        args: transformers' own arguments.
+        groups: What is trained on.
+        loss: Of scores and teacher's scores.
+        dev: Measures the module; None where there is no dev set.
+    """
+
+    def __init__(
+        self,
+        module: torch.nn.Module,
+        args: transformers.TrainingArguments,
+        *,
+        groups: TrainingGroups,
+        loss: GroupLoss,
+        dev: DevScorer | None,
+    ) -> None:
+        self._groups, self._loss, self._dev = groups, loss, dev
+        super().__init__(
+            model=module,
+            args=args,
+            train_dataset=groups.dataset,
+            # Measured by _dev; the Trainer only asks whether there is one.
+            eval_dataset=None if dev is None else groups.dataset,
+            data_collator=groups.batches,
+            callbacks=[_Epochs(groups.order), _Marks()],
+        )
+        self.remove_callback(PrinterCallback)
+        self.remove_callback(ProgressCallback)
+        if not args.disable_tqdm:
+            self.add_callback(_Bar())
+
+    def _get_train_sampler(self, _dataset: object = None) -> EpochOrder:
+        return self._groups.order
+
+    def compute_loss(
+        self,
+        model: Any,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,  # noqa: FBT001, FBT002 - the Trainer's signature
+        num_items_in_batch: object = None,
+    ) -> Any:
+        """Return the loss of a batch of groups, a mean over the groups.
+
+        Raises:
+            TrainingError: It is not finite.
+        """
+        outputs = model(**{name: tensor for name, tensor in inputs.items() if name not in _NOT_OF_MODELS})
+        # By the number of groups that there are: a smaller last batch keeps its groups.
+        scores = outputs["logits"].float().view(len(inputs["rows"]), -1)
+        loss = self._loss(scores, inputs.get("teacher"))
+        if not torch.isfinite(loss):
+            raise self._diverged(inputs["rows"], f"the loss is {loss.item()}")
+        return (loss, outputs) if return_outputs else loss
+
+    def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Tensor:
+        """Do one forward and backward pass.
+
+        Raises:
+            TrainingError: A gradient is not finite.
+        """
+        loss = super().training_step(model, inputs, num_items_in_batch)
+        # With float16 autocast gradients may overflow: its scaler leaves such a step out.
+        sums = [one.grad.sum() for one in model.parameters() if one.grad is not None and not self.args.fp16]
+        if sums and not torch.isfinite(torch.stack(sums)).all():
+            raise self._diverged(inputs["rows"], "a gradient is not finite")
+        return loss
+
+    def _diverged(self, rows: Tensor, what: str) -> TrainingError:
+        places = [self._groups.where(row) for row in rows.tolist()]
+        shown = ", ".join(places[:_NAMED_ROWS]) + (
+            f" and {len(places) - _NAMED_ROWS} more" * (len(places) > _NAMED_ROWS)
+        )
+        return TrainingError(
+            f"{what} at step {self.state.global_step + 1}, in the batch of {shown}. Nothing of that step is saved. A "
+            "lower learning_rate or bf16 instead of fp16 usually helps; look at these rows and their scores too"
+        )
+
+    def evaluate(
+        self,
+        eval_dataset: object = None,
+        ignore_keys: object = None,
+        metric_key_prefix: str = "eval",
+    ) -> dict[str, float]:
+        """Return the measures of the dev set."""
+        if self._dev is None:
+            return {}
+        measured = self._dev.measure(self.model)
+        metrics = {f"{metric_key_prefix}_{name}": measured.mean(name) for name in measured.per_query}
+        self.log(dict(metrics))
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        try:
+            super()._save_checkpoint(model, trial)
+        except (OSError, SafetensorError, RuntimeError) as error:  # RuntimeError: torch.save on a full disk
+            msg = (
+                f"the checkpoint of step {self.state.global_step} could not be written ({error}). Checkpoints before "
+                "it are whole: make room and go on with resume"
+            )
+            raise TrainingError(msg) from error
+
+    def log(self, logs: dict[str, float], *args: Any) -> None:
+        """Log figures, also with :mod:`logging`."""
+        logger.info("step %d of %d: %s", self.state.global_step, self.state.max_steps, logs)
+        super().log(logs, *args)
+
+
+class _Bar(ProgressCallback):
+    """The Trainer's bar, without the lines that it prints on stdout."""
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+        """Print nothing: figures are logged."""
+
+
+class _Epochs(transformers.TrainerCallback):
+    """Tells the order which epoch begins, also after a resume."""
+
+    def __init__(self, order: EpochOrder) -> None:
+        self._order = order
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        batches = len(kwargs["train_dataloader"])
+        self._order.epoch = state.global_step // max(math.ceil(batches / args.gradient_accumulation_steps), 1)
+
+
+class _Marks(transformers.TrainerCallback):
+    """Marks checkpoints that are whole."""
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if state.is_world_process_zero:
+            mark_whole(Path(args.output_dir) / f"checkpoint-{state.global_step}")
+
+
+class Patience(transformers.TrainerCallback):
+    """Ends a training in which a measure has not risen for a while.
+
+    It counts in the log, which every checkpoint holds, so a resumed run ends where the uninterrupted one does.
+
+    Args:
+        key: The measure's name in the log.
+        patience: Measurements without a new best.
+    """
+
+    def __init__(self, key: str, patience: int) -> None:
+        self._key, self._patience = key, patience
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Look at the log after a measurement."""
+        values = [entry[self._key] for entry in state.log_history if self._key in entry]
+        if values and len(values) - 1 - values.index(max(values)) >= self._patience:
+            control.should_training_stop = True

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from training_rows import rows, write_rows
+from typer.testing import CliRunner
+
+from rerank_plugins.cli import app, main
+from rerank_plugins.training.settings import GROUPS
+
+pytest.importorskip("accelerate")
+pytest.importorskip("ir_measures")
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
+    monkeypatch.setattr(sys, "argv", ["rerank-plugins", "train", *map(str, arguments)])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    return int(stopped.value.code or 0)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> tuple[Path, Path]:
+    return write_rows(tmp_path / "train.jsonl", rows(12)), write_rows(tmp_path / "dev.jsonl", rows(6, seed=2))
+
+
+def test_every_setting_is_an_option_with_its_first_sentence() -> None:
+    shown = CliRunner().invoke(app, ["train", "reranker", "--help"], env={"COLUMNS": "240"})
+    assert shown.exit_code == 0
+    for owner in GROUPS.values():
+        for name in owner.__dataclass_fields__:  # type: ignore[attr-defined]
+            assert f"--{name.replace('_', '-')}" in shown.stdout
+    assert "Peak of the schedule." in shown.stdout
+    assert "[5e-05]" in shown.stdout
+
+
+def test_a_file_of_settings_and_options_that_win(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    bert_reranker_folder: Path,
+    tmp_path: Path,
+    data: tuple[Path, Path],
+) -> None:
+    settings = {"train_data": str(data[0]), "dev_data": str(data[1]), "max_steps": 50, "train_group_size": 3}
+    config = tmp_path / "run.yaml"
+    config.write_text(json.dumps(settings))
+    options = ("-m", bert_reranker_folder, "-o", tmp_path / "out", "--max-steps", 2, "--device", "cpu")
+    assert run(monkeypatch, "reranker", "--config", config, *options, "--per_device_train_batch_size", 4) == 0
+    printed = capsys.readouterr().out
+    assert "nDCG@10" in printed
+    assert "2 steps in" in printed
+    saved = json.loads((tmp_path / "out" / "training.json").read_text())["settings"]
+    assert (saved["max_steps"], saved["train_group_size"], saved["per_device_train_batch_size"]) == (2, 3, 4)
+
+
+def test_a_dry_run_tells_and_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    bert_reranker_folder: Path,
+    tmp_path: Path,
+    data: tuple[Path, Path],
+) -> None:
+    options = ("-m", bert_reranker_folder, "-o", tmp_path / "out", "--dev-data", data[1], "--device", "cpu")
+    assert run(monkeypatch, "reranker", data[0], *options, "--dry-run") == 0
+    printed = capsys.readouterr().out
+    assert "rows         12" in printed
+    assert "step         8 groups, 64 pairs" in printed
+    assert "steps        6 (2 an epoch)" in printed
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["dev.jsonl", "train.jsonl"]
+
+
+def test_a_command_of_flag_embedding_runs_with_its_own_words(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    bert_reranker_folder: Path,
+    tmp_path: Path,
+    data: tuple[Path, Path],
+) -> None:
+    # As in examples/finetune/reranker/encoder_only/base.sh, with small numbers.
+    words = f"""
+        --model_name_or_path {bert_reranker_folder} --cache_dir ./cache/model --train_data {data[0]}
+        --cache_path ./cache/data --train_group_size 4 --query_max_len 24 --passage_max_len 40 --pad_to_multiple_of 8
+        --knowledge_distillation False --output_dir {tmp_path / "out"} --overwrite_output_dir --fp16
+        --learning_rate 6e-5 --num_train_epochs 1 --per_device_train_batch_size 2 --gradient_accumulation_steps 1
+        --dataloader_drop_last True --warmup_ratio 0.1 --gradient_checkpointing --weight_decay 0.01
+        --deepspeed ../ds_stage0.json --logging_steps 1 --save_steps 1000
+    """.split()
+    assert run(monkeypatch, "reranker", "--like", "flagembedding", "--device", "cpu", "--", *words) == 0
+    printed = capsys.readouterr()
+    assert "overwrite_output_dir does nothing here" in " ".join(printed.err.split())
+    saved = json.loads((tmp_path / "out" / "training.json").read_text())["settings"]
+    assert (saved["query_max_len"], saved["train_group_size"], saved["learning_rate"]) == (24, 4, 6e-5)
+    assert saved["dataloader_drop_last"] is True
+    assert "6 steps in" in printed.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("reranker", "x.jsonl"), "output_dir is missing"),
+        (("reranker", "-o", "out"), "train_data is missing"),
+        (("reranker", "x.jsonl", "-o", "out", "--use_lora", "True"), "decoder rerankers with LoRA"),
+        (("reranker", "x.jsonl", "-o", "out", "--lerning-rate", "1"), "did you mean 'learning_rate'"),
+        (("reranker", "x.jsonl", "-o", "out", "--bf16", "True"), "a switch takes no value"),
+        (("reranker", "x.jsonl", "-o", "out", "--device", "cpu"), "'x.jsonl' is not there"),
+        (("reranker", "-c", "none.yaml"), "could not be read as YAML"),
+        (("reranker", "--like", "flagembedding", "--", "--lerning_rate", "1"), "did you mean 'learning_rate'"),
+        (("reranker", "--like", "nobody"), "trainers are flagembedding"),
+        (("embedder", "x.jsonl"), "cross-encoders with one label are trained today"),
+        (("colbert", "--anything", "x"), "cross-encoders with one label are trained today"),
+    ],
+)
+def test_what_cannot_work_is_one_message(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    bert_reranker_folder: Path,
+    arguments: tuple[str, ...],
+    told: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    model = ("-m", str(bert_reranker_folder)) if arguments[0] == "reranker" else ()
+    assert run(monkeypatch, arguments[0], *model, *arguments[1:]) == 2
+    assert told in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,273 @@
+"""Commands and files of other trainers, as they stand in their repositories."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+import pytest
+
+from rerank_plugins.errors import InvalidInputError, UnknownOptionError
+from rerank_plugins.training.arguments import arguments_of, parse_words, translate_arguments
+from rerank_plugins.training.arguments.argument import EVERY
+from rerank_plugins.training.arguments.trainer import DROPPED, OTHERS, TRAINER
+from rerank_plugins.training.arguments.translate import _TABLES
+from rerank_plugins.training.settings import GROUPS, reranker_settings
+
+KNOWN = {one.name for owner in GROUPS.values() for one in fields(owner)}
+
+# examples/finetune/reranker/encoder_only/base.sh
+ENCODER_COMMAND = """
+--model_name_or_path BAAI/bge-reranker-base --cache_dir ./cache/model --train_data ./a.jsonl ./b.jsonl
+--cache_path ./cache/data --train_group_size 8 --query_max_len 256 --passage_max_len 256 --pad_to_multiple_of 8
+--knowledge_distillation True --output_dir ./out --overwrite_output_dir --learning_rate 6e-5 --fp16
+--num_train_epochs 2 --per_device_train_batch_size 2 --gradient_accumulation_steps 1 --dataloader_drop_last True
+--warmup_ratio 0.1 --gradient_checkpointing --weight_decay 0.01 --deepspeed ../../ds_stage0.json --logging_steps 1
+--save_steps 1000
+"""
+
+# rag_retrieval/train/reranker/config/training_bert.yaml
+BERT_YAML = {
+    "model_name_or_path": "BAAI/bge-reranker-v2-m3",
+    "model_type": "bert_encoder",
+    "num_labels": 1,
+    "query_format": "{}",
+    "document_format": "{}",
+    "train_dataset": "train.jsonl",
+    "train_dataset_type": "grouped",
+    "train_label_key": "label",
+    "train_group_size": 10,
+    "shuffle_rate": 0.0,
+    "max_len": 512,
+    "val_dataset": "dev.jsonl",
+    "val_dataset_type": "grouped",
+    "val_label_key": "label",
+    "loss_type": "pairwise_ranknet",
+    "output_dir": "./output/bert",
+    "save_on_epoch_end": 1,
+    "num_max_checkpoints": 5,
+    "epochs": 2,
+    "lr": 5e-5,
+    "batch_size": 8,
+    "seed": 42,
+    "warmup_proportion": 0.1,
+    "stable_proportion": 0.0,
+    "gradient_accumulation_steps": 2,
+    "mixed_precision": "fp16",
+    "log_interval": 10,
+    "log_with": "wandb",
+}
+
+
+def test_flagembeddings_own_example_runs() -> None:
+    found = translate_arguments(parse_words(ENCODER_COMMAND.split()), known=KNOWN)
+    settings = reranker_settings(found.settings).flat()
+    expected = {
+        "model_name_or_path": "BAAI/bge-reranker-base",
+        "train_data": ["./a.jsonl", "./b.jsonl"],
+        "train_group_size": 8,
+        "query_max_len": 256,
+        "passage_max_len": 256,
+        "knowledge_distillation": True,
+        "output_dir": "./out",
+        "learning_rate": 6e-5,
+        "fp16": True,
+        "num_train_epochs": 2,
+        "per_device_train_batch_size": 2,
+        "dataloader_drop_last": True,
+        "warmup_ratio": 0.1,
+        "gradient_checkpointing": True,
+        "weight_decay": 0.01,
+        "logging_steps": 1,
+        "save_steps": 1000,
+    }
+    assert {name: settings[name] for name in expected} == expected
+    told = [one.split(" ", 1)[0] for one in found.told]
+    assert told == ["cache_dir", "cache_path", "pad_to_multiple_of", "overwrite_output_dir", "deepspeed"]
+
+
+def test_rag_retrievals_own_file_runs() -> None:
+    found = translate_arguments(BERT_YAML, known=KNOWN, dialect="rag-retrieval")
+    settings = reranker_settings(found.settings).flat()
+    expected = {
+        "train_data": ["train.jsonl"],
+        "dev_data": "dev.jsonl",
+        "train_group_size": 10,
+        "query_max_len": 256,
+        "passage_max_len": 256,
+        "loss": "pairwise_ranknet",
+        "num_train_epochs": 2,
+        "learning_rate": 5e-5,
+        "per_device_train_batch_size": 8,
+        "warmup_ratio": 0.1,
+        "fp16": True,
+        "bf16": False,
+        "report_to": ["wandb"],
+        "save_total_limit": 5,
+    }
+    assert {name: settings[name] for name in expected} == expected
+
+
+def test_the_old_modules_pair_length_counts_and_the_new_ones_does_not() -> None:
+    old = translate_arguments({"max_len": 513}, known=KNOWN, dialect="flagembedding-old")
+    assert old.settings == {"query_max_len": 256, "passage_max_len": 257}
+    new = translate_arguments({"max_len": 1024}, known=KNOWN)
+    assert new.settings == {}
+    assert "never reads it" in new.told[0]
+
+
+def test_the_old_names() -> None:
+    known = {"normalize_embeddings", "same_dataset_within_batch", "use_inbatch_neg"}
+    given = {"normlized": True, "same_task_within_batch": True, "use_inbatch_neg": True, "enable_sub_batch": False}
+    found = translate_arguments(given, known=known, dialect="flagembedding-old", task="embedder")
+    assert found.settings == dict.fromkeys(known, True)
+    found = translate_arguments(
+        {"query_instruction_for_retrieval": "A: ", "loss_type": "only logits", "save_to_disk": True},
+        known=KNOWN,
+        dialect="flagembedding-old",
+    )
+    assert found.settings == {"query_instruction_for_rerank": "A: "}
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"learning_rat": 1}, "no argument 'learning_rat' for a reranker; did you mean 'learning_rate'"),
+        ({"kd_loss_typ": 1}, "did you mean 'kd_loss_type'"),
+        ({"temperature": 0.02}, "it belongs to a training of embedders"),
+        ({"adam_beta1": 0.9}, "argument of transformers' Trainer that has no counterpart"),
+        ({"xyzzy": 1}, "nothing there is called like it"),
+    ],
+)
+def test_names_that_there_are_none_of(given: dict[str, Any], told: str) -> None:
+    with pytest.raises(UnknownOptionError, match=told):
+        translate_arguments(given, known=KNOWN)
+
+
+@pytest.mark.parametrize(
+    ("dialect", "given", "told"),
+    [
+        ("flagembedding", {"torch_compile": True}, "torch_compile=True cannot be had here: groups have other lengths"),
+        ("flagembedding", {"max_example_num_per_dataset": 10}, "shuf -n"),
+        ("flagembedding", {"warmup_steps": 100}, "give the share of all steps, warmup_ratio"),
+        ("flagembedding", {"lora_rank": 32}, "training of a reranker has no setting 'lora_rank'"),
+        ("flagembedding", {"warmup_ratio": 0.1, "warmup_steps": 0.2}, "give warmup_ratio two values, 0.1 and 0.2"),
+        ("rag-retrieval", {"loss_type": "pointwise_mse"}, "pointwise_mse .* is not offered"),
+        ("rag-retrieval", {"max_label": 2}, "labels are scaled there"),
+        ("rag-retrieval", {"num_labels": 2}, "a reranker has one label"),
+        ("rag-retrieval", {"stable_proportion": 0.5}, "no schedule with a flat middle"),
+        ("rag-retrieval", {"mixed_precision": "fp8"}, "must be no, fp16 or bf16"),
+        ("rag-retrieval", {"query_format": "{} ?"}, r"must end with \{\}"),
+        ("rag-retrieval", {"seq": "\n"}, "has no setting 'sep_token'"),
+    ],
+)
+def test_what_cannot_be_had_says_why(dialect: Any, given: dict[str, Any], told: str) -> None:
+    with pytest.raises(InvalidInputError, match=told):
+        translate_arguments(given, known=KNOWN, dialect=dialect)
+
+
+def test_what_is_off_is_taken() -> None:
+    given = {"use_lora": False, "torch_compile": False, "max_example_num_per_dataset": 100_000_000, "use_cpu": False}
+    found = translate_arguments(given, known=KNOWN)
+    assert found.settings == {}
+    assert found.told[0] == "use_lora is off, and there is nothing to switch off here"
+
+
+@pytest.mark.parametrize(
+    ("dialect", "given", "settings"),
+    [
+        ("flagembedding", {"no_cuda": True}, {"device": "cpu"}),
+        ("flagembedding", {"adafactor": True}, {"optim": "adafactor"}),
+        ("flagembedding", {"warmup_steps": 0.1}, {"warmup_ratio": 0.1}),
+        ("flagembedding", {"max_steps": -1}, {}),
+        ("flagembedding", {"max_steps": 5}, {"max_steps": 5}),
+        ("flagembedding", {"report_to": "none"}, {"report_to": ()}),
+        ("flagembedding", {"save_total_limit": 1}, {"save_total_limit": 2}),
+        ("flagembedding", {"resume_from_checkpoint": "out/checkpoint-4"}, {"resume": True}),
+        ("flagembedding", {"per_gpu_train_batch_size": 3}, {"per_device_train_batch_size": 3}),
+        ("flagembedding", {"metric_for_best_model": "MRR@10"}, {"metric": "MRR@10"}),
+        ("flagembedding", {"query-instruction-format": "{}\\n{}"}, {"query_instruction_format": "{}\n{}"}),
+        ("rag-retrieval", {"query_format": "query: {}"}, {"query_instruction_for_rerank": "query: "}),
+        ("rag-retrieval", {"mixed_precision": "bf16"}, {"bf16": True}),
+        ("rag-retrieval", {"mixed_precision": "no"}, {}),
+        ("rag-retrieval", {"num_max_checkpoints": 1}, {"save_total_limit": 2}),
+    ],
+)
+def test_values_that_become_others(dialect: Any, given: dict[str, Any], settings: dict[str, Any]) -> None:
+    assert dict(translate_arguments(given, known=KNOWN, dialect=dialect).settings) == settings
+
+
+def test_embedders_of_rag_retrieval() -> None:
+    known = {"train_group_size", "mrl_dims", "negatives_cross_device", "temperature"}
+    given = {"neg_nums": 15, "mrl_dims": "128, 256", "all_gather": True, "temperature": 0.02}
+    found = translate_arguments(given, known=known, dialect="rag-retrieval", task="embedder")
+    assert found.settings == {
+        "train_group_size": 16,
+        "mrl_dims": (128, 256),
+        "negatives_cross_device": True,
+        "temperature": 0.02,
+    }
+
+
+def test_their_defaults_when_asked() -> None:
+    found = translate_arguments({"learning_rate": 1e-5}, known=KNOWN, with_defaults=True)
+    expected = {
+        "query_max_len": 32,
+        "passage_max_len": 128,
+        "train_group_size": 8,
+        "weight_decay": 0.0,
+        "warmup_ratio": 0.0,
+        "learning_rate": 1e-5,
+        "num_train_epochs": 3.0,
+        "dataloader_drop_last": False,
+    }
+    assert {name: found.settings[name] for name in expected} == expected
+    assert translate_arguments({}, known=KNOWN).told[0].startswith("without query_max_len and passage_max_len")
+
+
+def test_words_as_hfargumentparser_reads_them() -> None:
+    words = "--fp16 --train_data a b --lr=1e-5 --steps -1 --flag False --nothing None --name x"
+    assert parse_words(words.split()) == {
+        "fp16": True,
+        "train_data": ("a", "b"),
+        "lr": 1e-5,
+        "steps": -1,
+        "flag": False,
+        "nothing": None,
+        "name": "x",
+    }
+    with pytest.raises(InvalidInputError, match="begin with --name, got 'a'"):
+        parse_words(["a"])
+    with pytest.raises(InvalidInputError, match="--x is given twice"):
+        parse_words(["--x", "1", "--x", "2"])
+
+
+def test_trainers_and_tasks_that_there_are_not() -> None:
+    with pytest.raises(InvalidInputError, match="trainers are flagembedding"):
+        translate_arguments({}, known=KNOWN, dialect="pylate")  # type: ignore[arg-type]
+
+
+def test_every_argument_of_transformers_is_known() -> None:
+    transformers = pytest.importorskip("transformers")
+    known = {one.name for one in (*TRAINER, *DROPPED)} | OTHERS
+    missing = {one.name for one in fields(transformers.TrainingArguments) if one.init} - known
+    assert missing == set()
+    assert len(DROPPED) == 18
+
+
+def test_every_flagembedding_argument_is_known() -> None:
+    arguments = pytest.importorskip("FlagEmbedding.abc.finetune.reranker.AbsArguments", reason="an optional extra")
+    table = arguments_of("flagembedding", "reranker")
+    for name in ("AbsRerankerModelArguments", "AbsRerankerDataArguments", "AbsRerankerTrainingArguments"):
+        for one in fields(getattr(arguments, name)):
+            assert one.name in table or one.name in OTHERS, one.name
+
+
+@pytest.mark.parametrize("dialect", list(_TABLES))
+@pytest.mark.parametrize("task", EVERY)
+def test_every_entry_says_what_it_is(dialect: Any, task: Any) -> None:
+    for name, one in arguments_of(dialect, task).items():
+        assert one.name == name
+        assert len(one.meaning) > 8, name
+        assert (one.ours is None) == (one.effect in ("told", "refused")), name
+        assert (one.turn is None) == (one.effect != "turned"), name
