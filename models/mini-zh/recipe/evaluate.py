@@ -33,6 +33,11 @@ def first_stage(data: Dataset, top_k: int) -> dict[str, Scores]:
     return runs
 
 
+def _best_first(scores: Scores) -> Scores:
+    """Return the scores from highest to lowest, as a rank fusion reads them."""
+    return dict(sorted(scores.items(), key=lambda item: -item[1]))
+
+
 def cosines(embedder: Embedder, data: Dataset, runs: Mapping[str, Scores]) -> dict[str, Scores]:
     """Return the cosine of each candidate."""
     needed = sorted({key for scores in runs.values() for key in scores})
@@ -66,7 +71,9 @@ def main() -> None:
         runs = {
             "BM25": bm25,
             "cosine": cosine,
-            "rank fusion": {key: reciprocal_rank_fusion([bm25[key], cosine[key]]) for key in bm25},
+            "rank fusion": {
+                key: reciprocal_rank_fusion([_best_first(bm25[key]), _best_first(cosine[key])]) for key in bm25
+            },
             "score fusion": {key: weighted_fusion([bm25[key], cosine[key]]) for key in bm25},
         }
         found = {which: round(evaluate(run, data.qrels).mean(_MEASURE), 3) for which, run in runs.items()}
