@@ -83,6 +83,8 @@ class PackedRow:
     ) -> PackedRow:
         """Return the row that holds each shared prefix once, before the rests of the inputs that share it.
 
+        If nothing is shared, it holds the inputs in their own order.
+
         Args:
             lengths: Tokens of each input.
             groups: Each input in one of them, as :func:`~rerank_plugins.nn.prefixes.prefix_groups` returns them.
@@ -90,6 +92,8 @@ class PackedRow:
             documents: Which tokens of each input are its document's, half-open, all behind its shared prefix; None
                 if nobody asks for it.
         """
+        if not any(group.tokens for group in groups):
+            return cls(list(lengths), device, documents=documents)
         row_lengths: list[int] = []
         prefixes: list[int | None] = []
         sources: list[int] = []
@@ -150,8 +154,10 @@ class PackedRow:
     @computed_once
     def positions(self) -> npt.NDArray[np.int64]:
         """Where each token stands in its own input. Shape: (tokens,), int64, on the host."""
-        spans = zip(self.starts, self.lengths, strict=True)
-        return np.concatenate([np.arange(start, start + length) for start, length in spans])
+        lengths = np.array(self.lengths)
+        before = np.cumsum(lengths) - lengths - np.array(self.starts)
+        positions: npt.NDArray[np.int64] = np.arange(self.tokens, dtype=np.int64) - np.repeat(before, lengths)
+        return positions
 
     @computed_once
     def seqlens(self) -> torch.Tensor:

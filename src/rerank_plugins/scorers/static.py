@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 
 from rerank_plugins.checks.boundary import checkpoint_errors
 from rerank_plugins.errors import UnsupportedModelError
+from rerank_plugins.nn.packed_row import PackedRow
 from rerank_plugins.protocols import Batch
 from rerank_plugins.weights.base import LoadedParts, LoadRequest
 from rerank_plugins.weights.loading import check_weights, load_tokenizer
@@ -41,9 +42,9 @@ class StaticEmbedder:
 
         A text without a known token gets the zero vector.
         """
-        ids = torch.cat([torch.from_numpy(one.ids) for one in batch.inputs]).long().to(self._table.device)
-        lengths = torch.tensor(batch.lengths)
-        rows = torch.repeat_interleave(torch.arange(len(batch)), lengths).to(ids.device)
+        row = PackedRow(batch.lengths, self._table.device)
+        ids = torch.from_numpy(row.gathered([one.ids for one in batch.inputs])).to(row.device, torch.int64)
+        rows = row.text_of_token
         if self._unknown_id is not None:
             known = ids != self._unknown_id
             ids, rows = ids[known], rows[known]

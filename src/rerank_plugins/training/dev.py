@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -42,6 +44,12 @@ class DevSet:
         """All (query, text) pairs, query by query."""
         texts, queries = self.dataset.texts, self.dataset.queries
         return [(queries[query_id], texts[one]) for query_id, listed in self.candidates.items() for one in listed]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all pairs and judgements, in hexadecimal."""
+        qrels = {query_id: dict(grades) for query_id, grades in self.dataset.qrels.items()}
+        return hashlib.sha256(json.dumps([self.pairs, qrels]).encode()).hexdigest()
 
     def measured(self, scores: Sequence[float]) -> Evaluation:
         """Return the measures of a model's scores.

@@ -16,18 +16,14 @@ from typing import Any
 import torch
 import transformers
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from rerank_plugins.catalog.checkpoint import CheckpointFiles
 from rerank_plugins.catalog.resolve import ResolvedModel, resolve
 from rerank_plugins.catalog.scorer_traits import traits_of
 from rerank_plugins.catalog.spec import ModelSpec
 from rerank_plugins.errors import UnsupportedModelError
-from rerank_plugins.nn.backbone import TokenStates
-from rerank_plugins.nn.packed_row import PackedRow
-from rerank_plugins.nn.segment_similarity import SegmentSimilarityHead
-from rerank_plugins.protocols import Batch, PairSegments, TokenInput
-from rerank_plugins.scorers.cross_encoder import load_segment_similarity
+from rerank_plugins.scorers.trainable import SegmentSimilarityModel
 from rerank_plugins.text.pair_inputs import PairInputs, pair_inputs
 from rerank_plugins.text.pair_tokenizer import PairSettings
 from rerank_plugins.training.batches import PairPadding
@@ -37,7 +33,7 @@ from rerank_plugins.types import LongDocuments
 from rerank_plugins.weights.base import LoadRequest
 from rerank_plugins.weights.loading import load_model, load_tokenizer
 
-__all__ = ["SegmentSimilarityModel", "TrainableReranker", "open_trainable", "pair_settings", "resolve_trainable"]
+__all__ = ["TrainableReranker", "open_trainable", "pair_settings", "resolve_trainable"]
 
 _CARRIED = (
     "tokenizer.json",
@@ -55,44 +51,6 @@ _CARRIED = (
     "config_sentence_transformers.json",
 )
 """Files beside weights and config that say how texts are read; they are copied as they are."""
-
-
-class SegmentSimilarityModel(nn.Module):
-    """The model of this project's own format: a BERT backbone, and the head that compares the two texts.
-
-    Args:
-        backbone: The transformer.
-        head: See :class:`~rerank_plugins.nn.segment_similarity.SegmentSimilarityHead`.
-    """
-
-    def __init__(self, backbone: Any, head: SegmentSimilarityHead) -> None:
-        super().__init__()
-        self.backbone, self.head = backbone, head
-        # The Trainer's switch for computing activations twice, by its names in transformers 4 and 5.
-        for name in ("gradient_checkpointing_enable", "activation_checkpointing_enable"):
-            if hasattr(backbone, name):
-                setattr(self, name, getattr(backbone, name))
-
-    @property
-    def config(self) -> Any:
-        """The backbone's."""
-        return self.backbone.config
-
-    def forward(
-        self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor, segments: Tensor
-    ) -> dict[str, Tensor]:
-        """Return the logits of padded pairs, as ``logits``. Shape: (inputs, 1)."""
-        states = self.backbone(
-            input_ids=input_ids, attention_mask=attention_mask, token_type_ids=token_type_ids
-        ).last_hidden_state
-        lengths = attention_mask.sum(dim=1).tolist()
-        flat = states[attention_mask.bool()].float()
-        ids = input_ids.int().cpu().numpy()
-        inputs = [
-            TokenInput(ids[row, :length], ids[row, :length], PairSegments(*bounds))
-            for row, (length, bounds) in enumerate(zip(lengths, segments.tolist(), strict=True))
-        ]
-        return {"logits": self.head(TokenStates(flat, PackedRow(lengths, flat.device)), Batch(inputs))}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -198,7 +156,7 @@ def open_trainable(resolved: ResolvedModel, model: ModelSettings, data: DataSett
     own = resolved.files.own_format
     module: Any
     if own is not None:
-        module = SegmentSimilarityModel(*load_segment_similarity(request, own))
+        module = SegmentSimilarityModel(request, own)
     else:
         module = load_model(request, transformers.AutoModelForSequenceClassification)
     padding = PairPadding(

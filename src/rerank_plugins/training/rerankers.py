@@ -127,6 +127,7 @@ def _begin(prepared: Prepared, folder: Path) -> Path | None:
     settings = prepared.settings.flat()
     facts: dict[str, Any] = {name: value for name, value in settings.items() if name not in _DO_NOT_COUNT}
     facts |= {"training rows (SHA-256)": prepared.rows.digest, "model files": prepared.resolved.source}
+    facts |= {"dev set (SHA-256)": None if prepared.dev is None else prepared.dev.digest}
     facts |= {"torch": torch.__version__, "transformers": transformers.__version__}
     facts |= {"torch threads": torch.get_num_threads(), "groups of a step": prepared.steps.groups}
     path = folder / _RUN

@@ -43,6 +43,13 @@ def test_a_shared_prefix_lies_before_the_rests() -> None:
     assert row.documents is None
 
 
+def test_inputs_that_share_nothing_stay_in_their_order() -> None:
+    groups = [PrefixGroup((2,)), PrefixGroup((0,)), PrefixGroup((1,))]
+    row = PackedRow.of_groups([2, 1, 3], groups, CPU, documents=[(1, 2), (1, 1), (0, 3)])
+    assert (row.lengths, row.sources, row.documents) == ([2, 1, 3], None, [(1, 2), (1, 1), (0, 3)])
+    assert row.last_tokens.tolist() == [1, 2, 5]
+
+
 def test_documents_are_counted_from_the_end_of_a_shared_prefix() -> None:
     groups = [PrefixGroup((0, 1), 3), PrefixGroup((2,))]
     row = PackedRow.of_groups([11, 7, 6], groups, CPU, documents=[(4, 9), (4, 5), (3, 5)])

@@ -113,6 +113,11 @@ def test_a_run_goes_on_only_as_it_was_begun(bert_reranker_folder: Path, tmp_path
     data.write_text(data.read_text().replace("panda", "bear"))
     with pytest.raises(InvalidInputError, match="training rows"):
         train_reranker(again)
+    data.write_text(data.read_text().replace("bear", "panda"))
+    dev = tmp_path / "dev.jsonl"
+    dev.write_text(dev.read_text().replace("panda", "bear"))
+    with pytest.raises(InvalidInputError, match="dev set"):
+        train_reranker(again)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="limits of POSIX")
