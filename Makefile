@@ -7,8 +7,8 @@ PIP = $(BIN)/python -m pip install --quiet
 # A whole file of tests goes to one process. One thread each, else they wait for each other; about 2 GB of memory each.
 WORKERS ?= 2
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadfile
-PACKAGES = -e .[demo] -e models/mini -e demo -e integrations/llamaindex -e integrations/langchain
-METADATA = pyproject.toml models/mini/pyproject.toml demo/pyproject.toml $(wildcard integrations/*/pyproject.toml)
+PACKAGES = -e .[demo] -e models/mini -e models/mini-zh -e demo -e integrations/llamaindex -e integrations/langchain
+METADATA = pyproject.toml models/mini/pyproject.toml models/mini-zh/pyproject.toml demo/pyproject.toml $(wildcard integrations/*/pyproject.toml)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-fast test-lowest mutants lint bench docs wheels clean
@@ -45,7 +45,7 @@ docs: $(VENV)/.dev ## make the pages again that are made from the catalog
 	$(BIN)/python docs/refresh.py
 
 wheels: $(VENV)/.dev ## build the distributions into dist/
-	for folder in . models/mini demo integrations/llamaindex integrations/langchain integrations/testing; do \
+	for folder in . models/mini models/mini-zh demo integrations/llamaindex integrations/langchain integrations/testing; do \
 		$(BIN)/python -m build --quiet --no-isolation --outdir dist $$folder || exit 1; done
 
 clean: ## remove the environments and what was built
@@ -76,7 +76,7 @@ $(LOWEST)/.lowest: constraints-lowest.txt $(METADATA)
 	$(LOWEST)/bin/python -m pip install --quiet --upgrade pip
 	$(LOWEST)/bin/python -m pip install --quiet -c constraints-lowest.txt torch
 	$(LOWEST)/bin/python -m pip install --quiet -c constraints-lowest.txt \
-		-e .[torch,evaluation,telemetry] -e models/mini -e demo -e integrations/llamaindex -e integrations/langchain \
+		-e .[torch,evaluation,telemetry] -e models/mini -e models/mini-zh -e demo -e integrations/llamaindex -e integrations/langchain \
 		-e integrations/testing \
 		langchain-classic langchain-tests hypothesis opentelemetry-sdk pytest pytest-asyncio pytest-timeout pytest-xdist
 	touch $@

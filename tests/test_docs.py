@@ -20,9 +20,11 @@ from rerank_plugins.evaluation.measures import parse_measures
 
 ROOT = Path(__file__).parents[1]
 PAGES = [
-    ROOT / name
-    for name in ("README.md", "README.zh.md", "CONTRIBUTING.md", "DESIGN.md", "models/mini/README.md")
-] + [*sorted(ROOT.glob("docs/*.md")), *sorted(ROOT.glob("integrations/*/README.md"))]  # fmt: skip
+    *(ROOT / name for name in ("README.md", "README.zh.md", "CONTRIBUTING.md", "DESIGN.md")),
+    *sorted(ROOT.glob("models/*/README.md")),
+    *sorted(ROOT.glob("docs/*.md")),
+    *sorted(ROOT.glob("integrations/*/README.md")),
+]
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 SPAN = re.compile(r"`([^`\n]+)`")
 LINK = re.compile(r"\[[^\]\n]*\]\(<?([^)\s>]+)>?[^)\n]*\)")

@@ -16,7 +16,10 @@ import pytest
 ROOT = Path(__file__).parents[1]
 READMES = ("README.md", "README.zh.md")
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-OURS = ("rerank-plugins", "rerank-plugins-mini", "langchain-rerank-plugins", "llama-index-postprocessor-rerank-plugins")
+OURS = (
+    *("rerank-plugins", "rerank-plugins-mini", "rerank-plugins-mini-zh"),
+    *("langchain-rerank-plugins", "llama-index-postprocessor-rerank-plugins"),
+)
 LEFT_BEHIND = shutil.ignore_patterns(
     *(".git", ".venv*", "dist", "__pycache__", "tests", "demo-output", ".*_cache", ".hypothesis")
 )

@@ -30,7 +30,18 @@ _MODEL_PACKAGES = ("torch", "transformers")
 _FRAMEWORKS = ("llama-index-core", "langchain-core", "langchain-classic", "FlagEmbedding", "sentence-transformers")
 
 # In the order of usefulness.
-_EXTRAS = ("torch", "mini", "llamaindex", "langchain", "retrieval", "calibration", "evaluation", "demo", "telemetry")
+_EXTRAS = (
+    "torch",
+    "mini",
+    "mini-zh",
+    "llamaindex",
+    "langchain",
+    "retrieval",
+    "calibration",
+    "evaluation",
+    "demo",
+    "telemetry",
+)
 
 
 @dataclass(frozen=True, slots=True)

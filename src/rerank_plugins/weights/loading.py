@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 import transformers
-from safetensors import safe_open
 from tokenizers import Tokenizer
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
@@ -24,17 +23,16 @@ from rerank_plugins.text.tokenizer_file import read_tokenizer
 from rerank_plugins.weights.base import LoadRequest
 from rerank_plugins.weights.flash_names import has_flash_names, xlmr_from_flash_names
 from rerank_plugins.weights.lora import merge_lora
+from rerank_plugins.weights.own_rows import has_own_rows, read_rows
 from rerank_plugins.weights.tokenizers import checked_tokenizer, converted_tokenizer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-__all__ = ["check_weights", "has_int8_rows", "load_model", "load_tokenizer", "read_own_weights", "refuse_missing"]
+__all__ = ["check_weights", "load_model", "load_tokenizer", "read_own_weights", "refuse_missing"]
 
 logger = logging.getLogger(__name__)
 
-_INT8_ROWS = "int8-rows"
-_QUANTIZATION_KEY = "rerank_plugins.quantization"
 _PLAIN_TOKENIZERS = ("PreTrainedTokenizerFast", "TokenizersBackend")
 _WITH_SEGMENTS = ("bert", "electra", "albert")
 _UNUSED_BUFFERS = ("position_ids", "pooler.")
@@ -126,8 +124,8 @@ def load_model(request: LoadRequest, auto_class: Any, *, attention: str | None =
     with checkpoint_errors(f"load {str(folder)!r} with transformers {transformers.__version__}"):
         if uses_flash_names:
             model, missing = xlmr_from_flash_names(request.files, dtype=request.dtype)
-        elif has_int8_rows(folder):
-            model, missing = _from_int8_rows(folder, auto_class, request.dtype)
+        elif has_own_rows(folder):
+            model, missing = _from_own_rows(folder, auto_class, request.dtype)
         else:
             model, info = auto_class.from_pretrained(
                 folder, use_safetensors=_uses_safetensors(folder), output_loading_info=True, **options
@@ -139,35 +137,6 @@ def load_model(request: LoadRequest, auto_class: Any, *, attention: str | None =
     return model.eval().to(request.device)  # type: ignore[no-any-return]
 
 
-def has_int8_rows(folder: Path) -> bool:
-    """Return whether ``model.safetensors`` is stored as int8 rows, see :func:`_read_weights`."""
-    path = folder / "model.safetensors"
-    if not path.is_file():
-        return False
-    with checkpoint_errors(f"read {str(path)!r}"), safe_open(str(path), framework="pt") as stored:
-        return (stored.metadata() or {}).get(_QUANTIZATION_KEY) == _INT8_ROWS
-
-
-def _read_weights(path: Path) -> dict[str, torch.Tensor]:
-    """Return the float32 weights of a file, int8 rows included.
-
-    The format halves fp16 once more for the wheel of the mini models: a matrix ``NAME`` is int8 and
-    ``NAME.scale`` (rows,) holds one float32 per row; value = int8 * scale. Other tensors are plain.
-    """
-    weights: dict[str, torch.Tensor] = {}
-    with safe_open(str(path), framework="pt") as stored:
-        names = set(stored.keys())
-        for name in sorted(names):
-            if name.endswith(".scale") and name.removesuffix(".scale") in names:
-                continue
-            tensor = stored.get_tensor(name)
-            if tensor.dtype == torch.int8:
-                scale = stored.get_tensor(f"{name}.scale").float()
-                tensor = tensor.float() * scale.reshape(-1, *([1] * (tensor.dim() - 1)))
-            weights[name] = tensor.float()
-    return weights
-
-
 def read_own_weights(request: LoadRequest) -> dict[str, torch.Tensor]:
     """Return the float32 weights of a checkpoint in this project's own format.
 
@@ -177,13 +146,13 @@ def read_own_weights(request: LoadRequest) -> dict[str, torch.Tensor]:
     check_weights(request)
     path = request.files.folder / "model.safetensors"
     with checkpoint_errors(f"read {str(path)!r}"):
-        return _read_weights(path)
+        return read_rows(path)
 
 
-def _from_int8_rows(folder: Path, auto_class: Any, dtype: torch.dtype) -> tuple[PreTrainedModel, list[str]]:
+def _from_own_rows(folder: Path, auto_class: Any, dtype: torch.dtype) -> tuple[PreTrainedModel, list[str]]:
     config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     model = auto_class.from_config(config)
-    result = model.load_state_dict(_read_weights(folder / "model.safetensors"), strict=False)
+    result = model.load_state_dict(read_rows(folder / "model.safetensors"), strict=False)
     return model.to(dtype), list(result.missing_keys)
 
 
@@ -213,8 +182,8 @@ def check_weights(request: LoadRequest) -> None:
     check_named_by_config(request.files.config, folder)
     check_indexes(folder)
     stored = read_headers(folder)
-    has_own_rows = request.files.own_format is not None or has_int8_rows(folder)
-    refuse_quantised(request.files.config, {} if has_own_rows else stored, folder=folder)
+    is_ours = request.files.own_format is not None or has_own_rows(folder)
+    refuse_quantised(request.files.config, {} if is_ours else stored, folder=folder)
     check_claims(request.files.config, stored, folder=folder)
     has_pickle = request.allow_pickle and any(folder.glob("*.bin"))
     if _uses_safetensors(folder) or has_pickle:

@@ -304,6 +304,13 @@ def test_mini_comes_from_a_package(kind: ModelKind) -> None:
     assert spec.revision is None
 
 
+def test_mini_zh_is_an_e5_of_a_package() -> None:
+    spec, whole = bundled("mini-zh", "embedder"), bundled("intfloat/multilingual-e5-small", "embedder")
+    assert (spec.package, spec.revision) == ("rerank_plugins_mini_zh", None)
+    for fact in ("family", "scorer", "pooling", "normalize", "instructions", "dimensions", "license"):
+        assert getattr(spec, fact) == getattr(whole, fact)
+
+
 @pytest.mark.parametrize("name", sorted(spec.id for spec in EMBEDDERS if spec.pooling == "mean"))
 def test_mean_pooling_is_the_exception(name: str) -> None:
     with_mean = {"e5", "instructor", "m3e", "mini", "piccolo", "stella", "tao", "tart"}

@@ -117,6 +117,36 @@ def test_int8_rows_are_read_as_float32(folder: Path) -> None:
     assert rounded != exact
 
 
+def test_blocks_of_four_bits_are_read_as_float32(folder: Path) -> None:
+    stored, exact = {}, {}
+    for name, tensor in load_file(str(folder / "model.safetensors")).items():
+        if tensor.dim() != 2 or tensor.shape[1] % 32:
+            stored[name] = exact[name] = tensor
+            continue
+        blocks = tensor.reshape(tensor.shape[0], -1, 32)
+        scale = (blocks.abs().amax(2).clamp(min=1e-6) / 7).half()
+        halves = (blocks / scale[:, :, None]).round().clamp(-8, 7)
+        exact[name] = (halves * scale.float()[:, :, None]).flatten(1)
+        low, high = (halves + 8).to(torch.uint8).split(16, dim=2)
+        stored[name], stored[f"{name}.scale"] = (low | high << 4).flatten(1), scale
+    assert any(tensor.dtype == torch.uint8 for tensor in stored.values())
+    pairs = [("panda", text) for text in tiny_checkpoints.SENTENCES]
+    plain, packed = (shutil.copytree(folder, folder.parent / name) for name in ("plain", "packed"))
+    save_file(exact, str(plain / "model.safetensors"), {"format": "pt"})
+    save_file(stored, str(packed / "model.safetensors"), {"rerank_plugins.quantization": "q4-blocks"})
+    assert Reranker(packed).score(pairs) == pytest.approx(Reranker(plain).score(pairs), abs=1e-6)
+
+
+def test_blocks_without_their_scales_are_refused(folder: Path) -> None:
+    stored = load_file(str(folder / "model.safetensors"))
+    name = "bert.encoder.layer.0.attention.self.query.weight"
+    packed = {**stored, name: torch.zeros(stored[name].shape[0], stored[name].shape[1] // 2, dtype=torch.uint8)}
+    copied = shutil.copytree(folder, folder.parent / "scaleless")
+    save_file(packed, str(copied / "model.safetensors"), {"rerank_plugins.quantization": "q4-blocks"})
+    with pytest.raises(UnsupportedModelError, match="could not load"):
+        Reranker(copied)
+
+
 def test_a_tokenizer_file_that_cannot_be_read_is_named(folder: Path) -> None:
     (folder / "tokenizer.json").write_text('{"model": {"type": "FromTheFuture"}}')
     with pytest.raises(

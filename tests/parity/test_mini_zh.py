@@ -1,0 +1,110 @@
+"""mini-zh against the model that it was cut from, and what others make of its folder."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from declared import parity
+from tokenizers import Tokenizer
+from transformers import BertConfig, BertModel
+
+from rerank_plugins import Embedder, SourceOptions
+from rerank_plugins.errors import MissingExtraError
+from rerank_plugins.weights.own_rows import read_rows
+
+mini_zh = pytest.importorskip("rerank_plugins_mini_zh")
+
+DISTRIBUTION = Path(__file__).parents[2] / "models" / "mini-zh"
+CASES = json.loads((DISTRIBUTION / "recipe" / "golden.json").read_text(encoding="utf-8"))
+QUERY, PASSAGE = "query: ", "passage: "
+WHEEL_BYTES = 32_000_000
+
+
+def embedded(embedder: Embedder, text: str) -> np.ndarray[Any, Any]:
+    if text.startswith(QUERY):
+        return embedder.embed_queries([text.removeprefix(QUERY)])[0]
+    return embedder.embed_documents([text.removeprefix(PASSAGE)])[0]
+
+
+@parity("e5", kind="embedder", architectures=["bert"], reference="transformers")
+def test_vectors_equal_those_of_transformers() -> None:
+    folder = mini_zh.embedder_path()
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    model = BertModel(BertConfig(**config), add_pooling_layer=False).eval()
+    lost = model.load_state_dict(read_rows(folder / "model.safetensors"), strict=False).missing_keys
+    assert not [name for name in lost if "position_ids" not in name]
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    embedder = Embedder("mini-zh", device="cpu")
+    for case in CASES:
+        with torch.inference_mode():
+            states = model(torch.tensor([tokenizer.encode(case["text"]).ids])).last_hidden_state
+        expected = torch.nn.functional.normalize(states.mean(1), dim=1)[0].numpy()
+        assert np.abs(embedded(embedder, case["text"]) - expected).max() <= 1e-4
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["text"][:20])
+def test_vectors_are_near_those_of_the_whole_model(case: dict[str, Any]) -> None:
+    vector = embedded(Embedder("mini-zh", device="cpu"), case["text"])
+    assert float(vector @ np.array(case["vector"])) >= 0.99
+
+
+def test_pieces_are_those_of_the_whole_tokenizer_where_they_were_kept() -> None:
+    tokenizer = Tokenizer.from_file(str(mini_zh.embedder_path() / "tokenizer.json"))
+    assert tokenizer.get_vocab_size() == 30_000
+    equal = 0
+    for case in CASES:
+        found = tokenizer.encode(case["text"])
+        if all(tokenizer.token_to_id(piece) is not None for piece in case["pieces"]):
+            assert found.tokens == case["pieces"]
+            equal += 1
+        # What was left out is spelt with smaller pieces: no text is lost.
+        assert "".join(found.tokens) == "".join(case["pieces"])
+        assert [tokenizer.id_to_token(index) for index in found.ids] == found.tokens
+    assert equal >= 4
+
+
+def test_rare_characters_and_other_scripts() -> None:
+    tokenizer = Tokenizer.from_file(str(mini_zh.embedder_path() / "tokenizer.json"))
+    unknown = tokenizer.token_to_id("<unk>")
+    assert unknown not in tokenizer.encode("《红楼梦》第１２回：「龜」，を ½ α — É ñ № ℃").ids
+    assert unknown in tokenizer.encode("ไทย").ids
+    vectors = Embedder("mini-zh", device="cpu").embed_documents(["ไทย", "", "\U0001f43c", "大" * 2000])
+    assert np.isfinite(vectors).all()
+
+
+def test_a_copy_of_the_folder_is_used_alike(tmp_path: Path) -> None:
+    copied = shutil.copytree(mini_zh.embedder_path(), tmp_path / "copied")
+    texts = ["大熊猫吃什么？", "What do giant pandas eat?"]
+    expected = Embedder("mini-zh", device="cpu").embed_queries(texts)
+    for source in (SourceOptions(), SourceOptions(family="e5")):
+        assert np.abs(Embedder(copied, device="cpu", source=source).embed_queries(texts) - expected).max() <= 1e-6
+
+
+def test_no_other_library_opens_it_with_random_weights() -> None:
+    with pytest.raises(RuntimeError, match=r"(?i)mismatch"):
+        transformers.AutoModel.from_pretrained(mini_zh.embedder_path())
+
+
+def test_without_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "rerank_plugins_mini_zh", None)
+    with pytest.raises(MissingExtraError, match=r'pip install "rerank-plugins\[mini-zh\]"'):
+        Embedder("mini-zh")
+
+
+@pytest.mark.slow
+def test_a_wheel_of_it_is_small(tmp_path: Path) -> None:
+    """As hatchling packs it: each file deflated."""
+    path = tmp_path / "packed.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in sorted((DISTRIBUTION / "src").rglob("*")):
+            archive.write(file, file.relative_to(DISTRIBUTION))
+    assert path.stat().st_size <= WHEEL_BYTES
