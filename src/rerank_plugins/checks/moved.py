@@ -49,7 +49,7 @@ def field_of(option: str, owner: type[Any], name: str, *, whole: Callable[[Any],
         if given is not None and not isinstance(given, owner):
             return given  # Refused with all other values of a wrong type.
         before = usual if given is None else getattr(given, name)
-        if value in (usual, before):
+        if _is_same(value, usual) or _is_same(value, before):
             return given
         if before != usual:
             msg = f"{name}={shown(value)} and {option} with {name}={shown(before)} were given; leave one of them out"
@@ -58,6 +58,11 @@ def field_of(option: str, owner: type[Any], name: str, *, whole: Callable[[Any],
         return replace(whole_before, **{name: value})
 
     return Moved(option, f"{option}={owner.__name__}({name}=...)", put)
+
+
+def _is_same(one: object, other: object) -> bool:
+    # Of one type: 0 equals False, and is refused as a switch all the same.
+    return one is other or (type(one) is type(other) and one == other)
 
 
 def regrouped(options: Mapping[str, Any], moved: Mapping[str, Moved]) -> dict[str, Any]:

@@ -123,6 +123,8 @@ def test_two_values_for_one_option_are_refused() -> None:
 def test_wrong_values_are_told_by_the_name_that_was_used() -> None:
     with pytest.raises(InvalidInputError, match="revision must be a string or None, got 3"):
         Reranker("mini", revision=3)  # type: ignore[call-arg]
+    with pytest.raises(InvalidInputError, match="allow_pickle must be True or False, got 0"):
+        Reranker("mini", allow_pickle=0)  # type: ignore[call-arg]
     with pytest.raises(InvalidInputError, match="source must be a SourceOptions or None, got 'main'"):
         Reranker("mini", source="main", revision="v1")  # type: ignore[arg-type,call-arg]
 
