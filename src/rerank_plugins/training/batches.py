@@ -15,7 +15,7 @@ from torch.utils.data import Dataset, Sampler
 
 from rerank_plugins.protocols import TokenInput
 from rerank_plugins.text.pair_inputs import PairInputs
-from rerank_plugins.training.groups import Group, draw_group, epoch_order
+from rerank_plugins.training.groups import Group, draw_group, epoch_order, grouped_order
 from rerank_plugins.training.rows import Rows
 from rerank_plugins.training.settings import DataSettings
 
@@ -45,20 +45,30 @@ class GroupDataset(Dataset[Group]):
 class EpochOrder(Sampler[tuple[int, int]]):
     """The rows of an epoch, in its own order.
 
+    Args:
+        n_rows: Number of rows.
+        seed: The run's.
+        sizes: How long each row is, where batches shall hold rows of about the same length; None where not.
+        batch: Rows of a batch, over all devices.
+
     Attributes:
         epoch: The epoch that the next iteration is of. Whoever runs epochs sets it; accelerate, which counts them
             from 0 after a resume, does not know this name.
     """
 
-    def __init__(self, n_rows: int, *, seed: int) -> None:
+    def __init__(self, n_rows: int, *, seed: int, sizes: Sequence[int] | None = None, batch: int = 1) -> None:
         self._n_rows, self._seed, self.epoch = n_rows, seed, 0
+        self._sizes, self._batch = sizes, batch
 
     def __len__(self) -> int:
         return self._n_rows
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         epoch = self.epoch
-        return ((epoch, row) for row in epoch_order(self._n_rows, seed=self._seed, epoch=epoch))
+        order = epoch_order(self._n_rows, seed=self._seed, epoch=epoch)
+        if self._sizes is not None:
+            order = grouped_order(order, self._sizes, batch=self._batch, seed=self._seed, epoch=epoch)
+        return ((epoch, row) for row in order)
 
 
 @dataclass(frozen=True, slots=True)

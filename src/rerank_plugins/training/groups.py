@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rerank_plugins.training.data.records import TrainingRecord
 from rerank_plugins.training.settings import DataSettings
 
-__all__ = ["Group", "draw_group", "epoch_order", "shuffled_text"]
+__all__ = ["Group", "draw_group", "epoch_order", "grouped_order", "shuffled_text"]
 
 _LEAST_CHARACTERS = 100
+_BATCHES_OF_A_STRETCH = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,31 @@ def epoch_order(n_rows: int, *, seed: int, epoch: int) -> list[int]:
     order = list(range(n_rows))
     random.Random(f"{seed}:{epoch}").shuffle(order)  # noqa: S311 - no secret
     return order
+
+
+def grouped_order(order: Sequence[int], sizes: Sequence[int], *, batch: int, seed: int, epoch: int) -> list[int]:
+    """Return an order whose batches hold rows of about the same size; batches come in random order.
+
+    As transformers' ``LengthGroupedSampler`` sorts within stretches of 50 batches. A smaller last batch stays the last.
+
+    Args:
+        order: The rows as they are visited otherwise.
+        sizes: How long each row is, by its number.
+        batch: Rows of a batch, over all devices.
+        seed: The run's.
+        epoch: From 0.
+    """
+    stretch = batch * _BATCHES_OF_A_STRETCH
+    in_stretches = [
+        row
+        for start in range(0, len(order), stretch)
+        for row in sorted(order[start : start + stretch], key=lambda row: (sizes[row], row))
+    ]
+    n_whole = len(order) // batch
+    batches = list(range(n_whole))
+    random.Random(f"{seed}:{epoch}:batches").shuffle(batches)  # noqa: S311 - no secret
+    whole = [row for one in batches for row in in_stretches[one * batch : (one + 1) * batch]]
+    return whole + in_stretches[n_whole * batch :]
 
 
 def shuffled_text(text: str, *, ratio: float, draws: random.Random) -> str:

@@ -27,6 +27,7 @@ from rerank_plugins.scorers.trainable import SegmentSimilarityModel
 from rerank_plugins.text.pair_inputs import PairInputs, pair_inputs
 from rerank_plugins.text.pair_tokenizer import PairSettings
 from rerank_plugins.training.batches import PairPadding
+from rerank_plugins.training.freezing import freeze
 from rerank_plugins.training.names import TRAINED_TODAY
 from rerank_plugins.training.settings import DataSettings, ModelSettings
 from rerank_plugins.types import LongDocuments
@@ -141,7 +142,7 @@ def open_trainable(resolved: ResolvedModel, model: ModelSettings, data: DataSett
 
     Raises:
         ModelError: It cannot be loaded.
-        InvalidInputError: The lengths cannot work.
+        InvalidInputError: The lengths cannot work, or there are not as many layers as shall be frozen.
     """
     request = LoadRequest(
         spec=resolved.spec,
@@ -159,6 +160,7 @@ def open_trainable(resolved: ResolvedModel, model: ModelSettings, data: DataSett
         module = SegmentSimilarityModel(request, own)
     else:
         module = load_model(request, transformers.AutoModelForSequenceClassification)
+    freeze(module, embeddings=model.freeze_embeddings, layers=model.frozen_layers)
     padding = PairPadding(
         pad_id=max(module.config.pad_token_id or 0, 0),
         has_types=getattr(module.config, "type_vocab_size", 0) > 1,

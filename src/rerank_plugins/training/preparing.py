@@ -88,7 +88,12 @@ def trainer_for(prepared: Prepared, trainable: TrainableReranker, folder: Path) 
         dev = DevScorer(prepared.dev, trainable.pairs, trainable.padding, batch_size=batch_size)
     groups = TrainingGroups(
         dataset=GroupDataset(prepared.rows, settings.data, seed=run.seed),
-        order=EpochOrder(len(prepared.rows), seed=run.seed),
+        order=EpochOrder(
+            len(prepared.rows),
+            seed=run.seed,
+            sizes=prepared.rows.sizes if run.group_by_length else None,
+            batch=run.per_device_train_batch_size * _n_devices(run),
+        ),
         batches=GroupBatches(trainable.pairs, trainable.padding),
         where=prepared.rows.where,
     )

@@ -7,6 +7,7 @@ goes on must find the rows that it began with.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 from array import array
@@ -54,6 +55,11 @@ class Rows:
         with self.path.open("rb") as file:
             file.seek(start)
             return TrainingRecord.from_mapping(json.loads(file.read(end - start)))
+
+    @property
+    def sizes(self) -> list[int]:
+        """Bytes of each row: about as long as its texts are."""
+        return [end - start for start, end in itertools.pairwise(self.starts)]
 
     def where(self, row: int) -> str:
         """Return the place that a row came from, ``FILE:LINE``."""

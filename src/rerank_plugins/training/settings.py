@@ -58,6 +58,9 @@ class ModelSettings:
         local_files_only: Whether the network is never touched.
         allow_pickle: Whether ``*.bin`` weights are accepted, whose loading can run code.
         trust_remote_code: Whether transformers may run code from the checkpoint.
+        freeze_embeddings: Whether the embeddings stay as they are: half of a small model's weights, which a short
+            training hardly moves.
+        frozen_layers: Number of the lowest layers that stay as they are too.
     """
 
     model_name_or_path: ModelName = "mini"
@@ -66,6 +69,8 @@ class ModelSettings:
     local_files_only: bool = False
     allow_pickle: bool = False
     trust_remote_code: bool = False
+    freeze_embeddings: bool = False
+    frozen_layers: Annotated[int, Within(0)] = 0
 
     @property
     def source(self) -> SourceOptions:
@@ -175,6 +180,8 @@ class RunSettings:
         save_steps: Steps between two checkpoints where there is no dev set; None takes a tenth of all.
         save_total_limit: Checkpoints kept, of which one is the best.
         logging_steps: Steps between two log entries.
+        group_by_length: Whether a step takes rows of about the same length, so that less is padded. Steps still come in
+            random order.
         dataloader_num_workers: Processes that tokenise ahead; the draws are the same with any number.
         dataloader_drop_last: Whether the last, smaller batch of an epoch is left out.
         report_to: Trackers of transformers' Trainer (``tensorboard``, ``wandb``).
@@ -207,6 +214,7 @@ class RunSettings:
     save_steps: Count | None = None
     save_total_limit: Annotated[int, Within(2)] = 2
     logging_steps: Count = 10
+    group_by_length: bool = False
     dataloader_num_workers: Annotated[int, Within(0)] = 0
     dataloader_drop_last: bool = False
     report_to: tuple[str, ...] = ()

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rerank_plugins.training.data.records import TrainingRecord
-from rerank_plugins.training.groups import draw_group, epoch_order, shuffled_text
+from rerank_plugins.training.groups import draw_group, epoch_order, grouped_order, shuffled_text
 from rerank_plugins.training.settings import DataSettings
 
 DATA = DataSettings(train_data=("rows.jsonl",), train_group_size=4)
@@ -97,3 +97,29 @@ def test_a_long_text_is_shuffled_in_three_parts() -> None:
     assert all(sorted(one.split(" ")) == sorted(parts) for one in found)
     assert shuffled_text(text, ratio=0.0, draws=random.Random(0)) == text
     assert shuffled_text("short", ratio=1.0, draws=random.Random(0)) == "short"
+
+
+@given(sizes=st.lists(st.integers(1, 5000), min_size=1, max_size=700), batch=st.integers(1, 7), epoch=st.integers(0, 3))
+def test_rows_of_a_batch_are_about_as_long_and_none_is_lost(sizes: list[int], batch: int, epoch: int) -> None:
+    order = epoch_order(len(sizes), seed=1, epoch=epoch)
+    grouped = grouped_order(order, sizes, batch=batch, seed=1, epoch=epoch)
+    assert sorted(grouped) == list(range(len(sizes)))
+    assert grouped == grouped_order(order, sizes, batch=batch, seed=1, epoch=epoch)
+
+    def padded(rows: list[int]) -> int:
+        batches = [rows[start : start + batch] for start in range(0, len(rows), batch)]
+        return sum(len(one) * max(sizes[row] for row in one) for one in batches)
+
+    # Sorted, no other division of a stretch into batches pads less.
+    if len(sizes) <= 50 * batch:
+        assert padded(grouped) <= padded(order)
+
+
+def test_batches_of_one_length_still_come_in_random_order() -> None:
+    sizes = list(range(1, 101))
+    grouped = grouped_order(epoch_order(100, seed=0, epoch=0), sizes, batch=4, seed=0, epoch=0)
+    firsts = [sizes[row] for row in grouped[::4]]
+    assert firsts != sorted(firsts)
+    assert {tuple(sizes[row] for row in grouped[start : start + 4]) for start in range(0, 100, 4)} == {
+        tuple(range(start, start + 4)) for start in range(1, 101, 4)
+    }

@@ -56,6 +56,13 @@ def _adafactor(value: Any) -> Turned:
     return {"optim": "adafactor"} if value else {}
 
 
+def _sampling(value: Any) -> Turned:
+    if value in ("random", "group_by_length"):
+        return {"group_by_length": value == "group_by_length"}
+    msg = f"train_sampling_strategy={value!r}: 'random' and 'group_by_length' are known; every epoch has an order anew"
+    raise InvalidInputError(msg)
+
+
 def _batch(value: Any) -> Turned:
     return {} if value is None else {"per_device_train_batch_size": value}
 
@@ -94,6 +101,13 @@ TRAINER: tuple[Argument, ...] = (
     same("metric_for_best_model", "measure of the dev set that chooses the checkpoint", ours="metric"),
     turned("resume_from_checkpoint", _RESUME, ours="resume", turn=_resume),
     turned("use_cpu", "stay on the CPU", default=False, ours="device", turn=_device),
+    turned(
+        "train_sampling_strategy",
+        "how rows are put into batches",
+        default="random",
+        ours="group_by_length",
+        turn=_sampling,
+    ),
     told("do_train", "training is what the command does", default=False),
     told("do_eval", _MEASURED, default=False),
     told("eval_strategy", _MEASURED, default="no"),
@@ -139,7 +153,7 @@ DROPPED: tuple[Argument, ...] = (
     told("fp16_backend", "autocast is torch's own", default="auto"),
     told("fp16_opt_level", "it belonged to apex; autocast is torch's own", default="O1"),
     turned("adafactor", "the optimizer Adafactor", default=False, ours="optim", turn=_adafactor),
-    told("group_by_length", "groups of a batch are padded to its longest pair; no number changes", default=False),
+    same("group_by_length", "whether a step takes rows of about the same length", default=False),
     turned(
         "per_gpu_train_batch_size",
         "the old name of per_device_train_batch_size",
@@ -164,7 +178,7 @@ prediction_loss_only eval_on_start eval_do_concat_batches eval_use_gather_object
 include_for_metrics batch_eval_metrics save_only_model save_on_each_node enable_jit_checkpoint hub_private_repo
 hub_strategy hub_always_push hub_revision ignore_data_skip restore_callback_states_from_checkpoint full_determinism
 data_seed parallelism_config dataloader_multiprocessing_context dataloader_in_order label_names
-train_sampling_strategy length_column_name ddp_bucket_cap_mb ddp_broadcast_buffers ddp_static_graph debug
+length_column_name ddp_bucket_cap_mb ddp_broadcast_buffers ddp_static_graph debug
 skip_memory_metrics do_predict torchdynamo ray_scope split_batches dispatch_batches mp_parameters
 push_to_hub_model_id push_to_hub_organization push_to_hub_token per_gpu_eval_batch_size fsdp_min_num_params
 fsdp_transformer_layer_cls_to_wrap use_legacy_prediction_loop tpu_metrics_debug include_tokens_per_second
