@@ -180,8 +180,8 @@ class RunSettings:
         save_steps: Steps between two checkpoints where there is no dev set; None takes a tenth of all.
         save_total_limit: Checkpoints kept, of which one is the best.
         logging_steps: Steps between two log entries.
-        group_by_length: Whether a step takes rows of about the same length, so that less is padded. Steps still come in
-            random order.
+        group_by_length: Whether a step takes rows of about the same length, so that less is padded. Steps come
+            in random order still.
         dataloader_num_workers: Processes that tokenise ahead; the draws are the same with any number.
         dataloader_drop_last: Whether the last, smaller batch of an epoch is left out.
         report_to: Trackers of transformers' Trainer (``tensorboard``, ``wandb``).
