@@ -21,6 +21,7 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from rerank_plugins.errors import TrainingError
 from rerank_plugins.training.batches import EpochOrder, GroupBatches, GroupDataset
 from rerank_plugins.training.checkpoints import mark_whole
+from rerank_plugins.training.chunks import logits_in_chunks
 from rerank_plugins.training.losses import GroupLoss
 from rerank_plugins.training.scoring import DevScorer
 
@@ -99,13 +100,13 @@ class GroupTrainer(transformers.Trainer):
         Raises:
             TrainingError: It is not finite.
         """
-        outputs = model(**{name: tensor for name, tensor in inputs.items() if name not in _NOT_OF_MODELS})
+        logits = logits_in_chunks(model, {name: one for name, one in inputs.items() if name not in _NOT_OF_MODELS})
         # By the number of groups that there are: a smaller last batch keeps its groups.
-        scores = outputs["logits"].float().view(len(inputs["rows"]), -1)
+        scores = logits.float().view(len(inputs["rows"]), -1)
         loss = self._loss(scores, inputs.get("teacher"))
         if not torch.isfinite(loss):
             raise self._diverged(inputs["rows"], f"the loss is {loss.item()}")
-        return (loss, outputs) if return_outputs else loss
+        return (loss, {"logits": logits}) if return_outputs else loss
 
     def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Tensor:
         """Do one forward and backward pass.

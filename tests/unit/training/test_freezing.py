@@ -43,7 +43,9 @@ def test_more_layers_than_there_are(bert_reranker_folder: Path, tmp_path: Path) 
 
 
 def test_frozen_weights_are_saved_as_they_were(bert_reranker_folder: Path, tmp_path: Path) -> None:
-    run = tiny_run(bert_reranker_folder, tmp_path, freeze_embeddings=True, frozen_layers=1, max_steps=2, warmup_ratio=0.0)
+    run = tiny_run(
+        bert_reranker_folder, tmp_path, freeze_embeddings=True, frozen_layers=1, max_steps=2, warmup_ratio=0.0
+    )
     result = train_reranker(run)
     assert result is not None
     before, after = (
