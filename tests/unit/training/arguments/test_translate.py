@@ -150,7 +150,7 @@ def test_names_that_there_are_none_of(given: dict[str, Any], told: str) -> None:
         ("flagembedding", {"torch_compile": True}, "torch_compile=True cannot be had here: groups have other lengths"),
         ("flagembedding", {"max_example_num_per_dataset": 10}, "shuf -n"),
         ("flagembedding", {"warmup_steps": 100}, "give the share of all steps, warmup_ratio"),
-        ("flagembedding", {"lora_rank": 32}, "training of a reranker has no setting 'lora_rank'"),
+        ("flagembedding", {"head_type": "complex"}, "head_type 'complex' keeps the whole output matrix"),
         ("flagembedding", {"warmup_ratio": 0.1, "warmup_steps": 0.2}, "give warmup_ratio two values, 0.1 and 0.2"),
         ("rag-retrieval", {"loss_type": "pointwise_mse"}, "pointwise_mse .* is not offered"),
         ("rag-retrieval", {"max_label": 2}, "labels are scaled there"),
@@ -167,10 +167,10 @@ def test_what_cannot_be_had_says_why(dialect: Any, given: dict[str, Any], told: 
 
 
 def test_what_is_off_is_taken() -> None:
-    given = {"use_lora": False, "torch_compile": False, "max_example_num_per_dataset": 100_000_000, "use_cpu": False}
+    given = {"sep_token": "", "torch_compile": False, "max_example_num_per_dataset": 100_000_000, "use_cpu": False}
     found = translate_arguments(given, known=KNOWN)
     assert found.settings == {}
-    assert found.told[0] == "use_lora is off, and there is nothing to switch off here"
+    assert found.told[0] == "sep_token is off, and there is nothing to switch off here"
 
 
 @pytest.mark.parametrize(
