@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 from tiny_checkpoints import bert_reranker, xlmr_reranker
-from tiny_rerankers import qwen_reranker
+from tiny_rerankers import mono_t5
 from training_rows import rows, tiny_run, write_rows
 
 from rerank_plugins import Reranker, SourceOptions
@@ -335,9 +335,9 @@ class TestRefusals:
         with pytest.raises(UnsupportedModelError, match="2 labels"):
             train_reranker(tiny_run(bert_reranker(tmp_path / "m", n_labels=n_labels), tmp_path))
 
-    def test_an_llm(self, tmp_path: Path) -> None:
-        with pytest.raises(UnsupportedModelError, match="cross-encoders with one label are trained today"):
-            train_reranker(tiny_run(qwen_reranker(tmp_path / "m"), tmp_path, family="qwen3"))
+    def test_a_t5_reranker(self, tmp_path: Path) -> None:
+        with pytest.raises(UnsupportedModelError, match="T5 rerankers, embedders and ColBERT are not yet"):
+            train_reranker(tiny_run(mono_t5(tmp_path / "m"), tmp_path, family="monot5"))
 
     def test_an_embedder(self, checkpoints: Path, tmp_path: Path) -> None:
         with pytest.raises(UnsupportedModelError, match="not a cross-encoder"):

@@ -14,10 +14,10 @@ from torch import Tensor
 
 from rerank_plugins.errors import UnsupportedModelError
 from rerank_plugins.scorers.trainable import SegmentSimilarityModel
+from rerank_plugins.scorers.trained import ClassifierModule
 from rerank_plugins.training.batches import PairPadding
 from rerank_plugins.training.trainable.base import TrainableReranker, name_origin
 from rerank_plugins.training.trainable.beginning import Beginning
-from rerank_plugins.training.trainable.module import ClassifierModule
 from rerank_plugins.weights.loading import load_model
 
 __all__ = ["Classifier", "open_classifier"]

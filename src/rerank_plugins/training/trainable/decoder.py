@@ -10,10 +10,10 @@ import transformers
 
 from rerank_plugins.errors import UnsupportedModelError
 from rerank_plugins.scorers.answers import answer_ids
+from rerank_plugins.scorers.trained import AnswerModule
 from rerank_plugins.training.batches import PairPadding
 from rerank_plugins.training.trainable.base import TrainableReranker, name_origin
 from rerank_plugins.training.trainable.beginning import Beginning
-from rerank_plugins.training.trainable.module import AnswerModule
 from rerank_plugins.weights.loading import load_model
 
 __all__ = ["Decoder", "open_decoder"]

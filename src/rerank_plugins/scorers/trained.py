@@ -16,7 +16,8 @@ class TrainedModule(nn.Module):
     """A network around which a training is built.
 
     Its state dict holds the weights that are trained, each once, and nothing else: the checkpoint of an adapter is the
-    adapter, and of two tied matrices one is written. What is loaded into it has to hold just these.
+    adapter, and of two tied matrices one is written. What is loaded into it has to hold just these. It shows no
+    ``config``, in which the Trainer would leave its own ``use_cache`` behind.
 
     Args:
         network: A model of transformers, or one with the same methods; adapters are in it already.
@@ -27,11 +28,6 @@ class TrainedModule(nn.Module):
         self.network = network
         self.register_state_dict_post_hook(_keep_trained)  # type: ignore[no-untyped-call]
         self.register_load_state_dict_post_hook(_miss_trained)  # type: ignore[no-untyped-call]
-
-    @property
-    def config(self) -> Any:
-        """The network's."""
-        return self.network.config
 
     def gradient_checkpointing_enable(self, gradient_checkpointing_kwargs: Any = None) -> None:
         """Compute activations twice; in the way that needs no gradient at the lowest layer, where adapters have none.
