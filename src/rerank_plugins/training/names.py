@@ -11,9 +11,9 @@ from rerank_plugins.training.arguments.argument import EVERY, Argument
 __all__ = ["TRAINED_TODAY", "unknown_setting"]
 
 TRAINED_TODAY = (
-    "rerankers are trained today: cross-encoders with one label (bge-reranker-*, bce-reranker, any "
-    "...ForSequenceClassification, mini), decoders (bge-reranker-v2-gemma, Qwen3-Reranker, mxbai-rerank-v2), layerwise "
-    "and lightweight ones; T5 rerankers, embedders and ColBERT are not yet"
+    "cross-encoders with one label are trained today (bge-reranker-*, bce-reranker, any ...ForSequenceClassification, "
+    "mini), and language models that rerank (bge-reranker-v2-gemma, Qwen3-Reranker, mxbai-rerank-v2; layerwise and "
+    "lightweight ones); T5 rerankers, embedders and ColBERT are not yet"
 )
 """What there is, for every message that refuses something else."""
 
