@@ -8,11 +8,12 @@ Only the layers up to the deepest requested one run.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from rerank_plugins.catalog.layers import layers_of_config
+from rerank_plugins.catalog.layers import LayerRange, layers_of_config
 from rerank_plugins.errors import UnsupportedModelError
 from rerank_plugins.nn.blocks import ACTIVATIONS, DecoderShape, Gemma2Block, MiniCPMBlock
 from rerank_plugins.nn.layered_decoder import Block, LayeredDecoder
@@ -25,7 +26,7 @@ from rerank_plugins.weights.loading import check_weights, load_tokenizer, refuse
 from rerank_plugins.weights.lora import merge_lora
 from rerank_plugins.weights.weight_files import WeightFiles
 
-__all__ = ["LayeredScorer", "load_gemma2", "load_minicpm"]
+__all__ = ["LayeredParts", "LayeredScorer", "load_gemma2", "load_minicpm", "read_gemma2", "read_minicpm"]
 
 _PREFIX = "model."
 
@@ -90,6 +91,38 @@ class LayeredScorer:
 
 def load_minicpm(request: LoadRequest) -> LoadedParts:
     """Load bge-reranker-v2-minicpm-layerwise, or a model trained from it, without the checkpoint's own code."""
+    return _load(request, read_minicpm(request))
+
+
+def load_gemma2(request: LoadRequest) -> LoadedParts:
+    """Load bge-reranker-v2.5-gemma2-lightweight, or a model trained from it, without the checkpoint's own code."""
+    return _load(request, read_gemma2(request))
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class LayeredParts:
+    """A decoder and its heads, as they are stored.
+
+    Attributes:
+        decoder: The decoder, on its device, in its precision.
+        heads: Name in the checkpoint to a head's row, the lowest layer first; one of all layers if they share it.
+            Shape of each: (1, hidden), float32.
+        layers: The layers that give scores.
+        final_softcap: Bound of scores; None for none.
+    """
+
+    decoder: LayeredDecoder
+    heads: Mapping[str, torch.Tensor]
+    layers: LayerRange
+    final_softcap: float | None
+
+
+def read_minicpm(request: LoadRequest) -> LayeredParts:
+    """Read a MiniCPM with heads.
+
+    Raises:
+        UnsupportedModelError: Its config or its weights are not those of such a model.
+    """
     config = request.files.config
     n_layers = int(config["num_hidden_layers"])
     shape = _shape(
@@ -98,11 +131,15 @@ def load_minicpm(request: LoadRequest) -> LoadedParts:
         head_dim=int(config["hidden_size"]) // int(config["num_attention_heads"]),
         scales=(float(config.get("scale_emb", 1)), float(config.get("scale_depth", 1)) / n_layers**0.5),
     )
-    return _load(request, shape, MiniCPMBlock, compresses=False)
+    return _read(request, shape, MiniCPMBlock, compresses=False)
 
 
-def load_gemma2(request: LoadRequest) -> LoadedParts:
-    """Load bge-reranker-v2.5-gemma2-lightweight, or a model trained from it, without the checkpoint's own code."""
+def read_gemma2(request: LoadRequest) -> LayeredParts:
+    """Read a Gemma 2 with heads.
+
+    Raises:
+        UnsupportedModelError: Its config or its weights are not those of such a model.
+    """
     config = request.files.config
     shape = _shape(
         config,
@@ -110,7 +147,7 @@ def load_gemma2(request: LoadRequest) -> LoadedParts:
         head_dim=int(config["head_dim"]),
         scales=(float(config["hidden_size"]) ** 0.5, 1.0),
     )
-    return _load(request, shape, Gemma2Block, compresses=True)
+    return _read(request, shape, Gemma2Block, compresses=True)
 
 
 def _shape(config: Mapping[str, Any], *, activation: str, head_dim: int, scales: tuple[float, float]) -> DecoderShape:
@@ -145,7 +182,7 @@ def _shape(config: Mapping[str, Any], *, activation: str, head_dim: int, scales:
     )
 
 
-def _load(request: LoadRequest, shape: DecoderShape, block: Block, *, compresses: bool) -> LoadedParts:
+def _read(request: LoadRequest, shape: DecoderShape, block: Block, *, compresses: bool) -> LayeredParts:
     check_weights(request)
     layers = layers_of_config(request.files.config, compresses=compresses)
     files = WeightFiles(request.files.folder)
@@ -161,15 +198,23 @@ def _load(request: LoadRequest, shape: DecoderShape, block: Block, *, compresses
         msg = f"the weights of {str(request.files.folder)!r} do not fit its config.json: {error}"
         raise UnsupportedModelError(msg) from error
     heads = files.read(head_names, device=request.device, dtype=torch.float32)
-    if request.lora is not None:
-        merge_lora({**dict(decoder.named_parameters()), **heads}, request.lora)
-    stacked = torch.cat([heads[name] for name in head_names])
-    scorer = LayeredScorer(
-        decoder.eval(),
-        stacked,
-        first_layer=layers.first,
-        compresses=compresses,
+    return LayeredParts(
+        decoder=decoder.eval(),
+        heads={name: heads[name] for name in head_names},
+        layers=layers,
         final_softcap=shape.final_softcap,
+    )
+
+
+def _load(request: LoadRequest, parts: LayeredParts) -> LoadedParts:
+    if request.lora is not None:
+        merge_lora({**dict(parts.decoder.named_parameters()), **parts.heads}, request.lora)
+    scorer = LayeredScorer(
+        parts.decoder,
+        torch.cat(list(parts.heads.values())),
+        first_layer=parts.layers.first,
+        compresses=parts.layers.compresses,
+        final_softcap=parts.final_softcap,
     )
     return LoadedParts(tokenizer=load_tokenizer(request), scorer=scorer)
 

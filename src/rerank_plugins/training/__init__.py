@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from rerank_plugins.checks.optional import imported_on_use
 from rerank_plugins.training.settings import (
     DataSettings,
+    LayerSettings,
+    LoraSettings,
     ModelSettings,
     RerankerTrainingSettings,
     RunSettings,
@@ -41,6 +43,8 @@ __all__ = [
     "Conversion",
     "DataReport",
     "DataSettings",
+    "LayerSettings",
+    "LoraSettings",
     "ModelSettings",
     "ReadOptions",
     "RecordStream",

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from rerank_plugins.catalog.resolve import ResolvedModel
 from rerank_plugins.training.data.checking import CheckOptions, check_data
-from rerank_plugins.training.models import pair_settings
 from rerank_plugins.training.settings import DataSettings
+from rerank_plugins.training.trainable import pair_settings
 
 __all__ = ["inspect_data"]
 

@@ -14,10 +14,10 @@ import transformers
 
 from rerank_plugins.checks.arguments import checked_call
 from rerank_plugins.training.groups import draw_group
-from rerank_plugins.training.models import TrainableReranker, open_trainable, pair_settings
 from rerank_plugins.training.preparing import Prepared, prepare, trainer_for, uses_cpu
 from rerank_plugins.training.results import TrainingPlan
 from rerank_plugins.training.settings import RerankerTrainingSettings
+from rerank_plugins.training.trainable import TrainableReranker, open_trainable, pair_settings
 
 __all__ = ["plan_reranker_training"]
 
@@ -45,7 +45,7 @@ def plan_reranker_training(settings: RerankerTrainingSettings) -> TrainingPlan:
     run = replace(settings.run, max_steps=_STEPS, resume=False, progress=False, report_to=())
     with TemporaryDirectory(prefix="rerank-plugins-") as folder:
         prepared = prepare(settings, Path(folder))
-        trainable = open_trainable(prepared.resolved, settings.model, settings.data)
+        trainable = open_trainable(prepared.resolved, prepared.settings)
         mean_tokens, share_cut = _lengths(prepared, trainable)
         clock = _Clock()
         short = replace(prepared, settings=replace(settings, run=run), dev=None)

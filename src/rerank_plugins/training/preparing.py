@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,13 @@ from rerank_plugins.engine.device import has_native_bfloat16
 from rerank_plugins.training.batches import EpochOrder, GroupBatches, GroupDataset
 from rerank_plugins.training.dev import DevSet, dev_set
 from rerank_plugins.training.inspecting import inspect_data
+from rerank_plugins.training.layer_losses import over_layers
 from rerank_plugins.training.losses import group_loss
-from rerank_plugins.training.models import TrainableReranker, resolve_trainable
 from rerank_plugins.training.rows import Rows, store_rows
 from rerank_plugins.training.scoring import DevScorer
 from rerank_plugins.training.settings import RerankerTrainingSettings, RunSettings
 from rerank_plugins.training.steps import StepPlan, plan_steps
+from rerank_plugins.training.trainable import TrainableReranker, resolve_trainable, without_own_prefixes
 from rerank_plugins.training.trainer import GroupTrainer, Patience, TrainingGroups
 
 __all__ = ["Prepared", "is_first_process", "prepare", "trainer_for", "uses_cpu"]
@@ -62,7 +63,8 @@ def prepare(settings: RerankerTrainingSettings, folder: Path) -> Prepared:
         MissingExtraError: Something that training needs is not installed.
     """
     import_extra("accelerate", extra="train")
-    resolved = resolve_trainable(settings.model)
+    resolved = resolve_trainable(settings)
+    settings = replace(settings, data=without_own_prefixes(settings.data, resolved.spec))
     if is_first_process():
         inspect_data(settings.data, resolved)
     stored = folder / f"rows-{_rank()}.jsonl"
@@ -97,11 +99,12 @@ def trainer_for(prepared: Prepared, trainable: TrainableReranker, folder: Path) 
         batches=GroupBatches(trainable.pairs, trainable.padding),
         where=prepared.rows.where,
     )
+    loss = group_loss(run.loss, temperature=run.temperature, teacher_scale=settings.data.teacher_scale)
     trainer = GroupTrainer(
         trainable.module,
         training_arguments(prepared, folder),
         groups=groups,
-        loss=group_loss(run.loss, temperature=run.temperature, teacher_scale=settings.data.teacher_scale),
+        loss=over_layers(loss, reduction=settings.layers.layer_reduction, temperature=run.temperature),
         dev=dev,
     )
     if dev is not None and run.early_stopping_patience is not None:

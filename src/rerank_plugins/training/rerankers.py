@@ -17,11 +17,12 @@ from rerank_plugins.errors import InvalidInputError, TrainingError
 from rerank_plugins.evaluation.measures import Evaluation
 from rerank_plugins.system.files import made_folder, write_atomically
 from rerank_plugins.training.checkpoints import check_same_run, newest_whole, run_folder_of
-from rerank_plugins.training.models import open_trainable
 from rerank_plugins.training.preparing import Prepared, is_first_process, prepare, trainer_for
 from rerank_plugins.training.publishing import publish, reranker_of
 from rerank_plugins.training.results import TrainingResult, changes
+from rerank_plugins.training.scoring import DevScorer
 from rerank_plugins.training.settings import RerankerTrainingSettings
+from rerank_plugins.training.trainable import TrainableReranker, open_trainable
 
 __all__ = ["train_reranker"]
 
@@ -42,7 +43,7 @@ _DO_NOT_COUNT = (
 
 @checked_call()
 def train_reranker(settings: RerankerTrainingSettings) -> TrainingResult | None:
-    """Train a cross-encoder and put it into its output folder, whole, with a card of what was measured.
+    """Train a reranker and put it into its output folder, whole, with a card of what was measured.
 
     Checkpoints stand in ``NAME.training`` beside the output folder until the trained model is there. With the same
     settings, data and versions a run gives the same weights, bit for bit on a CPU with the same number of threads, also
@@ -67,16 +68,15 @@ def train_reranker(settings: RerankerTrainingSettings) -> TrainingResult | None:
     folder = run_folder_of(output)
     if is_first_process():
         _check_folders(output, folder, resumes=settings.run.resume)
-    prepared = _prepared(settings, made_folder(folder))
+    prepared, trainable = _opened(settings, made_folder(folder))
     checkpoint = _begin(prepared, folder)
-    before = _measured_before(prepared, folder)
-    trainable = open_trainable(prepared.resolved, settings.model, settings.data)
+    before = _measured_before(prepared, trainable, folder)
     trainer = trainer_for(prepared, trainable, folder)
     done = trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     _check_best(trainer.state.best_model_checkpoint, trainable.module)
     if not is_first_process():
         return None
-    trainable.module.to("cpu")
+    trainable.module.to("cpu", torch.float32)
 
     def finished(after: Evaluation | None) -> TrainingResult:
         return TrainingResult(
@@ -112,10 +112,11 @@ def _check_folders(output: Path, folder: Path, *, resumes: bool) -> None:
         raise InvalidInputError(msg)
 
 
-def _prepared(settings: RerankerTrainingSettings, folder: Path) -> Prepared:
-    """Check everything that can be checked before a model is loaded; what was made for a run that cannot begin goes."""
+def _opened(settings: RerankerTrainingSettings, folder: Path) -> tuple[Prepared, TrainableReranker]:
+    """Check everything that can be checked, and load the model; what was made for a run that cannot begin goes."""
     try:
-        return prepare(settings, folder)
+        prepared = prepare(settings, folder)
+        return prepared, open_trainable(prepared.resolved, prepared.settings)
     except BaseException:
         if is_first_process() and not (folder / _RUN).is_file():
             shutil.rmtree(folder, ignore_errors=True)
@@ -140,15 +141,20 @@ def _begin(prepared: Prepared, folder: Path) -> Path | None:
     return newest_whole(folder)
 
 
-def _measured_before(prepared: Prepared, folder: Path) -> Evaluation | None:
+def _measured_before(prepared: Prepared, trainable: TrainableReranker, folder: Path) -> Evaluation | None:
     """Return the measures of the model that the training starts from; they are kept for a run that goes on."""
     if prepared.dev is None or not is_first_process():
         return None
     path = folder / _BEFORE
     if path.is_file():
         return Evaluation(json.loads(path.read_text(encoding="utf-8")))
-    with reranker_of(prepared.settings.model.model_name_or_path, prepared) as reranker:
-        measured = prepared.dev.measured(reranker.score(prepared.dev.pairs))
+    if trainable.start is None:
+        batch_size = prepared.settings.run.per_device_eval_batch_size
+        scorer = DevScorer(prepared.dev, trainable.pairs, trainable.padding, batch_size=batch_size)
+        measured = scorer.measure(trainable.module)
+    else:
+        with reranker_of(trainable.start, prepared) as reranker:
+            measured = prepared.dev.measured(reranker.score(prepared.dev.pairs))
     write_atomically(path, json.dumps(measured.per_query).encode())
     return measured
 

@@ -1,4 +1,4 @@
-"""What a training is asked to do: three frozen groups of settings.
+"""What a training is asked to do: frozen groups of settings.
 
 Names are FlagEmbedding's where they mean the same.
 
@@ -9,7 +9,7 @@ there the groups do not matter (:func:`reranker_settings`).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,10 +17,13 @@ from rerank_plugins.checks.arguments import checked_fields
 from rerank_plugins.checks.kinds import Count, ModelName, Within
 from rerank_plugins.errors import InvalidInputError, UnknownOptionError
 from rerank_plugins.training.names import unknown_setting
+from rerank_plugins.training.settings_llm import LayerSettings, LoraSettings
 from rerank_plugins.types import SourceOptions
 
 __all__ = [
     "DataSettings",
+    "LayerSettings",
+    "LoraSettings",
     "LossName",
     "ModelSettings",
     "RerankerTrainingSettings",
@@ -51,7 +54,8 @@ class ModelSettings:
     """Where a training starts.
 
     Attributes:
-        model_name_or_path: Hub id, local folder or ``mini``: a cross-encoder with one label.
+        model_name_or_path: Hub id, local folder or ``mini``: a cross-encoder with one label, or a language model that
+            reranks.
         family: Conventions of a local folder that its name does not tell (``bge``, ``bce``); None takes what its files
             say.
         revision: Commit, tag or branch on the hub; None takes the pinned one.
@@ -235,11 +239,15 @@ class RerankerTrainingSettings:
         model: Where it starts.
         data: What it reads.
         run: How it runs, and where the result goes.
+        lora: Whether adapters are trained instead of all weights.
+        layers: Heads on several layers.
     """
 
     model: ModelSettings
     data: DataSettings
     run: RunSettings
+    lora: LoraSettings = field(default_factory=LoraSettings)
+    layers: LayerSettings = field(default_factory=LayerSettings)
 
     def __post_init__(self) -> None:
         needs_teacher = self.run.loss in ("kl_div", "margin_mse")
@@ -252,11 +260,17 @@ class RerankerTrainingSettings:
 
     def flat(self) -> dict[str, Any]:
         """Return all settings by name, as plain values for JSON and YAML."""
-        groups = (self.model, self.data, self.run)
+        groups = (self.model, self.data, self.run, self.lora, self.layers)
         return {one.name: _plain(getattr(group, one.name)) for group in groups for one in fields(group)}
 
 
-GROUPS: Mapping[str, type] = {"model": ModelSettings, "data": DataSettings, "run": RunSettings}
+GROUPS: Mapping[str, type] = {
+    "model": ModelSettings,
+    "data": DataSettings,
+    "run": RunSettings,
+    "lora": LoraSettings,
+    "layers": LayerSettings,
+}
 """The groups of :class:`RerankerTrainingSettings` by its own names for them."""
 
 

@@ -54,7 +54,7 @@ class GroupTrainer(transformers.Trainer):
     """Trains a reranker on groups.
 
     Args:
-        module: Gives ``logits`` for the batches' tensors.
+        module: Gives ``logits`` for the batches' tensors. Shape: (pairs, 1), or (pairs, layers).
         args: transformers' own arguments.
         groups: What is trained on.
         loss: Of scores and teacher's scores.
@@ -102,7 +102,8 @@ class GroupTrainer(transformers.Trainer):
         """
         logits = logits_in_chunks(model, {name: one for name, one in inputs.items() if name not in _NOT_OF_MODELS})
         # By the number of groups that there are: a smaller last batch keeps its groups.
-        scores = logits.float().view(len(inputs["rows"]), -1)
+        n_groups, n_layers = len(inputs["rows"]), logits.shape[1:]
+        scores = logits.float().view(n_groups, -1, *(() if n_layers == (1,) else n_layers))
         loss = self._loss(scores, inputs.get("teacher"))
         if not torch.isfinite(loss):
             raise self._diverged(inputs["rows"], f"the loss is {loss.item()}")

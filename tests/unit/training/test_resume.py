@@ -21,7 +21,7 @@ pytest.importorskip("accelerate")
 pytest.importorskip("ir_measures")
 
 from rerank_plugins.training import train_reranker
-from rerank_plugins.training.models import TrainableReranker
+from rerank_plugins.training.trainable.classifier import Classifier
 
 # Ends the process as kill -9 does: at the n-th call of a function that writes a part of a checkpoint.
 KILLED = """
@@ -154,9 +154,9 @@ except TrainingError as error:
 def test_a_model_that_cannot_be_saved_leaves_the_checkpoints(
     bert_reranker_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
-    real = TrainableReranker.save
+    real = Classifier.save
 
-    def save(self: TrainableReranker, folder: Path) -> None:
+    def save(self: Classifier, folder: Path) -> None:
         if fault == "no room":
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         with torch.no_grad():
@@ -166,7 +166,7 @@ def test_a_model_that_cannot_be_saved_leaves_the_checkpoints(
             self.module.classifier.bias -= 1.0
 
     settings = tiny_run(bert_reranker_folder, tmp_path)
-    monkeypatch.setattr(TrainableReranker, "save", save)
+    monkeypatch.setattr(Classifier, "save", save)
     told = "No space left" if fault == "no room" else "the saved model scores"
     with pytest.raises(TrainingError, match=told):
         train_reranker(settings)

@@ -41,7 +41,7 @@ def test_no_two_groups_have_a_setting_of_one_name() -> None:
     ("name", "told"),
     [
         ("lerning_rate", "did you mean 'learning_rate'"),
-        ("use_lora", "cross-encoders with one label are trained today"),
+        ("lora_rnk", "did you mean 'lora_rank'"),
         ("warmup_steps", "it is warmup_ratio"),
         ("val_dataset", "it is dev_data"),
         ("overwrite_output_dir", "never overwritten"),

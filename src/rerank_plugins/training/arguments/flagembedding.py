@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from rerank_plugins.training.arguments.argument import Argument, Task, Turned, refused, same, told, turned
+from rerank_plugins.training.arguments.flagembedding_llm import FINETUNE_TYPE, LAYERS, LORA, MODEL_TYPE, SEPARATOR
 
 __all__ = ["NEW", "OLD"]
 
@@ -56,7 +57,7 @@ NEW: tuple[Argument, ...] = (
     told("cache_path", _CACHE),
     told("token", "the hub's token is where huggingface_hub looks for it (HF_TOKEN)"),
     same("trust_remote_code", "whether code of the checkpoint may run", default=False),
-    told("model_type", "the checkpoint says what it is, and is trained with its own layout", default="encoder"),
+    MODEL_TYPE,
     turned("train_data", "files or folders of JSON lines", ours="train_data", turn=_paths),
     same("train_group_size", "texts of a group: one positive and the rest negatives", default=8),
     same("query_max_len", "with passage_max_len the length of a reranker's pair; of a query in embedders", default=32),
@@ -89,7 +90,7 @@ NEW: tuple[Argument, ...] = (
     ),
     same("knowledge_distillation", "learn from pos_scores and neg_scores", default=False),
     same("shuffle_ratio", "chance that a long positive is cut in three and shuffled", default=0.0),
-    same("sep_token", "between query and passage, for LLM rerankers", default="\n", tasks=_R),
+    SEPARATOR,
     same("sub_batch_size", "texts that are encoded at a time", tasks=_E),
     told("sub_batch_size", "FlagEmbedding's rerankers do not read it: see gradient_accumulation_steps", tasks=_R),
     same("same_dataset_within_batch", "each batch from one file", default=False, tasks=_E),
@@ -108,26 +109,12 @@ NEW: tuple[Argument, ...] = (
     same("use_self_distill", "bge-m3's heads learn from their sum", default=False, tasks=_E),
     same("self_distill_start_step", "the step after which they do", default=-1, tasks=_E),
     same("fix_encoder", "only bge-m3's two linear heads are trained", default=False, tasks=_E),
-    same("use_lora", "low-rank adapters instead of all weights; for LLMs", default=True),
-    same("lora_rank", "rank of the LoRA layers", default=64),
-    same("lora_alpha", "scale of the LoRA layers", default=16),
-    same("lora_dropout", "dropout of the LoRA layers", default=0.1),
-    same(
-        "target_modules",
-        "layers with LoRA",
-        default=("v_proj", "q_proj", "k_proj", "gate_proj", "down_proj", "o_proj", "up_proj"),
-    ),
-    same("modules_to_save", "layers that are trained whole beside LoRA"),
-    same("from_peft", "adapter that training goes on with"),
-    same("raw_peft", "adapters that are merged before a new one is made"),
-    same("save_merged_lora_model", "also save the model with its adapter merged", default=False),
+    *LORA,
     same("peft_model_path", "adapter to start from", default="", tasks=_E),
     same("additional_special_tokens", "tokens that are added to the vocabulary", tasks=_E),
     refused("only_merge_lora_model", "merging is a command of its own: rerank-plugins merge", default=False, tasks=_E),
     told("use_flash_attn", "transformers chooses the fastest attention that is installed", default=False),
-    same("start_layer", "first layer with a head (layerwise)", default=8, tasks=_R),
-    same("head_multi", "a head for each layer (layerwise)", default=False, tasks=_R),
-    same("head_type", "kind of those heads (layerwise)", default="simple", tasks=_R),
+    *LAYERS,
     same("example_query_max_len", "tokens of an example's query (in-context embedders)", default=64, tasks=_E),
     same("example_passage_max_len", "tokens of an example's text", default=96, tasks=_E),
     same("retrieval_use_examples", "whether examples are put in front", default=True, tasks=_E),
@@ -163,7 +150,7 @@ OLD: tuple[Argument, ...] = (
     ),
     told("enable_sub_batch", "it saves memory there and changes no number", default=True, tasks=_E),
     same("lora_extra_parameters", "layers that are trained whole beside LoRA", ours="modules_to_save"),
-    told("finetune_type", "the checkpoint says what it is", default="from_raw_model", tasks=_R),
+    FINETUNE_TYPE,
     told("loss_type", "it has one value there", default="only logits", tasks=_R),
     told("low_cpu_mem_usage", "weights are read tensor by tensor in any case", default=False),
     told("load_from_disk", _ROWS, default=False),
