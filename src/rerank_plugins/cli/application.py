@@ -24,7 +24,7 @@ from rerank_plugins.cli.output import fail, tolerate_encodings
 from rerank_plugins.cli.rank import rank
 from rerank_plugins.cli.report import report
 from rerank_plugins.cli.score import score
-from rerank_plugins.cli.train import train
+from rerank_plugins.cli.training import train
 from rerank_plugins.display.terminal import Screen, visible
 from rerank_plugins.errors import RerankPluginsError
 

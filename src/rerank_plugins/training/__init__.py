@@ -34,8 +34,7 @@ if TYPE_CHECKING:
         read_records,
         write_records,
     )
-    from rerank_plugins.training.planning import plan_reranker_training
-    from rerank_plugins.training.rerankers import train_reranker
+    from rerank_plugins.training.reranking import plan_reranker_training, train_reranker
     from rerank_plugins.training.results import TrainingPlan, TrainingResult
 
 __all__ = [
@@ -82,7 +81,7 @@ __getattr__ = imported_on_use(
         "write_records": "training.data",
         "TrainingPlan": "training.results",
         "TrainingResult": "training.results",
-        "plan_reranker_training": "training.planning",
-        "train_reranker": "training.rerankers",
+        "plan_reranker_training": "training.reranking",
+        "train_reranker": "training.reranking",
     },
 )

@@ -17,7 +17,7 @@ from rerank_plugins.protocols import TokenInput
 from rerank_plugins.text.pair_inputs import PairInputs
 from rerank_plugins.training.groups import Group, draw_group, epoch_order, grouped_order
 from rerank_plugins.training.rows import Rows
-from rerank_plugins.training.settings import DataSettings
+from rerank_plugins.training.settings_common import CommonDataSettings
 
 __all__ = ["EpochOrder", "GroupBatches", "GroupDataset", "PairPadding"]
 
@@ -31,7 +31,7 @@ class GroupDataset(Dataset[Group]):
         seed: Of the draws.
     """
 
-    def __init__(self, rows: Rows, data: DataSettings, *, seed: int) -> None:
+    def __init__(self, rows: Rows, data: CommonDataSettings, *, seed: int) -> None:
         self._rows, self._data, self._seed = rows, data, seed
 
     def __len__(self) -> int:

@@ -17,7 +17,7 @@ from rerank_plugins.evaluation.measures import Evaluation, evaluate, parse_measu
 from rerank_plugins.evaluation.run import Run
 from rerank_plugins.retrieval import BM25Index
 from rerank_plugins.training.data.records import TrainingRecord
-from rerank_plugins.training.settings import DataSettings
+from rerank_plugins.training.settings_common import CommonDataSettings
 
 __all__ = ["MEASURES", "DevSet", "dev_set", "held_out_dataset"]
 
@@ -65,7 +65,7 @@ class DevSet:
         return evaluate(run, self.dataset.qrels, measures=parse_measures(self.measures))
 
 
-def dev_set(data: DataSettings, held_out: Sequence[TrainingRecord], *, metric: str) -> DevSet | None:
+def dev_set(data: CommonDataSettings, held_out: Sequence[TrainingRecord], *, metric: str) -> DevSet | None:
     """Return the dev set of a run; None if it has none.
 
     Args:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rerank_plugins.training.data.records import TrainingRecord
-from rerank_plugins.training.settings import DataSettings
+from rerank_plugins.training.settings_common import CommonDataSettings
 
 __all__ = ["Group", "draw_group", "epoch_order", "grouped_order", "shuffled_text"]
 
@@ -37,7 +37,7 @@ class Group:
     row: int
 
 
-def draw_group(record: TrainingRecord, data: DataSettings, *, seed: int, epoch: int, row: int) -> Group:
+def draw_group(record: TrainingRecord, data: CommonDataSettings, *, seed: int, epoch: int, row: int) -> Group:
     """Return the group of a row in one epoch, by FlagEmbedding's rule (1.4.2, ``abc/finetune/reranker/AbsDataset.py``).
 
     One positive is drawn; negatives are drawn without repetition, from a list of indexes that is repeated if there are
@@ -61,15 +61,11 @@ def draw_group(record: TrainingRecord, data: DataSettings, *, seed: int, epoch: 
     teacher = None
     if data.knowledge_distillation and record.pos_scores is not None and record.neg_scores is not None:
         teacher = (record.pos_scores[positive], *(record.neg_scores[index] for index in negatives))
+    for_query, for_text = data.instructions
     return Group(
-        query=_instructed(
-            record.query, data.query_instruction_for_rerank, record.query_prompt, data.query_instruction_format
-        ),
+        query=_instructed(record.query, for_query, data.own_instruction(record), data.query_instruction_format),
         texts=tuple(
-            _instructed(
-                text, data.passage_instruction_for_rerank, record.passage_prompt, data.passage_instruction_format
-            )
-            for text in texts
+            _instructed(text, for_text, record.passage_prompt, data.passage_instruction_format) for text in texts
         ),
         teacher=teacher,
         row=row,

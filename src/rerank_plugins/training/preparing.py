@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +14,16 @@ import transformers
 from rerank_plugins.catalog.resolve import ResolvedModel
 from rerank_plugins.checks.optional import import_extra
 from rerank_plugins.engine.device import has_native_bfloat16
-from rerank_plugins.training.batches import EpochOrder, GroupBatches, GroupDataset
+from rerank_plugins.training.batches import EpochOrder
 from rerank_plugins.training.dev import DevSet, dev_set
 from rerank_plugins.training.inspecting import inspect_data
-from rerank_plugins.training.layer_losses import over_layers
-from rerank_plugins.training.losses import group_loss
+from rerank_plugins.training.kind import Kind
 from rerank_plugins.training.rows import Rows, store_rows
-from rerank_plugins.training.scoring import DevScorer
-from rerank_plugins.training.settings import RerankerTrainingSettings, RunSettings
+from rerank_plugins.training.settings_common import CommonRunSettings
 from rerank_plugins.training.steps import StepPlan, plan_steps
-from rerank_plugins.training.trainable import TrainableReranker, resolve_trainable, without_own_prefixes
-from rerank_plugins.training.trainer import GroupTrainer, Patience, TrainingGroups
+from rerank_plugins.training.trainer import GroupTrainer, Patience
 
-__all__ = ["Prepared", "is_first_process", "prepare", "trainer_for", "uses_cpu"]
+__all__ = ["Prepared", "is_first_process", "order_of", "prepare", "trainer_for", "uses_cpu"]
 
 logger = logging.getLogger(__name__)
 
@@ -36,26 +33,29 @@ class Prepared:
     """A training before its first step; the model is not loaded yet.
 
     Attributes:
-        settings: What was asked for.
+        settings: What was asked for, with what the model decides.
+        kind: What is trained.
         resolved: The model to start from.
         rows: What is trained on.
         dev: What is measured on; None for nothing.
         steps: How long it will be.
     """
 
-    settings: RerankerTrainingSettings
+    settings: Any
+    kind: Kind
     resolved: ResolvedModel
     rows: Rows
     dev: DevSet | None
     steps: StepPlan
 
 
-def prepare(settings: RerankerTrainingSettings, folder: Path) -> Prepared:
+def prepare(settings: Any, folder: Path, kind: Kind) -> Prepared:
     """Check everything that can be checked before a model is loaded.
 
     Args:
         settings: What was asked for.
         folder: Where the rows are stored.
+        kind: What is trained.
 
     Raises:
         InvalidInputError: Data or settings cannot work.
@@ -63,10 +63,10 @@ def prepare(settings: RerankerTrainingSettings, folder: Path) -> Prepared:
         MissingExtraError: Something that training needs is not installed.
     """
     import_extra("accelerate", extra="train")
-    resolved = resolve_trainable(settings)
-    settings = replace(settings, data=without_own_prefixes(settings.data, resolved.spec))
+    resolved = kind.resolve(settings)
+    settings = kind.settled(settings, resolved)
     if is_first_process():
-        inspect_data(settings.data, resolved)
+        inspect_data(settings.data, kind.check_options(settings, resolved))
     stored = folder / f"rows-{_rank()}.jsonl"
     rows, held_out = store_rows(settings.data, stored, holds_out=settings.data.dev_data is None)
     dev = dev_set(settings.data, held_out, metric=settings.run.metric)
@@ -78,38 +78,27 @@ def prepare(settings: RerankerTrainingSettings, folder: Path) -> Prepared:
             "dev_data"
         )
     steps = plan_steps(settings.run, n_rows=len(rows), n_devices=_n_devices(settings.run))
-    return Prepared(settings, resolved, rows, dev, steps)
+    return Prepared(settings, kind, resolved, rows, dev, steps)
 
 
-def trainer_for(prepared: Prepared, trainable: TrainableReranker, folder: Path) -> GroupTrainer:
+def trainer_for(prepared: Prepared, trainable: Any, folder: Path) -> GroupTrainer:
     """Return the Trainer of a run, whose checkpoints go into a folder."""
-    settings, run = prepared.settings, prepared.settings.run
-    dev = None
-    if prepared.dev is not None:
-        batch_size = run.per_device_eval_batch_size
-        dev = DevScorer(prepared.dev, trainable.pairs, trainable.padding, batch_size=batch_size)
-    groups = TrainingGroups(
-        dataset=GroupDataset(prepared.rows, settings.data, seed=run.seed),
-        order=EpochOrder(
-            len(prepared.rows),
-            seed=run.seed,
-            sizes=prepared.rows.sizes if run.group_by_length else None,
-            batch=run.per_device_train_batch_size * _n_devices(run),
-        ),
-        batches=GroupBatches(trainable.pairs, trainable.padding),
-        where=prepared.rows.where,
-    )
-    loss = group_loss(run.loss, temperature=run.temperature, teacher_scale=settings.data.teacher_scale)
-    trainer = GroupTrainer(
-        trainable.module,
-        training_arguments(prepared, folder),
-        groups=groups,
-        loss=over_layers(loss, reduction=settings.layers.layer_reduction, temperature=run.temperature),
-        dev=dev,
-    )
-    if dev is not None and run.early_stopping_patience is not None:
+    run = prepared.settings.run
+    trainer = prepared.kind.trainer(prepared, trainable, training_arguments(prepared, folder))
+    if prepared.dev is not None and run.early_stopping_patience is not None:
         trainer.add_callback(Patience(f"eval_{run.metric}", run.early_stopping_patience))
     return trainer
+
+
+def order_of(prepared: Prepared) -> EpochOrder:
+    """Return the order in which a run takes its rows."""
+    run = prepared.settings.run
+    return EpochOrder(
+        len(prepared.rows),
+        seed=run.seed,
+        sizes=prepared.rows.sizes if run.group_by_length else None,
+        batch=run.per_device_train_batch_size * _n_devices(run),
+    )
 
 
 def training_arguments(prepared: Prepared, folder: Path) -> transformers.TrainingArguments:
@@ -155,7 +144,7 @@ def training_arguments(prepared: Prepared, folder: Path) -> transformers.Trainin
     )
 
 
-def uses_cpu(run: RunSettings) -> bool:
+def uses_cpu(run: CommonRunSettings) -> bool:
     """Return whether a run stays on the CPU."""
     return run.device == "cpu" or not (torch.cuda.is_available() or torch.backends.mps.is_available())
 
@@ -165,7 +154,7 @@ def is_first_process() -> bool:
     return _rank() == 0
 
 
-def _precision(run: RunSettings) -> dict[str, bool]:
+def _precision(run: CommonRunSettings) -> dict[str, bool]:
     """Return the autocast that a run can have; what cannot be is told, and float32 is used."""
     fp16, bf16 = run.fp16, run.bf16
     if uses_cpu(run):
@@ -178,14 +167,14 @@ def _precision(run: RunSettings) -> dict[str, bool]:
     return {"fp16": fp16, "bf16": bf16}
 
 
-def _recomputing(run: RunSettings) -> dict[str, bool]:
+def _recomputing(run: CommonRunSettings) -> dict[str, bool]:
     """Return the switch for computing activations twice, which the installed transformers may have renamed."""
     known = {one.name for one in fields(transformers.TrainingArguments)}
     name = "activation_checkpointing" if "activation_checkpointing" in known else "gradient_checkpointing"
     return {name: True} if run.gradient_checkpointing else {}
 
 
-def _n_devices(run: RunSettings) -> int:
+def _n_devices(run: CommonRunSettings) -> int:
     """Return the devices that train side by side: those of accelerate's processes, or this one's GPUs."""
     n_processes = int(os.environ.get("WORLD_SIZE", "1"))
     if n_processes > 1 or uses_cpu(run):

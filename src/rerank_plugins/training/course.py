@@ -1,4 +1,4 @@
-"""The whole course of a reranker's training: data in, a measured model in its folder out."""
+"""The whole course of a training: data in, a measured model in its folder out."""
 
 from __future__ import annotations
 
@@ -12,19 +12,16 @@ import torch
 import transformers
 from safetensors.torch import load_file
 
-from rerank_plugins.checks.arguments import checked_call
 from rerank_plugins.errors import InvalidInputError, TrainingError
 from rerank_plugins.evaluation.measures import Evaluation
 from rerank_plugins.system.files import made_folder, write_atomically
 from rerank_plugins.training.checkpoints import check_same_run, newest_whole, run_folder_of
+from rerank_plugins.training.kind import Kind
 from rerank_plugins.training.preparing import Prepared, is_first_process, prepare, trainer_for
-from rerank_plugins.training.publishing import publish, reranker_of
+from rerank_plugins.training.publishing import publish
 from rerank_plugins.training.results import TrainingResult, changes
-from rerank_plugins.training.scoring import DevScorer
-from rerank_plugins.training.settings import RerankerTrainingSettings
-from rerank_plugins.training.trainable import TrainableReranker, open_trainable
 
-__all__ = ["train_reranker"]
+__all__ = ["run_training"]
 
 _RUN, _BEFORE = "run.json", "before.json"
 _DO_NOT_COUNT = (
@@ -41,34 +38,19 @@ _DO_NOT_COUNT = (
 """Settings that change no weight, and may differ when a run goes on."""
 
 
-@checked_call()
-def train_reranker(settings: RerankerTrainingSettings) -> TrainingResult | None:
-    """Train a reranker and put it into its output folder, whole, with a card of what was measured.
-
-    Checkpoints stand in ``NAME.training`` beside the output folder until the trained model is there. With the same
-    settings, data and versions a run gives the same weights, bit for bit on a CPU with the same number of threads, also
-    if it was killed and went on with ``resume``.
+def run_training(settings: Any, kind: Kind) -> TrainingResult | None:
+    """Train a model and put it into its output folder; see :func:`~rerank_plugins.training.train_reranker`.
 
     Args:
         settings: What to train, on what, and how.
-
-    Returns:
-        What was measured; None in the processes of a distributed run that are not the first.
-
-    Raises:
-        InvalidInputError: Settings or data cannot work, the output folder is used, or a run goes on otherwise than it
-            began. Nothing was trained.
-        ModelError: The model cannot be loaded, or is of a kind that is not trained today.
-        MissingExtraError: Something that training needs is not installed.
-        TrainingError: The loss or a gradient is not finite, or a checkpoint cannot be written; what was saved before is
-            intact.
+        kind: What differs between rerankers and the others.
     """
     started_s = time.perf_counter()
     output = Path(settings.run.output_dir)
     folder = run_folder_of(output)
     if is_first_process():
         _check_folders(output, folder, resumes=settings.run.resume)
-    prepared, trainable = _opened(settings, made_folder(folder))
+    prepared, trainable = _opened(settings, made_folder(folder), kind)
     checkpoint = _begin(prepared, folder)
     before = _measured_before(prepared, trainable, folder)
     trainer = trainer_for(prepared, trainable, folder)
@@ -112,11 +94,11 @@ def _check_folders(output: Path, folder: Path, *, resumes: bool) -> None:
         raise InvalidInputError(msg)
 
 
-def _opened(settings: RerankerTrainingSettings, folder: Path) -> tuple[Prepared, TrainableReranker]:
+def _opened(settings: Any, folder: Path, kind: Kind) -> tuple[Prepared, Any]:
     """Check everything that can be checked, and load the model; what was made for a run that cannot begin goes."""
     try:
-        prepared = prepare(settings, folder)
-        return prepared, open_trainable(prepared.resolved, prepared.settings)
+        prepared = prepare(settings, folder, kind)
+        return prepared, kind.open(prepared.resolved, prepared.settings)
     except BaseException:
         if is_first_process() and not (folder / _RUN).is_file():
             shutil.rmtree(folder, ignore_errors=True)
@@ -141,20 +123,14 @@ def _begin(prepared: Prepared, folder: Path) -> Path | None:
     return newest_whole(folder)
 
 
-def _measured_before(prepared: Prepared, trainable: TrainableReranker, folder: Path) -> Evaluation | None:
+def _measured_before(prepared: Prepared, trainable: Any, folder: Path) -> Evaluation | None:
     """Return the measures of the model that the training starts from; they are kept for a run that goes on."""
     if prepared.dev is None or not is_first_process():
         return None
     path = folder / _BEFORE
     if path.is_file():
         return Evaluation(json.loads(path.read_text(encoding="utf-8")))
-    if trainable.start is None:
-        batch_size = prepared.settings.run.per_device_eval_batch_size
-        scorer = DevScorer(prepared.dev, trainable.pairs, trainable.padding, batch_size=batch_size)
-        measured = scorer.measure(trainable.module)
-    else:
-        with reranker_of(trainable.start, prepared) as reranker:
-            measured = prepared.dev.measured(reranker.score(prepared.dev.pairs))
+    measured = prepared.kind.measure_start(prepared, trainable)
     write_atomically(path, json.dumps(measured.per_query).encode())
     return measured
 
