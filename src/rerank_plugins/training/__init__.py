@@ -17,7 +17,22 @@ from rerank_plugins.training.settings import (
     RunSettings,
     reranker_settings,
 )
+from rerank_plugins.training.settings_colbert import (
+    ColbertRunSettings,
+    ColbertSettings,
+    ColbertTrainingSettings,
+    colbert_settings,
+)
 from rerank_plugins.training.settings_file import read_settings_file
+from rerank_plugins.training.settings_retrieval import (
+    EmbedderModelSettings,
+    EmbedderRunSettings,
+    EmbedderTrainingSettings,
+    M3Settings,
+    RetrievalDataSettings,
+    VectorSettings,
+    embedder_settings,
+)
 
 if TYPE_CHECKING:
     from rerank_plugins.training.data import (
@@ -34,32 +49,46 @@ if TYPE_CHECKING:
         read_records,
         write_records,
     )
+    from rerank_plugins.training.embedders import plan_embedder_training, train_embedder
     from rerank_plugins.training.reranking import plan_reranker_training, train_reranker
     from rerank_plugins.training.results import TrainingPlan, TrainingResult
 
 __all__ = [
     "CheckOptions",
+    "ColbertRunSettings",
+    "ColbertSettings",
+    "ColbertTrainingSettings",
     "Conversion",
     "DataReport",
     "DataSettings",
+    "EmbedderModelSettings",
+    "EmbedderRunSettings",
+    "EmbedderTrainingSettings",
     "LayerSettings",
     "LoraSettings",
+    "M3Settings",
     "ModelSettings",
     "ReadOptions",
     "RecordStream",
     "RerankerTrainingSettings",
+    "RetrievalDataSettings",
     "RunSettings",
     "TrainingPlan",
     "TrainingRecord",
     "TrainingResult",
+    "VectorSettings",
     "WriteOptions",
     "check_data",
+    "colbert_settings",
     "convert_data",
+    "embedder_settings",
     "open_records",
+    "plan_embedder_training",
     "plan_reranker_training",
     "read_records",
     "read_settings_file",
     "reranker_settings",
+    "train_embedder",
     "train_reranker",
     "write_records",
 ]
@@ -82,6 +111,8 @@ __getattr__ = imported_on_use(
         "TrainingPlan": "training.results",
         "TrainingResult": "training.results",
         "plan_reranker_training": "training.reranking",
+        "plan_embedder_training": "training.embedders",
+        "train_embedder": "training.embedders",
         "train_reranker": "training.reranking",
     },
 )

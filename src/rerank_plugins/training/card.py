@@ -8,7 +8,7 @@ from rerank_plugins import __version__
 from rerank_plugins.training.preparing import Prepared
 from rerank_plugins.training.results import TrainingResult
 
-__all__ = ["changes_table", "model_card"]
+__all__ = ["changes_table", "measured_lines", "model_card"]
 
 _LINE = "\n"
 _OWN = "The folder's format is this project's own; no other library reads it."
@@ -39,7 +39,7 @@ Family: {spec.family}. Licence of the model it starts from: {spec.license}.
 
 ## Before and after
 
-{_LINE.join(_measured(prepared, result))}
+{_LINE.join(measured_lines(prepared, result))}
 
 ## Training
 
@@ -77,7 +77,8 @@ def changes_table(result: TrainingResult) -> list[str]:
     ]
 
 
-def _measured(prepared: Prepared, result: TrainingResult) -> list[str]:
+def measured_lines(prepared: Prepared, result: TrainingResult) -> list[str]:
+    """Return the measures before and after, and on what, as lines of Markdown."""
     if prepared.dev is None or not result.changes:
         return ["Nothing was measured: there was no dev set."]
     name, n_queries = prepared.dev.dataset.name, result.n_dev_queries

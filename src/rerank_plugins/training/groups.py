@@ -44,7 +44,7 @@ def draw_group(record: TrainingRecord, data: CommonDataSettings, *, seed: int, e
     fewer than the group needs.
 
     Args:
-        record: A row with at least one positive and one negative.
+        record: A row with at least one positive, and one negative where a group has more texts.
         data: Size of a group, instructions, distillation.
         seed: The run's.
         epoch: From 0.
@@ -55,7 +55,7 @@ def draw_group(record: TrainingRecord, data: CommonDataSettings, *, seed: int, e
     n_negatives = data.train_group_size - 1
     positive = draws.choice(range(len(record.pos)))
     first = shuffled_text(record.pos[positive], ratio=data.shuffle_ratio, draws=draws)
-    indexes = list(range(len(record.neg))) * math.ceil(n_negatives / len(record.neg))
+    indexes = list(range(len(record.neg))) * math.ceil(n_negatives / max(len(record.neg), 1))
     negatives = draws.sample(indexes, n_negatives)
     texts = (first, *(record.neg[index] for index in negatives))
     teacher = None
@@ -72,7 +72,7 @@ def draw_group(record: TrainingRecord, data: CommonDataSettings, *, seed: int, e
     )
 
 
-def epoch_order(n_rows: int, *, seed: int, epoch: int) -> list[int]:
+def epoch_order(n_rows: int, *, seed: int | str, epoch: int) -> list[int]:
     """Return the order in which an epoch visits the rows: a permutation by seed and epoch alone."""
     order = list(range(n_rows))
     random.Random(f"{seed}:{epoch}").shuffle(order)  # noqa: S311 - no secret

@@ -15,6 +15,7 @@ from rerank_plugins.catalog.resolve import ResolvedModel
 from rerank_plugins.checks.optional import import_extra
 from rerank_plugins.engine.device import has_native_bfloat16
 from rerank_plugins.training.batches import EpochOrder
+from rerank_plugins.training.by_file import FileOrder, rows_by_file
 from rerank_plugins.training.dev import DevSet, dev_set
 from rerank_plugins.training.inspecting import inspect_data
 from rerank_plugins.training.kind import Kind
@@ -23,7 +24,7 @@ from rerank_plugins.training.settings_common import CommonRunSettings
 from rerank_plugins.training.steps import StepPlan, plan_steps
 from rerank_plugins.training.trainer import GroupTrainer, Patience
 
-__all__ = ["Prepared", "is_first_process", "order_of", "prepare", "trainer_for", "uses_cpu"]
+__all__ = ["Prepared", "is_first_process", "order_of", "prepare", "trainer_for", "training_device", "uses_cpu"]
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +78,7 @@ def prepare(settings: Any, folder: Path, kind: Kind) -> Prepared:
             "there are too few queries to hold some out, so nothing is measured and the last checkpoint is kept; give "
             "dev_data"
         )
-    steps = plan_steps(settings.run, n_rows=len(rows), n_devices=_n_devices(settings.run))
+    steps = plan_steps(settings.run, n_rows=len(_order(settings, rows)), n_devices=_n_devices(settings.run))
     return Prepared(settings, kind, resolved, rows, dev, steps)
 
 
@@ -92,13 +93,19 @@ def trainer_for(prepared: Prepared, trainable: Any, folder: Path) -> GroupTraine
 
 def order_of(prepared: Prepared) -> EpochOrder:
     """Return the order in which a run takes its rows."""
-    run = prepared.settings.run
-    return EpochOrder(
-        len(prepared.rows),
-        seed=run.seed,
-        sizes=prepared.rows.sizes if run.group_by_length else None,
-        batch=run.per_device_train_batch_size * _n_devices(run),
-    )
+    return _order(prepared.settings, prepared.rows)
+
+
+def _order(settings: Any, rows: Rows) -> EpochOrder:
+    run, data = settings.run, settings.data
+    batch = run.per_device_train_batch_size * _n_devices(run)
+    if getattr(data, "same_dataset_within_batch", False):
+        files = rows_by_file(
+            rows.source_numbers, small_threshold=data.small_threshold, drop_threshold=data.drop_threshold
+        )
+        return FileOrder(files, seed=run.seed, batch=batch)
+    sizes = rows.sizes if run.group_by_length else None
+    return EpochOrder(len(rows), seed=run.seed, sizes=sizes, batch=batch)
 
 
 def training_arguments(prepared: Prepared, folder: Path) -> transformers.TrainingArguments:
@@ -147,6 +154,13 @@ def training_arguments(prepared: Prepared, folder: Path) -> transformers.Trainin
 def uses_cpu(run: CommonRunSettings) -> bool:
     """Return whether a run stays on the CPU."""
     return run.device == "cpu" or not (torch.cuda.is_available() or torch.backends.mps.is_available())
+
+
+def training_device(run: CommonRunSettings) -> torch.device:
+    """Return where a run computes."""
+    if uses_cpu(run):
+        return torch.device("cpu")
+    return torch.device("cuda" if torch.cuda.is_available() else "mps")
 
 
 def is_first_process() -> bool:

@@ -61,6 +61,11 @@ class Rows:
         """Bytes of each row: about as long as its texts are."""
         return [end - start for start, end in itertools.pairwise(self.starts)]
 
+    @property
+    def source_numbers(self) -> list[int]:
+        """Number of the source of each row, in ``sources``."""
+        return list(self.places[::2])
+
     def where(self, row: int) -> str:
         """Return the place that a row came from, ``FILE:LINE``."""
         return f"{self.sources[self.places[2 * row]]}:{self.places[2 * row + 1]}"
@@ -128,7 +133,7 @@ def store_rows(data: CommonDataSettings, path: Path, *, holds_out: bool) -> tupl
         msg = f"the training rows cannot be stored in {str(path)!r} ({error.strerror or error}); make room there"
         raise InvalidInputError(msg) from error
     if not len(rows):
-        msg = f"the training data has no row that could be trained on: {', '.join(map(str, stream.formats))}"
+        msg = f"the training data has no row with a query, a pos and a neg text: {', '.join(map(str, stream.formats))}"
         raise InvalidInputError(msg)
     return rows, tuple(held)
 
@@ -164,7 +169,7 @@ def _with_group(record: TrainingRecord, data: CommonDataSettings, *, where: str)
     """Return a row without blank texts, which no model reads; None if there is no group in it."""
     pos, pos_scores = _without_blanks(record.pos, record.pos_scores)
     neg, neg_scores = _without_blanks(record.neg, record.neg_scores)
-    if is_blank(record.query) or not pos or not neg:
+    if is_blank(record.query) or not pos or not (neg or data.train_group_size == 1):
         return None
     if data.knowledge_distillation:
         if pos_scores is None or neg_scores is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rerank_plugins.training.course import run_training
+from rerank_plugins.training.embedders import EMBEDDER
 from rerank_plugins.training.kind import Kind
 from rerank_plugins.training.planning import plan_training
 from rerank_plugins.training.reranking import RERANKER
@@ -12,7 +13,7 @@ from rerank_plugins.training.results import TrainingPlan, TrainingResult
 
 __all__ = ["plan_any", "train_any"]
 
-_KINDS: dict[str, Kind] = {"reranker": RERANKER}
+_KINDS: dict[str, Kind] = {"reranker": RERANKER, "embedder": EMBEDDER}
 
 
 def train_any(settings: Any) -> TrainingResult | None:

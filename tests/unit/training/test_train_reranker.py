@@ -430,13 +430,13 @@ def test_a_loss_that_is_not_finite_names_step_and_rows(bert_reranker_folder: Pat
 def test_a_gradient_that_is_not_finite_names_step_and_rows(
     bert_reranker_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from rerank_plugins.training import preparing
+    from rerank_plugins.training import reranking
 
     def steep(scores: torch.Tensor, _teacher: torch.Tensor | None) -> torch.Tensor:
         # Finite where its slope is not.
         return (scores - scores.detach()).sum().clamp(min=0).sqrt()
 
-    monkeypatch.setattr(preparing, "group_loss", lambda *_, **__: steep)
+    monkeypatch.setattr(reranking, "group_loss", lambda *_, **__: steep)
     with pytest.raises(TrainingError, match="a gradient is not finite at step 1"):
         train_reranker(tiny_run(bert_reranker_folder, tmp_path))
 

@@ -13,6 +13,7 @@ from rerank_plugins.cli.training.asked import Asked
 from rerank_plugins.cli.training.options import options_of
 from rerank_plugins.training.settings import RerankerTrainingSettings
 from rerank_plugins.training.settings_flat import TrainingSettings
+from rerank_plugins.training.settings_retrieval import EmbedderTrainingSettings
 
 __all__ = ["train"]
 
@@ -48,6 +49,16 @@ _COMMANDS = (
 
         Learns from queries with pos and neg. Writes a folder that opens in rerank-plugins, transformers and
         sentence-transformers, with a card of the dev measures before and after. Interrupted, it goes on with --resume.
+        """,
+        rows="JSON lines: query, pos, neg; files or folders.",
+    ),
+    _Command(
+        settings=EmbedderTrainingSettings,
+        told="""Fine-tune an embedder (bge, bce, e5, bge-m3 and its heads, language models that embed).
+
+        Learns from queries with pos and, if there are any, neg. Writes a folder that opens in rerank-plugins,
+        transformers, sentence-transformers and FlagEmbedding, with a card of the dev measures before and after.
+        Interrupted, it goes on with --resume.
         """,
         rows="JSON lines: query, pos, neg; files or folders.",
     ),

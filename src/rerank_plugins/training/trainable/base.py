@@ -20,12 +20,12 @@ from rerank_plugins.training.batches import PairPadding
 from rerank_plugins.training.trainable.adapters import Adapter
 from rerank_plugins.types import LayerOptions
 
-__all__ = ["MERGED", "Opening", "TrainableReranker", "name_origin"]
+__all__ = ["MERGED", "Opening", "TrainableReranker", "copy_tokenizer", "name_origin"]
 
 MERGED = "merged_model"
 """FlagEmbedding's name for the folder of the whole model, in that of its adapter."""
 
-_CARRIED = (
+_TOKENIZER = (
     "tokenizer.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
@@ -37,10 +37,8 @@ _CARRIED = (
     "spiece.model",
     "tokenizer.model",
     "chat_template.jinja",
-    "modules.json",
-    "sentence_bert_config.json",
-    "config_sentence_transformers.json",
 )
+_CARRIED_TOO = ("modules.json", "sentence_bert_config.json", "config_sentence_transformers.json")
 """Files beside weights and config that say how texts are read; they are copied as they are."""
 
 
@@ -132,9 +130,21 @@ class TrainableReranker(ABC):
         self._save_weights(folder)
 
     def _copy_side_files(self, folder: Path) -> None:
-        for name in _CARRIED:
+        copy_tokenizer(self.files.folder, folder)
+        for name in _CARRIED_TOO:
             if (self.files.folder / name).is_file():
                 shutil.copyfile(self.files.folder / name, folder / name)
+
+
+def copy_tokenizer(source: Path, folder: Path) -> None:
+    """Copy the files of a checkpoint's tokenizer as they are.
+
+    Raises:
+        OSError: One cannot be written.
+    """
+    for name in _TOKENIZER:
+        if (source / name).is_file():
+            shutil.copyfile(source / name, folder / name)
 
 
 def name_origin(config: Path, model_id: str) -> None:
