@@ -35,6 +35,7 @@ from rerank_plugins.training.settings_retrieval import (
 )
 
 if TYPE_CHECKING:
+    from rerank_plugins.training.colberts import plan_colbert_training, train_colbert
     from rerank_plugins.training.data import (
         CheckOptions,
         Conversion,
@@ -83,11 +84,13 @@ __all__ = [
     "convert_data",
     "embedder_settings",
     "open_records",
+    "plan_colbert_training",
     "plan_embedder_training",
     "plan_reranker_training",
     "read_records",
     "read_settings_file",
     "reranker_settings",
+    "train_colbert",
     "train_embedder",
     "train_reranker",
     "write_records",
@@ -111,6 +114,8 @@ __getattr__ = imported_on_use(
         "TrainingPlan": "training.results",
         "TrainingResult": "training.results",
         "plan_reranker_training": "training.reranking",
+        "plan_colbert_training": "training.colberts",
+        "train_colbert": "training.colberts",
         "plan_embedder_training": "training.embedders",
         "train_embedder": "training.embedders",
         "train_reranker": "training.reranking",

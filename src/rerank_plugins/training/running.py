@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from rerank_plugins.training.colberts import COLBERT
 from rerank_plugins.training.course import run_training
 from rerank_plugins.training.embedders import EMBEDDER
 from rerank_plugins.training.kind import Kind
@@ -13,7 +14,7 @@ from rerank_plugins.training.results import TrainingPlan, TrainingResult
 
 __all__ = ["plan_any", "train_any"]
 
-_KINDS: dict[str, Kind] = {"reranker": RERANKER, "embedder": EMBEDDER}
+_KINDS: dict[str, Kind] = {"reranker": RERANKER, "embedder": EMBEDDER, "colbert": COLBERT}
 
 
 def train_any(settings: Any) -> TrainingResult | None:

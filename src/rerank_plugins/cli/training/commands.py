@@ -12,6 +12,7 @@ import typer
 from rerank_plugins.cli.training.asked import Asked
 from rerank_plugins.cli.training.options import options_of
 from rerank_plugins.training.settings import RerankerTrainingSettings
+from rerank_plugins.training.settings_colbert import ColbertTrainingSettings
 from rerank_plugins.training.settings_flat import TrainingSettings
 from rerank_plugins.training.settings_retrieval import EmbedderTrainingSettings
 
@@ -59,6 +60,15 @@ _COMMANDS = (
         Learns from queries with pos and, if there are any, neg. Writes a folder that opens in rerank-plugins,
         transformers, sentence-transformers and FlagEmbedding, with a card of the dev measures before and after.
         Interrupted, it goes on with --resume.
+        """,
+        rows="JSON lines: query, pos, neg; files or folders.",
+    ),
+    _Command(
+        settings=ColbertTrainingSettings,
+        told="""Fine-tune a ColBERT (late interaction), from an encoder or from a ColBERT of sentence-transformers 6.
+
+        Learns from queries with pos and, if there are any, neg. Writes a folder that opens in sentence-transformers
+        (MultiVectorEncoder), with a card of the dev measures before and after. Interrupted, it goes on with --resume.
         """,
         rows="JSON lines: query, pos, neg; files or folders.",
     ),

@@ -13,7 +13,7 @@ from rerank_plugins.scorers.trained import TrainedModule
 from rerank_plugins.training.chunks import pass_cost_on, similar_lengths
 from rerank_plugins.training.settings_retrieval import VectorPooling
 
-__all__ = ["M3Module", "TextModule", "VectorModule", "pooled"]
+__all__ = ["ColbertModule", "M3Module", "TextModule", "VectorModule", "pooled"]
 
 
 def pooled(states: Tensor, mask: Tensor, pooling: VectorPooling) -> Tensor:
@@ -58,7 +58,7 @@ class TextModule(TrainedModule):
         Args:
             tensors: The transformer's. Shape of each: (texts, longest), padded on the right.
         """
-        lengths = tensors["attention_mask"].sum(dim=1).tolist()
+        lengths = self._lengths(tensors).tolist()
         longest = tensors["attention_mask"].shape[1]
         chunks = self._chunks(lengths, tensors["attention_mask"].device)
         parts = [self._of_rows(tensors, rows, longest=longest) for rows in chunks]
@@ -74,11 +74,15 @@ class TextModule(TrainedModule):
 
     def _of_rows(self, tensors: Mapping[str, Tensor], rows: list[int], *, longest: int) -> dict[str, Tensor]:
         chosen = torch.tensor(rows, device=tensors["attention_mask"].device)
-        width = int(tensors["attention_mask"][chosen].sum(dim=1).max())
+        width = int(self._lengths(tensors)[chosen].max())
         cut = {name: one[chosen, :width] for name, one in tensors.items()}
         if self._sub_batch_size is not None and torch.is_grad_enabled():
             return checkpoint(self._vectors, cut, longest, use_reentrant=False)  # type: ignore[no-any-return]
         return self._vectors(cut, longest)
+
+    def _lengths(self, tensors: Mapping[str, Tensor]) -> Tensor:
+        """Return the tokens of each text."""
+        return tensors["attention_mask"].sum(dim=1)
 
     def _vectors(self, tensors: Mapping[str, Tensor], longest: int) -> dict[str, Tensor]:
         """Return the vectors of a chunk; what has a row for each token is padded to ``longest``."""
@@ -142,3 +146,29 @@ class M3Module(VectorModule):
             "sparse": nn.functional.pad(weights, (0, missing)),
             "colbert": nn.functional.pad(tokens, (0, 0, 0, missing)),
         }
+
+
+class ColbertModule(TextModule):
+    """A ColBERT: a vector for each token, a linear layer behind the transformer.
+
+    Beside the transformer's tensors it takes ``counts``: which tokens are compared.
+
+    Args:
+        network: A model of transformers.
+        linear: The layer.
+        sub_batch_size: See :class:`TextModule`.
+    """
+
+    def __init__(self, network: Any, linear: nn.Linear, *, sub_batch_size: int | None = None) -> None:
+        super().__init__(network, sub_batch_size=sub_batch_size)
+        self.linear = linear
+
+    def _lengths(self, tensors: Mapping[str, Tensor]) -> Tensor:
+        # Tokens that fill a query up are compared, and may not be seen by the others.
+        return torch.maximum(tensors["attention_mask"], tensors["counts"]).sum(dim=1)
+
+    def _vectors(self, tensors: Mapping[str, Tensor], longest: int) -> dict[str, Tensor]:
+        states = self._states({name: one for name, one in tensors.items() if name != "counts"})
+        with torch.autocast(device_type=states.device.type, enabled=False):
+            tokens = self.linear(states.float())
+        return {"tokens": nn.functional.pad(tokens, (0, 0, 0, longest - tokens.shape[1]))}
