@@ -33,7 +33,7 @@ RELATIVE = 1e-5
 
 
 def model_of(folder: Path, checkpoint: str) -> Path:
-    """Return a checkpoint; Gemma's with its activation by name, which some releases of transformers 4 take literally."""
+    """Return a checkpoint; Gemma with its activation by name: some releases of transformers 4 take "gelu" literally."""
     if checkpoint != "tiny-gemma":
         return llm_checkpoint(checkpoint)
     tanh = "gelu_pytorch_tanh"
