@@ -42,7 +42,7 @@ KINDS = {
         Kind("gemma", {"family": "bge"}),
         Kind("qwen3", {"family": "qwen3"}),
         Kind("qwen3-untied", {"family": "qwen3"}),
-        Kind("mxbai", {"family": "mxbai"}),
+        Kind("mxbai", {"family": "mxbai-v2"}),
         Kind("layerwise", has_layers=True),
         Kind("lightweight", has_layers=True),
         Kind("lightweight-compressed", {"compress_ratio": 2, "compress_layers": (3,)}, has_layers=True),

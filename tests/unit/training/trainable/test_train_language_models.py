@@ -26,14 +26,19 @@ from rerank_plugins.training.scoring import module_scores
 from rerank_plugins.training.trainable import Opening, TrainableReranker, open_trainable
 
 PAIRS = [(row["query"], text) for row in rows(5, seed=3) for text in (*row["pos"], *row["neg"])]
-EXACT = {"rel": 1e-5, "abs": 1e-5}
 SMALL = {"lora_rank": 4, "learning_rate": 1e-2}
 ALL = pytest.mark.parametrize("kind", KINDS.values(), ids=list(KINDS))
 
 
+def near(wanted: list[float]) -> Any:
+    """Return what scores must equal by a hundred-thousandth of the largest: merging an adapter rounds every weight."""
+    return pytest.approx(wanted, rel=0.0, abs=1e-5 * max(1.0, *map(abs, wanted)))
+
+
 def run_of(kind: Kind, folder: Path, **changes: Any) -> Any:
     folder.mkdir(exist_ok=True)
-    changes.setdefault("dev_fraction", 0.0)
+    if "dev_data" not in changes:
+        changes.setdefault("dev_fraction", 0.0)
     return tiny_run(kind.folder(folder), folder, **{**SMALL, **kind.settings, "max_steps": 3, **changes})
 
 
@@ -63,7 +68,7 @@ def test_what_is_saved_scores_as_the_module_does(kind: Kind, use_lora: bool, tmp
     _, trainable = trained(settings, tmp_path)
     wanted = module_scores_of(trainable, batch_size=4)
     # Padding on the right, of any length, changes nothing.
-    assert module_scores_of(trainable, batch_size=1) == pytest.approx(wanted, **EXACT)
+    assert module_scores_of(trainable, batch_size=1) == near(wanted)
     assert trainable.start is not None
     before = scores_of(trainable.start, kind)
     assert max(abs(one - other) for one, other in zip(before, wanted, strict=True)) > 1e-3
@@ -73,14 +78,15 @@ def test_what_is_saved_scores_as_the_module_does(kind: Kind, use_lora: bool, tmp
     openings = trainable.openings(saved)
     assert len(openings) == 1 + use_lora
     for opening in openings:
-        assert scores_of(opening, kind) == pytest.approx(wanted, **EXACT)
+        assert scores_of(opening, kind) == near(wanted)
     for weights in saved.rglob("*.safetensors"):
         assert {one.dtype for one in load_file(weights).values()} == {torch.float32}
 
 
 @ALL
 def test_a_training_with_the_defaults_leaves_an_adapter(kind: Kind, tmp_path: Path) -> None:
-    result = train_reranker(run_of(kind, tmp_path, dev_fraction=0.4))
+    dev = write_rows(tmp_path / "dev.jsonl", rows(6, seed=2))
+    result = train_reranker(run_of(kind, tmp_path, dev_data=dev))
     assert result is not None
     names = {path.name for path in result.folder.iterdir()}
     assert {"adapter_config.json", "adapter_model.safetensors", "README.md", "tokenizer.json"} <= names
@@ -107,7 +113,7 @@ def test_peft_itself_gives_the_adapters_scores(tmp_path: Path) -> None:
             model(input_ids=torch.from_numpy(one.inputs[0].ids).long()[None]).logits[0, -1, yes].item()
             for one in encoded
         ]
-    assert ours == pytest.approx(theirs, **EXACT)
+    assert ours == near(theirs)
 
 
 @pytest.mark.parametrize("name", ["gemma", "qwen3", "qwen3-untied", "mxbai"])
