@@ -262,3 +262,46 @@ def test_a_plan_of_a_language_model(tmp_path: Path) -> None:
     # Six layers, seven projections with matrices of rank 4.
     assert plan.n_parameters == 6 * 4 * (4 * (32 + 32) + 3 * (32 + 64))
     assert plan.seconds_per_step > 0
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "code", "opens"),
+    [
+        (
+            "gemma",
+            {},
+            'Reranker("tiny-gemma", source=SourceOptions(family="bge", peft_path="trained"))',
+            "an adapter in PEFT's format for `tiny-gemma`.",
+        ),
+        (
+            "gemma",
+            {"use_lora": False},
+            'Reranker("trained", source=SourceOptions(family="bge"))',
+            "AutoModelForCausalLM",
+        ),
+        (
+            "lightweight-compressed",
+            {"save_merged_lora_model": True, "query_max_len": 64, "passage_max_len": 64},
+            'Reranker("trained/merged_model", max_length=128, '
+            "layers=LayerOptions(head_by_layer=True, compress_ratio=2, compress_layers=(3,)))",
+            "- trained: layers 2 to 6, the mean of their losses",
+        ),
+        ("layerwise", {"use_lora": False}, 'Reranker("trained")', "Weights have the names of the published model"),
+    ],
+)
+def test_the_card_says_how_to_use_it(
+    name: str, changes: dict[str, Any], code: str, opens: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind = KINDS[name]
+    result = train_reranker(run_of(kind, tmp_path, **changes))
+    assert result is not None
+    card = (result.folder / "README.md").read_text()
+    assert f"reranker = {code}" in card
+    assert opens in card
+    # What it says runs, where the base is at hand.
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / kind.folder(tmp_path).name).symlink_to(kind.folder(tmp_path))
+    found: dict[str, Any] = {}
+    exec(card.partition("```python\n")[2].partition("```")[0], found)
+    with found["reranker"] as reranker:
+        assert len(reranker.score(PAIRS[:2])) == 2
