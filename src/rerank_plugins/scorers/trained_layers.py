@@ -39,9 +39,12 @@ class LayeredNetwork(nn.Module):
         """Return the word embeddings, by transformers' name for that."""
         return self.model.embed_tokens
 
-    def gradient_checkpointing_enable(self, _gradient_checkpointing_kwargs: Any = None) -> None:
-        """Compute the blocks twice in a backward pass."""
+    def activation_checkpointing_enable(self, *_args: Any, **_options: Any) -> None:
+        """Compute the blocks twice in a backward pass, whatever the Trainer of the day says of how."""
         self.model.recomputes = True
+
+    # Its name in transformers 4.
+    gradient_checkpointing_enable = activation_checkpointing_enable
 
 
 class LayerHead(nn.Module):

@@ -181,11 +181,14 @@ def _precision(run: CommonRunSettings) -> dict[str, bool]:
     return {"fp16": fp16, "bf16": bf16}
 
 
-def _recomputing(run: CommonRunSettings) -> dict[str, bool]:
-    """Return the switch for computing activations twice, which the installed transformers may have renamed."""
+def _recomputing(run: CommonRunSettings) -> dict[str, Any]:
+    """Return the switch for computing activations twice, which the installed transformers may have renamed.
+
+    In the way of torch that needs no gradient at the lowest layer, where adapters and frozen layers have none.
+    """
     known = {one.name for one in fields(transformers.TrainingArguments)}
     name = "activation_checkpointing" if "activation_checkpointing" in known else "gradient_checkpointing"
-    return {name: True} if run.gradient_checkpointing else {}
+    return {name: True, f"{name}_kwargs": {"use_reentrant": False}} if run.gradient_checkpointing else {}
 
 
 def _n_devices(run: CommonRunSettings) -> int:

@@ -21,7 +21,7 @@ from rerank_plugins.training.trainable.base import TrainableReranker, name_origi
 from rerank_plugins.training.trainable.beginning import Beginning
 from rerank_plugins.types import LayerOptions
 
-__all__ = ["Layerwise", "open_layerwise"]
+__all__ = ["Layerwise", "asked_layers", "open_layerwise"]
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -48,7 +48,7 @@ def open_layerwise(begin: Beginning) -> Layerwise:
     request = begin.request
     spec = request.spec
     layers: LayerRange = spec.layers  # type: ignore[assignment]
-    asked = _asked(begin.settings.layers, layers)
+    asked = asked_layers(begin.settings.layers, layers)
     measured = layers.settle(asked)
     pairs = begin.pairs()
     parts = (read_gemma2 if layers.compresses else read_minicpm)(request)
@@ -68,7 +68,7 @@ def open_layerwise(begin: Beginning) -> Layerwise:
     )
 
 
-def _asked(settings: LayerSettings, layers: LayerRange) -> LayerOptions:
+def asked_layers(settings: LayerSettings, layers: LayerRange) -> LayerOptions:
     """Return what inference is asked for: a layer through its own head, and the compression of the training."""
     if not layers.compresses and settings.compress_ratio == 1 and not settings.compress_layers:
         return LayerOptions()

@@ -19,7 +19,7 @@ from rerank_plugins.training.trainable.layerwise import open_layerwise
 from rerank_plugins.weights.base import LoadRequest
 from rerank_plugins.weights.loading import load_tokenizer
 
-__all__ = ["open_trainable", "resolve_trainable"]
+__all__ = ["open_trainable", "resolve_trainable", "uses_lora"]
 
 _OPENERS = {"classifier": open_classifier, "answer": open_decoder, "layers": open_layerwise}
 
@@ -43,7 +43,7 @@ def resolve_trainable(settings: RerankerTrainingSettings) -> ResolvedModel:
         )
         raise UnsupportedModelError(msg)
     _check_layers(settings.layers, resolved)
-    if _uses_lora(settings.lora, kind):
+    if uses_lora(settings.lora, kind):
         import_extra("peft", extra="train")
     _check_base_dtype(settings.lora, resolved, kind)
     return resolved
@@ -68,12 +68,13 @@ def open_trainable(resolved: ResolvedModel, settings: RerankerTrainingSettings) 
     )
     kind = traits_of(resolved.spec.scorer).trained_as
     begin = Beginning(
-        request=request, settings=settings, tokenizer=load_tokenizer(request), uses_lora=_uses_lora(lora, kind)
+        request=request, settings=settings, tokenizer=load_tokenizer(request), uses_lora=uses_lora(lora, kind)
     )
     return _OPENERS[kind](begin)
 
 
-def _uses_lora(lora: LoraSettings, kind: str) -> bool:
+def uses_lora(lora: LoraSettings, kind: str) -> bool:
+    """Return whether a model of a kind is trained by an adapter."""
     if lora.use_lora is None:
         return kind != "classifier" or lora.from_peft is not None
     return lora.use_lora
@@ -83,7 +84,7 @@ def _check_base_dtype(lora: LoraSettings, resolved: ResolvedModel, kind: str) ->
     """Refuse weights in half precision where they are trained, or where they would be other weights than the stored."""
     if lora.lora_base_dtype == "float32":
         return
-    if not _uses_lora(lora, kind):
+    if not uses_lora(lora, kind):
         msg = "lora_base_dtype is about the weights below an adapter, and none is trained; set use_lora"
         raise InvalidInputError(msg)
     stored = {one.dtype for one in read_headers(resolved.files.folder).values() if one.dtype in ("F32", "F16")}
