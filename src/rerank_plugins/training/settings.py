@@ -1,6 +1,4 @@
-"""What a training is asked to do: frozen groups of settings.
-
-Names are FlagEmbedding's where they mean the same.
+"""What a training is asked to do: frozen groups of settings, with FlagEmbedding's names where they mean the same.
 
 A default of None is worked out from the model or the data. The same names stand in a YAML file and on the command line;
 there the groups do not matter (:func:`reranker_settings`).
@@ -54,8 +52,7 @@ class ModelSettings:
     """Where a training starts.
 
     Attributes:
-        model_name_or_path: Hub id, local folder or ``mini``: a cross-encoder with one label, or a language model that
-            reranks.
+        model_name_or_path: Hub id, local folder or ``mini``: a cross-encoder with one label, or an LLM reranker.
         family: Conventions of a local folder that its name does not tell (``bge``, ``bce``); None takes what its files
             say.
         revision: Commit, tag or branch on the hub; None takes the pinned one.
@@ -264,13 +261,8 @@ class RerankerTrainingSettings:
         return {one.name: _plain(getattr(group, one.name)) for group in groups for one in fields(group)}
 
 
-GROUPS: Mapping[str, type] = {
-    "model": ModelSettings,
-    "data": DataSettings,
-    "run": RunSettings,
-    "lora": LoraSettings,
-    "layers": LayerSettings,
-}
+_ALL = (ModelSettings, DataSettings, RunSettings, LoraSettings, LayerSettings)
+GROUPS: Mapping[str, type] = dict(zip(("model", "data", "run", "lora", "layers"), _ALL, strict=True))
 """The groups of :class:`RerankerTrainingSettings` by its own names for them."""
 
 
