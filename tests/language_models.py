@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from llm_checkpoints import llm_checkpoint
+from safetensors.torch import load_file, save_file
 from tiny_rerankers import mxbai_reranker, qwen_reranker
 
-__all__ = ["KINDS", "Kind"]
+__all__ = ["KINDS", "Kind", "raw_minicpm"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,3 +51,22 @@ KINDS = {
         Kind("lightweight-compressed", {"compress_ratio": 2, "compress_layers": (3,)}, has_layers=True),
     )
 }
+
+
+def raw_minicpm(folder: Path, *, tied: bool) -> Path:
+    """Write a MiniCPM without heads, as the one is that the layerwise model was made of."""
+    source = llm_checkpoint("tiny-minicpm-layerwise")
+    folder.mkdir()
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (folder / name).write_bytes((source / name).read_bytes())
+    config = json.loads((source / "config.json").read_text(encoding="utf-8"))
+    for name in ("start_layer", "head_multi", "head_type"):
+        del config[name]
+    config |= {"architectures": ["MiniCPMForCausalLM"], "tie_word_embeddings": tied}
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    weights = {name: one for name, one in load_file(source / "model.safetensors").items() if "lm_head" not in name}
+    if not tied:
+        generator = torch.Generator().manual_seed(5)
+        weights["lm_head.weight"] = torch.randn(config["vocab_size"], config["hidden_size"], generator=generator)
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    return folder

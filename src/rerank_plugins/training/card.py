@@ -7,9 +7,10 @@ from pathlib import Path
 from rerank_plugins import __version__
 from rerank_plugins.training.preparing import Prepared
 from rerank_plugins.training.results import TrainingResult
+from rerank_plugins.training.tables import calibration_lines, measured_lines
 from rerank_plugins.training.trainable.usage import Usage, usage_of
 
-__all__ = ["changes_table", "measured_lines", "model_card"]
+__all__ = ["model_card"]
 
 _LINE = "\n"
 
@@ -36,7 +37,7 @@ Family: {spec.family}. Licence of the model it starts from: {spec.license}.
 
 ## Before and after
 
-{_LINE.join(measured_lines(prepared, result))}
+{_LINE.join(measured_lines(result))}
 
 ## Training
 
@@ -54,35 +55,8 @@ Family: {spec.family}. Licence of the model it starts from: {spec.license}.
 ```
 
 {usage.opens}
-Thresholds and calibrations that were fitted to the scores of the model before are void: fit them again.
+{_LINE.join(calibration_lines(result))}
 """
-
-
-def changes_table(result: TrainingResult) -> list[str]:
-    """Return the measures before and after as the lines of a Markdown table."""
-    rows = [
-        f"| {one.name} | {one.before:.4f} | {one.after:.4f} | {one.comparison.difference:+.4f} | "
-        f"{one.comparison.p_value:.4f} | {one.better} | {one.worse} |"
-        for one in result.changes
-    ]
-    return [
-        "| measure | before | after | difference | p | queries better | worse |",
-        "|---|---|---|---|---|---|---|",
-        *rows,
-    ]
-
-
-def measured_lines(prepared: Prepared, result: TrainingResult) -> list[str]:
-    """Return the measures before and after, and on what, as lines of Markdown."""
-    if prepared.dev is None or not result.changes:
-        return ["Nothing was measured: there was no dev set."]
-    name, n_queries = prepared.dev.dataset.name, result.n_dev_queries
-    return [
-        f"On {n_queries} queries of `{name}`, which were not trained on; p of the paired randomisation test.",
-        "The kept checkpoint was chosen on them, so what stands under after is a little too good.",
-        "",
-        *changes_table(result),
-    ]
 
 
 def _length(prepared: Prepared) -> int:

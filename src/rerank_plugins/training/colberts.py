@@ -6,18 +6,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from transformers import TrainingArguments
 
 from rerank_plugins.catalog.resolve import ResolvedModel
 from rerank_plugins.checks.arguments import checked_call
 from rerank_plugins.errors import RerankPluginsError, TrainingError
-from rerank_plugins.evaluation.measures import Evaluation
 from rerank_plugins.training.batches import GroupDataset
 from rerank_plugins.training.course import run_training
+from rerank_plugins.training.dev import DevSet
 from rerank_plugins.training.groups import Group
-from rerank_plugins.training.kind import Kind, Lengths
+from rerank_plugins.training.kind import Kind, Lengths, Saved, SetScores
 from rerank_plugins.training.planning import plan_training
 from rerank_plugins.training.preparing import Prepared, order_of, training_device
 from rerank_plugins.training.results import TrainingPlan, TrainingResult
@@ -125,26 +124,25 @@ def _trainer(prepared: Prepared, trainable: TrainableColbert, arguments: Trainin
         is_mean=trainable.token_format.similarity == "meanmaxsim",
         uses_others=run.use_inbatch_neg,
     )
-    dev = prepared.dev and _scorer(prepared, trainable)
+    dev = None if prepared.dev is None else _scorer(prepared.dev, trainable)
     return VectorTrainer(trainable.module, arguments, groups=groups, objective=objective, dev=dev)
 
 
-def _scorer(prepared: Prepared, trainable: TrainableColbert) -> VectorScorer:
-    dev: Any = prepared.dev
+def _scorer(dev: DevSet, trainable: TrainableColbert) -> VectorScorer:
     return VectorScorer(dev, trainable.embed_queries, trainable.embed_texts, late_pair)
 
 
-def _measure_start(prepared: Prepared, trainable: TrainableColbert) -> Evaluation:
+def _measure_start(prepared: Prepared, trainable: TrainableColbert) -> SetScores:
     trainable.module.to(training_device(prepared.settings.run))
-    return _scorer(prepared, trainable).measure()
+    return [_scorer(one, trainable).scores() for one in prepared.sets]
 
 
 def _lengths(_prepared: Prepared, trainable: TrainableColbert, groups: Sequence[Group]) -> Lengths:
     return trainable.inputs.lengths(groups)
 
 
-def _check_saved(prepared: Prepared, trainable: TrainableColbert, folder: Path) -> Evaluation | None:
-    """Return the dev measures of a saved model, whose token vectors must be those of the module in memory."""
+def _check_saved(prepared: Prepared, trainable: TrainableColbert, folder: Path) -> Saved:
+    """Return the scores of a saved model, whose token vectors must be those of the module in memory."""
     settings = prepared.settings
     model = replace(settings.model, model_name_or_path=str(folder), revision=None)
     try:
@@ -162,7 +160,7 @@ def _check_saved(prepared: Prepared, trainable: TrainableColbert, folder: Path) 
         msg = f"the saved model's vectors are {furthest:.2g} away from the trained one's; its checkpoints are intact"
         raise TrainingError(msg)
     saved.module.to(training_device(settings.run))
-    return prepared.dev and _scorer(prepared, saved).measure()
+    return Saved(scores=[_scorer(one, saved).scores() for one in prepared.sets])
 
 
 COLBERT = Kind(

@@ -12,14 +12,15 @@ import torch
 import transformers
 from safetensors.torch import load_file
 
+from rerank_plugins.calibration import Calibration
 from rerank_plugins.errors import InvalidInputError, TrainingError
-from rerank_plugins.evaluation.measures import Evaluation
 from rerank_plugins.system.files import made_folder, write_atomically
 from rerank_plugins.training.checkpoints import check_same_run, newest_whole, run_folder_of
-from rerank_plugins.training.kind import Kind
+from rerank_plugins.training.ending import ending_of
+from rerank_plugins.training.kind import Kind, Saved, SetScores
 from rerank_plugins.training.preparing import Prepared, is_first_process, prepare, trainer_for
-from rerank_plugins.training.publishing import publish
-from rerank_plugins.training.results import TrainingResult, changes
+from rerank_plugins.training.publishing import CALIBRATION, publish
+from rerank_plugins.training.results import TrainingResult
 
 __all__ = ["run_training"]
 
@@ -28,6 +29,8 @@ _DO_NOT_COUNT = (
     "dataloader_num_workers",
     "local_files_only",
     "logging_steps",
+    "keep_data",
+    "keep_queries",
     "output_dir",
     "progress",
     "report_to",
@@ -60,8 +63,9 @@ def run_training(settings: Any, kind: Kind) -> TrainingResult | None:
         return None
     trainable.module.to("cpu", torch.float32)
 
-    def finished(after: Evaluation | None) -> TrainingResult:
-        return TrainingResult(
+    def finished(saved: Saved) -> tuple[TrainingResult, Calibration | None]:
+        ending = ending_of(prepared, before, saved)
+        result = TrainingResult(
             folder=output,
             steps=trainer.state.global_step,
             best_step=_step_of(trainer.state.best_model_checkpoint),
@@ -69,8 +73,13 @@ def run_training(settings: Any, kind: Kind) -> TrainingResult | None:
             seconds=time.perf_counter() - started_s,
             n_rows=len(prepared.rows),
             n_dev_queries=0 if prepared.dev is None else len(prepared.dev.dataset.queries),
-            changes=() if before is None or after is None else changes(before, after),
+            dev_name=None if prepared.dev is None else prepared.dev.dataset.name,
+            changes=ending.dev,
+            kept=ending.kept,
+            worse=ending.worse,
+            calibration=None if ending.calibration is None else output / CALIBRATION,
         )
+        return result, ending.calibration
 
     result = publish(prepared, trainable, finished, log=trainer.state.log_history)
     shutil.rmtree(folder, ignore_errors=True)
@@ -123,16 +132,19 @@ def _begin(prepared: Prepared, folder: Path) -> Path | None:
     return newest_whole(folder)
 
 
-def _measured_before(prepared: Prepared, trainable: Any, folder: Path) -> Evaluation | None:
-    """Return the measures of the model that the training starts from; they are kept for a run that goes on."""
-    if prepared.dev is None or not is_first_process():
-        return None
-    path = folder / _BEFORE
+def _measured_before(prepared: Prepared, trainable: Any, folder: Path) -> SetScores:
+    """Return the scores of the model that the training starts from; they are kept for a run that goes on."""
+    if not prepared.sets or not is_first_process():
+        return []
+    path, digests = folder / _BEFORE, [one.digest for one in prepared.sets]
     if path.is_file():
-        return Evaluation(json.loads(path.read_text(encoding="utf-8")))
-    measured = prepared.kind.measure_start(prepared, trainable)
-    write_atomically(path, json.dumps(measured.per_query).encode())
-    return measured
+        found = json.loads(path.read_text(encoding="utf-8"))
+        # The sets of keep_data decide no weight, and may be others when a run goes on: only the start is measured then.
+        if found["sets"] == digests:
+            return found["scores"]  # type: ignore[no-any-return]
+    scores = prepared.kind.measure_start(prepared, trainable)
+    write_atomically(path, json.dumps({"sets": digests, "scores": scores}).encode())
+    return scores
 
 
 def _check_best(best: str | None, module: Any) -> None:

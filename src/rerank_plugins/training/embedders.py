@@ -18,11 +18,10 @@ from rerank_plugins.checks.arguments import checked_call
 from rerank_plugins.embedder import Embedder
 from rerank_plugins.embedding.instructions import choose_instruction
 from rerank_plugins.errors import RerankPluginsError, TrainingError
-from rerank_plugins.evaluation.measures import Evaluation
 from rerank_plugins.training.batches import GroupDataset
 from rerank_plugins.training.course import run_training
 from rerank_plugins.training.groups import Group
-from rerank_plugins.training.kind import Kind, Lengths
+from rerank_plugins.training.kind import Kind, Lengths, Saved, SetScores
 from rerank_plugins.training.planning import plan_training
 from rerank_plugins.training.preparing import Prepared, order_of, training_device
 from rerank_plugins.training.results import TrainingPlan, TrainingResult
@@ -33,7 +32,7 @@ from rerank_plugins.training.vectors.card import embedder_card
 from rerank_plugins.training.vectors.checking import has_own_texts_only, retrieval_checks
 from rerank_plugins.training.vectors.embedder import TrainableEmbedder, open_embedder, resolve_embedder
 from rerank_plugins.training.vectors.losses import RetrievalLoss
-from rerank_plugins.training.vectors.measuring import VectorScorer, dense_pair, measured_vectors
+from rerank_plugins.training.vectors.measuring import VectorScorer, dense_pair, vector_scores
 from rerank_plugins.training.vectors.module import M3Module
 from rerank_plugins.training.vectors.objectives import DenseObjective, M3Objective
 from rerank_plugins.training.vectors.trainer import Objective, VectorTrainer
@@ -143,18 +142,18 @@ def _trainer(prepared: Prepared, trainable: TrainableEmbedder, arguments: Traini
     )
 
 
-def _measure_start(prepared: Prepared, trainable: TrainableEmbedder) -> Evaluation:
+def _measure_start(prepared: Prepared, trainable: TrainableEmbedder) -> SetScores:
     trainable.module.to(training_device(prepared.settings.run))
-    dev: Any = prepared.dev
-    return VectorScorer(dev, trainable.embed_queries, trainable.embed_texts, dense_pair).measure()
+    embed_queries, embed_texts = trainable.embed_queries, trainable.embed_texts
+    return [vector_scores(one, embed_queries, embed_texts, dense_pair) for one in prepared.sets]
 
 
 def _lengths(_prepared: Prepared, trainable: TrainableEmbedder, groups: Sequence[Group]) -> Lengths:
     return trainable.inputs.lengths(groups)
 
 
-def _check_saved(prepared: Prepared, trainable: TrainableEmbedder, folder: Path) -> Evaluation | None:
-    """Return the dev measures of a saved model, whose vectors must be those of the module in memory."""
+def _check_saved(prepared: Prepared, trainable: TrainableEmbedder, folder: Path) -> Saved:
+    """Return the scores of a saved model, whose vectors must be those of the module in memory."""
     records = [prepared.rows[row] for row in range(min(len(prepared.rows), _COMPARED_ROWS))]
     queries, texts = [one.query for one in records], [one.pos[0] for one in records]
     wanted = torch.stack([*trainable.embed_queries(queries), *trainable.embed_texts(texts)])
@@ -171,9 +170,8 @@ def _check_saved(prepared: Prepared, trainable: TrainableEmbedder, folder: Path)
             Embedder(folder, max_length=spec.input_length_tokens(data.passage_max_len), **options) as reading,
         ):
             found = np.concatenate([asking.embed_queries(queries), reading.embed_documents(texts)])
-            measured = prepared.dev and measured_vectors(
-                prepared.dev, _as_tensors(asking.embed_queries), _as_tensors(reading.embed_documents), dense_pair
-            )
+            embed_queries, embed_texts = _as_tensors(asking.embed_queries), _as_tensors(reading.embed_documents)
+            scores = [vector_scores(one, embed_queries, embed_texts, dense_pair) for one in prepared.sets]
     except RerankPluginsError as error:
         msg = f"the trained model was saved and cannot be used ({error}); its checkpoints are intact"
         raise TrainingError(msg) from error
@@ -181,7 +179,7 @@ def _check_saved(prepared: Prepared, trainable: TrainableEmbedder, folder: Path)
     if furthest > _TOLERANCE:
         msg = f"the saved model's vectors are {furthest:.2g} away from the trained one's; its checkpoints are intact"
         raise TrainingError(msg)
-    return measured
+    return Saved(scores=scores)
 
 
 def _as_tensors(embed: Any) -> Any:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rerank_plugins.calibration import ScoreSource
 from rerank_plugins.catalog.resolve import ResolvedModel
-from rerank_plugins.evaluation.measures import Evaluation
 from rerank_plugins.training.data.checking import CheckOptions
 from rerank_plugins.training.groups import Group
 from rerank_plugins.training.results import TrainingResult
@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from rerank_plugins.training.preparing import Prepared
     from rerank_plugins.training.trainer import GroupTrainer
 
-__all__ = ["Kind", "Lengths"]
+__all__ = ["Kind", "Lengths", "Saved", "SetScores"]
+
+SetScores = Sequence[Sequence[float]]
+"""For each measured set of a run one score for each of its pairs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +41,19 @@ class Lengths:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Saved:
+    """What a saved folder gave.
+
+    Attributes:
+        scores: Of all measured sets.
+        source: What makes them, for a calibration; None where there is none to fit.
+    """
+
+    scores: SetScores
+    source: ScoreSource | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
     """What a training of one kind does at each step of the course.
 
@@ -48,8 +64,8 @@ class Kind:
         open: Loads the model for training; what it gives has ``module`` (float32 weights), ``n_parameters`` and
             ``save(folder)``.
         trainer: The Trainer of a run.
-        measure_start: Dev measures of the model that it starts from.
-        check_saved: Dev measures of a saved folder, which must give what the module gives; None without a dev set.
+        measure_start: Scores that the model that it starts from gives to all measured sets.
+        check_saved: Likewise those of a saved folder, which must give what the module gives.
         lengths: Tokens of some groups.
         inputs_per_group: Inputs of the model that a group of ``n`` texts makes.
         card: The model card.
@@ -60,8 +76,8 @@ class Kind:
     check_options: Callable[[Any, ResolvedModel], CheckOptions]
     open: Callable[[ResolvedModel, Any], Any]
     trainer: Callable[[Prepared, Any, TrainingArguments], GroupTrainer]
-    measure_start: Callable[[Prepared, Any], Evaluation]
-    check_saved: Callable[[Prepared, Any, Path], Evaluation | None]
+    measure_start: Callable[[Prepared, Any], SetScores]
+    check_saved: Callable[[Prepared, Any, Path], Saved]
     lengths: Callable[[Prepared, Any, Sequence[Group]], Lengths]
     inputs_per_group: Callable[[int], int]
     card: Callable[[Prepared, TrainingResult], str]

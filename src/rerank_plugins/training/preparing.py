@@ -16,7 +16,7 @@ from rerank_plugins.checks.optional import import_extra
 from rerank_plugins.engine.device import has_native_bfloat16
 from rerank_plugins.training.batches import EpochOrder
 from rerank_plugins.training.by_file import FileOrder, rows_by_file
-from rerank_plugins.training.dev import DevSet, dev_set
+from rerank_plugins.training.dev import DevSet, dev_set, keep_sets
 from rerank_plugins.training.inspecting import inspect_data
 from rerank_plugins.training.kind import Kind
 from rerank_plugins.training.rows import Rows, store_rows
@@ -39,6 +39,7 @@ class Prepared:
         resolved: The model to start from.
         rows: What is trained on.
         dev: What is measured on; None for nothing.
+        kept: What the model shall stay good at.
         steps: How long it will be.
     """
 
@@ -47,7 +48,13 @@ class Prepared:
     resolved: ResolvedModel
     rows: Rows
     dev: DevSet | None
+    kept: tuple[DevSet, ...]
     steps: StepPlan
+
+    @property
+    def sets(self) -> tuple[DevSet, ...]:
+        """All sets that are measured before and after: the dev set, if there is one, then the others."""
+        return self.kept if self.dev is None else (self.dev, *self.kept)
 
 
 def prepare(settings: Any, folder: Path, kind: Kind) -> Prepared:
@@ -71,6 +78,7 @@ def prepare(settings: Any, folder: Path, kind: Kind) -> Prepared:
     stored = folder / f"rows-{_rank()}.jsonl"
     rows, held_out = store_rows(settings.data, stored, holds_out=settings.data.dev_data is None)
     dev = dev_set(settings.data, held_out, metric=settings.run.metric)
+    kept = keep_sets(settings.data, metric=settings.run.metric)
     if rows.n_left_out:
         logger.warning("%d rows have no group and are left out, as allowed", rows.n_left_out)
     if dev is None and settings.data.dev_fraction:
@@ -79,7 +87,7 @@ def prepare(settings: Any, folder: Path, kind: Kind) -> Prepared:
             "dev_data"
         )
     steps = plan_steps(settings.run, n_rows=len(_order(settings, rows)), n_devices=_n_devices(settings.run))
-    return Prepared(settings, kind, resolved, rows, dev, steps)
+    return Prepared(settings, kind, resolved, rows, dev, kept, steps)
 
 
 def trainer_for(prepared: Prepared, trainable: Any, folder: Path) -> GroupTrainer:

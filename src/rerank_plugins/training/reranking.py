@@ -11,14 +11,14 @@ from transformers import TrainingArguments
 from rerank_plugins.catalog.resolve import ResolvedModel
 from rerank_plugins.checks.arguments import checked_call
 from rerank_plugins.errors import RerankPluginsError, TrainingError
-from rerank_plugins.evaluation.measures import Evaluation
 from rerank_plugins.reranker import Reranker
 from rerank_plugins.training.batches import GroupBatches, GroupDataset
 from rerank_plugins.training.card import model_card
 from rerank_plugins.training.course import run_training
 from rerank_plugins.training.data.checking import CheckOptions
+from rerank_plugins.training.dev import DevSet
 from rerank_plugins.training.groups import Group
-from rerank_plugins.training.kind import Kind, Lengths
+from rerank_plugins.training.kind import Kind, Lengths, Saved, SetScores
 from rerank_plugins.training.layer_losses import over_layers
 from rerank_plugins.training.losses import group_loss
 from rerank_plugins.training.planning import plan_training
@@ -115,21 +115,20 @@ def _trainer(prepared: Prepared, trainable: TrainableReranker, arguments: Traini
         arguments,
         groups=groups,
         loss=over_layers(loss, reduction=settings.layers.layer_reduction, temperature=run.temperature),
-        dev=None if prepared.dev is None else _scorer(prepared, trainable),
+        dev=None if prepared.dev is None else _scorer(prepared.dev, prepared, trainable),
     )
 
 
-def _scorer(prepared: Prepared, trainable: TrainableReranker) -> DevScorer:
+def _scorer(dev: DevSet, prepared: Prepared, trainable: TrainableReranker) -> DevScorer:
     batch_size = prepared.settings.run.per_device_eval_batch_size
-    return DevScorer(prepared.dev, trainable.pairs, trainable.padding, batch_size=batch_size)  # type: ignore[arg-type]
+    return DevScorer(dev, trainable.pairs, trainable.padding, batch_size=batch_size)
 
 
-def _measure_start(prepared: Prepared, trainable: TrainableReranker) -> Evaluation:
+def _measure_start(prepared: Prepared, trainable: TrainableReranker) -> SetScores:
     if trainable.start is None:
-        return _scorer(prepared, trainable).measure(trainable.module)
-    dev = prepared.dev
+        return [_scorer(one, prepared, trainable).scores(trainable.module) for one in prepared.sets]
     with _reranker_of(trainable.start, prepared) as reranker:
-        return dev.measured(reranker.score(dev.pairs))  # type: ignore[union-attr]
+        return [reranker.score(one.pairs) for one in prepared.sets]
 
 
 def _lengths(prepared: Prepared, trainable: TrainableReranker, groups: Sequence[Group]) -> Lengths:
@@ -157,24 +156,24 @@ def _reranker_of(opening: Opening, prepared: Prepared) -> Reranker:
     )
 
 
-def _check_saved(prepared: Prepared, trainable: TrainableReranker, folder: Path) -> Evaluation | None:
-    """Return the dev measures of a saved model, which must score as the module in memory does."""
-    dev = prepared.dev
+def _check_saved(prepared: Prepared, trainable: TrainableReranker, folder: Path) -> Saved:
+    """Return the scores of a saved model, which must score as the module in memory does."""
     some = _some_pairs(prepared)
     encoded = [pair.inputs[0] for pair in trainable.pairs.encode(some)]
     wanted = module_scores(trainable.module, encoded, trainable.padding, batch_size=_COMPARED_PAIRS)
-    measured = None
+    saved = Saved(scores=[])
     for number, opening in enumerate(trainable.openings(folder)):
         try:
             with _reranker_of(opening, prepared) as reranker:
                 found = reranker.score(some)
-                if dev is not None and not number:
-                    measured = dev.measured(reranker.score(dev.pairs))
+                if not number:
+                    scores = [reranker.score(one.pairs) for one in prepared.sets]
+                    saved = Saved(scores=scores, source=reranker.score_source)
         except RerankPluginsError as error:
             msg = f"the trained model was saved and cannot be used ({error}); its checkpoints are intact"
             raise TrainingError(msg) from error
         _compare(found, wanted)
-    return measured
+    return saved
 
 
 def _compare(found: Sequence[float], wanted: Sequence[float]) -> None:

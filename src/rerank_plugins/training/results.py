@@ -10,7 +10,7 @@ from rerank_plugins.evaluation.measures import Evaluation
 from rerank_plugins.evaluation.results import Comparison
 from rerank_plugins.evaluation.statistics import compare_paired
 
-__all__ = ["MeasureChange", "TrainingPlan", "TrainingResult", "changes"]
+__all__ = ["MeasureChange", "SetChange", "TrainingPlan", "TrainingResult", "WorseQuery", "changes"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +35,42 @@ class MeasureChange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SetChange:
+    """A set that was not trained on, before and after.
+
+    Attributes:
+        name: The set.
+        n_queries: Its queries.
+        changes: Its measures.
+    """
+
+    name: str
+    n_queries: int
+    changes: tuple[MeasureChange, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorseQuery:
+    """A query on which the trained model is worse.
+
+    Attributes:
+        set_name: The set that it is of.
+        query: Its text.
+        before: The measure before.
+        after: The measure after.
+        first: The text that is ranked first now.
+        answer: The text that the trained model ranks highest among the right ones.
+    """
+
+    set_name: str
+    query: str
+    before: float
+    after: float
+    first: str
+    answer: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingResult:
     """A finished training.
 
@@ -46,7 +82,12 @@ class TrainingResult:
         seconds: What this call took, measurements included.
         n_rows: Rows that were trained on.
         n_dev_queries: Queries of the dev set; 0 without one.
+        dev_name: Its name; None without one.
         changes: Its measures before and after; empty without one.
+        kept: The sets of ``keep_data`` before and after.
+        worse: The queries of all measured sets on which ``metric`` fell the most, worst first.
+        calibration: File of probabilities fitted to the trained model's scores on the dev set; None where there is no
+            dev set, or none can be fitted on it.
     """
 
     folder: Path
@@ -56,7 +97,11 @@ class TrainingResult:
     seconds: float
     n_rows: int
     n_dev_queries: int
+    dev_name: str | None
     changes: tuple[MeasureChange, ...]
+    kept: tuple[SetChange, ...] = ()
+    worse: tuple[WorseQuery, ...] = ()
+    calibration: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -41,8 +41,8 @@ class ModelSettings:
     """Where a training starts.
 
     Attributes:
-        model_name_or_path: Hub id, local folder or ``mini``: a cross-encoder with one label, or a language model that
-            reranks.
+        model_name_or_path: Hub id, local folder or ``mini``: a cross-encoder with one label, or an LLM
+            reranker.
         family: Conventions of a local folder that its name does not tell (``bge``, ``bce``); None takes what its files
             say.
         revision: Commit, tag or branch on the hub; None takes the pinned one.
@@ -90,6 +90,9 @@ class CommonDataSettings:
         dev_fraction: Share of the training queries that are held out where there is no ``dev_data``, 500 at most; 0
             measures nothing. A query is held out or not by its text, in every run.
         dev_top_k: Documents of a dev query that are reranked, where its dataset names no candidates: BM25's best.
+        keep_data: Sets that the model shall stay good at, as ``dev_data`` names one: they are measured before and after
+            the training, and neither trained on nor used to choose a checkpoint.
+        keep_queries: Queries of each of them that are measured at most, drawn by their texts.
         train_group_size: Texts of a group: one positive and the rest negatives.
         knowledge_distillation: Whether the teacher's scores are learnt from; every row must have them then.
         teacher_scale: Whether those are logits or probabilities.
@@ -103,6 +106,8 @@ class CommonDataSettings:
     dev_data: str | Path | None = None
     dev_fraction: Annotated[float, Within(0.0, 0.5)] = 0.1
     dev_top_k: Count = 20
+    keep_data: tuple[str | Path, ...] = ()
+    keep_queries: Count = 200
     train_group_size: Annotated[int, Within(2)] = 8
     knowledge_distillation: bool = False
     teacher_scale: TeacherScale = "logit"

@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING
 from rerank_plugins.display.terminal import Screen
 
 if TYPE_CHECKING:
-    from rerank_plugins.training.results import TrainingPlan, TrainingResult
+    from collections.abc import Sequence
+
+    from rich.table import Table
+
+    from rerank_plugins.training.results import MeasureChange, TrainingPlan, TrainingResult
 
 __all__ = ["show_plan", "show_result"]
 
@@ -43,17 +47,23 @@ def _duration(seconds: float) -> str:
 
 def show_result(result: TrainingResult) -> None:
     """Print what a training brought."""
-    from rich.table import Table
-
     from rerank_plugins.cli.output import table_console
 
     console = table_console()
-    if result.changes:
-        table = Table("measure", "before", "after", "difference", "p", "better", "worse")
-        for one in result.changes:
-            figures = (f"{one.before:.4f}", f"{one.after:.4f}", f"{one.comparison.difference:+.4f}")
-            table.add_row(one.name, *figures, f"{one.comparison.p_value:.4f}", str(one.better), str(one.worse))
-        console.print(table)
+    for name, changes in (("dev", result.changes), *((one.name, one.changes) for one in result.kept)):
+        if changes:
+            console.print(_changes_table(name, changes))
     kept = "the last one is kept" if result.best_step is None else f"step {result.best_step} is kept"
     console.print(f"{result.steps} steps in {_duration(result.seconds)}; {kept}.")
-    console.print(f"Saved {result.folder}; look at {result.folder / 'README.md'}", soft_wrap=True)
+    page = "report.md" if result.changes or result.kept else "README.md"
+    console.print(f"Saved {result.folder}; look at {result.folder / page}", soft_wrap=True)
+
+
+def _changes_table(name: str, changes: Sequence[MeasureChange]) -> Table:
+    from rich.table import Table
+
+    table = Table(name, "before", "after", "difference", "p", "better", "worse")
+    for one in changes:
+        figures = (f"{one.before:.4f}", f"{one.after:.4f}", f"{one.comparison.difference:+.4f}")
+        table.add_row(one.name, *figures, f"{one.comparison.p_value:.4f}", str(one.better), str(one.worse))
+    return table

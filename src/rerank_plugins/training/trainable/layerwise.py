@@ -13,6 +13,7 @@ from pathlib import Path
 from safetensors.torch import save_file
 
 from rerank_plugins.catalog.layers import LayerRange
+from rerank_plugins.scorers.answers import answer_ids
 from rerank_plugins.scorers.layered import read_gemma2, read_minicpm
 from rerank_plugins.scorers.trained_layers import LayeredModule, LayeredNetwork
 from rerank_plugins.training.batches import PairPadding
@@ -51,7 +52,12 @@ def open_layerwise(begin: Beginning) -> Layerwise:
     asked = asked_layers(begin.settings.layers, layers)
     measured = layers.settle(asked)
     pairs = begin.pairs()
-    parts = (read_gemma2 if layers.compresses else read_minicpm)(request)
+    if begin.has_new_heads:
+        # Checked before the weights are read, which takes long.
+        answer = answer_ids(begin.tokenizer, spec.template, model=spec.id)[0]
+        parts = read_minicpm(request, new_head=answer)
+    else:
+        parts = (read_gemma2 if layers.compresses else read_minicpm)(request)
     network = LayeredNetwork(parts, dict(request.files.config))
     adapter = begin.adapt(network)
     begin.freeze(network)

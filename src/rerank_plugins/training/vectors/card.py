@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from rerank_plugins import __version__
-from rerank_plugins.training.card import measured_lines
 from rerank_plugins.training.preparing import Prepared
 from rerank_plugins.training.results import TrainingResult
+from rerank_plugins.training.tables import measured_lines
 
 __all__ = ["colbert_card", "embedder_card"]
 
@@ -74,7 +74,7 @@ Family: {spec.family}. Licence of the model it starts from: {spec.license}.
 
 ## Before and after
 
-{_LINE.join(measured_lines(prepared, result))}
+{_LINE.join(measured_lines(result))}
 
 ## Training
 

@@ -13,7 +13,7 @@ from rerank_plugins.text.tokenizer import is_blank
 from rerank_plugins.training.dev import DevSet
 from rerank_plugins.types import BLANK_DOCUMENT_SCORE
 
-__all__ = ["VectorScorer", "dense_pair", "encoded_texts", "late_pair", "measured_vectors"]
+__all__ = ["VectorScorer", "dense_pair", "encoded_texts", "late_pair", "vector_scores"]
 
 Inputs = Callable[[Sequence[str]], dict[str, Tensor]]
 Pair = Callable[[Tensor, Tensor], float]
@@ -61,8 +61,8 @@ def encoded_texts(
     return found
 
 
-def measured_vectors(dev: DevSet, queries: Encode, texts: Encode, pair: Pair) -> Evaluation:
-    """Return the measures of a dev set whose candidates are ranked by the scores of vectors; blank texts are last.
+def vector_scores(dev: DevSet, queries: Encode, texts: Encode, pair: Pair) -> list[float]:
+    """Return the score of each pair of a dev set by vectors; blank texts are last.
 
     Args:
         dev: The dev set.
@@ -75,9 +75,7 @@ def measured_vectors(dev: DevSet, queries: Encode, texts: Encode, pair: Pair) ->
     read = list(dict.fromkeys(text for _, text in pairs if not is_blank(text)))
     of_query = dict(zip(asked, queries(asked), strict=True))
     of_text = dict(zip(read, texts(read), strict=True))
-    return dev.measured(
-        [pair(of_query[query], of_text[text]) if text in of_text else BLANK_DOCUMENT_SCORE for query, text in pairs]
-    )
+    return [pair(of_query[query], of_text[text]) if text in of_text else BLANK_DOCUMENT_SCORE for query, text in pairs]
 
 
 class VectorScorer:
@@ -85,7 +83,7 @@ class VectorScorer:
 
     Args:
         dev: The dev set.
-        queries: See :func:`measured_vectors`.
+        queries: See :func:`vector_scores`.
         texts: Likewise.
         pair: Likewise.
     """
@@ -95,4 +93,8 @@ class VectorScorer:
 
     def measure(self, _module: object = None) -> Evaluation:
         """Return the measures of the module as it is."""
-        return measured_vectors(self._dev, self._queries, self._texts, self._pair)
+        return self._dev.measured(self.scores())
+
+    def scores(self) -> list[float]:
+        """Return the score of each pair by the module as it is."""
+        return vector_scores(self._dev, self._queries, self._texts, self._pair)

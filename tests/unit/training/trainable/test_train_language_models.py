@@ -282,8 +282,10 @@ def test_a_plan_of_a_language_model(tmp_path: Path) -> None:
         (
             "lightweight-compressed",
             {"save_merged_lora_model": True, "query_max_len": 64, "passage_max_len": 64},
-            'Reranker("trained/merged_model", max_length=128, '
-            "layers=LayerOptions(head_by_layer=True, compress_ratio=2, compress_layers=(3,)))",
+            (
+                'Reranker("trained/merged_model", max_length=128, layers=LayerOptions(head_by_layer=True, '
+                "compress_ratio=2, compress_layers=(3,)))"
+            ),
             "- trained: layers 2 to 6, the mean of their losses",
         ),
         ("layerwise", {"use_lora": False}, 'Reranker("trained")', "Weights have the names of the published model"),
