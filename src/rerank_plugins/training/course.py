@@ -61,6 +61,8 @@ def run_training(settings: Any, kind: Kind) -> TrainingResult | None:
     _check_best(trainer.state.best_model_checkpoint, trainable.module)
     if not is_first_process():
         return None
+    # accelerate leaves its autocast around the module.
+    trainer.accelerator.unwrap_model(trainable.module, keep_fp32_wrapper=False)
     trainable.module.to("cpu", torch.float32)
 
     def finished(saved: Saved) -> tuple[TrainingResult, Calibration | None]:
