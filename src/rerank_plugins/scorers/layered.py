@@ -117,8 +117,12 @@ class LayeredParts:
     final_softcap: float | None
 
 
-def read_minicpm(request: LoadRequest) -> LayeredParts:
+def read_minicpm(request: LoadRequest, *, new_head: int | None = None) -> LayeredParts:
     """Read a MiniCPM with heads.
+
+    Args:
+        request: What to read.
+        new_head: Where the checkpoint has no heads: the token whose row of the output matrix every head begins as.
 
     Raises:
         UnsupportedModelError: Its config or its weights are not those of such a model.
@@ -131,7 +135,7 @@ def read_minicpm(request: LoadRequest) -> LayeredParts:
         head_dim=int(config["hidden_size"]) // int(config["num_attention_heads"]),
         scales=(float(config.get("scale_emb", 1)), float(config.get("scale_depth", 1)) / n_layers**0.5),
     )
-    return _read(request, shape, MiniCPMBlock, compresses=False)
+    return _read(request, shape, MiniCPMBlock, compresses=False, new_head=new_head)
 
 
 def read_gemma2(request: LoadRequest) -> LayeredParts:
@@ -182,22 +186,29 @@ def _shape(config: Mapping[str, Any], *, activation: str, head_dim: int, scales:
     )
 
 
-def _read(request: LoadRequest, shape: DecoderShape, block: Block, *, compresses: bool) -> LayeredParts:
+def _read(
+    request: LoadRequest, shape: DecoderShape, block: Block, *, compresses: bool, new_head: int | None = None
+) -> LayeredParts:
     check_weights(request)
     layers = layers_of_config(request.files.config, compresses=compresses)
     files = WeightFiles(request.files.folder)
     with torch.device("meta"):
         decoder = LayeredDecoder(shape, block)
     names = [_PREFIX + name for name in decoder.state_dict()]
-    head_names = [f"lm_head.{index}.linear_head.weight" for index in range(layers.last - layers.first + 1)]
-    refuse_missing([name for name in (*names, *head_names) if name not in files], request.files.folder)
+    head_names = _head_names(request.files.config, layers)
+    stored = head_names if new_head is None else [_output_of(files)]
+    refuse_missing([name for name in (*names, *stored) if name not in files], request.files.folder)
     weights = files.read(names, device=request.device, dtype=request.dtype)
     try:
         decoder.load_state_dict({name.removeprefix(_PREFIX): value for name, value in weights.items()}, assign=True)
     except RuntimeError as error:
         msg = f"the weights of {str(request.files.folder)!r} do not fit its config.json: {error}"
         raise UnsupportedModelError(msg) from error
-    heads = files.read(head_names, device=request.device, dtype=torch.float32)
+    if new_head is None:
+        heads = files.read(head_names, device=request.device, dtype=torch.float32)
+    else:
+        row = files.row(stored[0], new_head).to(request.device, torch.float32).unsqueeze(0)
+        heads = {name: row.clone() for name in head_names}
     return LayeredParts(
         decoder=decoder.eval(),
         heads={name: heads[name] for name in head_names},
@@ -206,12 +217,25 @@ def _read(request: LoadRequest, shape: DecoderShape, block: Block, *, compresses
     )
 
 
+def _head_names(config: Mapping[str, Any], layers: LayerRange) -> list[str]:
+    """Return the names of the heads, the lowest layer's first; of one head, if all layers share it."""
+    if not layers.compresses and not config["head_multi"]:
+        return ["lm_head.linear_head.weight"]
+    return [f"lm_head.{index}.linear_head.weight" for index in range(layers.last - layers.first + 1)]
+
+
+def _output_of(files: WeightFiles) -> str:
+    """Return the name of the output matrix, which may be that of the word embeddings."""
+    own = "lm_head.weight"
+    return own if own in files else f"{_PREFIX}embed_tokens.weight"
+
+
 def _load(request: LoadRequest, parts: LayeredParts) -> LoadedParts:
     if request.lora is not None:
         merge_lora({**dict(parts.decoder.named_parameters()), **parts.heads}, request.lora)
     scorer = LayeredScorer(
         parts.decoder,
-        torch.cat(list(parts.heads.values())),
+        torch.cat(list(parts.heads.values())).expand(parts.layers.last - parts.layers.first + 1, -1),
         first_layer=parts.layers.first,
         compresses=parts.layers.compresses,
         final_softcap=parts.final_softcap,

@@ -26,19 +26,12 @@ class TrainedModule(nn.Module):
     def __init__(self, network: Any) -> None:
         super().__init__()
         self.network = network
+        # The Trainer's switch for computing activations twice, by its names in transformers 4 and 5.
+        for name in ("gradient_checkpointing_enable", "activation_checkpointing_enable"):
+            if hasattr(network, name):
+                setattr(self, name, getattr(network, name))
         self.register_state_dict_post_hook(_keep_trained)  # type: ignore[no-untyped-call]
         self.register_load_state_dict_post_hook(_miss_trained)  # type: ignore[no-untyped-call]
-
-    def gradient_checkpointing_enable(self, gradient_checkpointing_kwargs: Any = None) -> None:
-        """Compute activations twice; in the way that needs no gradient at the lowest layer, where adapters have none.
-
-        Args:
-            gradient_checkpointing_kwargs: torch's options that count instead; None for none.
-        """
-        self.network.gradient_checkpointing_enable(gradient_checkpointing_kwargs or {"use_reentrant": False})
-
-    # The Trainer's name for it in later releases of transformers 5.
-    activation_checkpointing_enable = gradient_checkpointing_enable
 
     def _trained(self) -> set[str]:
         return {name for name, one in self.named_parameters() if one.requires_grad}

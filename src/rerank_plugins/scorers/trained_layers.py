@@ -32,16 +32,25 @@ class LayeredNetwork(nn.Module):
     def __init__(self, parts: LayeredParts, config: dict[str, Any]) -> None:
         super().__init__()
         self.model = parts.decoder
-        self.lm_head: Any = nn.ModuleList(LayerHead(row) for row in parts.heads.values())
+        rows = list(parts.heads.values())
+        self._is_shared = len(rows) == 1 and parts.layers.last > parts.layers.first
+        self.lm_head: Any = LayerHead(rows[0]) if self._is_shared else nn.ModuleList(map(LayerHead, rows))
         self.config = config
+
+    def head(self, place: int) -> Any:
+        """Return the head of a layer, counted from the lowest one that has one."""
+        return (self.lm_head if self._is_shared else self.lm_head[place]).linear_head
 
     def get_input_embeddings(self) -> nn.Module:
         """Return the word embeddings, by transformers' name for that."""
         return self.model.embed_tokens
 
-    def gradient_checkpointing_enable(self, _gradient_checkpointing_kwargs: Any = None) -> None:
-        """Compute the blocks twice in a backward pass."""
+    def activation_checkpointing_enable(self, *_args: Any, **_options: Any) -> None:
+        """Compute the blocks twice in a backward pass, whatever the Trainer of the day says of how."""
         self.model.recomputes = True
+
+    # Its name in transformers 4.
+    gradient_checkpointing_enable = activation_checkpointing_enable
 
 
 class LayerHead(nn.Module):
@@ -92,7 +101,7 @@ class LayeredModule(TrainedModule):
         row = PackedRow(lengths, input_ids.device, documents=[(start, end) for start, end in documents])
         options = self._all if self.training else self._measured
         states = self.network.model(input_ids[attention_mask.bool()], row, options)
-        heads = [self.network.lm_head[layer - self._first].linear_head for layer in options.cutoff_layers or ()]
+        heads = [self.network.head(layer - self._first) for layer in options.cutoff_layers or ()]
         with torch.autocast(device_type=states.device.type, enabled=False):
             scores = torch.cat([head(state) for head, state in zip(heads, states, strict=True)], dim=1)
             if self._final_softcap is not None:

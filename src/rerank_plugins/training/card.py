@@ -7,15 +7,11 @@ from pathlib import Path
 from rerank_plugins import __version__
 from rerank_plugins.training.preparing import Prepared
 from rerank_plugins.training.results import TrainingResult
+from rerank_plugins.training.trainable.usage import Usage, usage_of
 
 __all__ = ["changes_table", "measured_lines", "model_card"]
 
 _LINE = "\n"
-_OWN = "The folder's format is this project's own; no other library reads it."
-_OPENS = (
-    "The folder also opens in transformers (`AutoModelForSequenceClassification`) and sentence-transformers "
-    "(`CrossEncoder`)."
-)
 
 
 def model_card(prepared: Prepared, result: TrainingResult) -> str:
@@ -24,17 +20,18 @@ def model_card(prepared: Prepared, result: TrainingResult) -> str:
     run = settings.run
     kept = "the last step" if result.best_step is None else f"step {result.best_step}, the best by {run.metric}"
     is_own = prepared.resolved.files.own_format is not None
+    usage = _usage(prepared, result)
     origin = [f"base_model: {spec.id}"] if _is_listed(prepared) and not is_own else []
     files = ", ".join(f"`{Path(source).name}`" for source in prepared.rows.sources)
     teacher = ", with a teacher" if settings.data.knowledge_distillation else ""
     return f"""---
-library_name: transformers
+library_name: {usage.library}
 pipeline_tag: text-ranking
 {"".join(f"{line}{_LINE}" for line in origin)}---
 
 # {result.folder.name}
 
-A reranker (cross-encoder) trained from `{_name(settings.model.model_name_or_path)}` with rerank-plugins {__version__}.
+A reranker ({usage.kind}) trained from `{_name(settings.model.model_name_or_path)}` with rerank-plugins {__version__}.
 Family: {spec.family}. Licence of the model it starts from: {spec.license}.
 
 ## Before and after
@@ -49,16 +46,14 @@ Family: {spec.family}. Licence of the model it starts from: {spec.license}.
 - learning rate {run.learning_rate:g} ({run.lr_scheduler_type}), seed {run.seed}; `training.json` has all settings and
   the log
 - pairs of {_length(prepared)} tokens at most, cut by the rule `{spec.truncation}`
-
+{"".join(f"- trained: {line}{_LINE}" for line in usage.trained)}
 ## Use
 
 ```python
-from rerank_plugins import Reranker
-
-reranker = Reranker("{result.folder.name}"{_options(prepared)})
+{_LINE.join(usage.code)}
 ```
 
-{_OWN if is_own else _OPENS}
+{usage.opens}
 Thresholds and calibrations that were fitted to the scores of the model before are void: fit them again.
 """
 
@@ -97,11 +92,16 @@ def _length(prepared: Prepared) -> int:
     return prepared.resolved.spec.input_length_tokens(None)
 
 
-def _options(prepared: Prepared) -> str:
-    spec = prepared.resolved.spec
-    length = "" if prepared.settings.data.query_max_len is None else f", max_length={_length(prepared)}"
-    is_told = _is_listed(prepared) or prepared.settings.model.family is None
-    return length if is_told else f"{length}, family={spec.family!r}"
+def _usage(prepared: Prepared, result: TrainingResult) -> Usage:
+    settings, spec = prepared.settings, prepared.resolved.spec
+    is_told = _is_listed(prepared) or settings.model.family is None
+    return usage_of(
+        settings,
+        prepared.resolved,
+        result.folder.name,
+        length=None if settings.data.query_max_len is None else _length(prepared),
+        family=None if is_told else spec.family,
+    )
 
 
 def _is_listed(prepared: Prepared) -> bool:

@@ -29,12 +29,14 @@ class Group:
         texts: The positive first, then negatives, with their instruction.
         teacher: The teacher's score of each text; None without a teacher.
         row: Number of the row in the training data.
+        prompt: The row's own prompt, for models that read one; None for the model's.
     """
 
     query: str
     texts: tuple[str, ...]
     teacher: tuple[float, ...] | None
     row: int
+    prompt: str | None = None
 
 
 def draw_group(record: TrainingRecord, data: CommonDataSettings, *, seed: int, epoch: int, row: int) -> Group:
@@ -69,6 +71,7 @@ def draw_group(record: TrainingRecord, data: CommonDataSettings, *, seed: int, e
         ),
         teacher=teacher,
         row=row,
+        prompt=record.prompt,
     )
 
 

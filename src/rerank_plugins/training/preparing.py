@@ -18,7 +18,7 @@ from rerank_plugins.training.batches import EpochOrder
 from rerank_plugins.training.by_file import FileOrder, rows_by_file
 from rerank_plugins.training.dev import DevSet, dev_set
 from rerank_plugins.training.inspecting import inspect_data
-from rerank_plugins.training.kind import Kind
+from rerank_plugins.training.kind import Kind, kind_of
 from rerank_plugins.training.rows import Rows, store_rows
 from rerank_plugins.training.settings_common import CommonRunSettings
 from rerank_plugins.training.steps import StepPlan, plan_steps
@@ -50,13 +50,12 @@ class Prepared:
     steps: StepPlan
 
 
-def prepare(settings: Any, folder: Path, kind: Kind) -> Prepared:
+def prepare(settings: Any, folder: Path) -> Prepared:
     """Check everything that can be checked before a model is loaded.
 
     Args:
         settings: What was asked for.
         folder: Where the rows are stored.
-        kind: What is trained.
 
     Raises:
         InvalidInputError: Data or settings cannot work.
@@ -64,6 +63,7 @@ def prepare(settings: Any, folder: Path, kind: Kind) -> Prepared:
         MissingExtraError: Something that training needs is not installed.
     """
     import_extra("accelerate", extra="train")
+    kind = kind_of(settings.task)
     resolved = kind.resolve(settings)
     settings = kind.settled(settings, resolved)
     if is_first_process():
@@ -181,11 +181,14 @@ def _precision(run: CommonRunSettings) -> dict[str, bool]:
     return {"fp16": fp16, "bf16": bf16}
 
 
-def _recomputing(run: CommonRunSettings) -> dict[str, bool]:
-    """Return the switch for computing activations twice, which the installed transformers may have renamed."""
+def _recomputing(run: CommonRunSettings) -> dict[str, Any]:
+    """Return the switch for computing activations twice, which the installed transformers may have renamed.
+
+    In the way of torch that needs no gradient at the lowest layer, where adapters and frozen layers have none.
+    """
     known = {one.name for one in fields(transformers.TrainingArguments)}
     name = "activation_checkpointing" if "activation_checkpointing" in known else "gradient_checkpointing"
-    return {name: True} if run.gradient_checkpointing else {}
+    return {name: True, f"{name}_kwargs": {"use_reentrant": False}} if run.gradient_checkpointing else {}
 
 
 def _n_devices(run: CommonRunSettings) -> int:

@@ -65,6 +65,12 @@ class LoraSettings:
             if given:
                 msg = f"{' and '.join(given)} is about an adapter, and use_lora is False: leave one of them out"
                 raise InvalidInputError(msg)
+        elif self.raw_peft and not self.save_merged_lora_model:
+            msg = (
+                "with raw_peft a new adapter belongs to a model that stands in no folder: set save_merged_lora_model "
+                "to get the whole model too, or use_lora=False"
+            )
+            raise InvalidInputError(msg)
 
 
 @checked_fields()

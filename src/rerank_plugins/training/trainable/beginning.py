@@ -15,6 +15,7 @@ from rerank_plugins.training.settings import RerankerTrainingSettings
 from rerank_plugins.training.trainable.adapters import Adapter, LoraPlace, attach_lora, merge_raw
 from rerank_plugins.training.trainable.base import Opening
 from rerank_plugins.training.trainable.layout import pair_settings
+from rerank_plugins.training.trainable.prompted import PromptedPairs
 from rerank_plugins.types import LayerOptions
 from rerank_plugins.weights.base import LoadRequest
 
@@ -86,7 +87,9 @@ class Beginning:
             InvalidInputError: The lengths cannot work.
         """
         spec = self.request.spec
-        return pair_inputs(self.tokenizer, spec, pair_settings(spec, self.settings.data))
+        settings = pair_settings(spec, self.settings.data)
+        make = PromptedPairs if spec.takes_prompt else pair_inputs
+        return make(self.tokenizer, spec, settings)
 
     def start(self, layers: LayerOptions | None = None) -> Opening | None:
         """Return how the model is opened at inference before it is trained; None where that cannot be."""

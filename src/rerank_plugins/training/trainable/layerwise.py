@@ -13,6 +13,7 @@ from pathlib import Path
 from safetensors.torch import save_file
 
 from rerank_plugins.catalog.layers import LayerRange
+from rerank_plugins.scorers.answers import answer_ids
 from rerank_plugins.scorers.layered import read_gemma2, read_minicpm
 from rerank_plugins.scorers.trained_layers import LayeredModule, LayeredNetwork
 from rerank_plugins.training.batches import PairPadding
@@ -21,7 +22,7 @@ from rerank_plugins.training.trainable.base import TrainableReranker, name_origi
 from rerank_plugins.training.trainable.beginning import Beginning
 from rerank_plugins.types import LayerOptions
 
-__all__ = ["Layerwise", "open_layerwise"]
+__all__ = ["Layerwise", "asked_layers", "open_layerwise"]
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -48,10 +49,15 @@ def open_layerwise(begin: Beginning) -> Layerwise:
     request = begin.request
     spec = request.spec
     layers: LayerRange = spec.layers  # type: ignore[assignment]
-    asked = _asked(begin.settings.layers, layers)
+    asked = asked_layers(begin.settings.layers, layers)
     measured = layers.settle(asked)
     pairs = begin.pairs()
-    parts = (read_gemma2 if layers.compresses else read_minicpm)(request)
+    if begin.has_new_heads:
+        # Checked before the weights are read, which takes long.
+        answer = answer_ids(begin.tokenizer, spec.template, model=spec.id)[0]
+        parts = read_minicpm(request, new_head=answer)
+    else:
+        parts = (read_gemma2 if layers.compresses else read_minicpm)(request)
     network = LayeredNetwork(parts, dict(request.files.config))
     adapter = begin.adapt(network)
     begin.freeze(network)
@@ -68,7 +74,7 @@ def open_layerwise(begin: Beginning) -> Layerwise:
     )
 
 
-def _asked(settings: LayerSettings, layers: LayerRange) -> LayerOptions:
+def asked_layers(settings: LayerSettings, layers: LayerRange) -> LayerOptions:
     """Return what inference is asked for: a layer through its own head, and the compression of the training."""
     if not layers.compresses and settings.compress_ratio == 1 and not settings.compress_layers:
         return LayerOptions()

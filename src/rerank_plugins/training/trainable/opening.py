@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
 from rerank_plugins.catalog.resolve import ResolvedModel, resolve
@@ -16,11 +18,14 @@ from rerank_plugins.training.trainable.beginning import Beginning
 from rerank_plugins.training.trainable.classifier import open_classifier
 from rerank_plugins.training.trainable.decoder import open_decoder
 from rerank_plugins.training.trainable.layerwise import open_layerwise
+from rerank_plugins.training.trainable.new_heads import lacks_heads, with_new_heads
+from rerank_plugins.types import SourceOptions
 from rerank_plugins.weights.base import LoadRequest
 from rerank_plugins.weights.loading import load_tokenizer
 
-__all__ = ["open_trainable", "resolve_trainable"]
+__all__ = ["open_trainable", "resolve_trainable", "uses_lora"]
 
+_FAMILY_WITH_LAYERS = "bge"
 _OPENERS = {"classifier": open_classifier, "answer": open_decoder, "layers": open_layerwise}
 
 
@@ -34,7 +39,9 @@ def resolve_trainable(settings: RerankerTrainingSettings) -> ResolvedModel:
         MissingExtraError: PEFT is needed and not installed.
     """
     model = settings.model
-    resolved = resolve(model.model_name_or_path, kind="reranker", options=model.source)
+    resolved = resolve(model.model_name_or_path, kind="reranker", options=_source(settings))
+    if settings.layers.start_layer is not None and resolved.spec.layers is None:
+        resolved = with_new_heads(resolved, settings)
     kind = traits_of(resolved.spec.scorer).trained_as
     if not kind:
         msg = (
@@ -43,7 +50,7 @@ def resolve_trainable(settings: RerankerTrainingSettings) -> ResolvedModel:
         )
         raise UnsupportedModelError(msg)
     _check_layers(settings.layers, resolved)
-    if _uses_lora(settings.lora, kind):
+    if uses_lora(settings.lora, kind):
         import_extra("peft", extra="train")
     _check_base_dtype(settings.lora, resolved, kind)
     return resolved
@@ -68,12 +75,25 @@ def open_trainable(resolved: ResolvedModel, settings: RerankerTrainingSettings) 
     )
     kind = traits_of(resolved.spec.scorer).trained_as
     begin = Beginning(
-        request=request, settings=settings, tokenizer=load_tokenizer(request), uses_lora=_uses_lora(lora, kind)
+        request=request,
+        settings=settings,
+        tokenizer=load_tokenizer(request),
+        uses_lora=uses_lora(lora, kind),
+        has_new_heads=lacks_heads(resolved),
     )
     return _OPENERS[kind](begin)
 
 
-def _uses_lora(lora: LoraSettings, kind: str) -> bool:
+def _source(settings: RerankerTrainingSettings) -> SourceOptions:
+    """Return where the model comes from; one that gets heads is given the prompt of the published layerwise model."""
+    source = settings.model.source
+    if settings.layers.start_layer is None or source.family is not None:
+        return source
+    return replace(source, family=_FAMILY_WITH_LAYERS)
+
+
+def uses_lora(lora: LoraSettings, kind: str) -> bool:
+    """Return whether a model of a kind is trained by an adapter."""
     if lora.use_lora is None:
         return kind != "classifier" or lora.from_peft is not None
     return lora.use_lora
@@ -83,7 +103,7 @@ def _check_base_dtype(lora: LoraSettings, resolved: ResolvedModel, kind: str) ->
     """Refuse weights in half precision where they are trained, or where they would be other weights than the stored."""
     if lora.lora_base_dtype == "float32":
         return
-    if not _uses_lora(lora, kind):
+    if not uses_lora(lora, kind):
         msg = "lora_base_dtype is about the weights below an adapter, and none is trained; set use_lora"
         raise InvalidInputError(msg)
     stored = {one.dtype for one in read_headers(resolved.files.folder).values() if one.dtype in ("F32", "F16")}
@@ -108,6 +128,10 @@ def _check_layers(given: LayerSettings, resolved: ResolvedModel) -> None:
             msg = f"{' and '.join(asked)} cannot be given: {name!r} has no heads on several layers"
             raise InvalidInputError(msg)
         return
-    if given.start_layer not in (None, layers.first):
-        msg = f"start_layer={given.start_layer}, and {name!r} has heads from layer {layers.first} on; leave it out"
+    has_one_each = layers.compresses or bool(resolved.files.config.get("head_multi"))
+    if given.start_layer not in (None, layers.first) or given.head_multi not in (None, has_one_each):
+        msg = (
+            f"start_layer={given.start_layer} and head_multi={given.head_multi}, and {name!r} has heads already: from "
+            f"layer {layers.first} on, {'one each' if has_one_each else 'one for all'}. Leave both out"
+        )
         raise InvalidInputError(msg)

@@ -93,7 +93,8 @@ DECODER_COMMAND = """
 --model_name_or_path BAAI/bge-reranker-v2-gemma --use_lora True --lora_rank 32 --lora_alpha 64 --use_flash_attn True
 --target_modules q_proj k_proj v_proj o_proj --save_merged_lora_model True --model_type decoder
 --cache_dir ./cache/model --train_data ./a.jsonl --cache_path ./cache/data --train_group_size 8
---query_max_len 512 --passage_max_len 512 --pad_to_multiple_of 8 --query_instruction_for_rerank "A: " --query_instruction_format {}{}
+--query_max_len 512 --passage_max_len 512 --pad_to_multiple_of 8
+--query_instruction_for_rerank "A: " --query_instruction_format {}{}
 --passage_instruction_for_rerank "B: " --passage_instruction_format {}{} --knowledge_distillation True
 --output_dir ./out --overwrite_output_dir --learning_rate 2e-4 --bf16 --num_train_epochs 2
 --per_device_train_batch_size 2 --gradient_accumulation_steps 1 --dataloader_drop_last True --warmup_ratio 0.1
