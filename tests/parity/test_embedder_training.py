@@ -108,7 +108,7 @@ def test_the_loss_is_multiple_negatives_ranking(tmp_path: Path) -> None:
     folder = GOLDENS / "checkpoints" / "tiny-bert-embedder"
     models = pytest.importorskip("sentence_transformers.models")
     transformer = models.Transformer(str(folder), max_seq_length=PASSAGE_TOKENS)
-    pooling = models.Pooling(transformer.get_word_embedding_dimension(), pooling_mode="cls")
+    pooling = models.Pooling(trainable.module.network.config.hidden_size, pooling_mode="cls")
     model = peer.SentenceTransformer(modules=[transformer, pooling], device="cpu")
     model.train()
     for one in model.modules():

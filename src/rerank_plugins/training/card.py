@@ -7,6 +7,7 @@ from pathlib import Path
 from rerank_plugins import __version__
 from rerank_plugins.training.preparing import Prepared
 from rerank_plugins.training.results import TrainingResult
+from rerank_plugins.training.settings import DataSettings
 from rerank_plugins.training.tables import calibration_lines, measured_lines
 from rerank_plugins.training.trainable.usage import Usage, usage_of
 
@@ -60,7 +61,7 @@ Family: {spec.family}. Licence of the model it starts from: {spec.license}.
 
 
 def _length(prepared: Prepared) -> int:
-    data = prepared.settings.data
+    data: DataSettings = prepared.settings.data
     if data.query_max_len is not None and data.passage_max_len is not None:
         return data.query_max_len + data.passage_max_len
     return prepared.resolved.spec.input_length_tokens(None)

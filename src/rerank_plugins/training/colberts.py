@@ -49,10 +49,10 @@ def train_colbert(settings: ColbertTrainingSettings) -> TrainingResult | None:
     """Train a ColBERT and put it into its output folder, whole, with a card of what was measured.
 
     It starts from an encoder, which gets a linear layer and two markers, or from a ColBERT in the format of
-    sentence-transformers 6, whose own markers, similarity and expansion count then. Queries have 32 tokens and texts 180
-    at most unless the data settings say otherwise. The folder opens in sentence-transformers (``MultiVectorEncoder``);
-    this package has no late interaction of its own yet. See :func:`~rerank_plugins.training.train_reranker` for the rest.
-    Dev measures rank the candidates by MaxSim.
+    sentence-transformers 6, whose own markers, similarity and expansion count then. Queries have 32 tokens and texts
+    180 at most unless the data settings say otherwise. The folder opens in sentence-transformers
+    (``MultiVectorEncoder``); this package has no late interaction of its own yet. Dev measures rank the candidates by
+    MaxSim. See :func:`~rerank_plugins.training.train_reranker` for the rest.
 
     Args:
         settings: What to train, on what, and how.
@@ -68,7 +68,7 @@ def train_colbert(settings: ColbertTrainingSettings) -> TrainingResult | None:
         TrainingError: The loss or a gradient is not finite, or a checkpoint cannot be written; what was saved before is
             intact.
     """
-    return run_training(settings, COLBERT)
+    return run_training(settings)
 
 
 @checked_call()
@@ -84,7 +84,7 @@ def plan_colbert_training(settings: ColbertTrainingSettings) -> TrainingPlan:
         MissingExtraError: Something that training needs is not installed.
         TrainingError: The loss or a gradient is not finite within three steps.
     """
-    return plan_training(settings, COLBERT)
+    return plan_training(settings)
 
 
 def _settled(settings: ColbertTrainingSettings, resolved: ResolvedModel) -> ColbertTrainingSettings:

@@ -17,7 +17,7 @@ from rerank_plugins.errors import InvalidInputError, TrainingError
 from rerank_plugins.system.files import made_folder, write_atomically
 from rerank_plugins.training.checkpoints import check_same_run, newest_whole, run_folder_of
 from rerank_plugins.training.ending import ending_of
-from rerank_plugins.training.kind import Kind, Saved, SetScores
+from rerank_plugins.training.kind import Saved, SetScores
 from rerank_plugins.training.preparing import Prepared, is_first_process, prepare, trainer_for
 from rerank_plugins.training.publishing import CALIBRATION, publish
 from rerank_plugins.training.results import TrainingResult
@@ -41,19 +41,18 @@ _DO_NOT_COUNT = (
 """Settings that change no weight, and may differ when a run goes on."""
 
 
-def run_training(settings: Any, kind: Kind) -> TrainingResult | None:
+def run_training(settings: Any) -> TrainingResult | None:
     """Train a model and put it into its output folder; see :func:`~rerank_plugins.training.train_reranker`.
 
     Args:
         settings: What to train, on what, and how.
-        kind: What differs between rerankers and the others.
     """
     started_s = time.perf_counter()
     output = Path(settings.run.output_dir)
     folder = run_folder_of(output)
     if is_first_process():
         _check_folders(output, folder, resumes=settings.run.resume)
-    prepared, trainable = _opened(settings, made_folder(folder), kind)
+    prepared, trainable = _opened(settings, made_folder(folder))
     checkpoint = _begin(prepared, folder)
     before = _measured_before(prepared, trainable, folder)
     trainer = trainer_for(prepared, trainable, folder)
@@ -105,11 +104,11 @@ def _check_folders(output: Path, folder: Path, *, resumes: bool) -> None:
         raise InvalidInputError(msg)
 
 
-def _opened(settings: Any, folder: Path, kind: Kind) -> tuple[Prepared, Any]:
+def _opened(settings: Any, folder: Path) -> tuple[Prepared, Any]:
     """Check everything that can be checked, and load the model; what was made for a run that cannot begin goes."""
     try:
-        prepared = prepare(settings, folder, kind)
-        return prepared, kind.open(prepared.resolved, prepared.settings)
+        prepared = prepare(settings, folder)
+        return prepared, prepared.kind.open(prepared.resolved, prepared.settings)
     except BaseException:
         if is_first_process() and not (folder / _RUN).is_file():
             shutil.rmtree(folder, ignore_errors=True)

@@ -65,7 +65,7 @@ def train_embedder(settings: EmbedderTrainingSettings) -> TrainingResult | None:
         TrainingError: The loss or a gradient is not finite, or a checkpoint cannot be written; what was saved before is
             intact.
     """
-    return run_training(settings, EMBEDDER)
+    return run_training(settings)
 
 
 @checked_call()
@@ -81,7 +81,7 @@ def plan_embedder_training(settings: EmbedderTrainingSettings) -> TrainingPlan:
         MissingExtraError: Something that training needs is not installed.
         TrainingError: The loss or a gradient is not finite within three steps.
     """
-    return plan_training(settings, EMBEDDER)
+    return plan_training(settings)
 
 
 def objective_of(settings: EmbedderTrainingSettings, trainable: TrainableEmbedder) -> Objective:

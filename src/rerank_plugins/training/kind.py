@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rerank_plugins.calibration import ScoreSource
 from rerank_plugins.catalog.resolve import ResolvedModel
+from rerank_plugins.training.arguments import Task
 from rerank_plugins.training.data.checking import CheckOptions
 from rerank_plugins.training.groups import Group
 from rerank_plugins.training.results import TrainingResult
@@ -19,10 +21,16 @@ if TYPE_CHECKING:
     from rerank_plugins.training.preparing import Prepared
     from rerank_plugins.training.trainer import GroupTrainer
 
-__all__ = ["Kind", "Lengths", "Saved", "SetScores"]
+__all__ = ["Kind", "Lengths", "Saved", "SetScores", "kind_of"]
 
 SetScores = Sequence[Sequence[float]]
 """For each measured set of a run one score for each of its pairs."""
+
+_HOMES: dict[Task, tuple[str, str]] = {
+    "reranker": ("rerank_plugins.training.reranking", "RERANKER"),
+    "embedder": ("rerank_plugins.training.embedders", "EMBEDDER"),
+    "colbert": ("rerank_plugins.training.colberts", "COLBERT"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,3 +89,10 @@ class Kind:
     lengths: Callable[[Prepared, Any, Sequence[Group]], Lengths]
     inputs_per_group: Callable[[int], int]
     card: Callable[[Prepared, TrainingResult], str]
+
+
+def kind_of(task: Task) -> Kind:
+    """Return what a training of a task does. Its module uses the course itself, and is imported when it is needed."""
+    module, name = _HOMES[task]
+    found: Kind = getattr(import_module(module), name)
+    return found

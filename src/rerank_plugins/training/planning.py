@@ -13,7 +13,7 @@ import torch
 import transformers
 
 from rerank_plugins.training.groups import draw_group
-from rerank_plugins.training.kind import Kind, Lengths
+from rerank_plugins.training.kind import Lengths
 from rerank_plugins.training.preparing import Prepared, prepare, trainer_for, uses_cpu
 from rerank_plugins.training.results import TrainingPlan
 
@@ -25,14 +25,13 @@ _FORWARD_SHARE = 1 / 3
 """Of a step's work that a pair of the dev set costs: a backward pass takes twice what a forward pass does."""
 
 
-def plan_training(settings: Any, kind: Kind) -> TrainingPlan:
+def plan_training(settings: Any) -> TrainingPlan:
     """Return what :func:`~rerank_plugins.training.course.run_training` would do; nothing of it is kept.
 
     All data is read and checked, the model is loaded, and three steps are done.
 
     Args:
         settings: As for the training itself.
-        kind: As there.
 
     Raises:
         InvalidInputError: Settings or data cannot work.
@@ -42,8 +41,8 @@ def plan_training(settings: Any, kind: Kind) -> TrainingPlan:
     """
     run = replace(settings.run, max_steps=_STEPS, resume=False, progress=False, report_to=())
     with TemporaryDirectory(prefix="rerank-plugins-") as folder:
-        prepared = prepare(settings, Path(folder), kind)
-        trainable = kind.open(prepared.resolved, prepared.settings)
+        prepared = prepare(settings, Path(folder))
+        trainable = prepared.kind.open(prepared.resolved, prepared.settings)
         lengths = _lengths(prepared, trainable)
         clock = _Clock()
         short = replace(prepared, settings=replace(settings, run=run), dev=None)

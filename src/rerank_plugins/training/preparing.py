@@ -18,7 +18,7 @@ from rerank_plugins.training.batches import EpochOrder
 from rerank_plugins.training.by_file import FileOrder, rows_by_file
 from rerank_plugins.training.dev import DevSet, dev_set, keep_sets
 from rerank_plugins.training.inspecting import inspect_data
-from rerank_plugins.training.kind import Kind
+from rerank_plugins.training.kind import Kind, kind_of
 from rerank_plugins.training.rows import Rows, store_rows
 from rerank_plugins.training.settings_common import CommonRunSettings
 from rerank_plugins.training.steps import StepPlan, plan_steps
@@ -57,13 +57,12 @@ class Prepared:
         return self.kept if self.dev is None else (self.dev, *self.kept)
 
 
-def prepare(settings: Any, folder: Path, kind: Kind) -> Prepared:
+def prepare(settings: Any, folder: Path) -> Prepared:
     """Check everything that can be checked before a model is loaded.
 
     Args:
         settings: What was asked for.
         folder: Where the rows are stored.
-        kind: What is trained.
 
     Raises:
         InvalidInputError: Data or settings cannot work.
@@ -71,6 +70,7 @@ def prepare(settings: Any, folder: Path, kind: Kind) -> Prepared:
         MissingExtraError: Something that training needs is not installed.
     """
     import_extra("accelerate", extra="train")
+    kind = kind_of(settings.task)
     resolved = kind.resolve(settings)
     settings = kind.settled(settings, resolved)
     if is_first_process():

@@ -64,7 +64,7 @@ def train_reranker(settings: RerankerTrainingSettings) -> TrainingResult | None:
         TrainingError: The loss or a gradient is not finite, or a checkpoint cannot be written; what was saved before is
             intact.
     """
-    return run_training(settings, RERANKER)
+    return run_training(settings)
 
 
 @checked_call()
@@ -82,7 +82,7 @@ def plan_reranker_training(settings: RerankerTrainingSettings) -> TrainingPlan:
         MissingExtraError: Something that training needs is not installed.
         TrainingError: The loss or a gradient is not finite within three steps.
     """
-    return plan_training(settings, RERANKER)
+    return plan_training(settings)
 
 
 def _settled(settings: RerankerTrainingSettings, resolved: ResolvedModel) -> RerankerTrainingSettings:

@@ -133,7 +133,9 @@ def store_rows(data: CommonDataSettings, path: Path, *, holds_out: bool) -> tupl
         msg = f"the training rows cannot be stored in {str(path)!r} ({error.strerror or error}); make room there"
         raise InvalidInputError(msg) from error
     if not len(rows):
-        msg = f"the training data has no row with a query, a pos and a neg text: {', '.join(map(str, stream.formats))}"
+        neg = f" and, as train_group_size is {data.train_group_size}, a neg text" * (data.train_group_size > 1)
+        files = ", ".join(map(str, stream.formats))
+        msg = f"the training data has no row that could be trained on, with a query, a pos text{neg}: {files}"
         raise InvalidInputError(msg)
     return rows, tuple(held)
 

@@ -41,8 +41,7 @@ class ModelSettings:
     """Where a training starts.
 
     Attributes:
-        model_name_or_path: Hub id, local folder or ``mini``: a cross-encoder with one label, or an LLM
-            reranker.
+        model_name_or_path: Hub id, local folder or ``mini``: a cross-encoder with one label, or an LLM reranker.
         family: Conventions of a local folder that its name does not tell (``bge``, ``bce``); None takes what its files
             say.
         revision: Commit, tag or branch on the hub; None takes the pinned one.

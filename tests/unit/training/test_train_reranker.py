@@ -24,7 +24,6 @@ pytest.importorskip("ir_measures")
 from rerank_plugins.training import plan_reranker_training, train_reranker
 from rerank_plugins.training.batches import EpochOrder, GroupBatches, GroupDataset
 from rerank_plugins.training.preparing import prepare, trainer_for
-from rerank_plugins.training.reranking import RERANKER
 from rerank_plugins.training.trainable import open_trainable
 
 WEIGHTS = "model.safetensors"
@@ -191,7 +190,7 @@ def test_half_precision_checkpoints_are_trained_in_float32(tmp_path: Path, dtype
 
 def test_a_smaller_last_batch_keeps_its_groups(bert_reranker_folder: Path, tmp_path: Path) -> None:
     settings = tiny_run(bert_reranker_folder, tmp_path, train_data=write_rows(tmp_path / "t.jsonl", rows(6)))
-    prepared = prepare(settings, tmp_path, RERANKER)
+    prepared = prepare(settings, tmp_path)
     trainable = open_trainable(prepared.resolved, settings)
     trainer = trainer_for(prepared, trainable, tmp_path)
     sizes = []
@@ -213,7 +212,7 @@ def test_pairs_are_cut_as_at_inference(bert_reranker_folder: Path, tmp_path: Pat
     data = write_rows(tmp_path / "t.jsonl", made)
     for family in (None, "bge"):
         settings = tiny_run(bert_reranker_folder, tmp_path, train_data=data, family=family, train_group_size=2)
-        prepared = prepare(settings, tmp_path, RERANKER)
+        prepared = prepare(settings, tmp_path)
         trainable = open_trainable(prepared.resolved, settings)
         groups = GroupDataset(prepared.rows, settings.data, seed=1)
         batch = GroupBatches(trainable.pairs, trainable.padding)([groups[0, row] for row in range(4)])
@@ -231,7 +230,7 @@ def test_pairs_are_cut_as_at_inference(bert_reranker_folder: Path, tmp_path: Pat
 def test_first_loss_and_gradient_are_sentence_transformers(bert_reranker_folder: Path, tmp_path: Path) -> None:
     peers = pytest.importorskip("sentence_transformers.cross_encoder")
     settings = tiny_run(bert_reranker_folder, tmp_path)
-    prepared = prepare(settings, tmp_path, RERANKER)
+    prepared = prepare(settings, tmp_path)
     trainable = open_trainable(prepared.resolved, settings)
     trainable.module.eval()
     data = GroupDataset(prepared.rows, settings.data, seed=1)
@@ -341,7 +340,7 @@ class TestRefusals:
             train_reranker(tiny_run(bert_reranker(tmp_path / "m", n_labels=n_labels), tmp_path))
 
     def test_a_t5_reranker(self, tmp_path: Path) -> None:
-        with pytest.raises(UnsupportedModelError, match="T5 rerankers, embedders and ColBERT are not yet"):
+        with pytest.raises(UnsupportedModelError, match="T5 rerankers are not yet"):
             train_reranker(tiny_run(mono_t5(tmp_path / "m"), tmp_path, family="monot5"))
 
     def test_an_embedder(self, checkpoints: Path, tmp_path: Path) -> None:

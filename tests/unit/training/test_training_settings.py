@@ -47,7 +47,7 @@ def test_no_two_groups_have_a_setting_of_one_name() -> None:
         ("overwrite_output_dir", "never overwritten"),
         ("max_len", "it is query_max_len and passage_max_len"),
         ("resume_from_checkpoint", "it is resume, which finds"),
-        ("negatives_cross_device", "embedders and ColBERT are not yet"),
+        ("negatives_cross_device", "it belongs to a training of embedders"),
         ("label_smoothing_factor", "the losses here have no smoothing"),
         ("zzz", "there are model_name_or_path"),
     ],

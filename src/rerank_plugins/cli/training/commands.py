@@ -82,12 +82,15 @@ def _run(asked: Asked, *, dry_run: bool) -> None:
 
     quiet_loading()
     from rerank_plugins.cli.training import showing
-    from rerank_plugins.training import running
 
     if dry_run:
-        showing.show_plan(running.plan_any(settings))
+        from rerank_plugins.training.planning import plan_training
+
+        showing.show_plan(plan_training(settings))
         return
-    result = running.train_any(settings)
+    from rerank_plugins.training.course import run_training
+
+    result = run_training(settings)
     if result is not None:
         showing.show_result(result)
 

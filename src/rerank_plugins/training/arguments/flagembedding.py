@@ -38,6 +38,18 @@ def _pair_length(value: Any) -> Turned:
     return {"query_max_len": value // 2, "passage_max_len": value - value // 2}
 
 
+def _chunk(value: Any) -> Turned:
+    return {"sub_batch_size": value} if value is not None and value > 0 else {}
+
+
+def _dimensions(value: Any) -> Turned:
+    return {"mrl_dims": tuple(value) if isinstance(value, (list, tuple)) else (value,)}
+
+
+def _adapter(value: Any) -> Turned:
+    return {"from_peft": value} if value else {}
+
+
 def _in_front(name: str) -> Any:
     """Return what puts an instruction in front, as the old modules did without a format."""
 
@@ -91,7 +103,14 @@ NEW: tuple[Argument, ...] = (
     same("knowledge_distillation", "learn from pos_scores and neg_scores", default=False),
     same("shuffle_ratio", "chance that a long positive is cut in three and shuffled", default=0.0),
     SEPARATOR,
-    same("sub_batch_size", "texts that are encoded at a time", tasks=_E),
+    turned(
+        "sub_batch_size",
+        "texts that are encoded at a time; -1 for all",
+        default=-1,
+        ours="sub_batch_size",
+        turn=_chunk,
+        tasks=_E,
+    ),
     told("sub_batch_size", "FlagEmbedding's rerankers do not read it: see gradient_accumulation_steps", tasks=_R),
     same("same_dataset_within_batch", "each batch from one file", default=False, tasks=_E),
     same("small_threshold", "files with fewer rows are joined", default=0, tasks=_E),
@@ -103,14 +122,14 @@ NEW: tuple[Argument, ...] = (
     same("normalize_embeddings", "vectors have length 1", default=True, tasks=_E),
     same("kd_loss_type", "kl_div or m3_kd_loss", default="kl_div", tasks=_E),
     same("use_mrl", "Matryoshka: the mean of the loss over mrl_dims", default=False, tasks=_E),
-    same("mrl_dims", "dimensions of Matryoshka", default=(), tasks=_E),
+    turned("mrl_dims", "dimensions of Matryoshka", default=(), ours="mrl_dims", turn=_dimensions, tasks=_E),
     same("colbert_dim", "of bge-m3's token vectors; -1 is the hidden size", default=-1, tasks=_E),
     same("unified_finetuning", "bge-m3's dense, sparse and token heads together", default=False, tasks=_E),
     same("use_self_distill", "bge-m3's heads learn from their sum", default=False, tasks=_E),
     same("self_distill_start_step", "the step after which they do", default=-1, tasks=_E),
     same("fix_encoder", "only bge-m3's two linear heads are trained", default=False, tasks=_E),
     *LORA,
-    same("peft_model_path", "adapter to start from", default="", tasks=_E),
+    turned("peft_model_path", "adapter to start from", default="", ours="from_peft", turn=_adapter, tasks=_E),
     same("additional_special_tokens", "tokens that are added to the vocabulary", tasks=_E),
     refused("only_merge_lora_model", "merging is a command of its own: rerank-plugins merge", default=False, tasks=_E),
     told("use_flash_attn", "transformers chooses the fastest attention that is installed", default=False),

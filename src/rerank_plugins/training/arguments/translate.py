@@ -34,6 +34,11 @@ _SHORT = (
     "own length"
 )
 
+_SHORT_TEXTS = (
+    "without query_max_len and passage_max_len FlagEmbedding cuts queries at 32 tokens and texts at 128; here they get "
+    "the model's own length"
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Translation:
@@ -92,8 +97,8 @@ def translate_arguments(
         _take(one, value, known=known, task=task, settings=settings, told=told)
     if with_defaults:
         _fill(table.values(), settings, known)
-    elif dialect.startswith("flagembedding") and task == "reranker" and not set(_LENGTHS) & settings.keys():
-        told.append(_SHORT)
+    elif dialect.startswith("flagembedding") and not set(_LENGTHS) & settings.keys():
+        told.append(_SHORT if task == "reranker" else _SHORT_TEXTS)
     return Translation(settings=settings, told=tuple(told))
 
 

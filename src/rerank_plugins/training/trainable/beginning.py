@@ -11,7 +11,6 @@ import torch
 from rerank_plugins.text.pair_inputs import PairInputs, pair_inputs
 from rerank_plugins.text.tokenizer import TextTokenizer
 from rerank_plugins.training.freezing import freeze
-from rerank_plugins.training.settings import RerankerTrainingSettings
 from rerank_plugins.training.trainable.adapters import Adapter, LoraPlace, attach_lora, merge_raw
 from rerank_plugins.training.trainable.base import Opening
 from rerank_plugins.training.trainable.layout import pair_settings
@@ -28,14 +27,14 @@ class Beginning:
 
     Attributes:
         request: What to load, on the CPU.
-        settings: What was asked for.
+        settings: What was asked for: the settings of a reranker or of an embedder, which share ``model`` and ``lora``.
         tokenizer: The model's.
         uses_lora: Whether an adapter is trained.
         has_new_heads: Whether the model gets heads that its checkpoint lacks.
     """
 
     request: LoadRequest
-    settings: RerankerTrainingSettings
+    settings: Any
     tokenizer: TextTokenizer
     uses_lora: bool
     has_new_heads: bool = False

@@ -88,7 +88,7 @@ def read_token_format(folder: Path) -> TokenFormat:
     if kinds != _KINDS or odd or mask.get("keep_only_token_ids"):
         msg = (
             f"{str(folder)!r} runs {' -> '.join(kinds)}, or with settings that are not known here; ColBERTs of "
-            f"{' -> '.join(_KINDS)} with fixed expansion are trained further. Start from the encoder that it was made of"
+            f"{' -> '.join(_KINDS)} with fixed expansion are trained further. Start from its encoder"
         )
         raise UnsupportedModelError(msg)
     prompts = settings.get("prompts") or {}

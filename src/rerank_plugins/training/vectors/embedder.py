@@ -106,8 +106,10 @@ def resolve_embedder(settings: EmbedderTrainingSettings) -> ResolvedModel:
     spec, files = resolved.spec, resolved.files
     if not traits_of(spec.scorer).is_encoder:
         raise _refused(resolved, f"is a {spec.scorer} embedder: a table of vectors without a transformer")
-    if files.config.get("model_type") in _T5_TYPES or not spec.pools_instruction:
-        raise _refused(resolved, "is a T5, or leaves its instruction out of the mean (INSTRUCTOR)")
+    if files.config.get("model_type") in _T5_TYPES:
+        raise _refused(resolved, "is a T5")
+    if not spec.pools_instruction:
+        raise _refused(resolved, "leaves its instruction out of the mean (INSTRUCTOR)")
     if files.modules.steps:
         raise _refused(resolved, f"has modules behind its pooling ({' -> '.join(files.modules.kinds)})")
     pooling = settings.vectors.sentence_pooling_method or spec.pooling
