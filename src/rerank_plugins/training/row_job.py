@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -181,14 +181,25 @@ def _read_journal(output: Path) -> dict[str, Any] | None:
 
 
 def _check_same(output: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    names = [name for name in dict.fromkeys((*before, *now)) if before.get(name) != now.get(name)]
-    if names:
-        changes = "; ".join(f"{name} was {_shown(before.get(name))}, is {_shown(now.get(name))}" for name in names)
+    changes = "; ".join(_differences("", before, now))
+    if changes:
         msg = (
             f"{str(output)!r} was begun with something else ({changes}); ask the same again, name another output, or "
             "begin anew with restart=True (--restart)"
         )
         raise InvalidInputError(msg)
+
+
+def _differences(name: str, before: Any, now: Any) -> Iterator[str]:
+    """Yield what differs, in words, with the place in nested values."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        for key in dict.fromkeys((*before, *now)):
+            yield from _differences(f"{name}.{key}" if name else key, before.get(key), now.get(key))
+    elif isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
+        for place, pair in enumerate(zip(before, now, strict=True)):
+            yield from _differences(f"{name}[{place}]", *pair)
+    elif before != now:
+        yield f"{name} was {_shown(before)}, is {_shown(now)}"
 
 
 def _shown(value: object) -> str:

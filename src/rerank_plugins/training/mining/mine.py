@@ -109,7 +109,7 @@ def mine_negatives(
     _check_scores(settings, has_reranker=filter_model is not None, has_own_stages=first_stages is not None)
     source, pool = _rows_and_pool(settings, pool_source)
     with ExitStack() as stack:
-        needs_embedder = first_stages is None and any(name != "bm25" for name in settings.retrievers)
+        needs_embedder = first_stages is None and settings.needs_embedder
         models = _Models(
             embedder=_opened_embedder(embedder, stack) if needs_embedder else None,
             reranker=None if filter_model is None else _opened_reranker(filter_model, stack),

@@ -133,6 +133,11 @@ class MiningSettings:
             raise InvalidInputError(msg)
 
     @property
+    def needs_embedder(self) -> bool:
+        """Whether one of the first stages is dense."""
+        return any(name != "bm25" for name in self.retrievers)
+
+    @property
     def ranks(self) -> tuple[int, int]:
         """How many of the best are skipped, and the last rank that is taken."""
         match = _RANGE.fullmatch(self.range_for_sampling.strip())
