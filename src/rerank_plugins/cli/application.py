@@ -20,6 +20,7 @@ from rerank_plugins.cli.doctor import doctor
 from rerank_plugins.cli.evaluate import evaluate
 from rerank_plugins.cli.installed import add_commands
 from rerank_plugins.cli.label import label
+from rerank_plugins.cli.merge import merge
 from rerank_plugins.cli.mine import mine
 from rerank_plugins.cli.models import models
 from rerank_plugins.cli.output import fail, tolerate_encodings
@@ -51,6 +52,7 @@ app.add_typer(data)
 app.add_typer(train)
 app.command()(mine)
 app.command()(label)
+app.command()(merge)
 add_commands(app)
 
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         write_records,
     )
     from rerank_plugins.training.labelling import LabelResult, LabelSettings, label_records
+    from rerank_plugins.training.merging import MergeResult, MergeSettings, merge_models
     from rerank_plugins.training.mining import (
         DroppedText,
         MiningResult,
@@ -52,6 +53,8 @@ __all__ = [
     "DroppedText",
     "LabelResult",
     "LabelSettings",
+    "MergeResult",
+    "MergeSettings",
     "MiningResult",
     "MiningSettings",
     "ModelSettings",
@@ -67,6 +70,7 @@ __all__ = [
     "check_data",
     "convert_data",
     "label_records",
+    "merge_models",
     "mine_negatives",
     "open_records",
     "plan_reranker_training",
@@ -95,6 +99,9 @@ __getattr__ = imported_on_use(
         "DroppedText": "training.mining",
         "LabelResult": "training.labelling",
         "LabelSettings": "training.labelling",
+        "MergeResult": "training.merging",
+        "MergeSettings": "training.merging",
+        "merge_models": "training.merging",
         "MiningResult": "training.mining",
         "MiningSettings": "training.mining",
         "ScoreFilter": "training.mining",
