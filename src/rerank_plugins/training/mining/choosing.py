@@ -6,18 +6,17 @@ import random
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from rerank_plugins.training.mining.pool import Pool, text_key
 from rerank_plugins.training.mining.results import DroppedText
 from rerank_plugins.training.mining.settings import MiningSettings, ScoreFilter
 from rerank_plugins.training.row_source import PlacedRecord
 
-__all__ = ["Candidate", "Judge", "RowChoice", "choose"]
+__all__ = ["Candidate", "Found", "Judge", "RowChoice", "choose"]
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """A text of the pool that a first stage found.
 
     Attributes:
@@ -27,6 +26,10 @@ class Candidate:
 
     number: int
     score: float
+
+
+Found = Sequence[tuple[str, float]]
+"""What a first stage found: numbers in the pool, as it has them, with scores, the best first."""
 
 
 class Judge(Protocol):
@@ -43,7 +46,8 @@ class RowChoice:
 
     Attributes:
         placed: The row.
-        queue: Candidates that were not looked at, in the order in which they are taken.
+        queue: What was found, the best first; the first ``n_looked_at`` have been looked at.
+        is_random: Whether the next one is any of those left, or the best of them.
         taken: Keys of texts that cannot be taken any more.
         draws: The row's random numbers.
         chosen: Numbers of the negatives.
@@ -52,36 +56,50 @@ class RowChoice:
     """
 
     placed: PlacedRecord
-    queue: list[Candidate]
+    queue: list[tuple[str, float]]
+    is_random: bool
     taken: set[int]
     draws: random.Random
+    n_looked_at: int = 0
     chosen: list[int] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     worst_positive: float | None = None
 
     @classmethod
-    def begun(cls, placed: PlacedRecord, candidates: Sequence[Candidate], settings: MiningSettings) -> RowChoice:
-        """Return a row with its candidates in the order in which they are taken."""
+    def begun(cls, placed: PlacedRecord, found: Found, settings: MiningSettings) -> RowChoice:
+        """Return a row with its candidates."""
         record = placed.record
         draws = random.Random(f"{settings.seed}:{placed.number}")  # noqa: S311 - a sample, no secret
-        queue = list(candidates)
-        if settings.sampling_strategy == "random":
-            draws.shuffle(queue)
         kept = record.neg if settings.keep_labelled else ()
         taken = {text_key(text) for text in (record.query, *record.pos, *kept)}
-        return cls(placed, queue, taken, draws)
+        return cls(placed, list(found), settings.sampling_strategy == "random", taken, draws)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all candidates have been looked at."""
+        return self.n_looked_at == len(self.queue)
 
     def next_ones(self, pool: Pool, n: int) -> list[Candidate]:
         """Return the next candidates that may be taken, ``n`` at most."""
         found: list[Candidate] = []
-        while self.queue and len(found) < n:
-            candidate = self.queue.pop(0)
+        while not self.is_over and len(found) < n:
+            candidate = self._next()
             if pool.keys[candidate.number] in self.taken:
                 self.counts["known"] += 1
                 continue
             self.taken.add(pool.keys[candidate.number])
             found.append(candidate)
         return found
+
+    def _next(self) -> Candidate:
+        """Return the next candidate; a random one is drawn as random.shuffle does, one at a time."""
+        place = self.n_looked_at
+        if self.is_random:
+            other = self.draws.randrange(place, len(self.queue))
+            self.queue[place], self.queue[other] = self.queue[other], self.queue[place]
+        self.n_looked_at += 1
+        name, score = self.queue[place]
+        return Candidate(int(name), score)
 
     def fill(self, pool: Pool, n: int) -> None:
         """Draw texts from the whole pool until there are ``n`` negatives, or no more texts."""
@@ -130,7 +148,7 @@ def choose(
             scores = list(judge.scores(pairs, [one for _, one in looked_at]))
         for (row, one), score in zip(looked_at, scores, strict=True):
             _take(row, one, score, pool=pool, score_filter=score_filter, dropped=dropped, show=settings.show_dropped)
-        open_rows = [row for row in open_rows if row.queue and len(row.chosen) < wanted]
+        open_rows = [row for row in open_rows if not row.is_over and len(row.chosen) < wanted]
     for row in rows:
         row.counts["mined"] += len(row.chosen)
         if settings.random_fill:

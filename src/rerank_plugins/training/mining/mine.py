@@ -17,7 +17,7 @@ from rerank_plugins.retrieval.build import build_first_stage
 from rerank_plugins.retrieval.first_stage import FirstStage, search_many
 from rerank_plugins.training.data.lines import data_files, json_line
 from rerank_plugins.training.data.records import TrainingRecord
-from rerank_plugins.training.mining.choosing import Candidate, Judge, RowChoice, choose
+from rerank_plugins.training.mining.choosing import Found, Judge, RowChoice, choose
 from rerank_plugins.training.mining.judges import CosineJudge, RerankerJudge
 from rerank_plugins.training.mining.pool import Pool, PoolMaker, read_pool
 from rerank_plugins.training.mining.results import COUNTED, DroppedText, MiningResult
@@ -160,19 +160,21 @@ def _begun(block: Sequence[PlacedRecord], stages: Sequence[FirstStage], settings
     queries = [one.record.query for one in block]
     # One list a stage, of one list a row.
     found = [[list(hits.items())[first:last] for hits in search_many(stage, queries, top_k=last)] for stage in stages]
-    return [
-        RowChoice.begun(placed, list(_in_turns(lists)), settings) for placed, *lists in zip(block, *found, strict=True)
-    ]
+    rows = []
+    for placed, *lists in zip(block, *found, strict=True):
+        mixed = lists[0] if len(lists) == 1 else list(_in_turns(lists))
+        rows.append(RowChoice.begun(placed, mixed, settings))
+    return rows
 
 
-def _in_turns(lists: Sequence[Sequence[tuple[str, float]]]) -> Iterator[Candidate]:
+def _in_turns(lists: Sequence[Found]) -> Iterator[tuple[str, float]]:
     """Yield the first of each list, then the second of each; one that came before is left out."""
     seen: set[str] = set()
     for rank in range(max(map(len, lists))):
         for one in lists:
             if rank < len(one) and one[rank][0] not in seen:
                 seen.add(one[rank][0])
-                yield Candidate(int(one[rank][0]), one[rank][1])
+                yield one[rank]
 
 
 def _with_negatives(row: RowChoice, pool: Pool, settings: MiningSettings) -> TrainingRecord:
