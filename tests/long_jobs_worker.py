@@ -35,7 +35,7 @@ def run(command: str, data: Path, output: Path, pool: Path | None) -> None:
     # What the work needs once, whatever the number of rows: libraries, and for mining the pool's index.
     start = peak_bytes()
     if command == "label":
-        result = label_records(LabelSettings(data=(data,), output=output), reranker)
+        result = label_records(LabelSettings(data=(data,), output=output, batch_pairs=1024), reranker)
         told = {"n_rows": result.n_rows, "n_resumed": result.n_resumed}
     else:
         settings = MiningSettings(
@@ -43,8 +43,9 @@ def run(command: str, data: Path, output: Path, pool: Path | None) -> None:
             output=output,
             candidate_pool=pool,
             retrievers=("bm25",),
-            range_for_sampling="10-60",
-            negative_number=7,
+            range_for_sampling="5-25",
+            negative_number=5,
+            batch_rows=256,
         )
         mined = mine_negatives(settings, filter_model=reranker)
         told = {"n_rows": mined.n_rows, "n_resumed": mined.n_resumed, **mined.counts}

@@ -91,11 +91,12 @@ class RowJob:
             self._file = output.open("ab", buffering=0)
         except OSError as error:
             raise _cannot_write(output, error) from error
+        self._lock: int | None = None
         try:
             self._lock = lock_file(output)
             self._begin(before)
         except BaseException:
-            self._file.close()
+            self.close()
             raise
 
     def _begin(self, before: dict[str, Any] | None) -> None:
