@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,7 +24,8 @@ from rerank_plugins.cli.rows_progress import rows_progress
 from rerank_plugins.display.terminal import Screen
 
 if TYPE_CHECKING:
-    from rerank_plugins.training import LabelResult
+    from rerank_plugins.training import LabelResult, LanguageModelTeacher
+    from rerank_plugins.training.labelling import Teacher
 
 __all__ = ["label"]
 
@@ -34,6 +37,14 @@ def label(
     model: Annotated[
         list[str] | None,
         typer.Option("--model", "-m", help="The teacher: hub id, folder, mini; repeat to average several. [mini]"),
+    ] = None,
+    preference: Annotated[
+        str | None,
+        typer.Option(help="Causal language model as teacher: how likely it finds the row's answer after each text."),
+    ] = None,
+    reduction: Annotated[str, typer.Option(help="Of log-probabilities of the answer: mean or sum.")] = "mean",
+    template: Annotated[
+        str | None, typer.Option(help="Its prompt, with {text}, {query}, and at the end {answer}.", show_default=False)
     ] = None,
     weight: Annotated[list[float] | None, typer.Option(help="Of each teacher, in their order; repeat.")] = None,
     device: Device = None,
@@ -64,32 +75,42 @@ def label(
         restart=restart,
     )
     layers = {"cutoff_layers": cutoff_layers, "compress_ratio": compress_ratio, "compress_layers": compress_layers}
-    teachers = [
-        ModelOptions(
-            model=one,
-            device=device,
-            dtype=dtype,
-            max_length=max_length,
-            long_documents=long_documents,
-            prompt=prompt,
-            layers=layers,
-        ).open()
-        for one in model or ["mini"]
-    ]
-    try:
+    names = model or ([] if preference else ["mini"])
+    with ExitStack() as stack:
+        teachers: list[Teacher] = []
+        for name in names:
+            options = ModelOptions(
+                model=name,
+                device=device,
+                dtype=dtype,
+                max_length=max_length,
+                long_documents=long_documents,
+                prompt=prompt,
+                layers=layers,
+            )
+            teachers.append(stack.enter_context(options.open()))
+        if preference is not None:
+            asked = {"reduction": reduction, "template": template, "max_length": max_length}
+            teachers.append(stack.enter_context(_language_model(preference, asked, device=device, dtype=dtype)))
         with rows_progress() as on_row:
             result = label_records(settings, teachers, on_row=on_row)
-    finally:
-        for one in teachers:
-            one.close()
     _show(result)
+
+
+def _language_model(name: str, asked: Mapping[str, Any], *, device: str | None, dtype: str) -> LanguageModelTeacher:
+    from rerank_plugins.cli.quiet import quiet_loading
+    from rerank_plugins.training import LanguageModelTeacher, PreferenceSettings
+
+    settings = PreferenceSettings(**{key: value for key, value in asked.items() if value is not None})
+    quiet_loading()
+    return LanguageModelTeacher(name, settings=settings, device=device, dtype=dtype)
 
 
 def _show(result: LabelResult) -> None:
     screen = Screen()
     before = f", {result.n_resumed} of them before" if result.n_resumed else ""
     screen.print(f"{result.n_rows} rows with {result.n_scores} scores{before}: {result.output}", soft_wrap=True)
-    scale = "standardised per query" if result.scale == "standardised" else f"raw scores ({result.scale})"
-    screen.print(f"the scores are {scale}", soft_wrap=True)
+    told = {"standardised": "standardised per query", "log_likelihood": "log-likelihoods of the answers"}
+    screen.print(f"the scores are {told.get(result.scale, f'raw scores ({result.scale})')}", soft_wrap=True)
     if result.n_replaced:
         screen.print(f"{result.n_replaced} scores that the data had before were replaced", style="yellow")

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         mine_negatives,
     )
     from rerank_plugins.training.planning import plan_reranker_training
+    from rerank_plugins.training.preference import LanguageModelTeacher, PreferenceSettings
     from rerank_plugins.training.rerankers import train_reranker
     from rerank_plugins.training.results import TrainingPlan, TrainingResult
 
@@ -53,11 +54,13 @@ __all__ = [
     "DroppedText",
     "LabelResult",
     "LabelSettings",
+    "LanguageModelTeacher",
     "MergeResult",
     "MergeSettings",
     "MiningResult",
     "MiningSettings",
     "ModelSettings",
+    "PreferenceSettings",
     "ReadOptions",
     "RecordStream",
     "RerankerTrainingSettings",
@@ -97,6 +100,8 @@ __getattr__ = imported_on_use(
         "read_records": "training.data",
         "write_records": "training.data",
         "DroppedText": "training.mining",
+        "LanguageModelTeacher": "training.preference",
+        "PreferenceSettings": "training.preference",
         "LabelResult": "training.labelling",
         "LabelSettings": "training.labelling",
         "MergeResult": "training.merging",

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,12 +19,9 @@ from rerank_plugins.training.data.lines import data_files, json_line
 from rerank_plugins.training.data.records import TrainingRecord
 from rerank_plugins.training.row_job import RowJob, check_job_output
 from rerank_plugins.training.row_source import PlacedRecord, blocks, look_at_rows
-from rerank_plugins.training.teachers import check_one_layer, opened_reranker, teacher_facts
+from rerank_plugins.training.teachers import RerankerTeacher, RowTeacher, opened_reranker
 
 __all__ = ["LabelResult", "LabelSettings", "label_records", "standardised"]
-
-ScoresOf = Literal["logit", "probability", "tanh", "standardised"]
-"""What written scores are: raw scores of one teacher, or the mean of several, each standardised per query."""
 
 
 @checked_fields()
@@ -65,7 +62,8 @@ class LabelResult:
         n_resumed: Rows that an earlier run had written.
         n_scores: Scores that were written, by all runs.
         n_replaced: Scores that rows had before and that the new ones replace.
-        scale: What the scores are.
+        scale: What the scores are: ``logit``, ``probability`` or ``tanh`` of a reranker, ``log_likelihood`` of a
+            language model, ``standardised`` for the mean of several teachers.
     """
 
     output: Path
@@ -73,13 +71,17 @@ class LabelResult:
     n_resumed: int
     n_scores: int
     n_replaced: int
-    scale: ScoresOf
+    scale: str
+
+
+Teacher = Reranker | RowTeacher | str | Path
+"""A reranker, its name, or what else scores rows: a language model by its preference."""
 
 
 @checked_call(own=("teachers",))
 def label_records(
     settings: LabelSettings,
-    teachers: Reranker | str | Path | Sequence[Reranker | str | Path] = "mini",
+    teachers: Teacher | Sequence[Teacher] = "mini",
     *,
     on_row: Callable[[int, int], object] | None = None,
 ) -> LabelResult:
@@ -91,23 +93,27 @@ def label_records(
 
     Args:
         settings: What is read and written.
-        teachers: One or several rerankers, or names of them; an LLM reranker with its layer and prompt is one, too.
+        teachers: One or several: rerankers or names of them (an LLM reranker with its layer and prompt is one, too), or
+            a :class:`~rerank_plugins.training.preference.LanguageModelTeacher`.
         on_row: Called with the numbers of finished and of all rows, for a progress bar.
 
     Raises:
-        InvalidInputError: A row is none, or has a blank text; the output is somebody else's, or was begun with other
-            data or options. Nothing was computed then.
+        InvalidInputError: A row is none, has a blank text, or lacks what a teacher needs; the output is somebody
+            else's, or was begun with other data or options. Nothing was computed then.
         ScoringError: A teacher gave NaN or failed; the message names the row. The rows before it are kept.
     """
-    listed = [teachers] if isinstance(teachers, (Reranker, str, Path)) else list(teachers)
-    _check_teachers(listed, settings.weights)
+    listed = [teachers] if isinstance(teachers, (Reranker, RowTeacher, str, Path)) else list(teachers)
+    _check_weights(len(listed), settings.weights)
     output = Path(settings.output)
     check_job_output(output, data_files(list(settings.data)), restart=settings.restart)
-    source = look_at_rows(settings.data, format_name=settings.format_name, problem=_no_texts)
     with ExitStack() as stack:
+        # What is open already says what it needs; what is named is opened only after the data was looked at.
+        needs = [one.problem for one in listed if isinstance(one, RowTeacher)]
+        source = look_at_rows(settings.data, format_name=settings.format_name, problem=_first_problem(needs))
         opened = [_opened(one, stack) for one in listed]
+        scale = opened[0].scale if len(opened) == 1 else "standardised"
         asked: dict[str, Any] = {"command": "label", "rows": source.digest, "weights": settings.weights}
-        asked |= {"teachers": [teacher_facts(one) for one in opened], "scale": _scale(opened)}
+        asked |= {"teachers": [one.facts() for one in opened], "scale": scale}
         job = stack.enter_context(RowJob(output, asked, restart=settings.restart))
         for block in blocks(source.records(start=job.n_done), most=settings.batch_pairs, size=_n_texts):
             _label_block(job, block, opened, settings.weights)
@@ -120,7 +126,7 @@ def label_records(
             n_resumed=job.n_found,
             n_scores=job.counts["scores"],
             n_replaced=job.counts["replaced"],
-            scale=_scale(opened),
+            scale=scale,
         )
 
 
@@ -137,11 +143,10 @@ def standardised(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 
 def _label_block(
-    job: RowJob, block: Sequence[PlacedRecord], teachers: Sequence[Reranker], weights: tuple[float, ...] | None
+    job: RowJob, block: Sequence[PlacedRecord], teachers: Sequence[RowTeacher], weights: tuple[float, ...] | None
 ) -> None:
-    pairs = [(one.record.query, text) for one in block for text in (*one.record.pos, *one.record.neg)]
     try:
-        scores = np.array([teacher.score(pairs) for teacher in teachers])
+        scores = np.array([teacher.scores(block) for teacher in teachers])
     except ScoringError as error:
         if len(block) == 1:
             msg = f"{block[0].where}: {error}; the {job.n_done} rows before are in {str(job.output)!r}"
@@ -157,7 +162,7 @@ def _label_block(
         n_replaced += len(one.record.pos_scores or ()) + len(one.record.neg_scores or ())
         lines.append(json_line(_with_scores(one.record, made).to_mapping()))
         start = end
-    job.append(lines, {"scores": len(pairs), "replaced": n_replaced})
+    job.append(lines, {"scores": start, "replaced": n_replaced})
 
 
 def _combined(scores: npt.NDArray[np.float64], weights: tuple[float, ...] | None) -> list[float]:
@@ -181,27 +186,31 @@ def _no_texts(record: TrainingRecord) -> str | None:
     return None if _n_texts(record) else "there is no text to score; take the row out, or mine negatives first"
 
 
-def _check_teachers(teachers: Sequence[object], weights: tuple[float, ...] | None) -> None:
-    if not teachers:
+def _first_problem(needs: Sequence[Callable[[TrainingRecord], str | None]]) -> Callable[[TrainingRecord], str | None]:
+    def problem(record: TrainingRecord) -> str | None:
+        return next((found for need in (_no_texts, *needs) if (found := need(record)) is not None), None)
+
+    return problem
+
+
+def _check_weights(n_teachers: int, weights: tuple[float, ...] | None) -> None:
+    if not n_teachers:
         msg = "there is no teacher; name at least one reranker"
         raise InvalidInputError(msg)
     if weights is None:
         return
-    if len(weights) != len(teachers) or len(teachers) == 1:
-        msg = f"weights={weights} must name one weight for each of several teachers, and there are {len(teachers)}"
+    if len(weights) != n_teachers or n_teachers == 1:
+        msg = f"weights={weights} must name one weight for each of several teachers, and there are {n_teachers}"
         raise InvalidInputError(msg)
     if not all(0 <= one < float("inf") for one in weights) or not sum(weights):
         msg = f"weights={weights} must be numbers of 0 or more, and one of them more than 0"
         raise InvalidInputError(msg)
 
 
-def _opened(teacher: Reranker | str | Path, stack: ExitStack) -> Reranker:
+def _opened(teacher: Teacher, stack: ExitStack) -> RowTeacher:
+    if isinstance(teacher, RowTeacher):
+        return teacher
     reranker, is_ours = opened_reranker(teacher)
     if is_ours:
-        stack.enter_context(reranker)
-    check_one_layer(reranker)
-    return reranker
-
-
-def _scale(teachers: Sequence[Reranker]) -> Any:
-    return teachers[0].spec.score_scale if len(teachers) == 1 else "standardised"
+        stack.callback(reranker.close)
+    return RerankerTeacher(reranker)

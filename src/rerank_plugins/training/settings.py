@@ -29,7 +29,7 @@ __all__ = [
     "reranker_settings",
 ]
 
-LossName = Literal["group_ce", "kl_div", "margin_mse", "pointwise_bce", "pairwise_ranknet", "listwise_ce"]
+LossName = Literal["group_ce", "kl_div", "stable_kl", "margin_mse", "pointwise_bce", "pairwise_ranknet", "listwise_ce"]
 """The losses of :mod:`rerank_plugins.training.losses`."""
 
 TeacherScale = Literal["logit", "probability"]
@@ -157,7 +157,7 @@ class RunSettings:
         resume: Whether an interrupted training of this output folder goes on from its newest whole checkpoint.
         loss: The loss, see :mod:`rerank_plugins.training.losses`.
         temperature: What student's and teacher's scores are divided by in ``kl_div`` and in the distilling part of
-            ``group_ce``.
+            ``group_ce``; in ``stable_kl`` the teacher's alone.
         learning_rate: Peak of the schedule.
         num_train_epochs: Passes over the queries; each takes one positive of a query.
         max_steps: Steps at which training ends instead; None for none.
@@ -242,7 +242,7 @@ class RerankerTrainingSettings:
     run: RunSettings
 
     def __post_init__(self) -> None:
-        needs_teacher = self.run.loss in ("kl_div", "margin_mse")
+        needs_teacher = self.run.loss in ("kl_div", "stable_kl", "margin_mse")
         if needs_teacher and not self.data.knowledge_distillation:
             msg = (
                 f"loss={self.run.loss!r} learns from a teacher's scores: set knowledge_distillation and give every row "
