@@ -19,6 +19,9 @@ from rerank_plugins.cli.data import data
 from rerank_plugins.cli.doctor import doctor
 from rerank_plugins.cli.evaluate import evaluate
 from rerank_plugins.cli.installed import add_commands
+from rerank_plugins.cli.label import label
+from rerank_plugins.cli.merge import merge
+from rerank_plugins.cli.mine import mine
 from rerank_plugins.cli.models import models
 from rerank_plugins.cli.output import fail, tolerate_encodings
 from rerank_plugins.cli.rank import rank
@@ -47,6 +50,9 @@ app.command()(evaluate)
 app.command()(report)
 app.add_typer(data)
 app.add_typer(train)
+app.command()(mine)
+app.command()(label)
+app.command()(merge)
 add_commands(app)
 
 

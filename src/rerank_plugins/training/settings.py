@@ -38,7 +38,7 @@ __all__ = [
     "reranker_settings",
 ]
 
-LossName = Literal["group_ce", "kl_div", "margin_mse", "pointwise_bce", "pairwise_ranknet", "listwise_ce"]
+LossName = Literal["group_ce", "kl_div", "stable_kl", "margin_mse", "pointwise_bce", "pairwise_ranknet", "listwise_ce"]
 """The losses of :mod:`rerank_plugins.training.losses`."""
 
 
@@ -85,7 +85,7 @@ class RunSettings(CommonRunSettings):
     Attributes:
         loss: The loss, see :mod:`rerank_plugins.training.losses`.
         temperature: What student's and teacher's scores are divided by in ``kl_div`` and in the distilling part of
-            ``group_ce``.
+            ``group_ce``; in ``stable_kl`` the teacher's alone.
     """
 
     loss: LossName = "group_ce"
@@ -114,7 +114,7 @@ class RerankerTrainingSettings:
     layers: LayerSettings = field(default_factory=LayerSettings)
 
     def __post_init__(self) -> None:
-        needs_teacher = self.run.loss in ("kl_div", "margin_mse")
+        needs_teacher = self.run.loss in ("kl_div", "stable_kl", "margin_mse")
         if needs_teacher and not self.data.knowledge_distillation:
             msg = (
                 f"loss={self.run.loss!r} learns from a teacher's scores: set knowledge_distillation and give every row "
