@@ -78,7 +78,7 @@ def checked_fields(*, own: Collection[str] = ()) -> Callable[[_Class], _Class]:
         made.__init__.__module__ = owner.__module__
         # Fields of a base class are annotated with the names of its own module.
         modules = (sys.modules[one.__module__].__dict__ for one in owner.__mro__)
-        made.__init__ = _checked(made.__init__, _Door(made.__init__, ChainMap(*modules), own, {}))  # type: ignore[arg-type]
+        made.__init__ = _checked(made.__init__, _Door(made.__init__, ChainMap(*modules), own, {}))
         return owner
 
     return decorate

@@ -88,7 +88,7 @@ def measured_lines(prepared: Prepared, result: TrainingResult) -> list[str]:
 def _length(prepared: Prepared) -> int:
     data = prepared.settings.data
     if data.query_max_len is not None and data.passage_max_len is not None:
-        return data.query_max_len + data.passage_max_len
+        return int(data.query_max_len + data.passage_max_len)
     return prepared.resolved.spec.input_length_tokens(None)
 
 

@@ -162,7 +162,7 @@ def _check_saved(prepared: Prepared, trainable: TrainableColbert, folder: Path) 
         msg = f"the saved model's vectors are {furthest:.2g} away from the trained one's; its checkpoints are intact"
         raise TrainingError(msg)
     saved.module.to(training_device(settings.run))
-    return prepared.dev and _scorer(prepared, saved).measure()
+    return None if prepared.dev is None else _scorer(prepared, saved).measure()
 
 
 COLBERT = Kind(
@@ -174,6 +174,7 @@ COLBERT = Kind(
     measure_start=_measure_start,
     check_saved=_check_saved,
     lengths=_lengths,
+    unit="texts",
     inputs_per_group=lambda n_texts: n_texts + 1,
     card=colbert_card,
 )

@@ -171,9 +171,10 @@ def _check_saved(prepared: Prepared, trainable: TrainableEmbedder, folder: Path)
             Embedder(folder, max_length=spec.input_length_tokens(data.passage_max_len), **options) as reading,
         ):
             found = np.concatenate([asking.embed_queries(queries), reading.embed_documents(texts)])
-            measured = prepared.dev and measured_vectors(
-                prepared.dev, _as_tensors(asking.embed_queries), _as_tensors(reading.embed_documents), dense_pair
-            )
+            measured = None
+            if prepared.dev is not None:
+                ask, read = _as_tensors(asking.embed_queries), _as_tensors(reading.embed_documents)
+                measured = measured_vectors(prepared.dev, ask, read, dense_pair)
     except RerankPluginsError as error:
         msg = f"the trained model was saved and cannot be used ({error}); its checkpoints are intact"
         raise TrainingError(msg) from error
@@ -200,6 +201,7 @@ EMBEDDER = Kind(
     measure_start=_measure_start,
     check_saved=_check_saved,
     lengths=_lengths,
+    unit="texts",
     inputs_per_group=lambda n_texts: n_texts + 1,
     card=embedder_card,
 )

@@ -59,6 +59,7 @@ class Kind:
         measure_start: Dev measures of the model that it starts from.
         check_saved: Dev measures of a saved folder, which must give what the module gives; None without a dev set.
         lengths: Tokens of some groups.
+        unit: What an input of the model is called, in the plural.
         inputs_per_group: Inputs of the model that a group of ``n`` texts makes.
         card: The model card.
     """
@@ -71,6 +72,7 @@ class Kind:
     measure_start: Callable[[Prepared, Any], Evaluation]
     check_saved: Callable[[Prepared, Any, Path], Evaluation | None]
     lengths: Callable[[Prepared, Any, Sequence[Group]], Lengths]
+    unit: str
     inputs_per_group: Callable[[int], int]
     card: Callable[[Prepared, TrainingResult], str]
 
