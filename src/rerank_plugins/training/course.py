@@ -56,6 +56,8 @@ def run_training(settings: Any) -> TrainingResult | None:
     _check_best(trainer.state.best_model_checkpoint, trainable.module)
     if not is_first_process():
         return None
+    # accelerate leaves its autocast around the module.
+    trainer.accelerator.unwrap_model(trainable.module, keep_fp32_wrapper=False)
     trainable.module.to("cpu", torch.float32)
 
     def finished(after: Evaluation | None) -> TrainingResult:

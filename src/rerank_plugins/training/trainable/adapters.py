@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,7 +118,9 @@ def attach_lora(network: nn.Module, lora: LoraSettings, place: LoraPlace, *, loc
         config.inference_mode, config.task_type = False, None
     _check_names(network, "target_modules", config.target_modules or (), place.kept, kinds=(nn.Linear, nn.Embedding))
     _check_names(network, "modules_to_save", config.modules_to_save or (), place.kept, kinds=(nn.Module,))
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        # PEFT asks transformers 5 for something by its name in transformers 4.
+        warnings.simplefilter("ignore", FutureWarning)
         torch.manual_seed(place.seed)
         wrapped = peft.get_peft_model(network, config)
     wrapped.peft_config["default"].base_model_name_or_path = place.model

@@ -184,6 +184,21 @@ def test_activations_computed_twice_give_the_same_weights(name: str, use_lora: b
         assert torch.allclose(weight, stored[1][key], rtol=1e-4, atol=1e-5), key
 
 
+@pytest.mark.parametrize("name", ["gemma", "layerwise", "lightweight-compressed"])
+def test_what_autocast_trained_is_saved_as_it_scores_in_float32(name: str, tmp_path: Path) -> None:
+    # Where the CPU has no bfloat16 of its own, this trains in float32.
+    kind = KINDS[name]
+    dev = write_rows(tmp_path / "dev.jsonl", rows(6, seed=2))
+    settings = run_of(kind, tmp_path, bf16=True, save_merged_lora_model=True, dev_data=dev)
+    result = train_reranker(settings)
+    assert result is not None
+    prepared = prepare(settings, tmp_path)
+    layers = open_trainable(prepared.resolved, prepared.settings).layers
+    adapter = Opening(model=kind.folder(tmp_path), peft_path=result.folder, layers=layers)
+    whole = Opening(model=result.folder / "merged_model", layers=layers)
+    assert scores_of(adapter, kind) == near(scores_of(whole, kind))
+
+
 @pytest.mark.parametrize("name", ["gemma", "layerwise"])
 def test_a_checkpoint_holds_what_is_trained(name: str, tmp_path: Path) -> None:
     for use_lora in (True, False):
