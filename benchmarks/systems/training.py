@@ -125,7 +125,7 @@ def _ours(task: TrainTask, scratch: str) -> Any:
         }
     )
     prepared = prepare(settings, Path(scratch))
-    trainer = trainer_for(prepared, open_trainable(prepared.resolved, settings), Path(scratch))
+    trainer = trainer_for(prepared, open_trainable(prepared.resolved, prepared.settings), Path(scratch))
     trainer.args.save_strategy = transformers.trainer_utils.SaveStrategy.NO
     return trainer
 

@@ -63,7 +63,7 @@ Family: {spec.family}. Licence of the model it starts from: {spec.license}.
 def _length(prepared: Prepared) -> int:
     data: DataSettings = prepared.settings.data
     if data.query_max_len is not None and data.passage_max_len is not None:
-        return data.query_max_len + data.passage_max_len
+        return int(data.query_max_len + data.passage_max_len)
     return prepared.resolved.spec.input_length_tokens(None)
 
 

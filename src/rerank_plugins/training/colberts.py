@@ -172,6 +172,7 @@ COLBERT = Kind(
     measure_start=_measure_start,
     check_saved=_check_saved,
     lengths=_lengths,
+    unit="texts",
     inputs_per_group=lambda n_texts: n_texts + 1,
     card=colbert_card,
 )

@@ -198,6 +198,7 @@ EMBEDDER = Kind(
     measure_start=_measure_start,
     check_saved=_check_saved,
     lengths=_lengths,
+    unit="texts",
     inputs_per_group=lambda n_texts: n_texts + 1,
     card=embedder_card,
 )

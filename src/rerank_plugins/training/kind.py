@@ -75,6 +75,7 @@ class Kind:
         measure_start: Scores that the model that it starts from gives to all measured sets.
         check_saved: Likewise those of a saved folder, which must give what the module gives.
         lengths: Tokens of some groups.
+        unit: What an input of the model is called, in the plural.
         inputs_per_group: Inputs of the model that a group of ``n`` texts makes.
         card: The model card.
     """
@@ -87,6 +88,7 @@ class Kind:
     measure_start: Callable[[Prepared, Any], SetScores]
     check_saved: Callable[[Prepared, Any, Path], Saved]
     lengths: Callable[[Prepared, Any, Sequence[Group]], Lengths]
+    unit: str
     inputs_per_group: Callable[[int], int]
     card: Callable[[Prepared, TrainingResult], str]
 

@@ -76,6 +76,7 @@ def _plan(
         n_dev_queries=0 if dev is None else len(dev.dataset.queries),
         n_dev_pairs=n_dev_pairs,
         groups_per_step=steps.groups,
+        unit=prepared.kind.unit,
         pairs_per_step=pairs_per_step,
         steps_per_epoch=steps.per_epoch,
         steps=steps.total,

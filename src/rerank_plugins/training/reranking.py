@@ -198,6 +198,7 @@ RERANKER = Kind(
     measure_start=_measure_start,
     check_saved=_check_saved,
     lengths=_lengths,
+    unit="pairs",
     inputs_per_group=lambda n_texts: n_texts,
     card=model_card,
 )

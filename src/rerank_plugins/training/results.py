@@ -116,13 +116,14 @@ class TrainingPlan:
         n_dev_queries: Queries that would be measured.
         n_dev_pairs: Pairs of these.
         groups_per_step: Groups of a step, over all devices.
-        pairs_per_step: Pairs of a step.
+        unit: What the model reads: ``pairs``, or ``texts`` where queries and texts are read apart.
+        pairs_per_step: Pairs of a step, or texts.
         steps_per_epoch: Steps of an epoch.
         steps: Steps of the run.
         measurements: How often the dev set would be measured.
-        max_length: Tokens of a pair at most.
-        mean_tokens: Mean tokens of a pair, of a sample.
-        share_cut: Share of the sample's pairs that lose some of the document.
+        max_length: Tokens of a pair, or a text, at most.
+        mean_tokens: Mean tokens of one, of a sample.
+        share_cut: Share of the sample's pairs that lose some of the document, or of its texts that lose some.
         seconds_per_step: Of the three steps, the first one left out.
         seconds: Estimate for the whole run, measurements included.
         peak_bytes: Most memory that the three steps held: of the GPU, or of the whole process.
@@ -135,6 +136,7 @@ class TrainingPlan:
     n_dev_queries: int
     n_dev_pairs: int
     groups_per_step: int
+    unit: str
     pairs_per_step: int
     steps_per_epoch: int
     steps: int

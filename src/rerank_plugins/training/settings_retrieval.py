@@ -221,7 +221,8 @@ class EmbedderTrainingSettings:
         run: How it runs, and where the result goes.
         vectors: How vectors are made.
         m3: Heads of bge-m3.
-        lora: Whether adapters are trained instead of all weights.
+        lora: Whether adapters are trained instead of all weights; None trains them where the last token is pooled, as
+            language models do. The whole model is saved in any case, and the adapter beside it, in ``adapter``.
     """
 
     task: ClassVar[Task] = "embedder"

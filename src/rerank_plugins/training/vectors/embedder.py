@@ -151,7 +151,9 @@ def open_embedder(resolved: ResolvedModel, settings: EmbedderTrainingSettings) -
     )
     pooling: Any = settings.vectors.sentence_pooling_method or spec.pooling
     tokenizer = load_tokenizer(request)
-    begin = Beginning(request=request, settings=settings, tokenizer=tokenizer, uses_lora=_uses_lora(settings, pooling))
+    # Of what it does, the pairs alone are a reranker's.
+    given: Any = settings
+    begin = Beginning(request=request, settings=given, tokenizer=tokenizer, uses_lora=_uses_lora(settings, pooling))
     network: Any = load_transformer(request)
     _check_dimensions(settings.vectors.mrl_dims, network.config.hidden_size)
     adapter = begin.adapt(network)
