@@ -11,7 +11,7 @@ from rerank_plugins.catalog.spec import ModelKind
 from rerank_plugins.embedder import Embedder
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.reranker import Reranker
-from rerank_plugins.training.dev import DevSet, dev_set
+from rerank_plugins.training.dev import DevSet, dev_set, keep_sets
 from rerank_plugins.training.merging.settings import MergeSettings
 from rerank_plugins.training.settings import DataSettings
 
@@ -26,17 +26,20 @@ def sets_of(settings: MergeSettings) -> tuple[DevSet, ...]:
     """
     if settings.dev_data is None:
         return ()
-    found: list[DevSet] = []
-    for source in (settings.dev_data, *settings.keep_data):
-        data = DataSettings(train_data=(source,), dev_data=source, dev_top_k=settings.dev_top_k)
-        made = dev_set(data, (), metric=settings.metric)
-        if made is not None:
-            found.append(made)
+    data = DataSettings(
+        train_data=(settings.dev_data,),
+        dev_data=settings.dev_data,
+        dev_top_k=settings.dev_top_k,
+        keep_data=settings.keep_data,
+        keep_queries=settings.keep_queries,
+    )
+    dev = dev_set(data, (), metric=settings.metric)
+    found = (*([] if dev is None else [dev]), *keep_sets(data, metric=settings.metric))
     names = [one.dataset.name for one in found]
     if len(set(names)) < len(names):
         msg = f"two of the sets have one name ({', '.join(names)}); name each once, or rename a folder"
         raise InvalidInputError(msg)
-    return tuple(found)
+    return found
 
 
 def measured(

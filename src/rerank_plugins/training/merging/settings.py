@@ -39,6 +39,7 @@ class MergeSettings:
         family: Conventions of a local folder that its name does not tell (``qwen3``); None takes what its files say.
         dev_data: What the weight is chosen on: anything that ``rerank-plugins evaluate`` reads.
         keep_data: Sets on which the merged model must not be worse than ``base`` by more than ``max_drop``.
+        keep_queries: Queries of each of them that are measured at most, drawn by their texts.
         metric: Measure by which is chosen.
         max_drop: See ``keep_data``.
         dev_top_k: Documents of a query that are ranked where a set names no candidates: BM25's best.
@@ -55,6 +56,7 @@ class MergeSettings:
     family: str | None = None
     dev_data: str | Path | None = None
     keep_data: tuple[str | Path, ...] = ()
+    keep_queries: Count = 200
     metric: str = "nDCG@10"
     max_drop: Annotated[float, Within(0.0)] = 0.01
     dev_top_k: Count = 50
