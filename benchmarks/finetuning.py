@@ -82,9 +82,7 @@ def _one(folder: Path, model: str, others: list[Path], scratch: Path, options: d
         return []
     # The weight is no choice here (the default without a dev set), so a few of the training rows do.
     dev = scratch / "some.jsonl"
-    dev.write_text(
-        "".join(f"{line}\n" for line in train.read_text(encoding="utf-8").splitlines()[:20]), encoding="utf-8"
-    )
+    dev.write_text("\n".join(train.read_text(encoding="utf-8").splitlines()[:20]), encoding="utf-8")
     return _lines(data.name, model, result, _merged(result, model, dev, [test, *others], options))
 
 
