@@ -48,10 +48,13 @@ class EmbedderModelSettings(ModelSettings):
     Attributes:
         model_name_or_path: Hub id or local folder of an encoder, or of a language model that embeds.
         fix_position_embedding: Whether the position embeddings stay as they are.
+        additional_special_tokens: Tokens of instructions that the vocabulary must have, such as ``<instruct>``; none is
+            added here.
     """
 
     model_name_or_path: ModelName = "BAAI/bge-m3"
     fix_position_embedding: bool = False
+    additional_special_tokens: tuple[str, ...] = ()
 
 
 @checked_fields()
