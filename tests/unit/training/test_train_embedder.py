@@ -266,6 +266,21 @@ def test_a_batch_is_of_one_file_and_no_query_begins_with_none(tmp_path: Path) ->
     assert plain[0, 12].query.startswith("what is")
 
 
+def test_scores_are_float32_within_autocast(tmp_path: Path) -> None:
+    settings = tiny_embedder_run(bert_embedder(tmp_path / "start"), tmp_path, dev_fraction=0.0)
+    prepared = prepare(settings, tmp_path)
+    trainable = EMBEDDER.open(prepared.resolved, prepared.settings)
+    trainer = trainer_for(prepared, trainable, tmp_path)
+    trainable.module.eval()
+    batch = next(iter(trainer.get_train_dataloader()))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = trainer.compute_loss(trainable.module, batch)
+        vectors = trainable.module(queries=batch["queries"], passages=batch["passages"])
+        rounded = embedder_kind.objective_of(settings, trainable)(*vectors, batch, 0)
+    assert loss.item() == embedder_kind.objective_of(settings, trainable)(*vectors, batch, 0).item()
+    assert loss.item() != rounded.item()
+
+
 def test_a_plan_keeps_nothing(tmp_path: Path) -> None:
     start = bert_embedder(tmp_path / "start")
     plan = plan_embedder_training(tiny_embedder_run(start, tmp_path))

@@ -67,16 +67,15 @@ def _end_texts(path: Path, token: str) -> None:
         return
     tokenizer = Tokenizer.from_file(str(path))
     found = TextLayout.of(TextTokenizer(tokenizer))
-    layout = found.ending_in(tokenizer.token_to_id(token))
+    # It is there: the model was opened with it.
+    layout = found.ending_in(tokenizer.token_to_id(token) or 0)
     if layout == found:
         return
-    before, behind = ([tokenizer.id_to_token(one) for one in ids] for ids in (layout.prefix, layout.suffix))
+    before, behind = ([str(tokenizer.id_to_token(one)) for one in ids] for ids in (layout.prefix, layout.suffix))
     single = " ".join([*before, "$A", *behind])
     pair = f"{single} $B:1 {token}:1"
     special = [(one, tokenizer.token_to_id(one)) for one in dict.fromkeys((*before, *behind))]
-    tokenizer.post_processor = TemplateProcessing(
-        single=single, pair=f"{single} $B:1 {token}:1", special_tokens=special
-    )
+    tokenizer.post_processor = TemplateProcessing(single=single, pair=pair, special_tokens=special)
     tokenizer.save(str(path))
 
 
