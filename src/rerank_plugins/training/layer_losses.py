@@ -4,6 +4,9 @@ FlagEmbedding 1.4.2 ``finetune/reranker/decoder_only/layerwise/modeling.py`` add
 heads begins with a loss near 100 and, where gradients are clipped, is trained by their direction alone. Here the mean
 over the layers is the default: loss and gradient are then of the size of a model with one head, and a learning rate
 means the same for both. The two differ by the factor of the number of layers.
+
+As released (1.3.5 and 1.4.2) its trainer asks the model for no layer and gets the last one alone, so that its own sum
+never has a second part. The older ``research/llm_reranker/finetune_for_layerwise`` asks for all, and so does this one.
 """
 
 from __future__ import annotations
