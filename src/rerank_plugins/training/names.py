@@ -48,7 +48,8 @@ def unknown_setting(name: str, known: Collection[str], *, task: Task = "reranker
             return f"{start}: it is {' and '.join(ours)}"
         if not is_of_task:
             return f"{start} ({one.meaning}): it belongs to a training of {one.tasks[0]}s"
-        return f"{start} ({one.meaning}): {TRAINED_TODAY}" if one.ours else f"{start}: {one.meaning}"
+        why = TRAINED_TODAY if task == "reranker" else "that is not offered here"
+        return f"{start} ({one.meaning}): {why}" if one.ours else f"{start}: {one.meaning}"
     close = get_close_matches(plain, known, n=1, cutoff=0.7)
     return f"{start}: " + (f"did you mean {close[0]!r}?" if close else f"there are {', '.join(known)}")
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from rerank_plugins.checks.arguments import checked_fields
 from rerank_plugins.checks.kinds import Count, ModelName, Within
 from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.training.data.records import TrainingRecord
 from rerank_plugins.types import SourceOptions
+
+if TYPE_CHECKING:
+    from rerank_plugins.training.data.records import TrainingRecord
 
 __all__ = [
     "CommonDataSettings",

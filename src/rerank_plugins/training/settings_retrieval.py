@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from rerank_plugins.checks.arguments import checked_fields
 from rerank_plugins.checks.kinds import Count, ModelName, Within
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.training.arguments import Task
-from rerank_plugins.training.data.records import TrainingRecord
 from rerank_plugins.training.settings_common import (
     CommonDataSettings,
     CommonRunSettings,
@@ -23,6 +22,9 @@ from rerank_plugins.training.settings_common import (
 )
 from rerank_plugins.training.settings_flat import flat_settings, settings_of
 from rerank_plugins.training.settings_llm import LoraSettings
+
+if TYPE_CHECKING:
+    from rerank_plugins.training.data.records import TrainingRecord
 
 __all__ = [
     "EmbedderModelSettings",
@@ -48,10 +50,13 @@ class EmbedderModelSettings(ModelSettings):
     Attributes:
         model_name_or_path: Hub id or local folder of an encoder, or of a language model that embeds.
         fix_position_embedding: Whether the position embeddings stay as they are.
+        additional_special_tokens: Tokens of instructions that the vocabulary must have, such as ``<instruct>``; none is
+            added here.
     """
 
     model_name_or_path: ModelName = "BAAI/bge-m3"
     fix_position_embedding: bool = False
+    additional_special_tokens: tuple[str, ...] = ()
 
 
 @checked_fields()

@@ -156,12 +156,13 @@ def test_bge_m3_keeps_its_three_kinds_of_vectors(tmp_path: Path) -> None:
     assert np.abs(found.colbert[0] - was.colbert[0]).max() > 1e-3
 
 
-def test_a_language_model_is_trained_with_lora_and_saved_whole(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["Qwen3-Embedding-0.6B", "e5-mistral-7b-instruct"])
+def test_a_language_model_is_trained_with_lora_and_saved_whole(name: str, tmp_path: Path) -> None:
     pytest.importorskip("peft")
     peers = pytest.importorskip("sentence_transformers")
-    if not builders.available("Qwen3-Embedding-0.6B"):
-        pytest.skip("this transformers has no Qwen3")
-    start = builders.qwen3_embedding(tmp_path / "start")
+    if not builders.available(name):
+        pytest.skip("this transformers lacks the architecture")
+    start = builders.BUILDERS[name](tmp_path / "start")
     result = train_embedder(tiny_embedder_run(start, tmp_path, dev_fraction=0.0, lora_rank=4, lora_dropout=0.0))
     assert result is not None
     assert (result.folder / "adapter" / "adapter_config.json").is_file()
@@ -265,6 +266,21 @@ def test_a_batch_is_of_one_file_and_no_query_begins_with_none(tmp_path: Path) ->
     assert plain[0, 12].query.startswith("what is")
 
 
+def test_scores_are_float32_within_autocast(tmp_path: Path) -> None:
+    settings = tiny_embedder_run(bert_embedder(tmp_path / "start"), tmp_path, dev_fraction=0.0)
+    prepared = prepare(settings, tmp_path)
+    trainable = EMBEDDER.open(prepared.resolved, prepared.settings)
+    trainer = trainer_for(prepared, trainable, tmp_path)
+    trainable.module.eval()
+    batch = next(iter(trainer.get_train_dataloader()))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = trainer.compute_loss(trainable.module, batch)
+        vectors = trainable.module(queries=batch["queries"], passages=batch["passages"])
+        rounded = embedder_kind.objective_of(settings, trainable)(*vectors, batch, 0)
+    assert loss.item() == embedder_kind.objective_of(settings, trainable)(*vectors, batch, 0).item()
+    assert loss.item() != rounded.item()
+
+
 def test_a_plan_keeps_nothing(tmp_path: Path) -> None:
     start = bert_embedder(tmp_path / "start")
     plan = plan_embedder_training(tiny_embedder_run(start, tmp_path))
@@ -301,6 +317,11 @@ class TestRefusals:
         start = builders.instructor(tmp_path / "start")
         with pytest.raises(UnsupportedModelError, match="is a T5"):
             train_embedder(tiny_embedder_run(start, tmp_path))
+
+    def test_tokens_that_the_vocabulary_lacks(self, tmp_path: Path) -> None:
+        start = bert_embedder(tmp_path / "start")
+        with pytest.raises(InvalidInputError, match="names <query>, which the model's vocabulary lacks"):
+            train_embedder(tiny_embedder_run(start, tmp_path, additional_special_tokens=("[CLS]", "<query>")))
 
     def test_a_used_folder(self, tmp_path: Path) -> None:
         (tmp_path / "trained").mkdir()

@@ -24,15 +24,8 @@ from rerank_plugins.catalog.table import find_by_id
 from rerank_plugins.checks.boundary import checkpoint_errors
 from rerank_plugins.errors import UnsupportedModelError
 from rerank_plugins.scorers.transformer import load_transformer
-from rerank_plugins.text.pairs import TextLayout
-from rerank_plugins.text.single import SingleTextTokenizer, Surroundings
-from rerank_plugins.text.tokenizer import TextTokenizer
-from rerank_plugins.training.batches import PairPadding
 from rerank_plugins.training.freezing import freeze
-from rerank_plugins.training.groups import Group
-from rerank_plugins.training.kind import Lengths
 from rerank_plugins.training.settings_colbert import ColbertTrainingSettings
-from rerank_plugins.training.vectors.batches import TextInputs
 from rerank_plugins.training.vectors.colbert_files import (
     TokenFormat,
     is_colbert_folder,
@@ -41,59 +34,17 @@ from rerank_plugins.training.vectors.colbert_files import (
     stored_projection,
     write_token_format,
 )
+from rerank_plugins.training.vectors.colbert_inputs import ColbertInputs, colbert_inputs
 from rerank_plugins.training.vectors.measuring import encoded_texts
 from rerank_plugins.training.vectors.module import ColbertModule
 from rerank_plugins.weights.base import LoadRequest
 
-__all__ = ["QUERY_LENGTH", "TEXT_LENGTH", "ColbertInputs", "TrainableColbert", "open_colbert", "resolve_colbert"]
+__all__ = ["QUERY_LENGTH", "TEXT_LENGTH", "TrainableColbert", "open_colbert", "resolve_colbert"]
 
 QUERY_LENGTH, TEXT_LENGTH = 32, 180
 """ColBERT's (Khattab and Zaharia 2020), where nothing else is asked for."""
 
 _ENDINGS = ("Model", "ForMaskedLM", "ForPreTraining")
-
-
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class ColbertInputs:
-    """Makes the tensors of queries and of texts, with ``counts``: which tokens are compared.
-
-    Attributes:
-        inputs: Makes the transformer's tensors.
-        markers: What stands in front of a query or a text that has its instruction.
-        expansion_id: Token that fills queries up; None fills none up.
-        query_length: To how many tokens.
-        attends: Whether the other tokens see it.
-        skipped: Ids of texts that are not compared.
-    """
-
-    inputs: TextInputs
-    markers: tuple[str, str]
-    expansion_id: int | None
-    query_length: int
-    attends: bool
-    skipped: Tensor
-
-    def queries(self, texts: Sequence[str]) -> dict[str, Tensor]:
-        """Return the tensors of queries with their instruction. Shape of each: (queries, longest)."""
-        tensors = self.inputs.queries([self.markers[0] + text for text in texts])
-        if self.expansion_id is None:
-            return {**tensors, "counts": tensors["attention_mask"]}
-        missing = self.query_length - tensors["attention_mask"].shape[1]
-        tensors = {name: functional.pad(one, (0, missing)) for name, one in tensors.items()}
-        mask = tensors["attention_mask"]
-        tensors["input_ids"] = torch.where(mask == 1, tensors["input_ids"], self.expansion_id)
-        counts = torch.ones_like(mask)
-        return {**tensors, "attention_mask": counts if self.attends else mask, "counts": counts}
-
-    def texts(self, texts: Sequence[str]) -> dict[str, Tensor]:
-        """Return the tensors of texts with their instruction. Shape of each: (texts, longest)."""
-        tensors = self.inputs.texts([self.markers[1] + text for text in texts])
-        counts = tensors["attention_mask"] * ~torch.isin(tensors["input_ids"], self.skipped)
-        return {**tensors, "counts": counts}
-
-    def lengths(self, groups: Sequence[Group]) -> Lengths:
-        """Return the tokens of queries and texts of some groups, without those that fill queries up."""
-        return self.inputs.lengths(groups)
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -239,7 +190,7 @@ def open_colbert(resolved: ResolvedModel, settings: ColbertTrainingSettings) -> 
         module=ColbertModule(network, linear, sub_batch_size=settings.run.sub_batch_size),
         spec=resolved.spec,
         files=resolved.files,
-        inputs=_inputs(tokenizer, network.config, token_format, settings, resolved.spec),
+        inputs=colbert_inputs(tokenizer, network.config, token_format, settings, resolved.spec),
         token_format=token_format,
         tokenizer=tokenizer,
         batch_size=settings.run.per_device_eval_batch_size,
@@ -285,38 +236,3 @@ def _add_markers(network: Any, tokenizer: Any, markers: tuple[str, str]) -> None
     ]
     if added and tokenizer.add_tokens(added) and len(tokenizer) > network.get_input_embeddings().num_embeddings:
         network.resize_token_embeddings(len(tokenizer))
-
-
-def _inputs(
-    tokenizer: Any, config: Any, token_format: TokenFormat, settings: ColbertTrainingSettings, spec: ModelSpec
-) -> ColbertInputs:
-    uses_types = "token_type_ids" in tokenizer.model_input_names
-    texts = TextTokenizer(tokenizer.backend_tokenizer, uses_segments=uses_types)
-    layout = TextLayout.of(texts)
-
-    def side(asked: int) -> SingleTextTokenizer:
-        return SingleTextTokenizer(texts, layout, Surroundings(), max_length_tokens=spec.input_length_tokens(asked))
-
-    has_types = uses_types and getattr(config, "type_vocab_size", 0) > 1
-    padding = PairPadding(pad_id=max(config.pad_token_id or 0, 0), has_types=has_types)
-    inputs = TextInputs(
-        tokenizer=texts,
-        query_side=side(token_format.query_length),
-        text_side=side(token_format.text_length),
-        padding=padding,
-        prefixes=settings.data.prefixes,
-    )
-    prefixes, data = token_format.prefixes, settings.data.prefixes
-    skipped = [
-        one for one in tokenizer.convert_tokens_to_ids(list(token_format.skipped)) if one != tokenizer.unk_token_id
-    ]
-    return ColbertInputs(
-        inputs=inputs,
-        markers=(prefixes[0].removesuffix(data[0]), prefixes[1].removesuffix(data[1])),
-        expansion_id=None
-        if token_format.expansion is None
-        else tokenizer.convert_tokens_to_ids(token_format.expansion),
-        query_length=token_format.query_length,
-        attends=token_format.attends,
-        skipped=torch.tensor(sorted(set(skipped)), dtype=torch.int64),
-    )

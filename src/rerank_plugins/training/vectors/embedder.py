@@ -19,6 +19,7 @@ from rerank_plugins.checks.optional import import_extra
 from rerank_plugins.embedding.layout import special_ids, text_layout
 from rerank_plugins.errors import InvalidInputError, UnsupportedModelError
 from rerank_plugins.scorers.transformer import load_transformer
+from rerank_plugins.text.tokenizer import TextTokenizer
 from rerank_plugins.training.batches import PairPadding
 from rerank_plugins.training.settings_retrieval import EmbedderTrainingSettings, VectorPooling
 from rerank_plugins.training.trainable.adapters import Adapter
@@ -154,6 +155,7 @@ def open_embedder(resolved: ResolvedModel, settings: EmbedderTrainingSettings) -
     # Of what it does, the pairs alone are a reranker's.
     given: Any = settings
     begin = Beginning(request=request, settings=given, tokenizer=tokenizer, uses_lora=_uses_lora(settings, pooling))
+    _check_tokens(model.additional_special_tokens, tokenizer)
     network: Any = load_transformer(request)
     _check_dimensions(settings.vectors.mrl_dims, network.config.hidden_size)
     adapter = begin.adapt(network)
@@ -202,6 +204,16 @@ def _stored_head(request: LoadRequest, name: str) -> nn.Linear:
     linear = nn.Linear(n_in, n_out, bias="bias" in weights)
     linear.load_state_dict(weights)
     return linear
+
+
+def _check_tokens(asked: Sequence[str], tokenizer: TextTokenizer) -> None:
+    missing = [one for one in asked if tokenizer.token_to_id(one) is None]
+    if missing:
+        msg = (
+            f"additional_special_tokens names {', '.join(missing)}, which the model's vocabulary lacks, and none is "
+            "added here: leave them out (they are then read as text), or add them with transformers before"
+        )
+        raise InvalidInputError(msg)
 
 
 def _check_dimensions(asked: Sequence[int], hidden: int) -> None:

@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors.torch import save_file
+from tokenizers import Tokenizer
+from tokenizers.processors import TemplateProcessing
 
+from rerank_plugins.text.pairs import TextLayout
+from rerank_plugins.text.tokenizer import TextTokenizer
 from rerank_plugins.training.trainable.base import copy_tokenizer, name_origin
 from rerank_plugins.training.vectors.module import M3Module
 
@@ -39,6 +43,7 @@ def save_embedder(trainable: TrainableEmbedder, folder: Path) -> None:
         trainable.adapter.save(folder / ADAPTER)
         trainable.adapter.merge()
     copy_tokenizer(trainable.files.folder, folder)
+    _end_texts(folder / "tokenizer.json", trainable.spec.ends_in)
     trainable.module.network.save_pretrained(folder)
     if trainable.is_listed:
         name_origin(folder / "config.json", trainable.spec.id)
@@ -54,6 +59,24 @@ def write_json(path: Path, content: Any) -> None:
     """Write a JSON file, with its folder."""
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def _end_texts(path: Path, token: str) -> None:
+    """Let a tokenizer put the token behind each text that the model was trained with; e5-mistral's file forgets it."""
+    if not token or not path.is_file():
+        return
+    tokenizer = Tokenizer.from_file(str(path))
+    found = TextLayout.of(TextTokenizer(tokenizer))
+    # It is there: the model was opened with it.
+    layout = found.ending_in(tokenizer.token_to_id(token) or 0)
+    if layout == found:
+        return
+    before, behind = ([str(tokenizer.id_to_token(one)) for one in ids] for ids in (layout.prefix, layout.suffix))
+    single = " ".join([*before, "$A", *behind])
+    pair = f"{single} $B:1 {token}:1"
+    special = [(one, tokenizer.token_to_id(one)) for one in dict.fromkeys((*before, *behind))]
+    tokenizer.post_processor = TemplateProcessing(single=single, pair=pair, special_tokens=special)
+    tokenizer.save(str(path))
 
 
 def _write_modules(trainable: TrainableEmbedder, folder: Path) -> None:

@@ -53,7 +53,9 @@ class VectorTrainer(GroupTrainer):
             TrainingError: It is not finite.
         """
         queries, passages = model(queries=inputs["queries"], passages=inputs["passages"])
-        loss = self._objective(queries, passages, inputs, self.state.global_step)
+        # Cosines divided by a temperature of 0.02 need more digits than half precision has.
+        with torch.autocast(device_type=inputs["rows"].device.type, enabled=False):
+            loss = self._objective(queries, passages, inputs, self.state.global_step)
         if not torch.isfinite(loss):
             raise self._diverged(inputs["rows"], f"the loss is {loss.item()}")
         return (loss, {"queries": queries, "passages": passages}) if return_outputs else loss

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from rerank_plugins.cli.training.options import setting_names
 from rerank_plugins.errors import InvalidInputError, UnknownOptionError
 from rerank_plugins.training.arguments import arguments_of, parse_words, translate_arguments
 from rerank_plugins.training.arguments.argument import EVERY
@@ -15,6 +16,7 @@ from rerank_plugins.training.arguments.flagembedding_llm import LORA
 from rerank_plugins.training.arguments.trainer import DROPPED, OTHERS, TRAINER
 from rerank_plugins.training.arguments.translate import _TABLES
 from rerank_plugins.training.settings import GROUPS, LayerSettings, LoraSettings, reranker_settings
+from rerank_plugins.training.settings_retrieval import EmbedderTrainingSettings, embedder_settings
 
 KNOWN = {one.name for owner in GROUPS.values() for one in fields(owner)}
 
@@ -318,3 +320,47 @@ def test_every_entry_says_what_it_is(dialect: Any, task: Any) -> None:
         assert len(one.meaning) > 8, name
         assert (one.ours is None) == (one.effect in ("told", "refused")), name
         assert (one.turn is None) == (one.effect != "turned"), name
+
+
+_SHARED = """
+--output_dir out --train_data ./toy.jsonl --learning_rate 1e-5 --fp16 --num_train_epochs 5
+--per_device_train_batch_size 8 --dataloader_drop_last True --temperature 0.02 --query_max_len 64
+--passage_max_len 256 --negatives_cross_device --logging_steps 10
+"""
+OF_EMBEDDERS = {
+    # README of FlagEmbedding 1.1 and 1.2: baai_general_embedding, BGE_M3.
+    "old": f"""{_SHARED} --model_name_or_path BAAI/bge-large-zh-v1.5 --normlized True --train_group_size 2
+        --save_steps 1000 --use_inbatch_neg True --fix_position_embedding False""",
+    "old m3": f"""{_SHARED} --model_name_or_path BAAI/bge-m3 --normlized True --train_group_size 2
+        --same_task_within_batch True --unified_finetuning True --use_self_distill True --enable_sub_batch True""",
+    # examples/finetune/embedder/decoder_only/base.sh of 1.4.2.
+    "decoder": f"""{_SHARED} --model_name_or_path BAAI/bge-multilingual-gemma2 --cache_dir ./cache/model --use_lora True
+        --lora_rank 32 --lora_alpha 64 --target_modules q_proj k_proj v_proj o_proj gate_proj down_proj up_proj
+        --additional_special_tokens <instruct> <query> --save_merged_lora_model True --cache_path ./cache/data
+        --train_group_size 8 --pad_to_multiple_of 8 --query_instruction_for_retrieval Retrieve
+        --query_instruction_format <instruct>{{}}\\n<query>{{}} --knowledge_distillation True
+        --same_dataset_within_batch True --small_threshold 0 --drop_threshold 0 --overwrite_output_dir
+        --warmup_ratio 0.1 --gradient_checkpointing --deepspeed ../ds_stage1.json --save_steps 1000
+        --sentence_pooling_method last_token --normalize_embeddings True --kd_loss_type m3_kd_loss""",
+}
+
+
+@pytest.mark.parametrize("name", OF_EMBEDDERS)
+def test_commands_of_flag_embeddings_embedders_are_settings(name: str) -> None:
+    dialect: Any = "flagembedding" if name == "decoder" else "flagembedding-old"
+    words = parse_words(OF_EMBEDDERS[name].split())
+    known = setting_names(EmbedderTrainingSettings)
+    settings = embedder_settings(translate_arguments(words, known=known, dialect=dialect, task="embedder").settings)
+    assert (settings.data.query_max_len, settings.run.negatives_cross_device) == (64, True)
+    assert settings.m3.unified_finetuning == (name == "old m3")
+    assert settings.data.same_dataset_within_batch == (name != "old")
+    if name == "decoder":
+        assert settings.data.prefixes == ("<instruct>Retrieve\n<query>", "")
+        assert settings.lora.lora_rank == 32
+
+
+def test_an_embedders_short_default_lengths_are_told() -> None:
+    known = setting_names(EmbedderTrainingSettings)
+    found = translate_arguments({"sub_batch_size": -1, "mrl_dims": 64}, known=known, task="embedder")
+    assert found.settings == {"mrl_dims": (64,)}
+    assert "cuts queries at 32 tokens and texts at 128" in found.told[0]
