@@ -2,9 +2,9 @@
 
 Source: FlagEmbedding ``research/llm_embedder/run_lm_score.py`` and ``src/lm/modeling_lm.py`` (arXiv 2310.07554): the
 score of a candidate is ``1/n * sum_i log p(answer_i | prompt(query, candidate), answer_<i)``, the mean over the n
-tokens of the answer after the prompt ``Knowledge: ...  Question: ...  Answer:``. Two things are otherwise here: of several answers
-the one that is scored is drawn by the row's number, and not anew in each run; and a candidate is cut at the characters
-of its last token, and not decoded from tokens.
+tokens of the answer after the prompt ``Knowledge: ...  Question: ...  Answer:``. Two things are otherwise here: of
+several answers the one that is scored is drawn by the row's number, and not anew in each run; and a candidate is cut at
+the characters of its last token, and not decoded from tokens.
 """
 
 from __future__ import annotations
