@@ -3,7 +3,6 @@
     python -m recipe.teach score DRAWN/train.jsonl --reranker START --out DRAWN/train.mini.npy
     python -m recipe.teach score DRAWN/train.jsonl --embedder mini-zh --out DRAWN/train.e5.npy
     python -m recipe.teach choose DRAWN/dev.jsonl --scores DRAWN/dev.*.npy
-    python -m recipe.teach dev DRAWN/dev.jsonl --first 56 --out LISTS/dev.jsonl
     python -m recipe.teach fuse DRAWN/train.jsonl --scores DRAWN/train.*.npy --weights 1 5 40 --out LISTS/train.jsonl
 
 A teacher reads the question in full, also where the student sees it without its function words. A reranker's score is
@@ -34,7 +33,6 @@ logger = logging.getLogger(__name__)
 _TOKENS = 112
 _TOKENS_OF_PAIR = 160
 _TOO_GOOD = 0.95
-_SHORT = 450
 _GRID = ((0.0, 0.5, 1.0), (0.0, 5.0, 10.0, 20.0), (0.0, 20.0, 40.0, 60.0, 80.0))
 
 Floats = NDArray[np.float64]
@@ -119,16 +117,10 @@ def fused(rows: Sequence[Mapping[str, Any]], scores: Floats) -> list[dict[str, A
     return found
 
 
-def shortened(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return dev rows with short texts, which a training can measure often."""
-    sides = ("pos", "neg")
-    return [{"query": row["query"], **{side: [one[:_SHORT] for one in row[side]] for side in sides}} for row in rows]
-
-
 def main() -> None:
-    """Score, choose, fuse, or write the dev queries of a training."""
+    """Score, choose or fuse."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("task", choices=("score", "choose", "fuse", "dev"))
+    parser.add_argument("task", choices=("score", "choose", "fuse"))
     parser.add_argument("rows", type=Path)
     for name in ("reranker", "embedder"):
         parser.add_argument(f"--{name}")
@@ -142,9 +134,6 @@ def main() -> None:
     if options.task == "score":
         score = reranker_scores if options.reranker else embedder_scores
         np.save(options.out, score(rows, options.reranker or options.embedder))
-        return
-    if options.task == "dev":
-        write_lines(options.out, shortened(rows))
         return
     scores = np.stack([np.load(path) for path in options.scores])
     if options.task == "choose":

@@ -1,7 +1,7 @@
 """The reranker's score in plain transformers and torch, without this project: the definition of its head.
 
-python -m recipe.reference FOLDER                      prints the scores of golden.json's pairs
-python -m recipe.reference FOLDER --write golden.json  rewrites the golden scores
+python -m train.reference FOLDER                      prints the scores of golden.json's pairs
+python -m train.reference FOLDER --write golden.json  rewrites the golden scores
 """
 
 from __future__ import annotations

