@@ -138,4 +138,4 @@ def _load_segment_similarity(request: LoadRequest, own: OwnFormat) -> CrossEncod
     if request.lora is not None:
         merge_lora(dict(backbone.named_parameters()), request.lora)
     placed = backbone.eval().to(device=request.device, dtype=request.dtype)
-    return CrossEncoderScorer(Backbone(placed), head.to(request.device))
+    return CrossEncoderScorer(Backbone(placed, n_apart=own.apart_layers), head.to(request.device))
