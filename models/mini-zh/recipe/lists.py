@@ -214,7 +214,7 @@ class Lists:
         draws = random.Random(f"{self._data.name}:{query_id}")
         draws.shuffle(relevant)
         ranks = {one: place for place, one in enumerate(ranked, start=1)}
-        n_lists = min(self._plan.lists_a_query, max(len(relevant), 3) if self._data.name in _OWN_TEXTS else 1)
+        n_lists = min(self._plan.lists_a_query, max(len(relevant), 6) if self._data.name in _OWN_TEXTS else 1)
         for number in range(n_lists):
             near, far = others[:10], others[10:]
             negatives = draws.sample(near, min(4, len(near))) + draws.sample(far, min(_NEGATIVES - 4, len(far)))

@@ -50,7 +50,7 @@ _APART = "apart_layers"
 """A key that may be missing: no layer is apart then."""
 
 _TOKEN_TYPES = ([0, 1], [0, 0])
-"""Token types of query and document; the tokenizer's config says the same by its ``model_input_names``."""
+"""Token types of query and document."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +61,8 @@ class OwnFormat:
         max_length_tokens: Tokens of an input that it was trained for.
         truncation: How a pair that is too long was cut.
         eps: Least length of a state in its cosines.
+        has_token_types: Whether the document's tokens are of another type than the query's; the tokenizer's config
+            says the same by its ``model_input_names``.
         apart_layers: Number of the lowest layers in which query and document do not see each other
             (:mod:`rerank_plugins.nn.apart`).
     """
@@ -68,6 +70,7 @@ class OwnFormat:
     max_length_tokens: int
     truncation: TruncationRule
     eps: float
+    has_token_types: bool = True
     apart_layers: int = 0
 
 
@@ -100,6 +103,7 @@ def read_own_format(config: Mapping[str, Any], *, folder: Path) -> OwnFormat | N
         max_length_tokens=block["max_length"],
         truncation=block["truncation"],
         eps=float(block["eps"]),
+        has_token_types=block["token_types"] == _TOKEN_TYPES[0],
         apart_layers=block.get(_APART, 0),
     )
 

@@ -89,6 +89,13 @@ def load(request: LoadRequest) -> LoadedParts:
     tokenizer = load_tokenizer(request)
     own = request.files.own_format
     if own is not None:
+        if tokenizer.uses_segments != own.has_token_types:
+            msg = (
+                f"{str(request.files.folder)!r} was trained with rerank_plugins.token_types="
+                f"{[0, int(own.has_token_types)]}, and its tokenizer_config.json "
+                f"{'has' if tokenizer.uses_segments else 'lacks'} token_type_ids in model_input_names; correct one"
+            )
+            raise UnsupportedModelError(msg)
         scorer: Scorer = _load_segment_similarity(request, own)
     else:
         model = load_model(request, transformers.AutoModelForSequenceClassification)
