@@ -2,10 +2,10 @@
 
     python -m recipe.lists --texts SETS --sample demo/src/rerank_plugins_demo/sample --out LISTS
 
-``train.jsonl`` has lists with teacher's scores; ``dev.jsonl`` has queries and their candidates. A query belongs to one of
-three parts by a hash of the text that answers it (of its own text in the two sets whose texts belong to one query each), so
-no answer is in two parts: train, dev (by which a checkpoint is chosen), and test, which nothing here reads. The
-questions of the bundled sample are always test.
+``train/`` has lists with teacher's scores; ``dev.jsonl`` has queries and their candidates. A query belongs to one of
+three parts by a hash of the text that answers it (of its own text in the two sets whose texts belong to one query
+each), so no answer is in two parts: train, dev (by which a checkpoint is chosen), and test, which nothing here reads.
+The questions of the bundled sample are always test.
 
 The teacher is the embedder's cosine / T less w * log2(1 + rank by BM25), with w by set. Some lists are changed: queries
 without their function words, documents without title or of the title alone, passages between their neighbours.
@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from rerank_plugins import Embedder
-from rerank_plugins.evaluation import BM25Index, Dataset, Document, read_dataset
+from rerank_plugins.evaluation import BM25Index, Dataset, read_dataset
 
 logger = logging.getLogger(__name__)
 
@@ -81,15 +81,15 @@ _OWN_TEXTS = ("t2ranking_sample", "dureader_demo")
 _WITH_NEIGHBOURS = ("drcd", "cmrc2018", "squad_parts", "nq_qed")
 _SHARES = {"keywords": 0.2, "untitled": 0.3, "title": 0.08, "neighbours": 0.1}
 _CHINESE_FUNCTION_WORDS = (
-    "请问|您好|你好|谢谢|为什么|是什么|什么时候|什么样|什么|怎么办|怎么样|怎么|怎样|如何|哪里|哪儿|哪一年|哪一|哪些|哪个|哪位|哪|"
-    "多少|多久|多大|是不是|能不能|可不可以|有没有|可以|吗|呢|吧|呀|啊|的|了|着|过|是|在|被|把|我|您|你|它|他|她|麻烦|"
-    "請問|為什麼|是什麼|什麼|怎麼|誰|谁|於|于|與|与|和|為|为|會|会|這|这|那|[?？!！。，,、；;：:…]"
+    "请问|您好|你好|谢谢|麻烦|为什么|是什么|什么时候|什么样|什么|怎么办|怎么样|怎么|怎样|如何|哪里|哪儿|哪一年|哪一|哪些|"
+    "哪个|哪位|哪|多少|多久|多大|是不是|能不能|可不可以|有没有|可以|吗|呢|吧|呀|啊|的|了|着|过|是|在|被|把|我|您|你|它|"
+    "他|她|請問|為什麼|是什麼|什麼|怎麼|誰|谁|於|于|與|与|和|為|为|會|会|這|这|那|[?？!！。，,、；;：:…]"
 )
-_ENGLISH_FUNCTION_WORDS = frozenset(
+_ENGLISH_FUNCTION_WORDS = (
     "a an the is are was were be been being do does did done has have had having can could will would shall should may "
     "might must what who whom whose which when where why how of in on at by for with about against between into through "
     "to from up down out off over under and or but if because as until while it its they them their this that these "
-    "those i me my we our you your he him his she her there so than too very s t not no".split()
+    "those i me my we our you your he him his she her there so than too very s t not no"
 )
 
 
@@ -112,9 +112,7 @@ def read_set(folder: Path) -> Dataset:
         queries.update(one.queries)
         qrels.update(one.qrels)
         candidates.update(one.candidates)
-    return Dataset(
-        name=folder.name, documents=read[0].documents, queries=queries, qrels=qrels, candidates=candidates
-    )
+    return Dataset(name=folder.name, documents=read[0].documents, queries=queries, qrels=qrels, candidates=candidates)
 
 
 def parts_of(data: Dataset, sample: frozenset[str]) -> dict[str, list[str]]:
@@ -146,7 +144,7 @@ def keywords(query: str) -> str:
         kept = " ".join(re.sub(_CHINESE_FUNCTION_WORDS, " ", query).split())
     else:
         words = re.findall(r"[\w.%$'-]+", query)
-        kept = " ".join(word for word in words if word.lower() not in _ENGLISH_FUNCTION_WORDS)
+        kept = " ".join(word for word in words if word.lower() not in _ENGLISH_FUNCTION_WORDS.split())
     return kept if len(kept) > 2 else query
 
 
@@ -197,7 +195,10 @@ class Lists:
         for query_id in query_ids:
             relevant = self._data.relevant_ids(query_id)
             listed = self.ranked(query_id, depth=_CANDIDATES)
-            kept = set([one for one in listed if one in relevant][:6] + [one for one in listed if one not in relevant][:_CANDIDATES])
+            kept = set(
+                [one for one in listed if one in relevant][:6]
+                + [one for one in listed if one not in relevant][:_CANDIDATES]
+            )
             texts = [(one in relevant, self._cut(self._texts[one], 1)) for one in listed if one in kept]
             if left and any(right for right, _ in texts) and not all(right for right, _ in texts):
                 left -= 1
@@ -231,7 +232,8 @@ class Lists:
         for one, query in zip(drawn, queries, strict=True):
             cosines = [float(vectors[key] @ query) for key in one.ids]
             kept = [
-                place for place, cosine in enumerate(cosines)
+                place
+                for place, cosine in enumerate(cosines)
                 if not place or not self._plan.filters or cosine <= cosines[0]
             ]
             one.scores = [one.scores[place] + cosines[place] / TEACHER_TEMPERATURE for place in kept]
@@ -249,7 +251,9 @@ class Lists:
             texts = [self._cut(self._with_neighbours(key, one.ids[0]), 3) for key in one.ids]
         elif chosen["untitled"] and is_titled:
             texts = [self._cut(document.text, factor) for document in documents]
-        different = [place for place, text in enumerate(texts) if text.strip() and (not place or text not in texts[:place])]
+        different = [
+            place for place, text in enumerate(texts) if text.strip() and (not place or text not in texts[:place])
+        ]
         if len(different) < 4 or different[0]:
             return
         query = keywords(one.query) if chosen["keywords"] else one.query

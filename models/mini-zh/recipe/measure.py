@@ -1,17 +1,18 @@
 """nDCG@10 of BM25's candidates in the order of BM25, of the embedder's cosine, and of rerankers, on queries held out.
 
-    python -m recipe.measure --texts SETS --sample SAMPLE --queries 60 t2ranking_sample cail2019_rc
+    python -m recipe.measure --texts SETS --sample SAMPLE --keep VALUES.json t2ranking_sample cail2019_rc
 
-Of a set that was trained on, only queries of the part ``test`` of recipe.lists are taken. Candidates are those of the set
-where it has some, else BM25's best. Each reranker is followed by its mean difference to BM25 and to the cosine over the
-queries, with the standard error of that mean.
+Of a set that was trained on, only queries of the part ``test`` of recipe.lists are taken. Candidates are those of the
+set where it has some, else BM25's best. Each reranker is followed by its mean difference to BM25 and to the cosine over
+the queries, with the standard error of that mean. What stands in VALUES.json is not computed again.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,17 +50,33 @@ def reranked(reranker: Reranker, data: Dataset, runs: Scores) -> Scores:
     return {query_id: {key: next(found) for key in scores} for query_id, scores in runs.items()}
 
 
-def _difference(one: np.ndarray, other: np.ndarray) -> str:
-    gains = one - other
+def measured(data: Dataset, run: Scores) -> dict[str, float]:
+    """Return nDCG@10 by query."""
+    return dict(evaluate(run, data.qrels).per_query[_MEASURE])
+
+
+def difference(one: Sequence[float], other: Sequence[float]) -> str:
+    """Return the mean difference, and its standard error."""
+    gains = np.array(one) - np.array(other)
     return f"{gains.mean():+.3f} ({gains.std(ddof=1) / len(gains) ** 0.5:.3f})"
 
 
+def show(name: str, values: Mapping[str, Mapping[str, float]], rerankers: Sequence[str]) -> None:
+    """Log the means of a set, and the differences."""
+    by_system = {which: [one[key] for key in values["BM25"]] for which, one in values.items()}
+    means = {which: round(float(np.mean(one)), 3) for which, one in by_system.items()}
+    logger.info("%s: %d queries, %s", name, len(values["BM25"]), means)
+    for which in rerankers:
+        to_bm25, to_cosine = (difference(by_system[which], by_system[other]) for other in ("BM25", "cosine"))
+        logger.info("  %s: to BM25 %s, to the cosine %s", which, to_bm25, to_cosine)
+
+
 def main() -> None:
-    """Log one line a set."""
+    """Log one line a set, and one a reranker."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("sets", nargs="+")
-    parser.add_argument("--texts", type=Path, required=True)
-    parser.add_argument("--sample", type=Path, required=True)
+    for name in ("texts", "sample", "keep"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--queries", type=int, default=60)
     parser.add_argument("--top-k", type=int, default=20)
     parser.add_argument("--tokens", type=int, default=256)
@@ -72,17 +89,18 @@ def main() -> None:
     embedder = Embedder("mini-zh", **how)
     rerankers = {name: Reranker(name, **how) for name in options.rerankers}
     sample = sample_questions(options.sample)
+    kept = json.loads(options.keep.read_text(encoding="utf-8")) if options.keep.exists() else {}
     for name in options.sets:
         data = held_out(options.texts / name, sample, n_queries=options.queries)
-        runs: dict[str, Scores] = {"BM25": first_stage(data, options.top_k)}
-        runs["cosine"] = cosines(embedder, data, runs["BM25"])
-        runs |= {which: reranked(reranker, data, runs["BM25"]) for which, reranker in rerankers.items()}
-        found = {which: evaluate(run, data.qrels).per_query[_MEASURE] for which, run in runs.items()}
-        values = {which: np.array([by_query[key] for key in data.queries]) for which, by_query in found.items()}
-        logger.info("%s: %d queries, %s", name, len(data.queries), {k: round(float(v.mean()), 3) for k, v in values.items()})
-        for which in rerankers:
-            to_bm25, to_cosine = (_difference(values[which], values[other]) for other in ("BM25", "cosine"))
-            logger.info("  %s: to BM25 %s, to the cosine %s", which, to_bm25, to_cosine)
+        bm25 = first_stage(data, options.top_k)
+        values = kept.setdefault(name, {"BM25": measured(data, bm25)})
+        if "cosine" not in values:
+            values["cosine"] = measured(data, cosines(embedder, data, bm25))
+        for which, reranker in rerankers.items():
+            if which not in values:
+                values[which] = measured(data, reranked(reranker, data, bm25))
+        options.keep.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+        show(name, values, options.rerankers)
 
 
 if __name__ == "__main__":

@@ -103,9 +103,7 @@ def pair_tokenizer(pair: str = _PAIR) -> Tokenizer:
     for prefix in ("query", "passage"):
         encoded = tokenizer.encode(f"{prefix}:", add_special_tokens=False)
         special.append({"id": prefix, "ids": encoded.ids, "tokens": encoded.tokens})
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="<s> $A </s>", pair=pair, special_tokens=special
-    )
+    tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A </s>", pair=pair, special_tokens=special)
     return tokenizer
 
 

@@ -1,8 +1,9 @@
-"""Lower layers in which the two texts of a pair do not see each other, as in PreTTR (MacAvaney et al. 2020, 2004.14255).
+"""Lower layers in which the two texts of a pair do not see each other (PreTTR, MacAvaney et al. 2020, 2004.14255).
 
-Each part has its own special tokens and positions from 0, so those layers give what a bi-encoder gives for each text alone.
-A cross-encoder that is made of a bi-encoder ranks like its cosines before its first step this way; with full attention
-the mean states of both texts become nearly equal, and that order is lost. The layers above see the whole pair.
+Each part has its own special tokens and positions from 0, so those layers give what a bi-encoder gives for each text
+alone. A cross-encoder that is made of a bi-encoder ranks like its cosines before its first step this way; with full
+attention the mean states of both texts become nearly equal, and that order is lost. The layers above see the whole
+pair.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ __all__ = ["apart_lengths", "padded_states", "start_of_second"]
 def start_of_second(one: TokenInput) -> int:
     """Return where the second part of a pair begins: the whole length for a single text.
 
-    It is the last token between the texts that is the input's first one (``<s> q </s> <s> d </s>``); without such a token
-    the one behind the query's own last (``[CLS] q [SEP] d [SEP]``).
+    It is the last token between the texts that is the input's first one (``<s> q </s> <s> d </s>``); without such a
+    token the one behind the query's own last (``[CLS] q [SEP] d [SEP]``).
     """
     if one.segments is None:
         return len(one)

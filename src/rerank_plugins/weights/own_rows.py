@@ -3,12 +3,13 @@
 The metadata of ``model.safetensors`` names the format under ``rerank_plugins.quantization``. ``int8-rows``: a matrix
 ``NAME`` is int8, and ``NAME.scale`` (rows,) holds one float32 per row; value = int8 * scale. ``q4-blocks``: ``NAME`` is
 uint8 (rows, columns / 2) and ``NAME.scale`` float16 (rows, columns / 32); 16 bytes hold a block of 32 values, byte j
-the values j (low half) and j + 16 (high half); value = (half - 8) * scale, the Q4_0 of llama.cpp. Both may stand in one file. Other tensors are plain.
+the values j (low half) and j + 16 (high half); value = (half - 8) * scale, the Q4_0 of llama.cpp. One file may have
+matrices of both kinds. Other tensors are plain.
 
-``rerank_plugins.base`` names a folder beside this one, whose ``model.safetensors`` this file builds on: a tensor that both
-have is a difference that is added to the base's, one that only the base has is the base's, and others are whole. So a
-model that was trained from another one of its package needs neither its embeddings nor its lower layers again, and
-what is stored of the rest is smaller than the weights, and more exact in as many bits.
+``rerank_plugins.base`` names a folder beside this one, whose ``model.safetensors`` this file builds on: a tensor that
+both have is a difference that is added to the base's, one that only the base has is the base's, and others are whole.
+So a model that was trained from another one of its package needs neither its embeddings nor its lower layers again;
+and a difference is small, so that few bits hold it more exactly than they would the weights.
 """
 
 from __future__ import annotations

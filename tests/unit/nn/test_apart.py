@@ -1,4 +1,4 @@
-"""Lower layers that read the two texts of a pair apart: packed and padded alike, and as transformers reads each alone."""
+"""Lower layers that read the two texts of a pair apart: packed, padded, and as transformers reads each text alone."""
 
 from __future__ import annotations
 

@@ -29,7 +29,10 @@ def base(tmp_path: Path) -> dict[str, torch.Tensor]:
 
 
 def test_differences_are_added_and_the_rest_is_the_bases(tmp_path: Path, base: dict[str, torch.Tensor]) -> None:
-    rows = {"changed": torch.tensor([[1, -2, 3], [4, 0, 127]], dtype=torch.int8), "changed.scale": torch.tensor([0.5, 2.0])}
+    rows = {
+        "changed": torch.tensor([[1, -2, 3], [4, 0, 127]], dtype=torch.int8),
+        "changed.scale": torch.tensor([0.5, 2.0]),
+    }
     path = stored(tmp_path / "built", {**rows, "new": torch.ones(4)}, base="base", quantization="int8-rows")
     assert has_own_rows(path.parent)
     assert base_folder(path.parent) == tmp_path / "base"
@@ -58,5 +61,5 @@ def test_a_base_that_is_not_beside_it_is_refused(tmp_path: Path, name: str) -> N
 @pytest.mark.usefixtures("base")
 def test_a_base_of_other_shapes_is_refused(tmp_path: Path) -> None:
     path = stored(tmp_path / "built", {"changed": torch.ones(1, 3)}, base="base")
-    with pytest.raises(UnsupportedModelError, match="'changed' .* does not fit"):
+    with pytest.raises(UnsupportedModelError, match=r"'changed' .* does not fit"):
         read_rows(path)
