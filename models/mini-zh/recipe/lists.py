@@ -86,10 +86,11 @@ _CHINESE_FUNCTION_WORDS = (
     "他|她|請問|為什麼|是什麼|什麼|怎麼|誰|谁|於|于|與|与|和|為|为|會|会|這|这|那|[?？!！。，,、；;：:…]"
 )
 _ENGLISH_FUNCTION_WORDS = (
-    "a an the is are was were be been being do does did done has have had having can could will would shall should may "
-    "might must what who whom whose which when where why how of in on at by for with about against between into through "
-    "to from up down out off over under and or but if because as until while it its they them their this that these "
-    "those i me my we our you your he him his she her there so than too very s t not no"
+    "a an the is are was were be been being do does did done has have had having can could will would shall "
+    "should may might must what who whom whose which when where why how of in on at by for with about against "
+    "between into through to from up down out off over under and or but if because as until while it its they "
+    "them their this that these those i me my we our you your he him his she her there so than too very s t not "
+    "no"
 )
 
 
