@@ -2,7 +2,7 @@
 
     python -m recipe.finish --trained TRAINED --lists LISTS
 
-Scale and bias come from a logistic fit on the dev queries: each answer against three of its BM25 neighbours. They are
+Scale and bias come from a logistic fit on queries that nothing was chosen by: each answer against three of its BM25 neighbours. They are
 folded into the head, so no order changes.
 
 What is stored builds on the embedder's file (``rerank_plugins.base``): nothing of what was frozen, the difference of
@@ -38,11 +38,11 @@ Weights = dict[str, torch.Tensor]
 
 
 def calibration_pairs(lists: Path) -> tuple[list[tuple[str, str]], NDArray[np.float64]]:
-    """Return pairs of the dev queries and their labels: one answer and three others of each query."""
+    """Return pairs of held-out queries and their labels: one answer and three others of each query."""
     draws = random.Random(0)
     pairs: list[tuple[str, str]] = []
     labels: list[float] = []
-    for line in (lists / "dev.jsonl").read_text(encoding="utf-8").splitlines():
+    for line in (lists / "calibration.jsonl").read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
         negatives = draws.sample(row["neg"], min(_NEGATIVES, len(row["neg"])))
         pairs += [(row["query"], text) for text in (draws.choice(row["pos"]), *negatives)]

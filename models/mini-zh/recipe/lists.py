@@ -2,8 +2,8 @@
 
     python -m recipe.lists --texts SETS --sample demo/src/rerank_plugins_demo/sample --out LISTS
 
-``train/`` has lists with teacher's scores; ``dev.jsonl`` has queries and their candidates. A query belongs to one of
-three parts by a hash of the text that answers it (of its own text in the two sets whose texts belong to one query
+``train/`` has lists with teacher's scores; ``dev.jsonl`` and ``calibration.jsonl`` have queries and their candidates,
+half of the part dev each. A query belongs to one of three parts by a hash of the text that answers it (of its own text in the two sets whose texts belong to one query
 each), so no answer is in two parts: train, dev (by which a checkpoint is chosen), and test, which nothing here reads.
 The questions of the bundled sample are always test.
 
@@ -283,7 +283,7 @@ def write_lines(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def main() -> None:
-    """Write the files of each set, and the dev queries of all in one."""
+    """Write the files of each set, and the dev queries of all in two."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("sets", nargs="*", help="those of the recipe if none are named")
     for name in ("texts", "sample", "out"):
@@ -298,14 +298,16 @@ def main() -> None:
     for name in options.sets or PLANS:
         data = read_set(options.texts / name)
         parts, lists = parts_of(data, sample), Lists(data, embedder)
-        rows = list(lists.training(parts["train"]))
+        trained = list(lists.training(parts["train"]))
         measured = list(lists.candidates(parts["dev"]))
-        write_lines(options.out / "train" / f"{name}.jsonl", rows)
+        write_lines(options.out / "train" / f"{name}.jsonl", trained)
         write_lines(options.out / "dev" / f"{name}.jsonl", measured)
         sizes = {part: len(listed) for part, listed in parts.items()}
-        logger.info("%s: queries %s, %d lists, %d dev queries", name, sizes, len(rows), len(measured))
-    whole = "".join(path.read_text(encoding="utf-8") for path in sorted((options.out / "dev").glob("*.jsonl")))
-    (options.out / "dev.jsonl").write_text(whole, encoding="utf-8")
+        logger.info("%s: queries %s, %d lists, %d dev queries", name, sizes, len(trained), len(measured))
+    paths = sorted((options.out / "dev").glob("*.jsonl"))
+    rows = [line for path in paths for line in path.read_text(encoding="utf-8").splitlines(keepends=True)]
+    for name, half in (("dev", rows[::2]), ("calibration", rows[1::2])):
+        (options.out / f"{name}.jsonl").write_text("".join(half), encoding="utf-8")
 
 
 if __name__ == "__main__":
