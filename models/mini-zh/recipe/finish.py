@@ -2,8 +2,8 @@
 
     python -m recipe.finish --trained TRAINED --lists LISTS
 
-Scale and bias come from a logistic fit on queries that nothing was chosen by: each answer against three of its BM25 neighbours. They are
-folded into the head, so no order changes.
+Scale and bias come from a logistic fit on queries that nothing was chosen by: each answer against three of its BM25
+neighbours. They are folded into the head, so no order changes.
 
 What is stored builds on the embedder's file (``rerank_plugins.base``): nothing of what was frozen, the difference of
 each trained matrix in 4-bit blocks, and the layers that the embedder does not have in int8 rows.
