@@ -2,10 +2,10 @@
 
     python -m recipe.lists --texts SETS --sample demo/src/rerank_plugins_demo/sample --out LISTS
 
-``train/`` has lists with teacher's scores; ``dev.jsonl`` (by which a checkpoint is chosen) and ``calibration.jsonl`` have
-queries and their candidates, half of the part dev each. A query belongs to one of three parts by a hash of the text that
-answers it (of its own text in the two sets whose texts belong to one query each), so no answer is in two parts: train,
-dev, and test, which nothing here reads. The questions of the bundled sample are always test.
+``train/`` has lists with teacher's scores; ``dev.jsonl`` (by which a checkpoint is chosen) and ``calibration.jsonl``
+have queries and their candidates, half of the part dev each. A query belongs to one of three parts by a hash of the
+text that answers it (of its own text in the two sets whose texts belong to one query each), so no answer is in two
+parts: train, dev, and test, which nothing here reads. The questions of the bundled sample are always test.
 
 The teacher is the embedder's cosine / T less w * log2(1 + rank by BM25), with w by set. Some lists are changed: queries
 without their function words, documents without title or of the title alone, passages between their neighbours.
