@@ -35,6 +35,7 @@ class Effort:
         llm_few: Pairs of the small LLM request, below 128.
         llm_many: Pairs of the large one, above 128.
         llm_memory_pairs: Pairs of 512 tokens whose memory is measured.
+        train_steps: Steps of a training that are timed.
         both_base_shapes: Whether BERT-base is measured beside XLM-R-base.
         peers_memory: Whether the memory of the peer's LLM call is measured too.
     """
@@ -54,6 +55,7 @@ class Effort:
     llm_few: int
     llm_many: int
     llm_memory_pairs: int = 128
+    train_steps: int = 8
     both_base_shapes: bool = False
     peers_memory: bool = False
 
@@ -73,6 +75,7 @@ QUICK = Effort(
     llm_few=16,
     llm_many=136,
     llm_memory_pairs=16,
+    train_steps=1,
 )
 USUAL = Effort(
     name="usual",

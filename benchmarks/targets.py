@@ -60,6 +60,8 @@ _LIST = (
     Target(key="llm-tensors", text="The same by tensors alone, without what the allocator keeps", most=1.2),
     Target(key="prefix", text="Qwen3-like, one query: times the same with every prompt whole", least=1.25),
     Target(key="prefix-scores", text="Qwen3-like: largest score difference to prompts run whole", most=1e-4),
+    Target(key="train-st", text="Training MiniLM-L6, fp32: times sentence-transformers' trainer", least=1.0),
+    Target(key="train-flag", text="Training MiniLM-L6, fp32: times FlagEmbedding's trainer", least=1.3),
     Target(key="gpu-mfu", text="fp16 XLM-R-large shape, 512 tokens: share of the matrix-multiply ceiling", least=0.6),
     Target(key="gpu-st", text="fp16 XLM-R-large shape, mixed: times sentence-transformers fp16", least=1.4),
     Target(key="gpu-latency", text="fp16 XLM-R-base shape, 100 x 128 tokens end to end, ms", most=12.0),

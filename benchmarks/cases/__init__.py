@@ -8,6 +8,7 @@ from benchmarks.cases.llm import LAYERWISE, LLM, LLM_MEMORY
 from benchmarks.cases.prefix import PREFIX
 from benchmarks.cases.profile import PROFILE
 from benchmarks.cases.requests import FIXED, MIXED, SWEEP
+from benchmarks.cases.training import TRAINING
 
 __all__ = ["CASES", "Case"]
 
@@ -27,6 +28,7 @@ _LIST = (
     LAYERWISE,
     LLM_MEMORY,
     PREFIX,
+    TRAINING,
 )
 
 CASES: dict[str, Case] = {case.name: case for case in _LIST}

@@ -39,6 +39,7 @@ DECIDES = {
     "layerwise": {"layerwise"},
     "llm-memory": {"llm-memory", "llm-tensors"},
     "prefix": {"prefix", "prefix-scores"},
+    "training": {"train-st", "train-flag"},
 }
 # Left out to save time: they run the code of cases that are here, or start a fresh Python for every system.
 COVERED_BY_OTHERS = {"fixed", "sweep", "bert-base", "large", "memory", "stream"}
