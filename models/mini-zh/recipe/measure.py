@@ -33,7 +33,7 @@ def held_out(folder: Path, sample: frozenset[str], *, n_queries: int) -> Dataset
     if folder.name not in PLANS:
         return sample_queries(usable_dataset(open_dataset(folder), on_bad="drop"), n_queries=n_queries, seed=0)
     data = read_set(folder)
-    kept = parts_of(data, sample)["test"][:n_queries]
+    kept = [key for key in parts_of(data, sample)["test"] if data.queries[key].strip()][:n_queries]
     return replace(
         data,
         queries={key: data.queries[key] for key in kept},
