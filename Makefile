@@ -18,6 +18,7 @@ help: ## list the targets
 
 demo: $(VENV)/.demo ## two-stage retrieval on the bundled sample, in both frameworks, without any download of weights
 	$(BIN)/rerank-plugins demo
+	$(BIN)/rerank-plugins demo --language zh --model mini-zh --embedder mini-zh --output demo-output/zh
 
 test: $(VENV)/.dev lint ## linters, then every test (also the slow ones), then the tests on the lowest versions
 	$(PYTEST)

@@ -16,6 +16,8 @@ def test_without_a_hub_the_bundled_models_stand_in(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     chosen = choose_models("org/reranker", "org/embedder")
     assert (chosen.reranker, chosen.embedder, chosen.are_mini) == ("mini", "mini", True)
+    chinese = choose_models("org/reranker", "org/embedder", bundled="mini-zh")
+    assert (chinese.reranker, chinese.embedder, chinese.are_mini) == ("mini-zh", "mini-zh", True)
     assert repr(chosen) == (
         "Reranker mini, embedder mini: the bundled models stand in for org/reranker and org/embedder."
     )

@@ -49,6 +49,14 @@ def test_chinese_needs_both_models() -> None:
     assert all(len(one.queries) == len(one.qrels) == 3 for one in sets)
 
 
+def test_one_language_alone() -> None:
+    for code, names in (("zh", ["t2ranking_sample"]), ("en", ["tatqa", "scifact", "medquad"])):
+        sets, left_out = load_samples(spec("reranker"), spec("embedder"), language=code)
+        assert ([one.name for one in sets], left_out) == (names, [])
+    with pytest.raises(InvalidInputError, match="English and Chinese"):
+        load_samples(spec("reranker"), spec("embedder"), language="ar")
+
+
 def test_nothing_to_show_is_an_error() -> None:
     with pytest.raises(InvalidInputError, match="English and Chinese"):
         load_samples(spec("reranker", "ar"), spec("embedder", "en"))

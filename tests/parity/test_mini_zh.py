@@ -6,6 +6,7 @@ import json
 import shutil
 import sys
 import zipfile
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +15,22 @@ import pytest
 import torch
 import transformers
 from declared import parity
+from safetensors.torch import save_file
 from tokenizers import Tokenizer
 from transformers import BertConfig, BertModel
 
-from rerank_plugins import Embedder, SourceOptions
-from rerank_plugins.errors import MissingExtraError
+from rerank_plugins import Embedder, Reranker, SourceOptions
+from rerank_plugins.catalog import known_models
+from rerank_plugins.catalog.resolve import resolve
+from rerank_plugins.catalog.speed import shape_of
+from rerank_plugins.errors import MissingExtraError, UnsupportedModelError
 from rerank_plugins.weights.own_rows import read_rows
 
 mini_zh = pytest.importorskip("rerank_plugins_mini_zh")
 
 DISTRIBUTION = Path(__file__).parents[2] / "models" / "mini-zh"
 CASES = json.loads((DISTRIBUTION / "recipe" / "golden.json").read_text(encoding="utf-8"))
+PAIRS = json.loads((DISTRIBUTION / "recipe" / "golden_reranker.json").read_text(encoding="utf-8"))
 QUERY, PASSAGE = "query: ", "passage: "
 WHEEL_BYTES = 32_000_000
 
@@ -87,6 +93,48 @@ def test_a_copy_of_the_folder_is_used_alike(tmp_path: Path) -> None:
     expected = Embedder("mini-zh", device="cpu").embed_queries(texts)
     for source in (SourceOptions(), SourceOptions(family="e5")):
         assert np.abs(Embedder(copied, device="cpu", source=source).embed_queries(texts) - expected).max() <= 1e-6
+
+
+@parity("mini", kind="reranker", architectures=["rerank_plugins_segment_similarity"], reference="its training code")
+def test_scores_equal_the_reference_in_plain_transformers() -> None:
+    reranker = Reranker("mini-zh", device="cpu")
+    scores = reranker.score([(case["query"], case["document"]) for case in PAIRS])
+    assert scores == pytest.approx([case["score"] for case in PAIRS], abs=1e-3)
+
+
+def test_a_trained_copy_of_the_reranker_needs_no_folder_beside_it(tmp_path: Path) -> None:
+    """As training saves it: whole weights under the same names."""
+    both = shutil.copytree(mini_zh.reranker_path().parent, tmp_path / "both")
+    alone = shutil.copytree(both / "reranker", tmp_path / "alone")
+    with pytest.raises(UnsupportedModelError, match="'embedder', a folder beside it that is not there"):
+        Reranker(alone)
+    pairs = [(case["query"], case["document"]) for case in PAIRS]
+    expected = Reranker(both / "reranker", device="cpu").score(pairs)
+    save_file(read_rows(both / "reranker" / "model.safetensors"), str(alone / "model.safetensors"), {"format": "pt"})
+    assert Reranker(alone, device="cpu").score(pairs) == pytest.approx(expected, abs=1e-5)
+
+
+def test_no_fact_of_the_catalog_contradicts_the_reranker() -> None:
+    spec = resolve("mini-zh", kind="reranker").spec
+    listed = known_models()["reranker", "mini-zh"]
+    assert [one.name for one in fields(spec) if getattr(spec, one.name) != getattr(listed, one.name)] == []
+    config, shape = json.loads((mini_zh.reranker_path() / "config.json").read_text()), shape_of(spec)
+    assert shape is not None
+    names = ("num_hidden_layers", "hidden_size", "intermediate_size", "vocab_size")
+    assert [config[name] for name in names] == [shape.layers, shape.hidden, shape.inner, shape.vocabulary]
+
+
+def test_the_answer_comes_first_in_both_languages() -> None:
+    reranker = Reranker("mini-zh", device="cpu")
+    texts = [
+        "公司去年的净收入增长了百分之十二。",
+        "大熊猫的食物百分之九十九是竹子。",
+        "Net revenue grew.",
+        "Giant pandas eat bamboo.",
+    ]
+    for query, first in (("大熊猫吃什么？", 1), ("What do giant pandas eat?", 3), ("净收入增长了多少", 0)):
+        scores = reranker.score([(query, text) for text in texts])
+        assert int(np.argmax(scores)) == first
 
 
 def test_no_other_library_opens_it_with_random_weights() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from rerank_plugins.catalog.fetch import folder_from_hub
 from rerank_plugins.catalog.names import check_kind
@@ -15,6 +16,8 @@ __all__ = ["CHOICE_VARIABLE", "ChosenModels", "choose_models"]
 
 CHOICE_VARIABLE = "RERANK_PLUGINS_MODELS"
 """Environment variable: ``mini`` keeps to the bundled models, ``hub`` takes the named ones, ``auto`` looks."""
+
+Bundled = Literal["mini", "mini-zh"]
 
 _TIMEOUT_S = 3.0
 
@@ -35,8 +38,8 @@ class ChosenModels:
 
     @property
     def are_mini(self) -> bool:
-        """Whether the bundled models stand in; they read English only."""
-        return self.reranker == "mini"
+        """Whether bundled models stand in."""
+        return self.reranker in get_args(Bundled)
 
     def __str__(self) -> str:
         return f"Reranker {self.reranker}, embedder {self.embedder}: {self.reason}."
@@ -45,8 +48,10 @@ class ChosenModels:
         return str(self)
 
 
-def choose_models(reranker: str = "BAAI/bge-reranker-v2-m3", embedder: str = "BAAI/bge-small-en-v1.5") -> ChosenModels:
-    """Return the named models if both can be had, else the bundled mini models.
+def choose_models(
+    reranker: str = "BAAI/bge-reranker-v2-m3", embedder: str = "BAAI/bge-small-en-v1.5", *, bundled: Bundled = "mini"
+) -> ChosenModels:
+    """Return the named models if both can be had, else the bundled ones.
 
     A model can be had if its files are in the cache, or the hub answers within three seconds; it is loaded
     later. The environment variable ``RERANK_PLUGINS_MODELS`` decides without looking: ``mini`` or ``hub``.
@@ -54,6 +59,7 @@ def choose_models(reranker: str = "BAAI/bge-reranker-v2-m3", embedder: str = "BA
     Args:
         reranker: Hub id.
         embedder: Hub id.
+        bundled: The models that stand in: ``mini`` reads English, ``mini-zh`` Chinese and English.
 
     Raises:
         InvalidInputError: The environment variable has another value than ``auto``, ``mini`` and ``hub``.
@@ -72,7 +78,7 @@ def choose_models(reranker: str = "BAAI/bge-reranker-v2-m3", embedder: str = "BA
     if not absent:
         return ChosenModels(reranker=reranker, embedder=embedder, reason="their weights are at hand")
     reason = f"the bundled models stand in for {reranker} and {embedder}"
-    return ChosenModels(reranker="mini", embedder="mini", reason=reason)
+    return ChosenModels(reranker=bundled, embedder=bundled, reason=reason)
 
 
 def _can_be_had(name: str, kind: ModelKind) -> bool:

@@ -38,7 +38,7 @@ def reads(spec: ModelSpec, code: str) -> bool:
 
 
 def load_samples(
-    reranker: ModelSpec, embedder: ModelSpec, *, max_queries: int | None = None
+    reranker: ModelSpec, embedder: ModelSpec, *, max_queries: int | None = None, language: str | None = None
 ) -> tuple[list[Dataset], list[str]]:
     """Return the sets in languages that both models read, and a sentence about each one left out.
 
@@ -46,13 +46,15 @@ def load_samples(
         reranker: What is known about the reranker.
         embedder: What is known about the embedder.
         max_queries: Queries per set at most; None takes all.
+        language: Code of the only language to take; None takes all.
 
     Raises:
-        InvalidInputError: No set is in a language of both.
+        InvalidInputError: No set is in a language of both, or in the one that is asked for.
     """
     chosen: list[Dataset] = []
     left_out: list[str] = []
-    for sample in SAMPLE_SETS:
+    asked = [sample for sample in SAMPLE_SETS if language in (None, sample.code)]
+    for sample in asked:
         blind = [f"{spec.kind} {spec.id}" for spec in (reranker, embedder) if not reads(spec, sample.code)]
         if blind:
             left_out.append(f"{sample.name} ({sample.language}) is left out: {' and '.join(blind)} cannot read it.")

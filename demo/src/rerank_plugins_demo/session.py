@@ -45,6 +45,7 @@ class DemoOptions:
         output: Folder for the picture and the figures; made if it is not there.
         max_queries: Queries per set at most; None takes all.
         device: Where the models run; None chooses.
+        language: Code of the only language to take of the sample, ``en`` or ``zh``; None takes what the models read.
     """
 
     model: str = "mini"
@@ -53,6 +54,7 @@ class DemoOptions:
     output: Path = Path("demo-output")
     max_queries: int | None = None
     device: str | None = None
+    language: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,9 @@ def run_demo(options: DemoOptions, console: Screen) -> DemoResult:
         Reranker(options.model, device=options.device) as reranker,
         Embedder(options.embedder, device=options.device) as embedder,
     ):
-        sets, left_out = load_samples(reranker.spec, embedder.spec, max_queries=options.max_queries)
+        sets, left_out = load_samples(
+            reranker.spec, embedder.spec, max_queries=options.max_queries, language=options.language
+        )
         pooled = pool_datasets(sets)
         _introduce(console, reranker, embedder, pooled, left_out)
         console.print(
@@ -122,7 +126,7 @@ def _introduce(
     )
     for sentence in left_out:
         console.print(sentence)
-    if "mini" in (reranker.spec.family, embedder.spec.family):
+    if "mini" in (reranker.spec.id, embedder.spec.id):
         console.print(
             "The mini models were trained on questions of these same sets: see how it works here, and judge "
             "quality on data that they have not seen.",

@@ -41,11 +41,16 @@ BACKBONE_KEYS = (
 _OTHER_KEYS = ("architectures", "model_type", _BLOCK)
 _FIXED: Mapping[str, object] = {
     "head": SEGMENT_SIMILARITY,
-    "token_types": [0, 1],
     "special_tokens_in_segments": False,
     "terms": ["mean_cosine", "maxsim", "exact_match", "cls_linear"],
 }
 """What the code does; a checkpoint that was trained otherwise cannot be run."""
+
+_APART = "apart_layers"
+"""A key that may be missing: no layer is apart then."""
+
+_TOKEN_TYPES = ([0, 1], [0, 0])
+"""Token types of query and document."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,11 +61,17 @@ class OwnFormat:
         max_length_tokens: Tokens of an input that it was trained for.
         truncation: How a pair that is too long was cut.
         eps: Least length of a state in its cosines.
+        has_token_types: Whether the document's tokens are of another type than the query's; the tokenizer's config
+            says the same by its ``model_input_names``.
+        apart_layers: Number of the lowest layers in which query and document do not see each other
+            (:mod:`rerank_plugins.nn.apart`).
     """
 
     max_length_tokens: int
     truncation: TruncationRule
     eps: float
+    has_token_types: bool = True
+    apart_layers: int = 0
 
 
 def read_own_format(config: Mapping[str, Any], *, folder: Path) -> OwnFormat | None:
@@ -73,9 +84,9 @@ def read_own_format(config: Mapping[str, Any], *, folder: Path) -> OwnFormat | N
         return None
     block = config.get(_BLOCK)
     block = block if isinstance(block, Mapping) else {}
-    own = {*_FIXED, "max_length", "truncation", "eps"}
+    own = {*_FIXED, "token_types", "max_length", "truncation", "eps"}
     problems = [f"unknown key {key!r}" for key in sorted({*config} - {*BACKBONE_KEYS, *_OTHER_KEYS})]
-    problems += [f"unknown key {f'{_BLOCK}.{key}'!r}" for key in sorted({*block} - own)]
+    problems += [f"unknown key {f'{_BLOCK}.{key}'!r}" for key in sorted({*block} - own - {_APART})]
     problems += [f"no key {key!r}" for key in BACKBONE_KEYS if key not in config]
     problems += [f"no key {f'{_BLOCK}.{key}'!r}" for key in sorted(own - {*block})]
     if config.get("model_type") not in (SEGMENT_SIMILARITY_TYPE, "bert"):
@@ -88,7 +99,13 @@ def read_own_format(config: Mapping[str, Any], *, folder: Path) -> OwnFormat | N
             f"{', '.join(problems)}. Upgrade rerank-plugins, or write the folder again with its training code."
         )
         raise UnsupportedModelError(msg)
-    return OwnFormat(max_length_tokens=block["max_length"], truncation=block["truncation"], eps=float(block["eps"]))
+    return OwnFormat(
+        max_length_tokens=block["max_length"],
+        truncation=block["truncation"],
+        eps=float(block["eps"]),
+        has_token_types=block["token_types"] == _TOKEN_TYPES[0],
+        apart_layers=block.get(_APART, 0),
+    )
 
 
 def _unusable(config: Mapping[str, Any], block: Mapping[str, Any]) -> list[str]:
@@ -97,6 +114,11 @@ def _unusable(config: Mapping[str, Any], block: Mapping[str, Any]) -> list[str]:
     most, length, eps = config["max_position_embeddings"], block["max_length"], block["eps"]
     if not _is_number(length, int) or not _is_number(most, int) or not 0 < length <= most:
         wrong.append("max_length")
+    if block["token_types"] not in _TOKEN_TYPES:
+        wrong.append("token_types")
+    apart, layers = block.get(_APART, 0), config["num_hidden_layers"]
+    if not _is_number(apart, int) or not _is_number(layers, int) or not 0 <= apart < layers:
+        wrong.append(_APART)
     if block["truncation"] not in get_args(TruncationRule):
         wrong.append("truncation")
     if not _is_number(eps, float) or not 0 < eps < 1:

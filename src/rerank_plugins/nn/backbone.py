@@ -60,20 +60,28 @@ class Backbone:
     Args:
         model: The model, in eval mode, on its device.
         is_ours: Whether nobody else uses it. If so its weights may be laid out anew; if not it is left as it is.
+        n_apart: Number of the lowest layers in which the two texts of a pair do not see each other
+            (:mod:`rerank_plugins.nn.apart`).
+
+    Raises:
+        UnsupportedModelError: Layers are to be apart, and the model cannot run packed.
 
     Attributes:
         padding_reason: Why batches are padded; empty if they are not.
     """
 
-    def __init__(self, model: Any, *, is_ours: bool = True) -> None:
+    def __init__(self, model: Any, *, is_ours: bool = True, n_apart: int = 0) -> None:
         self._model = model
         # An encoder's configuration may have a setting of a KV cache that only its decoder has (T5).
         self._options = {"use_cache": False} if "use_cache" in signature(model.forward).parameters else {}
         self._packed: PackedModel | None = None
         self.padding_reason = ""
         try:
-            self._packed = packed_model(model, is_ours=is_ours)
+            self._packed = packed_model(model, is_ours=is_ours, n_apart=n_apart)
         except CannotPackError as error:
+            if n_apart:
+                msg = f"this model's lower layers read two texts apart, which is done in packed rows only ({error})"
+                raise UnsupportedModelError(msg) from error
             self.padding_reason = str(error)
 
     @property

@@ -119,12 +119,14 @@ class BertEncoder:
     Args:
         model: A transformers encoder with absolute positions, in eval mode.
         may_copy: Whether weights may be copied into other layouts; without it they are shared with ``model``.
+        n_apart: Number of the lowest layers in which the parts of an input do not see each other.
 
     Raises:
         AttributeError: The model is built otherwise.
     """
 
-    def __init__(self, model: Any, *, may_copy: bool) -> None:
+    def __init__(self, model: Any, *, may_copy: bool, n_apart: int = 0) -> None:
+        self._n_apart = n_apart
         config = model.config
         layers = list(model.encoder.layer)
         self._layers = [
@@ -132,7 +134,9 @@ class BertEncoder:
             for layer in layers
         ]
 
-    def __call__(self, embedded: torch.Tensor, row: PackedRow, *, reads: Reads) -> torch.Tensor:
+    def __call__(
+        self, embedded: torch.Tensor, row: PackedRow, *, reads: Reads, parts: PackedRow | None = None
+    ) -> torch.Tensor:
         """Return the final states.
 
         Args:
@@ -140,13 +144,14 @@ class BertEncoder:
                 (tokens + spare, hidden).
             row: Where the texts lie.
             reads: Which tokens' states are needed.
+            parts: Where the parts of the texts lie, for the layers in which they are apart; None where none are.
 
         Returns:
             Shape: (tokens, hidden), or (texts, hidden) if only one token a text is read.
         """
         states = embedded
-        for layer in self._layers[:-1]:
-            states = layer(states, row, reads="all")
+        for number, layer in enumerate(self._layers[:-1]):
+            states = layer(states, parts if parts is not None and number < self._n_apart else row, reads="all")
         states = self._layers[-1](states, row, reads=reads)
         if reads == "last":
             return states[row.last_tokens]

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
+from rerank_plugins.nn.apart import apart_lengths
 from rerank_plugins.nn.attention import attend
 from rerank_plugins.nn.bert_encoder import BertEncoder, Reads
 from rerank_plugins.nn.compiling import compile_regions
@@ -71,17 +72,18 @@ class SharingModel(PackedModel, Protocol):
         ...
 
 
-def packed_bert(model: Any, *, may_copy: bool) -> PackedModel:
+def packed_bert(model: Any, *, may_copy: bool, n_apart: int = 0) -> PackedModel:
     """Return a BERT- or RoBERTa-like encoder with its own embeddings and our layers.
 
     Args:
         model: The transformers model.
         may_copy: Whether its weights may be laid out anew, in memory of their own.
+        n_apart: Number of the lowest layers in which the two texts of a pair do not see each other.
 
     Raises:
         ValueError: It is not built like that.
     """
-    return _PackedBert(model, may_copy=may_copy)
+    return _PackedBert(model, may_copy=may_copy, n_apart=n_apart)
 
 
 def packed_by_interface(model: Any) -> SharingModel:
@@ -98,7 +100,7 @@ class _PackedBert:
 
     prefix_sharing = PrefixSharing(is_used=False, reason="attention looks both ways")
 
-    def __init__(self, model: Any, *, may_copy: bool) -> None:
+    def __init__(self, model: Any, *, may_copy: bool, n_apart: int) -> None:
         config = model.config
         if config.model_type not in BERT_LIKE or getattr(config, "is_decoder", False):
             msg = f"{config.model_type!r} is not built like BERT"
@@ -107,28 +109,33 @@ class _PackedBert:
             msg = "positions are relative"
             raise ValueError(msg)
         self._embeddings, self._device = model.embeddings, model.device
-        self._encoder = BertEncoder(model, may_copy=may_copy)
+        self._encoder = BertEncoder(model, may_copy=may_copy, n_apart=n_apart)
+        self._n_apart = n_apart
         self._has_segments = getattr(config, "type_vocab_size", 1) > 1
         # RoBERTa counts positions from the padding id on (create_position_ids_from_input_ids).
         self._padding_id = None if config.model_type == "bert" else int(config.pad_token_id)
 
     def __call__(self, batch: Batch, *, reads: Reads) -> torch.Tensor:
         row = PackedRow(batch.lengths, self._device)
+        parts = PackedRow(apart_lengths(batch), self._device) if self._n_apart else None
         values = np.zeros((3, row.tokens + self._encoder.spare_rows(row.tokens)), dtype=np.int64)
         own = values[:, : row.tokens]
         np.concatenate([one.ids for one in batch.inputs], out=own[0])
-        np.concatenate([self._positions(one) for one in batch.inputs], out=own[1])
+        own[1] = self._positions(batch) if parts is None else parts.positions
         if self._has_segments:
             np.concatenate([one.type_ids for one in batch.inputs], out=own[2])
         ids, positions, types = _on_device(values, self._device).unsqueeze(1)
         embedded = self._embeddings(input_ids=ids, token_type_ids=types, position_ids=positions)[0]
-        return self._encoder(embedded, row, reads=reads)
+        return self._encoder(embedded, row, reads=reads, parts=parts)
 
     def compile(self) -> int:
         """Let the token-wise parts be compiled at their first call; return how many there are."""
         return self._encoder.compile()
 
-    def _positions(self, one: TokenInput) -> np.ndarray[Any, Any]:
+    def _positions(self, batch: Batch) -> np.ndarray[Any, Any]:
+        return np.concatenate([self._positions_of(one) for one in batch.inputs])
+
+    def _positions_of(self, one: TokenInput) -> np.ndarray[Any, Any]:
         if self._padding_id is None:
             return np.arange(len(one))
         real = (one.ids != self._padding_id).astype(np.int64)

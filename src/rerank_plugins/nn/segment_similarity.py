@@ -75,8 +75,8 @@ class SegmentSimilarityHead(nn.Module):
         cosine = nn.functional.cosine_similarity(
             _masked_mean(states, in_query), _masked_mean(states, in_document), dim=-1, eps=self._eps
         )
-        # Query tokens come first, so the rows that can matter end with the longest query.
-        n_query = int(in_query.any(dim=0).sum()) + 1
+        # Query tokens come first, so the rows that can matter end with the query that ends last.
+        n_query = max(one.segments.query_end for one in batch.inputs if one.segments is not None)
         unit = nn.functional.normalize(states, dim=-1, eps=self._eps)
         outside = ~in_document.unsqueeze(1)
         similarity = (unit[:, :n_query] @ unit.transpose(1, 2)).masked_fill(outside, -1.0).amax(-1)

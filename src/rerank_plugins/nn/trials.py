@@ -59,13 +59,14 @@ class _Trial:
         return windows_of(model, NARROW) if self.is_narrow else nullcontext()
 
 
-def packed_model(model: Any, *, is_ours: bool) -> PackedModel:
+def packed_model(model: Any, *, is_ours: bool, n_apart: int = 0) -> PackedModel:
     """Return the model without padding.
 
     Args:
         model: A transformers model without head, in eval mode, on its device.
         is_ours: Whether nobody else uses the model. If so its weights may be laid out anew, and its attention function
             replaced; if not it is left as it is.
+        n_apart: Number of the lowest layers in which the two texts of a pair do not see each other; only for BERT.
 
     Raises:
         CannotPackError: It cannot run so, or gives other numbers.
@@ -75,9 +76,9 @@ def packed_model(model: Any, *, is_ours: bool) -> PackedModel:
         if model.config.model_type in BERT_LIKE:
             trials = _trials(model, has_windows=False)
             try:
-                return _agreeing_bert(model, trials, may_copy=is_ours)
+                return _agreeing_bert(model, trials, may_copy=is_ours, n_apart=n_apart)
             except (CannotPackError, *REFUSALS):
-                if not is_ours:
+                if not is_ours or n_apart:
                     raise
         elif not is_ours:
             msg = "its attention function would have to be replaced, and the model is not ours alone"
@@ -130,8 +131,8 @@ def _one_by_one(model: Any, batch: Batch) -> torch.Tensor:
         return torch.cat([_alone(model, one) for one in batch.inputs])
 
 
-def _agreeing_bert(model: Any, trials: Sequence[_Trial], *, may_copy: bool) -> PackedModel:
-    candidate = packed_bert(model, may_copy=may_copy)
+def _agreeing_bert(model: Any, trials: Sequence[_Trial], *, may_copy: bool, n_apart: int) -> PackedModel:
+    candidate = packed_bert(model, may_copy=may_copy, n_apart=n_apart)
     _check(candidate, model, trials)
     if may_copy:
         # Its layers are kept in another layout; otherwise the weights would be in memory twice.

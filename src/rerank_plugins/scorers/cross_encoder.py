@@ -89,6 +89,13 @@ def load(request: LoadRequest) -> LoadedParts:
     tokenizer = load_tokenizer(request)
     own = request.files.own_format
     if own is not None:
+        if tokenizer.uses_segments != own.has_token_types:
+            msg = (
+                f"{str(request.files.folder)!r} was trained with rerank_plugins.token_types="
+                f"{[0, int(own.has_token_types)]}, and its tokenizer_config.json "
+                f"{'has' if tokenizer.uses_segments else 'lacks'} token_type_ids in model_input_names; correct one"
+            )
+            raise UnsupportedModelError(msg)
         scorer: Scorer = _load_segment_similarity(request, own)
     else:
         model = load_model(request, transformers.AutoModelForSequenceClassification)
@@ -138,4 +145,4 @@ def _load_segment_similarity(request: LoadRequest, own: OwnFormat) -> CrossEncod
     if request.lora is not None:
         merge_lora(dict(backbone.named_parameters()), request.lora)
     placed = backbone.eval().to(device=request.device, dtype=request.dtype)
-    return CrossEncoderScorer(Backbone(placed), head.to(request.device))
+    return CrossEncoderScorer(Backbone(placed, n_apart=own.apart_layers), head.to(request.device))

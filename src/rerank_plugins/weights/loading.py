@@ -23,7 +23,7 @@ from rerank_plugins.text.tokenizer_file import read_tokenizer
 from rerank_plugins.weights.base import LoadRequest
 from rerank_plugins.weights.flash_names import has_flash_names, xlmr_from_flash_names
 from rerank_plugins.weights.lora import merge_lora
-from rerank_plugins.weights.own_rows import has_own_rows, read_rows
+from rerank_plugins.weights.own_rows import base_folder, has_own_rows, read_rows
 from rerank_plugins.weights.tokenizers import checked_tokenizer, converted_tokenizer
 
 if TYPE_CHECKING:
@@ -182,6 +182,9 @@ def check_weights(request: LoadRequest) -> None:
     check_named_by_config(request.files.config, folder)
     check_indexes(folder)
     stored = read_headers(folder)
+    base = base_folder(folder)
+    if base is not None:
+        stored = read_headers(base) | stored
     is_ours = request.files.own_format is not None or has_own_rows(folder)
     refuse_quantised(request.files.config, {} if is_ours else stored, folder=folder)
     check_claims(request.files.config, stored, folder=folder)

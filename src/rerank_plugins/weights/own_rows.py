@@ -3,8 +3,13 @@
 The metadata of ``model.safetensors`` names the format under ``rerank_plugins.quantization``. ``int8-rows``: a matrix
 ``NAME`` is int8, and ``NAME.scale`` (rows,) holds one float32 per row; value = int8 * scale. ``q4-blocks``: ``NAME`` is
 uint8 (rows, columns / 2) and ``NAME.scale`` float16 (rows, columns / 32); 16 bytes hold a block of 32 values, byte j
-the values j (low half) and j + 16 (high half); value = (half - 8) * scale, the Q4_0 of llama.cpp. Other tensors are
-plain.
+the values j (low half) and j + 16 (high half); value = (half - 8) * scale, the Q4_0 of llama.cpp. One file may have
+matrices of both kinds. Other tensors are plain.
+
+``rerank_plugins.base`` names a folder beside this one, whose ``model.safetensors`` this file builds on: a tensor that
+both have is a difference that is added to the base's, one that only the base has is the base's, and others are whole.
+So a model that was trained from another one of its package needs neither its embeddings nor its lower layers again;
+and a difference is small, so that few bits hold it more exactly than they would the weights.
 """
 
 from __future__ import annotations
@@ -15,25 +20,70 @@ import torch
 from safetensors import safe_open
 
 from rerank_plugins.checks.boundary import checkpoint_errors
+from rerank_plugins.errors import UnsupportedModelError
 
-__all__ = ["has_own_rows", "read_rows"]
+__all__ = ["base_folder", "has_own_rows", "read_rows"]
 
 _FORMATS = ("int8-rows", "q4-blocks")
-_QUANTIZATION_KEY = "rerank_plugins.quantization"
+_FILE = "model.safetensors"
+_QUANTIZATION_KEY, _BASE_KEY = "rerank_plugins.quantization", "rerank_plugins.base"
 _BYTES_A_BLOCK = 16
 
 
 def has_own_rows(folder: Path) -> bool:
     """Return whether ``model.safetensors`` is stored in one of the formats of this module."""
-    path = folder / "model.safetensors"
+    return _metadata(folder).get(_QUANTIZATION_KEY) in _FORMATS
+
+
+def base_folder(folder: Path) -> Path | None:
+    """Return the folder that a folder's weights build on; None if they are whole.
+
+    Raises:
+        UnsupportedModelError: It is not there, or is named as no folder beside this one.
+    """
+    name = _metadata(folder).get(_BASE_KEY)
+    if name is None:
+        return None
+    base = folder.parent / name
+    # No way out of the package that both came in.
+    if name in ("", ".", "..") or name != Path(name).name or not (base / _FILE).is_file():
+        msg = (
+            f"{str(folder / _FILE)!r} holds differences to the weights of {name!r}, a folder beside it that is not "
+            "there. Copy both folders, or save the model whole: train it, or copy it with its package."
+        )
+        raise UnsupportedModelError(msg)
+    return base
+
+
+def _metadata(folder: Path) -> dict[str, str]:
+    path = folder / _FILE
     if not path.is_file():
-        return False
+        return {}
     with checkpoint_errors(f"read {str(path)!r}"), safe_open(str(path), framework="pt") as stored:
-        return (stored.metadata() or {}).get(_QUANTIZATION_KEY) in _FORMATS
+        return dict(stored.metadata() or {})
 
 
 def read_rows(path: Path) -> dict[str, torch.Tensor]:
-    """Return the float32 weights of a file, those in 8 or 4 bits included."""
+    """Return the float32 weights of a file, those in 8 or 4 bits and those of its base included.
+
+    Raises:
+        UnsupportedModelError: Its base is not there, or has other shapes.
+    """
+    weights = _stored(path)
+    base = base_folder(path.parent)
+    if base is None:
+        return weights
+    whole = _stored(base / _FILE)
+    for name, value in weights.items():
+        if name in whole and whole[name].shape != value.shape:
+            msg = f"{name!r} in {str(path)!r} does not fit {str(base)!r}, which it builds on; install both together"
+            raise UnsupportedModelError(msg)
+        whole[name] = whole[name] + value if name in whole else value
+    return whole
+
+
+def _stored(path: Path) -> dict[str, torch.Tensor]:
+    """Return the values of a file's tensors, in float32."""
     weights: dict[str, torch.Tensor] = {}
     with safe_open(str(path), framework="pt") as stored:
         names = set(stored.keys())

@@ -78,5 +78,26 @@ _CHINESE_EMBEDDER = Family(
     ),
     sizes=(Size(layers=12, hidden=384, vocabulary=30_000),),
 )
+_CHINESE_RERANKER = Family(
+    architecture="rerank_plugins_segment_similarity",
+    facts=ModelSpec(
+        id="mini-zh",
+        kind="reranker",
+        family="mini",
+        scorer="cross-encoder",
+        default_max_length_tokens=512,
+        max_length_tokens=512,
+        license="MIT",
+        languages=("zh", "en"),
+        truncation="only_second",
+        package="rerank_plugins_mini_zh",
+        reference="its training code",
+        notes=(
+            "Trained by this project from multilingual-e5-small; the weights come with the package, so nothing is "
+            "downloaded."
+        ),
+    ),
+    sizes=(Size(shape=bert_shape(15, 384, vocabulary=30_000, source=f"{HUB}/intfloat/multilingual-e5-small")),),
+)
 
-MINI = (_RERANKER, _EMBEDDER, _CHINESE_EMBEDDER)
+MINI = (_RERANKER, _EMBEDDER, _CHINESE_EMBEDDER, _CHINESE_RERANKER)

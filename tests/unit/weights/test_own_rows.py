@@ -1,0 +1,65 @@
+"""Weights that build on those of a folder beside them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from rerank_plugins.errors import UnsupportedModelError
+from rerank_plugins.weights.own_rows import base_folder, has_own_rows, read_rows
+
+FILE = "model.safetensors"
+
+
+def stored(folder: Path, weights: dict[str, torch.Tensor], **metadata: str) -> Path:
+    folder.mkdir()
+    path = folder / FILE
+    save_file(weights, str(path), {f"rerank_plugins.{name}": value for name, value in metadata.items()})
+    return path
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> dict[str, torch.Tensor]:
+    weights = {"kept": torch.ones(2, 3), "changed": torch.full((2, 3), 2.0), "bias": torch.zeros(3)}
+    stored(tmp_path / "base", weights)
+    return weights
+
+
+def test_differences_are_added_and_the_rest_is_the_bases(tmp_path: Path, base: dict[str, torch.Tensor]) -> None:
+    rows = {
+        "changed": torch.tensor([[1, -2, 3], [4, 0, 127]], dtype=torch.int8),
+        "changed.scale": torch.tensor([0.5, 2.0]),
+    }
+    path = stored(tmp_path / "built", {**rows, "new": torch.ones(4)}, base="base", quantization="int8-rows")
+    assert has_own_rows(path.parent)
+    assert base_folder(path.parent) == tmp_path / "base"
+    found = read_rows(path)
+    assert {*found} == {*base, "new"}
+    assert torch.equal(found["kept"], base["kept"])
+    assert torch.equal(found["changed"], torch.tensor([[2.5, 1.0, 3.5], [10.0, 2.0, 256.0]]))
+    assert torch.equal(found["new"], torch.ones(4))
+
+
+def test_weights_without_a_base_are_whole(tmp_path: Path) -> None:
+    path = stored(tmp_path / "whole", {"weight": torch.ones(2, 2)})
+    assert base_folder(path.parent) is None
+    assert torch.equal(read_rows(path)["weight"], torch.ones(2, 2))
+    assert base_folder(tmp_path / "nothing") is None
+
+
+@pytest.mark.parametrize("name", ["missing", "..", ".", "", "../base", "a/b"])
+@pytest.mark.usefixtures("base")
+def test_a_base_that_is_not_beside_it_is_refused(tmp_path: Path, name: str) -> None:
+    path = stored(tmp_path / "built", {"changed": torch.ones(2, 3)}, base=name)
+    with pytest.raises(UnsupportedModelError, match="a folder beside it that is not there"):
+        read_rows(path)
+
+
+@pytest.mark.usefixtures("base")
+def test_a_base_of_other_shapes_is_refused(tmp_path: Path) -> None:
+    path = stored(tmp_path / "built", {"changed": torch.ones(1, 3)}, base="base")
+    with pytest.raises(UnsupportedModelError, match=r"'changed' .* does not fit"):
+        read_rows(path)
