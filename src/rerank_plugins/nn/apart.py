@@ -59,7 +59,7 @@ def padded_states(
     """
     places = torch.arange(input_ids.shape[1], device=input_ids.device)
     is_second = places >= starts.unsqueeze(1)
-    states = backbone.embeddings(
+    states: Tensor = backbone.embeddings(
         input_ids=input_ids, token_type_ids=token_type_ids, position_ids=places - is_second * starts.unsqueeze(1)
     )
     seen = attention_mask.bool()[:, None, None, :]
