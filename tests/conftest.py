@@ -7,6 +7,7 @@ import os
 # Before any test imports huggingface_hub, which reads it once.
 os.environ["HF_HUB_OFFLINE"] = "1"
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,13 @@ settings.load_profile("rerank-plugins")
 def pytest_configure(config: pytest.Config) -> None:
     """Fail sessions in which a comparison with a reference ran and was none."""
     config.pluginmanager.register(Account())
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put files with slow tests first: with two processes the last file is then a short one, for which none waits."""
+    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: -slow[item.path])
 
 
 @pytest.fixture(scope="session")

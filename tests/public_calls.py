@@ -270,6 +270,8 @@ def _of_retrieval(root: Path) -> dict[str, tuple[Callable[..., Any], dict[str, A
         by_name |= {f"{name}.search": (index.search, search), f"{name}.asearch": (index.asearch, search)}
     for name, index in (("BM25Index", bm25), ("DenseIndex", dense), ("HybridIndex", hybrid)):
         by_name[f"{name}.with_texts"] = (index.with_texts, {"texts": {"d": "Dogs bark."}})
+    for name, index in (("DenseIndex", dense), ("HybridIndex", hybrid)):
+        by_name[f"{name}.search_many"] = (index.search_many, {"queries": ["capital of France"], "top_k": 2})
     growing = TwoStageRetriever(bm25, BY_ID, top_k=2)
     by_name["TwoStageRetriever.add_documents"] = (growing.add_documents, {"documents": ["Dogs bark."]})
     by_name["TwoStageRetriever.aadd_documents"] = (growing.aadd_documents, {"documents": ["Dogs run."]})

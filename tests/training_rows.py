@@ -41,6 +41,11 @@ def write_rows(path: Path, made: list[dict[str, Any]]) -> Path:
 
 def tiny_run(model: str | Path, folder: Path, **changes: Any) -> RerankerTrainingSettings:
     """Return settings of a short training of a tiny model; data is written into the folder unless it is given."""
+    return reranker_settings(tiny_settings(model, folder, **changes))
+
+
+def tiny_settings(model: str | Path, folder: Path, **changes: Any) -> dict[str, Any]:
+    """Return what any training of a tiny model has, by name; data is written into the folder unless it is given."""
     flat: dict[str, Any] = {
         "model_name_or_path": model,
         "output_dir": folder / "trained",
@@ -56,4 +61,4 @@ def tiny_run(model: str | Path, folder: Path, **changes: Any) -> RerankerTrainin
         flat["train_data"] = write_rows(folder / "train.jsonl", rows(22, teacher=teacher))
     if "dev_data" not in flat and "dev_fraction" not in flat:
         flat["dev_data"] = write_rows(folder / "dev.jsonl", rows(8, seed=2))
-    return reranker_settings(flat)
+    return flat

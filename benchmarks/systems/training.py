@@ -103,8 +103,8 @@ def _json_lines(task: TrainTask, scratch: str) -> Path:
 
 def _ours(task: TrainTask, scratch: str) -> Any:
     from rerank_plugins.training import reranker_settings
-    from rerank_plugins.training.models import open_trainable
     from rerank_plugins.training.preparing import prepare, trainer_for
+    from rerank_plugins.training.trainable import open_trainable
 
     settings = reranker_settings(
         {
@@ -125,7 +125,7 @@ def _ours(task: TrainTask, scratch: str) -> Any:
         }
     )
     prepared = prepare(settings, Path(scratch))
-    trainer = trainer_for(prepared, open_trainable(prepared.resolved, settings.model, settings.data), Path(scratch))
+    trainer = trainer_for(prepared, open_trainable(prepared.resolved, prepared.settings), Path(scratch))
     trainer.args.save_strategy = transformers.trainer_utils.SaveStrategy.NO
     return trainer
 

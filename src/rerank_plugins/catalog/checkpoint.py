@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +17,13 @@ from rerank_plugins.catalog.sentence_settings import saved_length
 from rerank_plugins.catalog.weight_headers import read_header
 from rerank_plugins.errors import UnsupportedModelError
 
-__all__ = ["MULTI_VECTOR_HEADS", "CheckpointFiles", "read_checkpoint"]
+__all__ = ["MULTI_VECTOR_HEADS", "TRAINING_RECORD", "CheckpointFiles", "read_checkpoint"]
 
 MULTI_VECTOR_HEADS = ("sparse_linear", "colbert_linear")
 """Files, without their ending, in which FlagEmbedding keeps BGE-M3's heads."""
+
+TRAINING_RECORD = "training.json"
+"""File in which a training of this package says what it did."""
 
 _HEAD_FILES = ("safetensors", "pt")
 
@@ -67,6 +71,12 @@ class CheckpointFiles:
         files = (path for folder in folders for path in sorted(folder.iterdir()) if path.is_file())
         stats = ((str(path.relative_to(self.folder)), path.stat()) for path in files)
         return tuple((name, stat.st_size, stat.st_mtime_ns) for name, stat in stats)
+
+    @property
+    def training_digest(self) -> str | None:
+        """Beginning of the SHA-256 of the record that our own trainings leave, in hexadecimal; None without one."""
+        path = self.folder / TRAINING_RECORD
+        return hashlib.sha256(path.read_bytes()).hexdigest()[:12] if path.is_file() else None
 
     @property
     def max_length_tokens(self) -> int:

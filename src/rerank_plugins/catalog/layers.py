@@ -106,14 +106,15 @@ def layers_of_config(config: Mapping[str, Any], *, compresses: bool) -> LayerRan
     """Return the layers that a checkpoint's ``config.json`` declares.
 
     Raises:
-        UnsupportedModelError: It does not declare a head for every layer from ``start_layer`` on.
+        UnsupportedModelError: It does not declare heads for the layers from ``start_layer`` on.
     """
     first, last = config.get("start_layer"), config.get("num_hidden_layers")
-    per_layer = config.get("layer_wise") if compresses else config.get("head_multi")
+    # A layerwise model may have one head for all its layers (FlagEmbedding's head_multi).
+    has_heads = config.get("layer_wise") if compresses else isinstance(config.get("head_multi"), bool)
     simple = config.get("layer_sep", 1) == 1 and config.get("head_type", "simple") == "simple"
-    if not isinstance(first, int) or not isinstance(last, int) or not 1 <= first <= last or not per_layer or not simple:
+    if not isinstance(first, int) or not isinstance(last, int) or not 1 <= first <= last or not has_heads or not simple:
         msg = (
-            "config.json must have start_layer, num_hidden_layers and one simple head for each layer between them "
+            "config.json must have start_layer, num_hidden_layers and simple heads for the layers between them "
             f"(layer_wise or head_multi, head_type 'simple', layer_sep 1); it has {dict(config)}"
         )
         raise UnsupportedModelError(msg)

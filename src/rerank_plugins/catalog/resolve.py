@@ -89,6 +89,9 @@ def resolve(model: str | Path, *, kind: ModelKind, options: SourceOptions | None
     if kind == "reranker":
         _check_reranker(files, name, spec, family)
     complete = _with_own_files(spec, files)
+    if listed is None and files.training_digest is not None:
+        # Weights of their own, whatever the model is called that they started from.
+        complete = replace(complete, revision=f"trained-{files.training_digest}")
     if options.family is None and spec.id == str(files.folder):
         log_fitting_families(complete, files, name=name)
     return ResolvedModel(spec=complete, files=files, source=source)

@@ -34,6 +34,8 @@ class ScorerTraits:
         endings: The same for every name that ends so and is nobody's by its whole name.
         checks_itself: Whether its own loader says which checkpoints it takes (scorers of other packages).
         is_classifier: Whether it reads a head with one label, saved by transformers or sentence-transformers.
+        trained_as: What it is for a training: a ``classifier``, a language model that answers (``answer``), or one with
+            a head on each of several ``layers``; empty for what is not trained.
         reads_prompt: Whether it reads query and document inside a prompt.
         tells_family: Whether one family alone has this architecture, so that no name is needed.
         is_encoder: Whether it is a transformer that sentence-transformers' modules say how to use (embedders).
@@ -45,6 +47,7 @@ class ScorerTraits:
     endings: tuple[str, ...] = ()
     checks_itself: bool = False
     is_classifier: bool = False
+    trained_as: str = ""
     reads_prompt: bool = False
     tells_family: bool = False
     is_encoder: bool = False
@@ -54,13 +57,19 @@ class ScorerTraits:
 
 SCORER_TRAITS: Mapping[str, ScorerTraits] = MappingProxyType(
     {
-        CROSS_ENCODER: ScorerTraits(endings=("ForSequenceClassification",), is_classifier=True),
-        "decoder": ScorerTraits(endings=("ForCausalLM",), reads_prompt=True),
+        CROSS_ENCODER: ScorerTraits(
+            endings=("ForSequenceClassification",), is_classifier=True, trained_as="classifier"
+        ),
+        "decoder": ScorerTraits(endings=("ForCausalLM",), reads_prompt=True, trained_as="answer"),
         "encoder-t5": ScorerTraits(
             architectures=("EncT5ForSequenceClassification",), reads_prompt=True, tells_family=True
         ),
-        "layerwise": ScorerTraits(architectures=("LayerWiseMiniCPMForCausalLM",), reads_prompt=True, tells_family=True),
-        "lightweight": ScorerTraits(architectures=("CostWiseGemmaForCausalLM",), reads_prompt=True, tells_family=True),
+        "layerwise": ScorerTraits(
+            architectures=("LayerWiseMiniCPMForCausalLM",), reads_prompt=True, tells_family=True, trained_as="layers"
+        ),
+        "lightweight": ScorerTraits(
+            architectures=("CostWiseGemmaForCausalLM",), reads_prompt=True, tells_family=True, trained_as="layers"
+        ),
         "sequence-to-sequence": ScorerTraits(architectures=("T5ForConditionalGeneration",), reads_prompt=True),
         TRANSFORMER: ScorerTraits(is_encoder=True),
         MULTI_VECTOR: ScorerTraits(is_encoder=True, has_token_vectors=True),

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import inspect
 import sys
+from collections import ChainMap
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import fields
 from functools import wraps
@@ -46,23 +47,25 @@ def checked_call(
     """
 
     def decorate(function: _Function) -> _Function:
-        door = _Door(function, sys.modules[function.__module__].__dict__, own, moved or {})
-
-        if inspect.iscoroutinefunction(function):
-
-            @wraps(function)
-            async def checked(*args: Any, **kwargs: Any) -> Any:
-                return await function(*door.admit(args, kwargs), **kwargs)
-
-        else:
-
-            @wraps(function)
-            def checked(*args: Any, **kwargs: Any) -> Any:
-                return function(*door.admit(args, kwargs), **kwargs)
-
-        return cast("_Function", checked)
+        return _checked(function, _Door(function, sys.modules[function.__module__].__dict__, own, moved or {}))
 
     return decorate
+
+
+def _checked(function: _Function, door: _Door) -> _Function:
+    if inspect.iscoroutinefunction(function):
+
+        @wraps(function)
+        async def checked(*args: Any, **kwargs: Any) -> Any:
+            return await function(*door.admit(args, kwargs), **kwargs)
+
+    else:
+
+        @wraps(function)
+        def checked(*args: Any, **kwargs: Any) -> Any:
+            return function(*door.admit(args, kwargs), **kwargs)
+
+    return cast("_Function", checked)
 
 
 def checked_fields(*, own: Collection[str] = ()) -> Callable[[_Class], _Class]:
@@ -73,7 +76,9 @@ def checked_fields(*, own: Collection[str] = ()) -> Callable[[_Class], _Class]:
         made.__init__.__annotations__ = {one.name: one.type for one in fields(made) if one.init}
         made.__init__.__qualname__ = f"{owner.__qualname__}.__init__"
         made.__init__.__module__ = owner.__module__
-        made.__init__ = checked_call(own=own)(made.__init__)
+        # Fields of a base class are annotated with the names of its own module.
+        modules = (sys.modules[one.__module__].__dict__ for one in owner.__mro__)
+        made.__init__ = _checked(made.__init__, _Door(made.__init__, ChainMap(*modules), own, {}))
         return owner
 
     return decorate

@@ -19,12 +19,15 @@ from rerank_plugins.cli.data import data
 from rerank_plugins.cli.doctor import doctor
 from rerank_plugins.cli.evaluate import evaluate
 from rerank_plugins.cli.installed import add_commands
+from rerank_plugins.cli.label import label
+from rerank_plugins.cli.merge import merge
+from rerank_plugins.cli.mine import mine
 from rerank_plugins.cli.models import models
 from rerank_plugins.cli.output import fail, tolerate_encodings
 from rerank_plugins.cli.rank import rank
 from rerank_plugins.cli.report import report
 from rerank_plugins.cli.score import score
-from rerank_plugins.cli.train import train
+from rerank_plugins.cli.training import train
 from rerank_plugins.display.terminal import Screen, visible
 from rerank_plugins.errors import RerankPluginsError
 
@@ -47,6 +50,9 @@ app.command()(evaluate)
 app.command()(report)
 app.add_typer(data)
 app.add_typer(train)
+app.command()(mine)
+app.command()(label)
+app.command()(merge)
 add_commands(app)
 
 

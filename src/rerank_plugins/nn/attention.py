@@ -163,7 +163,8 @@ def _joined(parts: list[torch.Tensor], *, like: torch.Tensor, spare: int) -> tor
 
 
 def _kernel(query: torch.Tensor) -> VarlenKernel | None:
-    return varlen_kernel() if query.is_cuda and query.dtype in _HALF else None
+    # A training takes plain attention: nobody has compared the kernel's backward pass.
+    return varlen_kernel() if query.is_cuda and query.dtype in _HALF and not query.requires_grad else None
 
 
 def _continued(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from rerank_plugins.nn.blocks import DecoderShape, Gemma2Block, MiniCPMBlock, RMSNorm, Rotary, rotary_of
 from rerank_plugins.nn.compression import compress_documents
@@ -26,11 +27,15 @@ class LayeredDecoder(nn.Module):
     Args:
         shape: Its sizes.
         block: The family's block.
+
+    Attributes:
+        recomputes: Whether a backward pass computes the blocks once more instead of keeping what is in them.
     """
 
     def __init__(self, shape: DecoderShape, block: Block) -> None:
         super().__init__()
         self._shape = shape
+        self.recomputes = False
         self.embed_tokens = nn.Embedding(shape.vocab_size, shape.hidden_size)
         self.layers = nn.ModuleList(block(shape, index) for index in range(shape.n_layers))
         self.norm = RMSNorm(shape.hidden_size, eps=shape.eps, offset=block.norm_offset)
@@ -62,8 +67,18 @@ class LayeredDecoder(nn.Module):
             if ratio > 1 and index in (options.compress_layers or ()):
                 states, row = compress_documents(states, row, ratio=ratio)
                 rotary = self._rotary(row)
-            states = self.layers[index](states, rotary, row, softcap)
+            states = self._block(index, states, rotary, row, softcap)
         return torch.stack(found)
+
+    def _block(
+        self, index: int, states: torch.Tensor, rotary: Rotary, row: PackedRow, softcap: float | None
+    ) -> torch.Tensor:
+        block = self.layers[index]
+        if self.recomputes and torch.is_grad_enabled():
+            kept: torch.Tensor = checkpoint(block, states, rotary, row, softcap, use_reentrant=False)
+            return kept
+        found: torch.Tensor = block(states, rotary, row, softcap)
+        return found
 
     def _rotary(self, row: PackedRow) -> Rotary:
         positions = torch.from_numpy(row.positions).to(row.device)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from typing import Any
 
@@ -77,7 +77,20 @@ class DenseIndex:
             ScoringError: The embedder returned NaN or infinity.
         """
         text = check_search(query, top_k)
-        return self._nearest(self._embedder.embed_queries([text]), top_k) if self._ids else {}
+        return self._nearest(self._embedder.embed_queries([text]), top_k)[0] if self._ids else {}
+
+    @checked_call()
+    def search_many(self, queries: Sequence[str], *, top_k: int) -> list[dict[str, float]]:
+        """Return what :meth:`search` returns for each query; they are embedded together.
+
+        Raises:
+            InvalidInputError: A query is blank, or ``top_k`` is below 1.
+            ScoringError: The embedder returned NaN or infinity.
+        """
+        texts = [check_search(query, top_k) for query in queries]
+        if not texts or not self._ids:
+            return [{} for _ in texts]
+        return self._nearest(self._embedder.embed_queries(texts), top_k)
 
     @checked_call()
     async def asearch(self, query: str, *, top_k: int) -> dict[str, float]:
@@ -86,7 +99,7 @@ class DenseIndex:
         if not self._ids:
             return {}
         vectors = await self._embedder.aembed_queries([text])
-        return await asyncio.to_thread(self._nearest, vectors, top_k)
+        return (await asyncio.to_thread(self._nearest, vectors, top_k))[0]
 
     @property
     def ids(self) -> list[str]:
@@ -129,13 +142,17 @@ class DenseIndex:
     def __len__(self) -> int:
         return len(self._ids)
 
-    def _nearest(self, vectors: _Vectors, top_k: int) -> dict[str, float]:
-        query = _unit(vectors)
+    def _nearest(self, vectors: _Vectors, top_k: int) -> list[dict[str, float]]:
+        """Return the documents nearest to each query. Shape of ``vectors``: (queries, dim)."""
+        queries = _unit(vectors)
         if self._faiss is None:
-            return best_first(self._vectors @ query[0], self._ids, top_k)
-        scores, rows = self._faiss.search(query, min(top_k, len(self._ids)))
+            return [best_first(self._vectors @ query, self._ids, top_k) for query in queries]
+        scores, rows = self._faiss.search(queries, min(top_k, len(self._ids)))
+        return [self._hits(*one) for one in zip(rows.tolist(), scores.tolist(), strict=True)]
+
+    def _hits(self, rows: list[int], scores: list[float]) -> dict[str, float]:
         # An approximate index that finds too few documents pads the result with -1.
-        hits = [(row, score) for row, score in zip(rows[0].tolist(), scores[0].tolist(), strict=True) if row >= 0]
+        hits = [(row, score) for row, score in zip(rows, scores, strict=True) if row >= 0]
         found = sorted(hits, key=lambda hit: (-hit[1], hit[0]))
         return {self._ids[row]: float(score) for row, score in found}
 

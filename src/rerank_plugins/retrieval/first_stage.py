@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -12,7 +12,17 @@ import numpy.typing as npt
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.inputs import check_positive, check_query
 
-__all__ = ["AddingLock", "FirstStage", "GrowingStage", "best_first", "check_search", "check_texts_by_id", "grown_stage"]
+__all__ = [
+    "AddingLock",
+    "BatchStage",
+    "FirstStage",
+    "GrowingStage",
+    "best_first",
+    "check_search",
+    "check_texts_by_id",
+    "grown_stage",
+    "search_many",
+]
 
 
 class AddingLock:
@@ -51,6 +61,22 @@ class GrowingStage(FirstStage, Protocol):
     def with_texts(self, texts: Mapping[str, str]) -> FirstStage:
         """Return a stage that has these documents too. This one does not change, for searches that are running."""
         ...
+
+
+@runtime_checkable
+class BatchStage(FirstStage, Protocol):
+    """A first stage that answers many queries faster than one by one."""
+
+    def search_many(self, queries: Sequence[str], *, top_k: int) -> list[dict[str, float]]:
+        """Return what ``search`` returns for each query."""
+        ...
+
+
+def search_many(stage: FirstStage, queries: Sequence[str], *, top_k: int) -> list[dict[str, float]]:
+    """Return what a first stage finds for each of several queries."""
+    if isinstance(stage, BatchStage):
+        return stage.search_many(queries, top_k=top_k)
+    return [stage.search(query, top_k=top_k) for query in queries]
 
 
 def grown_stage(stage: FirstStage, texts: Mapping[str, str]) -> FirstStage:

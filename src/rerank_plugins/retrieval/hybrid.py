@@ -11,7 +11,7 @@ from rerank_plugins.checks.arguments import checked_call
 from rerank_plugins.checks.kinds import Count, Within
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.ranking.fusion import reciprocal_rank_fusion, weighted_fusion
-from rerank_plugins.retrieval.first_stage import FirstStage, check_search, grown_stage
+from rerank_plugins.retrieval.first_stage import FirstStage, check_search, grown_stage, search_many
 
 __all__ = ["Fusion", "HybridIndex"]
 
@@ -64,6 +64,13 @@ class HybridIndex:
         query = check_search(query, top_k)
         found = await asyncio.gather(*(stage.asearch(query, top_k=max(top_k, self._depth)) for stage in self._stages))
         return self._cut(found, top_k)
+
+    @checked_call()
+    def search_many(self, queries: Sequence[str], *, top_k: int) -> list[dict[str, float]]:
+        """Return what :meth:`search` returns for each query."""
+        depth = max(top_k, self._depth)
+        found = [search_many(stage, queries, top_k=depth) for stage in self._stages]
+        return [self._cut(one, top_k) for one in zip(*found, strict=True)]
 
     @property
     def stages(self) -> tuple[FirstStage, ...]:

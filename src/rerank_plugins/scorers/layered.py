@@ -8,11 +8,12 @@ Only the layers up to the deepest requested one run.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from rerank_plugins.catalog.layers import layers_of_config
+from rerank_plugins.catalog.layers import LayerRange, layers_of_config
 from rerank_plugins.errors import UnsupportedModelError
 from rerank_plugins.nn.blocks import ACTIVATIONS, DecoderShape, Gemma2Block, MiniCPMBlock
 from rerank_plugins.nn.layered_decoder import Block, LayeredDecoder
@@ -25,7 +26,7 @@ from rerank_plugins.weights.loading import check_weights, load_tokenizer, refuse
 from rerank_plugins.weights.lora import merge_lora
 from rerank_plugins.weights.weight_files import WeightFiles
 
-__all__ = ["LayeredScorer", "load_gemma2", "load_minicpm"]
+__all__ = ["LayeredParts", "LayeredScorer", "load_gemma2", "load_minicpm", "read_gemma2", "read_minicpm"]
 
 _PREFIX = "model."
 
@@ -90,6 +91,42 @@ class LayeredScorer:
 
 def load_minicpm(request: LoadRequest) -> LoadedParts:
     """Load bge-reranker-v2-minicpm-layerwise, or a model trained from it, without the checkpoint's own code."""
+    return _load(request, read_minicpm(request))
+
+
+def load_gemma2(request: LoadRequest) -> LoadedParts:
+    """Load bge-reranker-v2.5-gemma2-lightweight, or a model trained from it, without the checkpoint's own code."""
+    return _load(request, read_gemma2(request))
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class LayeredParts:
+    """A decoder and its heads, as they are stored.
+
+    Attributes:
+        decoder: The decoder, on its device, in its precision.
+        heads: Name in the checkpoint to a head's row, the lowest layer first; one of all layers if they share it.
+            Shape of each: (1, hidden), float32.
+        layers: The layers that give scores.
+        final_softcap: Bound of scores; None for none.
+    """
+
+    decoder: LayeredDecoder
+    heads: Mapping[str, torch.Tensor]
+    layers: LayerRange
+    final_softcap: float | None
+
+
+def read_minicpm(request: LoadRequest, *, new_head: int | None = None) -> LayeredParts:
+    """Read a MiniCPM with heads.
+
+    Args:
+        request: What to read.
+        new_head: Where the checkpoint has no heads: the token whose row of the output matrix every head begins as.
+
+    Raises:
+        UnsupportedModelError: Its config or its weights are not those of such a model.
+    """
     config = request.files.config
     n_layers = int(config["num_hidden_layers"])
     shape = _shape(
@@ -98,11 +135,15 @@ def load_minicpm(request: LoadRequest) -> LoadedParts:
         head_dim=int(config["hidden_size"]) // int(config["num_attention_heads"]),
         scales=(float(config.get("scale_emb", 1)), float(config.get("scale_depth", 1)) / n_layers**0.5),
     )
-    return _load(request, shape, MiniCPMBlock, compresses=False)
+    return _read(request, shape, MiniCPMBlock, compresses=False, new_head=new_head)
 
 
-def load_gemma2(request: LoadRequest) -> LoadedParts:
-    """Load bge-reranker-v2.5-gemma2-lightweight, or a model trained from it, without the checkpoint's own code."""
+def read_gemma2(request: LoadRequest) -> LayeredParts:
+    """Read a Gemma 2 with heads.
+
+    Raises:
+        UnsupportedModelError: Its config or its weights are not those of such a model.
+    """
     config = request.files.config
     shape = _shape(
         config,
@@ -110,7 +151,7 @@ def load_gemma2(request: LoadRequest) -> LoadedParts:
         head_dim=int(config["head_dim"]),
         scales=(float(config["hidden_size"]) ** 0.5, 1.0),
     )
-    return _load(request, shape, Gemma2Block, compresses=True)
+    return _read(request, shape, Gemma2Block, compresses=True)
 
 
 def _shape(config: Mapping[str, Any], *, activation: str, head_dim: int, scales: tuple[float, float]) -> DecoderShape:
@@ -145,31 +186,59 @@ def _shape(config: Mapping[str, Any], *, activation: str, head_dim: int, scales:
     )
 
 
-def _load(request: LoadRequest, shape: DecoderShape, block: Block, *, compresses: bool) -> LoadedParts:
+def _read(
+    request: LoadRequest, shape: DecoderShape, block: Block, *, compresses: bool, new_head: int | None = None
+) -> LayeredParts:
     check_weights(request)
     layers = layers_of_config(request.files.config, compresses=compresses)
     files = WeightFiles(request.files.folder)
     with torch.device("meta"):
         decoder = LayeredDecoder(shape, block)
     names = [_PREFIX + name for name in decoder.state_dict()]
-    head_names = [f"lm_head.{index}.linear_head.weight" for index in range(layers.last - layers.first + 1)]
-    refuse_missing([name for name in (*names, *head_names) if name not in files], request.files.folder)
+    head_names = _head_names(request.files.config, layers)
+    stored = head_names if new_head is None else [_output_of(files)]
+    refuse_missing([name for name in (*names, *stored) if name not in files], request.files.folder)
     weights = files.read(names, device=request.device, dtype=request.dtype)
     try:
         decoder.load_state_dict({name.removeprefix(_PREFIX): value for name, value in weights.items()}, assign=True)
     except RuntimeError as error:
         msg = f"the weights of {str(request.files.folder)!r} do not fit its config.json: {error}"
         raise UnsupportedModelError(msg) from error
-    heads = files.read(head_names, device=request.device, dtype=torch.float32)
-    if request.lora is not None:
-        merge_lora({**dict(decoder.named_parameters()), **heads}, request.lora)
-    stacked = torch.cat([heads[name] for name in head_names])
-    scorer = LayeredScorer(
-        decoder.eval(),
-        stacked,
-        first_layer=layers.first,
-        compresses=compresses,
+    if new_head is None:
+        heads = files.read(head_names, device=request.device, dtype=torch.float32)
+    else:
+        row = files.row(stored[0], new_head).to(request.device, torch.float32).unsqueeze(0)
+        heads = {name: row.clone() for name in head_names}
+    return LayeredParts(
+        decoder=decoder.eval(),
+        heads={name: heads[name] for name in head_names},
+        layers=layers,
         final_softcap=shape.final_softcap,
+    )
+
+
+def _head_names(config: Mapping[str, Any], layers: LayerRange) -> list[str]:
+    """Return the names of the heads, the lowest layer's first; of one head, if all layers share it."""
+    if not layers.compresses and not config["head_multi"]:
+        return ["lm_head.linear_head.weight"]
+    return [f"lm_head.{index}.linear_head.weight" for index in range(layers.last - layers.first + 1)]
+
+
+def _output_of(files: WeightFiles) -> str:
+    """Return the name of the output matrix, which may be that of the word embeddings."""
+    own = "lm_head.weight"
+    return own if own in files else f"{_PREFIX}embed_tokens.weight"
+
+
+def _load(request: LoadRequest, parts: LayeredParts) -> LoadedParts:
+    if request.lora is not None:
+        merge_lora({**dict(parts.decoder.named_parameters()), **parts.heads}, request.lora)
+    scorer = LayeredScorer(
+        parts.decoder,
+        torch.cat(list(parts.heads.values())).expand(parts.layers.last - parts.layers.first + 1, -1),
+        first_layer=parts.layers.first,
+        compresses=parts.layers.compresses,
+        final_softcap=parts.final_softcap,
     )
     return LoadedParts(tokenizer=load_tokenizer(request), scorer=scorer)
 

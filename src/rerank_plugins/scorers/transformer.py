@@ -5,7 +5,7 @@ Normalising to length 1 belongs to the facade, so that one loaded model serves b
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import transformers
@@ -18,7 +18,10 @@ from rerank_plugins.scorers.sentence_head import load_head
 from rerank_plugins.weights.base import LoadedParts, LoadRequest
 from rerank_plugins.weights.loading import load_model, load_tokenizer
 
-__all__ = ["TransformerEmbedder", "load", "load_backbone"]
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+__all__ = ["TransformerEmbedder", "load", "load_backbone", "load_transformer"]
 
 _T5_TYPES = ("t5", "mt5", "umt5")
 
@@ -69,15 +72,20 @@ def load_backbone(request: LoadRequest) -> Backbone:
         UnsafeModelError: It is a decoder that looks both ways, which only the checkpoint's own code does.
         ModelError: See :func:`~rerank_plugins.weights.loading.load_model`.
     """
+    model = load_transformer(request)
+    # Otherwise a decoder would keep the KV cache of every layer for tokens that are never generated.
+    model.config.use_cache = False
+    return Backbone(model)
+
+
+def load_transformer(request: LoadRequest) -> PreTrainedModel:
+    """Load it as transformers' own module; raises as :func:`load_backbone`."""
     _check_direction(request)
     is_t5 = request.files.config.get("model_type") in _T5_TYPES
     auto_class: Any = transformers.AutoModelForTextEncoding if is_t5 else transformers.AutoModel
     # Some versions of transformers 4 fuse attention that must be soft-capped (Gemma 2), and leave the cap out.
     capped = request.files.config.get("attn_logit_softcapping") is not None
-    model = load_model(request, auto_class, attention="eager" if capped else None)
-    # Otherwise a decoder would keep the KV cache of every layer for tokens that are never generated.
-    model.config.use_cache = False
-    return Backbone(model)
+    return load_model(request, auto_class, attention="eager" if capped else None)
 
 
 def _check_direction(request: LoadRequest) -> None:

@@ -27,6 +27,7 @@ except ModuleNotFoundError:  # Windows
 
 __all__ = [
     "LineFile",
+    "lock_file",
     "made_folder",
     "reason_of",
     "scratch_folder",
@@ -96,6 +97,33 @@ def made_folder(path: Path) -> Path:
         msg = f"folder {str(path)!r} cannot be made ({reason_of(error)}); name another one"
         raise InvalidInputError(msg) from error
     return path
+
+
+def lock_file(path: Path) -> int | None:
+    """Lock a file that is written over a long time, so that no two processes write it.
+
+    Args:
+        path: The file; it is there.
+
+    Returns:
+        A descriptor to close when the file is done, or when the process ends; None where there are no such locks.
+
+    Raises:
+        InvalidInputError: Another process holds the lock.
+    """
+    if fcntl is None:
+        return None
+    opened = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(opened)
+        msg = f"{str(path)!r} is being written by another process; wait for it, or name another file"
+        raise InvalidInputError(msg) from error
+    except OSError:  # a disk without locks
+        os.close(opened)
+        return None
+    return opened
 
 
 @contextmanager

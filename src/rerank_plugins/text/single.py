@@ -92,6 +92,11 @@ class SingleTextTokenizer:
         """Tokens of the longest input that can come out, examples included."""
         return self._room + self._layout.n_special
 
+    @property
+    def n_special(self) -> int:
+        """Number of special tokens around a text."""
+        return self._layout.n_special
+
     def encode(self, texts: Sequence[str]) -> list[TokenInput]:
         """Return the input of each text, in order."""
         head = self._around.examples + self._around.instruction

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -15,9 +15,10 @@ from torch.utils.data import Dataset, Sampler
 
 from rerank_plugins.protocols import TokenInput
 from rerank_plugins.text.pair_inputs import PairInputs
+from rerank_plugins.text.pair_tokenizer import EncodedPair
 from rerank_plugins.training.groups import Group, draw_group, epoch_order, grouped_order
 from rerank_plugins.training.rows import Rows
-from rerank_plugins.training.settings import DataSettings
+from rerank_plugins.training.settings_common import CommonDataSettings
 
 __all__ = ["EpochOrder", "GroupBatches", "GroupDataset", "PairPadding"]
 
@@ -31,7 +32,7 @@ class GroupDataset(Dataset[Group]):
         seed: Of the draws.
     """
 
-    def __init__(self, rows: Rows, data: DataSettings, *, seed: int) -> None:
+    def __init__(self, rows: Rows, data: CommonDataSettings, *, seed: int) -> None:
         self._rows, self._data, self._seed = rows, data, seed
 
     def __len__(self) -> int:
@@ -108,6 +109,15 @@ class PairPadding:
         return tensors
 
 
+@runtime_checkable
+class TakesPrompts(Protocol):
+    """Pairs of a model that reads a prompt."""
+
+    def with_prompt(self, prompt: str) -> PairInputs:
+        """Return what encodes pairs with another prompt than the model's."""
+        ...
+
+
 class GroupBatches:
     """Makes a batch of groups: the pairs of all of them as rows, and how they belong together.
 
@@ -124,10 +134,18 @@ class GroupBatches:
 
     def __call__(self, groups: Sequence[Group]) -> dict[str, Any]:
         """Return the batch of some groups of equal size."""
-        encoded = self._pairs.encode([(group.query, text) for group in groups for text in group.texts])
+        encoded = self._encoded(groups)
         batch = self._padding([pair.inputs[0] for pair in encoded])
         batch["rows"] = torch.tensor([group.row for group in groups])
         teachers = [group.teacher for group in groups if group.teacher is not None]
         if teachers:
             batch["teacher"] = torch.tensor(teachers)
         return batch
+
+    def _encoded(self, groups: Sequence[Group]) -> list[EncodedPair]:
+        """Return the inputs of all pairs, those of a row with a prompt of its own with that, if the model reads one."""
+        pairs = [[(group.query, text) for text in group.texts] for group in groups]
+        if not isinstance(self._pairs, TakesPrompts) or all(group.prompt is None for group in groups):
+            return self._pairs.encode([pair for of_group in pairs for pair in of_group])
+        encoders = [self._pairs if one.prompt is None else self._pairs.with_prompt(one.prompt) for one in groups]
+        return [one for encoder, of_group in zip(encoders, pairs, strict=True) for one in encoder.encode(of_group)]

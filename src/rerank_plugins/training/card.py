@@ -7,15 +7,13 @@ from pathlib import Path
 from rerank_plugins import __version__
 from rerank_plugins.training.preparing import Prepared
 from rerank_plugins.training.results import TrainingResult
+from rerank_plugins.training.settings import DataSettings
+from rerank_plugins.training.tables import calibration_lines, measured_lines
+from rerank_plugins.training.trainable.usage import Usage, usage_of
 
-__all__ = ["changes_table", "model_card"]
+__all__ = ["model_card"]
 
 _LINE = "\n"
-_OWN = "The folder's format is this project's own; no other library reads it."
-_OPENS = (
-    "The folder also opens in transformers (`AutoModelForSequenceClassification`) and sentence-transformers "
-    "(`CrossEncoder`)."
-)
 
 
 def model_card(prepared: Prepared, result: TrainingResult) -> str:
@@ -24,22 +22,23 @@ def model_card(prepared: Prepared, result: TrainingResult) -> str:
     run = settings.run
     kept = "the last step" if result.best_step is None else f"step {result.best_step}, the best by {run.metric}"
     is_own = prepared.resolved.files.own_format is not None
+    usage = _usage(prepared, result)
     origin = [f"base_model: {spec.id}"] if _is_listed(prepared) and not is_own else []
     files = ", ".join(f"`{Path(source).name}`" for source in prepared.rows.sources)
     teacher = ", with a teacher" if settings.data.knowledge_distillation else ""
     return f"""---
-library_name: transformers
+library_name: {usage.library}
 pipeline_tag: text-ranking
 {"".join(f"{line}{_LINE}" for line in origin)}---
 
 # {result.folder.name}
 
-A reranker (cross-encoder) trained from `{_name(settings.model.model_name_or_path)}` with rerank-plugins {__version__}.
+A reranker ({usage.kind}) trained from `{_name(settings.model.model_name_or_path)}` with rerank-plugins {__version__}.
 Family: {spec.family}. Licence of the model it starts from: {spec.license}.
 
 ## Before and after
 
-{_LINE.join(_measured(prepared, result))}
+{_LINE.join(measured_lines(result))}
 
 ## Training
 
@@ -49,58 +48,35 @@ Family: {spec.family}. Licence of the model it starts from: {spec.license}.
 - learning rate {run.learning_rate:g} ({run.lr_scheduler_type}), seed {run.seed}; `training.json` has all settings and
   the log
 - pairs of {_length(prepared)} tokens at most, cut by the rule `{spec.truncation}`
-
+{"".join(f"- trained: {line}{_LINE}" for line in usage.trained)}
 ## Use
 
 ```python
-from rerank_plugins import Reranker
-
-reranker = Reranker("{result.folder.name}"{_options(prepared)})
+{_LINE.join(usage.code)}
 ```
 
-{_OWN if is_own else _OPENS}
-Thresholds and calibrations that were fitted to the scores of the model before are void: fit them again.
+{usage.opens}
+{_LINE.join(calibration_lines(result))}
 """
 
 
-def changes_table(result: TrainingResult) -> list[str]:
-    """Return the measures before and after as the lines of a Markdown table."""
-    rows = [
-        f"| {one.name} | {one.before:.4f} | {one.after:.4f} | {one.comparison.difference:+.4f} | "
-        f"{one.comparison.p_value:.4f} | {one.better} | {one.worse} |"
-        for one in result.changes
-    ]
-    return [
-        "| measure | before | after | difference | p | queries better | worse |",
-        "|---|---|---|---|---|---|---|",
-        *rows,
-    ]
-
-
-def _measured(prepared: Prepared, result: TrainingResult) -> list[str]:
-    if prepared.dev is None or not result.changes:
-        return ["Nothing was measured: there was no dev set."]
-    name, n_queries = prepared.dev.dataset.name, result.n_dev_queries
-    return [
-        f"On {n_queries} queries of `{name}`, which were not trained on; p of the paired randomisation test.",
-        "The kept checkpoint was chosen on them, so what stands under after is a little too good.",
-        "",
-        *changes_table(result),
-    ]
-
-
 def _length(prepared: Prepared) -> int:
-    data = prepared.settings.data
+    data: DataSettings = prepared.settings.data
     if data.query_max_len is not None and data.passage_max_len is not None:
-        return data.query_max_len + data.passage_max_len
+        return int(data.query_max_len + data.passage_max_len)
     return prepared.resolved.spec.input_length_tokens(None)
 
 
-def _options(prepared: Prepared) -> str:
-    spec = prepared.resolved.spec
-    length = "" if prepared.settings.data.query_max_len is None else f", max_length={_length(prepared)}"
-    is_told = _is_listed(prepared) or prepared.settings.model.family is None
-    return length if is_told else f"{length}, family={spec.family!r}"
+def _usage(prepared: Prepared, result: TrainingResult) -> Usage:
+    settings, spec = prepared.settings, prepared.resolved.spec
+    is_told = _is_listed(prepared) or settings.model.family is None
+    return usage_of(
+        settings,
+        prepared.resolved,
+        result.folder.name,
+        length=None if settings.data.query_max_len is None else _length(prepared),
+        family=None if is_told else spec.family,
+    )
 
 
 def _is_listed(prepared: Prepared) -> bool:

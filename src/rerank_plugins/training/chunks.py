@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor
 
-__all__ = ["logits_in_chunks", "similar_lengths"]
+__all__ = ["logits_in_chunks", "pass_cost_on", "similar_lengths"]
 
 _PER_TOKEN = ("input_ids", "attention_mask", "token_type_ids", "position_ids")
 """Tensors of shape (rows, longest)."""
@@ -49,6 +49,11 @@ def similar_lengths(lengths: Sequence[int], *, pass_cost: int) -> list[list[int]
     return chunks[::-1]
 
 
+def pass_cost_on(device: torch.device) -> int:
+    """Return the slots whose time one more pass takes."""
+    return _PASS_COSTS_ON_CPU if device.type == "cpu" else _PASS_COSTS_ON_GPU
+
+
 def logits_in_chunks(model: Callable[..., Mapping[str, Tensor]], tensors: Mapping[str, Tensor]) -> Tensor:
     """Return a model's logits of a batch, in its order. Shape: (rows, ...).
 
@@ -57,9 +62,8 @@ def logits_in_chunks(model: Callable[..., Mapping[str, Tensor]], tensors: Mappin
         tensors: Of padded rows, on either side; what is not of shape (rows, longest) has a row for each.
     """
     mask = tensors["attention_mask"]
-    pass_cost = _PASS_COSTS_ON_CPU if mask.device.type == "cpu" else _PASS_COSTS_ON_GPU
     lengths = mask.sum(dim=1).tolist()
-    chunks = similar_lengths(lengths, pass_cost=pass_cost)
+    chunks = similar_lengths(lengths, pass_cost=pass_cost_on(mask.device))
     if len(chunks) == 1:
         return model(**tensors)["logits"]
     pads_right = bool(mask[:, 0].all())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rerank_plugins.checks.optional import import_extra
 from rerank_plugins.errors import InvalidInputError
@@ -17,9 +17,9 @@ from rerank_plugins.evaluation.measures import Evaluation, evaluate, parse_measu
 from rerank_plugins.evaluation.run import Run
 from rerank_plugins.retrieval import BM25Index
 from rerank_plugins.training.data.records import TrainingRecord
-from rerank_plugins.training.settings import DataSettings
+from rerank_plugins.training.settings_common import CommonDataSettings
 
-__all__ = ["MEASURES", "DevSet", "dev_set", "held_out_dataset"]
+__all__ = ["MEASURES", "DevSet", "dev_set", "held_out_dataset", "keep_sets"]
 
 MEASURES = ("nDCG@10", "MRR@10", "hit@5")
 """What is always measured."""
@@ -60,12 +60,15 @@ class DevSet:
         Raises:
             InvalidInputError: A score is NaN.
         """
+        return evaluate(self.run(scores), self.dataset.qrels, measures=parse_measures(self.measures))
+
+    def run(self, scores: Sequence[float]) -> Run:
+        """Return scores, one for each of ``pairs``, by query and document."""
         left = iter(scores)
-        run: Run = {query_id: {one: next(left) for one in listed} for query_id, listed in self.candidates.items()}
-        return evaluate(run, self.dataset.qrels, measures=parse_measures(self.measures))
+        return {query_id: {one: next(left) for one in listed} for query_id, listed in self.candidates.items()}
 
 
-def dev_set(data: DataSettings, held_out: Sequence[TrainingRecord], *, metric: str) -> DevSet | None:
+def dev_set(data: CommonDataSettings, held_out: Sequence[TrainingRecord], *, metric: str) -> DevSet | None:
     """Return the dev set of a run; None if it has none.
 
     Args:
@@ -83,13 +86,44 @@ def dev_set(data: DataSettings, held_out: Sequence[TrainingRecord], *, metric: s
         dataset = held_out_dataset(held_out)
     else:
         return None
+    return _with_candidates(dataset, top_k=data.dev_top_k, metric=metric)
+
+
+def keep_sets(data: CommonDataSettings, *, metric: str) -> tuple[DevSet, ...]:
+    """Return the sets that the model shall stay good at.
+
+    Args:
+        data: Names them.
+        metric: A measure that is needed beside the usual ones.
+
+    Raises:
+        InvalidInputError: As for :func:`dev_set`.
+        MissingExtraError: Likewise.
+    """
+    datasets = (_some_queries(usable_dataset(open_dataset(one)), data.keep_queries) for one in data.keep_data)
+    return tuple(_with_candidates(one, top_k=data.dev_top_k, metric=metric) for one in datasets)
+
+
+def _some_queries(dataset: Dataset, n_queries: int) -> Dataset:
+    """Return a dataset with some of its queries, the same in every run: those whose texts have the lowest hashes."""
+    chosen = sorted(dataset.queries, key=lambda one: hashlib.sha256(dataset.queries[one].encode()).digest())[:n_queries]
+    kept = [query_id for query_id in dataset.queries if query_id in set(chosen)]
+    return replace(
+        dataset,
+        queries={one: dataset.queries[one] for one in kept},
+        qrels={one: dataset.qrels[one] for one in kept},
+        candidates={one: dataset.candidates[one] for one in kept if one in dataset.candidates},
+    )
+
+
+def _with_candidates(dataset: Dataset, *, top_k: int, metric: str) -> DevSet:
     measures = tuple(dict.fromkeys((*MEASURES, metric)))
     parse_measures(measures)
     candidates = dict(dataset.candidates)
     missing = {query_id: text for query_id, text in dataset.queries.items() if query_id not in candidates}
     if missing:
         import_extra("bm25s", extra="train")
-        found = retrieve(BM25Index(dataset.texts), missing, top_k=data.dev_top_k).run
+        found = retrieve(BM25Index(dataset.texts), missing, top_k=top_k).run
         candidates |= {query_id: tuple(scores) for query_id, scores in found.items()}
     if not any(candidates.values()):
         msg = f"dev data {dataset.name!r} has no candidate to rank for any query; is its corpus empty?"

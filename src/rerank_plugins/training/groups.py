@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rerank_plugins.training.data.records import TrainingRecord
-from rerank_plugins.training.settings import DataSettings
+from rerank_plugins.training.settings_common import CommonDataSettings
 
 __all__ = ["Group", "draw_group", "epoch_order", "grouped_order", "shuffled_text"]
 
@@ -29,22 +29,24 @@ class Group:
         texts: The positive first, then negatives, with their instruction.
         teacher: The teacher's score of each text; None without a teacher.
         row: Number of the row in the training data.
+        prompt: The row's own prompt, for models that read one; None for the model's.
     """
 
     query: str
     texts: tuple[str, ...]
     teacher: tuple[float, ...] | None
     row: int
+    prompt: str | None = None
 
 
-def draw_group(record: TrainingRecord, data: DataSettings, *, seed: int, epoch: int, row: int) -> Group:
+def draw_group(record: TrainingRecord, data: CommonDataSettings, *, seed: int, epoch: int, row: int) -> Group:
     """Return the group of a row in one epoch, by FlagEmbedding's rule (1.4.2, ``abc/finetune/reranker/AbsDataset.py``).
 
     One positive is drawn; negatives are drawn without repetition, from a list of indexes that is repeated if there are
     fewer than the group needs.
 
     Args:
-        record: A row with at least one positive and one negative.
+        record: A row with at least one positive, and one negative where a group has more texts.
         data: Size of a group, instructions, distillation.
         seed: The run's.
         epoch: From 0.
@@ -55,28 +57,25 @@ def draw_group(record: TrainingRecord, data: DataSettings, *, seed: int, epoch: 
     n_negatives = data.train_group_size - 1
     positive = draws.choice(range(len(record.pos)))
     first = shuffled_text(record.pos[positive], ratio=data.shuffle_ratio, draws=draws)
-    indexes = list(range(len(record.neg))) * math.ceil(n_negatives / len(record.neg))
+    indexes = list(range(len(record.neg))) * math.ceil(n_negatives / max(len(record.neg), 1))
     negatives = draws.sample(indexes, n_negatives)
     texts = (first, *(record.neg[index] for index in negatives))
     teacher = None
     if data.knowledge_distillation and record.pos_scores is not None and record.neg_scores is not None:
         teacher = (record.pos_scores[positive], *(record.neg_scores[index] for index in negatives))
+    for_query, for_text = data.instructions
     return Group(
-        query=_instructed(
-            record.query, data.query_instruction_for_rerank, record.query_prompt, data.query_instruction_format
-        ),
+        query=_instructed(record.query, for_query, data.own_instruction(record), data.query_instruction_format),
         texts=tuple(
-            _instructed(
-                text, data.passage_instruction_for_rerank, record.passage_prompt, data.passage_instruction_format
-            )
-            for text in texts
+            _instructed(text, for_text, record.passage_prompt, data.passage_instruction_format) for text in texts
         ),
         teacher=teacher,
         row=row,
+        prompt=record.prompt,
     )
 
 
-def epoch_order(n_rows: int, *, seed: int, epoch: int) -> list[int]:
+def epoch_order(n_rows: int, *, seed: int | str, epoch: int) -> list[int]:
     """Return the order in which an epoch visits the rows: a permutation by seed and epoch alone."""
     order = list(range(n_rows))
     random.Random(f"{seed}:{epoch}").shuffle(order)  # noqa: S311 - no secret

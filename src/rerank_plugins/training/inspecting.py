@@ -5,43 +5,28 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from rerank_plugins.catalog.resolve import ResolvedModel
 from rerank_plugins.training.data.checking import CheckOptions, check_data
-from rerank_plugins.training.models import pair_settings
-from rerank_plugins.training.settings import DataSettings
+from rerank_plugins.training.settings_common import CommonDataSettings
 
 __all__ = ["inspect_data"]
 
 logger = logging.getLogger(__name__)
 
 
-def inspect_data(data: DataSettings, resolved: ResolvedModel) -> None:
+def inspect_data(data: CommonDataSettings, options: CheckOptions) -> None:
     """Check training data and dev set as ``rerank-plugins data check`` does; warnings are logged, without texts.
 
     Args:
         data: Names them.
-        resolved: The model that is trained: its tokenizer tells what is cut.
+        options: What they are for.
 
     Raises:
         InvalidInputError: There are errors that are not allowed; the message has each with an example, its file and
             line.
     """
-    lengths = pair_settings(resolved.spec, data)
-    folder = resolved.files.folder
-    has_tokenizer = (folder / "tokenizer.json").is_file()
     # A dev set that is a task of MTEB is no file.
     dev = data.dev_data if data.dev_data is not None and Path(data.dev_data).exists() else None
-    report = check_data(
-        list(data.train_data),
-        dev=dev,
-        options=CheckOptions(
-            group_size=data.train_group_size,
-            needs_scores=data.knowledge_distillation,
-            tokenizer=folder if has_tokenizer else None,
-            max_length=lengths.max_length_tokens if has_tokenizer else None,
-            allow=data.allow,
-        ),
-    )
+    report = check_data(list(data.train_data), dev=dev, options=options)
     report.raise_on_errors()
     for one in report.warnings:
         # An example is a place and a text; texts are not logged.

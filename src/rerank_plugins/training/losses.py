@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from rerank_plugins.training.reward_losses import stable_reward_kl
 from rerank_plugins.training.settings import LossName, TeacherScale
 
 __all__ = [
@@ -134,7 +135,7 @@ def group_loss(name: LossName, *, temperature: float = 1.0, teacher_scale: Teach
             way round, one is made of the other.
 
     Returns:
-        A function of (scores, teacher); only ``kl_div`` and ``margin_mse`` need a teacher.
+        A function of (scores, teacher); only ``kl_div``, ``stable_kl`` and ``margin_mse`` need a teacher.
     """
     is_probability = teacher_scale == "probability"
 
@@ -157,6 +158,7 @@ def group_loss(name: LossName, *, temperature: float = 1.0, teacher_scale: Teach
     losses: dict[LossName, GroupLoss] = {
         "group_ce": lambda z, t: group_cross_entropy(z) if t is None else group_cross_entropy(z) + distilled(z, t),
         "kl_div": distilled,
+        "stable_kl": lambda z, t: stable_reward_kl(z, logits(t), temperature=temperature),
         "margin_mse": lambda z, t: margin_mse(z, logits(t)),
         "pointwise_bce": lambda z, t: pointwise_bce(z, labels(z, t)),
         "pairwise_ranknet": lambda z, t: pairwise_ranknet(z, labels(z, t)),

@@ -12,14 +12,12 @@ from typing import Any
 import torch
 import transformers
 
-from rerank_plugins.checks.arguments import checked_call
 from rerank_plugins.training.groups import draw_group
-from rerank_plugins.training.models import TrainableReranker, open_trainable, pair_settings
+from rerank_plugins.training.kind import Lengths
 from rerank_plugins.training.preparing import Prepared, prepare, trainer_for, uses_cpu
 from rerank_plugins.training.results import TrainingPlan
-from rerank_plugins.training.settings import RerankerTrainingSettings
 
-__all__ = ["plan_reranker_training"]
+__all__ = ["plan_training"]
 
 _STEPS = 3
 _SAMPLED_ROWS = 200
@@ -27,9 +25,8 @@ _FORWARD_SHARE = 1 / 3
 """Of a step's work that a pair of the dev set costs: a backward pass takes twice what a forward pass does."""
 
 
-@checked_call()
-def plan_reranker_training(settings: RerankerTrainingSettings) -> TrainingPlan:
-    """Return what :func:`~rerank_plugins.training.train_reranker` would do; nothing of it is kept.
+def plan_training(settings: Any) -> TrainingPlan:
+    """Return what :func:`~rerank_plugins.training.course.run_training` would do; nothing of it is kept.
 
     All data is read and checked, the model is loaded, and three steps are done.
 
@@ -45,8 +42,8 @@ def plan_reranker_training(settings: RerankerTrainingSettings) -> TrainingPlan:
     run = replace(settings.run, max_steps=_STEPS, resume=False, progress=False, report_to=())
     with TemporaryDirectory(prefix="rerank-plugins-") as folder:
         prepared = prepare(settings, Path(folder))
-        trainable = open_trainable(prepared.resolved, settings.model, settings.data)
-        mean_tokens, share_cut = _lengths(prepared, trainable)
+        trainable = prepared.kind.open(prepared.resolved, prepared.settings)
+        lengths = _lengths(prepared, trainable)
         clock = _Clock()
         short = replace(prepared, settings=replace(settings, run=run), dev=None)
         trainer = trainer_for(short, trainable, Path(folder))
@@ -54,19 +51,18 @@ def plan_reranker_training(settings: RerankerTrainingSettings) -> TrainingPlan:
         trainer.args.save_strategy = transformers.trainer_utils.SaveStrategy.NO
         trainer.train()
         peak = _peak_bytes(settings)
-    return _plan(prepared, trainable, clock.seconds_per_step, mean_tokens, share_cut, peak)
+    return _plan(prepared, trainable, clock.seconds_per_step, lengths, peak)
 
 
 def _plan(
     prepared: Prepared,
-    trainable: TrainableReranker,
+    trainable: Any,
     seconds_per_step: float,
-    mean_tokens: float,
-    share_cut: float,
+    lengths: Lengths,
     peak_bytes: int,
 ) -> TrainingPlan:
     settings, steps, dev = prepared.settings, prepared.steps, prepared.dev
-    pairs_per_step = steps.groups * settings.data.train_group_size
+    pairs_per_step = steps.groups * prepared.kind.inputs_per_group(settings.data.train_group_size)
     n_dev_pairs = 0 if dev is None else len(dev.pairs)
     measurements = 0 if dev is None else -(-steps.total // steps.eval_every)
     # Before and after the training once more each.
@@ -80,27 +76,26 @@ def _plan(
         n_dev_queries=0 if dev is None else len(dev.dataset.queries),
         n_dev_pairs=n_dev_pairs,
         groups_per_step=steps.groups,
+        unit=prepared.kind.unit,
         pairs_per_step=pairs_per_step,
         steps_per_epoch=steps.per_epoch,
         steps=steps.total,
         measurements=measurements,
-        max_length=pair_settings(prepared.resolved.spec, settings.data).max_length_tokens,
-        mean_tokens=mean_tokens,
-        share_cut=share_cut,
+        max_length=lengths.longest,
+        mean_tokens=lengths.mean,
+        share_cut=lengths.share_cut,
         seconds_per_step=seconds_per_step,
         seconds=steps.total * seconds_per_step + measuring_s,
         peak_bytes=peak_bytes,
     )
 
 
-def _lengths(prepared: Prepared, trainable: TrainableReranker) -> tuple[float, float]:
-    """Return the mean tokens of a pair and the share of pairs that are cut, of rows spread over the data."""
+def _lengths(prepared: Prepared, trainable: Any) -> Lengths:
+    """Return the tokens of inputs, of rows spread over the data."""
     data, rows = prepared.settings.data, prepared.rows
     chosen = range(0, len(rows), max(len(rows) // _SAMPLED_ROWS, 1))
     groups = [draw_group(rows[row], data, seed=prepared.settings.run.seed, epoch=0, row=row) for row in chosen]
-    encoded = trainable.pairs.encode([(group.query, text) for group in groups for text in group.texts])
-    n_tokens = sum(len(one) for pair in encoded for one in pair.inputs)
-    return n_tokens / len(encoded), sum(pair.truncated for pair in encoded) / len(encoded)
+    return prepared.kind.lengths(prepared, trainable, groups)
 
 
 class _Clock(transformers.TrainerCallback):
@@ -117,7 +112,7 @@ class _Clock(transformers.TrainerCallback):
         self._ends_s.append(time.perf_counter())
 
 
-def _peak_bytes(settings: RerankerTrainingSettings) -> int:
+def _peak_bytes(settings: Any) -> int:
     """Return the most memory held: of the GPU since torch was imported, or of this process; 0 where nothing tells."""
     if not uses_cpu(settings.run) and torch.cuda.is_available():
         return int(torch.cuda.max_memory_allocated())

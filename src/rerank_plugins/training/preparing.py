@@ -14,18 +14,17 @@ import transformers
 from rerank_plugins.catalog.resolve import ResolvedModel
 from rerank_plugins.checks.optional import import_extra
 from rerank_plugins.engine.device import has_native_bfloat16
-from rerank_plugins.training.batches import EpochOrder, GroupBatches, GroupDataset
-from rerank_plugins.training.dev import DevSet, dev_set
+from rerank_plugins.training.batches import EpochOrder
+from rerank_plugins.training.by_file import FileOrder, rows_by_file
+from rerank_plugins.training.dev import DevSet, dev_set, keep_sets
 from rerank_plugins.training.inspecting import inspect_data
-from rerank_plugins.training.losses import group_loss
-from rerank_plugins.training.models import TrainableReranker, resolve_trainable
+from rerank_plugins.training.kind import Kind, kind_of
 from rerank_plugins.training.rows import Rows, store_rows
-from rerank_plugins.training.scoring import DevScorer
-from rerank_plugins.training.settings import RerankerTrainingSettings, RunSettings
+from rerank_plugins.training.settings_common import CommonRunSettings
 from rerank_plugins.training.steps import StepPlan, plan_steps
-from rerank_plugins.training.trainer import GroupTrainer, Patience, TrainingGroups
+from rerank_plugins.training.trainer import GroupTrainer, Patience
 
-__all__ = ["Prepared", "is_first_process", "prepare", "trainer_for", "uses_cpu"]
+__all__ = ["Prepared", "is_first_process", "order_of", "prepare", "trainer_for", "training_device", "uses_cpu"]
 
 logger = logging.getLogger(__name__)
 
@@ -35,21 +34,30 @@ class Prepared:
     """A training before its first step; the model is not loaded yet.
 
     Attributes:
-        settings: What was asked for.
+        settings: What was asked for, with what the model decides.
+        kind: What is trained.
         resolved: The model to start from.
         rows: What is trained on.
         dev: What is measured on; None for nothing.
+        kept: What the model shall stay good at.
         steps: How long it will be.
     """
 
-    settings: RerankerTrainingSettings
+    settings: Any
+    kind: Kind
     resolved: ResolvedModel
     rows: Rows
     dev: DevSet | None
+    kept: tuple[DevSet, ...]
     steps: StepPlan
 
+    @property
+    def sets(self) -> tuple[DevSet, ...]:
+        """All sets that are measured before and after: the dev set, if there is one, then the others."""
+        return self.kept if self.dev is None else (self.dev, *self.kept)
 
-def prepare(settings: RerankerTrainingSettings, folder: Path) -> Prepared:
+
+def prepare(settings: Any, folder: Path) -> Prepared:
     """Check everything that can be checked before a model is loaded.
 
     Args:
@@ -62,12 +70,15 @@ def prepare(settings: RerankerTrainingSettings, folder: Path) -> Prepared:
         MissingExtraError: Something that training needs is not installed.
     """
     import_extra("accelerate", extra="train")
-    resolved = resolve_trainable(settings.model)
+    kind = kind_of(settings.task)
+    resolved = kind.resolve(settings)
+    settings = kind.settled(settings, resolved)
     if is_first_process():
-        inspect_data(settings.data, resolved)
+        inspect_data(settings.data, kind.check_options(settings, resolved))
     stored = folder / f"rows-{_rank()}.jsonl"
     rows, held_out = store_rows(settings.data, stored, holds_out=settings.data.dev_data is None)
     dev = dev_set(settings.data, held_out, metric=settings.run.metric)
+    kept = keep_sets(settings.data, metric=settings.run.metric)
     if rows.n_left_out:
         logger.warning("%d rows have no group and are left out, as allowed", rows.n_left_out)
     if dev is None and settings.data.dev_fraction:
@@ -75,38 +86,34 @@ def prepare(settings: RerankerTrainingSettings, folder: Path) -> Prepared:
             "there are too few queries to hold some out, so nothing is measured and the last checkpoint is kept; give "
             "dev_data"
         )
-    steps = plan_steps(settings.run, n_rows=len(rows), n_devices=_n_devices(settings.run))
-    return Prepared(settings, resolved, rows, dev, steps)
+    steps = plan_steps(settings.run, n_rows=len(_order(settings, rows)), n_devices=_n_devices(settings.run))
+    return Prepared(settings, kind, resolved, rows, dev, kept, steps)
 
 
-def trainer_for(prepared: Prepared, trainable: TrainableReranker, folder: Path) -> GroupTrainer:
+def trainer_for(prepared: Prepared, trainable: Any, folder: Path) -> GroupTrainer:
     """Return the Trainer of a run, whose checkpoints go into a folder."""
-    settings, run = prepared.settings, prepared.settings.run
-    dev = None
-    if prepared.dev is not None:
-        batch_size = run.per_device_eval_batch_size
-        dev = DevScorer(prepared.dev, trainable.pairs, trainable.padding, batch_size=batch_size)
-    groups = TrainingGroups(
-        dataset=GroupDataset(prepared.rows, settings.data, seed=run.seed),
-        order=EpochOrder(
-            len(prepared.rows),
-            seed=run.seed,
-            sizes=prepared.rows.sizes if run.group_by_length else None,
-            batch=run.per_device_train_batch_size * _n_devices(run),
-        ),
-        batches=GroupBatches(trainable.pairs, trainable.padding),
-        where=prepared.rows.where,
-    )
-    trainer = GroupTrainer(
-        trainable.module,
-        training_arguments(prepared, folder),
-        groups=groups,
-        loss=group_loss(run.loss, temperature=run.temperature, teacher_scale=settings.data.teacher_scale),
-        dev=dev,
-    )
-    if dev is not None and run.early_stopping_patience is not None:
+    run = prepared.settings.run
+    trainer = prepared.kind.trainer(prepared, trainable, training_arguments(prepared, folder))
+    if prepared.dev is not None and run.early_stopping_patience is not None:
         trainer.add_callback(Patience(f"eval_{run.metric}", run.early_stopping_patience))
     return trainer
+
+
+def order_of(prepared: Prepared) -> EpochOrder:
+    """Return the order in which a run takes its rows."""
+    return _order(prepared.settings, prepared.rows)
+
+
+def _order(settings: Any, rows: Rows) -> EpochOrder:
+    run, data = settings.run, settings.data
+    batch = run.per_device_train_batch_size * _n_devices(run)
+    if getattr(data, "same_dataset_within_batch", False):
+        files = rows_by_file(
+            rows.source_numbers, small_threshold=data.small_threshold, drop_threshold=data.drop_threshold
+        )
+        return FileOrder(files, seed=run.seed, batch=batch)
+    sizes = rows.sizes if run.group_by_length else None
+    return EpochOrder(len(rows), seed=run.seed, sizes=sizes, batch=batch)
 
 
 def training_arguments(prepared: Prepared, folder: Path) -> transformers.TrainingArguments:
@@ -152,9 +159,16 @@ def training_arguments(prepared: Prepared, folder: Path) -> transformers.Trainin
     )
 
 
-def uses_cpu(run: RunSettings) -> bool:
+def uses_cpu(run: CommonRunSettings) -> bool:
     """Return whether a run stays on the CPU."""
     return run.device == "cpu" or not (torch.cuda.is_available() or torch.backends.mps.is_available())
+
+
+def training_device(run: CommonRunSettings) -> torch.device:
+    """Return where a run computes."""
+    if uses_cpu(run):
+        return torch.device("cpu")
+    return torch.device("cuda" if torch.cuda.is_available() else "mps")
 
 
 def is_first_process() -> bool:
@@ -162,7 +176,7 @@ def is_first_process() -> bool:
     return _rank() == 0
 
 
-def _precision(run: RunSettings) -> dict[str, bool]:
+def _precision(run: CommonRunSettings) -> dict[str, bool]:
     """Return the autocast that a run can have; what cannot be is told, and float32 is used."""
     fp16, bf16 = run.fp16, run.bf16
     if uses_cpu(run):
@@ -175,14 +189,17 @@ def _precision(run: RunSettings) -> dict[str, bool]:
     return {"fp16": fp16, "bf16": bf16}
 
 
-def _recomputing(run: RunSettings) -> dict[str, bool]:
-    """Return the switch for computing activations twice, which the installed transformers may have renamed."""
+def _recomputing(run: CommonRunSettings) -> dict[str, Any]:
+    """Return the switch for computing activations twice, which the installed transformers may have renamed.
+
+    In the way of torch that needs no gradient at the lowest layer, where adapters and frozen layers have none.
+    """
     known = {one.name for one in fields(transformers.TrainingArguments)}
     name = "activation_checkpointing" if "activation_checkpointing" in known else "gradient_checkpointing"
-    return {name: True} if run.gradient_checkpointing else {}
+    return {name: True, f"{name}_kwargs": {"use_reentrant": False}} if run.gradient_checkpointing else {}
 
 
-def _n_devices(run: RunSettings) -> int:
+def _n_devices(run: CommonRunSettings) -> int:
     """Return the devices that train side by side: those of accelerate's processes, or this one's GPUs."""
     n_processes = int(os.environ.get("WORLD_SIZE", "1"))
     if n_processes > 1 or uses_cpu(run):

@@ -4,31 +4,29 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rerank_plugins.errors import RerankPluginsError, TrainingError
-from rerank_plugins.evaluation.measures import Evaluation
-from rerank_plugins.reranker import Reranker
+from rerank_plugins.calibration import Calibration
+from rerank_plugins.catalog.checkpoint import TRAINING_RECORD
+from rerank_plugins.errors import TrainingError
 from rerank_plugins.system.files import reason_of, write_atomically, write_folder_with
-from rerank_plugins.training.card import model_card
 from rerank_plugins.training.checkpoints import sync_files
-from rerank_plugins.training.models import TrainableReranker, pair_settings
+from rerank_plugins.training.kind import Saved
 from rerank_plugins.training.preparing import Prepared
+from rerank_plugins.training.report import report_page
 from rerank_plugins.training.results import TrainingResult
-from rerank_plugins.training.scoring import module_scores
 
-__all__ = ["publish", "reranker_of"]
+__all__ = ["CALIBRATION", "REPORT", "publish"]
 
-_COMPARED_PAIRS = 8
-_TOLERANCE = 1e-3
+CALIBRATION, REPORT = "calibration.json", "report.md"
+"""Files beside the weights: probabilities fitted on the dev set, and what the training brought, with texts."""
 
 
 def publish(
     prepared: Prepared,
-    trainable: TrainableReranker,
-    finished: Callable[[Evaluation | None], TrainingResult],
+    trainable: Any,
+    finished: Callable[[Saved], tuple[TrainingResult, Calibration | None]],
     *,
     log: Sequence[dict[str, Any]],
 ) -> TrainingResult:
@@ -37,7 +35,7 @@ def publish(
     Args:
         prepared: The run.
         trainable: The trained model, on the CPU.
-        finished: Makes the result of the measures after the training.
+        finished: Makes the result, and a calibration if there is one, of what the saved model scores.
         log: The run's log.
 
     Raises:
@@ -48,11 +46,16 @@ def publish(
 
     def filled(aside: Path) -> None:
         trainable.save(aside)
-        result = finished(_checked(prepared, trainable, aside))
-        results.append(result)
-        write_atomically(aside / "README.md", model_card(prepared, result).encode())
         record = {"settings": prepared.settings.flat(), "rows": prepared.rows.digest, "log": list(log)}
-        write_atomically(aside / "training.json", json.dumps(record, indent=2).encode())
+        # Before the model is opened: by this record it is told apart from the one that it started from.
+        write_atomically(aside / TRAINING_RECORD, json.dumps(record, indent=2).encode())
+        result, calibration = finished(prepared.kind.check_saved(prepared, trainable, aside))
+        results.append(result)
+        write_atomically(aside / "README.md", prepared.kind.card(prepared, result).encode())
+        if prepared.sets:
+            write_atomically(aside / REPORT, report_page(prepared, result).encode())
+        if calibration is not None:
+            calibration.save(aside / CALIBRATION)
         sync_files(aside)
         _open_to_readers(aside)
 
@@ -67,47 +70,9 @@ def publish(
     return results[0]
 
 
-def reranker_of(model: str | Path, prepared: Prepared) -> Reranker:
-    """Open the model that a run starts from, or the one that it made, with the run's lengths, in float32."""
-    settings = prepared.settings
-    lengths = pair_settings(prepared.resolved.spec, settings.data)
-    return Reranker(
-        model,
-        device=settings.run.device,
-        dtype="float32",
-        max_length=lengths.max_length_tokens,
-        long_documents=replace(lengths.long_documents, truncation=lengths.truncation),
-        source=settings.model.source,
-    )
-
-
 def _open_to_readers(folder: Path) -> None:
     """Give the files of a folder the mode that new ones get; safetensors keeps its own to their owner."""
     mode = (folder / "README.md").stat().st_mode
-    for path in folder.iterdir():
-        path.chmod(mode)
-
-
-def _checked(prepared: Prepared, trainable: TrainableReranker, folder: Path) -> Evaluation | None:
-    """Return the dev measures of a saved model, which must score as the module in memory does."""
-    dev = prepared.dev
-    some = _some_pairs(prepared)
-    encoded = [pair.inputs[0] for pair in trainable.pairs.encode(some)]
-    wanted = module_scores(trainable.module, encoded, trainable.padding, batch_size=_COMPARED_PAIRS)
-    try:
-        with reranker_of(folder, prepared) as reranker:
-            found = reranker.score(some)
-            measured = None if dev is None else dev.measured(reranker.score(dev.pairs))
-    except RerankPluginsError as error:
-        msg = f"the trained model was saved and cannot be used ({error}); its checkpoints are intact"
-        raise TrainingError(msg) from error
-    furthest = max(abs(one - other) / max(1.0, abs(other)) for one, other in zip(found, wanted, strict=True))
-    if furthest > _TOLERANCE:
-        msg = f"the saved model scores {found[0]} where the trained one scores {wanted[0]}; its checkpoints are intact"
-        raise TrainingError(msg)
-    return measured
-
-
-def _some_pairs(prepared: Prepared) -> list[tuple[str, str]]:
-    records = [prepared.rows[row] for row in range(min(len(prepared.rows), _COMPARED_PAIRS // 2))]
-    return [(record.query, text) for record in records for text in (record.pos[0], record.neg[0])]
+    for path in folder.rglob("*"):
+        if path.is_file():
+            path.chmod(mode)

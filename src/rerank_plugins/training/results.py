@@ -10,7 +10,7 @@ from rerank_plugins.evaluation.measures import Evaluation
 from rerank_plugins.evaluation.results import Comparison
 from rerank_plugins.evaluation.statistics import compare_paired
 
-__all__ = ["MeasureChange", "TrainingPlan", "TrainingResult", "changes"]
+__all__ = ["MeasureChange", "SetChange", "TrainingPlan", "TrainingResult", "WorseQuery", "changes"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +35,42 @@ class MeasureChange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SetChange:
+    """A set that was not trained on, before and after.
+
+    Attributes:
+        name: The set.
+        n_queries: Its queries.
+        changes: Its measures.
+    """
+
+    name: str
+    n_queries: int
+    changes: tuple[MeasureChange, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorseQuery:
+    """A query on which the trained model is worse.
+
+    Attributes:
+        set_name: The set that it is of.
+        query: Its text.
+        before: The measure before.
+        after: The measure after.
+        first: The text that is ranked first now.
+        answer: The text that the trained model ranks highest among the right ones.
+    """
+
+    set_name: str
+    query: str
+    before: float
+    after: float
+    first: str
+    answer: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingResult:
     """A finished training.
 
@@ -46,7 +82,12 @@ class TrainingResult:
         seconds: What this call took, measurements included.
         n_rows: Rows that were trained on.
         n_dev_queries: Queries of the dev set; 0 without one.
+        dev_name: Its name; None without one.
         changes: Its measures before and after; empty without one.
+        kept: The sets of ``keep_data`` before and after.
+        worse: The queries of all measured sets on which ``metric`` fell the most, worst first.
+        calibration: File of probabilities fitted to the trained model's scores on the dev set; None where there is no
+            dev set, or none can be fitted on it.
     """
 
     folder: Path
@@ -56,7 +97,11 @@ class TrainingResult:
     seconds: float
     n_rows: int
     n_dev_queries: int
+    dev_name: str | None
     changes: tuple[MeasureChange, ...]
+    kept: tuple[SetChange, ...] = ()
+    worse: tuple[WorseQuery, ...] = ()
+    calibration: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,13 +116,14 @@ class TrainingPlan:
         n_dev_queries: Queries that would be measured.
         n_dev_pairs: Pairs of these.
         groups_per_step: Groups of a step, over all devices.
-        pairs_per_step: Pairs of a step.
+        unit: What the model reads: ``pairs``, or ``texts`` where queries and texts are read apart.
+        pairs_per_step: Pairs of a step, or texts.
         steps_per_epoch: Steps of an epoch.
         steps: Steps of the run.
         measurements: How often the dev set would be measured.
-        max_length: Tokens of a pair at most.
-        mean_tokens: Mean tokens of a pair, of a sample.
-        share_cut: Share of the sample's pairs that lose some of the document.
+        max_length: Tokens of a pair, or a text, at most.
+        mean_tokens: Mean tokens of one, of a sample.
+        share_cut: Share of the sample's pairs that lose some of the document, or of its texts that lose some.
         seconds_per_step: Of the three steps, the first one left out.
         seconds: Estimate for the whole run, measurements included.
         peak_bytes: Most memory that the three steps held: of the GPU, or of the whole process.
@@ -90,6 +136,7 @@ class TrainingPlan:
     n_dev_queries: int
     n_dev_pairs: int
     groups_per_step: int
+    unit: str
     pairs_per_step: int
     steps_per_epoch: int
     steps: int

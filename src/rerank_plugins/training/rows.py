@@ -18,7 +18,7 @@ from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.text.tokenizer import is_blank
 from rerank_plugins.training.data.reading import RecordStream, open_records
 from rerank_plugins.training.data.records import TrainingRecord
-from rerank_plugins.training.settings import DataSettings
+from rerank_plugins.training.settings_common import CommonDataSettings
 
 __all__ = ["Rows", "store_rows"]
 
@@ -61,6 +61,11 @@ class Rows:
         """Bytes of each row: about as long as its texts are."""
         return [end - start for start, end in itertools.pairwise(self.starts)]
 
+    @property
+    def source_numbers(self) -> list[int]:
+        """Number of the source of each row, in ``sources``."""
+        return list(self.places[::2])
+
     def where(self, row: int) -> str:
         """Return the place that a row came from, ``FILE:LINE``."""
         return f"{self.sources[self.places[2 * row]]}:{self.places[2 * row + 1]}"
@@ -100,7 +105,7 @@ class _Store:
         return Rows(self._path, self._starts, self._places, tuple(self._sources), digest, self.n_left_out)
 
 
-def store_rows(data: DataSettings, path: Path, *, holds_out: bool) -> tuple[Rows, tuple[TrainingRecord, ...]]:
+def store_rows(data: CommonDataSettings, path: Path, *, holds_out: bool) -> tuple[Rows, tuple[TrainingRecord, ...]]:
     """Read all training data, in any known format, and store what has a group.
 
     Rows that have none (a blank query, no text on one side, no teacher's scores where they are learnt from) are left
@@ -128,13 +133,15 @@ def store_rows(data: DataSettings, path: Path, *, holds_out: bool) -> tuple[Rows
         msg = f"the training rows cannot be stored in {str(path)!r} ({error.strerror or error}); make room there"
         raise InvalidInputError(msg) from error
     if not len(rows):
-        msg = f"the training data has no row that could be trained on: {', '.join(map(str, stream.formats))}"
+        neg = f" and, as train_group_size is {data.train_group_size}, a neg text" * (data.train_group_size > 1)
+        files = ", ".join(map(str, stream.formats))
+        msg = f"the training data has no row that could be trained on, with a query, a pos text{neg}: {files}"
         raise InvalidInputError(msg)
     return rows, tuple(held)
 
 
 def _stored(
-    data: DataSettings, path: Path, stream: RecordStream, *, fraction: float
+    data: CommonDataSettings, path: Path, stream: RecordStream, *, fraction: float
 ) -> tuple[Rows, list[TrainingRecord]]:
     """Return the rows to train on, and those held out: a share of the queries by a hash, so it is the same anew."""
     store, held, queries = _Store(path), list[TrainingRecord](), set[str]()
@@ -160,11 +167,11 @@ def _hash(query: str) -> float:
     return int.from_bytes(hashlib.sha256(query.encode("utf-8", "surrogatepass")).digest()[:8], "big") / 2**64
 
 
-def _with_group(record: TrainingRecord, data: DataSettings, *, where: str) -> TrainingRecord | None:
+def _with_group(record: TrainingRecord, data: CommonDataSettings, *, where: str) -> TrainingRecord | None:
     """Return a row without blank texts, which no model reads; None if there is no group in it."""
     pos, pos_scores = _without_blanks(record.pos, record.pos_scores)
     neg, neg_scores = _without_blanks(record.neg, record.neg_scores)
-    if is_blank(record.query) or not pos or not neg:
+    if is_blank(record.query) or not pos or not (neg or data.train_group_size == 1):
         return None
     if data.knowledge_distillation:
         if pos_scores is None or neg_scores is None:

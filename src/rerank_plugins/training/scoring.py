@@ -32,9 +32,13 @@ class DevScorer:
 
     def measure(self, module: Any) -> Evaluation:
         """Return the measures of the dev set."""
+        return self._dev.measured(self.scores(module))
+
+    def scores(self, module: Any) -> list[float]:
+        """Return the score of each of its pairs."""
         given = [one for one in self._inputs if one is not None]
         scores = iter(module_scores(module, given, self._padding, batch_size=self._batch_size))
-        return self._dev.measured([BLANK_DOCUMENT_SCORE if one is None else next(scores) for one in self._inputs])
+        return [BLANK_DOCUMENT_SCORE if one is None else next(scores) for one in self._inputs]
 
 
 def module_scores(module: Any, inputs: list[TokenInput], padding: PairPadding, *, batch_size: int) -> list[float]:

@@ -19,6 +19,7 @@ from torch import Tensor
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from rerank_plugins.errors import TrainingError
+from rerank_plugins.training.alarms import CollapseAlarm
 from rerank_plugins.training.batches import EpochOrder, GroupBatches, GroupDataset
 from rerank_plugins.training.checkpoints import mark_whole
 from rerank_plugins.training.chunks import logits_in_chunks
@@ -54,7 +55,7 @@ class GroupTrainer(transformers.Trainer):
     """Trains a reranker on groups.
 
     Args:
-        module: Gives ``logits`` for the batches' tensors.
+        module: Gives ``logits`` for the batches' tensors. Shape: (pairs, 1), or (pairs, layers).
         args: transformers' own arguments.
         groups: What is trained on.
         loss: Of scores and teacher's scores.
@@ -71,6 +72,7 @@ class GroupTrainer(transformers.Trainer):
         dev: DevScorer | None,
     ) -> None:
         self._groups, self._loss, self._dev = groups, loss, dev
+        self._alarm = CollapseAlarm()
         super().__init__(
             model=module,
             args=args,
@@ -98,14 +100,19 @@ class GroupTrainer(transformers.Trainer):
         """Return the loss of a batch of groups, a mean over the groups.
 
         Raises:
-            TrainingError: It is not finite.
+            TrainingError: It is not finite, or nothing is learnt any more.
         """
         logits = logits_in_chunks(model, {name: one for name, one in inputs.items() if name not in _NOT_OF_MODELS})
         # By the number of groups that there are: a smaller last batch keeps its groups.
-        scores = logits.float().view(len(inputs["rows"]), -1)
-        loss = self._loss(scores, inputs.get("teacher"))
+        n_groups, n_layers = len(inputs["rows"]), logits.shape[1:]
+        scores = logits.float().view(n_groups, -1, *(() if n_layers == (1,) else n_layers))
+        teacher = inputs.get("teacher")
+        loss = self._loss(scores, teacher)
         if not torch.isfinite(loss):
             raise self._diverged(inputs["rows"], f"the loss is {loss.item()}")
+        guess = float(self._loss(torch.zeros_like(scores), teacher))
+        if (reason := self._alarm.reason(scores, loss=float(loss.detach()), guess=guess)) is not None:
+            raise self._in_vain(reason)
         return (loss, {"logits": logits}) if return_outputs else loss
 
     def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Tensor:
@@ -129,6 +136,13 @@ class GroupTrainer(transformers.Trainer):
         return TrainingError(
             f"{what} at step {self.state.global_step + 1}, in the batch of {shown}. Nothing of that step is saved. A "
             "lower learning_rate or bf16 instead of fp16 usually helps; look at these rows and their scores too"
+        )
+
+    def _in_vain(self, reason: str) -> TrainingError:
+        return TrainingError(
+            f"{reason}: at step {self.state.global_step + 1} the model does not learn any more. Checkpoints before are "
+            f"whole. A learning_rate of a tenth ({self.args.learning_rate / 10:g}) usually helps; look too whether "
+            "positives are told apart from negatives by their texts"
         )
 
     def evaluate(

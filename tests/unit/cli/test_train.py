@@ -3,13 +3,19 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from embedder_checkpoints import bge_m3
+from tiny_checkpoints import bert_embedder
 from training_rows import rows, write_rows
 from typer.testing import CliRunner
 
 from rerank_plugins.cli import app, main
-from rerank_plugins.training.settings import GROUPS
+from rerank_plugins.training.settings import RerankerTrainingSettings
+from rerank_plugins.training.settings_colbert import ColbertTrainingSettings
+from rerank_plugins.training.settings_flat import groups_of
+from rerank_plugins.training.settings_retrieval import EmbedderTrainingSettings
 
 pytest.importorskip("accelerate")
 pytest.importorskip("ir_measures")
@@ -27,14 +33,17 @@ def data(tmp_path: Path) -> tuple[Path, Path]:
     return write_rows(tmp_path / "train.jsonl", rows(12)), write_rows(tmp_path / "dev.jsonl", rows(6, seed=2))
 
 
-def test_every_setting_is_an_option_with_its_first_sentence() -> None:
-    shown = CliRunner().invoke(app, ["train", "reranker", "--help"], env={"COLUMNS": "240"})
+@pytest.mark.parametrize(
+    "owner", [RerankerTrainingSettings, EmbedderTrainingSettings, ColbertTrainingSettings], ids=lambda one: one.task
+)
+def test_every_setting_is_an_option_with_its_first_sentence(owner: Any) -> None:
+    shown = CliRunner().invoke(app, ["train", owner.task, "--help"], env={"COLUMNS": "240"})
     assert shown.exit_code == 0
-    for owner in GROUPS.values():
-        for name in owner.__dataclass_fields__:  # type: ignore[attr-defined]
+    for group in groups_of(owner).values():
+        for name in group.__dataclass_fields__:  # type: ignore[attr-defined]
             assert f"--{name.replace('_', '-')}" in shown.stdout
     assert "Peak of the schedule." in shown.stdout
-    assert "[5e-05]" in shown.stdout
+    assert ("[5e-05]" if owner.task == "reranker" else "[1e-05]") in shown.stdout
 
 
 def test_a_file_of_settings_and_options_that_win(
@@ -97,20 +106,67 @@ def test_a_command_of_flag_embedding_runs_with_its_own_words(
     assert "6 steps in" in printed.out
 
 
+def test_flag_embeddings_commands_train_embedders(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, data: tuple[Path, Path]
+) -> None:
+    """As ``examples/finetune/embedder/encoder_only/{base,m3}.sh`` have them, with other paths and fewer steps."""
+    start = bge_m3(tmp_path / "start", pickled=False)
+    common = f"""
+        --model_name_or_path {start} --cache_dir ./cache/model --train_data {data[0]} --cache_path ./cache/data
+        --train_group_size 4 --query_max_len 24 --passage_max_len 24 --pad_to_multiple_of 8
+        --knowledge_distillation False --overwrite_output_dir --learning_rate 1e-5 --fp16 --num_train_epochs 1
+        --per_device_train_batch_size 2 --dataloader_drop_last True --warmup_ratio 0.1 --gradient_checkpointing
+        --deepspeed ../ds_stage0.json --logging_steps 1 --save_steps 1000 --negatives_cross_device --temperature 0.02
+        --sentence_pooling_method cls --normalize_embeddings True --kd_loss_type m3_kd_loss
+    """
+    base = f"{common} --query_instruction_for_retrieval find: --query_instruction_format {{}}{{}}"
+    m3 = f"{common} --same_dataset_within_batch True --small_threshold 0 --drop_threshold 0 --sub_batch_size -1"
+    m3 += " --unified_finetuning True --use_self_distill True --fix_encoder False --self_distill_start_step 0"
+    for name, words in (("base", base), ("m3", m3)):
+        out = tmp_path / name
+        asked = ("--like", "flagembedding", "--device", "cpu", "-o", out, "--dev-fraction", 0, "--")
+        assert run(monkeypatch, "embedder", *asked, *words.split()) == 0
+        saved = json.loads((out / "training.json").read_text())["settings"]
+        assert (saved["query_max_len"], saved["temperature"], saved["kd_loss_type"]) == (24, 0.02, "m3_kd_loss")
+    assert (tmp_path / "m3" / "colbert_linear.pt").is_file()
+    assert "overwrite_output_dir does nothing here" in " ".join(capsys.readouterr().err.split())
+
+
+def test_rag_retrievals_files_train_embedders_and_colberts(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, data: tuple[Path, Path]
+) -> None:
+    start = bert_embedder(tmp_path / "start")
+    common = {"model_name_or_path": str(start), "neg_nums": 3, "query_max_len": 16, "passage_max_len": 24}
+    common |= {"epochs": 1, "lr": 5e-5, "temperature": 0.02, "batch_size": 4, "log_with": "wandb", "log_interval": 10}
+    embedder = {**common, "train_dataset": str(data[0]), "train_type": "train", "all_gather": True, "use_mrl": True}
+    embedder |= {"mrl_dims": "8, 32", "gradient_accumulation_steps": 1}
+    colbert = {**common, "dataset": str(data[0]), "colbert_dim": 16}
+    for task, theirs in (("embedder", embedder), ("colbert", colbert)):
+        config, out = tmp_path / f"{task}.yaml", tmp_path / task
+        config.write_text(json.dumps({**theirs, "output_dir": str(out), "log_with": None}))
+        asked = ("--like", "rag-retrieval", "-c", config, "--device", "cpu", "--dev-fraction", 0, "--max-steps", 2)
+        assert run(monkeypatch, task, *asked) == 0
+        saved = json.loads((out / "training.json").read_text())["settings"]
+        assert (saved["train_group_size"], saved["temperature"]) == (4, 0.02)
+    assert saved["similarity"] == "meanmaxsim"
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
         (("reranker", "x.jsonl"), "output_dir is missing"),
         (("reranker", "-o", "out"), "train_data is missing"),
-        (("reranker", "x.jsonl", "-o", "out", "--use_lora", "True"), "decoder rerankers with LoRA"),
+        (("reranker", "x.jsonl", "-o", "out", "--use_lora", "True"), "a switch takes no value"),
         (("reranker", "x.jsonl", "-o", "out", "--lerning-rate", "1"), "did you mean 'learning_rate'"),
         (("reranker", "x.jsonl", "-o", "out", "--bf16", "True"), "a switch takes no value"),
         (("reranker", "x.jsonl", "-o", "out", "--device", "cpu"), "'x.jsonl' is not there"),
         (("reranker", "-c", "none.yaml"), "could not be read as YAML"),
         (("reranker", "--like", "flagembedding", "--", "--lerning_rate", "1"), "did you mean 'learning_rate'"),
         (("reranker", "--like", "nobody"), "trainers are flagembedding"),
-        (("embedder", "x.jsonl"), "cross-encoders with one label are trained today"),
-        (("colbert", "--anything", "x"), "cross-encoders with one label are trained today"),
+        (("embedder", "x.jsonl"), "output_dir is missing"),
+        (("embedder", "x.jsonl", "-o", "out", "--compress-ratio", "2"), "an embedder's training has no setting"),
+        (("colbert", "--anything", "x"), "a ColBERT's training has no setting 'anything'"),
+        (("colbert", "x.jsonl", "-o", "out", "-m", "mini"), "mini"),
     ],
 )
 def test_what_cannot_work_is_one_message(

@@ -9,9 +9,11 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from language_models import KINDS
 from training_rows import tiny_run
 
 from rerank_plugins.errors import InvalidInputError, TrainingError
@@ -21,7 +23,7 @@ pytest.importorskip("accelerate")
 pytest.importorskip("ir_measures")
 
 from rerank_plugins.training import train_reranker
-from rerank_plugins.training.models import TrainableReranker
+from rerank_plugins.training.trainable.classifier import Classifier
 
 # Ends the process as kill -9 does: at the n-th call of a function that writes a part of a checkpoint.
 KILLED = """
@@ -52,30 +54,48 @@ def killed(settings: object, place: str, calls: int) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 @pytest.mark.parametrize(
-    ("place", "calls", "whole"),
-    [("mark", 1, []), ("mark", 3, ["checkpoint-4"]), ("weights", 4, ["checkpoint-4", "checkpoint-6"])],
+    ("model", "changes", "place", "calls", "whole"),
+    [
+        ("bert", {}, "mark", 1, []),
+        ("bert", {}, "mark", 3, ["checkpoint-4"]),
+        ("bert", {}, "weights", 4, ["checkpoint-4", "checkpoint-6"]),
+        ("gemma", {"lora_rank": 4}, "mark", 3, ["checkpoint-4"]),
+        ("gemma", {"use_lora": False}, "state", 10, ["checkpoint-2", "checkpoint-4"]),
+        ("layerwise", {"lora_rank": 4}, "state", 10, ["checkpoint-2", "checkpoint-4"]),
+        ("layerwise", {"use_lora": False}, "mark", 3, ["checkpoint-4"]),
+    ],
 )
 def test_a_killed_run_ends_with_the_weights_of_one_that_was_not(
-    bert_reranker_folder: Path, tmp_path: Path, place: str, calls: int, whole: list[str]
+    bert_reranker_folder: Path,
+    tmp_path: Path,
+    model: str,
+    changes: dict[str, Any],
+    place: str,
+    calls: int,
+    whole: list[str],
 ) -> None:
     # Six steps an epoch: the run is killed within its first, and within its second; it keeps dropout.
-    changes = {"max_steps": 14, "save_steps": 2, "dev_fraction": 0.0}
+    changes = {"max_steps": 14, "save_steps": 2, "dev_fraction": 0.0, **changes}
+    if model != "bert":
+        pytest.importorskip("peft")
+        changes |= KINDS[model].settings
+    folder = bert_reranker_folder if model == "bert" else KINDS[model].folder(tmp_path)
     (tmp_path / "a").mkdir()
-    unbroken = train_reranker(tiny_run(bert_reranker_folder, tmp_path / "a", **changes))
+    unbroken = train_reranker(tiny_run(folder, tmp_path / "a", **changes))
     assert unbroken is not None
     (tmp_path / "b").mkdir()
-    settings = tiny_run(bert_reranker_folder, tmp_path / "b", **changes)
+    settings = tiny_run(folder, tmp_path / "b", **changes)
     killed(settings, place, calls)
-    folder = tmp_path / "b" / "trained.training"
+    kept = tmp_path / "b" / "trained.training"
     assert not (tmp_path / "b" / "trained").exists()
-    assert sorted(path.name for path in folder.glob("checkpoint-*") if is_whole(path)) == whole
+    assert sorted(path.name for path in kept.glob("checkpoint-*") if is_whole(path)) == whole
     with pytest.raises(InvalidInputError, match="go on with resume"):
         train_reranker(settings)
     resumed = train_reranker(replace(settings, run=replace(settings.run, resume=True)))
     assert resumed is not None
-    weights = [(one.folder / "model.safetensors").read_bytes() for one in (unbroken, resumed)]
+    weights = [next(one.folder.glob("*model.safetensors")).read_bytes() for one in (unbroken, resumed)]
     assert weights[0] == weights[1]
-    assert not folder.exists()
+    assert not kept.exists()
 
 
 @pytest.mark.slow
@@ -154,9 +174,9 @@ except TrainingError as error:
 def test_a_model_that_cannot_be_saved_leaves_the_checkpoints(
     bert_reranker_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
-    real = TrainableReranker.save
+    real = Classifier.save
 
-    def save(self: TrainableReranker, folder: Path) -> None:
+    def save(self: Classifier, folder: Path) -> None:
         if fault == "no room":
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         with torch.no_grad():
@@ -166,7 +186,7 @@ def test_a_model_that_cannot_be_saved_leaves_the_checkpoints(
             self.module.classifier.bias -= 1.0
 
     settings = tiny_run(bert_reranker_folder, tmp_path)
-    monkeypatch.setattr(TrainableReranker, "save", save)
+    monkeypatch.setattr(Classifier, "save", save)
     told = "No space left" if fault == "no room" else "the saved model scores"
     with pytest.raises(TrainingError, match=told):
         train_reranker(settings)

@@ -6,8 +6,18 @@ from typing import Any
 import pytest
 
 from rerank_plugins.errors import InvalidInputError, UnknownOptionError
-from rerank_plugins.training import DataSettings, RunSettings, read_settings_file, reranker_settings
+from rerank_plugins.training import (
+    ColbertTrainingSettings,
+    DataSettings,
+    EmbedderTrainingSettings,
+    RetrievalDataSettings,
+    RunSettings,
+    TrainingRecord,
+    read_settings_file,
+    reranker_settings,
+)
 from rerank_plugins.training.settings import GROUPS
+from rerank_plugins.training.settings_flat import groups_of, settings_of
 from rerank_plugins.training.steps import plan_steps
 
 LEAST: dict[str, Any] = {"train_data": "rows.jsonl", "output_dir": "out"}
@@ -41,13 +51,13 @@ def test_no_two_groups_have_a_setting_of_one_name() -> None:
     ("name", "told"),
     [
         ("lerning_rate", "did you mean 'learning_rate'"),
-        ("use_lora", "cross-encoders with one label are trained today"),
+        ("lora_rnk", "did you mean 'lora_rank'"),
         ("warmup_steps", "it is warmup_ratio"),
         ("val_dataset", "it is dev_data"),
         ("overwrite_output_dir", "never overwritten"),
         ("max_len", "it is query_max_len and passage_max_len"),
         ("resume_from_checkpoint", "it is resume, which finds"),
-        ("negatives_cross_device", "embedders and ColBERT are not yet"),
+        ("negatives_cross_device", "it belongs to a training of embedders"),
         ("label_smoothing_factor", "the losses here have no smoothing"),
         ("zzz", "there are model_name_or_path"),
     ],
@@ -119,3 +129,51 @@ def test_steps(changes: dict[str, Any], per_epoch: int, total: int, warmup: int,
 def test_fewer_rows_than_a_batch_that_is_dropped() -> None:
     with pytest.raises(InvalidInputError, match="nothing would be trained"):
         plan_steps(RunSettings(output_dir="out", dataloader_drop_last=True), n_rows=7, n_devices=1)
+
+
+@pytest.mark.parametrize("task", ["embedder", "colbert"])
+def test_settings_of_retrievers_come_back_and_have_no_name_twice(task: str) -> None:
+    owner: Any = EmbedderTrainingSettings if task == "embedder" else ColbertTrainingSettings
+    settings = settings_of(owner, {**LEAST, "train_group_size": 1, "temperature": 0.05, "mrl-dims": None})
+    assert settings.data == RetrievalDataSettings(train_data=("rows.jsonl",), train_group_size=1)
+    assert settings_of(owner, settings.flat()) == settings
+    names = [name for group in groups_of(owner).values() for name in group.__dataclass_fields__]  # type: ignore[attr-defined]
+    assert len(names) == len(set(names))
+
+
+def test_a_row_s_prompt_and_the_run_s_instruction_are_told_apart() -> None:
+    data = RetrievalDataSettings(
+        train_data=("rows.jsonl",),
+        query_instruction_for_retrieval="find",
+        query_instruction_format="<{}>\\n{}",
+        passage_instruction_for_retrieval="",
+    )
+    assert data.prefixes == ("<find>\n", "")
+    assert data.instructions == ("find", None)
+    assert data.own_instruction(TrainingRecord(query="q", prompt="ask", query_prompt="rerank")) == "ask"
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("example_query_max_len", "that is not offered here"),
+        ("compress_ratio", "an embedder's training has no setting"),
+        ("normlized", "it is normalize_embeddings"),
+        ("sentence_pooling", "did you mean 'sentence_pooling_method'"),
+        ("all_gather", "it is negatives_cross_device"),
+    ],
+)
+def test_a_foreign_name_is_answered_for_an_embedder(name: str, told: str) -> None:
+    with pytest.raises(UnknownOptionError) as caught:
+        settings_of(EmbedderTrainingSettings, {**LEAST, name: 1})
+    assert told in str(caught.value)
+
+
+@pytest.mark.parametrize(("name", "value"), [("kd_loss_type", "mse"), ("mrl_dims", "many"), ("colbert_dim", 0)])
+def test_values_of_inherited_and_own_settings_are_checked(name: str, value: Any) -> None:
+    with pytest.raises(InvalidInputError, match=name):
+        settings_of(EmbedderTrainingSettings, {**LEAST, name: value})
+    with pytest.raises(InvalidInputError, match="learning_rate"):
+        settings_of(EmbedderTrainingSettings, {**LEAST, "learning_rate": -1.0})
+    with pytest.raises(InvalidInputError, match="dev_fraction"):
+        settings_of(EmbedderTrainingSettings, {**LEAST, "dev_fraction": 0.9})

@@ -32,6 +32,7 @@ class Argument:
         tasks: What it belongs to.
         effect: What becomes of it.
         turn: Makes our settings of a value, for ``turned``.
+        is_everywhere: Whether every module of a task has it; the default of one that some lack says nothing about them.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Argument:
     tasks: tuple[Task, ...] = EVERY
     effect: Effect = "same"
     turn: Callable[[Any], Turned] | None = None
+    is_everywhere: bool = True
 
     def settings(self, value: Any) -> Turned:
         """Return our settings for a value of theirs."""

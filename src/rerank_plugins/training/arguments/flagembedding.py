@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from rerank_plugins.training.arguments.argument import Argument, Task, Turned, refused, same, told, turned
+from rerank_plugins.training.arguments.flagembedding_llm import FINETUNE_TYPE, LAYERS, LORA, MODEL_TYPE, SEPARATOR
 
 __all__ = ["NEW", "OLD"]
 
@@ -37,6 +38,18 @@ def _pair_length(value: Any) -> Turned:
     return {"query_max_len": value // 2, "passage_max_len": value - value // 2}
 
 
+def _chunk(value: Any) -> Turned:
+    return {"sub_batch_size": value} if value is not None and value > 0 else {}
+
+
+def _dimensions(value: Any) -> Turned:
+    return {"mrl_dims": tuple(value) if isinstance(value, (list, tuple)) else (value,)}
+
+
+def _adapter(value: Any) -> Turned:
+    return {"from_peft": value} if value else {}
+
+
 def _in_front(name: str) -> Any:
     """Return what puts an instruction in front, as the old modules did without a format."""
 
@@ -56,7 +69,7 @@ NEW: tuple[Argument, ...] = (
     told("cache_path", _CACHE),
     told("token", "the hub's token is where huggingface_hub looks for it (HF_TOKEN)"),
     same("trust_remote_code", "whether code of the checkpoint may run", default=False),
-    told("model_type", "the checkpoint says what it is, and is trained with its own layout", default="encoder"),
+    MODEL_TYPE,
     turned("train_data", "files or folders of JSON lines", ours="train_data", turn=_paths),
     same("train_group_size", "texts of a group: one positive and the rest negatives", default=8),
     same("query_max_len", "with passage_max_len the length of a reranker's pair; of a query in embedders", default=32),
@@ -89,8 +102,15 @@ NEW: tuple[Argument, ...] = (
     ),
     same("knowledge_distillation", "learn from pos_scores and neg_scores", default=False),
     same("shuffle_ratio", "chance that a long positive is cut in three and shuffled", default=0.0),
-    same("sep_token", "between query and passage, for LLM rerankers", default="\n", tasks=_R),
-    same("sub_batch_size", "texts that are encoded at a time", tasks=_E),
+    SEPARATOR,
+    turned(
+        "sub_batch_size",
+        "texts that are encoded at a time; -1 for all",
+        default=-1,
+        ours="sub_batch_size",
+        turn=_chunk,
+        tasks=_E,
+    ),
     told("sub_batch_size", "FlagEmbedding's rerankers do not read it: see gradient_accumulation_steps", tasks=_R),
     same("same_dataset_within_batch", "each batch from one file", default=False, tasks=_E),
     same("small_threshold", "files with fewer rows are joined", default=0, tasks=_E),
@@ -102,32 +122,18 @@ NEW: tuple[Argument, ...] = (
     same("normalize_embeddings", "vectors have length 1", default=True, tasks=_E),
     same("kd_loss_type", "kl_div or m3_kd_loss", default="kl_div", tasks=_E),
     same("use_mrl", "Matryoshka: the mean of the loss over mrl_dims", default=False, tasks=_E),
-    same("mrl_dims", "dimensions of Matryoshka", default=(), tasks=_E),
+    turned("mrl_dims", "dimensions of Matryoshka", default=(), ours="mrl_dims", turn=_dimensions, tasks=_E),
     same("colbert_dim", "of bge-m3's token vectors; -1 is the hidden size", default=-1, tasks=_E),
     same("unified_finetuning", "bge-m3's dense, sparse and token heads together", default=False, tasks=_E),
     same("use_self_distill", "bge-m3's heads learn from their sum", default=False, tasks=_E),
     same("self_distill_start_step", "the step after which they do", default=-1, tasks=_E),
     same("fix_encoder", "only bge-m3's two linear heads are trained", default=False, tasks=_E),
-    same("use_lora", "low-rank adapters instead of all weights; for LLMs", default=True),
-    same("lora_rank", "rank of the LoRA layers", default=64),
-    same("lora_alpha", "scale of the LoRA layers", default=16),
-    same("lora_dropout", "dropout of the LoRA layers", default=0.1),
-    same(
-        "target_modules",
-        "layers with LoRA",
-        default=("v_proj", "q_proj", "k_proj", "gate_proj", "down_proj", "o_proj", "up_proj"),
-    ),
-    same("modules_to_save", "layers that are trained whole beside LoRA"),
-    same("from_peft", "adapter that training goes on with"),
-    same("raw_peft", "adapters that are merged before a new one is made"),
-    same("save_merged_lora_model", "also save the model with its adapter merged", default=False),
-    same("peft_model_path", "adapter to start from", default="", tasks=_E),
+    *LORA,
+    turned("peft_model_path", "adapter to start from", default="", ours="from_peft", turn=_adapter, tasks=_E),
     same("additional_special_tokens", "tokens that are added to the vocabulary", tasks=_E),
     refused("only_merge_lora_model", "merging is a command of its own: rerank-plugins merge", default=False, tasks=_E),
     told("use_flash_attn", "transformers chooses the fastest attention that is installed", default=False),
-    same("start_layer", "first layer with a head (layerwise)", default=8, tasks=_R),
-    same("head_multi", "a head for each layer (layerwise)", default=False, tasks=_R),
-    same("head_type", "kind of those heads (layerwise)", default="simple", tasks=_R),
+    *LAYERS,
     same("example_query_max_len", "tokens of an example's query (in-context embedders)", default=64, tasks=_E),
     same("example_passage_max_len", "tokens of an example's text", default=96, tasks=_E),
     same("retrieval_use_examples", "whether examples are put in front", default=True, tasks=_E),
@@ -163,7 +169,7 @@ OLD: tuple[Argument, ...] = (
     ),
     told("enable_sub_batch", "it saves memory there and changes no number", default=True, tasks=_E),
     same("lora_extra_parameters", "layers that are trained whole beside LoRA", ours="modules_to_save"),
-    told("finetune_type", "the checkpoint says what it is", default="from_raw_model", tasks=_R),
+    FINETUNE_TYPE,
     told("loss_type", "it has one value there", default="only logits", tasks=_R),
     told("low_cpu_mem_usage", "weights are read tensor by tensor in any case", default=False),
     told("load_from_disk", _ROWS, default=False),

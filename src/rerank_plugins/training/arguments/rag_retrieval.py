@@ -54,6 +54,10 @@ def _dimensions(value: Any) -> Turned:
     return {"mrl_dims": tuple(int(part) for part in parts)}
 
 
+def _mean_over_tokens(value: Any) -> Turned:
+    return {"temperature": value, "similarity": "meanmaxsim"}
+
+
 def _loss(value: Any) -> Turned:
     if value == "pointwise_mse":
         msg = "loss_type pointwise_mse (squared error behind a sigmoid) is not offered; use pointwise_bce"
@@ -154,7 +158,15 @@ RAG_RETRIEVAL: tuple[Argument, ...] = (
     turned("neg_nums", "negatives of a query", default=15, ours="train_group_size", turn=_negatives, tasks=_V),
     same("query_max_len", "tokens of a query", default=128, tasks=_V),
     same("passage_max_len", "tokens of a text", default=512, tasks=_V),
-    same("temperature", "divides cosine scores", default=0.02, tasks=_V),
+    same("temperature", "divides cosine scores", default=0.02, tasks=_E),
+    turned(
+        "temperature",
+        "divides the mean over the query's tokens of MaxSim",
+        default=0.02,
+        ours="temperature,similarity",
+        turn=_mean_over_tokens,
+        tasks=("colbert",),
+    ),
     same("all_gather", "negatives of all devices", default=False, ours="negatives_cross_device", tasks=_E),
     same("use_mrl", "Matryoshka", default=False, tasks=_E),
     turned(

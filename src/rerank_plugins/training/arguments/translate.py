@@ -27,9 +27,16 @@ _NAMES: Mapping[Dialect, str] = {
     "rag-retrieval": "RAG-Retrieval",
 }
 _LENGTHS = ("query_max_len", "passage_max_len")
+_GIVEN_TWICE = ("model_type",)
+"""What FlagEmbedding's own layerwise example gives twice; its parser takes the last one."""
 _SHORT = (
     "without query_max_len and passage_max_len FlagEmbedding cuts pairs at 32 + 128 tokens; here they get the model's "
     "own length"
+)
+
+_SHORT_TEXTS = (
+    "without query_max_len and passage_max_len FlagEmbedding cuts queries at 32 tokens and texts at 128; here they get "
+    "the model's own length"
 )
 
 
@@ -90,8 +97,8 @@ def translate_arguments(
         _take(one, value, known=known, task=task, settings=settings, told=told)
     if with_defaults:
         _fill(table.values(), settings, known)
-    elif dialect.startswith("flagembedding") and task == "reranker" and not set(_LENGTHS) & settings.keys():
-        told.append(_SHORT)
+    elif dialect.startswith("flagembedding") and not set(_LENGTHS) & settings.keys():
+        told.append(_SHORT if task == "reranker" else _SHORT_TEXTS)
     return Translation(settings=settings, told=tuple(told))
 
 
@@ -126,7 +133,7 @@ def _take_absent(one: Argument, value: Any, *, ours: str, task: Task, told: list
 
 def _fill(table: Iterable[Argument], settings: dict[str, Any], known: Collection[str]) -> None:
     for one in table:
-        if one.ours is None or one.default is None:
+        if one.ours is None or one.default is None or not one.is_everywhere:
             continue
         for ours, value in one.settings(one.default).items():
             if ours in known:
@@ -152,14 +159,14 @@ def parse_words(words: Sequence[str]) -> dict[str, Any]:
     A name without a value is True, as HfArgumentParser has it. Numbers, ``True``, ``False`` and ``None`` are such.
 
     Raises:
-        InvalidInputError: The first word is no name, or a name comes twice.
+        InvalidInputError: The first word is no name, or a name comes twice that nobody's example has twice.
     """
     found: dict[str, list[str]] = {}
     name: str | None = None
     for word in words:
         if word.startswith("--") and len(word) > 2:
             name, equals, value = word[2:].partition("=")
-            if name in found:
+            if name in found and name not in _GIVEN_TWICE:
                 msg = f"--{name} is given twice"
                 raise InvalidInputError(msg)
             found[name] = [value] if equals else []

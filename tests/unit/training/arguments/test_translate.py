@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import fields
 from typing import Any
 
 import pytest
 
+from rerank_plugins.cli.training.options import setting_names
 from rerank_plugins.errors import InvalidInputError, UnknownOptionError
 from rerank_plugins.training.arguments import arguments_of, parse_words, translate_arguments
 from rerank_plugins.training.arguments.argument import EVERY
+from rerank_plugins.training.arguments.flagembedding_llm import LORA
 from rerank_plugins.training.arguments.trainer import DROPPED, OTHERS, TRAINER
 from rerank_plugins.training.arguments.translate import _TABLES
-from rerank_plugins.training.settings import GROUPS, reranker_settings
+from rerank_plugins.training.settings import GROUPS, LayerSettings, LoraSettings, reranker_settings
+from rerank_plugins.training.settings_retrieval import EmbedderTrainingSettings, embedder_settings
 
 KNOWN = {one.name for owner in GROUPS.values() for one in fields(owner)}
 
@@ -86,6 +90,52 @@ def test_flagembeddings_own_example_runs() -> None:
     assert told == ["cache_dir", "cache_path", "pad_to_multiple_of", "overwrite_output_dir", "deepspeed"]
 
 
+# examples/finetune/reranker/decoder_only/{base,layerwise}.sh; the second gives model_type twice.
+DECODER_COMMAND = """
+--model_name_or_path BAAI/bge-reranker-v2-gemma --use_lora True --lora_rank 32 --lora_alpha 64 --use_flash_attn True
+--target_modules q_proj k_proj v_proj o_proj --save_merged_lora_model True --model_type decoder
+--cache_dir ./cache/model --train_data ./a.jsonl --cache_path ./cache/data --train_group_size 8
+--query_max_len 512 --passage_max_len 512 --pad_to_multiple_of 8
+--query_instruction_for_rerank "A: " --query_instruction_format {}{}
+--passage_instruction_for_rerank "B: " --passage_instruction_format {}{} --knowledge_distillation True
+--output_dir ./out --overwrite_output_dir --learning_rate 2e-4 --bf16 --num_train_epochs 2
+--per_device_train_batch_size 2 --gradient_accumulation_steps 1 --dataloader_drop_last True --warmup_ratio 0.1
+--gradient_checkpointing --weight_decay 0.01 --deepspeed ../../ds_stage0.json --logging_steps 1 --save_steps 1000
+"""
+LAYERWISE_COMMAND = f"""{DECODER_COMMAND}
+--model_type from_finetuned_model --start_layer 8 --head_multi True --head_type simple --trust_remote_code True
+"""
+
+
+@pytest.mark.parametrize("command", [DECODER_COMMAND, LAYERWISE_COMMAND], ids=["decoder", "layerwise"])
+def test_flagembeddings_own_examples_for_language_models_run(command: str) -> None:
+    found = translate_arguments(parse_words(shlex.split(command)), known=KNOWN)
+    settings = reranker_settings(found.settings)
+    assert settings.lora == LoraSettings(
+        use_lora=True,
+        lora_rank=32,
+        lora_alpha=64.0,
+        target_modules=("q_proj", "k_proj", "v_proj", "o_proj"),
+        save_merged_lora_model=True,
+    )
+    layerwise = LayerSettings(start_layer=8, head_multi=True, layer_reduction="sum")
+    assert settings.layers == (layerwise if command is LAYERWISE_COMMAND else LayerSettings())
+    assert (settings.data.query_instruction_for_rerank, settings.data.passage_instruction_for_rerank) == ("A: ", "B: ")
+    told = [one.split(" ", 1)[0] for one in found.told]
+    expected = ["use_flash_attn", "cache_dir", "cache_path", "pad_to_multiple_of", "overwrite_output_dir", "deepspeed"]
+    assert told == expected
+
+
+def test_defaults_of_a_module_are_those_of_flagembedding() -> None:
+    theirs = {one.name: one.default for one in LORA if one.name in KNOWN}
+    ours = reranker_settings({"train_data": "a", "output_dir": "b", "use_lora": True}).lora
+    for name, default in theirs.items():
+        assert getattr(ours, name) == (default if default is not None or name == "from_peft" else ()), name
+    # They are no defaults of a cross-encoder's module.
+    filled = translate_arguments({}, known=KNOWN, with_defaults=True).settings
+    assert not {"use_lora", "start_layer", "lora_rank"} & set(filled)
+
+
 def test_rag_retrievals_own_file_runs() -> None:
     found = translate_arguments(BERT_YAML, known=KNOWN, dialect="rag-retrieval")
     settings = reranker_settings(found.settings).flat()
@@ -150,7 +200,7 @@ def test_names_that_there_are_none_of(given: dict[str, Any], told: str) -> None:
         ("flagembedding", {"torch_compile": True}, "torch_compile=True cannot be had here: groups have other lengths"),
         ("flagembedding", {"max_example_num_per_dataset": 10}, "shuf -n"),
         ("flagembedding", {"warmup_steps": 100}, "give the share of all steps, warmup_ratio"),
-        ("flagembedding", {"lora_rank": 32}, "training of a reranker has no setting 'lora_rank'"),
+        ("flagembedding", {"head_type": "complex"}, "head_type 'complex' keeps the whole output matrix"),
         ("flagembedding", {"warmup_ratio": 0.1, "warmup_steps": 0.2}, "give warmup_ratio two values, 0.1 and 0.2"),
         ("rag-retrieval", {"loss_type": "pointwise_mse"}, "pointwise_mse .* is not offered"),
         ("rag-retrieval", {"max_label": 2}, "labels are scaled there"),
@@ -167,10 +217,9 @@ def test_what_cannot_be_had_says_why(dialect: Any, given: dict[str, Any], told: 
 
 
 def test_what_is_off_is_taken() -> None:
-    given = {"use_lora": False, "torch_compile": False, "max_example_num_per_dataset": 100_000_000, "use_cpu": False}
+    given = {"sep_token": "\n", "torch_compile": False, "max_example_num_per_dataset": 100_000_000, "use_cpu": False}
     found = translate_arguments(given, known=KNOWN)
     assert found.settings == {}
-    assert found.told[0] == "use_lora is off, and there is nothing to switch off here"
 
 
 @pytest.mark.parametrize(
@@ -271,3 +320,47 @@ def test_every_entry_says_what_it_is(dialect: Any, task: Any) -> None:
         assert len(one.meaning) > 8, name
         assert (one.ours is None) == (one.effect in ("told", "refused")), name
         assert (one.turn is None) == (one.effect != "turned"), name
+
+
+_SHARED = """
+--output_dir out --train_data ./toy.jsonl --learning_rate 1e-5 --fp16 --num_train_epochs 5
+--per_device_train_batch_size 8 --dataloader_drop_last True --temperature 0.02 --query_max_len 64
+--passage_max_len 256 --negatives_cross_device --logging_steps 10
+"""
+OF_EMBEDDERS = {
+    # README of FlagEmbedding 1.1 and 1.2: baai_general_embedding, BGE_M3.
+    "old": f"""{_SHARED} --model_name_or_path BAAI/bge-large-zh-v1.5 --normlized True --train_group_size 2
+        --save_steps 1000 --use_inbatch_neg True --fix_position_embedding False""",
+    "old m3": f"""{_SHARED} --model_name_or_path BAAI/bge-m3 --normlized True --train_group_size 2
+        --same_task_within_batch True --unified_finetuning True --use_self_distill True --enable_sub_batch True""",
+    # examples/finetune/embedder/decoder_only/base.sh of 1.4.2.
+    "decoder": f"""{_SHARED} --model_name_or_path BAAI/bge-multilingual-gemma2 --cache_dir ./cache/model --use_lora True
+        --lora_rank 32 --lora_alpha 64 --target_modules q_proj k_proj v_proj o_proj gate_proj down_proj up_proj
+        --additional_special_tokens <instruct> <query> --save_merged_lora_model True --cache_path ./cache/data
+        --train_group_size 8 --pad_to_multiple_of 8 --query_instruction_for_retrieval Retrieve
+        --query_instruction_format <instruct>{{}}\\n<query>{{}} --knowledge_distillation True
+        --same_dataset_within_batch True --small_threshold 0 --drop_threshold 0 --overwrite_output_dir
+        --warmup_ratio 0.1 --gradient_checkpointing --deepspeed ../ds_stage1.json --save_steps 1000
+        --sentence_pooling_method last_token --normalize_embeddings True --kd_loss_type m3_kd_loss""",
+}
+
+
+@pytest.mark.parametrize("name", OF_EMBEDDERS)
+def test_commands_of_flag_embeddings_embedders_are_settings(name: str) -> None:
+    dialect: Any = "flagembedding" if name == "decoder" else "flagembedding-old"
+    words = parse_words(OF_EMBEDDERS[name].split())
+    known = setting_names(EmbedderTrainingSettings)
+    settings = embedder_settings(translate_arguments(words, known=known, dialect=dialect, task="embedder").settings)
+    assert (settings.data.query_max_len, settings.run.negatives_cross_device) == (64, True)
+    assert settings.m3.unified_finetuning == (name == "old m3")
+    assert settings.data.same_dataset_within_batch == (name != "old")
+    if name == "decoder":
+        assert settings.data.prefixes == ("<instruct>Retrieve\n<query>", "")
+        assert settings.lora.lora_rank == 32
+
+
+def test_an_embedders_short_default_lengths_are_told() -> None:
+    known = setting_names(EmbedderTrainingSettings)
+    found = translate_arguments({"sub_batch_size": -1, "mrl_dims": 64}, known=known, task="embedder")
+    assert found.settings == {"mrl_dims": (64,)}
+    assert "cuts queries at 32 tokens and texts at 128" in found.told[0]

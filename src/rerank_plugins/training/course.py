@@ -1,4 +1,4 @@
-"""The whole course of a reranker's training: data in, a measured model in its folder out."""
+"""The whole course of a training: data in, a measured model in its folder out."""
 
 from __future__ import annotations
 
@@ -12,24 +12,25 @@ import torch
 import transformers
 from safetensors.torch import load_file
 
-from rerank_plugins.checks.arguments import checked_call
+from rerank_plugins.calibration import Calibration
 from rerank_plugins.errors import InvalidInputError, TrainingError
-from rerank_plugins.evaluation.measures import Evaluation
 from rerank_plugins.system.files import made_folder, write_atomically
 from rerank_plugins.training.checkpoints import check_same_run, newest_whole, run_folder_of
-from rerank_plugins.training.models import open_trainable
+from rerank_plugins.training.ending import ending_of
+from rerank_plugins.training.kind import Saved, SetScores
 from rerank_plugins.training.preparing import Prepared, is_first_process, prepare, trainer_for
-from rerank_plugins.training.publishing import publish, reranker_of
-from rerank_plugins.training.results import TrainingResult, changes
-from rerank_plugins.training.settings import RerankerTrainingSettings
+from rerank_plugins.training.publishing import CALIBRATION, publish
+from rerank_plugins.training.results import TrainingResult
 
-__all__ = ["train_reranker"]
+__all__ = ["run_training"]
 
 _RUN, _BEFORE = "run.json", "before.json"
 _DO_NOT_COUNT = (
     "dataloader_num_workers",
     "local_files_only",
     "logging_steps",
+    "keep_data",
+    "keep_queries",
     "output_dir",
     "progress",
     "report_to",
@@ -40,46 +41,32 @@ _DO_NOT_COUNT = (
 """Settings that change no weight, and may differ when a run goes on."""
 
 
-@checked_call()
-def train_reranker(settings: RerankerTrainingSettings) -> TrainingResult | None:
-    """Train a cross-encoder and put it into its output folder, whole, with a card of what was measured.
-
-    Checkpoints stand in ``NAME.training`` beside the output folder until the trained model is there. With the same
-    settings, data and versions a run gives the same weights, bit for bit on a CPU with the same number of threads, also
-    if it was killed and went on with ``resume``.
+def run_training(settings: Any) -> TrainingResult | None:
+    """Train a model and put it into its output folder; see :func:`~rerank_plugins.training.train_reranker`.
 
     Args:
         settings: What to train, on what, and how.
-
-    Returns:
-        What was measured; None in the processes of a distributed run that are not the first.
-
-    Raises:
-        InvalidInputError: Settings or data cannot work, the output folder is used, or a run goes on otherwise than it
-            began. Nothing was trained.
-        ModelError: The model cannot be loaded, or is of a kind that is not trained today.
-        MissingExtraError: Something that training needs is not installed.
-        TrainingError: The loss or a gradient is not finite, or a checkpoint cannot be written; what was saved before is
-            intact.
     """
     started_s = time.perf_counter()
     output = Path(settings.run.output_dir)
     folder = run_folder_of(output)
     if is_first_process():
         _check_folders(output, folder, resumes=settings.run.resume)
-    prepared = _prepared(settings, made_folder(folder))
+    prepared, trainable = _opened(settings, made_folder(folder))
     checkpoint = _begin(prepared, folder)
-    before = _measured_before(prepared, folder)
-    trainable = open_trainable(prepared.resolved, settings.model, settings.data)
+    before = _measured_before(prepared, trainable, folder)
     trainer = trainer_for(prepared, trainable, folder)
     done = trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     _check_best(trainer.state.best_model_checkpoint, trainable.module)
     if not is_first_process():
         return None
-    trainable.module.to("cpu")
+    # accelerate leaves its autocast around the module.
+    trainer.accelerator.unwrap_model(trainable.module, keep_fp32_wrapper=False)
+    trainable.module.to("cpu", torch.float32)
 
-    def finished(after: Evaluation | None) -> TrainingResult:
-        return TrainingResult(
+    def finished(saved: Saved) -> tuple[TrainingResult, Calibration | None]:
+        ending = ending_of(prepared, before, saved)
+        result = TrainingResult(
             folder=output,
             steps=trainer.state.global_step,
             best_step=_step_of(trainer.state.best_model_checkpoint),
@@ -87,8 +74,13 @@ def train_reranker(settings: RerankerTrainingSettings) -> TrainingResult | None:
             seconds=time.perf_counter() - started_s,
             n_rows=len(prepared.rows),
             n_dev_queries=0 if prepared.dev is None else len(prepared.dev.dataset.queries),
-            changes=() if before is None or after is None else changes(before, after),
+            dev_name=None if prepared.dev is None else prepared.dev.dataset.name,
+            changes=ending.dev,
+            kept=ending.kept,
+            worse=ending.worse,
+            calibration=None if ending.calibration is None else output / CALIBRATION,
         )
+        return result, ending.calibration
 
     result = publish(prepared, trainable, finished, log=trainer.state.log_history)
     shutil.rmtree(folder, ignore_errors=True)
@@ -112,10 +104,11 @@ def _check_folders(output: Path, folder: Path, *, resumes: bool) -> None:
         raise InvalidInputError(msg)
 
 
-def _prepared(settings: RerankerTrainingSettings, folder: Path) -> Prepared:
-    """Check everything that can be checked before a model is loaded; what was made for a run that cannot begin goes."""
+def _opened(settings: Any, folder: Path) -> tuple[Prepared, Any]:
+    """Check everything that can be checked, and load the model; what was made for a run that cannot begin goes."""
     try:
-        return prepare(settings, folder)
+        prepared = prepare(settings, folder)
+        return prepared, prepared.kind.open(prepared.resolved, prepared.settings)
     except BaseException:
         if is_first_process() and not (folder / _RUN).is_file():
             shutil.rmtree(folder, ignore_errors=True)
@@ -140,17 +133,19 @@ def _begin(prepared: Prepared, folder: Path) -> Path | None:
     return newest_whole(folder)
 
 
-def _measured_before(prepared: Prepared, folder: Path) -> Evaluation | None:
-    """Return the measures of the model that the training starts from; they are kept for a run that goes on."""
-    if prepared.dev is None or not is_first_process():
-        return None
-    path = folder / _BEFORE
+def _measured_before(prepared: Prepared, trainable: Any, folder: Path) -> SetScores:
+    """Return the scores of the model that the training starts from; they are kept for a run that goes on."""
+    if not prepared.sets or not is_first_process():
+        return []
+    path, digests = folder / _BEFORE, [one.digest for one in prepared.sets]
     if path.is_file():
-        return Evaluation(json.loads(path.read_text(encoding="utf-8")))
-    with reranker_of(prepared.settings.model.model_name_or_path, prepared) as reranker:
-        measured = prepared.dev.measured(reranker.score(prepared.dev.pairs))
-    write_atomically(path, json.dumps(measured.per_query).encode())
-    return measured
+        found = json.loads(path.read_text(encoding="utf-8"))
+        # The sets of keep_data decide no weight, and may be others when a run goes on: only the start is measured then.
+        if found["sets"] == digests:
+            return found["scores"]  # type: ignore[no-any-return]
+    scores = prepared.kind.measure_start(prepared, trainable)
+    write_atomically(path, json.dumps({"sets": digests, "scores": scores}).encode())
+    return scores
 
 
 def _check_best(best: str | None, module: Any) -> None:

@@ -1,0 +1,1 @@
+"""How ``mini`` is made: see README.md."""

@@ -1,0 +1,73 @@
+"""A command line of a training: files, a settings file, options, or another trainer's words."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rerank_plugins.cli.training.options import setting_names
+from rerank_plugins.display.terminal import Screen
+from rerank_plugins.errors import InvalidInputError, UnknownOptionError
+from rerank_plugins.training.arguments import parse_words, translate_arguments
+from rerank_plugins.training.names import unknown_setting
+from rerank_plugins.training.settings_file import read_settings_file
+from rerank_plugins.training.settings_flat import TrainingSettings, settings_of
+
+__all__ = ["Asked"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A command line.
+
+    Attributes:
+        owner: The class of the training's settings.
+        words: What stands there without an option: files of training data, or with ``like`` another trainer's words.
+        config: A settings file; None for none.
+        like: Whose words and settings file they are; None for ours.
+        options: Our settings by name; None or an empty list for what was not given.
+    """
+
+    owner: type[TrainingSettings]
+    words: tuple[str, ...]
+    config: Path | None
+    like: str | None
+    options: Mapping[str, Any]
+
+    def settings(self) -> TrainingSettings:
+        """Return the settings; options win over the file.
+
+        Raises:
+            InvalidInputError: They cannot work.
+        """
+        flat = {} if self.config is None else read_settings_file(self.config)
+        if self.like is not None:
+            flat = _translated(self.owner, self.like, {**flat, **parse_words(self.words)})
+        elif self.words:
+            flat["train_data"] = tuple(_file_name(self.owner, word) for word in self.words)
+        flat |= {name: value for name, value in self.options.items() if value not in (None, [])}
+        flat.setdefault("progress", sys.stderr.isatty())
+        return settings_of(self.owner, flat)
+
+
+def _file_name(owner: type[TrainingSettings], word: str) -> str:
+    """Return a word that is no option, or say what an unknown option is here."""
+    if word.startswith("-"):
+        name = word.lstrip("-").partition("=")[0].replace("-", "_")
+        raise UnknownOptionError(unknown_setting(name, setting_names(owner), task=owner.task))
+    if word.lower() in ("true", "false"):
+        msg = f"a switch takes no value: write --bf16 or --no-bf16 instead of --bf16 {word} (in YAML, bf16: {word})"
+        raise InvalidInputError(msg)
+    return word
+
+
+def _translated(owner: type[TrainingSettings], like: str, theirs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return another trainer's arguments as our settings, and tell what was taken without effect."""
+    found = translate_arguments(theirs, known=setting_names(owner), dialect=like, task=owner.task)  # type: ignore[arg-type]
+    screen = Screen(stderr=True)
+    for sentence in found.told:
+        screen.print(f"{like}: {sentence}", soft_wrap=True)
+    return dict(found.settings)

@@ -1,0 +1,190 @@
+"""Which candidates of a row become its negatives."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from rerank_plugins.training.mining.pool import Pool, text_key
+from rerank_plugins.training.mining.results import DroppedText
+from rerank_plugins.training.mining.settings import MiningSettings, ScoreFilter
+from rerank_plugins.training.row_source import PlacedRecord
+
+__all__ = ["Candidate", "Found", "Judge", "RowChoice", "choose"]
+
+
+class Candidate(NamedTuple):
+    """A text of the pool that a first stage found.
+
+    Attributes:
+        number: Its number in the pool.
+        score: What the first stage gave it.
+    """
+
+    number: int
+    score: float
+
+
+Found = Sequence[tuple[str, float]]
+"""What a first stage found: numbers in the pool, as it has them, with scores, the best first."""
+
+
+class Judge(Protocol):
+    """Gives scores that answers and other texts can be told apart by."""
+
+    def scores(self, pairs: Sequence[tuple[str, str]], found: Sequence[Candidate | None]) -> list[float]:
+        """Return a score for each pair; ``found`` is what the first stage knows of its text, None for positives."""
+        ...
+
+
+@dataclass(slots=True, eq=False)
+class RowChoice:
+    """One row while its negatives are chosen.
+
+    Attributes:
+        placed: The row.
+        queue: What was found, the best first; the first ``n_looked_at`` have been looked at.
+        is_random: Whether the next one is any of those left, or the best of them.
+        taken: Keys of texts that cannot be taken any more.
+        draws: The row's random numbers.
+        chosen: Numbers of the negatives.
+        counts: What is counted.
+        worst_positive: Score of the worst labelled positive; None before it is known, or if it does not matter.
+    """
+
+    placed: PlacedRecord
+    queue: list[tuple[str, float]]
+    is_random: bool
+    taken: set[int]
+    draws: random.Random
+    n_looked_at: int = 0
+    chosen: list[int] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+    worst_positive: float | None = None
+
+    @classmethod
+    def begun(cls, placed: PlacedRecord, found: Found, settings: MiningSettings) -> RowChoice:
+        """Return a row with its candidates."""
+        record = placed.record
+        draws = random.Random(f"{settings.seed}:{placed.number}")  # noqa: S311 - a sample, no secret
+        kept = record.neg if settings.keep_labelled else ()
+        taken = {text_key(text) for text in (record.query, *record.pos, *kept)}
+        return cls(placed, list(found), settings.sampling_strategy == "random", taken, draws)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all candidates have been looked at."""
+        return self.n_looked_at == len(self.queue)
+
+    def next_ones(self, pool: Pool, n: int) -> list[Candidate]:
+        """Return the next candidates that may be taken, ``n`` at most."""
+        found: list[Candidate] = []
+        while not self.is_over and len(found) < n:
+            candidate = self._next()
+            if pool.keys[candidate.number] in self.taken:
+                self.counts["known"] += 1
+                continue
+            self.taken.add(pool.keys[candidate.number])
+            found.append(candidate)
+        return found
+
+    def _next(self) -> Candidate:
+        """Return the next candidate; a random one is drawn as random.shuffle does, one at a time."""
+        place = self.n_looked_at
+        if self.is_random:
+            other = self.draws.randrange(place, len(self.queue))
+            self.queue[place], self.queue[other] = self.queue[other], self.queue[place]
+        self.n_looked_at += 1
+        name, score = self.queue[place]
+        return Candidate(int(name), score)
+
+    def fill(self, pool: Pool, n: int) -> None:
+        """Draw texts from the whole pool until there are ``n`` negatives, or no more texts."""
+        missing = n - len(self.chosen)
+        if missing <= 0:
+            return
+        for number in self.draws.sample(range(len(pool)), min(len(pool), missing + len(self.taken))):
+            if len(self.chosen) == n:
+                break
+            if pool.keys[number] not in self.taken:
+                self.taken.add(pool.keys[number])
+                self.chosen.append(number)
+                self.counts["random"] += 1
+
+
+def choose(
+    rows: Sequence[RowChoice],
+    pool: Pool,
+    *,
+    settings: MiningSettings,
+    judge: Judge | None,
+    score_filter: ScoreFilter,
+    dropped: list[DroppedText],
+) -> None:
+    """Choose the negatives of some rows together.
+
+    Candidates are scored in rounds, until a row has enough: the result is that of scoring all of them.
+
+    Args:
+        rows: Begun, not chosen.
+        pool: The texts.
+        settings: How many, and whether others fill up.
+        judge: Scores them; None takes every candidate.
+        score_filter: What their scores must be.
+        dropped: What was dropped as a likely answer is added here, as far as ``settings.show_dropped``.
+    """
+    wanted = settings.negative_number
+    if judge is not None:
+        _find_worst_positives(rows, judge)
+    open_rows = list(rows)
+    while open_rows:
+        looked_at = [(row, one) for row in open_rows for one in row.next_ones(pool, wanted - len(row.chosen))]
+        scores: list[float | None] = [None] * len(looked_at)
+        if judge is not None and looked_at:
+            pairs = [(row.placed.record.query, pool.text(one.number)) for row, one in looked_at]
+            scores = list(judge.scores(pairs, [one for _, one in looked_at]))
+        for (row, one), score in zip(looked_at, scores, strict=True):
+            _take(row, one, score, pool=pool, score_filter=score_filter, dropped=dropped, show=settings.show_dropped)
+        open_rows = [row for row in open_rows if not row.is_over and len(row.chosen) < wanted]
+    for row in rows:
+        row.counts["mined"] += len(row.chosen)
+        if settings.random_fill:
+            row.fill(pool, wanted)
+        row.counts["short"] += len(row.chosen) < wanted
+
+
+def _find_worst_positives(rows: Sequence[RowChoice], judge: Judge) -> None:
+    pairs = [(row.placed.record.query, text) for row in rows for text in row.placed.record.pos]
+    left = iter(judge.scores(pairs, [None] * len(pairs)))
+    for row in rows:
+        row.worst_positive = min(next(left) for _ in row.placed.record.pos)
+
+
+def _take(
+    row: RowChoice,
+    candidate: Candidate,
+    score: float | None,
+    *,
+    pool: Pool,
+    score_filter: ScoreFilter,
+    dropped: list[DroppedText],
+    show: int,
+) -> None:
+    """Make a candidate a negative unless its score says otherwise."""
+    worst = row.worst_positive
+    if score is None or worst is None:
+        row.chosen.append(candidate.number)
+    elif score > score_filter.highest(worst):
+        row.counts["false"] += 1
+        if len(dropped) < show:
+            query, text = row.placed.record.query, pool.text(candidate.number)
+            dropped.append(
+                DroppedText(where=row.placed.where, query=query, text=text, score=score, worst_positive=worst)
+            )
+    elif score_filter.is_easy(score):
+        row.counts["easy"] += 1
+    else:
+        row.chosen.append(candidate.number)

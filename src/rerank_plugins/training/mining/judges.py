@@ -1,0 +1,56 @@
+"""What tells likely answers from negatives: a reranker, or the embedder that found them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from rerank_plugins.embedder import Embedder
+from rerank_plugins.reranker import Reranker
+from rerank_plugins.training.mining.choosing import Candidate
+
+__all__ = ["CosineJudge", "RerankerJudge"]
+
+
+class RerankerJudge:
+    """Probabilities of a reranker.
+
+    Args:
+        reranker: Scores the pairs.
+    """
+
+    def __init__(self, reranker: Reranker) -> None:
+        self._reranker = reranker
+
+    def scores(self, pairs: Sequence[tuple[str, str]], found: Sequence[Candidate | None]) -> list[float]:
+        """Return the probability of each pair."""
+        return [self._reranker.probability(score) for score in self._reranker.score(pairs)]
+
+
+class CosineJudge:
+    """Cosines of the first stage: those of the candidates are known, those of the positives are computed.
+
+    Args:
+        embedder: The one of the first stage.
+    """
+
+    def __init__(self, embedder: Embedder) -> None:
+        self._embedder = embedder
+
+    def scores(self, pairs: Sequence[tuple[str, str]], found: Sequence[Candidate | None]) -> list[float]:
+        """Return the cosine of each pair."""
+        unknown = [pair for pair, one in zip(pairs, found, strict=True) if one is None]
+        left = iter(self._cosines(unknown) if unknown else [])
+        return [next(left) if one is None else one.score for one in found]
+
+    def _cosines(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
+        queries = list(dict.fromkeys(query for query, _ in pairs))
+        vectors = dict(zip(queries, self._embedder.embed_queries(queries), strict=True))
+        texts = self._embedder.embed_documents([text for _, text in pairs])
+        cosines = []
+        for (query, _), text in zip(pairs, texts, strict=True):
+            one = vectors[query]
+            lengths = max(float(np.linalg.norm(one) * np.linalg.norm(text)), 1e-12)
+            cosines.append(float(one @ text) / lengths)
+        return cosines

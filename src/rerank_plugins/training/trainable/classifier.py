@@ -1,0 +1,81 @@
+"""Cross-encoders with one label: those of transformers, and this project's own format."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import transformers
+from safetensors.torch import save_file
+from torch import Tensor
+
+from rerank_plugins.errors import UnsupportedModelError
+from rerank_plugins.scorers.trainable import SegmentSimilarityModel
+from rerank_plugins.scorers.trained import ClassifierModule
+from rerank_plugins.training.batches import PairPadding
+from rerank_plugins.training.trainable.base import TrainableReranker, name_origin
+from rerank_plugins.training.trainable.beginning import Beginning
+from rerank_plugins.weights.loading import load_model
+
+__all__ = ["Classifier", "open_classifier"]
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Classifier(TrainableReranker):
+    """A cross-encoder in memory."""
+
+    def _save_weights(self, folder: Path) -> None:
+        if isinstance(self.module, SegmentSimilarityModel):
+            shutil.copyfile(self.files.folder / "config.json", folder / "config.json")
+            save_file(_own_names(self.module.state_dict()), folder / "model.safetensors", metadata={"format": "pt"})
+            return
+        model = self.module.network if self.adapter is not None else self.module
+        model.save_pretrained(folder)
+        if self.is_listed:
+            name_origin(folder / "config.json", self.spec.id)
+
+
+def open_classifier(begin: Beginning) -> Classifier:
+    """Load a cross-encoder for training.
+
+    Raises:
+        ModelError: It cannot be loaded.
+        InvalidInputError: The lengths cannot work, or what shall be adapted or frozen is not there.
+    """
+    own = begin.request.files.own_format
+    module: Any
+    adapter = None
+    if own is not None:
+        if begin.uses_lora or begin.settings.lora.raw_peft:
+            msg = (
+                f"{begin.request.spec.id!r} is too small to gain anything by LoRA, and is trained without: leave "
+                "use_lora, from_peft and raw_peft out"
+            )
+            raise UnsupportedModelError(msg)
+        module = SegmentSimilarityModel(begin.request, own)
+    else:
+        module = load_model(begin.request, transformers.AutoModelForSequenceClassification)
+        adapter = begin.adapt(module)
+    begin.freeze(module)
+    padding = PairPadding(
+        pad_id=max(module.config.pad_token_id or 0, 0),
+        has_types=getattr(module.config, "type_vocab_size", 0) > 1,
+        has_segments=own is not None,
+    )
+    return Classifier(
+        module=module if adapter is None else ClassifierModule(module),
+        spec=begin.request.spec,
+        files=begin.request.files,
+        pairs=begin.pairs(),
+        padding=padding,
+        start=begin.start(),
+        adapter=adapter,
+    )
+
+
+def _own_names(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the weights by the names of this project's format: the backbone's without a prefix."""
+    return {name.removeprefix("backbone."): value.contiguous() for name, value in weights.items()}

@@ -1,0 +1,286 @@
+"""Averages of checkpoints: the numbers, the choice of the weight, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import embedder_checkpoints
+import pytest
+import tiny_checkpoints
+import tiny_rerankers
+import torch
+import transformers
+from llm_checkpoints import llm_checkpoint
+from safetensors.torch import load_file, save_file
+from training_rows import rows, tiny_run, write_rows
+
+from rerank_plugins import Embedder, Reranker
+from rerank_plugins.errors import InvalidInputError, TrainingError, UnsafeModelError, UnsupportedModelError
+from rerank_plugins.training import MergeResult, MergeSettings, merge_models, train_reranker
+from rerank_plugins.weights.own_rows import read_rows
+
+PAIRS = [("what is a panda", "pandas eat bamboo"), ("capital of France", "Berlin is in Germany")]
+
+
+def moved(folder: Path, target: Path, *, by: float = 0.02) -> Path:
+    """Return a copy of a checkpoint whose float weights are others."""
+    shutil.copytree(folder, target)
+    for path in target.rglob("*.safetensors"):
+        weights = load_file(path)
+        torch.manual_seed(3)
+        changed = {
+            name: value + by * torch.randn_like(value) if value.is_floating_point() else value
+            for name, value in weights.items()
+        }
+        save_file(changed, path, metadata={"format": "pt"})
+    return target
+
+
+def all_weights(folder: Path) -> dict[str, torch.Tensor]:
+    return {
+        f"{path.parent.name if path.parent != folder else ''}/{name}": value
+        for path in sorted(folder.rglob("*.safetensors"))
+        for name, value in load_file(path).items()
+    }
+
+
+CHECKPOINTS: dict[str, Any] = {
+    "bert": tiny_checkpoints.bert_reranker,
+    "xlmr": tiny_checkpoints.xlmr_reranker,
+    "bert embedder": tiny_checkpoints.bert_embedder,
+    "qwen": tiny_rerankers.qwen_reranker,
+    "e5-mistral": embedder_checkpoints.e5_mistral,
+}
+
+
+@pytest.mark.parametrize("name", CHECKPOINTS)
+def test_every_weight_is_the_weighted_mean(name: str, tmp_path: Path) -> None:
+    base = CHECKPOINTS[name](tmp_path / "base")
+    tuned = moved(base, tmp_path / "tuned")
+    family = "qwen3" if name == "qwen" else None
+    settings = MergeSettings(models=(tuned,), base=base, weights=(0.7,), family=family, output_dir=tmp_path / "merged")
+    result = merge_models(settings)
+    old, new, merged = (all_weights(one) for one in (base, tuned, result.folder))
+    floats = [key for key, value in old.items() if value.is_floating_point()]
+    assert set(merged) == set(floats)
+    assert result.n_tensors == len(floats)
+    for key in floats:
+        torch.testing.assert_close(merged[key], 0.7 * new[key] + 0.3 * old[key], rtol=0, atol=1e-6)
+        assert merged[key].dtype == new[key].dtype
+    assert json.loads((result.folder / "merge.json").read_text())["weights"] == {str(tuned): 0.7, str(base): 0.3}
+
+
+def test_weight_1_scores_as_the_tuned_model_and_0_as_the_base(tmp_path: Path) -> None:
+    base = tiny_checkpoints.bert_reranker(tmp_path / "base")
+    tuned = moved(base, tmp_path / "tuned")
+    for weight, same in ((1.0, tuned), (0.0, base)):
+        made = MergeSettings(models=(tuned,), base=base, weights=(weight,), output_dir=tmp_path / f"merged{weight}")
+        with Reranker(merge_models(made).folder, device="cpu") as one, Reranker(same, device="cpu") as other:
+            assert one.score(PAIRS) == other.score(PAIRS)
+
+
+def test_the_folder_opens_in_transformers_and_here(tmp_path: Path) -> None:
+    base = tiny_checkpoints.bert_reranker(tmp_path / "base")
+    merged = merge_models(
+        MergeSettings(models=(moved(base, tmp_path / "tuned"),), base=base, output_dir=tmp_path / "merged")
+    ).folder
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(merged).eval()
+    tokenizer = transformers.AutoTokenizer.from_pretrained(merged)
+    with torch.no_grad():
+        theirs = model(**tokenizer(*map(list, zip(*PAIRS, strict=True)), padding=True, return_tensors="pt")).logits
+    with Reranker(merged, device="cpu") as reranker:
+        assert reranker.score(PAIRS) == pytest.approx(theirs[:, 0].tolist(), abs=1e-5)
+    card = (merged / "README.md").read_text(encoding="utf-8")
+    assert "0.5 × `tuned`" in card
+    assert "nothing was measured" in card
+
+
+def test_modules_of_sentence_transformers_are_averaged_and_the_pooling_is_kept(tmp_path: Path) -> None:
+    base = tiny_checkpoints.bert_embedder(tmp_path / "base", pooling="mean")
+    tuned = moved(base, tmp_path / "tuned")
+    merged = merge_models(MergeSettings(models=(tuned,), base=base, output_dir=tmp_path / "merged")).folder
+    assert (merged / "1_Pooling" / "config.json").read_text() == (base / "1_Pooling" / "config.json").read_text()
+    one, other = Embedder(merged, device="cpu"), Embedder(base, device="cpu")
+    assert one.spec.pooling == other.spec.pooling == "mean"
+    assert one.embed_queries(["a panda"]).shape == other.embed_queries(["a panda"]).shape
+
+
+def test_mini_is_expanded_to_float32(tmp_path: Path) -> None:
+    mini = pytest.importorskip("rerank_plugins_mini")
+    before = read_rows(mini.reranker_path() / "model.safetensors")
+    tuned = tmp_path / "tuned"
+    shutil.copytree(mini.reranker_path(), tuned)
+    save_file({key: value + 0.01 for key, value in before.items()}, tuned / "model.safetensors", {"format": "pt"})
+    result = merge_models(MergeSettings(models=(tuned,), base="mini", weights=(0.5,), output_dir=tmp_path / "merged"))
+    merged = load_file(result.folder / "model.safetensors")
+    assert set(merged) == set(before)
+    for key, value in before.items():
+        torch.testing.assert_close(merged[key], value + 0.005, rtol=0, atol=1e-6)
+    with Reranker(result.folder, device="cpu") as reranker:
+        assert len(reranker.score(PAIRS)) == 2
+
+
+def test_several_models_with_their_weights(tmp_path: Path) -> None:
+    first = tiny_checkpoints.bert_reranker(tmp_path / "a")
+    models = (first, moved(first, tmp_path / "b", by=0.1), moved(first, tmp_path / "c", by=0.3))
+    result = merge_models(MergeSettings(models=models, weights=(0.2, 0.3, 0.5), output_dir=tmp_path / "merged"))
+    merged, parts = all_weights(result.folder), [all_weights(one) for one in models]
+    for key, value in merged.items():
+        wanted = 0.2 * parts[0][key] + 0.3 * parts[1][key] + 0.5 * parts[2][key]
+        torch.testing.assert_close(value, wanted, rtol=0, atol=1e-6)
+
+
+def test_half_precision_stays_and_is_summed_in_float32(tmp_path: Path) -> None:
+    base = tiny_checkpoints.bert_reranker(tmp_path / "base")
+    tuned = moved(base, tmp_path / "tuned")
+    for folder in (base, tuned):
+        path = folder / "model.safetensors"
+        weights = load_file(path)
+        save_file({key: value.bfloat16() for key, value in weights.items()}, path, {"format": "pt"})
+    merged = merge_models(MergeSettings(models=(tuned,), base=base, output_dir=tmp_path / "merged")).folder
+    old, new = all_weights(base), all_weights(tuned)
+    for key, value in all_weights(merged).items():
+        assert value.dtype == torch.bfloat16
+        torch.testing.assert_close(value, (0.5 * old[key].float() + 0.5 * new[key].float()).bfloat16())
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("trained")
+    base = tiny_checkpoints.bert_reranker(folder / "base")
+    # Measured below on what it was trained on: a tiny model learns nothing that it could use elsewhere.
+    data = write_rows(folder / "rows.jsonl", rows(22))
+    result = train_reranker(tiny_run(base, folder, max_steps=80, train_data=data, dev_fraction=0.0))
+    assert result is not None
+    return folder
+
+
+def test_the_weight_is_chosen_on_the_dev_set(trained: Path, tmp_path: Path) -> None:
+    other = write_rows(tmp_path / "x.jsonl", rows(20, seed=6))
+    result = merge_models(
+        MergeSettings(
+            models=(trained / "trained",),
+            base=trained / "base",
+            output_dir=tmp_path / "merged",
+            dev_data=trained / "rows.jsonl",
+            keep_data=(other,),
+            max_drop=0.1,
+        )
+    )
+    assert [one.weight for one in result.trials] == [0.0, 0.5, 0.7, 0.85, 1.0]
+    base, *others = result.trials
+    chosen = next(iter(result.weights.values()))
+    allowed = [one for one in others if one.keep["x"] >= base.keep["x"] - 0.1]
+    assert chosen in [one.weight for one in allowed if one.dev == max(one.dev for one in allowed)]
+    assert max(one.dev for one in allowed) > base.dev
+    card = (result.folder / "README.md").read_text(encoding="utf-8")
+    assert "| 0.85 | " in card
+    assert "nDCG@10 on rows" in card
+
+
+def test_nothing_is_saved_if_every_weight_spoils_another_set(trained: Path, tmp_path: Path) -> None:
+    turned = [{**row, "pos": row["neg"], "neg": row["pos"]} for row in rows(22)]
+    settings = MergeSettings(
+        models=(trained / "trained",),
+        base=trained / "base",
+        output_dir=tmp_path / "merged",
+        dev_data=trained / "rows.jsonl",
+        keep_data=(write_rows(tmp_path / "turned.jsonl", turned),),
+        weights=(0.85, 1.0),
+    )
+    with pytest.raises(TrainingError, match=r"every weight loses more than 0\.01 on another set \(0\.85: turned -"):
+        merge_models(settings)
+    assert not (tmp_path / "merged").exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["turned.jsonl"]
+
+
+def test_an_embedder_is_measured_by_its_cosines(tmp_path: Path) -> None:
+    base = tiny_checkpoints.bert_embedder(tmp_path / "base")
+    tuned = moved(base, tmp_path / "tuned", by=0.2)
+    dev = write_rows(tmp_path / "dev.jsonl", rows(12, seed=5))
+    settings = {"models": (tuned,), "base": base, "dev_data": dev}
+    result = merge_models(MergeSettings(**settings, output_dir=tmp_path / "merged"))
+    again = merge_models(MergeSettings(**settings, output_dir=tmp_path / "again", weights=(1.0,)))
+    assert result.kind == "embedder"
+    assert result.trials[-1] == again.trials[-1]
+    assert len({one.dev for one in result.trials}) > 1
+    assert max(one.dev for one in result.trials[1:]) == result.trials[chosen_place(result)].dev
+
+
+def chosen_place(result: MergeResult) -> int:
+    return [one.weight for one in result.trials].index(next(iter(result.weights.values())))
+
+
+def changed_config(folder: Path, target: Path, **changes: object) -> Path:
+    shutil.copytree(folder, target)
+    path = target / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    return target
+
+
+def test_models_that_do_not_go_together_are_refused(tmp_path: Path) -> None:
+    base = tiny_checkpoints.bert_reranker(tmp_path / "base")
+    longer = tiny_checkpoints.bert_reranker(tmp_path / "longer", positions=64)
+    other = tiny_checkpoints.xlmr_reranker(tmp_path / "other")
+    heads = changed_config(base, tmp_path / "heads", num_attention_heads=1)
+    words = tmp_path / "words"
+    shutil.copytree(base, words)
+    tokenizer = json.loads((words / "tokenizer.json").read_text(encoding="utf-8"))
+    vocabulary = tokenizer["model"]["vocab"]
+    one, two = [key for key in vocabulary if key.isalpha()][:2]
+    vocabulary[one], vocabulary[two] = vocabulary[two], vocabulary[one]
+    (words / "tokenizer.json").write_text(json.dumps(tokenizer), encoding="utf-8")
+    for wrong, told in (
+        (longer, r"position_embeddings.weight has the shape \(512, .*\) in one and \(64"),
+        (other, "model_type is 'bert' in one and 'xlm-roberta' in the other"),
+        (heads, "num_attention_heads is"),
+        (words, r"their tokenizers differ \(tokenizer.json\)"),
+    ):
+        with pytest.raises(UnsupportedModelError, match=told):
+            merge_models(MergeSettings(models=(base,), base=wrong, output_dir=tmp_path / "merged"))
+    assert not (tmp_path / "merged").exists()
+
+
+def test_what_has_no_weights_to_average_is_refused(tmp_path: Path) -> None:
+    base = tiny_checkpoints.bert_embedder(tmp_path / "base")
+    headed = tmp_path / "headed"
+    shutil.copytree(base, headed)
+    torch.save({"weight": torch.ones(2, 2)}, headed / "colbert_linear.pt")
+    settings = {"models": (headed,), "base": base, "output_dir": tmp_path / "merged", "kind": "embedder"}
+    with pytest.raises(UnsafeModelError, match="allow_pickle=True"):
+        merge_models(MergeSettings(**settings))
+    with pytest.raises(UnsupportedModelError, match=r"1 weights are in .*headed' only, the first is colbert_linear.pt"):
+        merge_models(MergeSettings(**settings, allow_pickle=True))
+
+
+def test_settings_that_cannot_work(tmp_path: Path) -> None:
+    model = tmp_path / "a"
+    for wrong, told in (
+        ({"models": (model,)}, "name the model that one was tuned from with base"),
+        ({"models": (model, model), "weights": (0.5, 0.4)}, "add up to 0.9"),
+        ({"models": (model, model), "base": model}, "name one"),
+        ({"models": (model,), "base": model, "weights": (0.5, 0.7)}, "is chosen on dev_data"),
+        ({"models": (model,), "base": model, "keep_data": ("x",)}, "is chosen on dev_data"),
+        ({"models": (model,), "base": model, "weights": (1.5,)}, "from 0 to 1"),
+    ):
+        with pytest.raises(InvalidInputError, match=told):
+            MergeSettings(output_dir=tmp_path / "out", **wrong)
+    used = tmp_path / "used"
+    used.mkdir()
+    (used / "file").write_text("")
+    base = tiny_checkpoints.bert_reranker(tmp_path / "base")
+    with pytest.raises(InvalidInputError, match="is not empty"):
+        merge_models(MergeSettings(models=(base,), base=base, output_dir=used))
+    with pytest.raises(InvalidInputError, match="named twice"):
+        merge_models(MergeSettings(models=(base,), base=base, output_dir=tmp_path / "out"))
+
+
+def test_decoders_of_the_llm_rerankers(tmp_path: Path) -> None:
+    base = llm_checkpoint("tiny-minicpm-layerwise")
+    tuned = moved(base, tmp_path / "tuned", by=0.01)
+    result = merge_models(MergeSettings(models=(tuned,), base=base, output_dir=tmp_path / "merged"))
+    with Reranker(result.folder, device="cpu") as reranker:
+        assert len(reranker.score(PAIRS)) == 2

@@ -1,0 +1,166 @@
+"""Whole trainings of tiny ColBERTs: sentence-transformers opens what is saved, with equal vectors and scores."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny_checkpoints import bert_embedder, bert_reranker, xlmr_embedder
+from tiny_rerankers import qwen_reranker
+from training_rows import rows, tiny_settings, write_rows
+
+from rerank_plugins.errors import InvalidInputError, UnsupportedModelError
+
+pytest.importorskip("accelerate")
+pytest.importorskip("ir_measures")
+
+from rerank_plugins.training import (
+    ColbertTrainingSettings,
+    colbert_settings,
+    plan_colbert_training,
+    train_colbert,
+)
+from rerank_plugins.training.groups import Group
+from rerank_plugins.training.vectors.batches import VectorBatches
+from rerank_plugins.training.vectors.colbert import TrainableColbert, open_colbert, resolve_colbert
+from rerank_plugins.training.vectors.losses import RetrievalLoss
+from rerank_plugins.training.vectors.objectives import ColbertObjective
+
+QUERIES = ["what is a panda?", "renew a passport, and 12 photos", "blood"]
+TEXTS = ["Pandas eat bamboo; they are bears.", "You need a photo, a form and a fee to renew it.", "salt"]
+
+
+def plain_bert(folder: Path) -> Path:
+    return bert_embedder(folder, pooling=None)
+
+
+def tiny_colbert_run(model: Path | str, folder: Path, **changes: Any) -> ColbertTrainingSettings:
+    return colbert_settings(tiny_settings(model, folder, **changes))
+
+
+def opened(model: Path, folder: Path, **changes: Any) -> TrainableColbert:
+    settings = tiny_colbert_run(model, folder, **changes)
+    return open_colbert(resolve_colbert(settings), settings)
+
+
+@pytest.mark.parametrize(
+    ("make", "changes"),
+    [
+        (plain_bert, {}),
+        (plain_bert, {"attend_to_expansion": True, "similarity": "meanmaxsim", "temperature": 0.02, "colbert_dim": 16}),
+        (plain_bert, {"query_expansion": False, "skip_punctuation": False, "query_max_len": 12}),
+        (xlmr_embedder, {"passage_max_len": 12, "query_instruction_for_retrieval": "find: "}),
+        (lambda folder: bert_embedder(folder, pooling="mean"), {"query_marker": "", "document_marker": ""}),
+    ],
+    ids=["usual", "attends", "no-expansion", "xlmr", "no-markers"],
+)
+def test_sentence_transformers_opens_the_folder(make: Any, changes: dict[str, Any], tmp_path: Path) -> None:
+    peers = pytest.importorskip("sentence_transformers", minversion="6")
+    result = train_colbert(tiny_colbert_run(make(tmp_path / "start"), tmp_path, dev_fraction=0.0, **changes))
+    assert result is not None
+    model = peers.MultiVectorEncoder(str(result.folder), device="cpu")
+    ours = opened(result.folder, tmp_path)
+    theirs = model.encode_query(QUERIES), model.encode_document(TEXTS)
+    for found, wanted in zip((ours.embed_queries(QUERIES), ours.embed_texts(TEXTS)), theirs, strict=True):
+        for one, other in zip(found, wanted, strict=True):
+            assert one.shape == other.shape
+            assert torch.allclose(one, other, atol=1e-5)
+    scores = model.similarity(*theirs)
+    queries, texts = ours.embed_queries(QUERIES), ours.embed_texts(TEXTS)
+    for row, query in enumerate(queries):
+        for column, text in enumerate(texts):
+            score = (query @ text.T).amax(dim=1).sum().item()
+            score /= len(query) if changes.get("similarity") == "meanmaxsim" else 1
+            assert scores[row, column].item() == pytest.approx(score, rel=1e-5)
+
+
+def test_the_loss_is_sentence_transformers(tmp_path: Path) -> None:
+    peers = pytest.importorskip("sentence_transformers", minversion="6")
+    losses = pytest.importorskip("sentence_transformers.multi_vector_encoder.losses")
+    start = plain_bert(tmp_path / "start")
+    result = train_colbert(tiny_colbert_run(start, tmp_path, dev_fraction=0.0, max_steps=1))
+    assert result is not None
+    ours = opened(result.folder, tmp_path)
+    model = peers.MultiVectorEncoder(str(result.folder), device="cpu")
+    for module in (ours.module, model):
+        module.train()
+        for one in module.modules():
+            if isinstance(one, torch.nn.Dropout):
+                one.p = 0.0
+    made = rows(4)
+    groups = [Group(row["query"], (row["pos"][0], *row["neg"][:2]), None, number) for number, row in enumerate(made)]
+    batch = VectorBatches(ours.inputs.queries, ours.inputs.texts, own_texts_only=lambda _row: False)(groups)
+    vectors = ours.module(queries=batch["queries"], passages=batch["passages"])
+    loss = ColbertObjective(loss=RetrievalLoss(temperature=1.0), is_mean=False)(*vectors, batch, 0)
+    loss.backward()
+    features = [model.preprocess([one.query for one in groups], prompt=model.prompts["query"], task="query")]
+    for place in range(3):
+        texts = [one.texts[place] for one in groups]
+        features.append(model.preprocess(texts, prompt=model.prompts["document"], task="document"))
+    theirs = losses.MultiVectorMultipleNegativesRankingLoss(model)(features, labels=None)
+    theirs.backward()
+    assert loss.item() == pytest.approx(theirs.item(), rel=1e-5)
+
+    def norm(module: torch.nn.Module) -> float:
+        return sum(p.grad.double().pow(2).sum().item() for p in module.parameters() if p.grad is not None) ** 0.5
+
+    assert norm(ours.module) == pytest.approx(norm(model), rel=1e-5)
+
+
+def test_a_colbert_is_measured_and_trained_further(tmp_path: Path) -> None:
+    first = train_colbert(tiny_colbert_run(plain_bert(tmp_path / "start"), tmp_path, max_steps=30, eval_steps=10))
+    assert first is not None
+    assert (first.n_rows, first.n_dev_queries) == (22, 8)
+    card = (first.folder / "README.md").read_text()
+    assert "MultiVectorEncoder" in card
+    assert f"| {first.changes[0].after:.4f} |" in card
+    (tmp_path / "more").mkdir()
+    second = train_colbert(tiny_colbert_run(first.folder, tmp_path / "more", max_steps=2, colbert_dim=64))
+    assert second is not None
+    # It starts where the first one ended, with its layer and its markers.
+    assert [one.before for one in second.changes] == pytest.approx([one.after for one in first.changes])
+    assert opened(second.folder, tmp_path).module.linear.out_features == 128
+    names = ("modules.json", "sentence_bert_config.json", "config_sentence_transformers.json")
+    for name in names:
+        assert json.loads((second.folder / name).read_text()) == json.loads((first.folder / name).read_text())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"knowledge_distillation": True},
+        {"knowledge_distillation": True, "kd_loss_type": "margin_mse", "contrastive_weight": 0.0},
+        {"use_inbatch_neg": False, "freeze_embeddings": True, "frozen_layers": 1},
+        {"train_group_size": 1, "sub_batch_size": 2},
+        {"gradient_checkpointing": True, "same_dataset_within_batch": True},
+    ],
+)
+def test_every_loss_and_switch_trains_and_repeats(tmp_path: Path, changes: dict[str, Any]) -> None:
+    start = plain_bert(tmp_path / "start")
+    weights = []
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        result = train_colbert(tiny_colbert_run(start, tmp_path / name, max_steps=3, dev_fraction=0.0, **changes))
+        assert result is not None
+        files = (result.folder / "model.safetensors", result.folder / "1_Dense" / "model.safetensors")
+        weights.append([one.read_bytes() for one in files])
+    assert weights[0] == weights[1]
+
+
+def test_a_plan_tells_its_lengths(tmp_path: Path) -> None:
+    plan = plan_colbert_training(tiny_colbert_run(plain_bert(tmp_path / "start"), tmp_path))
+    assert (plan.max_length, plan.pairs_per_step) == (180, 20)
+
+
+def test_what_is_no_encoder_is_refused(tmp_path: Path) -> None:
+    for name, make in (("classifier", bert_reranker), ("decoder", qwen_reranker)):
+        with pytest.raises(UnsupportedModelError, match="a ColBERT is made from an encoder"):
+            train_colbert(tiny_colbert_run(make(tmp_path / name), tmp_path))
+    with pytest.raises(InvalidInputError, match="is more than"):
+        train_colbert(tiny_colbert_run(plain_bert(tmp_path / "start"), tmp_path, passage_max_len=9000))
+    data = write_rows(tmp_path / "none.jsonl", [])
+    with pytest.raises(InvalidInputError):
+        train_colbert(tiny_colbert_run(tmp_path / "start", tmp_path, train_data=data))
