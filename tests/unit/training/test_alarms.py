@@ -57,6 +57,7 @@ def test_a_loss_like_guessing_is_told_once(caplog: pytest.LogCaptureFixture) -> 
 
 
 def test_a_learning_rate_far_too_high_ends_with_the_reason(bert_reranker_folder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("accelerate")
     run = tiny_run(
         bert_reranker_folder,
         tmp_path,

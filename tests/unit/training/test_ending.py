@@ -13,6 +13,9 @@ from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.training import TrainingResult, train_reranker
 from tests.training_rows import rows, tiny_run, write_rows
 
+pytest.importorskip("accelerate")
+pytest.importorskip("ir_measures")
+
 
 @pytest.fixture
 def result(bert_reranker_folder: Path, tmp_path: Path) -> TrainingResult:

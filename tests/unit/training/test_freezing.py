@@ -38,11 +38,13 @@ def test_embeddings_of_llama_are_not_its_layers() -> None:
 
 
 def test_more_layers_than_there_are(bert_reranker_folder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("accelerate")
     with pytest.raises(InvalidInputError, match="frozen_layers=99, but the model has 2 layers"):
         train_reranker(tiny_run(bert_reranker_folder, tmp_path, frozen_layers=99))
 
 
 def test_frozen_weights_are_saved_as_they_were(bert_reranker_folder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("accelerate")
     run = tiny_run(
         bert_reranker_folder, tmp_path, freeze_embeddings=True, frozen_layers=1, max_steps=2, warmup_ratio=0.0
     )

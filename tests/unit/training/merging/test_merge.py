@@ -149,6 +149,7 @@ def test_half_precision_stays_and_is_summed_in_float32(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("accelerate")
     folder = tmp_path_factory.mktemp("trained")
     base = tiny_checkpoints.bert_reranker(folder / "base")
     # Measured below on what it was trained on: a tiny model learns nothing that it could use elsewhere.
