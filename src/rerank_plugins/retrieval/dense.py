@@ -147,8 +147,8 @@ class DenseIndex:
         queries = _unit(vectors)
         if self._faiss is None:
             return [best_first(self._vectors @ query, self._ids, top_k) for query in queries]
-        # Each alone: FAISS computes twenty queries and more by another product, whose last bits decide between near ties,
-        # and what a query finds would depend on its neighbours.
+        # Each alone: FAISS computes twenty queries and more by another product. Its last bits decide between near ties,
+        # so that what a query finds would depend on its neighbours.
         depth = min(top_k, len(self._ids))
         found = (self._faiss.search(query[None], depth) for query in queries)
         return [self._hits(rows[0].tolist(), scores[0].tolist()) for scores, rows in found]
