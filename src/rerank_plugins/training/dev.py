@@ -106,14 +106,18 @@ def keep_sets(data: CommonDataSettings, *, metric: str) -> tuple[DevSet, ...]:
 
 def _some_queries(dataset: Dataset, n_queries: int) -> Dataset:
     """Return a dataset with some of its queries, the same in every run: those whose texts have the lowest hashes."""
-    chosen = sorted(dataset.queries, key=lambda one: hashlib.sha256(dataset.queries[one].encode()).digest())[:n_queries]
-    kept = [query_id for query_id in dataset.queries if query_id in set(chosen)]
+    chosen = set(sorted(dataset.queries, key=lambda one: _digest(dataset.queries[one]))[:n_queries])
+    kept = [query_id for query_id in dataset.queries if query_id in chosen]
     return replace(
         dataset,
         queries={one: dataset.queries[one] for one in kept},
         qrels={one: dataset.qrels[one] for one in kept},
         candidates={one: dataset.candidates[one] for one in kept if one in dataset.candidates},
     )
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
 
 
 def _with_candidates(dataset: Dataset, *, top_k: int, metric: str) -> DevSet:

@@ -57,8 +57,8 @@ def test_the_page_names_what_got_worse_and_the_card_quotes_nothing(result: Train
     for one in result.worse:
         assert one.query in page
         assert one.query not in card
-    assert "queries of `kept`, which had no part in the training" in page
-    assert "queries of `kept`, which had no part in the training" in card
+    assert "queries of `kept`, by which no checkpoint was chosen" in page
+    assert "queries of `kept`, by which no checkpoint was chosen" in card
 
 
 def test_probabilities_are_fitted_to_the_trained_model(result: TrainingResult) -> None:
