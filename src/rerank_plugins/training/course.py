@@ -56,7 +56,7 @@ def run_training(settings: Any) -> TrainingResult | None:
     checkpoint = _begin(prepared, folder)
     before = _measured_before(prepared, trainable, folder)
     trainer = trainer_for(prepared, trainable, folder)
-    done = trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    train_loss = trainer.run(checkpoint)
     _check_best(trainer.state.best_model_checkpoint, trainable.module)
     if not is_first_process():
         return None
@@ -70,7 +70,7 @@ def run_training(settings: Any) -> TrainingResult | None:
             folder=output,
             steps=trainer.state.global_step,
             best_step=_step_of(trainer.state.best_model_checkpoint),
-            train_loss=float(done.training_loss),
+            train_loss=train_loss,
             seconds=time.perf_counter() - started_s,
             n_rows=len(prepared.rows),
             n_dev_queries=0 if prepared.dev is None else len(prepared.dev.dataset.queries),

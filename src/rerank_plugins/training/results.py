@@ -78,7 +78,7 @@ class TrainingResult:
         folder: The trained model.
         steps: Steps that were done.
         best_step: Step of the checkpoint that was kept; None where nothing was measured, and the last one was.
-        train_loss: Mean loss of the steps that this call did.
+        train_loss: Mean loss of the steps that this call did; NaN where a run that went on had none left.
         seconds: What this call took, measurements included.
         n_rows: Rows that were trained on.
         n_dev_queries: Queries of the dev set; 0 without one.

@@ -32,6 +32,7 @@ logger = logging.getLogger(__name__)
 
 _NOT_OF_MODELS = ("rows", "teacher")
 _NAMED_ROWS = 8
+_STATE = "trainer_state.json"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -162,6 +163,28 @@ class GroupTrainer(transformers.Trainer):
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
 
+    def run(self, checkpoint: Path | None) -> float:
+        """Train from the start or from a checkpoint to the end, and return the mean loss of the steps that were done.
+
+        Args:
+            checkpoint: A whole one; None begins. The Trainer itself does one step more than there are from the last
+                one, and goes on behind an early end, so a run that had ended only gets its weights back.
+
+        Returns:
+            NaN if no step was left to do.
+        """
+        if checkpoint is not None and self._had_ended(checkpoint):
+            self.state = transformers.TrainerState.load_from_json(str(checkpoint / _STATE))
+            self._load_from_checkpoint(self.state.best_model_checkpoint or str(checkpoint), self.model)
+            return math.nan
+        done = self.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+        return float(done.training_loss)
+
+    def _had_ended(self, checkpoint: Path) -> bool:
+        state = transformers.TrainerState.load_from_json(str(checkpoint / _STATE))
+        patience = (one for one in self.callback_handler.callbacks if isinstance(one, Patience))
+        return state.global_step >= state.max_steps or any(one.is_over(state) for one in patience)
+
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         try:
             super()._save_checkpoint(model, trial)
@@ -219,6 +242,10 @@ class Patience(transformers.TrainerCallback):
 
     def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Look at the log after a measurement."""
-        values = [entry[self._key] for entry in state.log_history if self._key in entry]
-        if values and len(values) - 1 - values.index(max(values)) >= self._patience:
+        if self.is_over(state):
             control.should_training_stop = True
+
+    def is_over(self, state: Any) -> bool:
+        """Return whether a log ends a training."""
+        values = [entry[self._key] for entry in state.log_history if self._key in entry]
+        return bool(values) and len(values) - 1 - values.index(max(values)) >= self._patience

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import subprocess
 import sys
@@ -119,6 +120,43 @@ def test_a_killed_run_with_a_dev_set_keeps_the_same_best_and_stops_at_the_same_s
     assert (first.steps, first.best_step, first.changes) == (second.steps, second.best_step, second.changes)
     weights = [(one.folder / "model.safetensors").read_bytes() for one in (first, second)]
     assert weights[0] == weights[1]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"max_steps": 6, "save_steps": 2, "dev_fraction": 0.0},
+        {"max_steps": 60, "eval_steps": 2, "early_stopping_patience": 2},
+    ],
+    ids=["all steps done", "ended early"],
+)
+def test_a_run_that_was_broken_off_behind_its_last_step_does_no_more(
+    bert_reranker_folder: Path, tmp_path: Path, changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results = []
+    # A rate that stays: a step too many would be seen in the weights.
+    changes = {**changes, "lr_scheduler_type": "constant"}
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        settings = tiny_run(bert_reranker_folder, tmp_path / name, **changes)
+        if name == "b":
+            with monkeypatch.context() as patch:
+                patch.setattr("rerank_plugins.training.course.publish", _broken_off)
+                with pytest.raises(KeyboardInterrupt):
+                    train_reranker(settings)
+            settings = replace(settings, run=replace(settings.run, resume=True))
+        results.append(train_reranker(settings))
+    first, second = results
+    assert first is not None
+    assert second is not None
+    assert (first.steps, first.best_step, first.changes) == (second.steps, second.best_step, second.changes)
+    assert math.isnan(second.train_loss)
+    weights = [(one.folder / "model.safetensors").read_bytes() for one in (first, second)]
+    assert weights[0] == weights[1]
+
+
+def _broken_off(*_args: object, **_options: object) -> None:
+    raise KeyboardInterrupt
 
 
 @pytest.mark.slow
