@@ -37,11 +37,13 @@ class TokenInput:
         ids: Token ids with special tokens. Shape: (tokens,), int32.
         type_ids: Segment ids (0 query, 1 document for BERT). Shape: (tokens,), int32.
         segments: Where query and document lie; None for a single text.
+        n_unseen: How many of the last tokens no token attends to, themselves included (ColBERT's query augmentation).
     """
 
     ids: npt.NDArray[np.int32]
     type_ids: npt.NDArray[np.int32]
     segments: PairSegments | None = None
+    n_unseen: int = 0
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -57,7 +59,7 @@ class TokenInput:
     @property
     def key(self) -> Hashable:
         """What the scores of an input depend on: inputs with equal keys get equal scores."""
-        return self.ids.tobytes(), self.type_ids.tobytes(), self.segments
+        return self.ids.tobytes(), self.type_ids.tobytes(), self.segments, self.n_unseen
 
     @property
     def cache_key(self) -> Hashable:
@@ -65,7 +67,7 @@ class TokenInput:
         digest = blake2b(self.ids.tobytes(), digest_size=32)
         digest.update(b"|")
         digest.update(self.type_ids.tobytes())
-        return digest.digest(), self.segments
+        return digest.digest(), self.segments, self.n_unseen
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,6 +92,12 @@ class Batch:
     def lengths(self) -> list[int]:
         """Tokens of each input."""
         return [len(one) for one in self.inputs]
+
+    @property
+    def unseen(self) -> list[int] | None:
+        """How many of each input's last tokens no token attends to; None if all inputs are seen whole."""
+        counts = [one.n_unseen for one in self.inputs]
+        return counts if any(counts) else None
 
 
 @runtime_checkable

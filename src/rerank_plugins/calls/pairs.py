@@ -123,7 +123,7 @@ class PairCalls:
         """Return a raw score in [0, 1], by the calibration or the model's own scale."""
         if self._calibration is not None:
             return self._calibration.probability(score)
-        return to_probability(score, scale=self._spec.score_scale)
+        return to_probability(score, scale=self._spec.score_scale, highest=self._spec.highest_score)
 
     def one_layer(self, asked: LayerOptions | None) -> LayerOptions | None:
         """Return the complete options of a call that wants one score a pair.

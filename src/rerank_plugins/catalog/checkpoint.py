@@ -11,6 +11,8 @@ from typing import Any
 from rerank_plugins.catalog.fields import CONFIG, SENTENCE_BERT, SENTENCE_TRANSFORMERS, TOKENIZER, Rule, check_fields
 from rerank_plugins.catalog.formats import refuse_adapter, refuse_other_formats
 from rerank_plugins.catalog.json_files import is_there, read_json, read_object
+from rerank_plugins.catalog.late_formats import read_late_interaction
+from rerank_plugins.catalog.late_interaction import LateInteraction
 from rerank_plugins.catalog.own_format import OwnFormat, read_own_format
 from rerank_plugins.catalog.sentence_modules import SentenceModules, read_modules
 from rerank_plugins.catalog.sentence_settings import saved_length
@@ -42,6 +44,7 @@ class CheckpointFiles:
         sentence_transformers: ``config_sentence_transformers.json`` (prompts).
         modules: What ``modules.json`` and the folders that it names say.
         own_format: What a checkpoint that this project has trained says; None for all others.
+        late_interaction: How a ColBERT or its kin is used; None for all others, and for BGE-M3.
     """
 
     folder: Path
@@ -51,6 +54,7 @@ class CheckpointFiles:
     sentence_transformers: Mapping[str, Any]
     modules: SentenceModules
     own_format: OwnFormat | None = None
+    late_interaction: LateInteraction | None = None
 
     @property
     def architecture(self) -> str:
@@ -166,7 +170,10 @@ def read_checkpoint(folder: Path) -> CheckpointFiles:
             is needed that this package does not know.
     """
     refuse_adapter(folder)
-    modules = read_modules(folder, _raw)
+    config = _settings(folder / "config.json", CONFIG)
+    settings = _settings(folder / "config_sentence_transformers.json", SENTENCE_TRANSFORMERS)
+    late = read_late_interaction(folder, config, settings, _raw)
+    modules = read_modules(folder, _raw) if late is None else SentenceModules(folders=tuple(late.folders))
     if not is_there(folder / "config.json"):
         refuse_other_formats(folder)
         found = sorted(entry.name for entry in folder.iterdir())[:10] or "nothing"
@@ -175,8 +182,6 @@ def read_checkpoint(folder: Path) -> CheckpointFiles:
             "Point to the folder that has config.json, tokenizer.json and model.safetensors."
         )
         raise UnsupportedModelError(msg)
-    config = _settings(folder / "config.json", CONFIG)
-    settings = _settings(folder / "config_sentence_transformers.json", SENTENCE_TRANSFORMERS)
     cut = settings.get("truncate_dim")
     if modules.poolings and isinstance(cut, int) and not isinstance(cut, bool) and cut > 0:
         modules = modules.cut(cut)
@@ -188,6 +193,7 @@ def read_checkpoint(folder: Path) -> CheckpointFiles:
         sentence_transformers=settings,
         modules=modules,
         own_format=read_own_format(config, folder=folder),
+        late_interaction=late,
     )
 
 

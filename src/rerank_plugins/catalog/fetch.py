@@ -22,6 +22,7 @@ from rerank_plugins.catalog.cached import (
 from rerank_plugins.catalog.checkpoint import MULTI_VECTOR_HEADS
 from rerank_plugins.catalog.hub_errors import is_final, why_not_fetched
 from rerank_plugins.catalog.hub_settings import check_hub_settings
+from rerank_plugins.catalog.late_formats import METADATA
 from rerank_plugins.errors import MissingExtraError, ModelUnavailableError
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ __all__ = ["download_command", "find_in_cache", "folder_from_hub", "folder_from_
 
 logger = logging.getLogger(__name__)
 
-_FILES = ["*.json", "*.txt", "*.model", "*.safetensors"]
+_FILES = ["*.json", "*.txt", "*.model", "*.safetensors", METADATA]
 _NOT_NEEDED = ["onnx/*", "openvino/*", "*/onnx/*", "*/openvino/*"]
 _PICKLED = ("*.bin", "*.pt")
 FetchedKind = Literal["reranker", "embedder", "adapter"]

@@ -17,7 +17,7 @@ from typing import Any
 from rerank_plugins.errors import UnsupportedModelError
 
 __all__ = ["ADAPTER", "CONFIG", "COUNTS", "POSITIONS", "SENTENCE_BERT", "SENTENCE_TRANSFORMERS", "SIZES", "TOKENIZER"]
-__all__ += ["Rule", "check_fields"]
+__all__ += ["LATE_INTERACTION", "Rule", "check_fields"]
 
 _Rules = Mapping[str, "Rule"]
 
@@ -154,6 +154,20 @@ SENTENCE_TRANSFORMERS: _Rules = MappingProxyType(
     {"prompts": _PROMPTS, "default_prompt_name": _TEXT, "truncate_dim": _whole(1, _MOST_SIZE)}
 )
 """Of ``config_sentence_transformers.json``."""
+
+LATE_INTERACTION: _Rules = MappingProxyType(
+    {
+        **dict.fromkeys(("query_maxlen", "doc_maxlen", "query_length", "document_length"), _whole(1, _MOST_POSITIONS)),
+        "dim": _whole(1, 100_000),
+        **dict.fromkeys(("query_token_id", "doc_token_id", "query_prefix", "document_prefix"), _TEXT),
+        **dict.fromkeys(("similarity", "interaction", "similarity_fn_name"), _TEXT),
+        **dict.fromkeys(("attend_to_mask_tokens", "mask_punctuation"), _FLAG),
+        **dict.fromkeys(("do_query_expansion", "attend_to_expansion_tokens"), _FLAG),
+        "skiplist_words": _TEXTS,
+        "query_expansion": _OBJECT,
+    }
+)
+"""Of a late-interaction model: ``artifact.metadata``, PyLate's settings, and sentence-transformers' modules."""
 
 ADAPTER: _Rules = MappingProxyType(
     {

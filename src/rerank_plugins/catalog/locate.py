@@ -8,13 +8,17 @@ from pathlib import Path
 from rerank_plugins.catalog.cached import CachedModel, MissingFiles, missing_from_model
 from rerank_plugins.catalog.checkpoint import MULTI_VECTOR_HEADS
 from rerank_plugins.catalog.fetch import find_in_cache, folder_from_hub, folder_from_package
+from rerank_plugins.catalog.late_formats import M3_PROJECTION
 from rerank_plugins.catalog.names import check_kind, did_you_mean, existing_folder, looks_like_hub_id, not_a_folder
-from rerank_plugins.catalog.scorer_traits import traits_of
+from rerank_plugins.catalog.scorer_traits import MULTI_VECTOR
 from rerank_plugins.catalog.spec import ModelKind, ModelSpec
 from rerank_plugins.errors import ModelUnavailableError
 from rerank_plugins.types import SourceOptions
 
 __all__ = ["cached_copy", "locate"]
+
+_M3 = "BAAI/bge-m3"
+"""Its token vectors rerank; their projection is a file of its own."""
 
 
 def locate(model: str | Path, *, listed: ModelSpec | None, kind: ModelKind, options: SourceOptions) -> tuple[Path, str]:
@@ -75,5 +79,14 @@ def _missing(listed: ModelSpec | None, options: SourceOptions) -> MissingFiles:
         missing_from_model,
         allow_pickle=options.allow_pickle,
         trust_remote_code=options.trust_remote_code,
-        heads=MULTI_VECTOR_HEADS if listed is not None and traits_of(listed.scorer).has_token_vectors else (),
+        heads=_heads(listed),
     )
+
+
+def _heads(listed: ModelSpec | None) -> tuple[str, ...]:
+    """Return the side files that a listed model cannot do without."""
+    if listed is None:
+        return ()
+    if listed.scorer == MULTI_VECTOR:
+        return MULTI_VECTOR_HEADS
+    return (M3_PROJECTION,) if listed.id == _M3 and listed.kind == "reranker" else ()

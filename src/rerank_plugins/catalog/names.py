@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from rerank_plugins.catalog.plugins import BACKEND_GROUPS
+from rerank_plugins.catalog.scorer_traits import traits_of
 from rerank_plugins.catalog.spec import ModelKind
 from rerank_plugins.catalog.table import find_by_name, specs_of_kind
 from rerank_plugins.errors import ModelUnavailableError, UnsupportedModelError
@@ -59,7 +60,7 @@ def check_kind(name: str | Path, *, kind: ModelKind) -> None:
     if isinstance(name, Path) or find_by_name(name, kind=kind) is not None:
         return
     found = find_by_name(name, kind=other)
-    if found is None:
+    if found is None or traits_of(found.scorer).is_late_interaction:
         return
     same_family = [spec.id for spec in specs_of_kind(kind) if spec.family == found.family]
     instead = f", or {_ARTICLE[kind]} such as {same_family[0]!r}" if same_family else ""

@@ -21,11 +21,19 @@ from rerank_plugins.catalog.conventions import (
     family_members,
 )
 from rerank_plugins.catalog.hub_settings import check_hub_settings
+from rerank_plugins.catalog.late_conventions import as_late_interaction, is_late_interaction, late_spec_of_either_kind
 from rerank_plugins.catalog.layers import layers_of_config
 from rerank_plugins.catalog.locate import locate
 from rerank_plugins.catalog.names import all_known
 from rerank_plugins.catalog.recognise import fitting, log_fitting_families, recognise
-from rerank_plugins.catalog.scorer_traits import CROSS_ENCODER, STATIC, TRANSFORMER, scorer_of, traits_of
+from rerank_plugins.catalog.scorer_traits import (
+    CROSS_ENCODER,
+    LATE_INTERACTION,
+    STATIC,
+    TRANSFORMER,
+    scorer_of,
+    traits_of,
+)
 from rerank_plugins.catalog.spec import ModelKind, ModelSpec
 from rerank_plugins.catalog.table import find_by_id, specs_of_kind
 from rerank_plugins.checks.boundary import checkpoint_errors
@@ -82,11 +90,11 @@ def resolve(model: str | Path, *, kind: ModelKind, options: SourceOptions | None
     check_hub_settings()
     family = _known_family(options.family, kind=kind)
     name = str(model)
-    listed = None if isinstance(model, Path) else find_by_id(name, kind=kind)
+    listed = None if isinstance(model, Path) else find_by_id(name, kind=kind) or late_spec_of_either_kind(name, kind)
     folder, source = locate(model, listed=listed, kind=kind, options=options)
     files = read_checkpoint(folder)
     spec = listed or recognise(files, kind=kind, family=family) or infer_spec(files, kind=kind, family=family)
-    if kind == "reranker":
+    if kind == "reranker" and files.late_interaction is None:
         _check_reranker(files, name, spec, family)
     complete = _with_own_files(spec, files)
     if listed is None and files.training_digest is not None:
@@ -131,6 +139,8 @@ def infer_spec(files: CheckpointFiles, *, kind: ModelKind, family: str | None = 
         truncation=_family_truncation(family),
         normalize=False,
     )
+    if is_late_interaction(files, kind=kind):
+        return replace(spec, scorer=LATE_INTERACTION)
     if kind == "reranker":
         return _as_llm(spec, files)
     if files.config.get("model_type") == "model2vec":
@@ -260,6 +270,8 @@ def _check_reranker(files: CheckpointFiles, name: str, spec: ModelSpec, family: 
 
 def _with_own_files(spec: ModelSpec, files: CheckpointFiles) -> ModelSpec:
     """Return the spec with what the checkpoint's own files say put over it."""
+    if traits_of(spec.scorer).is_late_interaction or files.late_interaction is not None:
+        return as_late_interaction(spec, files)
     if spec.kind == "reranker":
         if traits_of(spec.scorer).is_classifier and files.own_format is None:
             spec = cross_encoder_with_own_files(spec, files)

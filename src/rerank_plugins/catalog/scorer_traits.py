@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 __all__ = [
     "CROSS_ENCODER",
+    "LATE_INTERACTION",
     "MULTI_VECTOR",
     "SCORER_TRAITS",
     "STATIC",
@@ -22,6 +23,7 @@ __all__ = [
 ]
 
 CROSS_ENCODER, TRANSFORMER, MULTI_VECTOR, STATIC = "cross-encoder", "transformer", "multi-vector", "static"
+LATE_INTERACTION = "late-interaction"
 """The scorers of models that no catalog entry names."""
 
 
@@ -40,7 +42,9 @@ class ScorerTraits:
         tells_family: Whether one family alone has this architecture, so that no name is needed.
         is_encoder: Whether it is a transformer that sentence-transformers' modules say how to use (embedders).
         has_positions: Whether its inputs end where its position table does.
-        has_token_vectors: Whether it also gives lexical weights and a vector for each token.
+        has_token_vectors: Whether it gives a vector for each token.
+        has_text_vectors: Whether it gives one vector for a whole text (embedders).
+        is_late_interaction: Whether it compares token vectors, so that one checkpoint reranks and embeds.
     """
 
     architectures: tuple[str, ...] = ()
@@ -53,6 +57,8 @@ class ScorerTraits:
     is_encoder: bool = False
     has_positions: bool = True
     has_token_vectors: bool = False
+    has_text_vectors: bool = True
+    is_late_interaction: bool = False
 
 
 SCORER_TRAITS: Mapping[str, ScorerTraits] = MappingProxyType(
@@ -74,6 +80,13 @@ SCORER_TRAITS: Mapping[str, ScorerTraits] = MappingProxyType(
         TRANSFORMER: ScorerTraits(is_encoder=True),
         MULTI_VECTOR: ScorerTraits(is_encoder=True, has_token_vectors=True),
         STATIC: ScorerTraits(has_positions=False),
+        LATE_INTERACTION: ScorerTraits(
+            architectures=("HF_ColBERT",),
+            checks_itself=True,
+            has_token_vectors=True,
+            has_text_vectors=False,
+            is_late_interaction=True,
+        ),
     }
 )
 

@@ -10,25 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from rerank_plugins.catalog.file_names import named_folder
+from rerank_plugins.catalog.module_files import DenseStep, ModuleFile, check_names, dense_step, module_entries, size_of
 from rerank_plugins.catalog.spec import Pooling
 from rerank_plugins.errors import UnsupportedModelError
 
 __all__ = ["CutStep", "DenseStep", "LayerNormStep", "NormalizeStep", "SentenceModules", "Step", "read_modules"]
 
-_PACKAGE = "sentence_transformers."
 _KNOWN = ("Transformer", "Pooling", "Normalize", "Dense", "LayerNorm", "Dropout", "LogitScore")
-_VECTOR = "sentence_embedding"
-_DEFAULT_ACTIVATION = "torch.nn.modules.activation.Tanh"
-_ACTIVATION_PACKAGES = ("torch.nn", "torch.nn.modules.activation", "torch.nn.modules.linear")
-_ACTIVATIONS = (  # noqa: SIM905 - a list literal would take a line for each
-    "CELU ELU GELU Hardsigmoid Hardshrink Hardswish Hardtanh Identity LeakyReLU LogSigmoid Mish ReLU ReLU6 SELU SiLU "
-    "Sigmoid Softplus Softshrink Softsign Tanh Tanhshrink"
-).split()
-"""Of torch, without weights and without arguments: sentence-transformers saves the name alone."""
-
 _POOLINGS: Mapping[str, Pooling] = {
     "cls": "cls",
     "max": "max",
@@ -46,27 +36,6 @@ _POOLING_KEYS: Mapping[str, str] = {
     "pooling_mode_lasttoken": "lasttoken",
 }
 """Version 5 and older say it so; vectors of several are joined in this order."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DenseStep:
-    """A linear layer and its activation: ``activation(x @ weight.T + bias)``, plus ``x`` or its projection.
-
-    Attributes:
-        folder: Where the weights are.
-        n_in: Width of what comes in.
-        n_out: Width of what goes out.
-        has_bias: Whether there is a bias.
-        activation: Name of a class in ``torch.nn``.
-        is_residual: Whether what comes in is added, projected where the widths differ.
-    """
-
-    folder: Path
-    n_in: int
-    n_out: int
-    has_bias: bool
-    activation: str
-    is_residual: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,8 +111,8 @@ def read_modules(folder: Path, read_json: Callable[[Path], Any]) -> SentenceModu
     """
     listed = read_json(folder / "modules.json") or []
     if not listed:
-        return _pooled(SentenceModules(), _Module(folder / "1_Pooling", "Pooling", read_json))
-    modules = [_Module.listed(folder, entry, read_json) for entry in _entries(folder, listed)]
+        return _pooled(SentenceModules(), ModuleFile(folder / "1_Pooling", "Pooling", read_json))
+    modules = [ModuleFile.listed(folder, entry, read_json, known=_KNOWN) for entry in module_entries(folder, listed)]
     kinds = tuple(module.kind for module in modules)
     _check_order(folder, modules)
     found = SentenceModules(kinds=kinds, folders=tuple(module.folder for module in modules[1:]))
@@ -156,55 +125,7 @@ def read_modules(folder: Path, read_json: Callable[[Path], Any]) -> SentenceModu
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class _Module:
-    """One entry of ``modules.json``."""
-
-    folder: Path
-    kind: str
-    read_json: Callable[[Path], Any]
-
-    @classmethod
-    def listed(cls, folder: Path, entry: Mapping[str, Any], read_json: Callable[[Path], Any]) -> _Module:
-        """Return a checked entry: a class of sentence-transformers, in a folder inside the checkpoint."""
-        name = str(entry.get("type", ""))
-        kind = name.rsplit(".", 1)[-1]
-        if kind not in _KNOWN or not name.startswith(_PACKAGE):
-            msg = (
-                f"{str(folder / 'modules.json')!r} needs the module {name!r}, which this package does not run; it runs "
-                f"sentence-transformers' {', '.join(_KNOWN)}. Use the model with sentence-transformers itself, or "
-                "choose another one."
-            )
-            raise UnsupportedModelError(msg)
-        return cls(named_folder(folder, entry.get("path"), named_by="modules.json"), kind, read_json)
-
-    def settings(self, known: Sequence[str]) -> Mapping[str, Any]:
-        """Return the module's config, or raise UnsupportedModelError if it has a key that is not ``known``."""
-        config = self.read_json(self.folder / "config.json")
-        if not isinstance(config, Mapping):
-            self.refuse("is not a JSON object")
-        unknown = sorted(set(config) - set(known))
-        if unknown:
-            self.refuse(f"has the settings {unknown}, which this package does not know for {self.kind}")
-        return config
-
-    def refuse(self, why: str) -> NoReturn:
-        """Raise the error that names the file."""
-        msg = (
-            f"{str(self.folder / 'config.json')!r} {why}; the vectors would be others than those of "
-            "sentence-transformers. Use the model with sentence-transformers itself, or choose another one."
-        )
-        raise UnsupportedModelError(msg)
-
-
-def _entries(folder: Path, listed: object) -> list[Mapping[str, Any]]:
-    if not isinstance(listed, list) or not all(isinstance(entry, Mapping) for entry in listed):
-        msg = f"{str(folder / 'modules.json')!r} is not a list of modules; download the checkpoint again"
-        raise UnsupportedModelError(msg)
-    return listed
-
-
-def _check_order(folder: Path, modules: Sequence[_Module]) -> None:
+def _check_order(folder: Path, modules: Sequence[ModuleFile]) -> None:
     kinds = [module.kind for module in modules]
     behind = kinds[2:]
     is_embedder = kinds[1:2] == ["Pooling"] and not {"Transformer", "Pooling", "LogitScore"} & set(behind)
@@ -224,7 +145,7 @@ def _check_order(folder: Path, modules: Sequence[_Module]) -> None:
         raise UnsupportedModelError(msg)
 
 
-def _pooled(found: SentenceModules, module: _Module) -> SentenceModules:
+def _pooled(found: SentenceModules, module: ModuleFile) -> SentenceModules:
     widths = ("embedding_dimension", "word_embedding_dimension")
     config = module.settings((*widths, "pooling_mode", "include_prompt", *_POOLING_KEYS))
     if not config:
@@ -241,52 +162,16 @@ def _pooled(found: SentenceModules, module: _Module) -> SentenceModules:
     return replace(found, poolings=tuple(_POOLINGS[mode] for mode in modes), pools_instruction=includes)
 
 
-def _extended(found: SentenceModules, module: _Module) -> SentenceModules:
+def _extended(found: SentenceModules, module: ModuleFile) -> SentenceModules:
     if module.kind == "Dropout":
         # Off where nothing is trained.
         return found
     step: Step
     if module.kind == "Dense":
-        step = _dense(module)
+        step = dense_step(module)
     elif module.kind == "LayerNorm":
-        step = LayerNormStep(folder=module.folder, width=_size(module, module.settings(("dimension",)), "dimension"))
+        step = LayerNormStep(folder=module.folder, width=size_of(module, module.settings(("dimension",)), "dimension"))
     else:
-        _check_names(module, module.settings(("module_input_name", "module_output_name")))
+        check_names(module, module.settings(("module_input_name", "module_output_name")))
         step = NormalizeStep()
     return replace(found, steps=(*found.steps, step))
-
-
-def _dense(module: _Module) -> DenseStep:
-    names = ("module_input_name", "module_output_name")
-    config = module.settings(("in_features", "out_features", "bias", "activation_function", "use_residual", *names))
-    _check_names(module, config)
-    flags = {"bias": config.get("bias", True), "use_residual": config.get("use_residual", False)}
-    if not all(isinstance(flag, bool) for flag in flags.values()):
-        module.refuse(f"has {flags}, expected true or false")
-    activation = config.get("activation_function", _DEFAULT_ACTIVATION)
-    package, _, name = str(activation).rpartition(".")
-    if package not in _ACTIVATION_PACKAGES or name not in _ACTIVATIONS:
-        module.refuse(f"has the activation {activation!r}, expected one of torch.nn's {', '.join(_ACTIVATIONS)}")
-    return DenseStep(
-        folder=module.folder,
-        n_in=_size(module, config, "in_features"),
-        n_out=_size(module, config, "out_features"),
-        has_bias=flags["bias"],
-        activation=name,
-        is_residual=flags["use_residual"],
-    )
-
-
-def _check_names(module: _Module, config: Mapping[str, Any]) -> None:
-    """Refuse a module that works on something else than the vector of a text (on tokens, or on scores)."""
-    takes = config.get("module_input_name", _VECTOR)
-    gives = config.get("module_output_name") or takes
-    if (takes, gives) != (_VECTOR, _VECTOR):
-        module.refuse(f"makes {gives!r} of {takes!r}; this package runs modules on {_VECTOR!r} alone")
-
-
-def _size(module: _Module, config: Mapping[str, Any], key: str) -> int:
-    value = config.get(key)
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < 1_000_000:
-        module.refuse(f"has {key}={value!r}, expected a number of dimensions")
-    return value

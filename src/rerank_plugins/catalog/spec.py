@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import astuple, dataclass, field, replace
 from typing import Literal
 
+from rerank_plugins.catalog.late_interaction import LateInteraction
 from rerank_plugins.catalog.layers import LayerRange
 from rerank_plugins.catalog.read_only import ReadOnly
 from rerank_plugins.catalog.shapes import Shape
@@ -33,9 +34,9 @@ __all__ = [
 
 ModelKind = Literal["reranker", "embedder"]
 
-ScoreScale = Literal["logit", "probability", "tanh"]
-"""How a raw score becomes a probability: sigmoid of a logit; it already is one; or (1 + tanh) / 2, for
-cross-encoders that were trained with Tanh behind their scores."""
+ScoreScale = Literal["logit", "probability", "tanh", "cosine"]
+"""How a raw score becomes a probability: sigmoid of a logit; it already is one; (1 + tanh) / 2, for cross-encoders that
+were trained with Tanh behind their scores; or (1 + mean cosine) / 2, for sums of cosines (late interaction)."""
 
 HalfPrecision = Literal["float16", "bfloat16"]
 
@@ -90,6 +91,7 @@ class ModelSpec:
         signature: Facts of ``config.json`` by which a renamed folder is recognised within its family.
         truncation: How a pair that is too long is cut (rerankers).
         score_scale: What a raw score is (rerankers).
+        highest_score: The highest raw score of the scale ``cosine``: the number of cosines in the sum, or 1.
         template: The texts around query and document (models that read a prompt); None for the others.
         prompt: The instruction in it; empty for none.
         query_prefix: Text put in front of every query (rerankers without template); empty for none.
@@ -117,6 +119,8 @@ class ModelSpec:
             none of its own.
         sources: Fact to where it was read (a public address).
         notes: What a user should know before choosing the model.
+        late_interaction: How texts become token vectors, and how these are compared (late-interaction models); read
+            from the checkpoint's files, None before that and for all others.
         shape: The sizes of its matrices, from which its speed class follows; None where the signature tells them (BERT,
             XLM-R), or nothing does.
     """
@@ -134,6 +138,7 @@ class ModelSpec:
     signature: Signature | None = None
     truncation: TruncationRule = "longest_first"
     score_scale: ScoreScale = "logit"
+    highest_score: float = 1.0
     template: PairTemplate | None = None
     prompt: str = ""
     query_prefix: str = ""
@@ -153,6 +158,7 @@ class ModelSpec:
     reference: str = ""
     sources: Mapping[str, str] = field(default_factory=dict)
     notes: str = ""
+    late_interaction: LateInteraction | None = None
     shape: Shape | None = None
 
     def __post_init__(self) -> None:

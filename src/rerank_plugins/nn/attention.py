@@ -53,6 +53,8 @@ def attend(
     if row.is_shared and not is_causal:
         msg = "attention looks both ways, so what begins a text depends on how it goes on"
         raise ValueError(msg)
+    if row.unseen is not None:
+        return _attend_seen((query, key, value), row, scale=scale, is_causal=is_causal, window=window)
     kernel = _kernel(query)
     if kernel is not None:
         left = -1 if window is None else window - 1
@@ -99,7 +101,7 @@ def attend_first(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, ro
     Returns:
         Shape: (texts, heads, head_dim).
     """
-    kernel = _kernel(query)
+    kernel = None if row.unseen is not None else _kernel(query)
     if kernel is not None:
         return kernel(
             query,
@@ -116,9 +118,31 @@ def attend_first(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, ro
     for run in row.runs:
         k, v = (_texts_first(one, run) for one in (key, value))
         q = query[first : first + run.texts].unsqueeze(2)
-        parts.append(scaled_dot_product_attention(q, k, v).squeeze(2))
+        mask = None if row.unseen is None else row.seen(run)
+        parts.append(scaled_dot_product_attention(q, k, v, attn_mask=mask).squeeze(2))
         first += run.texts
     return _joined(parts, like=query, spare=len(query) - len(row.lengths))
+
+
+def _attend_seen(
+    rows: Sequence[torch.Tensor], row: PackedRow, *, scale: float | None, is_causal: bool, window: int | None
+) -> torch.Tensor:
+    """Do what :func:`attend` does where some tokens are not attended to: few and short texts, so a mask costs nothing.
+
+    Raises:
+        ValueError: A text continues another.
+    """
+    if row.is_shared:
+        msg = "texts with tokens that nobody sees are not continued by others"
+        raise ValueError(msg)
+    grouped = rows[0].shape[1] != rows[1].shape[1]
+    parts = []
+    for run in row.runs:
+        q, k, v = (_texts_first(one, run) for one in rows)
+        mask = row.seen(run, window=window, is_causal=is_causal)
+        attended = scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scale, enable_gqa=grouped)
+        parts.append(attended.transpose(1, 2).flatten(0, 1))
+    return _joined(parts, like=rows[0], spare=len(rows[0]) - row.tokens)
 
 
 def attend_softcapped(

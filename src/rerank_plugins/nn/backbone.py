@@ -133,7 +133,8 @@ class Backbone:
         tensors = padded_tensors(batch, self._model)
         # Padding on the right: a decoder looks back only, so no token sees it.
         hidden = self._model(**tensors, **self._options).last_hidden_state
-        states = hidden[tensors["attention_mask"].bool()].float()
+        lengths = torch.tensor(batch.lengths, device=hidden.device).unsqueeze(1)
+        states = hidden[torch.arange(hidden.shape[1], device=hidden.device) < lengths].float()
         return TokenStates(states, PackedRow(batch.lengths, states.device))
 
 
@@ -151,7 +152,7 @@ def padded_tensors(batch: Batch, model: Any) -> dict[str, torch.Tensor]:
     for row, one in enumerate(batch.inputs):
         length = len(one)
         ids[row, :length] = torch.from_numpy(one.ids)
-        mask[row, :length] = 1
+        mask[row, : length - one.n_unseen] = 1
         types[row, :length] = torch.from_numpy(one.type_ids)
     tensors = {"input_ids": ids, "attention_mask": mask}
     if getattr(model.config, "type_vocab_size", 0) > 1:

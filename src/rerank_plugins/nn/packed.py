@@ -116,7 +116,7 @@ class _PackedBert:
         self._padding_id = None if config.model_type == "bert" else int(config.pad_token_id)
 
     def __call__(self, batch: Batch, *, reads: Reads) -> torch.Tensor:
-        row = PackedRow(batch.lengths, self._device)
+        row = PackedRow(batch.lengths, self._device, unseen=batch.unseen)
         parts = PackedRow(apart_lengths(batch), self._device) if self._n_apart else None
         values = np.zeros((3, row.tokens + self._encoder.spare_rows(row.tokens)), dtype=np.int64)
         own = values[:, : row.tokens]
@@ -158,7 +158,7 @@ class _PackedByInterface:
 
     def __call__(self, batch: Batch, *, reads: Reads) -> torch.Tensor:
         shares = reads == "last" and batch.shares_prefixes and self.prefix_sharing.is_used
-        row = self._shared_row(batch) if shares else PackedRow(batch.lengths, self._model.device)
+        row = self._shared_row(batch) if shares else PackedRow(batch.lengths, self._model.device, unseen=batch.unseen)
         states = self._states(batch, row)
         if reads == "all":
             return states

@@ -7,7 +7,7 @@ positions) is computed when it is first asked for, once for all layers.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import groupby
+from itertools import accumulate, groupby
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -55,6 +55,8 @@ class PackedRow:
             it. Without it the texts are the inputs, in their order.
         documents: For each text which of its tokens are the document's, half-open. Only :mod:`compression
             <rerank_plugins.nn.compression>` needs it; None if nobody does.
+        unseen: For each text how many of its last tokens no token attends to, themselves included; None if all are
+            seen.
     """
 
     def __init__(
@@ -65,10 +67,12 @@ class PackedRow:
         prefixes: Sequence[int | None] | None = None,
         sources: Sequence[int] | None = None,
         documents: Sequence[tuple[int, int]] | None = None,
+        unseen: Sequence[int] | None = None,
     ) -> None:
         self.lengths, self.device = lengths, device
         self.prefixes = [None] * len(lengths) if prefixes is None else list(prefixes)
-        self.sources, self.documents = sources, documents
+        self.sources, self.documents, self.unseen = sources, documents, unseen
+        self._seen: dict[tuple[int, int | None, bool], torch.Tensor] = {}
         self._masks: dict[tuple[int, int, int | None], torch.Tensor] = {}
         self._hiding: dict[tuple[int, int], torch.Tensor] = {}
 
@@ -261,3 +265,28 @@ class PackedRow:
             beyond = torch.arange(n_keys, device=self.device) >= run.length
             self._hiding[key] = torch.where(beyond, -torch.inf, 0.0).expand(run.length, n_keys)
         return self._hiding[key]
+
+    def seen(self, run: Run, *, window: int | None = None, is_causal: bool = False) -> torch.Tensor:
+        """Return which tokens of a run's texts are attended to where some are not, the same in every layer.
+
+        Args:
+            run: Texts that continue nothing.
+            window: As in :func:`~rerank_plugins.nn.attention.attend`.
+            is_causal: Likewise.
+
+        Returns:
+            Shape: (texts, 1, 1, tokens), or (texts, 1, tokens, tokens) with a window or causal attention; bool.
+        """
+        key = (run.start, window, is_causal)
+        if key not in self._seen:
+            counts = self.unseen or [0] * len(self.lengths)
+            first = [0, *accumulate(self.lengths)].index(run.start)
+            ends = run.length - torch.tensor(counts[first : first + run.texts], device=self.device)
+            places = torch.arange(run.length, device=self.device)
+            seen = (places < ends.unsqueeze(1))[:, None, None, :]
+            if window is not None or is_causal:
+                distance = places.unsqueeze(1) - places
+                reach = run.length if window is None else window
+                seen = seen & ((distance >= 0) & (distance < reach) if is_causal else distance.abs() < reach)
+            self._seen[key] = seen
+        return self._seen[key]

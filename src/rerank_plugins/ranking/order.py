@@ -12,13 +12,20 @@ from rerank_plugins.types import ScoreUnit
 __all__ = ["check_threshold", "check_top_n", "passes", "sorted_indices", "to_probability"]
 
 
-def to_probability(score: float, *, scale: ScoreScale) -> float:
+def to_probability(score: float, *, scale: ScoreScale, highest: float = 1.0) -> float:
     """Return the probability in [0, 1] of a raw score.
 
     A logit goes through the logistic function 1 / (1 + exp(-x)), written so that neither end
-    overflows; a score below a tanh gives (1 + tanh(x)) / 2, the logistic function of 2 x; the last scale
-    already is a probability and is clipped to [0, 1].
+    overflows; a score below a tanh gives (1 + tanh(x)) / 2, the logistic function of 2 x; a sum of cosines gives
+    (1 + mean cosine) / 2, clipped to [0, 1]; the last scale already is a probability and is clipped too.
+
+    Args:
+        score: The raw score.
+        scale: What it is.
+        highest: How many cosines a sum is made of; 1 for a mean.
     """
+    if scale == "cosine":
+        score, scale = (1.0 + score / highest) / 2.0, "probability"
     if scale == "probability":
         return min(max(score, 0.0), 1.0)
     if scale == "tanh":

@@ -24,6 +24,7 @@ SCORERS = {
     "cross-encoder": "rerank_plugins.scorers.cross_encoder:load",
     "decoder": "rerank_plugins.scorers.decoder:load",
     "encoder-t5": "rerank_plugins.scorers.encoder_t5:load",
+    "late-interaction": "rerank_plugins.scorers.late_interaction:load",
     "layerwise": "rerank_plugins.scorers.layered:load_minicpm",
     "lightweight": "rerank_plugins.scorers.layered:load_gemma2",
     "multi-vector": "rerank_plugins.scorers.multi_vector:load",

@@ -22,7 +22,7 @@ from rerank_plugins.weights.base import LoadedParts, LoadRequest
 from rerank_plugins.weights.loading import load_tokenizer
 from rerank_plugins.weights.side_files import read_side_file
 
-__all__ = ["MultiVectorEmbedder", "load"]
+__all__ = ["MultiVectorEmbedder", "in_slots", "load"]
 
 _Heads = tuple[torch.nn.Module, torch.nn.Module]
 
@@ -60,9 +60,9 @@ class MultiVectorEmbedder:
                 raise self._heads
             sparse, colbert = self._heads  # type: ignore[misc]
             if layout.sparse:
-                parts.append(_in_slots(torch.relu(sparse(states.flat)), states.row, layout.slots))
+                parts.append(in_slots(torch.relu(sparse(states.flat)), states.row, layout.slots))
             if layout.colbert:
-                parts.append(_in_slots(colbert(states.flat), states.row, layout.slots))
+                parts.append(in_slots(colbert(states.flat), states.row, layout.slots))
         return torch.cat(parts, dim=1)
 
     def close(self) -> None:
@@ -93,7 +93,7 @@ def _head(request: LoadRequest, name: str) -> torch.nn.Module:
     return linear.eval().to(request.device)
 
 
-def _in_slots(values: torch.Tensor, row: PackedRow, slots: int) -> torch.Tensor:
+def in_slots(values: torch.Tensor, row: PackedRow, slots: int) -> torch.Tensor:
     """Return the values of each input's tokens in one row, zeros behind them. Shape: (inputs, slots * width)."""
     placed = values.new_zeros(len(row.lengths), slots, values.shape[1])
     placed[row.text_of_token, torch.from_numpy(row.positions).to(values.device)] = values

@@ -10,13 +10,14 @@ from collections.abc import Callable
 
 import torch
 
-from rerank_plugins.catalog.sentence_modules import CutStep, DenseStep, LayerNormStep, Step
+from rerank_plugins.catalog.module_files import DenseStep
+from rerank_plugins.catalog.sentence_modules import CutStep, LayerNormStep, Step
 from rerank_plugins.errors import UnsupportedModelError
 from rerank_plugins.nn.pooling import SentenceHead
 from rerank_plugins.weights.base import LoadRequest
 from rerank_plugins.weights.side_files import read_side_file
 
-__all__ = ["load_head"]
+__all__ = ["load_head", "load_layer"]
 
 
 def load_head(request: LoadRequest) -> SentenceHead:
@@ -27,11 +28,12 @@ def load_head(request: LoadRequest) -> SentenceHead:
         UnsupportedModelError: They are missing or have other shapes than the config says.
     """
     pooling = request.spec.pooling
-    layers = [_layer(step, request) for step in request.files.modules.steps]
+    layers = [load_layer(step, request) for step in request.files.modules.steps]
     return SentenceHead((pooling,) if isinstance(pooling, str) else pooling, layers)
 
 
-def _layer(step: Step, request: LoadRequest) -> Callable[[torch.Tensor], torch.Tensor]:
+def load_layer(step: Step, request: LoadRequest) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Return what a module behind the transformer does, on the device; raises as :func:`load_head`."""
     if isinstance(step, CutStep):
         return lambda vectors: vectors[:, : step.width]
     if isinstance(step, (DenseStep, LayerNormStep)):

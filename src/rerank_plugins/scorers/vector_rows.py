@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["MultiVectorRow"]
+__all__ = ["MultiVectorRow", "TokenRow"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,3 +35,22 @@ class MultiVectorRow:
         n_weights = self.slots if self.sparse else 0
         weights, rest = rest[:n_weights], rest[n_weights:]
         return vector, weights[:n_tokens], rest.reshape(self.slots, -1)[:n_tokens]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenRow:
+    """The layout of a row of token vectors: ``one vector per slot``; travels as batch options.
+
+    Attributes:
+        slots: Tokens a row has place for: at least those of the longest input of the batch.
+        dimensions: Numbers of each vector that are kept; None for all.
+        normalizes: Whether vectors get length 1.
+    """
+
+    slots: int
+    dimensions: int | None = None
+    normalizes: bool = True
+
+    def split(self, row: npt.NDArray[np.float32], *, n_tokens: int) -> npt.NDArray[np.float32]:
+        """Return the vectors of one row. Shape: (tokens, width)."""
+        return row.reshape(self.slots, -1)[:n_tokens]
