@@ -11,8 +11,10 @@ import numpy.typing as npt
 
 from rerank_plugins.backends.handles import ModelHandle, opened_with
 from rerank_plugins.backends.held import hold_backend
+from rerank_plugins.backends.late_embedder import LateEmbedder
 from rerank_plugins.backends.local_embedder import LocalEmbedder
 from rerank_plugins.backends.text_embedders import TextEmbedderBackend
+from rerank_plugins.backends.token_vectors import TokenVectorModel, late_lengths, late_spec
 from rerank_plugins.backends.vectors import TextEmbedder
 from rerank_plugins.calls.driving import adrive, drive
 from rerank_plugins.calls.flat_options import EMBEDDER_OPTIONS
@@ -32,7 +34,14 @@ from rerank_plugins.engine.registry import Lease
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.text.pairs import TextLayout
 from rerank_plugins.text.single import SingleTextTokenizer, Surroundings
-from rerank_plugins.types import EngineOptions, InstructionOptions, QueryExample, SourceOptions, VectorOptions
+from rerank_plugins.types import (
+    EngineOptions,
+    InstructionOptions,
+    LongDocuments,
+    QueryExample,
+    SourceOptions,
+    VectorOptions,
+)
 
 if TYPE_CHECKING:
     from rerank_plugins.backends.opening import LoadedModel
@@ -90,7 +99,7 @@ class Embedder(MultiVectorMethods, ModelHandle, NamesFromElsewhere):
 
     _names_from_elsewhere = EMBEDDER_NAMES
 
-    _backend: LocalEmbedder | TextEmbedderBackend
+    _backend: LocalEmbedder | LateEmbedder | TextEmbedderBackend
 
     @checked_call(own=("backend",), moved=EMBEDDER_OPTIONS)
     def __init__(
@@ -152,6 +161,9 @@ class Embedder(MultiVectorMethods, ModelHandle, NamesFromElsewhere):
         self, lease: Lease[LoadedModel], resolved: ResolvedModel, around: Surroundings, use: _Use
     ) -> None:
         loaded, spec = lease.value, resolved.spec
+        if spec.late_interaction is not None:
+            self._attach_late(lease, resolved, use)
+            return
         layout = text_layout(loaded.tokenizer, spec) if loaded.special_tokens else TextLayout()
         if use.max_length is None and around.examples:
             room = spec.max_length_tokens - len(loaded.tokenizer.encode_one(around.examples))
@@ -168,10 +180,23 @@ class Embedder(MultiVectorMethods, ModelHandle, NamesFromElsewhere):
         )
         self._attach(lease, backend, assembly=assembly, use=use, identity=(resolved.source, around))
 
+    def _attach_late(self, lease: Lease[LoadedModel], resolved: ResolvedModel, use: _Use) -> None:
+        spec = late_spec(resolved.spec, self._instruction, normalize=self._normalize)
+        model = TokenVectorModel(
+            lease,
+            spec,
+            resolved.files,
+            late_lengths(spec, document=self._max_length, query_tokens=None),
+            long_documents=LongDocuments(),
+            engine=self._engine,
+            dimensions=self._dimensions,
+        )
+        self._attach(lease, LateEmbedder(model, spec), assembly=None, use=use, identity=model.identity)
+
     def _attach(
         self,
         lease: Lease[Any],
-        backend: LocalEmbedder | TextEmbedderBackend,
+        backend: LocalEmbedder | LateEmbedder | TextEmbedderBackend,
         *,
         assembly: VectorAssembly | None,
         use: _Use,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from rerank_plugins.backends.handles import opened_with
 from rerank_plugins.backends.held import hold_backend
-from rerank_plugins.backends.local import LocalScorer
+from rerank_plugins.backends.local_scoring import local_backend
 from rerank_plugins.backends.protocol import PairScorer
 from rerank_plugins.backends.texts import TextBackend
 from rerank_plugins.calibration import Calibration
@@ -18,12 +18,12 @@ from rerank_plugins.calls.explaining import Explanation
 from rerank_plugins.calls.facts import Use
 from rerank_plugins.calls.flat_options import RERANKER_OPTIONS
 from rerank_plugins.calls.scoring_methods import ScoringMethods
+from rerank_plugins.catalog.checkpoint import CheckpointFiles
 from rerank_plugins.catalog.resolve import resolve
 from rerank_plugins.catalog.spec import ModelSpec
 from rerank_plugins.checks.arguments import checked_call
 from rerank_plugins.checks.kinds import Count, ModelName, Seconds
 from rerank_plugins.checks.optional import needs_torch
-from rerank_plugins.engine.calls import KnownRows
 from rerank_plugins.engine.registry import Lease, ModelRegistry
 from rerank_plugins.engine.score_cache import ScoreCache
 from rerank_plugins.errors import InvalidInputError
@@ -132,7 +132,7 @@ class Reranker(ScoringMethods):
         spec = replace(resolved.spec.with_prompt(prompt), revision=files.revision or resolved.spec.revision)
         settings = self._settle(str(model), spec, use)
         lease = open_model(resolved, device=device, dtype=dtype, options=files, torch_compile=use.engine.torch_compile)
-        self._attach_local(lease, spec, settings)
+        self._attach_local(lease, spec, settings, resolved.files)
 
     @classmethod
     @checked_call(own=("loaded",))
@@ -188,9 +188,11 @@ class Reranker(ScoringMethods):
         reranker._attach_local(lease, adopted.spec, settings)
         return reranker
 
-    def _attach_local(self, lease: Lease[LoadedModel], spec: ModelSpec, settings: PairSettings) -> None:
-        known = None if self._cache is None else KnownRows(self._cache, lease.value.identity)
-        self._attach(lease, LocalScorer(lease, spec, settings, engine=self._engine, known=known))
+    def _attach_local(
+        self, lease: Lease[LoadedModel], spec: ModelSpec, settings: PairSettings, files: CheckpointFiles | None = None
+    ) -> None:
+        made = local_backend(lease, spec, settings, files=files, engine=self._engine, cache=self._cache)
+        self._attach(lease, made)
 
     @checked_call()
     def probability(self, score: float) -> float:

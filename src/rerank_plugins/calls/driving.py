@@ -10,14 +10,17 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
+from rerank_plugins.backends.late_embedder import LateEmbedder
+from rerank_plugins.backends.late_interaction import LateInteractionScorer
 from rerank_plugins.backends.local_embedder import EncodedTexts, LocalEmbedder
 from rerank_plugins.backends.protocol import BackendScores, Pairs, PairScorer, ScoreOptions
 from rerank_plugins.backends.vectors import BackendVectors, EmbedOptions, TextEmbedder
 from rerank_plugins.calls.observing import StartedCall
 from rerank_plugins.catalog.spec import ModelSpec
 from rerank_plugins.embedding.multi import VectorAssembly
+from rerank_plugins.ranking.matches import TokenMatches
 
-__all__ = ["EmbedStep", "EncodeStep", "ScoreStep", "Steps", "adrive", "drive", "started"]
+__all__ = ["EmbedStep", "EncodeStep", "MatchStep", "ScoreStep", "Steps", "adrive", "drive", "started"]
 
 T = TypeVar("T")
 
@@ -53,6 +56,30 @@ class ScoreStep:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class MatchStep:
+    """A pair of which a late-interaction model is to tell which tokens match.
+
+    Attributes:
+        query: The question.
+        document: A text that is not blank.
+        options: What is asked of the backend.
+    """
+
+    operation = "rerank"
+    query: str
+    document: str
+    options: ScoreOptions
+
+    def run(self, backend: LateInteractionScorer) -> TokenMatches:
+        """Match them in this thread."""
+        return backend.match(self.query, self.document, self.options)
+
+    async def arun(self, backend: LateInteractionScorer) -> TokenMatches:
+        """Match them without blocking the event loop."""
+        return await backend.amatch(self.query, self.document, self.options)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class EmbedStep:
     """Texts that a backend is to embed.
 
@@ -82,25 +109,25 @@ class EncodeStep:
         texts: The texts, checked.
         options: What is asked of the backend.
         outputs: Kinds of vectors.
-        assembly: Makes them of the model's rows.
+        assembly: Makes them of the model's rows; None where the model gives them itself.
     """
 
     operation = "embed"
     texts: Sequence[str]
     options: EmbedOptions
     outputs: tuple[str, ...]
-    assembly: VectorAssembly
+    assembly: VectorAssembly | None
 
-    def run(self, backend: LocalEmbedder) -> EncodedTexts:
+    def run(self, backend: LocalEmbedder | LateEmbedder) -> EncodedTexts:
         """Embed them in this thread."""
         return backend.encode(self.texts, self.options, self.outputs, self.assembly)
 
-    async def arun(self, backend: LocalEmbedder) -> EncodedTexts:
+    async def arun(self, backend: LocalEmbedder | LateEmbedder) -> EncodedTexts:
         """Embed them without blocking the event loop."""
         return await backend.aencode(self.texts, self.options, self.outputs, self.assembly)
 
 
-Step = ScoreStep | EmbedStep | EncodeStep
+Step = ScoreStep | MatchStep | EmbedStep | EncodeStep
 
 Steps = Generator[Any, Any, T]
 """The steps of one call: each is sent what it gave, and the last thing is the call's result."""

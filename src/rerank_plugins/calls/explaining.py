@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.ranking.matches import TokenMatch, TokenMatches
 from rerank_plugins.types import WindowSpan
 
-__all__ = ["ExplainedSpan", "Explanation", "Occlusion"]
+__all__ = ["ExplainedSpan", "Explanation", "Occlusion", "TokenExplanation"]
 
 # A word, or two characters of a script that is written without spaces.
 _CJK = "\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
@@ -70,6 +71,44 @@ class Explanation:
         from rerank_plugins.display import explanation_html
 
         return explanation_html(query=self.query, text=self.document, score=self.score, spans=self.spans)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenExplanation(Explanation):
+    """Which token of a document answered which token of a query, and what that gave to the score: exactly.
+
+    A late-interaction score is a sum (or a mean) over the query's vectors, each of which takes its best match in the
+    document. Nothing is left out and scored again. ``spans`` are the document's tokens that answered something; the
+    ``drop`` of each is the sum of the shares that it gave, and not how much the score would fall without it, since
+    another token would answer then. What special tokens and markers gave is in ``matches`` alone.
+
+    Attributes:
+        matches: One for each of the query's vectors, in order. Their shares add up to the score.
+    """
+
+    matches: tuple[TokenMatch, ...]
+
+    @classmethod
+    def of(cls, query: str, document: str, found: TokenMatches) -> TokenExplanation:
+        """Return the explanation of a score by its matches."""
+        shares: dict[tuple[int, int], float] = {}
+        for one in found.matches:
+            if one.document_span is not None and one.document_span[0] < one.document_span[1]:
+                shares[one.document_span] = shares.get(one.document_span, 0.0) + one.share
+        spans = tuple(
+            ExplainedSpan(start, end, document[start:end], share) for (start, end), share in sorted(shares.items())
+        )
+        return cls(
+            query=query, document=document, score=found.score, spans=spans, window=found.window, matches=found.matches
+        )
+
+    def _repr_html_(self) -> str:
+        """Show the text in a notebook, coloured by what each token gave, and the matches in a table."""
+        from rerank_plugins.display import matches_html
+
+        return matches_html(
+            query=self.query, text=self.document, score=self.score, spans=self.spans, matches=self.matches
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

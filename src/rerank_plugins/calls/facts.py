@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rerank_plugins.backends.handles import ModelHandle
+from rerank_plugins.backends.late_interaction import LateInteractionScorer
 from rerank_plugins.backends.local import LocalScorer
 from rerank_plugins.backends.texts import TextBackend
 from rerank_plugins.calibration import Calibration, ScoreSource
@@ -42,7 +43,7 @@ class RerankerFacts(ModelHandle, NamesFromElsewhere):
     _names_from_elsewhere = RERANKER_NAMES
 
     _settings: PairSettings
-    _backend: LocalScorer | TextBackend
+    _backend: LocalScorer | LateInteractionScorer | TextBackend
     _calls: PairCalls
     _calibration: Calibration | None
     _cache: ScoreCache | None
@@ -128,7 +129,7 @@ class RerankerFacts(ModelHandle, NamesFromElsewhere):
         )
         return settings
 
-    def _attach(self, lease: Lease[Any], backend: LocalScorer | TextBackend) -> None:
+    def _attach(self, lease: Lease[Any], backend: LocalScorer | LateInteractionScorer | TextBackend) -> None:
         self._lease, self._backend = lease, backend
         self._device, self._dtype = lease.value.device, lease.value.dtype
 

@@ -10,7 +10,7 @@ from rerank_plugins.calls.driving import adrive, drive
 from rerank_plugins.calls.texts import TextCalls
 from rerank_plugins.checks.arguments import checked_call
 from rerank_plugins.checks.kinds import Seconds
-from rerank_plugins.embedding.multi import OUTPUTS, check_weights, score_pairs
+from rerank_plugins.embedding.multi import check_weights, score_pairs
 from rerank_plugins.embedding.vectors import PairScores, TextVectors
 
 __all__ = ["MultiVectorMethods"]
@@ -24,13 +24,17 @@ class MultiVectorMethods:
 
     @checked_call(own=("queries",))
     def encode_queries(
-        self, queries: Sequence[str], *, outputs: Sequence[str] = OUTPUTS, deadline_s: Seconds | None = None
+        self, queries: Sequence[str], *, outputs: Sequence[str] | None = None, deadline_s: Seconds | None = None
     ) -> TextVectors:
-        """Return vectors of several kinds from one forward pass (BGE-M3); the instruction is included.
+        """Return vectors of several kinds from one forward pass (BGE-M3), or those of tokens (ColBERT and its kin).
+
+        A ColBERT's are those that count in a score: of a query with the tokens that fill it up, of a document without
+        what is on its skip list. The instruction is included.
 
         Args:
             queries: Texts.
-            outputs: Which of ``dense``, ``sparse`` (lexical weights) and ``colbert`` (one vector per token).
+            outputs: Which of ``dense``, ``sparse`` (lexical weights) and ``colbert`` (one vector per token); None
+                gives all that the model has.
             deadline_s: Seconds after which to give up; None takes the object's own deadline.
 
         Raises:
@@ -44,14 +48,14 @@ class MultiVectorMethods:
 
     @checked_call(own=("documents",))
     def encode_documents(
-        self, documents: Sequence[str], *, outputs: Sequence[str] = OUTPUTS, deadline_s: Seconds | None = None
+        self, documents: Sequence[str], *, outputs: Sequence[str] | None = None, deadline_s: Seconds | None = None
     ) -> TextVectors:
         """Return vectors of several kinds from one forward pass; see :meth:`encode_queries`."""
         return drive(self._backend, self._calls.encode(documents, outputs, is_query=False, deadline_s=deadline_s))
 
     @checked_call(own=("queries",))
     async def aencode_queries(
-        self, queries: Sequence[str], *, outputs: Sequence[str] = OUTPUTS, deadline_s: Seconds | None = None
+        self, queries: Sequence[str], *, outputs: Sequence[str] | None = None, deadline_s: Seconds | None = None
     ) -> TextVectors:
         """Return what :meth:`encode_queries` returns, without blocking the event loop."""
         steps = self._calls.encode(queries, outputs, is_query=True, deadline_s=deadline_s)
@@ -59,7 +63,7 @@ class MultiVectorMethods:
 
     @checked_call(own=("documents",))
     async def aencode_documents(
-        self, documents: Sequence[str], *, outputs: Sequence[str] = OUTPUTS, deadline_s: Seconds | None = None
+        self, documents: Sequence[str], *, outputs: Sequence[str] | None = None, deadline_s: Seconds | None = None
     ) -> TextVectors:
         """Return what :meth:`encode_documents` returns, without blocking the event loop."""
         steps = self._calls.encode(documents, outputs, is_query=False, deadline_s=deadline_s)

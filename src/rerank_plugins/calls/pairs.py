@@ -9,8 +9,8 @@ from dataclasses import replace
 from rerank_plugins import inputs
 from rerank_plugins.backends.protocol import BackendScores, PairReading, Pairs, ScoreOptions
 from rerank_plugins.calibration import Calibration
-from rerank_plugins.calls.driving import ScoreStep, Steps
-from rerank_plugins.calls.explaining import Explanation, Occlusion
+from rerank_plugins.calls.driving import MatchStep, ScoreStep, Steps
+from rerank_plugins.calls.explaining import Explanation, Occlusion, TokenExplanation
 from rerank_plugins.catalog.layers import settle_layers
 from rerank_plugins.catalog.spec import ModelSpec
 from rerank_plugins.engine.deadline import Deadline
@@ -18,6 +18,7 @@ from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.ranking.order import to_probability
 from rerank_plugins.ranking.results import ScoredPair, Selection, ranked_documents, scored_pairs
 from rerank_plugins.text.pair_tokenizer import PairSettings
+from rerank_plugins.text.tokenizer import is_blank
 from rerank_plugins.types import LayerOptions, Ranking
 
 __all__ = ["PairCalls"]
@@ -102,12 +103,25 @@ class PairCalls:
         self, query: str, document: str, *, max_spans: int, layers: LayerOptions | None, deadline_s: float | None
     ) -> Steps[Explanation]:
         """Explain a score: first the window that counts, then every version of it; one deadline for both steps."""
+        if self._spec.late_interaction is not None:
+            return (yield from self._match(query, document, layers=layers, deadline_s=deadline_s))
         plan = Occlusion.of(query, document, max_spans=max_spans)
         options = self._options(self.one_layer(layers), deadline_s)
         first = yield ScoreStep([(query, document)], options)
         self._tell_truncation(first.readings)
         plan = plan.within(self._scored(first, column=0)[0].window)
         return plan.explained(self.scores((yield ScoreStep(plan.pairs, options))))
+
+    def _match(
+        self, query: str, document: str, *, layers: LayerOptions | None, deadline_s: float | None
+    ) -> Steps[TokenExplanation]:
+        """Explain a score of late interaction by what it is made of."""
+        asked, given = inputs.check_query(query), inputs.check_documents([document])[0].text
+        if is_blank(given):
+            msg = "a blank document has no tokens that could answer; its score is BLANK_DOCUMENT_SCORE"
+            raise InvalidInputError(msg)
+        options = self._options(self.one_layer(layers), deadline_s)
+        return TokenExplanation.of(asked, document, (yield MatchStep(asked, document, options)))
 
     def scores(self, found: BackendScores) -> list[float]:
         """Return one raw score per pair."""

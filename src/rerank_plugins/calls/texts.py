@@ -14,7 +14,7 @@ from rerank_plugins.calls.driving import EmbedStep, EncodeStep, Steps
 from rerank_plugins.catalog.scorer_traits import traits_of
 from rerank_plugins.catalog.spec import ModelSpec
 from rerank_plugins.embedding.cache import QueryVectorCache
-from rerank_plugins.embedding.multi import OUTPUTS, VectorAssembly, check_outputs
+from rerank_plugins.embedding.multi import OUTPUTS, TOKENS, VectorAssembly, check_outputs
 from rerank_plugins.embedding.rows import finished_rows
 from rerank_plugins.embedding.vectors import TextVectors
 from rerank_plugins.engine.deadline import Deadline
@@ -58,6 +58,7 @@ class TextCalls:
 
     def queries(self, queries: object, *, deadline_s: float | None) -> Steps[_Vectors]:
         """Embed queries, those that are not at hand."""
+        self._refuse_token_vectors()
         texts, options = check_texts(queries, name="queries"), self._options(deadline_s, is_query=True)
         cache = self.cache
         if cache is None or not texts:
@@ -68,21 +69,24 @@ class TextCalls:
 
     def documents(self, documents: object, *, deadline_s: float | None) -> Steps[_Vectors]:
         """Embed documents."""
+        self._refuse_token_vectors()
         texts = check_texts(documents, name="documents")
         return self._finished((yield EmbedStep(texts, self._options(deadline_s, is_query=False))))
 
     def encode(
-        self, texts: object, outputs: Sequence[str], *, is_query: bool, deadline_s: float | None
+        self, texts: object, outputs: Sequence[str] | None, *, is_query: bool, deadline_s: float | None
     ) -> Steps[TextVectors]:
         """Embed queries or documents as vectors of several kinds."""
         checked = check_texts(texts, name="queries" if is_query else "documents")
-        assembly, kinds = self._several_kinds(), check_outputs(outputs)
+        assembly = self._several_kinds()
+        kinds = check_outputs(outputs, allowed=OUTPUTS if traits_of(self._spec.scorer).has_text_vectors else TOKENS)
         found = yield EncodeStep(checked, self._options(deadline_s, is_query=is_query), kinds, assembly)
         vectors: TextVectors = found.vectors
         return vectors
 
     def encode_pairs(self, pairs: object, *, deadline_s: float | None) -> Steps[tuple[TextVectors, TextVectors]]:
         """Embed queries and their documents as vectors of all kinds, with one deadline for both."""
+        self._refuse_token_vectors()
         checked, assembly = check_text_pairs(pairs), self._several_kinds()
         options = self._options(deadline_s, is_query=True)
         queries = yield EncodeStep([query for query, _ in checked], options, OUTPUTS, assembly)
@@ -90,8 +94,17 @@ class TextCalls:
         documents = yield EncodeStep([document for _, document in checked], options, OUTPUTS, assembly)
         return queries.vectors, documents.vectors
 
-    def _several_kinds(self) -> VectorAssembly:
-        if self._assembly is None or not traits_of(self._spec.scorer).has_token_vectors:
+    def _refuse_token_vectors(self) -> None:
+        """Raise InvalidInputError if the model has vectors of tokens alone."""
+        if not traits_of(self._spec.scorer).has_text_vectors:
+            msg = (
+                f"{self._spec.id!r} gives one vector a token and none for a whole text: use encode_queries and "
+                "encode_documents for them, or Reranker, which compares them"
+            )
+            raise InvalidInputError(msg)
+
+    def _several_kinds(self) -> VectorAssembly | None:
+        if not traits_of(self._spec.scorer).has_token_vectors:
             msg = (
                 f"{self._spec.id!r} has dense vectors only: use embed_queries and embed_documents, or a model with "
                 "heads for the other kinds, such as BAAI/bge-m3"

@@ -6,6 +6,7 @@ Stands below everything, so that any result type can use it; it knows results by
 from __future__ import annotations
 
 from rerank_plugins.display.explanation import explanation_html
+from rerank_plugins.display.matches import matches_html
 from rerank_plugins.display.ranking import ranking_html
 
-__all__ = ["explanation_html", "ranking_html"]
+__all__ = ["explanation_html", "matches_html", "ranking_html"]

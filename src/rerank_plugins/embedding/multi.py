@@ -16,9 +16,11 @@ from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.protocols import TokenInput
 from rerank_plugins.scorers.vector_rows import MultiVectorRow
 
-__all__ = ["OUTPUTS", "Group", "VectorAssembly", "check_outputs", "check_weights", "grouped", "score_pairs"]
+__all__ = ["OUTPUTS", "TOKENS", "Group", "VectorAssembly", "check_outputs", "check_weights", "grouped", "score_pairs"]
 
 OUTPUTS = ("dense", "sparse", "colbert")
+TOKENS = ("colbert",)
+"""What a late-interaction model has."""
 _SMALLEST_SLOTS = 16
 
 _Rows = npt.NDArray[np.float32]
@@ -118,10 +120,16 @@ def score_pairs(queries: TextVectors, documents: TextVectors, weights: tuple[flo
     ]
 
 
-def check_outputs(outputs: Sequence[str]) -> tuple[str, ...]:
-    """Return the requested outputs, or raise InvalidInputError if there are none or one is unknown."""
-    if isinstance(outputs, str) or not outputs or any(name not in OUTPUTS for name in outputs):
-        msg = f"outputs must name one or more of {', '.join(map(repr, OUTPUTS))}; got {outputs!r}"
+def check_outputs(outputs: Sequence[str] | None, *, allowed: tuple[str, ...] = OUTPUTS) -> tuple[str, ...]:
+    """Return the requested outputs, all that are allowed for None.
+
+    Raises:
+        InvalidInputError: There are none, or the model does not have one of them.
+    """
+    if outputs is None:
+        return allowed
+    if isinstance(outputs, str) or not outputs or any(name not in allowed for name in outputs):
+        msg = f"outputs must name one or more of {', '.join(map(repr, allowed))}; got {outputs!r}"
         raise InvalidInputError(msg)
     return tuple(outputs)
 

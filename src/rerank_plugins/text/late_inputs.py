@@ -6,7 +6,7 @@ a text cannot contain one (colbert-ai, PyLate); a prompt is tokenised with the t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -51,6 +51,7 @@ class LateText:
         tokens: The text's own tokens, from which their characters are read; None if nobody asks.
         first: Which of these is the first in the input.
         n_own: How many of them are in it.
+        n_filled: Tokens behind the text that fill it up (queries).
     """
 
     input: TokenInput
@@ -59,6 +60,12 @@ class LateText:
     tokens: TokenizedText | None
     first: int
     n_own: int
+    n_filled: int = 0
+
+    @property
+    def key(self) -> Hashable:
+        """What its vectors depend on besides the model: a digest, and no text."""
+        return self.input.cache_key, self.kept.tobytes()
 
     def characters(self, place: int) -> tuple[int, int] | None:
         """Return the characters of the text that the token at a place was made from; None if it is not the text's."""
@@ -147,6 +154,13 @@ class LateInputs:
             for text, one in zip(texts, tokens, strict=True)
         ]
 
+    def cut_documents(self, texts: Sequence[str]) -> list[LateText]:
+        """Return one input of each document, blank ones too; a longer one loses its end."""
+        side = self._document
+        tokens = self._tokenizer.encode([side.prompt + text for text in texts], use_cache=self._use_cache)
+        parts = [side.split(one) for one in tokens]
+        return [self._window(prompt, own, 0, min(side.room - len(prompt), len(own))) for prompt, own in parts]
+
     def _windows(self, prompt: npt.NDArray[np.int32], own: TokenizedText, *, cut: bool) -> LateDocument:
         side, long = self._document, self._long
         room = side.room - len(prompt)
@@ -175,7 +189,7 @@ class LateInputs:
             ids = np.concatenate([ids, np.full(n_missing, self._expansion, dtype=np.int32)])
             n_unseen = 0 if expansion is None or expansion.attends else n_missing
         kept = self._kept(ids, is_query=True)
-        return LateText(_input(ids, n_unseen), kept, side.n_before + len(prompt), own, 0, n_own)
+        return LateText(_input(ids, n_unseen), kept, side.n_before + len(prompt), own, 0, n_own, n_missing)
 
     def _kept(self, ids: npt.NDArray[np.int32], *, is_query: bool) -> _Bools:
         kept: _Bools = ~np.isin(ids, self._skipped[0 if is_query else 1])

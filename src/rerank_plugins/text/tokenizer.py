@@ -193,6 +193,10 @@ class TextTokenizer:
         """Return the id of a token, or None if the vocabulary lacks it."""
         return self._tokenizer.token_to_id(token)
 
+    def spellings(self, ids: Sequence[int]) -> list[str]:
+        """Return how the vocabulary spells each id; empty for one that it lacks."""
+        return [self._tokenizer.id_to_token(one) or "" for one in ids]
+
     def _prepare(self, text: str) -> str:
         return replace_lone_surrogates(text)
 

@@ -1,0 +1,53 @@
+"""The backend of a checkpoint on this machine: pairs through the model, or texts and MaxSim."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rerank_plugins.backends.late_interaction import LateInteractionScorer
+from rerank_plugins.backends.local import LocalScorer
+from rerank_plugins.backends.token_vectors import TokenVectorModel, late_lengths
+from rerank_plugins.catalog.checkpoint import CheckpointFiles
+from rerank_plugins.catalog.spec import ModelSpec
+from rerank_plugins.engine.calls import KnownRows
+from rerank_plugins.engine.registry import Lease
+from rerank_plugins.engine.score_cache import ScoreCache
+from rerank_plugins.text.pair_tokenizer import PairSettings
+from rerank_plugins.types import EngineOptions
+
+if TYPE_CHECKING:
+    from rerank_plugins.backends.opening import LoadedModel
+
+__all__ = ["local_backend"]
+
+
+def local_backend(
+    lease: Lease[LoadedModel],
+    spec: ModelSpec,
+    settings: PairSettings,
+    *,
+    files: CheckpointFiles | None,
+    engine: EngineOptions,
+    cache: ScoreCache | None,
+) -> LocalScorer | LateInteractionScorer:
+    """Return what scores pairs on a loaded model.
+
+    Args:
+        lease: The share in the model.
+        spec: How it is used.
+        settings: How pairs are cut.
+        files: Its checkpoint; None if another library loaded it.
+        engine: How calls are run.
+        cache: Keeps scores; None keeps none.
+
+    Raises:
+        InvalidInputError: The settings leave no room for texts.
+        UnsupportedModelError: The vocabulary lacks a token that the model needs.
+    """
+    if spec.late_interaction is None or files is None:
+        known = None if cache is None else KnownRows(cache, lease.value.identity)
+        return LocalScorer(lease, spec, settings, engine=engine, known=known)
+    lengths = late_lengths(spec, document=settings.max_length_tokens, query_tokens=settings.query_limit_tokens)
+    model = TokenVectorModel(lease, spec, files, lengths, long_documents=settings.long_documents, engine=engine)
+    known = None if cache is None else KnownRows(cache, (model.identity, lengths.query))
+    return LateInteractionScorer(model, spec, known=known)
