@@ -94,6 +94,24 @@ def xlmr(vocabulary: int, *, seed: int = 22) -> PreTrainedModel:
     return XLMRobertaModel(config, add_pooling_layer=False)
 
 
+def modernbert(vocabulary: int, *, seed: int = 23) -> PreTrainedModel:
+    """Return ModernBERT with windows so narrow that most of a short text is outside of them."""
+    from transformers import ModernBertConfig, ModernBertModel
+
+    torch.manual_seed(seed)
+    config = ModernBertConfig(
+        vocab_size=vocabulary,
+        max_position_embeddings=256,
+        local_attention=16,
+        global_attn_every_n_layers=2,
+        pad_token_id=0,
+        cls_token_id=2,
+        sep_token_id=3,
+        **{**SIZES, "num_hidden_layers": 3},
+    )
+    return ModernBertModel(config)
+
+
 def save(
     folder: Path, model: PreTrainedModel, tokenizer: Tokenizer, special: dict[str, str], tokenizer_class: str
 ) -> None:
@@ -110,7 +128,9 @@ def save(
     write_json(folder / "tokenizer_config.json", settings)
 
 
-def stanford(folder: Path, *, dim: int = 24, attend: bool = False, mask_punctuation: bool = True, **settings: Any) -> Path:
+def stanford(
+    folder: Path, *, dim: int = 24, attend: bool = False, mask_punctuation: bool = True, **settings: Any
+) -> Path:
     """Write a checkpoint of colbert-ai: weights under ``bert.``, the projection beside them, ``artifact.metadata``."""
     tokenizer = bert_tokenizer()
     model = bert(tokenizer.get_vocab_size())
@@ -153,17 +173,23 @@ def dense(
 
 
 def backbone(folder: Path, kind: str, markers: Sequence[str]) -> None:
-    """Write a transformer of a kind: ``bert`` or ``xlmr``."""
+    """Write a transformer of a kind: ``bert``, ``xlmr`` or ``modernbert``."""
     if kind == "xlmr":
         tokenizer = xlmr_tokenizer(markers=markers)
         save(folder, xlmr(tokenizer.get_vocab_size()), tokenizer, XLMR_SPECIAL, "PreTrainedTokenizerFast")
     else:
         tokenizer = bert_tokenizer(markers=())
         tokenizer.add_tokens([AddedToken(one, normalized=False) for one in markers])
+        if kind == "modernbert":
+            special = dict(BERT_SPECIAL)
+            save(folder, modernbert(tokenizer.get_vocab_size()), tokenizer, special, "PreTrainedTokenizerFast")
+            return
         save(folder, bert(tokenizer.get_vocab_size()), tokenizer, BERT_SPECIAL, "PreTrainedTokenizerFast")
 
 
-def pylate(folder: Path, *, kind: str = "bert", widths: Sequence[int] = (24,), residual: bool = False, **settings: Any) -> Path:
+def pylate(
+    folder: Path, *, kind: str = "bert", widths: Sequence[int] = (24,), residual: bool = False, **settings: Any
+) -> Path:
     """Write a checkpoint of PyLate 1.6, with one Dense module a width."""
     backbone(folder, kind, [settings.get("query_prefix", "[Q] "), settings.get("document_prefix", "[D] ")])
     modules = [{"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"}]
@@ -173,7 +199,13 @@ def pylate(folder: Path, *, kind: str = "bert", widths: Sequence[int] = (24,), r
         last = number == len(widths)
         activation = MASK if last else "torch.nn.modules.activation.GELU"
         dense(
-            folder / name, int(n_in), width, seed=30 + number, bias=not last, residual=residual, activation_function=activation
+            folder / name,
+            int(n_in),
+            width,
+            seed=30 + number,
+            bias=not last,
+            residual=residual,
+            activation_function=activation,
         )
         modules.append({"idx": number, "name": str(number), "path": name, "type": "pylate.models.Dense.Dense"})
         n_in = width
@@ -251,7 +283,7 @@ def m3(folder: Path) -> Path:
     """Write BGE-M3: XLM-R with both of its heads."""
     backbone(folder, "xlmr", [])
     torch.manual_seed(50)
-    for name, width in (("sparse_linear", 1), ("colbert_linear", 24)):
+    for name, width in (("sparse_linear", 1), ("colbert_linear", int(SIZES["hidden_size"]))):
         linear = torch.nn.Linear(int(SIZES["hidden_size"]), width)
         save_file(dict(linear.state_dict()), folder / f"{name}.safetensors")
         torch.save(linear.state_dict(), folder / f"{name}.pt")

@@ -7,7 +7,7 @@ from dataclasses import replace
 from rerank_plugins.catalog.checkpoint import CheckpointFiles
 from rerank_plugins.catalog.late_formats import M3_PROJECTION, m3_late_interaction
 from rerank_plugins.catalog.late_interaction import LateInteraction
-from rerank_plugins.catalog.scorer_traits import LATE_INTERACTION, traits_of
+from rerank_plugins.catalog.scorer_traits import LATE_FAMILY, LATE_INTERACTION, MULTI_VECTOR, traits_of
 from rerank_plugins.catalog.sentence_settings import check_transformer
 from rerank_plugins.catalog.spec import ModelKind, ModelSpec
 from rerank_plugins.catalog.table import find_by_id
@@ -19,12 +19,22 @@ _ENCODERS = ("Model", "ForMaskedLM")
 _OWN_SETTINGS = ("query_length", "document_length", "query_expansion")
 
 
-def late_spec_of_either_kind(name: str, kind: ModelKind) -> ModelSpec | None:
-    """Return the entry of a late-interaction reranker as one of ``kind``; None if the name is none's."""
+def late_spec_of_either_kind(name: str, *, kind: ModelKind, family: str | None) -> ModelSpec | None:
+    """Return the entry of a model whose token vectors are to be compared; None if the name is no such model's.
+
+    Args:
+        name: A hub id.
+        kind: What the model is needed for: a ColBERT reranks and embeds.
+        family: ``colbert`` asks for the token vectors of an embedder that has them (BGE-M3) as a reranker: without it
+            the name would more likely be a slip for a reranker's.
+    """
     found = find_by_id(name, kind="reranker")
-    if found is None or not traits_of(found.scorer).is_late_interaction:
-        return None
-    return replace(found, kind=kind)
+    if found is not None and traits_of(found.scorer).is_late_interaction:
+        return replace(found, kind=kind)
+    embedder = find_by_id(name, kind="embedder")
+    if kind == "reranker" and family == LATE_FAMILY and embedder is not None and embedder.scorer == MULTI_VECTOR:
+        return replace(embedder, kind=kind, scorer=LATE_INTERACTION)
+    return None
 
 
 def is_late_interaction(files: CheckpointFiles, *, kind: ModelKind) -> bool:

@@ -10,15 +10,12 @@ from rerank_plugins.catalog.checkpoint import MULTI_VECTOR_HEADS
 from rerank_plugins.catalog.fetch import find_in_cache, folder_from_hub, folder_from_package
 from rerank_plugins.catalog.late_formats import M3_PROJECTION
 from rerank_plugins.catalog.names import check_kind, did_you_mean, existing_folder, looks_like_hub_id, not_a_folder
-from rerank_plugins.catalog.scorer_traits import MULTI_VECTOR
+from rerank_plugins.catalog.scorer_traits import LATE_FAMILY, LATE_INTERACTION, MULTI_VECTOR
 from rerank_plugins.catalog.spec import ModelKind, ModelSpec
 from rerank_plugins.errors import ModelUnavailableError
 from rerank_plugins.types import SourceOptions
 
 __all__ = ["cached_copy", "locate"]
-
-_M3 = "BAAI/bge-m3"
-"""Its token vectors rerank; their projection is a file of its own."""
 
 
 def locate(model: str | Path, *, listed: ModelSpec | None, kind: ModelKind, options: SourceOptions) -> tuple[Path, str]:
@@ -42,7 +39,8 @@ def locate(model: str | Path, *, listed: ModelSpec | None, kind: ModelKind, opti
     if here is not None:
         return here, str(here)
     name = str(model) if listed is None else listed.id
-    check_kind(model, kind=kind)
+    if listed is None:
+        check_kind(model, kind=kind)
     if listed is None and (isinstance(model, Path) or not looks_like_hub_id(name)):
         raise not_a_folder(model, kind=kind)
     revision = options.revision or (listed.revision if listed else None)
@@ -89,4 +87,5 @@ def _heads(listed: ModelSpec | None) -> tuple[str, ...]:
         return ()
     if listed.scorer == MULTI_VECTOR:
         return MULTI_VECTOR_HEADS
-    return (M3_PROJECTION,) if listed.id == _M3 and listed.kind == "reranker" else ()
+    # Of BGE-M3 as a reranker; a ColBERT's projection lies in its weights or in a module.
+    return (M3_PROJECTION,) if listed.scorer == LATE_INTERACTION and listed.family != LATE_FAMILY else ()

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from rerank_plugins.catalog.plugins import BACKEND_GROUPS
-from rerank_plugins.catalog.scorer_traits import traits_of
+from rerank_plugins.catalog.scorer_traits import LATE_FAMILY, MULTI_VECTOR, traits_of
 from rerank_plugins.catalog.spec import ModelKind
 from rerank_plugins.catalog.table import find_by_name, specs_of_kind
 from rerank_plugins.errors import ModelUnavailableError, UnsupportedModelError
@@ -64,6 +64,8 @@ def check_kind(name: str | Path, *, kind: ModelKind) -> None:
         return
     same_family = [spec.id for spec in specs_of_kind(kind) if spec.family == found.family]
     instead = f", or {_ARTICLE[kind]} such as {same_family[0]!r}" if same_family else ""
+    if found.scorer == MULTI_VECTOR:
+        instead += f"; source=SourceOptions(family={LATE_FAMILY!r}) reranks by its token vectors"
     msg = (
         f"{name!r} is {_ARTICLE[other]}, and {_ARTICLE[kind]} is needed here: use {_CLASSES[other]}({found.id!r})"
         f"{instead}. {all_known(kind)}"

@@ -85,6 +85,8 @@ def log_fitting_families(spec: ModelSpec, files: CheckpointFiles, *, name: str) 
         files: The checkpoint's files.
         name: What the user called it.
     """
+    if traits_of(spec.scorer).is_late_interaction:
+        return
     if spec.kind == "embedder":
         _log_instructions(spec, files, name)
     elif spec.template is None:

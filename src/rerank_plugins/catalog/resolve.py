@@ -90,7 +90,11 @@ def resolve(model: str | Path, *, kind: ModelKind, options: SourceOptions | None
     check_hub_settings()
     family = _known_family(options.family, kind=kind)
     name = str(model)
-    listed = None if isinstance(model, Path) else find_by_id(name, kind=kind) or late_spec_of_either_kind(name, kind)
+    listed = (
+        None
+        if isinstance(model, Path)
+        else find_by_id(name, kind=kind) or late_spec_of_either_kind(name, kind=kind, family=family)
+    )
     folder, source = locate(model, listed=listed, kind=kind, options=options)
     files = read_checkpoint(folder)
     spec = listed or recognise(files, kind=kind, family=family) or infer_spec(files, kind=kind, family=family)

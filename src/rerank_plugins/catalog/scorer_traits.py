@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 __all__ = [
     "CROSS_ENCODER",
+    "LATE_FAMILY",
     "LATE_INTERACTION",
     "MULTI_VECTOR",
     "SCORER_TRAITS",
@@ -23,7 +24,7 @@ __all__ = [
 ]
 
 CROSS_ENCODER, TRANSFORMER, MULTI_VECTOR, STATIC = "cross-encoder", "transformer", "multi-vector", "static"
-LATE_INTERACTION = "late-interaction"
+LATE_INTERACTION, LATE_FAMILY = "late-interaction", "colbert"
 """The scorers of models that no catalog entry names."""
 
 

@@ -20,7 +20,10 @@ _FULL_WIDTH = 160
 """Columns from which on no cell of the whole table is cut off."""
 
 _CAPTIONS: dict[ModelKind, str] = {
-    "reranker": "A logit is any number; its sigmoid is the probability that results also carry.",
+    "reranker": (
+        "A logit is any number; its sigmoid is the probability that results also carry. Where it says cosine, a score "
+        "is a sum of them."
+    ),
     "embedder": "Vectors are compared by cosine, in [-1, 1].",
 }
 

@@ -14,6 +14,7 @@ from rerank_plugins import Embedder, Reranker, SourceOptions
 from rerank_plugins.catalog import known_models, plugins, specs_of_kind
 from rerank_plugins.catalog.names import existing_folder, nearest_names
 from rerank_plugins.catalog.resolve import resolve
+from rerank_plugins.catalog.scorer_traits import traits_of
 from rerank_plugins.catalog.spec import ModelKind, ModelSpec
 from rerank_plugins.cli import app
 from rerank_plugins.errors import InvalidInputError, ModelUnavailableError, UnsupportedModelError
@@ -21,7 +22,10 @@ from rerank_plugins.errors import InvalidInputError, ModelUnavailableError, Unsu
 KINDS: tuple[ModelKind, ModelKind] = ("reranker", "embedder")
 OTHER: dict[ModelKind, ModelKind] = {"reranker": "embedder", "embedder": "reranker"}
 NAMES_BY_KIND = [
-    (spec.kind, name) for spec in known_models().values() for name in (spec.id, *spec.aliases) if spec.package is None
+    (spec.kind, name)
+    for spec in known_models().values()
+    for name in (spec.id, *spec.aliases)
+    if spec.package is None and not traits_of(spec.scorer).is_late_interaction
 ]
 
 

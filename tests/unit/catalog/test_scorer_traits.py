@@ -17,7 +17,8 @@ def test_the_catalog_and_the_traits_agree() -> None:
     for spec in (*RERANKERS, *EMBEDDERS):
         traits = traits_of(spec.scorer)
         assert traits.reads_prompt == (spec.template is not None)
-        assert traits.is_classifier == (spec.kind == "reranker" and spec.template is None)
+        has_logit = spec.kind == "reranker" and spec.template is None and not traits.is_late_interaction
+        assert traits.is_classifier == has_logit
         if traits.tells_family:
             assert {one.family for one in RERANKERS if one.scorer == spec.scorer} == {spec.family}
 
@@ -31,6 +32,7 @@ def test_the_catalog_and_the_traits_agree() -> None:
         ("LayerWiseMiniCPMForCausalLM", "layerwise"),
         ("CostWiseGemmaForCausalLM", "lightweight"),
         ("T5ForConditionalGeneration", "sequence-to-sequence"),
+        ("HF_ColBERT", "late-interaction"),
         ("BertModel", None),
         ("", None),
     ],

@@ -32,19 +32,24 @@ SPDX = {"MIT", "Apache-2.0", "CC-BY-NC-4.0"}
 NO_REVISION = {
     "Luyu/bert-base-mdoc-bm25",
     "Luyu/bert-base-mdoc-hdct",
+    "answerdotai/answerai-colbert-small-v1",
     "castorini/monot5-3b-msmarco",
     "castorini/monot5-base-msmarco",
     "castorini/monot5-large-msmarco",
     "facebook/tart-full-flan-t5-xl",
     "infgrad/stella-base-zh-v2",
+    "jinaai/jina-colbert-v1-en",
+    "jinaai/jina-colbert-v2",
     "jinaai/jina-reranker-v1-tiny-en",
     "jinaai/jina-reranker-v1-turbo-en",
+    "lightonai/GTE-ModernColBERT-v1",
     # Not on the hub but as a user's copy.
     "orionweller/tart-dual-contriever-msmarco",
 }
 # A signature tells the models of one family apart; these families share one set of conventions.
 WITHOUT_SIGNATURE = {
-    "gte", "jina-v1", "jina-v2", "luyu", "monot5", "ms-marco", "mxbai-v1", "mxbai-v2", "qwen3", "tart"
+    "colbert", "gte", "jina-colbert", "jina-v1", "jina-v2", "luyu", "monot5", "ms-marco", "mxbai-v1", "mxbai-v2",
+    "qwen3", "tart",
 }  # fmt: skip
 NO_SIGNATURE = {"amu/tao-8k"}
 NO_SPDX_LICENSE = {
@@ -74,7 +79,7 @@ PICKLE_ONLY = {
     "moka-ai/m3e-large",
 }
 # Only shrinks: the code of these comes from the hub with the checkpoint and is not run here.
-NOT_COMPARED = {"jina-v1"}
+NOT_COMPARED = {"jina-v1", "jina-colbert"}
 
 SOURCED_ALWAYS = {"license", "languages", "max_length_tokens"}
 SOURCED_BY_KIND = {
@@ -227,7 +232,7 @@ def test_kinds_and_scorers_fit() -> None:
         "bge-reranker-v2.5-gemma2-lightweight": "lightweight",
     }
     for spec in RERANKERS:
-        assert (spec.template is None) == (spec.scorer == "cross-encoder")
+        assert (spec.template is None) == (spec.scorer in ("cross-encoder", "late-interaction"))
         assert not spec.prompt or (spec.template is not None and spec.template.takes_prompt)
     others = {spec.id: spec.scorer for spec in EMBEDDERS if spec.scorer != "transformer"}
     assert others == {"mini": "static", "BAAI/bge-m3": "multi-vector"}
@@ -235,11 +240,11 @@ def test_kinds_and_scorers_fit() -> None:
 
 @pytest.mark.parametrize("spec", RERANKERS, ids=by_id)
 def test_flagembedding_models_and_mini_cut_the_document_and_others_the_longer_side(spec: ModelSpec) -> None:
-    special = dict.fromkeys(("bge", "luyu", "mxbai-v2", "mini"), "only_second") | dict.fromkeys(
-        ("qwen3", "monot5"), "end"
-    )
+    special = dict.fromkeys(
+        ("bge", "luyu", "mxbai-v2", "mini", "colbert", "jina-colbert"), "only_second"
+    ) | dict.fromkeys(("qwen3", "monot5"), "end")
     assert spec.truncation == special.get(spec.family, "longest_first")
-    assert spec.score_scale == "logit"
+    assert spec.score_scale == ("cosine" if spec.scorer == "late-interaction" else "logit")
 
 
 def test_lengths_of_the_multilingual_reranker() -> None:

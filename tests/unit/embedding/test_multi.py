@@ -13,7 +13,7 @@ from rerank_plugins.embedding.vectors import PairScores, TextVectors, colbert_sc
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.nn.packed_row import PackedRow
 from rerank_plugins.protocols import TokenInput
-from rerank_plugins.scorers.multi_vector import _in_slots
+from rerank_plugins.scorers.multi_vector import in_slots
 from rerank_plugins.scorers.vector_rows import MultiVectorRow
 
 
@@ -83,7 +83,7 @@ def test_one_group_where_rows_hold_no_tokens() -> None:
 
 
 def test_tokens_lie_in_their_slots() -> None:
-    placed = _in_slots(
+    placed = in_slots(
         torch.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]), PackedRow([2, 1], torch.device("cpu")), slots=3
     )
     assert placed.tolist() == [[1, 2, 3, 4, 0, 0], [5, 6, 0, 0, 0, 0]]

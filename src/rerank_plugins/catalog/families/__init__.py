@@ -9,6 +9,7 @@ from __future__ import annotations
 from rerank_plugins.catalog.families.bce import BCE
 from rerank_plugins.catalog.families.bge import BGE
 from rerank_plugins.catalog.families.bge_llm import BGE_LLM
+from rerank_plugins.catalog.families.colbert import COLBERT
 from rerank_plugins.catalog.families.e5 import E5
 from rerank_plugins.catalog.families.gte import GTE
 from rerank_plugins.catalog.families.instructor import INSTRUCTOR
@@ -46,6 +47,7 @@ FAMILIES: tuple[Family, ...] = (
     *TAO,
     *E5,
     *INSTRUCTOR,
+    *COLBERT,
     *MINI,
 )
 
