@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rerank_plugins.embedder import Embedder as Embedder
     from rerank_plugins.embedding.cache import CacheStatistics as CacheStatistics
     from rerank_plugins.embedding.cache import QueryVectorCache as QueryVectorCache
+    from rerank_plugins.embedding.kept import TokenVectorStore as TokenVectorStore
     from rerank_plugins.embedding.vectors import PairScores as PairScores
     from rerank_plugins.embedding.vectors import TextVectors as TextVectors
     from rerank_plugins.engine.score_cache import CacheInfo as CacheInfo
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from rerank_plugins.errors import UnknownOptionError as UnknownOptionError
     from rerank_plugins.errors import UnsafeModelError as UnsafeModelError
     from rerank_plugins.errors import UnsupportedModelError as UnsupportedModelError
+    from rerank_plugins.errors import VectorStoreError as VectorStoreError
     from rerank_plugins.reranker import Reranker as Reranker
     from rerank_plugins.retrieval import RetrievedDocument as RetrievedDocument
     from rerank_plugins.retrieval import TwoStageRetriever as TwoStageRetriever
@@ -91,6 +93,7 @@ __all__ = [
     "ScoringError",
     "SourceOptions",
     "TextVectors",
+    "TokenVectorStore",
     "TrainingError",
     "TwoStageRetriever",
     "UnknownAttributeError",
@@ -99,6 +102,7 @@ __all__ = [
     "UnsafeModelError",
     "UnsupportedModelError",
     "VectorOptions",
+    "VectorStoreError",
     "WindowSpan",
     "__version__",
 ]
@@ -138,6 +142,7 @@ _HOME = {
     "ScoringError": "errors",
     "SourceOptions": "types",
     "TextVectors": "embedding.vectors",
+    "TokenVectorStore": "embedding.kept",
     "TrainingError": "errors",
     "TwoStageRetriever": "retrieval",
     "UnknownAttributeError": "errors",
@@ -146,6 +151,7 @@ _HOME = {
     "UnsafeModelError": "errors",
     "UnsupportedModelError": "errors",
     "VectorOptions": "types",
+    "VectorStoreError": "errors",
     "WindowSpan": "types",
 }
 

@@ -45,6 +45,7 @@ __all__ = [
     "UnknownOptionError",
     "UnsafeModelError",
     "UnsupportedModelError",
+    "VectorStoreError",
 ]
 
 
@@ -113,6 +114,10 @@ class ScoringError(RerankPluginsError):
 
 class TrainingError(RerankPluginsError):
     """A training diverged, or could not save its state; what was saved before is intact."""
+
+
+class VectorStoreError(RerankPluginsError):
+    """Token vectors on disk are damaged, incomplete, or of another model."""
 
 
 class OverloadedError(RerankPluginsError):

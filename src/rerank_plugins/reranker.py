@@ -14,9 +14,10 @@ from rerank_plugins.backends.protocol import PairScorer
 from rerank_plugins.backends.texts import TextBackend
 from rerank_plugins.calibration import Calibration
 from rerank_plugins.calls.driving import adrive, drive
-from rerank_plugins.calls.explaining import Explanation
+from rerank_plugins.calls.explaining_methods import ExplainingMethods
 from rerank_plugins.calls.facts import Use
 from rerank_plugins.calls.flat_options import RERANKER_OPTIONS
+from rerank_plugins.calls.kept_methods import KeptVectorMethods
 from rerank_plugins.calls.scoring_methods import ScoringMethods
 from rerank_plugins.catalog.checkpoint import CheckpointFiles
 from rerank_plugins.catalog.resolve import resolve
@@ -24,6 +25,7 @@ from rerank_plugins.catalog.spec import ModelSpec
 from rerank_plugins.checks.arguments import checked_call
 from rerank_plugins.checks.kinds import Count, ModelName, Seconds
 from rerank_plugins.checks.optional import needs_torch
+from rerank_plugins.embedding.kept import TokenVectorStore
 from rerank_plugins.engine.registry import Lease, ModelRegistry
 from rerank_plugins.engine.score_cache import ScoreCache
 from rerank_plugins.errors import InvalidInputError
@@ -49,7 +51,7 @@ __all__ = ["Reranker"]
 _USUAL_MODEL = "BAAI/bge-reranker-v2-m3"
 
 
-class Reranker(ScoringMethods):
+class Reranker(ExplainingMethods, KeptVectorMethods, ScoringMethods):
     """Scores documents against a query with a reranking model.
 
     Objects with the same model, revision, device and dtype share one set of weights in the process,
@@ -79,11 +81,14 @@ class Reranker(ScoringMethods):
             share one.
         source: Where the model's files come from and how they are read: revision, family, LoRA adapter, network,
             what files may contain; None takes the defaults.
+        vectors: Token vectors of documents on disk, or their folder (late interaction): documents that are in it are
+            compared without running the model on them. None for none.
 
     Raises:
         InvalidInputError: An option has a value that cannot work.
         ModelError: The model cannot be resolved or loaded; see :mod:`rerank_plugins.errors`.
         DeviceUnavailableError: The device is not on this machine.
+        VectorStoreError: The vectors on disk are damaged, or another model's.
 
     Example:
         >>> reranker = Reranker("mini")
@@ -107,6 +112,7 @@ class Reranker(ScoringMethods):
         engine: EngineOptions | None = None,
         cache: ScoreCache | None = None,
         source: SourceOptions | None = None,
+        vectors: str | Path | TokenVectorStore | None = None,
     ) -> None:
         self._opened_with = opened_with(Reranker, locals())
         use = Use(
@@ -132,7 +138,8 @@ class Reranker(ScoringMethods):
         spec = replace(resolved.spec.with_prompt(prompt), revision=files.revision or resolved.spec.revision)
         settings = self._settle(str(model), spec, use)
         lease = open_model(resolved, device=device, dtype=dtype, options=files, torch_compile=use.engine.torch_compile)
-        self._attach_local(lease, spec, settings, resolved.files)
+        store = TokenVectorStore(vectors) if isinstance(vectors, (str, Path)) else vectors
+        self._attach_local(lease, spec, settings, files=resolved.files, vectors=store)
 
     @classmethod
     @checked_call(own=("loaded",))
@@ -189,60 +196,23 @@ class Reranker(ScoringMethods):
         return reranker
 
     def _attach_local(
-        self, lease: Lease[LoadedModel], spec: ModelSpec, settings: PairSettings, files: CheckpointFiles | None = None
+        self,
+        lease: Lease[LoadedModel],
+        spec: ModelSpec,
+        settings: PairSettings,
+        *,
+        files: CheckpointFiles | None = None,
+        vectors: TokenVectorStore | None = None,
     ) -> None:
-        made = local_backend(lease, spec, settings, files=files, engine=self._engine, cache=self._cache)
+        made = local_backend(
+            lease, spec, settings, files=files, engine=self._engine, cache=self._cache, vectors=vectors
+        )
         self._attach(lease, made)
 
     @checked_call()
     def probability(self, score: float) -> float:
         """Return a raw score in [0, 1], by the calibration if there is one, else by the model's own scale."""
         return self._calls.probability(score)
-
-    @checked_call()
-    def explain(
-        self,
-        query: str,
-        document: str,
-        *,
-        max_spans: int = 64,
-        layers: LayerOptions | None = None,
-        deadline_s: Seconds | None = None,
-    ) -> Explanation:
-        """Return which words of a document carried its score, by leaving each of them out in turn.
-
-        All versions are scored in one call. See :class:`~rerank_plugins.calls.explaining.Explanation` for what the
-        figures mean and what they do not.
-
-        Args:
-            query: The question.
-            document: A text of at least two words. Of a long one, only the window that the score is read from.
-            max_spans: Parts left out at most; where there are more words, neighbours are left out together.
-            layers: See :meth:`score`.
-            deadline_s: Seconds for all of it; see :meth:`score`.
-
-        Raises:
-            InvalidInputError: A wrong type, fewer than two words, or ``max_spans`` below 2.
-            ScoringError: The model returned NaN or infinity.
-            DeadlineExceededError: The time is over.
-            EngineClosedError: ``close()`` was called.
-        """
-        steps = self._calls.explain(query, document, max_spans=max_spans, layers=layers, deadline_s=deadline_s)
-        return drive(self._backend, steps)
-
-    @checked_call()
-    async def aexplain(
-        self,
-        query: str,
-        document: str,
-        *,
-        max_spans: int = 64,
-        layers: LayerOptions | None = None,
-        deadline_s: Seconds | None = None,
-    ) -> Explanation:
-        """Return what :meth:`explain` returns, without blocking the event loop."""
-        steps = self._calls.explain(query, document, max_spans=max_spans, layers=layers, deadline_s=deadline_s)
-        return await adrive(self._backend, steps)
 
     @checked_call(own=("documents",))
     def rank(

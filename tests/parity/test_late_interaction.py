@@ -131,7 +131,8 @@ def test_bge_m3_against_flagembedding(tmp_path: Path) -> None:
     folder = tiny.m3(tmp_path / "m3")
     peer = flag.BGEM3FlagModel(str(folder), use_fp16=False, devices="cpu")
     pairs = [(query, text) for query in tiny.QUERIES for text in tiny.TEXTS]
-    expected = peer.compute_score(pairs, batch_size=4, max_query_length=256, max_passage_length=256)["colbert"]
+    # One pair at a time: in a padded batch the best token of the reference may be padding, with a product of 0.
+    expected = peer.compute_score(pairs, batch_size=1, max_query_length=256, max_passage_length=256)["colbert"]
     with Reranker(folder, device="cpu") as reranker:
         found = reranker.score(pairs)
         assert reranker.spec.late_interaction.unit == "mean cosine"

@@ -27,7 +27,7 @@ _PROTOCOLS: Mapping[ModelKind, tuple[type, type, str]] = MappingProxyType(
     }
 )
 
-_LOCAL: Mapping[str, object] = {"device": None, "dtype": "auto", "layers": None, "prompt": None}
+_LOCAL: Mapping[str, object] = {"device": None, "dtype": "auto", "layers": None, "prompt": None, "vectors": None}
 """Options that say how a checkpoint is loaded and run here, with what stands for "not given"."""
 
 _LOCAL_PARTS: Mapping[str, Collection[str]] = {

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
+from rerank_plugins.backends.kept_vectors import KeptVectors
 from rerank_plugins.backends.protocol import BackendScores, Pairs, ScoreOptions
 from rerank_plugins.backends.token_vectors import QueuedVectors, TokenVectorModel
 from rerank_plugins.catalog.spec import ModelSpec
+from rerank_plugins.embedding.kept.store import KeptDocument, KeptWindow
 from rerank_plugins.embedding.maxsim import best_matches, joined_vectors, maxsim
 from rerank_plugins.engine.calls import Answer, KnownRows, usage_of_all
 from rerank_plugins.engine.registry import Lease
@@ -48,14 +50,16 @@ class _Work:
         pairs: The inputs of all pairs, in order.
         missing: Different pairs that must be scored.
         texts: Different inputs that must run, by their keys.
+        kept: Inputs whose vectors are kept, by their keys.
         scores: Those of pairs that were scored before.
         tokenize_s: Seconds that the inputs took.
     """
 
-    readings: Sequence[LateDocument]
+    readings: Sequence[LateDocument | KeptDocument]
     pairs: Sequence[_Pair]
     missing: Sequence[_Pair]
     texts: dict[Hashable, LateText]
+    kept: dict[Hashable, KeptWindow]
     scores: dict[_Pair, float]
     tokenize_s: float
 
@@ -87,10 +91,13 @@ class LateInteractionScorer:
         model: Makes the vectors.
         spec: How the model is used.
         known: Scores of earlier calls; None for none.
+        kept: Vectors of documents on disk; None for none.
     """
 
-    def __init__(self, model: TokenVectorModel, spec: ModelSpec, *, known: KnownRows | None) -> None:
-        self.model, self.spec, self._known = model, spec, known
+    def __init__(
+        self, model: TokenVectorModel, spec: ModelSpec, *, known: KnownRows | None, kept: KeptVectors | None = None
+    ) -> None:
+        self.model, self.spec, self._known, self.kept = model, spec, known, kept
 
     @property
     def device(self) -> str:
@@ -144,17 +151,17 @@ class LateInteractionScorer:
             DeadlineExceededError: The time is over.
             ScoringError: The model returned NaN or infinity.
         """
-        texts = self._to_match(query, document)
+        texts, tokenize_s = self._to_match(query, document)
         with self.model.queued(texts) as queue:
             answers = queue.wait(options.deadline)
-        return self._matched(texts, queue, answers)
+        return self._matched(queue, answers, tokenize_s)
 
     async def amatch(self, query: str, document: str, options: ScoreOptions) -> TokenMatches:
         """Do what :meth:`match` does, without blocking the event loop."""
-        texts = await asyncio.to_thread(self._to_match, query, document)
+        texts, tokenize_s = await asyncio.to_thread(self._to_match, query, document)
         with self.model.queued(texts) as queue:
             answers = await queue.await_all(options.deadline)
-        return await asyncio.to_thread(self._matched, texts, queue, answers)
+        return await asyncio.to_thread(self._matched, queue, answers, tokenize_s)
 
     def close(self) -> None:
         """Nothing: whoever holds the share in the model gives it back."""
@@ -169,13 +176,34 @@ class LateInteractionScorer:
             by_query.setdefault(pair.query, []).append(pair)
         for key, pairs in by_query.items():
             options.deadline.check()
-            query = vectors[key]
-            joined, lengths = joined_vectors([vectors[pair.document] for pair in pairs], width=query.shape[1])
-            found = maxsim(query, joined, lengths, is_mean=self.model.late.is_mean)
+            found = self._compared_with(vectors[key], pairs, vectors, work, options)
             work.scores.update(zip(pairs, found.tolist(), strict=True))
-        self._keep(work)
+        if options.top_n is None:
+            # Otherwise some may be rough.
+            self._keep(work)
         rows = np.array([work.scores[pair] for pair in work.pairs], dtype=np.float64).reshape(len(work.pairs), 1)
         return BackendScores(rows, work.readings, _usage(work, answers))
+
+    def _compared_with(
+        self,
+        query: _Rows,
+        pairs: Sequence[_Pair],
+        vectors: Mapping[Hashable, _Rows],
+        work: _Work,
+        options: ScoreOptions,
+    ) -> npt.NDArray[np.float64]:
+        """Return the scores of one query's pairs, of documents that ran and of those that are kept."""
+        found = np.zeros(len(pairs))
+        ran = [place for place, pair in enumerate(pairs) if pair.document in vectors]
+        joined, lengths = joined_vectors([vectors[pairs[place].document] for place in ran], width=query.shape[1])
+        found[ran] = maxsim(query, joined, lengths, is_mean=self.model.late.is_mean)
+        if self.kept is None or len(ran) == len(pairs):
+            return found
+        others = [place for place, pair in enumerate(pairs) if pair.document not in vectors]
+        windows = [work.kept[pairs[place].document] for place in others]
+        is_first = not ran and all(one.n_inputs <= 1 for one in work.readings)
+        found[others] = self.kept.maxsim(query, windows, options, is_first=is_first)
+        return found
 
     def _work(self, pairs: Pairs, *, keeps_texts: bool = True) -> _Work:
         start_s = time.perf_counter()
@@ -183,11 +211,17 @@ class LateInteractionScorer:
         query_of = dict(zip(queries, self.model.inputs.queries(queries), strict=True))
         read = self._read([document for _, document in pairs], keeps_texts=keeps_texts)
         texts: dict[Hashable, LateText] = {}
+        kept: dict[Hashable, KeptWindow] = {}
         inputs = []
         for query, document in pairs:
-            for window in read[document].windows:
-                pair = _Pair(query_of[query].key, window.key)
-                texts[pair.query], texts[pair.document] = query_of[query], window
+            one = read[document]
+            for window in one.windows:
+                pair = _Pair(query_of[query].key, window if isinstance(window, KeptWindow) else window.key)
+                texts[pair.query] = query_of[query]
+                if isinstance(window, KeptWindow):
+                    kept[pair.document] = window
+                else:
+                    texts[pair.document] = window
                 inputs.append(pair)
         scores = self._looked_up(dict.fromkeys(inputs))
         missing = [one for one in dict.fromkeys(inputs) if one not in scores]
@@ -196,15 +230,24 @@ class LateInteractionScorer:
             readings=[read[document] for _, document in pairs],
             pairs=inputs,
             missing=missing,
-            texts={key: texts[key] for key in keys},
+            texts={key: texts[key] for key in keys if key in texts},
+            kept=kept,
             scores=scores,
             tokenize_s=time.perf_counter() - start_s,
         )
 
-    def _read(self, documents: Sequence[str | None], *, keeps_texts: bool) -> dict[str | None, LateDocument]:
+    def _read(
+        self, documents: Sequence[str | None], *, keeps_texts: bool
+    ) -> dict[str | None, LateDocument | KeptDocument]:
+        read: dict[str | None, LateDocument | KeptDocument] = {}
         different = list(dict.fromkeys(documents))
-        read = self.model.inputs.documents(different)
-        return dict(zip(different, read if keeps_texts else [one.without_texts() for one in read], strict=True))
+        if self.kept is not None:
+            found = ((text, self.kept.find(text)) for text in different)
+            read = {text: kept for text, kept in found if kept is not None}
+            different = [text for text in different if text not in read]
+        made = self.model.inputs.documents(different)
+        read.update(zip(different, made if keeps_texts else [one.without_texts() for one in made], strict=True))
+        return read
 
     def _looked_up(self, pairs: dict[_Pair, None]) -> dict[_Pair, float]:
         if self._known is None:
@@ -217,10 +260,13 @@ class LateInteractionScorer:
             for one in work.missing:
                 self._known.cache.put(self._known.model, None, one, np.array([work.scores[one]]))
 
-    def _to_match(self, query: str, document: str) -> list[LateText]:
-        return [*self.model.inputs.queries([query]), *self.model.inputs.documents([document])[0].windows]
+    def _to_match(self, query: str, document: str) -> tuple[list[LateText], float]:
+        start_s = time.perf_counter()
+        texts = [*self.model.inputs.queries([query]), *self.model.inputs.documents([document])[0].windows]
+        return texts, time.perf_counter() - start_s
 
-    def _matched(self, texts: Sequence[LateText], queue: QueuedVectors, answers: Sequence[Answer]) -> TokenMatches:
+    def _matched(self, queue: QueuedVectors, answers: Sequence[Answer], tokenize_s: float) -> TokenMatches:
+        texts = queue.texts
         query, *documents = queue.vectors(answers)
         is_mean = self.model.late.is_mean
         joined, lengths = joined_vectors(documents, width=query.shape[1])
@@ -231,7 +277,9 @@ class LateInteractionScorer:
         share = 1.0 / len(query) if is_mean else 1.0
         matches = _token_matches(self.model, pair, (query, documents[best]), share=share)
         span = LateDocument(tuple(texts[1:]), truncated=True).span(best)
-        return TokenMatches(matches=matches, score=float(scores[best]), window=span if len(documents) > 1 else None)
+        usage = usage_of_all(answers, [one.input for one in texts], tokenize_s=tokenize_s)
+        window = span if len(documents) > 1 else None
+        return TokenMatches(matches=matches, score=float(scores[best]), window=window, usage=usage)
 
 
 def _usage(work: _Work, answers: Sequence[Answer]) -> CallUsage:

@@ -58,10 +58,13 @@ class ScoreOptions:
         deadline: When the call gives up. A backend that waits for something asks ``deadline.remaining_s()``; one that
             works in steps calls ``deadline.check()`` between them.
         layers: Complete layer options; None for models without layers to choose.
+        top_n: How many of the best documents of one query will be looked at; a backend may score the others roughly,
+            below these. None for all of them.
     """
 
     deadline: Deadline = field(default_factory=lambda: Deadline(None))
     layers: LayerOptions | None = None
+    top_n: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

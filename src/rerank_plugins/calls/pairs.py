@@ -93,7 +93,8 @@ class PairCalls:
         """Rank documents: the selected ones from best to worst."""
         options = self.one_layer(layers)
         asked, given = inputs.check_query(query), inputs.check_documents(documents)
-        found = yield self._step([(asked, one.text) for one in given], options, deadline_s)
+        step = self._step([(asked, one.text) for one in given], options, deadline_s)
+        found = yield replace(step, options=replace(step.options, top_n=selection.top_n))
         self._tell_truncation(found.readings)
         scored = self._scored(found, column=0)
         ranked = ranked_documents(given, found.readings, scored, probability_of=self.probability)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rerank_plugins.types import WindowSpan
+from rerank_plugins.types import CallUsage, WindowSpan
 
 __all__ = ["TokenMatch", "TokenMatches"]
 
@@ -42,8 +42,10 @@ class TokenMatches:
         matches: One for each of the query's vectors, in order.
         score: The raw score that they add up to.
         window: Characters of the window; None for the whole document.
+        usage: What the call took.
     """
 
     matches: tuple[TokenMatch, ...]
     score: float
     window: WindowSpan | None
+    usage: CallUsage

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -138,6 +139,24 @@ class LateInputs:
             np.array(sorted(ids), dtype=np.int32) for ids in (vocabulary.query_skipped, vocabulary.document_skipped)
         ]
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """How documents are read, as plain values: two models with equal ones make equal inputs of a text."""
+        side, long = self._document, self._long
+        is_split = long.strategy not in ("truncate", "firstp")
+        return {
+            "length": side.length,
+            "before": side.before.tolist(),
+            "prompt": side.prompt,
+            "after": side.after.tolist(),
+            "skipped": self._skipped[1].tolist(),
+            "drops_first": self._late.drops_first,
+            "normalizes": self._late.normalizes,
+            "windows": "all" if is_split else "first",
+            "overlap_tokens": long.overlap_tokens if is_split else 0,
+            "max_characters": long.max_characters,
+        }
+
     def queries(self, texts: Sequence[str]) -> list[LateText]:
         """Return the input of each query; a longer one is cut."""
         side = self._query
@@ -204,11 +223,11 @@ class _Side:
     def __init__(
         self, tokenizer: TextTokenizer, layout: TextLayout, side: TokenSide, marker: int | None, *, length: int
     ) -> None:
-        self.prompt, self._length = side.prompt, length
-        self._before = np.array([*layout.prefix, *([] if marker is None else [marker])], dtype=np.int32)
-        self._after = np.array(layout.suffix, dtype=np.int32)
-        self.n_before = len(self._before)
-        self.room = length - self.n_before - len(self._after)
+        self.prompt, self.length = side.prompt, length
+        self.before = np.array([*layout.prefix, *([] if marker is None else [marker])], dtype=np.int32)
+        self.after = np.array(layout.suffix, dtype=np.int32)
+        self.n_before = len(self.before)
+        self.room = length - self.n_before - len(self.after)
         n_prompt = len(tokenizer.encode_one(side.prompt)) if side.prompt else 0
         if self.room <= n_prompt:
             msg = (
@@ -223,11 +242,11 @@ class _Side:
 
     def join(self, prompt: npt.NDArray[np.int32], own: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
         """Return the ids of one input."""
-        return np.concatenate([self._before, prompt, own, self._after])
+        return np.concatenate([self.before, prompt, own, self.after])
 
     def filled(self, length: int) -> int:
         """Return to how many tokens a query is filled up, given the model's own number."""
-        return min(length, self._length)
+        return min(length, self.length)
 
 
 def _input(ids: npt.NDArray[np.int32], n_unseen: int = 0) -> TokenInput:

@@ -1,0 +1,135 @@
+"""Documents whose token vectors are kept: found by their text, compared without running the model on them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from rerank_plugins.backends.protocol import ScoreOptions
+from rerank_plugins.backends.token_vectors import TokenVectorModel
+from rerank_plugins.embedding.kept.shards import KeptText, digest_of, rounded_rows
+from rerank_plugins.embedding.kept.store import KeptDocument, KeptWindow, StoreIdentity, TokenVectorStore
+from rerank_plugins.embedding.maxsim import NO_VECTORS, maxsim
+from rerank_plugins.engine.deadline import Deadline
+
+__all__ = ["KeptVectors"]
+
+_Rows = npt.NDArray[np.float32]
+_Scores = npt.NDArray[np.float64]
+
+_SAMPLE = "A giant panda eats bamboo, 12.5 kg a day."
+_CHUNK = 64
+"""Inputs that are compared at once: 1.5 MB of int8 at 180 tokens, which stay in a processor's cache."""
+_LOOKED_AT, _TIMES_ASKED = 50, 5
+"""How many documents are compared exactly after a first look at all, at least, and for each that is asked for."""
+
+
+class KeptVectors:
+    """A store beside the model that made it. Safe from any number of threads.
+
+    Args:
+        store: The vectors.
+        model: Makes those of documents and queries that are not there.
+        name: The model's name, for people.
+
+    Raises:
+        VectorStoreError: They come from another model, or documents were read in another way.
+        ScoringError: The model cannot be run.
+    """
+
+    def __init__(self, store: TokenVectorStore, model: TokenVectorModel, *, name: str) -> None:
+        self.store, self._model = store, model
+        sample = model.inputs.cut_documents([_SAMPLE])
+        with model.queued(sample) as queue:
+            (rows,) = queue.vectors(queue.wait(Deadline(None)))
+        self._identity = StoreIdentity(model=name, settings=model.inputs.settings, sample=rows)
+        store.check(self._identity)
+
+    def find(self, text: str | None) -> KeptDocument | None:
+        """Return where the vectors of a text are; None if they are not kept."""
+        return None if text is None else self.store.find(text)
+
+    def add(self, texts: Sequence[str], deadline: Deadline) -> int:
+        """Keep the vectors of texts that are not kept yet, as one file; returns how many there were.
+
+        Args:
+            texts: Documents; blank ones have no vectors and are left out.
+            deadline: When to give up; nothing is kept then.
+        """
+        missing = [text for text in dict.fromkeys(texts) if text not in self.store]
+        read = self._model.inputs.documents(missing)
+        pairs = [(text, document) for text, document in zip(missing, read, strict=True) if document.windows]
+        if not pairs:
+            return 0
+        windows = [window for _, document in pairs for window in document.windows]
+        with self._model.queued(windows) as queue:
+            vectors = iter(queue.vectors(queue.wait(deadline)))
+        kept = []
+        for text, document in pairs:
+            spans = [document.span(place) for place in range(document.n_inputs)]
+            ends = [None if span is None else (span.start, span.end) for span in spans]
+            rows = [next(vectors) for _ in document.windows]
+            kept.append(KeptText(digest_of(text), list(zip(rows, ends, strict=True)), document.truncated))
+        self.store.add(kept, self._identity)
+        return len(kept)
+
+    def maxsim(self, query: _Rows, windows: Sequence[KeptWindow], options: ScoreOptions, *, is_first: bool) -> _Scores:
+        """Return the score of each input.
+
+        Where only the best ones will be looked at, all are compared in int8 first and the best of those exactly; what
+        is left has its score of the first look, but never one above an exact one that is asked for.
+
+        Args:
+            query: Shape: (query vectors, dim).
+            windows: Inputs of documents.
+            options: What the call asks.
+            is_first: Whether a document is its first input, so that the best inputs are the best documents.
+
+        Returns:
+            Shape: (inputs,).
+        """
+        is_mean = self._model.late.is_mean
+        top_n = options.top_n
+        n_exact = len(windows) if top_n is None or not is_first else max(_LOOKED_AT, _TIMES_ASKED * top_n)
+        if top_n is None or n_exact >= len(windows):
+            return self._exact(query, windows, options, is_mean=is_mean)
+        rough = self._rough(query, windows, options, is_mean=is_mean)
+        if self.store.precision == "int8":
+            return rough
+        best = np.argpartition(-rough, n_exact)[:n_exact]
+        scores = self._exact(query, [windows[place] for place in best], options, is_mean=is_mean)
+        limit = np.sort(scores)[-top_n]
+        found = np.minimum(rough, limit)
+        found[best] = scores
+        return found
+
+    def _exact(self, query: _Rows, windows: Sequence[KeptWindow], options: ScoreOptions, *, is_mean: bool) -> _Scores:
+        found = np.zeros(len(windows))
+        for places, chunk, lengths in _chunks(windows):
+            options.deadline.check()
+            found[places] = maxsim(query, self.store.rows(chunk), lengths, is_mean=is_mean)
+        return found
+
+    def _rough(self, query: _Rows, windows: Sequence[KeptWindow], options: ScoreOptions, *, is_mean: bool) -> _Scores:
+        from rerank_plugins.nn.int8_products import Int8Query
+
+        rounded = Int8Query(*rounded_rows(query))
+        found = np.zeros(len(windows))
+        for places, chunk, lengths in _chunks(windows):
+            options.deadline.check()
+            rows, scales = self.store.rounded(chunk)
+            found[places] = rounded.maxsim(rows, scales, lengths, lowest=NO_VECTORS)
+        return found / max(len(query), 1) if is_mean else found
+
+
+def _chunks(
+    windows: Sequence[KeptWindow],
+) -> Iterator[tuple[list[int], list[KeptWindow], npt.NDArray[np.int64]]]:
+    """Yield the places of inputs, the inputs and their lengths, in the order in which they lie in the files."""
+    order = sorted(range(len(windows)), key=lambda place: (windows[place].shard, windows[place].first))
+    for start in range(0, len(order), _CHUNK):
+        places = order[start : start + _CHUNK]
+        chunk = [windows[place] for place in places]
+        yield places, chunk, np.array([one.n_vectors for one in chunk], dtype=np.int64)

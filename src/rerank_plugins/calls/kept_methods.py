@@ -1,0 +1,82 @@
+"""The part of the reranking facade that keeps token vectors on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+
+from rerank_plugins.backends.kept_vectors import KeptVectors
+from rerank_plugins.backends.late_interaction import LateInteractionScorer
+from rerank_plugins.calls.facts import RerankerFacts
+from rerank_plugins.checks.arguments import checked_call
+from rerank_plugins.checks.kinds import Count, Seconds
+from rerank_plugins.embedding.kept import TokenVectorStore
+from rerank_plugins.engine.deadline import Deadline
+from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.inputs import check_iterable
+from rerank_plugins.types import Document
+
+__all__ = ["KeptVectorMethods"]
+
+_BLOCK = 1_000
+
+
+class KeptVectorMethods(RerankerFacts):
+    """Token vectors of documents that come again."""
+
+    @property
+    def vectors(self) -> TokenVectorStore | None:
+        """The store that documents' vectors are taken from; None without one."""
+        kept = self._kept
+        return None if kept is None else kept.store
+
+    @checked_call(own=("documents",))
+    def keep_vectors(
+        self,
+        documents: Iterable[str | Document],
+        *,
+        block_documents: Count = _BLOCK,
+        deadline_s: Seconds | None = None,
+    ) -> int:
+        """Put the token vectors of documents that are not there yet into the store, and return how many there were.
+
+        Blocks are written one after the other, each whole or not at all: a call that was killed is made again with the
+        same documents and goes on behind what is there.
+
+        Args:
+            documents: Texts, as they will be ranked; a generator is read as it is needed. Blank ones have no vectors.
+            block_documents: Documents that are held in memory, and written as one file.
+            deadline_s: Seconds for all of it; None has no limit.
+
+        Raises:
+            InvalidInputError: The reranker has no store, or an element is neither a string nor a Document.
+            VectorStoreError: The vectors cannot be kept.
+            ScoringError: The model returned NaN or infinity.
+            DeadlineExceededError: The time is over; whole blocks are kept.
+            EngineClosedError: ``close()`` was called.
+        """
+        kept = self._kept
+        if kept is None:
+            msg = "this reranker has no store: open it with vectors=TokenVectorStore(folder)"
+            raise InvalidInputError(msg)
+        deadline, n_added = Deadline(deadline_s), 0
+        texts = _texts(check_iterable(documents, name="documents"))
+        while block := list(islice(texts, block_documents)):
+            deadline.check()
+            n_added += kept.add(block, deadline)
+        return n_added
+
+    @property
+    def _kept(self) -> KeptVectors | None:
+        return self._backend.kept if isinstance(self._backend, LateInteractionScorer) else None
+
+
+def _texts(documents: Iterable[object]) -> Iterator[str]:
+    for place, one in enumerate(documents):
+        text = one.text if isinstance(one, Document) else one
+        if text is None:
+            continue
+        if not isinstance(text, str):
+            msg = f"documents[{place}] must be a string or a Document, got {type(one).__name__}"
+            raise InvalidInputError(msg)
+        yield text

@@ -1,0 +1,217 @@
+"""One file of a store: the token vectors of some documents, in safetensors, read by mapping it into memory.
+
+::
+
+    digests    uint8    (documents, 16)   BLAKE2b of each text in UTF-8
+    windows    int32    (documents,)      inputs that it was read in
+    truncated  uint8    (documents,)      whether a part of it is in none of them
+    vectors    int32    (windows,)        vectors of each input
+    spans      int32    (windows, 2)      characters in it, half-open; -1 for the whole text
+    exact      float16  (vectors, dim)    unless the store is of int8 alone
+    rounded    int8     (vectors, dim)    ``rounded * scales`` is nearly ``exact``
+    scales     float32  (vectors,)        one a token
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NoReturn
+
+import numpy as np
+import numpy.typing as npt
+from safetensors.numpy import save
+
+from rerank_plugins.errors import VectorStoreError
+from rerank_plugins.system.files import reason_of, write_atomically
+
+__all__ = ["KeptText", "Shard", "digest_of", "rounded_rows", "write_shard"]
+
+_Rows = npt.NDArray[np.float32]
+_DIGEST_BYTES = 16
+_FORMAT = "rerank-plugins/token-vectors/1"
+_TYPES: Mapping[str, tuple[str, type[np.generic]]] = MappingProxyType(
+    {
+        "digests": ("U8", np.uint8),
+        "windows": ("I32", np.int32),
+        "truncated": ("U8", np.uint8),
+        "vectors": ("I32", np.int32),
+        "spans": ("I32", np.int32),
+        "exact": ("F16", np.float16),
+        "rounded": ("I8", np.int8),
+        "scales": ("F32", np.float32),
+    }
+)
+_MOST_HEADER_BYTES = 1_000_000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class KeptText:
+    """The vectors of one document, as they are to be kept.
+
+    Attributes:
+        digest: Of its text.
+        windows: For each of its inputs the vectors, shape (tokens, dim), and the characters in it; None for the whole
+            text.
+        truncated: Whether a part of it is in no input.
+    """
+
+    digest: bytes
+    windows: Sequence[tuple[_Rows, tuple[int, int] | None]]
+    truncated: bool
+
+
+def digest_of(text: str) -> bytes:
+    """Return what a text is known by."""
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=_DIGEST_BYTES).digest()
+
+
+def rounded_rows(rows: _Rows) -> tuple[npt.NDArray[np.int8], _Rows]:
+    """Return vectors as int8 with one scale each: 127 is the largest component of a vector.
+
+    Args:
+        rows: Shape: (vectors, dim).
+
+    Returns:
+        Shapes: (vectors, dim) and (vectors,).
+    """
+    scales = np.abs(rows).max(axis=1, initial=0.0) / np.float32(127)
+    safe = np.where(scales > 0, scales, np.float32(1))
+    return np.rint(rows / safe[:, None]).astype(np.int8), scales.astype(np.float32)
+
+
+def write_shard(folder: Path, number: int, texts: Sequence[KeptText], *, exact: bool) -> Path:
+    """Write a file of documents, whole or not at all; returns its path.
+
+    Args:
+        folder: The store's.
+        number: Place among its files.
+        texts: At least one document.
+        exact: Whether float16 is kept beside int8.
+
+    Raises:
+        VectorStoreError: A vector is too large for float16, or not finite.
+        InvalidInputError: The file cannot be written.
+    """
+    windows = [window for text in texts for window in text.windows]
+    rows = np.concatenate([one for one, _ in windows]) if windows else np.zeros((0, 1), dtype=np.float32)
+    rounded, scales = rounded_rows(rows)
+    arrays: dict[str, npt.NDArray[Any]] = {
+        "digests": np.frombuffer(b"".join(text.digest for text in texts), dtype=np.uint8).reshape(len(texts), -1),
+        "windows": np.array([len(text.windows) for text in texts], dtype=np.int32),
+        "truncated": np.array([text.truncated for text in texts], dtype=np.uint8),
+        "vectors": np.array([len(one) for one, _ in windows], dtype=np.int32),
+        "spans": np.array([span or (-1, -1) for _, span in windows], dtype=np.int32).reshape(len(windows), 2),
+        "rounded": rounded,
+        "scales": scales,
+    }
+    if exact:
+        with np.errstate(over="ignore"):
+            arrays["exact"] = rows.astype(np.float16)
+        if not np.isfinite(arrays["exact"]).all():
+            msg = "token vectors are not finite in float16; keep vectors of length 1, or precision='int8'"
+            raise VectorStoreError(msg)
+    checksum = _checksum(arrays)
+    path = folder / f"vectors-{number:06d}-{checksum[:8]}.safetensors"
+    write_atomically(path, save(arrays, metadata={"format": _FORMAT, "checksum": checksum}))
+    return path
+
+
+class Shard:
+    """A file of a store, opened.
+
+    Args:
+        path: The file.
+
+    Attributes:
+        digests: Of its documents.
+        arrays: Its tensors by name; those with vectors are read from the file where they are used.
+
+    Raises:
+        VectorStoreError: The file is cut off, damaged, or no file of a store.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            size = path.stat().st_size
+            with path.open("rb") as file:
+                n_header = int.from_bytes(file.read(8), "little")
+                header = json.loads(file.read(min(n_header, _MOST_HEADER_BYTES)))
+        except (OSError, ValueError) as error:
+            self._refuse(f"cannot be read ({reason_of(error)})")
+        self._metadata = header.pop("__metadata__", {}) if isinstance(header, dict) else {}
+        if self._metadata.get("format") != _FORMAT:
+            self._refuse("is no file of token vectors of this version")
+        ends = [one["data_offsets"][1] for one in header.values()]
+        if size != 8 + n_header + max(ends, default=0):
+            self._refuse(f"has {size:,} bytes and should have {8 + n_header + max(ends, default=0):,}: it was cut off")
+        self.arrays = {name: self._mapped(name, header[name], start=8 + n_header) for name in _TYPES if name in header}
+        for name in ("windows", "truncated", "vectors", "spans"):
+            # Small, and looked at one by one.
+            self.arrays[name] = np.array(self.arrays[name])
+        raw = np.ascontiguousarray(self.arrays["digests"]).tobytes()
+        self.digests = [raw[place : place + _DIGEST_BYTES] for place in range(0, len(raw), _DIGEST_BYTES)]
+        self._first_window = np.concatenate([[0], np.cumsum(self.arrays["windows"])]).tolist()
+        self._first_vector = np.concatenate([[0], np.cumsum(self.arrays["vectors"], dtype=np.int64)]).tolist()
+
+    @property
+    def n_vectors(self) -> int:
+        """Vectors in it."""
+        return len(self.arrays["rounded"])
+
+    @property
+    def dimensions(self) -> int:
+        """Length of a vector."""
+        return int(self.arrays["rounded"].shape[1])
+
+    def is_truncated(self, document: int) -> bool:
+        """Return whether a part of a document is in no input."""
+        return bool(self.arrays["truncated"][document])
+
+    def windows_of(self, document: int) -> list[tuple[int, int, tuple[int, int] | None]]:
+        """Return the first vector, the number of vectors and the characters of each input of a document."""
+        found: list[tuple[int, int, tuple[int, int] | None]] = []
+        for window in range(self._first_window[document], self._first_window[document + 1]):
+            first, end = self._first_vector[window : window + 2]
+            start, stop = self.arrays["spans"][window].tolist()
+            found.append((first, end - first, None if start < 0 else (start, stop)))
+        return found
+
+    def verify(self) -> None:
+        """Read everything and compare it with the checksum that was written with it.
+
+        Raises:
+            VectorStoreError: It is not what was written.
+        """
+        if _checksum(self.arrays) != self._metadata.get("checksum"):
+            self._refuse("does not have the checksum that was written with it: it is damaged")
+
+    def _mapped(self, name: str, entry: Mapping[str, Any], *, start: int) -> npt.NDArray[Any]:
+        spelling, dtype = _TYPES[name]
+        if entry["dtype"] != spelling:
+            self._refuse(f"has {name} as {entry['dtype']}, expected {spelling}")
+        shape = tuple(entry["shape"])
+        if 0 in shape:
+            return np.zeros(shape, dtype=dtype)
+        # Copy on write: torch takes no array that it could not write to, although nothing here writes.
+        return np.memmap(self.path, mode="c", dtype=dtype, offset=start + entry["data_offsets"][0], shape=shape)
+
+    def _refuse(self, why: str) -> NoReturn:
+        msg = (
+            f"{str(self.path)!r} {why}. Remove this file, and its documents are made again when they are added; the "
+            "other files of the store are not touched"
+        )
+        raise VectorStoreError(msg)
+
+
+def _checksum(arrays: Mapping[str, npt.NDArray[Any]]) -> str:
+    digest = blake2b(digest_size=16)
+    for name in sorted(arrays):
+        digest.update(name.encode())
+        digest.update(np.ascontiguousarray(arrays[name]).data)
+    return digest.hexdigest()

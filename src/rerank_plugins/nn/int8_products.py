@@ -1,0 +1,53 @@
+"""MaxSim over int8 vectors with one scale a token: a first look at many documents.
+
+A product of int8 matrices takes a seventh of the time of one in float32 on processors with dot products of int8
+(VNNI), and reads a quarter of the bytes. Components of vectors of length 1 are small (0.09 at 128 numbers), so a scale
+for each token keeps two bits more than one for all would.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+__all__ = ["Int8Query"]
+
+_Rows = npt.NDArray[np.float32]
+
+
+class Int8Query:
+    """A query's vectors, rounded once for all documents.
+
+    Args:
+        rows: Shape: (query vectors, dim).
+        scales: One a vector. Shape: (query vectors,).
+    """
+
+    def __init__(self, rows: npt.NDArray[np.int8], scales: _Rows) -> None:
+        self._columns = torch.from_numpy(rows).T.contiguous()
+        self._scales = scales
+
+    def maxsim(
+        self, rows: npt.NDArray[np.int8], scales: _Rows, lengths: npt.NDArray[np.int64], *, lowest: float
+    ) -> npt.NDArray[np.float64]:
+        """Return nearly the score of each document, as a sum over the query's vectors.
+
+        Args:
+            rows: Vectors of all documents, one after the other. Shape: (vectors, dim).
+            scales: One a vector. Shape: (vectors,).
+            lengths: Vectors of each document. Shape: (documents,).
+            lowest: The best match in a document without vectors.
+
+        Returns:
+            Shape: (documents,).
+        """
+        best = np.full((len(lengths), len(self._scales)), lowest, dtype=np.float32)
+        filled = np.flatnonzero(lengths)
+        if len(filled):
+            products = torch._int_mm(torch.from_numpy(rows), self._columns)
+            scaled = (products * torch.from_numpy(scales).unsqueeze(1)).numpy()
+            starts = np.cumsum(lengths) - lengths
+            best[filled] = np.maximum.reduceat(scaled, starts[filled], axis=0) * self._scales
+        sums: npt.NDArray[np.float64] = best.sum(axis=1, dtype=np.float64)
+        return sums
