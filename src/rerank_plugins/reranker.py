@@ -14,7 +14,6 @@ from rerank_plugins.backends.protocol import PairScorer
 from rerank_plugins.backends.texts import TextBackend
 from rerank_plugins.calibration import Calibration
 from rerank_plugins.calls.driving import adrive, drive
-from rerank_plugins.calls.explaining_methods import ExplainingMethods
 from rerank_plugins.calls.facts import Use
 from rerank_plugins.calls.flat_options import RERANKER_OPTIONS
 from rerank_plugins.calls.kept_methods import KeptVectorMethods
@@ -51,7 +50,7 @@ __all__ = ["Reranker"]
 _USUAL_MODEL = "BAAI/bge-reranker-v2-m3"
 
 
-class Reranker(ExplainingMethods, KeptVectorMethods, ScoringMethods):
+class Reranker(KeptVectorMethods, ScoringMethods):
     """Scores documents against a query with a reranking model.
 
     Objects with the same model, revision, device and dtype share one set of weights in the process,

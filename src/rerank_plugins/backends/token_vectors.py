@@ -77,14 +77,14 @@ def late_lengths(spec: ModelSpec, *, document: int, query_tokens: int | None) ->
     usual = min(own or max(DEFAULT_QUERY_LENGTH, limit), limit)
     # Special tokens and a marker: what a query has besides its own text in every format here.
     n_around = 2 + bool(late.query.marker)
-    asked = usual if query_tokens is None else query_tokens + n_around
-    if asked > limit:
+    length = usual if query_tokens is None else query_tokens + n_around
+    if length > limit:
         msg = (
             f"query_max_length={query_tokens} is more than {spec.id!r} can read: its positions end at {limit}, of "
             f"which {n_around} are taken"
         )
         raise InvalidInputError(msg)
-    return LateLengths(query=asked, document=document)
+    return LateLengths(query=length, document=document)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
