@@ -92,6 +92,10 @@ _RERANKERS = {
         "A ScoreCache of rerank_plugins that keeps scores, so that a pair that comes again is not run again; None "
         "keeps none. It is no plain value: stored forms leave it out, and a pickle holds an empty one."
     ),
+    "vectors": (
+        "Folder of token vectors that Reranker.keep_vectors wrote (late interaction): documents that are in it are "
+        "compared without running the model on them. They are known by their text, as it is reranked. None for none."
+    ),
     "max_wait_ms": "How long a call waits for others to share its batch while the model is free, in milliseconds.",
     "max_batch_tokens": "Token slots of a batch; None takes the device's default, 2,048 on a CPU and 32,768 on a GPU.",
 }

@@ -150,6 +150,7 @@ class RerankerOptions(ModelOptions):
             "peft_path": reranker.peft_path,
             "calibration": reranker.calibration,
             "score_cache": reranker.cache,
+            "vectors": None if reranker.vectors is None else str(reranker.vectors.folder),
             **engine_fields(reranker.engine),
             **cls._layers_of(reranker),
         }
@@ -185,6 +186,7 @@ class AnyRerankerOptions(PromptOptions, RerankerOptions):
     """Options of the classes that take every model."""
 
     layers: Layers | None = option("layers", None, frozen=False)
+    vectors: Name | None = option("vectors", None)
 
     def _layer_options(self) -> LayerOptions | None:
         return self.layers

@@ -1,0 +1,191 @@
+"""A store keeps what it was given, goes on after a kill, and refuses what is damaged or another model's."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import colbert_checkpoints as tiny
+import numpy as np
+import pytest
+
+from rerank_plugins import Document, InvalidInputError, Reranker, TokenVectorStore, VectorStoreError
+
+TESTS = Path(tiny.__file__).parent
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.stanford(tmp_path_factory.mktemp("late") / "model")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> TokenVectorStore:
+    return TokenVectorStore(tmp_path / "vectors")
+
+
+@pytest.fixture
+def reranker(folder: Path, store: TokenVectorStore) -> Iterator[Reranker]:
+    with Reranker(folder, device="cpu", vectors=store) as opened:
+        yield opened
+
+
+def many() -> list[str]:
+    return [f"{a} {b} {c}" for a in tiny.TEXTS[:8] for b in tiny.TEXTS[:8] for c in tiny.TEXTS[:4]]
+
+
+def test_what_is_kept_is_not_run_again_and_gives_the_same_scores(reranker: Reranker, folder: Path) -> None:
+    assert reranker.keep_vectors([*tiny.TEXTS, Document(text=tiny.TEXTS[0]), " ", Document(text=None)]) == 13
+    assert reranker.keep_vectors(tiny.TEXTS) == 0
+    with Reranker(folder, device="cpu") as plain:
+        for query in tiny.QUERIES:
+            kept, ran = reranker.rank(query, [*tiny.TEXTS, None]), plain.rank(query, [*tiny.TEXTS, None])
+            assert [one.score for one in kept] == pytest.approx([one.score for one in ran], abs=0.01)
+            assert {one.index: one.truncated for one in kept} == {one.index: one.truncated for one in ran}
+            assert kept.usage.tokens == 32 < ran.usage.tokens
+
+
+@pytest.mark.parametrize("strategy", ["maxp", "meanp", "firstp"])
+def test_windows_are_kept_with_their_characters(folder: Path, tmp_path: Path, strategy: str) -> None:
+    store = TokenVectorStore(tmp_path / "vectors")
+    plain = Reranker(folder, device="cpu", long_documents=strategy)
+    kept = Reranker(folder, device="cpu", long_documents=strategy, vectors=store)
+    kept.keep_vectors(tiny.TEXTS)
+    for query in tiny.QUERIES[:2]:
+        expected = {one.index: (one.window, one.truncated) for one in plain.rank(query, tiny.TEXTS)}
+        assert {one.index: (one.window, one.truncated) for one in kept.rank(query, tiny.TEXTS)} == expected
+
+
+def test_the_best_of_many_are_exact_after_a_first_look_in_int8(reranker: Reranker, folder: Path) -> None:
+    texts = many()
+    reranker.keep_vectors(texts, block_documents=100)
+    with Reranker(folder, device="cpu") as plain:
+        for query in tiny.QUERIES:
+            found, expected = reranker.rank(query, texts, top_n=10), plain.rank(query, texts, top_n=10)
+            overlap = {one.document for one in found} & {one.document for one in expected}
+            assert len(overlap) >= 9
+            assert [one.score for one in found] == pytest.approx([one.score for one in expected], abs=0.01)
+            # The first look changes no score of what is returned.
+            whole = {one.index: one.score for one in reranker.rank(query, texts)}
+            assert all(one.score == pytest.approx(whole[one.index], abs=1e-5) for one in found)
+
+
+def test_int8_alone_takes_a_third_and_is_near(folder: Path, tmp_path: Path, reranker: Reranker) -> None:
+    small = TokenVectorStore(tmp_path / "small", precision="int8")
+    with Reranker(folder, device="cpu", vectors=small) as opened:
+        opened.keep_vectors(many())
+        reranker.keep_vectors(many())
+        assert small.n_bytes < 0.5 * reranker.vectors.n_bytes
+        pairs = [(tiny.QUERIES[0], text) for text in many()]
+        assert opened.score(pairs) == pytest.approx(reranker.score(pairs), abs=0.15)
+    assert TokenVectorStore(tmp_path / "small").precision == "int8"
+    with pytest.raises(VectorStoreError, match="keeps int8, and float16 was asked for"):
+        TokenVectorStore(tmp_path / "small", precision="float16")
+
+
+def test_a_changed_text_is_another_one(reranker: Reranker) -> None:
+    reranker.keep_vectors(["pandas eat bamboo"])
+    assert "pandas eat bamboo" in reranker.vectors
+    assert "pandas eat bamboo " not in reranker.vectors
+    assert reranker.rank("bamboo?", ["pandas eat bamboo", "pandas eat honey"]).usage.tokens > 32
+
+
+def test_it_is_opened_again_by_its_folder_and_a_copy_or_a_pickle_is_the_same(reranker: Reranker, folder: Path) -> None:
+    reranker.keep_vectors(tiny.TEXTS)
+    path = reranker.vectors.folder
+    with Reranker(folder, device="cpu", vectors=str(path)) as again:
+        assert (len(again.vectors), again.vectors.verify()) == (13, reranker.vectors.n_vectors)
+        assert again.vectors.model == str(folder)
+    assert len(pickle.loads(pickle.dumps(reranker.vectors))) == 13
+    assert len(pickle.loads(pickle.dumps(reranker)).vectors) == 13
+
+
+def test_another_models_vectors_are_refused(reranker: Reranker, folder: Path, tmp_path: Path) -> None:
+    reranker.keep_vectors(tiny.TEXTS[:2])
+    path = reranker.vectors.folder
+    with pytest.raises(VectorStoreError, match="length was 48 and is 40"):
+        Reranker(folder, device="cpu", max_length=40, vectors=path)
+    with pytest.raises(VectorStoreError, match="windows was first and is all"):
+        Reranker(folder, device="cpu", long_documents="maxp", vectors=path)
+    with pytest.raises(VectorStoreError, match="Open the model in the same way"):
+        Reranker(tiny.pylate(tmp_path / "other"), device="cpu", vectors=path)
+    other = tiny.stanford(tmp_path / "trained")
+    from safetensors.numpy import load_file, save_file
+
+    weights = load_file(other / "model.safetensors")
+    weights["linear.weight"] = weights["linear.weight"] + np.float32(0.05)
+    save_file(weights, other / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(VectorStoreError, match="weights was"):
+        Reranker(other, device="cpu", vectors=path)
+
+
+def test_models_without_vectors_of_documents_refuse_it(store: TokenVectorStore, checkpoints: Path) -> None:
+    with pytest.raises(InvalidInputError, match="reads query and document together"):
+        Reranker(checkpoints / "bert-reranker", device="cpu", vectors=store)
+    with Reranker(checkpoints / "bert-reranker", device="cpu") as plain:
+        assert plain.vectors is None
+        with pytest.raises(InvalidInputError, match="has no store"):
+            plain.keep_vectors(["a"])
+
+
+def test_a_file_that_was_cut_or_changed_is_named(reranker: Reranker) -> None:
+    reranker.keep_vectors(tiny.TEXTS, block_documents=5)
+    path = reranker.vectors.folder
+    files = sorted(path.glob("vectors-*.safetensors"))
+    assert len(files) == 3
+    whole = files[1].read_bytes()
+    files[1].write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(VectorStoreError, match=f"{files[1].name}.*cut off.*Remove this file"):
+        TokenVectorStore(path)
+    files[1].write_bytes(whole[:-3] + bytes([whole[-3] ^ 1]) + whole[-2:])
+    with pytest.raises(VectorStoreError, match=f"{files[1].name}.*damaged"):
+        TokenVectorStore(path).verify()
+    files[1].unlink()
+    assert len(TokenVectorStore(path)) == 8
+
+
+def test_a_lost_or_foreign_header(reranker: Reranker) -> None:
+    reranker.keep_vectors(tiny.TEXTS[:2])
+    header = reranker.vectors.folder / "store.json"
+    header.write_text(json.dumps({"format": "other"}))
+    with pytest.raises(VectorStoreError, match="no store of token vectors"):
+        TokenVectorStore(header.parent)
+    header.unlink()
+    with pytest.raises(VectorStoreError, match="says whose they are"):
+        TokenVectorStore(header.parent)
+
+
+def test_a_wrong_element_is_named(reranker: Reranker) -> None:
+    with pytest.raises(InvalidInputError, match=r"documents\[1\] must be a string or a Document, got int"):
+        reranker.keep_vectors(["a", 5])
+
+
+@pytest.mark.slow
+def test_after_a_kill_the_next_call_goes_on(folder: Path, tmp_path: Path) -> None:
+    program = f"""
+        import sys
+        sys.path.insert(0, {str(TESTS)!r})
+        from rerank_plugins import Reranker
+        with Reranker({str(folder)!r}, device="cpu", vectors={str(tmp_path / "vectors")!r}) as reranker:
+            reranker.keep_vectors((f"text number {{n}} of many" for n in range(100_000)), block_documents=20)
+    """
+    process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(program)])
+    for _ in range(600):
+        if len(list((tmp_path / "vectors").glob("vectors-*.safetensors"))) >= 3:
+            break
+        time.sleep(0.1)
+    process.kill()
+    process.wait()
+    store = TokenVectorStore(tmp_path / "vectors")
+    n_before = len(store)
+    assert n_before >= 60
+    assert n_before % 20 == 0
+    assert store.verify() > 0
+    with Reranker(folder, device="cpu", vectors=store) as reranker:
+        assert reranker.keep_vectors([f"text number {n} of many" for n in range(n_before + 7)]) == 7
