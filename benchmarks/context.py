@@ -36,6 +36,7 @@ class Effort:
         llm_many: Pairs of the large one, above 128.
         llm_memory_pairs: Pairs of 512 tokens whose memory is measured.
         train_steps: Steps of a training that are timed.
+        kept_documents: Documents whose token vectors are kept.
         both_base_shapes: Whether BERT-base is measured beside XLM-R-base.
         peers_memory: Whether the memory of the peer's LLM call is measured too.
     """
@@ -56,6 +57,7 @@ class Effort:
     llm_many: int
     llm_memory_pairs: int = 128
     train_steps: int = 8
+    kept_documents: int = 1_000
     both_base_shapes: bool = False
     peers_memory: bool = False
 

@@ -62,6 +62,14 @@ _LIST = (
     Target(key="prefix-scores", text="Qwen3-like: largest score difference to prompts run whole", most=1e-4),
     Target(key="train-st", text="Training MiniLM-L6, fp32: times sentence-transformers' trainer", least=1.0),
     Target(key="train-flag", text="Training MiniLM-L6, fp32: times FlagEmbedding's trainer", least=1.3),
+    Target(key="late-st", text="ColBERT of MiniLM-L6 from texts, fp32: times sentence-transformers", least=2.0),
+    Target(
+        key="late-llama", text="ColBERT of MiniLM-L6 from texts, fp32: times LlamaIndex's ColbertRerank", least=10.0
+    ),
+    Target(key="late-scores", text="ColBERT: largest difference to sentence-transformers' sums", most=1e-4),
+    Target(key="late-kept-ms", text="ColBERT, kept vectors of 1,000 documents of 180 tokens: top 10, ms", most=20.0),
+    Target(key="late-kept-st", text="The same: times sentence-transformers' maxsim", least=5.0),
+    Target(key="late-kept-overlap", text="The same: share of the fp32 top 10 kept", least=0.99),
     Target(key="gpu-mfu", text="fp16 XLM-R-large shape, 512 tokens: share of the matrix-multiply ceiling", least=0.6),
     Target(key="gpu-st", text="fp16 XLM-R-large shape, mixed: times sentence-transformers fp16", least=1.4),
     Target(key="gpu-latency", text="fp16 XLM-R-base shape, 100 x 128 tokens end to end, ms", most=12.0),

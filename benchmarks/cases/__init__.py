@@ -4,6 +4,7 @@ from benchmarks.cases.base import Case
 from benchmarks.cases.callers import CALLERS, SINGLE
 from benchmarks.cases.ceilings import BERT, LARGE, XLMR
 from benchmarks.cases.footprint import MEMORY, STREAM
+from benchmarks.cases.late_interaction import LATE_INTERACTION
 from benchmarks.cases.llm import LAYERWISE, LLM, LLM_MEMORY
 from benchmarks.cases.prefix import PREFIX
 from benchmarks.cases.profile import PROFILE
@@ -29,6 +30,7 @@ _LIST = (
     LLM_MEMORY,
     PREFIX,
     TRAINING,
+    LATE_INTERACTION,
 )
 
 CASES: dict[str, Case] = {case.name: case for case in _LIST}

@@ -57,6 +57,7 @@ TINY = Effort(
     caller_documents=3,
     single_calls=3,
     stream_pairs=60,
+    kept_documents=80,
     llm_few=4,
     llm_many=6,
     llm_memory_pairs=2,

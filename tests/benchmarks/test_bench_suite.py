@@ -40,6 +40,14 @@ DECIDES = {
     "llm-memory": {"llm-memory", "llm-tensors"},
     "prefix": {"prefix", "prefix-scores"},
     "training": {"train-st", "train-flag"},
+    "late-interaction": {
+        "late-st",
+        "late-llama",
+        "late-scores",
+        "late-kept-ms",
+        "late-kept-st",
+        "late-kept-overlap",
+    },
 }
 # Left out to save time: they run the code of cases that are here, or start a fresh Python for every system.
 COVERED_BY_OTHERS = {"fixed", "sweep", "bert-base", "large", "memory", "stream"}

@@ -34,6 +34,9 @@ class KeptVectors:
         model: Makes those of documents and queries that are not there.
         name: The model's name, for people.
 
+    Attributes:
+        identity: What tells the model's vectors from those of others.
+
     Raises:
         VectorStoreError: They come from another model, or documents were read in another way.
         ScoringError: The model cannot be run.
@@ -44,8 +47,8 @@ class KeptVectors:
         sample = model.inputs.cut_documents([_SAMPLE])
         with model.queued(sample) as queue:
             (rows,) = queue.vectors(queue.wait(Deadline(None)))
-        self._identity = StoreIdentity(model=name, settings=model.inputs.settings, sample=rows)
-        store.check(self._identity)
+        self.identity = StoreIdentity(model=name, settings=model.inputs.settings, sample=rows)
+        store.check(self.identity)
 
     def find(self, text: str | None) -> KeptDocument | None:
         """Return where the vectors of a text are; None if they are not kept."""
@@ -72,7 +75,7 @@ class KeptVectors:
             ends = [None if span is None else (span.start, span.end) for span in spans]
             rows = [next(vectors) for _ in document.windows]
             kept.append(KeptText(digest_of(text), list(zip(rows, ends, strict=True)), document.truncated))
-        self.store.add(kept, self._identity)
+        self.store.add(kept, self.identity)
         return len(kept)
 
     def maxsim(self, query: _Rows, windows: Sequence[KeptWindow], options: ScoreOptions, *, is_first: bool) -> _Scores:
