@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -63,8 +64,11 @@ def _kept(context: Context, folder: Path, scratch: Path) -> tuple[list[Timing], 
     documents = [_unit(generator, _TOKENS) for _ in range(n)]
     query = _unit(generator, _QUERY_VECTORS)
     with Reranker(folder, device="cpu", vectors=TokenVectorStore(scratch / "vectors")) as reranker:
-        backend = reranker._kept
-        texts = [KeptText(digest_of(str(place)), [(rows, None)], False) for place, rows in enumerate(documents)]
+        backend: Any = reranker._kept
+        texts = [
+            KeptText(digest=digest_of(str(place)), windows=[(rows, None)], truncated=False)
+            for place, rows in enumerate(documents)
+        ]
         backend.store.add(texts, backend.identity)
         windows = [backend.store.find(str(place)).windows[0] for place in range(n)]
         best, whole = ScoreOptions(top_n=10), ScoreOptions()

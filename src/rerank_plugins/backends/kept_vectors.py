@@ -74,7 +74,11 @@ class KeptVectors:
             spans = [document.span(place) for place in range(document.n_inputs)]
             ends = [None if span is None else (span.start, span.end) for span in spans]
             rows = [next(vectors) for _ in document.windows]
-            kept.append(KeptText(digest_of(text), list(zip(rows, ends, strict=True)), document.truncated))
+            kept.append(
+                KeptText(
+                    digest=digest_of(text), windows=list(zip(rows, ends, strict=True)), truncated=document.truncated
+                )
+            )
         self.store.add(kept, self.identity)
         return len(kept)
 
@@ -104,7 +108,7 @@ class KeptVectors:
         best = np.argpartition(-rough, n_exact)[:n_exact]
         scores = self._exact(query, [windows[place] for place in best], options, is_mean=is_mean)
         limit = np.sort(scores)[-top_n]
-        found = np.minimum(rough, limit)
+        found: _Scores = np.minimum(rough, limit)
         found[best] = scores
         return found
 

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from copy import copy
+from typing import TYPE_CHECKING
 
 from rerank_plugins.backends.local_embedder import EncodedTexts
 from rerank_plugins.backends.token_vectors import TokenVectorModel
@@ -15,6 +16,9 @@ from rerank_plugins.embedding.vectors import TextVectors
 from rerank_plugins.engine.calls import usage_of_all
 from rerank_plugins.engine.registry import Lease
 from rerank_plugins.text.late_inputs import LateText
+
+if TYPE_CHECKING:
+    from rerank_plugins.backends.opening import LoadedModel
 
 __all__ = ["LateEmbedder"]
 
@@ -35,10 +39,10 @@ class LateEmbedder:
         """Where the model runs, in torch's words."""
         return self.model.device
 
-    def on(self, lease: Lease[object]) -> LateEmbedder:
+    def on(self, lease: Lease[LoadedModel]) -> LateEmbedder:
         """Return the same on another share in the same model."""
         made = copy(self)
-        made.model = self.model.on(lease)  # type: ignore[arg-type]
+        made.model = self.model.on(lease)
         return made
 
     def encode(

@@ -7,6 +7,7 @@ import time
 from collections.abc import Hashable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,9 @@ from rerank_plugins.engine.registry import Lease
 from rerank_plugins.ranking.matches import TokenMatch, TokenMatches
 from rerank_plugins.text.late_inputs import LateDocument, LateText
 from rerank_plugins.types import CallUsage
+
+if TYPE_CHECKING:
+    from rerank_plugins.backends.opening import LoadedModel
 
 __all__ = ["LateInteractionScorer"]
 
@@ -104,10 +108,10 @@ class LateInteractionScorer:
         """Where the model runs, in torch's words."""
         return self.model.device
 
-    def on(self, lease: Lease[object]) -> LateInteractionScorer:
+    def on(self, lease: Lease[LoadedModel]) -> LateInteractionScorer:
         """Return the same on another share in the same model."""
         made = copy(self)
-        made.model = self.model.on(lease)  # type: ignore[arg-type]
+        made.model = self.model.on(lease)
         return made
 
     def score(self, pairs: Pairs, options: ScoreOptions) -> BackendScores:

@@ -199,12 +199,15 @@ class TokenVectorModel:
         for place, one in enumerate(texts):
             by_slots[2 ** ceil(log2(max(len(one.input), _SMALLEST_SLOTS)))].append(place)
         groups: list[tuple[Sequence[int], TokenRow, Reply[Answer]]] = []
+        # The largest group first: whether the call is taken at all is decided with it, and the others must not be
+        # refused because it waits.
+        limits = self._engine
         try:
-            for slots, places in sorted(by_slots.items()):
+            for slots, places in sorted(by_slots.items(), key=lambda one: -one[0] * len(one[1])):
                 layout = TokenRow(slots=slots, dimensions=self._dimensions, normalizes=self.late.normalizes)
                 inputs = [texts[place].input for place in places]
-                reply = self._lease.value.batcher.submit(inputs, options=layout, limits=self._engine)
-                groups.append((places, layout, reply))
+                groups.append((places, layout, self._lease.value.batcher.submit(inputs, options=layout, limits=limits)))
+                limits = replace(limits, max_waiting_tokens=None)
         except BaseException:
             QueuedVectors(texts, groups).cancel()
             raise

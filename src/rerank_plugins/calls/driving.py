@@ -10,9 +10,8 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from rerank_plugins.backends.late_embedder import LateEmbedder
 from rerank_plugins.backends.late_interaction import LateInteractionScorer
-from rerank_plugins.backends.local_embedder import EncodedTexts, LocalEmbedder
+from rerank_plugins.backends.local_embedder import EncodedTexts
 from rerank_plugins.backends.protocol import BackendScores, Pairs, PairScorer, ScoreOptions
 from rerank_plugins.backends.vectors import BackendVectors, EmbedOptions, TextEmbedder
 from rerank_plugins.calls.observing import StartedCall
@@ -31,6 +30,16 @@ class _Backend(Protocol):
 
     @property
     def device(self) -> str: ...
+
+
+class _Encoder(Protocol):
+    def encode(
+        self, texts: Sequence[str], options: EmbedOptions, outputs: tuple[str, ...], assembly: Any, /
+    ) -> EncodedTexts: ...
+
+    async def aencode(
+        self, texts: Sequence[str], options: EmbedOptions, outputs: tuple[str, ...], assembly: Any, /
+    ) -> EncodedTexts: ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -118,11 +127,11 @@ class EncodeStep:
     outputs: tuple[str, ...]
     assembly: VectorAssembly | None
 
-    def run(self, backend: LocalEmbedder | LateEmbedder) -> EncodedTexts:
+    def run(self, backend: _Encoder) -> EncodedTexts:
         """Embed them in this thread."""
         return backend.encode(self.texts, self.options, self.outputs, self.assembly)
 
-    async def arun(self, backend: LocalEmbedder | LateEmbedder) -> EncodedTexts:
+    async def arun(self, backend: _Encoder) -> EncodedTexts:
         """Embed them without blocking the event loop."""
         return await backend.aencode(self.texts, self.options, self.outputs, self.assembly)
 

@@ -133,8 +133,8 @@ class Backbone:
         tensors = padded_tensors(batch, self._model)
         # Padding on the right: a decoder looks back only, so no token sees it.
         hidden = self._model(**tensors, **self._options).last_hidden_state
-        lengths = torch.tensor(batch.lengths, device=hidden.device).unsqueeze(1)
-        states = hidden[torch.arange(hidden.shape[1], device=hidden.device) < lengths].float()
+        ends = torch.tensor(batch.lengths, device=hidden.device).unsqueeze(1)
+        states = hidden[torch.arange(hidden.shape[1], device=hidden.device) < ends].float()
         return TokenStates(states, PackedRow(batch.lengths, states.device))
 
 

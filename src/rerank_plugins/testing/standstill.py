@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
+from rerank_plugins.backends.late_interaction import LateInteractionScorer
 from rerank_plugins.backends.local import LocalScorer
 from rerank_plugins.backends.protocol import ScoreOptions
 from rerank_plugins.checks.arguments import checked_call
 from rerank_plugins.engine.deadline import Deadline
-from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.errors import InvalidInputError, OverloadedError
 from rerank_plugins.protocols import Batch, Scorer
 from rerank_plugins.reranker import Reranker
 
@@ -28,7 +29,7 @@ def standstill(reranker: Reranker) -> Iterator[None]:
     held up too. With the block the model goes on, and calls that still wait are answered.
     """
     backend = reranker._backend
-    if not isinstance(backend, LocalScorer):
+    if not isinstance(backend, (LocalScorer, LateInteractionScorer)):
         msg = f"only models that run on this machine can stand still, and {reranker.model!r} is a backend of texts"
         raise InvalidInputError(msg)
     pairs = [("standstill", "standstill")]
@@ -44,7 +45,9 @@ def standstill(reranker: Reranker) -> Iterator[None]:
             stack.callback(call.result)
             stack.callback(go_on.set)
             stuck.acquire(timeout=_LONGEST_S)
-        stack.callback(backend.submit(pairs, options).cancel)
+        # Refused where what one call has left waits already.
+        with suppress(OverloadedError):
+            stack.callback(backend.submit(pairs, options).cancel)
         yield
 
 

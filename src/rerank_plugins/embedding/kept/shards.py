@@ -49,7 +49,7 @@ _TYPES: Mapping[str, tuple[str, type[np.generic]]] = MappingProxyType(
 _MOST_HEADER_BYTES = 1_000_000
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class KeptText:
     """The vectors of one document, as they are to be kept.
 

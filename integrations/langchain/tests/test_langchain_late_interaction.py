@@ -1,0 +1,47 @@
+"""A ColBERT behind the compressor for any model, with its documents' vectors from a store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import colbert_checkpoints as tiny
+import pytest
+from langchain_core.documents import BaseDocumentCompressor, Document
+from langchain_rerank_plugins import RerankCompressor
+from rerank_plugins_testing.langchain import CompressorConformance
+
+from rerank_plugins import Reranker
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.stanford(tmp_path_factory.mktemp("late") / "model")
+
+
+class TestColbert(CompressorConformance):
+    @pytest.fixture(autouse=True)
+    def _take_folder(self, folder: Path) -> None:
+        self.folder = folder
+
+    @property
+    def compressor_class(self) -> type[BaseDocumentCompressor]:
+        return RerankCompressor
+
+    @property
+    def compressor_params(self) -> dict[str, Any]:
+        return {"model": str(self.folder), "device": "cpu"}
+
+
+def test_vectors_of_documents_come_from_the_store(folder: Path, tmp_path: Path) -> None:
+    store = tmp_path / "vectors"
+    documents = [Document(text) for text in tiny.SENTENCES]
+    with Reranker(folder, device="cpu", vectors=store) as reranker:
+        assert reranker.keep_vectors(one.page_content for one in documents) == len(documents)
+    made = RerankCompressor(model=str(folder), device="cpu", vectors=str(store), top_n=3)
+    plain = RerankCompressor(model=str(folder), device="cpu", top_n=3)
+    found = made.compress_documents(documents, "What do pandas eat?")
+    expected = plain.compress_documents(documents, "What do pandas eat?")
+    assert [one.page_content for one in found] == [one.page_content for one in expected]
+    scores = [[one.metadata["relevance_score"] for one in side] for side in (found, expected)]
+    assert scores[0] == pytest.approx(scores[1], abs=0.01)
