@@ -102,7 +102,12 @@ _JINA = Family(
             "refused without, and no test runs it."
         ),
     ),
-    sizes=(Size("v2"), Size("v1-en", license="Apache-2.0")),
+    sizes=(Size("v2"),),
+)
+_JINA_ENGLISH = replace(
+    _JINA,
+    facts=replace(_JINA.facts, languages=("en",)),
+    sizes=(Size("v1-en", license="Apache-2.0"),),
 )
 
-COLBERT = (_STANFORD, _PYLATE, _JINA)
+COLBERT = (_STANFORD, _PYLATE, _JINA, _JINA_ENGLISH)
