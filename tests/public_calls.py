@@ -12,6 +12,7 @@ from pathlib import Path
 from types import FunctionType
 from typing import Any
 
+import colbert_checkpoints
 import embedder_checkpoints
 import tiny_checkpoints
 from llm_checkpoints import llm_checkpoint
@@ -29,6 +30,7 @@ from rerank_plugins import (
     Reranker,
     ScoreCache,
     SourceOptions,
+    TokenVectorStore,
     TwoStageRetriever,
     VectorOptions,
     calibration,
@@ -169,6 +171,8 @@ def _of_models(root: Path) -> dict[str, tuple[Callable[..., Any], dict[str, Any]
     embedder = Embedder(
         embedder_checkpoints.bge_m3(root / "m3", pickled=False), device="cpu", source=SourceOptions(family="bge")
     )
+    folder = colbert_checkpoints.stanford(root / "colbert")
+    colbert = Reranker(folder, device="cpu", vectors=root / "colbert-vectors")
     texts, pairs = {"queries": TEXTS}, {"pairs": PAIRS}
     by_name = {
         "Reranker": {"model": tiny_checkpoints.bert_reranker(root / "reranker"), "device": "cpu"},
@@ -182,6 +186,7 @@ def _of_models(root: Path) -> dict[str, tuple[Callable[..., Any], dict[str, Any]
         "QueryVectorCache": {},
         "ScoreCache": {},
         "SourceOptions": {},
+        "TokenVectorStore": {"folder": root / "vectors"},
         "VectorOptions": {},
         "ModelSpec": {
             "id": "mine/model",
@@ -206,6 +211,7 @@ def _of_models(root: Path) -> dict[str, tuple[Callable[..., Any], dict[str, Any]
         **{f"Reranker.{name}": (getattr(reranker, name), rank) for name in ("rank", "arank")},
         **{f"Reranker.{name}": (getattr(reranker, name), explain) for name in ("explain", "aexplain")},
         "Reranker.probability": (reranker.probability, {"score": 1.0}),
+        "Reranker.keep_vectors": (colbert.keep_vectors, {"documents": TEXTS}),
         **{f"Embedder.{name}": (getattr(embedder, name), texts) for name in _QUERY_METHODS},
         **{f"Embedder.{name}": (getattr(embedder, name), {"documents": TEXTS}) for name in _DOCUMENT_METHODS},
         **{f"Embedder.{name}": (getattr(embedder, name), pairs) for name in ("score_pairs", "ascore_pairs")},
@@ -224,6 +230,7 @@ _CLASSES: dict[str, Callable[..., Any]] = {
     "QueryVectorCache": QueryVectorCache,
     "ScoreCache": ScoreCache,
     "SourceOptions": SourceOptions,
+    "TokenVectorStore": TokenVectorStore,
     "VectorOptions": VectorOptions,
     "ModelSpec": ModelSpec,
     "standstill": standstill,

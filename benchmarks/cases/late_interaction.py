@@ -69,8 +69,8 @@ def _kept(context: Context, folder: Path, scratch: Path) -> tuple[list[Timing], 
             KeptText(digest=digest_of(str(place)), windows=[(rows, None)], truncated=False)
             for place, rows in enumerate(documents)
         ]
-        backend.store.add(texts, backend.identity)
-        windows = [backend.store.find(str(place)).windows[0] for place in range(n)]
+        backend.files.add(texts, backend.identity)
+        windows = [backend.files.find(str(place)).windows[0] for place in range(n)]
         best, whole = ScoreOptions(top_n=10), ScoreOptions()
         joined, lengths = np.concatenate(documents), np.full(n, _TOKENS)
         tasks: dict[tuple[str, str], Callable[[], object]] = {

@@ -9,8 +9,9 @@ import numpy.typing as npt
 
 from rerank_plugins.backends.protocol import ScoreOptions
 from rerank_plugins.backends.token_vectors import TokenVectorModel
+from rerank_plugins.embedding.kept.files import KeptDocument, KeptWindow, StoreIdentity
 from rerank_plugins.embedding.kept.shards import KeptText, digest_of, rounded_rows
-from rerank_plugins.embedding.kept.store import KeptDocument, KeptWindow, StoreIdentity, TokenVectorStore
+from rerank_plugins.embedding.kept.store import TokenVectorStore, files_of
 from rerank_plugins.embedding.maxsim import NO_VECTORS, maxsim
 from rerank_plugins.engine.deadline import Deadline
 
@@ -43,16 +44,16 @@ class KeptVectors:
     """
 
     def __init__(self, store: TokenVectorStore, model: TokenVectorModel, *, name: str) -> None:
-        self.store, self._model = store, model
+        self.store, self.files, self._model = store, files_of(store), model
         sample = model.inputs.cut_documents([_SAMPLE])
         with model.queued(sample) as queue:
             (rows,) = queue.vectors(queue.wait(Deadline(None)))
         self.identity = StoreIdentity(model=name, settings=model.inputs.settings, sample=rows)
-        store.check(self.identity)
+        self.files.check(self.identity)
 
     def find(self, text: str | None) -> KeptDocument | None:
         """Return where the vectors of a text are; None if they are not kept."""
-        return None if text is None else self.store.find(text)
+        return None if text is None else self.files.find(text)
 
     def add(self, texts: Sequence[str], deadline: Deadline) -> int:
         """Keep the vectors of texts that are not kept yet, as one file; returns how many there were.
@@ -61,7 +62,7 @@ class KeptVectors:
             texts: Documents; blank ones have no vectors and are left out.
             deadline: When to give up; nothing is kept then.
         """
-        missing = [text for text in dict.fromkeys(texts) if text not in self.store]
+        missing = [text for text in dict.fromkeys(texts) if self.files.find(text) is None]
         read = self._model.inputs.documents(missing)
         pairs = [(text, document) for text, document in zip(missing, read, strict=True) if document.windows]
         if not pairs:
@@ -79,7 +80,7 @@ class KeptVectors:
                     digest=digest_of(text), windows=list(zip(rows, ends, strict=True)), truncated=document.truncated
                 )
             )
-        self.store.add(kept, self.identity)
+        self.files.add(kept, self.identity)
         return len(kept)
 
     def maxsim(self, query: _Rows, windows: Sequence[KeptWindow], options: ScoreOptions, *, is_first: bool) -> _Scores:
@@ -103,7 +104,7 @@ class KeptVectors:
         if top_n is None or n_exact >= len(windows):
             return self._exact(query, windows, options, is_mean=is_mean)
         rough = self._rough(query, windows, options, is_mean=is_mean)
-        if self.store.precision == "int8":
+        if self.files.precision == "int8":
             return rough
         best = np.argpartition(-rough, n_exact)[:n_exact]
         scores = self._exact(query, [windows[place] for place in best], options, is_mean=is_mean)
@@ -116,7 +117,7 @@ class KeptVectors:
         found = np.zeros(len(windows))
         for places, chunk, lengths in _chunks(windows):
             options.deadline.check()
-            found[places] = maxsim(query, self.store.rows(chunk), lengths, is_mean=is_mean)
+            found[places] = maxsim(query, self.files.rows(chunk), lengths, is_mean=is_mean)
         return found
 
     def _rough(self, query: _Rows, windows: Sequence[KeptWindow], options: ScoreOptions, *, is_mean: bool) -> _Scores:
@@ -126,7 +127,7 @@ class KeptVectors:
         found = np.zeros(len(windows))
         for places, chunk, lengths in _chunks(windows):
             options.deadline.check()
-            rows, scales = self.store.rounded(chunk)
+            rows, scales = self.files.rounded(chunk)
             found[places] = rounded.maxsim(rows, scales, lengths, lowest=NO_VECTORS)
         return found / max(len(query), 1) if is_mean else found
 

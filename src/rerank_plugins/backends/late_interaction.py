@@ -16,7 +16,7 @@ from rerank_plugins.backends.kept_vectors import KeptVectors
 from rerank_plugins.backends.protocol import BackendScores, Pairs, ScoreOptions
 from rerank_plugins.backends.token_vectors import QueuedVectors, TokenVectorModel
 from rerank_plugins.catalog.spec import ModelSpec
-from rerank_plugins.embedding.kept.store import KeptDocument, KeptWindow
+from rerank_plugins.embedding.kept.files import KeptDocument, KeptWindow
 from rerank_plugins.embedding.maxsim import best_matches, joined_vectors, maxsim
 from rerank_plugins.engine.calls import Answer, KnownRows, usage_of_all
 from rerank_plugins.engine.registry import Lease

@@ -21,7 +21,7 @@ from rerank_plugins import (
     ScoreCache,
     VectorOptions,
 )
-from rerank_plugins.errors import UnsupportedModelError
+from rerank_plugins.errors import UnsafeModelError, UnsupportedModelError
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +95,15 @@ def test_markers_of_a_text_are_words(reranker: Reranker) -> None:
 def test_a_vocabulary_without_the_marker_is_refused(tmp_path: Path) -> None:
     folder = tiny.stanford(tmp_path / "model", query_token_id="[nowhere]")
     with pytest.raises(UnsupportedModelError, match=r"lacks its marker '\[nowhere\]'"):
+        Reranker(folder, device="cpu")
+
+
+def test_an_architecture_that_comes_as_code_is_refused_without_a_word_of_trust(tmp_path: Path) -> None:
+    """As jina-colbert does."""
+    folder = tiny.stanford(tmp_path / "model")
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    tiny.write_json(folder / "config.json", {**config, "auto_map": {"AutoModel": "acme/code--modeling.Rotary"}})
+    with pytest.raises(UnsafeModelError, match="only with Python code from the checkpoint"):
         Reranker(folder, device="cpu")
 
 

@@ -15,7 +15,7 @@ from rerank_plugins.catalog.speed import gflop_per_token, shape_of, speed_of
 BUNDLED = (*RERANKERS, *EMBEDDERS)
 BY_ID = {(spec.kind, spec.id): spec for spec in BUNDLED}
 # Only shrinks: nothing public that was found says how large it is.
-NO_SHAPE = {"amu/tao-8k", "jinaai/jina-colbert-v1-en", "jinaai/jina-colbert-v2"}
+NO_SHAPE = {"amu/tao-8k"}
 
 # Millions of parameters as their authors publish them, embeddings included.
 PUBLISHED = {

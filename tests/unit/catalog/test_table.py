@@ -38,8 +38,6 @@ NO_REVISION = {
     "castorini/monot5-large-msmarco",
     "facebook/tart-full-flan-t5-xl",
     "infgrad/stella-base-zh-v2",
-    "jinaai/jina-colbert-v1-en",
-    "jinaai/jina-colbert-v2",
     "jinaai/jina-reranker-v1-tiny-en",
     "jinaai/jina-reranker-v1-turbo-en",
     "lightonai/GTE-ModernColBERT-v1",
@@ -48,8 +46,7 @@ NO_REVISION = {
 }
 # A signature tells the models of one family apart; these families share one set of conventions.
 WITHOUT_SIGNATURE = {
-    "colbert", "gte", "jina-colbert", "jina-v1", "jina-v2", "luyu", "monot5", "ms-marco", "mxbai-v1", "mxbai-v2",
-    "qwen3", "tart",
+    "colbert", "gte", "jina-v1", "jina-v2", "luyu", "monot5", "ms-marco", "mxbai-v1", "mxbai-v2", "qwen3", "tart"
 }  # fmt: skip
 NO_SIGNATURE = {"amu/tao-8k"}
 NO_SPDX_LICENSE = {
@@ -79,7 +76,7 @@ PICKLE_ONLY = {
     "moka-ai/m3e-large",
 }
 # Only shrinks: the code of these comes from the hub with the checkpoint and is not run here.
-NOT_COMPARED = {"jina-v1", "jina-colbert"}
+NOT_COMPARED = {"jina-v1"}
 
 SOURCED_ALWAYS = {"license", "languages", "max_length_tokens"}
 SOURCED_BY_KIND = {
@@ -240,9 +237,9 @@ def test_kinds_and_scorers_fit() -> None:
 
 @pytest.mark.parametrize("spec", RERANKERS, ids=by_id)
 def test_flagembedding_models_and_mini_cut_the_document_and_others_the_longer_side(spec: ModelSpec) -> None:
-    special = dict.fromkeys(
-        ("bge", "luyu", "mxbai-v2", "mini", "colbert", "jina-colbert"), "only_second"
-    ) | dict.fromkeys(("qwen3", "monot5"), "end")
+    special = dict.fromkeys(("bge", "luyu", "mxbai-v2", "mini", "colbert"), "only_second") | dict.fromkeys(
+        ("qwen3", "monot5"), "end"
+    )
     assert spec.truncation == special.get(spec.family, "longest_first")
     assert spec.score_scale == ("cosine" if spec.scorer == "late-interaction" else "logit")
 

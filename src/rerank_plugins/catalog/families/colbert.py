@@ -2,7 +2,8 @@
 
 How queries and documents are read (markers, lengths, skip list, projection) is in the checkpoints' own files, which
 decide; here is what those do not say. Each is an embedder too: ``Embedder(id).encode_documents(...)`` gives its token
-vectors.
+vectors. jina-colbert is not here: its architecture comes as Python code with the checkpoint, which is refused without
+``trust_remote_code`` and run by no test.
 """
 
 from __future__ import annotations
@@ -86,28 +87,4 @@ _PYLATE = Family(
     ),
     sizes=(Size("lightonai/GTE-ModernColBERT-v1", shape=_MODERNBERT),),
 )
-_JINA = Family(
-    architecture="xlm-roberta",
-    facts=replace(
-        _PYLATE.facts,
-        id="jinaai/jina-colbert-{size}",
-        default_max_length_tokens=8192,
-        family="jina-colbert",
-        license="CC-BY-NC-4.0",
-        languages=("multilingual",),
-        # The code comes from the hub and is run by no test.
-        reference="",
-        notes=(
-            "Its architecture comes as Python code with the checkpoint: loading it needs trust_remote_code=True, is "
-            "refused without, and no test runs it."
-        ),
-    ),
-    sizes=(Size("v2"),),
-)
-_JINA_ENGLISH = replace(
-    _JINA,
-    facts=replace(_JINA.facts, languages=("en",)),
-    sizes=(Size("v1-en", license="Apache-2.0"),),
-)
-
-COLBERT = (_STANFORD, _PYLATE, _JINA, _JINA_ENGLISH)
+COLBERT = (_STANFORD, _PYLATE)

@@ -1,0 +1,252 @@
+"""The files of a store of token vectors: known by their model, its settings and the text; appended to, never changed.
+
+::
+
+    store.json                       the model, the settings and a sample that tells it from others
+    vectors-N-CHECKSUM.safetensors   see :mod:`rerank_plugins.embedding.kept.shards`
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from rerank_plugins.embedding.kept.shards import KeptText, Shard, digest_of, write_shard
+from rerank_plugins.errors import VectorStoreError
+from rerank_plugins.system.files import made_folder, reason_of, write_atomically
+from rerank_plugins.types import WindowSpan
+
+__all__ = ["KeptDocument", "KeptFiles", "KeptWindow", "Precision", "StoreIdentity"]
+
+_Rows = npt.NDArray[np.float32]
+Precision = Literal["float16", "int8"]
+_HEADER, _FORMAT, _PATTERN = "store.json", "rerank-plugins/token-vector-store/1", "vectors-*.safetensors"
+_SAMPLE_DIFFERENCE = 0.03
+"""Length of the difference of two samples, of that of one: half precision stays below a hundredth, a training above."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreIdentity:
+    """What makes the vectors of a store.
+
+    Attributes:
+        model: Its name, for people; the same weights may lie elsewhere.
+        settings: How documents are read, as plain values.
+        sample: The vectors of a fixed text. Shape: (tokens, dim).
+    """
+
+    model: str
+    settings: Mapping[str, Any]
+    sample: _Rows
+
+
+@dataclass(frozen=True, slots=True)
+class KeptWindow:
+    """One input of a kept document: where its vectors lie."""
+
+    shard: int
+    first: int
+    n_vectors: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeptDocument:
+    """How a kept document was read.
+
+    Attributes:
+        windows: Its inputs.
+        spans: The characters in each; None for the whole text.
+        truncated: Whether a part of it is in none of them.
+    """
+
+    windows: tuple[KeptWindow, ...]
+    spans: tuple[tuple[int, int] | None, ...]
+    truncated: bool
+
+    @property
+    def n_inputs(self) -> int:
+        """Number of inputs."""
+        return len(self.windows)
+
+    def span(self, winner: int) -> WindowSpan | None:
+        """Return the characters of the winning input, or None if it holds the whole document."""
+        found = self.spans[winner]
+        return None if found is None else WindowSpan(*found)
+
+
+class KeptFiles:
+    """The files of a store, with what the backends need of them.
+
+    Args:
+        folder: Where they are.
+        precision: What is to be kept; None takes what is there, and ``float16`` for a new store.
+
+    Attributes:
+        folder: The same.
+        precision: What is kept.
+        header: ``store.json``; None while there is nothing.
+        shards: The files with vectors.
+
+    Raises:
+        VectorStoreError: They cannot be read, or have another precision.
+    """
+
+    def __init__(self, folder: Path, precision: Precision | None) -> None:
+        self.folder = folder
+        self.header = _read_header(self.folder / _HEADER)
+        stored: Precision | None = None if self.header is None else self.header["precision"]
+        if precision is not None and stored not in (None, precision):
+            msg = f"{str(self.folder)!r} keeps {stored}, and {precision} was asked for; leave precision out"
+            raise VectorStoreError(msg)
+        self.precision: Precision = stored or precision or "float16"
+        self.shards: list[Shard] = []
+        self._places: dict[bytes, tuple[int, int]] = {}
+        for path in sorted(self.folder.glob(_PATTERN)):
+            self._append(Shard(path))
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def check(self, identity: StoreIdentity) -> None:
+        """Check that vectors of a model can be compared with these.
+
+        Raises:
+            VectorStoreError: They come from another model, or documents were read in another way.
+        """
+        header = self.header
+        if header is None:
+            return
+        settings = json.loads(json.dumps(dict(identity.settings)))
+        differing = {
+            name: (header["settings"].get(name), settings.get(name))
+            for name in sorted({*header["settings"], *settings})
+            if header["settings"].get(name) != settings.get(name)
+        }
+        sample = np.array(header["sample"], dtype=np.float32)
+        if not differing and not _is_same(sample, identity.sample):
+            differing = {"weights": (header["model"], identity.model)}
+        if differing:
+            told = "; ".join(
+                f"{name} was {str(was)[:80]} and is {str(now)[:80]}" for name, (was, now) in differing.items()
+            )
+            msg = (
+                f"the vectors in {str(self.folder)!r} are those of {header['model']!r} as it was used then, and this "
+                f"is {identity.model!r}: {told}. Open the model in the same way, or keep its vectors in another folder"
+            )
+            raise VectorStoreError(msg)
+
+    def find(self, text: str) -> KeptDocument | None:
+        """Return where the vectors of a text are; None if they are not kept."""
+        place = self._places.get(digest_of(text))
+        if place is None:
+            return None
+        number, document = place
+        shard = self.shards[number]
+        found = shard.windows_of(document)
+        return KeptDocument(
+            windows=tuple(KeptWindow(number, first, n_vectors) for first, n_vectors, _ in found),
+            spans=tuple(span for _, _, span in found),
+            truncated=shard.is_truncated(document),
+        )
+
+    def add(self, texts: Sequence[KeptText], identity: StoreIdentity) -> None:
+        """Append documents as one file.
+
+        Raises:
+            VectorStoreError: The store is of another model, or the vectors cannot be kept.
+            InvalidInputError: The file cannot be written.
+        """
+        made_folder(self.folder)
+        if self.header is None:
+            self.header = _write_header(self.folder / _HEADER, identity, self.precision)
+        self.check(identity)
+        path = write_shard(self.folder, len(self.shards), texts, exact=self.precision == "float16")
+        self._append(Shard(path))
+
+    def rows(self, windows: Iterable[KeptWindow]) -> _Rows:
+        """Return the vectors of some inputs, one after the other, as exactly as they are kept.
+
+        Returns:
+            Shape: (vectors, dim), float32.
+        """
+        places = list(windows)
+        if self.precision == "float16":
+            return self._gathered("exact", places).astype(np.float32)
+        rounded, scales = self.rounded(places)
+        return rounded.astype(np.float32) * scales[:, None]
+
+    def rounded(self, windows: Iterable[KeptWindow]) -> tuple[npt.NDArray[np.int8], _Rows]:
+        """Return the vectors of some inputs as int8, and the scale of each. Shapes: (vectors, dim) and (vectors,)."""
+        places = list(windows)
+        return self._gathered("rounded", places), self._gathered("scales", places)
+
+    def _gathered(self, name: str, windows: Sequence[KeptWindow]) -> npt.NDArray[Any]:
+        """Return rows of a tensor; those that lie one behind the other in a file are not copied."""
+        runs: list[tuple[int, int, int]] = []
+        for one in windows:
+            if runs and runs[-1][0] == one.shard and runs[-1][2] == one.first:
+                runs[-1] = (one.shard, runs[-1][1], one.first + one.n_vectors)
+            else:
+                runs.append((one.shard, one.first, one.first + one.n_vectors))
+        parts = [self.shards[shard].arrays[name][first:end] for shard, first, end in runs]
+        return np.asarray(parts[0]) if len(parts) == 1 else np.concatenate(parts)
+
+    def _append(self, shard: Shard) -> None:
+        if self.shards and self.shards[0].dimensions != shard.dimensions and shard.n_vectors:
+            msg = (
+                f"{str(shard.path)!r} has vectors of {shard.dimensions} numbers, and the other files of the store "
+                f"have {self.shards[0].dimensions}: it is another model's. Move it into a folder of its own"
+            )
+            raise VectorStoreError(msg)
+        for document, digest in enumerate(shard.digests):
+            self._places.setdefault(digest, (len(self.shards), document))
+        self.shards.append(shard)
+
+
+def _is_same(kept: _Rows, made: _Rows) -> bool:
+    if kept.shape != made.shape:
+        return False
+    lengths = np.maximum(np.linalg.norm(kept, axis=1), 1e-6)
+    return bool((np.linalg.norm(kept - made, axis=1) <= _SAMPLE_DIFFERENCE * lengths).all())
+
+
+def _read_header(path: Path) -> dict[str, Any] | None:
+    if not path.is_file():
+        others = sorted(path.parent.glob(_PATTERN)) if path.parent.is_dir() else []
+        if others:
+            msg = (
+                f"{str(path.parent)!r} has vectors and no {_HEADER}, which says whose they are; put that file back, or "
+                "begin with an empty folder"
+            )
+            raise VectorStoreError(msg)
+        return None
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        msg = f"{str(path)!r} cannot be read ({reason_of(error)}); put the file back, or begin with an empty folder"
+        raise VectorStoreError(msg) from error
+    needed = {"format", "model", "precision", "settings", "sample"}
+    if not isinstance(found, dict) or found.get("format") != _FORMAT or needed - found.keys():
+        msg = f"{str(path)!r} is no store of token vectors of this version; begin with an empty folder"
+        raise VectorStoreError(msg)
+    return found
+
+
+def _write_header(path: Path, identity: StoreIdentity, precision: Precision) -> dict[str, Any]:
+    header = {
+        "format": _FORMAT,
+        "model": identity.model,
+        "precision": precision,
+        "settings": dict(identity.settings),
+        "sample": [[round(float(number), 6) for number in row] for row in identity.sample],
+    }
+    data = json.dumps(header, ensure_ascii=False)
+    write_atomically(path, data.encode())
+    read: dict[str, Any] = json.loads(data)
+    return read
