@@ -33,7 +33,7 @@ class KeptVectorMethods(RerankerFacts):
     @checked_call(own=("documents",))
     def keep_vectors(
         self,
-        documents: Iterable[str | Document],
+        documents: Iterable[str | Document | None],
         *,
         block_documents: Count = _BLOCK,
         deadline_s: Seconds | None = None,
@@ -44,12 +44,13 @@ class KeptVectorMethods(RerankerFacts):
         same documents and goes on behind what is there.
 
         Args:
-            documents: Texts, as they will be ranked; a generator is read as it is needed. Blank ones have no vectors.
+            documents: Texts, as they will be ranked; a generator is read as it is needed. Blank ones and None have no
+                vectors.
             block_documents: Documents that are held in memory, and written as one file.
             deadline_s: Seconds for all of it; None has no limit.
 
         Raises:
-            InvalidInputError: The reranker has no store, or an element is neither a string nor a Document.
+            InvalidInputError: The reranker has no store, or an element is no string, Document or None.
             VectorStoreError: The vectors cannot be kept.
             ScoringError: The model returned NaN or infinity.
             DeadlineExceededError: The time is over; whole blocks are kept.
@@ -77,6 +78,6 @@ def _texts(documents: Iterable[object]) -> Iterator[str]:
         if text is None:
             continue
         if not isinstance(text, str):
-            msg = f"documents[{place}] must be a string or a Document, got {type(one).__name__}"
+            msg = f"documents[{place}] must be a string, a Document or None, got {type(one).__name__}"
             raise InvalidInputError(msg)
         yield text

@@ -162,7 +162,7 @@ def test_a_lost_or_foreign_header(reranker: Reranker) -> None:
 
 
 def test_a_wrong_element_is_named(reranker: Reranker) -> None:
-    with pytest.raises(InvalidInputError, match=r"documents\[1\] must be a string or a Document, got int"):
+    with pytest.raises(InvalidInputError, match=r"documents\[1\] must be a string, a Document or None, got int"):
         reranker.keep_vectors(["a", 5])
 
 
