@@ -121,7 +121,7 @@ class KeptVectors:
         return found
 
     def _rough(self, query: _Rows, windows: Sequence[KeptWindow], options: ScoreOptions, *, is_mean: bool) -> _Scores:
-        from rerank_plugins.nn.int8_products import Int8Query
+        from rerank_plugins.embedding.int8_products import Int8Query
 
         rounded = Int8Query(*rounded_rows(query))
         found = np.zeros(len(windows))

@@ -14,13 +14,14 @@ import numpy.typing as npt
 
 from rerank_plugins.backends.kept_vectors import KeptVectors
 from rerank_plugins.backends.protocol import BackendScores, Pairs, ScoreOptions
+from rerank_plugins.backends.token_matching import token_matches
 from rerank_plugins.backends.token_vectors import QueuedVectors, TokenVectorModel
 from rerank_plugins.catalog.spec import ModelSpec
 from rerank_plugins.embedding.kept.files import KeptDocument, KeptWindow
-from rerank_plugins.embedding.maxsim import best_matches, joined_vectors, maxsim
+from rerank_plugins.embedding.maxsim import joined_vectors, maxsim
 from rerank_plugins.engine.calls import Answer, KnownRows, usage_of_all
 from rerank_plugins.engine.registry import Lease
-from rerank_plugins.ranking.matches import TokenMatch, TokenMatches
+from rerank_plugins.ranking.matches import TokenMatches
 from rerank_plugins.text.late_inputs import LateDocument, LateText
 from rerank_plugins.types import CallUsage
 
@@ -279,7 +280,7 @@ class LateInteractionScorer:
         best = int(scores.argmax())
         pair = texts[0], texts[1 + best]
         share = 1.0 / len(query) if is_mean else 1.0
-        matches = _token_matches(self.model, pair, (query, documents[best]), share=share)
+        matches = token_matches(self.model, pair, (query, documents[best]), share=share)
         span = LateDocument(tuple(texts[1:]), truncated=True).span(best)
         usage = usage_of_all(answers, [one.input for one in texts], tokenize_s=tokenize_s)
         window = span if len(documents) > 1 else None
@@ -290,27 +291,3 @@ def _usage(work: _Work, answers: Sequence[Answer]) -> CallUsage:
     """Return what a call took; its inputs are pairs of a query with an input of a document."""
     ran = usage_of_all(answers, [one.input for one in work.texts.values()], tokenize_s=work.tokenize_s)
     return replace(ran, inputs=len(work.pairs), reused_inputs=len(work.pairs) - len(work.missing))
-
-
-def _token_matches(
-    model: TokenVectorModel, pair: tuple[LateText, LateText], vectors: tuple[_Rows, _Rows], *, share: float
-) -> tuple[TokenMatch, ...]:
-    if not len(vectors[1]):
-        return ()
-    places, products = best_matches(*vectors)
-    query, document = pair
-    of_query, of_document = np.flatnonzero(query.kept), np.flatnonzero(document.kept)
-    query_tokens, document_tokens = model.tokens_of(query), model.tokens_of(document)
-    n_real = len(query.input) - query.n_filled
-    return tuple(
-        TokenMatch(
-            query_token=query_tokens[place],
-            query_span=query.characters(int(place)),
-            is_expansion=bool(place >= n_real),
-            document_token=document_tokens[of_document[answer]],
-            document_span=document.characters(int(of_document[answer])),
-            similarity=float(product),
-            share=float(product) * share,
-        )
-        for place, answer, product in zip(of_query, places, products, strict=True)
-    )

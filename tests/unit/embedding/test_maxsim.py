@@ -45,7 +45,7 @@ def test_the_first_of_equal_matches_answers() -> None:
 @given(seed=st.integers(0, 2**32 - 1))
 @settings(max_examples=20)
 def test_int8_is_near(seed: int) -> None:
-    from rerank_plugins.nn.int8_products import Int8Query
+    from rerank_plugins.embedding.int8_products import Int8Query
 
     rng = np.random.default_rng(seed)
     query, documents = rows(rng, 32, 128), [rows(rng, int(n), 128) for n in rng.integers(0, 40, 20)]

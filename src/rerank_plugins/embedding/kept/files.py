@@ -178,7 +178,7 @@ class KeptFiles:
         places = list(windows)
         if self.precision == "float16":
             # Here, since a store can be looked at without torch.
-            from rerank_plugins.nn.int8_products import as_float32
+            from rerank_plugins.embedding.int8_products import as_float32
 
             return as_float32(self._gathered("exact", places))
         rounded, scales = self.rounded(places)
