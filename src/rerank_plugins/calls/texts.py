@@ -52,13 +52,13 @@ class TextCalls:
         cache: QueryVectorCache | None,
         cache_key: Hashable,
     ) -> None:
-        self._spec, self._dimensions, self._normalize = spec, dimensions, normalize
+        self.spec, self.dimensions, self.normalize = spec, dimensions, normalize
         self._deadline_s, self._assembly = deadline_s, assembly
         self.cache, self._cache_key = cache, cache_key
 
     def queries(self, queries: object, *, deadline_s: float | None) -> Steps[_Vectors]:
         """Embed queries, those that are not at hand."""
-        texts, options = check_texts(queries, name="queries"), self._options(deadline_s, is_query=True)
+        texts, options = check_texts(queries, name="queries"), self.options(deadline_s, is_query=True)
         cache = self.cache
         if cache is None or not texts:
             return self._finished((yield EmbedStep(texts, options)))
@@ -69,7 +69,7 @@ class TextCalls:
     def documents(self, documents: object, *, deadline_s: float | None) -> Steps[_Vectors]:
         """Embed documents."""
         texts = check_texts(documents, name="documents")
-        return self._finished((yield EmbedStep(texts, self._options(deadline_s, is_query=False))))
+        return self._finished((yield EmbedStep(texts, self.options(deadline_s, is_query=False))))
 
     def encode(
         self, texts: object, outputs: Sequence[str], *, is_query: bool, deadline_s: float | None
@@ -77,39 +77,45 @@ class TextCalls:
         """Embed queries or documents as vectors of several kinds."""
         checked = check_texts(texts, name="queries" if is_query else "documents")
         assembly, kinds = self._several_kinds(), check_outputs(outputs)
-        found = yield EncodeStep(checked, self._options(deadline_s, is_query=is_query), kinds, assembly)
+        found = yield EncodeStep(checked, self.options(deadline_s, is_query=is_query), kinds, assembly)
         vectors: TextVectors = found.vectors
         return vectors
 
     def encode_pairs(self, pairs: object, *, deadline_s: float | None) -> Steps[tuple[TextVectors, TextVectors]]:
         """Embed queries and their documents as vectors of all kinds, with one deadline for both."""
         checked, assembly = check_text_pairs(pairs), self._several_kinds()
-        options = self._options(deadline_s, is_query=True)
+        options = self.options(deadline_s, is_query=True)
         queries = yield EncodeStep([query for query, _ in checked], options, OUTPUTS, assembly)
         options = replace(options, is_query=False)
         documents = yield EncodeStep([document for _, document in checked], options, OUTPUTS, assembly)
         return queries.vectors, documents.vectors
 
     def _several_kinds(self) -> VectorAssembly:
-        if self._assembly is None or not traits_of(self._spec.scorer).has_token_vectors:
+        if self._assembly is None or not traits_of(self.spec.scorer).has_token_vectors:
             msg = (
-                f"{self._spec.id!r} has dense vectors only: use embed_queries and embed_documents, or a model with "
+                f"{self.spec.id!r} has dense vectors only: use embed_queries and embed_documents, or a model with "
                 "heads for the other kinds, such as BAAI/bge-m3"
             )
             raise InvalidInputError(msg)
         return self._assembly
 
-    def _options(self, asked_s: float | None, *, is_query: bool) -> EmbedOptions:
+    def options(self, asked_s: float | None, *, is_query: bool) -> EmbedOptions:
+        """Return what one call asks of a backend.
+
+        Args:
+            asked_s: Seconds after which it gives up; None takes the object's own.
+            is_query: Whether its texts are queries.
+        """
         checked_s = check_deadline(asked_s)
         return EmbedOptions(is_query=is_query, deadline=Deadline(self._deadline_s if checked_s is None else checked_s))
 
     def _finished(self, found: BackendVectors) -> _Vectors:
         rows = found.rows
         if not len(rows):
-            return np.zeros((0, self._dimensions or self._spec.dimensions or 0), dtype=np.float32)
-        if self._dimensions is not None:
-            checked_dimensions(self._dimensions, self._spec, found=rows.shape[1])
-        return finished_rows(rows, normalize=self._normalize, dimensions=self._dimensions)
+            return np.zeros((0, self.dimensions or self.spec.dimensions or 0), dtype=np.float32)
+        if self.dimensions is not None:
+            checked_dimensions(self.dimensions, self.spec, found=rows.shape[1])
+        return finished_rows(rows, normalize=self.normalize, dimensions=self.dimensions)
 
 
 def checked_dimensions(asked: int | None, spec: ModelSpec, *, found: int | None = None) -> int | None:

@@ -89,6 +89,7 @@ def embedder_with_own_files(spec: ModelSpec, files: CheckpointFiles) -> ModelSpe
         normalize=files.modules.normalizes if files.modules.kinds else spec.normalize,
         dimensions=files.vector_size or spec.dimensions,
         ends_in=spec.ends_in or (files.ends_in if is_transformer else ""),
+        landmark=str(files.config.get("landmark_token") or "") if is_transformer else "",
         max_length_tokens=limit,
         default_max_length_tokens=min(int(default), limit),
         instructions=_own_instructions(spec, files),
