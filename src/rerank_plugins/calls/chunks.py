@@ -71,8 +71,8 @@ class ChunkMethods:
         of a sentence is the mean of its own tokens' states (late chunking, arXiv 2409.04701), or the state of the
         landmark behind it where a model was trained with landmarks; then it is cut and normalised as all vectors of
         this embedder. It is taken from the window in which the sentence stands furthest from the edges
-        (:mod:`rerank_plugins.embedding.chunk_windows`). Instruction and special tokens are in no mean. A blank chunk
-        has the neutral vector.
+        (:mod:`rerank_plugins.embedding.chunk_windows`). Instruction and special tokens are in no mean. A chunk without
+        any token has the neutral vector.
 
         Args:
             documents: Texts of any length.
