@@ -63,7 +63,5 @@ def characters_of(results: Sequence[Returned]) -> int:
 
 def is_found(results: Iterable[Returned], document: str, start: int, end: int) -> bool:
     """Return whether at least half of a gold passage is in the results, which do not overlap."""
-    shared = sum(
-        max(0, min(span.end, end) - max(span.start, start)) for one, span in results if one == document
-    )
+    shared = sum(max(0, min(span.end, end) - max(span.start, start)) for one, span in results if one == document)
     return shared >= _LEAST_SHARE * (end - start)

@@ -66,5 +66,7 @@ def cut_documents(found: LongSet, tokenizer: Tokenizer) -> Cut:
 
 def _counts(text: str, spans: Sequence[WindowSpan], tokenizer: Tokenizer) -> list[int]:
     ends = [span.end for span in spans]
-    places = [bisect_right(ends, max(end - 1, 0)) for _, end in tokenizer.encode(text, add_special_tokens=False).offsets]
+    places = [
+        bisect_right(ends, max(end - 1, 0)) for _, end in tokenizer.encode(text, add_special_tokens=False).offsets
+    ]
     return np.bincount(np.array(places, dtype=np.int64), minlength=len(spans))[: len(spans)].tolist()  # type: ignore[no-any-return]

@@ -10,7 +10,6 @@ import numpy.typing as npt
 
 from benchmarks.long_documents.measure import Returned
 from benchmarks.long_documents.passages import Cut
-from benchmarks.long_documents.sets import LongSet
 from rerank_plugins.types import WindowSpan
 
 __all__ = ["System", "chunk_system", "sentence_system"]

@@ -14,7 +14,7 @@ from benchmarks.long_documents.sets import LongSet
 from rerank_plugins import Embedder
 from rerank_plugins.types import WindowSpan
 
-__all__ = ["SIZES", "plain_vectors", "question_vectors", "in_context_vectors"]
+__all__ = ["SIZES", "in_context_vectors", "plain_vectors", "question_vectors"]
 
 SIZES = (128, 256, 512)
 """Tokens of a chunk."""
@@ -32,7 +32,9 @@ def question_vectors(found: LongSet, embedder: Embedder, folder: Path) -> Vector
     return _kept(folder / f"{found.name}-questions.npz", made)["questions"]
 
 
-def plain_vectors(found: LongSet, cut: Cut, size: int, embedder: Embedder, folder: Path, tell: Tell) -> dict[str, Vectors]:
+def plain_vectors(
+    found: LongSet, cut: Cut, size: int, embedder: Embedder, folder: Path, tell: Tell
+) -> dict[str, Vectors]:
     """Return for each document the vectors of its chunks, each embedded alone; ``size`` 0 takes sentences."""
 
     def made() -> dict[str, Vectors]:
@@ -45,7 +47,9 @@ def plain_vectors(found: LongSet, cut: Cut, size: int, embedder: Embedder, folde
     return _kept(folder / f"{found.name}-plain-{size}.npz", made)
 
 
-def in_context_vectors(found: LongSet, cut: Cut, embedder: Embedder, folder: Path, tell: Tell, *, name: str) -> dict[str, Vectors]:
+def in_context_vectors(
+    found: LongSet, cut: Cut, embedder: Embedder, folder: Path, tell: Tell, *, name: str
+) -> dict[str, Vectors]:
     """Return for each document the vectors of its sentences, then of its chunks of each size: one pass for all.
 
     Args:

@@ -1,8 +1,7 @@
 """Which windows a long text is read in, and from which of them each chunk takes its states. Pure functions.
 
-The published code of late chunking (jina-ai/late-chunking, ``_embed_with_overlap``) takes every token from the earlier of
-two windows, so that a sentence behind an overlap has all of its context on one side. The rule here is this project's:
-each chunk is taken from the window in which it stands furthest from the edges, where an edge of the text itself counts
+The published code of late chunking (jina-ai/late-chunking, ``_embed_with_overlap``) takes every token from the earlier
+of two windows, so that the last tokens of a window have no context behind them. The rule here is this project's: each chunk is taken from the window in which it stands furthest from the edges, where an edge of the text itself counts
 as no edge. With two windows that share the tokens from c to b, that is the earlier one if the middle of the chunk lies
 before ``(c + b) / 2``.
 """
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import itertools
 
 __all__ = ["Piece", "chunk_pieces", "context_windows", "token_ranges"]
 
@@ -81,7 +81,7 @@ def chunk_pieces(windows: Sequence[_Range], extents: Sequence[_Range]) -> list[P
         windows: See :func:`context_windows`.
         extents: Token range of each chunk; an empty one has no piece.
     """
-    bounds = [(end + start) / 2 for (_, end), (start, _) in zip(windows, windows[1:], strict=False)]
+    bounds = [(end + start) / 2 for (_, end), (start, _) in itertools.pairwise(windows)]
     middles = [(start + end) / 2 for start, end in extents]
     nearest = np.searchsorted(bounds, middles, side="left").tolist() if windows else []
     pieces = []
@@ -102,6 +102,5 @@ def _parts(chunk: int, start: int, end: int, bounds: npt.NDArray[np.float64]) ->
     owners = np.searchsorted(bounds, np.arange(start, end) + 0.5, side="left")
     cuts = [0, *(np.flatnonzero(np.diff(owners)) + 1).tolist(), len(owners)]
     return [
-        Piece(int(owners[first]), chunk, start + first, start + behind)
-        for first, behind in zip(cuts, cuts[1:], strict=False)
+        Piece(int(owners[first]), chunk, start + first, start + behind) for first, behind in itertools.pairwise(cuts)
     ]

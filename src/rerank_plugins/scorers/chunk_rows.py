@@ -1,4 +1,4 @@
-"""The layout of rows that hold a vector for each of several chunks of an input. Imports no torch: facades use it too."""
+"""The layout of rows that hold a vector for each chunk of an input. Imports no torch, since the facades use it too."""
 
 from __future__ import annotations
 

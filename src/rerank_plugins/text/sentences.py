@@ -42,19 +42,27 @@ _END = re.compile(
 _CLAUSE = re.compile(r"[,;:，；：、]\s*|\s+")
 
 _WORD_CHARACTERS = 24
-_TITLES = frozenset(
-    "mr mrs ms dr prof st mt ft gen col maj capt lt sgt cmdr adm rev hon gov sen rep pres vs cf viz al approx dept est "
-    "messrs mme mlle ca e.g i.e".split()  # noqa: SIM905 - a list literal would take a line for each
+_TITLES = frozenset(  # noqa: SIM905 - a list literal would take a line for each
+    (
+        "mr mrs ms dr prof st mt ft gen col maj capt lt sgt cmdr adm rev hon gov sen rep pres vs cf viz al approx dept "
+        "est messrs mme mlle ca e.g i.e"
+    ).split()
 )
-_NUMBERED = frozenset(
-    "no nos nr fig figs vol vols p pp ch chap sec sect eq eqs art par ed eds op app jan feb mar apr jun jul aug sep "
-    "sept oct nov dec".split()  # noqa: SIM905
+_NUMBERED = frozenset(  # noqa: SIM905 - a list literal would take a line for each
+    (
+        "no nos nr fig figs vol vols p pp ch chap sec sect eq eqs art par ed eds op app jan feb mar apr jun jul aug sep "
+        "sept oct nov dec"
+    ).split()
 )
-_MAYBE_LAST = frozenset("inc ltd co corp jr sr bros etc".split())  # noqa: SIM905
-_STARTERS = frozenset(
-    "a after all also although an and another as at because before both but by during each even for from he her here "
-    "his how however i if in it its many more most no on one our she since so some such that the their then there "
-    "these they this those though to under we what when where while who why with you".split()  # noqa: SIM905
+_MAYBE_LAST = frozenset(  # noqa: SIM905 - a list literal would take a line for each
+    ("inc ltd co corp jr sr bros etc").split()
+)
+_STARTERS = frozenset(  # noqa: SIM905 - a list literal would take a line for each
+    (
+        "a after all also although an and another as at because before both but by during each even for from he her "
+        "here his how however i if in it its many more most no on one our she since so some such that the their then "
+        "there these they this those though to under we what when where while who why with you"
+    ).split()
 )
 _NEXT_WORD = re.compile(rf"[{re.escape(_OPENERS)}]*(\w[\w'’]*)?")
 
@@ -82,9 +90,7 @@ def sentence_spans(
 
 
 def _ends(text: str) -> Iterator[int]:
-    return (
-        found.end() for found in _END.finditer(text) if found["always"] is not None or _ends_sentence(text, found)
-    )
+    return (found.end() for found in _END.finditer(text) if found["always"] is not None or _ends_sentence(text, found))
 
 
 def _ends_sentence(text: str, found: re.Match[str]) -> bool:

@@ -19,6 +19,7 @@ from rerank_plugins.embedding.rows import neutral_vector
 from rerank_plugins.errors import DeadlineExceededError, EngineClosedError, InvalidInputError
 from rerank_plugins.text.sentences import sentence_spans
 from rerank_plugins.types import WindowSpan
+import itertools
 
 LONG = " ".join(f"{text} Number {place}." for place, text in enumerate(tiny_checkpoints.SENTENCES * 6))
 SHORT = "The cat sat. The dog ran! Who won?"
@@ -102,7 +103,7 @@ def test_a_chunk_longer_than_a_window_is_the_mean_over_its_pieces(tmp_path: Path
     ids, _ = read_whole(folder, LONG)
     n, room = len(ids) - 2, 32
     starts = [*range(0, n - room, room - 8), n - room]
-    bounds = [(start + room + after) / 2 for start, after in zip(starts, starts[1:], strict=False)]
+    bounds = [(start + room + after) / 2 for start, after in itertools.pairwise(starts)]
     rows = []
     for number, start in enumerate(starts):
         states = states_of(folder, [ids[0], *ids[start + 1 : start + room + 1], ids[-1]])[1:-1]
@@ -127,7 +128,9 @@ def test_an_instruction_stands_in_front_of_every_window_and_in_no_mean(folder: P
     spans = []
     for one in sentence_spans(SHORT):
         inside = [
-            place for place, (start, end) in enumerate(offsets) if end > start and one.start <= end - 1 - shift < one.end
+            place
+            for place, (start, end) in enumerate(offsets)
+            if end > start and one.start <= end - 1 - shift < one.end
         ]
         spans.append((inside[0], inside[-1] + 1))
     assert np.abs(found.vectors - chunked_pooling(states_of(folder, ids), spans)).max() <= 1e-5
@@ -191,7 +194,7 @@ def test_spans_that_cannot_be_are_refused(folder: Path, chunks: object, message:
 def test_models_whose_chunks_would_mean_nothing_are_refused(checkpoints: Path) -> None:
     with pytest.raises(InvalidInputError, match="pools by 'cls'"):
         Embedder(checkpoints / "bert-embedder").encode_chunks([SHORT])
-    with pytest.raises(InvalidInputError, match="cannot be read in their context here .static"):
+    with pytest.raises(InvalidInputError, match="cannot be read in their context here"):
         Embedder("mini").encode_chunks([SHORT])
 
 

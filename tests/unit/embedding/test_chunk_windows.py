@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rerank_plugins.embedding.chunk_windows import chunk_pieces, context_windows, token_ranges
+import itertools
 
 Range = tuple[int, int]
 
@@ -17,7 +18,7 @@ def test_windows_cover_the_text_are_full_and_share_what_they_should(n: int, room
     assert {token for start, end in windows for token in range(start, end)} == set(range(n))
     assert all(end - start == min(room, n) for start, end in windows)
     assert len(set(windows)) == len(windows)
-    for (_, end), (start, _) in zip(windows, windows[1:], strict=False):
+    for (_, end), (start, _) in itertools.pairwise(windows):
         assert end - start >= min(overlap, room // 2)
 
 

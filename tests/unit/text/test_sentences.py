@@ -12,7 +12,19 @@ from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.text.sentences import sentence_spans
 
 PIECES = st.sampled_from(
-    [*"abAB 1.!?…。！？\n\t\"')”」,，-*", "Dr.", " e.g. ", "U.S.", "\n\n", "\n- ", "2. ", "的", "\ud800", "🙂", "\u3000"]
+    [
+        *"abAB 1.!?…。！？\n\t\"')”」,，-*",
+        "Dr.",
+        " e.g. ",
+        "U.S.",
+        "\n\n",
+        "\n- ",
+        "2. ",
+        "的",
+        "\ud800",
+        "🙂",
+        "\u3000",
+    ]
 )
 
 
@@ -38,7 +50,10 @@ def test_spans_follow_one_another_and_cover_the_text(text: str, longest: int) ->
         ("Dr. Smith met J. F. Kennedy. He left.", ["Dr. Smith met J. F. Kennedy. ", "He left."]),
         ("It costs 3.50 dollars. See fig. 2 or No. 5.", ["It costs 3.50 dollars. ", "See fig. 2 or No. 5."]),
         ("In the U.S. Congress. In the U.S. The end.", ["In the U.S. Congress. ", "In the U.S. ", "The end."]),
-        ("Acme Inc. Holdings grew. He has a Ph.D. She too.", ["Acme Inc. Holdings grew. ", "He has a Ph.D. ", "She too."]),
+        (
+            "Acme Inc. Holdings grew. He has a Ph.D. She too.",
+            ["Acme Inc. Holdings grew. ", "He has a Ph.D. ", "She too."],
+        ),
         ('"Go." She left. (He too.) Then', ['"Go." ', "She left. ", "(He too.) ", "Then"]),
         ("See e.g. this one, i.e. that. no more", ["See e.g. this one, i.e. that. no more"]),
         ("A\n\nB\n- c\n- d\n1. e", ["A\n\n", "B\n", "- c\n", "- d\n", "1. e"]),
