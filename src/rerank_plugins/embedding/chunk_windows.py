@@ -1,19 +1,20 @@
 """Which windows a long text is read in, and from which of them each chunk takes its states. Pure functions.
 
 The published code of late chunking (jina-ai/late-chunking, ``_embed_with_overlap``) takes every token from the earlier
-of two windows, so that the last tokens of a window have no context behind them. The rule here is this project's: each chunk is taken from the window in which it stands furthest from the edges, where an edge of the text itself counts
-as no edge. With two windows that share the tokens from c to b, that is the earlier one if the middle of the chunk lies
-before ``(c + b) / 2``.
+of two windows, so that the last tokens of a window have no context behind them. The rule here is this project's: each
+chunk is taken from the window in which it stands furthest from the edges, where an edge of the text itself counts as no
+edge. With two windows that share the tokens from c to b, that is the earlier one if the middle of the chunk lies before
+``(c + b) / 2``.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import itertools
 
 __all__ = ["Piece", "chunk_pieces", "context_windows", "token_ranges"]
 

@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from rerank_plugins.embedder import Embedder
 from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.retrieval.attached import Attached, read_attached, write_attached
 from rerank_plugins.retrieval.dense import DenseIndex
 from rerank_plugins.retrieval.parts import embedder_settings
 from rerank_plugins.retrieval.saved import (
@@ -32,7 +33,7 @@ from rerank_plugins.retrieval.saved import (
 from rerank_plugins.system.files import reason_of, write_atomically, write_folder_with
 from rerank_plugins.types import WindowSpan
 
-__all__ = ["SavedSentences", "read_sentences", "write_sentences"]
+__all__ = ["SavedSentences", "attached_documents", "read_sentences", "write_sentences"]
 
 _SETTINGS, _TEXTS, _VECTORS = "sentences.json", "texts.jsonl", "vectors.npy"
 _SCHEMA, _VERSION = "rerank-plugins/sentences", 1
@@ -59,8 +60,16 @@ class SavedSentences:
     faiss_index: str | None
 
 
-def write_sentences(folder: Path, saved: SavedSentences, dense: DenseIndex) -> Path:
+def write_sentences(
+    folder: Path, saved: SavedSentences, dense: DenseIndex, *, attached: Attached | None = None
+) -> Path:
     """Write an index; an earlier one in the folder is replaced when the new one is complete.
+
+    Args:
+        folder: Where to.
+        saved: The index.
+        dense: The same vectors with their embedder.
+        attached: What an adapter puts beside it; None for the core's own.
 
     Raises:
         InvalidInputError: The folder holds something else, or cannot be written.
@@ -74,6 +83,7 @@ def write_sentences(folder: Path, saved: SavedSentences, dense: DenseIndex) -> P
         "settings": dict(saved.settings),
         "faiss_index": saved.faiss_index,
         "embedder": embedder_settings([dense]),
+        "attached": None if attached is None else attached.header,
     }
 
     def save(written: Path) -> None:
@@ -82,6 +92,8 @@ def write_sentences(folder: Path, saved: SavedSentences, dense: DenseIndex) -> P
                 spans = [[one.start, one.end] for one in saved.chunks[key]]
                 # ASCII: a text may hold half of a surrogate pair, which UTF-8 cannot.
                 file.write(f"{json.dumps([key, text, spans])}\n")
+        if attached is not None:
+            write_attached(written, attached)
         np.save(written / _VECTORS, saved.vectors, allow_pickle=False)
         write_atomically(written / _SETTINGS, (json.dumps(settings, indent=2) + "\n").encode())
 
@@ -123,6 +135,17 @@ def read_sentences(folder: Path, embedder: Embedder | str | Path | None) -> tupl
         opened = embedder if isinstance(embedder, Embedder) else SavedRetriever(folder, settings, {}).embedder(embedder)
         _check(folder, settings, saved, opened)
     return saved, opened  # type: ignore[return-value]
+
+
+def attached_documents(folder: Path, *, name: str, ids: list[str]) -> Attached:
+    """Return what an adapter of that name put beside an index, or raise InvalidInputError."""
+    try:
+        settings = json.loads((folder / _SETTINGS).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        msg = f"no saved sentence index could be read from {str(folder)!r} ({error}); save one there"
+        raise InvalidInputError(msg) from error
+    header = settings.get("attached") if isinstance(settings, dict) else None
+    return read_attached(folder, header, name=name, ids=ids)
 
 
 def _check(folder: Path, settings: Mapping[str, Any], saved: SavedSentences, embedder: Embedder | None) -> None:

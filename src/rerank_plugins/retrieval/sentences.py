@@ -17,6 +17,7 @@ from rerank_plugins.checks.kinds import Count, Within
 from rerank_plugins.embedder import Embedder
 from rerank_plugins.embedding.chunk_checks import check_chunks, check_reads_in_context
 from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.retrieval.attached import Attached
 from rerank_plugins.retrieval.dense import DenseIndex, embed_texts
 from rerank_plugins.retrieval.first_stage import check_texts_by_id
 from rerank_plugins.retrieval.passages import FoundPassage, passages_of
@@ -152,7 +153,10 @@ class SentenceIndex:
         Raises:
             InvalidInputError: The folder holds something else, or cannot be written.
         """
-        return write_sentences(Path(folder), self._saved, self._dense)
+        return self._written(Path(folder), None)
+
+    def _written(self, folder: Path, attached: Attached | None) -> Path:
+        return write_sentences(folder, self._saved, self._dense, attached=attached)
 
     @classmethod
     @checked_call(own=("embedder",))

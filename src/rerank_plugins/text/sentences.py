@@ -42,27 +42,25 @@ _END = re.compile(
 _CLAUSE = re.compile(r"[,;:，；：、]\s*|\s+")
 
 _WORD_CHARACTERS = 24
-_TITLES = frozenset(  # noqa: SIM905 - a list literal would take a line for each
-    (
-        "mr mrs ms dr prof st mt ft gen col maj capt lt sgt cmdr adm rev hon gov sen rep pres vs cf viz al approx dept "
-        "est messrs mme mlle ca e.g i.e"
-    ).split()
+
+
+def _listed(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
+_TITLES = _listed(
+    "mr mrs ms dr prof st mt ft gen col maj capt lt sgt cmdr adm rev hon gov sen rep pres vs cf viz al approx "
+    "dept est messrs mme mlle ca e.g i.e"
 )
-_NUMBERED = frozenset(  # noqa: SIM905 - a list literal would take a line for each
-    (
-        "no nos nr fig figs vol vols p pp ch chap sec sect eq eqs art par ed eds op app jan feb mar apr jun jul aug sep "
-        "sept oct nov dec"
-    ).split()
+_NUMBERED = _listed(
+    "no nos nr fig figs vol vols p pp ch chap sec sect eq eqs art par ed eds op app jan feb mar apr jun jul aug "
+    "sep sept oct nov dec"
 )
-_MAYBE_LAST = frozenset(  # noqa: SIM905 - a list literal would take a line for each
-    ("inc ltd co corp jr sr bros etc").split()
-)
-_STARTERS = frozenset(  # noqa: SIM905 - a list literal would take a line for each
-    (
-        "a after all also although an and another as at because before both but by during each even for from he her "
-        "here his how however i if in it its many more most no on one our she since so some such that the their then "
-        "there these they this those though to under we what when where while who why with you"
-    ).split()
+_MAYBE_LAST = _listed("inc ltd co corp jr sr bros etc")
+_STARTERS = _listed(
+    "a after all also although an and another as at because before both but by during each even for from he her "
+    "here his how however i if in it its many more most no on one our she since so some such that the their then "
+    "there these they this those though to under we what when where while who why with you"
 )
 _NEXT_WORD = re.compile(rf"[{re.escape(_OPENERS)}]*(\w[\w'’]*)?")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -19,7 +20,6 @@ from rerank_plugins.embedding.rows import neutral_vector
 from rerank_plugins.errors import DeadlineExceededError, EngineClosedError, InvalidInputError
 from rerank_plugins.text.sentences import sentence_spans
 from rerank_plugins.types import WindowSpan
-import itertools
 
 LONG = " ".join(f"{text} Number {place}." for place, text in enumerate(tiny_checkpoints.SENTENCES * 6))
 SHORT = "The cat sat. The dog ran! Who won?"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rerank_plugins.embedding.chunk_windows import chunk_pieces, context_windows, token_ranges
-import itertools
 
 Range = tuple[int, int]
 
