@@ -14,9 +14,18 @@ from rerank_plugins.catalog.sentence_settings import activation_scale, check_tra
 from rerank_plugins.catalog.spec import Instruction, ModelSpec, Pooling
 from rerank_plugins.catalog.table import specs_of_kind
 
-__all__ = ["as_family_member", "cross_encoder_with_own_files", "embedder_with_own_files", "family_members"]
+__all__ = [
+    "LANDMARK_KEY",
+    "as_family_member",
+    "cross_encoder_with_own_files",
+    "embedder_with_own_files",
+    "family_members",
+]
 
 logger = logging.getLogger(__name__)
+
+LANDMARK_KEY = "landmark_token"
+"""Key of ``config.json``: the token behind each sentence of a document, of embedders trained with landmarks."""
 
 _LENGTH = "max_seq_length"
 _SHARED = (
@@ -89,7 +98,7 @@ def embedder_with_own_files(spec: ModelSpec, files: CheckpointFiles) -> ModelSpe
         normalize=files.modules.normalizes if files.modules.kinds else spec.normalize,
         dimensions=files.vector_size or spec.dimensions,
         ends_in=spec.ends_in or (files.ends_in if is_transformer else ""),
-        landmark=str(files.config.get("landmark_token") or "") if is_transformer else "",
+        landmark=str(files.config.get(LANDMARK_KEY) or "") if is_transformer else "",
         max_length_tokens=limit,
         default_max_length_tokens=min(int(default), limit),
         instructions=_own_instructions(spec, files),
