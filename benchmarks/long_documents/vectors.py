@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -85,7 +86,7 @@ def _kept(path: Path, made: Callable[[], dict[str, Vectors]]) -> dict[str, Vecto
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
         vectors = made()
-        arrays = {f"v{number}": one for number, one in enumerate(vectors.values())}
+        arrays: dict[str, Any] = {f"v{number}": one for number, one in enumerate(vectors.values())}
         np.savez(path, names=np.array(list(vectors)), **arrays)
     with np.load(path, allow_pickle=False) as saved:
         return {str(name): saved[f"v{number}"] for number, name in enumerate(saved["names"])}

@@ -89,6 +89,7 @@ def embedder_with_own_files(spec: ModelSpec, files: CheckpointFiles) -> ModelSpe
     own_length = files.sentence_bert.get(_LENGTH) or files.config.get("max_length")
     own_length = files.saved_length if is_transformer else own_length
     default = own_length if own_length and (says_length or not is_transformer) else spec.default_max_length_tokens
+    landmark = str(files.config.get(LANDMARK_KEY) or "") if is_transformer else ""
     return replace(
         spec,
         scorer=MULTI_VECTOR if is_transformer and files.has_multi_vector_heads else spec.scorer,
@@ -97,8 +98,8 @@ def embedder_with_own_files(spec: ModelSpec, files: CheckpointFiles) -> ModelSpe
         pools_instruction=spec.pools_instruction and files.modules.pools_instruction is not False,
         normalize=files.modules.normalizes if files.modules.kinds else spec.normalize,
         dimensions=files.vector_size or spec.dimensions,
-        ends_in=spec.ends_in or (files.ends_in if is_transformer else ""),
-        landmark=str(files.config.get(LANDMARK_KEY) or "") if is_transformer else "",
+        ends_in=spec.ends_in or landmark or (files.ends_in if is_transformer else ""),
+        landmark=landmark,
         max_length_tokens=limit,
         default_max_length_tokens=min(int(default), limit),
         instructions=_own_instructions(spec, files),

@@ -62,12 +62,16 @@ def _spans(of: object, number: int) -> list[object]:
 
 
 def _span(span: object, text: str, *, name: str) -> WindowSpan:
-    ends = (span.start, span.end) if isinstance(span, WindowSpan) else span
-    is_pair = isinstance(ends, Sequence) and not isinstance(ends, (str, bytes)) and len(ends) == _PAIR
-    if not is_pair or any(isinstance(one, bool) or not isinstance(one, int) for one in ends):  # type: ignore[attr-defined]
+    ends: list[int] = []
+    if isinstance(span, WindowSpan):
+        ends = [span.start, span.end]
+    elif isinstance(span, Sequence) and not isinstance(span, (str, bytes)):
+        ends = [one for one in span if isinstance(one, int) and not isinstance(one, bool)]
+        ends = ends if len(ends) == len(span) else []
+    if len(ends) != _PAIR:
         msg = f"{name} must be (start, end) in characters, got {span!r}"
         raise InvalidInputError(msg)
-    start, end = ends  # type: ignore[misc]
+    start, end = ends
     if not 0 <= start <= end <= len(text):
         msg = f"{name} is ({start}, {end}), and its document has the characters 0 to {len(text)}"
         raise InvalidInputError(msg)

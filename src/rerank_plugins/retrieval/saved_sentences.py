@@ -167,11 +167,11 @@ def _check(folder: Path, settings: Mapping[str, Any], saved: SavedSentences, emb
     check_same_vector(folder, found, saved.vectors[place])
 
 
-def _entry(line: object) -> tuple[str, str, tuple[WindowSpan, ...]]:
-    key, text, spans = line  # type: ignore[misc]
-    made = tuple(WindowSpan(int(start), int(end)) for start, end in spans)  # type: ignore[has-type]
-    is_inside = all(0 <= one.start <= one.end <= len(text) for one in made)  # type: ignore[has-type]
-    if not isinstance(key, str) or not isinstance(text, str) or not is_inside:  # type: ignore[has-type]
+def _entry(line: Any) -> tuple[str, str, tuple[WindowSpan, ...]]:
+    key, text, spans = line
+    made = tuple(WindowSpan(int(start), int(end)) for start, end in spans)
+    is_inside = all(0 <= one.start <= one.end <= len(text) for one in made)
+    if not isinstance(key, str) or not isinstance(text, str) or not is_inside:
         msg = "texts.jsonl must have one JSON array [id, text, spans] a line"
         raise ValueError(msg)
     return key, text, made

@@ -6,7 +6,7 @@ the text; a query ends in the same token; the answer is a run of sentences, all 
 one, where the evidence ends, weighs most; the other landmarks are negatives. The paper's code and checkpoints are not
 public. This project's own choices are:
 
-* the weight of a sentence is ``landmark_decay`` times that of the sentence behind it, and the weights of a run sum to 1;
+* the weight of a sentence is ``landmark_decay`` times that of the one behind it, and the weights of a run sum to 1;
 * a training document is one row's positive and negatives, put together in an order drawn anew for each row, so that
   every set of training rows will do (the paper's second stage makes documents likewise); landmarks of the batch's other
   documents are negatives too, unless the run says otherwise;
@@ -160,7 +160,7 @@ class LandmarkBatches:
     def _document(self, group: Group) -> tuple[ChunkedText, list[float]]:
         """Return the texts of a group as one document, and the weight of each of its sentences."""
         order = list(range(len(group.texts)))
-        random.Random(f"{group.row} {group.texts}").shuffle(order)
+        random.Random(f"{group.row} {group.texts}").shuffle(order)  # noqa: S311 - no secret
         text, spans, weights = "", [], []
         for number in order:
             own = group.texts[number].removeprefix(self._instruction)

@@ -109,9 +109,8 @@ def in_rank(embedder: Embedder, made: list[dict[str, Any]]) -> float:
         text = "\n".join([*row["neg"], row["pos"][0]])
         (found,) = embedder.encode_chunks([text])
         scores = found.vectors @ embedder.embed_queries([row["query"]])[0]
-        gold = max(
-            n for n, span in enumerate(found.spans) if text[span.start : span.end].startswith(row["pos"][0][10:20])
-        )
+        answer = row["pos"][0].removeprefix("It is so. ")
+        gold = max(n for n, span in enumerate(found.spans) if text[span.start : span.end].strip() == answer)
         ranks.append(1 / (1 + int((scores > scores[gold]).sum())))
     return float(np.mean(ranks))
 
