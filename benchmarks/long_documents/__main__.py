@@ -2,7 +2,8 @@
 
 Systems: plain chunks of whole sentences up to 128, 256 or 512 tokens, each embedded alone; the same chunks with vectors
 made in context (late chunking); sentences with vectors in context, each returned with its neighbours up to as many
-tokens; and the same with sentences embedded alone, which tells what the context is worth. All of them see the same
+tokens; the same with the vector of the plain chunk of 128 tokens added to each (``passage_characters``); and sentences
+embedded alone with their neighbours, which tells what the context is worth. All of them see the same
 texts, by the same embedder, in an exact search.
 
 Two measures. *At 5*: the gold passage is among five results, whose mean length is stated, since five chunks of 512
@@ -108,9 +109,22 @@ def _systems(found: LongSet, cut: Cut, model: Embedder, work: Path, *, sentences
         systems.append(chunk_system(f"late chunks {size}", spans, late))
     of_sentences = {key: in_context[key][: len(cut.sentences[key])] for key in found.documents}
     systems += _around("sentences in context", cut, of_sentences)
+    systems += _around("sentences in context + plain 128", cut, _with_passages(found, cut, of_sentences, model, work))
     if sentences:
         systems += _around("sentences alone", cut, plain_vectors(found, cut, 0, model, work, _say))
     return systems
+
+
+def _with_passages(found: LongSet, cut: Cut, vectors: dict[str, Any], model: Embedder, work: Path) -> dict[str, Any]:
+    """Return the vectors of sentences with those of the plain chunks that hold them (``passage_characters``)."""
+    plain = plain_vectors(found, cut, SIZES[0], model, work, _say)
+    summed = {}
+    for key, spans in cut.sentences.items():
+        starts = [one.start for one in cut.chunks(key, SIZES[0])]
+        holding = np.searchsorted(starts, [one.start for one in spans], side="right") - 1
+        both = vectors[key] + plain[key][holding]
+        summed[key] = both / np.linalg.norm(both, axis=1, keepdims=True)
+    return summed
 
 
 def _around(name: str, cut: Cut, vectors: dict[str, Any]) -> list[System]:

@@ -113,6 +113,7 @@ class SentenceRetriever(PipedRetriever):
         after: int = 1,
         in_context: bool = True,
         overlap: int | None = None,
+        passage_characters: int | None = None,
         faiss_index: str | None = "Flat",
     ) -> SentenceRetriever:
         """Index documents or texts, and return a retriever over their sentences.
@@ -130,6 +131,7 @@ class SentenceRetriever(PipedRetriever):
             after=after,
             in_context=in_context,
             overlap=overlap,
+            passage_characters=passage_characters,
             faiss_index=faiss_index,
         )
         return made

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from rerank_plugins.types import WindowSpan
 
-__all__ = ["FoundPassage", "passages_of"]
+__all__ = ["FoundPassage", "packed", "passages_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,20 @@ class FoundPassage:
     score: float
     span: WindowSpan
     sentences: tuple[WindowSpan, ...]
+
+
+def packed(spans: Sequence[WindowSpan], characters: int) -> list[tuple[int, int]]:
+    """Return runs of sentences that have at most so many characters together, as half-open ranges of their numbers.
+
+    A sentence that is longer is a run of its own.
+    """
+    runs: list[tuple[int, int]] = []
+    for number, span in enumerate(spans):
+        if runs and span.end - spans[runs[-1][0]].start <= characters:
+            runs[-1] = (runs[-1][0], number + 1)
+        else:
+            runs.append((number, number + 1))
+    return runs
 
 
 def passages_of(

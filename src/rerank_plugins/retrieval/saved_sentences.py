@@ -30,6 +30,7 @@ from rerank_plugins.retrieval.saved import (
     read_vectors,
     saved_settings_errors,
 )
+from rerank_plugins.retrieval.sentence_vectors import sentence_vectors
 from rerank_plugins.system.files import reason_of, write_atomically, write_folder_with
 from rerank_plugins.types import WindowSpan
 
@@ -37,6 +38,8 @@ __all__ = ["SavedSentences", "attached_documents", "read_sentences", "write_sent
 
 _SETTINGS, _TEXTS, _VECTORS = "sentences.json", "texts.jsonl", "vectors.npy"
 _SCHEMA, _VERSION = "rerank-plugins/sentences", 1
+
+_KEPT = ("before", "after", "in_context", "overlap", "passage_characters")
 
 _Vectors = npt.NDArray[np.float32]
 
@@ -49,7 +52,7 @@ class SavedSentences:
         texts: Document id to text.
         chunks: Document id to the characters of its sentences.
         vectors: Of all sentences, in this order. Shape: (sentences, dim).
-        settings: ``before``, ``after``, ``in_context`` and ``overlap`` of the index.
+        settings: ``before``, ``after`` and how the index made its vectors.
         faiss_index: Argument of ``faiss.index_factory``; None for numpy.
     """
 
@@ -129,7 +132,7 @@ def read_sentences(folder: Path, embedder: Embedder | str | Path | None) -> tupl
             texts={key: text for key, text, _ in entries},
             chunks={key: spans for key, _, spans in entries},
             vectors=read_vectors(folder / _VECTORS),
-            settings={name: settings["settings"][name] for name in ("before", "after", "in_context", "overlap")},
+            settings={name: settings["settings"][name] for name in _KEPT},
             faiss_index=settings["faiss_index"],
         )
         opened = embedder if isinstance(embedder, Embedder) else SavedRetriever(folder, settings, {}).embedder(embedder)
@@ -158,11 +161,8 @@ def _check(folder: Path, settings: Mapping[str, Any], saved: SavedSentences, emb
     shortest = min(filled, key=lambda key: len(saved.texts[key]), default=None)
     if shortest is None:
         return
-    text, spans = saved.texts[shortest], saved.chunks[shortest]
-    if saved.settings["in_context"]:
-        found = embedder.encode_chunks([text], chunks=[spans], overlap=saved.settings["overlap"])[0].vectors[0]
-    else:
-        found = embedder.embed_documents([text[spans[0].start : spans[0].end]])[0]
+    document = {shortest: (saved.texts[shortest], saved.chunks[shortest])}
+    found = sentence_vectors(document, embedder, saved.settings)[0]
     place = sum(len(saved.chunks[key]) for key in list(saved.texts)[: list(saved.texts).index(shortest)])
     check_same_vector(folder, found, saved.vectors[place])
 

@@ -109,6 +109,22 @@ def test_own_chunks(embedder: Embedder) -> None:
         SentenceIndex({"a": "abc"}, embedder, chunks={"b": []})
 
 
+def test_the_vector_of_the_passage_around_a_sentence_is_added(embedder: Embedder, tmp_path: Path) -> None:
+    index = SentenceIndex(TEXTS, embedder, passage_characters=50, before=0, after=0)
+    chunks = embedder.encode_chunks(list(TEXTS.values())[:2])
+    texts = [
+        # Whole sentences, up to 50 characters.
+        *("The cat sat on the mat. The dog ran! ", "Who won the race? Nobody knows. It ended. ", "The bird sang."),
+        "Paris is a capital. Berlin is too.",
+    ]
+    passages = embedder.embed_documents(texts)[[0, 0, 1, 1, 1, 2, 3, 3]]
+    expected = np.concatenate([one.vectors for one in chunks]) + passages
+    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
+    assert index._dense.vectors == pytest.approx(expected, abs=1e-5)
+    index.save(tmp_path / "index")
+    assert SentenceIndex.open(tmp_path / "index").search("who won?") == index.search("who won?")
+
+
 def test_a_saved_index_opens_again_without_reading_a_document(embedder: Embedder, tmp_path: Path) -> None:
     index = SentenceIndex({**TEXTS, "half": "half \ud800 pair."}, embedder, overlap=16, after=0)
     index.save(tmp_path / "index")

@@ -106,6 +106,7 @@ class SentenceRetriever(SharedModels, BaseRetriever):
         after: int = 1,
         in_context: bool = True,
         overlap: int | None = None,
+        passage_characters: int | None = None,
         faiss_index: str | None = "Flat",
         callback_manager: CallbackManager | None = None,
     ) -> SentenceRetriever:
@@ -125,6 +126,7 @@ class SentenceRetriever(SharedModels, BaseRetriever):
             after=after,
             in_context=in_context,
             overlap=overlap,
+            passage_characters=passage_characters,
             faiss_index=faiss_index,
         )
         return cls(corpus, top_k=top_k, callback_manager=callback_manager)
