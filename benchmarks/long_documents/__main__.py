@@ -42,6 +42,10 @@ _BUDGETS = (1_000, 2_500, 5_000, 10_000)
 _DEPTH = 100
 _AT = 5
 _AROUND = (64, *SIZES)
+_CHARACTERS = {"cmu_qa": 1_000_000, "selqa": 150_000, "drcd": 45_000}
+"""Of whole documents that are drawn from each set, so that a pass takes minutes on two idle cores."""
+
+_JOINTS, _LEAST_PARTS = {"selqa": " ", "drcd": "\n\n"}, {"selqa": 20, "drcd": 4}
 
 
 def main(
@@ -79,16 +83,15 @@ def main(
 
 def _sets(folder: Path, answers: Sequence[Path], only: Sequence[str] | None, scale: float) -> list[LongSet]:
     """Return the sets, sampled by whole documents so that a pass takes minutes on two cores."""
-    made = {
-        "cmu_qa": (lambda: cmu_qa(folder / "cmu_qa", answers), 1_000_000),
-        "selqa": (lambda: from_parts("selqa", folder / "selqa", joint=" ", least_parts=20), 150_000),
-        "drcd": (lambda: from_parts("drcd", folder / "drcd", joint="\n\n", least_parts=4), 45_000),
-    }
-    names = only or list(made)
-    return [
-        make().sampled(characters=int(characters * scale), questions=400, seed=0)
-        for make, characters in (made[name] for name in names)
-    ]
+    return [_set(name, folder / name, answers, scale) for name in only or _CHARACTERS]
+
+
+def _set(name: str, folder: Path, answers: Sequence[Path], scale: float) -> LongSet:
+    if name == "cmu_qa":
+        found = cmu_qa(folder, answers)
+    else:
+        found = from_parts(name, folder, joint=_JOINTS[name], least_parts=_LEAST_PARTS[name])
+    return found.sampled(characters=int(_CHARACTERS[name] * scale), questions=400, seed=0)
 
 
 def _usual_tokenizer() -> Path:
@@ -143,7 +146,7 @@ def _measured(found: LongSet, systems: Sequence[System], questions: Any) -> list
         table = {one.name: _hits(found, one, questions, scope) for one in systems}
         plain = [name for name in table if name.startswith("plain")]
         measures = [name for name in next(iter(table.values())) if name != "characters"]
-        best = {one: max(plain, key=lambda name, one=one: np.mean(table[name][one])) for one in measures if plain}
+        best = {one: max((float(np.mean(table[name][one])), name) for name in plain)[1] for one in measures if plain}
         _say(f"\n{scope}\n| system | characters of 5 | {' | '.join(measures)} |\n|---|---|{'---|' * len(measures)}")
         for name, values in table.items():
             cells = [

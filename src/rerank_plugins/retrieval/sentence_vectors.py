@@ -50,4 +50,4 @@ def _with_passages(vectors: _Vectors, documents: _Documents, embedder: Embedder,
             texts.append(text[spans[first].start : spans[end - 1].end])
             counts.append(end - first)
     passages = unit_rows(embed_texts(texts, embedder))
-    return unit_rows(vectors) + np.repeat(passages, counts, axis=0)  # type: ignore[no-any-return]
+    return unit_rows(vectors) + np.repeat(passages, counts, axis=0)

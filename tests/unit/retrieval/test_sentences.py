@@ -94,6 +94,15 @@ def test_neighbours_are_an_option_of_index_and_search(embedder: Embedder) -> Non
     assert asyncio.run(index.asearch("who won?", top_k=2)) == index.search("who won?", top_k=2)
 
 
+def same(opened: SentenceIndex, index: SentenceIndex) -> None:
+    """The same passages; vectors of length 1 may change by a last bit when they are scaled again."""
+    found, expected = opened.search("who won?", top_k=4), index.search("who won?", top_k=4)
+    assert [(one.id, one.span, one.sentences) for one in found] == [
+        (one.id, one.span, one.sentences) for one in expected
+    ]
+    assert [one.score for one in found] == pytest.approx([one.score for one in expected], abs=1e-6)
+
+
 def test_without_context_any_embedder_will_do() -> None:
     with pytest.raises(InvalidInputError, match="cannot be read in their context"):
         SentenceIndex(TEXTS, Embedder("mini"))
@@ -122,7 +131,7 @@ def test_the_vector_of_the_passage_around_a_sentence_is_added(embedder: Embedder
     expected /= np.linalg.norm(expected, axis=1, keepdims=True)
     assert index._dense.vectors == pytest.approx(expected, abs=1e-5)
     index.save(tmp_path / "index")
-    assert SentenceIndex.open(tmp_path / "index").search("who won?") == index.search("who won?")
+    same(SentenceIndex.open(tmp_path / "index"), index)
 
 
 def test_a_saved_index_opens_again_without_reading_a_document(embedder: Embedder, tmp_path: Path) -> None:
@@ -130,7 +139,7 @@ def test_a_saved_index_opens_again_without_reading_a_document(embedder: Embedder
     index.save(tmp_path / "index")
     index.save(tmp_path / "index")
     for opened in (SentenceIndex.open(tmp_path / "index"), SentenceIndex.open(tmp_path / "index", embedder=embedder)):
-        assert opened.search("who won?", top_k=4) == index.search("who won?", top_k=4)
+        same(opened, index)
         assert opened.chunks == index.chunks
         assert opened.ids == [*TEXTS, "half"]
 
