@@ -55,6 +55,7 @@ RECORDS = {
     "CallUsage",
     "EngineStats",
     "Explanation",
+    "FoundPassage",
     "PairScores",
     "RankedDocument",
     "Ranking",
@@ -201,6 +202,7 @@ def _of_models(root: Path) -> dict[str, tuple[Callable[..., Any], dict[str, Any]
     }
     made = {name: (_CLASSES[name], arguments) for name, arguments in by_name.items()}
     spec = ModelSpec(**by_name["ModelSpec"])
+    of_means = Embedder(tiny_checkpoints.bert_embedder(root / "means", pooling="mean"), device="cpu")
     rank = {"query": "capital of France", "documents": TEXTS}
     explain = {"query": "capital of France", "document": TEXTS[0]}
     return made | {
@@ -214,6 +216,7 @@ def _of_models(root: Path) -> dict[str, tuple[Callable[..., Any], dict[str, Any]
         "Reranker.keep_vectors": (colbert.keep_vectors, {"documents": TEXTS}),
         **{f"Embedder.{name}": (getattr(embedder, name), texts) for name in _QUERY_METHODS},
         **{f"Embedder.{name}": (getattr(embedder, name), {"documents": TEXTS}) for name in _DOCUMENT_METHODS},
+        **{f"Embedder.{name}": (getattr(of_means, name), {"documents": TEXTS}) for name in _CHUNK_METHODS},
         **{f"Embedder.{name}": (getattr(embedder, name), pairs) for name in ("score_pairs", "ascore_pairs")},
     }
 
@@ -238,6 +241,7 @@ _CLASSES: dict[str, Callable[..., Any]] = {
 _PAIR_METHODS = ("score", "ascore", "score_layers", "ascore_layers", "score_stream")
 _QUERY_METHODS = ("embed_queries", "aembed_queries", "encode_queries", "aencode_queries")
 _DOCUMENT_METHODS = ("embed_documents", "aembed_documents", "encode_documents", "aencode_documents")
+_CHUNK_METHODS = ("encode_chunks", "aencode_chunks")
 
 
 def _of_loaded(root: Path) -> dict[str, tuple[Callable[..., Any], dict[str, Any]]]:
@@ -279,6 +283,15 @@ def _of_retrieval(root: Path) -> dict[str, tuple[Callable[..., Any], dict[str, A
         by_name[f"{name}.with_texts"] = (index.with_texts, {"texts": {"d": "Dogs bark."}})
     for name, index in (("DenseIndex", dense), ("HybridIndex", hybrid)):
         by_name[f"{name}.search_many"] = (index.search_many, {"queries": ["capital of France"], "top_k": 2})
+    sentences = retrieval.SentenceIndex(BY_ID, embedder, in_context=False)
+    by_name |= {
+        "SentenceIndex": (retrieval.SentenceIndex, {"texts": BY_ID, "embedder": embedder, "in_context": False}),
+        "SentenceIndex.search": (sentences.search, search),
+        "SentenceIndex.asearch": (sentences.asearch, search),
+        "SentenceIndex.search_many": (sentences.search_many, {"queries": ["capital of France"], "top_k": 2}),
+        "SentenceIndex.save": (sentences.save, {"folder": root / "saved-sentences"}),
+        "SentenceIndex.open": (retrieval.SentenceIndex.open, {"folder": sentences.save(root / "opened-sentences")}),
+    }
     growing = TwoStageRetriever(bm25, BY_ID, top_k=2)
     by_name["TwoStageRetriever.add_documents"] = (growing.add_documents, {"documents": ["Dogs bark."]})
     by_name["TwoStageRetriever.aadd_documents"] = (growing.aadd_documents, {"documents": ["Dogs run."]})

@@ -16,6 +16,7 @@ from rerank_plugins.backends.local_embedder import LocalEmbedder
 from rerank_plugins.backends.text_embedders import TextEmbedderBackend
 from rerank_plugins.backends.token_vectors import TokenVectorModel, late_lengths, late_spec
 from rerank_plugins.backends.vectors import TextEmbedder
+from rerank_plugins.calls.chunks import ChunkMethods
 from rerank_plugins.calls.driving import adrive, drive
 from rerank_plugins.calls.flat_options import EMBEDDER_OPTIONS
 from rerank_plugins.calls.multi_vector import MultiVectorMethods
@@ -64,7 +65,7 @@ class _Use:
     cache: QueryVectorCache | None
 
 
-class Embedder(MultiVectorMethods, ModelHandle, NamesFromElsewhere):
+class Embedder(ChunkMethods, MultiVectorMethods, ModelHandle, NamesFromElsewhere):
     """Turns queries and documents into vectors with an embedding model.
 
     A query gets the instruction that the model was trained with, a document its own (most have

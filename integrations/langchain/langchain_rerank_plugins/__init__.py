@@ -20,6 +20,7 @@ from langchain_rerank_plugins.models import (
     BgeRerankCompressor,
     QwenRerankCompressor,
 )
+from langchain_rerank_plugins.sentences import LateChunkingSplitter, SentenceRetriever
 from langchain_rerank_plugins.two_stage import TwoStageRetriever
 
 __all__ = [
@@ -33,8 +34,10 @@ __all__ = [
     "BgeRerankCompressor",
     "FirstStageRetriever",
     "InstructionEmbeddings",
+    "LateChunkingSplitter",
     "QwenRerankCompressor",
     "RerankCompressor",
     "RerankCrossEncoder",
+    "SentenceRetriever",
     "TwoStageRetriever",
 ]

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from rerank_plugins.backends.vectors import BackendVectors, EmbedOptions
 from rerank_plugins.catalog.spec import ModelSpec
-from rerank_plugins.embedding.multi import Group, VectorAssembly, grouped
+from rerank_plugins.embedding.chunks import ChunkedText, Chunking, ChunkPlan, ChunkVectors, plan_chunks
+from rerank_plugins.embedding.multi import VectorAssembly, grouped
 from rerank_plugins.embedding.vectors import TextVectors
 from rerank_plugins.engine.calls import Answer, usage_of, usage_of_all
 from rerank_plugins.engine.registry import Lease
@@ -25,7 +26,10 @@ from rerank_plugins.types import CallUsage, EngineOptions
 if TYPE_CHECKING:
     from rerank_plugins.backends.opening import LoadedModel
 
-__all__ = ["EncodedTexts", "LocalEmbedder"]
+__all__ = ["EncodedChunks", "EncodedTexts", "LocalEmbedder"]
+
+_Group = tuple[list[int], Hashable]
+"""Places of inputs in a call, and what their rows hold."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,6 +37,14 @@ class EncodedTexts:
     """Vectors of several kinds, and what the call took."""
 
     vectors: TextVectors
+    usage: CallUsage
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EncodedChunks:
+    """Vectors of the chunks of each document, and what the call took."""
+
+    vectors: list[ChunkVectors]
     usage: CallUsage
 
 
@@ -122,7 +134,7 @@ class LocalEmbedder:
         inputs, tokenize_s = self._timed_inputs(texts, options)
         options.deadline.check()
         groups = grouped(inputs, outputs)
-        with self._submitted(inputs, groups) as replies:
+        with self._submitted(inputs, [(one.indices, one.layout) for one in groups]) as replies:
             answers = [options.deadline.wait(reply) for reply in replies]
         vectors = assembly.build(inputs, groups, [answer.rows for answer in answers], outputs)
         return EncodedTexts(vectors, usage_of_all(answers, inputs, tokenize_s=tokenize_s))
@@ -134,23 +146,49 @@ class LocalEmbedder:
         inputs, tokenize_s = await asyncio.to_thread(self._timed_inputs, texts, options)
         options.deadline.check()
         groups = grouped(inputs, outputs)
-        with self._submitted(inputs, groups) as replies:
+        with self._submitted(inputs, [(one.indices, one.layout) for one in groups]) as replies:
             answers = [await options.deadline.await_result(reply) for reply in replies]
         rows = [answer.rows for answer in answers]
         # Not a wait but work: a dictionary of weights and an array of token vectors for each text.
         vectors = await asyncio.to_thread(assembly.build, inputs, groups, rows, outputs)
         return EncodedTexts(vectors, usage_of_all(answers, inputs, tokenize_s=tokenize_s))
 
+    def encode_chunks(self, texts: Sequence[ChunkedText], options: EmbedOptions, chunking: Chunking) -> EncodedChunks:
+        """Return the vectors of the chunks of documents, each read in its context; raises as :meth:`embed`.
+
+        Args:
+            texts: Documents and their chunks.
+            options: What the call asks.
+            chunking: How they are read, and what is made of the model's rows.
+        """
+        plan, tokenize_s = self._timed_plan(texts, chunking)
+        options.deadline.check()
+        with self._submitted(plan.inputs, plan.groups()) as replies:
+            answers = [options.deadline.wait(reply) for reply in replies]
+        vectors = chunking.vectors(plan, [answer.rows for answer in answers])
+        return EncodedChunks(vectors, usage_of_all(answers, plan.inputs, tokenize_s=tokenize_s))
+
+    async def aencode_chunks(
+        self, texts: Sequence[ChunkedText], options: EmbedOptions, chunking: Chunking
+    ) -> EncodedChunks:
+        """Do what :meth:`encode_chunks` does, without blocking the event loop."""
+        plan, tokenize_s = await asyncio.to_thread(self._timed_plan, texts, chunking)
+        options.deadline.check()
+        with self._submitted(plan.inputs, plan.groups()) as replies:
+            answers = [await options.deadline.await_result(reply) for reply in replies]
+        vectors = await asyncio.to_thread(chunking.vectors, plan, [answer.rows for answer in answers])
+        return EncodedChunks(vectors, usage_of_all(answers, plan.inputs, tokenize_s=tokenize_s))
+
     def close(self) -> None:
         """Nothing: whoever holds the share in the model gives it back."""
 
     @contextmanager
-    def _submitted(self, inputs: Sequence[TokenInput], groups: list[Group]) -> Iterator[list[Reply[Answer]]]:
+    def _submitted(self, inputs: Sequence[TokenInput], groups: Sequence[_Group]) -> Iterator[list[Reply[Answer]]]:
         """Queue the groups for a block; what has not run when it ends is dropped."""
         replies: list[Reply[Answer]] = []
         try:
-            for one in groups:
-                replies.append(self._submit([inputs[index] for index in one.indices], one.layout))
+            for indices, layout in groups:
+                replies.append(self._submit([inputs[index] for index in indices], layout))
             yield replies
         finally:
             for reply in replies:
@@ -158,6 +196,13 @@ class LocalEmbedder:
 
     def _submit(self, inputs: Sequence[TokenInput], options: Hashable = None) -> Reply[Answer]:
         return self._lease.value.batcher.submit(inputs, options=options, limits=self._engine)
+
+    def _timed_plan(self, texts: Sequence[ChunkedText], chunking: Chunking) -> tuple[ChunkPlan, float]:
+        start_s = time.perf_counter()
+        landmark = self.spec.landmark
+        landmark_id = self._lease.value.tokenizer.token_to_id(landmark) if landmark else None
+        plan = plan_chunks(texts, self.documents, overlap=chunking.overlap, landmark_id=landmark_id)
+        return plan, time.perf_counter() - start_s
 
     def _timed_inputs(self, texts: Sequence[str], options: EmbedOptions) -> tuple[list[TokenInput], float]:
         start_s = time.perf_counter()

@@ -11,15 +11,26 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from rerank_plugins.backends.late_interaction import LateInteractionScorer
-from rerank_plugins.backends.local_embedder import EncodedTexts
+from rerank_plugins.backends.local_embedder import EncodedChunks, EncodedTexts, LocalEmbedder
 from rerank_plugins.backends.protocol import BackendScores, Pairs, PairScorer, ScoreOptions
 from rerank_plugins.backends.vectors import BackendVectors, EmbedOptions, TextEmbedder
 from rerank_plugins.calls.observing import StartedCall
 from rerank_plugins.catalog.spec import ModelSpec
+from rerank_plugins.embedding.chunks import ChunkedText, Chunking
 from rerank_plugins.embedding.multi import VectorAssembly
 from rerank_plugins.ranking.matches import TokenMatches
 
-__all__ = ["EmbedStep", "EncodeStep", "MatchStep", "ScoreStep", "Steps", "adrive", "drive", "started"]
+__all__ = [
+    "ChunkStep",
+    "EmbedStep",
+    "EncodeStep",
+    "MatchStep",
+    "ScoreStep",
+    "Steps",
+    "adrive",
+    "drive",
+    "started",
+]
 
 T = TypeVar("T")
 
@@ -136,7 +147,31 @@ class EncodeStep:
         return await backend.aencode(self.texts, self.options, self.outputs, self.assembly)
 
 
-Step = ScoreStep | MatchStep | EmbedStep | EncodeStep
+@dataclass(frozen=True, slots=True, eq=False)
+class ChunkStep:
+    """Documents whose chunks an embedder is to read in their context.
+
+    Attributes:
+        texts: The documents and their chunks, checked.
+        options: What is asked of the backend.
+        chunking: How they are read.
+    """
+
+    operation = "embed"
+    texts: Sequence[ChunkedText]
+    options: EmbedOptions
+    chunking: Chunking
+
+    def run(self, backend: LocalEmbedder) -> EncodedChunks:
+        """Read them in this thread."""
+        return backend.encode_chunks(self.texts, self.options, self.chunking)
+
+    async def arun(self, backend: LocalEmbedder) -> EncodedChunks:
+        """Read them without blocking the event loop."""
+        return await backend.aencode_chunks(self.texts, self.options, self.chunking)
+
+
+Step = ScoreStep | MatchStep | EmbedStep | EncodeStep | ChunkStep
 
 Steps = Generator[Any, Any, T]
 """The steps of one call: each is sent what it gave, and the last thing is the call's result."""

@@ -10,10 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from rerank_plugins.backends.vectors import BackendVectors, EmbedOptions
-from rerank_plugins.calls.driving import EmbedStep, EncodeStep, Steps
+from rerank_plugins.calls.driving import ChunkStep, EmbedStep, EncodeStep, Steps
 from rerank_plugins.catalog.scorer_traits import traits_of
 from rerank_plugins.catalog.spec import ModelSpec
 from rerank_plugins.embedding.cache import QueryVectorCache
+from rerank_plugins.embedding.chunk_checks import check_chunks, check_reads_in_context
+from rerank_plugins.embedding.chunks import ChunkedText, Chunking, ChunkVectors
 from rerank_plugins.embedding.multi import OUTPUTS, TOKENS, VectorAssembly, check_outputs
 from rerank_plugins.embedding.rows import finished_rows
 from rerank_plugins.embedding.vectors import TextVectors
@@ -93,6 +95,23 @@ class TextCalls:
         options = replace(options, is_query=False)
         documents = yield EncodeStep([document for _, document in checked], options, OUTPUTS, assembly)
         return queries.vectors, documents.vectors
+
+    def chunks(
+        self, documents: object, chunks: object, *, overlap: int | None, deadline_s: float | None
+    ) -> Steps[list[ChunkVectors]]:
+        """Embed chunks of documents, each in its context; None splits into sentences."""
+        check_reads_in_context(self._spec)
+        texts = check_texts(documents, name="documents")
+        chunked = [ChunkedText(text, spans) for text, spans in zip(texts, check_chunks(texts, chunks), strict=True)]
+        chunking = Chunking(
+            overlap=overlap,
+            dimensions=self._dimensions or self._spec.dimensions or 0,
+            kept=self._dimensions,
+            normalize=self._normalize,
+        )
+        found = yield ChunkStep(chunked, self._options(deadline_s, is_query=False), chunking)
+        vectors: list[ChunkVectors] = found.vectors
+        return vectors
 
     def _refuse_token_vectors(self) -> None:
         """Raise InvalidInputError if the model has vectors of tokens alone."""

@@ -14,9 +14,18 @@ from rerank_plugins.catalog.sentence_settings import activation_scale, check_tra
 from rerank_plugins.catalog.spec import Instruction, ModelSpec, Pooling
 from rerank_plugins.catalog.table import specs_of_kind
 
-__all__ = ["as_family_member", "cross_encoder_with_own_files", "embedder_with_own_files", "family_members"]
+__all__ = [
+    "LANDMARK_KEY",
+    "as_family_member",
+    "cross_encoder_with_own_files",
+    "embedder_with_own_files",
+    "family_members",
+]
 
 logger = logging.getLogger(__name__)
+
+LANDMARK_KEY = "landmark_token"
+"""Key of ``config.json``: the token behind each sentence of a document, of embedders trained with landmarks."""
 
 _LENGTH = "max_seq_length"
 _SHARED = (
@@ -80,6 +89,7 @@ def embedder_with_own_files(spec: ModelSpec, files: CheckpointFiles) -> ModelSpe
     own_length = files.sentence_bert.get(_LENGTH) or files.config.get("max_length")
     own_length = files.saved_length if is_transformer else own_length
     default = own_length if own_length and (says_length or not is_transformer) else spec.default_max_length_tokens
+    landmark = str(files.config.get(LANDMARK_KEY) or "") if is_transformer else ""
     return replace(
         spec,
         scorer=MULTI_VECTOR if is_transformer and files.has_multi_vector_heads else spec.scorer,
@@ -88,7 +98,8 @@ def embedder_with_own_files(spec: ModelSpec, files: CheckpointFiles) -> ModelSpe
         pools_instruction=spec.pools_instruction and files.modules.pools_instruction is not False,
         normalize=files.modules.normalizes if files.modules.kinds else spec.normalize,
         dimensions=files.vector_size or spec.dimensions,
-        ends_in=spec.ends_in or (files.ends_in if is_transformer else ""),
+        ends_in=spec.ends_in or landmark or (files.ends_in if is_transformer else ""),
+        landmark=landmark,
         max_length_tokens=limit,
         default_max_length_tokens=min(int(default), limit),
         instructions=_own_instructions(spec, files),

@@ -110,6 +110,8 @@ class ModelSpec:
             (embedders). Empty means that the model takes none.
         ends_in: Token that every text ends in, also where the tokenizer's own template forgets it
             (embedders). Empty leaves it to that template.
+        landmark: Token behind each sentence of a document, whose state is the sentence's vector; a query ends in it too
+            (embedders). Empty for models without.
         pools_instruction: Whether the instruction's tokens count in the mean (embedders).
         matryoshka_from: Shortest beginning of a vector that the model was trained to be useful by itself
             (embedders); None if it was not trained for that.
@@ -152,6 +154,7 @@ class ModelSpec:
     query_suffix: str = ""
     example_template: str = ""
     ends_in: str = ""
+    landmark: str = ""
     pools_instruction: bool = True
     matryoshka_from: int | None = None
     package: str | None = None

@@ -19,22 +19,26 @@ from rerank_plugins.retrieval.bm25 import BM25Index
 from rerank_plugins.retrieval.corpus import texts_by_id
 from rerank_plugins.retrieval.first_stage import FirstStage
 from rerank_plugins.retrieval.hybrid import Fusion, HybridIndex
+from rerank_plugins.retrieval.passages import FoundPassage
 from rerank_plugins.retrieval.results import RetrievedDocument
 from rerank_plugins.retrieval.words import words
 
 if TYPE_CHECKING:
     from rerank_plugins.retrieval.build import RetrieverName, build_first_stage
     from rerank_plugins.retrieval.dense import DenseIndex, embed_texts
+    from rerank_plugins.retrieval.sentences import SentenceIndex
     from rerank_plugins.retrieval.two_stage import TwoStageRetriever
 
 __all__ = [
     "BM25Index",
     "DenseIndex",
     "FirstStage",
+    "FoundPassage",
     "Fusion",
     "HybridIndex",
     "RetrievedDocument",
     "RetrieverName",
+    "SentenceIndex",
     "TwoStageRetriever",
     "build_first_stage",
     "embed_texts",
@@ -47,6 +51,7 @@ __all__ = [
 _HOMES = {
     "DenseIndex": "retrieval.dense",
     "RetrieverName": "retrieval.build",
+    "SentenceIndex": "retrieval.sentences",
     "TwoStageRetriever": "retrieval.two_stage",
     "build_first_stage": "retrieval.build",
     "embed_texts": "retrieval.dense",

@@ -18,7 +18,7 @@ from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.inputs import check_texts
 from rerank_plugins.retrieval.first_stage import best_first, check_search, check_texts_by_id
 
-__all__ = ["DenseIndex", "embed_texts"]
+__all__ = ["DenseIndex", "embed_texts", "unit_rows"]
 
 _Vectors = npt.NDArray[np.float32]
 
@@ -63,7 +63,7 @@ class DenseIndex:
         elif vectors.ndim != 2 or len(vectors) != len(self._ids):
             msg = f"{len(self._ids)} texts need vectors of shape ({len(self._ids)}, dim), got {vectors.shape}"
             raise InvalidInputError(msg)
-        self._vectors = _unit(vectors)
+        self._vectors = unit_rows(vectors)
         self._faiss = None if faiss is None or not self._ids else _built(faiss, str(faiss_index), self._vectors)
 
     @checked_call()
@@ -131,7 +131,7 @@ class DenseIndex:
         checked = check_texts_by_id(texts)
         if not self._ids:
             return DenseIndex(checked, self._embedder, faiss_index=self._faiss_index, batch_size=self._batch_size)
-        added = _unit(embed_texts(list(checked.values()), self._embedder, batch_size=self._batch_size))
+        added = unit_rows(embed_texts(list(checked.values()), self._embedder, batch_size=self._batch_size))
         made = copy(self)
         if len(added):
             made._ids = [*self._ids, *checked]
@@ -144,7 +144,7 @@ class DenseIndex:
 
     def _nearest(self, vectors: _Vectors, top_k: int) -> list[dict[str, float]]:
         """Return the documents nearest to each query. Shape of ``vectors``: (queries, dim)."""
-        queries = _unit(vectors)
+        queries = unit_rows(vectors)
         if self._faiss is None:
             return [best_first(self._vectors @ query, self._ids, top_k) for query in queries]
         # Each alone: FAISS computes twenty queries and more by another product. Its last bits decide between near ties,
@@ -201,6 +201,7 @@ def _built(faiss: Any, description: str, vectors: _Vectors) -> Any:
     return index
 
 
-def _unit(rows: _Vectors) -> _Vectors:
+def unit_rows(rows: _Vectors) -> _Vectors:
+    """Return rows scaled to length 1. Shape: (n, dim), float32, contiguous."""
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     return np.ascontiguousarray(rows / np.maximum(lengths, 1e-12), dtype=np.float32)

@@ -36,7 +36,15 @@ from rerank_plugins.retrieval.parts import embedder_identity, embedder_settings,
 from rerank_plugins.system.files import reason_of, write_atomically, write_folder_with
 from rerank_plugins.types import LayerOptions, LongDocuments, QueryExample
 
-__all__ = ["SavedRetriever", "read_folder", "saved_settings_errors", "write_folder"]
+__all__ = [
+    "SavedRetriever",
+    "check_identity",
+    "check_same_vector",
+    "read_folder",
+    "read_vectors",
+    "saved_settings_errors",
+    "write_folder",
+]
 
 _SETTINGS, _TEXTS, _CALIBRATION = "retriever.json", "texts.jsonl", "calibration.json"
 _SCHEMA, _VERSION = "rerank-plugins/retriever", 1
@@ -128,31 +136,39 @@ class SavedRetriever:
         if embedder is None:
             msg = f"{self._folder}: its first stage needs an embedder and none is saved; the folder is damaged"
             raise InvalidInputError(msg)
-        vectors = _read_vectors(self._folder / f"vectors-{int(saved['number'])}.npy")
+        vectors = read_vectors(self._folder / f"vectors-{int(saved['number'])}.npy")
         self._check_embedder(embedder, vectors)
         return DenseIndex(self.texts, embedder, faiss_index=saved["faiss_index"], vectors=vectors)
 
     def _check_embedder(self, embedder: Embedder, vectors: _Vectors) -> None:
-        made_with, used = self._settings["embedder"]["identity"], embedder_identity(embedder)
-        for name, value in made_with.items():
-            if used.get(name) != value:
-                msg = (
-                    f"{self._folder}: its vectors were made with {name}={value!r}, and the embedder has "
-                    f"{name}={used.get(name)!r}; pass the embedder that they were made with, or index the texts again"
-                )
-                raise InvalidInputError(msg)
-        if not len(vectors):
-            return
-        (found,) = embedder.embed_documents([next(iter(self.texts.values()))])
-        known = vectors[0]
-        lengths = float(np.linalg.norm(found) * np.linalg.norm(known))
-        cosine = float(found @ known) / lengths if lengths and found.shape == known.shape else 0.0
-        if cosine < _SAME_MODEL:
+        check_identity(self._folder, self._settings["embedder"]["identity"], embedder)
+        if len(vectors):
+            (found,) = embedder.embed_documents([next(iter(self.texts.values()))])
+            check_same_vector(self._folder, found, vectors[0])
+
+
+def check_identity(folder: Path, made_with: Mapping[str, Any], embedder: Embedder) -> None:
+    """Raise InvalidInputError if an embedder is used otherwise than the one that a folder's vectors were made with."""
+    used = embedder_identity(embedder)
+    for name, value in made_with.items():
+        if used.get(name) != value:
             msg = (
-                f"{self._folder}: the embedder gives its first text another vector (cosine {cosine:.3f}) than the one "
-                "saved; its weights are others. Pass the embedder that they were made with, or index the texts again"
+                f"{folder}: its vectors were made with {name}={value!r}, and the embedder has "
+                f"{name}={used.get(name)!r}; pass the embedder that they were made with, or index the texts again"
             )
             raise InvalidInputError(msg)
+
+
+def check_same_vector(folder: Path, found: _Vectors, known: _Vectors) -> None:
+    """Raise InvalidInputError if an embedder gives a text another vector than the one that a folder has of it."""
+    lengths = float(np.linalg.norm(found) * np.linalg.norm(known))
+    cosine = float(found @ known) / lengths if lengths and found.shape == known.shape else 0.0
+    if cosine < _SAME_MODEL:
+        msg = (
+            f"{folder}: the embedder gives its first text another vector (cosine {cosine:.3f}) than the one "
+            "saved; its weights are others. Pass the embedder that they were made with, or index the texts again"
+        )
+        raise InvalidInputError(msg)
 
 
 def write_folder(
@@ -262,7 +278,8 @@ def _entry(line: object) -> tuple[str, str]:
     raise ValueError(msg)
 
 
-def _read_vectors(path: Path) -> _Vectors:
+def read_vectors(path: Path) -> _Vectors:
+    """Return the vectors in a file, or raise InvalidInputError if it is damaged. Shape: (n, dim)."""
     try:
         vectors = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:

@@ -15,6 +15,8 @@ from rerank_plugins.nn.backbone import Backbone, TokenStates
 from rerank_plugins.nn.packed_row import PackedRow
 from rerank_plugins.nn.pooling import SentenceHead
 from rerank_plugins.protocols import Batch
+from rerank_plugins.scorers.chunk_rows import ChunkRow
+from rerank_plugins.scorers.chunk_vectors import chunk_rows
 from rerank_plugins.scorers.sentence_head import load_head
 from rerank_plugins.scorers.transformer import load_backbone
 from rerank_plugins.scorers.vector_rows import MultiVectorRow
@@ -53,8 +55,10 @@ class MultiVectorEmbedder:
             ModelError: A requested head could not be loaded.
         """
         states: TokenStates = self._backbone(batch)  # type: ignore[misc]
-        parts = [self._head(states, batch)]  # type: ignore[misc]
         layout = batch.options
+        if isinstance(layout, ChunkRow):
+            return chunk_rows(self._head, states, batch, layout)  # type: ignore[arg-type]
+        parts = [self._head(states, batch)]  # type: ignore[misc]
         if isinstance(layout, MultiVectorRow):
             if isinstance(self._heads, ModelError):
                 raise self._heads

@@ -14,6 +14,8 @@ from rerank_plugins.errors import UnsafeModelError
 from rerank_plugins.nn.backbone import Backbone
 from rerank_plugins.nn.pooling import SentenceHead
 from rerank_plugins.protocols import Batch, PrefixSharing
+from rerank_plugins.scorers.chunk_rows import ChunkRow
+from rerank_plugins.scorers.chunk_vectors import chunk_rows
 from rerank_plugins.scorers.sentence_head import load_head
 from rerank_plugins.weights.base import LoadedParts, LoadRequest
 from rerank_plugins.weights.loading import load_model, load_tokenizer
@@ -45,8 +47,14 @@ class TransformerEmbedder:
         )
 
     def forward(self, batch: Batch) -> torch.Tensor:
-        """Return one vector per text, not normalised. Shape: (inputs, dim), float32."""
+        """Return one vector per text, or as ``batch.options`` lays it out; not normalised.
+
+        Returns:
+            Shape: (inputs, dim), float32; (inputs, slots * dim) for a :class:`ChunkRow`.
+        """
         head: SentenceHead = self._head  # type: ignore[assignment]
+        if isinstance(batch.options, ChunkRow):
+            return chunk_rows(head, self._backbone(batch), batch, batch.options)  # type: ignore[misc]
         return head(self._backbone(batch, reads=head.reads(batch)), batch)  # type: ignore[misc]
 
     def compile(self) -> str:

@@ -105,6 +105,23 @@ class SingleTextTokenizer:
         tokenized = self._tokenizer.encode(whole, use_cache=self._use_cache)
         return [self._input(text, one) for text, one in zip(cut, tokenized, strict=True)]
 
+    @property
+    def layout(self) -> TextLayout:
+        """Special tokens around a text."""
+        return self._layout
+
+    def room_tokens(self, n_before: int) -> int:
+        """Return how many tokens of a text fit an input beside ``n_before`` of its examples and instruction."""
+        return self._room - n_before
+
+    def whole(self, text: str) -> tuple[npt.NDArray[np.int32], TokenizedText]:
+        """Return the ids of what stands before a text, and the text, of which nothing is cut.
+
+        A token that holds characters of both belongs to the text.
+        """
+        before = self._around.examples + self._around.instruction
+        return self._tokenizer.encode_one(before + text).split_prefix(len(before))
+
     def _input(self, text: str, tokenized: TokenizedText) -> TokenInput:
         ids = tokenized.ids
         if len(ids) > self._room:

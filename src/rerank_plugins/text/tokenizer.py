@@ -178,6 +178,14 @@ class TextTokenizer:
         with checkpoint_errors(_TASK):
             return self._tokenizer.encode(self._prepare(text))
 
+    def with_special_token(self, token: str) -> TextTokenizer:
+        """Return a tokenizer whose vocabulary has this special token; itself if it is there already."""
+        if self.token_to_id(token) is not None:
+            return self
+        made = TextTokenizer(self._tokenizer, uses_segments=self.uses_segments, bos_id=self.bos_id)
+        made._tokenizer.add_special_tokens([token])
+        return made
+
     @property
     def highest_id(self) -> int:
         """The highest id of a token in the vocabulary, added ones included; 0 for an empty one."""

@@ -31,6 +31,7 @@ from rerank_plugins.training.vectors.batches import VectorBatches
 from rerank_plugins.training.vectors.card import embedder_card
 from rerank_plugins.training.vectors.checking import has_own_texts_only, retrieval_checks
 from rerank_plugins.training.vectors.embedder import TrainableEmbedder, open_embedder, resolve_embedder
+from rerank_plugins.training.vectors.landmarks import LandmarkBatches, LandmarkObjective
 from rerank_plugins.training.vectors.losses import RetrievalLoss
 from rerank_plugins.training.vectors.measuring import VectorScorer, dense_pair, vector_scores
 from rerank_plugins.training.vectors.module import M3Module
@@ -93,6 +94,10 @@ def objective_of(settings: EmbedderTrainingSettings, trainable: TrainableEmbedde
         contrastive_weight=run.contrastive_weight,
         teacher_scale=settings.data.teacher_scale,
     )
+    if settings.landmark.landmarks:
+        return LandmarkObjective(
+            temperature=run.temperature, normalize=vectors.normalize_embeddings, uses_others=run.use_inbatch_neg
+        )
     dense = DenseObjective(
         loss=loss,
         normalize=vectors.normalize_embeddings,
@@ -125,11 +130,7 @@ def _trainer(prepared: Prepared, trainable: TrainableEmbedder, arguments: Traini
     groups = TrainingGroups(
         dataset=GroupDataset(prepared.rows, settings.data, seed=settings.run.seed),
         order=order_of(prepared),
-        batches=VectorBatches(  # type: ignore[arg-type]
-            trainable.inputs.queries,
-            trainable.inputs.texts,
-            own_texts_only=partial(has_own_texts_only, prepared.rows),
-        ),
+        batches=_batches(prepared, trainable),  # type: ignore[arg-type]
         where=prepared.rows.where,
     )
     dev = prepared.dev
@@ -139,6 +140,21 @@ def _trainer(prepared: Prepared, trainable: TrainableEmbedder, arguments: Traini
         groups=groups,
         objective=objective_of(settings, trainable),
         dev=dev and VectorScorer(dev, trainable.embed_queries, trainable.embed_texts, dense_pair),
+    )
+
+
+def _batches(prepared: Prepared, trainable: TrainableEmbedder) -> VectorBatches | LandmarkBatches:
+    inputs, own_texts_only = trainable.inputs, partial(has_own_texts_only, prepared.rows)
+    if not prepared.settings.landmark.landmarks:
+        return VectorBatches(inputs.queries, inputs.texts, own_texts_only=own_texts_only)
+    return LandmarkBatches(
+        inputs.queries,
+        inputs.padding,
+        inputs.document_side(trainable.spec, prepared.settings.data),
+        instruction=inputs.prefixes[1],
+        landmark_id=inputs.tokenizer.token_to_id(trainable.spec.landmark) or 0,
+        decay=prepared.settings.landmark.landmark_decay,
+        own_texts_only=own_texts_only,
     )
 
 

@@ -21,6 +21,7 @@ from rerank_plugins.training.settings_common import (
     Positive,
 )
 from rerank_plugins.training.settings_flat import flat_settings, settings_of
+from rerank_plugins.training.settings_landmarks import LandmarkSettings
 from rerank_plugins.training.settings_llm import LoraSettings
 
 if TYPE_CHECKING:
@@ -228,6 +229,7 @@ class EmbedderTrainingSettings:
         m3: Heads of bge-m3.
         lora: Whether adapters are trained instead of all weights; None trains them where the last token is pooled, as
             language models do. The whole model is saved in any case, and the adapter beside it, in ``adapter``.
+        landmark: Landmarks instead of one vector for each text.
     """
 
     task: ClassVar[Task] = "embedder"
@@ -238,6 +240,7 @@ class EmbedderTrainingSettings:
     vectors: VectorSettings = field(default_factory=VectorSettings)
     m3: M3Settings = field(default_factory=M3Settings)
     lora: LoraSettings = field(default_factory=LoraSettings)
+    landmark: LandmarkSettings = field(default_factory=LandmarkSettings)
 
     def __post_init__(self) -> None:
         check_negatives(self.data, self.run)

@@ -48,6 +48,15 @@ class TextInputs:
         """Return the tensors of texts with their instruction. Shape of each: (texts, longest)."""
         return self.padding(self.text_side.encode(texts))
 
+    def document_side(self, spec: ModelSpec, data: RetrievalDataSettings) -> SingleTextTokenizer:
+        """Return what makes windows of whole documents, the instruction in front of each, with the run's length."""
+        return SingleTextTokenizer(
+            self.tokenizer,
+            text_layout(self.tokenizer, spec),
+            Surroundings(instruction=self.prefixes[1]),
+            max_length_tokens=spec.input_length_tokens(data.passage_max_len),
+        )
+
     def lengths(self, groups: Sequence[Group]) -> Lengths:
         """Return the tokens of queries and texts of some groups."""
         sides = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from rerank_plugins.training.settings_retrieval import EmbedderTrainingSettings,
 from rerank_plugins.training.trainable.adapters import Adapter
 from rerank_plugins.training.trainable.beginning import Beginning
 from rerank_plugins.training.vectors.batches import TextInputs, text_inputs
+from rerank_plugins.training.vectors.landmarks import LandmarkModule, add_landmark, check_landmarks
 from rerank_plugins.training.vectors.measuring import encoded_texts
 from rerank_plugins.training.vectors.module import M3Module, VectorModule
 from rerank_plugins.training.vectors.saving import save_embedder
@@ -113,7 +114,8 @@ def resolve_embedder(settings: EmbedderTrainingSettings) -> ResolvedModel:
         raise _refused(resolved, "leaves its instruction out of the mean (INSTRUCTOR)")
     if files.modules.steps:
         raise _refused(resolved, f"has modules behind its pooling ({' -> '.join(files.modules.kinds)})")
-    pooling = settings.vectors.sentence_pooling_method or spec.pooling
+    check_landmarks(settings)
+    pooling = _pooling(settings, spec)
     if pooling not in _POOLINGS:
         msg = f"pools by {pooling!r}, and {', '.join(_POOLINGS)} are trained: set sentence_pooling_method to one"
         raise _refused(resolved, msg)
@@ -126,8 +128,15 @@ def _refused(resolved: ResolvedModel, why: str) -> UnsupportedModelError:
     return UnsupportedModelError(f"{resolved.spec.id!r} {why}; that is not trained here, {_TRAINED}")
 
 
+def _pooling(settings: EmbedderTrainingSettings, spec: ModelSpec) -> Any:
+    """Return how token states become one vector; a text of a model with landmarks has the vector of its last one."""
+    return "last_token" if settings.landmark.landmarks else settings.vectors.sentence_pooling_method or spec.pooling
+
+
 def _uses_lora(settings: EmbedderTrainingSettings, pooling: Any) -> bool:
     """Return whether an adapter is trained: by default where the last token is pooled, as language models do."""
+    if settings.landmark.landmarks:
+        return False
     if settings.lora.use_lora is None:
         return pooling == "last_token" or settings.lora.from_peft is not None
     return settings.lora.use_lora
@@ -150,13 +159,19 @@ def open_embedder(resolved: ResolvedModel, settings: EmbedderTrainingSettings) -
         allow_pickle=model.allow_pickle,
         trust_remote_code=model.trust_remote_code,
     )
-    pooling: Any = settings.vectors.sentence_pooling_method or spec.pooling
+    pooling: Any = _pooling(settings, spec)
     tokenizer = load_tokenizer(request)
+    if settings.landmark.landmarks:
+        token = spec.landmark or settings.landmark.landmark_token
+        tokenizer = tokenizer.with_special_token(token)
+        spec = replace(spec, landmark=token, ends_in=token, pooling=pooling)
     # Of what it does, the pairs alone are a reranker's.
     given: Any = settings
     begin = Beginning(request=request, settings=given, tokenizer=tokenizer, uses_lora=_uses_lora(settings, pooling))
     _check_tokens(model.additional_special_tokens, tokenizer)
     network: Any = load_transformer(request)
+    if settings.landmark.landmarks:
+        add_landmark(network, tokenizer.highest_id + 1, seed=settings.run.seed)
     _check_dimensions(settings.vectors.mrl_dims, network.config.hidden_size)
     adapter = begin.adapt(network)
     padding = PairPadding(
@@ -181,6 +196,8 @@ def _module(
     network: Any, request: LoadRequest, settings: EmbedderTrainingSettings, pooling: VectorPooling
 ) -> VectorModule:
     chunk = settings.run.sub_batch_size
+    if settings.landmark.landmarks:
+        return LandmarkModule(network, pooling=pooling, sub_batch_size=chunk)
     if not settings.m3.unified_finetuning:
         return VectorModule(network, pooling=pooling, sub_batch_size=chunk)
     hidden = network.config.hidden_size

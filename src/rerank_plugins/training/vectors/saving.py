@@ -14,6 +14,7 @@ from tokenizers.processors import TemplateProcessing
 from rerank_plugins.text.pairs import TextLayout
 from rerank_plugins.text.tokenizer import TextTokenizer
 from rerank_plugins.training.trainable.base import copy_tokenizer, name_origin
+from rerank_plugins.training.vectors.landmark_files import add_token, name_landmark
 from rerank_plugins.training.vectors.module import M3Module
 
 if TYPE_CHECKING:
@@ -43,10 +44,14 @@ def save_embedder(trainable: TrainableEmbedder, folder: Path) -> None:
         trainable.adapter.save(folder / ADAPTER)
         trainable.adapter.merge()
     copy_tokenizer(trainable.files.folder, folder)
+    if trainable.spec.landmark:
+        add_token(folder / "tokenizer.json", trainable.spec.landmark)
     _end_texts(folder / "tokenizer.json", trainable.spec.ends_in)
     trainable.module.network.save_pretrained(folder)
     if trainable.is_listed:
         name_origin(folder / "config.json", trainable.spec.id)
+    if trainable.spec.landmark:
+        name_landmark(folder / "config.json", trainable.spec.landmark)
     _write_modules(trainable, folder)
     if isinstance(trainable.module, M3Module):
         for name in ("sparse_linear", "colbert_linear"):

@@ -1,0 +1,1 @@
+"""Is the sentence that answers a question found better by late chunking than by plain chunks? See ``__main__``."""

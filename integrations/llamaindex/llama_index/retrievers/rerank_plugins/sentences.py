@@ -1,0 +1,191 @@
+"""Long documents for LlamaIndex: sentences as nodes with vectors in context, and retrieval with their neighbours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+from llama_index.core.base.base_retriever import BaseRetriever
+from llama_index.core.callbacks import CallbackManager
+from llama_index.core.node_parser import NodeParser
+from llama_index.core.node_parser.node_utils import build_nodes_from_splits, default_id_func
+from llama_index.core.schema import BaseNode, MetadataMode, NodeRelationship, NodeWithScore, QueryBundle, TextNode
+from llama_index.postprocessor.rerank_plugins.options import ComponentOptions, check_callbacks
+from llama_index.retrievers.rerank_plugins.nodes import listed_nodes, nodes_by_id
+from llama_index.retrievers.rerank_plugins.parts import OWN, PARTS, AnyEmbedder
+from pydantic import Field, field_validator
+
+from rerank_plugins.adapters.arguments import check_text_query
+from rerank_plugins.adapters.checks import checked_count
+from rerank_plugins.adapters.copies import SharedModels
+from rerank_plugins.adapters.descriptions import OPTIONS
+from rerank_plugins.adapters.embedding import EmbedderOptions
+from rerank_plugins.adapters.fields import Name
+from rerank_plugins.adapters.sentences import SENTENCES_KEY, SentenceCorpus, spans_of, split_in_context
+from rerank_plugins.checks.arguments import checked_call
+from rerank_plugins.retrieval.passages import FoundPassage
+
+__all__ = ["LateChunkingNodeParser", "SentenceRetriever"]
+
+
+class LateChunkingNodeParser(ComponentOptions, EmbedderOptions, NodeParser):
+    """Splits documents into sentences, each a node with a vector made in the document's context (late chunking).
+
+    A node has its ``embedding``, ``start_char_idx`` and ``end_char_idx`` in the document's text, the document as its
+    source, and its neighbours as previous and next. A vector index embeds only nodes that have none, so it keeps these;
+    its ``embed_model`` must be the same model, since it embeds the queries.
+
+    Example:
+        >>> parser = LateChunkingNodeParser(model_name="intfloat/multilingual-e5-small")
+        >>> nodes = parser.get_nodes_from_documents(documents)
+    """
+
+    _model_name: ClassVar[str] = "model_name"
+
+    model_name: Name = Field(frozen=True, description=OPTIONS["model"])
+    overlap: int | None = Field(
+        default=None, ge=0, description="Tokens that neighbouring windows share at least; None shares a quarter."
+    )
+
+    @field_validator("id_func", mode="before")
+    @classmethod
+    def _stored_function(cls, function: Any) -> Any:
+        # LlamaIndex stores a function by its name alone, which opens its own default only.
+        if isinstance(function, dict) and function.get("id_func_name") == default_id_func.__name__:
+            return default_id_func
+        return function
+
+    def _parse_nodes(self, nodes: Sequence[BaseNode], show_progress: bool = False, **kwargs: Any) -> list[BaseNode]:  # noqa: FBT001, FBT002
+        texts = [node.get_content(metadata_mode=MetadataMode.NONE) for node in nodes]
+        found = split_in_context(self.embedder, texts, overlap=self.overlap)
+        parsed: list[BaseNode] = []
+        for node, text, sentences in zip(nodes, texts, found, strict=True):
+            parts = [text[start:end] for start, end, _ in sentences]
+            made = build_nodes_from_splits(parts, node, id_func=self.id_func)
+            for one, (start, end, vector) in zip(made, sentences, strict=True):
+                one.start_char_idx, one.end_char_idx, one.embedding = start, end, vector
+            parsed += made
+        return parsed
+
+
+class SentenceRetriever(SharedModels, BaseRetriever):
+    """Retrieves from long documents by their sentences, with neighbours; made by :meth:`from_documents`.
+
+    A result is a text node with a part of a document: the sentences that were found and their neighbours, merged where
+    they touch. It has ``start_char_idx`` and ``end_char_idx``, the document as its source, its metadata, and
+    ``retrieval_sentences`` (characters of the sentences that were found), which no LLM or embedding model reads. The
+    score is a cosine.
+
+    Args:
+        corpus: What :meth:`from_documents` makes.
+        top_k: Sentences that are found.
+        callback_manager: For LlamaIndex's callbacks; None has none.
+    """
+
+    _not_copied = {"callback_manager": CallbackManager}  # noqa: RUF012 - typed by the base class
+
+    def __init__(
+        self, corpus: SentenceCorpus[BaseNode], *, top_k: int = 5, callback_manager: CallbackManager | None = None
+    ) -> None:
+        self._top_k = checked_count("top_k", top_k)
+        check_callbacks(callback_manager)
+        super().__init__(callback_manager=callback_manager)
+        self._corpus = corpus
+
+    @classmethod
+    @checked_call(own=OWN)
+    def from_documents(
+        cls,
+        documents: Sequence[BaseNode | str],
+        *,
+        embedder: AnyEmbedder,
+        top_k: int = 5,
+        before: int = 1,
+        after: int = 1,
+        in_context: bool = True,
+        overlap: int | None = None,
+        passage_characters: int | None = None,
+        faiss_index: str | None = "Flat",
+        callback_manager: CallbackManager | None = None,
+    ) -> SentenceRetriever:
+        """Index documents, nodes or texts, and return a retriever over their sentences.
+
+        ``embedder`` may also be an embedding of this package. The other options are those of
+        :class:`rerank_plugins.retrieval.SentenceIndex`, whose errors are raised here too. What is searched, and what
+        spans count in, is a document's text without its metadata.
+        """
+        check_callbacks(callback_manager)
+        top_k = checked_count("top_k", top_k)
+        corpus = SentenceCorpus.indexed(
+            _PLAIN,
+            nodes_by_id(listed_nodes(documents)),
+            embedder=embedder,
+            before=before,
+            after=after,
+            in_context=in_context,
+            overlap=overlap,
+            passage_characters=passage_characters,
+            faiss_index=faiss_index,
+        )
+        return cls(corpus, top_k=top_k, callback_manager=callback_manager)
+
+    @checked_call()
+    def persist(self, persist_dir: str | Path) -> Path:
+        """Write nodes, vectors and settings into a folder, and return it.
+
+        Raises:
+            InvalidInputError: A node is not plain JSON, or the folder cannot be written.
+        """
+        return self._corpus.save(_PLAIN, persist_dir, top_k=self._top_k)
+
+    @classmethod
+    @checked_call(own=OWN)
+    def from_persist_dir(
+        cls,
+        persist_dir: str | Path,
+        *,
+        embedder: AnyEmbedder | None = None,
+        callback_manager: CallbackManager | None = None,
+    ) -> SentenceRetriever:
+        """Return a retriever that :meth:`persist` wrote; no document is read again.
+
+        ``embedder`` is as in :meth:`from_documents`. None opens the one that the vectors were made with; another one is
+        refused.
+
+        Raises:
+            InvalidInputError: The folder holds something else or is damaged, or the embedder is another one.
+            ModelError: The embedder cannot be loaded.
+        """
+        corpus, top_k = SentenceCorpus.opened(_PLAIN, persist_dir, embedder)
+        return cls(corpus, top_k=top_k, callback_manager=callback_manager)
+
+    def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
+        check_text_query(query_bundle.query_str)
+        return _nodes(self._corpus.search(query_bundle.query_str, top_k=self._top_k))
+
+    async def _aretrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
+        check_text_query(query_bundle.query_str)
+        return _nodes(await self._corpus.asearch(query_bundle.query_str, top_k=self._top_k))
+
+
+_PLAIN = replace(PARTS, text_of=lambda node: node.get_content(metadata_mode=MetadataMode.NONE))
+"""Spans count in the text alone, not in that for embedding models, which begins with the metadata."""
+
+
+def _nodes(found: Sequence[tuple[BaseNode, FoundPassage]]) -> list[NodeWithScore]:
+    return [NodeWithScore(node=_node(one, passage), score=passage.score) for one, passage in found]
+
+
+def _node(document: BaseNode, passage: FoundPassage) -> TextNode:
+    return TextNode(
+        id_=f"{passage.id}:{passage.span.start}-{passage.span.end}",
+        text=passage.text,
+        start_char_idx=passage.span.start,
+        end_char_idx=passage.span.end,
+        metadata={**document.metadata, SENTENCES_KEY: spans_of(passage)},
+        excluded_embed_metadata_keys=[*document.excluded_embed_metadata_keys, SENTENCES_KEY],
+        excluded_llm_metadata_keys=[*document.excluded_llm_metadata_keys, SENTENCES_KEY],
+        relationships={NodeRelationship.SOURCE: document.source_node or document.as_related_node_info()},
+    )
