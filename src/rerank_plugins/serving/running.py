@@ -77,8 +77,9 @@ class Runner:
         Raises:
             Refusal: It is refused, for whatever reason.
         """
+        left_s = arrival.left_s()
         try:
-            return await asyncio.wait_for(self._run(request, arrival), arrival.left_s())
+            return await asyncio.wait_for(self._run(request, arrival), left_s)
         except asyncio.TimeoutError as error:
             raise arrival.late() from error
         except RerankPluginsError as error:
