@@ -23,9 +23,7 @@ KEY = "client-test-key"
 for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
     os.environ[name] = "http://127.0.0.1:9"
 os.environ["no_proxy"] = os.environ["NO_PROXY"] = "127.0.0.1,localhost"
-os.environ.update(
-    HF_HUB_OFFLINE="1", VOYAGE_API_KEY=KEY, NVIDIA_API_KEY=KEY, CO_API_KEY=KEY, HAYSTACK_TELEMETRY_ENABLED="0"
-)
+os.environ.update(VOYAGE_API_KEY=KEY, NVIDIA_API_KEY=KEY, CO_API_KEY=KEY, HAYSTACK_TELEMETRY_ENABLED="0")
 
 
 @pytest.fixture(scope="session")

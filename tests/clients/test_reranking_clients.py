@@ -139,9 +139,9 @@ def test_llama_index_xinference(url: str, monkeypatch: pytest.MonkeyPatch) -> No
     # The class sends no key; a session of its own does.
     real = requests.Session.request
 
-    def with_key(self: Any, method: str, address: str, **options: Any) -> Any:
+    def with_key(self: Any, **options: Any) -> Any:
         headers = {**(options.pop("headers", None) or {}), "x-api-key": KEY}
-        return real(self, method, address, headers=headers, **options)
+        return real(self, headers=headers, **options)
 
     monkeypatch.setattr(requests.Session, "request", with_key)
     check_llama_index(package.XinferenceRerank(model="mini", base_url=url, top_n=2))

@@ -146,14 +146,10 @@ class ServingApp:
     async def _answer(self, exchange: Exchange, seen: _Seen) -> Reply:
         if exchange.method == "OPTIONS" and self._cors(exchange):
             return _preflight()
-        self._guard.check(exchange.path, exchange.headers)
-        route = find_route(exchange.method, exchange.path, pinned=self._settings.dialect)
-        seen.route = route.label
+        route = self._let_in(exchange, seen)
         if route.choice is None:
-            seen.dialect = UNSURE
             metrics = route.label == "/metrics"
             return self._metrics.page() if metrics else self._facts.reply(route.label, route.path_model)
-        seen.dialect = route.choice.dialect
         body = parsed(await exchange.body())
         endpoint = route.choice.choose(body, exchange.headers)
         seen.dialect = endpoint.dialect
@@ -161,6 +157,23 @@ class ServingApp:
         seen.n_items = _n_items(request)
         outcome = await exchange.unless_gone(self._runner.run(request, self._arrival(exchange)))
         return json_reply(endpoint.answer(request, outcome), headers=_cost_headers(outcome))
+
+    def _let_in(self, exchange: Exchange, seen: _Seen) -> Route:
+        """Return the route of a request that has a key; one without learns no more than that, in its dialect's words.
+
+        Raises:
+            Refusal: There is no key, no such path, or it takes another method.
+        """
+        try:
+            route = find_route(exchange.method, exchange.path, pinned=self._settings.dialect)
+        except Refusal:
+            self._guard.check(exchange.path, exchange.headers)
+            raise
+        seen.route = route.label
+        if route.choice is not None:
+            seen.dialect = route.choice.dialect
+        self._guard.check(exchange.path, exchange.headers)
+        return route
 
     def _hints(self, route: Route) -> Hints:
         settings = self._settings

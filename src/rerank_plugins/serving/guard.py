@@ -9,8 +9,9 @@ from rerank_plugins.serving.settings import ApiKeys, ServeSettings
 
 __all__ = ["OPEN_PATHS", "Guard"]
 
-OPEN_PATHS = frozenset({"/livez", "/readyz", "/health", "/ping", "/v1/health/live", "/v1/health/ready"})
-"""Probes; they tell nothing but that."""
+_AUTH = "/v1/cluster/auth"
+OPEN_PATHS = frozenset({"/livez", "/readyz", "/health", "/ping", "/v1/health/live", "/v1/health/ready", _AUTH})
+"""Probes, which tell nothing but that, and what Xinference's client asks before it sends a key: whether it needs one."""
 
 _KEY_HEADERS = ("x-api-key", "api-key")
 

@@ -81,7 +81,7 @@ def serve(settings: ServeSettings, listener: socket.socket) -> None:
     config = uvicorn.Config(
         app,
         http=_patient_protocol(settings.limits.receive_s),
-        loop=_loop_name(),
+        loop="none",
         ws="none",
         lifespan="off",
         log_config=None,
@@ -93,24 +93,14 @@ def serve(settings: ServeSettings, listener: socket.socket) -> None:
         timeout_keep_alive=round(settings.limits.keep_alive_s),
         timeout_graceful_shutdown=round(settings.limits.drain_s),
     )
+    loop = _new_loop()
     try:
-        with asyncio.Runner(loop_factory=config.get_loop_factory()) if hasattr(asyncio, "Runner") else _Plain() as run:
-            run.run(_Life(app, _server(uvicorn, config), settings).run(listener))
+        loop.run_until_complete(_Life(app, _server(uvicorn, config), settings).run(listener))
     finally:
         app.close()
-
-
-class _Plain:
-    """What ``asyncio.Runner`` does, for Python 3.10."""
-
-    def __enter__(self) -> _Plain:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        return None
-
-    def run(self, work: Any) -> Any:
-        return asyncio.run(work)
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.run_until_complete(loop.shutdown_default_executor())
+        loop.close()
 
 
 class _Life:
@@ -238,8 +228,11 @@ def _time_out(protocol: Any) -> None:
         transport.close()
 
 
-def _loop_name() -> str:
-    return "asyncio" if find_spec("uvloop") is None else "uvloop"
+def _new_loop() -> asyncio.AbstractEventLoop:
+    if find_spec("uvloop") is None:
+        return asyncio.new_event_loop()
+    loop: asyncio.AbstractEventLoop = import_extra("uvloop", extra="serve").new_event_loop()
+    return loop
 
 
 def _allow_many_files() -> None:

@@ -21,7 +21,7 @@ from rerank_plugins.serving.settings import KEYS_VARIABLE, ApiKeys, ServeSetting
 
 BODY = {"model": "ranker", "query": "which animal eats bamboo", "documents": ["the panda", "a train"]}
 KEY = "canary-5f1c"
-GET_PATHS = ["/", "/info", "/metrics", "/models", "/v1/models", "/v1/models/ranker", "/v1/cluster/auth", "/nowhere"]
+GET_PATHS = ["/", "/info", "/metrics", "/models", "/v1/models", "/v1/models/ranker", "/nowhere"]
 
 
 async def test_no_path_but_the_probes_opens_without_a_key(opened: Opened) -> None:
@@ -57,8 +57,10 @@ async def test_keys_are_taken_as_clients_send_them(opened: Opened, header: str, 
 async def test_metrics_may_be_open_and_xinference_is_told_that_a_key_is_needed(opened: Opened) -> None:
     async with opened(keys=ApiKeys([KEY]), open_metrics=True) as client:
         assert (await client.get("/metrics")).status_code == 200
-        auth = await client.get("/v1/cluster/auth", headers={"authorization": f"Bearer {KEY}"})
+        auth = await client.get("/v1/cluster/auth")
+        refused = await client.post("/v1/embeddings", json={})
     assert auth.json() == {"auth": True}
+    assert refused.json()["error"]["code"] == "invalid_api_key"
 
 
 def test_keys_come_from_a_file_and_the_environment_and_are_nowhere_shown(tmp_path, monkeypatch) -> None:

@@ -51,6 +51,8 @@ def _read(fields: Fields, hints: Hints) -> RerankRequest:
         model=None,
         query=fields.text("query"),
         documents=fields.texts("texts"),
+        # TEI ignores it; LiteLLM sends it and means it.
+        top_n=fields.count("top_n", lowest=0) or None,
         returns_documents=fields.flag("return_text", usual=False),
         raw=fields.flag("raw_scores", usual=False),
         whole=_side_of(fields, hints),
