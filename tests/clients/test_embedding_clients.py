@@ -46,7 +46,7 @@ def test_llama_index_openai_like(url: str) -> None:
 
 def test_llama_index_tei(url: str) -> None:
     package = pytest.importorskip("llama_index.embeddings.text_embeddings_inference")
-    model = package.TextEmbeddingsInference(model_name="mini", base_url=url, auth_token=f"Bearer {KEY}")
+    model = package.TextEmbeddingsInference(model_name="mini", base_url=url, auth_token=KEY)
     check(model.get_text_embedding_batch(TEXTS))
 
 

@@ -11,7 +11,7 @@ __all__ = ["OPEN_PATHS", "Guard"]
 
 _AUTH = "/v1/cluster/auth"
 OPEN_PATHS = frozenset({"/livez", "/readyz", "/health", "/ping", "/v1/health/live", "/v1/health/ready", _AUTH})
-"""Probes, which tell nothing but that, and what Xinference's client asks before it sends a key: whether it needs one."""
+"""Probes, and what Xinference's client asks before it sends a key: whether it needs one."""
 
 _KEY_HEADERS = ("x-api-key", "api-key")
 
