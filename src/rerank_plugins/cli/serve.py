@@ -115,7 +115,8 @@ def serve(
         reranker_options=common | _of_reranker(options),
         embedder_options=common,
         layers=options.layer_options,
-        engine=EngineOptions(max_batch_tokens=max_batch_tokens),
+        # The estimate of the server decides; this counts exactly, for texts that have far more tokens than it thinks.
+        engine=EngineOptions(max_batch_tokens=max_batch_tokens, max_waiting_tokens=2 * max_waiting_tokens),
         on_demand=on_demand,
         any_model_name=any_model_name,
         auto_truncate=not no_auto_truncate,
