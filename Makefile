@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 LOWEST ?= .venv-lowest
 CLIENTS ?= .venv-clients
+COHERE ?= .venv-clients-cohere
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip install --quiet
 # A whole file of tests goes to one process. One thread each, else they wait for each other; about 2 GB of memory each.
@@ -32,8 +33,10 @@ test-lowest: BIN = $(LOWEST)/bin
 test-lowest: $(LOWEST)/.lowest ## core and adapter tests on the lowest versions that the metadata allows
 	$(PYTEST) tests/unit tests/conformance tests/parity/test_goldens.py tests/parity/test_llm_goldens.py integrations -m "not slow"
 
-test-clients: $(VENV)/.dev $(CLIENTS)/.clients ## the packages of cohere, openai, LlamaIndex, LangChain, ... against our server; an environment of their own
-	SERVER_PYTHON=$(CURDIR)/$(BIN)/python $(CLIENTS)/bin/python -m pytest -c tests/clients/pytest.ini --rootdir tests/clients --confcutdir tests/clients tests/clients
+test-clients: $(VENV)/.dev $(CLIENTS)/.clients $(COHERE)/.cohere ## the packages of cohere, openai, LlamaIndex, LangChain, ... against our server; an environment of their own
+	for folder in $(CLIENTS) $(COHERE); do \
+		SERVER_PYTHON=$(CURDIR)/$(BIN)/python $$folder/bin/python -m pytest -c tests/clients/pytest.ini \
+			--rootdir tests/clients --confcutdir tests/clients tests/clients || exit 1; done
 
 mutants: $(VENV)/.dev ## small faults put into the core one by one; at least 90 % must make a fast test fail (a quarter of an hour)
 	OMP_NUM_THREADS=1 $(BIN)/python tests/mutants/run_mutants.py
@@ -54,7 +57,7 @@ wheels: $(VENV)/.dev ## build the distributions into dist/
 		$(BIN)/python -m build --quiet --no-isolation --outdir dist $$folder || exit 1; done
 
 clean: ## remove the environments and what was built
-	rm -rf $(VENV) $(LOWEST) $(CLIENTS) dist demo-output
+	rm -rf $(VENV) $(LOWEST) $(CLIENTS) $(COHERE) dist demo-output
 
 # torch first and alone: with it in place nothing else can ask for a build with CUDA packages.
 $(VENV)/.torch: constraints.txt
@@ -80,6 +83,12 @@ $(CLIENTS)/.clients: tests/clients/requirements.txt
 	$(PYTHON) -m venv $(CLIENTS)
 	$(CLIENTS)/bin/python -m pip install --quiet --upgrade pip
 	$(CLIENTS)/bin/python -m pip install --quiet -r tests/clients/requirements.txt
+	touch $@
+
+$(COHERE)/.cohere: tests/clients/requirements-cohere.txt
+	$(PYTHON) -m venv $(COHERE)
+	$(COHERE)/bin/python -m pip install --quiet --upgrade pip
+	$(COHERE)/bin/python -m pip install --quiet -r tests/clients/requirements-cohere.txt
 	touch $@
 
 $(LOWEST)/.lowest: constraints-lowest.txt $(METADATA)

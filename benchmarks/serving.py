@@ -185,16 +185,17 @@ async def _at_once(asked: Sequence[Asked], port: int, n: int) -> Answers:
 
 async def _overload(asked: Sequence[Asked], port: int, per_s: float, seconds: float) -> tuple[Answers, int]:
     """Send requests at a rate, whether or not the others are answered, on as many connections as that takes."""
-    answers, idle, tasks = Answers(), [], set()
+    answers, tasks = Answers(), set[asyncio.Task[None]]()
+    idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
     started, sent = time.perf_counter(), 0
 
     async def one(number: int) -> None:
         what = asked[number % len(asked)]
         begun = time.perf_counter()
-        connection = idle.pop() if idle else await asyncio.open_connection("127.0.0.1", port)
-        status, head, body = await _ask(*connection, what)
+        reader, writer = idle.pop() if idle else await asyncio.open_connection("127.0.0.1", port)
+        status, head, body = await _ask(reader, writer, what)
         answers.add(status, head, body, what, time.perf_counter() - begun)
-        idle.append(connection)
+        idle.append((reader, writer))
 
     while (passed := time.perf_counter() - started) < seconds:
         while sent < passed * per_s:

@@ -169,7 +169,7 @@ def _patient_protocol(receive_s: float) -> Any:
     """
     if find_spec("httptools") is None:
         return _patient_h11(receive_s)
-    base = import_extra("uvicorn.protocols.http.httptools_impl", extra="serve").HttpToolsProtocol
+    base: Any = import_extra("uvicorn.protocols.http.httptools_impl", extra="serve").HttpToolsProtocol
 
     class Patient(base):  # type: ignore[misc]
         _waiting: asyncio.TimerHandle | None = None
@@ -204,7 +204,7 @@ def _patient_protocol(receive_s: float) -> Any:
 
 def _patient_h11(receive_s: float) -> Any:
     """Return the same for the protocol without httptools, where a connection must bring its first request in time."""
-    base = import_extra("uvicorn.protocols.http.h11_impl", extra="serve").H11Protocol
+    base: Any = import_extra("uvicorn.protocols.http.h11_impl", extra="serve").H11Protocol
 
     class Patient(base):  # type: ignore[misc]
         _waiting: asyncio.TimerHandle | None = None
