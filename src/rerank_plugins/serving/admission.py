@@ -21,6 +21,10 @@ _LETTERS, _BYTES = 4, 3
 _MEMORY_S = 10.0
 """How fast the measured speed forgets."""
 
+_SHARE_OF_TIME = 0.5
+"""Of a caller's time, what the work before and of its request may take by the measured speed, which varies with texts
+and with what else the machine does."""
+
 _LONGEST_WAIT_S = 60
 
 
@@ -109,7 +113,7 @@ class Admission:
         too_many = 0 if self._limit is None else self._waiting + tokens - self._limit
         too_late_s = 0.0
         if speed is not None and time_left_s is not None:
-            too_late_s = (self._waiting + tokens) / speed - time_left_s
+            too_late_s = (self._waiting + tokens) / speed - _SHARE_OF_TIME * time_left_s
         if too_many <= 0 and too_late_s <= 0:
             return
         wait_s = max(1.0 if speed is None else max(0, too_many) / speed, too_late_s)

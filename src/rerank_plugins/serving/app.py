@@ -6,6 +6,7 @@ and callers who hang up are watched on the raw messages of ASGI, where a framewo
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from contextlib import nullcontext
@@ -120,7 +121,7 @@ class ServingApp:
                     spans.finish(span, method=method, route=seen.route, status=status)
             closes = seen.is_closing or self._facts.phase == "draining"
             await exchange.answer(reply, closes=closes, headers=self._cors(exchange))
-        except (Gone, TimeoutError):
+        except (Gone, asyncio.TimeoutError):
             status = _HUNG_UP
         finally:
             exchange.forget()

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, Generic, Literal, TypeVar
 
@@ -14,9 +15,9 @@ from rerank_plugins.catalog.resolve import resolve
 from rerank_plugins.catalog.spec import ModelKind
 from rerank_plugins.catalog.table import find_by_id
 from rerank_plugins.embedder import Embedder
-from rerank_plugins.errors import InvalidInputError, UnknownModelError, UnsupportedModelError
+from rerank_plugins.errors import InvalidInputError, RerankPluginsError, UnknownModelError, UnsupportedModelError
 from rerank_plugins.reranker import Reranker
-from rerank_plugins.serving.admission import Admission
+from rerank_plugins.serving.admission import Admission, estimated_tokens
 from rerank_plugins.serving.refusals import Refusal, refusal_of
 from rerank_plugins.serving.requests import EmbedRequest, Reading
 from rerank_plugins.serving.settings import ModelPlan, ServeSettings
@@ -28,6 +29,7 @@ logger = logging.getLogger(__name__)
 
 _KINDS: tuple[ModelKind, ...] = ("reranker", "embedder")
 _VARIANTS = 16
+_WARM_UP = [f"{number} " + "words of a text that is as long as a passage " * 8 for number in range(8)]
 _NO_NAMES = ("", "default/not-specified")
 """What clients send that have no name to send."""
 
@@ -52,7 +54,7 @@ class Served(Generic[H]):
         self.state: State = "waiting"
         self._handle: H | None = None
         self._variants: OrderedDict[Any, H] = OrderedDict()
-        self._turn = asyncio.Lock()
+        self._loading: asyncio.Future[H] | None = None
 
     @property
     def name(self) -> str:
@@ -72,16 +74,10 @@ class Served(Generic[H]):
         """
         if self._handle is not None:
             return self._handle
-        async with self._turn:
-            if self._handle is None:
-                self.state = "loading"
-                try:
-                    self._handle = await asyncio.to_thread(self._open)
-                except BaseException:
-                    self.state = "failed"
-                    raise
-                self.state = "ready"
-            return self._handle
+        if self._loading is None or self._loading.done():
+            self._loading = asyncio.ensure_future(self._load())
+        # A caller who hangs up leaves the load to the others.
+        return await asyncio.shield(self._loading)
 
     async def variant(self, use: Any) -> H:
         """Return the facade for a request's own options.
@@ -109,6 +105,32 @@ class Served(Generic[H]):
             self._variants.move_to_end(use)
         return found
 
+    async def _load(self) -> H:
+        self.state = "loading"
+        # A thread of its own: those of the loop tokenise for the models that are open.
+        thread = ThreadPoolExecutor(1, thread_name_prefix="load")
+        try:
+            handle = await asyncio.get_running_loop().run_in_executor(thread, self._open)
+            await self._warm_up(handle)
+        except RerankPluginsError as error:
+            self.state = "failed"
+            logger.error("%s %r cannot be opened: %s", self.kind, self.name, error)
+            raise
+        finally:
+            thread.shutdown(wait=False)
+        self._handle, self.state = handle, "ready"
+        return handle
+
+    async def _warm_up(self, handle: H) -> None:
+        """Run two small calls: the first one pays what is done once, the second one is measured.
+
+        A model whose speed is not known would take more requests than it can answer in time.
+        """
+        await self._try(handle)
+        tokens = sum(estimated_tokens(text) for text in _WARM_UP)
+        with self.admission.admitted(tokens, time_left_s=None):
+            await self._try(handle)
+
     def close(self) -> None:
         """Give the model back."""
         for handle in (*self._variants.values(), self._handle):
@@ -116,6 +138,9 @@ class Served(Generic[H]):
                 handle.close()
 
     def _open(self) -> H:
+        raise NotImplementedError
+
+    async def _try(self, handle: H) -> None:
         raise NotImplementedError
 
     def _reopen(self, use: Any, usual: H) -> H:
@@ -133,6 +158,9 @@ class ServedReranker(Served[Reranker]):
     def _open(self) -> Reranker:
         options = dict(self._settings.reranker_options)
         return Reranker(self.plan.model, layers=self._settings.layers, engine=self._settings.engine, **options)
+
+    async def _try(self, handle: Reranker) -> None:
+        await handle.arank("", _WARM_UP)
 
     def _is_usual(self, use: Reading, usual: Reranker) -> bool:
         windows = usual.long_documents.strategy != "truncate"
@@ -155,6 +183,9 @@ class ServedEmbedder(Served[Embedder]):
 
     def _open(self) -> Embedder:
         return Embedder(self.plan.model, engine=self._settings.engine, **self._settings.embedder_options)
+
+    async def _try(self, handle: Embedder) -> None:
+        await handle.aembed_documents(_WARM_UP)
 
     def _is_usual(self, use: tuple[int | None, bool | None], usual: Embedder) -> bool:
         dimensions, normalize = use

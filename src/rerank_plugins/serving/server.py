@@ -118,7 +118,9 @@ class _Life:
             ThreadPoolExecutor(max_workers=max(2, os.cpu_count() or 1), thread_name_prefix="serve")
         )
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._on_signal, number)
+            # Windows' loop has no such handlers; there a Ctrl-C ends the program at once.
+            with contextlib.suppress(NotImplementedError):
+                loop.add_signal_handler(number, self._on_signal, number)
         running = asyncio.create_task(self._server.serve(sockets=[listener]))
         loading = asyncio.create_task(self._app.load())
         try:

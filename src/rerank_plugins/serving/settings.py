@@ -75,7 +75,8 @@ class ModelPlan:
         Raises:
             InvalidInputError: There is no name or no model.
         """
-        name, equals, model = written.partition("=")
+        # A folder may have the sign in its name.
+        name, equals, model = (written, "", "") if Path(written).exists() else written.partition("=")
         plan = cls(name=name.strip(), model=(model if equals else name).strip())
         if not plan.name or not plan.model:
             msg = f"a model is written MODEL or NAME=MODEL, got {written!r}"

@@ -63,7 +63,9 @@ def test_a_request_whose_turn_would_come_too_late_is_refused_now() -> None:
     with admission.admitted(500, time_left_s=60):
         with pytest.raises(Refusal), admission.admitted(100, time_left_s=2):
             pass
-        with admission.admitted(100, time_left_s=60):
+        with pytest.raises(Refusal), admission.admitted(100, time_left_s=10):
+            pass
+        with admission.admitted(100, time_left_s=13):
             pass
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,8 @@ import pytest
 from served import Opened
 
 from rerank_plugins import Embedder, Reranker
+from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.serving.settings import ModelPlan
 
 QUERY = "which animal eats bamboo"
 TEXTS = ["the panda eats bamboo", "", "a train leaves at noon", "bamboo grows fast", "the panda eats bamboo"]
@@ -186,6 +189,44 @@ async def test_a_model_is_loaded_when_it_is_first_asked_for(opened: Opened) -> N
         after = {one["id"]: one["state"] for one in (await client.get("/v1/models")).json()["data"]}
     assert before == {"ranker": "waiting", "vectors": "waiting"}
     assert after == {"ranker": "ready", "vectors": "waiting"}
+
+
+async def test_a_caller_who_gives_up_leaves_the_load_to_the_next(opened: Opened) -> None:
+    async with opened(on_demand=True) as client:
+        body = {"query": "q", "texts": ["d"]}
+        first = await client.post("/rerank", json=body, headers={"x-request-timeout-ms": "1"})
+        state = (await client.get("/v1/models/ranker")).json()["state"]
+        assert (await client.post("/rerank", json=body)).status_code == 200
+    assert (first.status_code, state) == (504, "loading")
+
+
+async def test_a_model_that_cannot_be_opened_is_told_and_tried_again(
+    opened: Opened, checkpoints: Path, tmp_path
+) -> None:
+    folder = tmp_path / "copy=1"
+    shutil.copytree(checkpoints / "bert-reranker", folder)
+    weights = folder / "model.safetensors"
+    kept = weights.read_bytes()
+    async with opened(on_demand=True, models=(ModelPlan.of(str(folder)),)) as client:
+        weights.write_bytes(b"nonsense")
+        broken = await client.post("/rerank", json={"query": "q", "texts": ["d"]})
+        weights.write_bytes(kept)
+        whole = await client.post("/rerank", json={"query": "q", "texts": ["d"]})
+    assert (broken.status_code, broken.json()["error_type"]) == (503, "Unhealthy")
+    assert broken.headers["retry-after"] == "30"
+    assert whole.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("written", "name", "model"),
+    [("mini", "mini", "mini"), ("a = BAAI/bge-m3", "a", "BAAI/bge-m3"), ("BAAI/bge-m3", "BAAI/bge-m3", "BAAI/bge-m3")],
+)
+def test_models_are_written_with_or_without_a_name(written: str, name: str, model: str) -> None:
+    plan = ModelPlan.of(written)
+    assert (plan.name, plan.model) == (name, model)
+    for wrong in ("", "=", "a=", "=b"):
+        with pytest.raises(InvalidInputError, match="MODEL or NAME=MODEL"):
+            ModelPlan.of(wrong)
 
 
 async def test_an_instruction_for_a_model_that_reads_none_is_an_error(opened: Opened) -> None:
