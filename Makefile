@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 LOWEST ?= .venv-lowest
+CLIENTS ?= .venv-clients
+COHERE ?= .venv-clients-cohere
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip install --quiet
 # A whole file of tests goes to one process. One thread each, else they wait for each other; about 2 GB of memory each.
@@ -11,7 +13,7 @@ PACKAGES = -e .[demo] -e models/mini -e models/mini-zh -e demo -e integrations/l
 METADATA = pyproject.toml models/mini/pyproject.toml models/mini-zh/pyproject.toml demo/pyproject.toml $(wildcard integrations/*/pyproject.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-lowest mutants lint bench docs wheels clean
+.PHONY: help demo test test-fast test-lowest test-clients mutants lint bench docs wheels clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -30,6 +32,11 @@ test-fast: $(VENV)/.dev ## the tests that take no more than a few seconds each
 test-lowest: BIN = $(LOWEST)/bin
 test-lowest: $(LOWEST)/.lowest ## core and adapter tests on the lowest versions that the metadata allows
 	$(PYTEST) tests/unit tests/conformance tests/parity/test_goldens.py tests/parity/test_llm_goldens.py integrations -m "not slow"
+
+test-clients: $(VENV)/.dev $(CLIENTS)/.clients $(COHERE)/.cohere ## the packages of cohere, openai, LlamaIndex, LangChain, ... against our server; an environment of their own
+	for folder in $(CLIENTS) $(COHERE); do \
+		SERVER_PYTHON=$(CURDIR)/$(BIN)/python $$folder/bin/python -m pytest -c tests/clients/pytest.ini \
+			--rootdir tests/clients --confcutdir tests/clients tests/clients || exit 1; done
 
 mutants: $(VENV)/.dev ## small faults put into the core one by one; at least 90 % must make a fast test fail (a quarter of an hour)
 	OMP_NUM_THREADS=1 $(BIN)/python tests/mutants/run_mutants.py
@@ -50,7 +57,7 @@ wheels: $(VENV)/.dev ## build the distributions into dist/
 		$(BIN)/python -m build --quiet --no-isolation --outdir dist $$folder || exit 1; done
 
 clean: ## remove the environments and what was built
-	rm -rf $(VENV) $(LOWEST) dist demo-output
+	rm -rf $(VENV) $(LOWEST) $(CLIENTS) $(COHERE) dist demo-output
 
 # torch first and alone: with it in place nothing else can ask for a build with CUDA packages.
 $(VENV)/.torch: constraints.txt
@@ -72,12 +79,24 @@ $(VENV)/.bench: $(VENV)/.dev benchmarks/requirements.txt
 	$(PIP) -c constraints.txt -r benchmarks/requirements.txt
 	touch $@
 
+$(CLIENTS)/.clients: tests/clients/requirements.txt
+	$(PYTHON) -m venv $(CLIENTS)
+	$(CLIENTS)/bin/python -m pip install --quiet --upgrade pip
+	$(CLIENTS)/bin/python -m pip install --quiet -r tests/clients/requirements.txt
+	touch $@
+
+$(COHERE)/.cohere: tests/clients/requirements-cohere.txt
+	$(PYTHON) -m venv $(COHERE)
+	$(COHERE)/bin/python -m pip install --quiet --upgrade pip
+	$(COHERE)/bin/python -m pip install --quiet -r tests/clients/requirements-cohere.txt
+	touch $@
+
 $(LOWEST)/.lowest: constraints-lowest.txt $(METADATA)
 	$(PYTHON) -m venv $(LOWEST)
 	$(LOWEST)/bin/python -m pip install --quiet --upgrade pip
 	$(LOWEST)/bin/python -m pip install --quiet -c constraints-lowest.txt torch
 	$(LOWEST)/bin/python -m pip install --quiet -c constraints-lowest.txt \
-		-e .[torch,evaluation,telemetry] -e models/mini -e models/mini-zh -e demo -e integrations/llamaindex -e integrations/langchain \
+		-e .[torch,evaluation,telemetry,serve] -e models/mini -e models/mini-zh -e demo -e integrations/llamaindex -e integrations/langchain \
 		-e integrations/testing \
 		langchain-classic langchain-tests hypothesis opentelemetry-sdk pytest pytest-asyncio pytest-timeout pytest-xdist
 	touch $@

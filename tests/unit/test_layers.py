@@ -34,7 +34,7 @@ LAYERS = [
     {"adapters"},
     {"evaluation"},
     {"reports"},
-    {"training"},
+    {"training", "serving"},
     {"cli"},
     {"__main__"},
 ]

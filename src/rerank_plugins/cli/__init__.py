@@ -1,6 +1,6 @@
 """The command line, ``rerank-plugins``.
 
-Its commands: ``models | rank | score | doctor | demo | evaluate | report | calibrate | data | train``.
+Its commands: ``models | rank | score | serve | doctor | demo | evaluate | report | calibrate | data | train``.
 """
 
 from __future__ import annotations

@@ -27,6 +27,7 @@ from rerank_plugins.cli.output import fail, tolerate_encodings
 from rerank_plugins.cli.rank import rank
 from rerank_plugins.cli.report import report
 from rerank_plugins.cli.score import score
+from rerank_plugins.cli.serve import serve
 from rerank_plugins.cli.training import train
 from rerank_plugins.display.terminal import Screen, visible
 from rerank_plugins.errors import RerankPluginsError
@@ -45,6 +46,7 @@ app.command()(models)
 app.command()(rank)
 app.command()(calibrate)
 app.command()(score)
+app.command()(serve)
 app.command()(doctor)
 app.command()(evaluate)
 app.command()(report)

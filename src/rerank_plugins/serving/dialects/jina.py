@@ -1,0 +1,32 @@
+"""Jina's reranking, whose shape SiliconFlow, Xinference, LocalAI and many applications took over."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import Any
+
+from rerank_plugins.serving.dialects.base import Dialect, Endpoint, Hints, detail_error
+from rerank_plugins.serving.dialects.reranking import Keys, results_of, usages_of
+from rerank_plugins.serving.fields import Fields
+from rerank_plugins.serving.outcomes import Ranked
+from rerank_plugins.serving.requests import RerankRequest
+
+__all__ = ["JINA", "RERANK", "answer"]
+
+JINA = Dialect(
+    name="jina", error=detail_error, statuses=MappingProxyType({"invalid": 422, "empty": 422, "too_many": 422})
+)
+_KEYS = Keys(returns_documents=True, zero_is_all=True)
+
+
+def _read(fields: Fields, _hints: Hints) -> RerankRequest:
+    return _KEYS.read(fields, whole=not fields.flag("truncation", usual=True))
+
+
+def answer(request: RerankRequest, ranked: Ranked) -> dict[str, Any]:
+    """Return an answer with the usage in the words of everybody who speaks this dialect."""
+    head = {"id": ranked.costs.request_id, "object": "list", "model": ranked.costs.model}
+    return {**head, "results": results_of(request, ranked), **usages_of(ranked.costs)}
+
+
+RERANK = Endpoint(dialect=JINA, read=_read, answer=answer)

@@ -1,0 +1,78 @@
+"""OpenAI's embeddings, which Jina, Voyage, infinity and vLLM took over, each with more keys."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rerank_plugins.serving.dialects.base import Dialect, Endpoint, Hints, openai_error, token_usage
+from rerank_plugins.serving.dialects.vectors import FORMATS, written
+from rerank_plugins.serving.fields import Fields
+from rerank_plugins.serving.outcomes import Embedded
+from rerank_plugins.serving.refusals import Refusal
+from rerank_plugins.serving.requests import EmbedRequest
+
+__all__ = ["EMBEDDINGS", "OPENAI"]
+
+OPENAI = Dialect(name="openai", error=openai_error)
+
+_FORM_KEYS = ("output_dtype", "embedding_type", "encoding_format")
+_QUERIES = ("query", "retrieval.query", "search_query", "code.query", "nl2code.query")
+
+
+def _read(fields: Fields, hints: Hints) -> EmbedRequest:
+    model, side = _model_and_side(fields, hints)
+    return EmbedRequest(
+        model=model,
+        texts=_texts(fields),
+        side="query" if side == "query" else "document",
+        formats=[_form(fields)],
+        dimensions=fields.count("dimensions") or fields.count("output_dimension"),
+        normalize=fields.flag("normalized", usual=True) if "normalized" in fields else None,
+    )
+
+
+def _model_and_side(fields: Fields, hints: Hints) -> tuple[str | None, str]:
+    """Return the model and what is embedded: by a key of Voyage or Jina, by a suffix, or as the server was told."""
+    model = fields.optional_text("model")
+    asked = fields.optional_text("input_type") or fields.optional_text("task")
+    if model is not None and model.endswith((":query", ":document")):
+        model, _, suffix = model.rpartition(":")
+        return model, suffix
+    if asked is None:
+        return model, hints.openai_side
+    return model, "query" if asked in _QUERIES else "document"
+
+
+def _texts(fields: Fields) -> list[str]:
+    found = fields.raw("input")
+    items = found if isinstance(found, list) else [found]
+    if items and all(isinstance(item, dict) and isinstance(item.get("text"), str) for item in items):
+        return [item["text"] for item in items]
+    if items and isinstance(items[0], (int, list)) and not isinstance(items[0], bool):
+        msg = (
+            "input must be texts: token ids belong to another model's vocabulary. With langchain-openai pass "
+            "OpenAIEmbeddings(check_embedding_ctx_length=False)"
+        )
+        raise Refusal(msg, kind="invalid", param="input")
+    return fields.texts("input")
+
+
+def _form(fields: Fields) -> str:
+    """Return how vectors are written; base64 of floats whatever else is asked, as in Voyage's client."""
+    forms = [fields.choice(name, tuple(FORMATS), usual="float") for name in _FORM_KEYS]
+    other = [form for form in forms if form != "float"]
+    if set(other) - {"base64"} and "base64" in other:
+        msg = "integers and bits are written as lists; leave encoding_format out"
+        raise Refusal(msg, kind="invalid", param="encoding_format")
+    return other[0] if other else "float"
+
+
+def _answer(request: EmbedRequest, found: Embedded) -> dict[str, Any]:
+    costs = found.costs
+    vectors = written(found.vectors, request.formats[0])
+    data = [{"object": "embedding", "index": index, "embedding": one} for index, one in enumerate(vectors)]
+    head = {"object": "list", "id": costs.request_id, "created": costs.created_s, "model": costs.model}
+    return {**head, "data": data, "usage": token_usage(costs)}
+
+
+EMBEDDINGS = Endpoint(dialect=OPENAI, read=_read, answer=_answer)

@@ -1,0 +1,317 @@
+"""The models of a server by name and kind: opened in threads, once, at the start or when first asked for."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any, Generic, Literal, TypeVar
+
+from rerank_plugins.backends.named import opener_of
+from rerank_plugins.catalog.resolve import resolve
+from rerank_plugins.catalog.spec import ModelKind
+from rerank_plugins.catalog.table import find_by_id
+from rerank_plugins.embedder import Embedder
+from rerank_plugins.errors import InvalidInputError, RerankPluginsError, UnknownModelError, UnsupportedModelError
+from rerank_plugins.reranker import Reranker
+from rerank_plugins.serving.admission import Admission, estimated_tokens
+from rerank_plugins.serving.refusals import Refusal, refusal_of
+from rerank_plugins.serving.requests import EmbedRequest, Reading
+from rerank_plugins.serving.settings import ModelPlan, ServeSettings
+from rerank_plugins.types import LongDocuments, VectorOptions
+
+__all__ = ["ModelStore", "Served", "ServedEmbedder", "ServedReranker"]
+
+logger = logging.getLogger(__name__)
+
+_KINDS: tuple[ModelKind, ...] = ("reranker", "embedder")
+_VARIANTS = 16
+_WARM_UP = [f"{number} " + "words of a text that is as long as a passage " * 8 for number in range(8)]
+_NO_NAMES = ("", "default/not-specified")
+"""What clients send that have no name to send."""
+
+H = TypeVar("H", Reranker, Embedder)
+
+State = Literal["waiting", "loading", "ready", "failed"]
+
+
+class Served(Generic[H]):
+    """A model under a name, and its variants: the same weights used with other options.
+
+    Args:
+        plan: What is opened.
+        settings: How it is served.
+    """
+
+    kind: ModelKind
+
+    def __init__(self, plan: ModelPlan, settings: ServeSettings) -> None:
+        self.plan, self._settings = plan, settings
+        self.admission = Admission(settings.limits.max_waiting_tokens)
+        self.state: State = "waiting"
+        self._handle: H | None = None
+        self._variants: OrderedDict[Any, H] = OrderedDict()
+        self._loading: asyncio.Future[H] | None = None
+
+    @property
+    def name(self) -> str:
+        """What callers call it."""
+        return self.plan.name
+
+    @property
+    def handle(self) -> H | None:
+        """The facade; None before it is open."""
+        return self._handle
+
+    async def opened(self) -> H:
+        """Return the facade, opened now if it is not yet; callers that come meanwhile wait for the same load.
+
+        Raises:
+            RerankPluginsError: It cannot be opened. The next call tries again.
+        """
+        if self._handle is not None:
+            return self._handle
+        if self._loading is None or self._loading.done():
+            self._loading = asyncio.ensure_future(self._load())
+        # A caller who hangs up leaves the load to the others.
+        return await asyncio.shield(self._loading)
+
+    async def variant(self, use: Any) -> H:
+        """Return the facade for a request's own options.
+
+        Args:
+            use: The options, as :meth:`_reopen` takes them.
+
+        Raises:
+            Refusal: The model does not have them.
+        """
+        usual = await self.opened()
+        if self._is_usual(use, usual):
+            return usual
+        found = self._variants.get(use)
+        if found is None:
+            try:
+                found = await asyncio.to_thread(self._reopen, use, usual)
+            except InvalidInputError as error:
+                raise refusal_of(error) from error
+            # The oldest is dropped, not closed: a request may be using it, and the weights are shared.
+            self._variants[use] = found
+            while len(self._variants) > _VARIANTS:
+                self._variants.popitem(last=False)
+        else:
+            self._variants.move_to_end(use)
+        return found
+
+    async def _load(self) -> H:
+        self.state = "loading"
+        # A thread of its own: those of the loop tokenise for the models that are open.
+        thread = ThreadPoolExecutor(1, thread_name_prefix="load")
+        try:
+            handle = await asyncio.get_running_loop().run_in_executor(thread, self._open)
+            await self._warm_up(handle)
+        except RerankPluginsError as error:
+            self.state = "failed"
+            logger.error("%s %r cannot be opened: %s", self.kind, self.name, error)
+            raise
+        finally:
+            thread.shutdown(wait=False)
+        self._handle, self.state = handle, "ready"
+        return handle
+
+    async def _warm_up(self, handle: H) -> None:
+        """Run two small calls: the first one pays what is done once, the second one is measured.
+
+        A model whose speed is not known would take more requests than it can answer in time.
+        """
+        await self._try(handle)
+        tokens = sum(estimated_tokens(text) for text in _WARM_UP)
+        with self.admission.admitted(tokens, time_left_s=None):
+            await self._try(handle)
+
+    def close(self) -> None:
+        """Give the model back."""
+        for handle in (*self._variants.values(), self._handle):
+            if handle is not None:
+                handle.close()
+
+    def _open(self) -> H:
+        raise NotImplementedError
+
+    async def _try(self, handle: H) -> None:
+        raise NotImplementedError
+
+    def _reopen(self, use: Any, usual: H) -> H:
+        raise NotImplementedError
+
+    def _is_usual(self, use: Any, usual: H) -> bool:
+        raise NotImplementedError
+
+
+class ServedReranker(Served[Reranker]):
+    """A reranker; its variants are made for a :class:`~rerank_plugins.serving.requests.Reading`."""
+
+    kind = "reranker"
+
+    def _open(self) -> Reranker:
+        options = dict(self._settings.reranker_options)
+        return Reranker(self.plan.model, layers=self._settings.layers, engine=self._settings.engine, **options)
+
+    async def _try(self, handle: Reranker) -> None:
+        await handle.arank("", _WARM_UP)
+
+    def _is_usual(self, use: Reading, usual: Reranker) -> bool:
+        windows = usual.long_documents.strategy != "truncate"
+        return use == Reading(windows=windows if use.windows is not None else None)
+
+    def _reopen(self, use: Reading, usual: Reranker) -> Reranker:
+        options = dict(self._settings.reranker_options)
+        options["long_documents"] = _long_documents(use, usual.long_documents)
+        if use.max_length is not None:
+            options["max_length"] = min(use.max_length, usual.max_length)
+        if use.instruction is not None:
+            options["prompt"] = use.instruction
+        return Reranker(self.plan.model, layers=self._settings.layers, engine=self._settings.engine, **options)
+
+
+class ServedEmbedder(Served[Embedder]):
+    """An embedder; its variants are made for (dimensions, normalize)."""
+
+    kind = "embedder"
+
+    def _open(self) -> Embedder:
+        return Embedder(self.plan.model, engine=self._settings.engine, **self._settings.embedder_options)
+
+    async def _try(self, handle: Embedder) -> None:
+        await handle.aembed_documents(_WARM_UP)
+
+    def _is_usual(self, use: tuple[int | None, bool | None], usual: Embedder) -> bool:
+        dimensions, normalize = use
+        return dimensions in {None, usual.dimensions} and normalize in {None, usual.normalize}
+
+    def _reopen(self, use: tuple[int | None, bool | None], usual: Embedder) -> Embedder:
+        dimensions, normalize = use
+        options = dict(self._settings.embedder_options)
+        kept = usual.normalize if normalize is None else normalize
+        options["vectors"] = VectorOptions(dimensions=dimensions, normalize=kept)
+        return Embedder(self.plan.model, engine=self._settings.engine, **options)
+
+    @staticmethod
+    def use_of(request: EmbedRequest) -> tuple[int | None, bool | None]:
+        """Return the options of a request."""
+        return request.dimensions, request.normalize
+
+
+class ModelStore:
+    """All models of a server.
+
+    Args:
+        settings: What is served.
+
+    Raises:
+        InvalidInputError: There is no model, or two have one name.
+    """
+
+    def __init__(self, settings: ServeSettings) -> None:
+        self._settings = settings
+        names = [plan.name for plan in settings.models]
+        if not names or len(set(names)) < len(names):
+            msg = f"give at least one model, and each a name of its own; got {names}"
+            raise InvalidInputError(msg)
+        self._served: dict[tuple[ModelKind, str], ServedReranker | ServedEmbedder] = {}
+        self.is_ready = False
+
+    async def start(self) -> None:
+        """Find out what the models are, and open them unless that is left to the first request.
+
+        Raises:
+            RerankPluginsError: One cannot be found or opened.
+        """
+        for plan in self._settings.models:
+            for kind in await asyncio.to_thread(_kinds_of, plan.model, self._settings):
+                made = ServedReranker if kind == "reranker" else ServedEmbedder
+                self._served[kind, plan.name] = made(plan, self._settings)
+        if not self._settings.on_demand:
+            for served in self._served.values():
+                await served.opened()
+                logger.info("serving %s %r", served.kind, served.name)
+        self.is_ready = True
+
+    def __iter__(self) -> Iterator[ServedReranker | ServedEmbedder]:
+        return iter(list(self._served.values()))
+
+    def reranker(self, name: str | None) -> ServedReranker:
+        """Return the reranker that a request means.
+
+        Raises:
+            Refusal: There is none of that name, or the models are not known yet.
+        """
+        found = self._find("reranker", name)
+        if not isinstance(found, ServedReranker):
+            raise TypeError(found)
+        return found
+
+    def embedder(self, name: str | None) -> ServedEmbedder:
+        """Return the embedder that a request means; see :meth:`reranker`."""
+        found = self._find("embedder", name)
+        if not isinstance(found, ServedEmbedder):
+            raise TypeError(found)
+        return found
+
+    def any(self, name: str | None) -> ServedReranker | ServedEmbedder:
+        """Return the model of a name, whatever its kind, a reranker first; see :meth:`reranker`."""
+        try:
+            return self.reranker(name)
+        except Refusal:
+            return self.embedder(name)
+
+    def close(self) -> None:
+        """Give all models back."""
+        for served in self:
+            served.close()
+
+    def _find(self, kind: ModelKind, name: str | None) -> ServedReranker | ServedEmbedder:
+        if not self.is_ready:
+            msg = "the model is being loaded; try again later"
+            raise Refusal(msg, kind="unavailable", retry_after_s=5)
+        named = {served.name: served for served in self if served.kind == kind}
+        if not named:
+            msg = f"this server has no {kind}; start it with one"
+            raise Refusal(msg, kind="unknown_model", param="model")
+        if name is None or name in _NO_NAMES or (self._settings.any_model_name and name not in named):
+            return next(iter(named.values()))
+        if name not in named:
+            msg = (
+                f"there is no {kind} of that name here, only {', '.join(named)}. Serve it under another name "
+                "(NAME=MODEL), or start the server with --any-model-name"
+            )
+            raise Refusal(msg, kind="unknown_model", param="model")
+        return named[name]
+
+
+def _kinds_of(model: str, settings: ServeSettings) -> tuple[ModelKind, ...]:
+    """Return what a model can be opened as; both for ``mini``."""
+    listed = tuple(kind for kind in _KINDS if find_by_id(model, kind=kind) or opener_of(model, kind=kind))
+    if listed:
+        return listed
+    try:
+        resolve(model, kind="reranker", options=settings.reranker_options.get("source"))
+    except (UnknownModelError, UnsupportedModelError) as no_reranker:
+        try:
+            resolve(model, kind="embedder", options=settings.embedder_options.get("source"))
+        except (UnknownModelError, UnsupportedModelError):
+            raise no_reranker from None
+        return ("embedder",)
+    return ("reranker",)
+
+
+def _long_documents(use: Reading, usual: LongDocuments) -> LongDocuments:
+    """Return how long documents are read where a request says so."""
+    strategy = usual.strategy
+    if use.windows is not None and use.windows != (strategy != "truncate"):
+        strategy = "maxp" if use.windows else "truncate"
+    overlap = usual.overlap_tokens if use.overlap_tokens is None else use.overlap_tokens
+    query = usual.query_max_length if use.query_tokens is None else use.query_tokens
+    return replace(usual, strategy=strategy, overlap_tokens=overlap, query_max_length=query)

@@ -1,0 +1,209 @@
+"""Runs requests on the facades: admitted by tokens first, within a deadline, dropped with their task."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from rerank_plugins.errors import RerankPluginsError
+from rerank_plugins.reranker import Reranker
+from rerank_plugins.serving.admission import estimated_tokens, pair_tokens
+from rerank_plugins.serving.models import ModelStore, Served, ServedEmbedder
+from rerank_plugins.serving.outcomes import Costs, Embedded, FoundSpan, Outcome, Ranked, Scored, Tokenized
+from rerank_plugins.serving.refusals import Refusal, refusal_of
+from rerank_plugins.serving.requests import EmbedRequest, PairsRequest, Request, RerankRequest, TokenizeRequest
+from rerank_plugins.serving.settings import Limits
+from rerank_plugins.serving.spans import chosen_spans, sentence_spans
+from rerank_plugins.serving.tokens import cut_to_tokens, tokens_of
+from rerank_plugins.types import CallUsage, RankedDocument
+
+if TYPE_CHECKING:
+    from rerank_plugins.embedder import Embedder
+
+__all__ = ["Arrival", "Runner"]
+
+_LONGEST_INPUT = 1_000_000
+"""Tokens of an input of a model that names no limit, for estimates."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """When a request came, and until when it is wanted.
+
+    Attributes:
+        request_id: Tells it apart.
+        started_s: When it came, on the clock of ``time.perf_counter``.
+        deadline_s: Seconds from then.
+    """
+
+    request_id: str
+    started_s: float
+    deadline_s: float
+
+    def left_s(self) -> float:
+        """Return the seconds that are left.
+
+        Raises:
+            Refusal: None are.
+        """
+        left_s = self.deadline_s - (time.perf_counter() - self.started_s)
+        if left_s <= 0:
+            raise self.late()
+        return left_s
+
+    def late(self) -> Refusal:
+        """Return what a caller is told whose time is over."""
+        msg = f"the result was not there within {self.deadline_s:g} s; what had not run was dropped"
+        return Refusal(msg, kind="late")
+
+
+class Runner:
+    """Gives the outcome of any request.
+
+    Args:
+        store: The models.
+        limits: How much a caller may ask for.
+    """
+
+    def __init__(self, store: ModelStore, limits: Limits) -> None:
+        self._store, self._limits = store, limits
+
+    async def run(self, request: Request, arrival: Arrival) -> Outcome:
+        """Return what came of a request.
+
+        Raises:
+            Refusal: It is refused, for whatever reason.
+        """
+        left_s = arrival.left_s()
+        try:
+            return await asyncio.wait_for(self._run(request, arrival), left_s)
+        except asyncio.TimeoutError as error:
+            raise arrival.late() from error
+        except RerankPluginsError as error:
+            refusal = refusal_of(error)
+            if refusal.kind == "failed":
+                raise
+            raise refusal from error
+
+    async def _run(self, request: Request, arrival: Arrival) -> Outcome:
+        if isinstance(request, RerankRequest):
+            return await self._rank(request, arrival)
+        if isinstance(request, PairsRequest):
+            return await self._score(request, arrival)
+        if isinstance(request, EmbedRequest):
+            return await self._embed(request, arrival)
+        return await self._tokenize(request, arrival)
+
+    async def _rank(self, request: RerankRequest, arrival: Arrival) -> Ranked:
+        self._check_many(request.documents, self._limits.max_documents, "documents")
+        served = self._store.reranker(request.model)
+        usual = await served.opened()
+        tokens = _tokens_of_pairs(usual, request.query, request.documents, windows=request.reading.windows)
+        tokens *= 1 if request.spans is None else 2
+        with served.admission.admitted(tokens, time_left_s=arrival.left_s()):
+            reranker = await served.variant(replace(request.reading, document_tokens=None))
+            documents = await _cut(reranker, request)
+            ranking = await reranker.arank(
+                request.query, documents, top_n=request.top_n, deadline_s=arrival.left_s(), threshold=None
+            )
+            if request.whole:
+                _check_whole(ranking, reranker.max_length)
+            spans = await _found_spans(reranker, request, ranking, arrival)
+        texts = [request.query, *request.documents]
+        costs = _costs(served, arrival, texts, ranking.usage, tokens)
+        return Ranked(costs=costs, documents=ranking, spans=spans)
+
+    async def _score(self, request: PairsRequest, arrival: Arrival) -> Scored:
+        self._check_many(request.pairs, self._limits.max_texts, "pairs")
+        served = self._store.reranker(request.model)
+        usual = await served.opened()
+        tokens = sum(_tokens_of_pairs(usual, query, [document]) for query, document in request.pairs)
+        with served.admission.admitted(tokens, time_left_s=arrival.left_s()):
+            reranker = await served.variant(request.reading)
+            scores = await reranker.ascore(list(request.pairs), deadline_s=arrival.left_s())
+        given = scores if request.raw else [reranker.probability(score) for score in scores]
+        texts = (text for pair in request.pairs for text in pair)
+        return Scored(costs=_costs(served, arrival, texts, None, tokens), scores=given)
+
+    async def _embed(self, request: EmbedRequest, arrival: Arrival) -> Embedded:
+        self._check_many(request.texts, self._limits.max_texts, "texts")
+        served = self._store.embedder(request.model)
+        usual = await served.opened()
+        length = min(usual.max_length, _LONGEST_INPUT)
+        tokens = sum(estimated_tokens(text, most=length) for text in request.texts)
+        with served.admission.admitted(tokens, time_left_s=arrival.left_s()):
+            embedder: Embedder = await served.variant(ServedEmbedder.use_of(request))
+            embed = embedder.aembed_queries if request.side == "query" else embedder.aembed_documents
+            vectors = await embed(list(request.texts), deadline_s=arrival.left_s())
+        return Embedded(costs=_costs(served, arrival, request.texts, None, tokens), vectors=vectors)
+
+    async def _tokenize(self, request: TokenizeRequest, arrival: Arrival) -> Tokenized:
+        self._check_many(request.texts, self._limits.max_texts, "inputs")
+        served = self._store.any(request.model)
+        handle = await served.opened()
+        tokens = sum(estimated_tokens(text) for text in request.texts)
+        found = await asyncio.to_thread(tokens_of, handle, request.texts, special_tokens=request.special_tokens)
+        return Tokenized(costs=_costs(served, arrival, request.texts, None, tokens), tokens=found)
+
+    def _check_many(self, items: Sequence[object], most: int, name: str) -> None:
+        if not items:
+            msg = f"{name} is empty; give at least one"
+            raise Refusal(msg, kind="empty", param=name)
+        if len(items) > most:
+            # The words of TEI, which clients that split look for.
+            msg = f"batch size {len(items)} > maximum allowed batch size {most}"
+            raise Refusal(msg, kind="too_many", param=name)
+
+
+def _tokens_of_pairs(usual: Reranker, query: str, documents: Sequence[str], *, windows: bool | None = None) -> int:
+    in_windows = usual.long_documents.strategy != "truncate" if windows is None else windows
+    return pair_tokens(query, documents, length=min(usual.max_length, _LONGEST_INPUT), windows=in_windows)
+
+
+async def _cut(reranker: Reranker, request: RerankRequest) -> list[str]:
+    documents, most = list(request.documents), request.reading.document_tokens
+    if most is None or (most >= reranker.max_length and reranker.long_documents.strategy == "truncate"):
+        return documents
+    return await asyncio.to_thread(cut_to_tokens, reranker, documents, most)
+
+
+def _check_whole(ranking: Sequence[RankedDocument], length: int) -> None:
+    cut = sorted(one.index for one in ranking if one.truncated)
+    if cut:
+        msg = f"`inputs` must have less than {length} tokens; documents[{cut[0]}] has more. Allow truncation"
+        raise Refusal(msg, kind="invalid", param="truncate")
+
+
+async def _found_spans(
+    reranker: Reranker, request: RerankRequest, ranking: Sequence[RankedDocument], arrival: Arrival
+) -> dict[int, list[FoundSpan]]:
+    """Return the parts of each document that were asked for; all sentences of all documents are one call."""
+    if request.spans is None:
+        return {}
+    parts = {one.index: sentence_spans(one.document or "") for one in ranking}
+    texts = {one.index: one.document or "" for one in ranking}
+    pairs = [(request.query, texts[index][start:end]) for index, spans in parts.items() for start, end in spans]
+    scores = await reranker.ascore(pairs, deadline_s=arrival.left_s()) if pairs else []
+    chances = iter([reranker.probability(score) for score in scores])
+    return {index: chosen_spans(spans, [next(chances) for _ in spans], request.spans) for index, spans in parts.items()}
+
+
+def _costs(
+    served: Served[Reranker] | Served[Embedder],
+    arrival: Arrival,
+    texts: Iterable[str],
+    usage: CallUsage | None,
+    estimate: int,
+) -> Costs:
+    return Costs(
+        request_id=arrival.request_id,
+        created_s=int(time.time()),
+        model=served.name,
+        tokens=estimate if usage is None else usage.tokens,
+        characters=sum(map(len, texts)),
+        total_ms=1_000 * (time.perf_counter() - arrival.started_s),
+        usage=usage,
+    )

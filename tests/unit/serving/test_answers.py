@@ -1,0 +1,237 @@
+"""What is answered is what the facades give, in each dialect's own numbers, order and errors."""
+
+from __future__ import annotations
+
+import base64
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from served import Opened
+
+from rerank_plugins import Embedder, Reranker
+from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.serving.settings import ModelPlan
+
+QUERY = "which animal eats bamboo"
+TEXTS = ["the panda eats bamboo", "", "a train leaves at noon", "bamboo grows fast", "the panda eats bamboo"]
+
+
+@pytest.fixture
+def ranking(checkpoints: Path):
+    with Reranker(checkpoints / "bert-reranker", device="cpu") as reranker:
+        yield reranker.rank(QUERY, TEXTS)
+
+
+async def test_order_and_probabilities_are_those_of_the_facade(opened: Opened, ranking) -> None:
+    body = {"model": "ranker", "query": QUERY, "documents": TEXTS}
+    async with opened() as client:
+        answer = (await client.post("/v1/rerank", json=body)).json()
+    assert [one["index"] for one in answer["results"]] == [one.index for one in ranking]
+    assert [one["relevance_score"] for one in answer["results"]] == pytest.approx([one.probability for one in ranking])
+    assert answer["results"][0]["document"] == {"text": TEXTS[ranking[0].index]}
+    assert answer["usage"]["total_tokens"] == ranking.usage.tokens
+
+
+async def test_raw_scores_where_the_dialect_has_them(opened: Opened, ranking) -> None:
+    raw = pytest.approx([one.score for one in ranking], abs=1e-5)
+    async with opened() as client:
+        tei = await client.post("/rerank", json={"query": QUERY, "texts": TEXTS, "raw_scores": True})
+        infinity = await client.post("/rerank", json={"query": QUERY, "documents": TEXTS, "raw_scores": True})
+        vllm = await client.post("/rerank", json={"query": QUERY, "documents": TEXTS, "use_activation": False})
+        body = {"query": {"text": QUERY}, "passages": [{"text": text} for text in TEXTS]}
+        nvidia = await client.post("/v1/ranking", json=body)
+    assert [one["score"] for one in tei.json()] == raw
+    assert [one["relevance_score"] for one in infinity.json()["results"]] == raw
+    assert [one["relevance_score"] for one in vllm.json()["results"]] == raw
+    assert [one["logit"] for one in nvidia.json()["rankings"]] == raw
+
+
+async def test_zero_results_mean_all_or_are_an_error(opened: Opened) -> None:
+    body = {"model": "ranker", "query": QUERY, "documents": TEXTS, "top_n": 0}
+    async with opened() as client:
+        vllm = await client.post("/rerank", json=body)
+        cohere = await client.post("/v2/rerank", json=body)
+        infinity = await client.post("/rerank", json=body | {"raw_scores": False})
+    assert len(vllm.json()["results"]) == len(TEXTS)
+    assert (cohere.status_code, list(cohere.json())) == (400, ["id", "message"])
+    assert infinity.status_code == 422
+
+
+async def test_documents_as_objects_are_given_back_as_they_came(opened: Opened) -> None:
+    documents = [{"title": "Pandas", "body": "bamboo"}, {"title": "Trains", "body": "noon"}]
+    body = {"query": QUERY, "documents": documents, "rank_fields": ["title", "body"], "return_documents": True}
+    async with opened() as client:
+        answer = (await client.post("/v1/rerank", json=body)).json()
+    assert [one["document"] for one in answer["results"]] == [documents[one["index"]] for one in answer["results"]]
+
+
+async def test_spans_are_sentences_in_code_points_best_first(opened: Opened) -> None:
+    text = "😀 The panda eats bamboo. 火车中午开。Bamboo grows fast!"
+    asked = {"mode": "enabled", "threshold": 0.0}
+    body = {"model": "ranker", "query": QUERY, "documents": [text, ""], "relevant_spans": asked}
+    async with opened() as client:
+        results = (await client.post("/v2/rerank", json=body)).json()["results"]
+        fewer = (await client.post("/v2/rerank", json=body | {"relevant_spans": asked | {"max_spans": 2}})).json()
+    spans = {one["index"]: one["relevant_spans"] for one in results}
+    found = {text[one["start"] : one["end"]] for one in spans[0]}
+    assert found == {"😀 The panda eats bamboo.", "火车中午开。", "Bamboo grows fast!"}
+    assert [one["score"] for one in spans[0]] == sorted((one["score"] for one in spans[0]), reverse=True)
+    assert spans[1] == []
+    assert fewer["results"][0]["relevant_spans"] == spans[0][:2]
+
+
+async def test_facts_of_our_own_come_only_when_asked_for(opened: Opened) -> None:
+    body = {"query": QUERY, "documents": ["bamboo " * 600]}
+    async with opened() as client:
+        plain = (await client.post("/v1/rerank", json=body)).json()["results"][0]
+        detailed = (await client.post("/v1/rerank", json=body | {"x_rerank_plugins": True})).json()["results"][0]
+    assert "x_rerank_plugins" not in plain
+    assert detailed["x_rerank_plugins"]["truncated"] is True
+    assert detailed["x_rerank_plugins"]["window"]["start"] == 0
+
+
+async def test_a_request_chooses_windows_or_the_beginning(opened: Opened, checkpoints: Path) -> None:
+    long = "train " * 700 + "the panda eats bamboo"
+    with Reranker(checkpoints / "bert-reranker", device="cpu", long_documents="maxp") as reranker:
+        windows = reranker.rank(QUERY, [long])[0].probability
+    with Reranker(checkpoints / "bert-reranker", device="cpu") as reranker:
+        beginning = reranker.rank(QUERY, [long])[0].probability
+        short = reranker.rank(QUERY, ["train train train"])[0].probability
+    body = {"model": "ranker", "query": QUERY, "documents": [long], "overlap_tokens": 80}
+    async with opened() as client:
+        maxp = await client.post("/v1/rerank", json=body | {"max_chunks_per_doc": 1024})
+        first = await client.post("/v1/rerank", json=body | {"max_chunks_per_doc": 1})
+        tokens = await client.post("/tokenize", json={"inputs": "train train train", "add_special_tokens": False})
+        fewer = {"model": "ranker", "query": QUERY, "documents": [long], "max_tokens_per_doc": len(tokens.json()[0])}
+        cut = await client.post("/v2/rerank", json=fewer)
+    scores = [one.json()["results"][0]["relevance_score"] for one in (maxp, first, cut)]
+    assert windows != beginning
+    assert scores == pytest.approx([windows, beginning, short], abs=1e-6)
+
+
+async def test_what_does_not_fit_is_an_error_only_where_that_was_asked(opened: Opened) -> None:
+    long = "panda " * 700
+    async with opened() as client:
+        usual = await client.post("/rerank", json={"query": QUERY, "texts": [long]})
+        strict = await client.post("/rerank", json={"query": QUERY, "texts": [long], "truncate": False})
+        nim = {"query": {"text": QUERY}, "passages": [{"text": long}], "truncate": "NONE"}
+        nvidia = await client.post("/v1/ranking", json=nim)
+    assert usual.status_code == 200
+    assert strict.status_code == 422
+    assert strict.json()["error_type"] == "Validation"
+    assert "must have less than 512 tokens" in strict.json()["error"]
+    assert nvidia.status_code == 422
+    async with opened(auto_truncate=False) as client:
+        assert (await client.post("/rerank", json={"query": QUERY, "texts": [long]})).status_code == 422
+
+
+async def test_vectors_are_those_of_the_facade_in_every_form(opened: Opened, checkpoints: Path) -> None:
+    with Embedder(checkpoints / "bert-embedder", device="cpu") as embedder:
+        documents, queries = embedder.embed_documents(TEXTS[2:4]), embedder.embed_queries(TEXTS[2:4])
+    async with opened() as client:
+
+        async def embedded(path: str = "/v1/embeddings", **body: object) -> list[object]:
+            answer = (await client.post(path, json={"model": "vectors", "input": TEXTS[2:4], **body})).json()
+            return [one["embedding"] for one in answer["data"]]
+
+        plain = await embedded()
+        packed = await embedded(encoding_format="base64")
+        asked = await embedded(input_type="query")
+        suffix = await embedded(model="vectors:query")
+        bits = await embedded(embedding_type="ubinary")
+        tei = (await client.post("/embed", json={"inputs": TEXTS[2:4]})).json()
+    assert np.allclose(plain, documents, atol=1e-6)
+    decoded = [np.frombuffer(base64.b64decode(str(one)), dtype="<f4") for one in packed]
+    assert np.allclose(decoded, documents, atol=1e-6)
+    assert np.allclose(asked, queries, atol=1e-6)
+    assert np.allclose(suffix, queries, atol=1e-6)
+    assert np.array_equal(np.unpackbits(np.array(bits, dtype=np.uint8), axis=1)[:, : documents.shape[1]], documents > 0)
+    assert np.allclose(np.linalg.norm(tei, axis=1), 1.0, atol=1e-5)
+
+
+async def test_token_ids_are_refused_with_the_way_out(opened: Opened) -> None:
+    async with opened() as client:
+        for ids in ([1, 2, 3], [[1, 2], [3]]):
+            response = await client.post("/v1/embeddings", json={"model": "vectors", "input": ids})
+            assert response.status_code == 400
+            assert "check_embedding_ctx_length=False" in response.json()["error"]["message"]
+
+
+async def test_models_are_listed_and_named(opened: Opened) -> None:
+    async with opened() as client:
+        listed = {one["id"]: one for one in (await client.get("/v1/models")).json()["data"]}
+        one = (await client.get("/v1/models/ranker")).json()
+        info = (await client.get("/info")).json()
+        auth = (await client.get("/v1/cluster/auth")).json()
+        unknown = await client.get("/v1/models/nobody")
+        other = await client.post("/v1/rerank", json={"model": "nobody", "query": "q", "documents": ["d"]})
+    assert {name: facts["model_type"] for name, facts in listed.items()} == {"ranker": "rerank", "vectors": "embedding"}
+    assert one == listed["ranker"]
+    assert (info["model_type"], info["max_input_length"]) == (
+        {"reranker": {"id2label": {"0": "LABEL_0"}, "label2id": {"LABEL_0": 0}}},
+        512,
+    )
+    assert auth == {"auth": False}
+    assert unknown.status_code == other.status_code == 404
+    assert "ranker" in other.json()["detail"]
+    async with opened(any_model_name=True) as client:
+        body = {"model": "rerank-v3.5", "query": "q", "documents": ["d"]}
+        assert (await client.post("/v2/rerank", json=body)).status_code == 200
+
+
+async def test_a_model_is_loaded_when_it_is_first_asked_for(opened: Opened) -> None:
+    async with opened(on_demand=True) as client:
+        before = {one["id"]: one["state"] for one in (await client.get("/v1/models")).json()["data"]}
+        assert (await client.get("/readyz")).status_code == 200
+        assert (await client.post("/rerank", json={"query": "q", "texts": ["d"]})).status_code == 200
+        after = {one["id"]: one["state"] for one in (await client.get("/v1/models")).json()["data"]}
+    assert before == {"ranker": "waiting", "vectors": "waiting"}
+    assert after == {"ranker": "ready", "vectors": "waiting"}
+
+
+async def test_a_caller_who_gives_up_leaves_the_load_to_the_next(opened: Opened) -> None:
+    async with opened(on_demand=True) as client:
+        body = {"query": "q", "texts": ["d"]}
+        first = await client.post("/rerank", json=body, headers={"x-request-timeout-ms": "1"})
+        state = (await client.get("/v1/models/ranker")).json()["state"]
+        assert (await client.post("/rerank", json=body)).status_code == 200
+    assert (first.status_code, state) == (504, "loading")
+
+
+async def test_a_model_that_cannot_be_opened_is_told_and_tried_again(
+    opened: Opened, checkpoints: Path, tmp_path
+) -> None:
+    folder = tmp_path / "copy=1"
+    shutil.copytree(checkpoints / "bert-reranker", folder)
+    weights = folder / "model.safetensors"
+    kept = weights.read_bytes()
+    async with opened(on_demand=True, models=(ModelPlan.of(str(folder)),)) as client:
+        weights.write_bytes(b"nonsense")
+        broken = await client.post("/rerank", json={"query": "q", "texts": ["d"]})
+        weights.write_bytes(kept)
+        whole = await client.post("/rerank", json={"query": "q", "texts": ["d"]})
+    assert (broken.status_code, broken.json()["error_type"]) == (503, "Unhealthy")
+    assert broken.headers["retry-after"] == "30"
+    assert whole.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("written", "name", "model"),
+    [("mini", "mini", "mini"), ("a = BAAI/bge-m3", "a", "BAAI/bge-m3"), ("BAAI/bge-m3", "BAAI/bge-m3", "BAAI/bge-m3")],
+)
+def test_models_are_written_with_or_without_a_name(written: str, name: str, model: str) -> None:
+    plan = ModelPlan.of(written)
+    assert (plan.name, plan.model) == (name, model)
+    for wrong in ("", "=", "a=", "=b"):
+        with pytest.raises(InvalidInputError, match="MODEL or NAME=MODEL"):
+            ModelPlan.of(wrong)
+
+
+async def test_an_instruction_for_a_model_that_reads_none_is_an_error(opened: Opened) -> None:
+    async with opened() as client:
+        body = {"model": "ranker", "query": "q", "documents": ["d"], "instruction": "find it"}
+        response = await client.post("/rerank", json=body)
+    assert response.status_code == 400
+    assert "takes no prompt" in response.json()["error"]["message"]
