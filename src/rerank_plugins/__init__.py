@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from rerank_plugins.errors import ModelUnavailableError as ModelUnavailableError
     from rerank_plugins.errors import NotPicklableError as NotPicklableError
     from rerank_plugins.errors import OverloadedError as OverloadedError
+    from rerank_plugins.errors import RemoteError as RemoteError
     from rerank_plugins.errors import RerankPluginsError as RerankPluginsError
     from rerank_plugins.errors import ScoringError as ScoringError
     from rerank_plugins.errors import TrainingError as TrainingError
@@ -84,6 +85,7 @@ __all__ = [
     "QueryVectorCache",
     "RankedDocument",
     "Ranking",
+    "RemoteError",
     "RerankPluginsError",
     "Reranker",
     "RetrievedDocument",
@@ -131,6 +133,7 @@ _HOME = {
     "QueryVectorCache": "embedding.cache",
     "RankedDocument": "types",
     "Ranking": "types",
+    "RemoteError": "errors",
     "RerankPluginsError": "errors",
     "Reranker": "reranker",
     "RetrievedDocument": "retrieval",

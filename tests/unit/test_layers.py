@@ -25,7 +25,7 @@ LAYERS = [
     {"text"},
     {"ranking"},
     {"engine", "weights"},
-    {"scorers"},
+    {"scorers", "remote"},
     {"embedding"},
     {"backends"},
     {"calls"},
