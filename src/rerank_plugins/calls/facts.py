@@ -121,7 +121,7 @@ class RerankerFacts(ModelHandle, NamesFromElsewhere):
         )
         self._name, self._spec, self._settings = name, spec, settings
         self._engine, self._cache = use.engine, use.cache
-        settled = settle_layers(spec.layers, asked=use.layers)
+        settled = settle_layers(spec.layers, requested=use.layers)
         self._calibration = calibration_for(use.calibration, score_source(spec, settings, settled))
         self._calls = PairCalls(
             spec, settings, layers=use.layers, calibration=self._calibration, deadline_s=use.engine.deadline_s
