@@ -26,7 +26,7 @@ LAYERS = [
     {"ranking"},
     {"engine", "weights"},
     {"scorers", "remote"},
-    {"embedding"},
+    {"embedding", "chat"},
     {"backends"},
     {"calls"},
     {"reranker", "embedder"},

@@ -10,7 +10,7 @@ from rerank_plugins.backends.handles import ModelHandle
 from rerank_plugins.backends.local import LocalScorer
 from rerank_plugins.backends.texts import TextBackend
 from rerank_plugins.calibration import Calibration, ScoreSource
-from rerank_plugins.calls.calibrating import calibration_for, score_source
+from rerank_plugins.calls.calibrating import calibration_for, check_scope, score_source
 from rerank_plugins.calls.pairs import PairCalls
 from rerank_plugins.catalog.layers import settle_layers
 from rerank_plugins.catalog.spec import ModelSpec
@@ -119,6 +119,7 @@ class RerankerFacts(ModelHandle, NamesFromElsewhere):
             query_limit_tokens=use.long_documents.query_max_length,
             long_documents=use.long_documents,
         )
+        check_scope(spec, calibration=use.calibration, cache=use.cache)
         self._name, self._spec, self._settings = name, spec, settings
         self._engine, self._cache = use.engine, use.cache
         settled = settle_layers(spec.layers, requested=use.layers)

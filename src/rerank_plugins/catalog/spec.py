@@ -27,6 +27,7 @@ __all__ = [
     "ModelSpec",
     "Pooling",
     "ScoreScale",
+    "ScoreScope",
     "Signature",
     "TruncationRule",
 ]
@@ -36,6 +37,10 @@ ModelKind = Literal["reranker", "embedder"]
 ScoreScale = Literal["logit", "probability", "tanh"]
 """How a raw score becomes a probability: sigmoid of a logit; it already is one; or (1 + tanh) / 2, for
 cross-encoders that were trained with Tanh behind their scores."""
+
+ScoreScope = Literal["model", "call"]
+"""Within what raw scores can be compared: all scores of the model, or those of one query in one call, because a score
+says where a document stands among the others (chat models that order a list)."""
 
 HalfPrecision = Literal["float16", "bfloat16"]
 
@@ -90,6 +95,7 @@ class ModelSpec:
         signature: Facts of ``config.json`` by which a renamed folder is recognised within its family.
         truncation: How a pair that is too long is cut (rerankers).
         score_scale: What a raw score is (rerankers).
+        score_scope: Within what raw scores can be compared (rerankers).
         template: The texts around query and document (models that read a prompt); None for the others.
         prompt: The instruction in it; empty for none.
         query_prefix: Text put in front of every query (rerankers without template); empty for none.
@@ -134,6 +140,7 @@ class ModelSpec:
     signature: Signature | None = None
     truncation: TruncationRule = "longest_first"
     score_scale: ScoreScale = "logit"
+    score_scope: ScoreScope = "model"
     template: PairTemplate | None = None
     prompt: str = ""
     query_prefix: str = ""
