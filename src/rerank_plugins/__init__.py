@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from rerank_plugins.checks.optional import imported_on_use
 
 if TYPE_CHECKING:
+    from rerank_plugins.backends.chat import ChatScorer as ChatScorer
     from rerank_plugins.calibration import Calibration as Calibration
     from rerank_plugins.calls.explaining import Explanation as Explanation
     from rerank_plugins.catalog import ModelSpec as ModelSpec
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from rerank_plugins.retrieval import RetrievedDocument as RetrievedDocument
     from rerank_plugins.retrieval import TwoStageRetriever as TwoStageRetriever
     from rerank_plugins.types import CallUsage as CallUsage
+    from rerank_plugins.types import ChatUsage as ChatUsage
     from rerank_plugins.types import Document as Document
     from rerank_plugins.types import EngineOptions as EngineOptions
     from rerank_plugins.types import EngineStats as EngineStats
@@ -62,6 +64,8 @@ __all__ = [
     "CacheStatistics",
     "Calibration",
     "CallUsage",
+    "ChatScorer",
+    "ChatUsage",
     "DeadlineExceededError",
     "DeviceUnavailableError",
     "Document",
@@ -110,6 +114,8 @@ _HOME = {
     "CacheStatistics": "embedding.cache",
     "Calibration": "calibration",
     "CallUsage": "types",
+    "ChatScorer": "backends.chat",
+    "ChatUsage": "types",
     "DeadlineExceededError": "errors",
     "DeviceUnavailableError": "errors",
     "Document": "types",
