@@ -20,8 +20,7 @@ T = TypeVar("T")
 _LONGEST = 100_000
 """Characters of an answer that are looked at: a model that repeats itself for ever says nothing new behind them."""
 
-_THINKING = re.compile(r"<think(?:ing)?>.*?</think(?:ing)?>", re.DOTALL | re.IGNORECASE)
-_UNENDED = re.compile(r"<think(?:ing)?>.*", re.DOTALL | re.IGNORECASE)
+_THOUGHT = re.compile(r"<(/?)think(?:ing)?>", re.IGNORECASE)
 _CODE = re.compile(r"```[a-z]*\s*(.*?)```", re.DOTALL | re.IGNORECASE)
 
 _ID = r"[0-9]{1,6}"
@@ -30,7 +29,7 @@ _BRACKETED = re.compile(rf"\[\s*({_ID}(?:\s*(?:,|>|;|{_RANGE})\s*{_ID})*)\s*\](?
 _LABELLED = re.compile(rf"\b(?:passage|document|doc|id|identifier)s?(?:\s+id)?\s*[:#]?\s*({_ID})\b", re.IGNORECASE)
 _BARE = re.compile(rf"(?<![\w.\-]){_ID}(?:\s*(?:>|,|;|\s)\s*{_ID})+(?![\w.\-])")
 _PART = re.compile(rf"({_ID})(?:\s*{_RANGE}\s*({_ID}))?")
-_JOIN = re.compile(r"[\s>,;]*(?:and|then)?[\s>,;]*", re.IGNORECASE)
+_JOIN = re.compile(r"[\s>,;=]*(?:and|then)?[\s>,;=]*", re.IGNORECASE)
 
 _WRITTEN_LABEL = re.compile(r"\bpassage\s*:?\s*[\"'(\[*]*([A-Z])\b", re.IGNORECASE)
 _LONE_LABEL = re.compile(r"[\s\"'(\[*]*([A-Za-z])[\s\"')\].:*]*(?:$|\n|[-,:])")
@@ -124,9 +123,10 @@ def _word(token: str) -> str:
 def _spoken(text: str) -> str:
     """Return an answer in plain signs (full width and superscripts are others), without what was thought aloud."""
     plain = unicodedata.normalize("NFKC", text[:_LONGEST])
-    closed = _THINKING.sub(" ", plain)
-    _, end, behind = closed.rpartition("</think>")
-    return _UNENDED.sub(" ", behind if end else closed).strip()
+    marks = list(_THOUGHT.finditer(plain))
+    ends = [one.end() for one in marks if one[1]]
+    before = plain[: marks[0].start()] if marks and not marks[0][1] else plain if not marks else ""
+    return (plain[ends[-1] :].strip() if ends else "") or before.strip()
 
 
 def _parsed(spoken: str) -> Any:
