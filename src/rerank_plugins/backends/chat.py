@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from rerank_plugins.backends.protocol import NO_LIMIT, BackendScores, Pairs, ScoreOptions, reranker_spec
 from rerank_plugins.catalog.spec import ModelSpec
-from rerank_plugins.chat.asking import Desk, Steps, Tally, answered, together
+from rerank_plugins.chat.asking import Desk, Requests, Tally, answered, together
 from rerank_plugins.chat.fencing import Fencing
 from rerank_plugins.chat.limits import ChatLimits, ChatPrice
 from rerank_plugins.chat.methods import METHODS, MethodName, RankingMethod
@@ -22,6 +22,8 @@ from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.types import CallUsage
 
 __all__ = ["ChatScorer"]
+
+_Scores = list[list[float | None]]
 
 Temperature = Annotated[float, Within(0.0, 2.0)]
 
@@ -101,14 +103,14 @@ class ChatScorer:
             ScoringError: The model raised something else.
         """
         start_s, tally, groups = time.perf_counter(), Tally(), _by_query(pairs)
-        steps = answered(self._steps(groups, pairs), tally, is_repaired=self._limits.repairs)
+        steps = self._answered(groups, pairs, tally)
         found = self._runner.run(steps, options.deadline)
         return self._result(groups, found, tally, time.perf_counter() - start_s)
 
     async def ascore(self, pairs: Pairs, options: ScoreOptions) -> BackendScores:
         """Return what :meth:`score` returns, without blocking the event loop; a cancelled task drops its calls."""
         start_s, tally, groups = time.perf_counter(), Tally(), _by_query(pairs)
-        steps = answered(self._steps(groups, pairs), tally, is_repaired=self._limits.repairs)
+        steps = self._answered(groups, pairs, tally)
         found = await self._runner.arun(steps, options.deadline)
         return self._result(groups, found, tally, time.perf_counter() - start_s)
 
@@ -128,13 +130,13 @@ class ChatScorer:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._model.name!r}, method={self._method!r})"
 
-    def _steps(self, groups: Mapping[str, Sequence[int]], pairs: Pairs) -> Steps[list[list[float | None]]]:
-        return together(
-            [
-                self._method.scores(self._desk, query, [pairs[place][1] or "" for place in places])
-                for query, places in groups.items()
-            ]
-        )
+    def _answered(self, groups: Mapping[str, Sequence[int]], pairs: Pairs, tally: Tally) -> Requests[_Scores]:
+        methods = [
+            self._method.scores(self._desk, query, [pairs[place][1] or "" for place in places])
+            for query, places in groups.items()
+        ]
+        limits = self._limits
+        return answered(together(methods), tally, is_repaired=limits.repairs, max_calls=limits.max_calls)
 
     def _result(
         self, groups: Mapping[str, Sequence[int]], found: Sequence[Sequence[float | None]], tally: Tally, total_s: float

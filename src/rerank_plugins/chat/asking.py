@@ -17,7 +17,7 @@ from rerank_plugins.chat.prompts import PassagePrompt, filled
 from rerank_plugins.chat.reading import Read
 from rerank_plugins.types import ChatUsage
 
-__all__ = ["Desk", "Question", "Request", "Steps", "Tally", "answered", "passage_question", "together"]
+__all__ = ["Desk", "Question", "Request", "Requests", "Steps", "Tally", "answered", "passage_question", "together"]
 
 T = TypeVar("T")
 
@@ -55,6 +55,7 @@ class Tally:
 
     calls: int = 0
     failed: int = 0
+    skipped: int = 0
     repairs: int = 0
     unread: int = 0
     missing: int = 0
@@ -83,6 +84,7 @@ class Tally:
         return ChatUsage(
             calls=self.calls,
             failed_calls=self.failed,
+            skipped_calls=self.skipped,
             repair_calls=self.repairs,
             unread_answers=self.unread,
             missing=self.missing,
@@ -154,6 +156,10 @@ def passage_question(
 
 
 Steps = Generator[list[Question], list[Any], T]
+"""A method: it yields questions, is sent what was read of each, and returns its result."""
+
+Requests = Generator[list[Request], list[ChatAnswer | None], T]
+"""The same with requests and answers; None where a call failed."""
 
 
 def together(methods: Sequence[Steps[T]]) -> Steps[list[T]]:
@@ -175,15 +181,14 @@ def together(methods: Sequence[Steps[T]]) -> Steps[list[T]]:
     return [results[number] for number in range(len(methods))]
 
 
-def answered(
-    method: Steps[T], tally: Tally, *, is_repaired: bool
-) -> Generator[list[Request], list[ChatAnswer | None], T]:
+def answered(method: Steps[T], tally: Tally, *, is_repaired: bool, max_calls: int | None) -> Requests[T]:
     """Run a method: its questions become requests, and it is sent what could be read of their answers.
 
     Args:
         method: Yields questions.
         tally: Counts.
         is_repaired: Whether a question whose answer will not do is asked once more, with the fault.
+        max_calls: Requests at most; questions beyond them are not asked, and nothing is read. None for no limit.
     """
     values: list[Any] | None = None
     while True:
@@ -191,18 +196,18 @@ def answered(
             questions = method.send(values)  # type: ignore[arg-type]
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]
-        answers = (yield [one.request for one in questions]) if questions else []
-        reads: list[Read[Any]] = []
-        for question, answer in zip(questions, answers, strict=True):
-            tally.note(question.request, answer)
-            reads.append(Read(value=None) if answer is None else question.read(answer))
+        answers = yield from _asked([one.request for one in questions], tally, max_calls)
+        reads: list[Read[Any]] = [
+            Read(value=None) if answer is None else question.read(answer)
+            for question, answer in zip(questions, answers, strict=True)
+        ]
         again = [number for number, read in enumerate(reads) if read.fault and questions[number].wanted]
         if is_repaired and again:
             repairs = [_repair(questions[number], answers[number], reads[number]) for number in again]
-            second = yield repairs
-            tally.repairs += len(repairs)
-            for number, request, answer in zip(again, repairs, second, strict=True):
-                tally.note(request, answer)
+            n_before = tally.calls
+            second = yield from _asked(repairs, tally, max_calls)
+            tally.repairs += tally.calls - n_before
+            for number, answer in zip(again, second, strict=True):
                 if answer is not None:
                     reads[number] = _better(reads[number], questions[number].read(answer))
         for read, answer in zip(reads, answers, strict=True):
@@ -211,6 +216,17 @@ def answered(
             tally.doubled += read.doubled
             tally.unread += answer is not None and read.value is None
         values = [read.value for read in reads]
+
+
+def _asked(requests: Sequence[Request], tally: Tally, max_calls: int | None) -> Requests[list[ChatAnswer | None]]:
+    """Ask what the limit allows, and count it."""
+    allowed = list(requests if max_calls is None else requests[: max(0, max_calls - tally.calls)])
+    answers = (yield allowed) if allowed else []
+    for request, answer in zip(allowed, answers, strict=True):
+        tally.note(request, answer)
+    n_skipped = len(requests) - len(allowed)
+    tally.skipped += n_skipped
+    return [*answers, *[None] * n_skipped]
 
 
 def _repair(question: Question, answer: ChatAnswer | None, read: Read[Any]) -> Request:

@@ -67,34 +67,24 @@ class Runner:
             ScoringError: The model raised something else.
         """
         answers: _Answers | None = None
-        n_calls = 0
         while True:
             try:
                 requests = steps.send(answers)  # type: ignore[arg-type]
             except StopIteration as end:
                 return end.value  # type: ignore[no-any-return]
             deadline.check()
-            asked = self._affordable(requests, n_calls)
-            n_calls += len(asked)
-            answers = [*self._batch(asked, deadline), *[None] * (len(requests) - len(asked))]
+            answers = self._batch(requests, deadline)
 
     async def arun(self, steps: _Steps[T], deadline: Deadline) -> T:
         """Run a method as :meth:`run` does, without blocking the event loop; a cancelled task drops its requests."""
         answers: _Answers | None = None
-        n_calls = 0
         while True:
             try:
                 requests = steps.send(answers)  # type: ignore[arg-type]
             except StopIteration as end:
                 return end.value  # type: ignore[no-any-return]
             deadline.check()
-            asked = self._affordable(requests, n_calls)
-            n_calls += len(asked)
-            answers = [*await self._abatch(asked, deadline), *[None] * (len(requests) - len(asked))]
-
-    def _affordable(self, requests: Sequence[Request], n_calls: int) -> Sequence[Request]:
-        limit = self._limits.max_calls
-        return requests if limit is None else requests[: max(0, limit - n_calls)]
+            answers = await self._abatch(requests, deadline)
 
     def _batch(self, requests: Sequence[Request], deadline: Deadline) -> _Answers:
         jobs = [_Job(request, place) for place, request in enumerate(requests)]
@@ -231,8 +221,6 @@ def _passes(error: BaseException) -> bool:
 
 def _checked(answer: object, name: str) -> ChatAnswer:
     if not isinstance(answer, ChatAnswer) or not isinstance(answer.text, str):
-        msg = (
-            f"the chat model {name!r} gave a {type(answer).__name__}, and complete() must give a ChatAnswer with a text"
-        )
+        msg = f"the chat model {name!r} gave something else than a ChatAnswer with a text ({type(answer).__name__})"
         raise ScoringError(msg)
     return answer

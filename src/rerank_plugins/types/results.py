@@ -89,7 +89,8 @@ class ChatUsage:
     Attributes:
         calls: Calls of the chat model.
         failed_calls: Of these, those without an answer: time-outs, too many requests, broken connections.
-        repair_calls: Of these, those that asked once more because the first answer would not do.
+        skipped_calls: Calls that were not made because ``ChatLimits(max_calls=...)`` was reached.
+        repair_calls: Of ``calls``, those that asked once more because the first answer would not do.
         unread_answers: Answers of which nothing could be read; what they were about stays in the order that it had.
         missing: Documents that answers left out; they stand behind the others, in the order that they had.
         unknown: Identifiers, labels and numbers in answers that there are none of.
@@ -102,6 +103,7 @@ class ChatUsage:
 
     calls: int = 0
     failed_calls: int = 0
+    skipped_calls: int = 0
     repair_calls: int = 0
     unread_answers: int = 0
     missing: int = 0
