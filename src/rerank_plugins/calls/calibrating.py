@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -15,11 +16,21 @@ from rerank_plugins.types import LayerOptions
 __all__ = ["calibration_for", "check_scope", "score_source"]
 
 
-def score_source(spec: ModelSpec, settings: PairSettings, layers: LayerOptions | None) -> ScoreSource:
-    """Return what makes the scores of a reranker. A local folder is known by its own name, wherever it lies."""
+def score_source(
+    spec: ModelSpec, settings: PairSettings, layers: LayerOptions | None, *, peft_path: str | None = None
+) -> ScoreSource:
+    """Return what makes the scores of a reranker. A local folder is known by its own name, wherever it lies.
+
+    Args:
+        spec: The model.
+        settings: How pairs are cut.
+        layers: Complete layer options; None for a model without layers to choose.
+        peft_path: The LoRA adapter merged into the weights; None for none.
+    """
     layered, long = None if layers is None else asdict(layers), settings.long_documents
     values = {
         "prompt": spec.prompt,
+        "peft_path": None if peft_path is None else _adapter_name(peft_path),
         # A round trip makes JSON's own types of it, so that it equals what a file gives back.
         "layers": json.loads(json.dumps(layered)),
         "max_length": settings.max_length_tokens,
@@ -34,12 +45,12 @@ def score_source(spec: ModelSpec, settings: PairSettings, layers: LayerOptions |
     return ScoreSource(model=name, revision=spec.revision, settings=values)
 
 
-def check_scope(spec: ModelSpec, **used: object) -> None:
+def check_scope(spec: ModelSpec, used: Mapping[str, object]) -> None:
     """Raise InvalidInputError if the scores of a model are to be used beyond the call that made them, and cannot be.
 
     Args:
         spec: The model.
-        **used: What would use them, by name; None for what was not asked for.
+        used: What would use them, by name; None for what was not asked for.
     """
     name = next((name for name, value in used.items() if value is not None), None)
     if name is None or spec.score_scope == "model":
@@ -50,6 +61,12 @@ def check_scope(spec: ModelSpec, **used: object) -> None:
         "scores are probabilities"
     )
     raise InvalidInputError(msg)
+
+
+def _adapter_name(path: str) -> str:
+    """Return the name of a folder, wherever it lies, or a hub id."""
+    folder = Path(path).expanduser()
+    return folder.resolve().name if folder.is_dir() else path
 
 
 def calibration_for(calibration: object, used: ScoreSource) -> Calibration | None:

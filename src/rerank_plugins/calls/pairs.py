@@ -103,7 +103,7 @@ class PairCalls:
         self, query: str, document: str, *, max_spans: int, layers: LayerOptions | None, deadline_s: float | None
     ) -> Steps[Explanation]:
         """Explain a score: first the window that counts, then every version of it; one deadline for both steps."""
-        check_scope(self._spec, explain=True)
+        check_scope(self._spec, {"explain()": True})
         plan = Occlusion.of(query, document, max_spans=max_spans)
         options = self._options(self.one_layer(layers), deadline_s)
         first = yield ScoreStep([(query, document)], options)
@@ -118,7 +118,7 @@ class PairCalls:
 
     def stream_options(self, layers: LayerOptions | None, deadline_s: float | None) -> ScoreOptions:
         """Return what a stream asks of a backend for all of its pairs; its clock starts here."""
-        check_scope(self._spec, score_stream=True)
+        check_scope(self._spec, {"score_stream()": True})
         options = self._options(self.one_layer(layers), deadline_s)
         return replace(options, deadline=Deadline(inputs.check_deadline(deadline_s)))
 

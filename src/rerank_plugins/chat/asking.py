@@ -113,12 +113,12 @@ class Desk:
     temperature: float | None = 0.0
     no_logprobs: threading.Event = field(default_factory=threading.Event)
 
-    def request(self, messages: Sequence[ChatMessage], fence: Fence, **options: Any) -> Request:
-        """Return a request whose conversation begins with what the fences mean."""
+    def request(self, messages: Sequence[ChatMessage], fence: Fence, options: ChatOptions) -> Request:
+        """Return a request whose conversation begins with what the fences mean, at the temperature of all."""
         if fence.rule:
             first, rest = messages[0], messages[1:]
             messages = [replace(first, content=_with_rule(first, fence.rule)), *rest]
-        return Request(messages, ChatOptions(temperature=self.temperature, **options))
+        return Request(messages, replace(options, temperature=self.temperature))
 
 
 def passage_question(
@@ -128,8 +128,7 @@ def passage_question(
     passages: Sequence[str],
     *,
     labels: Sequence[str] = ("",),
-    schema: dict[str, Any] | None = None,
-    **options: Any,
+    options: ChatOptions | None = None,
 ) -> Request:
     """Return a request about passages, each with its label.
 
@@ -139,8 +138,7 @@ def passage_question(
         query: What the passages are judged by.
         passages: Their texts.
         labels: A label for each.
-        schema: JSON schema of the answer, used where the model offers it.
-        **options: Further options of the request.
+        options: Of the request; its schema is used where the model offers that. None takes the defaults.
     """
     fence = desk.fencing.of([query, *passages])
     shown = [
@@ -148,11 +146,12 @@ def passage_question(
         for text, label in zip(passages, labels, strict=True)
     ]
     asked = filled(prompt.user, {"query": query, "passages": prompt.between.join(shown)})
-    is_json = schema is not None and desk.model.offers_schema
+    options = options or ChatOptions()
+    is_json = options.schema is not None and desk.model.offers_schema
     messages = [ChatMessage("user", asked + (prompt.answer_json if is_json else ""))]
     if prompt.system:
         messages.insert(0, ChatMessage("system", prompt.system))
-    return desk.request(messages, fence, schema=schema if is_json else None, **options)
+    return desk.request(messages, fence, replace(options, schema=options.schema if is_json else None))
 
 
 Steps = Generator[list[Question], list[Any], T]

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from rerank_plugins.chat.asking import Desk, Question, Steps, passage_question
 from rerank_plugins.chat.method import scores_of_order, single_field
-from rerank_plugins.chat.model import ChatAnswer
+from rerank_plugins.chat.model import ChatAnswer, ChatOptions
 from rerank_plugins.chat.prompts import PAIRWISE, SETWISE, PassagePrompt
 from rerank_plugins.chat.reading import Read, read_label
 from rerank_plugins.chat.sorting import heap_top, insertion_top
@@ -124,7 +124,7 @@ def _choice(desk: Desk, prompt: PassagePrompt, query: str, texts: Sequence[str])
     def read(answer: ChatAnswer) -> Read[int]:
         return read_label(answer.text, labels)
 
-    request = passage_question(desk, prompt, query, texts, labels=labels, schema=schema)
+    request = passage_question(desk, prompt, query, texts, labels=labels, options=ChatOptions(schema=schema))
     return Question(request, read, f"Answer with one label: {', '.join(labels[:-1])} or {labels[-1]}.")
 
 

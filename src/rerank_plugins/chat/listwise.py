@@ -9,7 +9,7 @@ from typing import Annotated
 
 from rerank_plugins.chat.asking import Desk, Question, Steps
 from rerank_plugins.chat.method import scores_of_order, single_field
-from rerank_plugins.chat.model import ChatAnswer, ChatMessage
+from rerank_plugins.chat.model import ChatAnswer, ChatMessage, ChatOptions
 from rerank_plugins.chat.prompts import RANK_GPT, ListPrompt, filled
 from rerank_plugins.chat.reading import Read, read_order
 from rerank_plugins.chat.sorting import windows
@@ -89,7 +89,7 @@ class Listwise:
             if is_json
             else f"Answer with all identifiers from [1] to [{n}], best first, such as [2] > [1]."
         )
-        return Question(desk.request(messages, fence, schema=schema), partial(_read_order, n), wanted)
+        return Question(desk.request(messages, fence, ChatOptions(schema=schema)), partial(_read_order, n), wanted)
 
     def _turns(self, before: str, shown: Sequence[str]) -> list[ChatMessage]:
         turns = [(before, self.prompt.before_answer)]

@@ -8,7 +8,7 @@ from typing import Literal
 
 from rerank_plugins.chat.asking import Desk, Question, Steps, passage_question
 from rerank_plugins.chat.method import single_field
-from rerank_plugins.chat.model import ChatAnswer
+from rerank_plugins.chat.model import ChatAnswer, ChatOptions
 from rerank_plugins.chat.prompts import GRADE, YES_NO, PassagePrompt
 from rerank_plugins.chat.reading import Read, read_grade, yes_probability
 from rerank_plugins.checks.arguments import checked_fields
@@ -16,8 +16,8 @@ from rerank_plugins.errors import ScoringError
 
 __all__ = ["Pointwise"]
 
-_LOGPROBS = 20
-"""The most that OpenAI's interface gives."""
+_FIRST_TOKEN = ChatOptions(max_tokens=1, top_logprobs=20)
+"""20 is the most that OpenAI's interface gives."""
 
 _HIGHEST_GRADE = 10
 
@@ -74,9 +74,7 @@ class Pointwise:
     def _asked(self, desk: Desk, query: str, documents: Sequence[str]) -> Steps[list[float | None]]:
         """Ask about the first document alone, so that a model without log-probabilities is asked in vain only once."""
         questions = [
-            Question(
-                passage_question(desk, self.yes_no, query, [text], max_tokens=1, top_logprobs=_LOGPROBS), _read_yes
-            )
+            Question(passage_question(desk, self.yes_no, query, [text], options=_FIRST_TOKEN), _read_yes)
             for text in documents
         ]
         first: list[float | None] = list((yield questions[:1]))
@@ -87,10 +85,14 @@ class Pointwise:
     def _graded(
         self, desk: Desk, query: str, documents: Sequence[str], places: Sequence[int], found: list[float | None]
     ) -> Steps[list[float | None]]:
-        schema = single_field("grade", {"type": "integer", "minimum": 0, "maximum": _HIGHEST_GRADE})
+        options = ChatOptions(
+            schema=single_field("grade", {"type": "integer", "minimum": 0, "maximum": _HIGHEST_GRADE})
+        )
         wanted = f"Answer with one number from 0 to {_HIGHEST_GRADE}."
         questions = [
-            Question(passage_question(desk, self.grade, query, [documents[place]], schema=schema), _read_grade, wanted)
+            Question(
+                passage_question(desk, self.grade, query, [documents[place]], options=options), _read_grade, wanted
+            )
             for place in places
         ]
         for place, grade in zip(places, (yield questions), strict=True):
