@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BeforeValidator, Field, PlainSerializer, SkipValidation, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
-from rerank_plugins.adapters.fields import Switch
+from rerank_plugins.adapters.fields import Switch, Text
 from rerank_plugins.adapters.ranking import RankingOptions
 from rerank_plugins.adapters.values import as_options
 from rerank_plugins.backends.chat import ChatScorer
@@ -79,7 +79,7 @@ class ChatRankingOptions(RankingOptions):
     llm: SkipJsonSchema[Annotated[Any, SkipValidation]] = Field(
         default=None, exclude=True, frozen=True, description="The chat model."
     )
-    model: str = Field(default="", frozen=True, description="What the chat model is called; it says so itself.")
+    model: Text = Field(default="", frozen=True, description="What the chat model is called; it says so itself.")
     method: Method = Field(
         default="listwise",
         frozen=True,
@@ -105,7 +105,7 @@ class ChatRankingOptions(RankingOptions):
     @model_validator(mode="before")
     @classmethod
     def _name_model(cls, data: Any) -> Any:
-        if not isinstance(data, Mapping) or data.get("llm") is None:
+        if not isinstance(data, Mapping) or data.get("llm") is None or not isinstance(data.get("model", ""), str):
             return data
         return {**data, "model": cls._chat_model(data["llm"]).name}
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import pickle
+from pathlib import Path
 from typing import Any
 
 import pytest
 from chat_models import OracleChat
 from scripted_server import Answer, Request, scripted_server
+from typer.testing import CliRunner
 
 from rerank_plugins import ChatScorer, Reranker
 from rerank_plugins.chat import ChatAnswer, ChatMessage, ChatOptions, ChatTokens, Listwise, OpenAIChat
 from rerank_plugins.chat.openai import OPENAI_URL
+from rerank_plugins.cli import app
 from rerank_plugins.errors import InvalidInputError, RemoteError, ScoringError
 from rerank_plugins.remote import HttpSettings
 from rerank_plugins.remote import http as module
@@ -260,3 +264,13 @@ def test_bad_arguments() -> None:
     for options, told in (({"model": " "}, "model"), ({"model": "m", "extra": {"stream": True}}, "'stream'")):
         with pytest.raises(InvalidInputError, match=told):
             OpenAIChat(**options)
+
+
+def test_on_the_command_line(tmp_path: Path) -> None:
+    documents = tmp_path / "documents.txt"
+    documents.write_text("moon\nthe panda eats\n\na panda eats bamboo and the panda eats\n", encoding="utf-8")
+    with scripted_server(oracle) as server:
+        model = f"openai-chat:gpt-x?base_url={server.url}&method=setwise"
+        result = CliRunner().invoke(app, ["rank", str(documents), "--query", "panda eats", "--model", model, "--json"])
+    assert result.exit_code == 0, result.output
+    assert [one["index"] for one in json.loads(result.stdout)] == [3, 1, 0, 2]
