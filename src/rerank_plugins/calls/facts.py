@@ -108,7 +108,12 @@ class RerankerFacts(ModelHandle, NamesFromElsewhere):
 
     @property
     def score_source(self) -> ScoreSource:
-        """What makes the scores, for ``fit_calibration(..., source=reranker.score_source)``."""
+        """What makes the scores, for ``fit_calibration(..., source=reranker.score_source)``.
+
+        Raises:
+            InvalidInputError: The scores mean something else in each call, such as ranks in a list.
+        """
+        check_scope(self._spec, {"score_source": True})
         return score_source(self._spec, self._settings, self._calls.layers, peft_path=self._peft_path)
 
     def _settle(self, name: str, spec: ModelSpec, use: Use) -> PairSettings:

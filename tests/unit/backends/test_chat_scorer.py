@@ -16,6 +16,7 @@ from rerank_plugins.backends.protocol import PairScorer, SimplePairScorer, reran
 from rerank_plugins.calibration import fit_calibration
 from rerank_plugins.calls.observing import CallRecord, add_observer
 from rerank_plugins.chat import ChatAnswer, ChatLimits, ChatPrice, Listwise, Pointwise
+from rerank_plugins.training.mining.judges import RerankerJudge
 
 QUERY = "what does the panda eat"
 TEXTS = ["the moon", "the panda eats", "", "what does the panda eat and when", None]
@@ -67,6 +68,10 @@ def test_ranks_are_not_cached_calibrated_streamed_or_explained(method: str, tmp_
         list(reranker(method).score_stream([("q", "d")]))
     with pytest.raises(InvalidInputError, match=r"explain\(\) cannot be used"):
         reranker(method).explain("q", "some words here")
+    with pytest.raises(InvalidInputError, match="score_source cannot be used"):
+        _ = reranker(method).score_source
+    with pytest.raises(InvalidInputError, match="mining cannot be used"):
+        RerankerJudge(reranker(method))
 
 
 def test_pointwise_scores_are_cached_streamed_and_explained() -> None:
