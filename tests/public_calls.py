@@ -14,9 +14,11 @@ from typing import Any
 
 import embedder_checkpoints
 import tiny_checkpoints
+from chat_models import OracleChat
 from llm_checkpoints import llm_checkpoint
 
 from rerank_plugins import (
+    ChatScorer,
     Document,
     Embedder,
     EngineOptions,
@@ -51,6 +53,7 @@ RECORDS = {
     "CacheInfo",
     "CacheStatistics",
     "CallUsage",
+    "ChatUsage",
     "EngineStats",
     "Explanation",
     "PairScores",
@@ -71,6 +74,8 @@ NEEDS = {
 }
 # The engine's own way in, asked for every input; and what Python calls.
 INTERNAL = {
+    "ChatScorer.ascore",
+    "ChatScorer.score",
     "QueryVectorCache.after_fork",
     "QueryVectorCache.complete",
     "QueryVectorCache.look_up",
@@ -173,6 +178,7 @@ def _of_models(root: Path) -> dict[str, tuple[Callable[..., Any], dict[str, Any]
     by_name = {
         "Reranker": {"model": tiny_checkpoints.bert_reranker(root / "reranker"), "device": "cpu"},
         "Embedder": {"model": tiny_checkpoints.bert_embedder(root / "embedder"), "device": "cpu"},
+        "ChatScorer": {"model": OracleChat()},
         "Document": {"text": "x"},
         "EngineOptions": {},
         "LayerOptions": {},
@@ -215,6 +221,7 @@ def _of_models(root: Path) -> dict[str, tuple[Callable[..., Any], dict[str, Any]
 _CLASSES: dict[str, Callable[..., Any]] = {
     "Reranker": Reranker,
     "Embedder": Embedder,
+    "ChatScorer": ChatScorer,
     "Document": Document,
     "EngineOptions": EngineOptions,
     "InstructionOptions": InstructionOptions,

@@ -9,10 +9,10 @@ from functools import partial
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BeforeValidator, Field, PlainSerializer, SkipValidation, model_validator
+from pydantic import BeforeValidator, PlainSerializer, SkipValidation, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
-from rerank_plugins.adapters.fields import Switch, Text
+from rerank_plugins.adapters.fields import Switch, Text, option
 from rerank_plugins.adapters.ranking import RankingOptions
 from rerank_plugins.adapters.values import as_options
 from rerank_plugins.backends.chat import ChatScorer
@@ -70,32 +70,18 @@ Price = Annotated[ChatPrice, BeforeValidator(partial(as_options, ChatPrice))]
 class ChatRankingOptions(RankingOptions):
     """Options of a class that ranks with a chat model.
 
-    The model itself is no plain value: stored forms (``model_dump``, ``to_dict``) hold everything else, and are opened
-    with it, ``Class(llm=llm, **stored)``. A pickle takes it along.
+    ``model`` is what the chat model calls itself. The model is no plain value: stored forms (``model_dump``,
+    ``to_dict``) hold everything else, and are opened with it, ``Class(llm=llm, **stored)``. A pickle takes it along.
     """
 
     _own: ClassVar[frozenset[str]] = frozenset({"llm", "method", "limits", "price", "is_fenced"})
 
-    llm: SkipJsonSchema[Annotated[Any, SkipValidation]] = Field(
-        default=None, exclude=True, frozen=True, description="The chat model."
-    )
-    model: Text = Field(default="", frozen=True, description="What the chat model is called; it says so itself.")
-    method: Method = Field(
-        default="listwise",
-        frozen=True,
-        description="pointwise, pairwise, setwise or listwise, or such an object of rerank_plugins.chat.",
-    )
-    limits: Limits | None = Field(
-        default=None,
-        frozen=True,
-        description="A ChatLimits of rerank_plugins.chat: calls at the same time, time-out, failures.",
-    )
-    price: Price | None = Field(
-        default=None, frozen=True, description="A ChatPrice of rerank_plugins.chat; None reports no cost."
-    )
-    is_fenced: Switch = Field(
-        default=True, frozen=True, description="Put passages between marks that their writers cannot know."
-    )
+    llm: SkipJsonSchema[Annotated[Any, SkipValidation]] = option("llm", None, exclude=True)
+    model: Text = option("model", "")
+    method: Method = option("method", "listwise")
+    limits: Limits | None = option("limits", None)
+    price: Price | None = option("price", None)
+    is_fenced: Switch = option("is_fenced", default=True)
 
     @classmethod
     @abstractmethod
