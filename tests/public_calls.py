@@ -15,9 +15,11 @@ from typing import Any
 import colbert_checkpoints
 import embedder_checkpoints
 import tiny_checkpoints
+from chat_models import OracleChat
 from llm_checkpoints import llm_checkpoint
 
 from rerank_plugins import (
+    ChatScorer,
     Document,
     Embedder,
     EngineOptions,
@@ -53,6 +55,7 @@ RECORDS = {
     "CacheInfo",
     "CacheStatistics",
     "CallUsage",
+    "ChatUsage",
     "EngineStats",
     "Explanation",
     "FoundPassage",
@@ -74,6 +77,8 @@ NEEDS = {
 }
 # The engine's own way in, asked for every input; and what Python calls.
 INTERNAL = {
+    "ChatScorer.ascore",
+    "ChatScorer.score",
     "QueryVectorCache.after_fork",
     "QueryVectorCache.complete",
     "QueryVectorCache.look_up",
@@ -178,6 +183,7 @@ def _of_models(root: Path) -> dict[str, tuple[Callable[..., Any], dict[str, Any]
     by_name = {
         "Reranker": {"model": tiny_checkpoints.bert_reranker(root / "reranker"), "device": "cpu"},
         "Embedder": {"model": tiny_checkpoints.bert_embedder(root / "embedder"), "device": "cpu"},
+        "ChatScorer": {"model": OracleChat()},
         "Document": {"text": "x"},
         "EngineOptions": {},
         "LayerOptions": {},
@@ -224,6 +230,7 @@ def _of_models(root: Path) -> dict[str, tuple[Callable[..., Any], dict[str, Any]
 _CLASSES: dict[str, Callable[..., Any]] = {
     "Reranker": Reranker,
     "Embedder": Embedder,
+    "ChatScorer": ChatScorer,
     "Document": Document,
     "EngineOptions": EngineOptions,
     "InstructionOptions": InstructionOptions,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from rerank_plugins.checks.optional import imported_on_use
 
 if TYPE_CHECKING:
+    from rerank_plugins.backends.chat import ChatScorer as ChatScorer
     from rerank_plugins.calibration import Calibration as Calibration
     from rerank_plugins.calls.explaining import Explanation as Explanation
     from rerank_plugins.catalog import ModelSpec as ModelSpec
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from rerank_plugins.errors import ModelUnavailableError as ModelUnavailableError
     from rerank_plugins.errors import NotPicklableError as NotPicklableError
     from rerank_plugins.errors import OverloadedError as OverloadedError
+    from rerank_plugins.errors import RemoteError as RemoteError
     from rerank_plugins.errors import RerankPluginsError as RerankPluginsError
     from rerank_plugins.errors import ScoringError as ScoringError
     from rerank_plugins.errors import TrainingError as TrainingError
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from rerank_plugins.retrieval import RetrievedDocument as RetrievedDocument
     from rerank_plugins.retrieval import TwoStageRetriever as TwoStageRetriever
     from rerank_plugins.types import CallUsage as CallUsage
+    from rerank_plugins.types import ChatUsage as ChatUsage
     from rerank_plugins.types import Document as Document
     from rerank_plugins.types import EngineOptions as EngineOptions
     from rerank_plugins.types import EngineStats as EngineStats
@@ -63,6 +66,8 @@ __all__ = [
     "CacheStatistics",
     "Calibration",
     "CallUsage",
+    "ChatScorer",
+    "ChatUsage",
     "DeadlineExceededError",
     "DeviceUnavailableError",
     "Document",
@@ -86,6 +91,7 @@ __all__ = [
     "QueryVectorCache",
     "RankedDocument",
     "Ranking",
+    "RemoteError",
     "RerankPluginsError",
     "Reranker",
     "RetrievedDocument",
@@ -112,6 +118,8 @@ _HOME = {
     "CacheStatistics": "embedding.cache",
     "Calibration": "calibration",
     "CallUsage": "types",
+    "ChatScorer": "backends.chat",
+    "ChatUsage": "types",
     "DeadlineExceededError": "errors",
     "DeviceUnavailableError": "errors",
     "Document": "types",
@@ -135,6 +143,7 @@ _HOME = {
     "QueryVectorCache": "embedding.cache",
     "RankedDocument": "types",
     "Ranking": "types",
+    "RemoteError": "errors",
     "RerankPluginsError": "errors",
     "Reranker": "reranker",
     "RetrievedDocument": "retrieval",

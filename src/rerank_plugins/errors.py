@@ -16,6 +16,7 @@
     ├── MissingExtraError (also ImportError)     an optional dependency is not installed
     ├── TrainingError                            a training diverged, or could not save its state
     ├── ScoringError                             the model returned NaN, or a forward failed
+    │   └── RemoteError                          a server did not answer, or answered with an error
     ├── OverloadedError                          too much work waits already; try again later
     ├── DeadlineExceededError (also TimeoutError) the call's time was over before its result was there
     └── EngineClosedError                        used after ``close()``
@@ -37,6 +38,7 @@ __all__ = [
     "ModelUnavailableError",
     "NotPicklableError",
     "OverloadedError",
+    "RemoteError",
     "RerankPluginsError",
     "ScoringError",
     "TrainingError",
@@ -110,6 +112,29 @@ class MissingExtraError(RerankPluginsError, ImportError):
 
 class ScoringError(RerankPluginsError):
     """A forward pass failed or returned NaN or infinity."""
+
+
+class RemoteError(ScoringError):
+    """A server did not answer, or answered with an error.
+
+    Attributes:
+        status: HTTP status of the answer; None if there was none.
+        is_passing: Whether the same request may succeed later: a time-out, too many requests, a broken connection.
+        is_reached: False if nobody took the connection.
+        retry_after_s: Seconds that the server asked to wait; None if it did not say.
+    """
+
+    def __init__(
+        self,
+        *args: object,
+        status: int | None = None,
+        is_passing: bool = False,
+        is_reached: bool = True,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(*args)
+        self.status, self.is_passing, self.is_reached = status, is_passing, is_reached
+        self.retry_after_s = retry_after_s
 
 
 class TrainingError(RerankPluginsError):

@@ -26,8 +26,10 @@ import langchain_rerank_plugins as lc
 import llama_index.embeddings.rerank_plugins as li_embeddings
 import llama_index.postprocessor.rerank_plugins as li
 from langchain_core.documents import Document
+from langchain_core.language_models.fake_chat_models import FakeListChatModel
 from langchain_core.vectorstores import InMemoryVectorStore
 from llama_index.core.base.base_retriever import BaseRetriever
+from llama_index.core.llms import MockLLM
 from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 from llama_index.retrievers.rerank_plugins import FirstStageRetriever, TwoStageRetriever
 
@@ -71,6 +73,9 @@ def no_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def maker(owner: Any, folders: dict[str, Path]) -> Callable[..., Any]:
     """Return what makes an object of a class, on a tiny model of its kind."""
+    if "llm" in owner.model_fields:
+        llm = MockLLM() if owner is li.ChatRerankPostprocessor else FakeListChatModel(responses=["[2] > [1]"])
+        return lambda **options: owner(**{"llm": llm, **options})
     if "model_name" in owner.model_fields:
         name, model = "model_name", folders["embedder"]
     else:

@@ -19,8 +19,10 @@ pytest.importorskip("langchain_core")
 import langchain_rerank_plugins as lc
 import llama_index.postprocessor.rerank_plugins as li
 from langchain_core.documents import BaseDocumentCompressor, Document
+from langchain_core.language_models.fake_chat_models import FakeListChatModel
 from langchain_core.runnables import RunnableLambda
 from llama_index.core.base.base_retriever import BaseRetriever
+from llama_index.core.llms import MockLLM
 from llama_index.core.postprocessor import SimilarityPostprocessor
 from llama_index.core.schema import NodeWithScore, TextNode
 from llama_index.retrievers.rerank_plugins import TwoStageRetriever
@@ -62,6 +64,10 @@ def made(owner: Any, cross_encoder: Path, request: pytest.FixtureRequest) -> Any
     """An object of the class, on a tiny model of its kind."""
     if owner.__name__.startswith(QWEN):
         return owner(model=str(request.getfixturevalue("qwen")), device="cpu")
+    if owner is li.ChatRerankPostprocessor:
+        return owner(llm=MockLLM())
+    if owner is lc.ChatRerankCompressor:
+        return owner(llm=FakeListChatModel(responses=["[2] > [1]"]))
     (scorer,) = owner._scorers or {None}
     model = llm_checkpoint(CHECKPOINTS[scorer]) if scorer else cross_encoder
     return owner(model=str(model), device="cpu")
@@ -111,10 +117,17 @@ def test_copies_and_subclasses_are_taken(owner: Any, made: Any) -> None:
     class Own(owner):  # type: ignore[misc]
         """A user's subclass."""
 
-    assert of(owner)(Own(model=made.model, device="cpu"), is_async=False) == expected
+    assert (
+        of(owner)(
+            (Own(llm=made.llm) if "llm" in owner.model_fields else Own(model=made.model, device="cpu")), is_async=False
+        )
+        == expected
+    )
     for other in (made.with_settings(score_unit="raw"), made.model_copy()):
         assert of(owner)(other, is_async=False) == expected
-    with made.using(score_unit="probability") as copy:
+    # A chat model's scores are probabilities already.
+    changes = {"threshold": 0.9} if "llm" in owner.model_fields else {"score_unit": "probability"}
+    with made.using(**changes) as copy:
         assert of(owner)(copy, is_async=False) != expected
 
 

@@ -8,6 +8,7 @@ Objects with the same model share one set of weights in the process, with each o
 other adapter of the core.
 """
 
+from langchain_rerank_plugins.chat import ChatRerankCompressor
 from langchain_rerank_plugins.compressor import BaseRerankCompressor, RerankCompressor
 from langchain_rerank_plugins.cross_encoder import RerankCrossEncoder
 from langchain_rerank_plugins.embeddings import BceEmbeddings, BgeEmbeddings, InstructionEmbeddings
@@ -32,6 +33,7 @@ __all__ = [
     "BgeLayerwiseRerankCompressor",
     "BgeLightweightRerankCompressor",
     "BgeRerankCompressor",
+    "ChatRerankCompressor",
     "FirstStageRetriever",
     "InstructionEmbeddings",
     "LateChunkingSplitter",

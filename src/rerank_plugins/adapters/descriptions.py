@@ -119,5 +119,16 @@ _EMBEDDERS = {
     "normalize": "Scale vectors to length 1; None does what the model's authors do.",
 }
 
-OPTIONS: Mapping[str, str] = MappingProxyType({**_LOADED, **_RERANKERS, **_EMBEDDERS})
+_CHAT = {
+    "llm": "The chat model that ranks, an object of the framework. Stored forms leave it out.",
+    "method": "pointwise, pairwise, setwise or listwise, or such an object of rerank_plugins.chat with other settings.",
+    "limits": (
+        "A ChatLimits of rerank_plugins.chat: calls at the same time, seconds for one, what happens when one fails. "
+        "None takes the defaults."
+    ),
+    "price": "A ChatPrice of rerank_plugins.chat, for the cost of calls; None reports no cost.",
+    "is_fenced": "Put passages between marks that their writers cannot know; False sends the published prompts alone.",
+}
+
+OPTIONS: Mapping[str, str] = MappingProxyType({**_LOADED, **_RERANKERS, **_EMBEDDERS, **_CHAT})
 """Name of an option to what it means, in plain text."""

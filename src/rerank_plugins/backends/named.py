@@ -62,15 +62,35 @@ def opener_of(model: str | Path, *, kind: ModelKind) -> Callable[[], Any] | None
     name, _, rest = model.partition(":")
     if _NAME.fullmatch(name) is None:
         return None
-    found = _OPENERS.get((kind, name)) or next(iter(plugins_of(BACKEND_GROUPS[kind], _loaded, name=name)), None)
+    found = _OPENERS.get((kind, name)) or _BUILT_IN.get((kind, name))
+    if found is None:
+        found = next(iter(plugins_of(BACKEND_GROUPS[kind], _loaded, name=name)), None)
     return None if found is None else lambda: _opened(found, name, rest, kind=kind)
 
 
 @checked_call()
 def backend_names(*, kind: ModelKind = "reranker") -> list[str]:
-    """Return the names of all backends of a kind, registered in this process or by an installed distribution."""
-    here = {name for of, name in _OPENERS if of == kind}
+    """Return the names of all backends of a kind: built in, registered here, or by an installed distribution."""
+    here = {name for of, name in (*_OPENERS, *_BUILT_IN) if of == kind}
     return sorted(here | set(plugins_of(BACKEND_GROUPS[kind], lambda point: point.name)))
+
+
+def _openai_chat(rest: str) -> object:
+    from rerank_plugins.backends.chat_names import open_openai_chat
+
+    return open_openai_chat(rest)
+
+
+def _local_chat(rest: str) -> object:
+    from rerank_plugins.backends.chat_names import open_local_chat
+
+    return open_local_chat(rest)
+
+
+_BUILT_IN: Mapping[tuple[ModelKind, str], BackendOpener] = MappingProxyType(
+    {("reranker", "openai-chat"): _openai_chat, ("reranker", "local-chat"): _local_chat}
+)
+"""Backends of this distribution; their modules are imported when one is opened."""
 
 
 def _loaded(point: EntryPoint) -> BackendOpener:

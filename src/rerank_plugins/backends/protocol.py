@@ -17,14 +17,14 @@ from __future__ import annotations
 import asyncio
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
-from rerank_plugins.catalog.spec import ModelSpec, ScoreScale
+from rerank_plugins.catalog.spec import ModelSpec, ScoreScale, ScoreScope
 from rerank_plugins.checks.arguments import checked_call
 from rerank_plugins.checks.kinds import Count
 from rerank_plugins.engine.deadline import Deadline
@@ -87,19 +87,24 @@ class BackendScores:
             (inputs, columns); one column, or one for each different layer that was asked for, the lowest first.
         readings: How each pair was read, in order.
         usage: What the call took; None if the backend does not tell.
+        provisional: Rows that stand for a score that did not come; a cache does not keep them.
     """
 
     rows: npt.NDArray[np.floating]
     readings: Sequence[PairReading]
     usage: CallUsage | None = None
+    provisional: Collection[int] = ()
 
     @classmethod
-    def of(cls, scores: Iterable[float], *, usage: CallUsage | None = None) -> BackendScores:
+    def of(
+        cls, scores: Iterable[float], *, usage: CallUsage | None = None, provisional: Collection[int] = ()
+    ) -> BackendScores:
         """Return the result of a backend that reads every document whole and gives it one score.
 
         Args:
             scores: One raw score per pair, in order.
             usage: What the call took; None if it is not known.
+            provisional: Scores that stand for one that did not come; see the class.
         """
         listed = list(scores)
         try:
@@ -107,7 +112,7 @@ class BackendScores:
         except (TypeError, ValueError) as error:
             msg = f"the backend's scores must be numbers, one a pair: {error}"
             raise ScoringError(msg) from error
-        return cls(rows, [_ReadWhole()] * len(listed), usage)
+        return cls(rows, [_ReadWhole()] * len(listed), usage, provisional)
 
 
 @runtime_checkable
@@ -221,6 +226,7 @@ def reranker_spec(
     name: str,
     *,
     score_scale: ScoreScale = "logit",
+    score_scope: ScoreScope = "model",
     max_length: Count | None = None,
     revision: str | None = None,
     license: str = "",  # noqa: A002
@@ -233,6 +239,8 @@ def reranker_spec(
         name: How it is called in messages, records, caches and calibrations, such as ``acme/word-overlap``.
         score_scale: What a raw score is: ``logit`` (any number; its sigmoid is the probability), ``probability``, or
             ``tanh``.
+        score_scope: ``call`` if a score says only where a document stands among those of its query in one call. Such
+            scores cannot be cached, calibrated or streamed, and the backend gets all documents of a query at once.
         max_length: Words of query and document together that it reads; longer documents are cut or split into
             windows, as ``long_documents`` says. None: no limit.
         revision: What tells versions apart whose scores differ; a calibration is refused for another one.
@@ -252,5 +260,6 @@ def reranker_spec(
         revision=revision,
         truncation="only_second",
         score_scale=score_scale,
+        score_scope=score_scope,
         notes=notes,
     )

@@ -236,7 +236,9 @@ class TextBackend:
         ran = _checked(found, n=len(work.missing), name=self.spec.id)
         work.scores.update(zip(work.missing, ran, strict=True))
         if self._cache is not None:
-            for one, score in zip(work.missing, ran, strict=True):
+            for number, (one, score) in enumerate(zip(work.missing, ran, strict=True)):
+                if number in found.provisional:
+                    continue
                 self._cache.put(self._lease.value.identity, None, one, np.array([score]))
         rows = np.array([[work.scores[one]] for one in work.inputs]).reshape(len(work.inputs), 1)
         usage = found.usage or CallUsage(

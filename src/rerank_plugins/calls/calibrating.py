@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.text.pair_tokenizer import PairSettings
 from rerank_plugins.types import LayerOptions
 
-__all__ = ["calibration_for", "score_source"]
+__all__ = ["calibration_for", "check_scope", "score_source"]
 
 
 def score_source(
@@ -42,6 +43,24 @@ def score_source(
     }
     name = Path(spec.id).name if Path(spec.id).is_absolute() else spec.id
     return ScoreSource(model=name, revision=spec.revision, settings=values)
+
+
+def check_scope(spec: ModelSpec, used: Mapping[str, object]) -> None:
+    """Raise InvalidInputError if the scores of a model are to be used beyond the call that made them, and cannot be.
+
+    Args:
+        spec: The model.
+        used: What would use them, by name; None for what was not asked for.
+    """
+    name = next((name for name, value in used.items() if value is not None), None)
+    if name is None or spec.score_scope == "model":
+        return
+    msg = (
+        f"{name} cannot be used with {spec.id!r}: its score says only where a document stands among those of its query "
+        "in one call, and means something else in the next. Use rank(), or for a chat model method='pointwise', whose "
+        "scores are probabilities"
+    )
+    raise InvalidInputError(msg)
 
 
 def _adapter_name(path: str) -> str:

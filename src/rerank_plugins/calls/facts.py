@@ -11,7 +11,7 @@ from rerank_plugins.backends.late_interaction import LateInteractionScorer
 from rerank_plugins.backends.local import LocalScorer
 from rerank_plugins.backends.texts import TextBackend
 from rerank_plugins.calibration import Calibration, ScoreSource
-from rerank_plugins.calls.calibrating import calibration_for, score_source
+from rerank_plugins.calls.calibrating import calibration_for, check_scope, score_source
 from rerank_plugins.calls.pairs import PairCalls
 from rerank_plugins.catalog.layers import settle_layers
 from rerank_plugins.catalog.spec import ModelSpec
@@ -109,7 +109,12 @@ class RerankerFacts(ModelHandle, NamesFromElsewhere):
 
     @property
     def score_source(self) -> ScoreSource:
-        """What makes the scores, for ``fit_calibration(..., source=reranker.score_source)``."""
+        """What makes the scores, for ``fit_calibration(..., source=reranker.score_source)``.
+
+        Raises:
+            InvalidInputError: The scores mean something else in each call, such as ranks in a list.
+        """
+        check_scope(self._spec, {"score_source": True})
         return score_source(self._spec, self._settings, self._calls.layers, peft_path=self._peft_path)
 
     def _settle(self, name: str, spec: ModelSpec, use: Use) -> PairSettings:
@@ -120,6 +125,7 @@ class RerankerFacts(ModelHandle, NamesFromElsewhere):
             query_limit_tokens=use.long_documents.query_max_length,
             long_documents=use.long_documents,
         )
+        check_scope(spec, {"calibration": use.calibration, "cache": use.cache})
         self._name, self._spec, self._settings = name, spec, settings
         self._engine, self._cache = use.engine, use.cache
         settled = settle_layers(spec.layers, requested=use.layers)

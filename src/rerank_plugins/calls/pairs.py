@@ -9,6 +9,7 @@ from dataclasses import replace
 from rerank_plugins import inputs
 from rerank_plugins.backends.protocol import BackendScores, PairReading, Pairs, ScoreOptions
 from rerank_plugins.calibration import Calibration
+from rerank_plugins.calls.calibrating import check_scope
 from rerank_plugins.calls.driving import MatchStep, ScoreStep, Steps
 from rerank_plugins.calls.explaining import Explanation, Occlusion, TokenExplanation
 from rerank_plugins.catalog.layers import settle_layers
@@ -104,6 +105,7 @@ class PairCalls:
         self, query: str, document: str, *, max_spans: int, layers: LayerOptions | None, deadline_s: float | None
     ) -> Steps[Explanation]:
         """Explain a score: first the window that counts, then every version of it; one deadline for both steps."""
+        check_scope(self._spec, {"explain()": True})
         if self._spec.late_interaction is not None:
             return (yield from self._match(query, document, layers=layers, deadline_s=deadline_s))
         plan = Occlusion.of(query, document, max_spans=max_spans)
@@ -131,6 +133,7 @@ class PairCalls:
 
     def stream_options(self, layers: LayerOptions | None, deadline_s: float | None) -> ScoreOptions:
         """Return what a stream asks of a backend for all of its pairs; its clock starts here."""
+        check_scope(self._spec, {"score_stream()": True})
         options = self._options(self.one_layer(layers), deadline_s)
         return replace(options, deadline=Deadline(inputs.check_deadline(deadline_s)))
 

@@ -96,4 +96,5 @@ def _sum(before: CallUsage | None, one: CallUsage | None) -> CallUsage | None:
         inputs=before.inputs + one.inputs,
         tokens=before.tokens + one.tokens,
         reused_inputs=before.reused_inputs + one.reused_inputs,
+        chat=before.chat if one.chat is None else one.chat if before.chat is None else before.chat + one.chat,
     )

@@ -28,6 +28,7 @@ __all__ = [
     "ModelSpec",
     "Pooling",
     "ScoreScale",
+    "ScoreScope",
     "Signature",
     "TruncationRule",
 ]
@@ -37,6 +38,10 @@ ModelKind = Literal["reranker", "embedder"]
 ScoreScale = Literal["logit", "probability", "tanh", "cosine"]
 """How a raw score becomes a probability: sigmoid of a logit; it already is one; (1 + tanh) / 2, for cross-encoders that
 were trained with Tanh behind their scores; or (1 + mean cosine) / 2, for sums of cosines (late interaction)."""
+
+ScoreScope = Literal["model", "call"]
+"""Within what raw scores can be compared: all scores of the model, or those of one query in one call, because a score
+says where a document stands among the others (chat models that order a list)."""
 
 HalfPrecision = Literal["float16", "bfloat16"]
 
@@ -92,6 +97,7 @@ class ModelSpec:
         truncation: How a pair that is too long is cut (rerankers).
         score_scale: What a raw score is (rerankers).
         highest_score: The highest raw score of the scale ``cosine``: the number of cosines in the sum, or 1.
+        score_scope: Within what raw scores can be compared (rerankers).
         template: The texts around query and document (models that read a prompt); None for the others.
         prompt: The instruction in it; empty for none.
         query_prefix: Text put in front of every query (rerankers without template); empty for none.
@@ -141,6 +147,7 @@ class ModelSpec:
     truncation: TruncationRule = "longest_first"
     score_scale: ScoreScale = "logit"
     highest_score: float = 1.0
+    score_scope: ScoreScope = "model"
     template: PairTemplate | None = None
     prompt: str = ""
     query_prefix: str = ""

@@ -92,8 +92,9 @@ def _from_pairs(
     entries = _entries(path)
     quiet_loading()
     with Reranker(model, device=device) as reranker:
+        source = reranker.score_source  # raises before anything is scored
         values = reranker.score([(entry["query"], entry["document"]) for entry in entries])
-        return values, [bool(entry["label"]) for entry in entries], reranker.score_source
+        return values, [bool(entry["label"]) for entry in entries], source
 
 
 def _entries(path: Path) -> list[dict[str, Any]]:

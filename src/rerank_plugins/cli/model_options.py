@@ -29,7 +29,9 @@ __all__ = [
     "Prompt",
 ]
 
-ModelName = Annotated[str, typer.Option("--model", "-m", help="Hub id, local folder, or mini.")]
+ModelName = Annotated[
+    str, typer.Option("--model", "-m", help="Hub id, local folder, mini, or a backend such as openai-chat:NAME.")
+]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:all, mps; the best by default.")]
 Dtype = Annotated[str, typer.Option(help="auto, float32, float16 or bfloat16.")]
 MaxLength = Annotated[int | None, typer.Option(help="Tokens of an input; the model's default.")]

@@ -40,6 +40,16 @@ class Deadline:
         if remaining_s is not None and remaining_s <= 0.0:
             raise self._exceeded()
 
+    def needs(self, seconds: float) -> None:
+        """Raise now if something is to take longer than is left.
+
+        Raises:
+            DeadlineExceededError: Fewer seconds are left.
+        """
+        remaining_s = self.remaining_s()
+        if remaining_s is not None and remaining_s < seconds:
+            raise self._exceeded()
+
     def wait(self, reply: Reply[T]) -> T:
         """Return the result. If the wait ends early, by a signal for example, the work is cancelled.
 

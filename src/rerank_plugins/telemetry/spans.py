@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from rerank_plugins.calls.observing import CallRecord, add_observer
@@ -24,7 +25,8 @@ def trace_with_opentelemetry(tracer_provider: TracerProvider | None = None) -> C
 
     The span is called ``rerank`` or ``embed`` and is a child of the span that is current where the call was made. Its
     children ``tokenize``, ``queue`` and ``forward`` are the stages. Attributes: ``rerank.model``, ``rerank.device``,
-    ``rerank.inputs``, ``rerank.tokens``, ``rerank.reused_inputs``, and ``error.type`` for a call that failed.
+    ``rerank.inputs``, ``rerank.tokens``, ``rerank.reused_inputs``, the counts of a chat model as ``rerank.chat.calls``
+    and so on, and ``error.type`` for a call that failed.
 
     Args:
         tracer_provider: Where spans go; None takes the process's own.
@@ -62,6 +64,10 @@ def _record(tracer: Tracer, record: CallRecord) -> None:
         span.set_attribute("rerank.inputs", usage.inputs)
         span.set_attribute("rerank.tokens", usage.tokens)
         span.set_attribute("rerank.reused_inputs", usage.reused_inputs)
+        if usage.chat is not None:
+            for name, value in asdict(usage.chat).items():
+                if value is not None:
+                    span.set_attribute(f"rerank.chat.{name}", value)
         context = trace.set_span_in_context(span)
         start_ns = record.started_ns
         stages = (("tokenize", usage.tokenize_ms), ("queue", usage.queue_ms), ("forward", usage.forward_ms))

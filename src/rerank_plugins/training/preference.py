@@ -18,22 +18,18 @@ from typing import Annotated, Any, Literal
 import numpy as np
 
 from rerank_plugins.backends.opening import run_loaded
-from rerank_plugins.catalog.checkpoint import read_checkpoint
-from rerank_plugins.catalog.locate import locate
-from rerank_plugins.catalog.spec import ModelSpec
 from rerank_plugins.checks.arguments import checked_call, checked_fields
 from rerank_plugins.checks.boundary import checkpoint_errors
 from rerank_plugins.checks.kinds import Count, ModelName, Within
-from rerank_plugins.engine.device import resolve_devices, resolve_dtype
 from rerank_plugins.errors import InvalidInputError, ScoringError
 from rerank_plugins.protocols import TokenInput
+from rerank_plugins.scorers.language_model import language_model_request
 from rerank_plugins.scorers.likelihood import load
 from rerank_plugins.training.data.records import TrainingRecord
 from rerank_plugins.training.data.tokens import open_tokenizer
 from rerank_plugins.training.row_source import PlacedRecord
 from rerank_plugins.training.teachers import fingerprint_key
 from rerank_plugins.types import SourceOptions
-from rerank_plugins.weights.base import LoadRequest
 
 __all__ = ["LanguageModelTeacher", "PreferenceSettings"]
 
@@ -101,37 +97,18 @@ class LanguageModelTeacher:
         source: SourceOptions | None = None,
     ) -> None:
         self._name, self._settings = str(model), settings or PreferenceSettings()
-        options = source or SourceOptions()
-        folder, self._source = locate(model, listed=None, kind="reranker", options=options)
-        files = read_checkpoint(folder)
-        self._tokenizer = open_tokenizer(folder)
-        place = resolve_devices(device)[0]
-        precision = resolve_dtype(dtype, device=place, half="bfloat16")
-        positions = files.max_length_tokens
-        spec = ModelSpec(
-            id=self._name,
-            kind="reranker",
-            family="inferred",
-            scorer="decoder",
-            default_max_length_tokens=min(positions, _DEFAULT_LENGTH),
-            max_length_tokens=positions,
-            license="unknown",
-            languages=(),
+        request = language_model_request(
+            model, device=device, dtype=dtype, source=source or SourceOptions(), usual_length=_DEFAULT_LENGTH
         )
-        self._length = spec.input_length_tokens(self._settings.max_length)
-        request = LoadRequest(
-            spec=spec,
-            files=files,
-            device=place,
-            dtype=precision,
-            allow_pickle=options.allow_pickle,
-            trust_remote_code=options.trust_remote_code,
-        )
+        self._tokenizer = open_tokenizer(request.files.folder)
+        self._length = request.spec.input_length_tokens(self._settings.max_length)
         with checkpoint_errors("load the language model"):
             parts = load(request)
-        self._dtype = str(precision).removeprefix("torch.")
-        self._files = fingerprint_key(files.fingerprint)
-        self._loaded = run_loaded([parts], device=str(place), dtype=self._dtype, name=self._name, identity=None)
+        self._dtype = str(request.dtype).removeprefix("torch.")
+        self._files = fingerprint_key(request.files.fingerprint)
+        self._loaded = run_loaded(
+            [parts], device=str(request.device), dtype=self._dtype, name=self._name, identity=None
+        )
 
     def facts(self) -> dict[str, Any]:
         """Return what a score depends on."""

@@ -15,6 +15,7 @@ from rerank_plugins.types.options import (
 from rerank_plugins.types.results import (
     BLANK_DOCUMENT_SCORE,
     CallUsage,
+    ChatUsage,
     Document,
     EngineStats,
     RankedDocument,
@@ -26,6 +27,7 @@ from rerank_plugins.types.results import (
 __all__ = [
     "BLANK_DOCUMENT_SCORE",
     "CallUsage",
+    "ChatUsage",
     "Document",
     "EngineOptions",
     "EngineStats",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal, SupportsIndex, overload
 
 from rerank_plugins.checks.arguments import checked_fields
@@ -11,6 +11,7 @@ from rerank_plugins.checks.arguments import checked_fields
 __all__ = [
     "BLANK_DOCUMENT_SCORE",
     "CallUsage",
+    "ChatUsage",
     "Document",
     "EngineStats",
     "RankedDocument",
@@ -82,6 +83,49 @@ class RankedDocument:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ChatUsage:
+    """What a chat model was asked in one call of a reranker, and what of its answers had to be put right.
+
+    Attributes:
+        calls: Calls of the chat model.
+        failed_calls: Of these, those without an answer: time-outs, too many requests, broken connections.
+        skipped_calls: Calls that were not made because ``ChatLimits(max_calls=...)`` was reached.
+        repair_calls: Of ``calls``, those that asked once more because the first answer would not do.
+        unread_answers: Answers of which nothing could be read; what they were about stays in the order that it had.
+        missing: Documents that answers left out; they stand behind the others, in the order that they had.
+        unknown: Identifiers, labels and numbers in answers that there are none of.
+        doubled: Identifiers that answers named again.
+        prompt_tokens: Tokens of the questions.
+        answer_tokens: Tokens of the answers.
+        is_estimate: Whether the model did not tell the tokens of all calls, and some are estimated.
+        cost: What that cost by the prices that the reranker was given; None without prices.
+    """
+
+    calls: int = 0
+    failed_calls: int = 0
+    skipped_calls: int = 0
+    repair_calls: int = 0
+    unread_answers: int = 0
+    missing: int = 0
+    unknown: int = 0
+    doubled: int = 0
+    prompt_tokens: int = 0
+    answer_tokens: int = 0
+    is_estimate: bool = False
+    cost: float | None = None
+
+    def __add__(self, other: ChatUsage) -> ChatUsage:
+        """Return the usage of both together."""
+        added: dict[str, Any] = {
+            one.name: getattr(self, one.name) + getattr(other, one.name)
+            for one in fields(self)
+            if one.name not in ("is_estimate", "cost")
+        }
+        costs = [one.cost for one in (self, other) if one.cost is not None]
+        return ChatUsage(**added, is_estimate=self.is_estimate or other.is_estimate, cost=sum(costs) if costs else None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CallUsage:
     """What one call took.
 
@@ -92,6 +136,7 @@ class CallUsage:
         inputs: Model inputs, windows of long documents counted one by one.
         tokens: Tokens of these inputs, special tokens included.
         reused_inputs: Inputs that did not run because an equal one did, in this call or in the score cache.
+        chat: What a chat model was asked; None for other rerankers.
     """
 
     tokenize_ms: float
@@ -100,6 +145,7 @@ class CallUsage:
     inputs: int
     tokens: int
     reused_inputs: int
+    chat: ChatUsage | None = None
 
 
 class Ranking(list[RankedDocument]):

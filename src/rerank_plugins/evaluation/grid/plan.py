@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
 
+from rerank_plugins.backends.named import backend_names
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.evaluation.results import System
 
@@ -19,6 +20,7 @@ _EMBEDDING = ("dense", "hybrid")
 _NUMBERS = ("max_length", "query_max_length")
 _WORDS = ("long_documents", "dtype", "task")
 _CONSENTS = ("allow_pickle",)
+_OPTIONS = (*_NUMBERS, *_WORDS, *_CONSENTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,10 @@ class ModelChoice:
         if not model.strip() or (mark and not pairs):
             msg = f"expected MODEL, NAME=MODEL or MODEL?option=value&option=value, got {text!r}"
             raise InvalidInputError(msg)
+        others = [pair for pair in pairs if pair[0] not in _OPTIONS]
+        if others and model.partition(":")[0] in backend_names():
+            # What an evaluation does not know is the backend's own, and part of its name.
+            model, pairs = f"{model}?{urlencode(others)}", [pair for pair in pairs if pair[0] in _OPTIONS]
         return cls(
             name if has_name else text, model, tuple(sorted((key, _value(key, value, text)) for key, value in pairs))
         )

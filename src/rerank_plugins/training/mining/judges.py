@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from rerank_plugins.calls.calibrating import check_scope
 from rerank_plugins.embedder import Embedder
 from rerank_plugins.reranker import Reranker
 from rerank_plugins.training.mining.choosing import Candidate
@@ -18,9 +19,13 @@ class RerankerJudge:
 
     Args:
         reranker: Scores the pairs.
+
+    Raises:
+        InvalidInputError: Its scores mean something else in each call.
     """
 
     def __init__(self, reranker: Reranker) -> None:
+        check_scope(reranker.spec, {"mining": True})
         self._reranker = reranker
 
     def scores(self, pairs: Sequence[tuple[str, str]], found: Sequence[Candidate | None]) -> list[float]:

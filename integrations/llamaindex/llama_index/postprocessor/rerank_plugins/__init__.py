@@ -1,6 +1,7 @@
 """Reranking for LlamaIndex on the shared core of ``rerank_plugins``."""
 
 from llama_index.postprocessor.rerank_plugins.base import BaseRerankPostprocessor, RerankPostprocessor
+from llama_index.postprocessor.rerank_plugins.chat import ChatRerankPostprocessor
 from llama_index.postprocessor.rerank_plugins.models import (
     BceRerankPostprocessor,
     BgeLayerwiseRerankPostprocessor,
@@ -17,6 +18,7 @@ __all__ = [
     "BgeLayerwiseRerankPostprocessor",
     "BgeLightweightRerankPostprocessor",
     "BgeRerankPostprocessor",
+    "ChatRerankPostprocessor",
     "QwenRerankPostprocessor",
     "RerankPostprocessor",
 ]

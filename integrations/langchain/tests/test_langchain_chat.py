@@ -1,0 +1,124 @@
+"""ChatRerankCompressor keeps the package's contract with any chat model of LangChain."""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+import re
+import time
+from typing import Any
+
+import pytest
+from langchain_core.documents import BaseDocumentCompressor, Document
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage
+from langchain_core.outputs import ChatGeneration, ChatResult
+from langchain_core.runnables import RunnableLambda
+from langchain_rerank_plugins import ChatRerankCompressor
+from langchain_rerank_plugins.chat import LangChainChat
+from rerank_plugins_testing.langchain import CompressorConformance
+
+from rerank_plugins.chat import Setwise
+from rerank_plugins.chat.model import ChatMessage, ChatOptions, ChatTokens
+
+FENCED = re.compile(r"<(passage-[0-9a-f]{16})>\n(.*?)\n</\1>", re.DOTALL)
+
+
+def worth(text: str) -> float:
+    return sum(one in ("paris", "capital", "france.") for one in text.lower().split()) + len(text) / 1000
+
+
+class KnowingChat(BaseChatModel):
+    """A chat model that orders the passages of a prompt by a rule, and may be slow."""
+
+    delay_s: float = 0.0
+    answer: str = ""
+    logprobs: Any = None
+    model_name: str = "knowing"
+
+    @property
+    def _llm_type(self) -> str:
+        return "knowing"
+
+    def _generate(self, messages: Any, stop: Any = None, run_manager: Any = None, **_: Any) -> ChatResult:
+        time.sleep(self.delay_s)
+        texts = [text for _, text in FENCED.findall("\n".join(str(one.content) for one in messages))]
+        if len(texts) == 1:
+            text = f"{min(10.0, 2 * worth(texts[0])):.4f}"
+        else:
+            order = sorted(range(len(texts)), key=lambda one: -worth(texts[one]))
+            text = " > ".join(f"[{one + 1}]" for one in order)
+        message = AIMessage(
+            content=self.answer or text,
+            usage_metadata={"input_tokens": 40, "output_tokens": 4, "total_tokens": 44},
+            response_metadata={} if self.logprobs is None else {"logprobs": self.logprobs},
+        )
+        return ChatResult(generations=[ChatGeneration(message=message)])
+
+
+class _Chat(CompressorConformance):
+    method = "listwise"
+
+    @property
+    def compressor_class(self) -> type[BaseDocumentCompressor]:
+        return ChatRerankCompressor
+
+    @property
+    def compressor_params(self) -> dict[str, Any]:
+        return {"llm": KnowingChat(), "method": self.method}
+
+    @property
+    def features(self) -> frozenset[str]:
+        return super().features - {"deadlines"}  # the suite's are of models that run on this machine
+
+
+class TestListwise(_Chat):
+    pass
+
+
+class TestPointwise(_Chat):
+    method = "pointwise"
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_call_that_is_late_keeps_the_retrieval_order(is_async: bool) -> None:
+    made = ChatRerankCompressor(llm=KnowingChat(delay_s=1.5), top_n=2, deadline_s=0.2)
+    documents = [Document(f"Paris {number}") for number in range(3)]
+    found = (
+        asyncio.run(made.acompress_documents(documents, "q")) if is_async else made.compress_documents(documents, "q")
+    )
+    assert [one.page_content for one in found] == ["Paris 0", "Paris 1"]
+    assert [one.metadata["rerank_fallback"] for one in found] == ["deadline"] * 2
+
+
+@pytest.mark.parametrize("answer", ["I cannot help with that.", "[2] > [2]", '{"ranked_document_ids": [9, -1]}', ""])
+@pytest.mark.parametrize("method", ["listwise", "setwise", "pairwise", "pointwise"])
+def test_no_document_is_lost_or_doubled(answer: str, method: Any) -> None:
+    made = ChatRerankCompressor(llm=KnowingChat(answer=answer or " "), method=method, top_n=None)
+    found = made.compress_documents([Document(f"text {number}") for number in range(5)], "q")
+    assert sorted(one.page_content for one in found) == [f"text {number}" for number in range(5)]
+
+
+def test_tokens_parts_and_log_probabilities_of_an_answer() -> None:
+    top = [{"token": "Yes", "logprob": -0.1}, {"token": "No", "logprob": -2.0}]
+    content = [{"token": "Yes", "logprob": -0.1, "top_logprobs": top}]
+    llm = KnowingChat(logprobs={"content": content}, answer="Yes")
+    answer = LangChainChat(llm).complete([ChatMessage("user", "q")], ChatOptions())
+    assert (answer.text, answer.logprobs, answer.usage) == ("Yes", {"Yes": -0.1, "No": -2.0}, ChatTokens(40, 4))
+    made = ChatRerankCompressor(llm=llm, method="pointwise").compress_documents([Document("a")], "q")
+    assert made[0].metadata["relevance_score"] == pytest.approx(0.8699, abs=1e-4)
+
+
+def test_a_model_with_settings_bound_to_it() -> None:
+    llm = KnowingChat().bind(stop=["\n"]).with_config(tags=["rerank"])
+    made = ChatRerankCompressor(llm=llm, method=Setwise(children=2), top_n=1)
+    assert made.model == "knowing"
+    again = pickle.loads(pickle.dumps(ChatRerankCompressor(llm=KnowingChat(), top_n=1)))
+    documents = [Document("Berlin"), Document("Paris is the capital of France.")]
+    assert again.compress_documents(documents, "q")[0].page_content == documents[1].page_content
+
+
+@pytest.mark.parametrize("llm", [None, "gpt-4o", KnowingChat, RunnableLambda(lambda _: "a")], ids=str)
+def test_what_is_no_chat_model(llm: Any) -> None:
+    with pytest.raises(ValueError, match="llm"):
+        ChatRerankCompressor(llm=llm)

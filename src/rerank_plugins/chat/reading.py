@@ -1,0 +1,221 @@
+"""Reads what a chat model said, whatever it said: an order, a label, a grade, or nothing that can be used.
+
+Nothing here raises for an answer, and an order that is read has every passage exactly once.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+__all__ = ["Read", "read_grade", "read_label", "read_order", "yes_probability"]
+
+T = TypeVar("T")
+
+_LONGEST = 100_000
+"""Characters of an answer that are looked at: a model that repeats itself for ever says nothing new behind them."""
+
+_THOUGHT = re.compile(r"<(/?)think(?:ing)?>", re.IGNORECASE)
+_CODE = re.compile(r"```[a-z]*\s*(.*?)```", re.DOTALL | re.IGNORECASE)
+
+_ID = r"[0-9]{1,6}"
+_RANGE = r"(?:-|to|\.\.|:)"
+_BRACKETED = re.compile(rf"\[\s*({_ID}(?:\s*(?:,|>|;|{_RANGE})\s*{_ID})*)\s*\](?:\s*{_RANGE}\s*\[\s*({_ID})\s*\])?")
+_LABELLED = re.compile(rf"\b(?:passage|document|doc|id|identifier)s?(?:\s+id)?\s*[:#]?\s*({_ID})\b", re.IGNORECASE)
+_BARE = re.compile(rf"(?<![\w.\-]){_ID}(?:\s*(?:>|,|;|\s)\s*{_ID})+(?![\w.\-])")
+_PART = re.compile(rf"({_ID})(?:\s*{_RANGE}\s*({_ID}))?")
+_JOIN = re.compile(r"[\s>,;=]*(?:and|then)?[\s>,;=]*", re.IGNORECASE)
+
+_WRITTEN_LABEL = re.compile(r"\bpassage\s*:?\s*[\"'(\[*]*([A-Z])\b", re.IGNORECASE)
+_LONE_LABEL = re.compile(r"[\s\"'(\[*]*([A-Za-z])[\s\"')\].:*]*(?:$|\n|[-,:])")
+_NUMBER = re.compile(r"(?<![\w.\-])([0-9]{1,6}(?:\.[0-9]{1,6})?)(?:\s*(?:/|out of)\s*[0-9]{1,6})?(?![\w])")
+
+_YES, _NO = frozenset({"yes", "是"}), frozenset({"no", "否", "不"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Read(Generic[T]):
+    """What could be read of an answer.
+
+    Attributes:
+        value: What it says; None if nothing could be read.
+        fault: Why the model is asked again, in words for the model; empty if the answer will do.
+        missing: Passages that it left out.
+        unknown: Identifiers that there are none of.
+        doubled: Identifiers beyond the first of each passage.
+    """
+
+    value: T | None
+    fault: str = ""
+    missing: int = 0
+    unknown: int = 0
+    doubled: int = 0
+
+
+def read_order(text: str, n: int) -> Read[list[int]]:
+    """Return the order of ``n`` passages, as positions from 0, that an answer gives.
+
+    Unknown identifiers are left out, each passage counts where it stands first, and those that are missing stand behind
+    in the order that they had. An answer that names less than half of them is a reason to ask again.
+    """
+    spoken = _spoken(text)
+    named = _json_ids(spoken)
+    if named is None:
+        named = _bracketed_ids(spoken) or _labelled_ids(spoken) or _bare_ids(spoken, n)
+    known = [one - 1 for one in named if 1 <= one <= n]
+    order = list(dict.fromkeys(known))
+    missing, unknown = n - len(order), len(named) - len(known)
+    if not order:
+        return Read(value=None, fault="it names none of the passages", unknown=unknown)
+    there = set(order)
+    rest = [one for one in range(n) if one not in there]
+    fault = f"it names {len(order)} of the {n} passages" if 2 * len(order) < n else ""
+    return Read(value=order + rest, fault=fault, missing=missing, unknown=unknown, doubled=len(known) - len(order))
+
+
+def read_label(text: str, labels: Sequence[str]) -> Read[int]:
+    """Return the position of the one label that an answer chooses; one that names several chooses none."""
+    spoken = _spoken(text)
+    value = _json_value(spoken, ("best", "label", "passage", "answer"))
+    if isinstance(value, str):
+        spoken = value
+    lone = _LONE_LABEL.match(spoken)
+    found = {one.upper() for one in _WRITTEN_LABEL.findall(spoken)} or ({lone[1].upper()} if lone else set())
+    chosen = [labels.index(one) for one in found if one in labels]
+    if len(chosen) == 1 and len(found) == 1:
+        return Read(value=chosen[0])
+    fault = "it names more than one passage" if len(found) > 1 else "it names none of the passages"
+    return Read(value=None, fault=fault, unknown=len(found) - len(chosen))
+
+
+def read_grade(text: str, highest: int) -> Read[float]:
+    """Return the grade, from 0 to ``highest``, that an answer gives; one that gives several gives none."""
+    spoken = _spoken(text)
+    value = _json_value(spoken, ("grade", "relevance", "score", "rating"))
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        found = [float(value)] if -1e9 < value < 1e9 else []
+    else:
+        spoken = value if isinstance(value, str) else spoken
+        found = list(dict.fromkeys(float(one) for one in _NUMBER.findall(spoken)))
+    grades = [one for one in found if 0 <= one <= highest]
+    if len(found) == 1 and grades:
+        return Read(value=grades[0])
+    fault = "it holds more than one number" if len(found) > 1 else f"it holds no number from 0 to {highest}"
+    return Read(value=None, fault=fault, unknown=len(found) - len(grades))
+
+
+def yes_probability(logprobs: Mapping[str, float]) -> float | None:
+    """Return P(yes) / (P(yes) + P(no)) over all spellings of both among the first tokens; None if neither is there."""
+    yes = sum(math.exp(min(value, 0.0)) for token, value in logprobs.items() if _word(token) in _YES)
+    no = sum(math.exp(min(value, 0.0)) for token, value in logprobs.items() if _word(token) in _NO)
+    return yes / (yes + no) if yes + no > 0.0 else None
+
+
+def _word(token: str) -> str:
+    return token.strip(" \n\t\u2581\u0120'\"*.,").casefold()
+
+
+def _spoken(text: str) -> str:
+    """Return an answer in plain signs (full width and superscripts are others), without what was thought aloud."""
+    plain = unicodedata.normalize("NFKC", text[:_LONGEST])
+    marks = list(_THOUGHT.finditer(plain))
+    ends = [one.end() for one in marks if one[1]]
+    before = plain[: marks[0].start()] if marks and not marks[0][1] else plain if not marks else ""
+    return (plain[ends[-1] :].strip() if ends else "") or before.strip()
+
+
+def _parsed(spoken: str) -> Any:
+    """Return the JSON object or list that an answer is, or that stands in it; None if there is none."""
+    fenced = _CODE.search(spoken)
+    start = spoken.find("{")
+    for candidate in (spoken, fenced[1].strip() if fenced else "", spoken[start:] if start >= 0 else ""):
+        try:
+            value, end = json.JSONDecoder().raw_decode(candidate)
+        except (ValueError, RecursionError):
+            continue
+        # "[3] > [1]" begins with a list of its own, and is none.
+        if isinstance(value, dict) or (isinstance(value, list) and end == len(candidate)):
+            return value
+    return None
+
+
+def _json_value(spoken: str, names: Sequence[str]) -> Any:
+    value = _parsed(spoken)
+    if not isinstance(value, dict):
+        return None
+    return next((value[name] for name in names if name in value), next(iter(value.values()), None))
+
+
+def _json_ids(spoken: str) -> list[int] | None:
+    """Return the identifiers of a JSON answer; None if it is none."""
+    value = _parsed(spoken)
+    if isinstance(value, dict):
+        value = value.get("ranking", next((one for one in value.values() if isinstance(one, list)), None))
+    if isinstance(value, list) and value and all(isinstance(one, list) for one in value):
+        value = max(value, key=len)  # several lists: the longest
+    if not isinstance(value, list):
+        return None
+    found = [_json_id(one) for one in value]
+    return [one for one in found if one is not None]
+
+
+def _json_id(one: Any) -> int | None:
+    if isinstance(one, dict):
+        one = next((one[name] for name in ("id", "identifier", "passage", "document", "doc") if name in one), None)
+    if isinstance(one, float) and math.isfinite(one) and one == int(one):
+        one = int(one)
+    if isinstance(one, str):
+        match = re.search(_ID, one)
+        return int(match[0]) if match else None
+    return one if isinstance(one, int) and not isinstance(one, bool) else None
+
+
+def _bracketed_ids(spoken: str) -> list[int]:
+    """Return identifiers in brackets: of the longest chain (the last of equals), or all if none hang together."""
+    chains: list[list[int]] = []
+    end: int | None = None
+    for match in _BRACKETED.finditer(spoken):
+        ids = list(_expanded(match[1])) if match[2] is None else list(_span(match[1], match[2]))
+        if end is not None and _JOIN.fullmatch(spoken, end, match.start()):
+            chains[-1] += ids
+        else:
+            chains.append(ids)
+        end = match.end()
+    longest = max(map(len, chains), default=0)
+    if longest < 2:
+        return [one for chain in chains for one in chain]
+    return next(chain for chain in reversed(chains) if len(chain) == longest)
+
+
+def _labelled_ids(spoken: str) -> list[int]:
+    """Return identifiers behind a word that says what they are; one alone may be a number of something else."""
+    found = [int(one) for one in _LABELLED.findall(spoken)]
+    return found if len(found) > 1 else []
+
+
+def _bare_ids(spoken: str, n: int) -> list[int]:
+    """Return identifiers without brackets: only where several stand in a row, or nothing else was said."""
+    rows = [list(_expanded(match[0])) for match in _BARE.finditer(spoken)]
+    if not rows:
+        return [int(spoken)] if re.fullmatch(_ID, spoken) and int(spoken) <= n else []
+    longest = max(map(len, rows))
+    return next(row for row in reversed(rows) if len(row) == longest)
+
+
+def _expanded(listed: str) -> Iterator[int]:
+    """Yield the identifiers of a list in which ranges may stand."""
+    for first, last in _PART.findall(listed):
+        yield from _span(first, last or first)
+
+
+def _span(first: str, last: str) -> Iterator[int]:
+    start, end = int(re.findall(_ID, first)[-1]), int(last)
+    if abs(end - start) > 1_000:
+        yield from (start, end)
+        return
+    yield from range(start, end + 1) if start <= end else range(start, end - 1, -1)

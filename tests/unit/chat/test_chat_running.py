@@ -1,0 +1,210 @@
+"""Many calls at a time, slow ones, failing ones, and callers that give up."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from chat_models import OracleChat, ScriptedChat
+
+from rerank_plugins import ChatScorer, Reranker
+from rerank_plugins.chat import ChatAnswer, ChatLimits, Pointwise, SimpleChatModel
+from rerank_plugins.chat.slots import Slots
+from rerank_plugins.engine.deadline import Deadline
+from rerank_plugins.errors import DeadlineExceededError, InvalidInputError, RemoteError, ScoringError
+
+GRADED = Pointwise(answer="grade")
+TEXTS = [f"text {number}" for number in range(20)]
+
+
+class Hanging(SimpleChatModel):
+    """Hangs for its first calls, and answers the others."""
+
+    name = "hanging"
+
+    def __init__(self, n: int = 10**6) -> None:
+        self.left, self.go_on = n, threading.Event()
+        self.cancelled = self.started = 0
+
+    def complete(self, messages: Any, options: Any) -> ChatAnswer:
+        self.started += 1
+        self.left -= 1
+        if self.left >= 0:
+            self.go_on.wait(20.0)
+        return ChatAnswer(text="5")
+
+
+class AsyncHanging(Hanging):
+    async def acomplete(self, messages: Any, options: Any) -> ChatAnswer:
+        self.started += 1
+        try:
+            await asyncio.sleep(20.0)
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        return ChatAnswer(text="5")
+
+
+def reranker(model: Any, **limits: Any) -> Reranker:
+    return Reranker(backend=ChatScorer(model, method=GRADED, limits=ChatLimits(**limits)))
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_no_more_calls_at_a_time_than_allowed_whoever_makes_them(is_async: bool) -> None:
+    model = OracleChat(delay_s=0.01)
+    shared = reranker(model, concurrency=3)
+
+    def call(_: int) -> object:
+        return asyncio.run(shared.arank("q", TEXTS)) if is_async else shared.rank("q", TEXTS)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(call, range(4)))
+    assert 2 <= model.most_at_once <= 3
+    assert model.calls == 80
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_call_that_takes_too_long_is_left_behind(is_async: bool, caplog: pytest.LogCaptureFixture) -> None:
+    model = Hanging(2)
+    held = reranker(model, timeout_s=0.3, concurrency=2, repairs=False)
+    with caplog.at_level(logging.WARNING):
+        ranking = asyncio.run(_released(held.arank("q", TEXTS), model)) if is_async else held.rank("q", TEXTS)
+    model.go_on.set()
+    assert sorted(one.index for one in ranking) == list(range(20))
+    assert ranking.usage.chat.failed_calls == 2
+    assert [one.score for one in ranking] == [0.5] * 18 + [0.0] * 2
+    told = [record.getMessage() for record in caplog.records if "hanging" in record.getMessage()]
+    assert len(told) == 1
+    assert "text" not in told[0]
+
+
+async def _released(work: Any, model: Hanging) -> Any:
+    found = await work
+    model.go_on.set()  # asyncio.run waits for its threads
+    return found
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_the_deadline_of_a_call_holds(is_async: bool) -> None:
+    model, start_s = AsyncHanging() if is_async else Hanging(), time.perf_counter()
+    held = reranker(model)
+    with pytest.raises(DeadlineExceededError):
+        asyncio.run(held.arank("q", TEXTS, deadline_s=0.2)) if is_async else held.rank("q", TEXTS, deadline_s=0.2)
+    assert time.perf_counter() - start_s < 5.0
+    model.go_on.set()
+
+
+def test_a_deadline_of_zero_is_refused() -> None:
+    with pytest.raises(InvalidInputError, match="deadline_s"):
+        reranker(Hanging()).rank("q", TEXTS, deadline_s=0.0)
+
+
+async def test_a_cancelled_task_drops_its_calls() -> None:
+    model = AsyncHanging()
+    task = asyncio.create_task(reranker(model, concurrency=4).arank("q", TEXTS))
+    await asyncio.sleep(0.2)
+    assert model.started == 4
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(task, 5.0)
+    await asyncio.sleep(0.05)
+    assert (model.started, model.cancelled) == (4, 4)
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_only_so_many_calls(is_async: bool) -> None:
+    model = OracleChat(lambda _query, text: float(text.split()[1]) / 2)
+    held = reranker(model, max_calls=5)
+    ranking = asyncio.run(held.arank("q", TEXTS)) if is_async else held.rank("q", TEXTS)
+    assert model.calls == 5
+    assert sorted(one.index for one in ranking) == list(range(20))
+    assert [one.index for one in ranking][:5] == [4, 3, 2, 1, 0]
+    chat = ranking.usage.chat
+    assert (chat.calls, chat.skipped_calls, chat.failed_calls) == (5, 15, 0)
+
+
+class Overloaded(Exception):
+    status_code = 503
+
+
+class APITimeoutError(Exception):
+    pass
+
+
+class Refused(Exception):
+    status_code = 401
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        TimeoutError("x"),
+        asyncio.TimeoutError(),
+        RemoteError("x", is_passing=True),
+        Overloaded("x"),
+        APITimeoutError("x"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+@pytest.mark.parametrize("is_async", [False, True])
+def test_what_passes_keeps_the_order_or_is_raised(error: Exception, is_async: bool) -> None:
+    def fail(_: object) -> str:
+        raise error
+
+    def rank(**limits: Any) -> Any:
+        held = reranker(ScriptedChat(fail), **limits)
+        return asyncio.run(held.arank("q", TEXTS)) if is_async else held.rank("q", TEXTS)
+
+    ranking = rank()
+    assert [one.index for one in ranking] == list(range(20))
+    assert ranking.usage.chat.failed_calls == ranking.usage.chat.calls == 20
+    with pytest.raises(RemoteError):
+        rank(on_failure="raise")
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (RemoteError("HTTP 401: a wrong key", status=401), "wrong key"),
+        (RemoteError("nobody there", is_passing=True, is_reached=False), "nobody there"),
+        (Refused("a wrong key"), "Refused: a wrong key"),
+        (ZeroDivisionError("a fault"), "ZeroDivisionError: a fault"),
+        (StopIteration("a fault"), "StopIteration"),
+    ],
+    ids=["key", "unreached", "status", "fault", "stop"],
+)
+@pytest.mark.parametrize("is_async", [False, True])
+def test_what_does_not_pass_ends_the_ranking(error: Exception, told: str, is_async: bool) -> None:
+    def fail(_: object) -> str:
+        raise error
+
+    held = reranker(ScriptedChat(fail))
+    with pytest.raises(ScoringError, match=told):
+        asyncio.run(held.arank("q", TEXTS)) if is_async else held.rank("q", TEXTS)
+
+
+def test_an_answer_that_is_none() -> None:
+    with pytest.raises(ScoringError, match="gave something else"):
+        reranker(ScriptedChat(lambda _: ChatAnswer(text=3))).rank("q", TEXTS)  # type: ignore[arg-type]
+
+
+def test_slots_are_not_lost_by_those_who_give_up() -> None:
+    slots = Slots(1)
+    slots.take(Deadline(None))
+    with pytest.raises(DeadlineExceededError):
+        slots.take(Deadline(0.05))
+
+    async def gives_up() -> None:
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(slots.atake(), 0.05)
+
+    asyncio.run(gives_up())
+    slots.give()
+    slots.take(Deadline(1.0))
+    slots.give()
+    asyncio.run(asyncio.wait_for(slots.atake(), 1.0))

@@ -1,0 +1,115 @@
+"""A real, small causal language model in this process, through the same path as any other."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import pickle
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("torch")
+
+from llm_checkpoints import llm_checkpoint
+
+from rerank_plugins import ChatScorer, Reranker
+from rerank_plugins.chat import ChatMessage, ChatOptions
+from rerank_plugins.chat.local import LocalChat
+from rerank_plugins.engine.deadline import Deadline
+from rerank_plugins.errors import DeadlineExceededError, EngineClosedError, InvalidInputError, ModelError
+
+TEMPLATE = (
+    "{{ bos_token }}{% for message in messages %}{% if message['role'] == 'system' %}{{ raise_exception('no system') }}"
+    "{% endif %}<start_of_turn>{{ message['role'] }}\n{{ message['content'] }}<end_of_turn>\n{% endfor %}"
+    "{% if add_generation_prompt %}<start_of_turn>model\n{% endif %}"
+)
+TURNS = [ChatMessage("user", "Does a panda eat bamboo?")]
+
+
+@pytest.fixture(scope="module")
+def model() -> LocalChat:
+    return LocalChat(llm_checkpoint("tiny-gemma"), device="cpu", max_new_tokens=6)
+
+
+@pytest.mark.parametrize("method", ["pointwise", "pairwise", "setwise", "listwise"])
+def test_every_method_ranks_with_it(model: LocalChat, method: Any) -> None:
+    texts = ["pandas eat bamboo", "Paris is in France", "the moon", "a bear"]
+    reranker = Reranker(backend=ChatScorer(model, method=method))
+    ranking = reranker.rank("what do pandas eat", texts)
+    assert sorted(one.index for one in ranking) == [0, 1, 2, 3]
+    again = asyncio.run(reranker.arank("what do pandas eat", texts))
+    assert [(one.index, one.score) for one in again] == [(one.index, one.score) for one in ranking]
+    assert ranking.usage is not None
+    assert ranking.usage.chat is not None
+    assert ranking.usage.chat.calls > 0
+    assert not ranking.usage.chat.is_estimate
+
+
+def test_the_first_token_is_the_likeliest_of_the_model_itself(model: LocalChat) -> None:
+    import torch
+
+    answer = model.complete(TURNS, ChatOptions(max_tokens=1, top_logprobs=5))
+    ids = model._ids(TURNS, 1)
+    with torch.inference_mode():
+        wanted = torch.log_softmax(model._model(ids).logits[0, -1].float(), dim=0)
+    assert answer.logprobs is not None
+    assert len(answer.logprobs) == 5
+    for token, value in answer.logprobs.items():
+        assert value == pytest.approx(float(wanted[model._tokenizer.convert_tokens_to_ids(token)]), abs=1e-4)
+    assert max(answer.logprobs.values()) == pytest.approx(float(wanted.max()), abs=1e-4)
+    assert answer.usage is not None
+    assert (answer.usage.prompt, answer.usage.answer) == (ids.shape[1], 1)
+
+
+def test_a_chat_template_without_system_messages(tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(llm_checkpoint("tiny-gemma"), tmp_path / "model"))
+    config = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+    (folder / "tokenizer_config.json").write_text(json.dumps({**config, "chat_template": TEMPLATE}), encoding="utf-8")
+    model = LocalChat(folder, device="cpu", max_new_tokens=2)
+    turns = [{"role": "system", "content": "be brief"}, {"role": "user", "content": "hello"}]
+    assert model._prompt(turns).endswith("<start_of_turn>user\nbe brief\n\nhello<end_of_turn>\n<start_of_turn>model\n")
+    bos = model._tokenizer.bos_token_id
+    assert model._ids(TURNS, 1)[0].tolist().count(bos) == 1
+
+
+def test_a_text_cannot_end_its_turn(model: LocalChat) -> None:
+    """Special tokens in a text become ordinary ones."""
+    attack = ChatMessage("user", " ".join(model._marks))
+    plain = model._ids([ChatMessage("user", "x")], 1)[0].tolist()
+    ids = model._ids([attack], 1)[0].tolist()
+    special = set(model._tokenizer.all_special_ids) - {model._tokenizer.unk_token_id}
+    assert [one for one in ids if one in special] == [one for one in plain if one in special]
+
+
+def test_limits(model: LocalChat) -> None:
+    with pytest.raises(InvalidInputError, match="smaller window"):
+        model.complete([ChatMessage("user", "panda " * 50_000)], ChatOptions())
+    with pytest.raises(DeadlineExceededError):
+        model.complete(TURNS, ChatOptions(deadline=Deadline(1e-9)))
+
+
+def test_a_generation_ends_with_the_deadline() -> None:
+    model = LocalChat(llm_checkpoint("tiny-gemma"), device="cpu", max_new_tokens=4_000)
+    with pytest.raises(DeadlineExceededError):
+        model.complete(TURNS, ChatOptions(deadline=Deadline(0.3)))
+    assert model._lock.acquire(timeout=5.0)
+
+
+def test_it_is_opened_again_and_closed() -> None:
+    model = LocalChat(llm_checkpoint("tiny-gemma"), device="cpu", max_new_tokens=3)
+    again = pickle.loads(pickle.dumps(model))
+    assert again.complete(TURNS, ChatOptions()) == model.complete(TURNS, ChatOptions())
+    model.close()
+    with pytest.raises(EngineClosedError, match="closed"):
+        model.complete(TURNS, ChatOptions())
+
+
+def test_by_name_and_not_there(tmp_path: Path) -> None:
+    with Reranker(f"local-chat:{llm_checkpoint('tiny-gemma')}?method=pointwise") as reranker:
+        assert reranker.device
+        assert reranker.rank("q", []) == []
+    with pytest.raises(ModelError):
+        Reranker(f"local-chat:{tmp_path}/nowhere")
