@@ -218,6 +218,7 @@ def reranker_spec(
     name: str,
     *,
     score_scale: ScoreScale = "logit",
+    is_listwise: bool = False,
     max_length: Count | None = None,
     revision: str | None = None,
     license: str = "",  # noqa: A002
@@ -230,6 +231,8 @@ def reranker_spec(
         name: How it is called in messages, records, caches and calibrations, such as ``acme/word-overlap``.
         score_scale: What a raw score is: ``logit`` (any number; its sigmoid is the probability), ``probability``, or
             ``tanh``.
+        is_listwise: Whether a score depends on the other documents of the query in the same call, see
+            :class:`~rerank_plugins.catalog.spec.ModelSpec`.
         max_length: Words of query and document together that it reads; longer documents are cut or split into
             windows, as ``long_documents`` says. None: no limit.
         revision: What tells versions apart whose scores differ; a calibration is refused for another one.
@@ -249,5 +252,6 @@ def reranker_spec(
         revision=revision,
         truncation="only_second",
         score_scale=score_scale,
+        is_listwise=is_listwise,
         notes=notes,
     )

@@ -11,6 +11,7 @@ from rerank_plugins.backends.local import LocalScorer
 from rerank_plugins.backends.texts import TextBackend
 from rerank_plugins.calibration import Calibration, ScoreSource
 from rerank_plugins.calls.calibrating import calibration_for, score_source
+from rerank_plugins.calls.listwise import check_pointwise
 from rerank_plugins.calls.pairs import PairCalls
 from rerank_plugins.catalog.layers import settle_layers
 from rerank_plugins.catalog.spec import ModelSpec
@@ -119,6 +120,10 @@ class RerankerFacts(ModelHandle, NamesFromElsewhere):
             query_limit_tokens=use.long_documents.query_max_length,
             long_documents=use.long_documents,
         )
+        if use.cache is not None:
+            check_pointwise(spec, "cache", "leave it out, or give it to the models behind it")
+        if use.calibration is not None:
+            check_pointwise(spec, "calibration", "leave it out, or calibrate the models behind it")
         self._name, self._spec, self._settings = name, spec, settings
         self._engine, self._cache = use.engine, use.cache
         settled = settle_layers(spec.layers, asked=use.layers)

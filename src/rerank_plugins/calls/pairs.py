@@ -11,6 +11,7 @@ from rerank_plugins.backends.protocol import BackendScores, PairReading, Pairs, 
 from rerank_plugins.calibration import Calibration
 from rerank_plugins.calls.driving import ScoreStep, Steps
 from rerank_plugins.calls.explaining import Explanation, Occlusion
+from rerank_plugins.calls.listwise import check_pointwise
 from rerank_plugins.catalog.layers import settle_layers
 from rerank_plugins.catalog.spec import ModelSpec
 from rerank_plugins.engine.deadline import Deadline
@@ -102,6 +103,7 @@ class PairCalls:
         self, query: str, document: str, *, max_spans: int, layers: LayerOptions | None, deadline_s: float | None
     ) -> Steps[Explanation]:
         """Explain a score: first the window that counts, then every version of it; one deadline for both steps."""
+        check_pointwise(self._spec, "explain()", "explain with one of the models behind it")
         plan = Occlusion.of(query, document, max_spans=max_spans)
         options = self._options(self.one_layer(layers), deadline_s)
         first = yield ScoreStep([(query, document)], options)
@@ -116,6 +118,9 @@ class PairCalls:
 
     def stream_options(self, layers: LayerOptions | None, deadline_s: float | None) -> ScoreOptions:
         """Return what a stream asks of a backend for all of its pairs; its clock starts here."""
+        check_pointwise(
+            self._spec, "score_stream()", "give all documents of a query to rank(), or their pairs to score()"
+        )
         options = self._options(self.one_layer(layers), deadline_s)
         return replace(options, deadline=Deadline(inputs.check_deadline(deadline_s)))
 

@@ -90,6 +90,9 @@ class ModelSpec:
         signature: Facts of ``config.json`` by which a renamed folder is recognised within its family.
         truncation: How a pair that is too long is cut (rerankers).
         score_scale: What a raw score is (rerankers).
+        is_listwise: Whether a document's score depends on the other documents of its query in the same call
+            (rerankers). Such scores can be compared within one query of one call only: they are not cached, streamed,
+            calibrated or explained, and all documents of a query are given in one call.
         template: The texts around query and document (models that read a prompt); None for the others.
         prompt: The instruction in it; empty for none.
         query_prefix: Text put in front of every query (rerankers without template); empty for none.
@@ -134,6 +137,7 @@ class ModelSpec:
     signature: Signature | None = None
     truncation: TruncationRule = "longest_first"
     score_scale: ScoreScale = "logit"
+    is_listwise: bool = False
     template: PairTemplate | None = None
     prompt: str = ""
     query_prefix: str = ""
