@@ -30,7 +30,7 @@ from rerank_plugins.checks.kinds import Count
 from rerank_plugins.engine.deadline import Deadline
 from rerank_plugins.errors import ScoringError
 from rerank_plugins.ranking.results import PairReading
-from rerank_plugins.types import CallUsage, LayerOptions, WindowSpan
+from rerank_plugins.types import CallUsage, LayerOptions, StageScore, WindowSpan
 
 __all__ = [
     "NO_LIMIT",
@@ -84,19 +84,29 @@ class BackendScores:
             (inputs, columns); one column, or one for each different layer that was asked for, the lowest first.
         readings: How each pair was read, in order.
         usage: What the call took; None if the backend does not tell.
+        stages: For each input the scores of the models that it was put together from, in the order in which they ran;
+            None from a backend that is one model.
     """
 
     rows: npt.NDArray[np.floating]
     readings: Sequence[PairReading]
     usage: CallUsage | None = None
+    stages: Sequence[tuple[StageScore, ...]] | None = None
 
     @classmethod
-    def of(cls, scores: Iterable[float], *, usage: CallUsage | None = None) -> BackendScores:
+    def of(
+        cls,
+        scores: Iterable[float],
+        *,
+        usage: CallUsage | None = None,
+        stages: Sequence[tuple[StageScore, ...]] | None = None,
+    ) -> BackendScores:
         """Return the result of a backend that reads every document whole and gives it one score.
 
         Args:
             scores: One raw score per pair, in order.
             usage: What the call took; None if it is not known.
+            stages: For each pair the scores that its own was made of; None if it was not.
         """
         listed = list(scores)
         try:
@@ -104,7 +114,7 @@ class BackendScores:
         except (TypeError, ValueError) as error:
             msg = f"the backend's scores must be numbers, one a pair: {error}"
             raise ScoringError(msg) from error
-        return cls(rows, [_ReadWhole()] * len(listed), usage)
+        return cls(rows, [_ReadWhole()] * len(listed), usage, stages)
 
 
 @runtime_checkable

@@ -22,6 +22,7 @@ from rerank_plugins.types.results import (
     ScoreUnit,
     WindowSpan,
 )
+from rerank_plugins.types.stages import StageScore, StageUsage
 
 __all__ = [
     "BLANK_DOCUMENT_SCORE",
@@ -39,6 +40,8 @@ __all__ = [
     "Ranking",
     "ScoreUnit",
     "SourceOptions",
+    "StageScore",
+    "StageUsage",
     "TruncationRule",
     "VectorOptions",
     "WindowSpan",

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, SupportsIndex, overload
 
 from rerank_plugins.checks.arguments import checked_fields
+from rerank_plugins.types.stages import StageScore, StageUsage
 
 __all__ = [
     "BLANK_DOCUMENT_SCORE",
@@ -68,6 +69,8 @@ class RankedDocument:
         truncated: True if some of the document was never read by the model.
         id: What the :class:`Document` that was passed in is called; None for a plain text.
         metadata: The metadata of that :class:`Document`, the same object; empty for a plain text.
+        stages: Which models of a cascade or an ensemble scored the document, in the order in which they ran; the last
+            stage of a cascade placed it. Empty for a document that none of them scored, and for other rerankers.
     """
 
     index: int
@@ -79,6 +82,7 @@ class RankedDocument:
     truncated: bool = False
     id: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    stages: tuple[StageScore, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +96,7 @@ class CallUsage:
         inputs: Model inputs, windows of long documents counted one by one.
         tokens: Tokens of these inputs, special tokens included.
         reused_inputs: Inputs that did not run because an equal one did, in this call or in the score cache.
+        stages: What became of each stage of a cascade or member of an ensemble; empty for other models.
     """
 
     tokenize_ms: float
@@ -100,6 +105,7 @@ class CallUsage:
     inputs: int
     tokens: int
     reused_inputs: int
+    stages: tuple[StageUsage, ...] = ()
 
 
 class Ranking(list[RankedDocument]):
