@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from rerank_plugins.calibration import Calibration as Calibration
     from rerank_plugins.calls.explaining import Explanation as Explanation
     from rerank_plugins.catalog import ModelSpec as ModelSpec
+    from rerank_plugins.composed import Cascade as Cascade
+    from rerank_plugins.composed import Ensemble as Ensemble
     from rerank_plugins.embedder import Embedder as Embedder
     from rerank_plugins.embedding.cache import CacheStatistics as CacheStatistics
     from rerank_plugins.embedding.cache import QueryVectorCache as QueryVectorCache
@@ -51,6 +53,8 @@ if TYPE_CHECKING:
     from rerank_plugins.types import RankedDocument as RankedDocument
     from rerank_plugins.types import Ranking as Ranking
     from rerank_plugins.types import SourceOptions as SourceOptions
+    from rerank_plugins.types import StageScore as StageScore
+    from rerank_plugins.types import StageUsage as StageUsage
     from rerank_plugins.types import VectorOptions as VectorOptions
     from rerank_plugins.types import WindowSpan as WindowSpan
 
@@ -61,6 +65,7 @@ __all__ = [
     "CacheStatistics",
     "Calibration",
     "CallUsage",
+    "Cascade",
     "DeadlineExceededError",
     "DeviceUnavailableError",
     "Document",
@@ -68,6 +73,7 @@ __all__ = [
     "EngineClosedError",
     "EngineOptions",
     "EngineStats",
+    "Ensemble",
     "Explanation",
     "InstructionOptions",
     "InvalidInputError",
@@ -90,6 +96,8 @@ __all__ = [
     "ScoreCache",
     "ScoringError",
     "SourceOptions",
+    "StageScore",
+    "StageUsage",
     "TextVectors",
     "TrainingError",
     "TwoStageRetriever",
@@ -108,6 +116,7 @@ _HOME = {
     "CacheStatistics": "embedding.cache",
     "Calibration": "calibration",
     "CallUsage": "types",
+    "Cascade": "composed",
     "DeadlineExceededError": "errors",
     "DeviceUnavailableError": "errors",
     "Document": "types",
@@ -115,6 +124,7 @@ _HOME = {
     "EngineClosedError": "errors",
     "EngineOptions": "types",
     "EngineStats": "types",
+    "Ensemble": "composed",
     "Explanation": "calls.explaining",
     "InstructionOptions": "types",
     "InvalidInputError": "errors",
@@ -137,6 +147,8 @@ _HOME = {
     "ScoreCache": "engine.score_cache",
     "ScoringError": "errors",
     "SourceOptions": "types",
+    "StageScore": "types",
+    "StageUsage": "types",
     "TextVectors": "embedding.vectors",
     "TrainingError": "errors",
     "TwoStageRetriever": "retrieval",
