@@ -14,7 +14,6 @@ from rerank_plugins.backends.protocol import PairScorer
 from rerank_plugins.backends.texts import TextBackend
 from rerank_plugins.calibration import Calibration
 from rerank_plugins.calls.driving import adrive, drive
-from rerank_plugins.calls.explaining import Explanation
 from rerank_plugins.calls.facts import Use
 from rerank_plugins.calls.flat_options import RERANKER_OPTIONS
 from rerank_plugins.calls.scoring_methods import ScoringMethods
@@ -196,51 +195,6 @@ class Reranker(ScoringMethods):
     def probability(self, score: float) -> float:
         """Return a raw score in [0, 1], by the calibration if there is one, else by the model's own scale."""
         return self._calls.probability(score)
-
-    @checked_call()
-    def explain(
-        self,
-        query: str,
-        document: str,
-        *,
-        max_spans: int = 64,
-        layers: LayerOptions | None = None,
-        deadline_s: Seconds | None = None,
-    ) -> Explanation:
-        """Return which words of a document carried its score, by leaving each of them out in turn.
-
-        All versions are scored in one call. See :class:`~rerank_plugins.calls.explaining.Explanation` for what the
-        figures mean and what they do not.
-
-        Args:
-            query: The question.
-            document: A text of at least two words. Of a long one, only the window that the score is read from.
-            max_spans: Parts left out at most; where there are more words, neighbours are left out together.
-            layers: See :meth:`score`.
-            deadline_s: Seconds for all of it; see :meth:`score`.
-
-        Raises:
-            InvalidInputError: A wrong type, fewer than two words, or ``max_spans`` below 2.
-            ScoringError: The model returned NaN or infinity.
-            DeadlineExceededError: The time is over.
-            EngineClosedError: ``close()`` was called.
-        """
-        steps = self._calls.explain(query, document, max_spans=max_spans, layers=layers, deadline_s=deadline_s)
-        return drive(self._backend, steps)
-
-    @checked_call()
-    async def aexplain(
-        self,
-        query: str,
-        document: str,
-        *,
-        max_spans: int = 64,
-        layers: LayerOptions | None = None,
-        deadline_s: Seconds | None = None,
-    ) -> Explanation:
-        """Return what :meth:`explain` returns, without blocking the event loop."""
-        steps = self._calls.explain(query, document, max_spans=max_spans, layers=layers, deadline_s=deadline_s)
-        return await adrive(self._backend, steps)
 
     @checked_call(own=("documents",))
     def rank(

@@ -91,7 +91,7 @@ def call_limit(owner: object, name: str, options: Mapping[str, Any]) -> int | No
 
 
 def settled_ids(ids: object, *, own: Sequence[str | None]) -> list[str]:
-    """Return an id for each document: those given, else their own, else new ones.
+    """Return an id for each document: those passed, else their own, else new ones.
 
     Args:
         ids: What the caller gave; None takes the documents' own.
@@ -101,17 +101,17 @@ def settled_ids(ids: object, *, own: Sequence[str | None]) -> list[str]:
         InvalidInputError: ``ids`` is no list of one string for each document, or two are the same.
     """
     if ids is None:
-        given = [one or str(uuid4()) for one in own]
+        assigned = [one or str(uuid4()) for one in own]
     elif isinstance(ids, (list, tuple)) and all(isinstance(one, str) and one for one in ids):
-        given = list(ids)
+        assigned = list(ids)
     else:
         msg = "ids must be a list of strings that are not empty, one for each document, or None"
         raise InvalidInputError(msg)
-    if len(given) != len(own):
-        msg = f"there are {len(given)} ids for {len(own)} documents; give one for each, or none"
+    if len(assigned) != len(own):
+        msg = f"there are {len(assigned)} ids for {len(own)} documents; give one for each, or none"
         raise InvalidInputError(msg)
-    often, times = max(Counter(given).items(), key=itemgetter(1), default=("", 0))
+    often, times = max(Counter(assigned).items(), key=itemgetter(1), default=("", 0))
     if times > 1:
         msg = f"{times} of the documents have the id {often!r}; give each document its own id"
         raise InvalidInputError(msg)
-    return given
+    return assigned

@@ -44,20 +44,20 @@ def check_kind(name: str, value: object, kinds: type | tuple[type, ...], *, expe
         raise InvalidInputError(msg)
 
 
-def check_list(name: str, given: object, kinds: type | tuple[type, ...], *, plural: str, expected: str) -> None:
+def check_list(name: str, value: object, kinds: type | tuple[type, ...], *, plural: str, expected: str) -> None:
     """Raise InvalidInputError unless a value is a list of things of some kinds.
 
     Args:
         name: The argument's name.
-        given: What was passed.
+        value: What was passed.
         kinds: What its elements may be.
         plural: What it is a list of, in words.
         expected: What each element must be, in words.
     """
-    if isinstance(given, (str, bytes)) or not isinstance(given, Sequence):
-        msg = f"{name} must be a list of {plural}, got {type(given).__name__}; put a single one into a list"
+    if isinstance(value, (str, bytes)) or not isinstance(value, Sequence):
+        msg = f"{name} must be a list of {plural}, got {type(value).__name__}; put a single one into a list"
         raise InvalidInputError(msg)
-    for position, one in enumerate(given):
+    for position, one in enumerate(value):
         check_kind(f"{name}[{position}]", one, kinds, expected=expected)
 
 
@@ -116,7 +116,7 @@ def check_model(
     owner: str,
     scorers: Collection[str],
     instead: str,
-    asked: LayerOptions | None,
+    layers: LayerOptions | None,
     usual: LayerOptions | None = None,
 ) -> None:
     """Check that a model is of the kind that a class is for, and can do what the class will ask of it.
@@ -126,7 +126,7 @@ def check_model(
         owner: Name of the class, for the message.
         scorers: Scorers that run models of this kind; empty accepts all.
         instead: Name of the class that takes every model, for the message.
-        asked: The layers that calls will ask for.
+        layers: The layers that calls will ask for.
         usual: The layers that count where they ask for none.
 
     Raises:
@@ -138,7 +138,7 @@ def check_model(
             f"{spec.scorer!r}. Use {instead}, which takes every model"
         )
         raise InvalidInputError(msg)
-    settled = settle_layers(spec.layers, asked=asked, usual=usual)
+    settled = settle_layers(spec.layers, requested=layers, usual=usual)
     cutoff = () if settled is None else settled.cutoff_layers or ()
     if len(cutoff) > 1:
         msg = (

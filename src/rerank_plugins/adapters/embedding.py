@@ -56,8 +56,8 @@ class EmbedderOptions(ModelOptions):
         return cls._around_embedder(embedder, {})
 
     @classmethod
-    def _around_embedder(cls, embedder: Embedder, given: Mapping[str, Any]) -> Self:
-        """Return an object that uses ``embedder``, with the options that it was made with and those given."""
+    def _around_embedder(cls, embedder: Embedder, overrides: Mapping[str, Any]) -> Self:
+        """Return an object that uses ``embedder``, with the options that it was made with, then ``overrides``."""
         expected = "a rerank_plugins.Embedder (make one with Embedder(model); a model's name goes to the constructor)"
         check_kind("embedder", embedder, Embedder, expected=expected)
         cache = embedder.query_cache_statistics()
@@ -70,7 +70,7 @@ class EmbedderOptions(ModelOptions):
             "normalize": embedder.normalize,
             **engine_fields(embedder.engine),
         }
-        return cls._around(embedder, described, given)
+        return cls._around(embedder, described, overrides)
 
     def _open(self) -> Embedder:
         return Embedder(getattr(self, self._model_name), **self._loading_options())

@@ -203,18 +203,18 @@ class ModelOptions(BaseModel, ABC):
         return {**regrouped(options, self._grouped), "engine": EngineOptions(**engine)}
 
     @classmethod
-    def _around(cls, core: Any, described: Mapping[str, Any], given: Mapping[str, Any]) -> Self:
+    def _around(cls, core: Any, described: Mapping[str, Any], overrides: Mapping[str, Any]) -> Self:
         """Return an object that uses a core object of the caller's.
 
         Args:
             core: What does the work.
             described: The options that it was made with; those that the class does not have are left out.
-            given: What the caller asks for beside them.
+            overrides: What the caller asks for beside them.
 
         Raises:
             InvalidInputError: An option is one that the core object decides.
         """
-        fixed = [name for name in given if name in cls._fixed_names()]
+        fixed = [name for name in overrides if name in cls._fixed_names()]
         if fixed:
             msg = (
                 f"{', '.join(fixed)} cannot be set here: the {type(core).__name__} that was passed decides it. Set it "
@@ -232,7 +232,7 @@ class ModelOptions(BaseModel, ABC):
         # A backend of texts has no precision, and is asked for nothing that says how a checkpoint is read here.
         left_out = () if core.dtype else _OF_CHECKPOINTS
         options = {name: value for name, value in known.items() if name in cls.model_fields and name not in left_out}
-        return cls._made_around(ExistingModel(core, is_adopted=True), {**options, **given})
+        return cls._made_around(ExistingModel(core, is_adopted=True), {**options, **overrides})
 
     @classmethod
     def _made_around(cls, model: ExistingModel, options: Mapping[str, Any]) -> Self:

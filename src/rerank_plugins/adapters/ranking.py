@@ -86,17 +86,17 @@ class RankingOptions(RerankerOptions):
         selection = {"top_n": self.top_n, "threshold": self.threshold, "threshold_unit": self.threshold_unit}
         return {**super()._call_options(), **selection}
 
-    def _for_call(self, asked: int | None, *, usual: int | None) -> Self:
+    def _for_call(self, requested: int | None, *, usual: int | None) -> Self:
         """Return what is in effect for this object, with the ``top_n`` of one call of a retriever that holds it.
 
         Args:
-            asked: What the call asks for; None asks for nothing.
-            usual: What the retriever was told, which counts unless a block of :meth:`using` says otherwise.
+            requested: What the call asks for; None asks for nothing.
+            usual: What the retriever was made with, which counts unless a block of :meth:`using` says otherwise.
         """
         current = in_effect(self)
-        if asked is None and current.top_n == self.top_n:
-            asked = usual
-        return current if asked in (None, current.top_n) else current.with_settings(top_n=asked)
+        if requested is None and current.top_n == self.top_n:
+            requested = usual
+        return current if requested in (None, current.top_n) else current.with_settings(top_n=requested)
 
     def _rank(self, query: str, texts: Sequence[str]) -> Ranked:
         try:

@@ -135,8 +135,8 @@ class RerankerOptions(ModelOptions):
         return self
 
     @classmethod
-    def _around_reranker(cls, reranker: Reranker, given: Mapping[str, Any]) -> Self:
-        """Return an object that uses ``reranker``, with the options that it was made with and those given."""
+    def _around_reranker(cls, reranker: Reranker, overrides: Mapping[str, Any]) -> Self:
+        """Return an object that uses ``reranker``, with the options that it was made with, then ``overrides``."""
         expected = (
             "a rerank_plugins.Reranker (wrap the model of another library with Reranker.from_loaded(...); a model's "
             "name goes to the constructor)"
@@ -153,7 +153,7 @@ class RerankerOptions(ModelOptions):
             **engine_fields(reranker.engine),
             **cls._layers_of(reranker),
         }
-        return cls._around(reranker, described, given)
+        return cls._around(reranker, described, overrides)
 
     def _open(self) -> Reranker:
         known = known_before_loading(self.model, family=self.family)
@@ -162,10 +162,10 @@ class RerankerOptions(ModelOptions):
         return Reranker(self.model, **self._loading_options())
 
     def _check(self, spec: ModelSpec, *, usual: LayerOptions | None = None) -> None:
-        owner, asked = type(self).__name__, self._asked_layers()
-        check_model(spec, owner=owner, scorers=self._scorers, instead=self._any_model, asked=asked, usual=usual)
+        owner, layers = type(self).__name__, self._layer_options()
+        check_model(spec, owner=owner, scorers=self._scorers, instead=self._any_model, layers=layers, usual=usual)
 
-    def _asked_layers(self) -> LayerOptions | None:
+    def _layer_options(self) -> LayerOptions | None:
         """Return the layers that calls ask for; a class without such options asks for none."""
         names = _LAYER_NAMES & type(self).model_fields.keys()
         return LayerOptions(**{name: getattr(self, name) for name in names}) if names else None
@@ -178,7 +178,7 @@ class RerankerOptions(ModelOptions):
         return {name: getattr(reranker.layers, name) for name in _LAYER_NAMES}
 
     def _call_options(self) -> dict[str, Any]:
-        return {"layers": self._asked_layers(), "deadline_s": self.deadline_s}
+        return {"layers": self._layer_options(), "deadline_s": self.deadline_s}
 
 
 class AnyRerankerOptions(PromptOptions, RerankerOptions):
@@ -186,7 +186,7 @@ class AnyRerankerOptions(PromptOptions, RerankerOptions):
 
     layers: Layers | None = option("layers", None, frozen=False)
 
-    def _asked_layers(self) -> LayerOptions | None:
+    def _layer_options(self) -> LayerOptions | None:
         return self.layers
 
     @classmethod

@@ -52,11 +52,11 @@ class OpenedFolder(Generic[_Reranker, _Item]):
         Args:
             embedder: See :meth:`RetrieverParts.embedder_of`; None opens the saved one.
         """
-        given = None if embedder is None else self.parts.embedder_of(embedder)
+        existing = None if embedder is None else self.parts.embedder_of(embedder)
         with saved_settings_errors(self.saved.folder):
             top_k: int = _COUNT.validate_python(self.saved.selection["top_k"])
             items = {key: self.parts.item_of(entry) for key, entry in self.attached.documents.items()}
-            model = given if isinstance(given, Embedder) else self.saved.embedder(given)
+            model = existing if isinstance(existing, Embedder) else self.saved.embedder(existing)
             return Corpus(self.saved.first_stage(model), items, self.saved.texts), top_k
 
     def second_stage(self, reranker: object) -> tuple[_Reranker | None, int | None]:

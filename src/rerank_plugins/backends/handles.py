@@ -100,8 +100,8 @@ class ModelHandle:
     @property
     def source(self) -> SourceOptions:
         """Where the model's files came from, as it was asked for; the defaults if another library loaded it."""
-        given = None if self._opened_with is None else self._opened_with[1].get("source")
-        return given or SourceOptions()
+        source = None if self._opened_with is None else self._opened_with[1].get("source")
+        return source or SourceOptions()
 
     def stats(self) -> EngineStats:
         """Return what the model has done since it was loaded, for every object that shares it.

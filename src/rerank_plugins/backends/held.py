@@ -39,24 +39,24 @@ _LOCAL_PARTS: Mapping[str, Collection[str]] = {
 """Such fields of option objects."""
 
 
-def hold_backend(given: Mapping[str, Any], *, usual_model: str, kind: ModelKind) -> Lease[HeldBackend[Any]] | None:
+def hold_backend(options: Mapping[str, Any], *, usual_model: str, kind: ModelKind) -> Lease[HeldBackend[Any]] | None:
     """Return a share in the backend to use; None if ``model`` names a checkpoint.
 
     Args:
-        given: The facade's options by name, ``model`` and ``backend`` among them.
+        options: The facade's options by name, ``model`` and ``backend`` among them.
         usual_model: The model of a caller who names none.
         kind: Whether it is to be a reranker's or an embedder's.
 
     Raises:
         InvalidInputError: ``backend`` is none, a model is named beside it, a name's opener gives something else, or an
-            option was given that only checkpoints have; that is told before anything is opened.
+            option was given that only checkpoints have; which is checked before anything is opened.
     """
-    model, backend = given["model"], given["backend"]
+    model, backend = options["model"], options["backend"]
     if backend is None:
         opener = opener_of(model, kind=kind)
         if opener is None:
             return None
-        _check_options(str(model), given)
+        _check_options(str(model), options)
         return MODELS.acquire(("backend", kind, model), lambda: HeldBackend(_with_spec(opener(), kind), is_owned=True))
     protocol, simple, methods = _PROTOCOLS[kind]
     if not isinstance(backend, protocol) or isinstance(backend, type):
@@ -68,7 +68,7 @@ def hold_backend(given: Mapping[str, Any], *, usual_model: str, kind: ModelKind)
     if model != usual_model:
         msg = f"model={shown(model)} and a backend were given; the backend is the model, so leave model out"
         raise InvalidInputError(msg)
-    _check_options(_with_spec(backend, kind).spec.id, given)
+    _check_options(_with_spec(backend, kind).spec.id, options)
     # A registry of its own: nobody else can ask for this object by name, and its maker closes it.
     return ModelRegistry().acquire("backend", lambda: HeldBackend(backend, is_owned=False))
 
@@ -93,22 +93,22 @@ def spec_of_backend(model: str | Path, *, kind: ModelKind) -> ModelSpec | None:
     return spec
 
 
-def _check_options(name: str, given: Mapping[str, Any]) -> None:
+def _check_options(name: str, options: Mapping[str, Any]) -> None:
     """Raise InvalidInputError if an option was given that only checkpoints on this machine have."""
-    if given.get("layers") == LayerOptions():  # asks for nothing
-        given = {**given, "layers": None}
-    asked = [
-        f"{option}={shown(given[option])}" for option, usual in _LOCAL.items() if given.get(option, usual) != usual
+    if options.get("layers") == LayerOptions():  # asks for nothing
+        options = {**options, "layers": None}
+    refused = [
+        f"{option}={shown(options[option])}" for option, usual in _LOCAL.items() if options.get(option, usual) != usual
     ]
     for option, names in _LOCAL_PARTS.items():
-        value = given.get(option)
+        value = options.get(option)
         if is_dataclass(value) and not isinstance(value, type):
             usual = type(value)()
             found = {name: getattr(value, name) for name in names if getattr(value, name) != getattr(usual, name)}
-            asked += [f"{option}.{name}={shown(one)}" for name, one in found.items()]
-    if asked:
+            refused += [f"{option}.{name}={shown(one)}" for name, one in found.items()]
+    if refused:
         msg = (
-            f"{', '.join(asked)}: only models that run on this machine have these, and {name!r} is a backend of texts. "
-            "Leave them out; what a backend itself can be told is said where it is made"
+            f"{', '.join(refused)}: only models that run on this machine have these, and {name!r} is a backend of "
+            "texts. Leave them out; a backend's own options are given where it is made"
         )
         raise InvalidInputError(msg)

@@ -25,7 +25,7 @@ _SCHEMA = "rerank-plugins/calibration"
 _SCHEMA_VERSION = 1
 
 # Settings that make a score mean something else; the others only change how much of a text is read.
-_DECISIVE = ("prompt", "layers")
+_DECISIVE = ("prompt", "layers", "peft_path")
 
 
 class CalibrationMismatchWarning(UserWarning):
@@ -51,12 +51,12 @@ class ScoreSource:
     def check_against(self, used: ScoreSource) -> None:
         """Raise or warn if scores have another origin than those that were calibrated.
 
-        Another model, revision, prompt or layer is an error: its scores mean something else. Any other setting that
-        differs (``max_length``, ``truncation``, ``long_documents``...) is a warning: the scale is the same, but another
-        part of the text was read. Values that are not known here are not compared.
+        Another model, revision, LoRA adapter, prompt or layer is an error: its scores mean something else. Any other
+        setting that differs (``max_length``, ``truncation``, ``long_documents``...) is a warning: the scale is the
+        same, but another part of the text was read. Values that are not known here are not compared.
 
         Raises:
-            InvalidInputError: The sources are different models, revisions, prompts or layers.
+            InvalidInputError: The sources are different models, revisions, adapters, prompts or layers.
         """
         pairs: list[tuple[str, Any, Any]] = [("model", self.model, used.model)]
         pairs += [("revision", self.revision, used.revision)] if used.revision else []

@@ -15,11 +15,21 @@ from rerank_plugins.types import LayerOptions
 __all__ = ["calibration_for", "score_source"]
 
 
-def score_source(spec: ModelSpec, settings: PairSettings, layers: LayerOptions | None) -> ScoreSource:
-    """Return what makes the scores of a reranker. A local folder is known by its own name, wherever it lies."""
+def score_source(
+    spec: ModelSpec, settings: PairSettings, layers: LayerOptions | None, *, peft_path: str | None = None
+) -> ScoreSource:
+    """Return what makes the scores of a reranker. A local folder is known by its own name, wherever it lies.
+
+    Args:
+        spec: The model.
+        settings: How pairs are cut.
+        layers: Complete layer options; None for a model without layers to choose.
+        peft_path: The LoRA adapter merged into the weights; None for none.
+    """
     layered, long = None if layers is None else asdict(layers), settings.long_documents
     values = {
         "prompt": spec.prompt,
+        "peft_path": None if peft_path is None else _adapter_name(peft_path),
         # A round trip makes JSON's own types of it, so that it equals what a file gives back.
         "layers": json.loads(json.dumps(layered)),
         "max_length": settings.max_length_tokens,
@@ -32,6 +42,12 @@ def score_source(spec: ModelSpec, settings: PairSettings, layers: LayerOptions |
     }
     name = Path(spec.id).name if Path(spec.id).is_absolute() else spec.id
     return ScoreSource(model=name, revision=spec.revision, settings=values)
+
+
+def _adapter_name(path: str) -> str:
+    """Return the name of a folder, wherever it lies, or a hub id."""
+    folder = Path(path).expanduser()
+    return folder.resolve().name if folder.is_dir() else path
 
 
 def calibration_for(calibration: object, used: ScoreSource) -> Calibration | None:

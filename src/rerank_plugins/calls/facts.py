@@ -110,7 +110,7 @@ class RerankerFacts(ModelHandle, NamesFromElsewhere):
     @property
     def score_source(self) -> ScoreSource:
         """What makes the scores, for ``fit_calibration(..., source=reranker.score_source)``."""
-        return score_source(self._spec, self._settings, self._calls.layers)
+        return score_source(self._spec, self._settings, self._calls.layers, peft_path=self._peft_path)
 
     def _settle(self, name: str, spec: ModelSpec, use: Use) -> PairSettings:
         """Keep what the object is used with, checked, before anything is loaded; return how pairs are cut."""
@@ -126,8 +126,9 @@ class RerankerFacts(ModelHandle, NamesFromElsewhere):
             check_pointwise(spec, "calibration", "leave it out, or calibrate the models behind it")
         self._name, self._spec, self._settings = name, spec, settings
         self._engine, self._cache = use.engine, use.cache
-        settled = settle_layers(spec.layers, asked=use.layers)
-        self._calibration = calibration_for(use.calibration, score_source(spec, settings, settled))
+        settled = settle_layers(spec.layers, requested=use.layers)
+        source = score_source(spec, settings, settled, peft_path=self._peft_path)
+        self._calibration = calibration_for(use.calibration, source)
         self._calls = PairCalls(
             spec, settings, layers=use.layers, calibration=self._calibration, deadline_s=use.engine.deadline_s
         )

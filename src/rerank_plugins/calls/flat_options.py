@@ -15,11 +15,11 @@ __all__ = ["EMBEDDER_OPTIONS", "RERANKER_OPTIONS"]
 
 
 def _renamed(option: str, spelling: str) -> Moved:
-    return Moved(option, spelling, lambda given, value: given if value is None else value)
+    return Moved(option, spelling, lambda current, value: current if value is None else value)
 
 
-def _as_cache(given: Any, value: Any) -> Any:
-    return given if value is None else QueryVectorCache(value)
+def _as_cache(current: Any, value: Any) -> Any:
+    return current if value is None else QueryVectorCache(value)
 
 
 _FILES = ("revision", "family", "local_files_only", "allow_pickle", "trust_remote_code")

@@ -25,7 +25,7 @@ __all__ = ["PairCalls"]
 
 logger = logging.getLogger(__name__)
 
-_TRUNCATED = "%d of %d documents were longer than max_length=%d and only partly read; %s (this is told once)"
+_TRUNCATED = "%d of %d documents were longer than max_length=%d and only partly read; %s (warned of once)"
 
 _WAYS_OUT = {
     "truncate": "long_documents='maxp' reads all of them",
@@ -59,8 +59,8 @@ class PairCalls:
     ) -> None:
         self._spec, self._settings, self._calibration = spec, settings, calibration
         self._deadline_s = deadline_s
-        self.layers = settle_layers(spec.layers, asked=layers)
-        self._told_truncation = False
+        self.layers = settle_layers(spec.layers, requested=layers)
+        self._warned_of_truncation = False
 
     def score(self, pairs: object, *, layers: LayerOptions | None, deadline_s: float | None) -> Steps[list[float]]:
         """Score pairs: one raw score each."""
@@ -78,8 +78,8 @@ class PairCalls:
             layer: [pair.score for pair in self._scored(found, column=column)]
             for column, layer in enumerate(_ascending(settled))
         }
-        asked = settled.cutoff_layers or ()
-        return [[by_layer[layer][index] for layer in asked] for index in range(len(found.readings))]
+        columns = settled.cutoff_layers or ()
+        return [[by_layer[layer][index] for layer in columns] for index in range(len(found.readings))]
 
     def rank(
         self,
@@ -92,11 +92,11 @@ class PairCalls:
     ) -> Steps[Ranking]:
         """Rank documents: the selected ones from best to worst."""
         options = self.one_layer(layers)
-        asked, given = inputs.check_query(query), inputs.check_documents(documents)
-        found = yield self._step([(asked, one.text) for one in given], options, deadline_s)
+        checked, candidates = inputs.check_query(query), inputs.check_documents(documents)
+        found = yield self._step([(checked, one.text) for one in candidates], options, deadline_s)
         self._tell_truncation(found.readings)
         scored = self._scored(found, column=0)
-        ranked = ranked_documents(given, found.readings, scored, probability_of=self.probability)
+        ranked = ranked_documents(candidates, found.readings, scored, probability_of=self.probability)
         return Ranking(selection.of(ranked), usage=found.usage)
 
     def explain(
@@ -130,14 +130,14 @@ class PairCalls:
             return self._calibration.probability(score)
         return to_probability(score, scale=self._spec.score_scale)
 
-    def one_layer(self, asked: LayerOptions | None) -> LayerOptions | None:
+    def one_layer(self, requested: LayerOptions | None) -> LayerOptions | None:
         """Return the complete options of a call that wants one score a pair.
 
         Raises:
             InvalidInputError: More than one layer is asked for, the model cannot do what is asked, or the layers are
                 not those of the calibration.
         """
-        settled = settle_layers(self._spec.layers, asked=asked, usual=self.layers)
+        settled = settle_layers(self._spec.layers, requested=requested, usual=self.layers)
         if self._calibration is not None and settled != self.layers:
             msg = (
                 f"this reranker is calibrated for {self.layers}, and a call asks for {settled}, whose scores mean "
@@ -153,13 +153,13 @@ class PairCalls:
             raise InvalidInputError(msg)
         return settled
 
-    def _all_layers(self, asked: LayerOptions | None) -> LayerOptions:
-        """Return the complete options of a call that wants the scores of every asked layer.
+    def _all_layers(self, requested: LayerOptions | None) -> LayerOptions:
+        """Return the complete options of a call that wants the scores of every requested layer.
 
         Raises:
             InvalidInputError: The model has one score a pair only, or cannot do what is asked.
         """
-        settled = settle_layers(self._spec.layers, asked=asked, usual=self.layers)
+        settled = settle_layers(self._spec.layers, requested=requested, usual=self.layers)
         if settled is None:
             msg = f"{self._spec.id!r} has one score a pair and no layers to choose; use score()"
             raise InvalidInputError(msg)
@@ -169,11 +169,11 @@ class PairCalls:
         return ScoreStep(pairs, self._options(layers, deadline_s))
 
     def _options(self, layers: LayerOptions | None, deadline_s: float | None) -> ScoreOptions:
-        asked_s = inputs.check_deadline(deadline_s)
+        checked_s = inputs.check_deadline(deadline_s)
         if layers is not None:
             # Calls that differ in the order of their layers only share batches.
             layers = replace(layers, cutoff_layers=_ascending(layers))
-        return ScoreOptions(deadline=Deadline(self._deadline_s if asked_s is None else asked_s), layers=layers)
+        return ScoreOptions(deadline=Deadline(self._deadline_s if checked_s is None else checked_s), layers=layers)
 
     def _scored(self, found: BackendScores, *, column: int) -> list[ScoredPair]:
         values: list[float] = found.rows[:, column].tolist() if len(found.rows) else []
@@ -183,8 +183,8 @@ class PairCalls:
         n_truncated = sum(one.truncated for one in readings)
         if not n_truncated:
             return
-        level = logging.DEBUG if self._told_truncation else logging.WARNING
-        self._told_truncation = True
+        level = logging.DEBUG if self._warned_of_truncation else logging.WARNING
+        self._warned_of_truncation = True
         way_out = _WAYS_OUT.get(self._settings.long_documents.strategy, _LONGER)
         logger.log(level, _TRUNCATED, n_truncated, len(readings), self._settings.max_length_tokens, way_out)
 

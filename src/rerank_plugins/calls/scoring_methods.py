@@ -1,10 +1,11 @@
-"""The methods of a reranker that give raw scores: of pairs, of layers, of a stream."""
+"""The methods of a reranker that give raw scores, of pairs, of layers, of a stream, and what they came from."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
 from rerank_plugins.calls.driving import adrive, drive
+from rerank_plugins.calls.explaining import Explanation
 from rerank_plugins.calls.facts import RerankerFacts
 from rerank_plugins.calls.streaming import CHUNK_PAIRS, score_stream
 from rerank_plugins.checks.arguments import checked_call
@@ -16,7 +17,7 @@ __all__ = ["ScoringMethods"]
 
 
 class ScoringMethods(RerankerFacts):
-    """Raw scores, as the model gives them."""
+    """Raw scores, as the model gives them, and their explanation."""
 
     @checked_call(own=("pairs",))
     def score(
@@ -110,3 +111,48 @@ class ScoringMethods(RerankerFacts):
         options = self._calls.stream_options(layers, deadline_s)
         checked = check_iterable(pairs, name="pairs")
         return score_stream(self._backend, checked, options, self._calls.scores, chunk_pairs=chunk_pairs)
+
+    @checked_call()
+    def explain(
+        self,
+        query: str,
+        document: str,
+        *,
+        max_spans: int = 64,
+        layers: LayerOptions | None = None,
+        deadline_s: Seconds | None = None,
+    ) -> Explanation:
+        """Return which words of a document carried its score, by leaving each of them out in turn.
+
+        All versions are scored in one call. See :class:`~rerank_plugins.calls.explaining.Explanation` for what the
+        figures mean and what they do not.
+
+        Args:
+            query: The question.
+            document: A text of at least two words. Of a long one, only the window that the score is read from.
+            max_spans: Parts left out at most; where there are more words, neighbours are left out together.
+            layers: See :meth:`score`.
+            deadline_s: Seconds for all of it; see :meth:`score`.
+
+        Raises:
+            InvalidInputError: A wrong type, fewer than two words, or ``max_spans`` below 2.
+            ScoringError: The model returned NaN or infinity.
+            DeadlineExceededError: The time is over.
+            EngineClosedError: ``close()`` was called.
+        """
+        steps = self._calls.explain(query, document, max_spans=max_spans, layers=layers, deadline_s=deadline_s)
+        return drive(self._backend, steps)
+
+    @checked_call()
+    async def aexplain(
+        self,
+        query: str,
+        document: str,
+        *,
+        max_spans: int = 64,
+        layers: LayerOptions | None = None,
+        deadline_s: Seconds | None = None,
+    ) -> Explanation:
+        """Return what :meth:`explain` returns, without blocking the event loop."""
+        steps = self._calls.explain(query, document, max_spans=max_spans, layers=layers, deadline_s=deadline_s)
+        return await adrive(self._backend, steps)

@@ -99,8 +99,8 @@ class TextCalls:
             raise InvalidInputError(msg)
         return self._assembly
 
-    def _options(self, asked_s: float | None, *, is_query: bool) -> EmbedOptions:
-        checked_s = check_deadline(asked_s)
+    def _options(self, deadline_s: float | None, *, is_query: bool) -> EmbedOptions:
+        checked_s = check_deadline(deadline_s)
         return EmbedOptions(is_query=is_query, deadline=Deadline(self._deadline_s if checked_s is None else checked_s))
 
     def _finished(self, found: BackendVectors) -> _Vectors:
@@ -112,11 +112,11 @@ class TextCalls:
         return finished_rows(rows, normalize=self._normalize, dimensions=self._dimensions)
 
 
-def checked_dimensions(asked: int | None, spec: ModelSpec, *, found: int | None = None) -> int | None:
+def checked_dimensions(requested: int | None, spec: ModelSpec, *, found: int | None = None) -> int | None:
     """Return the dimensions to keep.
 
     Args:
-        asked: By the user; None keeps all.
+        requested: By the user; None keeps all.
         spec: The model.
         found: What vectors have, once some were made.
 
@@ -124,11 +124,11 @@ def checked_dimensions(asked: int | None, spec: ModelSpec, *, found: int | None 
         InvalidInputError: The vectors have fewer.
     """
     has = found or spec.dimensions
-    if asked is None or has is None or asked == has:
-        return asked
-    if asked > has:
-        msg = f"dimensions={asked} is more than the {has} that vectors of {spec.id!r} have"
+    if requested is None or has is None or requested == has:
+        return requested
+    if requested > has:
+        msg = f"dimensions={requested} is more than the {has} that vectors of {spec.id!r} have"
         raise InvalidInputError(msg)
-    if found is None and (spec.matryoshka_from is None or asked < spec.matryoshka_from):
-        logger.warning("%s is not known to be trained for vectors cut to %d dimensions", spec.id, asked)
-    return asked
+    if found is None and (spec.matryoshka_from is None or requested < spec.matryoshka_from):
+        logger.warning("%s is not known to be trained for vectors cut to %d dimensions", spec.id, requested)
+    return requested

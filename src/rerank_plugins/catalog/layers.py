@@ -75,30 +75,30 @@ class LayerRange:
 
 
 def settle_layers(
-    layers: LayerRange | None, *, asked: LayerOptions | None, usual: LayerOptions | None = None
+    layers: LayerRange | None, *, requested: LayerOptions | None, usual: LayerOptions | None = None
 ) -> LayerOptions | None:
     """Return the options of a call, complete; None for a model that has no layers to choose.
 
     Args:
         layers: The model's layers.
-        asked: What the call asks for.
+        requested: What the call asks for.
         usual: What counts where the call asks for nothing.
 
     Raises:
         InvalidInputError: The model cannot do that.
     """
-    for options in (asked, usual):
+    for options in (requested, usual):
         if options is not None and not isinstance(options, LayerOptions):
             msg = f"layers must be a LayerOptions or None, got {type(options).__name__}"
             raise InvalidInputError(msg)
     if layers is None:
-        for options in (asked, usual):
+        for options in (requested, usual):
             if options is not None and _names(options):
                 given = ", ".join(_names(options))
                 msg = f"this model has no layers to choose, so {given} cannot be given; leave layers out"
                 raise InvalidInputError(msg)
         return None
-    merged = {name: value for options in (usual, asked) if options is not None for name, value in _given(options)}
+    merged = {name: value for options in (usual, requested) if options is not None for name, value in _given(options)}
     return layers.settle(LayerOptions(**merged))
 
 

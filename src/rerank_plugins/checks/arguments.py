@@ -140,9 +140,9 @@ class _Door:
         if old:
             # This method, admit() and the decorated function stand between the warning and the caller.
             warn_of_old_names(self._owner, old, self._moved, stacklevel=4)
-            given = regrouped(kwargs, self._moved)
+            grouped = regrouped(kwargs, self._moved)
             kwargs.clear()
-            kwargs.update(given)
+            kwargs.update(grouped)
 
     def _read(self) -> dict[str, Kind | None]:
         self._kinds = dict.fromkeys(self._by_place) | {name: self._kind(name) for name in self._all}

@@ -39,9 +39,9 @@ def checkpoint_errors(task: str) -> Iterator[None]:
         if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
             raise
         found = " ".join(str(error).split())
-        told = found if len(found) <= _LONGEST else f"{found[:_LONGEST]}..."
+        detail = found if len(found) <= _LONGEST else f"{found[:_LONGEST]}..."
         msg = (
-            f"could not {task} ({type(error).__name__}: {told}). The files are damaged or contradict each other; "
+            f"could not {task} ({type(error).__name__}: {detail}). The files are damaged or contradict each other; "
             "download them again, or choose another model"
         )
         raise UnsupportedModelError(msg) from error

@@ -164,8 +164,8 @@ def unknown_option(
         meant = moved[close[0]].spelling if close[0] in moved else repr(close[0])
         hint = f" Did you mean {meant}?"
     elif name in _OPTIONS:
-        told = _OPTIONS[name]
-        hint = f" Here {told}."
+        equivalent = _OPTIONS[name]
+        hint = f" Here {equivalent}."
     else:
         hint = ""
     return f"{owner} has no option {name!r}.{hint} Its options: {', '.join(options) or 'none'}"
@@ -187,10 +187,10 @@ class NamesFromElsewhere:
 
 
 def _missing(owner: type[NamesFromElsewhere], name: str) -> str:
-    told = f"{owner.__name__!r} object has no attribute {name!r}"
+    message = f"{owner.__name__!r} object has no attribute {name!r}"
     if name.startswith("_"):
-        return told
+        return message
     if name in owner._names_from_elsewhere:
-        return f"{told}: {owner._names_from_elsewhere[name]}"
+        return f"{message}: {owner._names_from_elsewhere[name]}"
     close = get_close_matches(name, [one for one in dir(owner) if not one.startswith("_")], n=1, cutoff=0.75)
-    return f"{told}; did you mean {close[0]!r}?" if close else told
+    return f"{message}; did you mean {close[0]!r}?" if close else message

@@ -6,7 +6,6 @@ list, and an integer has at most 64 bits: ``True`` for a length or ``"False"`` f
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
+from rerank_plugins.checks.ranges import Count, Fraction, Milliseconds, ModelName, Seconds, Within
 from rerank_plugins.errors import InvalidInputError
 
 __all__ = ["Count", "Fraction", "Kind", "Milliseconds", "ModelName", "Seconds", "Within", "kind_of", "shown"]
@@ -23,47 +23,6 @@ _LARGEST = 2**63 - 1
 _SHOWN_CHARACTERS = 60
 _LONGEST_NAME, _LONGEST_PATH = 255, 4_095  # Bytes; the limits of Linux, the others' are not higher.
 _NUMPY_BOOLS = {("numpy", "bool"), ("numpy", "bool_")}
-
-
-@dataclass(frozen=True, slots=True)
-class Within:
-    """The range of an annotated number: ``Annotated[float, Within(0.0, 1.0)]``. NaN and infinity lie in none.
-
-    Attributes:
-        low: The least that can work.
-        high: The most; None for no limit.
-        is_open: Whether the ends themselves are outside.
-    """
-
-    low: float
-    high: float | None = None
-    is_open: bool = False
-
-    def holds(self, value: float) -> bool:
-        """Return whether a number lies in the range."""
-        high = math.inf if self.high is None else self.high
-        inside = self.low < value < high if self.is_open else self.low <= value <= high
-        return inside and math.isfinite(value)
-
-    def of(self, number: str) -> str:
-        """Return the words for a number of the range."""
-        if self.high is None:
-            return f"{number} above {self.low:g}" if self.is_open else f"{number} of {self.low:g} or more"
-        first, second = ("between", "and") if self.is_open else ("from", "to")
-        return f"{number} {first} {self.low:g} {second} {self.high:g}"
-
-
-Count = Annotated[int, Within(1)]
-"""A positive integer."""
-
-Fraction = Annotated[float, Within(0.0, 1.0, is_open=True)]
-"""A number between 0 and 1, both excluded."""
-
-Seconds = Annotated[float, Within(0.0, is_open=True), "a positive number of seconds"]
-Milliseconds = Annotated[float, Within(0.0, 3_600_000.0), "0 or more milliseconds, and at most an hour"]
-
-ModelName = Annotated[str | Path, "a hub id, a local folder or 'mini'"]
-"""What a model is asked for by."""
 
 
 class _RefusedError(Exception):
@@ -203,11 +162,11 @@ _PLAIN: dict[Any, Kind | None] = {
 def _narrowed(kind: Kind | None, metadata: Sequence[object]) -> Kind | None:
     """Return a kind within a range, or with words of its own."""
     limits = [one for one in metadata if isinstance(one, Within)]
-    told = [one for one in metadata if isinstance(one, str)]
-    if kind is None or not (limits or told):
+    described = [one for one in metadata if isinstance(one, str)]
+    if kind is None or not (limits or described):
         return kind
     in_range = "a positive integer" if kind is _PLAIN[int] and limits == [Within(1)] else None
-    words = told[0] if told else in_range or limits[0].of(kind.words)
+    words = described[0] if described else in_range or limits[0].of(kind.words)
 
     def take(value: Any) -> Any:
         try:

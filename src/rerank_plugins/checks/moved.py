@@ -43,18 +43,18 @@ def field_of(option: str, owner: type[Any], name: str, *, whole: Callable[[Any],
     """
     usual = next(one.default for one in fields(owner) if one.name == name)
 
-    def put(given: Any, value: Any) -> Any:
-        if given is not None and whole is not None:
-            given = whole(given)
-        if given is not None and not isinstance(given, owner):
-            return given  # Refused with all other values of a wrong type.
-        before = usual if given is None else getattr(given, name)
+    def put(current: Any, value: Any) -> Any:
+        if current is not None and whole is not None:
+            current = whole(current)
+        if current is not None and not isinstance(current, owner):
+            return current  # Refused with all other values of a wrong type.
+        before = usual if current is None else getattr(current, name)
         if _is_same(value, usual) or _is_same(value, before):
-            return given
+            return current
         if before != usual:
             msg = f"{name}={shown(value)} and {option} with {name}={shown(before)} were given; leave one of them out"
             raise InvalidInputError(msg)
-        whole_before: Any = owner() if given is None else given
+        whole_before: Any = owner() if current is None else current
         return replace(whole_before, **{name: value})
 
     return Moved(option, f"{option}={owner.__name__}({name}=...)", put)
@@ -84,5 +84,5 @@ def regrouped(options: Mapping[str, Any], moved: Mapping[str, Moved]) -> dict[st
 def warn_of_old_names(owner: str, names: Sequence[str], moved: Mapping[str, Moved], *, stacklevel: int) -> None:
     """Tell a caller, once a line of code, how the options are written now."""
     now = ", ".join(dict.fromkeys(moved[name].spelling for name in names))
-    told = f"{owner}({', '.join(f'{name}=...' for name in names)}) is the old spelling and will go; write {now}"
-    warnings.warn(told, DeprecationWarning, stacklevel=stacklevel + 1)
+    message = f"{owner}({', '.join(f'{name}=...' for name in names)}) is the old spelling and will go; write {now}"
+    warnings.warn(message, DeprecationWarning, stacklevel=stacklevel + 1)

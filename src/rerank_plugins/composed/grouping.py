@@ -47,7 +47,7 @@ def summed_usage(usages: Sequence[CallUsage], *, n_inputs: int) -> CallUsage:
     )
 
 
-def identity_of(named: Sequence[Stage] | Sequence[Member], models: Sequence[OpenModel], *settings: object) -> str:
+def identity_of(named: Sequence[Stage | Member], models: Sequence[OpenModel], *settings: object) -> str:
     """Return a short text that changes when scores may: the revision of a composed model."""
     digest = hashlib.sha256(repr(settings).encode())
     for one, model in zip(named, models, strict=True):

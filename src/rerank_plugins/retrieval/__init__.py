@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from rerank_plugins.checks.optional import imported_on_use
 from rerank_plugins.ranking.fusion import reciprocal_rank_fusion, weighted_fusion
 from rerank_plugins.retrieval.bm25 import BM25Index
+from rerank_plugins.retrieval.corpus import texts_by_id
 from rerank_plugins.retrieval.first_stage import FirstStage
 from rerank_plugins.retrieval.hybrid import Fusion, HybridIndex
 from rerank_plugins.retrieval.results import RetrievedDocument
@@ -24,7 +25,7 @@ from rerank_plugins.retrieval.words import words
 if TYPE_CHECKING:
     from rerank_plugins.retrieval.build import RetrieverName, build_first_stage
     from rerank_plugins.retrieval.dense import DenseIndex, embed_texts
-    from rerank_plugins.retrieval.two_stage import TwoStageRetriever, texts_by_id
+    from rerank_plugins.retrieval.two_stage import TwoStageRetriever
 
 __all__ = [
     "BM25Index",
@@ -49,7 +50,6 @@ _HOMES = {
     "TwoStageRetriever": "retrieval.two_stage",
     "build_first_stage": "retrieval.build",
     "embed_texts": "retrieval.dense",
-    "texts_by_id": "retrieval.two_stage",
 }
 
 __getattr__ = imported_on_use(__name__, _HOMES)

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
-from itertools import count
 from pathlib import Path
 
 from rerank_plugins.checks.arguments import checked_call
@@ -14,17 +13,17 @@ from rerank_plugins.checks.elsewhere import RETRIEVER_NAMES, NamesFromElsewhere
 from rerank_plugins.checks.kinds import Count
 from rerank_plugins.embedder import Embedder
 from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.inputs import check_texts
 from rerank_plugins.ranking.results import Selection
 from rerank_plugins.reranker import Reranker
 from rerank_plugins.retrieval.build import DEFAULT_EMBEDDER, RetrieverName, build_first_stage, check_retriever
+from rerank_plugins.retrieval.corpus import new_texts, texts_by_id
 from rerank_plugins.retrieval.first_stage import AddingLock, FirstStage, check_search, check_texts_by_id, grown_stage
 from rerank_plugins.retrieval.hybrid import Fusion
 from rerank_plugins.retrieval.results import RetrievedDocument, first_stage_only, found_texts, merged
 from rerank_plugins.retrieval.saved import SavedRetriever, read_folder, saved_settings_errors, write_folder
 from rerank_plugins.types import ScoreUnit
 
-__all__ = ["RetrievedDocument", "TwoStageRetriever", "texts_by_id"]
+__all__ = ["RetrievedDocument", "TwoStageRetriever"]
 
 
 class TwoStageRetriever(NamesFromElsewhere):
@@ -207,7 +206,7 @@ class TwoStageRetriever(NamesFromElsewhere):
         """
         with self._adding:
             stage, texts = self._corpus
-            added = _new_texts(documents, texts)
+            added = new_texts(documents, texts)
             if added:
                 self._corpus = (grown_stage(stage, added), {**texts, **added})
             return list(added)
@@ -309,33 +308,3 @@ class TwoStageRetriever(NamesFromElsewhere):
 
     def _selection_of(self, top_n: int | None) -> Selection:
         return self._selection if top_n is None else replace(self._selection, top_n=top_n)
-
-
-def _new_texts(documents: Mapping[str, str] | Iterable[str], known: Mapping[str, str]) -> dict[str, str]:
-    """Return id to text of the added documents; texts without ids get the next free positions."""
-    texts = texts_by_id(documents)
-    if not isinstance(documents, Mapping):
-        free = (str(position) for position in count(len(known)) if str(position) not in known)
-        return dict(zip(free, texts.values(), strict=False))
-    there = [document_id for document_id in texts if document_id in known]
-    if there:
-        msg = f"{len(there)} of the ids are there already, the first is {there[0]!r}; give each document its own id"
-        raise InvalidInputError(msg)
-    return texts
-
-
-@checked_call(own=("documents",))
-def texts_by_id(documents: Mapping[str, str] | Iterable[str]) -> dict[str, str]:
-    """Return id to text; texts without ids get their positions (``"0"``, ``"1"``, ...).
-
-    Raises:
-        InvalidInputError: A document is not a string, or it is one string where several are meant.
-    """
-    if isinstance(documents, Mapping):
-        return check_texts_by_id(documents)
-    if isinstance(documents, (str, bytes)):
-        msg = "documents must be texts or id to text, got one string; put a single text into a list"
-        raise InvalidInputError(msg)
-    return check_texts_by_id(
-        {str(position): text for position, text in enumerate(check_texts(documents, name="documents"))}
-    )

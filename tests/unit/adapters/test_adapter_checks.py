@@ -26,7 +26,7 @@ from rerank_plugins.testing import standstill
 
 
 def check(spec: ModelSpec, asked: LayerOptions | None = None, *, scorers: Collection[str] = (), **more: Any) -> None:
-    check_model(spec, owner="Light", scorers=scorers, instead="Other", asked=asked, **more)
+    check_model(spec, owner="Light", scorers=scorers, instead="Other", layers=asked, **more)
 
 
 def test_a_model_must_be_of_the_kind_and_have_the_layers() -> None:

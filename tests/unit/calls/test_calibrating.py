@@ -88,5 +88,5 @@ def test_the_source_names_a_folder_by_its_own_name(bert_reranker_folder: Path) -
     assert isinstance(source, ScoreSource)
     assert source.model == "bert-reranker"
     assert set(source.settings) == {
-        "prompt", "layers", "max_length", "query_max_length", "truncation", "long_documents",
+        "prompt", "peft_path", "layers", "max_length", "query_max_length", "truncation", "long_documents",
     }  # fmt: skip

@@ -18,6 +18,7 @@ from llm_checkpoints import llm_checkpoint
 from safetensors.torch import load_file, save_file
 
 from rerank_plugins import LayerOptions, Reranker, SourceOptions
+from rerank_plugins.calibration import fit_calibration
 from rerank_plugins.catalog.lora_files import read_lora_files
 from rerank_plugins.errors import InvalidInputError, ModelUnavailableError, UnsafeModelError, UnsupportedModelError
 from rerank_plugins.weights.lora import merge_lora
@@ -216,6 +217,18 @@ def test_adapters_are_other_weights(tmp_path: Path) -> None:
         with Reranker(folder, device="cpu", source=SourceOptions(peft_path=first)) as same:
             assert same._lease.value is adapted._lease.value
         assert plain.score(PAIRS) == before
+
+
+def test_a_calibration_belongs_to_its_adapter(tmp_path: Path) -> None:
+    base = llm_checkpoint("tiny-gemma")
+    adapter = gemma_adapter(tmp_path)
+    with Reranker(base, device="cpu", source=SourceOptions(peft_path=adapter)) as adapted:
+        fitted = fit_calibration([-1.0, 0.0, 1.0, 2.0], [0, 1, 0, 1], source=adapted.score_source)
+    moved = shutil.copytree(adapter, tmp_path / "elsewhere" / adapter.name)
+    with Reranker(base, device="cpu", source=SourceOptions(peft_path=moved), calibration=fitted) as reranker:
+        assert reranker.calibration == fitted
+    with pytest.raises(InvalidInputError, match=r"peft_path='adapter' and is used with peft_path=None"):
+        Reranker(base, device="cpu", calibration=fitted)
 
 
 def test_an_adapter_of_another_model_is_refused(tmp_path: Path) -> None:
