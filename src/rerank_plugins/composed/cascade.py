@@ -125,7 +125,7 @@ class CascadeScorer:
         self._paces = [Pace() for _ in self._stages]
         self.name = cascade_text(self._stages, budget_ms=budget_ms)
         self.spec = reranker_spec(
-            self.name.text, is_listwise=True, revision=identity_of(self._stages, self._models, budget_ms)
+            self.name.text, is_listwise=True, revision=identity_of(self._stages, self._models, self._budget_ms)
         )
         self.device = ",".join(dict.fromkeys(one.reranker.device for one in self._models if one.reranker.device))
 
