@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rerank_plugins.composed.facades import Cascade, Ensemble
+from rerank_plugins.composed.fitting import fit_ensemble
 from rerank_plugins.composed.members import Member, Stage
 
-__all__ = ["Cascade", "Ensemble", "Member", "Stage"]
+__all__ = ["Cascade", "Ensemble", "Member", "Stage", "fit_ensemble"]

@@ -79,6 +79,11 @@ class EnsembleScorer:
         return self._members
 
     @property
+    def models(self) -> tuple[OpenModel, ...]:
+        """The members' models, open."""
+        return tuple(self._models)
+
+    @property
     def fusion(self) -> Fusion:
         """How their opinions are put together."""
         return self._fusion

@@ -149,3 +149,9 @@ class Ensemble(_Composed):
         """The members with their weights."""
         made: tuple[Member, ...] = self._lease.value.backend.members
         return made
+
+    @property
+    def bias(self) -> float:
+        """What the fusion ``logit`` adds to the weighted sum."""
+        bias: float = self._lease.value.backend.bias
+        return bias
