@@ -31,3 +31,12 @@ def test_both_frameworks_return_the_same_documents(capsys: pytest.CaptureFixture
     assert llamaindex == langchain
     assert [len(found) for found in llamaindex] == [3, 3]
     assert "keep 3" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_a_domain_is_learned_from_its_questions(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("accelerate")
+    result = runpy.run_path(str(EXAMPLES / "finetune.py"))["main"]("en", tmp_path / "out", max_steps=2)
+    assert {"README.md", "report.md", "calibration.json"} <= {path.name for path in result.folder.iterdir()}
+    assert (tmp_path / "out" / "merged" / "model.safetensors").is_file()
+    assert "nDCG@10" in capsys.readouterr().out

@@ -29,8 +29,8 @@ def texts_of(outputs: list) -> list[str]:
     return found + [str(text) for one in outputs for kind, text in one.get("data", {}).items() if "image" not in kind]
 
 
-def test_all_seven_are_there() -> None:
-    assert [path.name[:2] for path in NOTEBOOKS] == ["01", "02", "03", "04", "05", "06", "07"]
+def test_all_are_there() -> None:
+    assert [path.name[:2] for path in NOTEBOOKS] == ["01", "02", "03", "04", "05", "06", "07", "08"]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
