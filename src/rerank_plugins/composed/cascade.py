@@ -8,17 +8,18 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 
 from rerank_plugins.backends.protocol import BackendScores, Pairs, ScoreOptions, reranker_spec
+from rerank_plugins.checks.arguments import checked_call
 from rerank_plugins.composed.grouping import by_query, identity_of, stage_usage, summed_usage
-from rerank_plugins.composed.members import OpenModel, Stage, listed_stages, opened
+from rerank_plugins.composed.members import BudgetMs, OpenModel, Stage, listed_stages, opened
 from rerank_plugins.composed.naming import cascade_text
 from rerank_plugins.composed.pace import Pace
 from rerank_plugins.composed.scale import UNREAD_SCORE, descending, log_odds
 from rerank_plugins.composed.work import Work, adrive_work, drive_work
 from rerank_plugins.engine.deadline import Deadline
-from rerank_plugins.errors import DeadlineExceededError, InvalidInputError
+from rerank_plugins.errors import DeadlineExceededError
 from rerank_plugins.types import CallUsage, RankedDocument, Ranking, StageScore
 
-__all__ = ["CascadeScorer", "checked_budget_ms"]
+__all__ = ["CascadeScorer"]
 
 logger = logging.getLogger(__name__)
 
@@ -112,9 +113,10 @@ class CascadeScorer:
         ModelError: A model cannot be loaded.
     """
 
-    def __init__(self, stages: object, *, budget_ms: float | None = None) -> None:
+    @checked_call(own=("stages",))
+    def __init__(self, stages: object, *, budget_ms: BudgetMs | None = None) -> None:
         self._stages = listed_stages(stages)
-        self._budget_ms = checked_budget_ms(budget_ms)
+        self._budget_ms = budget_ms
         self._models: list[OpenModel] = []
         try:
             for one in self._stages:
@@ -227,16 +229,6 @@ class CascadeScorer:
         kind = type(found).__name__
         logger.warning("stage %s failed with %s; its documents keep the order before it", number + 1, kind)
         return f"failed: {kind}"
-
-
-def checked_budget_ms(budget_ms: object) -> float | None:
-    """Return a budget, or raise InvalidInputError for one that no stage could keep."""
-    if budget_ms is None:
-        return None
-    if isinstance(budget_ms, bool) or not isinstance(budget_ms, (int, float)) or not budget_ms > 0:
-        msg = f"budget_ms={budget_ms!r} leaves no time for any stage; give milliseconds above 0, or None for no limit"
-        raise InvalidInputError(msg)
-    return float(budget_ms)
 
 
 def _opened_again(stages: tuple[Stage, ...], budget_ms: float | None) -> CascadeScorer:

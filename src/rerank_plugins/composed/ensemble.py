@@ -10,8 +10,9 @@ import numpy.typing as npt
 
 from rerank_plugins.backends.protocol import BackendScores, Pairs, ScoreOptions, reranker_spec
 from rerank_plugins.catalog.spec import ScoreScale
+from rerank_plugins.checks.arguments import checked_call
 from rerank_plugins.composed.grouping import by_query, identity_of, stage_usage, summed_usage
-from rerank_plugins.composed.members import Member, OpenModel, listed_members, opened
+from rerank_plugins.composed.members import Bias, Member, OpenModel, RankOffset, listed_members, opened
 from rerank_plugins.composed.naming import Fusion, ensemble_text
 from rerank_plugins.composed.scale import log_odds
 from rerank_plugins.composed.work import Work, adrive_work, drive_work
@@ -53,7 +54,8 @@ class EnsembleScorer:
         ModelError: A model cannot be loaded.
     """
 
-    def __init__(self, members: object, *, fusion: Fusion = "rrf", k: int = _USUAL_K, bias: float = 0.0) -> None:
+    @checked_call(own=("members",))
+    def __init__(self, members: object, *, fusion: Fusion = "rrf", k: RankOffset = _USUAL_K, bias: Bias = 0.0) -> None:
         self._members = listed_members(members)
         self._fusion, self._k, self._bias = fusion, k, bias
         _check(fusion, k, bias)
@@ -169,16 +171,7 @@ def _reciprocal_ranks(scores: Sequence[float], k: int) -> npt.NDArray[np.float64
     return np.asarray(1.0 / (k + ranks))
 
 
-def _check(fusion: object, k: object, bias: object) -> None:
-    if fusion not in _SCALES:
-        msg = f"fusion must be one of {', '.join(_SCALES)}; got {fusion!r}"
-        raise InvalidInputError(msg)
-    if isinstance(k, bool) or not isinstance(k, int) or k < 0:
-        msg = f"k must be a whole number of 0 or more, got {k!r}"
-        raise InvalidInputError(msg)
-    if isinstance(bias, bool) or not isinstance(bias, (int, float)) or not np.isfinite(bias):
-        msg = f"bias must be a finite number, got {bias!r}"
-        raise InvalidInputError(msg)
+def _check(fusion: Fusion, k: int, bias: float) -> None:
     if bias and fusion != "logit":
         msg = f"bias={bias} is for fusion='logit', and fusion={fusion!r} has no use for it; leave it out"
         raise InvalidInputError(msg)

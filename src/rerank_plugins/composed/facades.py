@@ -10,7 +10,7 @@ from rerank_plugins.checks.arguments import checked_call
 from rerank_plugins.composed.cascade import CascadeScorer
 from rerank_plugins.composed.ensemble import EnsembleScorer
 from rerank_plugins.composed.files import read_composed
-from rerank_plugins.composed.members import Member, Stage
+from rerank_plugins.composed.members import Bias, BudgetMs, Member, RankOffset, Stage
 from rerank_plugins.composed.naming import Fusion, Spelled
 from rerank_plugins.reranker import Reranker
 from rerank_plugins.types import EngineOptions
@@ -62,8 +62,8 @@ class Cascade(_Composed):
         'mini'
     """
 
-    @checked_call(own=("stages", "budget_ms"))
-    def __init__(self, stages: Any, *, budget_ms: float | None = None, engine: EngineOptions | None = None) -> None:
+    @checked_call(own=("stages",))
+    def __init__(self, stages: Any, *, budget_ms: BudgetMs | None = None, engine: EngineOptions | None = None) -> None:
         given = {"stages": stages, "budget_ms": budget_ms, "engine": engine}
         scorer = CascadeScorer(stages, budget_ms=budget_ms)
         self._hold(scorer, engine, given)
@@ -118,14 +118,14 @@ class Ensemble(_Composed):
         1
     """
 
-    @checked_call(own=("members", "k", "bias"))
+    @checked_call(own=("members",))
     def __init__(
         self,
         members: Any,
         *,
         fusion: Fusion = "rrf",
-        k: int = 60,
-        bias: float = 0.0,
+        k: RankOffset = 60,
+        bias: Bias = 0.0,
         engine: EngineOptions | None = None,
     ) -> None:
         given = {"members": members, "fusion": fusion, "k": k, "bias": bias, "engine": engine}

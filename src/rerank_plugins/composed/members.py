@@ -18,8 +18,25 @@ from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.reranker import Reranker
 from rerank_plugins.types import LayerOptions
 
-__all__ = ["Member", "OpenModel", "Stage", "listed_members", "listed_stages", "opened"]
+__all__ = [
+    "Bias",
+    "BudgetMs",
+    "Member",
+    "OpenModel",
+    "RankOffset",
+    "Stage",
+    "listed_members",
+    "listed_stages",
+    "opened",
+]
 
+BudgetMs = Annotated[
+    float,
+    Within(0.0, 3_600_000.0, is_open=True),
+    "milliseconds above 0, below an hour, or None for no limit (0 leaves no time for any stage)",
+]
+RankOffset = Annotated[int, Within(0, 1_000_000)]
+Bias = Annotated[float, Within(-1e6, 1e6)]
 _Probability = Annotated[float, Within(0.0, 1.0)]
 _Weight = Annotated[float, Within(0.0)]
 

@@ -195,10 +195,10 @@ def test_a_pace_is_learned_forgotten_and_tried_again() -> None:
         ([(Numbers(0), 5), Numbers(1)], {}, "stage 2 reads all documents .* only 5"),
         ([Stage(Numbers(0), min_probability=0.1)], {}, "first stage has min_probability=0.1"),
         ([Stage(Numbers(0), options={"device": "cpu"})], {}, "options say how a model is opened"),
-        ([Numbers(0)], {"budget_ms": 0}, "budget_ms=0 leaves no time"),
-        ([Numbers(0)], {"budget_ms": -1.0}, "budget_ms=-1.0 leaves no time"),
-        ([Numbers(0)], {"budget_ms": math.nan}, "budget_ms=nan leaves no time"),
-        ([Numbers(0)], {"budget_ms": "10"}, "budget_ms='10' leaves no time"),
+        ([Numbers(0)], {"budget_ms": 0}, "budget_ms must be milliseconds above 0"),
+        ([Numbers(0)], {"budget_ms": -1.0}, "budget_ms must be milliseconds above 0"),
+        ([Numbers(0)], {"budget_ms": math.nan}, "budget_ms must be milliseconds above 0"),
+        ([Numbers(0)], {"budget_ms": "10"}, "budget_ms must be milliseconds above 0"),
     ],
 )
 def test_what_cannot_work_is_told(stages: Any, how: dict[str, Any], said: str) -> None:
