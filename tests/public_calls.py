@@ -18,11 +18,14 @@ import tiny_checkpoints
 from chat_models import OracleChat
 from llm_checkpoints import llm_checkpoint
 
+import rerank_plugins
 from rerank_plugins import (
+    Cascade,
     ChatScorer,
     Document,
     Embedder,
     EngineOptions,
+    Ensemble,
     InstructionOptions,
     LayerOptions,
     LongDocuments,
@@ -66,6 +69,8 @@ RECORDS = {
     "ReliabilityBin",
     "ReportFiles",
     "RetrievedDocument",
+    "StageScore",
+    "StageUsage",
     "TextVectors",
     "WindowSpan",
 }
@@ -141,9 +146,15 @@ def _calls(name: str, value: object) -> Iterator[PublicCall]:
     for attribute in dir(value):
         if not attribute.startswith("_") and f"{name}.{attribute}" not in INTERNAL:
             method = inspect.getattr_static(value, attribute)
+            if any(inspect.getattr_static(base, attribute, None) is method for base in _public_bases(value)):
+                continue  # The base class's own, which is called as that.
             method = method.__func__ if isinstance(method, (classmethod, staticmethod)) else method
             if isinstance(method, FunctionType):
                 yield PublicCall(f"{name}.{attribute}", method)
+
+
+def _public_bases(owner: type) -> list[type]:
+    return [base for base in owner.__mro__[1:] if base.__name__ in rerank_plugins.__all__]
 
 
 TEXTS = ["Paris is the capital of France.", "Berlin is in Germany.", "Cats purr and sleep."]
@@ -169,6 +180,18 @@ def working_calls(root: Path) -> dict[str, tuple[Callable[..., Any], dict[str, A
         **_of_calibration(root),
         **_of_evaluation(root),
         **_of_reports(root),
+    }
+
+
+def _of_composed(reranker: Reranker, root: Path) -> dict[str, tuple[Callable[..., Any], dict[str, Any]]]:
+    cascade, ensemble = root / "cascade.json", root / "ensemble.json"
+    cascade.write_text('{"stages": [{"model": "mini", "depth": 2}]}', encoding="utf-8")
+    ensemble.write_text('{"members": [{"model": "mini"}, {"model": "mini", "weight": 2}]}', encoding="utf-8")
+    return {
+        "Cascade": (Cascade, {"stages": [(reranker, 2)]}),
+        "Cascade.from_file": (Cascade.from_file, {"path": cascade}),
+        "Ensemble": (Ensemble, {"members": [reranker, (reranker, 2.0)]}),
+        "Ensemble.from_file": (Ensemble.from_file, {"path": ensemble}),
     }
 
 
@@ -219,6 +242,7 @@ def _of_models(root: Path) -> dict[str, tuple[Callable[..., Any], dict[str, Any]
         **{f"Reranker.{name}": (getattr(reranker, name), rank) for name in ("rank", "arank")},
         **{f"Reranker.{name}": (getattr(reranker, name), explain) for name in ("explain", "aexplain")},
         "Reranker.probability": (reranker.probability, {"score": 1.0}),
+        **_of_composed(reranker, root),
         "Reranker.keep_vectors": (colbert.keep_vectors, {"documents": TEXTS}),
         **{f"Embedder.{name}": (getattr(embedder, name), texts) for name in _QUERY_METHODS},
         **{f"Embedder.{name}": (getattr(embedder, name), {"documents": TEXTS}) for name in _DOCUMENT_METHODS},

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from rerank_plugins.calibration import Calibration as Calibration
     from rerank_plugins.calls.explaining import Explanation as Explanation
     from rerank_plugins.catalog import ModelSpec as ModelSpec
+    from rerank_plugins.composed import Cascade as Cascade
+    from rerank_plugins.composed import Ensemble as Ensemble
     from rerank_plugins.embedder import Embedder as Embedder
     from rerank_plugins.embedding.cache import CacheStatistics as CacheStatistics
     from rerank_plugins.embedding.cache import QueryVectorCache as QueryVectorCache
@@ -56,6 +58,8 @@ if TYPE_CHECKING:
     from rerank_plugins.types import RankedDocument as RankedDocument
     from rerank_plugins.types import Ranking as Ranking
     from rerank_plugins.types import SourceOptions as SourceOptions
+    from rerank_plugins.types import StageScore as StageScore
+    from rerank_plugins.types import StageUsage as StageUsage
     from rerank_plugins.types import VectorOptions as VectorOptions
     from rerank_plugins.types import WindowSpan as WindowSpan
 
@@ -66,6 +70,7 @@ __all__ = [
     "CacheStatistics",
     "Calibration",
     "CallUsage",
+    "Cascade",
     "ChatScorer",
     "ChatUsage",
     "DeadlineExceededError",
@@ -75,6 +80,7 @@ __all__ = [
     "EngineClosedError",
     "EngineOptions",
     "EngineStats",
+    "Ensemble",
     "Explanation",
     "InstructionOptions",
     "InvalidInputError",
@@ -98,6 +104,8 @@ __all__ = [
     "ScoreCache",
     "ScoringError",
     "SourceOptions",
+    "StageScore",
+    "StageUsage",
     "TextVectors",
     "TokenVectorStore",
     "TrainingError",
@@ -118,6 +126,7 @@ _HOME = {
     "CacheStatistics": "embedding.cache",
     "Calibration": "calibration",
     "CallUsage": "types",
+    "Cascade": "composed",
     "ChatScorer": "backends.chat",
     "ChatUsage": "types",
     "DeadlineExceededError": "errors",
@@ -127,6 +136,7 @@ _HOME = {
     "EngineClosedError": "errors",
     "EngineOptions": "types",
     "EngineStats": "types",
+    "Ensemble": "composed",
     "Explanation": "calls.explaining",
     "InstructionOptions": "types",
     "InvalidInputError": "errors",
@@ -150,6 +160,8 @@ _HOME = {
     "ScoreCache": "engine.score_cache",
     "ScoringError": "errors",
     "SourceOptions": "types",
+    "StageScore": "types",
+    "StageUsage": "types",
     "TextVectors": "embedding.vectors",
     "TokenVectorStore": "embedding.kept",
     "TrainingError": "errors",

@@ -31,6 +31,7 @@ LAYERS = [
     {"calls"},
     {"reranker", "embedder"},
     {"telemetry", "testing", "retrieval"},
+    {"composed"},
     {"adapters"},
     {"evaluation"},
     {"reports"},

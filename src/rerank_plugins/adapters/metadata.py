@@ -13,6 +13,7 @@ __all__ = [
     "RANK_KEY",
     "RETRIEVAL_RANK_KEY",
     "RETRIEVAL_SCORE_KEY",
+    "STAGE_KEY",
     "TRUNCATED_KEY",
     "WINDOW_KEY",
     "details_of",
@@ -37,10 +38,14 @@ when no window won alone."""
 TRUNCATED_KEY = "rerank_truncated"
 """Whether some of the text was never read by the model."""
 
+STAGE_KEY = "rerank_stage"
+"""The stage of a cascade that placed the result (of an ensemble the last member); absent for other models, and for a
+result that no stage scored."""
+
 FALLBACK_KEY = "rerank_fallback"
 """Why a result was not reranked and keeps its retrieval order: ``deadline`` or ``overloaded``."""
 
-DETAIL_KEYS = (PROBABILITY_KEY, RANK_KEY, WINDOW_KEY, TRUNCATED_KEY, FALLBACK_KEY)
+DETAIL_KEYS = (PROBABILITY_KEY, RANK_KEY, WINDOW_KEY, TRUNCATED_KEY, STAGE_KEY, FALLBACK_KEY)
 """What one reranking writes about itself, and the next one replaces."""
 
 
@@ -53,4 +58,6 @@ def details_of(ranked: RankedDocument) -> dict[str, Any]:
     }
     if ranked.window is not None:
         details[WINDOW_KEY] = [ranked.window.start, ranked.window.end]
+    if ranked.stages:
+        details[STAGE_KEY] = ranked.stages[-1].name
     return details

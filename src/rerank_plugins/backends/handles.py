@@ -100,7 +100,7 @@ class ModelHandle:
     @property
     def source(self) -> SourceOptions:
         """Where the model's files came from, as it was asked for; the defaults if another library loaded it."""
-        source = None if self._opened_with is None else self._opened_with[1]["source"]
+        source = None if self._opened_with is None else self._opened_with[1].get("source")
         return source or SourceOptions()
 
     def stats(self) -> EngineStats:

@@ -30,7 +30,7 @@ from rerank_plugins.checks.kinds import Count
 from rerank_plugins.engine.deadline import Deadline
 from rerank_plugins.errors import ScoringError
 from rerank_plugins.ranking.results import PairReading
-from rerank_plugins.types import CallUsage, LayerOptions, WindowSpan
+from rerank_plugins.types import CallUsage, LayerOptions, StageScore, WindowSpan
 
 __all__ = [
     "NO_LIMIT",
@@ -88,16 +88,24 @@ class BackendScores:
         readings: How each pair was read, in order.
         usage: What the call took; None if the backend does not tell.
         provisional: Rows that stand for a score that did not come; a cache does not keep them.
+        stages: For each input the scores of the models that it was put together from, in the order in which they ran;
+            None from a backend that is one model.
     """
 
     rows: npt.NDArray[np.floating]
     readings: Sequence[PairReading]
     usage: CallUsage | None = None
     provisional: Collection[int] = ()
+    stages: Sequence[tuple[StageScore, ...]] | None = None
 
     @classmethod
     def of(
-        cls, scores: Iterable[float], *, usage: CallUsage | None = None, provisional: Collection[int] = ()
+        cls,
+        scores: Iterable[float],
+        *,
+        usage: CallUsage | None = None,
+        provisional: Collection[int] = (),
+        stages: Sequence[tuple[StageScore, ...]] | None = None,
     ) -> BackendScores:
         """Return the result of a backend that reads every document whole and gives it one score.
 
@@ -105,6 +113,7 @@ class BackendScores:
             scores: One raw score per pair, in order.
             usage: What the call took; None if it is not known.
             provisional: Scores that stand for one that did not come; see the class.
+            stages: For each pair the scores that its own was made of; None if it was not.
         """
         listed = list(scores)
         try:
@@ -112,7 +121,7 @@ class BackendScores:
         except (TypeError, ValueError) as error:
             msg = f"the backend's scores must be numbers, one a pair: {error}"
             raise ScoringError(msg) from error
-        return cls(rows, [_ReadWhole()] * len(listed), usage, provisional)
+        return cls(rows, [_ReadWhole()] * len(listed), usage, provisional, stages)
 
 
 @runtime_checkable

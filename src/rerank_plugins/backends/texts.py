@@ -25,7 +25,7 @@ from rerank_plugins.ranking.results import PairReading
 from rerank_plugins.text.pair_tokenizer import BLANK_PAIR, PairSettings
 from rerank_plugins.text.tokenizer import is_blank
 from rerank_plugins.text.words import cut_words, word_pieces
-from rerank_plugins.types import CallUsage, EngineStats
+from rerank_plugins.types import CallUsage, EngineStats, StageScore
 
 __all__ = ["HeldBackend", "TextBackend", "counted"]
 
@@ -249,7 +249,15 @@ class TextBackend:
             tokens=0,
             reused_inputs=len(work.inputs) - len(work.missing),
         )
-        return BackendScores(rows, work.readings, usage)
+        return BackendScores(rows, work.readings, usage, stages=_stages(work, found))
+
+
+def _stages(work: _Work, found: BackendScores) -> list[tuple[StageScore, ...]] | None:
+    """Return what the backend told of each input's score, for all inputs; what a cache knew has nothing to tell."""
+    if found.stages is None:
+        return None
+    told = dict(zip(work.missing, found.stages, strict=True))
+    return [told.get(one, ()) for one in work.inputs]
 
 
 def _checked(found: BackendScores, *, n: int, name: str) -> list[float]:

@@ -56,9 +56,9 @@ def check_scope(spec: ModelSpec, used: Mapping[str, object]) -> None:
     if name is None or spec.score_scope == "model":
         return
     msg = (
-        f"{name} cannot be used with {spec.id!r}: its score says only where a document stands among those of its query "
-        "in one call, and means something else in the next. Use rank(), or for a chat model method='pointwise', whose "
-        "scores are probabilities"
+        f"{name} cannot be used with {spec.id!r}: its score depends on the other documents of the query in the call, "
+        "and means something else in the next. Use rank() with all documents of a query, one of the models "
+        "behind it, or, for a chat model, method='pointwise', whose scores are probabilities"
     )
     raise InvalidInputError(msg)
 

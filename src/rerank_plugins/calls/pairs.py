@@ -190,7 +190,7 @@ class PairCalls:
 
     def _scored(self, found: BackendScores, *, column: int) -> list[ScoredPair]:
         values: list[float] = found.rows[:, column].tolist() if len(found.rows) else []
-        return scored_pairs(found.readings, values, long_documents=self._settings.long_documents)
+        return scored_pairs(found.readings, values, long_documents=self._settings.long_documents, stages=found.stages)
 
     def _tell_truncation(self, readings: Sequence[PairReading]) -> None:
         n_truncated = sum(one.truncated for one in readings)

@@ -14,6 +14,7 @@ from rerank_plugins.types import (
     LongDocuments,
     RankedDocument,
     ScoreUnit,
+    StageScore,
     WindowSpan,
 )
 
@@ -40,10 +41,11 @@ class PairReading(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ScoredPair:
-    """A pair's raw score, and the characters it was read from (None for the whole document)."""
+    """A pair's raw score, the characters it was read from (None for the whole document), and what it was made of."""
 
     score: float
     window: WindowSpan | None
+    stages: tuple[StageScore, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +80,11 @@ class Selection:
 
 
 def scored_pairs(
-    readings: Sequence[PairReading], values: Sequence[float], *, long_documents: LongDocuments
+    readings: Sequence[PairReading],
+    values: Sequence[float],
+    *,
+    long_documents: LongDocuments,
+    stages: Sequence[tuple[StageScore, ...]] | None = None,
 ) -> list[ScoredPair]:
     """Return the score of each pair.
 
@@ -86,6 +92,7 @@ def scored_pairs(
         readings: How each pair was read.
         values: One raw score per model input, in the pairs' order.
         long_documents: How the scores of a pair's windows are combined.
+        stages: What each input's score was made of; None if that is not told.
     """
     results: list[ScoredPair] = []
     start = 0
@@ -95,7 +102,10 @@ def scored_pairs(
             results.append(ScoredPair(BLANK_DOCUMENT_SCORE, None))
             continue
         score, winner = aggregate_windows(values[start:end], long_documents)
-        results.append(ScoredPair(score, None if winner is None else pair.span(winner)))
+        span = None if winner is None else pair.span(winner)
+        # Where windows were averaged, the best of them speaks for the document.
+        best = max(range(start, end), key=values.__getitem__) if winner is None else start + winner
+        results.append(ScoredPair(score, span, () if stages is None else stages[best]))
         start = end
     return results
 
@@ -124,9 +134,10 @@ def ranked_documents(
             rank=rank,
             document=documents[index].text,
             window=scored[index].window,
-            truncated=readings[index].truncated,
+            truncated=readings[index].truncated or any(one.truncated for one in scored[index].stages[-1:]),
             id=documents[index].id,
             metadata=documents[index].metadata,
+            stages=scored[index].stages,
         )
         for rank, index in enumerate(order, start=1)
     ]

@@ -23,6 +23,7 @@ from rerank_plugins.types.results import (
     ScoreUnit,
     WindowSpan,
 )
+from rerank_plugins.types.stages import StageScore, StageUsage
 
 __all__ = [
     "BLANK_DOCUMENT_SCORE",
@@ -41,6 +42,8 @@ __all__ = [
     "Ranking",
     "ScoreUnit",
     "SourceOptions",
+    "StageScore",
+    "StageUsage",
     "TruncationRule",
     "VectorOptions",
     "WindowSpan",

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Literal, SupportsIndex, overload
 
 from rerank_plugins.checks.arguments import checked_fields
+from rerank_plugins.types.stages import StageScore, StageUsage
 
 __all__ = [
     "BLANK_DOCUMENT_SCORE",
@@ -69,6 +70,8 @@ class RankedDocument:
         truncated: True if some of the document was never read by the model.
         id: What the :class:`Document` that was passed in is called; None for a plain text.
         metadata: The metadata of that :class:`Document`, the same object; empty for a plain text.
+        stages: Which models of a cascade or an ensemble scored the document, in the order in which they ran; the last
+            stage of a cascade placed it. Empty for a document that none of them scored, and for other rerankers.
     """
 
     index: int
@@ -80,6 +83,7 @@ class RankedDocument:
     truncated: bool = False
     id: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    stages: tuple[StageScore, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +141,7 @@ class CallUsage:
         tokens: Tokens of these inputs, special tokens included.
         reused_inputs: Inputs that did not run because an equal one did, in this call or in the score cache.
         chat: What a chat model was asked; None for other rerankers.
+        stages: What became of each stage of a cascade or member of an ensemble; empty for other models.
     """
 
     tokenize_ms: float
@@ -146,6 +151,7 @@ class CallUsage:
     tokens: int
     reused_inputs: int
     chat: ChatUsage | None = None
+    stages: tuple[StageUsage, ...] = ()
 
 
 class Ranking(list[RankedDocument]):

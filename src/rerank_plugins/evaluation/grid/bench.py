@@ -11,8 +11,9 @@ from rerank_plugins.evaluation.dataset import Dataset
 from rerank_plugins.evaluation.grid.cells import SystemRun, make_cell, save_run
 from rerank_plugins.evaluation.grid.curves import depth_curve, growth_curve, growth_sizes
 from rerank_plugins.evaluation.grid.first_stages import first_stage_run
+from rerank_plugins.evaluation.grid.lists import RerankScores, rerank_scores
 from rerank_plugins.evaluation.grid.model_pool import ModelPool
-from rerank_plugins.evaluation.grid.pairs import PairScores, Slot
+from rerank_plugins.evaluation.grid.pairs import Slot
 from rerank_plugins.evaluation.grid.plan import CurveOptions, GridOptions, ModelChoice, StageChoice
 from rerank_plugins.evaluation.results import Cell, Curve, System
 from rerank_plugins.evaluation.run import Run, TimedRun
@@ -81,13 +82,13 @@ class DatasetBench:
         return {name: timed.run for name, timed in self._found.items()}
 
     @computed_once
-    def _pairs(self) -> list[tuple[ModelChoice, PairScores]]:
+    def _pairs(self) -> list[tuple[ModelChoice, RerankScores]]:
         """Each reranker with the scores of all pairs that any cell or depth curve needs."""
         stages = self._options.stages
         slots = [Slot(stage.name, stage.key, top_k) for top_k in self._options.top_ks for stage in stages]
         scored = []
         for choice in self._options.reranker_choices:
-            pairs = PairScores(choice, self._dataset, self._folder, device=self._options.device)
+            pairs = rerank_scores(choice, self._dataset, self._folder, device=self._options.device)
             task = self._progress.add_task(
                 f"{self._dataset.name}: reranking with {choice.name}", total=len(self._dataset.queries)
             )
@@ -119,7 +120,7 @@ class DatasetBench:
         run = {query_id: dict(list(found.items())[: system.top_k]) for query_id, found in timed.run.items()}
         return self._cell(SystemRun(system=system, run=run, first_ms=timed.latencies_ms))
 
-    def _reranked_cell(self, system: System, pairs: PairScores, stage: StageChoice, timed: TimedRun) -> Cell:
+    def _reranked_cell(self, system: System, pairs: RerankScores, stage: StageChoice, timed: TimedRun) -> Cell:
         one = SystemRun(
             system=system,
             run=pairs.reranked(timed.run, top_k=system.top_k),

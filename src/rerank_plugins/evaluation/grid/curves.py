@@ -12,8 +12,8 @@ from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.evaluation.dataset import Dataset
 from rerank_plugins.evaluation.grid.cells import estimates, measured
 from rerank_plugins.evaluation.grid.first_stages import first_stage_run
+from rerank_plugins.evaluation.grid.lists import RerankScores, rerank_scores
 from rerank_plugins.evaluation.grid.model_pool import ModelPool
-from rerank_plugins.evaluation.grid.pairs import PairScores
 from rerank_plugins.evaluation.grid.plan import GridOptions
 from rerank_plugins.evaluation.results import Curve, CurvePoint, Estimate
 from rerank_plugins.evaluation.run import Run
@@ -83,7 +83,7 @@ def growth_curve(
         advance: Called with the number of queries after each chunk that is reranked.
     """
     scores = [
-        (choice, PairScores(choice, dataset, folder, device=options.device)) for choice in options.reranker_choices
+        (choice, rerank_scores(choice, dataset, folder, device=options.device)) for choice in options.reranker_choices
     ]
     lines: dict[str, list[CurvePoint]] = {}
     for size in sizes:
@@ -113,7 +113,7 @@ def depth_curve(
     *,
     depths: Sequence[int],
     runs: dict[str, Run],
-    scores: Sequence[tuple[str, PairScores]],
+    scores: Sequence[tuple[str, RerankScores]],
 ) -> Curve:
     """Return quality against ``top_k``, for every first stage with every reranker; nothing is scored for it.
 

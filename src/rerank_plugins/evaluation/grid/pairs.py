@@ -140,8 +140,6 @@ class PairScores:
     ) -> dict[str, Any]:
         query = self._dataset.queries[query_id]
         entry: dict[str, Any] = {"query": query_key(query)}
-        if reranker.spec.score_scope == "call":
-            self._check_one_list(entry["query"], timed, rest, reranker.model)
         scores: dict[str, float] = {}
         if timed is not None and slot is not None:
             start_s = time.perf_counter()
@@ -152,18 +150,6 @@ class PairScores:
             scores.update(self._rank(reranker, query, rest))
         entry["scores"] = scores
         return entry
-
-    def _check_one_list(self, key: str, timed: list[str] | None, rest: list[str], model: str) -> None:
-        """Raise InvalidInputError if scores of several calls would be read as one list, which they are not."""
-        known = self._scores.get(key, {}).keys()
-        if not rest and known <= {self._same[one] for one in timed or ()}:
-            return
-        msg = (
-            f"the scores of {model!r} are ranks within one call, and this evaluation needs those of several lists a "
-            "query: measure it with one retriever and one top_k, in an output folder of its own (--retriever bm25 "
-            "--top-k 20 --output ...), or use a method whose scores stand alone (?method=pointwise)"
-        )
-        raise InvalidInputError(msg)
 
     def _rank(self, reranker: Reranker, query: str, document_ids: list[str]) -> dict[str, float]:
         ranked = reranker.rank(query, [self._texts[document_id] for document_id in document_ids])

@@ -33,14 +33,11 @@ def test_one_list_a_query_is_measured(method: str, tmp_path: Path) -> None:
     assert {cell.system.reranker for cell in results.cells} == {None, f"oracle-chat:x?method={method}"}
 
 
-def test_ranks_of_several_lists_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInputError, match="one retriever and one top_k"):
-        run_evaluation([tiny_dataset()], options(method="listwise", top_ks=(5, 8)), tmp_path / "a")
-    with pytest.raises(InvalidInputError, match="one retriever and one top_k"):
-        run_evaluation([tiny_dataset()], options(method="setwise", retrievers=("bm25", "candidates")), tmp_path / "b")
-    run_evaluation([tiny_dataset()], options(method="listwise", top_ks=(8,)), tmp_path / "c")
-    with pytest.raises(InvalidInputError, match="output folder of its own"):
-        run_evaluation([tiny_dataset()], options(method="listwise", top_ks=(5,)), tmp_path / "c")
+def test_every_depth_and_retriever_has_lists_of_its_own(tmp_path: Path) -> None:
+    results = run_evaluation([tiny_dataset()], options(method="listwise", top_ks=(5, 8)), tmp_path / "a")
+    assert {cell.system.top_k for cell in results.cells if cell.system.reranker} == {5, 8}
+    results = run_evaluation([tiny_dataset()], options(method="setwise", retrievers=("bm25", "candidates")), tmp_path)
+    assert len({cell.system.retriever for cell in results.cells if cell.system.reranker}) == 2
     run_evaluation([tiny_dataset()], options(method="pointwise", top_ks=(5, 8)), tmp_path / "d")
 
 

@@ -1,0 +1,112 @@
+"""Weights of an ensemble from labelled pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from rerank_plugins.calibration.labels import checked_labels
+from rerank_plugins.checks.arguments import checked_call
+from rerank_plugins.checks.optional import import_extra
+from rerank_plugins.composed.ensemble import EnsembleScorer
+from rerank_plugins.composed.facades import Ensemble
+from rerank_plugins.composed.members import Member
+from rerank_plugins.composed.naming import Fusion
+from rerank_plugins.composed.scale import log_odds
+from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.reranker import Reranker
+from rerank_plugins.types import EngineOptions
+
+__all__ = ["fit_ensemble"]
+
+_Floats = npt.NDArray[np.float64]
+
+_PENALTY = 1e-3
+"""Weight of the squared coefficients, on standardised log-odds, so that separable data gives finite weights."""
+
+
+@checked_call(own=("members", "pairs", "labels"))
+def fit_ensemble(
+    members: object,
+    pairs: Sequence[tuple[str, str]],
+    labels: Sequence[bool] | Sequence[int],
+    *,
+    fusion: Fusion = "logit",
+    engine: EngineOptions | None = None,
+) -> Ensemble:
+    """Return an ensemble whose weights fit labelled pairs best; no weight is negative.
+
+    ``logit``: logistic regression of the labels on the members' log-odds, by scipy, with a bias and a penalty of 0.001
+    times the squared coefficients (log-odds standardised). Its scores are then calibrated for pairs like these.
+    ``probability``: the weights that sum to 1 with the least squared error of the mean probability (non-negative least
+    squares, by scipy). ``rrf`` has nothing that pairs could fit.
+
+    Args:
+        members: As of :class:`~rerank_plugins.composed.facades.Ensemble`; their weights are replaced.
+        pairs: (query, document).
+        labels: True (or 1) where the document answers the query.
+        fusion: ``logit`` or ``probability``.
+        engine: As of :class:`~rerank_plugins.composed.facades.Ensemble`.
+
+    Raises:
+        InvalidInputError: The fusion has no weights to fit, labels that
+            :func:`~rerank_plugins.calibration.labels.checked_labels` refuses, a member is listwise, or no member's
+            scores rise with relevance.
+        MissingExtraError: scipy is not installed.
+    """
+    if fusion == "rrf":
+        msg = "fusion='rrf' knows ranks only, and labelled pairs fit no weights of it; take logit or probability"
+        raise InvalidInputError(msg)
+    scorer = EnsembleScorer(members, fusion=fusion)
+    try:
+        if scorer.spec.score_scope == "call":
+            msg = "a member is listwise: its score of a pair depends on the call, so pairs fit no weight for it"
+            raise InvalidInputError(msg)
+        columns = [model.reranker.score(pairs, layers=model.layers) for model in scorer.models]
+        relevant = checked_labels(columns[0], labels)[1].astype(np.float64)
+        of_score = log_odds if fusion == "logit" else Reranker.probability
+        rows = np.array(
+            [
+                [of_score(model.reranker, score) for score in column]
+                for model, column in zip(scorer.models, columns, strict=True)
+            ]
+        )
+    finally:
+        scorer.close()
+    if fusion == "logit":
+        weights, bias = _logistic(rows, relevant)
+    else:
+        weights, bias = import_extra("scipy.optimize", extra="calibration").nnls(rows.T, relevant)[0], 0.0
+    if not weights.any():
+        msg = "no member's scores rise with relevance, so every weight is 0; check that label 1 means relevant"
+        raise InvalidInputError(msg)
+    shares = weights if fusion == "logit" else weights / weights.sum()
+    weighted: list[Member] = [
+        replace(one, weight=float(share)) for one, share in zip(scorer.members, shares, strict=True)
+    ]
+    return Ensemble(weighted, fusion=fusion, bias=float(bias), engine=engine)
+
+
+def _logistic(rows: _Floats, relevant: _Floats) -> tuple[_Floats, float]:
+    """Return the weight of each row, 0 or more, and the bias that minimise the penalised cross-entropy."""
+    center, scale = rows.mean(axis=1, keepdims=True), rows.std(axis=1, keepdims=True)
+    scale[scale == 0.0] = 1.0
+    inputs = np.vstack([(rows - center) / scale, np.ones_like(relevant)])
+
+    def loss(line: _Floats) -> tuple[float, _Floats]:
+        logits = line @ inputs
+        # log(1 + exp(x)) - label * x without overflow, and its gradient.
+        value = np.logaddexp(0.0, logits) - relevant * logits
+        slope = inputs @ (0.5 * (1.0 + np.tanh(0.5 * logits)) - relevant) / len(relevant)
+        slope[:-1] += 2.0 * _PENALTY * line[:-1]
+        return float(value.mean() + _PENALTY * (line[:-1] ** 2).sum()), slope
+
+    bounds = [(0.0, None)] * len(rows) + [(None, None)]
+    start = np.array([1.0] * len(rows) + [0.0])
+    optimize = import_extra("scipy.optimize", extra="calibration")
+    found = optimize.minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x
+    weights = found[:-1] / scale[:, 0]
+    return weights, float(found[-1] - weights @ center[:, 0])

@@ -1,0 +1,89 @@
+"""The pairs of a call by their queries, and what all of them took together."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+from rerank_plugins.backends.protocol import Pairs
+from rerank_plugins.composed.members import Member, OpenModel, Stage
+from rerank_plugins.reranker import Reranker
+from rerank_plugins.types import CallUsage, StageUsage
+
+__all__ = ["by_query", "identity_of", "stage_usage", "summed_usage"]
+
+
+def by_query(pairs: Pairs) -> dict[str, list[int]]:
+    """Return each query with the places of its pairs, in their order."""
+    places: dict[str, list[int]] = {}
+    for place, (query, _) in enumerate(pairs):
+        places.setdefault(query, []).append(place)
+    return places
+
+
+def summed_usage(usages: Sequence[CallUsage], *, n_inputs: int) -> CallUsage:
+    """Return what the parts of a call took together; a stage that ran for several queries is told once.
+
+    Args:
+        usages: Of each stage and query, in the order in which they ran.
+        n_inputs: Pairs of the call.
+    """
+    stages: dict[str, StageUsage] = {}
+    for one in (stage for usage in usages for stage in usage.stages):
+        before = stages.get(one.name)
+        stages[one.name] = StageUsage(
+            name=one.name,
+            documents=one.documents + (before.documents if before else 0),
+            ms=one.ms + (before.ms if before else 0.0),
+            skipped=one.skipped or (before.skipped if before else ""),
+        )
+    return CallUsage(
+        tokenize_ms=sum(one.tokenize_ms for one in usages),
+        queue_ms=sum(one.queue_ms for one in usages),
+        forward_ms=sum(one.forward_ms for one in usages),
+        inputs=n_inputs,
+        tokens=sum(one.tokens for one in usages),
+        reused_inputs=0,
+        stages=tuple(stages.values()),
+    )
+
+
+def identity_of(named: Sequence[Stage | Member], models: Sequence[OpenModel], *settings: object) -> str:
+    """Return a short text that changes when scores may: the revision of a composed model."""
+    digest = hashlib.sha256(repr(settings).encode())
+    for one, model in zip(named, models, strict=True):
+        values = [
+            (one.depth, one.min_probability) if isinstance(one, Stage) else one.weight,
+            one.layers,
+            sorted(one.options.items()),
+        ]
+        digest.update(repr((model.name, _origin(model.reranker), model.reranker.calibration, values)).encode())
+    return digest.hexdigest()[:12]
+
+
+def _origin(reranker: Reranker) -> object:
+    """Return what makes the scores of a model, one whose scores count within a call included."""
+    spec = reranker.spec
+    return reranker.score_source if spec.score_scope == "model" else (spec.id, spec.revision, reranker.max_length)
+
+
+def stage_usage(name: str, documents: int, ms: float, skipped: str, usage: CallUsage | None = None) -> CallUsage:
+    """Return what a model took.
+
+    Args:
+        name: What it is called.
+        documents: How many it scored.
+        ms: Milliseconds, from asking to having.
+        skipped: See :class:`~rerank_plugins.types.StageUsage`.
+        usage: What the model told itself, whose tokens and times count; None if nothing.
+    """
+    stage = StageUsage(name=name, documents=documents, ms=ms, skipped=skipped)
+    return CallUsage(
+        tokenize_ms=0.0 if usage is None else usage.tokenize_ms,
+        queue_ms=0.0 if usage is None else usage.queue_ms,
+        forward_ms=ms if usage is None else usage.forward_ms,
+        inputs=0,
+        tokens=0 if usage is None else usage.tokens,
+        reused_inputs=0,
+        stages=(stage,),
+    )

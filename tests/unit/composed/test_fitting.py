@@ -1,0 +1,58 @@
+"""Weights of an ensemble from labelled pairs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from lengths import Numbers
+
+from rerank_plugins import Ensemble, InvalidInputError
+from rerank_plugins.composed import fit_ensemble
+
+RANDOM = np.random.default_rng(3)
+ROWS = RANDOM.standard_normal((2, 4_000))
+# Of the first member's log-odds 1.5 count, of the second's 0.5; the third says nothing.
+LABELS = (RANDOM.random(4_000) < 1 / (1 + np.exp(-(1.5 * ROWS[0] + 0.5 * ROWS[1] - 0.7)))).tolist()
+PAIRS = [("q", f"{a} {b} {c}") for a, b, c in zip(*ROWS, RANDOM.standard_normal(4_000), strict=True)]
+
+
+def test_logistic_weights_are_found_again() -> None:
+    pytest.importorskip("scipy")
+    made = fit_ensemble([Numbers(0), Numbers(1), Numbers(2)], PAIRS, LABELS)
+    assert isinstance(made, Ensemble)
+    weights = [one.weight for one in made.members]
+    assert weights == pytest.approx([1.5, 0.5, 0.0], abs=0.12)
+    assert made.score(PAIRS[:1])[0] == pytest.approx(
+        sum(w * float(x) for w, x in zip(weights, PAIRS[0][1].split(), strict=True)) + made.bias
+    )
+    assert made.bias == pytest.approx(-0.7, abs=0.12)
+
+
+def test_shares_of_probabilities_sum_to_one_and_lessen_the_error() -> None:
+    pytest.importorskip("scipy")
+    made = fit_ensemble([Numbers(0), Numbers(2)], PAIRS, LABELS, fusion="probability")
+    weights = [one.weight for one in made.members]
+    assert sum(weights) == pytest.approx(1.0)
+    assert weights[0] > 2 * weights[1]
+
+
+@pytest.mark.parametrize(
+    ("members", "labels", "how", "said"),
+    [
+        ([Numbers(0), Numbers(1)], LABELS[:50], {"fusion": "rrf"}, "rrf"),
+        ([Numbers(0, score_scope="call"), Numbers(1)], LABELS[:50], {}, "listwise"),
+        ([Numbers(0), Numbers(1)], [True] * 50, {}, "both classes are needed"),
+    ],
+)
+def test_what_cannot_be_fitted_is_told(members: Any, labels: Any, how: dict[str, Any], said: str) -> None:
+    with pytest.raises(InvalidInputError, match=said):
+        fit_ensemble(members, PAIRS[:50], labels, **how)
+
+
+def test_scores_against_relevance_are_told() -> None:
+    pytest.importorskip("scipy")
+    against = [("q", f"{-a} {-b}") for a, b in ROWS.T]
+    with pytest.raises(InvalidInputError, match="every weight is 0"):
+        fit_ensemble([Numbers(0), Numbers(1)], against, LABELS)

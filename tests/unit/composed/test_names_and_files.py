@@ -1,0 +1,166 @@
+"""Cascades and ensembles by name and from files."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from rerank_plugins import Cascade, Ensemble, InvalidInputError, Reranker
+from rerank_plugins.backends.named import backend_names
+from rerank_plugins.calibration import fit_calibration
+from rerank_plugins.cli.application import app
+from rerank_plugins.composed.members import Member, Stage
+from rerank_plugins.composed.naming import read_cascade, read_ensemble
+
+QUERY = "capital of France"
+DOCUMENTS = ["Berlin", "Paris is the capital.", "The capital of France is Paris.", "rivers run", "Lyon is in France"]
+
+
+def test_the_distribution_registers_its_names() -> None:
+    assert {"bm25", "cascade", "cosine", "ensemble"} <= set(backend_names())
+
+
+@pytest.mark.parametrize(
+    ("text", "stages", "budget"),
+    [
+        ("mini", [Stage("mini")], None),
+        ("cosine:mini@200,BAAI/bge@50,300ms", [Stage("cosine:mini", 200), Stage("BAAI/bge", 50)], 300.0),
+        ("(ensemble:bm25,cosine:mini)@150, mini", [Stage("ensemble:bm25,cosine:mini", 150), Stage("mini")], None),
+        ("a/deep#8@100,a/deep#28@10,0.5ms", [Stage("a/deep", 100, layers=8), Stage("a/deep", 10, layers=28)], 0.5),
+    ],
+)
+def test_a_cascade_is_read_from_text(text: str, stages: list[Stage], budget: float | None) -> None:
+    assert read_cascade(text) == (stages, budget)
+
+
+def test_an_ensemble_is_read_from_text() -> None:
+    assert read_ensemble("mini*0.7,bm25,a/b#8*2,logit") == (
+        [Member("mini", 0.7), Member("bm25"), Member("a/b", 2.0, layers=8)],
+        "logit",
+    )
+    assert read_ensemble("mini,bm25") == ([Member("mini"), Member("bm25")], None)
+
+
+@pytest.mark.parametrize("text", ["", "mini@5,,mini", "(mini@5", "mini)@5", "mini@0"])
+def test_text_that_is_no_cascade_is_told(text: str) -> None:
+    with pytest.raises(InvalidInputError):
+        Reranker(f"cascade:{text}")
+
+
+def test_a_name_opens_what_the_object_is() -> None:
+    with Cascade([("cosine:mini", 4), ("mini", 2)], budget_ms=30_000) as made, Reranker(made.model) as named:
+        assert made.is_named
+        assert made.model == "cascade:cosine:mini@4,mini@2,30000ms"
+        assert named.spec == made.spec
+        assert [one.index for one in named.rank(QUERY, DOCUMENTS)] == [one.index for one in made.rank(QUERY, DOCUMENTS)]
+    with Ensemble([("mini", 0.5), "cosine:mini"], fusion="probability") as made, Reranker(made.model) as named:
+        assert made.model == "ensemble:mini*0.5,cosine:mini,probability"
+        assert named.spec == made.spec
+        assert named.rank(QUERY, DOCUMENTS) == made.rank(QUERY, DOCUMENTS)
+
+
+@pytest.mark.parametrize(
+    "how", [{"options": {"max_length": 64}}, {"min_probability": 0.1}], ids=["options", "min_probability"]
+)
+def test_what_a_name_cannot_say_is_not_named(how: dict[str, Any]) -> None:
+    with Cascade(["cosine:mini", Stage("mini", **how)]) as made:
+        assert not made.is_named
+
+
+@pytest.mark.parametrize("suffix", [".json", ".yaml", ".toml"])
+def test_a_file_says_everything(tmp_path: Path, suffix: str) -> None:
+    if suffix == ".toml" and sys.version_info < (3, 11):
+        pytest.skip("Python 3.10 reads no TOML")
+    calibration = fit_calibration([-1.0, 0.0, 1.0, 2.0] * 9, [0, 0, 1, 1] * 9).save(tmp_path / "mini.json")
+    file = tmp_path / f"cascade{suffix}"
+    content = {
+        "budget_ms": 30_000,
+        "stages": [
+            {"model": "cosine:mini", "depth": 4},
+            {"model": "mini", "depth": 3, "min_probability": 0.01, "calibration": "mini.json", "max_length": 64},
+        ],
+    }
+    if suffix == ".toml":
+        file.write_text(
+            'budget_ms = 30000\n[[stages]]\nmodel = "cosine:mini"\ndepth = 4\n[[stages]]\nmodel = "mini"\ndepth = 3\n'
+            'min_probability = 0.01\ncalibration = "mini.json"\nmax_length = 64\n',
+            encoding="utf-8",
+        )
+    else:
+        file.write_text(json.dumps(content), encoding="utf-8")
+    with Cascade.from_file(file) as cascade, Reranker(f"cascade:{file}") as named:
+        assert cascade.budget_ms == 30_000
+        assert cascade.stages == (
+            Stage("cosine:mini", 4),
+            Stage("mini", 3, min_probability=0.01, calibration=str(calibration), options={"max_length": 64}),
+        )
+        assert named.rank(QUERY, DOCUMENTS) == cascade.rank(QUERY, DOCUMENTS)
+
+
+def test_an_ensemble_is_read_from_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "ensemble.json"
+    members = [{"model": "mini", "weight": 0.7}, {"model": "cosine:mini"}]
+    file.write_text(json.dumps({"members": members, "fusion": "logit", "bias": 0.5}), encoding="utf-8")
+    with Ensemble.from_file(file) as made, Reranker(f"ensemble:{file}") as named:
+        assert made.members == (Member("mini", 0.7), Member("cosine:mini"))
+        assert named.rank(QUERY, DOCUMENTS) == made.rank(QUERY, DOCUMENTS)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[]", "must hold stages"),
+        ("{}", "must hold stages"),
+        ('{"stages": ["mini"]}', "each with a model"),
+        ('{"stages": [{"model": "mini"}], "budget": 3}', "'budget'"),
+        ('{"stages": []}', "stages is empty"),
+        ("{", "could not be read"),
+    ],
+)
+def test_a_file_that_says_something_else_is_told(tmp_path: Path, text: str, said: str) -> None:
+    file = tmp_path / "cascade.json"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(InvalidInputError, match=said):
+        Cascade.from_file(file)
+    with pytest.raises(InvalidInputError, match="could not be read"):
+        Cascade.from_file(tmp_path / "none.json")
+
+
+def test_the_command_line_takes_its_name(tmp_path: Path) -> None:
+    file = tmp_path / "documents.txt"
+    file.write_text("\n".join(DOCUMENTS), encoding="utf-8")
+    name = "cascade:cosine:mini@4,mini@2"
+    done = CliRunner().invoke(app, ["rank", str(file), "--query", QUERY, "--model", name])
+    assert done.exit_code == 0, done.output
+    assert done.stdout.index("The capital of France") < done.stdout.index("Berlin")
+
+
+@pytest.mark.parametrize("name", ["cosine:", "bm25:x"])
+def test_first_looks_say_how_they_are_written(name: str) -> None:
+    with pytest.raises(InvalidInputError, match="write "):
+        Reranker(name)
+
+
+def test_the_cosine_is_that_of_the_embedder() -> None:
+    from rerank_plugins import Embedder
+
+    with Reranker("cosine:mini") as reranker, Embedder("mini") as embedder:
+        expected = embedder.embed_documents(DOCUMENTS) @ embedder.embed_queries([QUERY])[0]
+        assert reranker.score([(QUERY, one) for one in DOCUMENTS]) == pytest.approx(expected.tolist(), abs=1e-6)
+        pairs = [("rivers", "rivers run"), (QUERY, "rivers run"), ("rivers", "Berlin")]
+        alone = [reranker.score([pair])[0] for pair in pairs]
+        assert reranker.score(pairs) == pytest.approx(alone, abs=1e-6)
+
+
+def test_bm25_is_counted_among_the_candidates_of_each_query() -> None:
+    pytest.importorskip("bm25s")
+    with Reranker("bm25") as reranker:
+        assert reranker.rank("France rivers", DOCUMENTS)[0].index == 3
+        assert set(reranker.score([("nothing here", "a b"), ("nothing here", "c d")])) == {0.0}
+        both = reranker.score([("rivers", "rivers run"), ("paris", "paris now"), ("rivers", "no"), ("paris", "no")])
+        assert both[0] == both[1] > both[2] == both[3] == 0.0
