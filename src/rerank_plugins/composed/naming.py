@@ -16,6 +16,7 @@ from typing import Literal, cast
 
 from rerank_plugins.composed.members import Member, Stage
 from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.reranker import Reranker
 
 __all__ = ["Fusion", "Spelled", "cascade_text", "ensemble_text", "read_cascade", "read_ensemble"]
 
@@ -98,13 +99,15 @@ def _is_plain(one: Stage | Member) -> bool:
 
 
 def _text(one: Stage | Member, suffix: str) -> str:
-    model = one.model if isinstance(one.model, str) else getattr(one.model, "model", None) or _of_object(one.model)
+    model = one.model if isinstance(one.model, str) else _of_object(one.model)
     wrapped = f"({model})" if set(model) & set(",@#*()") else model
     layer = f"#{one.layers}" if isinstance(one.layers, int) else ""
     return f"{wrapped}{layer}{suffix}"
 
 
 def _of_object(model: object) -> str:
+    if isinstance(model, Reranker):
+        return model.model
     spec = getattr(model, "spec", None)
     return str(model) if spec is None else str(spec.id)
 
