@@ -47,8 +47,8 @@ class SentenceIndex:
             embedder does.
         overlap: See :meth:`~rerank_plugins.embedder.Embedder.encode_chunks`.
         passage_characters: Characters of plain passages of whole sentences: each is embedded by itself too, and its
-            vector is added to those of its sentences, so that a score is the mean of two. Better than either alone in
-            ``docs/long-retrieval.md``, for twice the work. None adds nothing.
+            vector is added to those of its sentences, so that a score is the mean of two, for twice the work; what it
+            brought on the one set that was measured stands in ``docs/long-retrieval.md``. None adds nothing.
         faiss_index: See :class:`~rerank_plugins.retrieval.dense.DenseIndex`.
         batch_size: Documents that are read per call.
         advance: Called with the number of documents after each call, for a progress bar.
