@@ -82,7 +82,7 @@ def maker(owner: Any, folders: dict[str, Path]) -> Callable[..., Any]:
         (scorer,) = getattr(owner, "_scorers", None) or {None}
         name = "model"
         model = llm_checkpoint(CHECKPOINTS[scorer]) if scorer else folders["reranker"]
-        model = folders["embedder"] if "Embedding" in owner.__name__ else model
+        model = folders["embedder"] if "Embedding" in owner.__name__ or "LateChunking" in owner.__name__ else model
     return lambda **options: owner(**{name: str(model), "device": "cpu", **options})
 
 

@@ -84,8 +84,8 @@ CALIBRATION = [
     ),
     Mutant(
         "calibration: another layer than the calibrated one is only a warning",
-        '_DECISIVE = ("prompt", "layers")',
-        '_DECISIVE = ("prompt",)',
+        '_DECISIVE = ("prompt", "layers", "peft_path")',
+        '_DECISIVE = ("prompt", "peft_path")',
         ("test_calibration.py",),
     ),
     Mutant(
@@ -249,8 +249,8 @@ BACKENDS_AND_CALLS = [
     ),
     Mutant(
         "calls: the reranker's deadline is forgotten",
-        "deadline=Deadline(self._deadline_s if asked_s is None else asked_s)",
-        "deadline=Deadline(asked_s)",
+        "deadline=Deadline(self._deadline_s if checked_s is None else checked_s), layers=layers",
+        "deadline=Deadline(checked_s), layers=layers",
         ("test_text_backends.py", "test_giving_up.py"),
     ),
     Mutant(
@@ -267,8 +267,8 @@ BACKENDS_AND_CALLS = [
     ),
     Mutant(
         "calls: layers come back in ascending order, whatever was asked",
-        "asked = settled.cutoff_layers or ()",
-        "asked = _ascending(settled)",
+        "columns = settled.cutoff_layers or ()",
+        "columns = _ascending(settled)",
         ("test_layer_options.py",),
     ),
     Mutant(

@@ -50,4 +50,4 @@ def _means(flat: torch.Tensor, starts: list[int], ends: list[int]) -> torch.Tens
     before = torch.cumsum(lengths, 0) - lengths
     tokens = torch.arange(len(ranges), device=device) - before[ranges] + torch.tensor(starts, device=device)[ranges]
     sums = flat.new_zeros(len(starts), flat.shape[1]).index_add_(0, ranges, flat[tokens])
-    return sums / lengths.unsqueeze(1)
+    return sums / lengths[:, None]

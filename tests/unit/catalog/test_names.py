@@ -241,6 +241,8 @@ def test_both_adapters_say_it_too() -> None:
     for cls in rerankers:
         if "Base" in cls.__name__ or not cls.__name__.endswith(("Postprocessor", "Compressor", "CrossEncoder")):
             continue
+        if "llm" in getattr(cls, "model_fields", {}):  # a chat model, given as an object
+            continue
         n_seen += 1
         with pytest.raises(UnsupportedModelError, match=r"Embedder\('BAAI/bge-m3'\)"):
             cls(model="BAAI/bge-m3")
