@@ -16,7 +16,7 @@ from rerank_plugins.adapters.arguments import call_limit
 from rerank_plugins.adapters.corpus import async_twin
 from rerank_plugins.adapters.descriptions import OPTIONS
 from rerank_plugins.adapters.embedding import EmbedderOptions
-from rerank_plugins.adapters.fields import Count, Name
+from rerank_plugins.adapters.fields import Count, CountOrZero, Name
 from rerank_plugins.adapters.metadata import RETRIEVAL_RANK_KEY, RETRIEVAL_SCORE_KEY
 from rerank_plugins.adapters.sentences import SENTENCES_KEY, SentenceCorpus, spans_of, split_in_context
 from rerank_plugins.checks.arguments import checked_call
@@ -38,7 +38,7 @@ class LateChunkingSplitter(EmbedderOptions, BaseDocumentTransformer):
     """
 
     model: Name = Field(frozen=True, description=OPTIONS["model"])
-    overlap: int | None = Field(
+    overlap: CountOrZero | None = Field(
         default=None, ge=0, description="Tokens that neighbouring windows share at least; None shares a quarter."
     )
 

@@ -15,7 +15,19 @@ from rerank_plugins.adapters.descriptions import OPTIONS
 from rerank_plugins.adapters.values import as_name, as_number, as_options, as_real
 from rerank_plugins.types import LayerOptions, LongDocuments, LongDocumentStrategy, QueryExample
 
-__all__ = ["Count", "Example", "LayerNumbers", "Layers", "Long", "Name", "Number", "Switch", "Text", "option"]
+__all__ = [
+    "Count",
+    "CountOrZero",
+    "Example",
+    "LayerNumbers",
+    "Layers",
+    "Long",
+    "Name",
+    "Number",
+    "Switch",
+    "Text",
+    "option",
+]
 
 Switch = StrictBool
 Text = StrictStr
@@ -29,6 +41,7 @@ Name = Annotated[StrictStr, BeforeValidator(_as_name)]
 """A model's id or a path, as text."""
 
 Count = Annotated[int, Field(strict=True, ge=1), BeforeValidator(as_number)]
+CountOrZero = Annotated[int, Field(strict=True, ge=0), BeforeValidator(as_number)]
 Number = Annotated[float, Field(strict=True), BeforeValidator(as_real)]
 Long = Annotated[LongDocumentStrategy | LongDocuments, BeforeValidator(partial(as_options, LongDocuments))]
 Layers = Annotated[LayerOptions, BeforeValidator(partial(as_options, LayerOptions))]

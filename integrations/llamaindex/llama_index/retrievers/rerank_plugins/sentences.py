@@ -22,7 +22,7 @@ from rerank_plugins.adapters.checks import checked_count
 from rerank_plugins.adapters.copies import SharedModels
 from rerank_plugins.adapters.descriptions import OPTIONS
 from rerank_plugins.adapters.embedding import EmbedderOptions
-from rerank_plugins.adapters.fields import Name
+from rerank_plugins.adapters.fields import CountOrZero, Name
 from rerank_plugins.adapters.sentences import SENTENCES_KEY, SentenceCorpus, spans_of, split_in_context
 from rerank_plugins.checks.arguments import checked_call
 from rerank_plugins.retrieval.passages import FoundPassage
@@ -45,7 +45,7 @@ class LateChunkingNodeParser(ComponentOptions, EmbedderOptions, NodeParser):
     _model_name: ClassVar[str] = "model_name"
 
     model_name: Name = Field(frozen=True, description=OPTIONS["model"])
-    overlap: int | None = Field(
+    overlap: CountOrZero | None = Field(
         default=None, ge=0, description="Tokens that neighbouring windows share at least; None shares a quarter."
     )
 
