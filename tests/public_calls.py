@@ -201,7 +201,7 @@ def _of_models(root: Path) -> dict[str, tuple[Callable[..., Any], dict[str, Any]
         embedder_checkpoints.bge_m3(root / "m3", pickled=False), device="cpu", source=SourceOptions(family="bge")
     )
     folder = colbert_checkpoints.stanford(root / "colbert")
-    colbert = Reranker(folder, device="cpu", vectors=root / "colbert-vectors")
+    colbert = Reranker(folder, device="cpu", cache=TokenVectorStore(root / "colbert-vectors"))
     texts, pairs = {"queries": TEXTS}, {"pairs": PAIRS}
     by_name = {
         "Reranker": {"model": tiny_checkpoints.bert_reranker(root / "reranker"), "device": "cpu"},

@@ -63,7 +63,7 @@ def _kept(context: Context, folder: Path, scratch: Path) -> tuple[list[Timing], 
     generator = np.random.default_rng(11)
     documents = [_unit(generator, _TOKENS) for _ in range(n)]
     query = _unit(generator, _QUERY_VECTORS)
-    with Reranker(folder, device="cpu", vectors=TokenVectorStore(scratch / "vectors")) as reranker:
+    with Reranker(folder, device="cpu", cache=TokenVectorStore(scratch / "vectors")) as reranker:
         backend: Any = reranker._kept
         texts = [
             KeptText(digest=digest_of(str(place)), windows=[(rows, None)], truncated=False)

@@ -76,12 +76,11 @@ class Reranker(KeptVectorMethods, ScoringMethods):
         calibration: A :class:`~rerank_plugins.calibration.Calibration` or its file: ``probability``, and thresholds
             in that unit, are then its own. None takes the model's own scale.
         engine: How calls are run: batch size, deadline, what happens when too much waits; None takes the defaults.
-        cache: Keeps scores, so that a pair that comes again is not run again; None keeps none. Several rerankers may
-            share one.
+        cache: Keeps scores, so that a pair that comes again is not run again; several rerankers may share one. For
+            late interaction also a :class:`~rerank_plugins.embedding.kept.TokenVectorStore`: documents whose token
+            vectors are in it are compared without running the model on them. None keeps none.
         source: Where the model's files come from and how they are read: revision, family, LoRA adapter, network,
             what files may contain; None takes the defaults.
-        vectors: Token vectors of documents on disk, or their folder (late interaction): documents that are in it are
-            compared without running the model on them. None for none.
 
     Raises:
         InvalidInputError: An option has a value that cannot work.
@@ -109,18 +108,18 @@ class Reranker(KeptVectorMethods, ScoringMethods):
         layers: LayerOptions | None = None,
         calibration: str | Path | Calibration | None = None,
         engine: EngineOptions | None = None,
-        cache: ScoreCache | None = None,
+        cache: ScoreCache | TokenVectorStore | None = None,
         source: SourceOptions | None = None,
-        vectors: str | Path | TokenVectorStore | None = None,
     ) -> None:
         self._opened_with = opened_with(Reranker, locals())
+        scores, vectors = (None, cache) if isinstance(cache, TokenVectorStore) else (cache, None)
         use = Use(
             max_length=max_length,
             long_documents=check_long_documents(long_documents),
             layers=layers,
             calibration=calibration,
             engine=engine or EngineOptions(),
-            cache=cache,
+            cache=scores,
         )
         files = source or SourceOptions()
         self._peft_path = None if files.peft_path is None else str(files.peft_path)
@@ -128,7 +127,7 @@ class Reranker(KeptVectorMethods, ScoringMethods):
         if held is not None:
             scorer = held.value.backend
             settings = self._settle(str(model) if backend is None else scorer.spec.id, scorer.spec, use)
-            self._attach(held, TextBackend(held, settings, cache=cache))
+            self._attach(held, TextBackend(held, settings, cache=scores))
             return
         # Before anything is fetched.
         with needs_torch():
@@ -137,8 +136,7 @@ class Reranker(KeptVectorMethods, ScoringMethods):
         spec = replace(resolved.spec.with_prompt(prompt), revision=files.revision or resolved.spec.revision)
         settings = self._settle(str(model), spec, use)
         lease = open_model(resolved, device=device, dtype=dtype, options=files, torch_compile=use.engine.torch_compile)
-        store = TokenVectorStore(vectors) if isinstance(vectors, (str, Path)) else vectors
-        self._attach_local(lease, spec, settings, files=resolved.files, vectors=store)
+        self._attach_local(lease, spec, settings, files=resolved.files, vectors=vectors)
 
     @classmethod
     @checked_call(own=("loaded",))

@@ -35,6 +35,6 @@ class TestKeptVectors(RerankerConformance):
     def reranker(self, late_folders: dict[str, Path], tmp_path: Path, long_documents: str) -> Iterator[Reranker]:
         store = TokenVectorStore(tmp_path / "vectors")
         folder = late_folders["stanford"]
-        with Reranker(folder, device="cpu", long_documents=long_documents, vectors=store) as opened:
+        with Reranker(folder, device="cpu", long_documents=long_documents, cache=store) as opened:
             opened.keep_vectors(DOCUMENTS[:4])
             yield opened

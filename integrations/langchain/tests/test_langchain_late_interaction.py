@@ -11,7 +11,7 @@ from langchain_core.documents import BaseDocumentCompressor, Document
 from langchain_rerank_plugins import RerankCompressor
 from rerank_plugins_testing.langchain import CompressorConformance
 
-from rerank_plugins import Reranker
+from rerank_plugins import Reranker, TokenVectorStore
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ class TestColbert(CompressorConformance):
 def test_vectors_of_documents_come_from_the_store(folder: Path, tmp_path: Path) -> None:
     store = tmp_path / "vectors"
     documents = [Document(text) for text in tiny.SENTENCES]
-    with Reranker(folder, device="cpu", vectors=store) as reranker:
+    with Reranker(folder, device="cpu", cache=TokenVectorStore(store)) as reranker:
         assert reranker.keep_vectors(one.page_content for one in documents) == len(documents)
     made = RerankCompressor(model=str(folder), device="cpu", vectors=str(store), top_n=3)
     plain = RerankCompressor(model=str(folder), device="cpu", top_n=3)

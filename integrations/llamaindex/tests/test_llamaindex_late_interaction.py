@@ -11,7 +11,7 @@ from llama_index.core.schema import NodeWithScore, TextNode
 from llama_index.postprocessor.rerank_plugins import BgeRerankPostprocessor, RerankPostprocessor
 from rerank_plugins_testing.llamaindex import PostprocessorConformance
 
-from rerank_plugins import Reranker, VectorStoreError
+from rerank_plugins import Reranker, TokenVectorStore, VectorStoreError
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ class TestColbert(PostprocessorConformance):
 def test_vectors_of_nodes_come_from_the_store(folder: Path, tmp_path: Path) -> None:
     store = tmp_path / "vectors"
     nodes = [NodeWithScore(node=TextNode(text=text), score=0.1) for text in tiny.SENTENCES]
-    with Reranker(folder, device="cpu", vectors=store) as reranker:
+    with Reranker(folder, device="cpu", cache=TokenVectorStore(store)) as reranker:
         assert reranker.keep_vectors(node.get_content() for node in nodes) == len(nodes)
     made = RerankPostprocessor(model=folder, device="cpu", vectors=store, top_n=3)
     plain = RerankPostprocessor(model=folder, device="cpu", top_n=3)
@@ -43,7 +43,7 @@ def test_vectors_of_nodes_come_from_the_store(folder: Path, tmp_path: Path) -> N
 
 
 def test_other_models_and_other_vectors_are_refused(folder: Path, checkpoints: Path, tmp_path: Path) -> None:
-    with Reranker(folder, device="cpu", vectors=tmp_path / "vectors") as reranker:
+    with Reranker(folder, device="cpu", cache=TokenVectorStore(tmp_path / "vectors")) as reranker:
         reranker.keep_vectors(["a text"])
     with pytest.raises(ValueError, match="reads query and document together"):
         BgeRerankPostprocessor(model=str(checkpoints / "bert-reranker"), device="cpu", vectors=tmp_path / "vectors")

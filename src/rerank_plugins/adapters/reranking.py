@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, Field, InstanceOf, model_validator
@@ -18,6 +20,8 @@ from rerank_plugins.adapters.overrides import in_effect, override
 from rerank_plugins.calibration import Calibration
 from rerank_plugins.calls.flat_options import RERANKER_OPTIONS
 from rerank_plugins.catalog.spec import ModelSpec
+from rerank_plugins.checks.moved import Moved
+from rerank_plugins.embedding.kept import TokenVectorStore
 from rerank_plugins.engine.score_cache import ScoreCache
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.reranker import Reranker
@@ -33,6 +37,16 @@ __all__ = [
 
 _LAYER_NAMES = frozenset(LayerOptions.__dataclass_fields__)
 _Cache = Annotated[InstanceOf[ScoreCache], SkipJsonSchema()]
+
+
+def _as_store(current: ScoreCache | None, folder: str | Path | None) -> ScoreCache | TokenVectorStore | None:
+    """Return the vectors of a folder, in place of a score cache."""
+    if folder is None:
+        return current
+    if current is not None:
+        msg = "score_cache and vectors were given; kept vectors leave little to cache, so leave score_cache out"
+        raise InvalidInputError(msg)
+    return TokenVectorStore(folder)
 
 
 class PromptOptions(BaseModel):
@@ -184,6 +198,10 @@ class RerankerOptions(ModelOptions):
 
 class AnyRerankerOptions(PromptOptions, RerankerOptions):
     """Options of the classes that take every model."""
+
+    _grouped: ClassVar[Mapping[str, Moved]] = MappingProxyType(
+        {**RERANKER_OPTIONS, "vectors": Moved("cache", "cache=TokenVectorStore(...)", _as_store)}
+    )
 
     layers: Layers | None = option("layers", None, frozen=False)
     vectors: Name | None = option("vectors", None)

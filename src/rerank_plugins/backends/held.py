@@ -14,6 +14,7 @@ from rerank_plugins.backends.texts import HeldBackend
 from rerank_plugins.backends.vectors import SimpleTextEmbedder, TextEmbedder
 from rerank_plugins.catalog.spec import ModelKind, ModelSpec
 from rerank_plugins.checks.kinds import shown
+from rerank_plugins.embedding.kept import TokenVectorStore
 from rerank_plugins.engine.registry import MODELS, Lease, ModelRegistry
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.types import EngineOptions, LayerOptions, SourceOptions
@@ -29,9 +30,6 @@ _PROTOCOLS: Mapping[ModelKind, tuple[type, type, str]] = MappingProxyType(
 
 _LOCAL: Mapping[str, object] = {"device": None, "dtype": "auto", "layers": None, "prompt": None}
 """Options that say how a checkpoint is loaded and run here, with what stands for "not given"."""
-
-_OF_KIND: Mapping[ModelKind, Mapping[str, object]] = {"reranker": {"vectors": None}, "embedder": {}}
-"""Such options that one facade has; ``vectors`` of an embedder says what becomes of any backend's vectors."""
 
 _LOCAL_PARTS: Mapping[str, Collection[str]] = {
     "engine": [one.name for one in fields(EngineOptions) if one.name != "deadline_s"],
@@ -59,7 +57,7 @@ def hold_backend(options: Mapping[str, Any], *, usual_model: str, kind: ModelKin
         opener = opener_of(model, kind=kind)
         if opener is None:
             return None
-        _check_options(str(model), options, kind)
+        _check_options(str(model), options)
         return MODELS.acquire(("backend", kind, model), lambda: HeldBackend(_with_spec(opener(), kind), is_owned=True))
     protocol, simple, methods = _PROTOCOLS[kind]
     if not isinstance(backend, protocol) or isinstance(backend, type):
@@ -71,7 +69,7 @@ def hold_backend(options: Mapping[str, Any], *, usual_model: str, kind: ModelKin
     if model != usual_model:
         msg = f"model={shown(model)} and a backend were given; the backend is the model, so leave model out"
         raise InvalidInputError(msg)
-    _check_options(_with_spec(backend, kind).spec.id, options, kind)
+    _check_options(_with_spec(backend, kind).spec.id, options)
     # A registry of its own: nobody else can ask for this object by name, and its maker closes it.
     return ModelRegistry().acquire("backend", lambda: HeldBackend(backend, is_owned=False))
 
@@ -96,13 +94,12 @@ def spec_of_backend(model: str | Path, *, kind: ModelKind) -> ModelSpec | None:
     return spec
 
 
-def _check_options(name: str, options: Mapping[str, Any], kind: ModelKind) -> None:
+def _check_options(name: str, options: Mapping[str, Any]) -> None:
     """Raise InvalidInputError if an option was given that only checkpoints on this machine have."""
     if options.get("layers") == LayerOptions():  # asks for nothing
         options = {**options, "layers": None}
-    local = {**_LOCAL, **_OF_KIND[kind]}
     refused = [
-        f"{option}={shown(options[option])}" for option, usual in local.items() if options.get(option, usual) != usual
+        f"{option}={shown(options[option])}" for option, usual in _LOCAL.items() if options.get(option, usual) != usual
     ]
     for option, names in _LOCAL_PARTS.items():
         value = options.get(option)
@@ -110,6 +107,8 @@ def _check_options(name: str, options: Mapping[str, Any], kind: ModelKind) -> No
             usual = type(value)()
             found = {name: getattr(value, name) for name in names if getattr(value, name) != getattr(usual, name)}
             refused += [f"{option}.{name}={shown(one)}" for name, one in found.items()]
+    if isinstance(options.get("cache"), TokenVectorStore):
+        refused.append(f"cache={options['cache']!r}")
     if refused:
         msg = (
             f"{', '.join(refused)}: only models that run on this machine have these, and {name!r} is a backend of "

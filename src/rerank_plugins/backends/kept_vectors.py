@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from time import perf_counter
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,9 @@ from rerank_plugins.embedding.kept.files import KeptDocument, KeptWindow, StoreI
 from rerank_plugins.embedding.kept.shards import KeptText, digest_of, rounded_rows
 from rerank_plugins.embedding.kept.store import TokenVectorStore, files_of
 from rerank_plugins.embedding.maxsim import NO_VECTORS, maxsim
+from rerank_plugins.engine.calls import usage_of_all
 from rerank_plugins.engine.deadline import Deadline
+from rerank_plugins.types import CallUsage
 
 __all__ = ["KeptVectors"]
 
@@ -55,21 +58,26 @@ class KeptVectors:
         """Return where the vectors of a text are; None if they are not kept."""
         return None if text is None else self.files.find(text)
 
-    def add(self, texts: Sequence[str], deadline: Deadline) -> int:
-        """Keep the vectors of texts that are not kept yet, as one file; returns how many there were.
+    def missing(self, texts: Sequence[str]) -> list[str]:
+        """Return the different texts that are not kept yet."""
+        return [text for text in dict.fromkeys(texts) if self.files.find(text) is None]
+
+    def add(self, texts: Sequence[str], deadline: Deadline) -> tuple[int, CallUsage]:
+        """Keep the vectors of different texts as one file; returns how many had some, and what it took.
 
         Args:
             texts: Documents; blank ones have no vectors and are left out.
             deadline: When to give up; nothing is kept then.
         """
-        missing = [text for text in dict.fromkeys(texts) if self.files.find(text) is None]
-        read = self._model.inputs.documents(missing)
-        pairs = [(text, document) for text, document in zip(missing, read, strict=True) if document.windows]
-        if not pairs:
-            return 0
+        start_s = perf_counter()
+        read = self._model.inputs.documents(texts)
+        pairs = [(text, document) for text, document in zip(texts, read, strict=True) if document.windows]
         windows = [window for _, document in pairs for window in document.windows]
+        tokenize_s = perf_counter() - start_s
         with self._model.queued(windows) as queue:
-            vectors = iter(queue.vectors(queue.wait(deadline)))
+            answers = queue.wait(deadline)
+            vectors = iter(queue.vectors(answers))
+        usage = usage_of_all(answers, [window.input for window in windows], tokenize_s=tokenize_s)
         kept = []
         for text, document in pairs:
             spans = [document.span(place) for place in range(document.n_inputs)]
@@ -80,8 +88,9 @@ class KeptVectors:
                     digest=digest_of(text), windows=list(zip(rows, ends, strict=True)), truncated=document.truncated
                 )
             )
-        self.files.add(kept, self.identity)
-        return len(kept)
+        if kept:
+            self.files.add(kept, self.identity)
+        return len(kept), usage
 
     def maxsim(self, query: _Rows, windows: Sequence[KeptWindow], options: ScoreOptions, *, is_first: bool) -> _Scores:
         """Return the score of each input.

@@ -53,8 +53,8 @@ def local_backend(
     if spec.late_interaction is None or files is None:
         if vectors is not None:
             msg = (
-                f"vectors={vectors!r}: {spec.id!r} reads query and document together and has no vectors of documents; "
-                "leave vectors out, or choose a late-interaction model such as colbert-ir/colbertv2.0"
+                f"cache={vectors!r}: {spec.id!r} reads query and document together and has no vectors of documents; "
+                "leave it out, or choose a late-interaction model such as colbert-ir/colbertv2.0"
             )
             raise InvalidInputError(msg)
         known = None if cache is None else KnownRows(cache, lease.value.identity)

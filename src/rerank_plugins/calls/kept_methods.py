@@ -7,6 +7,7 @@ from itertools import islice
 
 from rerank_plugins.backends.kept_vectors import KeptVectors
 from rerank_plugins.backends.late_interaction import LateInteractionScorer
+from rerank_plugins.calls.driving import started
 from rerank_plugins.calls.facts import RerankerFacts
 from rerank_plugins.checks.arguments import checked_call
 from rerank_plugins.checks.kinds import Count, Seconds
@@ -58,13 +59,17 @@ class KeptVectorMethods(RerankerFacts):
         """
         kept = self._kept
         if kept is None:
-            msg = "this reranker has no store: open it with vectors=TokenVectorStore(folder)"
+            msg = "this reranker has no store: open it with cache=TokenVectorStore(folder)"
             raise InvalidInputError(msg)
         deadline, n_added = Deadline(deadline_s), 0
         texts = _texts(check_iterable(documents, name="documents"))
         while block := list(islice(texts, block_documents)):
             deadline.check()
-            n_added += kept.add(block, deadline)
+            missing = kept.missing(block)
+            if missing:
+                with started(self._backend, "embed") as call:
+                    n_of_block, call.usage = kept.add(missing, deadline)
+                n_added += n_of_block
         return n_added
 
     @property

@@ -10,11 +10,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import colbert_checkpoints
 import embedder_checkpoints
 import pytest
+import tiny_checkpoints
 from llm_checkpoints import llm_checkpoint
 
-from rerank_plugins import Embedder, EngineOptions, Reranker, SourceOptions
+from rerank_plugins import Embedder, EngineOptions, Reranker, SourceOptions, TokenVectorStore
 from rerank_plugins.calls.observing import CallRecord, add_observer
 from rerank_plugins.errors import DeadlineExceededError, InvalidInputError
 from rerank_plugins.protocols import Batch
@@ -95,23 +97,18 @@ EMBEDDER_CALLS: dict[str, tuple[dict[str, Any], list[int]]] = {
     "ascore_pairs": ({"pairs": [PAIRS[0], ("Where is Berlin?", PAIRS[1][1])]}, [2, 2]),
 }
 
+OF_SOME_MODELS: dict[type, dict[str, tuple[dict[str, Any], list[int]]]] = {
+    Reranker: {"keep_vectors": ({"documents": [*TEXTS, TEXTS[0]], "block_documents": 2}, [2, 1])},
+    Embedder: {f"{prefix}encode_chunks": ({"documents": TEXTS[:2]}, [2]) for prefix in ("", "a")},
+}
+
 
 def test_no_call_is_forgotten() -> None:
     # Methods that send nothing through the model.
-    # keep_vectors fills a store, and tells its progress itself. Chunks need a model that pools by the mean.
-    silent = {
-        "keep_vectors",
-        "encode_chunks",
-        "aencode_chunks",
-        "close",
-        "probability",
-        "stats",
-        "query_cache_statistics",
-        "from_loaded",
-    }
+    silent = {"close", "probability", "stats", "query_cache_statistics", "from_loaded"}
     for owner, calls in ((Reranker, RERANKER_CALLS), (Embedder, EMBEDDER_CALLS)):
         methods = {name for name in dir(owner) if not name.startswith("_") and callable(getattr(owner, name))}
-        assert methods - silent == calls.keys()
+        assert methods - silent == calls.keys() | OF_SOME_MODELS[owner].keys()
 
 
 async def run(call: Callable[..., Any], arguments: dict[str, Any]) -> None:
@@ -143,6 +140,25 @@ async def test_every_call_of_an_embedder_has_its_record(
     usages = [record.usage for record in records if record.usage is not None]
     assert sum(usage.tokens for usage in usages) == after.tokens - before.tokens
     assert sum(usage.reused_inputs for usage in usages) == after.inputs_reused - before.inputs_reused
+
+
+@pytest.mark.parametrize("name", OF_SOME_MODELS[Embedder])
+async def test_chunks_have_their_record(tmp_path: Path, records: list[CallRecord], name: str) -> None:
+    folder = tiny_checkpoints.bert_embedder(tmp_path / "mean", pooling="mean")
+    arguments, inputs = OF_SOME_MODELS[Embedder][name]
+    with Embedder(folder, device="cpu") as embedder:
+        await run(getattr(embedder, name), arguments)
+        check(records, operation="embed", model=embedder.spec.id, inputs=inputs)
+
+
+async def test_kept_vectors_have_a_record_for_each_block(tmp_path: Path, records: list[CallRecord]) -> None:
+    arguments, inputs = OF_SOME_MODELS[Reranker]["keep_vectors"]
+    store = TokenVectorStore(tmp_path / "vectors")
+    with Reranker(colbert_checkpoints.stanford(tmp_path / "model"), device="cpu", cache=store) as reranker:
+        await run(reranker.keep_vectors, arguments)
+        check(records, operation="embed", model=reranker.spec.id, inputs=inputs)
+        await run(reranker.keep_vectors, arguments)
+    assert len(records) == len(inputs)
 
 
 def check(records: list[CallRecord], *, operation: str, model: str, inputs: list[int]) -> None:

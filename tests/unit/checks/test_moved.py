@@ -158,10 +158,10 @@ def test_a_misspelt_old_name_is_answered_with_the_new_spelling() -> None:
 
 
 def test_the_constructors_have_few_options() -> None:
-    """Besides model, backend and the four that are used alone, a constructor has at most seven groups."""
+    """Besides model, backend and the four that are used alone, a constructor has at most six groups."""
     alone = {"self", "model", "backend", "device", "dtype", "max_length", "prompt"}
     for facade in (Reranker, Embedder):
-        assert len(inspect.signature(facade.__init__).parameters.keys() - alone) <= 7
+        assert len(inspect.signature(facade.__init__).parameters.keys() - alone) <= 6
 
 
 def test_torch_compile_of_a_model_that_is_loaded_already_is_refused(bert_reranker_folder: Path) -> None:

@@ -234,11 +234,11 @@ async def test_spans_continue_the_callers_trace(opened: Opened, monkeypatch: pyt
     monkeypatch.setattr(app_module, "RequestSpans", lambda: RequestSpans(provider))
     trace = "0af7651916cd43dd8448eb211c80319c"
     async with opened(trace=True) as client:
+        exporter.clear()  # The warm-up has a trace of its own.
         await client.post("/v1/rerank", json=BODY, headers={"traceparent": f"00-{trace}-b7ad6b7169203331-01"})
-    # The warm-up has a trace of its own.
-    finished = [one for one in exporter.get_finished_spans() if f"{one.context.trace_id:032x}" == trace]
-    spans = {span.name: span for span in finished}
+    spans = {span.name: span for span in exporter.get_finished_spans()}
     server = spans["POST /v1/rerank"]
+    assert {f"{span.context.trace_id:032x}" for span in spans.values()} == {trace}
     assert spans["rerank"].parent.span_id == server.context.span_id
     assert server.attributes["http.response.status_code"] == 200
     assert "panda" not in str([dict(span.attributes) for span in spans.values()])

@@ -32,7 +32,7 @@ def store(tmp_path: Path) -> TokenVectorStore:
 
 @pytest.fixture
 def reranker(folder: Path, store: TokenVectorStore) -> Iterator[Reranker]:
-    with Reranker(folder, device="cpu", vectors=store) as opened:
+    with Reranker(folder, device="cpu", cache=store) as opened:
         yield opened
 
 
@@ -55,7 +55,7 @@ def test_what_is_kept_is_not_run_again_and_gives_the_same_scores(reranker: Reran
 def test_windows_are_kept_with_their_characters(folder: Path, tmp_path: Path, strategy: str) -> None:
     store = TokenVectorStore(tmp_path / "vectors")
     plain = Reranker(folder, device="cpu", long_documents=strategy)
-    kept = Reranker(folder, device="cpu", long_documents=strategy, vectors=store)
+    kept = Reranker(folder, device="cpu", long_documents=strategy, cache=store)
     kept.keep_vectors(tiny.TEXTS)
     for query in tiny.QUERIES[:2]:
         expected = {one.index: (one.window, one.truncated) for one in plain.rank(query, tiny.TEXTS)}
@@ -78,7 +78,7 @@ def test_the_best_of_many_are_exact_after_a_first_look_in_int8(reranker: Reranke
 
 def test_int8_alone_takes_a_third_and_is_near(folder: Path, tmp_path: Path, reranker: Reranker) -> None:
     small = TokenVectorStore(tmp_path / "small", precision="int8")
-    with Reranker(folder, device="cpu", vectors=small) as opened:
+    with Reranker(folder, device="cpu", cache=small) as opened:
         opened.keep_vectors(many())
         reranker.keep_vectors(many())
         assert small.n_bytes < 0.5 * reranker.vectors.n_bytes
@@ -99,7 +99,7 @@ def test_a_changed_text_is_another_one(reranker: Reranker) -> None:
 def test_it_is_opened_again_by_its_folder_and_a_copy_or_a_pickle_is_the_same(reranker: Reranker, folder: Path) -> None:
     reranker.keep_vectors(tiny.TEXTS)
     path = reranker.vectors.folder
-    with Reranker(folder, device="cpu", vectors=str(path)) as again:
+    with Reranker(folder, device="cpu", cache=TokenVectorStore(str(path))) as again:
         assert (len(again.vectors), again.vectors.verify()) == (13, reranker.vectors.n_vectors)
         assert again.vectors.model == str(folder)
     assert len(pickle.loads(pickle.dumps(reranker.vectors))) == 13
@@ -110,11 +110,11 @@ def test_another_models_vectors_are_refused(reranker: Reranker, folder: Path, tm
     reranker.keep_vectors(tiny.TEXTS[:2])
     path = reranker.vectors.folder
     with pytest.raises(VectorStoreError, match="length was 48 and is 40"):
-        Reranker(folder, device="cpu", max_length=40, vectors=path)
+        Reranker(folder, device="cpu", max_length=40, cache=TokenVectorStore(path))
     with pytest.raises(VectorStoreError, match="windows was first and is all"):
-        Reranker(folder, device="cpu", long_documents="maxp", vectors=path)
+        Reranker(folder, device="cpu", long_documents="maxp", cache=TokenVectorStore(path))
     with pytest.raises(VectorStoreError, match="Open the model in the same way"):
-        Reranker(tiny.pylate(tmp_path / "other"), device="cpu", vectors=path)
+        Reranker(tiny.pylate(tmp_path / "other"), device="cpu", cache=TokenVectorStore(path))
     other = tiny.stanford(tmp_path / "trained")
     from safetensors.numpy import load_file, save_file
 
@@ -122,12 +122,12 @@ def test_another_models_vectors_are_refused(reranker: Reranker, folder: Path, tm
     weights["linear.weight"] = weights["linear.weight"] + np.float32(0.05)
     save_file(weights, other / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(VectorStoreError, match="weights was"):
-        Reranker(other, device="cpu", vectors=path)
+        Reranker(other, device="cpu", cache=TokenVectorStore(path))
 
 
 def test_models_without_vectors_of_documents_refuse_it(store: TokenVectorStore, checkpoints: Path) -> None:
     with pytest.raises(InvalidInputError, match="reads query and document together"):
-        Reranker(checkpoints / "bert-reranker", device="cpu", vectors=store)
+        Reranker(checkpoints / "bert-reranker", device="cpu", cache=store)
     with Reranker(checkpoints / "bert-reranker", device="cpu") as plain:
         assert plain.vectors is None
         with pytest.raises(InvalidInputError, match="has no store"):
@@ -171,8 +171,8 @@ def test_after_a_kill_the_next_call_goes_on(folder: Path, tmp_path: Path) -> Non
     program = f"""
         import sys
         sys.path.insert(0, {str(TESTS)!r})
-        from rerank_plugins import Reranker
-        with Reranker({str(folder)!r}, device="cpu", vectors={str(tmp_path / "vectors")!r}) as reranker:
+        from rerank_plugins import Reranker, TokenVectorStore
+        with Reranker({str(folder)!r}, device="cpu", cache=TokenVectorStore({str(tmp_path / "vectors")!r})) as reranker:
             reranker.keep_vectors((f"text number {{n}} of many" for n in range(100_000)), block_documents=20)
     """
     process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(program)])
@@ -187,5 +187,5 @@ def test_after_a_kill_the_next_call_goes_on(folder: Path, tmp_path: Path) -> Non
     assert n_before >= 60
     assert n_before % 20 == 0
     assert store.verify() > 0
-    with Reranker(folder, device="cpu", vectors=store) as reranker:
+    with Reranker(folder, device="cpu", cache=store) as reranker:
         assert reranker.keep_vectors([f"text number {n} of many" for n in range(n_before + 7)]) == 7

@@ -10,13 +10,15 @@ import numpy as np
 import pytest
 import tiny_checkpoints
 import torch
+from tokenizers import Tokenizer
 from training_rows import rows, tiny_settings
 from transformers import AutoModel, AutoTokenizer
 
 pytest.importorskip("accelerate")
 pytest.importorskip("ir_measures")
 
-from rerank_plugins import Embedder
+from rerank_plugins import Embedder, SourceOptions
+from rerank_plugins.catalog.resolve import resolve
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.text.pairs import TextLayout
 from rerank_plugins.text.sentences import sentence_spans
@@ -25,6 +27,7 @@ from rerank_plugins.text.tokenizer import TextTokenizer
 from rerank_plugins.training import embedder_settings, train_embedder
 from rerank_plugins.training.batches import PairPadding
 from rerank_plugins.training.groups import Group
+from rerank_plugins.training.vectors.embedder import open_embedder
 from rerank_plugins.training.vectors.landmarks import LandmarkBatches, LandmarkObjective, landmark_weights
 from rerank_plugins.training.vectors.objectives import OWN_TEXTS_ONLY
 
@@ -102,6 +105,49 @@ def sentence_rows(n: int, *, seed: int = 1) -> list[dict[str, Any]]:
     return made
 
 
+@pytest.mark.slow
+def test_a_batch_marks_the_answers_and_is_learned_by_heart(tmp_path: Path) -> None:
+    start = tiny_checkpoints.bert_embedder(tmp_path / "start", pooling="mean")
+    settings = embedder_settings(tiny_settings(start, tmp_path, landmarks=True, passage_max_len=96, query_max_len=32))
+    trainable = open_embedder(resolve(str(start), kind="embedder", options=SourceOptions()), settings)
+    inputs = trainable.inputs
+    batches = LandmarkBatches(
+        inputs.queries,
+        inputs.padding,
+        inputs.document_side(trainable.spec, settings.data),
+        instruction="",
+        landmark_id=inputs.tokenizer.token_to_id("[LMK]") or 0,
+        decay=0.5,
+        own_texts_only=lambda _: False,
+    )
+    texts = [(row["query"], (row["pos"][0], *row["neg"])) for row in rows(4)]
+    groups = [
+        Group(query, tuple(f"{text.capitalize()}." for text in own), None, number)
+        for number, (query, own) in enumerate(texts)
+    ]
+    batch, objective = batches(groups), LandmarkObjective(temperature=0.2, normalize=True)
+    torch.manual_seed(0)
+    optimizer = torch.optim.AdamW(trainable.module.parameters(), lr=2e-3)
+    losses = []
+    for _ in range(100):
+        loss = objective(*trainable.module.eval()(batch["queries"], batch["passages"]), batch, 0)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    # Guessing among the 21 landmarks that may answer a query is about ln 21, or 3.0.
+    assert losses[0] > 2.0
+    assert losses[-1] < 0.5
+    ids, landmarks = batch["passages"]["input_ids"], batch["landmarks"].tolist()
+    words = Tokenizer.from_file(str(start / "tokenizer.json"))
+    answers = []
+    for (row, place), weight in zip(landmarks, batch["weights"].tolist(), strict=True):
+        if weight:
+            begins = max([0, *(other for of, other in landmarks if of == row and other < place)]) + 1
+            answers.append(words.decode(ids[row, begins:place].tolist()).replace(" .", "."))
+    assert answers == [group.texts[0].lower() for group in groups]
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("landmarks")
@@ -124,7 +170,6 @@ def test_a_trained_folder_opens_with_its_landmarks(trained: tuple[Path, Path]) -
     _, folder = trained
     embedder = Embedder(folder, device="cpu", dtype="float32")
     assert (embedder.spec.landmark, embedder.spec.ends_in, embedder.spec.pooling) == ("[LMK]", "[LMK]", "last_token")
-    # Whether it has learned is nothing that a random start of this size could show: results differ from run to run.
     (found,) = embedder.encode_chunks([sentence_rows(1, seed=9)[0]["pos"][0]])
     assert len(found) == 2
     assert np.allclose(np.linalg.norm(found.vectors, axis=1), 1.0, atol=1e-5)
