@@ -16,14 +16,21 @@ import urllib.request
 from collections.abc import Iterator
 
 import pytest
+from client_key import KEY
 
-KEY = "client-test-key"
+_NOWHERE = "http://127.0.0.1:9"
 
-# A client that is pointed nowhere must not reach its vendor.
-for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
-    os.environ[name] = "http://127.0.0.1:9"
-os.environ["no_proxy"] = os.environ["NO_PROXY"] = "127.0.0.1,localhost"
-os.environ.update(VOYAGE_API_KEY=KEY, NVIDIA_API_KEY=KEY, CO_API_KEY=KEY, HAYSTACK_TELEMETRY_ENABLED="0")
+
+@pytest.fixture(scope="module", autouse=True)
+def only_this_machine() -> Iterator[None]:
+    """A client that is pointed nowhere must not reach its vendor; other tests keep their environment."""
+    proxies = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), _NOWHERE)
+    proxies |= dict.fromkeys(("no_proxy", "NO_PROXY"), "127.0.0.1,localhost")
+    keys = dict.fromkeys(("VOYAGE_API_KEY", "NVIDIA_API_KEY", "CO_API_KEY"), KEY)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {**proxies, **keys, "HAYSTACK_TELEMETRY_ENABLED": "0"}.items():
+            patch.setenv(name, value)
+        yield
 
 
 @pytest.fixture(scope="session")

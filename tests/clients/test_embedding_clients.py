@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from conftest import KEY
+from client_key import KEY
 
 TEXTS = ["Paris is the capital of France.", "The capital of France is Paris.", "Bananas are yellow."]
 

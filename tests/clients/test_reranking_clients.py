@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from conftest import KEY
+from client_key import KEY
 
 QUERY = "What is the capital of France?"
 TEXTS = ["Berlin is the capital of Germany.", "Paris is the capital of France.", "Bananas are yellow."]
