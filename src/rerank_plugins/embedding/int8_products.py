@@ -48,14 +48,11 @@ class Int8Query:
         filled = np.flatnonzero(lengths)
         if len(filled):
             # One product for all: threads that are started for each of many small ones wait for each other.
-            products = torch._int_mm(torch.from_numpy(rows), self._columns).numpy()
-            ends = np.cumsum(lengths)
+            products = torch._int_mm(torch.from_numpy(rows), self._columns)
+            firsts = np.cumsum(lengths) - lengths
+            filled = filled[np.argsort(lengths[filled], kind="stable")]
             for places in np.array_split(filled, -(-len(filled) // _BLOCK)):
-                first = int(ends[places[0]] - lengths[places[0]])
-                scaled = products[first : int(ends[places[-1]])].astype(np.float32)
-                scaled *= scales[first : int(ends[places[-1]]), None]
-                starts = ends[places] - lengths[places] - first
-                best[places] = np.maximum.reduceat(scaled, starts, axis=0) * self._scales
+                best[places] = _best(products, torch.from_numpy(scales), firsts[places], lengths[places]) * self._scales
         sums: npt.NDArray[np.float64] = best.sum(axis=1, dtype=np.float64)
         return sums
 
@@ -64,3 +61,19 @@ def as_float32(rows: npt.NDArray[np.float16]) -> _Rows:
     """Return numbers in float32; NumPy takes eight times as long."""
     wide: _Rows = torch.from_numpy(rows).float().numpy()
     return wide
+
+
+def _best(
+    products: torch.Tensor, scales: torch.Tensor, firsts: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]
+) -> _Rows:
+    """Return the best scaled product of each document with each vector of the query. Shape: (documents, query vectors).
+
+    Documents of similar length: the last row of a shorter one is read again, which changes no maximum. A reduction over
+    rows of the same number takes two thirds of the time of one over ranges.
+    """
+    steps = np.minimum(np.arange(lengths.max())[None], lengths[:, None] - 1)
+    chosen = torch.from_numpy((firsts[:, None] + steps).reshape(-1))
+    scaled = products.index_select(0, chosen).float()
+    scaled.mul_(scales.index_select(0, chosen).unsqueeze(1))
+    found: _Rows = scaled.view(len(lengths), -1, products.shape[1]).amax(dim=1).numpy()
+    return found
