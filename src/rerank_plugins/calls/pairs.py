@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from rerank_plugins import inputs
-from rerank_plugins.backends.protocol import BackendScores, PairReading, Pairs, ScoreOptions
+from rerank_plugins.backends.protocol import NO_LIMIT, BackendScores, PairReading, Pairs, ScoreOptions
 from rerank_plugins.calibration import Calibration
 from rerank_plugins.calls.calibrating import check_scope
 from rerank_plugins.calls.driving import MatchStep, ScoreStep, Steps
@@ -194,7 +194,8 @@ class PairCalls:
 
     def _tell_truncation(self, readings: Sequence[PairReading]) -> None:
         n_truncated = sum(one.truncated for one in readings)
-        if not n_truncated:
+        # A backend without a limit of its own did not cut them: a model behind it did, and has told so.
+        if not n_truncated or self._settings.max_length_tokens == NO_LIMIT:
             return
         level = logging.DEBUG if self._warned_of_truncation else logging.WARNING
         self._warned_of_truncation = True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import pickle
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -274,3 +275,18 @@ def test_a_chat_model_is_a_last_stage() -> None:
     assert sorted(one.index for one in ranking) == list(range(12))
     assert [one.stages[-1].name for one in ranking[:4]] == [chat.spec.id] * 4
     assert all(one.stages[-1].name == "bm25" for one in ranking[4:])
+
+
+def test_what_a_stage_cut_is_told_once_by_that_stage(
+    bert_reranker_folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with (
+        Reranker(bert_reranker_folder, device="cpu", max_length=16) as short,
+        Cascade([(short, 2)]) as cascade,
+        caplog.at_level("WARNING", logger="rerank_plugins"),
+    ):
+        ranking = cascade.rank("panda", ["panda " * 50, "bamboo"])
+    assert [one.truncated for one in sorted(ranking, key=lambda one: one.index)] == [True, False]
+    told = [one.getMessage() for one in caplog.records if "only partly read" in one.getMessage()]
+    assert len(told) == 1
+    assert "max_length=16" in told[0]
