@@ -185,5 +185,5 @@ def test_a_deadline_that_is_none(folder: Path, deadline_s: float) -> None:
 
 @pytest.mark.parametrize("cache", [True, 1000, {}])
 def test_a_score_cache_that_is_none(folder: Path, cache: ScoreCache) -> None:
-    with pytest.raises(InvalidInputError, match=r"cache must be a ScoreCache or None"):
+    with pytest.raises(InvalidInputError, match=r"cache must be a ScoreCache or a TokenVectorStore or None"):
         Reranker(folder, device="cpu", cache=cache)

@@ -22,6 +22,9 @@ __all__ = ["DenseIndex", "embed_texts", "unit_rows"]
 
 _Vectors = npt.NDArray[np.float32]
 
+_ROUNDING = 1e-6
+"""What float32 leaves of a length of 1."""
+
 
 class DenseIndex:
     """Finds documents by the cosine similarity of their vectors with the query's, in a FAISS index.
@@ -202,6 +205,10 @@ def _built(faiss: Any, description: str, vectors: _Vectors) -> Any:
 
 
 def unit_rows(rows: _Vectors) -> _Vectors:
-    """Return rows scaled to length 1. Shape: (n, dim), float32, contiguous."""
+    """Return rows scaled to length 1. Shape: (n, dim), float32, contiguous.
+
+    Rows of length 1 stay as they are to the last bit: those that were saved and read again are the same.
+    """
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.ascontiguousarray(rows / np.maximum(lengths, 1e-12), dtype=np.float32)
+    lengths = np.where(np.abs(lengths - 1.0) <= _ROUNDING, 1.0, np.maximum(lengths, 1e-12))
+    return np.ascontiguousarray(rows / lengths, dtype=np.float32)
