@@ -15,6 +15,7 @@ import tiny_checkpoints
 import torch
 import transformers
 from safetensors.torch import save_file
+from tiny_vocabularies import fill_unigram
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import BertConfig, BertModel, MistralConfig, MistralModel, T5Config, T5EncoderModel
 
@@ -110,8 +111,7 @@ def instructor(folder: Path) -> Path:
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace()])
     tokenizer.decoder = decoders.Metaspace()
     special = ["<pad>", "</s>", "<unk>"]
-    trainer = trainers.UnigramTrainer(vocab_size=400, special_tokens=special, unk_token="<unk>", show_progress=False)
-    tokenizer.train_from_iterator(TEXTS * 3, trainer)
+    fill_unigram(tokenizer, TEXTS, special=special)
     config = T5Config(
         vocab_size=tokenizer.get_vocab_size(), d_model=32, d_kv=8, d_ff=64, num_layers=2, num_heads=4, n_positions=512
     )

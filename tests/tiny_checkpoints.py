@@ -9,7 +9,8 @@ import json
 from pathlib import Path
 
 import torch
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tiny_vocabularies import fill_unigram, fill_wordpiece
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from transformers import (
     BertConfig,
     BertForSequenceClassification,
@@ -41,13 +42,12 @@ _SMALL = {
 
 
 def wordpiece() -> Tokenizer:
-    """Return a BERT-like tokenizer trained on the sentences."""
+    """Return a BERT-like tokenizer that knows the words of the sentences."""
     tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    trainer = trainers.WordPieceTrainer(vocab_size=600, special_tokens=special, show_progress=False)
-    tokenizer.train_from_iterator(SENTENCES * 3, trainer)
+    fill_wordpiece(tokenizer, SENTENCES, special=special)
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]",
         pair="[CLS] $A [SEP] $B:1 [SEP]:1",
@@ -57,14 +57,13 @@ def wordpiece() -> Tokenizer:
 
 
 def unigram() -> Tokenizer:
-    """Return an XLM-R-like tokenizer trained on the sentences: ids 0 to 3 are <s>, <pad>, </s>, <unk>."""
+    """Return an XLM-R-like tokenizer that knows the words of the sentences: ids 0 to 3 are <s>, <pad>, </s>, <unk>."""
     tokenizer = Tokenizer(models.Unigram())
     tokenizer.normalizer = normalizers.NFKC()
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     tokenizer.decoder = decoders.Metaspace()
     special = ["<s>", "<pad>", "</s>", "<unk>"]
-    trainer = trainers.UnigramTrainer(vocab_size=400, special_tokens=special, unk_token="<unk>", show_progress=False)
-    tokenizer.train_from_iterator(SENTENCES * 3, trainer)
+    fill_unigram(tokenizer, SENTENCES, special=special)
     tokenizer.post_processor = processors.TemplateProcessing(
         single="<s> $A </s>", pair="<s> $A </s> </s> $B </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
     )

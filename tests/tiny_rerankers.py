@@ -15,6 +15,7 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 from tiny_checkpoints import SENTENCES, unigram, wordpiece
+from tiny_vocabularies import fill_unigram
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 HAS_QWEN3 = hasattr(transformers, "Qwen3Config")
@@ -69,16 +70,9 @@ def t5_tokenizer() -> Tokenizer:
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Replace(Regex(" {2,}"), " ")])
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(replacement="▁", prepend_scheme="always")
     tokenizer.decoder = decoders.Metaspace(replacement="▁", prepend_scheme="always")
-    words = ["Query: true Document: false Relevant: yes"] * 80
-    trainer = trainers.UnigramTrainer(
-        vocab_size=420, special_tokens=["<pad>", "</s>", "<unk>", "<s>"], unk_token="<unk>", show_progress=False
-    )
-    tokenizer.train_from_iterator([*SENTENCES * 3, *words], trainer)
-    # The trainer decides by itself which words become whole tokens; the answers must be.
-    content = json.loads(tokenizer.to_str())
-    known = {piece for piece, _ in content["model"]["vocab"]}
-    content["model"]["vocab"] += [[piece, -9.0] for piece in ("▁true", "▁false") if piece not in known]
-    tokenizer = Tokenizer.from_str(json.dumps(content))
+    # Words of up to eight characters become whole tokens; the answers must be.
+    texts = [*SENTENCES, "Query: true Document: false Relevant: yes"]
+    fill_unigram(tokenizer, texts, special=["<pad>", "</s>", "<unk>", "<s>"])
     tokenizer.post_processor = processors.TemplateProcessing(
         single="$A </s>", pair="$A </s> $B </s>", special_tokens=[("</s>", 1)]
     )
