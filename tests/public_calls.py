@@ -243,7 +243,10 @@ def _of_models(root: Path) -> dict[str, tuple[Callable[..., Any], dict[str, Any]
         **{f"Reranker.{name}": (getattr(reranker, name), explain) for name in ("explain", "aexplain")},
         "Reranker.probability": (reranker.probability, {"score": 1.0}),
         **_of_composed(reranker, root),
-        "Reranker.keep_vectors": (colbert.keep_vectors, {"documents": TEXTS}),
+        **{
+            f"Reranker.{name}": (getattr(colbert, name), {"documents": TEXTS})
+            for name in ("keep_vectors", "akeep_vectors")
+        },
         **{f"Embedder.{name}": (getattr(embedder, name), texts) for name in _QUERY_METHODS},
         **{f"Embedder.{name}": (getattr(embedder, name), {"documents": TEXTS}) for name in _DOCUMENT_METHODS},
         **{f"Embedder.{name}": (getattr(of_means, name), {"documents": TEXTS}) for name in _CHUNK_METHODS},
