@@ -88,6 +88,11 @@ class ServingApp:
         if self._facts.phase == "loading":
             self._facts.phase = "ready"
 
+    @property
+    def waiting_tokens(self) -> int:
+        """Estimated tokens under way in all models."""
+        return sum(served.admission.waiting_tokens for served in self._store)
+
     def drain(self) -> None:
         """Say that the server is about to end: ``/readyz`` is 503, and each answer closes its connection."""
         self._facts.phase = "draining"
