@@ -13,7 +13,7 @@ PACKAGES = -e .[demo] -e models/mini -e models/mini-zh -e demo -e integrations/l
 METADATA = pyproject.toml models/mini/pyproject.toml models/mini-zh/pyproject.toml demo/pyproject.toml $(wildcard integrations/*/pyproject.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-lowest test-clients mutants lint bench docs wheels clean
+.PHONY: help demo test test-fast test-lowest test-clients test-ray mutants lint bench docs wheels clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -37,6 +37,9 @@ test-clients: $(VENV)/.dev $(CLIENTS)/.clients $(COHERE)/.cohere ## the packages
 	for folder in $(CLIENTS) $(COHERE); do \
 		SERVER_PYTHON=$(CURDIR)/$(BIN)/python $$folder/bin/python -m pytest -c tests/clients/pytest.ini \
 			--rootdir tests/clients --confcutdir tests/clients tests/clients || exit 1; done
+
+test-ray: $(VENV)/.ray ## jobs and the server on a Ray cluster of this machine, with processes killed under way (two minutes)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/ray
 
 mutants: $(VENV)/.dev ## small faults put into the core one by one; at least 90 % must make a fast test fail (a quarter of an hour)
 	OMP_NUM_THREADS=1 $(BIN)/python tests/mutants/run_mutants.py
@@ -73,6 +76,10 @@ $(VENV)/.demo: $(VENV)/.torch $(METADATA)
 $(VENV)/.dev: $(VENV)/.demo requirements-dev.txt
 	$(PIP) -c constraints.txt -r requirements-dev.txt -e integrations/testing
 	$(PIP) -c constraints.txt --no-deps BCEmbedding
+	touch $@
+
+$(VENV)/.ray: $(VENV)/.dev
+	$(PIP) -c constraints.txt -e .[ray]
 	touch $@
 
 $(VENV)/.bench: $(VENV)/.dev benchmarks/requirements.txt

@@ -1,7 +1,7 @@
 """The server as an application of Ray Serve: replicas on many machines, each the whole server with its own models.
 
-Serve routes requests and starts replicas; batches, limits and deadlines stay those of the server in each replica. It does
-not repeat a request whose replica dies: what must not be lost is sent by a client that tries again.
+Serve routes requests and starts replicas; batches, limits and deadlines stay those of the server in each replica. It
+does not repeat a request whose replica dies: what must not be lost is sent by a client that tries again.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ class RayReplicas:
     Attributes:
         replicas: At least this many.
         max_replicas: At most this many, by the tokens that wait; None keeps ``replicas``.
-        target_waiting_tokens: Tokens under way in a replica above which another one is started. Requests are no measure:
-            one has a document and the next a thousand.
+        target_waiting_tokens: Tokens under way in a replica above which another one is started. Requests are no
+            measure: one has a document and the next a thousand.
         cpus: Cores of a replica, which are also its threads.
         gpus: Its share of a GPU. Two replicas of one model on a GPU only hold its weights twice.
         max_ongoing_requests: Requests that Serve gives a replica at once; the server in it refuses by tokens.
@@ -59,14 +59,14 @@ class RayReplicas:
 class Replica:
     """One server in one process. Ray Serve makes it; its methods are names that Serve knows."""
 
-    async def __init__(self, settings: ServeSettings, n_threads: int) -> None:
+    # Serve awaits it, so that no request comes before the models are there.
+    async def __init__(self, settings: ServeSettings, n_threads: int) -> None:  # type: ignore[misc]
         import torch
 
         from rerank_plugins.serving.app import serving_app
 
         torch.set_num_threads(n_threads)
         self._app = serving_app(settings)
-        # Serve sends requests only after this, so that no request waits for a model.
         await self._app.load()
 
     def __serve_build_asgi_app__(self) -> ServingApp:
@@ -140,7 +140,7 @@ def serve_on_ray(settings: ServeSettings, replicas: RayReplicas, *, host: str, p
     """
     ray, serve = import_extra("ray", extra="ray"), import_extra("ray.serve", extra="ray")
     if not ray.is_initialized():
-        ray.init(address=address, log_to_driver=False)
+        ray.init(address=address, log_to_driver=False, **({} if address else {"include_dashboard": False}))
     serve.start(http_options={"host": host, "port": port})
     serve.run(ray_application(settings, replicas), name=_NAME, route_prefix="/", blocking=True)
 
