@@ -29,7 +29,19 @@ def pairs(tmp_path: Path) -> Path:
 
 
 def score(model: Path, pairs: Path, output: Path) -> subprocess.Popen[str]:
-    options = ["--ray", "--actors", "2", "--keep", "id", "--part-format", "jsonl", "--device", "cpu"]
+    options = [
+        "--model",
+        str(model),
+        "--ray",
+        "--actors",
+        "2",
+        "--keep",
+        "id",
+        "--part-format",
+        "jsonl",
+        "--device",
+        "cpu",
+    ]
     command = [
         sys.executable,
         "-m",
