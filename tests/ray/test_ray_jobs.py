@@ -29,32 +29,10 @@ def pairs(tmp_path: Path) -> Path:
 
 
 def score(model: Path, pairs: Path, output: Path) -> subprocess.Popen[str]:
-    options = [
-        "--model",
-        str(model),
-        "--ray",
-        "--actors",
-        "2",
-        "--keep",
-        "id",
-        "--part-format",
-        "jsonl",
-        "--device",
-        "cpu",
-    ]
-    command = [
-        sys.executable,
-        "-m",
-        "rerank_plugins",
-        "score",
-        str(pairs),
-        "--output",
-        str(output),
-        "--model",
-        str(model),
-    ]
+    options = ["--model", str(model), "--device", "cpu", "--ray", "--actors", "2", "--keep", "id"]
+    command = [sys.executable, "-m", "rerank_plugins", "score", str(pairs), "--output", str(output), *options]
     return subprocess.Popen(
-        [*command, *options, "--rows-per-block", str(ROWS_PER_BLOCK)], stderr=subprocess.PIPE, text=True
+        [*command, "--part-format", "jsonl", "--rows-per-block", str(ROWS_PER_BLOCK)], stderr=subprocess.PIPE, text=True
     )
 
 
