@@ -24,11 +24,13 @@ FILES: Mapping[str, str] = {
     _START: "text/html; charset=utf-8",
     "page.css": "text/css; charset=utf-8",
     "page.js": "text/javascript; charset=utf-8",
+    "code.js": "text/javascript; charset=utf-8",
     "dom.js": "text/javascript; charset=utf-8",
     "files.js": "text/javascript; charset=utf-8",
     "results.js": "text/javascript; charset=utf-8",
     "server.js": "text/javascript; charset=utf-8",
     "snippets.js": "text/javascript; charset=utf-8",
+    "trouble.js": "text/javascript; charset=utf-8",
     "words.js": "text/javascript; charset=utf-8",
     "icon.svg": "image/svg+xml",
 }

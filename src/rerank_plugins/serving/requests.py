@@ -6,7 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-__all__ = ["EmbedRequest", "ExplainRequest", "PairsRequest", "Reading", "Request", "RerankRequest", "Spans", "TokenizeRequest"]
+__all__ = [
+    "EmbedRequest",
+    "ExplainRequest",
+    "PairsRequest",
+    "Reading",
+    "Request",
+    "RerankRequest",
+    "Spans",
+    "TokenizeRequest",
+]
 
 Side = Literal["query", "document"]
 

@@ -1,14 +1,15 @@
 // The page: reads the form, asks the server, shows what came of it.
 
+import { makeTabs, showCode } from "./code.js";
 import { byId, el } from "./dom.js";
 import { FileTrouble, readFile, splitText } from "./files.js";
 import { agreement, column } from "./results.js";
 import { Trouble, ask, hasKey, isKey, read, setKey } from "./server.js";
-import { SNIPPETS } from "./snippets.js";
+import { bringIntoView, clearTrouble, complain, repeatTrouble, showTrouble } from "./trouble.js";
 import { otherLanguage, speak, t, troubleWords } from "./words.js";
 
 const POLL_MS = 2_000, LONGEST_TEXT = 200_000, WINDOWS = 64;
-const page = { attached: null, models: [], needsKey: false, running: null, runs: [], columns: [], call: null, tab: "curl", health: "loading", trouble: null, retry: 0, status: () => "" };
+const page = { attached: null, models: [], needsKey: false, running: null, runs: [], columns: [], health: "loading", status: () => "" };
 
 const split = () => document.querySelector('input[name="split"]:checked').value;
 const documents = () => page.attached?.documents ?? splitText(byId("documents").value, split());
@@ -37,42 +38,11 @@ function attach(name, found) {
   showCount();
 }
 
-// Trouble
-
-function clearTrouble() {
-  clearInterval(page.retry);
-  page.trouble = null;
-  byId("alert").replaceChildren();
-}
-
-function showTrouble(trouble, again) {
-  clearTrouble();
-  page.trouble = [trouble, again];
-  const [what, wayOut] = troubleWords(trouble.kind) ?? troubleWords("failed");
-  const button = el("button", { type: "button", click: () => { clearTrouble(); again(); } }, t("again"));
-  byId("alert").append(el("div", { class: "trouble", "data-kind": trouble.kind }, el("p", {}, el("strong", {}, what), " ", wayOut),
-    trouble.detail ? el("p", { class: "muted" }, `${t("said")} ${trouble.detail}`) : "", button));
-  if (trouble.retryAfter) countDown(button, trouble.retryAfter);
+/** Show why there is no result, and do what is to be done about it. */
+function fail(trouble, again) {
+  showTrouble(trouble, again);
   if (trouble.kind === "unauthorized") askForKey(hasKey() ? "keyWrong" : "");
-  if (trouble.kind === "loading") watchHealth();
-}
-
-function countDown(button, seconds) {
-  const until = Date.now() + 1_000 * seconds;
-  const tick = () => {
-    const left = Math.ceil((until - Date.now()) / 1_000);
-    button.disabled = left > 0;
-    button.textContent = left > 0 ? t("retryIn", left) : t("again");
-    if (left <= 0) clearInterval(page.retry);
-  };
-  page.retry = setInterval(tick, 250);
-  tick();
-}
-
-function complain(words, field) {
-  clearTrouble();
-  byId("alert").append(el("div", { class: "trouble" }, el("p", {}, words)));
-  field?.focus();
+  if (trouble.kind === "loading") void watchHealth().then(() => showHealth("ready"));
 }
 
 // Key
@@ -99,7 +69,7 @@ async function useKey() {
       askForKey("keyWrong");
       return;
     }
-    showTrouble(error, start);
+    fail(error, start);
   }
   byId("key").value = "";
   byId("key-dialog").close();
@@ -154,7 +124,7 @@ async function start() {
   } catch (error) {
     if (!(error instanceof Trouble)) throw error;
     if (error.kind === "offline") showHealth("unreachable");
-    showTrouble(error, start);
+    fail(error, start);
   }
 }
 
@@ -205,13 +175,13 @@ async function rank(call) {
   } catch (error) {
     if (!(error instanceof Trouble)) throw error;
     say(() => (error.kind === "cancelled" ? t("cancelled") : ""));
-    if (error.kind !== "cancelled") showTrouble(error, () => rank(call));
+    if (error.kind !== "cancelled") fail(error, () => rank(call));
   } finally {
     setRunning(null);
   }
 }
 
-async function explain(run, document) {
+async function explain(run, document, again) {
   try {
     const body = { model: run.model, query: run.call.query, document, ...windowsOf(run.call) };
     const { answer } = await ask("v1/explain", body);
@@ -219,21 +189,21 @@ async function explain(run, document) {
     return answer;
   } catch (error) {
     if (!(error instanceof Trouble)) throw error;
-    showTrouble(error, clearTrouble);
+    fail(error, again);
     return null;
   }
 }
 
 function show(call, runs) {
-  Object.assign(page, { runs, call, columns: runs.map((run) => column(run, runs, explain)) });
+  Object.assign(page, { runs, columns: runs.map((run) => column(run, runs, explain)) });
   byId("empty").hidden = true;
   byId("columns").replaceChildren(...page.columns.map((one) => one.node));
   byId("columns").dataset.n = String(runs.length);
   const spent = Math.round(runs.reduce((sum, run) => sum + run.times.trip, 0));
   say(() => t("done", call.documents.length, spent));
   showAgreement();
-  byId("code").hidden = false;
-  showSnippet();
+  showCode(call);
+  bringIntoView(byId("results"));
 }
 
 function showAgreement() {
@@ -241,43 +211,6 @@ function showAgreement() {
   if (page.runs.length < 2) return;
   const found = agreement(page.runs);
   byId("agreement").textContent = t("agree", found.first, found.percent);
-}
-
-// Code
-
-function showSnippet() {
-  for (const tab of byId("tabs").children) {
-    const isChosen = tab.dataset.tab === page.tab;
-    tab.setAttribute("aria-selected", String(isChosen));
-    tab.tabIndex = isChosen ? 0 : -1;
-    if (isChosen) byId("snippet").setAttribute("aria-labelledby", tab.id);
-  }
-  byId("snippet").textContent = page.call ? SNIPPETS[page.tab](page.call) : "";
-}
-
-function chooseTab(name) {
-  page.tab = name;
-  showSnippet();
-}
-
-function moveTab(event) {
-  const names = Object.keys(SNIPPETS);
-  const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-  if (!by) return;
-  event.preventDefault();
-  chooseTab(names[(names.indexOf(page.tab) + by + names.length) % names.length]);
-  byId(`tab-${page.tab}`).focus();
-}
-
-async function copy() {
-  try {
-    await navigator.clipboard.writeText(byId("snippet").textContent);
-    say(() => t("copied"));
-  } catch {
-    // Browsers give the clipboard to pages over HTTPS or on this machine only.
-    getSelection().selectAllChildren(byId("snippet"));
-    say(() => t("copyFailed"));
-  }
 }
 
 // Files
@@ -332,7 +265,7 @@ function setLanguage(wanted) {
   if (byId("second").options.length) byId("second").options[0].textContent = t("none");
   for (const one of page.columns) one.redraw();
   showAgreement();
-  if (page.trouble) showTrouble(...page.trouble);
+  repeatTrouble();
 }
 
 function on(id, event, handler) {
@@ -341,8 +274,7 @@ function on(id, event, handler) {
 
 const hasFiles = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
 
-byId("tabs").append(...Object.keys(SNIPPETS).map((name) => el("button", { type: "button", role: "tab", id: `tab-${name}`,
-  "data-tab": name, "aria-controls": "snippet", click: () => chooseTab(name), keydown: moveTab }, name)));
+makeTabs(say);
 on("form", "submit", (event) => { event.preventDefault(); void submit(); });
 on("form", "keydown", (event) => {
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) { event.preventDefault(); if (!page.running) void submit(); }
@@ -352,7 +284,6 @@ for (const radio of document.querySelectorAll('input[name="split"]')) radio.addE
 on("file", "change", (event) => { const { files } = event.target; if (files.length) void take([...files]); event.target.value = ""; });
 on("detach", "click", () => { attach("", null); byId("documents").focus(); });
 on("example", "click", example);
-on("copy", "click", () => void copy());
 on("language", "click", () => setLanguage(otherLanguage()));
 on("key-button", "click", () => askForKey(""));
 on("key-cancel", "click", () => byId("key-dialog").close());

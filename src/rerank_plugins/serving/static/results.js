@@ -15,7 +15,7 @@ function movement(before, after) {
   const [sign, words, kind] = by > 0 ? ["▲", t("up", by), "up"] : by < 0 ? ["▼", t("down", -by), "down"] : ["=", t("same"), "same"];
   return el("span", { class: `move ${kind}` },
     el("span", { "aria-hidden": "true" }, by ? `${sign} ${Math.abs(by)}` : sign), el("span", { class: "unseen" }, words),
-    el("span", { class: "was" }, t("was", before)));
+    by ? el("span", { class: "was" }, t("was", before)) : "");
 }
 
 function score(result) {
@@ -100,7 +100,7 @@ class Row {
   fill() {
     const isWeighed = this.isOpen && this.found !== null;
     this.text.replaceChildren(...(isWeighed ? weighedText(this.points, this.found) : plainText(this.points, this.window, this.isWhole)));
-    this.note.textContent = isWeighed ? `${topWords(this.points, this.found)} ${t(this.found.method)}` : this.windowNote();
+    this.note.textContent = isWeighed ? `${topWords(this.points, this.found)}\n${t(this.found.method)}` : this.windowNote();
     this.note.hidden = !this.note.textContent;
     this.moreButton.textContent = t(this.isWhole ? "less" : "more");
     this.moreButton.hidden = !this.isLong || isWeighed;
@@ -130,7 +130,7 @@ class Row {
       this.wordsButton.disabled = true;
       this.wordsButton.textContent = t("wordsBusy");
       try {
-        this.found = await this.explain(this.points.text);
+        this.found = await this.explain(this.points.text, () => this.toggleWords());
       } finally {
         this.wordsButton.disabled = false;
         this.isOpen = this.found !== null;
@@ -158,7 +158,7 @@ export function column(run, runs, explain) {
   const rows = run.results.map((result, place) => new Row(result, place + 1, {
     document: run.documents[result.index],
     others: others.map((one) => [one.model, one.results.findIndex((found) => found.index === result.index) + 1]),
-    explain: (document) => explain(run, document) }));
+    explain: (document, again) => explain(run, document, again) }));
   const list = el("ol", { class: "rows" }, ...rows.map((row) => row.node));
   const head = el("div", { class: "column-head" }, el("h3", {}, run.model), el("p", { class: "muted times" }, timesLine(run.times)));
   const redraw = () => {
