@@ -1,7 +1,7 @@
-"""The page at ``/``: a few files of this package for people with a browser. Programs that read ``/`` are answered as ever.
+"""The page at ``/``: a few files of this package for people with a browser.
 
-The files hold no secret and open without a key; what the page asks for then goes through the same paths, with the same
-keys and limits, as the requests of everybody else.
+Programs that read ``/`` are answered as ever. The files hold no secret and open without a key; what the page asks for
+then goes through the same paths, with the same keys and limits, as the requests of everybody else.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The page at ``/``: its files, their headers, who is let in; and the endpoint that tells which words carried a score."""
+"""The page at ``/``: its files, their headers, who is let in; and the endpoint that explains a score."""
 
 from __future__ import annotations
 

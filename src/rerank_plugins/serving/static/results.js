@@ -92,8 +92,8 @@ class Row {
     this.node.replaceChildren(
       el("div", { class: "place" }, el("span", { class: "rank" }, el("span", { class: "unseen" }, t("rank", this.rank)),
         el("span", { "aria-hidden": "true" }, String(this.rank))), movement(this.result.index + 1, this.rank)),
-      el("div", { class: "what" }, el("div", { class: "line wrap" }, score(this.result), ...others), this.text, this.note,
-        el("div", { class: "line start" }, this.wordsButton, this.moreButton)));
+      el("div", { class: "what" }, score(this.result), this.text, this.note,
+        el("div", { class: "line start wrap" }, this.wordsButton, this.moreButton, ...others)));
     this.fill();
   }
 
