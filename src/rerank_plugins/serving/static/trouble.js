@@ -39,7 +39,7 @@ export function repeatTrouble() {
 
 /** On a narrow screen what is new stands below the form. */
 export function bringIntoView(node) {
-  if (node.getBoundingClientRect().top > innerHeight * 0.8) node.scrollIntoView({ block: "start" });
+  if (node.getBoundingClientRect().top > innerHeight * 0.5) node.scrollIntoView({ block: "start" });
 }
 
 function countDown(button, seconds) {
