@@ -178,6 +178,9 @@ def test_the_page_waits_for_a_model_that_loads(opened: Opened, browser: Any, url
         page.goto(url)
         page.locator("#health", has_text="loading the model …").wait_for()
         page.unroute("**/readyz")
+        page.route("**/readyz", lambda route: route.fulfill(status=503, json={"status": "draining"}))
+        page.locator("#health", has_text="shutting down").wait_for()
+        page.unroute("**/readyz")
         page.wait_for_selector(READY)
         assert page.input_value("#model") == "mini"
     finally:

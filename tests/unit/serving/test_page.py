@@ -202,6 +202,7 @@ async def test_an_explanation_of_a_long_document_is_of_its_window(opened: Opened
         ({"document": ""}, 422, "at least two"),
         ({"document": "one"}, 422, "at least two"),
         ({"document": ["a b"]}, 422, "document must be a string"),
+        ({"document": "a " * 100_001}, 422, "at most 200000 characters"),
         ({"query": None}, 422, "query is missing"),
         ({"max_spans": 1}, 422, "max_spans must be at least 2"),
         ({"max_spans": 257}, 422, "max_spans must be at most 256"),

@@ -19,6 +19,8 @@ OWN = Dialect(
     name="own", error=detail_error, statuses=MappingProxyType({"invalid": 422, "empty": 422, "too_many": 422})
 )
 _SPANS, _MOST_SPANS = 64, 256
+_LONGEST = 200_000
+"""Characters of a document: its words are found at once, on the loop that answers everybody."""
 
 
 def _read(fields: Fields, _hints: Hints) -> ExplainRequest:
@@ -26,11 +28,15 @@ def _read(fields: Fields, _hints: Hints) -> ExplainRequest:
     if spans > _MOST_SPANS:
         msg = f"max_spans must be at most {_MOST_SPANS}"
         raise Refusal(msg, kind="invalid", param="max_spans")
+    document = fields.text("document")
+    if len(document) > _LONGEST:
+        msg = f"document must have at most {_LONGEST} characters to be explained; send the part that counts"
+        raise Refusal(msg, kind="invalid", param="document")
     chunks = fields.count("max_chunks_per_doc")
     return ExplainRequest(
         model=fields.optional_text("model"),
         query=fields.text("query"),
-        document=fields.text("document"),
+        document=document,
         max_spans=spans,
         reading=Reading(
             instruction=instruction_of(fields, "instruction"), windows=None if chunks is None else chunks > 1

@@ -101,7 +101,7 @@ function watchHealth() {
       try {
         await read("readyz");
       } catch (error) {
-        state = error.kind === "loading" ? "loading" : "unreachable";
+        state = error.kind !== "loading" ? "unreachable" : error.detail === "draining" ? "draining" : "loading";
       }
       if (state === "ready") break;
       showHealth(state);

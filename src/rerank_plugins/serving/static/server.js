@@ -23,7 +23,7 @@ const KINDS = { 400: "invalid", 401: "unauthorized", 403: "unauthorized", 404: "
   429: "busy", 503: "loading", 504: "late" };
 
 function detailOf(answer) {
-  const found = answer?.detail ?? answer?.message ?? answer?.error?.message ?? answer?.error;
+  const found = answer?.detail ?? answer?.message ?? answer?.error?.message ?? answer?.error ?? answer?.status;
   return typeof found === "string" ? found : "";
 }
 
