@@ -76,6 +76,7 @@ def serve(
     cors_origin: Annotated[
         list[str] | None, typer.Option(help="Origin whose pages may call the server; may be repeated.")
     ] = None,
+    no_page: Annotated[bool, typer.Option("--no-page", help="No page for browsers at /.")] = False,
     trace: Annotated[bool, typer.Option("--trace", help="OpenTelemetry spans that continue the caller's.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No line for each request.")] = False,
     ray: Annotated[bool, typer.Option("--ray", help="Serve on a Ray cluster.")] = False,
@@ -135,6 +136,7 @@ def serve(
         keys=ApiKeys.read(api_key_file),
         open_metrics=open_metrics,
         cors_origins=tuple(cors_origin or ()),
+        page=not no_page,
         trace=trace,
         limits=limits,
     )
