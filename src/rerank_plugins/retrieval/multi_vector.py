@@ -41,7 +41,7 @@ class MultiVectorIndex:
         embedder: Makes the vectors: one whose model has token vectors.
         faiss_index: Argument of ``faiss.index_factory``, such as ``IVF1024,SQ8`` (needs 39 tokens a list to train).
             None compares each query with all documents, exactly and without FAISS: right up to some ten thousand
-            documents. 10,000 of 180 tokens take about a fifth of a second on two cores.
+            documents.
         candidates_per_token: Token vectors that are looked up for each vector of the query.
         n_probe: Lists of an IVF index that are searched.
         vectors: The documents' vectors, in the order of ``texts``, if they exist already.
@@ -49,9 +49,10 @@ class MultiVectorIndex:
         advance: Called with the number of documents after each call, for a progress bar.
 
     Raises:
-        InvalidInputError: ``texts`` holds something else, the embedder has no token vectors, the vectors do not fit the
-            texts, or FAISS cannot make such an index.
+        InvalidInputError: ``texts`` holds something else, the vectors do not fit the texts, or FAISS cannot make such an
+            index.
         MissingExtraError: FAISS is not installed.
+        UnsupportedModelError: The embedder has no token vectors.
         ScoringError: The embedder returned NaN or infinity.
     """
 

@@ -81,12 +81,14 @@ def token_rows(
         ScoringError: The model returned NaN or infinity.
     """
     found: list[npt.NDArray[np.float16]] = []
-    if embedder.spec.late_interaction is None:
+    try:
+        embedder.encode_documents([], outputs=("colbert",))
+    except InvalidInputError as error:
         msg = (
-            f"{embedder.model!r} has no token vectors, which a multi-vector index is made of; name a ColBERT, or take "
-            "retriever='dense' for vectors of whole texts"
+            f"{embedder.model!r} has no token vectors, which a multi-vector index is made of; name a ColBERT or "
+            "BAAI/bge-m3, or take retriever='dense' for vectors of whole texts"
         )
-        raise UnsupportedModelError(msg)
+        raise UnsupportedModelError(msg) from error
     for start in range(0, len(texts), batch_size):
         block = texts[start : start + batch_size]
         vectors = embedder.encode_documents(block, outputs=("colbert",)).colbert or ()

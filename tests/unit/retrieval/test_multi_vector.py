@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file, save_file
 
-from rerank_plugins import Embedder, InvalidInputError, MissingExtraError, Reranker, TwoStageRetriever
+from rerank_plugins import Embedder, InvalidInputError, MissingExtraError, Reranker, SourceOptions, TwoStageRetriever
 from rerank_plugins.errors import UnsupportedModelError
 from rerank_plugins.retrieval import MultiVectorIndex
 
@@ -130,7 +130,7 @@ def test_another_models_vectors_and_cut_files_are_refused(
 
 
 def test_what_cannot_work_says_so(exact: MultiVectorIndex, embedder: Embedder, monkeypatch: pytest.MonkeyPatch) -> None:
-    with Embedder("mini") as plain, pytest.raises(UnsupportedModelError, match="has no token vectors"):
+    with Embedder("mini") as plain, pytest.raises(UnsupportedModelError, match=r"has no token vectors.* BAAI/bge-m3"):
         MultiVectorIndex(TEXTS, plain)
     with pytest.raises(InvalidInputError, match="FAISS cannot make"):
         MultiVectorIndex(TEXTS, embedder, faiss_index="Cube", vectors=exact.vectors)
@@ -142,3 +142,14 @@ def test_what_cannot_work_says_so(exact: MultiVectorIndex, embedder: Embedder, m
     with pytest.raises(MissingExtraError, match=r"rerank-plugins\[retrieval\]"):
         MultiVectorIndex(TEXTS, embedder, faiss_index="IVF4,Flat", vectors=exact.vectors)
     assert len(exact.search(QUERY, top_k=3)) == 3
+
+
+def test_the_token_vectors_of_bge_m3(tmp_path: Path) -> None:
+    folder = tiny.m3(tmp_path / "bge-m3")
+    with Embedder(folder, device="cpu", source=SourceOptions(family="bge")) as embedder:
+        found = MultiVectorIndex(TEXTS, embedder).search(QUERY, top_k=5)
+        (query,) = embedder.encode_queries([QUERY], outputs=("colbert",)).colbert or ()
+        documents = embedder.encode_documents(list(TEXTS.values()), outputs=("colbert",)).colbert or ()
+    scores = {key: float((query @ one.T).max(axis=1).sum()) for key, one in zip(TEXTS, documents, strict=True)}
+    best = dict(sorted(scores.items(), key=lambda one: -one[1])[:5])
+    assert found == pytest.approx(best, abs=len(query) * 2.0**-11)
