@@ -17,7 +17,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
@@ -35,12 +35,15 @@ from rerank_plugins.types import CallUsage, LayerOptions, StageScore, WindowSpan
 __all__ = [
     "NO_LIMIT",
     "BackendScores",
+    "CutElsewhere",
+    "KnownEverywhere",
     "PairReading",
     "PairScorer",
     "PendingScores",
     "QueuesWork",
     "ScoreOptions",
     "SimplePairScorer",
+    "places_by_query",
     "reranker_spec",
 ]
 
@@ -175,6 +178,34 @@ class QueuesWork(Protocol):
     def submit(self, pairs: Pairs, options: ScoreOptions) -> PendingScores:
         """Queue pairs."""
         ...
+
+
+@runtime_checkable
+class KnownEverywhere(Protocol):
+    """A backend whose numbers are the same wherever it is opened, so that a cache outlives the object."""
+
+    @property
+    def identity(self) -> Hashable:
+        """What tells its numbers from all others: what is asked, and where."""
+        ...
+
+
+@runtime_checkable
+class CutElsewhere(Protocol):
+    """A backend behind which texts are cut by a tokenizer that is not known here."""
+
+    @property
+    def window_words(self) -> int:
+        """Words of query and window together where long documents are split and no ``max_length`` is given."""
+        ...
+
+
+def places_by_query(pairs: Pairs) -> dict[str, list[int]]:
+    """Return the places of the pairs of each query, queries and places in the order in which they come."""
+    groups: dict[str, list[int]] = {}
+    for place, (query, _) in enumerate(pairs):
+        groups.setdefault(query, []).append(place)
+    return groups
 
 
 class SimplePairScorer(ABC):
