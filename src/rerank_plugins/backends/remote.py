@@ -18,6 +18,7 @@ from rerank_plugins.remote import HttpSettings, RemoteLimits, RemotePrice
 from rerank_plugins.remote.dialects import RERANKERS
 from rerank_plugins.remote.dialects.base import RerankAsk, RerankDialect, Told
 from rerank_plugins.remote.engine import Ask, RemoteEngine
+from rerank_plugins.text.tokenizer import replace_lone_surrogates
 
 __all__ = ["RemoteScorer"]
 
@@ -145,9 +146,10 @@ class RemoteScorer:
     def _asks(self, groups: Mapping[str, Sequence[int]], pairs: Pairs) -> list[Ask[Told]]:
         return [
             Ask(
-                texts=[pairs[place][1] or "" for place in places],
+                # As a tokenizer here reads them.
+                texts=[replace_lone_surrogates(pairs[place][1] or "") for place in places],
                 beside=query,
-                body=partial(self._body, query),
+                body=partial(self._body, replace_lone_surrogates(query)),
                 read=self._read,
                 is_whole=self.spec.score_scope == "call",
             )

@@ -1,7 +1,7 @@
 """Services by name: ``cohere:rerank-v3.5``, ``tei:http://host:8080``, ``vllm:http://host:8000/v1#model``.
 
 What stands behind a question mark are settings: ``base_url`` and ``key_env``, and for rerankers ``scores`` and
-``prompt``. Everything else is said where the object is made: ``Reranker(backend=RemoteScorer(...))``.
+``prompt``, for embedders ``dimensions``. Everything else is said where the object is made: ``Reranker(backend=RemoteScorer(...))``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["open_remote"]
 _ADDRESS = re.compile(r"https?://", re.IGNORECASE)
 _SETTINGS: dict[ModelKind, tuple[str, ...]] = {
     "reranker": ("base_url", "key_env", "scores", "prompt"),
-    "embedder": ("base_url", "key_env"),
+    "embedder": ("base_url", "key_env", "dimensions"),
 }
 
 
@@ -30,8 +30,13 @@ def open_remote(kind: ModelKind, service: str, rest: str) -> RemoteScorer | Remo
         InvalidInputError: The name is none of these, or the service cannot do what it says.
     """
     model, settings = _parts(service, rest, _SETTINGS[kind])
-    owner = RemoteScorer if kind == "reranker" else RemoteEmbedder
-    return owner(service, model, **settings)  # type: ignore[arg-type]
+    if kind == "reranker":
+        return RemoteScorer(service, model, **settings)  # type: ignore[arg-type]
+    dimensions = settings.pop("dimensions", None)
+    if dimensions is not None and not (dimensions.isascii() and dimensions.isdigit()):
+        msg = f"dimensions in the name of a model at {service!r} must be a number, got {dimensions!r}"
+        raise InvalidInputError(msg)
+    return RemoteEmbedder(service, model, dimensions=None if dimensions is None else int(dimensions), **settings)
 
 
 def _parts(service: str, rest: str, known: tuple[str, ...]) -> tuple[str, dict[str, str]]:
@@ -40,9 +45,10 @@ def _parts(service: str, rest: str, known: tuple[str, ...]) -> tuple[str, dict[s
     settings = dict(parse_qsl(query, keep_blank_values=True))
     unknown = next((one for one in settings if one not in known), None)
     if unknown is not None or (query and not settings):
-        # Not shown whole: what stands behind an address may be a key.
+        # What has no value, or is no name, is not shown: it may be a key.
+        is_name = unknown is not None and settings[unknown] and unknown.isidentifier()
         msg = (
-            f"{unknown or '?'!r} is no setting in the name of a model at {service!r}; there are {', '.join(known)}. A "
+            f"{unknown if is_name else 'what stands behind the question mark'!r} is no setting in the name of a model at {service!r}; there are {', '.join(known)}. A "
             "key is never part of a name: key_env names the environment variable that holds it"
         )
         raise InvalidInputError(msg)

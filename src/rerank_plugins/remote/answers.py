@@ -104,7 +104,7 @@ def _numbered(found: Any, n: int, *, service: str, rows: str) -> list[Mapping[st
         if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < n:
             _refuse(service, f"a result whose index is none of {n} texts")
         if index in placed:
-            _refuse(service, f"two results for text {index}")
+            _refuse(service, f"two results for index {index}")
         placed[index] = member
     if len(placed) < n:
         _refuse(service, f"{len(placed)} results for {n} texts")

@@ -127,13 +127,18 @@ class RerankDialect:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmbedDialect:
-    """How a service embeds; fields as in :class:`RerankDialect`."""
+    """How a service embeds; fields as in :class:`RerankDialect`.
+
+    Attributes:
+        dimensions_key: The request's name for the length of vectors.
+    """
 
     service: Service
     path: str
     fits: BatchLimits
     body: Callable[[EmbedAsk], dict[str, Any]]
     read: Callable[[Any, int], Told]
+    dimensions_key: str = "dimensions"
 
 
 def results_reader(

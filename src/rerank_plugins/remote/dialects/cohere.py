@@ -44,5 +44,10 @@ RERANK = RerankDialect(
     read=results_reader("cohere"),
 )
 EMBED = EmbedDialect(
-    service=_SERVICE, path="/v2/embed", fits=BatchLimits(items=96), body=_embed_body, read=_read_vectors
+    service=_SERVICE,
+    path="/v2/embed",
+    fits=BatchLimits(items=96),
+    body=_embed_body,
+    read=_read_vectors,
+    dimensions_key="output_dimension",
 )

@@ -51,4 +51,5 @@ EMBED = EmbedDialect(
     fits=BatchLimits(items=1_000, tokens=120_000),
     body=_embed_body,
     read=openai_reader("voyage"),
+    dimensions_key="output_dimension",
 )
