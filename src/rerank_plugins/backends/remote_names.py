@@ -1,7 +1,7 @@
 """Services by name: ``cohere:rerank-v3.5``, ``tei:http://host:8080``, ``vllm:http://host:8000/v1#model``.
 
-What stands behind a question mark are settings: ``base_url`` and ``key_env``, and for rerankers ``scores`` and
-``prompt``, for embedders ``dimensions``. Everything else is said where the object is made: ``Reranker(backend=RemoteScorer(...))``.
+What stands behind a question mark are settings: ``base_url`` and ``key_env``, for rerankers ``scores`` and ``prompt``,
+for embedders ``dimensions``. Everything else is said where the object is made: ``Reranker(backend=RemoteScorer(...))``.
 """
 
 from __future__ import annotations
@@ -47,9 +47,10 @@ def _parts(service: str, rest: str, known: tuple[str, ...]) -> tuple[str, dict[s
     if unknown is not None or (query and not settings):
         # What has no value, or is no name, is not shown: it may be a key.
         is_name = unknown is not None and settings[unknown] and unknown.isidentifier()
+        what = repr(unknown) if is_name else "what stands behind the question mark"
         msg = (
-            f"{unknown if is_name else 'what stands behind the question mark'!r} is no setting in the name of a model at {service!r}; there are {', '.join(known)}. A "
-            "key is never part of a name: key_env names the environment variable that holds it"
+            f"{what} is no setting in the name of a model at {service!r}; there are {', '.join(known)}. A key is never "
+            "part of a name: key_env names the environment variable that holds it"
         )
         raise InvalidInputError(msg)
     if not _ADDRESS.match(name):
