@@ -32,7 +32,7 @@ from rerank_plugins_testing.llamaindex import (
 from scripted_server import Answer, scripted_server
 
 from rerank_plugins import Embedder, Reranker
-from rerank_plugins.errors import InvalidInputError, RemoteError, RemoteUnavailableError
+from rerank_plugins.errors import RemoteError, RemoteUnavailableError
 from rerank_plugins.remote import http as http_module
 
 QUERY, TEXTS = "what do pandas eat", ["a red fox", "pandas eat", "pandas"]
@@ -96,7 +96,7 @@ def test_a_name_is_all_that_differs(owner: Any, address: str, checkpoints: Path)
 
 @pytest.mark.parametrize("owner", CLASSES)
 def test_options_of_local_models_are_refused(owner: Any, address: str) -> None:
-    with pytest.raises(InvalidInputError, match=r"device='cuda'.*Leave them out"):
+    with pytest.raises(ValueError, match=r"device='cuda'.*Leave them out"):
         owner(model=f"cohere:{address}#ranker", device="cuda")
 
 
