@@ -25,6 +25,7 @@ from loopback_server import loopback_server
 from rerank_plugins_testing.langchain import ALL_FEATURES, CompressorConformance
 from rerank_plugins_testing.llamaindex import (
     ConcurrencyConformance,
+    EmbeddingConformance,
     ResultConformance,
     SettingsConformance,
     TracingConformance,
@@ -51,6 +52,12 @@ class TestPostprocessor(ResultConformance, TracingConformance, ConcurrencyConfor
     @pytest.fixture
     def make(self, address: str) -> Any:
         return partial(li.BgeRerankPostprocessor, model=f"rerank-plugins:{address}#ranker", long_documents="maxp")
+
+
+class TestEmbedding(EmbeddingConformance):
+    @pytest.fixture
+    def make(self, address: str) -> Any:
+        return partial(li_embeddings.InstructionEmbedding, model_name=f"rerank-plugins:{address}#vectors")
 
 
 class TestCompressor(CompressorConformance):

@@ -13,9 +13,9 @@ from rerank_plugins.backends.protocol import (
     BackendScores,
     Pairs,
     ScoreOptions,
-    places_by_query,
     reranker_spec,
 )
+from rerank_plugins.backends.queries import places_by_query
 from rerank_plugins.catalog.spec import ModelSpec
 from rerank_plugins.chat.asking import Desk, Requests, Tally, answered, together
 from rerank_plugins.chat.fencing import Fencing

@@ -43,7 +43,6 @@ __all__ = [
     "QueuesWork",
     "ScoreOptions",
     "SimplePairScorer",
-    "places_by_query",
     "reranker_spec",
 ]
 
@@ -198,14 +197,6 @@ class CutElsewhere(Protocol):
     def window_words(self) -> int:
         """Words of query and window together where long documents are split and no ``max_length`` is given."""
         ...
-
-
-def places_by_query(pairs: Pairs) -> dict[str, list[int]]:
-    """Return the places of the pairs of each query, queries and places in the order in which they come."""
-    groups: dict[str, list[int]] = {}
-    for place, (query, _) in enumerate(pairs):
-        groups.setdefault(query, []).append(place)
-    return groups
 
 
 class SimplePairScorer(ABC):

@@ -9,7 +9,8 @@ from functools import partial
 from hashlib import blake2b
 from typing import Any
 
-from rerank_plugins.backends.protocol import BackendScores, Pairs, ScoreOptions, places_by_query, reranker_spec
+from rerank_plugins.backends.protocol import BackendScores, Pairs, ScoreOptions, reranker_spec
+from rerank_plugins.backends.queries import places_by_query
 from rerank_plugins.backends.remote_parts import client_of, dialect_of, model_name, usage_of
 from rerank_plugins.catalog.spec import ModelSpec, ScoreScale
 from rerank_plugins.checks.arguments import checked_call

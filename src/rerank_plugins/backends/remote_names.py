@@ -36,7 +36,8 @@ def open_remote(kind: ModelKind, service: str, rest: str) -> RemoteScorer | Remo
     if dimensions is not None and not (dimensions.isascii() and dimensions.isdigit()):
         msg = f"dimensions in the name of a model at {service!r} must be a number, got {dimensions!r}"
         raise InvalidInputError(msg)
-    return RemoteEmbedder(service, model, dimensions=None if dimensions is None else int(dimensions), **settings)
+    length = None if dimensions is None else int(dimensions)
+    return RemoteEmbedder(service, model, dimensions=length, **settings)  # type: ignore[arg-type]
 
 
 def _parts(service: str, rest: str, known: tuple[str, ...]) -> tuple[str, dict[str, str]]:
