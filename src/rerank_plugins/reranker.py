@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from rerank_plugins.backends.handles import opened_with
 from rerank_plugins.backends.held import hold_backend
 from rerank_plugins.backends.local_scoring import local_backend
-from rerank_plugins.backends.protocol import PairScorer
+from rerank_plugins.backends.protocol import CutElsewhere, PairScorer
 from rerank_plugins.backends.texts import TextBackend
 from rerank_plugins.calibration import Calibration
 from rerank_plugins.calls.driving import adrive, drive
@@ -126,6 +126,12 @@ class Reranker(KeptVectorMethods, ScoringMethods):
         held = hold_backend(self._opened_with[1], usual_model=_USUAL_MODEL, kind="reranker")
         if held is not None:
             scorer = held.value.backend
+            if (
+                isinstance(scorer, CutElsewhere)
+                and use.max_length is None
+                and use.long_documents.strategy != "truncate"
+            ):
+                use = replace(use, max_length=scorer.window_words)
             settings = self._settle(str(model) if backend is None else scorer.spec.id, scorer.spec, use)
             self._attach(held, TextBackend(held, settings, cache=scores))
             return

@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 ModelName = Annotated[
-    str, typer.Option("--model", "-m", help="Hub id, local folder, mini, or a backend such as openai-chat:NAME.")
+    str, typer.Option("--model", "-m", help="Hub id, local folder, mini, or a backend: cohere:NAME, tei:URL.")
 ]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:all, mps; the best by default.")]
 Dtype = Annotated[str, typer.Option(help="auto, float32, float16 or bfloat16.")]
