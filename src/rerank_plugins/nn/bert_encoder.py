@@ -8,7 +8,7 @@ last layer is computed only for the tokens that are read.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -21,10 +21,13 @@ from rerank_plugins.nn.dense import Dense, PackedDense, PlainDense, dense, spare
 from rerank_plugins.nn.int8 import SPARE_KEYS, Int8Dense, in_blocks
 from rerank_plugins.nn.packed_row import PackedRow
 
-__all__ = ["BertEncoder", "Reads"]
+__all__ = ["BertEncoder", "ColumnWidths", "Reads"]
 
 Reads = Literal["all", "first", "last"]
 """Which tokens' final states somebody reads: all, or only the first or the last one of each text."""
+
+ColumnWidths = Mapping[Any, torch.Tensor]
+"""Linear module to the largest size of each of its input columns. Shape of each: (in,)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +52,10 @@ class _Layer:
         heads: Number of attention heads.
         may_copy: Whether weights may be copied into another layout.
         splits: Whether queries are made apart from keys and values: in the last layer fewer of them may be needed.
-        int8: Whether products run in 8-bit integers; their weights are copies.
+        int8: For products in 8-bit integers: as for :class:`BertEncoder`.
     """
 
-    def __init__(self, module: Any, *, heads: int, may_copy: bool, splits: bool, int8: bool) -> None:
+    def __init__(self, module: Any, *, heads: int, may_copy: bool, splits: bool, int8: ColumnWidths | None) -> None:
         attention = module.attention.self
         self._heads = heads
         self._query: Dense | None = None
@@ -67,7 +70,7 @@ class _Layer:
         self._activation = _activation(module.intermediate.intermediate_act_fn)
         self._narrow = make([module.output.dense], follows_gelu=self._activation is None)
         self._norm = _Norm.of(module.output.LayerNorm)
-        self._finish = in_blocks(self._fed_forward) if int8 else self._fed_forward
+        self._finish = self._fed_forward if int8 is None else in_blocks(self._fed_forward)
 
     def __call__(self, states: torch.Tensor, row: PackedRow, *, reads: Reads) -> torch.Tensor:
         """Return the states after this layer. Shape: (tokens, hidden), or (texts, hidden) if first ones are read.
@@ -124,13 +127,14 @@ class BertEncoder:
         model: A transformers encoder with absolute positions, in eval mode.
         may_copy: Whether weights may be copied into other layouts; without it they are shared with ``model``.
         n_apart: Number of the lowest layers in which the parts of an input do not see each other.
-        int8: Whether products run in 8-bit integers (:mod:`rerank_plugins.nn.int8`); needs ``may_copy``.
+        int8: Lets products run in 8-bit integers (:mod:`rerank_plugins.nn.int8`): the largest size of each input column
+            of every linear module on real texts; needs ``may_copy``. None leaves them in the model's precision.
 
     Raises:
         AttributeError: The model is built otherwise.
     """
 
-    def __init__(self, model: Any, *, may_copy: bool, n_apart: int = 0, int8: bool = False) -> None:
+    def __init__(self, model: Any, *, may_copy: bool, n_apart: int = 0, int8: ColumnWidths | None = None) -> None:
         self._n_apart = n_apart
         config = model.config
         layers = list(model.encoder.layer)
@@ -171,11 +175,14 @@ class BertEncoder:
         return self._layers[0].spare_rows(n_tokens)
 
 
-def _dense(modules: list[Any], *, may_copy: bool, int8: bool, follows_gelu: bool = False) -> Dense:
+def _dense(modules: list[Any], *, may_copy: bool, int8: ColumnWidths | None, follows_gelu: bool = False) -> Dense:
     weights, biases = [one.weight.detach() for one in modules], [one.bias.detach() for one in modules]
     # torch.cat of one tensor would copy it.
     weight, bias = (one[0] if len(one) == 1 else torch.cat(one) for one in (weights, biases))
-    return Int8Dense(weight, bias, follows_gelu=follows_gelu) if int8 else dense(weight, bias, may_copy=may_copy)
+    if int8 is None:
+        return dense(weight, bias, may_copy=may_copy)
+    # Query, key and value have the same inputs.
+    return Int8Dense(weight, bias, widths=int8[modules[0]], follows_gelu=follows_gelu)
 
 
 def _activation(module: Any) -> Callable[[torch.Tensor], torch.Tensor] | None:

@@ -112,18 +112,42 @@ def int8_model(model: Any, texts: Batch, *, n_apart: int = 0) -> PackedModel:
         msg = "this processor has no instructions for products of 8-bit integers (AVX-512 VNNI or AMX), or torch no use"
         raise CannotPackError(msg)
     try:
-        candidate = packed_bert(model, may_copy=True, n_apart=n_apart, int8=True)
         plain = packed_bert(model, may_copy=False, n_apart=n_apart)
-        with torch.inference_mode():
-            expected, found = (one(texts, reads="all").float() for one in (plain, candidate))
+        expected = _states(plain, texts)
+        candidate = packed_bert(model, may_copy=True, n_apart=n_apart, int8=_column_widths(model, texts))
+        found = _states(candidate, texts)
     except REFUSALS as error:
         raise CannotPackError(str(error).split("\n", 1)[0] or type(error).__name__) from error
     share = float((found - expected).norm() / (expected - expected.mean(0)).norm().clamp(min=1e-12))
+    logger.debug("states in 8 bits differ by %.3f of their spread", share)
     if not share <= _INT8_TOLERANCE:
         msg = f"states in 8 bits differ by {share:.0%} from those in float32 on texts tried at load"
         raise CannotPackError(msg)
     model.encoder.layer = torch.nn.ModuleList()
     return candidate
+
+
+def _states(model: PackedModel, texts: Batch) -> torch.Tensor:
+    with torch.inference_mode():
+        return model(texts, reads="all").float()
+
+
+def _column_widths(model: Any, texts: Batch) -> dict[Any, torch.Tensor]:
+    """Return the largest size of each input column of every linear module of an encoder on some texts."""
+    widths: dict[Any, torch.Tensor] = {}
+
+    def see(module: Any, inputs: tuple[torch.Tensor, ...]) -> None:
+        found = inputs[0].detach().abs().flatten(0, -2).amax(0)
+        widths[module] = torch.maximum(widths[module], found) if module in widths else found
+
+    linear = [one for one in model.encoder.modules() if isinstance(one, torch.nn.Linear)]
+    hooks = [one.register_forward_pre_hook(see) for one in linear]
+    try:
+        _one_by_one(model, texts)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return widths
 
 
 def trial_of(model: Any, lengths: Sequence[int]) -> Batch:
