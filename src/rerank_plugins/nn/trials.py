@@ -37,7 +37,7 @@ TRIAL_LENGTHS = (9, 5, 5, 3)
 """Tokens of the texts of a trial."""
 
 _INT8_TOLERANCE = 0.1
-"""Largest difference of states in 8 bits, as a share of how far states lie from their mean (``mini``: MEASURED)."""
+"""Largest difference of states in 8 bits, as a share of how far states lie from their mean (``mini``: see DESIGN)."""
 
 
 class CannotPackError(Exception):
@@ -105,11 +105,11 @@ def int8_model(model: Any, texts: Batch, *, n_apart: int = 0) -> PackedModel:
         n_apart: As for :func:`packed_model`.
 
     Raises:
-        CannotPackError: This CPU or torch has no such products, or states differ by more than a tenth; the model is as
-            it was.
+        CannotPackError: This CPU or torch has no such products, or states differ by more than a tenth of their spread;
+            the model is as it was.
     """
     if not has_int8_products():
-        msg = "this processor has no instructions for products of 8-bit integers (AVX-512 VNNI or AMX), or torch no use"
+        msg = "this processor has no instructions for products of 8-bit integers (AVX-512 VNNI or AMX)"
         raise CannotPackError(msg)
     try:
         plain = packed_bert(model, may_copy=False, n_apart=n_apart)

@@ -13,7 +13,8 @@ from rerank_plugins.weights.base import LoadRequest
 
 __all__ = ["int8_texts", "refuse_int8"]
 
-_SCORERS = ("cross-encoder", "late-interaction", "multi-vector", "transformer")
+_SCORERS = ("cross-encoder", "transformer")
+"""Those that make the result of an input alone, so that it is the same in every batch."""
 _MODEL_TYPES = ("bert", "camembert", "rerank_plugins_segment_similarity", "roberta", "xlm-roberta")
 
 _PAIRS = (

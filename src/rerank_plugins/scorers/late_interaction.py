@@ -78,8 +78,7 @@ def load(request: LoadRequest) -> LoadedParts:
         raise UnsupportedModelError(msg)
     projection = [_step(step, request) for step in late.projection]
     backbone, tokenizer = load_backbone(request)
-    scorer = TokenEncoder(backbone, projection)
-    return LoadedParts(tokenizer=tokenizer, scorer=scorer, runs_int8=backbone.runs_int8)
+    return LoadedParts(tokenizer=tokenizer, scorer=TokenEncoder(backbone, projection))
 
 
 def _step(step: DenseStep | RootProjection, request: LoadRequest) -> _Step:

@@ -84,7 +84,7 @@ def load(request: LoadRequest) -> LoadedParts:
         heads = error
     backbone, tokenizer = load_backbone(request)
     scorer = MultiVectorEmbedder(backbone, head=load_head(request), heads=heads)
-    return LoadedParts(tokenizer=tokenizer, scorer=scorer, runs_int8=backbone.runs_int8)
+    return LoadedParts(tokenizer=tokenizer, scorer=scorer)
 
 
 def _head(request: LoadRequest, name: str) -> torch.nn.Module:
