@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 TRIAL_LENGTHS = (9, 5, 5, 3)
 """Tokens of the texts of a trial."""
 
-_INT8_TOLERANCE = 0.1
+_INT8_TOLERANCE = 0.15
 """Largest difference of states in 8 bits, as a share of how far states lie from their mean (``mini``: see DESIGN)."""
 
 
@@ -105,7 +105,7 @@ def int8_model(model: Any, texts: Batch, *, n_apart: int = 0) -> PackedModel:
         n_apart: As for :func:`packed_model`.
 
     Raises:
-        CannotPackError: This CPU or torch has no such products, or states differ by more than a tenth of their spread;
+        CannotPackError: This CPU or torch has no such products, or states differ by more than 15 % of their spread;
             the model is as it was.
     """
     if not has_int8_products():
