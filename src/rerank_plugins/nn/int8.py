@@ -78,7 +78,7 @@ class Int8Dense:
             product, scale = self._scaled(rows)
             return product.mul_(scale).add_(self._bias)
         result = rows.new_empty(len(rows), len(self._bias))
-        for part, block in zip(result.split(BLOCK_ROWS), rows.split(BLOCK_ROWS), strict=True):
+        for part, block in zip(torch.split(result, BLOCK_ROWS), torch.split(rows, BLOCK_ROWS), strict=True):
             product, scale = self._scaled(block)
             torch.mul(product, scale, out=part).add_(self._bias)
         return result
@@ -135,7 +135,7 @@ def in_blocks(function: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) ->
     def run(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
         if len(first) <= BLOCK_ROWS:
             return function(first, second)
-        blocks = zip(first.split(BLOCK_ROWS), second.split(BLOCK_ROWS), strict=True)
+        blocks = zip(torch.split(first, BLOCK_ROWS), torch.split(second, BLOCK_ROWS), strict=True)
         return torch.cat([function(*block) for block in blocks])
 
     return run
