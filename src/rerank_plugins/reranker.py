@@ -66,7 +66,8 @@ class Reranker(KeptVectorMethods, ScoringMethods):
         device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``; None takes the best one there is. ``cuda:0,cuda:1`` or
             ``cuda:all`` puts a copy of the model on each and shares the work out.
         dtype: ``auto`` (on CUDA float16, for LLM rerankers bfloat16; elsewhere float32), ``float32``,
-            ``float16``, ``bfloat16``.
+            ``float16``, ``bfloat16``, or ``int8``: the products of BERT-like encoders, on CPUs that have them (AVX-512
+            VNNI, AMX); a model that this would change too much runs in float32, with a warning.
         max_length: Tokens of an input, query and special tokens included; None takes the model's default. The
             prompts of FlagEmbedding's and mxbai's LLM rerankers come on top, those of Qwen3 and monoT5 are counted.
         prompt: Instruction of a model that reads one; None takes the model's own.

@@ -26,7 +26,8 @@ class LoadRequest:
         spec: How the model is used.
         files: Its checkpoint.
         device: Where it shall run.
-        dtype: Precision of the backbone.
+        dtype: Precision of the backbone's weights as they are read.
+        int8: Whether its products shall run in 8-bit integers afterwards.
         allow_pickle: Accept ``*.bin`` weights.
         trust_remote_code: Let transformers run code from the checkpoint.
         lora: A LoRA adapter to merge into the weights; None for none.
@@ -39,6 +40,7 @@ class LoadRequest:
     allow_pickle: bool = False
     trust_remote_code: bool = False
     lora: LoraFiles | None = None
+    int8: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,11 +51,13 @@ class LoadedParts:
         tokenizer: Its tokenizer.
         scorer: Its forward pass.
         special_tokens: Whether texts are wrapped in the tokenizer's special tokens.
+        runs_int8: Whether products run in 8-bit integers, as was asked.
     """
 
     tokenizer: TextTokenizer
     scorer: Scorer
     special_tokens: bool = True
+    runs_int8: bool = False
 
 
 ScorerLoader = Callable[[LoadRequest], LoadedParts]
