@@ -49,8 +49,8 @@ class MultiVectorIndex:
         advance: Called with the number of documents after each call, for a progress bar.
 
     Raises:
-        InvalidInputError: ``texts`` holds something else, the vectors do not fit the texts, or FAISS cannot make such an
-            index.
+        InvalidInputError: ``texts`` holds something else, the vectors do not fit the texts, or FAISS cannot make such
+            an index.
         MissingExtraError: FAISS is not installed.
         UnsupportedModelError: The embedder has no token vectors.
         ScoringError: The embedder returned NaN or infinity.
