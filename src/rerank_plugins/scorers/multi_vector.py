@@ -21,8 +21,8 @@ from rerank_plugins.scorers.sentence_head import load_head
 from rerank_plugins.scorers.transformer import load_backbone
 from rerank_plugins.scorers.vector_rows import MultiVectorRow
 from rerank_plugins.weights.base import LoadedParts, LoadRequest
-from rerank_plugins.weights.loading import load_tokenizer
 from rerank_plugins.weights.side_files import read_side_file
+from rerank_plugins.weights.tokenizers import load_tokenizer
 
 __all__ = ["MultiVectorEmbedder", "in_slots", "load"]
 

@@ -18,7 +18,8 @@ from rerank_plugins.scorers.chunk_rows import ChunkRow
 from rerank_plugins.scorers.chunk_vectors import chunk_rows
 from rerank_plugins.scorers.sentence_head import load_head
 from rerank_plugins.weights.base import LoadedParts, LoadRequest
-from rerank_plugins.weights.loading import load_model, load_tokenizer
+from rerank_plugins.weights.loading import load_model
+from rerank_plugins.weights.tokenizers import load_tokenizer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

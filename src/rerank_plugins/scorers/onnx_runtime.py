@@ -1,0 +1,159 @@
+"""BERT-like models in ONNX Runtime, and static embedders in NumPy: what runs a checkpoint where torch is missing.
+
+The graph is made in memory when a model is loaded (:mod:`rerank_plugins.graphs`); no file of a checkpoint is run.
+Scores and vectors are those of torch in float32 up to rounding.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rerank_plugins.catalog.scorer_traits import CROSS_ENCODER, STATIC, TRANSFORMER
+from rerank_plugins.checks.boundary import checkpoint_errors
+from rerank_plugins.checks.optional import import_extra
+from rerank_plugins.engine import forking
+from rerank_plugins.graphs.models import ModelGraph, build_graph
+from rerank_plugins.graphs.proto import ExternalData
+from rerank_plugins.graphs.settings import refuse
+from rerank_plugins.protocols import Batch
+from rerank_plugins.scorers.static import load as load_static
+from rerank_plugins.weights.arrays import Arrays, read_file
+from rerank_plugins.weights.base import CheckpointRequest, LoadedParts
+from rerank_plugins.weights.checks import check_weights
+from rerank_plugins.weights.own_rows import has_own_rows, read_row_arrays
+from rerank_plugins.weights.tokenizers import load_tokenizer
+
+__all__ = ["EXTRA", "OnnxScorer", "load", "read_weights"]
+
+EXTRA = "onnx"
+"""The extra that installs ONNX Runtime."""
+
+_MEMORY = "memory"
+
+
+class OnnxScorer:
+    """A model in ONNX Runtime.
+
+    ONNX Runtime's threads do not survive a fork, so a forked process makes a session of its own at its first batch.
+
+    Args:
+        open_session: Makes the session.
+    """
+
+    is_padded = True
+    padding_reason = "attention alone; all other work in ONNX Runtime leaves padding out"
+
+    def __init__(self, open_session: Callable[[], Any]) -> None:
+        self._open = open_session
+        self._session: Any = open_session()
+        self._inputs = {one.name for one in self._session.get_inputs()}
+        forking.watch(self)
+
+    def forward(self, batch: Batch) -> npt.NDArray[np.float32]:
+        """Return one row per input. Shape: (inputs, width), float32."""
+        if self._session is None:
+            self._session = self._open()
+        rows: npt.NDArray[np.float32] = self._session.run(None, self._fed(batch))[0]
+        return rows
+
+    def after_fork(self) -> None:
+        """Forget the session of the parent, whose threads do not exist here: ending them would wait for ever."""
+        if self._session is not None:
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._session))
+            self._session = None
+
+    def close(self) -> None:
+        """Free the weights."""
+        self._session = None
+
+    def _fed(self, batch: Batch) -> Mapping[str, npt.NDArray[np.int64]]:
+        """Return the inputs of the graph; see :func:`rerank_plugins.graphs.encoder.declare_inputs`."""
+        shape = len(batch), max(batch.lengths)
+        fed = {"input_ids": np.zeros(shape, np.int64), "attention_mask": np.zeros(shape, np.int64)}
+        if "token_type_ids" in self._inputs:
+            fed["token_type_ids"] = np.zeros(shape, np.int64)
+        for row, one in enumerate(batch.inputs):
+            length = len(one)
+            fed["input_ids"][row, :length] = one.ids
+            fed["attention_mask"][row, :length] = 1
+            if "token_type_ids" in fed:
+                fed["token_type_ids"][row, :length] = one.type_ids
+        if "segments" in self._inputs:
+            bounds: list[Any] = [one.segments for one in batch.inputs]
+            fed["segments"] = np.array(
+                [(one.query_start, one.query_end, one.document_start, one.document_end) for one in bounds], np.int64
+            )
+        if "second_starts" in self._inputs:
+            fed["second_starts"] = np.array([one.second_start for one in batch.inputs], np.int64)
+        return fed
+
+
+def load(request: CheckpointRequest) -> LoadedParts:
+    """Load a model without torch.
+
+    Raises:
+        MissingExtraError: ONNX Runtime is not installed.
+        UnsupportedModelError: It is no BERT-like cross-encoder or embedder and no static embedder, or its files are
+            damaged.
+        UnsafeModelError: It has only pickled weights.
+    """
+    scorer = request.spec.scorer
+    if scorer == STATIC:
+        return load_static(request)
+    if scorer not in (CROSS_ENCODER, TRANSFORMER):
+        raise refuse(request.files, f"its scorer is {scorer!r}")
+    runtime = import_extra("onnxruntime", extra=EXTRA)
+    tokenizer = load_tokenizer(request)
+    check_weights(request)
+    return LoadedParts(tokenizer=tokenizer, scorer=OnnxScorer(lambda: _session(runtime, request)))
+
+
+def read_weights(request: CheckpointRequest) -> Arrays:
+    """Return a checkpoint's weights by name, in float32.
+
+    Raises:
+        UnsupportedModelError: There are none in safetensors files, or one cannot be read.
+    """
+    folder = request.files.folder
+    if has_own_rows(folder):
+        return read_row_arrays(folder / "model.safetensors")
+    found: Arrays = {}
+    for path in sorted(folder.glob("*.safetensors")):
+        found |= read_file(path)
+    if not found:
+        raise refuse(request.files, "it has no *.safetensors files")
+    return found
+
+
+def _session(runtime: Any, request: CheckpointRequest) -> Any:
+    """Return a session on a checkpoint's weights."""
+    made = build_graph(request.spec, request.files, read_weights(request))
+    with checkpoint_errors(f"run {str(request.files.folder)!r} in ONNX Runtime {runtime.__version__}"):
+        return _opened(runtime, made)
+
+
+def _opened(runtime: Any, made: ModelGraph) -> Any:
+    weights = made.graph.weights
+    places = {
+        name: ExternalData(location=_MEMORY, offset=0, length=array.nbytes) for name, array in weights.items()
+    }
+    options = runtime.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = _threads()
+    # Threads that wait for work must not take the processor from others between two batches.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    values = [runtime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array)) for array in weights.values()]
+    options.add_external_initializers(list(weights), values)
+    return runtime.InferenceSession(made.graph.model(places), options, providers=["CPUExecutionProvider"])
+
+
+def _threads() -> int:
+    """Return the threads of a product; 0 leaves it to ONNX Runtime, which takes one for each core."""
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    return int(asked) if asked.isascii() and asked.isdigit() else 0
