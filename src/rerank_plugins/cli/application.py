@@ -18,6 +18,7 @@ from rerank_plugins.cli.calibrate import calibrate
 from rerank_plugins.cli.data import data
 from rerank_plugins.cli.doctor import doctor
 from rerank_plugins.cli.evaluate import evaluate
+from rerank_plugins.cli.export import export
 from rerank_plugins.cli.installed import add_commands
 from rerank_plugins.cli.label import label
 from rerank_plugins.cli.merge import merge
@@ -55,6 +56,7 @@ app.add_typer(train)
 app.command()(mine)
 app.command()(label)
 app.command()(merge)
+app.command()(export)
 add_commands(app)
 
 

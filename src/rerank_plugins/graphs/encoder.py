@@ -7,8 +7,8 @@ with names of their own are ONNX Runtime's (``docs/ContribOperators.md`` in its 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal
 
 from rerank_plugins.graphs.builder import CONTRIB, GraphBuilder, Weights
@@ -20,6 +20,9 @@ __all__ = ["EncodedRow", "GraphInputs", "add_encoder", "declare_inputs"]
 Reads = Literal["all", "first"]
 
 _TEXTS, _SLOTS = "texts", "slots"
+
+_OPERATORS = MappingProxyType({"gelu": ("Gelu", CONTRIB), "tanh": ("FastGelu", CONTRIB), "relu": ("Relu", "")})
+"""What computes each activation, and its domain. (ONNX Runtime's BiasGelu takes three times as long, 1.31.)"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,14 +126,7 @@ class _Encoder:
         total = graph.add("Add", words, places)
         types = self._of_tokens(inputs.types, kept) if inputs.types else graph.constant([0])
         total = graph.add("Add", total, graph.add("Gather", self._weight(table.format("token_type")), types))
-        norm = "embeddings.LayerNorm"
-        return graph.add(
-            "LayerNormalization",
-            total,
-            self._weight(f"{norm}.weight"),
-            self._weight(f"{norm}.bias"),
-            attributes={"epsilon": self._settings.eps, "axis": -1},
-        )
+        return self._normed(total, "embeddings.LayerNorm")
 
     def _positions_after(self, inputs: GraphInputs, padding_id: int) -> str:
         """Return RoBERTa's positions (``create_position_ids_from_input_ids``). Shape: (texts, slots)."""
@@ -173,27 +169,26 @@ class _Encoder:
         return flat if reads == "first" else graph.add("Gather", flat, row.tokens)
 
     def _added(self, rows: str, residual: str, name: str) -> str:
-        """Return ``norm(rows @ weight + bias + residual)``."""
-        dense, norm = f"{name}.dense", f"{name}.LayerNorm"
-        return self._graph.add(
-            "SkipLayerNormalization",
-            *(self._dense(rows, dense, has_bias=False), residual),
-            *(self._weight(f"{norm}.weight"), self._weight(f"{norm}.bias"), self._weight(f"{dense}.bias")),
-            domain=CONTRIB,
-            attributes={"epsilon": self._settings.eps},
-        )
+        """Return ``norm(rows @ weight + bias + residual)``.
+
+        ONNX Runtime has one operator for the sum and the norm, which takes 20 times as long on a CPU (1.31).
+        """
+        total = self._graph.add("Add", self._dense(rows, f"{name}.dense"), residual)
+        return self._normed(total, f"{name}.LayerNorm")
+
+    def _normed(self, rows: str, name: str) -> str:
+        norm = self._weight(f"{name}.weight"), self._weight(f"{name}.bias")
+        attributes = {"epsilon": self._settings.eps, "axis": -1}
+        return self._graph.add("LayerNormalization", rows, *norm, attributes=attributes)
 
     def _widened(self, rows: str, name: str) -> str:
         """Return the activation of the wide product."""
-        graph, activation = self._graph, self._settings.activation
-        if activation == "relu":
-            return graph.add("Relu", self._dense(rows, name))
-        fused = "BiasGelu" if activation == "gelu" else "FastGelu"
-        return graph.add(fused, self._dense(rows, name, has_bias=False), self._weight(f"{name}.bias"), domain=CONTRIB)
+        operator, domain = _OPERATORS[self._settings.activation]
+        return self._graph.add(operator, self._dense(rows, name), domain=domain)
 
-    def _dense(self, rows: str, name: str, *, has_bias: bool = True) -> str:
-        bias = (self._weight(f"{name}.bias"),) if has_bias else ()
-        return self._graph.add("Gemm", rows, self._weight(f"{name}.weight"), *bias, attributes={"transB": 1})
+    def _dense(self, rows: str, name: str) -> str:
+        weight, bias = self._weight(f"{name}.weight"), self._weight(f"{name}.bias")
+        return self._graph.add("Gemm", rows, weight, bias, attributes={"transB": 1})
 
     def _weight(self, name: str) -> str:
         return self._graph.weight(name, self._weights[name])

@@ -51,6 +51,7 @@ def build_graph(spec: ModelSpec, files: CheckpointFiles, weights: Weights) -> Mo
     settings = encoder_settings(files)
     prefix = _prefix(weights)
     named = _Weights(weights, prefix, files)
+    _check_tables(named, files, settings)
     graph = GraphBuilder()
     inputs = declare_inputs(graph, settings)
     if spec.kind == "embedder":
@@ -84,6 +85,20 @@ def _check_embedder(spec: ModelSpec, files: CheckpointFiles) -> None:
         raise refuse(files, f"modules follow its pooling ({', '.join(others)})")
 
 
+def _check_tables(weights: Weights, files: CheckpointFiles, settings: EncoderSettings) -> None:
+    """Refuse tables of embeddings that are smaller than the config says: a text would read behind their end."""
+    sizes = {"word": "vocab_size", "position": "max_position_embeddings", "token_type": "type_vocab_size"}
+    for part, key in sizes.items():
+        found = weights[f"embeddings.{part}_embeddings.weight"].shape
+        wanted = (int(files.config.get(key, 0)), settings.hidden)
+        if len(found) != len(wanted) or found[0] < wanted[0] or found[1] != wanted[1]:
+            msg = (
+                f"the weights in {str(files.folder)!r} do not fit its config.json ({part} embeddings of the shape "
+                f"{found}, expected {wanted}); download it again"
+            )
+            raise UnsupportedModelError(msg)
+
+
 def _prefix(weights: Weights) -> str:
     """Return what is in front of the encoder's names: ``bert.`` in a classifier, nothing in a bare encoder."""
     ending = "embeddings.word_embeddings.weight"
@@ -97,7 +112,10 @@ class _Weights(Mapping[str, npt.NDArray[np.generic]]):
         self._weights, self._prefix, self._files = weights, prefix, files
 
     def __getitem__(self, name: str) -> npt.NDArray[np.generic]:
-        found = self._weights.get(self._prefix + name, self._weights.get(name))
+        # BERT checkpoints of 2018 have TensorFlow's names.
+        old = name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta")
+        named = (self._weights.get(one) for one in (self._prefix + name, name, self._prefix + old))
+        found = next((one for one in named if one is not None), None)
         if found is None:
             msg = (
                 f"{str(self._files.folder)!r} lacks the weights {name!r} that the model needs; its scores would be "

@@ -21,7 +21,7 @@ from rerank_plugins.engine import forking
 from rerank_plugins.graphs.models import ModelGraph, build_graph
 from rerank_plugins.graphs.proto import ExternalData
 from rerank_plugins.graphs.settings import refuse
-from rerank_plugins.protocols import Batch
+from rerank_plugins.protocols import Batch, PairSegments, TokenInput
 from rerank_plugins.scorers.static import load as load_static
 from rerank_plugins.weights.arrays import Arrays, read_file
 from rerank_plugins.weights.base import CheckpointRequest, LoadedParts
@@ -35,6 +35,12 @@ EXTRA = "onnx"
 """The extra that installs ONNX Runtime."""
 
 _MEMORY = "memory"
+
+_TRIAL = [
+    TokenInput(np.zeros(length, np.int32), np.zeros(length, np.int32), PairSegments(1, 2, 3, length - 1))
+    for length in (6, 5)
+]
+"""Inputs of any model: shapes that do not fit show at the first of them, and not at a user's text."""
 
 
 class OnnxScorer:
@@ -111,7 +117,10 @@ def load(request: CheckpointRequest) -> LoadedParts:
     runtime = import_extra("onnxruntime", extra=EXTRA)
     tokenizer = load_tokenizer(request)
     check_weights(request)
-    return LoadedParts(tokenizer=tokenizer, scorer=OnnxScorer(lambda: _session(runtime, request)))
+    scorer = OnnxScorer(lambda: _session(runtime, request))
+    with checkpoint_errors(f"run {str(request.files.folder)!r} in ONNX Runtime {runtime.__version__}"):
+        scorer.forward(Batch(_TRIAL))
+    return LoadedParts(tokenizer=tokenizer, scorer=scorer)
 
 
 def read_weights(request: CheckpointRequest) -> Arrays:
@@ -145,6 +154,8 @@ def _opened(runtime: Any, made: ModelGraph) -> Any:
     }
     options = runtime.SessionOptions()
     options.log_severity_level = 3
+    # The graph is written as it is to run: further fusions change from release to release.
+    options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     options.intra_op_num_threads = _threads()
     # Threads that wait for work must not take the processor from others between two batches.
     options.add_session_config_entry("session.force_spinning_stop", "1")
