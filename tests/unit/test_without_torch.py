@@ -1,6 +1,7 @@
 """What runs no model works where nothing that runs one is installed; what runs one says which extras there are.
 
-``backends/test_onnx.py`` is about machines with ONNX Runtime and no torch. Each case is an interpreter of its own that refuses to import them.
+``scorers/test_onnx_runtime.py`` is about machines with ONNX Runtime and no torch. Each case is an interpreter of its
+own that refuses to import them.
 """
 
 from __future__ import annotations

@@ -28,6 +28,7 @@ __all__ = ["open_model", "run_loaded"]
 
 logger = logging.getLogger(__name__)
 
+
 def open_model(
     resolved: ResolvedModel,
     *,

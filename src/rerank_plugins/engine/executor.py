@@ -12,7 +12,13 @@ import numpy.typing as npt
 from rerank_plugins.engine.budget import TokenBudget
 from rerank_plugins.engine.packing import batch_cost_tokens, pack
 from rerank_plugins.engine.statistics import Counters
-from rerank_plugins.engine.tensors import ModelRows, free_cached_memory, gathered_rows, is_out_of_memory, without_gradients
+from rerank_plugins.engine.tensors import (
+    ModelRows,
+    free_cached_memory,
+    gathered_rows,
+    is_out_of_memory,
+    without_gradients,
+)
 from rerank_plugins.errors import ScoringError
 from rerank_plugins.protocols import Batch, PrefixSharing, Scorer, TokenInput
 from rerank_plugins.system.native import let_others_proceed

@@ -73,7 +73,9 @@ def build_graph(spec: ModelSpec, files: CheckpointFiles, weights: Weights) -> Mo
 
 def _head(settings: EncoderSettings) -> tuple[str, str]:
     """Return the names of the two products of a classifier's head: BERT's pooler and classifier, or RoBERTa's."""
-    return ("pooler.dense", "classifier") if settings.padding_id is None else ("classifier.dense", "classifier.out_proj")
+    return (
+        ("pooler.dense", "classifier") if settings.padding_id is None else ("classifier.dense", "classifier.out_proj")
+    )
 
 
 def _check_embedder(spec: ModelSpec, files: CheckpointFiles) -> None:

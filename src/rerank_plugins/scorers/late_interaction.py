@@ -21,8 +21,8 @@ from rerank_plugins.scorers.transformer import load_backbone
 from rerank_plugins.scorers.vector_rows import TokenRow
 from rerank_plugins.weights.base import LoadedParts, LoadRequest
 from rerank_plugins.weights.side_files import read_side_file
-from rerank_plugins.weights.weight_files import WeightFiles
 from rerank_plugins.weights.tokenizers import load_tokenizer
+from rerank_plugins.weights.weight_files import WeightFiles
 
 __all__ = ["TokenEncoder", "load"]
 

@@ -25,8 +25,8 @@ from rerank_plugins.weights.base import LoadedParts, LoadRequest
 from rerank_plugins.weights.checks import check_weights
 from rerank_plugins.weights.loading import refuse_missing
 from rerank_plugins.weights.lora import merge_lora
-from rerank_plugins.weights.weight_files import WeightFiles
 from rerank_plugins.weights.tokenizers import load_tokenizer
+from rerank_plugins.weights.weight_files import WeightFiles
 
 __all__ = ["LayeredParts", "LayeredScorer", "load_gemma2", "load_minicpm", "read_gemma2", "read_minicpm"]
 

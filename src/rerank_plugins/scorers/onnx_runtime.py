@@ -109,11 +109,11 @@ def load(request: CheckpointRequest) -> LoadedParts:
             damaged.
         UnsafeModelError: It has only pickled weights.
     """
-    scorer = request.spec.scorer
-    if scorer == STATIC:
+    kind = request.spec.scorer
+    if kind == STATIC:
         return load_static(request)
-    if scorer not in (CROSS_ENCODER, TRANSFORMER):
-        raise refuse(request.files, f"its scorer is {scorer!r}")
+    if kind not in (CROSS_ENCODER, TRANSFORMER):
+        raise refuse(request.files, f"its scorer is {kind!r}")
     runtime = import_extra("onnxruntime", extra=EXTRA)
     tokenizer = load_tokenizer(request)
     check_weights(request)
@@ -149,9 +149,7 @@ def _session(runtime: Any, request: CheckpointRequest) -> Any:
 
 def _opened(runtime: Any, made: ModelGraph) -> Any:
     weights = made.graph.weights
-    places = {
-        name: ExternalData(location=_MEMORY, offset=0, length=array.nbytes) for name, array in weights.items()
-    }
+    places = {name: ExternalData(location=_MEMORY, offset=0, length=array.nbytes) for name, array in weights.items()}
     options = runtime.SessionOptions()
     options.log_severity_level = 3
     # The graph is written as it is to run: further fusions change from release to release.

@@ -43,4 +43,5 @@ def _bfloat16(path: Path, name: str) -> npt.NDArray[np.float32]:
         start, end = entry["data_offsets"]
         file.seek(8 + length + start)
         halves = np.frombuffer(file.read(end - start), dtype="<u2")
-    return (halves.astype(np.uint32) << 16).view(np.float32).reshape(entry["shape"])
+    whole: npt.NDArray[np.float32] = (halves.astype(np.uint32) << 16).view(np.float32)
+    return whole.reshape(tuple(map(int, entry["shape"])))

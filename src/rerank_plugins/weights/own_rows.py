@@ -116,4 +116,5 @@ def _from_blocks(packed: npt.NDArray[np.uint8], scale: npt.NDArray[Any]) -> npt.
     """Return the values, (rows, columns), of (rows, columns / 2) bytes and (rows, columns / 32) scales."""
     halves = packed.reshape(*scale.shape, _BYTES_A_BLOCK)
     values = np.concatenate([halves & 15, halves >> 4], axis=2).astype(np.float32) - 8
-    return (values * scale[:, :, np.newaxis]).reshape(len(packed), -1)
+    scaled: npt.NDArray[np.float32] = values * scale[:, :, np.newaxis].astype(np.float32)
+    return scaled.reshape(len(packed), -1)

@@ -31,7 +31,11 @@ def test_a_graph_is_read_as_it_was_meant() -> None:
     assert attributes == {"transB": 1, "alpha": 0.5}
     assert onnx.helper.get_attribute_value(read.graph.node[2].attribute[0]) == [1, 0]
     external = next(one for one in read.graph.initializer if one.name == "weight")
-    assert {one.key: one.value for one in external.external_data} == {"location": "here", "offset": "300", "length": "24"}
+    assert {one.key: one.value for one in external.external_data} == {
+        "location": "here",
+        "offset": "300",
+        "length": "24",
+    }
     assert [one.value for one in read.metadata_props] == ["熊猫"]
     assert {one.domain: one.version for one in read.opset_import} == {"": 17, CONTRIB: 1}
     sizes = read.graph.input[0].type.tensor_type.shape.dim

@@ -97,7 +97,8 @@ def test_the_command(
 
 
 def test_the_command_needs_no_torch(checkpoints: Path, tmp_path: Path) -> None:
-    code = "import sys; sys.modules['torch'] = sys.modules['transformers'] = None\nfrom rerank_plugins.cli import main\nmain()"
+    code = "import sys; sys.modules['torch'] = sys.modules['transformers'] = None\n"
+    code += "from rerank_plugins.cli import main\nmain()"
     command = [sys.executable, "-c", code, "export", str(checkpoints / "bert-reranker"), "-o", str(tmp_path / "made")]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
