@@ -152,21 +152,44 @@ class _Encoder:
     def _attend(self, query: str, key: str, value: str, row: TextRow, *, reads: Reads) -> str:
         """Return what each token takes from the tokens of its own text. Shape: (rows, hidden)."""
         graph, hidden = self._graph, self._settings.hidden
-        width = graph.constant([hidden])
-        shape = graph.add("Concat", row.block_shape, width, attributes={"axis": 0})
+        shape = graph.add("Concat", row.block_shape, graph.constant([hidden]), attributes={"axis": 0})
 
         def block(rows: str) -> str:
             return graph.add("Reshape", graph.add("Gather", rows, row.blocks), shape)
 
-        asked = block(query) if reads == "all" else graph.add("Unsqueeze", query, graph.constant([1]))
+        if reads == "first":
+            return self._attend_first(query, block(key), block(value), row)
         attended = graph.add(
             "MultiHeadAttention",
-            *(asked, block(key), block(value), "", row.lengths),
+            *(block(query), block(key), block(value), "", row.lengths),
             domain=CONTRIB,
             attributes={"num_heads": self._settings.heads},
         )
-        flat = graph.add("Reshape", attended, graph.constant([-1, hidden]))
-        return flat if reads == "first" else graph.add("Gather", flat, row.tokens)
+        return graph.add("Gather", graph.add("Reshape", attended, graph.constant([-1, hidden])), row.tokens)
+
+    def _attend_first(self, query: str, keys: str, values: str, row: TextRow) -> str:
+        """Return the same for each text's first token; ONNX Runtime's operator gets that wrong up to 1.20.
+
+        Args:
+            query: Shape: (texts, hidden).
+            keys: Shape: (texts, longest, hidden).
+            values: The same shape.
+            row: Where the texts lie.
+        """
+        graph, heads = self._graph, self._settings.heads
+        width = self._settings.hidden // heads
+        by_head = graph.constant([0, 0, heads, width])
+        turned = [
+            graph.add("Transpose", graph.add("Reshape", rows, by_head), attributes={"perm": order})
+            for rows, order in ((keys, [0, 2, 3, 1]), (values, [0, 2, 1, 3]))
+        ]
+        asked = graph.add("Reshape", query, graph.constant([0, heads, 1, width]))
+        products = graph.add("Mul", graph.add("MatMul", asked, turned[0]), graph.constant(width**-0.5, "float32"))
+        inside = graph.add("Unsqueeze", row.is_token, graph.constant([1, 2]))
+        masked = graph.add("Where", inside, products, graph.constant(-1e30, "float32"))
+        shares = graph.add("Softmax", masked, attributes={"axis": -1})
+        taken = graph.add("MatMul", shares, turned[1])
+        return graph.add("Reshape", taken, graph.constant([-1, self._settings.hidden]))
 
     def _added(self, rows: str, residual: str, name: str) -> str:
         """Return ``norm(rows @ weight + bias + residual)``.

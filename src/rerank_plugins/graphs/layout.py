@@ -24,6 +24,7 @@ class TextRow:
             (texts * longest,), int64.
         tokens: For each token its slot. Shape: (tokens,), int64.
         positions: For each token its place in its text, from 0. Shape: (tokens,), int64.
+        is_token: Whether a slot holds a token. Shape: (texts, longest), bool.
         block_shape: ``[texts, longest]`` as one tensor, int64.
     """
 
@@ -32,6 +33,7 @@ class TextRow:
     blocks: str
     tokens: str
     positions: str
+    is_token: str
     block_shape: str
 
 
@@ -53,5 +55,6 @@ def text_row(graph: GraphBuilder, lengths: str) -> TextRow:
         blocks=blocks,
         tokens=tokens,
         positions=graph.add("Mod", tokens, longest),
+        is_token=is_token,
         block_shape=graph.add("Shape", is_token),
     )
