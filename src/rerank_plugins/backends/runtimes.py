@@ -95,18 +95,19 @@ def open_checkpoint(
     spec = resolved.spec
     # The runtime is part of the key: scores of torch and of ONNX Runtime differ in the last digits, and no cache of
     # scores or vectors is to mix them.
-    key = (runtime, spec.kind, spec.scorer, spec.pooling, resolved.source, resolved.files.fingerprint)
-    return MODELS.acquire(key, lambda: _load(request, key))
+    precision = "int8" if dtype == "int8" else "float32"
+    key = (runtime, spec.kind, spec.scorer, spec.pooling, resolved.source, resolved.files.fingerprint, precision)
+    return MODELS.acquire(key, lambda: _load(request, key, dtype=precision))
 
 
 @checkpoint_errors("load the model")
-def _load(request: CheckpointRequest, identity: Hashable) -> LoadedModel:
+def _load(request: CheckpointRequest, identity: Hashable, *, dtype: str) -> LoadedModel:
     from rerank_plugins.scorers.onnx_runtime import load
 
-    parts = load(request)
+    parts = load(request, is_int8=dtype == "int8")
     name = request.spec.id
     batcher = MicroBatcher([parts.scorer], budget=TokenBudget(_BATCH_TOKENS), name=name)
-    made = LoadedModel.of(parts, batcher, device="cpu", dtype="float32", name=name, identity=identity)
+    made = LoadedModel.of(parts, batcher, device="cpu", dtype=dtype, name=name, identity=identity)
     return replace(made, runtime="onnx")
 
 
@@ -119,7 +120,7 @@ def _check_options(device: str | None, dtype: str, options: SourceOptions, *, to
     refused = [
         told
         for told, is_asked in (
-            (f"dtype={dtype!r}", dtype not in ("auto", "float32")),
+            (f"dtype={dtype!r}", dtype not in ("auto", "float32", "int8")),
             (f"peft_path={str(options.peft_path)!r}", options.peft_path is not None),
             ("trust_remote_code=True", options.trust_remote_code),
             ("torch_compile=True", torch_compile),

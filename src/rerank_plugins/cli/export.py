@@ -22,8 +22,8 @@ def export(
 ) -> None:
     """Write model.onnx, its weights and its tokenizer into a folder; torch is not needed.
 
-    Reranker(folder) and Embedder(folder) open it, in torch and in ONNX Runtime. They open the checkpoint itself, too: an
-    export is for other programs, and for machines that cannot reach the hub.
+    Reranker(folder) and Embedder(folder) open it, in torch and in ONNX Runtime. They open the checkpoint itself, too:
+    an export is for other programs, and for machines that cannot reach the hub.
     """
     from rerank_plugins.catalog.resolve import resolve
     from rerank_plugins.errors import InvalidInputError

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from rerank_plugins.graphs.builder import CONTRIB, GraphBuilder, Weights
+from rerank_plugins.graphs.int8 import Int8Products
 from rerank_plugins.graphs.layout import TextRow, text_row
 from rerank_plugins.graphs.settings import EncoderSettings
 
@@ -87,6 +88,7 @@ def add_encoder(
 class _Encoder:
     def __init__(self, graph: GraphBuilder, weights: Weights, settings: EncoderSettings) -> None:
         self._graph, self._weights, self._settings = graph, weights, settings
+        self._products = Int8Products(graph, weights)
 
     def build(self, inputs: GraphInputs, *, reads: Reads) -> EncodedRow:
         graph, settings = self._graph, self._settings
@@ -210,6 +212,8 @@ class _Encoder:
         return self._graph.add(operator, self._dense(rows, name), domain=domain)
 
     def _dense(self, rows: str, name: str) -> str:
+        if self._settings.is_int8:
+            return self._products.dense(rows, name)
         weight, bias = self._weight(f"{name}.weight"), self._weight(f"{name}.bias")
         return self._graph.add("Gemm", rows, weight, bias, attributes={"transB": 1})
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -37,18 +37,19 @@ class ModelGraph:
     prefix: str
 
 
-def build_graph(spec: ModelSpec, files: CheckpointFiles, weights: Weights) -> ModelGraph:
+def build_graph(spec: ModelSpec, files: CheckpointFiles, weights: Weights, *, is_int8: bool = False) -> ModelGraph:
     """Make the graph of a checkpoint.
 
     Args:
         spec: How the model is used.
         files: Its checkpoint.
         weights: Its float32 tensors by their names in the checkpoint.
+        is_int8: Whether the layers' products are in eight bits.
 
     Raises:
         UnsupportedModelError: It is no BERT-like model, or one with parts that are not done here.
     """
-    settings = encoder_settings(files)
+    settings = replace(encoder_settings(files), is_int8=is_int8)
     prefix = _prefix(weights)
     named = _Weights(weights, prefix, files)
     _check_tables(named, files, settings)

@@ -34,6 +34,7 @@ class EncoderSettings:
         has_types: Whether inputs have segment ids; without them all are 0.
         padding_id: The id from which positions are counted (RoBERTa); None where they start at 0 (BERT).
         apart: Number of the lowest layers in which the two texts of a pair do not see each other.
+        is_int8: Whether the layers' products are in eight bits (:mod:`rerank_plugins.graphs.int8`).
     """
 
     layers: int
@@ -44,6 +45,7 @@ class EncoderSettings:
     has_types: bool
     padding_id: int | None
     apart: int = 0
+    is_int8: bool = False
 
 
 def refuse(files: CheckpointFiles, reason: str) -> UnsupportedModelError:

@@ -18,8 +18,9 @@ from rerank_plugins.catalog.scorer_traits import CROSS_ENCODER, STATIC, TRANSFOR
 from rerank_plugins.checks.boundary import checkpoint_errors
 from rerank_plugins.checks.optional import import_extra
 from rerank_plugins.engine import forking
-from rerank_plugins.errors import UnsupportedModelError
-from rerank_plugins.graphs.models import ModelGraph, build_graph
+from rerank_plugins.errors import DeviceUnavailableError, UnsupportedModelError
+from rerank_plugins.graphs.builder import GraphBuilder
+from rerank_plugins.graphs.models import build_graph
 from rerank_plugins.graphs.proto import ExternalData
 from rerank_plugins.graphs.settings import refuse
 from rerank_plugins.protocols import Batch, PairSegments, TokenInput
@@ -104,8 +105,12 @@ class OnnxScorer:
         return fed
 
 
-def load(request: CheckpointRequest) -> LoadedParts:
+def load(request: CheckpointRequest, *, is_int8: bool = False) -> LoadedParts:
     """Load a model without torch.
+
+    Args:
+        request: What to load.
+        is_int8: Whether the layers' products are in eight bits.
 
     Raises:
         MissingExtraError: ONNX Runtime is not installed.
@@ -121,14 +126,16 @@ def load(request: CheckpointRequest) -> LoadedParts:
     runtime = import_extra("onnxruntime", extra=EXTRA)
     tokenizer = load_tokenizer(request)
     check_weights(request)
-    scorer = OnnxScorer(lambda: _session(runtime, request))
+    if is_int8:
+        _check_int8(runtime)
+    scorer = OnnxScorer(lambda: _session(runtime, request, is_int8=is_int8))
     with checkpoint_errors(f"run {str(request.files.folder)!r} in ONNX Runtime {runtime.__version__}"):
         together = scorer.forward(Batch(_TRIAL))
         alone = np.concatenate([scorer.forward(Batch([one])) for one in _TRIAL])
     if not np.allclose(together, alone, rtol=_NEAR, atol=_NEAR, equal_nan=True):
         msg = (
-            f"ONNX Runtime {runtime.__version__} gives {str(request.files.folder)!r} other numbers in a batch than alone; "
-            "install another version: pip install --upgrade onnxruntime"
+            f"ONNX Runtime {runtime.__version__} gives {str(request.files.folder)!r} other numbers in a batch than "
+            "alone; install another version: pip install --upgrade onnxruntime"
         )
         raise UnsupportedModelError(msg)
     return LoadedParts(tokenizer=tokenizer, scorer=scorer)
@@ -151,15 +158,33 @@ def read_weights(request: CheckpointRequest) -> Arrays:
     return found
 
 
-def _session(runtime: Any, request: CheckpointRequest) -> Any:
+def _session(runtime: Any, request: CheckpointRequest, *, is_int8: bool) -> Any:
     """Return a session on a checkpoint's weights."""
-    made = build_graph(request.spec, request.files, read_weights(request))
+    made = build_graph(request.spec, request.files, read_weights(request), is_int8=is_int8)
     with checkpoint_errors(f"run {str(request.files.folder)!r} in ONNX Runtime {runtime.__version__}"):
-        return _opened(runtime, made)
+        return _opened(runtime, made.graph)
 
 
-def _opened(runtime: Any, made: ModelGraph) -> Any:
-    weights = made.graph.weights
+def _check_int8(runtime: Any) -> None:
+    """Refuse a processor whose products in eight bits overflow: without VNNI, sums of two are cut off at 16 bits.
+
+    Raises:
+        DeviceUnavailableError: It is one of those.
+    """
+    width = 64
+    graph = GraphBuilder()
+    rows = graph.input("rows", "uint8", ("rows", width))
+    weight = graph.weight("weight", np.full((width, width), 127, np.int8))
+    sums = graph.add("MatMulInteger", rows, weight, graph.constant(0, "uint8"))
+    graph.output(graph.add("Cast", sums, attributes={"to": 1}), "sums", ("rows", width))
+    found = _opened(runtime, graph).run(None, {"rows": np.full((width, width), 255, np.uint8)})[0]
+    if not (found == 255 * 127 * width).all():
+        msg = "dtype='int8': this processor has no exact products in eight bits (VNNI); leave dtype out"
+        raise DeviceUnavailableError(msg)
+
+
+def _opened(runtime: Any, graph: GraphBuilder) -> Any:
+    weights = graph.weights
     places = {name: ExternalData(location=_MEMORY, offset=0, length=array.nbytes) for name, array in weights.items()}
     options = runtime.SessionOptions()
     options.log_severity_level = 3
@@ -170,7 +195,7 @@ def _opened(runtime: Any, made: ModelGraph) -> Any:
     options.add_session_config_entry("session.force_spinning_stop", "1")
     values = [runtime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array)) for array in weights.values()]
     options.add_external_initializers(list(weights), values)
-    return runtime.InferenceSession(made.graph.model(places), options, providers=["CPUExecutionProvider"])
+    return runtime.InferenceSession(graph.model(places), options, providers=["CPUExecutionProvider"])
 
 
 def _threads() -> int:

@@ -31,6 +31,7 @@ from rerank_plugins.errors import (
     UnsafeModelError,
     UnsupportedModelError,
 )
+from rerank_plugins.graphs.int8 import quantised_rows
 
 pytest.importorskip("onnxruntime")
 
@@ -123,6 +124,35 @@ def test_alone_batched_and_from_many_threads(checkpoints: Path, name: str) -> No
             found = list(pool.map(lambda _: reranker.score(PAIRS), range(48)))
     assert np.abs(together - expected).max() <= 1e-5
     assert all(np.abs(np.array(one) - expected).max() <= 1e-5 for one in found)
+
+
+@pytest.mark.parametrize("model", ["bert-reranker", "xlmr-reranker", "mini"])
+def test_int8_is_near_and_does_not_depend_on_the_batch(checkpoints: Path, model: str) -> None:
+    if model == "mini":
+        pytest.importorskip("rerank_plugins_mini")
+    source = model if model == "mini" else checkpoints / model
+    exact = scores(source, backend="onnx")
+    engine = EngineOptions(max_batch_tokens=300, token_cache=False)
+    with Reranker(source, backend="onnx", dtype="int8", engine=engine) as reranker:
+        assert reranker.dtype == "int8"
+        found = reranker.score(PAIRS)
+        alone = [reranker.score([pair])[0] for pair in PAIRS]
+        with ThreadPoolExecutor(8) as pool:
+            others = list(pool.map(lambda _: reranker.score(PAIRS), range(8)))
+    counted = exact > -100
+    assert np.corrcoef(np.array(found)[counted], exact[counted])[0, 1] > 0.99
+    assert np.abs(np.array(found) - exact).max() > 1e-5, "nothing was quantised"
+    assert np.abs(np.array(alone) - found).max() <= 1e-3
+    assert all(np.abs(np.array(one) - found).max() <= 1e-3 for one in others)
+
+
+def test_int8_weights_are_those_of_the_bundled_file() -> None:
+    mini = pytest.importorskip("rerank_plugins_mini")
+    stored = load_file(mini.reranker_path() / "model.safetensors")
+    name = "encoder.layer.3.output.dense.weight"
+    values, scales = quantised_rows((stored[name].float() * stored[f"{name}.scale"].unsqueeze(1)).numpy())
+    assert np.array_equal(values, stored[name].numpy())
+    assert np.allclose(scales, stored[f"{name}.scale"].numpy(), rtol=1e-6)
 
 
 def test_weights_outlive_what_they_were_read_into(bert_reranker_folder: Path) -> None:
