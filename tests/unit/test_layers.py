@@ -35,7 +35,7 @@ LAYERS = [
     {"adapters"},
     {"evaluation"},
     {"reports"},
-    {"training", "serving"},
+    {"training", "serving", "bulk"},
     {"cli"},
     {"__main__"},
 ]

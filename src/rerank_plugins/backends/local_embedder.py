@@ -185,17 +185,16 @@ class LocalEmbedder:
     @contextmanager
     def _submitted(self, inputs: Sequence[TokenInput], groups: Sequence[_Group]) -> Iterator[list[Reply[Answer]]]:
         """Queue the groups for a block; what has not run when it ends is dropped."""
-        replies: list[Reply[Answer]] = []
+        batches = [([inputs[index] for index in indices], layout) for indices, layout in groups]
+        replies = self._lease.value.batcher.submit_groups(batches, limits=self._engine)
         try:
-            for indices, layout in groups:
-                replies.append(self._submit([inputs[index] for index in indices], layout))
             yield replies
         finally:
             for reply in replies:
                 reply.cancel()
 
-    def _submit(self, inputs: Sequence[TokenInput], options: Hashable = None) -> Reply[Answer]:
-        return self._lease.value.batcher.submit(inputs, options=options, limits=self._engine)
+    def _submit(self, inputs: Sequence[TokenInput]) -> Reply[Answer]:
+        return self._lease.value.batcher.submit(inputs, limits=self._engine)
 
     def _timed_plan(self, texts: Sequence[ChunkedText], chunking: Chunking) -> tuple[ChunkPlan, float]:
         start_s = time.perf_counter()

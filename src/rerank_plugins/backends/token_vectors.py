@@ -198,20 +198,13 @@ class TokenVectorModel:
         by_slots: dict[int, list[int]] = defaultdict(list)
         for place, one in enumerate(texts):
             by_slots[2 ** ceil(log2(max(len(one.input), _SMALLEST_SLOTS)))].append(place)
-        groups: list[tuple[Sequence[int], TokenRow, Reply[Answer]]] = []
-        # The largest group first: whether the call is taken at all is decided with it, and the others must not be
-        # refused because it waits.
-        limits = self._engine
-        try:
-            for slots, places in sorted(by_slots.items(), key=lambda one: -one[0] * len(one[1])):
-                layout = TokenRow(slots=slots, dimensions=self._dimensions, normalizes=self.late.normalizes)
-                inputs = [texts[place].input for place in places]
-                groups.append((places, layout, self._lease.value.batcher.submit(inputs, options=layout, limits=limits)))
-                limits = replace(limits, max_waiting_tokens=None)
-        except BaseException:
-            QueuedVectors(texts, groups).cancel()
-            raise
-        return QueuedVectors(texts, groups)
+        groups = [(places, self._row(slots)) for slots, places in by_slots.items()]
+        batches = [([texts[place].input for place in places], row) for places, row in groups]
+        replies = self._lease.value.batcher.submit_groups(batches, limits=self._engine)
+        return QueuedVectors(texts, [(*group, reply) for group, reply in zip(groups, replies, strict=True)])
+
+    def _row(self, slots: int) -> TokenRow:
+        return TokenRow(slots=slots, dimensions=self._dimensions, normalizes=self.late.normalizes)
 
     @contextmanager
     def queued(self, texts: Sequence[LateText]) -> Iterator[QueuedVectors]:

@@ -17,6 +17,7 @@ from rerank_plugins import __version__
 from rerank_plugins.cli.calibrate import calibrate
 from rerank_plugins.cli.data import data
 from rerank_plugins.cli.doctor import doctor
+from rerank_plugins.cli.embed import embed
 from rerank_plugins.cli.evaluate import evaluate
 from rerank_plugins.cli.export import export
 from rerank_plugins.cli.installed import add_commands
@@ -47,6 +48,7 @@ app.command()(models)
 app.command()(rank)
 app.command()(calibrate)
 app.command()(score)
+app.command()(embed)
 app.command()(serve)
 app.command()(doctor)
 app.command()(evaluate)

@@ -74,18 +74,22 @@ class ModelOptions:
         from rerank_plugins import Reranker
         from rerank_plugins.cli.quiet import quiet_loading
 
-        layers = self.layer_options
+        options = self.reranker_options
         quiet_loading()
-        return Reranker(
-            self.model,
-            device=self.device,
-            dtype=self.dtype,
-            max_length=self.max_length,
-            long_documents=self.long_documents,  # type: ignore[arg-type]
-            prompt=self.prompt,
-            layers=layers,
-            calibration=self.calibration,
-        )
+        return Reranker(self.model, **options)
+
+    @property
+    def reranker_options(self) -> dict[str, Any]:
+        """The options of a reranker; raises InvalidInputError for values that are no layers."""
+        return {
+            "device": self.device,
+            "dtype": self.dtype,
+            "max_length": self.max_length,
+            "long_documents": self.long_documents,
+            "prompt": self.prompt,
+            "layers": self.layer_options,
+            "calibration": self.calibration,
+        }
 
     @property
     def layer_options(self) -> LayerOptions:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import replace
 
 from rerank_plugins.engine import forking
@@ -88,15 +88,38 @@ class MicroBatcher:
             ScoringError: No thread can be started to run the call.
         """
         call = Call(inputs, options=options, limits=limits, known=known, on_cancel=self._on_cancel)
-        self._admit(call)
+        self._admit(call.tokens, limits)
+        return self._queued(call)
+
+    def submit_groups(
+        self, groups: Iterable[tuple[Sequence[TokenInput], Hashable]], *, limits: EngineOptions = _NO_LIMITS
+    ) -> list[Reply[Answer]]:
+        """Queue one caller's groups of inputs, each with its scorer's options, and return at once.
+
+        They are admitted together: a group is not refused for the work of the group before it. Raises as
+        :meth:`submit`; no group stays in the queue then.
+        """
+        calls = [
+            Call(inputs, options=options, limits=limits, known=None, on_cancel=self._on_cancel)
+            for inputs, options in groups
+        ]
+        self._admit(sum(call.tokens for call in calls), limits)
+        try:
+            return [self._queued(call) for call in calls]
+        except BaseException:
+            for call in calls:
+                call.reply.cancel()
+            raise
+
+    def _queued(self, call: Call) -> Reply[Answer]:
         self.counters.add("calls")
         self.counters.add("inputs", call.n_inputs)
         self.counters.add("inputs_reused", call.n_reused)
         if not call.missing:
             call.reply.succeed(call.answer())
             return call.reply
-        piece_tokens = PIECE_BUDGETS * self._budget.capped(limits.max_batch_tokens)
-        call.cut(piece_tokens, by_prefix=shares_prefixes(self._scorers[0], limits))
+        piece_tokens = PIECE_BUDGETS * self._budget.capped(call.limits.max_batch_tokens)
+        call.cut(piece_tokens, by_prefix=shares_prefixes(self._scorers[0], call.limits))
         try:
             self._hand_over(call)
         except ScoringError as error:
@@ -144,7 +167,7 @@ class MicroBatcher:
             msg = f"this process was forked from one in which a call on {self._name!r} waited; make the call again here"
             call.reply.fail(EngineClosedError(msg))
 
-    def _admit(self, call: Call) -> None:
+    def _admit(self, tokens: int, limits: EngineOptions) -> None:
         if self._queue.is_closed:
             raise EngineClosedError(self._closed())
         if self._is_unusable_after_fork:
@@ -153,14 +176,14 @@ class MicroBatcher:
                 "that. Load it in the child, or start processes with the 'spawn' method."
             )
             raise EngineClosedError(msg)
-        limit = call.limits.max_waiting_tokens
+        limit = limits.max_waiting_tokens
         if limit is None:
             return
         waiting = sum(one.waiting_tokens for one in self._queue.unfinished())
-        if waiting and waiting + call.tokens > limit:
+        if waiting and waiting + tokens > limit:
             self.counters.add("calls_refused")
             msg = (
-                f"{waiting} tokens wait for model {self._name!r}, and with this call's {call.tokens} they "
+                f"{waiting} tokens wait for model {self._name!r}, and with this call's {tokens} they "
                 f"would be more than max_waiting_tokens={limit}. Try again later, or allow more."
             )
             raise OverloadedError(msg)

@@ -136,6 +136,32 @@ def test_a_call_that_just_fits_the_queue_is_taken() -> None:
     batcher.close()
 
 
+def test_groups_of_one_call_are_admitted_together() -> None:
+    batcher, scorer = occupied()
+    limits = EngineOptions(max_waiting_tokens=5)
+    # On an idle queue all groups are taken, whatever their size.
+    taken = batcher.submit_groups([([token_input(1, 1, 1, 1)], "a"), ([token_input(2, 2, 2, 2)], "b")], limits=limits)
+    with pytest.raises(OverloadedError, match="8 tokens wait"):
+        batcher.submit_groups([([token_input(3)], "a")], limits=limits)
+    for _ in range(10):
+        scorer.permits.release()
+    assert [reply.result(10).rows[0, 0] for reply in taken] == [4, 8]
+    batcher.close()
+
+
+def test_no_group_of_a_refused_call_stays() -> None:
+    batcher, scorer = occupied()
+    limits = EngineOptions(max_waiting_tokens=5)
+    taken = batcher.submit([token_input(1, 1, 1)], limits=limits)
+    with pytest.raises(OverloadedError, match=r"3 tokens wait .* this call's 4"):
+        batcher.submit_groups([([token_input(2, 2)], "a"), ([token_input(3, 3)], "b")], limits=limits)
+    assert batcher.stats().waiting_tokens == 3
+    for _ in range(10):
+        scorer.permits.release()
+    assert taken.result(10).rows[0, 0] == 3
+    batcher.close()
+
+
 def test_cancelled_calls_leave_the_queue_at_once() -> None:
     batcher, scorer = occupied()
     limits = EngineOptions(max_waiting_tokens=5)

@@ -119,7 +119,8 @@ def test_another_models_vectors_are_refused(reranker: Reranker, folder: Path, tm
     from safetensors.numpy import load_file, save_file
 
     weights = load_file(other / "model.safetensors")
-    weights["linear.weight"] = weights["linear.weight"] + np.float32(0.05)
+    # Not a number added to all: the layer norm in front gives rows whose sum is 0, which would not show it.
+    weights["linear.weight"][:, ::2] *= np.float32(1.5)
     save_file(weights, other / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(VectorStoreError, match="weights was"):
         Reranker(other, device="cpu", cache=TokenVectorStore(path))
