@@ -28,6 +28,7 @@ __all__ = [
     "OURS",
     "OURS_BF16",
     "OURS_FP16",
+    "OURS_INT8",
     "Ours",
     "bare_forward",
     "batches_in_this_thread",
@@ -128,4 +129,5 @@ def _open(request: OpenRequest, *, dtype: str = "float32", cached: bool = False)
 OURS = SystemSpec(name="rerank_plugins", dtype="float32", open=_open)
 OURS_BF16 = SystemSpec(name="rerank_plugins", dtype="bfloat16", open=partial(_open, dtype="bfloat16"))
 OURS_FP16 = SystemSpec(name="rerank_plugins", dtype="float16", open=partial(_open, dtype="float16"))
+OURS_INT8 = SystemSpec(name="rerank_plugins", dtype="int8", open=partial(_open, dtype="int8"))
 CACHED = SystemSpec(name="rerank_plugins, request seen before", dtype="float32", open=partial(_open, cached=True))

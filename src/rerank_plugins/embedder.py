@@ -82,7 +82,8 @@ class Embedder(ChunkMethods, MultiVectorMethods, ModelHandle, NamesFromElsewhere
             a checkpoint is loaded and run cannot be given beside it; ``max_length`` counts words.
         device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``; None takes the best one there is.
         dtype: ``auto`` (on CUDA float16, or bfloat16 for models trained in it; elsewhere float32), ``float32``,
-            ``float16``, ``bfloat16``.
+            ``float16``, ``bfloat16``, or ``int8``: the products of BERT-like encoders, on CPUs that have them (AVX-512
+            VNNI, AMX); a model that this would change too much runs in float32, with a warning.
         max_length: Tokens of a text, its instruction and special tokens included; None takes the model's default.
         instruction: Texts in front of queries and documents, and the task or examples they come from; None takes what
             the model was trained with.

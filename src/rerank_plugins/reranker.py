@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from rerank_plugins.backends.handles import opened_with
 from rerank_plugins.backends.held import hold_backend
 from rerank_plugins.backends.local_scoring import local_backend
-from rerank_plugins.backends.protocol import PairScorer
+from rerank_plugins.backends.protocol import CutElsewhere, PairScorer
 from rerank_plugins.backends.runtimes import Runtime, chosen_runtime, open_checkpoint
 from rerank_plugins.backends.texts import TextBackend
 from rerank_plugins.calibration import Calibration
@@ -68,7 +68,8 @@ class Reranker(KeptVectorMethods, ScoringMethods):
         device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``; None takes the best one there is. ``cuda:0,cuda:1`` or
             ``cuda:all`` puts a copy of the model on each and shares the work out.
         dtype: ``auto`` (on CUDA float16, for LLM rerankers bfloat16; elsewhere float32), ``float32``,
-            ``float16``, ``bfloat16``.
+            ``float16``, ``bfloat16``, or ``int8``: the products of BERT-like encoders, on CPUs that have them (AVX-512
+            VNNI, AMX); a model that this would change too much runs in float32, with a warning.
         max_length: Tokens of an input, query and special tokens included; None takes the model's default. The
             prompts of FlagEmbedding's and mxbai's LLM rerankers come on top, those of Qwen3 and monoT5 are counted.
         prompt: Instruction of a model that reads one; None takes the model's own.
@@ -128,6 +129,12 @@ class Reranker(KeptVectorMethods, ScoringMethods):
         held = hold_backend(self._opened_with[1], usual_model=_USUAL_MODEL, kind="reranker")
         if held is not None:
             scorer = held.value.backend
+            if (
+                isinstance(scorer, CutElsewhere)
+                and use.max_length is None
+                and use.long_documents.strategy != "truncate"
+            ):
+                use = replace(use, max_length=scorer.window_words)
             settings = self._settle(str(model) if backend is None else scorer.spec.id, scorer.spec, use)
             self._attach(held, TextBackend(held, settings, cache=scores))
             return

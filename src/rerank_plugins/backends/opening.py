@@ -21,6 +21,7 @@ from rerank_plugins.engine.device import default_budget_tokens, resolve_devices,
 from rerank_plugins.engine.registry import MODELS, Lease
 from rerank_plugins.protocols import Compilable, Scorer
 from rerank_plugins.scorers import scorer_loader
+from rerank_plugins.scorers.int8 import refuse_int8
 from rerank_plugins.types import SourceOptions
 from rerank_plugins.weights.base import LoadedParts, LoadRequest
 
@@ -56,12 +57,16 @@ def open_model(
         lora = read_lora_files(options.peft_path, local_files_only=options.local_files_only)
     places = resolve_devices(device)
     precision = resolve_dtype(dtype, device=places[0], half=resolved.spec.half_precision)
+    is_int8 = precision == torch.int8
+    if is_int8:
+        refuse_int8(resolved.spec, resolved.files)
     requests = [
         LoadRequest(
             spec=resolved.spec,
             files=resolved.files,
             device=place,
-            dtype=precision,
+            dtype=torch.float32 if is_int8 else precision,
+            int8=is_int8,
             allow_pickle=options.allow_pickle,
             trust_remote_code=options.trust_remote_code,
             lora=lora,
@@ -111,7 +116,8 @@ def _load(requests: Sequence[LoadRequest], identity: Hashable, *, torch_compile:
     if torch_compile:
         for part in parts:
             _compile(part.scorer, name=requests[0].spec.id)
-    dtype = str(requests[0].dtype).removeprefix("torch.")
+    # A model that does not keep its states in 8 bits was left in float32.
+    dtype = "int8" if parts[0].runs_int8 else str(requests[0].dtype).removeprefix("torch.")
     device = ",".join(str(request.device) for request in requests)
     return run_loaded(parts, device=device, dtype=dtype, name=requests[0].spec.id, identity=identity)
 

@@ -105,7 +105,7 @@ def _load(request: CheckpointRequest, identity: Hashable, *, dtype: str) -> Load
     from rerank_plugins.scorers.onnx_runtime import load
 
     parts = load(request, is_int8=dtype == "int8")
-    name = request.spec.id
+    name, dtype = request.spec.id, "int8" if parts.runs_int8 else "float32"
     batcher = MicroBatcher([parts.scorer], budget=TokenBudget(_BATCH_TOKENS), name=name)
     made = LoadedModel.of(parts, batcher, device="cpu", dtype=dtype, name=name, identity=identity)
     return replace(made, runtime="onnx")

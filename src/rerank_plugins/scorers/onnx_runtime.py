@@ -138,7 +138,7 @@ def load(request: CheckpointRequest, *, is_int8: bool = False) -> LoadedParts:
             "alone; install another version: pip install --upgrade onnxruntime"
         )
         raise UnsupportedModelError(msg)
-    return LoadedParts(tokenizer=tokenizer, scorer=scorer)
+    return LoadedParts(tokenizer=tokenizer, scorer=scorer, runs_int8=is_int8)
 
 
 def read_weights(request: CheckpointRequest) -> Arrays:

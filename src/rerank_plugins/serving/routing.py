@@ -131,6 +131,7 @@ def _table(pinned: DialectName) -> Mapping[str, Choice]:
         "/v1/explain": _always(own.EXPLAIN),
         "/embeddings": embeddings,
         "/v1/embeddings": embeddings,
+        "/compatible-mode/v1/embeddings": embeddings,
         "/v1/ranking": ranking,
         "/v1/retrieval/{model}/reranking": ranking,
         "/reranks": reranks,

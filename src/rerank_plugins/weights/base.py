@@ -41,13 +41,15 @@ class LoadRequest(CheckpointRequest):
 
     Attributes:
         device: Where it shall run.
-        dtype: Precision of the backbone.
+        dtype: Precision of the backbone's weights as they are read.
         lora: A LoRA adapter to merge into the weights; None for none.
+        int8: Whether its products shall run in 8-bit integers afterwards.
     """
 
     device: torch.device
     dtype: torch.dtype
     lora: LoraFiles | None = None
+    int8: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,11 +60,13 @@ class LoadedParts:
         tokenizer: Its tokenizer.
         scorer: Its forward pass.
         special_tokens: Whether texts are wrapped in the tokenizer's special tokens.
+        runs_int8: Whether products run in 8-bit integers, as was asked.
     """
 
     tokenizer: TextTokenizer
     scorer: Scorer
     special_tokens: bool = True
+    runs_int8: bool = False
 
 
 ScorerLoader = Callable[[LoadRequest], LoadedParts]
