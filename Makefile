@@ -114,7 +114,7 @@ $(LOWEST)/.lowest: constraints-lowest.txt $(METADATA)
 	$(LOWEST)/bin/python -m pip install --quiet --upgrade pip
 	$(LOWEST)/bin/python -m pip install --quiet -c constraints-lowest.txt torch
 	$(LOWEST)/bin/python -m pip install --quiet -c constraints-lowest.txt \
-		-e .[torch,evaluation,telemetry,serve] -e models/mini -e models/mini-zh -e demo -e integrations/llamaindex -e integrations/langchain \
+		-e .[torch,onnx,evaluation,telemetry,serve] -e models/mini -e models/mini-zh -e demo -e integrations/llamaindex -e integrations/langchain \
 		-e integrations/testing \
 		langchain-classic langchain-tests hypothesis opentelemetry-sdk pytest pytest-asyncio pytest-timeout pytest-xdist
 	touch $@

@@ -11,6 +11,7 @@ from rerank_plugins.backends.handles import opened_with
 from rerank_plugins.backends.held import hold_backend
 from rerank_plugins.backends.local_scoring import local_backend
 from rerank_plugins.backends.protocol import CutElsewhere, PairScorer
+from rerank_plugins.backends.runtimes import Runtime, chosen_runtime, open_checkpoint
 from rerank_plugins.backends.texts import TextBackend
 from rerank_plugins.calibration import Calibration
 from rerank_plugins.calls.driving import adrive, drive
@@ -43,7 +44,7 @@ from rerank_plugins.types import (
 )
 
 if TYPE_CHECKING:
-    from rerank_plugins.backends.opening import LoadedModel
+    from rerank_plugins.backends.loaded import LoadedModel
 
 __all__ = ["Reranker"]
 
@@ -60,7 +61,8 @@ class Reranker(KeptVectorMethods, ScoringMethods):
     Args:
         model: A hub id, a local folder (its name does not matter), ``mini``, or the name of a registered backend
             (``acme:large``, see :func:`~rerank_plugins.backends.named.register_backend`).
-        backend: What scores, instead of a checkpoint: any object with the methods of a
+        backend: What runs the checkpoint, ``torch`` or ``onnx`` (ONNX Runtime on the CPU, for BERT-like models); None
+            takes torch where it is installed. Or what scores instead of a checkpoint: any object with the methods of a
             :class:`~rerank_plugins.backends.protocol.PairScorer`. It stays the caller's to close. Options that say how
             a checkpoint is loaded and run cannot be given beside it; ``max_length`` counts words.
         device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``; None takes the best one there is. ``cuda:0,cuda:1`` or
@@ -100,7 +102,7 @@ class Reranker(KeptVectorMethods, ScoringMethods):
         self,
         model: ModelName = _USUAL_MODEL,
         *,
-        backend: PairScorer | None = None,
+        backend: PairScorer | Runtime | None = None,
         device: str | None = None,
         dtype: str = "auto",
         max_length: Count | None = None,
@@ -137,12 +139,12 @@ class Reranker(KeptVectorMethods, ScoringMethods):
             self._attach(held, TextBackend(held, settings, cache=scores))
             return
         # Before anything is fetched.
-        with needs_torch():
-            from rerank_plugins.backends.opening import open_model
+        runtime = chosen_runtime(backend, model, kind="reranker")
         resolved = resolve(model, kind="reranker", options=files)
         spec = replace(resolved.spec.with_prompt(prompt), revision=files.revision or resolved.spec.revision)
         settings = self._settle(str(model), spec, use)
-        lease = open_model(resolved, device=device, dtype=dtype, options=files, torch_compile=use.engine.torch_compile)
+        compiles = use.engine.torch_compile
+        lease = open_checkpoint(resolved, runtime, device=device, dtype=dtype, options=files, torch_compile=compiles)
         self._attach_local(lease, spec, settings, files=resolved.files, vectors=vectors)
 
     @classmethod

@@ -24,7 +24,7 @@ LAYERS = [
     {"catalog", "nn"},
     {"text"},
     {"ranking"},
-    {"engine", "weights"},
+    {"engine", "graphs", "weights"},
     {"scorers", "remote"},
     {"embedding", "chat"},
     {"backends"},

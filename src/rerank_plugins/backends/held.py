@@ -53,10 +53,13 @@ def hold_backend(options: Mapping[str, Any], *, usual_model: str, kind: ModelKin
             option was given that only checkpoints have; which is checked before anything is opened.
     """
     model, backend = options["model"], options["backend"]
-    if backend is None:
+    if backend is None or isinstance(backend, str):
         opener = opener_of(model, kind=kind)
         if opener is None:
             return None
+        if backend is not None:
+            msg = f"backend={backend!r} says what runs a checkpoint, and {model!r} is none: leave it out"
+            raise InvalidInputError(msg)
         _check_options(str(model), options)
         return MODELS.acquire(("backend", kind, model), lambda: _held(_with_spec(opener(), kind), is_owned=True))
     protocol, simple, methods = _PROTOCOLS[kind]

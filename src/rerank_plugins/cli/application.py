@@ -19,6 +19,7 @@ from rerank_plugins.cli.data import data
 from rerank_plugins.cli.doctor import doctor
 from rerank_plugins.cli.embed import embed
 from rerank_plugins.cli.evaluate import evaluate
+from rerank_plugins.cli.export import export
 from rerank_plugins.cli.installed import add_commands
 from rerank_plugins.cli.label import label
 from rerank_plugins.cli.merge import merge
@@ -57,6 +58,7 @@ app.add_typer(train)
 app.command()(mine)
 app.command()(label)
 app.command()(merge)
+app.command()(export)
 add_commands(app)
 
 

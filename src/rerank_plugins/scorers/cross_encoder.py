@@ -20,8 +20,9 @@ from rerank_plugins.nn.segment_similarity import SegmentSimilarityHead
 from rerank_plugins.protocols import Batch, Scorer
 from rerank_plugins.scorers.int8 import int8_texts
 from rerank_plugins.weights.base import LoadedParts, LoadRequest
-from rerank_plugins.weights.loading import load_model, load_tokenizer, read_own_weights, refuse_missing
+from rerank_plugins.weights.loading import load_model, read_own_weights, refuse_missing
 from rerank_plugins.weights.lora import merge_lora
+from rerank_plugins.weights.tokenizers import load_tokenizer
 
 __all__ = ["CrossEncoderScorer", "WholeClassifierScorer", "load", "load_segment_similarity", "scorer_of"]
 

@@ -21,7 +21,8 @@ from rerank_plugins.scorers.int8 import int8_texts
 from rerank_plugins.scorers.sentence_head import load_head
 from rerank_plugins.text.tokenizer import TextTokenizer
 from rerank_plugins.weights.base import LoadedParts, LoadRequest
-from rerank_plugins.weights.loading import load_model, load_tokenizer
+from rerank_plugins.weights.loading import load_model
+from rerank_plugins.weights.tokenizers import load_tokenizer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
