@@ -31,6 +31,7 @@ from rerank_plugins.cli.report import report
 from rerank_plugins.cli.score import score
 from rerank_plugins.cli.serve import serve
 from rerank_plugins.cli.training import train
+from rerank_plugins.cli.tune import tune
 from rerank_plugins.display.terminal import Screen, visible
 from rerank_plugins.errors import RerankPluginsError
 
@@ -52,6 +53,7 @@ app.command()(embed)
 app.command()(serve)
 app.command()(doctor)
 app.command()(evaluate)
+app.command()(tune)
 app.command()(report)
 app.add_typer(data)
 app.add_typer(train)
