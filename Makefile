@@ -4,6 +4,7 @@ VENV ?= .venv
 LOWEST ?= .venv-lowest
 CLIENTS ?= .venv-clients
 COHERE ?= .venv-clients-cohere
+PAGE ?= .venv-page
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip install --quiet
 # A whole file of tests goes to one process. One thread each, else they wait for each other; about 2 GB of memory each.
@@ -13,7 +14,7 @@ PACKAGES = -e .[demo] -e models/mini -e models/mini-zh -e demo -e integrations/l
 METADATA = pyproject.toml models/mini/pyproject.toml models/mini-zh/pyproject.toml demo/pyproject.toml $(wildcard integrations/*/pyproject.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-lowest test-clients mutants lint bench docs wheels clean
+.PHONY: help demo test test-fast test-lowest test-clients test-page test-ray mutants lint bench docs wheels clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -38,6 +39,13 @@ test-clients: $(VENV)/.dev $(CLIENTS)/.clients $(COHERE)/.cohere ## the packages
 		SERVER_PYTHON=$(CURDIR)/$(BIN)/python $$folder/bin/python -m pytest -c tests/clients/pytest.ini \
 			--rootdir tests/clients --confcutdir tests/clients tests/clients || exit 1; done
 
+test-ray: $(VENV)/.ray ## jobs and the server on a Ray cluster of this machine, with processes killed under way (two minutes)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/ray
+
+test-page: $(VENV)/.dev $(PAGE)/.page ## the page of the server in the system's Chromium (CHROMIUM names another); an environment of its own
+	SERVER_PYTHON=$(CURDIR)/$(BIN)/python $(PAGE)/bin/python -m pytest -c tests/page/pytest.ini \
+		--rootdir tests/page --confcutdir tests/page tests/page
+
 mutants: $(VENV)/.dev ## small faults put into the core one by one; at least 90 % must make a fast test fail (a quarter of an hour)
 	OMP_NUM_THREADS=1 $(BIN)/python tests/mutants/run_mutants.py
 
@@ -57,7 +65,7 @@ wheels: $(VENV)/.dev ## build the distributions into dist/
 		$(BIN)/python -m build --quiet --no-isolation --outdir dist $$folder || exit 1; done
 
 clean: ## remove the environments and what was built
-	rm -rf $(VENV) $(LOWEST) $(CLIENTS) $(COHERE) dist demo-output
+	rm -rf $(VENV) $(LOWEST) $(CLIENTS) $(COHERE) $(PAGE) dist demo-output
 
 # torch first and alone: with it in place nothing else can ask for a build with CUDA packages.
 $(VENV)/.torch: constraints.txt
@@ -73,6 +81,10 @@ $(VENV)/.demo: $(VENV)/.torch $(METADATA)
 $(VENV)/.dev: $(VENV)/.demo requirements-dev.txt
 	$(PIP) -c constraints.txt -r requirements-dev.txt -e integrations/testing
 	$(PIP) -c constraints.txt --no-deps BCEmbedding
+	touch $@
+
+$(VENV)/.ray: $(VENV)/.dev
+	$(PIP) -c constraints.txt -e .[ray]
 	touch $@
 
 $(VENV)/.bench: $(VENV)/.dev benchmarks/requirements.txt
@@ -91,12 +103,18 @@ $(COHERE)/.cohere: tests/clients/requirements-cohere.txt
 	$(COHERE)/bin/python -m pip install --quiet -r tests/clients/requirements-cohere.txt
 	touch $@
 
+$(PAGE)/.page: tests/page/requirements.txt
+	$(PYTHON) -m venv $(PAGE)
+	$(PAGE)/bin/python -m pip install --quiet --upgrade pip
+	$(PAGE)/bin/python -m pip install --quiet -r tests/page/requirements.txt
+	touch $@
+
 $(LOWEST)/.lowest: constraints-lowest.txt $(METADATA)
 	$(PYTHON) -m venv $(LOWEST)
 	$(LOWEST)/bin/python -m pip install --quiet --upgrade pip
 	$(LOWEST)/bin/python -m pip install --quiet -c constraints-lowest.txt torch
 	$(LOWEST)/bin/python -m pip install --quiet -c constraints-lowest.txt \
-		-e .[torch,evaluation,telemetry,serve] -e models/mini -e models/mini-zh -e demo -e integrations/llamaindex -e integrations/langchain \
+		-e .[torch,onnx,evaluation,telemetry,serve] -e models/mini -e models/mini-zh -e demo -e integrations/llamaindex -e integrations/langchain \
 		-e integrations/testing \
 		langchain-classic langchain-tests hypothesis opentelemetry-sdk pytest pytest-asyncio pytest-timeout pytest-xdist
 	touch $@

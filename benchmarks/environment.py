@@ -13,7 +13,9 @@ from typing import Any
 
 import torch
 
-__all__ = ["available_cores", "cpu_flags", "describe", "has_bf16"]
+from rerank_plugins.nn.int8 import has_int8_products
+
+__all__ = ["available_cores", "cpu_flags", "describe", "has_bf16", "has_int8"]
 
 _PACKAGES = (
     "rerank-plugins",
@@ -52,6 +54,11 @@ def cpu_flags() -> list[str]:
 def has_bf16() -> bool:
     """Return whether the CPU multiplies bf16 matrices in hardware."""
     return bool(_BF16_FLAGS & set(cpu_flags()))
+
+
+def has_int8() -> bool:
+    """Return whether the CPU multiplies 8-bit integers in hardware, and torch lets it."""
+    return has_int8_products()
 
 
 def describe(*, threads: int) -> dict[str, Any]:

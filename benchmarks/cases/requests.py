@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from benchmarks.cases.base import NO_BF16, Case, fastest, median_of, score_difference
+from benchmarks.cases.base import NO_BF16, NO_INT8, Case, fastest, median_of, score_difference
 from benchmarks.cases.kept import kept_top_ten
 from benchmarks.compare import ratio
 from benchmarks.context import Context
-from benchmarks.environment import has_bf16
+from benchmarks.environment import has_bf16, has_int8
 from benchmarks.results import CaseResult, Timing, Verdict
 from benchmarks.rounds import Bench
 from benchmarks.systems.flag_embedding_peer import FLAG_RERANKER
-from benchmarks.systems.onnxruntime_peer import ONNX_RUNTIME
+from benchmarks.systems.onnxruntime_peer import ONNX_RUNTIME, ONNX_RUNTIME_INT8
 from benchmarks.systems.openvino_peer import OPENVINO, OPENVINO_BF16
-from benchmarks.systems.ours import CACHED, OURS, OURS_BF16
+from benchmarks.systems.ours import CACHED, OURS, OURS_BF16, OURS_INT8
 from benchmarks.systems.plain import PLAIN, SORTED
 from benchmarks.systems.registry import EVERYBODY
 from benchmarks.systems.sentence_transformers_peer import CROSS_ENCODER
@@ -44,9 +44,10 @@ def _mixed(context: Context) -> CaseResult:
 
 
 def _mixed_verdicts(timings: list[Timing]) -> tuple[Verdict, ...]:
-    ours, ours_bf16 = median_of(timings, OURS), median_of(timings, OURS_BF16)
+    ours, ours_bf16, ours_int8 = (median_of(timings, spec) for spec in (OURS, OURS_BF16, OURS_INT8))
     slow = "" if has_bf16() else NO_BF16
-    peers = (CROSS_ENCODER, FLAG_RERANKER, OPENVINO, OPENVINO_BF16)
+    without = "" if has_int8() else NO_INT8
+    peers = (CROSS_ENCODER, FLAG_RERANKER, ONNX_RUNTIME_INT8, OPENVINO, OPENVINO_BF16)
     theirs = {spec: median_of(timings, spec) for spec in peers}
     absent = {spec: "" if seconds is not None else f"{spec.name} did not run" for spec, seconds in theirs.items()}
     return (
@@ -56,6 +57,10 @@ def _mixed_verdicts(timings: list[Timing]) -> tuple[Verdict, ...]:
         judge("mixed-fp32-openvino", ratio(theirs[OPENVINO], ours), note=absent[OPENVINO]),
         judge("mixed-bf16-st", ratio(theirs[CROSS_ENCODER], ours_bf16), note=slow or absent[CROSS_ENCODER]),
         judge("mixed-bf16-openvino", ratio(theirs[OPENVINO_BF16], ours_bf16), note=slow or absent[OPENVINO_BF16]),
+        judge("mixed-int8-fp32", ratio(ours, ours_int8), note=without),
+        judge(
+            "mixed-int8-onnx", ratio(theirs[ONNX_RUNTIME_INT8], ours_int8), note=without or absent[ONNX_RUNTIME_INT8]
+        ),
     )
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from benchmarks.systems.base import OpenRequest, Pairs, System, SystemSpec, import_peer
 from benchmarks.systems.exported import SortedBatches, as_onnx
 
-__all__ = ["ONNX_RUNTIME", "OnnxRuntimePeer"]
+__all__ = ["ONNX_RUNTIME", "ONNX_RUNTIME_INT8", "OnnxRuntimePeer"]
 
 
 class OnnxRuntimePeer:
@@ -15,13 +17,14 @@ class OnnxRuntimePeer:
 
     Args:
         request: What to open.
+        int8: Whether it is quantised dynamically first, weights by output channel.
     """
 
-    def __init__(self, request: OpenRequest) -> None:
+    def __init__(self, request: OpenRequest, *, int8: bool = False) -> None:
         runtime = import_peer("onnxruntime", install="pip install -r benchmarks/requirements.txt")
         options = runtime.SessionOptions()
         options.intra_op_num_threads = request.threads
-        file = as_onnx(request)
+        file = _in_int8(as_onnx(request)) if int8 else as_onnx(request)
         self._session: Any = runtime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
         self._batches = SortedBatches(request, [one.name for one in self._session.get_inputs()])
 
@@ -38,8 +41,17 @@ class OnnxRuntimePeer:
         self._session = None
 
 
-def _open(request: OpenRequest) -> System:
-    return OnnxRuntimePeer(request)
+def _in_int8(file: Path) -> Path:
+    target = file.with_suffix(".int8.onnx")
+    if not target.is_file():
+        quantization = import_peer("onnxruntime.quantization", install="pip install -r benchmarks/requirements.txt")
+        quantization.quantize_dynamic(file, target, per_channel=True)
+    return target
+
+
+def _open(request: OpenRequest, *, int8: bool = False) -> System:
+    return OnnxRuntimePeer(request, int8=int8)
 
 
 ONNX_RUNTIME = SystemSpec(name="ONNX Runtime, length-sorted", dtype="float32", open=_open)
+ONNX_RUNTIME_INT8 = SystemSpec(name="ONNX Runtime dynamic, length-sorted", dtype="int8", open=partial(_open, int8=True))

@@ -18,6 +18,7 @@ from rerank_plugins.catalog.resolve import resolve
 from rerank_plugins.engine.device import default_budget_tokens
 from rerank_plugins.engine.executor import execute
 from rerank_plugins.engine.packing import pack
+from rerank_plugins.engine.tensors import ModelRows
 from rerank_plugins.protocols import Batch, TokenInput
 from rerank_plugins.scorers import scorer_loader
 from rerank_plugins.weights.base import LoadRequest
@@ -27,6 +28,7 @@ __all__ = [
     "OURS",
     "OURS_BF16",
     "OURS_FP16",
+    "OURS_INT8",
     "Ours",
     "bare_forward",
     "batches_in_this_thread",
@@ -96,7 +98,7 @@ def batches_in_this_thread(reranker: Reranker, pairs: Pairs) -> Callable[[], obj
     return lambda: execute(batcher._scorers[0], inputs, budget=batcher._budget)
 
 
-def bare_forward(request: OpenRequest, pairs: Pairs, *, dtype: str = "float32") -> Callable[[], list[torch.Tensor]]:
+def bare_forward(request: OpenRequest, pairs: Pairs, *, dtype: str = "float32") -> Callable[[], list[ModelRows]]:
     """Return a call of our model alone on pairs that are tokenised already: no queue, no thread, no text."""
     resolved = resolve(request.folder, kind="reranker", options=SourceOptions(family=request.family))
     device = torch.device(request.device)
@@ -127,4 +129,5 @@ def _open(request: OpenRequest, *, dtype: str = "float32", cached: bool = False)
 OURS = SystemSpec(name="rerank_plugins", dtype="float32", open=_open)
 OURS_BF16 = SystemSpec(name="rerank_plugins", dtype="bfloat16", open=partial(_open, dtype="bfloat16"))
 OURS_FP16 = SystemSpec(name="rerank_plugins", dtype="float16", open=partial(_open, dtype="float16"))
+OURS_INT8 = SystemSpec(name="rerank_plugins", dtype="int8", open=partial(_open, dtype="int8"))
 CACHED = SystemSpec(name="rerank_plugins, request seen before", dtype="float32", open=partial(_open, cached=True))

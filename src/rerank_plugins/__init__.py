@@ -11,6 +11,8 @@ from rerank_plugins.checks.optional import imported_on_use
 
 if TYPE_CHECKING:
     from rerank_plugins.backends.chat import ChatScorer as ChatScorer
+    from rerank_plugins.backends.remote import RemoteScorer as RemoteScorer
+    from rerank_plugins.backends.remote_embedder import RemoteEmbedder as RemoteEmbedder
     from rerank_plugins.calibration import Calibration as Calibration
     from rerank_plugins.calls.explaining import Explanation as Explanation
     from rerank_plugins.catalog import ModelSpec as ModelSpec
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from rerank_plugins.errors import NotPicklableError as NotPicklableError
     from rerank_plugins.errors import OverloadedError as OverloadedError
     from rerank_plugins.errors import RemoteError as RemoteError
+    from rerank_plugins.errors import RemoteUnavailableError as RemoteUnavailableError
     from rerank_plugins.errors import RerankPluginsError as RerankPluginsError
     from rerank_plugins.errors import ScoringError as ScoringError
     from rerank_plugins.errors import TrainingError as TrainingError
@@ -57,6 +60,7 @@ if TYPE_CHECKING:
     from rerank_plugins.types import QueryExample as QueryExample
     from rerank_plugins.types import RankedDocument as RankedDocument
     from rerank_plugins.types import Ranking as Ranking
+    from rerank_plugins.types import RemoteUsage as RemoteUsage
     from rerank_plugins.types import SourceOptions as SourceOptions
     from rerank_plugins.types import StageScore as StageScore
     from rerank_plugins.types import StageUsage as StageUsage
@@ -97,7 +101,11 @@ __all__ = [
     "QueryVectorCache",
     "RankedDocument",
     "Ranking",
+    "RemoteEmbedder",
     "RemoteError",
+    "RemoteScorer",
+    "RemoteUnavailableError",
+    "RemoteUsage",
     "RerankPluginsError",
     "Reranker",
     "RetrievedDocument",
@@ -153,7 +161,11 @@ _HOME = {
     "QueryVectorCache": "embedding.cache",
     "RankedDocument": "types",
     "Ranking": "types",
+    "RemoteEmbedder": "backends.remote_embedder",
     "RemoteError": "errors",
+    "RemoteScorer": "backends.remote",
+    "RemoteUnavailableError": "errors",
+    "RemoteUsage": "types",
     "RerankPluginsError": "errors",
     "Reranker": "reranker",
     "RetrievedDocument": "retrieval",

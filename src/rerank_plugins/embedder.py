@@ -13,6 +13,7 @@ from rerank_plugins.backends.handles import ModelHandle, opened_with
 from rerank_plugins.backends.held import hold_backend
 from rerank_plugins.backends.late_embedder import LateEmbedder
 from rerank_plugins.backends.local_embedder import LocalEmbedder
+from rerank_plugins.backends.runtimes import Runtime, chosen_runtime, open_checkpoint
 from rerank_plugins.backends.text_embedders import TextEmbedderBackend
 from rerank_plugins.backends.token_vectors import TokenVectorModel, late_lengths, late_spec
 from rerank_plugins.backends.vectors import TextEmbedder
@@ -26,7 +27,6 @@ from rerank_plugins.catalog.spec import Instruction, ModelSpec
 from rerank_plugins.checks.arguments import checked_call
 from rerank_plugins.checks.elsewhere import EMBEDDER_NAMES, NamesFromElsewhere
 from rerank_plugins.checks.kinds import Count, ModelName, Seconds
-from rerank_plugins.checks.optional import needs_torch
 from rerank_plugins.embedding.cache import CacheStatistics, QueryVectorCache
 from rerank_plugins.embedding.instructions import choose_instruction, query_surroundings
 from rerank_plugins.embedding.layout import special_ids, text_layout
@@ -45,7 +45,7 @@ from rerank_plugins.types import (
 )
 
 if TYPE_CHECKING:
-    from rerank_plugins.backends.opening import LoadedModel
+    from rerank_plugins.backends.loaded import LoadedModel
 
 __all__ = ["Embedder"]
 
@@ -76,12 +76,14 @@ class Embedder(ChunkMethods, MultiVectorMethods, ModelHandle, NamesFromElsewhere
     Args:
         model: A hub id, a local folder (its name does not matter), ``mini``, or the name of a registered backend
             (``acme:large``, see :func:`~rerank_plugins.backends.named.register_backend`).
-        backend: What embeds, instead of a checkpoint: any object with the methods of a
+        backend: What runs the checkpoint, ``torch`` or ``onnx``, as in :class:`~rerank_plugins.reranker.Reranker`; or
+            what embeds instead of one: any object with the methods of a
             :class:`~rerank_plugins.backends.vectors.TextEmbedder`. It stays the caller's to close. Options that say how
             a checkpoint is loaded and run cannot be given beside it; ``max_length`` counts words.
         device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``; None takes the best one there is.
         dtype: ``auto`` (on CUDA float16, or bfloat16 for models trained in it; elsewhere float32), ``float32``,
-            ``float16``, ``bfloat16``.
+            ``float16``, ``bfloat16``, or ``int8``: the products of BERT-like encoders, on CPUs that have them (AVX-512
+            VNNI, AMX); a model that this would change too much runs in float32, with a warning.
         max_length: Tokens of a text, its instruction and special tokens included; None takes the model's default.
         instruction: Texts in front of queries and documents, and the task or examples they come from; None takes what
             the model was trained with.
@@ -107,7 +109,7 @@ class Embedder(ChunkMethods, MultiVectorMethods, ModelHandle, NamesFromElsewhere
         self,
         model: ModelName = _USUAL_MODEL,
         *,
-        backend: TextEmbedder | None = None,
+        backend: TextEmbedder | Runtime | None = None,
         device: str | None = None,
         dtype: str = "auto",
         max_length: Count | None = None,
@@ -139,11 +141,11 @@ class Embedder(ChunkMethods, MultiVectorMethods, ModelHandle, NamesFromElsewhere
             self._attach(held, made, assembly=None, use=use, identity=held.value.identity)
             return
         # Before anything is fetched.
-        with needs_torch():
-            from rerank_plugins.backends.opening import open_model
+        runtime = chosen_runtime(backend, model, kind="embedder")
         resolved = resolve(model, kind="embedder", options=files)
         around = self._settle(str(model), resolved.spec, use)
-        lease = open_model(resolved, device=device, dtype=dtype, options=files, torch_compile=use.engine.torch_compile)
+        compiles = use.engine.torch_compile
+        lease = open_checkpoint(resolved, runtime, device=device, dtype=dtype, options=files, torch_compile=compiles)
         self._attach_local(lease, resolved, around, use)
 
     def _settle(self, name: str, spec: ModelSpec, use: _Use) -> Surroundings:
@@ -179,7 +181,7 @@ class Embedder(ChunkMethods, MultiVectorMethods, ModelHandle, NamesFromElsewhere
             normalize=self._normalize,
             skipped_ids=special_ids(loaded.tokenizer, resolved.files, layout),
         )
-        self._attach(lease, backend, assembly=assembly, use=use, identity=(resolved.source, around))
+        self._attach(lease, backend, assembly=assembly, use=use, identity=(resolved.source, around, loaded.runtime))
 
     def _attach_late(self, lease: Lease[LoadedModel], resolved: ResolvedModel, use: _Use) -> None:
         spec = late_spec(resolved.spec, self._instruction, normalize=self._normalize)

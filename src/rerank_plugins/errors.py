@@ -39,6 +39,7 @@ __all__ = [
     "NotPicklableError",
     "OverloadedError",
     "RemoteError",
+    "RemoteUnavailableError",
     "RerankPluginsError",
     "ScoringError",
     "TrainingError",
@@ -147,6 +148,10 @@ class VectorStoreError(RerankPluginsError):
 
 class OverloadedError(RerankPluginsError):
     """More tokens wait for the model than the call allows to stand in front of it; it was not queued."""
+
+
+class RemoteUnavailableError(RemoteError, OverloadedError):
+    """A server does not answer, or takes no more requests, and may later; what could be tried was tried."""
 
 
 class DeadlineExceededError(RerankPluginsError, TimeoutError):

@@ -57,6 +57,19 @@ class TokenInput:
         return b"" if self.segments is None else self.ids[: self.segments.query_end].tobytes()
 
     @property
+    def second_start(self) -> int:
+        """Where the second text of a pair begins with its special tokens: the whole length for a single text.
+
+        It is the last token between the texts that is the input's first one (``<s> q </s> <s> d </s>``); without such a
+        token the one behind the query's own last (``[CLS] q [SEP] d [SEP]``).
+        """
+        if self.segments is None:
+            return len(self)
+        end, start = self.segments.query_end, self.segments.document_start
+        found = np.flatnonzero(self.ids[end:start] == self.ids[0])
+        return int(end + found[-1]) if len(found) else min(end + 1, start)
+
+    @property
     def key(self) -> Hashable:
         """What the scores of an input depend on: inputs with equal keys get equal scores."""
         return self.ids.tobytes(), self.type_ids.tobytes(), self.segments, self.n_unseen
@@ -109,8 +122,11 @@ class Scorer(Protocol):
         """Whether a batch costs ``max(lengths) * n`` tokens (True) or ``sum(lengths)`` (False)."""
         ...
 
-    def forward(self, batch: Batch) -> torch.Tensor:
-        """Return one row per input, in order. Shape: (inputs, width), float32, on the model's device."""
+    def forward(self, batch: Batch) -> torch.Tensor | npt.NDArray[np.float32]:
+        """Return one row per input, in order: a tensor on the model's device, or an array of what runs without torch.
+
+        Shape: (inputs, width), float32.
+        """
         ...
 
     def close(self) -> None:

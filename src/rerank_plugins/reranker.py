@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from rerank_plugins.backends.handles import opened_with
 from rerank_plugins.backends.held import hold_backend
 from rerank_plugins.backends.local_scoring import local_backend
-from rerank_plugins.backends.protocol import PairScorer
+from rerank_plugins.backends.protocol import CutElsewhere, PairScorer
+from rerank_plugins.backends.runtimes import Runtime, chosen_runtime, open_checkpoint
 from rerank_plugins.backends.texts import TextBackend
 from rerank_plugins.calibration import Calibration
 from rerank_plugins.calls.driving import adrive, drive
@@ -43,7 +44,7 @@ from rerank_plugins.types import (
 )
 
 if TYPE_CHECKING:
-    from rerank_plugins.backends.opening import LoadedModel
+    from rerank_plugins.backends.loaded import LoadedModel
 
 __all__ = ["Reranker"]
 
@@ -60,13 +61,15 @@ class Reranker(KeptVectorMethods, ScoringMethods):
     Args:
         model: A hub id, a local folder (its name does not matter), ``mini``, or the name of a registered backend
             (``acme:large``, see :func:`~rerank_plugins.backends.named.register_backend`).
-        backend: What scores, instead of a checkpoint: any object with the methods of a
+        backend: What runs the checkpoint, ``torch`` or ``onnx`` (ONNX Runtime on the CPU, for BERT-like models); None
+            takes torch where it is installed. Or what scores instead of a checkpoint: any object with the methods of a
             :class:`~rerank_plugins.backends.protocol.PairScorer`. It stays the caller's to close. Options that say how
             a checkpoint is loaded and run cannot be given beside it; ``max_length`` counts words.
         device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``; None takes the best one there is. ``cuda:0,cuda:1`` or
             ``cuda:all`` puts a copy of the model on each and shares the work out.
         dtype: ``auto`` (on CUDA float16, for LLM rerankers bfloat16; elsewhere float32), ``float32``,
-            ``float16``, ``bfloat16``.
+            ``float16``, ``bfloat16``, or ``int8``: the products of BERT-like encoders, on CPUs that have them (AVX-512
+            VNNI, AMX); a model that this would change too much runs in float32, with a warning.
         max_length: Tokens of an input, query and special tokens included; None takes the model's default. The
             prompts of FlagEmbedding's and mxbai's LLM rerankers come on top, those of Qwen3 and monoT5 are counted.
         prompt: Instruction of a model that reads one; None takes the model's own.
@@ -99,7 +102,7 @@ class Reranker(KeptVectorMethods, ScoringMethods):
         self,
         model: ModelName = _USUAL_MODEL,
         *,
-        backend: PairScorer | None = None,
+        backend: PairScorer | Runtime | None = None,
         device: str | None = None,
         dtype: str = "auto",
         max_length: Count | None = None,
@@ -126,16 +129,22 @@ class Reranker(KeptVectorMethods, ScoringMethods):
         held = hold_backend(self._opened_with[1], usual_model=_USUAL_MODEL, kind="reranker")
         if held is not None:
             scorer = held.value.backend
+            if (
+                isinstance(scorer, CutElsewhere)
+                and use.max_length is None
+                and use.long_documents.strategy != "truncate"
+            ):
+                use = replace(use, max_length=scorer.window_words)
             settings = self._settle(str(model) if backend is None else scorer.spec.id, scorer.spec, use)
             self._attach(held, TextBackend(held, settings, cache=scores))
             return
         # Before anything is fetched.
-        with needs_torch():
-            from rerank_plugins.backends.opening import open_model
+        runtime = chosen_runtime(backend, model, kind="reranker")
         resolved = resolve(model, kind="reranker", options=files)
         spec = replace(resolved.spec.with_prompt(prompt), revision=files.revision or resolved.spec.revision)
         settings = self._settle(str(model), spec, use)
-        lease = open_model(resolved, device=device, dtype=dtype, options=files, torch_compile=use.engine.torch_compile)
+        compiles = use.engine.torch_compile
+        lease = open_checkpoint(resolved, runtime, device=device, dtype=dtype, options=files, torch_compile=compiles)
         self._attach_local(lease, spec, settings, files=resolved.files, vectors=vectors)
 
     @classmethod

@@ -24,7 +24,7 @@ LAYERS = [
     {"catalog", "nn"},
     {"text"},
     {"ranking"},
-    {"engine", "weights"},
+    {"engine", "graphs", "weights"},
     {"scorers", "remote"},
     {"embedding", "chat"},
     {"backends"},
@@ -35,7 +35,7 @@ LAYERS = [
     {"adapters"},
     {"evaluation"},
     {"reports"},
-    {"training", "serving"},
+    {"training", "serving", "bulk"},
     {"cli"},
     {"__main__"},
 ]

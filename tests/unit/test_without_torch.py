@@ -1,6 +1,7 @@
-"""What runs no model works where torch and transformers are not installed; what runs one says which extra it needs.
+"""What runs no model works where nothing that runs one is installed; what runs one says which extras there are.
 
-Each case is an interpreter of its own that refuses to import them.
+``scorers/test_onnx_runtime.py`` is about machines with ONNX Runtime and no torch. Each case is an interpreter of its
+own that refuses to import them.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import sys
 class Refuse:
     def find_spec(self, name, path=None, target=None):
         top = name.split(".")[0]
-        if top in {"torch", "transformers", "sentence_transformers"}:
+        if top in {"torch", "transformers", "sentence_transformers", "onnxruntime"}:
             raise ModuleNotFoundError(f"No module named {top!r}", name=top)
 
 sys.meta_path.insert(0, Refuse())
@@ -58,19 +59,47 @@ def test_names() -> None:
     assert length == "1024"
 
 
-@pytest.mark.parametrize("name", ["Reranker", "Embedder"])
-def test_a_model_says_which_extra_it_needs(name: str) -> None:
+@pytest.mark.parametrize(("name", "model"), [("Reranker", "mini"), ("Embedder", "mini-zh"), ("Reranker", "acme/none")])
+def test_a_model_says_which_extras_it_needs(name: str, model: str) -> None:
     pytest.importorskip("rerank_plugins_mini")
     code = f"""
     from rerank_plugins import {name}
     from rerank_plugins.errors import MissingExtraError
 
     try:
-        {name}("mini")
+        {name}("{model}")
     except MissingExtraError as error:
         print(error)
     """
-    assert run(code) == ["'torch' is needed and not installed: pip install \"rerank-plugins[torch]\""]
+    (told,) = run(code)
+    assert 'pip install "rerank-plugins[torch]", or "rerank-plugins[onnx]"' in told
+    assert told.startswith(repr(model))
+
+
+@pytest.mark.parametrize(("asked", "extra"), [("torch", "torch"), ("onnx", "onnx")])
+def test_a_runtime_that_was_asked_for_says_which_extra_it_needs(asked: str, extra: str) -> None:
+    pytest.importorskip("rerank_plugins_mini")
+    code = f"""
+    from rerank_plugins import Reranker
+    from rerank_plugins.errors import MissingExtraError
+
+    try:
+        Reranker("mini", backend="{asked}")
+    except MissingExtraError as error:
+        print(error)
+    """
+    assert run(code)[0].endswith(f'is needed and not installed: pip install "rerank-plugins[{extra}]"')
+
+
+def test_a_static_embedder_needs_neither() -> None:
+    pytest.importorskip("rerank_plugins_mini")
+    code = """
+    from rerank_plugins import Embedder
+
+    rows = Embedder("mini").embed_documents(["pandas eat bamboo", "bamboo", "paris"])
+    print(rows.shape, bool(rows[0] @ rows[1] > rows[0] @ rows[2]))
+    """
+    assert run(code) == ["(3, 256) True"]
 
 
 def test_a_grid_and_a_retriever_without_a_model(tmp_path: Path) -> None:
@@ -189,7 +218,7 @@ def test_backends_of_others_rank_and_embed() -> None:
     """
     *found, needed = run(code)
     assert found == ["[1, 0, 2]", "1", "['pandas eat bamboo']", "[[2.0, 1.0]]"]
-    assert 'pip install "rerank-plugins[torch]"' in needed
+    assert 'pip install "rerank-plugins[torch]", or "rerank-plugins[onnx]"' in needed
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ class GrowingRetriever(PipedRetriever):
 
 
 class FirstStageRetriever(GrowingRetriever):
-    """Retrieves with BM25, with vectors in FAISS, or with both fused; made by :meth:`from_documents`.
+    """Retrieves with BM25, vectors in FAISS, both fused, or token vectors; made by :meth:`from_documents`.
 
     The documents returned are copies. Their metadata gets ``retrieval_score`` and ``retrieval_rank`` (1 is best).
     ``retriever.invoke(query, top_k=3)``, or ``k=3``, returns at most three, for this call.

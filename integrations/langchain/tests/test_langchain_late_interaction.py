@@ -8,10 +8,11 @@ from typing import Any
 import colbert_checkpoints as tiny
 import pytest
 from langchain_core.documents import BaseDocumentCompressor, Document
-from langchain_rerank_plugins import RerankCompressor
+from langchain_rerank_plugins import FirstStageRetriever, RerankCompressor
 from rerank_plugins_testing.langchain import CompressorConformance
 
-from rerank_plugins import Reranker, TokenVectorStore
+from rerank_plugins import Embedder, Reranker, TokenVectorStore
+from rerank_plugins.retrieval import MultiVectorIndex
 
 
 @pytest.fixture(scope="module")
@@ -45,3 +46,19 @@ def test_vectors_of_documents_come_from_the_store(folder: Path, tmp_path: Path) 
     assert [one.page_content for one in found] == [one.page_content for one in expected]
     scores = [[one.metadata["relevance_score"] for one in side] for side in (found, expected)]
     assert scores[0] == pytest.approx(scores[1], abs=0.01)
+
+
+async def test_token_vectors_are_a_first_stage(folder: Path, tmp_path: Path) -> None:
+    with Embedder(folder, device="cpu") as embedder:
+        made = FirstStageRetriever.from_documents(
+            [Document(text) for text in tiny.SENTENCES], retriever="multi_vector", embedder=embedder, top_k=3
+        )
+        index = MultiVectorIndex({text: text for text in tiny.SENTENCES}, embedder)
+        expected = list(index.search(tiny.SENTENCES[1], top_k=3).items())
+        for found in (made.invoke(tiny.SENTENCES[1]), await made.ainvoke(tiny.SENTENCES[1])):
+            assert [(one.page_content, one.metadata["retrieval_score"]) for one in found] == expected
+        made.save(tmp_path / "kept")
+        again = FirstStageRetriever.load(tmp_path / "kept", embedder=embedder)
+        assert again.invoke(tiny.SENTENCES[1]) == made.invoke(tiny.SENTENCES[1])
+        assert again.add_documents(["Pandas sleep."], ids=["new"]) == ["new"]
+        assert again.invoke("Pandas sleep.")[0].page_content == "Pandas sleep."

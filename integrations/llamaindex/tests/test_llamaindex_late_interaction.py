@@ -9,9 +9,11 @@ import colbert_checkpoints as tiny
 import pytest
 from llama_index.core.schema import NodeWithScore, TextNode
 from llama_index.postprocessor.rerank_plugins import BgeRerankPostprocessor, RerankPostprocessor
+from llama_index.retrievers.rerank_plugins import FirstStageRetriever
 from rerank_plugins_testing.llamaindex import PostprocessorConformance
 
-from rerank_plugins import Reranker, TokenVectorStore, VectorStoreError
+from rerank_plugins import Embedder, Reranker, TokenVectorStore, VectorStoreError
+from rerank_plugins.retrieval import MultiVectorIndex
 
 
 @pytest.fixture(scope="module")
@@ -49,3 +51,18 @@ def test_other_models_and_other_vectors_are_refused(folder: Path, checkpoints: P
         BgeRerankPostprocessor(model=str(checkpoints / "bert-reranker"), device="cpu", vectors=tmp_path / "vectors")
     with pytest.raises(VectorStoreError, match="length was 48 and is 32"):
         RerankPostprocessor(model=str(folder), device="cpu", max_length=32, vectors=tmp_path / "vectors")
+
+
+async def test_token_vectors_are_a_first_stage(folder: Path, tmp_path: Path) -> None:
+    nodes = [TextNode(id_=str(place), text=text) for place, text in enumerate(tiny.SENTENCES)]
+    with Embedder(folder, device="cpu") as embedder:
+        made = FirstStageRetriever.from_documents(nodes, retriever="multi_vector", embedder=embedder, top_k=3)
+        index = MultiVectorIndex({one.node_id: one.text for one in nodes}, embedder)
+        expected = list(index.search(tiny.SENTENCES[1], top_k=3).items())
+        for found in (made.retrieve(tiny.SENTENCES[1]), await made.aretrieve(tiny.SENTENCES[1])):
+            assert [(one.node.node_id, one.score) for one in found] == expected
+        made.persist(tmp_path / "kept")
+        again = FirstStageRetriever.from_persist_dir(tmp_path / "kept", embedder=embedder)
+        assert again.retrieve(tiny.SENTENCES[1]) == made.retrieve(tiny.SENTENCES[1])
+        assert again.insert_nodes([TextNode(id_="new", text="Pandas sleep.")]) == ["new"]
+        assert again.retrieve("Pandas sleep.")[0].node.node_id == "new"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from typing_extensions import Self
 
@@ -11,6 +11,7 @@ from rerank_plugins.adapters.checks import check_kind
 from rerank_plugins.adapters.fields import Count, Example, Switch, Text, option
 from rerank_plugins.adapters.options import ModelOptions, engine_fields
 from rerank_plugins.calls.flat_options import EMBEDDER_OPTIONS
+from rerank_plugins.catalog.spec import ModelKind
 from rerank_plugins.embedder import Embedder
 
 __all__ = ["EmbedderOptions"]
@@ -24,6 +25,7 @@ class EmbedderOptions(ModelOptions):
     are lists of Python floats.
     """
 
+    _kind: ClassVar[ModelKind] = "embedder"
     _grouped = EMBEDDER_OPTIONS
 
     task: Text | None = option("task", None)

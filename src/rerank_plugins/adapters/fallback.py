@@ -1,11 +1,11 @@
-"""What becomes of a call whose scores come too late: an error, or the retrieval order with a mark."""
+"""What becomes of a call whose scores come too late, or not at all: an error, or the retrieval order with a mark."""
 
 from __future__ import annotations
 
 import logging
 from typing import Literal
 
-from rerank_plugins.errors import DeadlineExceededError, OverloadedError
+from rerank_plugins.errors import DeadlineExceededError, OverloadedError, RemoteUnavailableError
 
 __all__ = ["NOT_IN_TIME", "FallbackReason", "OnDeadline", "fall_back"]
 
@@ -14,7 +14,9 @@ logger = logging.getLogger(__name__)
 OnDeadline = Literal["retrieval_order", "raise"]
 """What becomes of a call that is not in time, or that an overloaded model did not take."""
 
-FallbackReason = Literal["deadline", "overloaded"]
+FallbackReason = Literal["deadline", "overloaded", "unavailable"]
+
+_TOO_MANY = 429
 
 NOT_IN_TIME = (DeadlineExceededError, OverloadedError)
 """The errors after which a retrieval order is better than no answer."""
@@ -33,5 +35,7 @@ def fall_back(
     if on_deadline == "raise":
         raise error
     reason: FallbackReason = "deadline" if isinstance(error, DeadlineExceededError) else "overloaded"
+    if isinstance(error, RemoteUnavailableError) and error.status != _TOO_MANY:
+        reason = "unavailable"
     logger.warning("%d documents were not reranked and keep their retrieval order (%s): %s", n_documents, reason, error)
     return reason

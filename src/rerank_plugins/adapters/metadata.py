@@ -43,7 +43,8 @@ STAGE_KEY = "rerank_stage"
 result that no stage scored."""
 
 FALLBACK_KEY = "rerank_fallback"
-"""Why a result was not reranked and keeps its retrieval order: ``deadline`` or ``overloaded``."""
+"""Why a result was not reranked and keeps its retrieval order: ``deadline``, ``overloaded``, or ``unavailable``
+(a service that does not answer)."""
 
 DETAIL_KEYS = (PROBABILITY_KEY, RANK_KEY, WINDOW_KEY, TRUNCATED_KEY, STAGE_KEY, FALLBACK_KEY)
 """What one reranking writes about itself, and the next one replaces."""

@@ -18,6 +18,8 @@ from typing_extensions import Self
 
 from rerank_plugins.adapters.checks import is_same, same_model
 from rerank_plugins.adapters.fields import Count, Number, Switch, Text, option
+from rerank_plugins.backends.named import opener_of
+from rerank_plugins.catalog.spec import ModelKind
 from rerank_plugins.checks.moved import Moved, regrouped
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.types import EngineOptions
@@ -71,6 +73,7 @@ class ModelOptions(BaseModel, ABC):
     model_config = ConfigDict(extra="forbid", validate_assignment=True)
 
     _model_name: ClassVar[str] = "model"
+    _kind: ClassVar[ModelKind] = "reranker"
     _not_pickled: ClassVar[frozenset[str]] = frozenset()
     _grouped: ClassVar[Mapping[str, Moved]] = MappingProxyType({})
 
@@ -199,8 +202,17 @@ class ModelOptions(BaseModel, ABC):
     def _loading_options(self) -> dict[str, Any]:
         """Return what the core's constructor takes beside the model."""
         options = {name: getattr(self, name) for name in self._fixed_names() if name != self._model_name}
+        if "family" in options and self._is_usual_family() and self._names_backend():
+            # The class's word for local folders whose name does not tell; a backend of texts has none.
+            options["family"] = None
         engine = {name: options.pop(name) for name in _ENGINE_NAMES if name in options}
         return {**regrouped(options, self._grouped), "engine": EngineOptions(**engine)}
+
+    def _is_usual_family(self) -> bool:
+        return bool(getattr(self, "family", None) == type(self).model_fields["family"].default)
+
+    def _names_backend(self) -> bool:
+        return opener_of(getattr(self, self._model_name), kind=self._kind) is not None
 
     @classmethod
     def _around(cls, core: Any, described: Mapping[str, Any], overrides: Mapping[str, Any]) -> Self:

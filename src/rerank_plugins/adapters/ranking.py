@@ -54,10 +54,11 @@ class RankingOptions(RerankerOptions):
     One call with other settings: those of a copy, :meth:`with_settings`, or, where an engine or a retriever makes the
     call, those of a block, :meth:`using`. Both leave the object as it is, so that calls at the same time may differ.
 
-    A call that is not in time (``deadline_s``), or that finds more waiting than ``max_waiting_tokens``, gives copies of
-    the first ``top_n`` results in retrieval order: as they came, no threshold applied, and marked with the metadata
-    ``rerank_fallback``. ``on_deadline="raise"`` raises :class:`~rerank_plugins.errors.DeadlineExceededError` or
-    ``OverloadedError`` instead.
+    A call that is not in time (``deadline_s``), that finds more waiting than ``max_waiting_tokens``, or that asks a
+    service which does not answer, gives copies of the first ``top_n`` results in retrieval order: as they came, no
+    threshold applied, and marked with the metadata ``rerank_fallback``. ``on_deadline="raise"`` raises
+    :class:`~rerank_plugins.errors.DeadlineExceededError`, ``OverloadedError`` or, of these,
+    ``RemoteUnavailableError`` instead.
     """
 
     top_n: Count | None = option("top_n", 5, frozen=False)

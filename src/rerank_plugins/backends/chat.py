@@ -8,7 +8,14 @@ from dataclasses import replace
 from hashlib import blake2b
 from typing import Annotated, Any
 
-from rerank_plugins.backends.protocol import NO_LIMIT, BackendScores, Pairs, ScoreOptions, reranker_spec
+from rerank_plugins.backends.protocol import (
+    NO_LIMIT,
+    BackendScores,
+    Pairs,
+    ScoreOptions,
+    reranker_spec,
+)
+from rerank_plugins.backends.queries import places_by_query
 from rerank_plugins.catalog.spec import ModelSpec
 from rerank_plugins.chat.asking import Desk, Requests, Tally, answered, together
 from rerank_plugins.chat.fencing import Fencing
@@ -102,14 +109,14 @@ class ChatScorer:
             RemoteError: The model cannot be reached or refuses the key, or ``on_failure`` says so.
             ScoringError: The model raised something else.
         """
-        start_s, tally, groups = time.perf_counter(), Tally(), _by_query(pairs)
+        start_s, tally, groups = time.perf_counter(), Tally(), places_by_query(pairs)
         steps = self._answered(groups, pairs, tally)
         found = self._runner.run(steps, options.deadline)
         return self._result(groups, found, tally, time.perf_counter() - start_s)
 
     async def ascore(self, pairs: Pairs, options: ScoreOptions) -> BackendScores:
         """Return what :meth:`score` returns, without blocking the event loop; a cancelled task drops its calls."""
-        start_s, tally, groups = time.perf_counter(), Tally(), _by_query(pairs)
+        start_s, tally, groups = time.perf_counter(), Tally(), places_by_query(pairs)
         steps = self._answered(groups, pairs, tally)
         found = await self._runner.arun(steps, options.deadline)
         return self._result(groups, found, tally, time.perf_counter() - start_s)
@@ -157,13 +164,6 @@ class ChatScorer:
         )
         missing = frozenset(place for place in range(n) if scores[place] is None)
         return BackendScores.of((scores[place] or 0.0 for place in range(n)), usage=usage, provisional=missing)
-
-
-def _by_query(pairs: Pairs) -> dict[str, list[int]]:
-    groups: dict[str, list[int]] = {}
-    for place, (query, _) in enumerate(pairs):
-        groups.setdefault(query, []).append(place)
-    return groups
 
 
 def _method(method: object) -> RankingMethod:

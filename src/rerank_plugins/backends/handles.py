@@ -33,6 +33,11 @@ class Held(Protocol):
         ...
 
     @property
+    def runtime(self) -> str:
+        """What runs it: ``torch`` or ``onnx``; empty for a backend elsewhere."""
+        ...
+
+    @property
     def is_padded(self) -> bool:
         """Whether batches are padded."""
         ...
@@ -93,6 +98,11 @@ class ModelHandle:
         return self._dtype
 
     @property
+    def runtime(self) -> str:
+        """What runs the checkpoint: ``torch`` or ``onnx`` (ONNX Runtime); empty for a backend of texts."""
+        return self._held.runtime
+
+    @property
     def engine(self) -> EngineOptions:
         """How calls are run."""
         return self._engine
@@ -124,7 +134,8 @@ class ModelHandle:
     def is_named(self) -> bool:
         """Whether ``model`` opens it again: not if a backend was passed in memory, or another library loaded it."""
         made_with = vars(self).get("_opened_with")
-        return made_with is not None and made_with[1].get("backend") is None
+        backend = None if made_with is None else made_with[1].get("backend")
+        return made_with is not None and (backend is None or isinstance(backend, str))
 
     @property
     def is_reopenable(self) -> bool:

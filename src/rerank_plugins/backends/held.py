@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from rerank_plugins.backends.named import opener_of
-from rerank_plugins.backends.protocol import PairScorer, SimplePairScorer
+from rerank_plugins.backends.protocol import KnownEverywhere, PairScorer, SimplePairScorer
 from rerank_plugins.backends.texts import HeldBackend
 from rerank_plugins.backends.vectors import SimpleTextEmbedder, TextEmbedder
 from rerank_plugins.catalog.spec import ModelKind, ModelSpec
@@ -53,12 +53,15 @@ def hold_backend(options: Mapping[str, Any], *, usual_model: str, kind: ModelKin
             option was given that only checkpoints have; which is checked before anything is opened.
     """
     model, backend = options["model"], options["backend"]
-    if backend is None:
+    if backend is None or isinstance(backend, str):
         opener = opener_of(model, kind=kind)
         if opener is None:
             return None
+        if backend is not None:
+            msg = f"backend={backend!r} says what runs a checkpoint, and {model!r} is none: leave it out"
+            raise InvalidInputError(msg)
         _check_options(str(model), options)
-        return MODELS.acquire(("backend", kind, model), lambda: HeldBackend(_with_spec(opener(), kind), is_owned=True))
+        return MODELS.acquire(("backend", kind, model), lambda: _held(_with_spec(opener(), kind), is_owned=True))
     protocol, simple, methods = _PROTOCOLS[kind]
     if not isinstance(backend, protocol) or isinstance(backend, type):
         msg = (
@@ -71,7 +74,13 @@ def hold_backend(options: Mapping[str, Any], *, usual_model: str, kind: ModelKin
         raise InvalidInputError(msg)
     _check_options(_with_spec(backend, kind).spec.id, options)
     # A registry of its own: nobody else can ask for this object by name, and its maker closes it.
-    return ModelRegistry().acquire("backend", lambda: HeldBackend(backend, is_owned=False))
+    return ModelRegistry().acquire("backend", lambda: _held(backend, is_owned=False))
+
+
+def _held(backend: Any, *, is_owned: bool) -> HeldBackend[Any]:
+    if isinstance(backend, KnownEverywhere):
+        return HeldBackend(backend, is_owned, identity=backend.identity)
+    return HeldBackend(backend, is_owned)
 
 
 def _with_spec(backend: Any, kind: ModelKind) -> Any:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from time import perf_counter
 
 import numpy as np
 import numpy.typing as npt
 
 from rerank_plugins.backends.protocol import ScoreOptions
-from rerank_plugins.backends.token_vectors import TokenVectorModel
+from rerank_plugins.backends.token_vectors import QueuedVectors, TokenVectorModel
 from rerank_plugins.embedding.kept.files import KeptDocument, KeptWindow, StoreIdentity
 from rerank_plugins.embedding.kept.shards import KeptText, digest_of, rounded_rows
 from rerank_plugins.embedding.kept.store import TokenVectorStore, files_of
 from rerank_plugins.embedding.maxsim import NO_VECTORS, maxsim
-from rerank_plugins.engine.calls import usage_of_all
+from rerank_plugins.engine.calls import Answer, usage_of_all
 from rerank_plugins.engine.deadline import Deadline
+from rerank_plugins.text.late_inputs import LateDocument, LateText
 from rerank_plugins.types import CallUsage
 
 __all__ = ["KeptVectors"]
@@ -28,6 +31,15 @@ _EXACT, _ROUGH = 256, 1_024
 """Inputs that are compared at once: 24 MB of float32, or of int8, at 180 tokens of 128 numbers."""
 _LOOKED_AT, _TIMES_ASKED = 50, 5
 """How many documents are compared exactly after a first look at all, at least, and for each that is asked for."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _ToKeep:
+    """Documents that are not blank, their inputs one after the other, and the seconds that these took."""
+
+    documents: Sequence[tuple[str, LateDocument]]
+    windows: Sequence[LateText]
+    tokenize_s: float
 
 
 class KeptVectors:
@@ -69,17 +81,29 @@ class KeptVectors:
             texts: Documents; blank ones have no vectors and are left out.
             deadline: When to give up; nothing is kept then.
         """
+        work = self._work(texts)
+        with self._model.queued(work.windows) as queue:
+            return self._written(work, queue, queue.wait(deadline))
+
+    async def aadd(self, texts: Sequence[str], deadline: Deadline) -> tuple[int, CallUsage]:
+        """Do what :meth:`add` does, without blocking the event loop: threads read and write, the engine is awaited."""
+        work = await asyncio.to_thread(self._work, texts)
+        with self._model.queued(work.windows) as queue:
+            answers = await queue.await_all(deadline)
+        return await asyncio.to_thread(self._written, work, queue, answers)
+
+    def _work(self, texts: Sequence[str]) -> _ToKeep:
         start_s = perf_counter()
         read = self._model.inputs.documents(texts)
         pairs = [(text, document) for text, document in zip(texts, read, strict=True) if document.windows]
         windows = [window for _, document in pairs for window in document.windows]
-        tokenize_s = perf_counter() - start_s
-        with self._model.queued(windows) as queue:
-            answers = queue.wait(deadline)
-            vectors = iter(queue.vectors(answers))
-        usage = usage_of_all(answers, [window.input for window in windows], tokenize_s=tokenize_s)
+        return _ToKeep(pairs, windows, perf_counter() - start_s)
+
+    def _written(self, work: _ToKeep, queue: QueuedVectors, answers: Sequence[Answer]) -> tuple[int, CallUsage]:
+        vectors = iter(queue.vectors(answers))
+        usage = usage_of_all(answers, [window.input for window in work.windows], tokenize_s=work.tokenize_s)
         kept = []
-        for text, document in pairs:
+        for text, document in work.documents:
             spans = [document.span(place) for place in range(document.n_inputs)]
             ends = [None if span is None else (span.start, span.end) for span in spans]
             rows = [next(vectors) for _ in document.windows]
@@ -88,9 +112,7 @@ class KeptVectors:
                     digest=digest_of(text), windows=list(zip(rows, ends, strict=True)), truncated=document.truncated
                 )
             )
-        if kept:
-            self.files.add(kept, self.identity)
-        return len(kept), usage
+        return self.files.add(kept, self.identity) if kept else 0, usage
 
     def maxsim(self, query: _Rows, windows: Sequence[KeptWindow], options: ScoreOptions, *, is_first: bool) -> _Scores:
         """Return the score of each input.

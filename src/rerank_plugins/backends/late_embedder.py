@@ -18,7 +18,7 @@ from rerank_plugins.engine.registry import Lease
 from rerank_plugins.text.late_inputs import LateText
 
 if TYPE_CHECKING:
-    from rerank_plugins.backends.opening import LoadedModel
+    from rerank_plugins.backends.loaded import LoadedModel
 
 __all__ = ["LateEmbedder"]
 

@@ -26,7 +26,7 @@ from rerank_plugins.text.late_inputs import LateDocument, LateText
 from rerank_plugins.types import CallUsage
 
 if TYPE_CHECKING:
-    from rerank_plugins.backends.opening import LoadedModel
+    from rerank_plugins.backends.loaded import LoadedModel
 
 __all__ = ["LateInteractionScorer"]
 

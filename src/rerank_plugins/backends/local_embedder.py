@@ -24,7 +24,7 @@ from rerank_plugins.text.single import SingleTextTokenizer, Surroundings
 from rerank_plugins.types import CallUsage, EngineOptions
 
 if TYPE_CHECKING:
-    from rerank_plugins.backends.opening import LoadedModel
+    from rerank_plugins.backends.loaded import LoadedModel
 
 __all__ = ["EncodedChunks", "EncodedTexts", "LocalEmbedder"]
 

@@ -19,7 +19,7 @@ from rerank_plugins.text.pair_tokenizer import PairSettings
 from rerank_plugins.types import EngineOptions
 
 if TYPE_CHECKING:
-    from rerank_plugins.backends.opening import LoadedModel
+    from rerank_plugins.backends.loaded import LoadedModel
 
 __all__ = ["local_backend"]
 

@@ -87,8 +87,28 @@ def _local_chat(rest: str) -> object:
     return open_local_chat(rest)
 
 
+def _remote(kind: ModelKind, service: str) -> BackendOpener:
+    def opener(rest: str) -> object:
+        from rerank_plugins.backends.remote_names import open_remote
+
+        return open_remote(kind, service, rest)
+
+    return opener
+
+
+_SERVICES: Mapping[ModelKind, str] = MappingProxyType(
+    {
+        "reranker": "cohere dashscope infinity jina nvidia rerank-plugins siliconflow tei vllm voyage xinference",
+        "embedder": "cohere dashscope infinity jina openai rerank-plugins siliconflow tei vllm voyage xinference",
+    }
+)
+
 _BUILT_IN: Mapping[tuple[ModelKind, str], BackendOpener] = MappingProxyType(
-    {("reranker", "openai-chat"): _openai_chat, ("reranker", "local-chat"): _local_chat}
+    {
+        ("reranker", "openai-chat"): _openai_chat,
+        ("reranker", "local-chat"): _local_chat,
+        **{(kind, name): _remote(kind, name) for kind, names in _SERVICES.items() for name in names.split()},
+    }
 )
 """Backends of this distribution; their modules are imported when one is opened."""
 

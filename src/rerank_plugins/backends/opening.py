@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, replace
 
 import torch
 
+from rerank_plugins.backends.loaded import LoadedModel
 from rerank_plugins.catalog.lora_files import read_lora_files
 from rerank_plugins.catalog.resolve import ResolvedModel
 from rerank_plugins.checks.boundary import checkpoint_errors
@@ -19,55 +19,15 @@ from rerank_plugins.engine.batcher import MicroBatcher
 from rerank_plugins.engine.budget import TokenBudget
 from rerank_plugins.engine.device import default_budget_tokens, resolve_devices, resolve_dtype
 from rerank_plugins.engine.registry import MODELS, Lease
-from rerank_plugins.protocols import Compilable, PaddingExplainer, PrefixSharer, PrefixSharing, Scorer
+from rerank_plugins.protocols import Compilable, Scorer
 from rerank_plugins.scorers import scorer_loader
-from rerank_plugins.text.tokenizer import TextTokenizer
-from rerank_plugins.types import EngineStats, SourceOptions
+from rerank_plugins.scorers.int8 import refuse_int8
+from rerank_plugins.types import SourceOptions
 from rerank_plugins.weights.base import LoadedParts, LoadRequest
 
-__all__ = ["LoadedModel", "open_model", "run_loaded"]
+__all__ = ["open_model", "run_loaded"]
 
 logger = logging.getLogger(__name__)
-
-_WHOLE = PrefixSharing(is_used=False, reason="only decoders that answer at the last token, run packed, share it")
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class LoadedModel:
-    """Weights in memory, their tokenizer, and the worker that runs them.
-
-    Attributes:
-        tokenizer: The tokenizer.
-        batcher: Runs the scorer; closing it frees the weights.
-        device: Where the model runs, in torch's words; several are separated by commas.
-        dtype: Precision of the backbone.
-        special_tokens: Whether texts are wrapped in special tokens.
-        name: The model's id, for people.
-        is_padded: Whether batches are padded.
-        padding_reason: Why they are, if the scorer tells.
-        prefix_sharing: Whether tokens that several inputs begin with are computed once.
-        identity: What tells these weights from all others, for caches.
-    """
-
-    tokenizer: TextTokenizer
-    batcher: MicroBatcher
-    device: str
-    dtype: str
-    special_tokens: bool = True
-    name: str = ""
-    is_padded: bool = False
-    padding_reason: str = ""
-    prefix_sharing: PrefixSharing = _WHOLE
-    identity: Hashable = None
-
-    def stats(self) -> EngineStats:
-        """Return what the model has done since it was loaded."""
-        hits, misses = self.tokenizer.cache.counts()
-        return replace(self.batcher.stats(), token_cache_hits=hits, token_cache_misses=misses)
-
-    def close(self) -> None:
-        """Free the weights; calls that wait get EngineClosedError."""
-        self.batcher.close()
 
 
 def open_model(
@@ -97,12 +57,16 @@ def open_model(
         lora = read_lora_files(options.peft_path, local_files_only=options.local_files_only)
     places = resolve_devices(device)
     precision = resolve_dtype(dtype, device=places[0], half=resolved.spec.half_precision)
+    is_int8 = precision == torch.int8
+    if is_int8:
+        refuse_int8(resolved.spec, resolved.files)
     requests = [
         LoadRequest(
             spec=resolved.spec,
             files=resolved.files,
             device=place,
-            dtype=precision,
+            dtype=torch.float32 if is_int8 else precision,
+            int8=is_int8,
             allow_pickle=options.allow_pickle,
             trust_remote_code=options.trust_remote_code,
             lora=lora,
@@ -142,19 +106,7 @@ def run_loaded(parts: Sequence[LoadedParts], *, device: str, dtype: str, name: s
         name=name,
         survives_fork=first_device.type == "cpu",
     )
-    first = parts[0]
-    return LoadedModel(
-        first.tokenizer,
-        batcher,
-        device,
-        dtype,
-        special_tokens=first.special_tokens,
-        name=name,
-        is_padded=first.scorer.is_padded,
-        padding_reason=first.scorer.padding_reason if isinstance(first.scorer, PaddingExplainer) else "",
-        prefix_sharing=first.scorer.prefix_sharing if isinstance(first.scorer, PrefixSharer) else _WHOLE,
-        identity=identity,
-    )
+    return LoadedModel.of(parts[0], batcher, device=device, dtype=dtype, name=name, identity=identity)
 
 
 @checkpoint_errors("load the model")
@@ -164,7 +116,8 @@ def _load(requests: Sequence[LoadRequest], identity: Hashable, *, torch_compile:
     if torch_compile:
         for part in parts:
             _compile(part.scorer, name=requests[0].spec.id)
-    dtype = str(requests[0].dtype).removeprefix("torch.")
+    # A model that does not keep its states in 8 bits was left in float32.
+    dtype = "int8" if parts[0].runs_int8 else str(requests[0].dtype).removeprefix("torch.")
     device = ",".join(str(request.device) for request in requests)
     return run_loaded(parts, device=device, dtype=dtype, name=requests[0].spec.id, identity=identity)
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
@@ -35,6 +35,8 @@ from rerank_plugins.types import CallUsage, LayerOptions, StageScore, WindowSpan
 __all__ = [
     "NO_LIMIT",
     "BackendScores",
+    "CutElsewhere",
+    "KnownEverywhere",
     "PairReading",
     "PairScorer",
     "PendingScores",
@@ -174,6 +176,26 @@ class QueuesWork(Protocol):
 
     def submit(self, pairs: Pairs, options: ScoreOptions) -> PendingScores:
         """Queue pairs."""
+        ...
+
+
+@runtime_checkable
+class KnownEverywhere(Protocol):
+    """A backend whose numbers are the same wherever it is opened, so that a cache outlives the object."""
+
+    @property
+    def identity(self) -> Hashable:
+        """What tells its numbers from all others: what is asked, and where."""
+        ...
+
+
+@runtime_checkable
+class CutElsewhere(Protocol):
+    """A backend behind which texts are cut by a tokenizer that is not known here."""
+
+    @property
+    def window_words(self) -> int:
+        """Words of query and window together where long documents are split and no ``max_length`` is given."""
         ...
 
 

@@ -73,6 +73,7 @@ class HeldBackend(Generic[B]):
     is_owned: bool
     identity: Hashable = field(default_factory=lambda: ("backend", next(_NUMBERS)))
     dtype: str = ""
+    runtime: str = ""
     is_padded: bool = False
     padding_reason: str = ""
     _stats: EngineStats = field(default_factory=EngineStats)

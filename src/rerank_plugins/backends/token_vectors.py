@@ -27,7 +27,7 @@ from rerank_plugins.text.late_vocabulary import late_vocabulary
 from rerank_plugins.types import EngineOptions, LongDocuments
 
 if TYPE_CHECKING:
-    from rerank_plugins.backends.opening import LoadedModel
+    from rerank_plugins.backends.loaded import LoadedModel
 
 __all__ = ["QueuedVectors", "TokenVectorModel", "late_lengths", "late_of", "late_spec"]
 

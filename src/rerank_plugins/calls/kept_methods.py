@@ -57,24 +57,53 @@ class KeptVectorMethods(RerankerFacts):
             DeadlineExceededError: The time is over; whole blocks are kept.
             EngineClosedError: ``close()`` was called.
         """
+        kept, deadline, n_added = self._store(), Deadline(deadline_s), 0
+        for missing in _missing_blocks(kept, documents, block_documents, deadline):
+            with started(self._backend, "embed") as call:
+                n_of_block, call.usage = kept.add(missing, deadline)
+            n_added += n_of_block
+        return n_added
+
+    @checked_call(own=("documents",))
+    async def akeep_vectors(
+        self,
+        documents: Iterable[str | Document | None],
+        *,
+        block_documents: Count = _BLOCK,
+        deadline_s: Seconds | None = None,
+    ) -> int:
+        """Do what :meth:`keep_vectors` does, without blocking the event loop.
+
+        A generator is read on the loop, as it is needed. If the task is cancelled, whole blocks are kept.
+        """
+        kept, deadline, n_added = self._store(), Deadline(deadline_s), 0
+        for missing in _missing_blocks(kept, documents, block_documents, deadline):
+            with started(self._backend, "embed") as call:
+                n_of_block, call.usage = await kept.aadd(missing, deadline)
+            n_added += n_of_block
+        return n_added
+
+    def _store(self) -> KeptVectors:
         kept = self._kept
         if kept is None:
             msg = "this reranker has no store: open it with cache=TokenVectorStore(folder)"
             raise InvalidInputError(msg)
-        deadline, n_added = Deadline(deadline_s), 0
-        texts = _texts(check_iterable(documents, name="documents"))
-        while block := list(islice(texts, block_documents)):
-            deadline.check()
-            missing = kept.missing(block)
-            if missing:
-                with started(self._backend, "embed") as call:
-                    n_of_block, call.usage = kept.add(missing, deadline)
-                n_added += n_of_block
-        return n_added
+        return kept
 
     @property
     def _kept(self) -> KeptVectors | None:
         return self._backend.kept if isinstance(self._backend, LateInteractionScorer) else None
+
+
+def _missing_blocks(
+    kept: KeptVectors, documents: object, block_documents: int, deadline: Deadline
+) -> Iterator[list[str]]:
+    """Yield the different texts of each block that are not kept yet, where there are some."""
+    texts = _texts(check_iterable(documents, name="documents"))
+    while block := list(islice(texts, block_documents)):
+        deadline.check()
+        if missing := kept.missing(block):
+            yield missing
 
 
 def _texts(documents: Iterable[object]) -> Iterator[str]:

@@ -97,4 +97,9 @@ def _sum(before: CallUsage | None, one: CallUsage | None) -> CallUsage | None:
         tokens=before.tokens + one.tokens,
         reused_inputs=before.reused_inputs + one.reused_inputs,
         chat=before.chat if one.chat is None else one.chat if before.chat is None else before.chat + one.chat,
+        remote=before.remote
+        if one.remote is None
+        else one.remote
+        if before.remote is None
+        else before.remote + one.remote,
     )

@@ -48,7 +48,7 @@ _WAY_OUT = (
     "Ways out: pass a local folder; set HF_ENDPOINT to a mirror that you can reach; download the files "
     "where there is a network ({command}) and set HF_HOME to that cache (HF_HUB_OFFLINE=1 then "
     "stays off the network); or use the model 'mini', which needs no download "
-    '(pip install "rerank-plugins[mini]").'
+    '(pip install "rerank-plugins[torch,mini]").'
 )
 
 

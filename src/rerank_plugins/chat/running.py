@@ -17,9 +17,9 @@ from typing import TypeVar
 from rerank_plugins.chat.asking import Request
 from rerank_plugins.chat.limits import ChatLimits
 from rerank_plugins.chat.model import ChatAnswer, ChatModel, ChatOptions
-from rerank_plugins.chat.slots import Slots
 from rerank_plugins.engine.deadline import Deadline
 from rerank_plugins.errors import DeadlineExceededError, OverloadedError, RemoteError, RerankPluginsError, ScoringError
+from rerank_plugins.remote.slots import Slots
 
 __all__ = ["Runner"]
 

@@ -17,7 +17,9 @@ from rerank_plugins import __version__
 from rerank_plugins.cli.calibrate import calibrate
 from rerank_plugins.cli.data import data
 from rerank_plugins.cli.doctor import doctor
+from rerank_plugins.cli.embed import embed
 from rerank_plugins.cli.evaluate import evaluate
+from rerank_plugins.cli.export import export
 from rerank_plugins.cli.installed import add_commands
 from rerank_plugins.cli.label import label
 from rerank_plugins.cli.merge import merge
@@ -47,6 +49,7 @@ app.command()(models)
 app.command()(rank)
 app.command()(calibrate)
 app.command()(score)
+app.command()(embed)
 app.command()(serve)
 app.command()(doctor)
 app.command()(evaluate)
@@ -57,6 +60,7 @@ app.add_typer(train)
 app.command()(mine)
 app.command()(label)
 app.command()(merge)
+app.command()(export)
 add_commands(app)
 
 

@@ -30,10 +30,10 @@ __all__ = [
 ]
 
 ModelName = Annotated[
-    str, typer.Option("--model", "-m", help="Hub id, local folder, mini, or a backend such as openai-chat:NAME.")
+    str, typer.Option("--model", "-m", help="Hub id, local folder, mini, or a backend: cohere:NAME, tei:URL.")
 ]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:all, mps; the best by default.")]
-Dtype = Annotated[str, typer.Option(help="auto, float32, float16 or bfloat16.")]
+Dtype = Annotated[str, typer.Option(help="auto, float32, float16, bfloat16, or int8 (CPUs with VNNI or AMX).")]
 MaxLength = Annotated[int | None, typer.Option(help="Tokens of an input; the model's default.")]
 LongDocumentsName = Annotated[str, typer.Option("--long-documents", help="truncate, maxp, firstp, meanp, topkmean.")]
 Prompt = Annotated[str | None, typer.Option(help="Instruction of an LLM reranker; the model's own by default.")]
@@ -74,18 +74,22 @@ class ModelOptions:
         from rerank_plugins import Reranker
         from rerank_plugins.cli.quiet import quiet_loading
 
-        layers = self.layer_options
+        options = self.reranker_options
         quiet_loading()
-        return Reranker(
-            self.model,
-            device=self.device,
-            dtype=self.dtype,
-            max_length=self.max_length,
-            long_documents=self.long_documents,  # type: ignore[arg-type]
-            prompt=self.prompt,
-            layers=layers,
-            calibration=self.calibration,
-        )
+        return Reranker(self.model, **options)
+
+    @property
+    def reranker_options(self) -> dict[str, Any]:
+        """The options of a reranker; raises InvalidInputError for values that are no layers."""
+        return {
+            "device": self.device,
+            "dtype": self.dtype,
+            "max_length": self.max_length,
+            "long_documents": self.long_documents,
+            "prompt": self.prompt,
+            "layers": self.layer_options,
+            "calibration": self.calibration,
+        }
 
     @property
     def layer_options(self) -> LayerOptions:

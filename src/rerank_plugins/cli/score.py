@@ -13,6 +13,17 @@ from typing import Annotated, Any
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from rerank_plugins.cli.bulk_job import (
+    Actors,
+    BlockRows,
+    Cpus,
+    Gpus,
+    JobOptions,
+    Keep,
+    OnRay,
+    PartFormatName,
+    RayAddress,
+)
 from rerank_plugins.cli.model_options import (
     CalibrationFile,
     CompressLayers,
@@ -54,11 +65,22 @@ def score(
     compress_layers: CompressLayers = None,
     calibration: CalibrationFile = None,
     restart: Annotated[bool, typer.Option("--restart", help="Score everything again.")] = False,
+    ray: OnRay = False,
+    ray_address: RayAddress = None,
+    actors: Actors = 1,
+    cpus: Cpus = 1.0,
+    gpus: Gpus = 0.0,
+    keep: Keep = None,
+    part_format: PartFormatName = "parquet",
+    rows_per_block: BlockRows = 4_096,
 ) -> None:
     """Score pairs; a run from file to file that was stopped goes on where it was.
 
     Each output line holds "score" and "probability" of the pair on the same line of the input. A small file beside the
     output says what was asked; another model or other options are refused until --restart.
+
+    With --ray the pairs may also be Parquet or a folder of files, and the output is a folder of parts in the order of
+    the input, with the kept columns beside the scores.
     """
     layers = {"cutoff_layers": cutoff_layers, "compress_ratio": compress_ratio, "compress_layers": compress_layers}
     options = ModelOptions(
@@ -71,10 +93,31 @@ def score(
         layers=layers,
         calibration=calibration,
     )
-    if str(output) == STANDARD_STREAM:
+    if ray:
+        job = JobOptions(
+            ray=True,
+            ray_address=ray_address,
+            actors=actors,
+            cpus=cpus,
+            gpus=gpus,
+            rows_per_block=rows_per_block,
+            part_format=part_format,
+            restart=restart,
+        )
+        _score_on_ray(pairs, output, options, job, keep=tuple(keep or ()))
+    elif str(output) == STANDARD_STREAM:
         _score_to_stdout(pairs, options)
     else:
         _score_to_file(pairs, output, options, restart=restart)
+
+
+def _score_on_ray(pairs: Path, output: Path, options: ModelOptions, job: JobOptions, *, keep: tuple[str, ...]) -> None:
+    from rerank_plugins.bulk import ScoreTask
+
+    if STANDARD_STREAM in (str(pairs), str(output)):
+        msg = "with --ray pairs come from files and scores go into a folder; pass --output FOLDER"
+        raise InvalidInputError(msg)
+    job.run(ScoreTask(model=options.model, options=options.reranker_options, keep=keep), (pairs,), output)
 
 
 def _score_to_stdout(pairs: Path, options: ModelOptions) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from rerank_plugins.cli.bulk_job import Cpus, Gpus, RayAddress
 from rerank_plugins.cli.model_options import (
     CalibrationFile,
     CompressLayers,
@@ -75,8 +76,18 @@ def serve(
     cors_origin: Annotated[
         list[str] | None, typer.Option(help="Origin whose pages may call the server; may be repeated.")
     ] = None,
+    no_page: Annotated[bool, typer.Option("--no-page", help="No page for browsers at /.")] = False,
     trace: Annotated[bool, typer.Option("--trace", help="OpenTelemetry spans that continue the caller's.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No line for each request.")] = False,
+    ray: Annotated[bool, typer.Option("--ray", help="Serve on a Ray cluster.")] = False,
+    ray_address: RayAddress = None,
+    replicas: Annotated[int, typer.Option(help="With --ray: copies of the server, each with its models.")] = 1,
+    max_replicas: Annotated[int | None, typer.Option(help="With --ray: copies at most, by the waiting tokens.")] = None,
+    target_waiting_tokens: Annotated[
+        int, typer.Option(help="With --max-replicas: tokens under way in a copy above which another one is started.")
+    ] = 50_000,
+    cpus: Cpus = 1.0,
+    gpus: Gpus = 0.0,
 ) -> None:
     """Serve models to applications that speak to Cohere, Jina, Voyage, TEI, infinity, vLLM, OpenAI and others.
 
@@ -125,11 +136,25 @@ def serve(
         keys=ApiKeys.read(api_key_file),
         open_metrics=open_metrics,
         cors_origins=tuple(cors_origin or ()),
+        page=not no_page,
         trace=trace,
         limits=limits,
     )
     quiet_loading()
     _log_to_stderr(with_requests=not quiet)
+    if ray:
+        from rerank_plugins.serving.on_ray import RayReplicas, serve_on_ray
+
+        server.check_host(host, settings=settings, without_keys=no_auth)
+        copies = RayReplicas(
+            replicas=replicas,
+            max_replicas=max_replicas,
+            target_waiting_tokens=target_waiting_tokens,
+            cpus=cpus,
+            gpus=gpus,
+        )
+        serve_on_ray(settings, copies, host=host, port=port, address=ray_address)
+        return
     with server.bound_socket(host, port, settings=settings, without_keys=no_auth) as listener:
         address, number = listener.getsockname()[:2]
         shown = f"[{address}]" if ":" in address else address

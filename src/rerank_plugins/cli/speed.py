@@ -1,4 +1,4 @@
-"""The checks of ``doctor`` about speed: packed batches, oneDNN products on the CPU, native bfloat16."""
+"""The checks of ``doctor`` about speed: packed batches, oneDNN and 8-bit products on the CPU, native bfloat16."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ def find_speed() -> list[Finding]:
         return []
     from rerank_plugins.engine.device import has_native_bfloat16, resolve_device
     from rerank_plugins.nn.dense import has_packed_products
+    from rerank_plugins.nn.int8 import has_int8_products
     from rerank_plugins.nn.varlen import varlen_kernel
 
     device = resolve_device(None)
@@ -25,6 +26,10 @@ def find_speed() -> list[Finding]:
         fast = has_packed_products(torch.float32)
         value = "oneDNN, weights packed once, GELU and sums fused" if fast else "torch's own"
         findings.append(Finding("CPU products", value, "ok" if fast else "info"))
+        value = (
+            "dtype='int8' for BERT-like encoders" if has_int8_products() else "no instructions: dtype='int8' is float32"
+        )
+        findings.append(Finding("8-bit products", value, "ok" if has_int8_products() else "info"))
     if device.type == "cuda":
         fast = varlen_kernel() is not None
         value = "one kernel for all lengths" if fast else "one call a length (torch 2.12 or flash-attn do better)"

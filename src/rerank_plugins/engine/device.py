@@ -20,7 +20,7 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
-DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16, "int8": torch.int8}
 
 
 def resolve_device(device: str | None) -> torch.device:
@@ -87,12 +87,15 @@ def resolve_dtype(dtype: str, *, device: torch.device, half: str = "float16") ->
             bfloat16 at the same speed), bfloat16 for language models, whose states overflow float16.
 
     Raises:
-        InvalidInputError: The name is not known.
+        InvalidInputError: The name is not known, or it is ``int8`` and the device no CPU.
     """
     if dtype == "auto":
         return DTYPES[half] if device.type == "cuda" else torch.float32
     if dtype not in DTYPES:
         msg = f"dtype must be 'auto', {', '.join(map(repr, DTYPES))}; got {dtype!r}"
+        raise InvalidInputError(msg)
+    if dtype == "int8" and device.type != "cpu":
+        msg = f"dtype='int8' is for CPUs; on {str(device)!r} use 'float16' or 'bfloat16', or pass device='cpu'"
         raise InvalidInputError(msg)
     if dtype == "bfloat16" and not has_native_bfloat16(device):
         logger.warning("this processor has no bfloat16 of its own; float32 is faster here, and more exact")

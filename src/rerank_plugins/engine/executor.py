@@ -8,11 +8,17 @@ from collections.abc import Callable, Hashable, Sequence
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from rerank_plugins.engine.budget import TokenBudget
 from rerank_plugins.engine.packing import batch_cost_tokens, pack
 from rerank_plugins.engine.statistics import Counters
+from rerank_plugins.engine.tensors import (
+    ModelRows,
+    free_cached_memory,
+    gathered_rows,
+    is_out_of_memory,
+    without_gradients,
+)
 from rerank_plugins.errors import ScoringError
 from rerank_plugins.protocols import Batch, PrefixSharing, Scorer, TokenInput
 from rerank_plugins.system.native import let_others_proceed
@@ -67,8 +73,8 @@ def execute(
     waiting = deque(pack(lengths, budget_tokens=slots, padded=scorer.is_padded, prefixes=prefixes))
     counters = counters or Counters()
     order: list[int] = []
-    rows: list[torch.Tensor] = []
-    with torch.inference_mode():
+    rows: list[ModelRows] = []
+    with without_gradients():
         while waiting:
             indices = _still_wanted(waiting.popleft(), wanted, counters)
             if not indices:
@@ -77,8 +83,8 @@ def execute(
             cost = batch_cost_tokens([lengths[index] for index in indices], padded=scorer.is_padded)
             try:
                 rows.append(scorer.forward(Batch([inputs[index] for index in indices], options, limits.share_prefix)))
-            except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-                if not _is_out_of_memory(error):
+            except (MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error):
                     raise
                 counters.add("out_of_memory")
                 slots = _smaller_budget(budget, cost)
@@ -91,7 +97,7 @@ def execute(
             _count(counters, [lengths[index] for index in indices], padded=scorer.is_padded)
         if not rows:
             return np.zeros((0, 0), dtype=np.float32)
-        gathered = (rows[0] if len(rows) == 1 else torch.cat(rows)).to("cpu").numpy()
+        gathered = gathered_rows(rows)
     _check_numbers(gathered)
     restored = np.full((len(inputs), gathered.shape[1]), np.nan, dtype=np.float32)
     restored[order] = gathered
@@ -127,19 +133,11 @@ def _check_numbers(rows: npt.NDArray[np.float32]) -> None:
     raise ScoringError(msg)
 
 
-def _is_out_of_memory(error: BaseException) -> bool:
-    """Return whether the device or the machine ran out of memory; for the latter torch raises a RuntimeError only."""
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(
-        words in str(error) for words in ("DefaultCPUAllocator: ", "MPS backend out of memory")
-    )
-
-
 def _smaller_budget(budget: TokenBudget, cost: int) -> int:
     """Record that a batch ran out of memory, free cached memory, and return the slots to try next."""
     slots = budget.failed(cost)
     logger.warning("out of memory with %d tokens; token budget is now %d a batch", cost, budget.tokens)
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+    free_cached_memory()
     return slots
 
 

@@ -10,33 +10,19 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from rerank_plugins.protocols import Batch, TokenInput
+from rerank_plugins.protocols import Batch
 
-__all__ = ["apart_lengths", "padded_states", "start_of_second"]
-
-
-def start_of_second(one: TokenInput) -> int:
-    """Return where the second part of a pair begins: the whole length for a single text.
-
-    It is the last token between the texts that is the input's first one (``<s> q </s> <s> d </s>``); without such a
-    token the one behind the query's own last (``[CLS] q [SEP] d [SEP]``).
-    """
-    if one.segments is None:
-        return len(one)
-    end, start = one.segments.query_end, one.segments.document_start
-    found = np.flatnonzero(one.ids[end:start] == one.ids[0])
-    return int(end + found[-1]) if len(found) else min(end + 1, start)
+__all__ = ["apart_lengths", "padded_states"]
 
 
 def apart_lengths(batch: Batch) -> list[int]:
     """Return the lengths of the parts of all inputs, in order."""
     lengths: list[int] = []
     for one in batch.inputs:
-        start = start_of_second(one)
+        start = one.second_start
         lengths += [start, len(one) - start] if start < len(one) else [start]
     return lengths
 

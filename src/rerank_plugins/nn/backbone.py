@@ -14,7 +14,7 @@ from rerank_plugins.nn.bert_encoder import Reads
 from rerank_plugins.nn.compiling import compile_regions, compiler_errors
 from rerank_plugins.nn.packed import PackedModel, is_near
 from rerank_plugins.nn.packed_row import PackedRow
-from rerank_plugins.nn.trials import TRIAL_LENGTHS, CannotPackError, packed_model, trial_of
+from rerank_plugins.nn.trials import TRIAL_LENGTHS, CannotPackError, int8_model, packed_model, trial_of
 from rerank_plugins.protocols import Batch, PrefixSharing
 
 __all__ = ["Backbone", "TokenStates", "padded_tensors"]
@@ -49,6 +49,12 @@ class TokenStates:
         sums.index_add_(0, self.row.text_of_token, self.flat)
         return sums / lengths.unsqueeze(1)
 
+    def alone(self) -> list[TokenStates]:
+        """Return the states of each input, as if it had been alone."""
+        lengths = self.row.lengths
+        parts = torch.split(self.flat, lengths)
+        return [TokenStates(one, PackedRow([length], one.device)) for one, length in zip(parts, lengths, strict=True)]
+
     def padded(self) -> torch.Tensor:
         """Return the states right-padded with zeros. Shape: (inputs, longest, hidden)."""
         return torch.nn.utils.rnn.pad_sequence(list(torch.split(self.flat, self.row.lengths)), batch_first=True)
@@ -62,20 +68,28 @@ class Backbone:
         is_ours: Whether nobody else uses it. If so its weights may be laid out anew; if not it is left as it is.
         n_apart: Number of the lowest layers in which the two texts of a pair do not see each other
             (:mod:`rerank_plugins.nn.apart`).
+        int8_texts: Real texts to try products in 8-bit integers on, which are used if states stay near; None does not.
+            A model that cannot, or does not stay near, stays as it is, with a warning.
 
     Raises:
         UnsupportedModelError: Layers are to be apart, and the model cannot run packed.
 
     Attributes:
         padding_reason: Why batches are padded; empty if they are not.
+        runs_int8: Whether products run in 8-bit integers.
     """
 
-    def __init__(self, model: Any, *, is_ours: bool = True, n_apart: int = 0) -> None:
+    def __init__(self, model: Any, *, is_ours: bool = True, n_apart: int = 0, int8_texts: Batch | None = None) -> None:
         self._model = model
         # An encoder's configuration may have a setting of a KV cache that only its decoder has (T5).
         self._options = {"use_cache": False} if "use_cache" in signature(model.forward).parameters else {}
         self._packed: PackedModel | None = None
         self.padding_reason = ""
+        if int8_texts is not None:
+            self._packed = _in_int8(model, int8_texts, n_apart=n_apart)
+        self.runs_int8 = self._packed is not None
+        if self.runs_int8:
+            return
         try:
             self._packed = packed_model(model, is_ours=is_ours, n_apart=n_apart)
         except CannotPackError as error:
@@ -136,6 +150,14 @@ class Backbone:
         ends = torch.tensor(batch.lengths, device=hidden.device).unsqueeze(1)
         states = hidden[torch.arange(hidden.shape[1], device=hidden.device) < ends].float()
         return TokenStates(states, PackedRow(batch.lengths, states.device))
+
+
+def _in_int8(model: Any, texts: Batch, *, n_apart: int) -> PackedModel | None:
+    try:
+        return int8_model(model, texts, n_apart=n_apart)
+    except CannotPackError as error:
+        logger.warning("dtype='int8' is not used for %s, which runs in float32: %s", type(model).__name__, error)
+        return None
 
 
 def padded_tensors(batch: Batch, model: Any) -> dict[str, torch.Tensor]:

@@ -8,21 +8,26 @@ last layer is computed only for the tokens that are read.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import torch
 
 from rerank_plugins.nn.attention import attend, attend_first
 from rerank_plugins.nn.compiling import compiled
-from rerank_plugins.nn.dense import Dense, PackedDense, dense, spare_rows
+from rerank_plugins.nn.dense import Dense, PackedDense, PlainDense, dense, spare_rows
+from rerank_plugins.nn.int8 import SPARE_KEYS, Int8Dense, in_blocks
 from rerank_plugins.nn.packed_row import PackedRow
 
-__all__ = ["BertEncoder", "Reads"]
+__all__ = ["BertEncoder", "ColumnWidths", "Reads"]
 
 Reads = Literal["all", "first", "last"]
 """Which tokens' final states somebody reads: all, or only the first or the last one of each text."""
+
+ColumnWidths = Mapping[Any, torch.Tensor]
+"""Linear module to the largest size of each of its input columns. Shape of each: (in,)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,25 +52,25 @@ class _Layer:
         heads: Number of attention heads.
         may_copy: Whether weights may be copied into another layout.
         splits: Whether queries are made apart from keys and values: in the last layer fewer of them may be needed.
+        int8: For products in 8-bit integers: as for :class:`BertEncoder`.
     """
 
-    def __init__(self, module: Any, *, heads: int, may_copy: bool, splits: bool) -> None:
+    def __init__(self, module: Any, *, heads: int, may_copy: bool, splits: bool, int8: ColumnWidths | None) -> None:
         attention = module.attention.self
         self._heads = heads
         self._query: Dense | None = None
+        make = partial(_dense, may_copy=may_copy, int8=int8)
         joined = [attention.query, attention.key, attention.value]
         if splits or not may_copy:
-            self._query = _dense([joined.pop(0)], may_copy=may_copy)
-        self._joined = (
-            [_dense(joined, may_copy=True)] if may_copy else [_dense([one], may_copy=False) for one in joined]
-        )
-        self._after_attention = _dense([module.attention.output.dense], may_copy=may_copy)
+            self._query = make([joined.pop(0)])
+        self._joined = [make(joined)] if may_copy else [make([one]) for one in joined]
+        self._after_attention = make([module.attention.output.dense])
         self._attention_norm = _Norm.of(module.attention.output.LayerNorm)
-        self._widen = _dense([module.intermediate.dense], may_copy=may_copy)
+        self._widen = make([module.intermediate.dense])
         self._activation = _activation(module.intermediate.intermediate_act_fn)
-        self._narrow = _dense([module.output.dense], may_copy=may_copy)
+        self._narrow = make([module.output.dense], follows_gelu=self._activation is None)
         self._norm = _Norm.of(module.output.LayerNorm)
-        self._finish = self._fed_forward
+        self._finish = self._fed_forward if int8 is None else in_blocks(self._fed_forward)
 
     def __call__(self, states: torch.Tensor, row: PackedRow, *, reads: Reads) -> torch.Tensor:
         """Return the states after this layer. Shape: (tokens, hidden), or (texts, hidden) if first ones are read.
@@ -89,13 +94,15 @@ class _Layer:
 
     def compile(self) -> bool:
         """Have the part after attention compiled; return False where oneDNN has fused it already."""
-        if isinstance(self._widen, PackedDense):
+        if not isinstance(self._widen, PlainDense):
             return False
         self._finish = compiled(self._fed_forward)
         return True
 
     def spare_rows(self, n_rows: int) -> int:
         """Return how many rows to add to ``n_rows``."""
+        if isinstance(self._widen, Int8Dense):
+            return SPARE_KEYS + spare_rows(n_rows + SPARE_KEYS)
         return spare_rows(n_rows) if isinstance(self._widen, PackedDense) else 0
 
     def _query_key_value(self, states: torch.Tensor) -> list[torch.Tensor]:
@@ -120,17 +127,19 @@ class BertEncoder:
         model: A transformers encoder with absolute positions, in eval mode.
         may_copy: Whether weights may be copied into other layouts; without it they are shared with ``model``.
         n_apart: Number of the lowest layers in which the parts of an input do not see each other.
+        int8: Lets products run in 8-bit integers (:mod:`rerank_plugins.nn.int8`): the largest size of each input column
+            of every linear module on real texts; needs ``may_copy``. None leaves them in the model's precision.
 
     Raises:
         AttributeError: The model is built otherwise.
     """
 
-    def __init__(self, model: Any, *, may_copy: bool, n_apart: int = 0) -> None:
+    def __init__(self, model: Any, *, may_copy: bool, n_apart: int = 0, int8: ColumnWidths | None = None) -> None:
         self._n_apart = n_apart
         config = model.config
         layers = list(model.encoder.layer)
         self._layers = [
-            _Layer(layer, heads=config.num_attention_heads, may_copy=may_copy, splits=layer is layers[-1])
+            _Layer(layer, heads=config.num_attention_heads, may_copy=may_copy, splits=layer is layers[-1], int8=int8)
             for layer in layers
         ]
 
@@ -166,11 +175,14 @@ class BertEncoder:
         return self._layers[0].spare_rows(n_tokens)
 
 
-def _dense(modules: list[Any], *, may_copy: bool) -> Dense:
-    if len(modules) == 1:
-        return dense(modules[0].weight.detach(), modules[0].bias.detach(), may_copy=may_copy)
-    weight = torch.cat([module.weight.detach() for module in modules])
-    return dense(weight, torch.cat([module.bias.detach() for module in modules]), may_copy=may_copy)
+def _dense(modules: list[Any], *, may_copy: bool, int8: ColumnWidths | None, follows_gelu: bool = False) -> Dense:
+    weights, biases = [one.weight.detach() for one in modules], [one.bias.detach() for one in modules]
+    # torch.cat of one tensor would copy it.
+    weight, bias = (one[0] if len(one) == 1 else torch.cat(one) for one in (weights, biases))
+    if int8 is None:
+        return dense(weight, bias, may_copy=may_copy)
+    # Query, key and value have the same inputs.
+    return Int8Dense(weight, bias, widths=int8[modules[0]], follows_gelu=follows_gelu)
 
 
 def _activation(module: Any) -> Callable[[torch.Tensor], torch.Tensor] | None:

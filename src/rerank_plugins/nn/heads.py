@@ -17,10 +17,26 @@ from rerank_plugins.protocols import Batch
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-__all__ = ["AnswerHead", "FirstTokenHead", "Head", "build_head"]
+__all__ = ["AnswerHead", "FirstTokenHead", "Head", "build_head", "by_input"]
 
 Head = Callable[[TokenStates, Batch], torch.Tensor]
 """(final token states, batch) to scores (inputs, 1), float32."""
+
+
+def by_input(head: Head, states: TokenStates, batch: Batch, *, apart: bool) -> torch.Tensor:
+    """Return what a head gives for a batch.
+
+    Args:
+        head: The head.
+        states: Final token states of the batch, or one a text.
+        batch: The inputs.
+        apart: Whether each input goes through the head alone. float32 products of several rows are summed in another
+            order than those of one, so this makes results the same in every batch, to the last bit.
+    """
+    if not apart or len(batch) == 1:
+        return head(states, batch)
+    parts = zip(states.alone(), batch.inputs, strict=True)
+    return torch.cat([head(one, Batch([inputs], batch.options)) for one, inputs in parts])
 
 
 class FirstTokenHead:

@@ -18,7 +18,7 @@ import torch
 
 from rerank_plugins.nn.apart import apart_lengths
 from rerank_plugins.nn.attention import attend
-from rerank_plugins.nn.bert_encoder import BertEncoder, Reads
+from rerank_plugins.nn.bert_encoder import BertEncoder, ColumnWidths, Reads
 from rerank_plugins.nn.compiling import compile_regions
 from rerank_plugins.nn.packed_row import PackedRow
 from rerank_plugins.nn.prefixes import prefix_groups
@@ -72,18 +72,19 @@ class SharingModel(PackedModel, Protocol):
         ...
 
 
-def packed_bert(model: Any, *, may_copy: bool, n_apart: int = 0) -> PackedModel:
+def packed_bert(model: Any, *, may_copy: bool, n_apart: int = 0, int8: ColumnWidths | None = None) -> PackedModel:
     """Return a BERT- or RoBERTa-like encoder with its own embeddings and our layers.
 
     Args:
         model: The transformers model.
         may_copy: Whether its weights may be laid out anew, in memory of their own.
         n_apart: Number of the lowest layers in which the two texts of a pair do not see each other.
+        int8: Lets its products run in 8-bit integers, see :class:`~rerank_plugins.nn.bert_encoder.BertEncoder`.
 
     Raises:
         ValueError: It is not built like that.
     """
-    return _PackedBert(model, may_copy=may_copy, n_apart=n_apart)
+    return _PackedBert(model, may_copy=may_copy, n_apart=n_apart, int8=int8)
 
 
 def packed_by_interface(model: Any) -> SharingModel:
@@ -100,7 +101,7 @@ class _PackedBert:
 
     prefix_sharing = PrefixSharing(is_used=False, reason="attention looks both ways")
 
-    def __init__(self, model: Any, *, may_copy: bool, n_apart: int) -> None:
+    def __init__(self, model: Any, *, may_copy: bool, n_apart: int, int8: ColumnWidths | None) -> None:
         config = model.config
         if config.model_type not in BERT_LIKE or getattr(config, "is_decoder", False):
             msg = f"{config.model_type!r} is not built like BERT"
@@ -109,7 +110,7 @@ class _PackedBert:
             msg = "positions are relative"
             raise ValueError(msg)
         self._embeddings, self._device = model.embeddings, model.device
-        self._encoder = BertEncoder(model, may_copy=may_copy, n_apart=n_apart)
+        self._encoder = BertEncoder(model, may_copy=may_copy, n_apart=n_apart, int8=int8)
         self._n_apart = n_apart
         self._has_segments = getattr(config, "type_vocab_size", 1) > 1
         # RoBERTa counts positions from the padding id on (create_position_ids_from_input_ids).

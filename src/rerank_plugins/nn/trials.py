@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from rerank_plugins.nn.bert_encoder import Reads
+from rerank_plugins.nn.int8 import has_int8_products
 from rerank_plugins.nn.packed import BERT_LIKE, REFUSALS, PackedModel, is_near, packed_bert, packed_by_interface
 from rerank_plugins.nn.packed_row import PackedRow
 from rerank_plugins.nn.windows import (
@@ -28,12 +29,15 @@ from rerank_plugins.nn.windows import (
 )
 from rerank_plugins.protocols import Batch, TokenInput
 
-__all__ = ["TRIAL_LENGTHS", "CannotPackError", "packed_model", "trial_of"]
+__all__ = ["TRIAL_LENGTHS", "CannotPackError", "int8_model", "packed_model", "trial_of"]
 
 logger = logging.getLogger(__name__)
 
 TRIAL_LENGTHS = (9, 5, 5, 3)
 """Tokens of the texts of a trial."""
+
+_INT8_TOLERANCE = 0.15
+"""Largest difference of states in 8 bits, as a share of how far states lie from their mean (``mini``: see DESIGN)."""
 
 
 class CannotPackError(Exception):
@@ -90,6 +94,60 @@ def packed_model(model: Any, *, is_ours: bool, n_apart: int = 0) -> PackedModel:
             model.set_attn_implementation(before)
         logger.info("%s cannot run packed (%s); batches are padded", type(model).__name__, reason)
         raise CannotPackError(reason) from error
+
+
+def int8_model(model: Any, texts: Batch, *, n_apart: int = 0) -> PackedModel:
+    """Return a BERT-like model with its products in 8-bit integers; its float32 weights of them are dropped.
+
+    Args:
+        model: As for :func:`packed_model`, in float32 on a CPU, and nobody else uses it.
+        texts: Real texts, on which states must stay near those in float32.
+        n_apart: As for :func:`packed_model`.
+
+    Raises:
+        CannotPackError: This CPU or torch has no such products, or states differ by more than 15 % of their spread;
+            the model is as it was.
+    """
+    if not has_int8_products():
+        msg = "this processor has no instructions for products of 8-bit integers (AVX-512 VNNI or AMX)"
+        raise CannotPackError(msg)
+    try:
+        plain = packed_bert(model, may_copy=False, n_apart=n_apart)
+        expected = _states(plain, texts)
+        candidate = packed_bert(model, may_copy=True, n_apart=n_apart, int8=_column_widths(model, texts))
+        found = _states(candidate, texts)
+    except REFUSALS as error:
+        raise CannotPackError(str(error).split("\n", 1)[0] or type(error).__name__) from error
+    share = float((found - expected).norm() / (expected - expected.mean(0)).norm().clamp(min=1e-12))
+    logger.debug("states in 8 bits differ by %.3f of their spread", share)
+    if not share <= _INT8_TOLERANCE:
+        msg = f"states in 8 bits differ by {share:.0%} from those in float32 on texts tried at load"
+        raise CannotPackError(msg)
+    model.encoder.layer = torch.nn.ModuleList()
+    return candidate
+
+
+def _states(model: PackedModel, texts: Batch) -> torch.Tensor:
+    with torch.inference_mode():
+        return model(texts, reads="all").float()
+
+
+def _column_widths(model: Any, texts: Batch) -> dict[Any, torch.Tensor]:
+    """Return the largest size of each input column of every linear module of an encoder on some texts."""
+    widths: dict[Any, torch.Tensor] = {}
+
+    def see(module: Any, inputs: tuple[torch.Tensor, ...]) -> None:
+        found = inputs[0].detach().abs().flatten(0, -2).amax(0)
+        widths[module] = torch.maximum(widths[module], found) if module in widths else found
+
+    linear = [one for one in model.encoder.modules() if isinstance(one, torch.nn.Linear)]
+    hooks = [one.register_forward_pre_hook(see) for one in linear]
+    try:
+        _one_by_one(model, texts)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return widths
 
 
 def trial_of(model: Any, lengths: Sequence[int]) -> Batch:

@@ -9,6 +9,7 @@ import asyncio
 import json
 import logging
 import random
+import threading
 import time
 from collections.abc import AsyncGenerator, Generator, Mapping
 from dataclasses import dataclass, replace
@@ -83,6 +84,7 @@ class HttpClient:
         self.settings = settings or HttpSettings()
         self._is_closed = False
         self._client: Any = None
+        self._making = threading.Lock()
         self._of_loops: dict[Any, tuple[Any, AsyncGenerator[Any, None]]] = {}
         forking.watch(self)
 
@@ -142,12 +144,13 @@ class HttpClient:
     def after_fork(self) -> None:
         """Forget the connections of the process that this one was forked from."""
         self._client, self._of_loops = None, {}
+        self._making = threading.Lock()
 
     def __repr__(self) -> str:
         return f"HttpClient({self.base_url!r}, key_env={self.key_env!r})"
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name not in ("_client", "_of_loops")}
+        return {name: value for name, value in vars(self).items() if name not in ("_client", "_of_loops", "_making")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
@@ -203,10 +206,13 @@ class HttpClient:
 
     def _sent(self, send: _Send) -> Reply | RemoteError:
         httpx, started_s = import_extra("httpx", extra="remote"), time.perf_counter()
-        if self._client is None:
-            self._client = httpx.Client(follow_redirects=False)
+        with self._making:
+            if self._client is None:
+                # One for all threads: they share its connections.
+                self._client = httpx.Client(follow_redirects=False)
+            client = self._client
         try:
-            with self._client.stream(
+            with client.stream(
                 "POST", send.url, content=send.body, headers=send.headers, timeout=self._timeout(httpx, send)
             ) as response:
                 parts, n_bytes = [], 0

@@ -26,6 +26,7 @@ from rerank_plugins.retrieval.words import words
 if TYPE_CHECKING:
     from rerank_plugins.retrieval.build import RetrieverName, build_first_stage
     from rerank_plugins.retrieval.dense import DenseIndex, embed_texts
+    from rerank_plugins.retrieval.multi_vector import MultiVectorIndex
     from rerank_plugins.retrieval.sentences import SentenceIndex
     from rerank_plugins.retrieval.two_stage import TwoStageRetriever
 
@@ -36,6 +37,7 @@ __all__ = [
     "FoundPassage",
     "Fusion",
     "HybridIndex",
+    "MultiVectorIndex",
     "RetrievedDocument",
     "RetrieverName",
     "SentenceIndex",
@@ -50,6 +52,7 @@ __all__ = [
 
 _HOMES = {
     "DenseIndex": "retrieval.dense",
+    "MultiVectorIndex": "retrieval.multi_vector",
     "RetrieverName": "retrieval.build",
     "SentenceIndex": "retrieval.sentences",
     "TwoStageRetriever": "retrieval.two_stage",

@@ -1,4 +1,4 @@
-"""Builds a first stage by its name: ``bm25``, ``dense`` or ``hybrid``."""
+"""Builds a first stage by its name: ``bm25``, ``dense``, ``hybrid`` or ``multi_vector``."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from rerank_plugins.retrieval.bm25 import BM25Index
 from rerank_plugins.retrieval.dense import DenseIndex
 from rerank_plugins.retrieval.first_stage import FirstStage
 from rerank_plugins.retrieval.hybrid import Fusion, HybridIndex
+from rerank_plugins.retrieval.multi_vector import MultiVectorIndex
 
 __all__ = ["DEFAULT_EMBEDDER", "RetrieverName", "build_first_stage", "check_retriever"]
 
-RetrieverName = Literal["bm25", "dense", "hybrid"]
+RetrieverName = Literal["bm25", "dense", "hybrid", "multi_vector"]
 
 DEFAULT_EMBEDDER = "BAAI/bge-m3"
 
@@ -35,9 +36,12 @@ def build_first_stage(
 
     Args:
         texts: Document id to text.
-        retriever: ``bm25`` (words), ``dense`` (vectors), or ``hybrid`` (both, fused).
+        retriever: ``bm25`` (words), ``dense`` (vectors), ``hybrid`` (both, fused), or ``multi_vector`` (a ColBERT's
+            token vectors).
         embedder: Makes the vectors: an object or a model's name; ``bm25`` needs none and does not load it.
-        faiss_index: See :class:`~rerank_plugins.retrieval.dense.DenseIndex`.
+        faiss_index: See :class:`~rerank_plugins.retrieval.dense.DenseIndex`, or
+            :class:`~rerank_plugins.retrieval.multi_vector.MultiVectorIndex`, where ``Flat`` compares with all
+            documents exactly too, and without FAISS.
         fusion: See :class:`~rerank_plugins.retrieval.hybrid.HybridIndex`.
         weights: Of the dense stage and of BM25, in this order; None weighs both the same.
 
@@ -50,6 +54,9 @@ def build_first_stage(
     if retriever == "bm25":
         return BM25Index(texts)
     model = embedder if isinstance(embedder, Embedder) else Embedder(embedder)
+    if retriever == "multi_vector":
+        # Over single tokens a flat index would only find candidates, as slowly as all documents are compared.
+        return MultiVectorIndex(texts, model, faiss_index=None if faiss_index == "Flat" else faiss_index)
     dense = DenseIndex(texts, model, faiss_index=faiss_index)
     if retriever == "dense":
         return dense

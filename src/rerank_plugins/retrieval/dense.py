@@ -18,7 +18,7 @@ from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.inputs import check_texts
 from rerank_plugins.retrieval.first_stage import best_first, check_search, check_texts_by_id
 
-__all__ = ["DenseIndex", "embed_texts", "unit_rows"]
+__all__ = ["DenseIndex", "embed_texts", "faiss_built", "faiss_grown", "unit_rows"]
 
 _Vectors = npt.NDArray[np.float32]
 
@@ -67,7 +67,7 @@ class DenseIndex:
             msg = f"{len(self._ids)} texts need vectors of shape ({len(self._ids)}, dim), got {vectors.shape}"
             raise InvalidInputError(msg)
         self._vectors = unit_rows(vectors)
-        self._faiss = None if faiss is None or not self._ids else _built(faiss, str(faiss_index), self._vectors)
+        self._faiss = None if faiss is None or not self._ids else faiss_built(faiss, str(faiss_index), self._vectors)
 
     @checked_call()
     def search(self, query: str, *, top_k: int) -> dict[str, float]:
@@ -139,7 +139,7 @@ class DenseIndex:
         if len(added):
             made._ids = [*self._ids, *checked]
             made._vectors = np.concatenate([self._vectors, added])
-            made._faiss = None if self._faiss is None else _grown(self._faiss, added)
+            made._faiss = None if self._faiss is None else faiss_grown(self._faiss, added)
         return made
 
     def __len__(self) -> int:
@@ -185,14 +185,16 @@ def embed_texts(
     return np.concatenate(blocks) if blocks else np.zeros((0, 0), dtype=np.float32)
 
 
-def _grown(index: Any, added: _Vectors) -> Any:
+def faiss_grown(index: Any, added: _Vectors) -> Any:
+    """Return a FAISS index that has these vectors too."""
     # A copy: others may be searching the index.
     grown = import_extra("faiss", extra="retrieval").clone_index(index)
     grown.add(added)
     return grown
 
 
-def _built(faiss: Any, description: str, vectors: _Vectors) -> Any:
+def faiss_built(faiss: Any, description: str, vectors: _Vectors) -> Any:
+    """Return a trained and filled FAISS index, or raise InvalidInputError if FAISS cannot make it."""
     try:
         index = faiss.index_factory(vectors.shape[1], description, faiss.METRIC_INNER_PRODUCT)
         if not index.is_trained:

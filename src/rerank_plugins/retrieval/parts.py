@@ -13,6 +13,7 @@ from rerank_plugins.retrieval.bm25 import BM25Index
 from rerank_plugins.retrieval.dense import DenseIndex
 from rerank_plugins.retrieval.first_stage import FirstStage
 from rerank_plugins.retrieval.hybrid import HybridIndex
+from rerank_plugins.retrieval.multi_vector import MultiVectorIndex
 
 __all__ = ["embedder_identity", "embedder_settings", "reranker_settings", "stage_settings"]
 
@@ -30,7 +31,7 @@ def embedder_identity(embedder: Embedder) -> dict[str, Any]:
     }
 
 
-def stage_settings(stage: FirstStage, ids: list[str], dense: list[DenseIndex]) -> dict[str, Any]:
+def stage_settings(stage: FirstStage, ids: list[str], dense: list[DenseIndex | MultiVectorIndex]) -> dict[str, Any]:
     """Return the settings of a first stage; its dense stages are appended to ``dense``.
 
     Raises:
@@ -38,8 +39,8 @@ def stage_settings(stage: FirstStage, ids: list[str], dense: list[DenseIndex]) -
     """
     if isinstance(stage, HybridIndex):
         return {**stage.settings, "stages": [stage_settings(one, ids, dense) for one in stage.stages]}
-    if not isinstance(stage, (BM25Index, DenseIndex)):
-        msg = f"a first stage of {type(stage).__name__} cannot be saved: only BM25Index, DenseIndex and HybridIndex can"
+    if not isinstance(stage, (BM25Index, DenseIndex, MultiVectorIndex)):
+        msg = f"a first stage of {type(stage).__name__} cannot be saved: only those of this package can"
         raise InvalidInputError(msg)
     if stage.ids != ids:
         msg = "the first stage holds other documents than the retriever's texts, or in another order; index those texts"
@@ -53,7 +54,7 @@ def stage_settings(stage: FirstStage, ids: list[str], dense: list[DenseIndex]) -
     return {**stage.settings, "number": len(dense) - 1}
 
 
-def embedder_settings(dense: list[DenseIndex]) -> dict[str, Any] | None:
+def embedder_settings(dense: list[DenseIndex | MultiVectorIndex]) -> dict[str, Any] | None:
     """Return the settings that open the embedder of dense stages again; None without dense stages."""
     if not dense:
         return None

@@ -5,6 +5,7 @@
     retriever.json   settings, and the models by name
     texts.jsonl      one JSON array [id, text] a line, in the order of the vectors
     vectors-N.npy    the vectors of each dense stage. Shape: (n, dim), float32
+    tokens-N.npz     those of a multi-vector stage; see :mod:`rerank_plugins.retrieval.saved_vectors`
     attached.jsonl   of a framework's adapter only: its own form of each document
 
 Indexes are built again when they are loaded: FAISS' own files are read by code that trusts them.
@@ -32,7 +33,9 @@ from rerank_plugins.retrieval.bm25 import BM25Index
 from rerank_plugins.retrieval.dense import DenseIndex
 from rerank_plugins.retrieval.first_stage import FirstStage
 from rerank_plugins.retrieval.hybrid import HybridIndex
+from rerank_plugins.retrieval.multi_vector import MultiVectorIndex
 from rerank_plugins.retrieval.parts import embedder_identity, embedder_settings, reranker_settings, stage_settings
+from rerank_plugins.retrieval.saved_vectors import read_token_rows, read_vectors, write_token_rows
 from rerank_plugins.system.files import reason_of, write_atomically, write_folder_with
 from rerank_plugins.types import LayerOptions, LongDocuments, QueryExample
 
@@ -41,7 +44,6 @@ __all__ = [
     "check_identity",
     "check_same_vector",
     "read_folder",
-    "read_vectors",
     "saved_settings_errors",
     "write_folder",
 ]
@@ -136,9 +138,17 @@ class SavedRetriever:
         if embedder is None:
             msg = f"{self._folder}: its first stage needs an embedder and none is saved; the folder is damaged"
             raise InvalidInputError(msg)
+        if kind == "multi_vector":
+            return self._multi_vector(saved, embedder)
         vectors = read_vectors(self._folder / f"vectors-{int(saved['number'])}.npy")
         self._check_embedder(embedder, vectors)
         return DenseIndex(self.texts, embedder, faiss_index=saved["faiss_index"], vectors=vectors)
+
+    def _multi_vector(self, saved: Mapping[str, Any], embedder: Embedder) -> MultiVectorIndex:
+        check_identity(self._folder, self._settings["embedder"]["identity"], embedder)
+        vectors = read_token_rows(self._folder, int(saved["number"]), list(self.texts.values()), embedder)
+        options = {name: saved[name] for name in ("faiss_index", "candidates_per_token", "n_probe")}
+        return MultiVectorIndex(self.texts, embedder, vectors=vectors, **options)
 
     def _check_embedder(self, embedder: Embedder, vectors: _Vectors) -> None:
         check_identity(self._folder, self._settings["embedder"]["identity"], embedder)
@@ -194,7 +204,7 @@ def write_folder(
         InvalidInputError: The first stage is none of this package's, holds other documents than ``texts``, the folder
             holds something else, or it cannot be written.
     """
-    dense: list[DenseIndex] = []
+    dense: list[DenseIndex | MultiVectorIndex] = []
     settings = {
         "schema": _SCHEMA,
         "version": _VERSION,
@@ -261,13 +271,18 @@ def saved_settings_errors(folder: Path) -> Iterator[None]:
         raise InvalidInputError(msg) from error
 
 
-def _write(folder: Path, settings: Mapping[str, Any], texts: Mapping[str, str], dense: list[DenseIndex]) -> None:
+def _write(
+    folder: Path, settings: Mapping[str, Any], texts: Mapping[str, str], dense: list[DenseIndex | MultiVectorIndex]
+) -> None:
     # ASCII: a text may hold half of a surrogate pair, which UTF-8 cannot.
     lines = (f"{json.dumps([key, text])}\n" for key, text in texts.items())
     with (folder / _TEXTS).open("w", encoding="utf-8", newline="\n") as file:
         file.writelines(lines)
     for number, index in enumerate(dense):
-        np.save(folder / f"vectors-{number}.npy", index.vectors, allow_pickle=False)
+        if isinstance(index, MultiVectorIndex):
+            write_token_rows(folder, number, index.vectors)
+        else:
+            np.save(folder / f"vectors-{number}.npy", index.vectors, allow_pickle=False)
     write_atomically(folder / _SETTINGS, (json.dumps(settings, indent=2) + "\n").encode())
 
 
@@ -276,16 +291,3 @@ def _entry(line: object) -> tuple[str, str]:
         return line[0], line[1]
     msg = "texts.jsonl must have one JSON array [id, text] a line"
     raise ValueError(msg)
-
-
-def read_vectors(path: Path) -> _Vectors:
-    """Return the vectors in a file, or raise InvalidInputError if it is damaged. Shape: (n, dim)."""
-    try:
-        vectors = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        msg = f"{path} could not be read ({error}); index the texts again"
-        raise InvalidInputError(msg) from error
-    if not isinstance(vectors, np.ndarray) or vectors.dtype != np.float32 or not np.isfinite(vectors).all():
-        msg = f"{path} holds no finite float32 vectors; index the texts again"
-        raise InvalidInputError(msg)
-    return vectors

@@ -27,9 +27,9 @@ from rerank_plugins.retrieval.saved import (
     SavedRetriever,
     check_identity,
     check_same_vector,
-    read_vectors,
     saved_settings_errors,
 )
+from rerank_plugins.retrieval.saved_vectors import read_vectors
 from rerank_plugins.retrieval.sentence_vectors import sentence_vectors
 from rerank_plugins.system.files import reason_of, write_atomically, write_folder_with
 from rerank_plugins.types import WindowSpan

@@ -102,7 +102,7 @@ class TwoStageRetriever(NamesFromElsewhere):
 
         Args:
             documents: Texts, whose ids are then their positions (``"0"``, ``"1"``, ...), or id to text.
-            retriever: ``bm25``, ``dense`` or ``hybrid``.
+            retriever: ``bm25``, ``dense``, ``hybrid`` or ``multi_vector``.
             embedder: An object or a model's name; BM25 needs none and loads none.
             reranker: See the constructor.
             top_k: Documents retrieved.

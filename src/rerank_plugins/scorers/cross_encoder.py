@@ -15,12 +15,14 @@ from rerank_plugins.catalog.own_format import BACKBONE_KEYS, OwnFormat
 from rerank_plugins.errors import UnsupportedModelError
 from rerank_plugins.nn.backbone import Backbone, padded_tensors
 from rerank_plugins.nn.bert_encoder import Reads
-from rerank_plugins.nn.heads import FirstTokenHead, Head, build_head
+from rerank_plugins.nn.heads import FirstTokenHead, Head, build_head, by_input
 from rerank_plugins.nn.segment_similarity import SegmentSimilarityHead
 from rerank_plugins.protocols import Batch, Scorer
+from rerank_plugins.scorers.int8 import int8_texts
 from rerank_plugins.weights.base import LoadedParts, LoadRequest
-from rerank_plugins.weights.loading import load_model, load_tokenizer, read_own_weights, refuse_missing
+from rerank_plugins.weights.loading import load_model, read_own_weights, refuse_missing
 from rerank_plugins.weights.lora import merge_lora
+from rerank_plugins.weights.tokenizers import load_tokenizer
 
 __all__ = ["CrossEncoderScorer", "WholeClassifierScorer", "load", "load_segment_similarity", "scorer_of"]
 
@@ -38,10 +40,11 @@ class CrossEncoderScorer:
         self._head: Head | None = head
         self._reads: Reads = "first" if isinstance(head, FirstTokenHead) else "all"
         self.is_padded, self.padding_reason = backbone.is_padded, backbone.padding_reason
+        self.runs_int8 = backbone.runs_int8
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Return one logit per pair. Shape: (inputs, 1), float32."""
-        return self._head(self._backbone(batch, reads=self._reads), batch)  # type: ignore[misc]
+        return by_input(self._head, self._backbone(batch, reads=self._reads), batch, apart=self.runs_int8)  # type: ignore[misc, arg-type]
 
     def compile(self) -> str:
         """Compile the backbone, see :meth:`Backbone.compile`."""
@@ -71,23 +74,24 @@ class WholeClassifierScorer:
         self._model = None
 
 
-def scorer_of(model: Any, *, is_ours: bool = True) -> Scorer:
+def scorer_of(model: Any, *, is_ours: bool = True, int8_texts: Batch | None = None) -> Scorer:
     """Return the scorer of a transformers ``...ForSequenceClassification`` in eval mode.
 
     Args:
         model: The classifier, on its device.
         is_ours: Whether nobody else uses it; if not it is left as it is.
+        int8_texts: As for :class:`Backbone`.
     """
     head = build_head(model)
     if head is None:
         return WholeClassifierScorer(model)
-    return CrossEncoderScorer(Backbone(model.base_model, is_ours=is_ours), head)
+    return CrossEncoderScorer(Backbone(model.base_model, is_ours=is_ours, int8_texts=int8_texts), head)
 
 
 def load(request: LoadRequest) -> LoadedParts:
     """Load a cross-encoder from its checkpoint."""
     tokenizer = load_tokenizer(request)
-    own = request.files.own_format
+    own, texts = request.files.own_format, int8_texts(request, tokenizer)
     if own is not None:
         if tokenizer.uses_segments != own.has_token_types:
             msg = (
@@ -96,13 +100,14 @@ def load(request: LoadRequest) -> LoadedParts:
                 f"{'has' if tokenizer.uses_segments else 'lacks'} token_type_ids in model_input_names; correct one"
             )
             raise UnsupportedModelError(msg)
-        scorer: Scorer = _load_segment_similarity(request, own)
+        scorer: Scorer = _load_segment_similarity(request, own, texts)
     else:
         model = load_model(request, transformers.AutoModelForSequenceClassification)
-        scorer = scorer_of(model)
+        scorer = scorer_of(model, int8_texts=texts)
         if isinstance(scorer, WholeClassifierScorer):
             _check_padding(model, request)
-    return LoadedParts(tokenizer=tokenizer, scorer=scorer)
+    runs_int8 = isinstance(scorer, CrossEncoderScorer) and scorer.runs_int8
+    return LoadedParts(tokenizer=tokenizer, scorer=scorer, runs_int8=runs_int8)
 
 
 def _check_padding(model: Any, request: LoadRequest) -> None:
@@ -140,9 +145,10 @@ def load_segment_similarity(request: LoadRequest, own: OwnFormat) -> tuple[Any, 
     return backbone, head
 
 
-def _load_segment_similarity(request: LoadRequest, own: OwnFormat) -> CrossEncoderScorer:
-    backbone, head = load_segment_similarity(request, own)
+def _load_segment_similarity(request: LoadRequest, own: OwnFormat, texts: Batch | None) -> CrossEncoderScorer:
+    model, head = load_segment_similarity(request, own)
     if request.lora is not None:
-        merge_lora(dict(backbone.named_parameters()), request.lora)
-    placed = backbone.eval().to(device=request.device, dtype=request.dtype)
-    return CrossEncoderScorer(Backbone(placed, n_apart=own.apart_layers), head.to(request.device))
+        merge_lora(dict(model.named_parameters()), request.lora)
+    placed = model.eval().to(device=request.device, dtype=request.dtype)
+    backbone = Backbone(placed, n_apart=own.apart_layers, int8_texts=texts)
+    return CrossEncoderScorer(backbone, head.to(request.device))

@@ -15,7 +15,8 @@ import transformers
 from rerank_plugins.nn.backbone import Backbone
 from rerank_plugins.protocols import Batch
 from rerank_plugins.weights.base import LoadedParts, LoadRequest
-from rerank_plugins.weights.loading import load_model, load_tokenizer
+from rerank_plugins.weights.loading import load_model
+from rerank_plugins.weights.tokenizers import load_tokenizer
 
 __all__ = ["EncoderT5Scorer", "load"]
 

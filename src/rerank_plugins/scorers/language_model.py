@@ -8,6 +8,7 @@ from rerank_plugins.catalog.checkpoint import read_checkpoint
 from rerank_plugins.catalog.locate import locate
 from rerank_plugins.catalog.spec import ModelSpec
 from rerank_plugins.engine.device import resolve_devices, resolve_dtype
+from rerank_plugins.errors import UnsupportedModelError
 from rerank_plugins.types import SourceOptions
 from rerank_plugins.weights.base import LoadRequest
 
@@ -33,6 +34,9 @@ def language_model_request(
     folder, _ = locate(model, listed=None, kind="reranker", options=source)
     files = read_checkpoint(folder)
     place = resolve_devices(device)[0]
+    if dtype == "int8":
+        msg = f"dtype='int8' is for BERT-like encoders; {str(model)!r} is a language model. Leave dtype out"
+        raise UnsupportedModelError(msg)
     positions = files.max_length_tokens
     spec = ModelSpec(
         id=str(model),

@@ -20,7 +20,6 @@ from rerank_plugins.scorers.sentence_head import load_layer
 from rerank_plugins.scorers.transformer import load_backbone
 from rerank_plugins.scorers.vector_rows import TokenRow
 from rerank_plugins.weights.base import LoadedParts, LoadRequest
-from rerank_plugins.weights.loading import load_tokenizer
 from rerank_plugins.weights.side_files import read_side_file
 from rerank_plugins.weights.weight_files import WeightFiles
 
@@ -78,7 +77,8 @@ def load(request: LoadRequest) -> LoadedParts:
         msg = f"{request.spec.id!r} does not say how its tokens are compared; open it with Reranker or Embedder"
         raise UnsupportedModelError(msg)
     projection = [_step(step, request) for step in late.projection]
-    return LoadedParts(tokenizer=load_tokenizer(request), scorer=TokenEncoder(load_backbone(request), projection))
+    backbone, tokenizer = load_backbone(request)
+    return LoadedParts(tokenizer=tokenizer, scorer=TokenEncoder(backbone, projection))
 
 
 def _step(step: DenseStep | RootProjection, request: LoadRequest) -> _Step:

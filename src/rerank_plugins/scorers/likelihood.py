@@ -15,7 +15,8 @@ from rerank_plugins.errors import UnsupportedModelError
 from rerank_plugins.nn.backbone import Backbone
 from rerank_plugins.protocols import Batch, TokenInput
 from rerank_plugins.weights.base import LoadedParts, LoadRequest
-from rerank_plugins.weights.loading import load_model, load_tokenizer
+from rerank_plugins.weights.loading import load_model
+from rerank_plugins.weights.tokenizers import load_tokenizer
 
 __all__ = ["LikelihoodScorer", "load"]
 

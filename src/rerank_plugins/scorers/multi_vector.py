@@ -21,7 +21,6 @@ from rerank_plugins.scorers.sentence_head import load_head
 from rerank_plugins.scorers.transformer import load_backbone
 from rerank_plugins.scorers.vector_rows import MultiVectorRow
 from rerank_plugins.weights.base import LoadedParts, LoadRequest
-from rerank_plugins.weights.loading import load_tokenizer
 from rerank_plugins.weights.side_files import read_side_file
 
 __all__ = ["MultiVectorEmbedder", "in_slots", "load"]
@@ -83,8 +82,9 @@ def load(request: LoadRequest) -> LoadedParts:
         heads = (_head(request, MULTI_VECTOR_HEADS[0]), _head(request, MULTI_VECTOR_HEADS[1]))
     except ModelError as error:
         heads = error
-    scorer = MultiVectorEmbedder(load_backbone(request), head=load_head(request), heads=heads)
-    return LoadedParts(tokenizer=load_tokenizer(request), scorer=scorer)
+    backbone, tokenizer = load_backbone(request)
+    scorer = MultiVectorEmbedder(backbone, head=load_head(request), heads=heads)
+    return LoadedParts(tokenizer=tokenizer, scorer=scorer)
 
 
 def _head(request: LoadRequest, name: str) -> torch.nn.Module:

@@ -18,7 +18,8 @@ from rerank_plugins.nn.heads import AnswerHead
 from rerank_plugins.protocols import Batch
 from rerank_plugins.scorers.answers import answer_ids
 from rerank_plugins.weights.base import LoadedParts, LoadRequest
-from rerank_plugins.weights.loading import load_model, load_tokenizer
+from rerank_plugins.weights.loading import load_model
+from rerank_plugins.weights.tokenizers import load_tokenizer
 
 __all__ = ["SequenceToSequenceScorer", "load"]
 

@@ -9,18 +9,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
-from safetensors.torch import load_file
+import numpy as np
+import numpy.typing as npt
 
 from rerank_plugins.checks.boundary import checkpoint_errors
 from rerank_plugins.errors import UnsupportedModelError
-from rerank_plugins.nn.packed_row import PackedRow
 from rerank_plugins.protocols import Batch
-from rerank_plugins.weights.base import LoadedParts, LoadRequest
-from rerank_plugins.weights.loading import check_weights, load_tokenizer
-from rerank_plugins.weights.tokenizers import check_ids
+from rerank_plugins.weights.arrays import Arrays, read_file
+from rerank_plugins.weights.base import CheckpointRequest, LoadedParts
+from rerank_plugins.weights.checks import check_weights
+from rerank_plugins.weights.tokenizers import check_ids, load_tokenizer
 
 __all__ = ["StaticEmbedder", "load"]
+
+_Table = npt.NDArray[np.float32]
 
 
 class StaticEmbedder:
@@ -33,42 +35,39 @@ class StaticEmbedder:
 
     is_padded = False
 
-    def __init__(self, table: torch.Tensor, *, unknown_id: int | None = None) -> None:
+    def __init__(self, table: _Table, *, unknown_id: int | None = None) -> None:
         self._table = table
         self._unknown_id = unknown_id
 
-    def forward(self, batch: Batch) -> torch.Tensor:
+    def forward(self, batch: Batch) -> _Table:
         """Return the mean vector of each text, not normalised. Shape: (inputs, dim), float32.
 
         A text without a known token gets the zero vector.
         """
-        row = PackedRow(batch.lengths, self._table.device)
-        ids = torch.from_numpy(row.gathered([one.ids for one in batch.inputs])).to(row.device, torch.int64)
-        rows = row.text_of_token
-        if self._unknown_id is not None:
-            known = ids != self._unknown_id
-            ids, rows = ids[known], rows[known]
-        sums = torch.zeros(len(batch), self._table.shape[1], device=ids.device).index_add_(0, rows, self._table[ids])
-        counts = torch.bincount(rows, minlength=len(batch)).clamp(min=1).unsqueeze(1)
-        return sums / counts
+        rows = np.zeros((len(batch), self._table.shape[1]), dtype=np.float32)
+        for row, one in zip(rows, batch.inputs, strict=True):
+            ids = one.ids if self._unknown_id is None else one.ids[one.ids != self._unknown_id]
+            if len(ids):
+                row[:] = self._table[ids].mean(axis=0)
+        return rows
 
     def close(self) -> None:
         """Free the table."""
-        self._table = torch.empty(0)
+        self._table = np.zeros((0, 0), dtype=np.float32)
 
 
-def load(request: LoadRequest) -> LoadedParts:
+def load(request: CheckpointRequest) -> LoadedParts:
     """Load a static embedder from its checkpoint."""
     folder = request.files.folder
     tokenizer = load_tokenizer(request)
     check_weights(request)
-    table = read_table(folder / "model.safetensors").to(request.device)
+    table = read_table(folder / "model.safetensors")
     check_ids(tokenizer, len(table), folder=folder)
     scorer = StaticEmbedder(table, unknown_id=tokenizer.unknown_id)
     return LoadedParts(tokenizer=tokenizer, scorer=scorer, special_tokens=False)
 
 
-def read_table(path: Path) -> torch.Tensor:
+def read_table(path: Path) -> _Table:
     """Return the token vectors of a model2vec file with weights and mapping applied.
 
     Returns:
@@ -81,21 +80,21 @@ def read_table(path: Path) -> torch.Tensor:
         msg = f"{str(path)!r} is missing; download the checkpoint again"
         raise UnsupportedModelError(msg)
     with checkpoint_errors(f"read {str(path)!r}"):
-        return _table(load_file(str(path)), path)
+        return _table(read_file(path), path)
 
 
-def _table(tensors: dict[str, torch.Tensor], path: Path) -> torch.Tensor:
+def _table(tensors: Arrays, path: Path) -> _Table:
     if "embeddings" not in tensors:
         msg = f"{str(path)!r} holds {sorted(tensors)}, expected a tensor named 'embeddings'"
         raise UnsupportedModelError(msg)
-    table = tensors["embeddings"].float()
-    if table.dim() != 2 or not table.numel():
-        msg = f"{str(path)!r} has embeddings of shape {tuple(table.shape)}, expected (vocabulary, dimensions)"
+    table = tensors["embeddings"].astype(np.float32, copy=False)
+    if table.ndim != 2 or not table.size:
+        msg = f"{str(path)!r} has embeddings of shape {table.shape}, expected (vocabulary, dimensions)"
         raise UnsupportedModelError(msg)
     if "embeddings.scale" in tensors:
-        table = table * tensors["embeddings.scale"].float().unsqueeze(1)
+        table = table * tensors["embeddings.scale"][:, np.newaxis]
     if "mapping" in tensors:
-        table = table[tensors["mapping"].long()]
+        table = table[tensors["mapping"]]
     if "weights" in tensors:
-        table = table * tensors["weights"].float().unsqueeze(1)
+        table = table * tensors["weights"][:, np.newaxis]
     return table

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from rerank_plugins.catalog.own_format import OwnFormat
-from rerank_plugins.nn.apart import padded_states, start_of_second
+from rerank_plugins.nn.apart import padded_states
 from rerank_plugins.nn.backbone import TokenStates
 from rerank_plugins.nn.packed_row import PackedRow
 from rerank_plugins.protocols import Batch, PairSegments, TokenInput
@@ -66,7 +66,7 @@ class SegmentSimilarityModel(nn.Module):
                 input_ids=input_ids, attention_mask=attention_mask, token_type_ids=token_type_ids
             ).last_hidden_state
             return found
-        starts = torch.tensor([start_of_second(one) for one in inputs], device=input_ids.device)
+        starts = torch.tensor([one.second_start for one in inputs], device=input_ids.device)
         return padded_states(
             self.backbone, input_ids, attention_mask, token_type_ids, starts=starts, n_apart=self._n_apart
         )

@@ -12,13 +12,17 @@ import transformers
 
 from rerank_plugins.errors import UnsafeModelError
 from rerank_plugins.nn.backbone import Backbone
+from rerank_plugins.nn.heads import by_input
 from rerank_plugins.nn.pooling import SentenceHead
 from rerank_plugins.protocols import Batch, PrefixSharing
 from rerank_plugins.scorers.chunk_rows import ChunkRow
 from rerank_plugins.scorers.chunk_vectors import chunk_rows
+from rerank_plugins.scorers.int8 import int8_texts
 from rerank_plugins.scorers.sentence_head import load_head
+from rerank_plugins.text.tokenizer import TextTokenizer
 from rerank_plugins.weights.base import LoadedParts, LoadRequest
-from rerank_plugins.weights.loading import load_model, load_tokenizer
+from rerank_plugins.weights.loading import load_model
+from rerank_plugins.weights.tokenizers import load_tokenizer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -55,7 +59,8 @@ class TransformerEmbedder:
         head: SentenceHead = self._head  # type: ignore[assignment]
         if isinstance(batch.options, ChunkRow):
             return chunk_rows(head, self._backbone(batch), batch, batch.options)  # type: ignore[misc]
-        return head(self._backbone(batch, reads=head.reads(batch)), batch)  # type: ignore[misc]
+        states = self._backbone(batch, reads=head.reads(batch))  # type: ignore[misc]
+        return by_input(head, states, batch, apart=self._backbone.runs_int8)  # type: ignore[union-attr]
 
     def compile(self) -> str:
         """Compile the backbone, see :meth:`Backbone.compile`."""
@@ -69,12 +74,13 @@ class TransformerEmbedder:
 
 def load(request: LoadRequest) -> LoadedParts:
     """Load an embedder from its checkpoint."""
-    scorer = TransformerEmbedder(load_backbone(request), load_head(request))
-    return LoadedParts(tokenizer=load_tokenizer(request), scorer=scorer)
+    backbone, tokenizer = load_backbone(request)
+    scorer = TransformerEmbedder(backbone, load_head(request))
+    return LoadedParts(tokenizer=tokenizer, scorer=scorer, runs_int8=backbone.runs_int8)
 
 
-def load_backbone(request: LoadRequest) -> Backbone:
-    """Load the transformer of an embedder: the encoder alone where the model has a decoder too (T5).
+def load_backbone(request: LoadRequest) -> tuple[Backbone, TextTokenizer]:
+    """Load the transformer of an embedder and its tokenizer: the encoder alone where the model has a decoder too (T5).
 
     Raises:
         UnsafeModelError: It is a decoder that looks both ways, which only the checkpoint's own code does.
@@ -83,7 +89,8 @@ def load_backbone(request: LoadRequest) -> Backbone:
     model = load_transformer(request)
     # Otherwise a decoder would keep the KV cache of every layer for tokens that are never generated.
     model.config.use_cache = False
-    return Backbone(model)
+    tokenizer = load_tokenizer(request)
+    return Backbone(model, int8_texts=int8_texts(request, tokenizer)), tokenizer
 
 
 def load_transformer(request: LoadRequest) -> PreTrainedModel:

@@ -22,8 +22,9 @@ from rerank_plugins.serving.guard import OPEN_PATHS, Guard
 from rerank_plugins.serving.metrics import ServerMetrics
 from rerank_plugins.serving.models import ModelStore
 from rerank_plugins.serving.outcomes import Costs, Outcome
+from rerank_plugins.serving.page import PAGE_LABEL, Page
 from rerank_plugins.serving.refusals import Refusal, refusal_of
-from rerank_plugins.serving.requests import EmbedRequest, PairsRequest, Request, RerankRequest, TokenizeRequest
+from rerank_plugins.serving.requests import ExplainRequest, PairsRequest, Request, RerankRequest
 from rerank_plugins.serving.routing import UNSURE, Route, find_route
 from rerank_plugins.serving.running import Arrival, Runner
 from rerank_plugins.serving.settings import ServeSettings
@@ -75,6 +76,7 @@ class ServingApp:
         self._facts = Facts(self._store, settings)
         self._runner = Runner(self._store, settings.limits)
         self._guard, self._held = Guard(settings), HeldBytes(settings.limits.max_held_bytes)
+        self._page = Page(is_on=settings.page)
         self._metrics = ServerMetrics()
         self._spans = RequestSpans() if settings.trace else None
 
@@ -87,6 +89,11 @@ class ServingApp:
         await self._store.start()
         if self._facts.phase == "loading":
             self._facts.phase = "ready"
+
+    @property
+    def waiting_tokens(self) -> int:
+        """Estimated tokens under way in all models."""
+        return sum(served.admission.waiting_tokens for served in self._store)
 
     def drain(self) -> None:
         """Say that the server is about to end: ``/readyz`` is 503, and each answer closes its connection."""
@@ -147,6 +154,10 @@ class ServingApp:
     async def _answer(self, exchange: Exchange, seen: _Seen) -> Reply:
         if exchange.method == "OPTIONS" and self._cors(exchange):
             return _preflight()
+        page = self._page.reply(exchange)
+        if page is not None:
+            seen.route = PAGE_LABEL
+            return page
         route = self._let_in(exchange, seen)
         if route.choice is None:
             metrics = route.label == "/metrics"
@@ -259,8 +270,7 @@ def _n_items(request: Request) -> int:
         return len(request.documents)
     if isinstance(request, PairsRequest):
         return len(request.pairs)
-    items: EmbedRequest | TokenizeRequest = request
-    return len(items.texts)
+    return 1 if isinstance(request, ExplainRequest) else len(request.texts)
 
 
 def _cost_headers(outcome: Outcome) -> dict[str, str]:

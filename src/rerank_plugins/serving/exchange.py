@@ -30,6 +30,9 @@ _LONGEST_ID = 64
 _MOST_ELEMENTS = 1_000_000
 """Members of lists and objects in a body, counted by commas: a million empty documents are 3 MB and no use."""
 
+_WITHOUT_LENGTH = (204, 304)
+"""Statuses of answers that have no body by RFC 9110 (8.6), and no length of one."""
+
 _DRAINED_BODIES = 16
 """How much of a body that is too large is read and thrown away, so that its sender sees the answer, in limits."""
 
@@ -164,9 +167,10 @@ class Exchange:
             **headers,
             **reply.headers,
             "content-type": reply.content_type,
-            "content-length": str(len(reply.body)),
             "x-request-id": self.request_id,
         }
+        if reply.status not in _WITHOUT_LENGTH:
+            sent["content-length"] = str(len(reply.body))
         if closes:
             sent["connection"] = "close"
         raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in sent.items()]

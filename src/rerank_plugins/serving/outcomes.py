@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rerank_plugins.calls.explaining import Explanation
 from rerank_plugins.types import CallUsage, RankedDocument
 
-__all__ = ["Costs", "Embedded", "FoundSpan", "Outcome", "Ranked", "Scored", "Tokenized"]
+__all__ = ["Costs", "Embedded", "Explained", "FoundSpan", "Outcome", "Ranked", "Scored", "Tokenized"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +65,15 @@ class Scored:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Explained:
+    """What each part of a document gave to its score, and the probability that the score means."""
+
+    costs: Costs
+    explanation: Explanation
+    probability: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Embedded:
     """Vectors, one a text, in order. Shape: (texts, dimensions), float32."""
 
@@ -79,4 +89,4 @@ class Tokenized:
     tokens: Sequence[Sequence[Mapping[str, Any]]]
 
 
-Outcome = Ranked | Scored | Embedded | Tokenized
+Outcome = Ranked | Scored | Explained | Embedded | Tokenized

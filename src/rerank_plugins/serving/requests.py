@@ -6,7 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-__all__ = ["EmbedRequest", "PairsRequest", "Reading", "Request", "RerankRequest", "Spans", "TokenizeRequest"]
+__all__ = [
+    "EmbedRequest",
+    "ExplainRequest",
+    "PairsRequest",
+    "Reading",
+    "Request",
+    "RerankRequest",
+    "Spans",
+    "TokenizeRequest",
+]
 
 Side = Literal["query", "document"]
 
@@ -87,6 +96,25 @@ class PairsRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ExplainRequest:
+    """A document whose score is to be explained; see :meth:`~rerank_plugins.reranker.Reranker.explain`.
+
+    Attributes:
+        model: As the caller calls it; None for the usual one.
+        query: The question.
+        document: The text.
+        max_spans: Parts that are left out in turn at most.
+        reading: How the texts are read.
+    """
+
+    model: str | None
+    query: str
+    document: str
+    max_spans: int
+    reading: Reading = field(default_factory=Reading)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EmbedRequest:
     """Texts to embed.
 
@@ -118,4 +146,4 @@ class TokenizeRequest:
     special_tokens: bool = True
 
 
-Request = RerankRequest | PairsRequest | EmbedRequest | TokenizeRequest
+Request = RerankRequest | PairsRequest | ExplainRequest | EmbedRequest | TokenizeRequest

@@ -12,9 +12,16 @@ from rerank_plugins.errors import RerankPluginsError
 from rerank_plugins.reranker import Reranker
 from rerank_plugins.serving.admission import estimated_tokens, pair_tokens
 from rerank_plugins.serving.models import ModelStore, Served, ServedEmbedder
-from rerank_plugins.serving.outcomes import Costs, Embedded, FoundSpan, Outcome, Ranked, Scored, Tokenized
+from rerank_plugins.serving.outcomes import Costs, Embedded, Explained, FoundSpan, Outcome, Ranked, Scored, Tokenized
 from rerank_plugins.serving.refusals import Refusal, refusal_of
-from rerank_plugins.serving.requests import EmbedRequest, PairsRequest, Request, RerankRequest, TokenizeRequest
+from rerank_plugins.serving.requests import (
+    EmbedRequest,
+    ExplainRequest,
+    PairsRequest,
+    Request,
+    RerankRequest,
+    TokenizeRequest,
+)
 from rerank_plugins.serving.settings import Limits
 from rerank_plugins.serving.spans import chosen_spans, sentence_spans
 from rerank_plugins.serving.tokens import cut_to_tokens, tokens_of
@@ -93,6 +100,8 @@ class Runner:
             return await self._rank(request, arrival)
         if isinstance(request, PairsRequest):
             return await self._score(request, arrival)
+        if isinstance(request, ExplainRequest):
+            return await self._explain(request, arrival)
         if isinstance(request, EmbedRequest):
             return await self._embed(request, arrival)
         return await self._tokenize(request, arrival)
@@ -128,6 +137,18 @@ class Runner:
         texts = (text for pair in request.pairs for text in pair)
         return Scored(costs=_costs(served, arrival, texts, None, tokens), scores=given)
 
+    async def _explain(self, request: ExplainRequest, arrival: Arrival) -> Explained:
+        served = self._store.reranker(request.model)
+        usual = await served.opened()
+        tokens = _tokens_of_explanation(usual, request)
+        with served.admission.admitted(tokens, time_left_s=arrival.left_s()):
+            reranker = await served.variant(request.reading)
+            explanation = await reranker.aexplain(
+                request.query, request.document, max_spans=request.max_spans, deadline_s=arrival.left_s()
+            )
+        costs = _costs(served, arrival, [request.query, request.document], None, tokens)
+        return Explained(costs=costs, explanation=explanation, probability=reranker.probability(explanation.score))
+
     async def _embed(self, request: EmbedRequest, arrival: Arrival) -> Embedded:
         self._check_many(request.texts, self._limits.max_texts, "texts")
         served = self._store.embedder(request.model)
@@ -161,6 +182,17 @@ class Runner:
 def _tokens_of_pairs(usual: Reranker, query: str, documents: Sequence[str], *, windows: bool | None = None) -> int:
     in_windows = usual.long_documents.strategy != "truncate" if windows is None else windows
     return pair_tokens(query, documents, length=min(usual.max_length, _LONGEST_INPUT), windows=in_windows)
+
+
+def _tokens_of_explanation(usual: Reranker, request: ExplainRequest) -> int:
+    """Return about how many tokens are read: the document, then what counts of it once for each part and once whole."""
+    texts = request.query, [request.document]
+    whole = _tokens_of_pairs(usual, *texts, windows=request.reading.windows)
+    if usual.spec.late_interaction is not None:
+        return whole
+    # Words are not counted, so as to stay quick: each is a character at least, and one stands between two of them.
+    parts = min(request.max_spans, (len(request.document) + 1) // 2)
+    return whole + (1 + parts) * _tokens_of_pairs(usual, *texts, windows=False)
 
 
 async def _cut(reranker: Reranker, request: RerankRequest) -> list[str]:

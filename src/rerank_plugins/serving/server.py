@@ -20,13 +20,23 @@ from rerank_plugins.serving.settings import ServeSettings
 if TYPE_CHECKING:
     from rerank_plugins.serving.app import ServingApp
 
-__all__ = ["bound_socket", "serve"]
+__all__ = ["bound_socket", "check_host", "serve"]
 
 logger = logging.getLogger(__name__)
 
 _BACKLOG = 2_048
 _OPEN_FILES = 65_536
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+def check_host(host: str, *, settings: ServeSettings, without_keys: bool) -> None:
+    """Raise InvalidInputError for an address that would let everybody in without a key, unless that was asked for."""
+    if host not in _LOOPBACK and not settings.keys and not without_keys:
+        msg = (
+            f"--host {host} lets other machines in, and there is no API key. Pass --api-key-file, set "
+            "RERANK_PLUGINS_API_KEYS, or say --no-auth if the network is trusted"
+        )
+        raise InvalidInputError(msg)
 
 
 def bound_socket(host: str, port: int, *, settings: ServeSettings, without_keys: bool) -> socket.socket:
@@ -41,12 +51,7 @@ def bound_socket(host: str, port: int, *, settings: ServeSettings, without_keys:
     Raises:
         InvalidInputError: The address cannot be used, or would let everybody in.
     """
-    if host not in _LOOPBACK and not settings.keys and not without_keys:
-        msg = (
-            f"--host {host} lets other machines in, and there is no API key. Pass --api-key-file, set "
-            "RERANK_PLUGINS_API_KEYS, or say --no-auth if the network is trusted"
-        )
-        raise InvalidInputError(msg)
+    check_host(host, settings=settings, without_keys=without_keys)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     made = socket.socket(family, socket.SOCK_STREAM)
     try:

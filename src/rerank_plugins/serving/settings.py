@@ -142,6 +142,7 @@ class ServeSettings:
         keys: Who is let in.
         open_metrics: Whether ``/metrics`` needs no key.
         cors_origins: Origins whose pages may call the server; none by default.
+        page: Whether a browser finds a page at ``/``.
         trace: Whether requests are recorded as spans, which continue the caller's trace.
         limits: How much a caller may ask for.
     """
@@ -159,6 +160,7 @@ class ServeSettings:
     keys: ApiKeys = field(default_factory=ApiKeys)
     open_metrics: bool = False
     cors_origins: tuple[str, ...] = ()
+    page: bool = True
     trace: bool = False
     limits: Limits = field(default_factory=Limits)
 

@@ -15,7 +15,7 @@ from rerank_plugins.types import EngineStats
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
-    from rerank_plugins.backends.opening import LoadedModel
+    from rerank_plugins.backends.loaded import LoadedModel
 
 __all__ = ["export_to_prometheus"]
 
@@ -78,7 +78,7 @@ def _loaded_models() -> list[LoadedModel]:
     held = MODELS.loaded()
     if not held:
         return []  # As always where there is no torch, which the class needs.
-    from rerank_plugins.backends.opening import LoadedModel
+    from rerank_plugins.backends.loaded import LoadedModel
 
     return [model for model in held if isinstance(model, LoadedModel)]
 

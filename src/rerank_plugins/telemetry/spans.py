@@ -26,7 +26,7 @@ def trace_with_opentelemetry(tracer_provider: TracerProvider | None = None) -> C
     The span is called ``rerank`` or ``embed`` and is a child of the span that is current where the call was made. Its
     children ``tokenize``, ``queue`` and ``forward`` are the stages. Attributes: ``rerank.model``, ``rerank.device``,
     ``rerank.inputs``, ``rerank.tokens``, ``rerank.reused_inputs``, the counts of a chat model as ``rerank.chat.calls``
-    and so on, and ``error.type`` for a call that failed.
+    and of a service as ``rerank.remote.requests`` and so on, and ``error.type`` for a call that failed.
 
     Args:
         tracer_provider: Where spans go; None takes the process's own.
@@ -68,6 +68,10 @@ def _record(tracer: Tracer, record: CallRecord) -> None:
             for name, value in asdict(usage.chat).items():
                 if value is not None:
                     span.set_attribute(f"rerank.chat.{name}", value)
+        if usage.remote is not None:
+            for name, value in asdict(usage.remote).items():
+                if value is not None:
+                    span.set_attribute(f"rerank.remote.{name}", value)
         context = trace.set_span_in_context(span)
         start_ns = record.started_ns
         stages = (("tokenize", usage.tokenize_ms), ("queue", usage.queue_ms), ("forward", usage.forward_ms))

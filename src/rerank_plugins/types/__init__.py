@@ -20,6 +20,7 @@ from rerank_plugins.types.results import (
     EngineStats,
     RankedDocument,
     Ranking,
+    RemoteUsage,
     ScoreUnit,
     WindowSpan,
 )
@@ -40,6 +41,7 @@ __all__ = [
     "QueryExample",
     "RankedDocument",
     "Ranking",
+    "RemoteUsage",
     "ScoreUnit",
     "SourceOptions",
     "StageScore",

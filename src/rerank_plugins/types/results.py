@@ -17,6 +17,7 @@ __all__ = [
     "EngineStats",
     "RankedDocument",
     "Ranking",
+    "RemoteUsage",
     "ScoreUnit",
     "WindowSpan",
 ]
@@ -130,6 +131,33 @@ class ChatUsage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteUsage:
+    """What a service was asked in one call of a reranker, in its own words.
+
+    Attributes:
+        requests: Requests that it answered.
+        tokens: Tokens that it counted; 0 if it does not tell.
+        searches: Searches that it counted (Cohere's unit of account); 0 if it does not tell.
+        cost: What that cost by the prices that the object was given; None without prices.
+    """
+
+    requests: int = 0
+    tokens: int = 0
+    searches: int = 0
+    cost: float | None = None
+
+    def __add__(self, other: RemoteUsage) -> RemoteUsage:
+        """Return the usage of both together."""
+        costs = [one.cost for one in (self, other) if one.cost is not None]
+        return RemoteUsage(
+            requests=self.requests + other.requests,
+            tokens=self.tokens + other.tokens,
+            searches=self.searches + other.searches,
+            cost=sum(costs) if costs else None,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CallUsage:
     """What one call took.
 
@@ -142,6 +170,7 @@ class CallUsage:
         reused_inputs: Inputs that did not run because an equal one did, in this call or in the score cache.
         chat: What a chat model was asked; None for other rerankers.
         stages: What became of each stage of a cascade or member of an ensemble; empty for other models.
+        remote: What a service was asked; None for models that run here.
     """
 
     tokenize_ms: float
@@ -152,6 +181,7 @@ class CallUsage:
     reused_inputs: int
     chat: ChatUsage | None = None
     stages: tuple[StageUsage, ...] = ()
+    remote: RemoteUsage | None = None
 
 
 class Ranking(list[RankedDocument]):

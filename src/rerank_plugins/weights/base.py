@@ -15,30 +15,41 @@ from rerank_plugins.text.tokenizer import TextTokenizer
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["LoadRequest", "LoadedParts", "ScorerLoader"]
+__all__ = ["CheckpointRequest", "LoadRequest", "LoadedParts", "ScorerLoader"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LoadRequest:
-    """Everything a loader needs.
+class CheckpointRequest:
+    """What is asked of a checkpoint, whatever runs it.
 
     Attributes:
         spec: How the model is used.
         files: Its checkpoint.
-        device: Where it shall run.
-        dtype: Precision of the backbone.
         allow_pickle: Accept ``*.bin`` weights.
         trust_remote_code: Let transformers run code from the checkpoint.
-        lora: A LoRA adapter to merge into the weights; None for none.
     """
 
     spec: ModelSpec
     files: CheckpointFiles
-    device: torch.device
-    dtype: torch.dtype
     allow_pickle: bool = False
     trust_remote_code: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadRequest(CheckpointRequest):
+    """Everything a loader needs that runs it with torch.
+
+    Attributes:
+        device: Where it shall run.
+        dtype: Precision of the backbone's weights as they are read.
+        lora: A LoRA adapter to merge into the weights; None for none.
+        int8: Whether its products shall run in 8-bit integers afterwards.
+    """
+
+    device: torch.device
+    dtype: torch.dtype
     lora: LoraFiles | None = None
+    int8: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,11 +60,13 @@ class LoadedParts:
         tokenizer: Its tokenizer.
         scorer: Its forward pass.
         special_tokens: Whether texts are wrapped in the tokenizer's special tokens.
+        runs_int8: Whether products run in 8-bit integers, as was asked.
     """
 
     tokenizer: TextTokenizer
     scorer: Scorer
     special_tokens: bool = True
+    runs_int8: bool = False
 
 
 ScorerLoader = Callable[[LoadRequest], LoadedParts]

@@ -15,14 +15,20 @@ and a difference is small, so that few bits hold it more exactly than they would
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import torch
+import numpy as np
+import numpy.typing as npt
 from safetensors import safe_open
 
 from rerank_plugins.checks.boundary import checkpoint_errors
 from rerank_plugins.errors import UnsupportedModelError
+from rerank_plugins.weights.arrays import Arrays, read_file
 
-__all__ = ["base_folder", "has_own_rows", "read_rows"]
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["base_folder", "has_own_rows", "read_row_arrays", "read_rows"]
 
 _FORMATS = ("int8-rows", "q4-blocks")
 _FILE = "model.safetensors"
@@ -59,11 +65,18 @@ def _metadata(folder: Path) -> dict[str, str]:
     path = folder / _FILE
     if not path.is_file():
         return {}
-    with checkpoint_errors(f"read {str(path)!r}"), safe_open(str(path), framework="pt") as stored:
+    with checkpoint_errors(f"read {str(path)!r}"), safe_open(str(path), framework="np") as stored:
         return dict(stored.metadata() or {})
 
 
 def read_rows(path: Path) -> dict[str, torch.Tensor]:
+    """Return what :func:`read_row_arrays` returns, as tensors."""
+    import torch
+
+    return {name: torch.from_numpy(array) for name, array in read_row_arrays(path).items()}
+
+
+def read_row_arrays(path: Path) -> Arrays:
     """Return the float32 weights of a file, those in 8 or 4 bits and those of its base included.
 
     Raises:
@@ -82,26 +95,26 @@ def read_rows(path: Path) -> dict[str, torch.Tensor]:
     return whole
 
 
-def _stored(path: Path) -> dict[str, torch.Tensor]:
+def _stored(path: Path) -> Arrays:
     """Return the values of a file's tensors, in float32."""
-    weights: dict[str, torch.Tensor] = {}
-    with safe_open(str(path), framework="pt") as stored:
-        names = set(stored.keys())
-        for name in sorted(names):
-            if name.endswith(".scale") and name.removesuffix(".scale") in names:
-                continue
-            tensor = stored.get_tensor(name)
-            if tensor.dtype == torch.int8:
-                scale = stored.get_tensor(f"{name}.scale").float()
-                tensor = tensor.float() * scale.reshape(-1, *([1] * (tensor.dim() - 1)))
-            elif tensor.dtype == torch.uint8:
-                tensor = _from_blocks(tensor, stored.get_tensor(f"{name}.scale"))
-            weights[name] = tensor.float()
+    stored = read_file(path)
+    weights: Arrays = {}
+    for name in sorted(stored):
+        array = stored[name]
+        if name.endswith(".scale") and name.removesuffix(".scale") in stored:
+            continue
+        if array.dtype == np.int8:
+            scale = stored[f"{name}.scale"].reshape(-1, *([1] * (array.ndim - 1)))
+            array = array.astype(np.float32) * scale
+        elif array.dtype == np.uint8:
+            array = _from_blocks(array, stored[f"{name}.scale"])
+        weights[name] = array.astype(np.float32, copy=False)
     return weights
 
 
-def _from_blocks(packed: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+def _from_blocks(packed: npt.NDArray[np.uint8], scale: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     """Return the values, (rows, columns), of (rows, columns / 2) bytes and (rows, columns / 32) scales."""
     halves = packed.reshape(*scale.shape, _BYTES_A_BLOCK)
-    values = torch.cat([halves & 15, halves >> 4], dim=2).float() - 8
-    return (values * scale.float().unsqueeze(2)).flatten(1)
+    values = np.concatenate([halves & 15, halves >> 4], axis=2).astype(np.float32) - 8
+    scaled: npt.NDArray[np.float32] = values * scale[:, :, np.newaxis].astype(np.float32)
+    return scaled.reshape(len(packed), -1)

@@ -1,25 +1,40 @@
-"""A checkpoint's tokenizer, tried before it is believed: what fails on some text fails at load instead."""
+"""A checkpoint's tokenizer, tried before it is believed: what fails on some text fails at load instead.
+
+``tokenizer.json`` is read without transformers, which only a checkpoint without that file needs.
+"""
 
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import transformers
+from tokenizers import Tokenizer
 
 from rerank_plugins.catalog.file_names import check_named_files
+from rerank_plugins.catalog.json_files import is_there
 from rerank_plugins.catalog.weight_headers import StoredTensor, read_headers
 from rerank_plugins.checks.boundary import checkpoint_errors
+from rerank_plugins.checks.optional import needs_torch
 from rerank_plugins.errors import UnsupportedModelError
 from rerank_plugins.text.tokenizer import TextTokenizer
-from rerank_plugins.weights.base import LoadRequest
+from rerank_plugins.text.tokenizer_file import read_tokenizer
+from rerank_plugins.weights.base import CheckpointRequest
 
-__all__ = ["check_ids", "checked_tokenizer", "converted_tokenizer"]
+__all__ = ["check_ids", "checked_tokenizer", "converted_tokenizer", "load_tokenizer"]
+
+logger = logging.getLogger(__name__)
+
+_PLAIN_TOKENIZERS = ("PreTrainedTokenizerFast", "TokenizersBackend")
+_WITH_SEGMENTS = ("bert", "electra", "albert")
+_NEWEST = "5"
+"""The transformers that is followed where none is installed."""
 
 _TRIALS = (
     "a",
@@ -41,7 +56,74 @@ _EMBEDDINGS = (
 )
 
 
-def converted_tokenizer(request: LoadRequest) -> Any:
+def load_tokenizer(request: CheckpointRequest) -> TextTokenizer:
+    """Return the checkpoint's tokenizer.
+
+    ``tokenizer.json`` is read as it is: transformers 5 rebuilds some tokenizers from the vocabulary
+    and ignores the normaliser in that file. Without it transformers converts the slow tokenizer.
+
+    Raises:
+        UnsupportedModelError: There is no tokenizer that can be used.
+    """
+    files = request.files
+    lowercase = bool(files.sentence_bert.get("do_lower_case", False))
+    path = files.folder / "tokenizer.json"
+    if is_there(path):
+        uses_segments = _uses_segments(request)
+        tokenizer = read_tokenizer(path)
+        bos = _bos_id(request, tokenizer)
+        made = TextTokenizer(tokenizer, lowercase=lowercase, uses_segments=uses_segments, bos_id=bos)
+        return checked_tokenizer(made, request)
+    converted = converted_tokenizer(request)
+    uses_segments = "token_type_ids" in converted.model_input_names
+    tokenizer = converted.backend_tokenizer
+    bos = _bos_id(request, tokenizer)
+    return checked_tokenizer(
+        TextTokenizer(tokenizer, lowercase=lowercase, uses_segments=uses_segments, bos_id=bos), request
+    )
+
+
+def _uses_segments(request: CheckpointRequest) -> bool:
+    """Return whether the model gets segment ids, as the installed transformers would decide, or 5 where there is none.
+
+    A tokenizer of no model's own class (transformers 4 names it ``PreTrainedTokenizerFast``, 5 ``TokenizersBackend``)
+    makes them by default in transformers 4 and not in 5.
+    """
+    config = request.files.tokenizer_config
+    names, kind = config.get("model_input_names"), config.get("tokenizer_class")
+    if names is not None or kind not in _PLAIN_TOKENIZERS:
+        return names is None or "token_type_ids" in names
+    if kind == _PLAIN_TOKENIZERS[0] and request.files.config.get("model_type") in _WITH_SEGMENTS:
+        logger.warning(
+            "the tokenizer of %r does not say whether its %s is given segment ids; this follows transformers %s. "
+            "Put model_input_names into its tokenizer_config.json, with token_type_ids if it was trained with them",
+            str(request.files.folder),
+            request.files.config.get("model_type"),
+            _version(),
+        )
+    return kind == _PLAIN_TOKENIZERS[0] and int(_version().split(".", 1)[0]) < 5
+
+
+def _bos_id(request: CheckpointRequest, tokenizer: Tokenizer) -> int | None:
+    """Return the id that a text starts with; None without such a token, or if it is the padding token."""
+    names = []
+    for key in ("bos_token", "pad_token"):
+        entry = request.files.tokenizer_config.get(key)
+        names.append(entry.get("content") if isinstance(entry, dict) else entry)
+    if names[0] is None or names[0] == names[1]:
+        return None
+    return tokenizer.token_to_id(names[0])
+
+
+def _version() -> str:
+    """Return transformers' version without importing it."""
+    try:
+        return version("transformers")
+    except PackageNotFoundError:
+        return _NEWEST
+
+
+def converted_tokenizer(request: CheckpointRequest) -> Any:
     """Return the tokenizer that transformers makes of a vocabulary, for a checkpoint without ``tokenizer.json``.
 
     Raises:
@@ -58,6 +140,8 @@ def converted_tokenizer(request: LoadRequest) -> Any:
         raise UnsupportedModelError(msg)
     check_named_files(folder, settings.items(), named_by="tokenizer_config.json")
     task = f"make a tokenizer of {str(folder)!r}, which has no tokenizer.json, with transformers"
+    with needs_torch():
+        import transformers
     with checkpoint_errors(task), _naming_no_files(folder, settings) as place:
         return transformers.AutoTokenizer.from_pretrained(
             place, use_fast=True, local_files_only=True, trust_remote_code=request.trust_remote_code
@@ -83,7 +167,7 @@ def _naming_no_files(folder: Path, settings: Mapping[str, Any]) -> Iterator[Path
         yield Path(copy)
 
 
-def checked_tokenizer(tokenizer: TextTokenizer, request: LoadRequest) -> TextTokenizer:
+def checked_tokenizer(tokenizer: TextTokenizer, request: CheckpointRequest) -> TextTokenizer:
     """Return the tokenizer, after it has encoded a few texts and pairs.
 
     Raises:
@@ -121,7 +205,7 @@ def check_ids(tokenizer: TextTokenizer, rows: int, *, folder: Path, least: int =
         raise UnsupportedModelError(msg)
 
 
-def _embeddings(request: LoadRequest) -> int | None:
+def _embeddings(request: CheckpointRequest) -> int | None:
     """Return the rows of the embedding matrix; None if nothing says it (a table of a static model is checked there)."""
     stored: Mapping[str, StoredTensor] = read_headers(request.files.folder)
     found = [one.shape[0] for name, one in stored.items() if name.endswith(_EMBEDDINGS) and len(one.shape) == 2]

@@ -164,7 +164,7 @@ def test_observers_copies_closing_and_refusals() -> None:
 def test_a_registered_name_serves_retrieval(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(named, "_OPENERS", {})
     register_backend("hashed", lambda _: Hashed(), kind="embedder")
-    assert named.backend_names(kind="embedder")[-1:] == ["hashed"]
+    assert "hashed" in named.backend_names(kind="embedder")
     assert named.opener_of("hashed", kind="reranker") is None
     retriever = TwoStageRetriever.from_documents(
         TEXTS[:3], retriever="dense", embedder="hashed", reranker="mini", top_k=3, top_n=1

@@ -98,7 +98,10 @@ EMBEDDER_CALLS: dict[str, tuple[dict[str, Any], list[int]]] = {
 }
 
 OF_SOME_MODELS: dict[type, dict[str, tuple[dict[str, Any], list[int]]]] = {
-    Reranker: {"keep_vectors": ({"documents": [*TEXTS, TEXTS[0]], "block_documents": 2}, [2, 1])},
+    Reranker: {
+        f"{prefix}keep_vectors": ({"documents": [*TEXTS, TEXTS[0]], "block_documents": 2}, [2, 1])
+        for prefix in ("", "a")
+    },
     Embedder: {f"{prefix}encode_chunks": ({"documents": TEXTS[:2]}, [2]) for prefix in ("", "a")},
 }
 
@@ -151,13 +154,14 @@ async def test_chunks_have_their_record(tmp_path: Path, records: list[CallRecord
         check(records, operation="embed", model=embedder.spec.id, inputs=inputs)
 
 
-async def test_kept_vectors_have_a_record_for_each_block(tmp_path: Path, records: list[CallRecord]) -> None:
-    arguments, inputs = OF_SOME_MODELS[Reranker]["keep_vectors"]
+@pytest.mark.parametrize("name", sorted(OF_SOME_MODELS[Reranker]))
+async def test_kept_vectors_have_a_record_for_each_block(tmp_path: Path, records: list[CallRecord], name: str) -> None:
+    arguments, inputs = OF_SOME_MODELS[Reranker][name]
     store = TokenVectorStore(tmp_path / "vectors")
     with Reranker(colbert_checkpoints.stanford(tmp_path / "model"), device="cpu", cache=store) as reranker:
-        await run(reranker.keep_vectors, arguments)
+        await run(getattr(reranker, name), arguments)
         check(records, operation="embed", model=reranker.spec.id, inputs=inputs)
-        await run(reranker.keep_vectors, arguments)
+        await run(getattr(reranker, name), arguments)
     assert len(records) == len(inputs)
 
 

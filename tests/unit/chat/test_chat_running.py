@@ -14,9 +14,9 @@ from chat_models import OracleChat, ScriptedChat
 
 from rerank_plugins import ChatScorer, Reranker
 from rerank_plugins.chat import ChatAnswer, ChatLimits, Pointwise, SimpleChatModel
-from rerank_plugins.chat.slots import Slots
 from rerank_plugins.engine.deadline import Deadline
 from rerank_plugins.errors import DeadlineExceededError, InvalidInputError, RemoteError, ScoringError
+from rerank_plugins.remote.slots import Slots
 
 GRADED = Pointwise(answer="grade")
 TEXTS = [f"text {number}" for number in range(20)]

@@ -8,7 +8,7 @@ import torch
 from transformers import BertConfig, BertModel
 
 from rerank_plugins.errors import UnsupportedModelError
-from rerank_plugins.nn.apart import apart_lengths, padded_states, start_of_second
+from rerank_plugins.nn.apart import apart_lengths, padded_states
 from rerank_plugins.nn.backbone import Backbone
 from rerank_plugins.protocols import Batch, PairSegments, TokenInput
 
@@ -45,7 +45,7 @@ BATCH = Batch([pair(5, 9), pair(3, 3), pair(3, 3, begins_anew=False), pair(1, 14
 
 def alone(model: BertModel, one: TokenInput, *, n_apart: int) -> torch.Tensor:
     """Return the states by running each part by itself through the lower layers."""
-    ids, start = torch.from_numpy(one.ids).long(), start_of_second(one)
+    ids, start = torch.from_numpy(one.ids).long(), one.second_start
     parts = []
     for part in (ids[:start], ids[start:]):
         states = model.embeddings(input_ids=part[None])
@@ -66,7 +66,7 @@ def padded(model: BertModel, batch: Batch, *, n_apart: int) -> torch.Tensor:
     for row, one in enumerate(batch.inputs):
         ids[row, : len(one)] = torch.from_numpy(one.ids)
         mask[row, : len(one)] = 1
-    starts = torch.tensor([start_of_second(one) for one in batch.inputs])
+    starts = torch.tensor([one.second_start for one in batch.inputs])
     return padded_states(model, ids, mask, torch.zeros_like(ids), starts=starts, n_apart=n_apart)[mask.bool()]
 
 
@@ -100,9 +100,9 @@ def test_where_the_second_part_begins() -> None:
     # A text may hold the token that parts begin with.
     odd = pair(5, 9)
     odd.ids[[3, 10]] = START
-    assert start_of_second(odd) == 7
+    assert odd.second_start == 7
     single = TokenInput(odd.ids, odd.type_ids)
-    assert start_of_second(single) == len(single)
+    assert single.second_start == len(single)
     assert apart_lengths(Batch([single])) == [len(single)]
 
 

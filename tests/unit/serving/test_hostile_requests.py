@@ -65,6 +65,7 @@ SHAPES: dict[str, set[str]] = {
     "/tokenize": {"error", "error_type"},
     "/score": {"error"},
     "/v1/score": {"error"},
+    "/v1/explain": {"detail"},
     "/embeddings": {"error"},
     "/v1/embeddings": {"error"},
     "/v1/ranking": {"error", "detail"},

@@ -218,3 +218,25 @@ def test_sigterm_finishes_what_is_under_way(checkpoints: Path) -> None:
     finally:
         made.process.kill()
         made.process.communicate()
+
+
+def test_a_browser_gets_the_page_and_asks_again_on_the_same_connection(server: Server) -> None:
+    with httpx.Client(base_url=server.url, headers={"accept": "text/html"}) as client:
+        first = client.get("/")
+        again = client.get("/", headers={"if-none-match": first.headers["etag"]})
+        head = client.head("/page/page.js")
+        third = client.get("/page/page.js")
+    assert (first.status_code, first.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    assert (again.status_code, again.content) == (304, b"")
+    assert (head.status_code, head.content, head.headers["content-length"]) == (200, b"", str(len(third.content)))
+
+
+def test_the_page_can_be_left_out(checkpoints: Path) -> None:
+    server = Server(checkpoints / "bert-reranker", "--no-page", "--drain-delay-s", "0", "--quiet")
+    try:
+        server.wait()
+        assert httpx.get(server.url, headers={"accept": "text/html"}).json() == {"status": "ready"}
+        assert httpx.get(f"{server.url}/page/page.js").status_code == 404
+    finally:
+        server.process.kill()
+        server.process.communicate()

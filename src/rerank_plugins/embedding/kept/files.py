@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,6 +108,7 @@ class KeptFiles:
         self.precision: Precision = stored or precision or "float16"
         self.shards: list[Shard] = []
         self._places: dict[bytes, tuple[int, int]] = {}
+        self._adding = threading.Lock()
         for path in sorted(self.folder.glob(_PATTERN)):
             self._append(Shard(path))
 
@@ -155,19 +157,23 @@ class KeptFiles:
             truncated=shard.is_truncated(document),
         )
 
-    def add(self, texts: Sequence[KeptText], identity: StoreIdentity) -> None:
-        """Append documents as one file.
+    def add(self, texts: Sequence[KeptText], identity: StoreIdentity) -> int:
+        """Append documents as one file, those that no other call has added meanwhile; returns how many.
 
         Raises:
             VectorStoreError: The store is of another model, or the vectors cannot be kept.
             InvalidInputError: The file cannot be written.
         """
-        made_folder(self.folder)
-        if self.header is None:
-            self.header = _write_header(self.folder / _HEADER, identity, self.precision)
-        self.check(identity)
-        path = write_shard(self.folder, len(self.shards), texts, exact=self.precision == "float16")
-        self._append(Shard(path))
+        with self._adding:
+            made_folder(self.folder)
+            if self.header is None:
+                self.header = _write_header(self.folder / _HEADER, identity, self.precision)
+            self.check(identity)
+            new = [one for one in texts if one.digest not in self._places]
+            if new:
+                path = write_shard(self.folder, len(self.shards), new, exact=self.precision == "float16")
+                self._append(Shard(path))
+        return len(new)
 
     def rows(self, windows: Iterable[KeptWindow]) -> _Rows:
         """Return the vectors of some inputs, one after the other, as exactly as they are kept.
@@ -207,9 +213,11 @@ class KeptFiles:
                 f"have {self.shards[0].dimensions}: it is another model's. Move it into a folder of its own"
             )
             raise VectorStoreError(msg)
-        for document, digest in enumerate(shard.digests):
-            self._places.setdefault(digest, (len(self.shards), document))
+        number = len(self.shards)
+        # First the file, then where its documents are: other threads may be looking for them.
         self.shards.append(shard)
+        for document, digest in enumerate(shard.digests):
+            self._places.setdefault(digest, (number, document))
 
 
 def _is_same(kept: _Rows, made: _Rows) -> bool:

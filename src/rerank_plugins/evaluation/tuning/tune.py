@@ -210,7 +210,7 @@ def _on(one: _Tried, queries: Any, seed: int) -> Measured:
 
 def _costs(kept: KeptScores, qualities: Sequence[float]) -> tuple[StageCost, ...]:
     n_pairs = sum(len(one.ids) for one in kept.queries.values())
-    total = sum(one.ms for one in kept.queries.values())
+    total = np.sum([one.ms for one in kept.queries.values()], axis=0)
     return tuple(
         StageCost(name, float(ms) / n_pairs, n_pairs, quality, listwise)
         for name, ms, quality, listwise in zip(kept.names, total, qualities, kept.is_listwise, strict=True)

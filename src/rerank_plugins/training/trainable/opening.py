@@ -21,7 +21,7 @@ from rerank_plugins.training.trainable.layerwise import open_layerwise
 from rerank_plugins.training.trainable.new_heads import lacks_heads, with_new_heads
 from rerank_plugins.types import SourceOptions
 from rerank_plugins.weights.base import LoadRequest
-from rerank_plugins.weights.loading import load_tokenizer
+from rerank_plugins.weights.tokenizers import load_tokenizer
 
 __all__ = ["open_trainable", "resolve_trainable", "uses_lora"]
 

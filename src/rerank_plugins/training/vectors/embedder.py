@@ -30,8 +30,8 @@ from rerank_plugins.training.vectors.measuring import encoded_texts
 from rerank_plugins.training.vectors.module import M3Module, VectorModule
 from rerank_plugins.training.vectors.saving import save_embedder
 from rerank_plugins.weights.base import LoadRequest
-from rerank_plugins.weights.loading import load_tokenizer
 from rerank_plugins.weights.side_files import read_side_file
+from rerank_plugins.weights.tokenizers import load_tokenizer
 
 __all__ = ["TrainableEmbedder", "open_embedder", "resolve_embedder"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import pickle
 import subprocess
@@ -15,7 +16,14 @@ import colbert_checkpoints as tiny
 import numpy as np
 import pytest
 
-from rerank_plugins import Document, InvalidInputError, Reranker, TokenVectorStore, VectorStoreError
+from rerank_plugins import (
+    DeadlineExceededError,
+    Document,
+    InvalidInputError,
+    Reranker,
+    TokenVectorStore,
+    VectorStoreError,
+)
 
 TESTS = Path(tiny.__file__).parent
 
@@ -190,3 +198,37 @@ def test_after_a_kill_the_next_call_goes_on(folder: Path, tmp_path: Path) -> Non
     assert store.verify() > 0
     with Reranker(folder, device="cpu", cache=store) as reranker:
         assert reranker.keep_vectors([f"text number {n} of many" for n in range(n_before + 7)]) == 7
+
+
+async def test_the_async_twin_leaves_the_loop_free_and_keeps_the_same(
+    reranker: Reranker, store: TokenVectorStore
+) -> None:
+    texts, turns = many()[:100], 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    beside = asyncio.create_task(others())
+    assert await reranker.akeep_vectors(texts, block_documents=20) == len(set(texts))
+    beside.cancel()
+    assert turns > len(texts) // 20
+    assert all(text in store for text in texts)
+    assert await reranker.akeep_vectors(texts) == 0
+    with pytest.raises(DeadlineExceededError):
+        await reranker.akeep_vectors(["another text"], deadline_s=1e-9)
+
+
+async def test_calls_at_the_same_time_keep_each_document_once(reranker: Reranker, store: TokenVectorStore) -> None:
+    texts = many()[:60]
+    halves = texts[: len(texts) // 2 + 5], texts[len(texts) // 2 - 5 :]
+    added = await asyncio.gather(*(reranker.akeep_vectors(half, block_documents=7) for half in halves * 2))
+    assert sum(added) == len(store) == len(set(texts))
+    assert TokenVectorStore(store.folder).verify() == store.n_vectors
+
+
+async def test_a_reranker_without_a_store_says_so(folder: Path) -> None:
+    with Reranker(folder, device="cpu") as opened, pytest.raises(InvalidInputError, match="has no store"):
+        await opened.akeep_vectors(["a text"])

@@ -92,7 +92,7 @@ class GrowingRetriever(SharedModels, BaseRetriever):
 
 
 class FirstStageRetriever(GrowingRetriever):
-    """Retrieves with BM25, with vectors in FAISS, or with both fused.
+    """Retrieves with BM25, with vectors in FAISS, with both fused, or with a ColBERT's token vectors.
 
     Args:
         first_stage: A core first stage whose document ids are node ids.

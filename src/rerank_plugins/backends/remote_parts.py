@@ -1,0 +1,91 @@
+"""What the backends of services, for scores and for vectors, have in common."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+from rerank_plugins.checks.kinds import shown
+from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.remote import HttpClient, HttpSettings, RemotePrice
+from rerank_plugins.remote.dialects.base import EmbedDialect, RerankDialect, Service, Told
+from rerank_plugins.types import CallUsage, RemoteUsage
+
+__all__ = ["client_of", "dialect_of", "model_name", "usage_of"]
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+D = TypeVar("D", RerankDialect, EmbedDialect)
+
+
+def dialect_of(service: object, kind: type[D], known: Mapping[str, D]) -> D:
+    """Return the dialect of a name, or the one that was passed; raise InvalidInputError for anything else."""
+    if isinstance(service, kind):
+        return service
+    if not isinstance(service, str) or service not in known:
+        msg = f"service must be one of {', '.join(known)}, or a {kind.__name__}; got {shown(service)}"
+        raise InvalidInputError(msg)
+    return known[service]
+
+
+def model_name(service: Service, model: str) -> str:
+    """Return the model's name; raise InvalidInputError if the service needs one and there is none."""
+    if service.needs_model and not model.strip():
+        where = f"{service.name}:MODEL" if service.base_url else f"{service.name}:http://host:port#MODEL"
+        msg = f"the name of the model at {service.name!r} is missing; write {where}"
+        raise InvalidInputError(msg)
+    return model.strip()
+
+
+def client_of(
+    service: Service, path: str, base_url: str | None, key_env: str | None, http: HttpSettings | None
+) -> tuple[HttpClient, str]:
+    """Return what sends requests, and the path behind its address.
+
+    An address may be given with the beginning of the path, or all of it, as applications have it
+    (``http://h/v1/rerank``). The vendor's key goes to the vendor's own address only.
+    """
+    if key_env is not None and not _VARIABLE.fullmatch(key_env):
+        # Not shown: it may be the key itself.
+        msg = "key_env must be the name of an environment variable that holds the key: letters, digits and '_'"
+        raise InvalidInputError(msg)
+    address = (base_url or service.base_url).strip().rstrip("/")
+    if not address:
+        msg = f"{service.name!r} runs where you run it: write {service.name}:http://host:port, or pass base_url"
+        raise InvalidInputError(msg)
+    if key_env is None and address == service.base_url and service.key_envs:
+        key_env = next((name for name in service.key_envs if os.environ.get(name)), service.key_envs[0])
+    for end in sorted(_beginnings(path), key=len, reverse=True):
+        if address != service.base_url and address.endswith(end):
+            address = address[: -len(end)]
+            break
+    return HttpClient(address, key_env=key_env, settings=http), path
+
+
+def _beginnings(path: str) -> list[str]:
+    parts = path.split("/")[1:]
+    return ["/" + "/".join(parts[:n]) for n in range(1, len(parts) + 1)]
+
+
+def usage_of(parts: Sequence[Told], price: RemotePrice | None, *, n_inputs: int, total_s: float) -> CallUsage:
+    """Return what a call took.
+
+    Args:
+        parts: What its answers told.
+        price: What that costs; None if it is not known.
+        n_inputs: Texts, or pairs.
+        total_s: Seconds from asking to having.
+    """
+    tokens, searches = sum(one.tokens for one in parts), sum(one.searches for one in parts)
+    cost = None if price is None else price.of(tokens=tokens, searches=searches)
+    return CallUsage(
+        tokenize_ms=0.0,
+        queue_ms=0.0,
+        forward_ms=total_s * 1e3,
+        inputs=n_inputs,
+        tokens=tokens,
+        reused_inputs=0,
+        remote=RemoteUsage(requests=len(parts), tokens=tokens, searches=searches, cost=cost),
+    )

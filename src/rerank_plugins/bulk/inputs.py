@@ -1,0 +1,174 @@
+"""The rows of JSON lines and Parquet files, cut into blocks that any process can read alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rerank_plugins.checks.optional import import_extra
+from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.system.files import reason_of
+
+__all__ = ["Block", "Row", "input_files", "plan_blocks", "read_block"]
+
+Row = dict[str, Any]
+
+_LINES, _PARQUET = (".jsonl", ".ndjson"), (".parquet",)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """Rows of one file that follow each other.
+
+    Attributes:
+        number: Place among all blocks; 0 is the first.
+        path: The file.
+        first_row: Place of its first row in the file; 0 is the first.
+        n_rows: Number of its rows.
+        offset: Byte at which they begin in a file of JSON lines; 0 for Parquet.
+    """
+
+    number: int
+    path: str
+    first_row: int
+    n_rows: int
+    offset: int = 0
+
+    @property
+    def place(self) -> str:
+        """Where it is, for messages."""
+        return f"{self.path}, rows {self.first_row + 1} to {self.first_row + self.n_rows}"
+
+
+def input_files(paths: Sequence[Path]) -> list[Path]:
+    """Return the files of paths, of which folders stand for the files in them, by name.
+
+    Raises:
+        InvalidInputError: One is not there or of another format, or there is none.
+    """
+    files: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            files += sorted(one for one in path.iterdir() if one.suffix in (*_LINES, *_PARQUET))
+        elif path.suffix not in (*_LINES, *_PARQUET):
+            msg = (
+                f"{str(path)!r} is neither JSON lines (.jsonl) nor Parquet (.parquet); a compressed file cannot be "
+                "read from its middle: unpack it, or convert it to Parquet"
+            )
+            raise InvalidInputError(msg)
+        elif not path.is_file():
+            msg = f"{str(path)!r} is not there; name a file of JSON lines or Parquet, or a folder of them"
+            raise InvalidInputError(msg)
+        else:
+            files.append(path)
+    if not files:
+        msg = f"no .jsonl and no .parquet file in {', '.join(map(str, paths)) or 'no path'}"
+        raise InvalidInputError(msg)
+    return [one.resolve() for one in files]
+
+
+def plan_blocks(files: Sequence[Path], rows_per_block: int) -> list[Block]:
+    """Return the blocks of files, in order. Files of JSON lines are read once for it; of Parquet only the end is.
+
+    Raises:
+        InvalidInputError: A file cannot be read.
+        MissingExtraError: There is Parquet, and pyarrow is not installed.
+    """
+    blocks: list[Block] = []
+    for file in files:
+        places = _parquet_places if file.suffix in _PARQUET else _line_places
+        try:
+            for first_row, n_rows, offset in places(file, rows_per_block):
+                number = len(blocks)
+                blocks.append(Block(number=number, path=str(file), first_row=first_row, n_rows=n_rows, offset=offset))
+        except (OSError, ValueError) as error:
+            msg = f"{str(file)!r} cannot be read ({reason_of(error)})"
+            raise InvalidInputError(msg) from error
+    return blocks
+
+
+def read_block(block: Block, columns: Sequence[str]) -> list[Row]:
+    """Return the rows of a block, of which only some columns are needed.
+
+    Raises:
+        InvalidInputError: The file has changed, or a row is no JSON object or lacks a column.
+    """
+    try:
+        rows = (_parquet_rows if block.path.endswith(_PARQUET) else _line_rows)(block, columns)
+    except (OSError, ValueError, KeyError) as error:
+        msg = f"{block.place}: cannot be read ({reason_of(error) if isinstance(error, OSError) else error})"
+        raise InvalidInputError(msg) from error
+    if len(rows) != block.n_rows:
+        msg = f"{block.place}: only {len(rows)} rows are there; the file has changed since the job was begun"
+        raise InvalidInputError(msg)
+    for place, row in enumerate(rows, start=block.first_row + 1):
+        missing = [name for name in columns if name not in row]
+        if missing:
+            msg = f"{block.path}, row {place}: no {missing[0]!r}; it has {sorted(row)[:8]}"
+            raise InvalidInputError(msg)
+    return rows
+
+
+def _line_places(file: Path, rows_per_block: int) -> Iterator[tuple[int, int, int]]:
+    first, n_rows, start, offset = 0, 0, 0, 0
+    with file.open("rb") as lines:
+        for line in lines:
+            if line.strip():
+                if n_rows == rows_per_block:
+                    yield first, n_rows, start
+                    first, n_rows, start = first + n_rows, 0, offset
+                n_rows += 1
+            offset += len(line)
+    if n_rows:
+        yield first, n_rows, start
+
+
+def _line_rows(block: Block, columns: Sequence[str]) -> list[Row]:
+    rows: list[Row] = []
+    with open(block.path, "rb") as lines:  # noqa: PTH123 - the path is a string on its way between machines
+        lines.seek(block.offset)
+        for line in lines:
+            if len(rows) == block.n_rows:
+                break
+            if line.strip():
+                rows.append(_row(line, place=f"{block.path}, row {block.first_row + len(rows) + 1}"))
+    return rows
+
+
+def _row(line: bytes, *, place: str) -> Row:
+    try:
+        row = json.loads(line.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        msg = f"{place}: not JSON in UTF-8 ({error})"
+        raise InvalidInputError(msg) from error
+    if not isinstance(row, dict):
+        msg = f"{place}: expected an object, got {type(row).__name__}"
+        raise InvalidInputError(msg)
+    return row
+
+
+def _parquet_places(file: Path, rows_per_block: int) -> Iterator[tuple[int, int, int]]:
+    parquet = import_extra("pyarrow.parquet", extra="bulk")
+    total = parquet.ParquetFile(file).metadata.num_rows
+    for first in range(0, total, rows_per_block):
+        yield first, min(rows_per_block, total - first), 0
+
+
+def _parquet_rows(block: Block, columns: Sequence[str]) -> list[Row]:
+    parquet = import_extra("pyarrow.parquet", extra="bulk")
+    file = parquet.ParquetFile(block.path)
+    there = set(file.schema_arrow.names)
+    groups, first, skipped = [], 0, 0
+    for number in range(file.num_row_groups):
+        n_rows = file.metadata.row_group(number).num_rows
+        if first + n_rows <= block.first_row:
+            skipped = first + n_rows
+        elif first < block.first_row + block.n_rows:
+            groups.append(number)
+        first += n_rows
+    table = file.read_row_groups(groups, columns=[name for name in columns if name in there])
+    rows: list[Row] = table.slice(block.first_row - skipped, block.n_rows).to_pylist()
+    return rows

@@ -1,0 +1,177 @@
+"""The folder of a job: what it does, and a part for each block that is done. The parts are the ledger.
+
+::
+
+    job.json                what is done with which files, and how they are cut
+    parts/part-NNNNNNNN.*   the rows of one block, in the order of the input
+
+A part is written aside and renamed, and a block's rows depend on nothing but the block and the task. Therefore a block
+that was done twice leaves the same file, and one that was killed leaves none: each row is there exactly once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rerank_plugins.bulk.inputs import Block, input_files, plan_blocks, read_block
+from rerank_plugins.bulk.outputs import PartFormat, part_name, write_part
+from rerank_plugins.bulk.tasks import BulkTask, RowWorker
+from rerank_plugins.checks.arguments import checked_fields
+from rerank_plugins.checks.kinds import Count
+from rerank_plugins.errors import InvalidInputError, RerankPluginsError
+from rerank_plugins.system.files import lock_file, made_folder, reason_of, write_atomically
+
+__all__ = ["BlockDone", "BulkJob", "JobFolder"]
+
+_JOB, _PARTS, _FORMAT = "job.json", "parts", "rerank-plugins/bulk-job/1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockDone:
+    """A block whose part is there.
+
+    Attributes:
+        number: Place among all blocks.
+        n_rows: Its rows.
+        seconds: What it took.
+    """
+
+    number: int
+    n_rows: int
+    seconds: float
+
+
+@checked_fields()
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BulkJob:
+    """What is done with which rows.
+
+    Attributes:
+        task: What is done.
+        inputs: Files of JSON lines or Parquet, or folders of them.
+        output: Folder of the output. On several machines it is on a disk that all of them see, and so are the inputs.
+        part_format: Format of the output.
+        rows_per_block: Rows that are read, run and written together. A block is what a kill loses.
+    """
+
+    task: BulkTask
+    inputs: tuple[Path, ...]
+    output: Path
+    part_format: PartFormat = "parquet"
+    rows_per_block: Count = 4_096
+
+    @contextmanager
+    def opened(self, *, restart: bool = False) -> Iterator[JobFolder]:
+        """Plan the job or find the one that was begun, and lock its folder.
+
+        Args:
+            restart: Whether what is there is removed first.
+
+        Raises:
+            InvalidInputError: A file cannot be read, the folder holds another job or something else, or another process
+                works on it.
+        """
+        blocks = plan_blocks(input_files(self.inputs), self.rows_per_block)
+        folder = JobFolder(self.output, task=self.task, part_format=self.part_format)
+        folder.begin(self._description(blocks), restart=restart)
+        lock = lock_file(self.output / _JOB)
+        try:
+            folder.blocks = blocks
+            yield folder
+        finally:
+            if lock is not None:
+                os.close(lock)
+
+    def _description(self, blocks: Sequence[Block]) -> dict[str, Any]:
+        files = {block.path: Path(block.path).stat().st_size for block in blocks}
+        return {
+            "format": _FORMAT,
+            **self.task.identity,
+            "inputs": files,
+            "rows": sum(block.n_rows for block in blocks),
+            "blocks": len(blocks),
+            "rows_per_block": self.rows_per_block,
+            "part_format": self.part_format,
+        }
+
+
+class JobFolder:
+    """The folder of a job, on this machine or another.
+
+    Args:
+        folder: The folder.
+        task: What is done.
+        part_format: Format of the output.
+
+    Attributes:
+        blocks: All blocks of the job; empty on the machines that are only given single blocks.
+    """
+
+    def __init__(self, folder: Path, *, task: BulkTask, part_format: PartFormat) -> None:
+        self.folder, self.task, self.part_format = folder.absolute(), task, part_format
+        self.blocks: list[Block] = []
+
+    def begin(self, description: dict[str, Any], *, restart: bool) -> None:
+        """Write what the job is, unless it is there.
+
+        Raises:
+            InvalidInputError: Another job is there, or something else.
+        """
+        path = self.folder / _JOB
+        if path.exists() and not restart:
+            self._check(path, description)
+            return
+        if self.folder.exists() and any(self.folder.iterdir()) and not path.exists():
+            msg = f"{str(self.folder)!r} holds something that is no job; name a new folder"
+            raise InvalidInputError(msg)
+        if restart:
+            shutil.rmtree(self.folder / _PARTS, ignore_errors=True)
+        made_folder(self.folder / _PARTS)
+        write_atomically(path, (json.dumps(description, indent=2) + "\n").encode())
+
+    def pending(self) -> list[Block]:
+        """Return the blocks that have no part."""
+        there = {path.name for path in (self.folder / _PARTS).iterdir()}
+        return [block for block in self.blocks if part_name(block.number, self.part_format) not in there]
+
+    def parts(self) -> list[Path]:
+        """Return the files of the output that are there, in the order of the input."""
+        return sorted((self.folder / _PARTS).glob(f"part-*.{self.part_format}"))
+
+    def run(self, block: Block, worker: RowWorker) -> None:
+        """Read a block, run it, and write its part.
+
+        Raises:
+            RerankPluginsError: It cannot be read, run or written; the message says which rows.
+        """
+        rows = read_block(block, self.task.columns)
+        try:
+            columns = worker(rows)
+        except RerankPluginsError as error:
+            msg = f"{block.place}: {error}"
+            raise type(error)(msg) from error
+        write_part(self.folder / _PARTS / part_name(block.number, self.part_format), columns, self.part_format)
+
+    def _check(self, path: Path, description: dict[str, Any]) -> None:
+        try:
+            before = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            msg = f"{str(path)!r} cannot be read ({reason_of(error)}); name a new folder, or restart"
+            raise InvalidInputError(msg) from error
+        now = json.loads(json.dumps(description))
+        if before == now:
+            return
+        names = sorted({*before, *now}) if isinstance(before, dict) else []
+        differing = [name for name in names if before.get(name) != now.get(name)]
+        shown = "; ".join(
+            f"{name} was {str(before.get(name))[:60]} and is {str(now.get(name))[:60]}" for name in differing
+        )
+        msg = f"{str(self.folder)!r} holds another job ({shown or 'no description'}); name a new folder, or restart"
+        raise InvalidInputError(msg)

@@ -1,0 +1,62 @@
+"""A part of a job's output: a file with the rows of one block, whole or not there."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from rerank_plugins.checks.optional import import_extra
+from rerank_plugins.system.files import write_atomically
+
+__all__ = ["Columns", "PartFormat", "part_name", "write_part"]
+
+Columns = Mapping[str, Any]
+"""Name to values: a sequence of plain values, or vectors. Shape of those: (rows, dim), float32."""
+
+PartFormat = Literal["jsonl", "parquet"]
+
+
+def part_name(number: int, part_format: PartFormat) -> str:
+    """Return the file name of a block's output; by name they are in the order of the input."""
+    return f"part-{number:08d}.{part_format}"
+
+
+def write_part(path: Path, columns: Columns, part_format: PartFormat) -> None:
+    """Write a part. A process that is killed meanwhile leaves none; a second one replaces it with the same rows.
+
+    Raises:
+        InvalidInputError: It cannot be written.
+        MissingExtraError: Parquet was asked for, and pyarrow is not installed.
+    """
+    write_atomically(path, _parquet(columns) if part_format == "parquet" else _lines(columns))
+
+
+def _lines(columns: Columns) -> bytes:
+    lists = {name: _plain(values) for name, values in columns.items()}
+    rows = zip(*lists.values(), strict=True)
+    return b"".join(json.dumps(dict(zip(lists, row, strict=True))).encode() + b"\n" for row in rows)
+
+
+def _plain(values: Any) -> list[Any]:
+    return values.tolist() if isinstance(values, np.ndarray) else list(values)
+
+
+def _parquet(columns: Columns) -> bytes:
+    arrow = import_extra("pyarrow", extra="bulk")
+    parquet = import_extra("pyarrow.parquet", extra="bulk")
+    arrays = {name: _array(arrow, values) for name, values in columns.items()}
+    buffer = io.BytesIO()
+    parquet.write_table(arrow.table(arrays), buffer)
+    return buffer.getvalue()
+
+
+def _array(arrow: Any, values: Any) -> Any:
+    if not (isinstance(values, np.ndarray) and values.ndim == 2):
+        return arrow.array(values)
+    # An array of one length per vector: readers get a matrix without looking at each row.
+    return arrow.FixedSizeListArray.from_arrays(arrow.array(values.reshape(-1)), values.shape[1])

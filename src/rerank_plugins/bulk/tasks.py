@@ -1,0 +1,158 @@
+"""What a job does with its rows. A task is plain values that can travel to other machines; it opens its model there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, is_dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from rerank_plugins.bulk.inputs import Row
+from rerank_plugins.bulk.outputs import Columns
+from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.system.files import reason_of
+
+__all__ = ["BulkTask", "EmbedTask", "RowWorker", "ScoreTask"]
+
+
+class RowWorker(Protocol):
+    """Makes the output of rows, with a model that is open."""
+
+    def __call__(self, rows: Sequence[Row]) -> Columns:
+        """Return the columns of the output, a value per row, in order."""
+        ...
+
+
+class BulkTask(Protocol):
+    """What a job does with its rows."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of the input that it reads."""
+        ...
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What the output depends on, as JSON."""
+        ...
+
+    def opened(self) -> Any:
+        """Return a context manager that opens the model and gives a :class:`RowWorker`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreTask:
+    """Scores pairs.
+
+    Attributes:
+        model: What a :class:`~rerank_plugins.reranker.Reranker` opens.
+        options: Its keyword options.
+        query: Column of the queries.
+        document: Column of the documents; null is a blank document.
+        keep: Columns that are copied to the output.
+    """
+
+    model: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    query: str = "query"
+    document: str = "document"
+    keep: tuple[str, ...] = ()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of the input that it reads."""
+        return tuple(dict.fromkeys((*self.keep, self.query, self.document)))
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What the output depends on, as JSON."""
+        return {"task": "score", **_plain(self)}
+
+    @contextmanager
+    def opened(self) -> Iterator[RowWorker]:
+        """Open the model, and give what scores rows.
+
+        Raises:
+            RerankPluginsError: The model cannot be opened.
+        """
+        from rerank_plugins.reranker import Reranker
+
+        with Reranker(self.model, **self.options) as reranker:
+
+            def score(rows: Sequence[Row]) -> Columns:
+                scores = reranker.score([(row[self.query], row[self.document]) for row in rows])
+                made = {"score": list(map(float, scores)), "probability": list(map(reranker.probability, scores))}
+                return {name: [row[name] for row in rows] for name in self.keep} | made
+
+            yield score
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbedTask:
+    """Embeds texts.
+
+    Attributes:
+        model: What an :class:`~rerank_plugins.embedder.Embedder` opens.
+        options: Its keyword options.
+        text: Column of the texts.
+        side: Whether they are documents or queries.
+        keep: Columns that are copied to the output.
+    """
+
+    model: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    text: str = "text"
+    side: Literal["document", "query"] = "document"
+    keep: tuple[str, ...] = ()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of the input that it reads."""
+        return tuple(dict.fromkeys((*self.keep, self.text)))
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What the output depends on, as JSON."""
+        return {"task": "embed", **_plain(self)}
+
+    @contextmanager
+    def opened(self) -> Iterator[RowWorker]:
+        """Open the model, and give what embeds rows.
+
+        Raises:
+            RerankPluginsError: The model cannot be opened.
+        """
+        from rerank_plugins.embedder import Embedder
+
+        with Embedder(self.model, **self.options) as embedder:
+            embed = embedder.embed_documents if self.side == "document" else embedder.embed_queries
+
+            def vectors(rows: Sequence[Row]) -> Columns:
+                made = {"embedding": embed([row[self.text] for row in rows])}
+                return {name: [row[name] for row in rows] for name in self.keep} | made
+
+            yield vectors
+
+
+def _plain(task: ScoreTask | EmbedTask) -> dict[str, Any]:
+    """Return the fields of a task as JSON; a file is told by its contents."""
+    found = {name: getattr(task, name) for name in task.__dataclass_fields__}
+    options = {name: _value(value) for name, value in sorted(task.options.items()) if value is not None}
+    return {**found, "keep": list(task.keep), "options": options}
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, Path):
+        try:
+            return sha256(value.read_bytes()).hexdigest()
+        except OSError as error:
+            msg = f"{str(value)!r} cannot be read ({reason_of(error)})"
+            raise InvalidInputError(msg) from error
+    if is_dataclass(value) and not isinstance(value, type):
+        return {name: _value(one) for name, one in asdict(value).items() if one is not None}
+    if isinstance(value, (list, tuple)):
+        return [_value(one) for one in value]
+    return value

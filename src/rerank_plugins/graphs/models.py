@@ -1,0 +1,134 @@
+"""The graph of a checkpoint: its encoder, and the head that its scorer reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from rerank_plugins.catalog.checkpoint import CheckpointFiles
+from rerank_plugins.catalog.sentence_modules import NormalizeStep
+from rerank_plugins.catalog.spec import ModelSpec
+from rerank_plugins.errors import UnsupportedModelError
+from rerank_plugins.graphs.builder import GraphBuilder, Weights
+from rerank_plugins.graphs.encoder import add_encoder, declare_inputs
+from rerank_plugins.graphs.heads import add_first_token_head, add_mean, add_segment_similarity
+from rerank_plugins.graphs.settings import EncoderSettings, encoder_settings, refuse
+
+__all__ = ["ModelGraph", "build_graph"]
+
+_OUTPUT = "rows"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ModelGraph:
+    """A graph and what it was made of.
+
+    Attributes:
+        graph: The graph; its one result has a row for each text.
+        settings: The facts of its encoder.
+        prefix: What the checkpoint puts in front of the names of the encoder's weights.
+    """
+
+    graph: GraphBuilder
+    settings: EncoderSettings
+    prefix: str
+
+
+def build_graph(spec: ModelSpec, files: CheckpointFiles, weights: Weights, *, is_int8: bool = False) -> ModelGraph:
+    """Make the graph of a checkpoint.
+
+    Args:
+        spec: How the model is used.
+        files: Its checkpoint.
+        weights: Its float32 tensors by their names in the checkpoint.
+        is_int8: Whether the layers' products are in eight bits.
+
+    Raises:
+        UnsupportedModelError: It is no BERT-like model, or one with parts that are not done here.
+    """
+    settings = replace(encoder_settings(files), is_int8=is_int8)
+    prefix = _prefix(weights)
+    named = _Weights(weights, prefix, files)
+    _check_tables(named, files, settings)
+    graph = GraphBuilder()
+    inputs = declare_inputs(graph, settings)
+    if spec.kind == "embedder":
+        _check_embedder(spec, files)
+        reads_first = spec.pooling == "cls"
+        encoded = add_encoder(graph, named, settings, inputs, reads="first" if reads_first else "all")
+        graph.output(encoded.states if reads_first else add_mean(graph, encoded), _OUTPUT, ("texts", settings.hidden))
+        return ModelGraph(graph, settings, prefix)
+    if files.own_format is not None:
+        encoded = add_encoder(graph, named, settings, inputs, reads="all")
+        scores = add_segment_similarity(graph, named, encoded, eps=files.own_format.eps)
+    else:
+        encoded = add_encoder(graph, named, settings, inputs, reads="first")
+        dense, last = _head(settings)
+        scores = add_first_token_head(graph, named, encoded.states, dense=dense, last=last)
+    graph.output(scores, _OUTPUT, ("texts", 1))
+    return ModelGraph(graph, settings, prefix)
+
+
+def _head(settings: EncoderSettings) -> tuple[str, str]:
+    """Return the names of the two products of a classifier's head: BERT's pooler and classifier, or RoBERTa's."""
+    return (
+        ("pooler.dense", "classifier") if settings.padding_id is None else ("classifier.dense", "classifier.out_proj")
+    )
+
+
+def _check_embedder(spec: ModelSpec, files: CheckpointFiles) -> None:
+    if spec.pooling not in ("cls", "mean") or not spec.pools_instruction:
+        how = spec.pooling if spec.pools_instruction else "mean without the instruction"
+        raise refuse(files, f"its pooling is {how!r}, and only 'cls' and 'mean' are done")
+    others = [type(step).__name__.removesuffix("Step") for step in files.modules.steps if step != NormalizeStep()]
+    if others:
+        raise refuse(files, f"modules follow its pooling ({', '.join(others)})")
+
+
+def _check_tables(weights: Weights, files: CheckpointFiles, settings: EncoderSettings) -> None:
+    """Refuse tables of embeddings that are smaller than the config says: a text would read behind their end."""
+    sizes = {"word": "vocab_size", "position": "max_position_embeddings", "token_type": "type_vocab_size"}
+    for part, key in sizes.items():
+        found = weights[f"embeddings.{part}_embeddings.weight"].shape
+        wanted = (int(files.config.get(key, 0)), settings.hidden)
+        if len(found) != len(wanted) or found[0] < wanted[0] or found[1] != wanted[1]:
+            msg = (
+                f"the weights in {str(files.folder)!r} do not fit its config.json ({part} embeddings of the shape "
+                f"{found}, expected {wanted}); download it again"
+            )
+            raise UnsupportedModelError(msg)
+
+
+def _prefix(weights: Weights) -> str:
+    """Return what is in front of the encoder's names: ``bert.`` in a classifier, nothing in a bare encoder."""
+    ending = "embeddings.word_embeddings.weight"
+    return next((name.removesuffix(ending) for name in weights if name.endswith(ending)), "")
+
+
+class _Weights(Mapping[str, npt.NDArray[np.generic]]):
+    """A checkpoint's weights by their names without the encoder's prefix, checked when they are asked for."""
+
+    def __init__(self, weights: Weights, prefix: str, files: CheckpointFiles) -> None:
+        self._weights, self._prefix, self._files = weights, prefix, files
+
+    def __getitem__(self, name: str) -> npt.NDArray[np.generic]:
+        # BERT checkpoints of 2018 have TensorFlow's names.
+        old = name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta")
+        named = (self._weights.get(one) for one in (self._prefix + name, name, self._prefix + old))
+        found = next((one for one in named if one is not None), None)
+        if found is None:
+            msg = (
+                f"{str(self._files.folder)!r} lacks the weights {name!r} that the model needs; its scores would be "
+                "random numbers. Is it the right kind of model, and complete?"
+            )
+            raise UnsupportedModelError(msg)
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._weights)
+
+    def __len__(self) -> int:
+        return len(self._weights)

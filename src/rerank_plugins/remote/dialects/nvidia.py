@@ -1,0 +1,25 @@
+"""NVIDIA NIM, where you run it: objects for texts, logits for scores."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rerank_plugins.remote.dialects.base import RerankAsk, RerankDialect, Service, named, results_reader
+from rerank_plugins.remote.limits import BatchLimits
+
+__all__ = ["RERANK"]
+
+
+def _body(ask: RerankAsk) -> dict[str, Any]:
+    passages = [{"text": document} for document in ask.documents]
+    return named(ask.model, {"query": {"text": ask.query}, "passages": passages, "truncate": "END"})
+
+
+RERANK = RerankDialect(
+    service=Service(name="nvidia"),
+    path="/v1/ranking",
+    fits=BatchLimits(items=512),
+    body=_body,
+    read=results_reader("nvidia", rows="rankings", score="logit"),
+    scale="logit",
+)

@@ -1,0 +1,100 @@
+"""The token vectors of a corpus, one document's behind the other's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from rerank_plugins.embedder import Embedder
+from rerank_plugins.errors import InvalidInputError, UnsupportedModelError
+
+__all__ = ["TokenRows", "token_rows"]
+
+_Half = npt.NDArray[np.float16]
+_Places = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class TokenRows:
+    """Token vectors of documents.
+
+    Attributes:
+        rows: Those of all documents. Shape: (tokens of all, dim), float16.
+        lengths: How many each document has. Shape: (documents,).
+
+    Raises:
+        InvalidInputError: They do not fit each other.
+    """
+
+    rows: _Half
+    lengths: _Places
+
+    def __post_init__(self) -> None:
+        if self.rows.ndim != 2 or self.lengths.ndim != 1 or (self.lengths < 0).any():
+            shapes = f"{self.rows.shape} and {self.lengths.shape}"
+            msg = f"token vectors need the shapes (tokens, dim) and (documents,), got {shapes}"
+            raise InvalidInputError(msg)
+        if len(self.rows) != self.lengths.sum():
+            msg = f"the documents have {self.lengths.sum()} token vectors, and there are {len(self.rows)}"
+            raise InvalidInputError(msg)
+
+    @cached_property
+    def ends(self) -> _Places:
+        """Behind the last vector of each document. Shape: (documents,)."""
+        return np.cumsum(self.lengths)
+
+    def document_of(self, rows: _Places) -> _Places:
+        """Return the documents that vectors are of."""
+        found: _Places = np.searchsorted(self.ends, rows, side="right")
+        return found
+
+    def of(self, documents: _Places) -> tuple[npt.NDArray[np.float32], _Places]:
+        """Return the vectors of some documents in float32, and how many each has."""
+        parts = [self.rows[self.ends[one] - self.lengths[one] : self.ends[one]] for one in documents.tolist()]
+        joined = np.concatenate(parts) if parts else self.rows[:0]
+        return joined.astype(np.float32), self.lengths[documents]
+
+    def joined(self, others: TokenRows) -> TokenRows:
+        """Return these with those of other documents behind them."""
+        if not len(others.rows):
+            return TokenRows(self.rows, np.concatenate([self.lengths, others.lengths]))
+        return TokenRows(np.concatenate([self.rows, others.rows]), np.concatenate([self.lengths, others.lengths]))
+
+
+def token_rows(
+    texts: Sequence[str], embedder: Embedder, *, batch_size: int, advance: Callable[[int], object] | None = None
+) -> TokenRows:
+    """Return the token vectors of texts.
+
+    Args:
+        texts: Documents.
+        embedder: One whose model has token vectors.
+        batch_size: Documents per call.
+        advance: Called with the number of documents after each call.
+
+    Raises:
+        UnsupportedModelError: The model has no token vectors.
+        ScoringError: The model returned NaN or infinity.
+    """
+    found: list[npt.NDArray[np.float16]] = []
+    try:
+        embedder.encode_documents([], outputs=("colbert",))
+    except InvalidInputError as error:
+        msg = (
+            f"{embedder.model!r} has no token vectors, which a multi-vector index is made of; name a ColBERT or "
+            "BAAI/bge-m3, or take retriever='dense' for vectors of whole texts"
+        )
+        raise UnsupportedModelError(msg) from error
+    for start in range(0, len(texts), batch_size):
+        block = texts[start : start + batch_size]
+        vectors = embedder.encode_documents(block, outputs=("colbert",)).colbert or ()
+        found += [one.astype(np.float16) for one in vectors]
+        if advance is not None:
+            advance(len(block))
+    filled = [one for one in found if len(one)]
+    rows = np.concatenate(filled) if filled else np.zeros((0, 0), dtype=np.float16)
+    return TokenRows(rows, np.array([len(one) for one in found], dtype=np.int64))

@@ -1,0 +1,105 @@
+"""A checkpoint as a folder for ONNX Runtime: ``model.onnx`` and, beside it, the weights that it names.
+
+The weights are one ``model.safetensors`` in float32 under the checkpoint's own names, and the graph's external data are
+places in that file: nothing is in the folder twice, and this package opens it as the checkpoint itself, in torch too.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import save_file
+
+from rerank_plugins.catalog.resolve import ResolvedModel
+from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.graphs.models import build_graph
+from rerank_plugins.graphs.proto import ExternalData
+from rerank_plugins.scorers.onnx_runtime import read_weights
+from rerank_plugins.system.files import write_folder_with
+from rerank_plugins.weights.arrays import Arrays
+from rerank_plugins.weights.base import CheckpointRequest
+from rerank_plugins.weights.checks import check_weights
+from rerank_plugins.weights.tokenizers import load_tokenizer
+
+__all__ = ["export_model"]
+
+_WEIGHTS, _GRAPH = "model.safetensors", "model.onnx"
+_KEPT = (".json", ".txt", ".model", ".md")
+_INDEX = "model.safetensors.index.json"
+
+
+def export_model(resolved: ResolvedModel, folder: Path) -> Path:
+    """Write a BERT-like reranker or embedder for ONNX Runtime; torch is not needed.
+
+    The graph takes ``input_ids``, ``attention_mask`` and ``token_type_ids``, each (texts, slots) in int64, and gives
+    ``rows``: a logit for each pair, (texts, 1), or a vector for each text, not normalised. Padding is left out inside,
+    so a padded batch costs what its tokens cost. The mini rerankers take ``segments`` and ``second_starts`` besides.
+
+    Args:
+        resolved: The checkpoint.
+        folder: Where to; it must not be there.
+
+    Returns:
+        The folder.
+
+    Raises:
+        InvalidInputError: Something is there already.
+        UnsupportedModelError: It is no BERT-like model.
+        UnsafeModelError: It has only pickled weights.
+    """
+    if folder.exists():
+        msg = f"{str(folder)!r} is there already; name a folder that is not"
+        raise InvalidInputError(msg)
+    request = CheckpointRequest(spec=resolved.spec, files=resolved.files)
+    load_tokenizer(request)
+    check_weights(request)
+    weights = read_weights(request)
+    made = build_graph(resolved.spec, resolved.files, weights)
+
+    def save(new: Path) -> None:
+        _copy_settings(request, new)
+        _save(weights, new / _WEIGHTS)
+        stored = _places(new / _WEIGHTS)
+        places = {name: stored[name if name in stored else made.prefix + name] for name in made.graph.weights}
+        spec = resolved.spec
+        facts = {"model": spec.id, "kind": spec.kind, "max_length": str(spec.max_length_tokens)}
+        (new / _GRAPH).write_bytes(made.graph.model(places, metadata=facts))
+
+    return write_folder_with(folder, save)
+
+
+def _save(weights: Arrays, path: Path) -> None:
+    # transformers refuses a file that does not say "pt".
+    save_file({name: np.ascontiguousarray(one) for name, one in weights.items()}, str(path), {"format": "pt"})
+
+
+def _places(path: Path) -> Mapping[str, ExternalData]:
+    """Return where the numbers of each tensor of a safetensors file are."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(length))
+    header.pop("__metadata__", None)
+    start = 8 + length
+    return {
+        name: ExternalData(
+            location=path.name,
+            offset=start + one["data_offsets"][0],
+            length=one["data_offsets"][1] - one["data_offsets"][0],
+        )
+        for name, one in header.items()
+    }
+
+
+def _copy_settings(request: CheckpointRequest, new: Path) -> None:
+    """Copy what is no weights: settings, vocabularies, and the modules' settings."""
+    folder = request.files.folder
+    for source in (folder, *(one for one in request.files.modules.folders if one != folder and one.is_dir())):
+        target = new / source.relative_to(folder)
+        target.mkdir(exist_ok=True)
+        for path in source.iterdir():
+            if path.is_file() and path.suffix in _KEPT and path.name != _INDEX:
+                shutil.copyfile(path, target / path.name)

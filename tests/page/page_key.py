@@ -1,0 +1,3 @@
+"""The key that the locked server of these tests wants."""
+
+KEY = "page-test-key-31f0"

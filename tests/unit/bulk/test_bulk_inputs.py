@@ -1,0 +1,97 @@
+"""Files are cut into blocks that any process can read alone: every row is in exactly one, in order."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rerank_plugins.bulk.inputs import input_files, plan_blocks, read_block
+from rerank_plugins.errors import InvalidInputError
+
+
+@settings(derandomize=True, deadline=None, max_examples=60)
+@given(
+    rows=st.lists(st.dictionaries(st.just("text"), st.text(max_size=20), min_size=1), min_size=1, max_size=30),
+    blanks=st.lists(st.sampled_from(["\n", "  \n", "\r\n"]), max_size=5),
+    per_block=st.integers(1, 12),
+    ends=st.booleans(),
+)
+def test_each_line_is_in_one_block(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, str]], blanks: list[str], per_block: int, ends: bool
+) -> None:
+    lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows]
+    for place, blank in enumerate(blanks):
+        lines.insert(place * 3 % (len(lines) + 1), blank)
+    text = "".join(lines)
+    file = tmp_path_factory.mktemp("rows") / "rows.jsonl"
+    file.write_bytes((text if ends else text.rstrip("\r\n ")).encode())
+    blocks = plan_blocks([file], per_block)
+    assert [row for block in blocks for row in read_block(block, ["text"])] == rows
+    assert [block.n_rows for block in blocks[:-1]] == [per_block] * (len(blocks) - 1)
+    assert [block.first_row for block in blocks] == list(range(0, len(rows), per_block))
+
+
+@pytest.mark.parametrize("per_block", [1, 3, 4, 7, 100])
+def test_blocks_of_parquet_cross_its_row_groups(tmp_path: Path, per_block: int) -> None:
+    arrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    rows = [{"text": f"t{number}", "id": number} for number in range(17)]
+    parquet.write_table(arrow.Table.from_pylist(rows), tmp_path / "rows.parquet", row_group_size=4)
+    blocks = plan_blocks([tmp_path / "rows.parquet"], per_block)
+    assert [row for block in blocks for row in read_block(block, ["id", "text"])] == rows
+    with pytest.raises(InvalidInputError, match="row 1: no 'query'"):
+        read_block(blocks[0], ["query"])
+
+
+def test_blocks_of_several_files_are_numbered_through(tmp_path: Path) -> None:
+    for name in ("b", "a"):
+        (tmp_path / f"{name}.jsonl").write_text('{"x": 1}\n' * 3)
+    (tmp_path / "notes.txt").write_text("not a row")
+    files = input_files([tmp_path])
+    assert [file.name for file in files] == ["a.jsonl", "b.jsonl"]
+    blocks = plan_blocks(files, 2)
+    assert [(block.number, Path(block.path).name, block.n_rows) for block in blocks] == [
+        (0, "a.jsonl", 2),
+        (1, "a.jsonl", 1),
+        (2, "b.jsonl", 2),
+        (3, "b.jsonl", 1),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("rows.jsonl.gz", "unpack it"), ("absent.jsonl", "is not there"), ("empty", "no .jsonl and no .parquet")],
+)
+def test_what_is_no_input(tmp_path: Path, name: str, message: str) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InvalidInputError, match=message):
+        input_files([tmp_path / name])
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b'{"a": 1}\n{"a": 2\n', "row 2: not JSON"),
+        (b'{"a": 1}\n[1]\n', "row 2: expected an object, got list"),
+        (b'{"a": 1}\n{"b": 1}\n', r"row 2: no 'a'; it has \['b'\]"),
+        (b'{"a": 1}\n{"a": "\xff"}\n', "row 2: not JSON in UTF-8"),
+    ],
+)
+def test_a_row_that_is_none_is_named(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "rows.jsonl").write_bytes(content)
+    (block,) = plan_blocks([tmp_path / "rows.jsonl"], 10)
+    with pytest.raises(InvalidInputError, match=message):
+        read_block(block, ["a"])
+
+
+def test_a_file_that_became_shorter(tmp_path: Path) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_text('{"a": 1}\n' * 5)
+    blocks = plan_blocks([file], 3)
+    file.write_text('{"a": 1}\n' * 4)
+    with pytest.raises(InvalidInputError, match="rows 4 to 5: only 1 rows are there"):
+        read_block(blocks[1], ["a"])

@@ -1,0 +1,179 @@
+"""A job leaves each row exactly once, whatever was killed in between, and never mixes with another job."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rerank_plugins import Embedder, Reranker
+from rerank_plugins.bulk import BulkJob, EmbedTask, ScoreTask, run_job
+from rerank_plugins.bulk.inputs import Row
+from rerank_plugins.bulk.outputs import Columns
+from rerank_plugins.bulk.tasks import RowWorker
+from rerank_plugins.errors import InvalidInputError, ModelUnavailableError, RerankPluginsError
+
+
+@dataclass(frozen=True, kw_only=True)
+class LengthTask:
+    """Counts characters: a task without a model. It writes each row that it is given to a file."""
+
+    seen: str
+    breaks_at: int = -1
+    columns: tuple[str, ...] = ("id", "text")
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        return {"task": "length"}
+
+    @contextmanager
+    def opened(self) -> Iterator[RowWorker]:
+        def count(rows: Sequence[Row]) -> Columns:
+            with Path(self.seen).open("a") as seen:
+                seen.writelines(f"{row['id']}\n" for row in rows)
+            if any(row["id"] == self.breaks_at for row in rows):
+                os.kill(os.getpid(), signal.SIGKILL)
+            return {"id": [row["id"] for row in rows], "length": [len(row["text"]) for row in rows]}
+
+        yield count
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> Path:
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps({"id": number, "text": "x" * number}) + "\n" for number in range(20)))
+    return path
+
+
+def job_of(rows: Path, **task: Any) -> BulkJob:
+    folder = rows.parent
+    task_of = LengthTask(seen=str(folder / "seen"), **task)
+    return BulkJob(task=task_of, inputs=(rows,), output=folder / "job", part_format="jsonl", rows_per_block=3)
+
+
+def result_of(job: BulkJob) -> list[dict[str, Any]]:
+    with job.opened() as folder:
+        return [json.loads(line) for part in folder.parts() for line in part.read_text().splitlines()]
+
+
+EXPECTED = [{"id": number, "length": number} for number in range(20)]
+
+KILLED = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from test_bulk_jobs import job_of
+from rerank_plugins.bulk import run_job
+with job_of(Path(sys.argv[2]), breaks_at=int(sys.argv[3])).opened() as folder:
+    run_job(folder)
+"""
+
+
+def test_a_job_that_was_killed_twice_leaves_each_row_once(rows: Path) -> None:
+    for breaks_at in (4, 13):
+        command = [sys.executable, "-c", KILLED, str(Path(__file__).parent), str(rows), str(breaks_at)]
+        done = subprocess.run(command, capture_output=True, check=False)
+        assert done.returncode == -signal.SIGKILL, done.stderr
+    job = job_of(rows)
+    with job.opened() as folder:
+        assert run_job(folder) == 3
+        assert run_job(folder) == 0
+    assert result_of(job) == EXPECTED
+    seen = (rows.parent / "seen").read_text().split()
+    # Only the blocks in which it was killed ran twice.
+    assert sorted(seen, key=int) == sorted([*map(str, range(20)), "3", "4", "5", "12", "13", "14"], key=int)
+
+
+def test_another_job_in_the_folder_is_refused_until_restart(rows: Path) -> None:
+    job = job_of(rows)
+    with job.opened() as folder:
+        run_job(folder)
+    other = replace(job, rows_per_block=4)
+    with pytest.raises(InvalidInputError, match="blocks was 7 and is 5; rows_per_block was 3 and is 4"), other.opened():
+        pass
+    rows.write_text(rows.read_text() + '{"id": 20, "text": ""}\n')
+    with pytest.raises(InvalidInputError, match="rows was 20 and is 21"), job.opened():
+        pass
+    with other.opened(restart=True) as folder:
+        assert folder.parts() == []
+        run_job(folder)
+    assert len(result_of(other)) == 21
+
+
+def test_a_folder_with_something_else_stays_as_it_is(rows: Path) -> None:
+    (rows.parent / "job").mkdir()
+    (rows.parent / "job" / "thesis.txt").write_text("years of work")
+    with pytest.raises(InvalidInputError, match="something that is no job"), job_of(rows).opened(restart=True):
+        pass
+    assert (rows.parent / "job" / "thesis.txt").read_text() == "years of work"
+
+
+def test_two_processes_do_not_run_one_job(rows: Path) -> None:
+    job = job_of(rows)
+    with job.opened(), pytest.raises(InvalidInputError, match="being written by another process"), job.opened():
+        pass
+
+
+@pytest.mark.parametrize("part_format", ["jsonl", "parquet"])
+def test_scores_and_vectors_are_those_of_the_facades(checkpoints: Path, tmp_path: Path, part_format: str) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet") if part_format == "parquet" else None
+
+    def read(job: BulkJob) -> list[dict[str, Any]]:
+        if parquet is None:
+            return result_of(job)
+        with job.opened() as folder:
+            return [row for part in folder.parts() for row in parquet.read_table(part).to_pylist()]
+
+    pairs = [("panda", None if number == 3 else f"bamboo {'and tea ' * number}") for number in range(10)]
+    rows = tmp_path / "pairs.jsonl"
+    rows.write_text(
+        "".join(json.dumps({"n": n, "query": one, "document": two}) + "\n" for n, (one, two) in enumerate(pairs))
+    )
+    common: dict[str, Any] = {"inputs": (rows,), "part_format": part_format, "rows_per_block": 4}
+    model, options = str(checkpoints / "bert-reranker"), {"device": "cpu", "max_length": 32}
+    scoring = BulkJob(task=ScoreTask(model=model, options=options, keep=("n",)), output=tmp_path / "scores", **common)
+    with scoring.opened() as folder:
+        assert run_job(folder) == 3
+    found = read(scoring)
+    assert [row["n"] for row in found] == list(range(10))
+    with Reranker(model, device="cpu", max_length=32) as reranker:
+        scores = reranker.score(pairs)
+        np.testing.assert_allclose([row["score"] for row in found], scores, atol=1e-6)
+        np.testing.assert_allclose(
+            [row["probability"] for row in found], list(map(reranker.probability, scores)), atol=1e-6
+        )
+    model = str(checkpoints / "bert-embedder")
+    task = EmbedTask(model=model, options={"device": "cpu"}, text="query", side="query")
+    embedding = BulkJob(task=task, output=tmp_path / "vectors", **common)
+    with embedding.opened() as folder:
+        run_job(folder)
+    with Embedder(model, device="cpu") as embedder:
+        expected = embedder.embed_queries([query for query, _ in pairs])
+    np.testing.assert_allclose(np.array([row["embedding"] for row in read(embedding)]), expected, atol=1e-6)
+
+
+def test_an_error_names_the_rows_and_what_is_done_stays(checkpoints: Path, tmp_path: Path) -> None:
+    rows = tmp_path / "pairs.jsonl"
+    rows.write_text('{"query": "a", "document": "b"}\n' * 4 + '{"query": 5, "document": "b"}\n')
+    task = ScoreTask(model=str(checkpoints / "bert-reranker"), options={"device": "cpu"})
+    job = BulkJob(task=task, inputs=(rows,), output=tmp_path / "job", part_format="jsonl", rows_per_block=2)
+    with job.opened() as folder:
+        with pytest.raises(RerankPluginsError, match=r"pairs\.jsonl, rows 5 to 5: "):
+            run_job(folder)
+        assert len(folder.parts()) == 2
+
+
+def test_a_model_that_is_not_there(rows: Path) -> None:
+    job = replace(job_of(rows), task=ScoreTask(model="no/such-model", query="text", document="text"))
+    with pytest.raises(ModelUnavailableError), job.opened() as folder:
+        run_job(folder)

@@ -1,0 +1,155 @@
+"""A multi-vector first stage finds what MaxSim over all documents finds, is kept in folders, and refuses others."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import colbert_checkpoints as tiny
+import numpy as np
+import pytest
+from safetensors.torch import load_file, save_file
+
+from rerank_plugins import Embedder, InvalidInputError, MissingExtraError, Reranker, SourceOptions, TwoStageRetriever
+from rerank_plugins.errors import UnsupportedModelError
+from rerank_plugins.retrieval import MultiVectorIndex
+
+TEXTS = {
+    f"d{number}": f"{a} {b}" for number, (a, b) in enumerate((a, b) for a in tiny.TEXTS[:6] for b in tiny.TEXTS[:6])
+}
+QUERY = tiny.TEXTS[2]
+ROUNDED = 32 * 2.0**-11
+"""What float16 can change of a sum of 32 products of unit vectors: half a unit in the last place of each."""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.stanford(tmp_path_factory.mktemp("late") / "model")
+
+
+@pytest.fixture(scope="module")
+def embedder(folder: Path) -> Iterator[Embedder]:
+    with Embedder(folder, device="cpu") as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def exact(embedder: Embedder) -> MultiVectorIndex:
+    return MultiVectorIndex(TEXTS, embedder)
+
+
+def test_without_faiss_scores_and_order_are_the_rerankers(exact: MultiVectorIndex, folder: Path) -> None:
+    with Reranker(folder, device="cpu") as reranker:
+        scores = dict(zip(TEXTS, reranker.score([(QUERY, text) for text in TEXTS.values()]), strict=True))
+    found = exact.search(QUERY, top_k=len(TEXTS))
+    assert found == pytest.approx(scores, abs=ROUNDED)
+    best = sorted(scores.values(), reverse=True)
+    assert list(found.values()) == pytest.approx(best, abs=ROUNDED)
+
+
+@pytest.mark.parametrize("faiss_index", ["IVF4,Flat", "IVF4,SQ8", "HNSW16", "Flat"])
+def test_faiss_finds_candidates_whose_scores_are_exact(
+    exact: MultiVectorIndex, embedder: Embedder, faiss_index: str
+) -> None:
+    index = MultiVectorIndex(TEXTS, embedder, faiss_index=faiss_index, vectors=exact.vectors, candidates_per_token=40)
+    found, all_scores = index.search(QUERY, top_k=10), exact.search(QUERY, top_k=len(TEXTS))
+    assert len(found) == 10
+    assert found == pytest.approx({key: all_scores[key] for key in found}, abs=1e-5)
+    assert next(iter(found)) == next(iter(all_scores))
+
+
+def test_all_candidates_give_the_exact_result(exact: MultiVectorIndex, embedder: Embedder) -> None:
+    options = {"faiss_index": "IVF4,Flat", "candidates_per_token": len(exact.vectors.rows), "n_probe": 4}
+    index = MultiVectorIndex(TEXTS, embedder, vectors=exact.vectors, **options)
+    assert index.search(QUERY, top_k=8) == pytest.approx(exact.search(QUERY, top_k=8), abs=1e-5)
+
+
+async def test_async_and_many_find_the_same(exact: MultiVectorIndex) -> None:
+    queries = list(tiny.TEXTS[:4])
+    one_by_one = [exact.search(query, top_k=5) for query in queries]
+    assert await asyncio.gather(*(exact.asearch(query, top_k=5) for query in queries)) == one_by_one
+    assert exact.search_many(queries, top_k=5) == one_by_one
+
+
+@pytest.mark.parametrize("faiss_index", [None, "IVF2,Flat"])
+def test_documents_are_added(exact: MultiVectorIndex, embedder: Embedder, faiss_index: str | None) -> None:
+    first = dict(list(TEXTS.items())[:20])
+    rest = {key: text for key, text in TEXTS.items() if key not in first}
+    before = MultiVectorIndex(first, embedder, faiss_index=faiss_index, candidates_per_token=10_000)
+    after = before.with_texts(rest)
+    assert after.ids == list(TEXTS)
+    assert len(before) == 20
+    assert after.search(QUERY, top_k=9) == pytest.approx(exact.search(QUERY, top_k=9), abs=1e-5)
+    grown = MultiVectorIndex({}, embedder, faiss_index=faiss_index, candidates_per_token=10_000).with_texts(TEXTS)
+    assert grown.search(QUERY, top_k=9) == pytest.approx(exact.search(QUERY, top_k=9), abs=1e-5)
+
+
+def test_blank_documents_are_never_found(embedder: Embedder) -> None:
+    index = MultiVectorIndex({"blank": "", "text": "Pandas eat bamboo."}, embedder)
+    assert index.search(QUERY, top_k=2).keys() <= {"text", "blank"}
+    assert MultiVectorIndex({}, embedder).search(QUERY, top_k=2) == {}
+
+
+@pytest.mark.parametrize("faiss_index", ["Flat", "IVF2,SQ8"])
+def test_a_retriever_is_kept_in_a_folder(folder: Path, tmp_path: Path, faiss_index: str) -> None:
+    options = {"retriever": "multi_vector", "reranker": None, "faiss_index": faiss_index}
+    with TwoStageRetriever.from_documents(TEXTS, embedder=folder, **options) as made:
+        expected = made.search(QUERY)
+        made.save(tmp_path / "kept")
+    with TwoStageRetriever.load(tmp_path / "kept") as opened:
+        assert opened.search(QUERY) == expected
+
+
+def test_another_models_vectors_and_cut_files_are_refused(
+    exact: MultiVectorIndex, folder: Path, tmp_path: Path
+) -> None:
+    kept = TwoStageRetriever(exact, TEXTS).save(tmp_path / "kept")
+    other = tmp_path / "other" / folder.name
+    shutil.copytree(folder, other)
+    weights = load_file(other / "model.safetensors")
+    save_file({**weights, "linear.weight": weights["linear.weight"].flip(1).contiguous()}, other / "model.safetensors")
+    with Embedder(other, device="cpu") as another, pytest.raises(InvalidInputError, match="its weights are others"):
+        TwoStageRetriever.load(kept, embedder=another)
+    file = kept / "tokens-0.npz"
+    whole = file.read_bytes()
+    for end in (0, 10, len(whole) // 2, len(whole) - 5):
+        file.write_bytes(whole[:end])
+        with pytest.raises(InvalidInputError, match=r"tokens-0\.npz could not be read"):
+            TwoStageRetriever.load(kept, embedder=exact.embedder)
+    for rows, lengths in (
+        (exact.vectors.rows[:-1], exact.vectors.lengths),
+        (exact.vectors.rows.astype(np.float32), exact.vectors.lengths),
+        (exact.vectors.rows[: exact.vectors.lengths[0]], exact.vectors.lengths[:1]),
+    ):
+        np.savez(file, rows=rows, lengths=lengths)
+        with pytest.raises(InvalidInputError):
+            TwoStageRetriever.load(kept, embedder=exact.embedder)
+
+
+def test_what_cannot_work_says_so(exact: MultiVectorIndex, embedder: Embedder, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Embedder("mini") as plain, pytest.raises(UnsupportedModelError, match=r"has no token vectors.* BAAI/bge-m3"):
+        MultiVectorIndex(TEXTS, plain)
+    with pytest.raises(InvalidInputError, match="FAISS cannot make"):
+        MultiVectorIndex(TEXTS, embedder, faiss_index="Cube", vectors=exact.vectors)
+    with pytest.raises(InvalidInputError, match="2 texts need the vectors of as many, got those of 36"):
+        MultiVectorIndex({"a": "b", "c": "d"}, embedder, vectors=exact.vectors)
+    with pytest.raises(InvalidInputError, match="query is blank"):
+        exact.search(" ", top_k=3)
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    with pytest.raises(MissingExtraError, match=r"rerank-plugins\[retrieval\]"):
+        MultiVectorIndex(TEXTS, embedder, faiss_index="IVF4,Flat", vectors=exact.vectors)
+    assert len(exact.search(QUERY, top_k=3)) == 3
+
+
+def test_the_token_vectors_of_bge_m3(tmp_path: Path) -> None:
+    folder = tiny.m3(tmp_path / "bge-m3")
+    with Embedder(folder, device="cpu", source=SourceOptions(family="bge")) as embedder:
+        found = MultiVectorIndex(TEXTS, embedder).search(QUERY, top_k=5)
+        (query,) = embedder.encode_queries([QUERY], outputs=("colbert",)).colbert or ()
+        documents = embedder.encode_documents(list(TEXTS.values()), outputs=("colbert",)).colbert or ()
+    scores = {key: float((query @ one.T).max(axis=1).sum()) for key, one in zip(TEXTS, documents, strict=True)}
+    best = dict(sorted(scores.items(), key=lambda one: -one[1])[:5])
+    assert found == pytest.approx(best, abs=len(query) * 2.0**-11)

@@ -1,0 +1,105 @@
+"""Folders for ONNX Runtime: opened by this package as the checkpoint itself, and by others through ``model.onnx``."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny_checkpoints
+import tiny_rerankers
+
+from rerank_plugins import Embedder, Reranker
+from rerank_plugins.catalog.resolve import resolve
+from rerank_plugins.cli import main
+from rerank_plugins.errors import InvalidInputError, UnsupportedModelError
+from rerank_plugins.scorers.onnx_export import export_model
+
+runtime = pytest.importorskip("onnxruntime")
+
+QUERY = "What is a panda?"
+PAIRS = [(QUERY, text) for text in tiny_checkpoints.SENTENCES]
+
+
+@pytest.mark.parametrize("name", ["bert-reranker", "xlmr-reranker"])
+def test_a_folder_is_the_checkpoint_in_both_runtimes(checkpoints: Path, tmp_path: Path, name: str) -> None:
+    folder = export_model(resolve(checkpoints / name, kind="reranker"), tmp_path / "exported")
+    expected = Reranker(checkpoints / name, backend="onnx").score(PAIRS)
+    assert Reranker(folder, backend="onnx").score(PAIRS) == expected
+    assert np.abs(np.array(Reranker(folder, backend="torch", device="cpu").score(PAIRS)) - expected).max() <= 1e-4
+
+
+@pytest.mark.parametrize("padding", ["right", "left"])
+@pytest.mark.parametrize("name", ["bert-reranker", "xlmr-reranker"])
+def test_others_read_the_graph(checkpoints: Path, tmp_path: Path, name: str, padding: str) -> None:
+    """With transformers' inputs, and as much padding as they like."""
+    transformers = pytest.importorskip("transformers")
+    source = checkpoints / name
+    folder = export_model(resolve(source, kind="reranker"), tmp_path / "exported")
+    session = runtime.InferenceSession(str(folder / "model.onnx"), providers=["CPUExecutionProvider"])
+    tokenizer = transformers.AutoTokenizer.from_pretrained(source, padding_side=padding)
+    fed = tokenizer([QUERY] * len(PAIRS), [text for _, text in PAIRS], padding="max_length", max_length=90)
+    inputs = {one.name: np.array(fed[one.name], dtype=np.int64) for one in session.get_inputs()}
+    found = session.run(None, inputs)[0][:, 0]
+    assert np.abs(found - Reranker(source, backend="onnx").score(PAIRS)).max() <= 1e-5
+
+
+def test_the_mini_models(tmp_path: Path) -> None:
+    pytest.importorskip("rerank_plugins_mini_zh")
+    folder = export_model(resolve("mini-zh", kind="reranker"), tmp_path / "reranker")
+    found = np.array(Reranker(folder, backend="onnx").score(PAIRS))
+    assert np.abs(found - Reranker("mini-zh", backend="torch", device="cpu").score(PAIRS)).max() <= 1e-4
+    inputs = runtime.InferenceSession(str(folder / "model.onnx")).get_inputs()
+    assert {one.name for one in inputs} >= {"segments", "second_starts"}
+
+
+def test_an_embedder_keeps_its_modules(checkpoints: Path, tmp_path: Path) -> None:
+    source = checkpoints / "xlmr-embedder"
+    folder = export_model(resolve(source, kind="embedder"), tmp_path / "exported")
+    found = Embedder(folder, backend="onnx").embed_documents(tiny_checkpoints.SENTENCES)
+    assert np.array_equal(found, Embedder(source, backend="onnx").embed_documents(tiny_checkpoints.SENTENCES))
+
+
+def test_a_model_is_no_copy_of_its_weights(checkpoints: Path, tmp_path: Path) -> None:
+    folder = export_model(resolve(checkpoints / "bert-reranker", kind="reranker"), tmp_path / "exported")
+    weights = (folder / "model.safetensors").stat().st_size
+    assert (folder / "model.onnx").stat().st_size < weights / 2
+    onnx = pytest.importorskip("onnx")
+    onnx.checker.check_model(str(folder / "model.onnx"), full_check=False)
+    facts = {one.key: one.value for one in onnx.load(str(folder / "model.onnx")).metadata_props}
+    assert facts["kind"] == "reranker"
+
+
+def test_a_folder_that_is_there_and_a_model_without_graph_are_refused(tmp_path: Path) -> None:
+    folder = tiny_checkpoints.bert_reranker(tmp_path / "model")
+    with pytest.raises(InvalidInputError, match="is there already"):
+        export_model(resolve(folder, kind="reranker"), folder)
+    tiny_rerankers.change_config(folder, hidden_act="silu")
+    with pytest.raises(UnsupportedModelError, match="hidden_act"):
+        export_model(resolve(folder, kind="reranker"), tmp_path / "exported")
+    assert not (tmp_path / "exported").exists()
+
+
+def test_the_command(
+    checkpoints: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "exported"
+    command = ["rerank-plugins", "export", str(checkpoints / "bert-embedder"), "--kind", "embedder", "-o", str(output)]
+    monkeypatch.setattr(sys, "argv", command)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 0
+    assert "Saved" in capsys.readouterr().out
+    assert json.loads((output / "config.json").read_text(encoding="utf-8"))["model_type"] == "bert"
+
+
+def test_the_command_needs_no_torch(checkpoints: Path, tmp_path: Path) -> None:
+    code = "import sys; sys.modules['torch'] = sys.modules['transformers'] = None\n"
+    code += "from rerank_plugins.cli import main\nmain()"
+    command = [sys.executable, "-c", code, "export", str(checkpoints / "bert-reranker"), "-o", str(tmp_path / "made")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "made" / "model.onnx").is_file()
