@@ -38,7 +38,8 @@ def test_writes_a_cascade_and_a_page(bert_reranker_folder: Path, tmp_path: Path)
     page = (output / "tuning.html").read_text(encoding="utf-8")
     assert page.count("<svg") == 1
     assert found["recommended"]["name"].replace("&", "&amp;") in page
-    with Cascade.from_file(output / "cascade.json") as cascade:
+    cascade = Cascade.from_file(output / "cascade.json")
+    with cascade:
         assert len(cascade.stages) == len(found["recommended"]["stages"])
 
 

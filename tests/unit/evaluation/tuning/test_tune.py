@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -33,9 +34,11 @@ class Column(SimplePairScorer):
         self.spec = reranker_spec(f"tests/column-{place}", **spec)
         self.place = place
         self.asked: list[str] = []
+        self.seconds = 0.0
 
     def score_texts(self, pairs: Sequence[tuple[str, str]]) -> Sequence[float]:
         self.asked += [query for query, _ in pairs]
+        time.sleep(self.seconds)
         # The text of the warm-up has no numbers.
         numbers = [document.split()[self.place] for _, document in pairs]
         return [float(one) if one.lstrip("-").isdigit() else 0.0 for one in numbers]
@@ -136,24 +139,31 @@ def test_a_replay_is_what_the_cascade_does(seed: int) -> None:
         assert np.mean(values) == pytest.approx(both)
 
 
-def test_each_stage_scores_each_query_once_and_the_budget_holds() -> None:
+def test_each_stage_scores_each_query_once() -> None:
     cheap, dear = Column(0), Column(1)
     tuning = tune(made_dataset(), [cheap, dear], budget_ms=1e6, search=SearchOptions(depths=(3,)))
     assert len(cheap.asked) == len(dear.asked) == 8 * 12 + 1, "one more to warm up"
     assert tuning.recommended == tuning.front[-1]
-    fastest, best = tuning.front[0].tuned.ms, tuning.front[-1].tuned.ms
-    for budget in np.linspace(fastest, best, 5):
-        again = max((one for one in tuning.front if one.tuned.ms <= budget), key=lambda one: one.tuned.quality.value)
-        assert again.tuned.ms <= budget
     assert [one.n_pairs for one in tuning.costs] == [96, 96]
     assert (tuning.n_tuned, tuning.n_held_out) == (4, 4)
     assert tuning.reference.name == "cascade:tests/column-1@12"
 
 
+def test_the_best_within_the_budget_is_recommended() -> None:
+    dear = Column(1)
+    dear.seconds = 0.2
+    tuning = tune(made_dataset(), [Column(0), dear], budget_ms=60, search=SearchOptions(depths=(2, 4, 6)))
+    fitting = [one for one in tuning.front if one.tuned.ms <= 60]
+    assert 0 < len(fitting) < len(tuning.front), "the dear stage takes 67 ms for four of twelve"
+    assert tuning.recommended in fitting
+    assert tuning.recommended.tuned.quality.value == max(one.tuned.quality.value for one in fitting)
+
+
 def test_what_is_chosen_opens() -> None:
     with Reranker(backend=Column(1)) as dear:
         tuning = tune(made_dataset(), [Column(0), dear], budget_ms=1e6)
-        with tuning.build(with_budget=True) as cascade:
+        cascade = tuning.build(with_budget=True)
+        with cascade:
             assert cascade.stages == tuning.recommended.stages
             assert cascade.budget_ms == 1e6
     assert json.loads(tuning.to_json())["recommended"]["name"] == tuning.recommended.name
@@ -166,7 +176,8 @@ def test_a_file_of_what_is_chosen_opens(tmp_path: Path) -> None:
     named = replace(tuning, recommended=replace(tuning.recommended, stages=(Stage("bm25", 9), Stage("bm25", 4))))
     path = tmp_path / "cascade.json"
     path.write_text(named.cascade_json(), encoding="utf-8")
-    with Cascade.from_file(path) as cascade:
+    cascade = Cascade.from_file(path)
+    with cascade:
         assert cascade.stages == named.recommended.stages
 
 

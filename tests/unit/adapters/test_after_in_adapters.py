@@ -48,9 +48,9 @@ def nodes(**settings: Any) -> list[str]:
         given = [NodeWithScore(node=TextNode(text=text), score=0.0) for text in TEXTS]
         found = made.postprocess_nodes(given, query_str="q")
         again = asyncio.run(made.apostprocess_nodes(given, query_str="q"))
-    assert [one.node.text for one in again] == [one.node.text for one in found]
-    assert [one.node.metadata["rerank_rank"] for one in found] == [6 - int(one.node.text[0]) for one in found]
-    return [one.node.text[0] for one in found]
+    assert [one.text for one in again] == [one.text for one in found]
+    assert [one.node.metadata["rerank_rank"] for one in found] == [6 - int(one.text[0]) for one in found]
+    return [one.text[0] for one in found]
 
 
 def documents(**settings: Any) -> list[str]:
