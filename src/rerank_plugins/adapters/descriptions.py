@@ -68,6 +68,10 @@ _RERANKERS = {
         "1.3.5 does."
     ),
     "top_n": "Results returned at most; None returns all.",
+    "after": (
+        "What is done after ranking, an AfterRanking of rerank_plugins.adapters.after or a mapping of its fields: "
+        "fewer near-copies (embedder), as many as fit (max_tokens), the best at both ends. None does nothing."
+    ),
     "threshold": "Results below it are left out; None keeps all.",
     "threshold_unit": "What threshold is compared with: probability (in [0, 1]) or raw.",
     "score_unit": "What a result's score is: raw (a logit for most models) or probability (in [0, 1]).",

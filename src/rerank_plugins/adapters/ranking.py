@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pydantic import model_validator
+from pydantic import PrivateAttr, model_validator
 from typing_extensions import Self, TypedDict, Unpack
 
+from rerank_plugins.adapters.after import After, AfterRanking, selected
 from rerank_plugins.adapters.fallback import NOT_IN_TIME, FallbackReason, OnDeadline, fall_back
 from rerank_plugins.adapters.fields import Count, Number, option
 from rerank_plugins.adapters.overrides import in_effect
 from rerank_plugins.adapters.reranking import RerankerOptions
+from rerank_plugins.embedder import Embedder
+from rerank_plugins.engine.deadline import Deadline
 from rerank_plugins.ranking.order import check_threshold
 from rerank_plugins.reranker import Reranker
-from rerank_plugins.types import LayerOptions, RankedDocument, ScoreUnit
+from rerank_plugins.types import LayerOptions, RankedDocument, ScoreUnit, SourceOptions
 
 __all__ = ["Ranked", "RankingOptions", "RankingSettings"]
 
@@ -31,6 +35,7 @@ class RankingSettings(TypedDict, total=False):
     score_unit: ScoreUnit
     deadline_s: float | None
     on_deadline: OnDeadline
+    after: AfterRanking | Mapping[str, Any] | None
     layers: LayerOptions | None
     cutoff_layers: int | Sequence[int] | None
     compress_ratio: int | None
@@ -60,6 +65,9 @@ class RankingOptions(RerankerOptions):
     threshold: Number | None = option("threshold", None, frozen=False)
     threshold_unit: ScoreUnit = option("threshold_unit", "probability", frozen=False)
     on_deadline: OnDeadline = option("on_deadline", "retrieval_order", frozen=False)
+    after: After | None = option("after", None, frozen=False)
+
+    _after_embedder: Any = PrivateAttr(default=None)
 
     @classmethod
     def from_reranker(cls, reranker: Reranker, **settings: Unpack[RankingSettings]) -> Self:
@@ -84,7 +92,9 @@ class RankingOptions(RerankerOptions):
         return self
 
     def _call_options(self) -> dict[str, Any]:
-        selection = {"top_n": self.top_n, "threshold": self.threshold, "threshold_unit": self.threshold_unit}
+        # What comes after ranking chooses among all.
+        top_n = self.top_n if self.after is None else None
+        selection = {"top_n": top_n, "threshold": self.threshold, "threshold_unit": self.threshold_unit}
         return {**super()._call_options(), **selection}
 
     def _for_call(self, requested: int | None, *, usual: int | None) -> Self:
@@ -99,17 +109,51 @@ class RankingOptions(RerankerOptions):
             requested = usual
         return current if requested in (None, current.top_n) else current.with_settings(top_n=requested)
 
+    def close(self) -> None:
+        """Give the models back: the one that ranks, and the embedder of ``after`` if it was opened."""
+        super().close()
+        if self._after_embedder is not None:
+            self._after_embedder.close()
+
     def _rank(self, query: str, texts: Sequence[str]) -> Ranked:
+        deadline = Deadline(self.deadline_s)
         try:
-            return self.reranker.rank(query, texts, **self._call_options())
+            ranked = self.reranker.rank(query, texts, **self._call_options())
+            if self.after is None:
+                return ranked
+            vectors = None
+            if self.after.embedder is not None and ranked:
+                deadline.check()
+                near = self._embedder_of(self.after.embedder)
+                found = [texts[one.index] for one in ranked]
+                vectors = near.embed_documents(found, deadline_s=deadline.remaining_s())
         except NOT_IN_TIME as error:
             return fall_back(error, on_deadline=self.on_deadline, n_documents=len(texts))
+        return selected(ranked, texts, vectors, after=self.after, top_n=self.top_n)
 
     async def _arank(self, query: str, texts: Sequence[str]) -> Ranked:
+        deadline = Deadline(self.deadline_s)
         try:
-            return await self.reranker.arank(query, texts, **self._call_options())
+            ranked = await self.reranker.arank(query, texts, **self._call_options())
+            if self.after is None:
+                return ranked
+            vectors = None
+            if self.after.embedder is not None and ranked:
+                deadline.check()
+                near = await asyncio.to_thread(self._embedder_of, self.after.embedder)
+                found = [texts[one.index] for one in ranked]
+                vectors = await near.aembed_documents(found, deadline_s=deadline.remaining_s())
         except NOT_IN_TIME as error:
             return fall_back(error, on_deadline=self.on_deadline, n_documents=len(texts))
+        return selected(ranked, texts, vectors, after=self.after, top_n=self.top_n)
+
+    def _embedder_of(self, name: str) -> Embedder:
+        """Return the embedder of ``after``, opened by the first call that needs it."""
+        held: Embedder | None = self._after_embedder
+        if held is None or held.model != name:
+            files = SourceOptions(local_files_only=self.local_files_only)
+            held = self._after_embedder = Embedder(name, device=self.device, source=files)
+        return held
 
     def _score_of(self, ranked: RankedDocument) -> float:
         return ranked.score if self.score_unit == "raw" else ranked.probability

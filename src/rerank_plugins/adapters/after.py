@@ -1,0 +1,117 @@
+"""What adapters do after ranking: fewer near-copies, no more than fits, the best where a reader looks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator
+
+from rerank_plugins.adapters.values import as_options
+from rerank_plugins.checks.arguments import checked_fields
+from rerank_plugins.checks.kinds import Count, Within
+from rerank_plugins.checks.optional import import_extra
+from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.ranking.after import best_at_both_ends, diverse_order, within_tokens
+from rerank_plugins.types import RankedDocument
+
+__all__ = ["After", "AfterRanking", "selected"]
+
+_Share = Annotated[float, Within(0.0, 1.0)]
+
+
+@checked_fields()
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AfterRanking:
+    """What is done with a ranking before its results are returned, in this order; what is None or False is left out.
+
+    Scores, probabilities and ``rerank_rank`` stay those of the ranking; only which results come, and in which order,
+    changes. A threshold counts before, ``top_n`` after the choice. Results that keep their retrieval order, because a
+    call was not in time, are left as they are.
+
+    Attributes:
+        embedder: Embedding model whose vectors say how alike two documents are: the results are then chosen by maximal
+            marginal relevance, :func:`~rerank_plugins.ranking.after.diverse_order`. Every result is embedded.
+        trade_off: Of ``embedder``: 1 is relevance alone, 0 difference alone.
+        max_tokens: As many of the best as fit so many tokens, :func:`~rerank_plugins.ranking.after.within_tokens`.
+        tokenizer: Counts ``max_tokens``: a ``tokenizer.json``, or the folder of a model that has one.
+        separator_tokens: Tokens that stand between two documents.
+        best_at_both_ends: The best first and last, :func:`~rerank_plugins.ranking.after.best_at_both_ends`.
+
+    Raises:
+        InvalidInputError: ``max_tokens`` stands without ``tokenizer`` or the other way round.
+    """
+
+    embedder: str | None = None
+    trade_off: _Share = 0.7
+    max_tokens: Count | None = None
+    tokenizer: str | None = None
+    separator_tokens: Annotated[int, Within(0)] = 0
+    best_at_both_ends: bool = False
+
+    def __post_init__(self) -> None:
+        if (self.max_tokens is None) != (self.tokenizer is None):
+            msg = (
+                f"max_tokens={self.max_tokens!r} and tokenizer={self.tokenizer!r} go together: the tokens are those of "
+                "the model that will read the results, so name its tokenizer.json or its folder"
+            )
+            raise InvalidInputError(msg)
+
+
+After = Annotated[AfterRanking, BeforeValidator(partial(as_options, AfterRanking))]
+"""The option of the adapters: such an object, or a mapping of its fields."""
+
+
+def selected(
+    ranked: Sequence[RankedDocument],
+    texts: Sequence[str],
+    vectors: Any | None,
+    *,
+    after: AfterRanking,
+    top_n: int | None,
+) -> list[RankedDocument]:
+    """Return the results that are returned, in their order.
+
+    Args:
+        ranked: All results that pass the threshold, best first.
+        texts: The texts that were ranked; ``index`` counts in them.
+        vectors: Of each result, in the ranking's order; None without ``embedder``.
+        after: What is done.
+        top_n: Results at most.
+
+    Raises:
+        InvalidInputError: The tokenizer cannot be read.
+    """
+    chosen = list(ranked)
+    if vectors is not None:
+        limit = None if after.max_tokens is not None else top_n
+        places = diverse_order([one.probability for one in chosen], vectors, trade_off=after.trade_off, top_n=limit)
+        chosen = [chosen[place] for place in places]
+    if after.max_tokens is not None and after.tokenizer is not None:
+        places = within_tokens(
+            [texts[one.index] for one in chosen],
+            max_tokens=after.max_tokens,
+            count_tokens=_counter(after.tokenizer),
+            separator_tokens=after.separator_tokens,
+        )
+        chosen = [chosen[place] for place in places]
+    chosen = chosen[:top_n]
+    return [chosen[place] for place in best_at_both_ends(len(chosen))] if after.best_at_both_ends else chosen
+
+
+@lru_cache(maxsize=8)
+def _counter(name: str) -> Callable[[str], int]:
+    path = Path(name).expanduser()
+    file = path / "tokenizer.json" if path.is_dir() else path
+    tokenizers = import_extra("tokenizers", extra="torch")
+    try:
+        tokenizer = tokenizers.Tokenizer.from_file(str(file))
+    except Exception as error:  # the Rust library raises the base class
+        msg = f"tokenizer {name!r} cannot be read ({error}); give a tokenizer.json, or a folder that has one"
+        raise InvalidInputError(msg) from error
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return lambda text: len(tokenizer.encode(text, add_special_tokens=False).ids)

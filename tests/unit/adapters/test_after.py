@@ -1,0 +1,118 @@
+"""What the adapters do after ranking: one option, described once, which both frameworks read."""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langchain_core.documents import Document
+from langchain_rerank_plugins import RerankCompressor
+from llama_index.core.schema import NodeWithScore, TextNode
+from llama_index.postprocessor.rerank_plugins import RerankPostprocessor
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
+
+from rerank_plugins import Reranker
+from rerank_plugins.adapters.after import AfterRanking
+from rerank_plugins.backends.protocol import SimplePairScorer, reranker_spec
+from rerank_plugins.errors import InvalidInputError
+
+TEXTS = ["5 red apple", "4 red apple", "3 blue sea and a long tail", "2 green tree", "1 old"]
+
+
+class First(SimplePairScorer):
+    """Scores a document by its first word, a number."""
+
+    spec = reranker_spec("tests/first-word")
+
+    def score_texts(self, pairs: Sequence[tuple[str, str]]) -> Sequence[float]:
+        return [float(document.split()[0]) for _, document in pairs]
+
+
+@pytest.fixture
+def tokenizer(tmp_path: Path) -> str:
+    made = Tokenizer(WordLevel({"[UNK]": 0}, unk_token="[UNK]"))
+    made.pre_tokenizer = Whitespace()
+    made.save(str(tmp_path / "tokenizer.json"))
+    return str(tmp_path)
+
+
+def nodes(**settings: Any) -> list[str]:
+    with Reranker(backend=First()) as reranker:
+        made = RerankPostprocessor.from_reranker(reranker, **settings)
+        given = [NodeWithScore(node=TextNode(text=text), score=0.0) for text in TEXTS]
+        found = made.postprocess_nodes(given, query_str="q")
+        again = asyncio.run(made.apostprocess_nodes(given, query_str="q"))
+    assert [one.node.text for one in again] == [one.node.text for one in found]
+    assert [one.node.metadata["rerank_rank"] for one in found] == [6 - int(one.node.text[0]) for one in found]
+    return [one.node.text[0] for one in found]
+
+
+def documents(**settings: Any) -> list[str]:
+    with Reranker(backend=First()) as reranker:
+        made = RerankCompressor.from_reranker(reranker, **settings)
+        given = [Document(text) for text in TEXTS]
+        found = made.compress_documents(given, "q")
+        again = asyncio.run(made.acompress_documents(given, "q"))
+    assert [one.page_content for one in again] == [one.page_content for one in found]
+    assert [one.metadata["relevance_score"] for one in found] == [float(one.page_content[0]) for one in found]
+    return [one.page_content[0] for one in found]
+
+
+BOTH = pytest.mark.parametrize("ranked", [nodes, documents])
+
+
+@BOTH
+def test_the_best_at_both_ends(ranked: Any) -> None:
+    assert ranked(top_n=5, after={"best_at_both_ends": True}) == ["5", "3", "1", "2", "4"]
+    assert ranked(top_n=3, after=AfterRanking(best_at_both_ends=True)) == ["5", "3", "4"]
+
+
+@BOTH
+def test_as_many_as_fit(ranked: Any, tokenizer: str) -> None:
+    after = AfterRanking(max_tokens=7, tokenizer=tokenizer)
+    assert ranked(top_n=5, after=after) == ["5", "4"], "3 and 3 tokens; the others do not fit into the one left"
+    assert ranked(top_n=5, after=AfterRanking(max_tokens=8, tokenizer=tokenizer)) == ["5", "4", "1"]
+    assert ranked(top_n=5, after=AfterRanking(max_tokens=8, tokenizer=tokenizer, separator_tokens=1)) == ["5", "4"]
+    assert ranked(top_n=1, after=AfterRanking(max_tokens=8, tokenizer=tokenizer)) == ["5"]
+    assert ranked(top_n=None, threshold=4.5, threshold_unit="raw", after=after) == ["5"]
+
+
+@BOTH
+def test_near_copies_make_room(ranked: Any) -> None:
+    plain = ranked(top_n=2)
+    assert plain == ["5", "4"]
+    chosen = ranked(top_n=2, after=AfterRanking(embedder="mini", trade_off=0.2))
+    assert chosen[0] == "5"
+    assert chosen[1] != "4"
+    assert ranked(top_n=2, after=AfterRanking(embedder="mini", trade_off=1.0)) == plain
+
+
+@pytest.mark.parametrize("owner", [RerankPostprocessor, RerankCompressor])
+def test_stored_and_opened_again(owner: Any, tokenizer: str) -> None:
+    made = owner(model="mini", after={"max_tokens": 7, "tokenizer": tokenizer})
+    stored = made.model_dump()
+    stored.pop("class_name", None)
+    assert owner(**stored).after == made.after == AfterRanking(max_tokens=7, tokenizer=tokenizer)
+    assert pickle.loads(pickle.dumps(made)).after == made.after
+    assert made.with_settings(after=None).after is None
+    made.close()
+
+
+@pytest.mark.parametrize("owner", [RerankPostprocessor, RerankCompressor])
+@pytest.mark.parametrize(
+    "after", [{"max_tokens": 7}, {"tokenizer": "here"}, {"trade_off": 2.0}, {"no_such": 1}, "mmr", {"max_tokens": 0}]
+)
+def test_refused(owner: Any, after: Any) -> None:
+    with Reranker(backend=First()) as reranker, pytest.raises(ValueError, match=r"after|together|trade_off|no_such"):
+        owner.from_reranker(reranker, after=after)
+
+
+def test_a_tokenizer_that_is_none(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match=r"give a tokenizer\.json"):
+        documents(after=AfterRanking(max_tokens=7, tokenizer=str(tmp_path)))
