@@ -24,6 +24,8 @@ DECIDES = {
         "mixed-bf16-st",
         "mixed-bf16-openvino",
         "bf16-overlap",
+        "mixed-int8-fp32",
+        "mixed-int8-onnx",
     },
     "fixed": {"fixed-fp32", "fixed-bf16"},
     "sweep": set(),
