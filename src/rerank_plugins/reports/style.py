@@ -16,7 +16,7 @@ from rerank_plugins.system.files import write_with
 
 __all__ = [
     "ACCENT", "BAD", "DARK_SERIES", "INK", "MUTED", "SERIES",
-    "label_box", "new_figure", "plain_axis", "save_png", "svg",
+    "label_box", "new_figure", "plain_axis", "round_ticks", "save_png", "svg",
 ]  # fmt: skip
 
 # Okabe and Ito's palette, distinguishable with any colour vision, without its black and yellow: these eight
@@ -71,6 +71,17 @@ def plain_axis(axis: Any, *, x: str = "", y: str = "", grid: str = "both") -> No
     axis.set_axisbelow(True)
     if grid:
         axis.grid(visible=True, axis=grid, color=MUTED, alpha=0.25, linewidth=0.7)
+
+
+def round_ticks(axis: Any) -> None:
+    """Give a logarithmic x axis ticks at 1, 2 and 5 times the powers of ten, written out."""
+    low, high = axis.get_xlim()
+    steps = [digit * 10.0**power for power in range(-3, 7) for digit in (1, 2, 5)]
+    ticks = [x for x in steps if low <= x <= high]
+    if len(ticks) > 8:
+        ticks = [x for x in ticks if f"{x:e}".startswith("1")]
+    axis.set_xticks(ticks, [f"{x:,g}" for x in ticks])
+    axis.set_xticks([], minor=True)
 
 
 def label_box() -> dict[str, Any]:

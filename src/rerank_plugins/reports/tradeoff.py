@@ -8,7 +8,7 @@ from typing import Any
 
 from rerank_plugins.checks.arguments import checked_call
 from rerank_plugins.evaluation.results import System
-from rerank_plugins.reports.style import INK, MUTED, SERIES, new_figure, plain_axis
+from rerank_plugins.reports.style import INK, MUTED, SERIES, new_figure, plain_axis, round_ticks
 from rerank_plugins.reports.systems import Scene, first_stage_of, short_name
 
 __all__ = ["TradeOff", "trade_offs", "tradeoff_figure"]
@@ -61,7 +61,7 @@ def tradeoff_figure(scene: Scene) -> Any:
         marker, color = markers[first_stage_of(point.system)], colors[point.system.reranker]
         axis.plot(point.latency_ms, point.quality, marker=marker, color=color, markersize=8, markeredgecolor="none")
     axis.margins(0.08)
-    _round_ticks(axis)
+    round_ticks(axis)
     names = {first_stage_of(point.system): scene.names.stage(point.system) for point in points}
     left = [_handle("", INK, "Colour: reranker")]
     left += [_handle("o", color, short_name(model) if model else "none") for model, color in colors.items()]
@@ -92,16 +92,6 @@ def _draw_frontier(axis: Any, points: list[TradeOff]) -> None:
             ys.append(best)
     if len(xs) > 1:
         axis.step(xs, ys, where="post", color=MUTED, linewidth=5, alpha=0.25, zorder=0, solid_capstyle="round")
-
-
-def _round_ticks(axis: Any) -> None:
-    low, high = axis.get_xlim()
-    steps = [digit * 10.0**power for power in range(-3, 7) for digit in (1, 2, 5)]
-    ticks = [x for x in steps if low <= x <= high]
-    if len(ticks) > 8:
-        ticks = [x for x in ticks if f"{x:e}".startswith("1")]
-    axis.set_xticks(ticks, [f"{x:,g}" for x in ticks])
-    axis.set_xticks([], minor=True)
 
 
 def _handle(marker: str, color: str, label: str) -> Any:

@@ -11,7 +11,7 @@ from rerank_plugins.evaluation.tuning import CascadePoint, StageCost, Tuning
 from rerank_plugins.evaluation.worse import SIGNIFICANCE
 from rerank_plugins.reports.contents import Picture, Section
 from rerank_plugins.reports.page import html_report
-from rerank_plugins.reports.style import ACCENT, BAD, INK, MUTED, new_figure, plain_axis
+from rerank_plugins.reports.style import ACCENT, BAD, INK, MUTED, new_figure, plain_axis, round_ticks
 from rerank_plugins.reports.table import Entry, Row, Table
 from rerank_plugins.system.files import made_folder, write_atomically
 
@@ -76,6 +76,7 @@ def front_figure(tuning: Tuning) -> Any:
         )
     axis.axvline(tuning.budget_ms, color=MUTED, linestyle="--", label=f"budget, {tuning.budget_ms:g} ms")
     axis.margins(0.08)
+    round_ticks(axis)
     figure.legend(loc="outside lower center", ncols=2, frameon=False, labelcolor=INK, fontsize=9)
     return figure
 
