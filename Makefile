@@ -40,7 +40,7 @@ test-clients: $(VENV)/.dev $(CLIENTS)/.clients $(COHERE)/.cohere ## the packages
 			--rootdir tests/clients --confcutdir tests/clients tests/clients || exit 1; done
 
 test-ray: $(VENV)/.ray ## jobs and the server on a Ray cluster of this machine, with processes killed under way (two minutes)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/ray
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/cluster
 
 test-page: $(VENV)/.dev $(PAGE)/.page ## the page of the server in the system's Chromium (CHROMIUM names another); an environment of its own
 	SERVER_PYTHON=$(CURDIR)/$(BIN)/python $(PAGE)/bin/python -m pytest -c tests/page/pytest.ini \

@@ -150,8 +150,8 @@ ENGINE = [
     ),
     Mutant(
         "engine: a call that just fits the queue is refused",
-        "if waiting and waiting + call.tokens > limit:",
-        "if waiting and waiting + call.tokens >= limit:",
+        "if waiting and waiting + tokens > limit:",
+        "if waiting and waiting + tokens >= limit:",
         ("test_queue.py",),
     ),
     Mutant(

@@ -21,7 +21,7 @@ _LOADED = {
     ),
     "dtype": (
         "auto (on CUDA float16, or bfloat16 for models trained in it, such as LLM rerankers; elsewhere float32), "
-        "float32, float16, bfloat16, or int8 (products of BERT-like encoders on CPUs with VNNI or AMX)."
+        "float32, float16, bfloat16, or int8 (products of BERT-like encoders on CPUs with AVX-512 VNNI or AMX)."
     ),
     "max_length": "Tokens of an input, special tokens included; None takes the model's default.",
     "family": "Conventions to use for a local folder that its name does not tell (bge, bce, qwen3).",

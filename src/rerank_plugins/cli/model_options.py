@@ -33,7 +33,7 @@ ModelName = Annotated[
     str, typer.Option("--model", "-m", help="Hub id, local folder, mini, or a backend: cohere:NAME, tei:URL.")
 ]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:all, mps; the best by default.")]
-Dtype = Annotated[str, typer.Option(help="auto, float32, float16, bfloat16, or int8 (CPUs with VNNI or AMX).")]
+Dtype = Annotated[str, typer.Option(help="auto, float32, float16, bfloat16, or int8 (CPUs with AVX-512 VNNI or AMX).")]
 MaxLength = Annotated[int | None, typer.Option(help="Tokens of an input; the model's default.")]
 LongDocumentsName = Annotated[str, typer.Option("--long-documents", help="truncate, maxp, firstp, meanp, topkmean.")]
 Prompt = Annotated[str | None, typer.Option(help="Instruction of an LLM reranker; the model's own by default.")]

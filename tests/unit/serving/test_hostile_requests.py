@@ -68,6 +68,7 @@ SHAPES: dict[str, set[str]] = {
     "/v1/explain": {"detail"},
     "/embeddings": {"error"},
     "/v1/embeddings": {"error"},
+    "/compatible-mode/v1/embeddings": {"error"},
     "/v1/ranking": {"error", "detail"},
     "/v1/retrieval/{model}/reranking": {"error", "detail"},
     "/reranks": {"code", "message", "request_id"},

@@ -1,4 +1,4 @@
-"""How many replicas a cluster is asked for. The cluster itself is in tests/ray."""
+"""How many replicas a cluster is asked for. The cluster itself is in tests/cluster."""
 
 from __future__ import annotations
 
