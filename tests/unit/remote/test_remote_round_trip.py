@@ -102,7 +102,8 @@ def test_a_limit_of_the_server_is_learnt(checkpoints: Path) -> None:
         pairs: Any = [(QUERY, f"text number {n}") for n in range(45)]
         for n_requests in (3 + 3 + 1, 7):
             remote = Reranker(backend=scorer)
-            assert remote.score(pairs) == pytest.approx(local.score(pairs), abs=1e-6)
+            # Batches of another size: a row may differ in the last bits of float32, as in process too.
+            assert remote.score(pairs) == pytest.approx(local.score(pairs), abs=1e-5)
             ranking = remote.rank(QUERY, [text for _, text in pairs])
             assert ranking.usage is not None
             assert ranking.usage.remote is not None

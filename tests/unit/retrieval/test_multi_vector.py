@@ -110,7 +110,8 @@ def test_another_models_vectors_and_cut_files_are_refused(
     other = tmp_path / "other" / folder.name
     shutil.copytree(folder, other)
     weights = load_file(other / "model.safetensors")
-    save_file({**weights, "linear.weight": weights["linear.weight"].flip(1).contiguous()}, other / "model.safetensors")
+    changed = {**weights, "linear.weight": weights["linear.weight"].flip(1).contiguous()}
+    save_file(changed, other / "model.safetensors", metadata={"format": "pt"})
     with Embedder(other, device="cpu") as another, pytest.raises(InvalidInputError, match="its weights are others"):
         TwoStageRetriever.load(kept, embedder=another)
     file = kept / "tokens-0.npz"

@@ -11,7 +11,15 @@ from llama_index.core.base.base_retriever import BaseRetriever
 from llama_index.core.callbacks import CallbackManager
 from llama_index.core.node_parser import NodeParser
 from llama_index.core.node_parser.node_utils import build_nodes_from_splits, default_id_func
-from llama_index.core.schema import BaseNode, MetadataMode, NodeRelationship, NodeWithScore, QueryBundle, TextNode
+from llama_index.core.schema import (
+    BaseNode,
+    Document,
+    MetadataMode,
+    NodeRelationship,
+    NodeWithScore,
+    QueryBundle,
+    TextNode,
+)
 from llama_index.postprocessor.rerank_plugins.options import ComponentOptions, check_callbacks
 from llama_index.retrievers.rerank_plugins.nodes import listed_nodes, nodes_by_id
 from llama_index.retrievers.rerank_plugins.parts import OWN, PARTS, AnyEmbedder
@@ -68,6 +76,17 @@ class LateChunkingNodeParser(ComponentOptions, EmbedderOptions, NodeParser):
                 one.start_char_idx, one.end_char_idx, one.embedding = start, end, vector
             parsed += made
         return parsed
+
+    def _postprocess_parsed_nodes(self, nodes: list[BaseNode], parent_doc_map: dict[str, Document]) -> list[BaseNode]:
+        # LlamaIndex 0.14.0 looks each text up in its document: of a sentence that comes twice it finds the first.
+        places = {
+            node.node_id: (node.start_char_idx, node.end_char_idx) for node in nodes if isinstance(node, TextNode)
+        }
+        made = super()._postprocess_parsed_nodes(nodes, parent_doc_map)
+        for node in made:
+            if isinstance(node, TextNode) and node.node_id in places:
+                node.start_char_idx, node.end_char_idx = places[node.node_id]
+        return made
 
 
 class SentenceRetriever(SharedModels, BaseRetriever):
