@@ -110,8 +110,8 @@ def test_rows_of_a_batch_are_about_as_long_and_none_is_lost(sizes: list[int], ba
         batches = [rows[start : start + batch] for start in range(0, len(rows), batch)]
         return sum(len(one) * max(sizes[row] for row in one) for one in batches)
 
-    # Sorted, no other division of a stretch into batches of one size pads less. A smaller last batch could be better off
-    # with the longest row, or with the shortest one.
+    # Sorted, no other division of a stretch into batches of one size pads less. A smaller last batch could be better
+    # off with the longest row, or with the shortest one.
     if len(sizes) <= 50 * batch and len(sizes) % batch == 0:
         assert padded(grouped) <= padded(order)
 
