@@ -148,7 +148,10 @@ class RankingOptions(RerankerOptions):
         return selected(ranked, texts, vectors, after=self.after, top_n=self.top_n)
 
     def _embedder_of(self, name: str) -> Embedder:
-        """Return the embedder of ``after``, opened by the first call that needs it."""
+        """Return the embedder of ``after``, opened by the first call that needs it.
+
+        Calls that come at the same moment may open one each: they share the weights, and the last one stays.
+        """
         held: Embedder | None = self._after_embedder
         if held is None or held.model != name:
             files = SourceOptions(local_files_only=self.local_files_only)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,7 +48,7 @@ def input_files(paths: Sequence[Path]) -> list[Path]:
     """Return the files of paths, of which folders stand for the files in them, by name.
 
     Raises:
-        InvalidInputError: One is not there or of another format, or there is none.
+        InvalidInputError: One is not there, of another format or named twice, or there is none.
     """
     files: list[Path] = []
     for path in paths:
@@ -67,7 +68,12 @@ def input_files(paths: Sequence[Path]) -> list[Path]:
     if not files:
         msg = f"no .jsonl and no .parquet file in {', '.join(map(str, paths)) or 'no path'}"
         raise InvalidInputError(msg)
-    return [one.resolve() for one in files]
+    resolved = [one.resolve() for one in files]
+    doubled = [one for one, count in Counter(resolved).items() if count > 1]
+    if doubled:
+        msg = f"{str(doubled[0])!r} is named twice, and its rows would be there twice"
+        raise InvalidInputError(msg)
+    return resolved
 
 
 def plan_blocks(files: Sequence[Path], rows_per_block: int) -> list[Block]:

@@ -67,6 +67,14 @@ class BulkJob:
     part_format: PartFormat = "parquet"
     rows_per_block: Count = 4_096
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.task, BulkTask):
+            msg = (
+                f"task must be a ScoreTask, an EmbedTask or an object with columns, identity and opened(), got "
+                f"{type(self.task).__name__}"
+            )
+            raise InvalidInputError(msg)
+
     @contextmanager
     def opened(self, *, restart: bool = False) -> Iterator[JobFolder]:
         """Plan the job or find the one that was begun, and lock its folder.
@@ -80,9 +88,9 @@ class BulkJob:
         """
         blocks = plan_blocks(input_files(self.inputs), self.rows_per_block)
         folder = JobFolder(self.output, task=self.task, part_format=self.part_format)
-        folder.begin(self._description(blocks), restart=restart)
-        lock = lock_file(self.output / _JOB)
+        lock = lock_file(made_folder(self.output))
         try:
+            folder.begin(self._description(blocks), restart=restart)
             folder.blocks = blocks
             yield folder
         finally:
@@ -124,16 +132,17 @@ class JobFolder:
         Raises:
             InvalidInputError: Another job is there, or something else.
         """
-        path = self.folder / _JOB
+        path, parts = self.folder / _JOB, self.folder / _PARTS
         if path.exists() and not restart:
             self._check(path, description)
+            made_folder(parts)
             return
-        if self.folder.exists() and any(self.folder.iterdir()) and not path.exists():
+        if not path.exists() and any(self.folder.iterdir()):
             msg = f"{str(self.folder)!r} holds something that is no job; name a new folder"
             raise InvalidInputError(msg)
         if restart:
-            shutil.rmtree(self.folder / _PARTS, ignore_errors=True)
-        made_folder(self.folder / _PARTS)
+            shutil.rmtree(parts, ignore_errors=True)
+        made_folder(parts)
         write_atomically(path, (json.dumps(description, indent=2) + "\n").encode())
 
     def pending(self) -> list[Block]:
@@ -152,12 +161,12 @@ class JobFolder:
             RerankPluginsError: It cannot be read, run or written; the message says which rows.
         """
         rows = read_block(block, self.task.columns)
+        path = self.folder / _PARTS / part_name(block.number, self.part_format)
         try:
-            columns = worker(rows)
+            write_part(path, worker(rows), self.part_format)
         except RerankPluginsError as error:
             msg = f"{block.place}: {error}"
             raise type(error)(msg) from error
-        write_part(self.folder / _PARTS / part_name(block.number, self.part_format), columns, self.part_format)
 
     def _check(self, path: Path, description: dict[str, Any]) -> None:
         try:

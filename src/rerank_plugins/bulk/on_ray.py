@@ -9,20 +9,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 from rerank_plugins.bulk.inputs import Block
 from rerank_plugins.bulk.job import BlockDone, JobFolder
 from rerank_plugins.bulk.outputs import PartFormat
 from rerank_plugins.bulk.tasks import BulkTask
 from rerank_plugins.checks.arguments import checked_fields
-from rerank_plugins.checks.kinds import Count
-from rerank_plugins.checks.optional import import_extra
+from rerank_plugins.checks.kinds import Count, Within
 from rerank_plugins.errors import RerankPluginsError, ScoringError
+from rerank_plugins.remote.cluster import connected_ray
 
 __all__ = ["RayPool", "blocks_on_ray"]
+
+_Cores = Annotated[float, Within(0.0, is_open=True)]
+_Share = Annotated[float, Within(0.0)]
 
 _TRIES = 3
 """How often a block is tried whose process dies: one that always kills it must not do so for ever."""
@@ -44,8 +46,8 @@ class RayPool:
     """
 
     actors: Count = 1
-    cpus: float = 1.0
-    gpus: float = 0.0
+    cpus: _Cores = 1.0
+    gpus: _Share = 0.0
     address: str | None = None
 
 
@@ -87,11 +89,11 @@ def blocks_on_ray(folder: JobFolder, pool: RayPool) -> Iterator[BlockDone]:
         RerankPluginsError: The model cannot be opened, or a block cannot be run.
         ScoringError: A block killed its process three times.
     """
-    ray = import_extra("ray", extra="ray")
     pending = folder.pending()
     if not pending:
         return
-    with _connected(ray, pool):
+    ray, is_ours = connected_ray(pool.address)
+    try:
         kind = ray.remote(_Actor).options(
             num_cpus=pool.cpus, num_gpus=pool.gpus, max_restarts=-1, max_task_retries=_TRIES - 1
         )
@@ -101,6 +103,9 @@ def blocks_on_ray(folder: JobFolder, pool: RayPool) -> Iterator[BlockDone]:
             for _ in range(min(pool.actors, len(pending)))
         ]
         yield from _drained(ray, actors, pending)
+    finally:
+        if is_ours:
+            ray.shutdown()
 
 
 def _drained(ray: Any, actors: Sequence[Any], pending: Sequence[Block]) -> Iterator[BlockDone]:
@@ -114,6 +119,10 @@ def _drained(ray: Any, actors: Sequence[Any], pending: Sequence[Block]) -> Itera
         actor, block = under_way.pop(done)
         try:
             answer = ray.get(done)
+        except ray.exceptions.RayTaskError as error:
+            # Its text has a traceback with the values in it, which may be the user's texts.
+            msg = f"{block.place}: failed with {type(error.cause).__name__}"
+            raise ScoringError(msg) from None
         except ray.exceptions.RayError as error:
             msg = f"{block.place}: its process died {_TRIES} times ({type(error).__name__}); is there memory enough?"
             raise ScoringError(msg) from error
@@ -127,22 +136,3 @@ def _give(actor: Any, blocks: Iterator[Block], under_way: dict[Any, tuple[Any, B
     block = next(blocks, None)
     if block is not None:
         under_way[actor.run.remote(block)] = (actor, block)
-
-
-@contextmanager
-def _connected(ray: Any, pool: RayPool) -> Iterator[None]:
-    """Connect to the cluster, unless this process is; a connection that was made here ends with the block."""
-    if ray.is_initialized():
-        yield
-        return
-    try:
-        ray.init(address=pool.address, log_to_driver=False, configure_logging=False, include_dashboard=False)
-    except ValueError:
-        if pool.address is None:
-            raise
-        # A cluster that runs has decided about its dashboard.
-        ray.init(address=pool.address, log_to_driver=False, configure_logging=False)
-    try:
-        yield
-    finally:
-        ray.shutdown()

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from rerank_plugins.checks.optional import import_extra
+from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.system.files import write_atomically
 
 __all__ = ["Columns", "PartFormat", "part_name", "write_part"]
@@ -30,10 +31,16 @@ def write_part(path: Path, columns: Columns, part_format: PartFormat) -> None:
     """Write a part. A process that is killed meanwhile leaves none; a second one replaces it with the same rows.
 
     Raises:
-        InvalidInputError: It cannot be written.
+        InvalidInputError: It cannot be written, or a column holds what the format has no place for.
         MissingExtraError: Parquet was asked for, and pyarrow is not installed.
     """
-    write_atomically(path, _parquet(columns) if part_format == "parquet" else _lines(columns))
+    try:
+        data = _parquet(columns) if part_format == "parquet" else _lines(columns)
+    except (TypeError, ValueError, OverflowError) as error:
+        # pyarrow's own errors are of these kinds.
+        msg = f"columns {', '.join(columns)} cannot be written as {part_format} ({error}); keep other columns"
+        raise InvalidInputError(msg) from error
+    write_atomically(path, data)
 
 
 def _lines(columns: Columns) -> bytes:

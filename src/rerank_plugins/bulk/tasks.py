@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, is_dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from rerank_plugins.bulk.inputs import Row
 from rerank_plugins.bulk.outputs import Columns
@@ -25,6 +25,7 @@ class RowWorker(Protocol):
         ...
 
 
+@runtime_checkable
 class BulkTask(Protocol):
     """What a job does with its rows."""
 
@@ -53,6 +54,9 @@ class ScoreTask:
         query: Column of the queries.
         document: Column of the documents; null is a blank document.
         keep: Columns that are copied to the output.
+
+    Raises:
+        InvalidInputError: A column of ``keep`` has the name of one that is made.
     """
 
     model: str
@@ -60,6 +64,9 @@ class ScoreTask:
     query: str = "query"
     document: str = "document"
     keep: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        _check_kept(self.keep, ("score", "probability"))
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -100,6 +107,9 @@ class EmbedTask:
         text: Column of the texts.
         side: Whether they are documents or queries.
         keep: Columns that are copied to the output.
+
+    Raises:
+        InvalidInputError: A column of ``keep`` has the name of one that is made.
     """
 
     model: str
@@ -107,6 +117,9 @@ class EmbedTask:
     text: str = "text"
     side: Literal["document", "query"] = "document"
     keep: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        _check_kept(self.keep, ("embedding",))
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -135,6 +148,13 @@ class EmbedTask:
                 return {name: [row[name] for row in rows] for name in self.keep} | made
 
             yield vectors
+
+
+def _check_kept(keep: Sequence[str], made: Sequence[str]) -> None:
+    for name in keep:
+        if name in made:
+            msg = f"keep={name!r} is the name of a column that is made; rename it in the input"
+            raise InvalidInputError(msg)
 
 
 def _plain(task: ScoreTask | EmbedTask) -> dict[str, Any]:

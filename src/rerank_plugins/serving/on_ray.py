@@ -6,23 +6,21 @@ does not repeat a request whose replica dies: what must not be lost is sent by a
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from math import ceil
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from rerank_plugins.checks.arguments import checked_fields
-from rerank_plugins.checks.kinds import Count
+from rerank_plugins.checks.kinds import Count, Within
 from rerank_plugins.checks.optional import import_extra
 from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.remote.cluster import connected_ray
 from rerank_plugins.serving.settings import ServeSettings
 
 if TYPE_CHECKING:
     from rerank_plugins.serving.app import ServingApp
 
 __all__ = ["RayReplicas", "desired_replicas", "ray_application", "serve_on_ray"]
-
-logger = logging.getLogger(__name__)
 
 _STATISTIC = "waiting_tokens"
 _NAME = "rerank-plugins"
@@ -46,8 +44,8 @@ class RayReplicas:
     replicas: Count = 1
     max_replicas: Count | None = None
     target_waiting_tokens: Count = 50_000
-    cpus: float = 1.0
-    gpus: float = 0.0
+    cpus: Annotated[float, Within(0.0, is_open=True)] = 1.0
+    gpus: Annotated[float, Within(0.0)] = 0.0
     max_ongoing_requests: Count = 1_000
 
     def __post_init__(self) -> None:
@@ -136,13 +134,23 @@ def serve_on_ray(settings: ServeSettings, replicas: RayReplicas, *, host: str, p
 
     Raises:
         MissingExtraError: Ray Serve is not installed.
-        InvalidInputError: The host would let everybody in.
+        InvalidInputError: There is no such cluster, the port is 0, or the replicas cannot be started, for example
+            because a model cannot be opened.
     """
-    ray, serve = import_extra("ray", extra="ray"), import_extra("ray.serve", extra="ray")
-    if not ray.is_initialized():
-        ray.init(address=address, log_to_driver=False, **({} if address else {"include_dashboard": False}))
+    if not port:
+        msg = "port 0 (a free one) is not possible with Ray Serve; name a port"
+        raise InvalidInputError(msg)
+    application = ray_application(settings, replicas)
+    connected_ray(address)
+    serve = import_extra("ray.serve", extra="ray")
     serve.start(http_options={"host": host, "port": port})
-    serve.run(ray_application(settings, replicas), name=_NAME, route_prefix="/", blocking=True)
+    try:
+        serve.run(application, name=_NAME, route_prefix="/", blocking=True)
+    except RuntimeError as error:
+        # Replicas fail on other machines, and what Ray gives back is a text with their traceback.
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        msg = f"the replicas could not be started: {lines[-1] if lines else type(error).__name__}"
+        raise InvalidInputError(msg) from error
 
 
 def _autoscaling(replicas: RayReplicas) -> Any:

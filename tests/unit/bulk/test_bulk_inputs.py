@@ -72,6 +72,13 @@ def test_what_is_no_input(tmp_path: Path, name: str, message: str) -> None:
         input_files([tmp_path / name])
 
 
+def test_a_file_that_is_named_twice(tmp_path: Path) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_text('{"x": 1}\n')
+    with pytest.raises(InvalidInputError, match="named twice"):
+        input_files([tmp_path, tmp_path / ".." / tmp_path.name / "rows.jsonl"])
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

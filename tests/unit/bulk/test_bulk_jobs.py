@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import numpy as np
 import pytest
 
 from rerank_plugins import Embedder, Reranker
-from rerank_plugins.bulk import BulkJob, EmbedTask, ScoreTask, run_job
+from rerank_plugins.bulk import BulkJob, EmbedTask, RayPool, ScoreTask, run_job
 from rerank_plugins.bulk.inputs import Row
 from rerank_plugins.bulk.outputs import Columns
 from rerank_plugins.bulk.tasks import RowWorker
@@ -120,8 +121,73 @@ def test_a_folder_with_something_else_stays_as_it_is(rows: Path) -> None:
 
 def test_two_processes_do_not_run_one_job(rows: Path) -> None:
     job = job_of(rows)
-    with job.opened(), pytest.raises(InvalidInputError, match="being written by another process"), job.opened():
+    with job.opened() as folder:
+        run_job(folder)
+        for restart in (False, True):
+            with (
+                pytest.raises(InvalidInputError, match="being written by another process"),
+                job.opened(restart=restart),
+            ):
+                pass
+        assert len(folder.parts()) == 7
+
+
+def test_parts_that_somebody_removed_are_made_again(rows: Path) -> None:
+    job = job_of(rows)
+    with job.opened() as folder:
+        run_job(folder)
+    shutil.rmtree(job.output / "parts")
+    with job.opened() as folder:
+        assert run_job(folder) == 7
+    assert result_of(job) == EXPECTED
+
+
+def test_an_output_that_is_a_file(rows: Path) -> None:
+    with pytest.raises(InvalidInputError, match="cannot be made"), replace(job_of(rows), output=rows).opened():
         pass
+
+
+@pytest.mark.parametrize("name", ["score", "probability"])
+def test_a_kept_column_does_not_hide_one_that_is_made(name: str) -> None:
+    with pytest.raises(InvalidInputError, match=f"keep='{name}' is the name of a column that is made"):
+        ScoreTask(model="mini", keep=("id", name))
+    with pytest.raises(InvalidInputError, match="keep='embedding'"):
+        EmbedTask(model="mini", keep=("embedding",))
+
+
+@dataclass(frozen=True, kw_only=True)
+class SetTask(LengthTask):
+    """Gives what no format has a place for."""
+
+    @contextmanager
+    def opened(self) -> Iterator[RowWorker]:
+        yield lambda rows: {"id": [{row["id"]} if row["id"] % 2 else row["id"] for row in rows]}
+
+
+@pytest.mark.parametrize("part_format", ["jsonl", "parquet"])
+def test_a_value_that_cannot_be_written_names_its_rows(rows: Path, part_format: Any) -> None:
+    if part_format == "parquet":
+        pytest.importorskip("pyarrow")
+    job = replace(job_of(rows), task=SetTask(seen=""), part_format=part_format)
+    message = f"rows 1 to 3: columns id cannot be written as {part_format}"
+    with job.opened() as folder, pytest.raises(InvalidInputError, match=message):
+        run_job(folder)
+    assert list((job.output / "parts").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"cpus": 0.0}, {"cpus": -1.0}, {"cpus": float("nan")}, {"gpus": -0.5}, {"actors": 0}, {"address": 5}],
+)
+def test_actors_that_cannot_be(options: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInputError, match=next(iter(options))):
+        RayPool(**options)
+
+
+@pytest.mark.parametrize("options", [{"rows_per_block": 0}, {"part_format": "csv"}, {"task": None}, {"inputs": "rows"}])
+def test_jobs_that_cannot_be(rows: Path, options: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInputError, match=next(iter(options))):
+        replace(job_of(rows), **options)
 
 
 @pytest.mark.parametrize("part_format", ["jsonl", "parquet"])

@@ -7,7 +7,13 @@ from types import SimpleNamespace
 import pytest
 
 from rerank_plugins.errors import InvalidInputError, MissingExtraError
-from rerank_plugins.serving.on_ray import RayReplicas, WaitingTokensPolicy, desired_replicas, ray_application
+from rerank_plugins.serving.on_ray import (
+    RayReplicas,
+    WaitingTokensPolicy,
+    desired_replicas,
+    ray_application,
+    serve_on_ray,
+)
 from rerank_plugins.serving.settings import ModelPlan, ServeSettings
 
 
@@ -38,3 +44,15 @@ def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setitem(__import__("sys").modules, "ray.serve", None)
     with pytest.raises(MissingExtraError, match=r"rerank-plugins\[ray\]"):
         ray_application(ServeSettings(models=(ModelPlan.of("mini"),)), RayReplicas())
+
+
+@pytest.mark.parametrize("options", [{"cpus": 0.0}, {"gpus": -1.0}, {"replicas": 0}])
+def test_replicas_that_cannot_be(options: dict[str, float]) -> None:
+    with pytest.raises(InvalidInputError, match=next(iter(options))):
+        RayReplicas(**options)  # type: ignore[arg-type]
+
+
+def test_a_free_port_is_refused() -> None:
+    settings = ServeSettings(models=(ModelPlan.of("mini"),))
+    with pytest.raises(InvalidInputError, match="port 0"):
+        serve_on_ray(settings, RayReplicas(), host="127.0.0.1", port=0, address=None)
