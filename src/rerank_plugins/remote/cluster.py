@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import socket
 from typing import Any
 
 from rerank_plugins.checks.optional import import_extra
 from rerank_plugins.errors import InvalidInputError
 
 __all__ = ["connected_ray"]
+
+_CONNECT_S = 10.0
 
 
 def connected_ray(address: str | None) -> tuple[Any, bool]:
@@ -25,6 +28,7 @@ def connected_ray(address: str | None) -> tuple[Any, bool]:
     ray = import_extra("ray", extra="ray")
     if ray.is_initialized():
         return ray, False
+    _check_reachable(address or os.environ.get("RAY_ADDRESS", ""))
     # Told of a cluster that runs, Ray refuses settings that are decided when it starts.
     starts_one = address is None and not os.environ.get("RAY_ADDRESS")
     settings: dict[str, Any] = {"include_dashboard": False} if starts_one else {}
@@ -33,6 +37,22 @@ def connected_ray(address: str | None) -> tuple[Any, bool]:
     except (ConnectionError, ValueError, RuntimeError) as error:
         where = address or os.environ.get("RAY_ADDRESS") or "this machine"
         told = (str(error).splitlines() or [type(error).__name__])[0]
-        msg = f"no Ray cluster at {where} ({told}); start one with 'ray start --head', or name another address"
-        raise InvalidInputError(msg) from error
+        raise _not_there(where, told) from error
     return ray, True
+
+
+def _check_reachable(address: str) -> None:
+    """Raise InvalidInputError where nobody listens at ``host:port``; Ray tries for minutes. Other forms are Ray's."""
+    host, colon, port = address.rpartition(":")
+    if not colon or not port.isdecimal() or "/" in host:
+        return
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_S):
+            pass
+    except (OSError, OverflowError) as error:
+        raise _not_there(address, str(error)) from error
+
+
+def _not_there(where: str, told: str) -> InvalidInputError:
+    msg = f"no Ray cluster at {where} ({told}); start one with 'ray start --head', or name another address"
+    return InvalidInputError(msg)

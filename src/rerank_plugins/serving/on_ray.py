@@ -6,6 +6,7 @@ does not repeat a request whose replica dies: what must not be lost is sent by a
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from math import ceil
 from typing import TYPE_CHECKING, Annotated, Any
@@ -24,6 +25,7 @@ __all__ = ["RayReplicas", "desired_replicas", "ray_application", "serve_on_ray"]
 
 _STATISTIC = "waiting_tokens"
 _NAME = "rerank-plugins"
+_ERROR = re.compile(r"[\w.]+(Error|Exception): ")
 
 
 @checked_fields()
@@ -147,10 +149,16 @@ def serve_on_ray(settings: ServeSettings, replicas: RayReplicas, *, host: str, p
     try:
         serve.run(application, name=_NAME, route_prefix="/", blocking=True)
     except RuntimeError as error:
-        # Replicas fail on other machines, and what Ray gives back is a text with their traceback.
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        msg = f"the replicas could not be started: {lines[-1] if lines else type(error).__name__}"
+        msg = f"the replicas could not be started: {_reason(serve) or error}"
         raise InvalidInputError(msg) from error
+
+
+def _reason(serve: Any) -> str:
+    """Return why the replicas fail: Ray tells it as the traceback in them, of which the last line that is one is it."""
+    found = serve.status().applications.get(_NAME)
+    told = "\n".join(one.message for one in found.deployments.values()) if found is not None else ""
+    errors = [line.strip() for line in told.splitlines() if _ERROR.match(line.strip())]
+    return errors[-1] if errors else ""
 
 
 def _autoscaling(replicas: RayReplicas) -> Any:
