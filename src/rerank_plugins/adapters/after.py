@@ -88,8 +88,12 @@ def selected(
     chosen = list(ranked)
     if vectors is not None:
         limit = None if after.max_tokens is not None else top_n
-        places = diverse_order([one.probability for one in chosen], vectors, trade_off=after.trade_off, top_n=limit)
-        chosen = [chosen[place] for place in places]
+        # A blank document is like no other, which would make it a good choice; it stays last.
+        filled = [place for place, one in enumerate(chosen) if texts[one.index].strip()]
+        relevances = [chosen[place].probability for place in filled]
+        places = diverse_order(relevances, vectors[filled], trade_off=after.trade_off, top_n=limit)
+        blank = [one for one in chosen if not texts[one.index].strip()]
+        chosen = [chosen[filled[place]] for place in places] + blank
     if after.max_tokens is not None and after.tokenizer is not None:
         places = within_tokens(
             [texts[one.index] for one in chosen],

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from langchain_core.documents import Document
 from langchain_rerank_plugins import RerankCompressor
@@ -18,7 +19,7 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 
 from rerank_plugins import Reranker
-from rerank_plugins.adapters.after import AfterRanking
+from rerank_plugins.adapters.after import AfterRanking, selected
 from rerank_plugins.backends.protocol import SimplePairScorer, reranker_spec
 from rerank_plugins.errors import InvalidInputError
 
@@ -32,6 +33,15 @@ class First(SimplePairScorer):
 
     def score_texts(self, pairs: Sequence[tuple[str, str]]) -> Sequence[float]:
         return [float(document.split()[0]) for _, document in pairs]
+
+
+class ByLength(SimplePairScorer):
+    """Scores a document by its length."""
+
+    spec = reranker_spec("tests/length")
+
+    def score_texts(self, pairs: Sequence[tuple[str, str]]) -> Sequence[float]:
+        return [float(len(document)) for _, document in pairs]
 
 
 @pytest.fixture
@@ -116,3 +126,16 @@ def test_refused(owner: Any, after: Any) -> None:
 def test_a_tokenizer_that_is_none(tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match=r"give a tokenizer\.json"):
         documents(after=AfterRanking(max_tokens=7, tokenizer=str(tmp_path)))
+
+
+@pytest.mark.parametrize("texts", [["a", " ", "b", ""], ["", " "], ["a", "b"]])
+def test_blank_documents_stay_last(texts: list[str]) -> None:
+    """A blank document is like no other, and would be chosen for that."""
+    vectors = np.array([[0.0, 1.0] if not text.strip() else [1.0, 0.01 * place] for place, text in enumerate(texts)])
+    with Reranker(backend=ByLength()) as reranker:
+        ranked = reranker.rank("q", texts)
+    rows = vectors[[one.index for one in ranked]]
+    found = selected(ranked, texts, rows, after=AfterRanking(embedder="mini", trade_off=0.1), top_n=None)
+    assert sorted(one.index for one in found) == list(range(len(texts)))
+    is_blank = [not texts[one.index].strip() for one in found]
+    assert is_blank == sorted(is_blank)
