@@ -23,7 +23,8 @@ demo: $(VENV)/.demo ## two-stage retrieval on the bundled sample, in both framew
 	$(BIN)/rerank-plugins demo
 	$(BIN)/rerank-plugins demo --language zh --model mini-zh --embedder mini-zh --output demo-output/zh
 
-test: $(VENV)/.dev lint ## linters, then every test (also the slow ones), then the tests on the lowest versions
+# Both environments first: what cannot be installed shows at once, not behind all tests.
+test: $(VENV)/.dev $(LOWEST)/.lowest lint ## linters, then every test (also the slow ones), then the tests on the lowest versions
 	$(PYTEST)
 	$(MAKE) test-lowest
 

@@ -262,7 +262,6 @@ def reranker_spec(
     revision: str | None = None,
     license: str = "",  # noqa: A002
     languages: tuple[str, ...] = (),
-    notes: str = "",
 ) -> ModelSpec:
     """Return what is known about the model of a backend.
 
@@ -277,7 +276,6 @@ def reranker_spec(
         revision: What tells versions apart whose scores differ; a calibration is refused for another one.
         license: SPDX identifier.
         languages: ISO 639-1 codes, or ``multilingual``.
-        notes: What a user should know.
     """
     return ModelSpec(
         id=name,
@@ -292,5 +290,4 @@ def reranker_spec(
         truncation="only_second",
         score_scale=score_scale,
         score_scope=score_scope,
-        notes=notes,
     )

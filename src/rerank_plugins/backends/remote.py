@@ -140,9 +140,9 @@ class RemoteScorer:
             score_scale=self._scale,
             score_scope=self._dialect.scope(self._model),
             revision=None if is_usual else blake2b(asked, digest_size=6).hexdigest(),
-            notes="runs elsewhere; what it reads of a long text is not known here",
         )
-        return replace(spec, family=service.name)
+        notes = "runs elsewhere; what it reads of a long text is not known here"
+        return replace(spec, family=service.name, notes=notes)
 
     def _asks(self, groups: Mapping[str, Sequence[int]], pairs: Pairs) -> list[Ask[Told]]:
         return [

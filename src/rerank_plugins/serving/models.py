@@ -292,19 +292,19 @@ class ModelStore:
 
 
 def _kinds_of(model: str, settings: ServeSettings) -> tuple[ModelKind, ...]:
-    """Return what a model can be opened as; both for ``mini``."""
+    """Return what a model can be opened as; both for ``mini``, and for one with vectors of tokens."""
     listed = tuple(kind for kind in _KINDS if find_by_id(model, kind=kind) or opener_of(model, kind=kind))
     if listed:
         return listed
     try:
-        resolve(model, kind="reranker", options=settings.reranker_options.get("source"))
+        found = resolve(model, kind="reranker", options=settings.reranker_options.get("source"))
     except (UnknownModelError, UnsupportedModelError) as no_reranker:
         try:
             resolve(model, kind="embedder", options=settings.embedder_options.get("source"))
         except (UnknownModelError, UnsupportedModelError):
             raise no_reranker from None
         return ("embedder",)
-    return ("reranker",)
+    return ("reranker",) if found.spec.late_interaction is None else _KINDS
 
 
 def _long_documents(use: Reading, usual: LongDocuments) -> LongDocuments:

@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from rerank_plugins.calls.explaining import Explanation
+from rerank_plugins.embedding.vectors import TextVectors
 from rerank_plugins.types import CallUsage, RankedDocument
 
-__all__ = ["Costs", "Embedded", "Explained", "FoundSpan", "Outcome", "Ranked", "Scored", "Tokenized"]
+__all__ = ["Costs", "Embedded", "EmbeddedTokens", "Explained", "FoundSpan", "Outcome", "Ranked", "Scored", "Tokenized"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +83,14 @@ class Embedded:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EmbeddedTokens:
+    """Sparse weights, or one vector a token, of each text, in order."""
+
+    costs: Costs
+    vectors: TextVectors
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Tokenized:
     """The tokens of each text, in TEI's words: ``id``, ``text``, ``special``, ``start``, ``stop``."""
 
@@ -89,4 +98,4 @@ class Tokenized:
     tokens: Sequence[Sequence[Mapping[str, Any]]]
 
 
-Outcome = Ranked | Scored | Explained | Embedded | Tokenized
+Outcome = Ranked | Scored | Explained | Embedded | EmbeddedTokens | Tokenized

@@ -13,11 +13,14 @@ __all__ = [
     "Reading",
     "Request",
     "RerankRequest",
+    "Side",
     "Spans",
+    "TokenOutput",
     "TokenizeRequest",
 ]
 
 Side = Literal["query", "document"]
+TokenOutput = Literal["sparse", "colbert"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +128,7 @@ class EmbedRequest:
         formats: How vectors are written: ``float``, ``base64``, ``int8``, ``uint8``, ``binary``, ``ubinary``.
         dimensions: Numbers of a vector that are kept; None for all.
         normalize: Whether vectors are scaled to length 1; None does what the model is served with.
+        output: ``sparse`` or ``colbert`` for those vectors of a model that has them; None for one vector a text.
         extra: What the dialect's answer needs besides.
     """
 
@@ -134,6 +138,7 @@ class EmbedRequest:
     formats: Sequence[str] = ("float",)
     dimensions: int | None = None
     normalize: bool | None = None
+    output: TokenOutput | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 

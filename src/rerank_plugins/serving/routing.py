@@ -124,6 +124,8 @@ def _table(pinned: DialectName) -> Mapping[str, Choice]:
         "/v2/embed": _always(cohere.EMBED_V2),
         "/": Choice(dialect=tei.TEI, choose=tei.root_endpoint),
         "/embed": _always(tei.EMBED),
+        "/embed_sparse": _always(tei.EMBED_SPARSE),
+        "/embed_all": _always(tei.EMBED_ALL),
         "/similarity": _always(tei.SIMILARITY),
         "/tokenize": _always(tei.TOKENIZE),
         "/score": _always(vllm.SCORE),

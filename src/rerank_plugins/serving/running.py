@@ -12,7 +12,17 @@ from rerank_plugins.errors import RerankPluginsError
 from rerank_plugins.reranker import Reranker
 from rerank_plugins.serving.admission import estimated_tokens, pair_tokens
 from rerank_plugins.serving.models import ModelStore, Served, ServedEmbedder
-from rerank_plugins.serving.outcomes import Costs, Embedded, Explained, FoundSpan, Outcome, Ranked, Scored, Tokenized
+from rerank_plugins.serving.outcomes import (
+    Costs,
+    Embedded,
+    EmbeddedTokens,
+    Explained,
+    FoundSpan,
+    Outcome,
+    Ranked,
+    Scored,
+    Tokenized,
+)
 from rerank_plugins.serving.refusals import Refusal, refusal_of
 from rerank_plugins.serving.requests import (
     EmbedRequest,
@@ -149,7 +159,7 @@ class Runner:
         costs = _costs(served, arrival, [request.query, request.document], None, tokens)
         return Explained(costs=costs, explanation=explanation, probability=reranker.probability(explanation.score))
 
-    async def _embed(self, request: EmbedRequest, arrival: Arrival) -> Embedded:
+    async def _embed(self, request: EmbedRequest, arrival: Arrival) -> Embedded | EmbeddedTokens:
         self._check_many(request.texts, self._limits.max_texts, "texts")
         served = self._store.embedder(request.model)
         usual = await served.opened()
@@ -157,9 +167,14 @@ class Runner:
         tokens = sum(estimated_tokens(text, most=length) for text in request.texts)
         with served.admission.admitted(tokens, time_left_s=arrival.left_s()):
             embedder: Embedder = await served.variant(ServedEmbedder.use_of(request))
+            texts, left_s = list(request.texts), arrival.left_s()
+            if request.output is not None:
+                encode = embedder.aencode_queries if request.side == "query" else embedder.aencode_documents
+                found = await encode(texts, outputs=(request.output,), deadline_s=left_s)
+                return EmbeddedTokens(costs=_costs(served, arrival, texts, None, tokens), vectors=found)
             embed = embedder.aembed_queries if request.side == "query" else embedder.aembed_documents
-            vectors = await embed(list(request.texts), deadline_s=arrival.left_s())
-        return Embedded(costs=_costs(served, arrival, request.texts, None, tokens), vectors=vectors)
+            vectors = await embed(texts, deadline_s=left_s)
+        return Embedded(costs=_costs(served, arrival, texts, None, tokens), vectors=vectors)
 
     async def _tokenize(self, request: TokenizeRequest, arrival: Arrival) -> Tokenized:
         self._check_many(request.texts, self._limits.max_texts, "inputs")

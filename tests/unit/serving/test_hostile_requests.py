@@ -61,6 +61,8 @@ SHAPES: dict[str, set[str]] = {
     "/reranking": {"error", "detail"},
     "/": {"error", "error_type"},
     "/embed": {"error", "error_type"},
+    "/embed_sparse": {"error", "error_type"},
+    "/embed_all": {"error", "error_type"},
     "/similarity": {"error", "error_type"},
     "/tokenize": {"error", "error_type"},
     "/score": {"error"},

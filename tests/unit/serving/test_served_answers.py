@@ -6,6 +6,7 @@ import base64
 import shutil
 from pathlib import Path
 
+import embedder_checkpoints
 import numpy as np
 import pytest
 from served import Opened
@@ -235,3 +236,29 @@ async def test_an_instruction_for_a_model_that_reads_none_is_an_error(opened: Op
         response = await client.post("/rerank", json=body)
     assert response.status_code == 400
     assert "takes no prompt" in response.json()["error"]["message"]
+
+
+async def test_sparse_weights_and_vectors_of_tokens_are_those_of_the_facade(opened: Opened, tmp_path: Path) -> None:
+    folder, texts = embedder_checkpoints.bge_m3(tmp_path / "m3", pickled=False), [text for text in TEXTS if text]
+    with Embedder(folder, device="cpu") as embedder:
+        found = embedder.encode_documents(texts)
+    async with opened(models=(ModelPlan(name="m3", model=str(folder)),)) as client:
+        sparse = (await client.post("/embed_sparse", json={"inputs": texts})).json()
+        one = (await client.post("/embed_sparse", json={"inputs": texts[0]})).json()
+        tokens = (await client.post("/embed_all", json={"inputs": texts})).json()
+    assert found.sparse is not None
+    assert found.colbert is not None
+    for weights, expected in zip(sparse, found.sparse, strict=True):
+        assert [item["index"] for item in weights] == sorted(expected)
+        assert [item["value"] for item in weights] == pytest.approx([expected[key] for key in sorted(expected)])
+    assert [item["index"] for item in one[0]] == [item["index"] for item in sparse[0]]
+    for vectors, wanted in zip(tokens, found.colbert, strict=True):
+        assert np.asarray(vectors).reshape(wanted.shape) == pytest.approx(wanted, abs=1e-6)
+
+
+async def test_a_model_with_one_vector_a_text_says_that_it_has_no_others(opened: Opened) -> None:
+    async with opened() as client:
+        answers = [await client.post(path, json={"inputs": TEXTS[0]}) for path in ("/embed_sparse", "/embed_all")]
+    for answer in answers:
+        assert answer.status_code == 422
+        assert "has dense vectors only" in answer.json()["error"]

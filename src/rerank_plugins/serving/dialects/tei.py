@@ -1,8 +1,8 @@
-"""Text Embeddings Inference: ``/rerank`` with ``texts``, ``/embed``, ``/similarity``, ``/tokenize`` and ``/``."""
+"""Text Embeddings Inference: ``/rerank`` with ``texts``, ``/embed*``, ``/similarity``, ``/tokenize`` and ``/``."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -10,11 +10,11 @@ import numpy as np
 
 from rerank_plugins.serving.dialects.base import Dialect, Endpoint, Hints
 from rerank_plugins.serving.fields import Fields
-from rerank_plugins.serving.outcomes import Embedded, Ranked, Tokenized
+from rerank_plugins.serving.outcomes import Embedded, EmbeddedTokens, Ranked, Tokenized
 from rerank_plugins.serving.refusals import Kind, Refusal
-from rerank_plugins.serving.requests import EmbedRequest, RerankRequest, TokenizeRequest
+from rerank_plugins.serving.requests import EmbedRequest, RerankRequest, Side, TokenizeRequest, TokenOutput
 
-__all__ = ["EMBED", "RERANK", "SIMILARITY", "TEI", "TOKENIZE", "root_endpoint"]
+__all__ = ["EMBED", "EMBED_ALL", "EMBED_SPARSE", "RERANK", "SIMILARITY", "TEI", "TOKENIZE", "root_endpoint"]
 
 _TYPES: Mapping[Kind, str] = MappingProxyType(
     {
@@ -38,7 +38,7 @@ TEI = Dialect(
 )
 
 
-def _side_of(fields: Fields, hints: Hints) -> bool:
+def _whole(fields: Fields, hints: Hints) -> bool:
     """Check what cannot be done here, and return whether a text that does not fit is an error."""
     if fields.choice("truncation_direction", ("right", "left"), usual="right") == "left":
         msg = "truncation_direction left is not supported: a long text loses its end"
@@ -55,7 +55,7 @@ def _read(fields: Fields, hints: Hints) -> RerankRequest:
         top_n=fields.count("top_n", lowest=0) or None,
         returns_documents=fields.flag("return_text", usual=False),
         raw=fields.flag("raw_scores", usual=False),
-        whole=_side_of(fields, hints),
+        whole=_whole(fields, hints),
     )
 
 
@@ -67,13 +67,17 @@ def _answer(request: RerankRequest, ranked: Ranked) -> list[dict[str, Any]]:
     return found
 
 
-def _read_embed(fields: Fields, hints: Hints) -> EmbedRequest:
-    _side_of(fields, hints)
+def _side(fields: Fields) -> Side:
     prompt = fields.optional_text("prompt_name")
+    return "query" if prompt is not None and "query" in prompt.lower() else "document"
+
+
+def _read_embed(fields: Fields, hints: Hints) -> EmbedRequest:
+    _whole(fields, hints)
     return EmbedRequest(
         model=None,
         texts=fields.texts("inputs"),
-        side="query" if prompt is not None and "query" in prompt.lower() else "document",
+        side=_side(fields),
         normalize=fields.flag("normalize", usual=True),
         dimensions=fields.count("dimensions"),
     )
@@ -81,6 +85,25 @@ def _read_embed(fields: Fields, hints: Hints) -> EmbedRequest:
 
 def _answer_embed(_request: EmbedRequest, found: Embedded) -> Any:
     return found.vectors
+
+
+def _reader_of(output: TokenOutput) -> Callable[[Fields, Hints], EmbedRequest]:
+    """Return what reads requests for sparse weights, or for one vector a token."""
+
+    def read(fields: Fields, hints: Hints) -> EmbedRequest:
+        _whole(fields, hints)
+        return EmbedRequest(model=None, texts=fields.texts("inputs"), side=_side(fields), output=output)
+
+    return read
+
+
+def _answer_sparse(_request: EmbedRequest, found: EmbeddedTokens) -> list[list[dict[str, Any]]]:
+    weights = found.vectors.sparse or ()
+    return [[{"index": token, "value": one[token]} for token in sorted(one)] for one in weights]
+
+
+def _answer_all(_request: EmbedRequest, found: EmbeddedTokens) -> Any:
+    return list(found.vectors.colbert or ())
 
 
 def _read_similarity(fields: Fields, _hints: Hints) -> EmbedRequest:
@@ -110,6 +133,8 @@ def _answer_tokenize(_request: TokenizeRequest, found: Tokenized) -> Any:
 
 RERANK = Endpoint(dialect=TEI, read=_read, answer=_answer)
 EMBED = Endpoint(dialect=TEI, read=_read_embed, answer=_answer_embed)
+EMBED_SPARSE = Endpoint(dialect=TEI, read=_reader_of("sparse"), answer=_answer_sparse)
+EMBED_ALL = Endpoint(dialect=TEI, read=_reader_of("colbert"), answer=_answer_all)
 SIMILARITY = Endpoint(dialect=TEI, read=_read_similarity, answer=_answer_similarity)
 TOKENIZE = Endpoint(dialect=TEI, read=_read_tokenize, answer=_answer_tokenize)
 
