@@ -126,6 +126,12 @@ class CheckpointFiles:
         return bool(self.config.get("auto_map"))
 
     @property
+    def width(self) -> int | None:
+        """Numbers of a token's vector inside the model; None if the config does not tell."""
+        width = self.config.get("hidden_size", self.config.get("d_model"))
+        return width if isinstance(width, int) else None
+
+    @property
     def vector_size(self) -> int | None:
         """Length of the vectors; None if it is not told.
 
@@ -134,8 +140,7 @@ class CheckpointFiles:
         if self.config.get("model_type") == "model2vec":
             table = read_header(self.folder / "model.safetensors").get("embeddings")
             return table.shape[1] if table is not None and len(table.shape) == 2 else None
-        width = self.config.get("hidden_size", self.config.get("d_model"))
-        return self.modules.width(width if isinstance(width, int) else None)
+        return self.modules.width(self.width)
 
     @property
     def ends_in(self) -> str:

@@ -73,7 +73,7 @@ def as_late_interaction(spec: ModelSpec, files: CheckpointFiles) -> ModelSpec:
         score_scale="cosine",
         highest_score=late.highest_score,
         normalize=late.normalizes,
-        dimensions=late.width(_hidden(files)),
+        dimensions=late.width(files.width),
         max_length_tokens=limit,
         default_max_length_tokens=min(length, limit),
         truncation="only_second",
@@ -92,8 +92,3 @@ def _check_query(late: LateInteraction, files: CheckpointFiles) -> None:
 
 def _has_m3_projection(files: CheckpointFiles) -> bool:
     return any((files.folder / f"{M3_PROJECTION}.{kind}").is_file() for kind in ("safetensors", "pt"))
-
-
-def _hidden(files: CheckpointFiles) -> int | None:
-    width = files.config.get("hidden_size", files.config.get("d_model"))
-    return width if isinstance(width, int) else None

@@ -25,7 +25,7 @@ from rerank_plugins.training.planning import plan_training
 from rerank_plugins.training.preparing import Prepared, order_of
 from rerank_plugins.training.results import TrainingPlan, TrainingResult
 from rerank_plugins.training.scoring import DevScorer, module_scores
-from rerank_plugins.training.settings import RerankerTrainingSettings
+from rerank_plugins.training.settings import RerankerTrainingSettings, usual_learning_rate
 from rerank_plugins.training.trainable import (
     Opening,
     TrainableReranker,
@@ -86,7 +86,10 @@ def plan_reranker_training(settings: RerankerTrainingSettings) -> TrainingPlan:
 
 
 def _settled(settings: RerankerTrainingSettings, resolved: ResolvedModel) -> RerankerTrainingSettings:
-    return replace(settings, data=without_own_prefixes(settings.data, resolved.spec))
+    run = settings.run
+    if run.learning_rate is None:
+        run = replace(run, learning_rate=usual_learning_rate(resolved.files.width))
+    return replace(settings, data=without_own_prefixes(settings.data, resolved.spec), run=run)
 
 
 def _check_options(settings: RerankerTrainingSettings, resolved: ResolvedModel) -> CheckOptions:

@@ -36,7 +36,10 @@ __all__ = [
     "RunSettings",
     "TeacherScale",
     "reranker_settings",
+    "usual_learning_rate",
 ]
+
+_RATE, _RATE_WIDTH = 5e-5, 768
 
 LossName = Literal["group_ce", "kl_div", "stable_kl", "margin_mse", "pointwise_bce", "pairwise_ranknet", "listwise_ce"]
 """The losses of :mod:`rerank_plugins.training.losses`."""
@@ -86,6 +89,7 @@ class RunSettings(CommonRunSettings):
         loss: The loss, see :mod:`rerank_plugins.training.losses`.
         temperature: What student's and teacher's scores are divided by in ``kl_div`` and in the distilling part of
             ``group_ce``; in ``stable_kl`` the teacher's alone.
+        learning_rate: Peak of the schedule; None takes :func:`usual_learning_rate` of the model's width.
     """
 
     loss: LossName = "group_ce"
@@ -129,6 +133,16 @@ class RerankerTrainingSettings:
 
 GROUPS: Mapping[str, type] = groups_of(RerankerTrainingSettings)
 """The groups of :class:`RerankerTrainingSettings` by its own names for them."""
+
+
+def usual_learning_rate(width: int | None) -> float:
+    """Return the learning rate for a model whose tokens are vectors of so many numbers.
+
+    5e-5 from 768 numbers on, which is FlagEmbedding's default and that of transformers; above that, more in inverse
+    proportion to the width, as the step of Adam that a matrix bears is (Yang et al. 2022, arXiv 2203.03466, table 3):
+    1e-4 for 384. None, a width that is not known, takes 5e-5.
+    """
+    return _RATE * max(1.0, _RATE_WIDTH / width) if width else _RATE
 
 
 def reranker_settings(flat: Mapping[str, Any]) -> RerankerTrainingSettings:

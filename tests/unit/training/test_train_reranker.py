@@ -449,12 +449,14 @@ def test_mini_is_trained_in_its_own_format(tmp_path: Path) -> None:
     from safetensors.torch import load_file
 
     settings = tiny_run(
-        "mini", tmp_path, max_steps=2, learning_rate=1e-5, per_device_train_batch_size=2, dev_fraction=0.0
+        "mini", tmp_path, max_steps=2, learning_rate=None, per_device_train_batch_size=2, dev_fraction=0.0
     )
     result = train_reranker(settings)
     assert result is not None
     stored = load_file(result.folder / WEIGHTS)
     assert {one.dtype for one in stored.values()} == {torch.float32}
+    # Half as wide as the models that 5e-5 is for.
+    assert json.loads((result.folder / "training.json").read_text())["settings"]["learning_rate"] == 1e-4
     with Reranker("mini", device="cpu") as start, Reranker(result.folder, device="cpu") as trained:
         assert trained.max_length == start.max_length
         assert trained.truncation == start.truncation

@@ -16,7 +16,7 @@ from rerank_plugins.training import (
     read_settings_file,
     reranker_settings,
 )
-from rerank_plugins.training.settings import GROUPS
+from rerank_plugins.training.settings import GROUPS, usual_learning_rate
 from rerank_plugins.training.settings_flat import groups_of, settings_of
 from rerank_plugins.training.steps import plan_steps
 
@@ -177,3 +177,8 @@ def test_values_of_inherited_and_own_settings_are_checked(name: str, value: Any)
         settings_of(EmbedderTrainingSettings, {**LEAST, "learning_rate": -1.0})
     with pytest.raises(InvalidInputError, match="dev_fraction"):
         settings_of(EmbedderTrainingSettings, {**LEAST, "dev_fraction": 0.9})
+
+
+@pytest.mark.parametrize(("width", "rate"), [(384, 1e-4), (768, 5e-5), (1024, 5e-5), (None, 5e-5)])
+def test_narrow_models_learn_faster(width: int | None, rate: float) -> None:
+    assert usual_learning_rate(width) == rate
