@@ -99,7 +99,12 @@ def main(language: str, folder: Path, *, max_steps: int = 40) -> TrainingResult 
         print(f"{change.name:8} {change.before:.3f} -> {change.after:.3f}  p = {change.comparison.p_value:.3f}")
     merged = merge_models(
         MergeSettings(
-            models=(str(result.folder),), base=model, dev_data=rows["dev"], weights=(0.5,), output_dir=folder / "merged"
+            models=(str(result.folder),),
+            base=model,
+            dev_data=rows["dev"],
+            weights=(0.5,),
+            max_length=160,
+            output_dir=folder / "merged",
         )
     )
     for trial in merged.trials:

@@ -13,7 +13,7 @@ import nbformat
 from nbclient import NotebookClient
 
 FOLDER = Path(__file__).parent
-_TIMEOUT_S = 300
+_TIMEOUT_S = 600
 
 
 def execute(path: Path) -> nbformat.NotebookNode:

@@ -53,6 +53,7 @@ def test_outputs_are_committed_and_tell_nothing_about_a_machine(path: Path) -> N
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_it_runs(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RERANK_PLUGINS_MODELS", "mini")
