@@ -25,16 +25,16 @@ from rerank_plugins.calls.texts import TextCalls, checked_dimensions
 from rerank_plugins.catalog.resolve import ResolvedModel, resolve
 from rerank_plugins.catalog.spec import Instruction, ModelSpec
 from rerank_plugins.checks.arguments import checked_call
-from rerank_plugins.checks.elsewhere import EMBEDDER_NAMES, NamesFromElsewhere
+from rerank_plugins.checks.foreign_names import EMBEDDER_NAMES, ForeignNames
 from rerank_plugins.checks.kinds import Count, ModelName, Seconds
 from rerank_plugins.embedding.cache import CacheStatistics, QueryVectorCache
-from rerank_plugins.embedding.instructions import choose_instruction, query_surroundings
+from rerank_plugins.embedding.instructions import choose_instruction, query_affixes
 from rerank_plugins.embedding.layout import special_ids, text_layout
 from rerank_plugins.embedding.multi import VectorAssembly
 from rerank_plugins.engine.registry import Lease
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.text.pairs import TextLayout
-from rerank_plugins.text.single import SingleTextTokenizer, Surroundings
+from rerank_plugins.text.single import SingleTextTokenizer, TextAffixes
 from rerank_plugins.types import (
     EngineOptions,
     InstructionOptions,
@@ -51,12 +51,12 @@ __all__ = ["Embedder"]
 
 _Vectors = npt.NDArray[np.float32]
 
-_USUAL_MODEL = "BAAI/bge-m3"
+_DEFAULT_MODEL = "BAAI/bge-m3"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Use:
-    """How a model is used, as its user said it; see :class:`Embedder` for the fields."""
+class _EmbedderOptions:
+    """The options of an embedder as they were passed; see :class:`Embedder` for the fields."""
 
     max_length: int | None
     instruction: InstructionOptions
@@ -65,7 +65,7 @@ class _Use:
     cache: QueryVectorCache | None
 
 
-class Embedder(ChunkMethods, MultiVectorMethods, ModelHandle, NamesFromElsewhere):
+class Embedder(ChunkMethods, MultiVectorMethods, ModelHandle, ForeignNames):
     """Turns queries and documents into vectors with an embedding model.
 
     A query gets the instruction that the model was trained with, a document its own (most have
@@ -100,14 +100,14 @@ class Embedder(ChunkMethods, MultiVectorMethods, ModelHandle, NamesFromElsewhere
         DeviceUnavailableError: The device is not on this machine.
     """
 
-    _names_from_elsewhere = EMBEDDER_NAMES
+    _foreign_names = EMBEDDER_NAMES
 
     _backend: LocalEmbedder | LateEmbedder | TextEmbedderBackend
 
     @checked_call(own=("backend",), moved=EMBEDDER_OPTIONS)
     def __init__(
         self,
-        model: ModelName = _USUAL_MODEL,
+        model: ModelName = _DEFAULT_MODEL,
         *,
         backend: TextEmbedder | Runtime | None = None,
         device: str | None = None,
@@ -120,7 +120,7 @@ class Embedder(ChunkMethods, MultiVectorMethods, ModelHandle, NamesFromElsewhere
         source: SourceOptions | None = None,
     ) -> None:
         self._opened_with = opened_with(Embedder, locals())
-        use = _Use(
+        options = _EmbedderOptions(
             max_length=max_length,
             instruction=instruction or InstructionOptions(),
             vectors=vectors or VectorOptions(),
@@ -133,45 +133,47 @@ class Embedder(ChunkMethods, MultiVectorMethods, ModelHandle, NamesFromElsewhere
                 f"peft_path={str(files.peft_path)!r}: adapters are merged into rerankers only; merge it with peft first"
             )
             raise InvalidInputError(msg)
-        held = hold_backend(self._opened_with[1], usual_model=_USUAL_MODEL, kind="embedder")
+        held = hold_backend(self._opened_with[1], default_model=_DEFAULT_MODEL, kind="embedder")
         if held is not None:
             spec = held.value.backend.spec
-            self._settle(str(model) if backend is None else spec.id, spec, use)
+            self._settle(str(model) if backend is None else spec.id, spec, options)
             made = TextEmbedderBackend(held, self._instruction, max_length=self._max_length)
-            self._attach(held, made, assembly=None, use=use, identity=held.value.identity)
+            self._attach(held, made, assembly=None, options=options, identity=held.value.identity)
             return
         # Before anything is fetched.
         runtime = chosen_runtime(backend, model, kind="embedder")
         resolved = resolve(model, kind="embedder", options=files)
-        around = self._settle(str(model), resolved.spec, use)
-        compiles = use.engine.torch_compile
+        affixes = self._settle(str(model), resolved.spec, options)
+        compiles = options.engine.torch_compile
         lease = open_checkpoint(resolved, runtime, device=device, dtype=dtype, options=files, torch_compile=compiles)
-        self._attach_local(lease, resolved, around, use)
+        self._attach_local(lease, resolved, affixes, options)
 
-    def _settle(self, name: str, spec: ModelSpec, use: _Use) -> Surroundings:
-        """Keep what the object is used with, checked, before anything is loaded; return what is around a query."""
-        self._name, self._spec, self._engine = name, spec, use.engine
-        asked = use.instruction
-        self._instruction = choose_instruction(spec, task=asked.task, query=asked.query, document=asked.document)
-        self._examples = asked.examples or ()
-        around = query_surroundings(spec, self._instruction, self._examples)
-        self._dimensions = checked_dimensions(use.vectors.dimensions, spec)
-        self._normalize = spec.normalize if use.vectors.normalize is None else use.vectors.normalize
-        self._max_length = spec.input_length_tokens(use.max_length)
-        return around
+    def _settle(self, name: str, spec: ModelSpec, options: _EmbedderOptions) -> TextAffixes:
+        """Keep what the object is used with, checked, before anything is loaded; return the texts around a query."""
+        self._name, self._spec, self._engine = name, spec, options.engine
+        instruction = options.instruction
+        self._instruction = choose_instruction(
+            spec, task=instruction.task, query=instruction.query, document=instruction.document
+        )
+        self._examples = instruction.examples or ()
+        affixes = query_affixes(spec, self._instruction, self._examples)
+        self._dimensions = checked_dimensions(options.vectors.dimensions, spec)
+        self._normalize = spec.normalize if options.vectors.normalize is None else options.vectors.normalize
+        self._max_length = spec.input_length_tokens(options.max_length)
+        return affixes
 
     def _attach_local(
-        self, lease: Lease[LoadedModel], resolved: ResolvedModel, around: Surroundings, use: _Use
+        self, lease: Lease[LoadedModel], resolved: ResolvedModel, affixes: TextAffixes, options: _EmbedderOptions
     ) -> None:
         loaded, spec = lease.value, resolved.spec
         if spec.late_interaction is not None:
-            self._attach_late(lease, resolved, use)
+            self._attach_late(lease, resolved, options)
             return
         layout = text_layout(loaded.tokenizer, spec) if loaded.special_tokens else TextLayout()
-        if use.max_length is None and around.examples:
-            room = spec.max_length_tokens - len(loaded.tokenizer.encode_one(around.examples))
+        if options.max_length is None and affixes.examples:
+            room = spec.max_length_tokens - len(loaded.tokenizer.encode_one(affixes.examples))
             self._max_length = min(self._max_length, room)
-        sides = around, Surroundings(instruction=self._instruction.document)
+        sides = affixes, TextAffixes(instruction=self._instruction.document)
         backend = LocalEmbedder(lease, spec, layout, sides, max_length_tokens=self._max_length, engine=self._engine)
         _check_total(backend.queries, spec)
         whole = int(spec.dimensions or 0)
@@ -181,9 +183,11 @@ class Embedder(ChunkMethods, MultiVectorMethods, ModelHandle, NamesFromElsewhere
             normalize=self._normalize,
             skipped_ids=special_ids(loaded.tokenizer, resolved.files, layout),
         )
-        self._attach(lease, backend, assembly=assembly, use=use, identity=(resolved.source, around, loaded.runtime))
+        self._attach(
+            lease, backend, assembly=assembly, options=options, identity=(resolved.source, affixes, loaded.runtime)
+        )
 
-    def _attach_late(self, lease: Lease[LoadedModel], resolved: ResolvedModel, use: _Use) -> None:
+    def _attach_late(self, lease: Lease[LoadedModel], resolved: ResolvedModel, options: _EmbedderOptions) -> None:
         spec = late_spec(resolved.spec, self._instruction, normalize=self._normalize)
         model = TokenVectorModel(
             lease,
@@ -194,7 +198,7 @@ class Embedder(ChunkMethods, MultiVectorMethods, ModelHandle, NamesFromElsewhere
             engine=self._engine,
             dimensions=self._dimensions,
         )
-        self._attach(lease, LateEmbedder(model, spec), assembly=None, use=use, identity=model.identity)
+        self._attach(lease, LateEmbedder(model, spec), assembly=None, options=options, identity=model.identity)
 
     def _attach(
         self,
@@ -202,7 +206,7 @@ class Embedder(ChunkMethods, MultiVectorMethods, ModelHandle, NamesFromElsewhere
         backend: LocalEmbedder | LateEmbedder | TextEmbedderBackend,
         *,
         assembly: VectorAssembly | None,
-        use: _Use,
+        options: _EmbedderOptions,
         identity: Hashable,
     ) -> None:
         self._lease, self._backend = lease, backend
@@ -214,7 +218,7 @@ class Embedder(ChunkMethods, MultiVectorMethods, ModelHandle, NamesFromElsewhere
             normalize=self._normalize,
             deadline_s=self._engine.deadline_s,
             assembly=assembly,
-            cache=use.cache,
+            cache=options.cache,
             cache_key=(*map(repr, settings), self._device, self._dtype),
         )
 

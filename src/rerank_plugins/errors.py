@@ -64,7 +64,7 @@ class RerankPluginsError(Exception):
     """
 
     def __init__(self, *args: object) -> None:
-        super().__init__(*(_told(one) if isinstance(one, str) else one for one in args))
+        super().__init__(*(_shortened(one) if isinstance(one, str) else one for one in args))
 
 
 class InvalidInputError(RerankPluginsError, ValueError):
@@ -162,7 +162,7 @@ class EngineClosedError(RerankPluginsError):
     """The object was used after ``close()``."""
 
 
-def _told(message: str) -> str:
+def _shortened(message: str) -> str:
     spelled = visible(message)
     if len(spelled) <= _LONGEST:
         return spelled

@@ -118,16 +118,16 @@ def check_long_documents(setting: LongDocuments | LongDocumentStrategy) -> LongD
     return setting if isinstance(setting, LongDocuments) else LongDocuments(strategy=setting)
 
 
-def check_prompt(prompt: object, *, usual: str, allowed: bool) -> str:
+def check_prompt(prompt: object, *, default: str, allowed: bool) -> str:
     """Return the prompt to use, or raise InvalidInputError if the model takes none or it is no text.
 
     Args:
         prompt: The caller's; None takes the model's own.
-        usual: The model's own; empty for none.
+        default: The model's own; empty for none.
         allowed: Whether the model takes one.
     """
     if prompt is None:
-        return usual
+        return default
     if not isinstance(prompt, str) or not prompt.strip():
         msg = f"prompt must be a non-empty string or None, got {shown(prompt)}"
         raise InvalidInputError(msg)

@@ -15,7 +15,7 @@ from rerank_plugins.backends.runtimes import Runtime, chosen_runtime, open_check
 from rerank_plugins.backends.texts import TextBackend
 from rerank_plugins.calibration import Calibration
 from rerank_plugins.calls.driving import adrive, drive
-from rerank_plugins.calls.facts import Use
+from rerank_plugins.calls.facts import RerankerOptions
 from rerank_plugins.calls.flat_options import RERANKER_OPTIONS
 from rerank_plugins.calls.kept_methods import KeptVectorMethods
 from rerank_plugins.calls.scoring_methods import ScoringMethods
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Reranker"]
 
-_USUAL_MODEL = "BAAI/bge-reranker-v2-m3"
+_DEFAULT_MODEL = "BAAI/bge-reranker-v2-m3"
 
 
 class Reranker(KeptVectorMethods, ScoringMethods):
@@ -100,7 +100,7 @@ class Reranker(KeptVectorMethods, ScoringMethods):
     @checked_call(own=("backend",), moved=RERANKER_OPTIONS)
     def __init__(
         self,
-        model: ModelName = _USUAL_MODEL,
+        model: ModelName = _DEFAULT_MODEL,
         *,
         backend: PairScorer | Runtime | None = None,
         device: str | None = None,
@@ -116,7 +116,7 @@ class Reranker(KeptVectorMethods, ScoringMethods):
     ) -> None:
         self._opened_with = opened_with(Reranker, locals())
         scores, vectors = (None, cache) if isinstance(cache, TokenVectorStore) else (cache, None)
-        use = Use(
+        options = RerankerOptions(
             max_length=max_length,
             long_documents=check_long_documents(long_documents),
             layers=layers,
@@ -126,24 +126,24 @@ class Reranker(KeptVectorMethods, ScoringMethods):
         )
         files = source or SourceOptions()
         self._peft_path = None if files.peft_path is None else str(files.peft_path)
-        held = hold_backend(self._opened_with[1], usual_model=_USUAL_MODEL, kind="reranker")
+        held = hold_backend(self._opened_with[1], default_model=_DEFAULT_MODEL, kind="reranker")
         if held is not None:
             scorer = held.value.backend
             if (
                 isinstance(scorer, CutElsewhere)
-                and use.max_length is None
-                and use.long_documents.strategy != "truncate"
+                and options.max_length is None
+                and options.long_documents.strategy != "truncate"
             ):
-                use = replace(use, max_length=scorer.window_words)
-            settings = self._settle(str(model) if backend is None else scorer.spec.id, scorer.spec, use)
+                options = replace(options, max_length=scorer.window_words)
+            settings = self._settle(str(model) if backend is None else scorer.spec.id, scorer.spec, options)
             self._attach(held, TextBackend(held, settings, cache=scores))
             return
         # Before anything is fetched.
         runtime = chosen_runtime(backend, model, kind="reranker")
         resolved = resolve(model, kind="reranker", options=files)
         spec = replace(resolved.spec.with_prompt(prompt), revision=files.revision or resolved.spec.revision)
-        settings = self._settle(str(model), spec, use)
-        compiles = use.engine.torch_compile
+        settings = self._settle(str(model), spec, options)
+        compiles = options.engine.torch_compile
         lease = open_checkpoint(resolved, runtime, device=device, dtype=dtype, options=files, torch_compile=compiles)
         self._attach_local(lease, spec, settings, files=resolved.files, vectors=vectors)
 
@@ -180,7 +180,7 @@ class Reranker(KeptVectorMethods, ScoringMethods):
 
         adopted = adopt(loaded)
         long = check_long_documents(long_documents or adopted.long_documents)
-        use = Use(
+        options = RerankerOptions(
             max_length=max_length,
             long_documents=replace(long, query_max_length=long.query_max_length or adopted.query_limit_tokens),
             layers=None,
@@ -190,7 +190,7 @@ class Reranker(KeptVectorMethods, ScoringMethods):
         )
         reranker = cls.__new__(cls)
         reranker._peft_path, reranker._opened_with = None, None
-        settings = reranker._settle(adopted.spec.id, adopted.spec, use)
+        settings = reranker._settle(adopted.spec.id, adopted.spec, options)
 
         def run() -> LoadedModel:
             name, place, dtype = adopted.spec.id, adopted.device, adopted.dtype

@@ -37,7 +37,7 @@ class RerankCrossEncoder(AnyRerankerOptions, BaseCrossEncoder):
 
     def as_compressor(self) -> RerankCompressor:
         """Return a compressor with the same model and options, for code that reranks documents."""
-        return RerankCompressor._made_around(ExistingModel(self._core, self._is_adopted), self._options())
+        return RerankCompressor._from_existing(ExistingModel(self._core, self._is_adopted), self._options())
 
     def score(self, text_pairs: list[tuple[str, str]]) -> list[float]:
         """Return the score of each (query, document) pair, in input order, as Python floats.

@@ -13,7 +13,7 @@ from pydantic import PrivateAttr
 from langchain_rerank_plugins.parts import OWN, PARTS, AnyEmbedder, PipedRetriever, listed, with_ids
 from langchain_rerank_plugins.scored import with_metadata
 from rerank_plugins.adapters.arguments import call_limit, check_new_ids
-from rerank_plugins.adapters.corpus import Corpus, async_twin
+from rerank_plugins.adapters.corpus import Corpus, async_version
 from rerank_plugins.adapters.fields import Count
 from rerank_plugins.adapters.metadata import RETRIEVAL_RANK_KEY, RETRIEVAL_SCORE_KEY
 from rerank_plugins.adapters.saved import open_folder, write_retriever
@@ -44,7 +44,7 @@ class GrowingRetriever(PipedRetriever):
         stage = self._indexed("documents cannot be added to it here; add them to its store")
         return stage._added(with_ids(listed(documents), ids))
 
-    aadd_documents = async_twin(add_documents)
+    aadd_documents = async_version(add_documents)
 
     @checked_call()
     def save(self, folder: str | Path) -> Path:

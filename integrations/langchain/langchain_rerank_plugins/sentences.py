@@ -13,7 +13,7 @@ from pydantic import Field, PrivateAttr
 from langchain_rerank_plugins.parts import OWN, PARTS, AnyEmbedder, PipedRetriever, listed
 from langchain_rerank_plugins.scored import with_metadata
 from rerank_plugins.adapters.arguments import call_limit
-from rerank_plugins.adapters.corpus import async_twin
+from rerank_plugins.adapters.corpus import async_version
 from rerank_plugins.adapters.descriptions import OPTIONS
 from rerank_plugins.adapters.embedding import EmbedderOptions
 from rerank_plugins.adapters.fields import Count, CountOrZero, Name
@@ -62,7 +62,7 @@ class LateChunkingSplitter(EmbedderOptions, BaseDocumentTransformer):
             for start, end, vector in sentences
         ]
 
-    asplit_with_vectors = async_twin(split_with_vectors)
+    asplit_with_vectors = async_version(split_with_vectors)
 
     def transform_documents(self, documents: Sequence[Document], **kwargs: Any) -> list[Document]:
         """Return the sentences of documents without vectors; the model is not run."""

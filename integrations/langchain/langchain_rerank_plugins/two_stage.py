@@ -176,7 +176,7 @@ class TwoStageRetriever(GrowingRetriever):
     def _get_relevant_documents(
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun, **options: Any
     ) -> list[Document]:
-        limit, reranker = self._asked(query, options)
+        limit, reranker = self._call_options(query, options)
         found = _ranked(self.first_stage.invoke(query, config={"callbacks": run_manager.get_child()}))
         if reranker is None or not found:
             return found[:limit]
@@ -185,17 +185,17 @@ class TwoStageRetriever(GrowingRetriever):
     async def _aget_relevant_documents(
         self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, **options: Any
     ) -> list[Document]:
-        limit, reranker = self._asked(query, options)
+        limit, reranker = self._call_options(query, options)
         found = _ranked(await self.first_stage.ainvoke(query, config={"callbacks": run_manager.get_child()}))
         if reranker is None or not found:
             return found[:limit]
         return await reranker.acompress_documents(found, query, callbacks=run_manager.get_child())
 
-    def _asked(self, query: str, options: Mapping[str, Any]) -> tuple[int | None, BaseRerankCompressor | None]:
+    def _call_options(self, query: str, options: Mapping[str, Any]) -> tuple[int | None, BaseRerankCompressor | None]:
         """Return how many documents a call asks for, and what reranks them."""
         check_text_query(query)
         limit = call_limit(self, "top_n", options)
-        reranker = None if self.reranker is None else self.reranker._for_call(limit, usual=self.top_n)
+        reranker = None if self.reranker is None else self.reranker._for_call(limit, default=self.top_n)
         return self.top_n if limit is None else limit, reranker
 
     def _indexed(self, otherwise: str) -> FirstStageRetriever:

@@ -1,4 +1,4 @@
-"""What adapters do after ranking: fewer near-copies, no more than fits, the best where a reader looks."""
+"""What adapters do after ranking: more different documents, a token budget, the best at both ends."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BeforeValidator, PlainSerializer, SkipValidation, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
-from rerank_plugins.adapters.fields import Switch, Text, option
+from rerank_plugins.adapters.fields import Flag, Text, option
 from rerank_plugins.adapters.ranking import RankingOptions
 from rerank_plugins.adapters.values import as_options
 from rerank_plugins.backends.chat import ChatScorer
@@ -81,7 +81,7 @@ class ChatRankingOptions(RankingOptions):
     method: Method = option("method", "listwise")
     limits: Limits | None = option("limits", None)
     price: Price | None = option("price", None)
-    is_fenced: Switch = option("is_fenced", default=True)
+    is_fenced: Flag = option("is_fenced", default=True)
 
     @classmethod
     @abstractmethod
@@ -116,4 +116,4 @@ class ChatRankingOptions(RankingOptions):
         return {name: value for name, value in super()._loading_options().items() if name not in self._own}
 
     def _check_storable(self) -> None:
-        """Nothing: what is stored says that the model is to be given again."""
+        """Check nothing: what is stored says that the model must be passed again."""

@@ -117,7 +117,7 @@ def check_model(
     scorers: Collection[str],
     instead: str,
     layers: LayerOptions | None,
-    usual: LayerOptions | None = None,
+    default: LayerOptions | None = None,
 ) -> None:
     """Check that a model is of the kind that a class is for, and can do what the class will ask of it.
 
@@ -127,7 +127,7 @@ def check_model(
         scorers: Scorers that run models of this kind; empty accepts all.
         instead: Name of the class that takes every model, for the message.
         layers: The layers that calls will ask for.
-        usual: The layers that count where they ask for none.
+        default: The layers that count where they ask for none.
 
     Raises:
         InvalidInputError: Another scorer runs it, it has no such layers, or more than one layer is asked for.
@@ -138,7 +138,7 @@ def check_model(
             f"{spec.scorer!r}. Use {instead}, which takes every model"
         )
         raise InvalidInputError(msg)
-    settled = settle_layers(spec.layers, requested=layers, usual=usual)
+    settled = settle_layers(spec.layers, requested=layers, default=default)
     cutoff = () if settled is None else settled.cutoff_layers or ()
     if len(cutoff) > 1:
         msg = (

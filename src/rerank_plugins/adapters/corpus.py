@@ -12,7 +12,7 @@ from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.retrieval import FirstStage
 from rerank_plugins.retrieval.first_stage import grown_stage
 
-__all__ = ["Corpus", "async_twin"]
+__all__ = ["Corpus", "async_version"]
 
 _Item = TypeVar("_Item")
 _Self = TypeVar("_Self")
@@ -73,17 +73,17 @@ class Corpus(Generic[_Item]):
         return [(self.items[key], score) for key, score in scores.items()]
 
 
-def async_twin(
+def async_version(
     method: Callable[Concatenate[_Self, _P], _Result],
 ) -> Callable[Concatenate[_Self, _P], Coroutine[None, None, _Result]]:
     """Return a coroutine method that does the same in a thread, for what has no waiting part of its own."""
     name = method.__name__
 
     @wraps(method)
-    async def twin(self: _Self, /, *args: _P.args, **kwargs: _P.kwargs) -> _Result:
+    async def async_method(self: _Self, /, *args: _P.args, **kwargs: _P.kwargs) -> _Result:
         result: _Result = await asyncio.to_thread(getattr(self, name), *args, **kwargs)
         return result
 
-    twin.__doc__ = f"Do what :meth:`{name}` does, without blocking the event loop."
-    twin.__name__, twin.__qualname__ = f"a{name}", f"{method.__qualname__.removesuffix(name)}a{name}"
-    return twin
+    async_method.__doc__ = f"Do what :meth:`{name}` does, without blocking the event loop."
+    async_method.__name__, async_method.__qualname__ = f"a{name}", f"{method.__qualname__.removesuffix(name)}a{name}"
+    return async_method

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from typing_extensions import Self
 
 from rerank_plugins.adapters.checks import check_kind
-from rerank_plugins.adapters.fields import Count, Example, Switch, Text, option
+from rerank_plugins.adapters.fields import Count, Example, Flag, Text, option
 from rerank_plugins.adapters.options import ModelOptions, engine_fields
 from rerank_plugins.calls.flat_options import EMBEDDER_OPTIONS
 from rerank_plugins.catalog.spec import ModelKind
@@ -34,7 +34,7 @@ class EmbedderOptions(ModelOptions):
     examples: tuple[Example, ...] | None = option("examples", None)
     dimensions: Count | None = option("dimensions", None)
     query_cache_entries: Count | None = option("query_cache_entries", None)
-    normalize: Switch | None = option("normalize", None)
+    normalize: Flag | None = option("normalize", None)
 
     @property
     def embedder(self) -> Embedder:
@@ -72,7 +72,7 @@ class EmbedderOptions(ModelOptions):
             "normalize": embedder.normalize,
             **engine_fields(embedder.engine),
         }
-        return cls._around(embedder, described, overrides)
+        return cls._from_core(embedder, described, overrides)
 
     def _open(self) -> Embedder:
         return Embedder(getattr(self, self._model_name), **self._loading_options())

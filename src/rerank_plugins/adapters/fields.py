@@ -1,4 +1,4 @@
-"""How the options of the adapters are typed and described: no text is a switch, and a number may come as a text.
+"""Types and descriptions of the adapters' options: a number may be given as text, a boolean may not.
 
 Needs pydantic, which both frameworks bring.
 """
@@ -19,17 +19,17 @@ __all__ = [
     "Count",
     "CountOrZero",
     "Example",
+    "Flag",
     "LayerNumbers",
     "Layers",
     "Long",
     "Name",
     "Number",
-    "Switch",
     "Text",
     "option",
 ]
 
-Switch = StrictBool
+Flag = StrictBool
 Text = StrictStr
 
 

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, PrivateAttr, model_validator
 from typing_extensions import Self
 
 from rerank_plugins.adapters.checks import is_same, same_model
-from rerank_plugins.adapters.fields import Count, Number, Switch, Text, option
+from rerank_plugins.adapters.fields import Count, Flag, Number, Text, option
 from rerank_plugins.backends.named import opener_of
 from rerank_plugins.catalog.spec import ModelKind
 from rerank_plugins.checks.moved import Moved, regrouped
@@ -82,16 +82,16 @@ class ModelOptions(BaseModel, ABC):
     max_length: Count | None = option("max_length", None)
     family: Text | None = option("family", None)
     revision: Text | None = option("revision", None)
-    local_files_only: Switch = option("local_files_only", default=False)
-    allow_pickle: Switch = option("allow_pickle", default=False)
-    trust_remote_code: Switch = option("trust_remote_code", default=False)
-    torch_compile: Switch = option("torch_compile", default=False)
+    local_files_only: Flag = option("local_files_only", default=False)
+    allow_pickle: Flag = option("allow_pickle", default=False)
+    trust_remote_code: Flag = option("trust_remote_code", default=False)
+    torch_compile: Flag = option("torch_compile", default=False)
     deadline_s: Number | None = option("deadline_s", None, gt=0)
     max_waiting_tokens: Count | None = option("max_waiting_tokens", None)
     max_wait_ms: Number = option("max_wait_ms", 0.0, ge=0)
     max_batch_tokens: Count | None = option("max_batch_tokens", None)
-    token_cache: Switch = option("token_cache", default=True)
-    share_prefix: Switch = option("share_prefix", default=True)
+    token_cache: Flag = option("token_cache", default=True)
+    share_prefix: Flag = option("share_prefix", default=True)
 
     _core: Any = PrivateAttr(default=None)
     _is_adopted: bool = PrivateAttr(default=False)
@@ -147,7 +147,7 @@ class ModelOptions(BaseModel, ABC):
         before = self._options()
         options = {**before, **(update or {})}
         if all(is_same(options[name], before[name]) for name in self._fixed_names()):
-            return self._made_around(ExistingModel(self._core, self._is_adopted), options)
+            return self._from_existing(ExistingModel(self._core, self._is_adopted), options)
         if self._is_adopted:
             owner = type(self).__name__
             msg = (
@@ -202,20 +202,20 @@ class ModelOptions(BaseModel, ABC):
     def _loading_options(self) -> dict[str, Any]:
         """Return what the core's constructor takes beside the model."""
         options = {name: getattr(self, name) for name in self._fixed_names() if name != self._model_name}
-        if "family" in options and self._is_usual_family() and self._names_backend():
+        if "family" in options and self._is_default_family() and self._names_backend():
             # The class's word for local folders whose name does not tell; a backend of texts has none.
             options["family"] = None
         engine = {name: options.pop(name) for name in _ENGINE_NAMES if name in options}
         return {**regrouped(options, self._grouped), "engine": EngineOptions(**engine)}
 
-    def _is_usual_family(self) -> bool:
+    def _is_default_family(self) -> bool:
         return bool(getattr(self, "family", None) == type(self).model_fields["family"].default)
 
     def _names_backend(self) -> bool:
         return opener_of(getattr(self, self._model_name), kind=self._kind) is not None
 
     @classmethod
-    def _around(cls, core: Any, described: Mapping[str, Any], overrides: Mapping[str, Any]) -> Self:
+    def _from_core(cls, core: Any, described: Mapping[str, Any], overrides: Mapping[str, Any]) -> Self:
         """Return an object that uses a core object of the caller's.
 
         Args:
@@ -244,10 +244,10 @@ class ModelOptions(BaseModel, ABC):
         # A backend of texts has no precision, and is asked for nothing that says how a checkpoint is read here.
         left_out = () if core.dtype else _OF_CHECKPOINTS
         options = {name: value for name, value in known.items() if name in cls.model_fields and name not in left_out}
-        return cls._made_around(ExistingModel(core, is_adopted=True), {**options, **overrides})
+        return cls._from_existing(ExistingModel(core, is_adopted=True), {**options, **overrides})
 
     @classmethod
-    def _made_around(cls, model: ExistingModel, options: Mapping[str, Any]) -> Self:
+    def _from_existing(cls, model: ExistingModel, options: Mapping[str, Any]) -> Self:
         return cls.model_validate(dict(options), context=model)
 
 
@@ -258,4 +258,4 @@ def _unknown_option(owner: str, name: str, known: list[str]) -> str:
 
 
 def _made_again(owner: type[ModelOptions], options: dict[str, Any], core: Any | None) -> ModelOptions:
-    return owner(**options) if core is None else owner._made_around(ExistingModel(core, is_adopted=True), options)
+    return owner(**options) if core is None else owner._from_existing(ExistingModel(core, is_adopted=True), options)

@@ -97,16 +97,16 @@ class RankingOptions(RerankerOptions):
         selection = {"top_n": top_n, "threshold": self.threshold, "threshold_unit": self.threshold_unit}
         return {**super()._call_options(), **selection}
 
-    def _for_call(self, requested: int | None, *, usual: int | None) -> Self:
+    def _for_call(self, requested: int | None, *, default: int | None) -> Self:
         """Return what is in effect for this object, with the ``top_n`` of one call of a retriever that holds it.
 
         Args:
             requested: What the call asks for; None asks for nothing.
-            usual: What the retriever was made with, which counts unless a block of :meth:`using` says otherwise.
+            default: What the retriever was made with, which counts unless a block of :meth:`using` says otherwise.
         """
         current = in_effect(self)
         if requested is None and current.top_n == self.top_n:
-            requested = usual
+            requested = default
         return current if requested in (None, current.top_n) else current.with_settings(top_n=requested)
 
     def close(self) -> None:

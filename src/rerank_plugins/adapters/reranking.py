@@ -14,7 +14,7 @@ from typing_extensions import Self
 
 from rerank_plugins.adapters.checks import check_kind, check_model, known_before_loading
 from rerank_plugins.adapters.descriptions import OPTIONS
-from rerank_plugins.adapters.fields import Count, LayerNumbers, Layers, Long, Name, Number, Switch, Text, option
+from rerank_plugins.adapters.fields import Count, Flag, LayerNumbers, Layers, Long, Name, Number, Text, option
 from rerank_plugins.adapters.options import ModelOptions, engine_fields
 from rerank_plugins.adapters.overrides import in_effect, override
 from rerank_plugins.calibration import Calibration
@@ -67,8 +67,8 @@ class CompressionOptions(CutoffOptions):
 
     compress_ratio: Count | None = option("compress_ratio", None, frozen=False)
     compress_layers: LayerNumbers | None = option("compress_layers", None, frozen=False)
-    head_by_layer: Switch | None = option("head_by_layer", None, frozen=False)
-    attention_softcap: Switch | None = option("attention_softcap", None, frozen=False)
+    head_by_layer: Flag | None = option("head_by_layer", None, frozen=False)
+    attention_softcap: Flag | None = option("attention_softcap", None, frozen=False)
 
 
 class RerankerOptions(ModelOptions):
@@ -145,7 +145,7 @@ class RerankerOptions(ModelOptions):
 
     @model_validator(mode="after")
     def _check_loaded(self) -> Self:
-        self._check(self.reranker.spec, usual=self.reranker.layers)
+        self._check(self.reranker.spec, default=self.reranker.layers)
         return self
 
     @classmethod
@@ -168,7 +168,7 @@ class RerankerOptions(ModelOptions):
             **engine_fields(reranker.engine),
             **cls._layers_of(reranker),
         }
-        return cls._around(reranker, described, overrides)
+        return cls._from_core(reranker, described, overrides)
 
     def _open(self) -> Reranker:
         known = known_before_loading(self.model, family=self.family)
@@ -176,9 +176,9 @@ class RerankerOptions(ModelOptions):
             self._check(known)
         return Reranker(self.model, **self._loading_options())
 
-    def _check(self, spec: ModelSpec, *, usual: LayerOptions | None = None) -> None:
+    def _check(self, spec: ModelSpec, *, default: LayerOptions | None = None) -> None:
         owner, layers = type(self).__name__, self._layer_options()
-        check_model(spec, owner=owner, scorers=self._scorers, instead=self._any_model, layers=layers, usual=usual)
+        check_model(spec, owner=owner, scorers=self._scorers, instead=self._any_model, layers=layers, default=default)
 
     def _layer_options(self) -> LayerOptions | None:
         """Return the layers that calls ask for; a class without such options asks for none."""

@@ -1,4 +1,4 @@
-"""The conformance suites have moved to a distribution of their own: the old places still give them, and say it."""
+"""The conformance suites have moved to a distribution of their own: the old modules still give them, with a warning."""
 
 from __future__ import annotations
 

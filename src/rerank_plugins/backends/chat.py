@@ -17,7 +17,7 @@ from rerank_plugins.backends.protocol import (
 )
 from rerank_plugins.backends.queries import places_by_query
 from rerank_plugins.catalog.spec import ModelSpec
-from rerank_plugins.chat.asking import Desk, Requests, Tally, answered, together
+from rerank_plugins.chat.asking import CallCounts, ChatContext, Requests, answered, together
 from rerank_plugins.chat.fencing import Fencing
 from rerank_plugins.chat.limits import ChatLimits, ChatPrice
 from rerank_plugins.chat.methods import METHODS, MethodName, RankingMethod
@@ -82,9 +82,9 @@ class ChatScorer:
             raise InvalidInputError(msg)
         self._method = _method(method)
         self._model, self._price, self._limits = model, price, limits or ChatLimits()
-        self._desk = Desk(model, Fencing(is_fenced), temperature)
+        self._context = ChatContext(model, Fencing(is_fenced), temperature)
         self._runner = Runner(model, self._limits)
-        self.spec = _spec(model.name, self._method, self._desk)
+        self.spec = _spec(model.name, self._method, self._context)
 
     @property
     def model(self) -> ChatModel:
@@ -109,17 +109,17 @@ class ChatScorer:
             RemoteError: The model cannot be reached or refuses the key, or ``on_failure`` says so.
             ScoringError: The model raised something else.
         """
-        start_s, tally, groups = time.perf_counter(), Tally(), places_by_query(pairs)
-        steps = self._answered(groups, pairs, tally)
+        start_s, counts, groups = time.perf_counter(), CallCounts(), places_by_query(pairs)
+        steps = self._answered(groups, pairs, counts)
         found = self._runner.run(steps, options.deadline)
-        return self._result(groups, found, tally, time.perf_counter() - start_s)
+        return self._result(groups, found, counts, time.perf_counter() - start_s)
 
     async def ascore(self, pairs: Pairs, options: ScoreOptions) -> BackendScores:
         """Return what :meth:`score` returns, without blocking the event loop; a cancelled task drops its calls."""
-        start_s, tally, groups = time.perf_counter(), Tally(), places_by_query(pairs)
-        steps = self._answered(groups, pairs, tally)
+        start_s, counts, groups = time.perf_counter(), CallCounts(), places_by_query(pairs)
+        steps = self._answered(groups, pairs, counts)
         found = await self._runner.arun(steps, options.deadline)
-        return self._result(groups, found, tally, time.perf_counter() - start_s)
+        return self._result(groups, found, counts, time.perf_counter() - start_s)
 
     def close(self) -> None:
         """Nothing: the model is the caller's."""
@@ -129,30 +129,34 @@ class ChatScorer:
             "method": self._method,
             "limits": self._limits,
             "price": self._price,
-            "is_fenced": self._desk.fencing.is_used,
-            "temperature": self._desk.temperature,
+            "is_fenced": self._context.fencing.is_used,
+            "temperature": self._context.temperature,
         }
         return _made_again, (type(self), self._model, options)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._model.name!r}, method={self._method!r})"
 
-    def _answered(self, groups: Mapping[str, Sequence[int]], pairs: Pairs, tally: Tally) -> Requests[_Scores]:
+    def _answered(self, groups: Mapping[str, Sequence[int]], pairs: Pairs, counts: CallCounts) -> Requests[_Scores]:
         methods = [
-            self._method.scores(self._desk, query, [pairs[place][1] or "" for place in places])
+            self._method.scores(self._context, query, [pairs[place][1] or "" for place in places])
             for query, places in groups.items()
         ]
         limits = self._limits
-        return answered(together(methods), tally, is_repaired=limits.repairs, max_calls=limits.max_calls)
+        return answered(together(methods), counts, is_repaired=limits.repairs, max_calls=limits.max_calls)
 
     def _result(
-        self, groups: Mapping[str, Sequence[int]], found: Sequence[Sequence[float | None]], tally: Tally, total_s: float
+        self,
+        groups: Mapping[str, Sequence[int]],
+        found: Sequence[Sequence[float | None]],
+        counts: CallCounts,
+        total_s: float,
     ) -> BackendScores:
         scores: dict[int, float | None] = {}
         for places, some in zip(groups.values(), found, strict=True):
             scores.update(zip(places, some, strict=True))
         n = len(scores)
-        price, prompt, answer = self._price, tally.prompt_tokens, tally.answer_tokens
+        price, prompt, answer = self._price, counts.prompt_tokens, counts.answer_tokens
         usage = CallUsage(
             tokenize_ms=0.0,
             queue_ms=0.0,
@@ -160,7 +164,7 @@ class ChatScorer:
             inputs=n,
             tokens=prompt + answer,
             reused_inputs=0,
-            chat=tally.usage(None if price is None else price.of(prompt_tokens=prompt, answer_tokens=answer)),
+            chat=counts.usage(None if price is None else price.of(prompt_tokens=prompt, answer_tokens=answer)),
         )
         missing = frozenset(place for place in range(n) if scores[place] is None)
         return BackendScores.of((scores[place] or 0.0 for place in range(n)), usage=usage, provisional=missing)
@@ -176,9 +180,9 @@ def _method(method: object) -> RankingMethod:
     raise InvalidInputError(msg)
 
 
-def _spec(name: str, method: RankingMethod, desk: Desk) -> ModelSpec:
+def _spec(name: str, method: RankingMethod, context: ChatContext) -> ModelSpec:
     """Return what is known of the scores; the revision tells methods and prompts apart."""
-    settings = f"{method!r} {desk.fencing.is_used} {desk.temperature}".encode("utf-8", "backslashreplace")
+    settings = f"{method!r} {context.fencing.is_used} {context.temperature}".encode("utf-8", "backslashreplace")
     revision = f"{type(method).__name__.lower()}-{blake2b(settings, digest_size=6).hexdigest()}"
     scope = "call" if method.compares else "model"
     spec = reranker_spec(name, score_scale="probability", score_scope=scope, revision=revision)  # type: ignore[arg-type]

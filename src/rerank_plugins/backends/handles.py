@@ -20,7 +20,7 @@ _Handle = TypeVar("_Handle", bound="ModelHandle")
 
 
 class Held(Protocol):
-    """What a share is in: a model in memory, or a backend elsewhere."""
+    """What a lease gives a share in: a model in memory, or a backend that runs elsewhere."""
 
     @property
     def device(self) -> str:

@@ -40,12 +40,12 @@ _LOCAL_PARTS: Mapping[str, Collection[str]] = {
 """Such fields of option objects."""
 
 
-def hold_backend(options: Mapping[str, Any], *, usual_model: str, kind: ModelKind) -> Lease[HeldBackend[Any]] | None:
+def hold_backend(options: Mapping[str, Any], *, default_model: str, kind: ModelKind) -> Lease[HeldBackend[Any]] | None:
     """Return a share in the backend to use; None if ``model`` names a checkpoint.
 
     Args:
         options: The facade's options by name, ``model`` and ``backend`` among them.
-        usual_model: The model of a caller who names none.
+        default_model: The model of a caller who names none.
         kind: Whether it is to be a reranker's or an embedder's.
 
     Raises:
@@ -69,7 +69,7 @@ def hold_backend(options: Mapping[str, Any], *, usual_model: str, kind: ModelKin
             f"got {shown(backend)}; derive it from {simple.__name__}"
         )
         raise InvalidInputError(msg)
-    if model != usual_model:
+    if model != default_model:
         msg = f"model={shown(model)} and a backend were given; the backend is the model, so leave model out"
         raise InvalidInputError(msg)
     _check_options(_with_spec(backend, kind).spec.id, options)
@@ -95,7 +95,7 @@ def _with_spec(backend: Any, kind: ModelKind) -> Any:
 
 def spec_of_backend(model: str | Path, *, kind: ModelKind) -> ModelSpec | None:
     """Return what is known about the model of a backend that is opened by name; None if ``model`` is no such name."""
-    lease = hold_backend({"model": model, "backend": None}, usual_model="", kind=kind)
+    lease = hold_backend({"model": model, "backend": None}, default_model="", kind=kind)
     if lease is None:
         return None
     spec: ModelSpec = lease.value.backend.spec
@@ -108,13 +108,15 @@ def _check_options(name: str, options: Mapping[str, Any]) -> None:
     if options.get("layers") == LayerOptions():  # asks for nothing
         options = {**options, "layers": None}
     refused = [
-        f"{option}={shown(options[option])}" for option, usual in _LOCAL.items() if options.get(option, usual) != usual
+        f"{option}={shown(options[option])}"
+        for option, default in _LOCAL.items()
+        if options.get(option, default) != default
     ]
     for option, names in _LOCAL_PARTS.items():
         value = options.get(option)
         if is_dataclass(value) and not isinstance(value, type):
-            usual = type(value)()
-            found = {name: getattr(value, name) for name in names if getattr(value, name) != getattr(usual, name)}
+            default = type(value)()
+            found = {name: getattr(value, name) for name in names if getattr(value, name) != getattr(default, name)}
             refused += [f"{option}.{name}={shown(one)}" for name, one in found.items()]
     if isinstance(options.get("cache"), TokenVectorStore):
         refused.append(f"cache={options['cache']!r}")

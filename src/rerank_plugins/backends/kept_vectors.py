@@ -27,9 +27,9 @@ _Rows = npt.NDArray[np.float32]
 _Scores = npt.NDArray[np.float64]
 
 _SAMPLE = "A giant panda eats bamboo, 12.5 kg a day."
-_EXACT, _ROUGH = 256, 1_024
+_EXACT, _APPROXIMATE = 256, 1_024
 """Inputs that are compared at once: 24 MB of float32, or of int8, at 180 tokens of 128 numbers."""
-_LOOKED_AT, _TIMES_ASKED = 50, 5
+_LEAST_EXACT, _EXACT_PER_RESULT = 50, 5
 """How many documents are compared exactly after a first look at all, at least, and for each that is asked for."""
 
 
@@ -131,16 +131,16 @@ class KeptVectors:
         """
         is_mean = self._model.late.is_mean
         top_n = options.top_n
-        n_exact = len(windows) if top_n is None or not is_first else max(_LOOKED_AT, _TIMES_ASKED * top_n)
+        n_exact = len(windows) if top_n is None or not is_first else max(_LEAST_EXACT, _EXACT_PER_RESULT * top_n)
         if top_n is None or n_exact >= len(windows):
             return self._exact(query, windows, options, is_mean=is_mean)
-        rough = self._rough(query, windows, options, is_mean=is_mean)
+        approximate = self._approximate(query, windows, options, is_mean=is_mean)
         if self.files.precision == "int8":
-            return rough
-        best = np.argpartition(-rough, n_exact)[:n_exact]
+            return approximate
+        best = np.argpartition(-approximate, n_exact)[:n_exact]
         scores = self._exact(query, [windows[place] for place in best], options, is_mean=is_mean)
         limit = np.sort(scores)[-top_n]
-        found: _Scores = np.minimum(rough, limit)
+        found: _Scores = np.minimum(approximate, limit)
         found[best] = scores
         return found
 
@@ -151,12 +151,14 @@ class KeptVectors:
             found[places] = maxsim(query, self.files.rows(chunk), lengths, is_mean=is_mean)
         return found
 
-    def _rough(self, query: _Rows, windows: Sequence[KeptWindow], options: ScoreOptions, *, is_mean: bool) -> _Scores:
+    def _approximate(
+        self, query: _Rows, windows: Sequence[KeptWindow], options: ScoreOptions, *, is_mean: bool
+    ) -> _Scores:
         from rerank_plugins.embedding.int8_products import Int8Query
 
         rounded = Int8Query(*rounded_rows(query))
         found = np.zeros(len(windows))
-        for places, chunk, lengths in _chunks(windows, size=_ROUGH):
+        for places, chunk, lengths in _chunks(windows, size=_APPROXIMATE):
             options.deadline.check()
             rows, scales = self.files.rounded(chunk)
             found[places] = rounded.maxsim(rows, scales, lengths, lowest=NO_VECTORS)

@@ -20,7 +20,7 @@ from rerank_plugins.engine.registry import Lease
 from rerank_plugins.engine.reply import Reply
 from rerank_plugins.protocols import TokenInput
 from rerank_plugins.text.pairs import TextLayout
-from rerank_plugins.text.single import SingleTextTokenizer, Surroundings
+from rerank_plugins.text.single import SingleTextTokenizer, TextAffixes
 from rerank_plugins.types import CallUsage, EngineOptions
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class LocalEmbedder:
         lease: The share in the model.
         spec: How the model is used.
         layout: Special tokens around a text.
-        around: What is put around each query, and each document.
+        affixes: What is put around each query, and each document.
         max_length_tokens: Tokens of an input.
         engine: How calls are run.
 
@@ -69,14 +69,14 @@ class LocalEmbedder:
         lease: Lease[LoadedModel],
         spec: ModelSpec,
         layout: TextLayout,
-        around: tuple[Surroundings, Surroundings],
+        affixes: tuple[TextAffixes, TextAffixes],
         *,
         max_length_tokens: int,
         engine: EngineOptions,
     ) -> None:
         self._lease, self.spec, self._engine = lease, spec, engine
 
-        def side(one: Surroundings) -> SingleTextTokenizer:
+        def side(one: TextAffixes) -> SingleTextTokenizer:
             return SingleTextTokenizer(
                 lease.value.tokenizer,
                 layout,
@@ -86,7 +86,7 @@ class LocalEmbedder:
                 use_cache=engine.token_cache,
             )
 
-        self.queries, self.documents = map(side, around)
+        self.queries, self.documents = map(side, affixes)
 
     @property
     def device(self) -> str:

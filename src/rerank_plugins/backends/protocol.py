@@ -1,4 +1,4 @@
-"""The seam: a kind of reranker is one class with these methods, whatever stands behind it.
+"""The protocol of a backend: a kind of reranker is one class with these methods, however it gets its scores.
 
 A backend gets texts and gives numbers. Ranking, thresholds, windows of long documents, calibration, the score cache,
 both framework adapters, evaluation and the command line come with :class:`~rerank_plugins.reranker.Reranker`::
@@ -191,7 +191,7 @@ class KnownEverywhere(Protocol):
 
 @runtime_checkable
 class CutElsewhere(Protocol):
-    """A backend behind which texts are cut by a tokenizer that is not known here."""
+    """A backend that cuts texts by itself, with a tokenizer that is not known here."""
 
     @property
     def window_words(self) -> int:

@@ -1,4 +1,4 @@
-"""Pairs, query by query, for backends that are asked about all documents of a query together."""
+"""Groups pairs by query, for backends that score all documents of a query together."""
 
 from __future__ import annotations
 

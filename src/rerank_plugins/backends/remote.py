@@ -17,8 +17,8 @@ from rerank_plugins.checks.arguments import checked_call
 from rerank_plugins.errors import InvalidInputError, RemoteError
 from rerank_plugins.remote import HttpSettings, RemoteLimits, RemotePrice
 from rerank_plugins.remote.dialects import RERANKERS
-from rerank_plugins.remote.dialects.base import RerankAsk, RerankDialect, Told
-from rerank_plugins.remote.engine import Ask, RemoteEngine
+from rerank_plugins.remote.dialects.base import RemoteResult, RerankDialect, RerankRequest
+from rerank_plugins.remote.engine import RemoteCall, RemoteEngine
 from rerank_plugins.text.tokenizer import replace_lone_surrogates
 
 __all__ = ["RemoteScorer"]
@@ -111,13 +111,13 @@ class RemoteScorer:
                 and these do not fit into one request.
         """
         start_s, groups = time.perf_counter(), places_by_query(pairs)
-        found = self._engine.run(self._asks(groups, pairs), options.deadline)
+        found = self._engine.run(self._calls(groups, pairs), options.deadline)
         return self._result(groups, found, time.perf_counter() - start_s)
 
     async def ascore(self, pairs: Pairs, options: ScoreOptions) -> BackendScores:
         """Return what :meth:`score` returns, without blocking the event loop; a cancelled task drops its requests."""
         start_s, groups = time.perf_counter(), places_by_query(pairs)
-        found = await self._engine.arun(self._asks(groups, pairs), options.deadline)
+        found = await self._engine.arun(self._calls(groups, pairs), options.deadline)
         return self._result(groups, found, time.perf_counter() - start_s)
 
     def close(self) -> None:
@@ -133,23 +133,23 @@ class RemoteScorer:
 
     def _made_spec(self) -> ModelSpec:
         """Return what is known of the scores; the revision tells other scales and instructions apart."""
-        service, asked = self._dialect.service, f"{self._scale} {self._prompt}".encode("utf-8", "backslashreplace")
-        is_usual = self._scale == self._dialect.scale and not self._prompt
+        service, settings = self._dialect.service, f"{self._scale} {self._prompt}".encode("utf-8", "backslashreplace")
+        is_default = self._scale == self._dialect.scale and not self._prompt
         spec = reranker_spec(
             f"{service.name}:{self._model or self._engine.client.base_url}",
             score_scale=self._scale,
             score_scope=self._dialect.scope(self._model),
-            revision=None if is_usual else blake2b(asked, digest_size=6).hexdigest(),
+            revision=None if is_default else blake2b(settings, digest_size=6).hexdigest(),
         )
         notes = "runs elsewhere; what it reads of a long text is not known here"
         return replace(spec, family=service.name, notes=notes)
 
-    def _asks(self, groups: Mapping[str, Sequence[int]], pairs: Pairs) -> list[Ask[Told]]:
+    def _calls(self, groups: Mapping[str, Sequence[int]], pairs: Pairs) -> list[RemoteCall[RemoteResult]]:
         return [
-            Ask(
+            RemoteCall(
                 # As a tokenizer here reads them.
                 texts=[replace_lone_surrogates(pairs[place][1] or "") for place in places],
-                beside=query,
+                shared_text=query,
                 body=partial(self._body, replace_lone_surrogates(query)),
                 read=self._read,
                 is_whole=self.spec.score_scope == "call",
@@ -158,23 +158,25 @@ class RemoteScorer:
         ]
 
     def _body(self, query: str, documents: Sequence[str]) -> dict[str, Any]:
-        ask = RerankAsk(model=self._model, query=query, documents=documents, scale=self._scale, prompt=self._prompt)
-        return self._dialect.body(ask)
+        request = RerankRequest(
+            model=self._model, query=query, documents=documents, scale=self._scale, prompt=self._prompt
+        )
+        return self._dialect.body(request)
 
-    def _read(self, answer: Any, n: int) -> Told:
-        told = self._dialect.read(answer, n, self._scale)
+    def _read(self, answer: Any, n: int) -> RemoteResult:
+        result = self._dialect.read(answer, n, self._scale)
         if self._scale == "probability":
-            lowest, highest = float(told.rows.min()), float(told.rows.max())
+            lowest, highest = float(result.rows.min()), float(result.rows.max())
             if lowest < -_ROUNDING or highest > 1.0 + _ROUNDING:
                 msg = (
                     f"{self.spec.id!r} gave scores from {lowest:.3g} to {highest:.3g}, which are no probabilities; say "
                     f"what they are, as in {self._dialect.service.name}:...?scores=logit (or cosine, tanh)"
                 )
                 raise RemoteError(msg, status=200)
-        return told
+        return result
 
     def _result(
-        self, groups: Mapping[str, Sequence[int]], found: Sequence[list[Told]], total_s: float
+        self, groups: Mapping[str, Sequence[int]], found: Sequence[list[RemoteResult]], total_s: float
     ) -> BackendScores:
         scores: dict[int, float] = {}
         for places, parts in zip(groups.values(), found, strict=True):

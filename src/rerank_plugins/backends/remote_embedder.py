@@ -17,8 +17,8 @@ from rerank_plugins.checks.kinds import Count
 from rerank_plugins.errors import RemoteError
 from rerank_plugins.remote import HttpSettings, RemoteLimits, RemotePrice
 from rerank_plugins.remote.dialects import EMBEDDERS
-from rerank_plugins.remote.dialects.base import EmbedAsk, EmbedDialect, Told
-from rerank_plugins.remote.engine import Ask, RemoteEngine
+from rerank_plugins.remote.dialects.base import EmbedDialect, EmbedRequest, RemoteResult
+from rerank_plugins.remote.engine import RemoteCall, RemoteEngine
 from rerank_plugins.text.tokenizer import replace_lone_surrogates
 
 __all__ = ["RemoteEmbedder"]
@@ -87,13 +87,13 @@ class RemoteEmbedder:
     def embed(self, texts: Sequence[str], options: EmbedOptions) -> BackendVectors:
         """Return the vectors of texts; see :meth:`~rerank_plugins.backends.remote.RemoteScorer.score` for errors."""
         start_s = time.perf_counter()
-        (parts,) = self._engine.run([self._ask(texts, options)], options.deadline)
+        (parts,) = self._engine.run([self._call(texts, options)], options.deadline)
         return self._result(parts, time.perf_counter() - start_s)
 
     async def aembed(self, texts: Sequence[str], options: EmbedOptions) -> BackendVectors:
         """Return what :meth:`embed` returns, without blocking the event loop; a cancelled task drops its requests."""
         start_s = time.perf_counter()
-        (parts,) = await self._engine.arun([self._ask(texts, options)], options.deadline)
+        (parts,) = await self._engine.arun([self._call(texts, options)], options.deadline)
         return self._result(parts, time.perf_counter() - start_s)
 
     def close(self) -> None:
@@ -107,16 +107,18 @@ class RemoteEmbedder:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._dialect.service.name!r}, {self._model!r}, {self._engine.client!r})"
 
-    def _ask(self, texts: Sequence[str], options: EmbedOptions) -> Ask[Told]:
+    def _call(self, texts: Sequence[str], options: EmbedOptions) -> RemoteCall[RemoteResult]:
         # Services refuse empty texts, and to models a space is none.
         shown = [replace_lone_surrogates(text) or " " for text in texts]
-        return Ask(texts=shown, beside="", body=partial(self._body, is_query=options.is_query), read=self._dialect.read)
+        return RemoteCall(
+            texts=shown, shared_text="", body=partial(self._body, is_query=options.is_query), read=self._dialect.read
+        )
 
     def _body(self, texts: Sequence[str], *, is_query: bool) -> dict[str, Any]:
-        body = self._dialect.body(EmbedAsk(model=self._model, texts=texts, is_query=is_query))
+        body = self._dialect.body(EmbedRequest(model=self._model, texts=texts, is_query=is_query))
         return body if self._dimensions is None else {**body, self._dialect.dimensions_key: self._dimensions}
 
-    def _result(self, parts: Sequence[Told], total_s: float) -> BackendVectors:
+    def _result(self, parts: Sequence[RemoteResult], total_s: float) -> BackendVectors:
         if not parts:
             return BackendVectors(np.zeros((0, 0), dtype=np.float32))
         lengths = sorted({part.rows.shape[1] for part in parts})

@@ -42,7 +42,7 @@ def open_remote(kind: ModelKind, service: str, rest: str) -> RemoteScorer | Remo
 
 def _parts(service: str, rest: str, known: tuple[str, ...]) -> tuple[str, dict[str, str]]:
     name, _, query = rest.partition("?")
-    query, _, behind = query.partition("#")
+    query, _, fragment = query.partition("#")
     settings = dict(parse_qsl(query, keep_blank_values=True))
     unknown = next((one for one in settings if one not in known), None)
     if unknown is not None or (query and not settings):
@@ -60,4 +60,4 @@ def _parts(service: str, rest: str, known: tuple[str, ...]) -> tuple[str, dict[s
     if "base_url" in settings:
         msg = f"the name of a model at {service!r} holds two addresses; give one"
         raise InvalidInputError(msg)
-    return model or behind, {**settings, "base_url": address}
+    return model or fragment, {**settings, "base_url": address}

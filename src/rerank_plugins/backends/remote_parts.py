@@ -10,7 +10,7 @@ from typing import TypeVar
 from rerank_plugins.checks.kinds import shown
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.remote import HttpClient, HttpSettings, RemotePrice
-from rerank_plugins.remote.dialects.base import EmbedDialect, RerankDialect, Service, Told
+from rerank_plugins.remote.dialects.base import EmbedDialect, RemoteResult, RerankDialect, Service
 from rerank_plugins.types import CallUsage, RemoteUsage
 
 __all__ = ["client_of", "dialect_of", "model_name", "usage_of"]
@@ -57,23 +57,23 @@ def client_of(
         raise InvalidInputError(msg)
     if key_env is None and address == service.base_url and service.key_envs:
         key_env = next((name for name in service.key_envs if os.environ.get(name)), service.key_envs[0])
-    for end in sorted(_beginnings(path), key=len, reverse=True):
+    for end in sorted(_path_prefixes(path), key=len, reverse=True):
         if address != service.base_url and address.endswith(end):
             address = address[: -len(end)]
             break
     return HttpClient(address, key_env=key_env, settings=http), path
 
 
-def _beginnings(path: str) -> list[str]:
+def _path_prefixes(path: str) -> list[str]:
     parts = path.split("/")[1:]
     return ["/" + "/".join(parts[:n]) for n in range(1, len(parts) + 1)]
 
 
-def usage_of(parts: Sequence[Told], price: RemotePrice | None, *, n_inputs: int, total_s: float) -> CallUsage:
+def usage_of(parts: Sequence[RemoteResult], price: RemotePrice | None, *, n_inputs: int, total_s: float) -> CallUsage:
     """Return what a call took.
 
     Args:
-        parts: What its answers told.
+        parts: What was read of its answers.
         price: What that costs; None if it is not known.
         n_inputs: Texts, or pairs.
         total_s: Seconds from asking to having.

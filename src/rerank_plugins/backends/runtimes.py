@@ -31,11 +31,11 @@ _BATCH_TOKENS = 1_024
 """Token slots of a batch: 512 and 1,024 took a tenth less time than 2,048 (MiniLM-L6, one core)."""
 
 
-def chosen_runtime(asked: object, model: str | Path, *, kind: ModelKind) -> Runtime:
+def chosen_runtime(requested: object, model: str | Path, *, kind: ModelKind) -> Runtime:
     """Return what runs a checkpoint, before anything of it is fetched.
 
     Args:
-        asked: A caller's ``backend``: a name, or None for torch where it is installed and ONNX Runtime elsewhere.
+        requested: A caller's ``backend``: a name, or None for torch where it is installed and ONNX Runtime elsewhere.
         model: What the caller called the checkpoint.
         kind: What it is needed for.
 
@@ -43,11 +43,11 @@ def chosen_runtime(asked: object, model: str | Path, *, kind: ModelKind) -> Runt
         InvalidInputError: Nothing of that name runs checkpoints.
         MissingExtraError: Nothing that runs checkpoints is installed.
     """
-    if asked is not None:
-        if asked not in get_args(Runtime):
-            msg = f"backend must be 'torch', 'onnx', an object that scores, or None to choose; got {asked!r}"
+    if requested is not None:
+        if requested not in get_args(Runtime):
+            msg = f"backend must be 'torch', 'onnx', an object that scores, or None to choose; got {requested!r}"
             raise InvalidInputError(msg)
-        return "onnx" if asked == "onnx" else "torch"
+        return "onnx" if requested == "onnx" else "torch"
     if all(map(_is_installed, _OF_TORCH)):
         return "torch"
     listed = find_by_id(str(model), kind=kind)
@@ -118,14 +118,14 @@ def _check_options(device: str | None, dtype: str, options: SourceOptions, *, to
         msg = f"device={device!r}: in ONNX Runtime models run on the CPU here; leave it out, or {way_out}"
         raise DeviceUnavailableError(msg)
     refused = [
-        told
-        for told, is_asked in (
+        option
+        for option, is_set in (
             (f"dtype={dtype!r}", dtype not in ("auto", "float32", "int8")),
             (f"peft_path={str(options.peft_path)!r}", options.peft_path is not None),
             ("trust_remote_code=True", options.trust_remote_code),
             ("torch_compile=True", torch_compile),
         )
-        if is_asked
+        if is_set
     ]
     if refused:
         msg = f"{', '.join(refused)}: ONNX Runtime runs the weights of a checkpoint as they are; {way_out}"

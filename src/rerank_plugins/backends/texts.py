@@ -254,11 +254,11 @@ class TextBackend:
 
 
 def _stages(work: _Work, found: BackendScores) -> list[tuple[StageScore, ...]] | None:
-    """Return what the backend told of each input's score, for all inputs; what a cache knew has nothing to tell."""
+    """Return the stages of each input's score, for all inputs; a score from the cache has none."""
     if found.stages is None:
         return None
-    told = dict(zip(work.missing, found.stages, strict=True))
-    return [told.get(one, ()) for one in work.inputs]
+    stages_of = dict(zip(work.missing, found.stages, strict=True))
+    return [stages_of.get(one, ()) for one in work.inputs]
 
 
 def _checked(found: BackendScores, *, n: int, name: str) -> list[float]:

@@ -74,10 +74,10 @@ def late_lengths(spec: ModelSpec, *, document: int, query_tokens: int | None) ->
     """
     late, limit = late_of(spec), spec.max_length_tokens
     own = late.query_length or late.query.length
-    usual = min(own or max(DEFAULT_QUERY_LENGTH, limit), limit)
+    default = min(own or max(DEFAULT_QUERY_LENGTH, limit), limit)
     # Special tokens and a marker: what a query has besides its own text in every format here.
     n_around = 2 + bool(late.query.marker)
-    length = usual if query_tokens is None else query_tokens + n_around
+    length = default if query_tokens is None else query_tokens + n_around
     if length > limit:
         msg = (
             f"query_max_length={query_tokens} is more than {spec.id!r} can read: its positions end at {limit}, of "

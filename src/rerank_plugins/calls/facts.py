@@ -1,4 +1,4 @@
-"""What can be read off a reranker that is open, and how it ends; its work is in :mod:`rerank_plugins.reranker`."""
+"""The settings and read-only properties of an open reranker; its calls are in :mod:`rerank_plugins.reranker`."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from rerank_plugins.calls.calibrating import calibration_for, check_scope, score
 from rerank_plugins.calls.pairs import PairCalls
 from rerank_plugins.catalog.layers import settle_layers
 from rerank_plugins.catalog.spec import ModelSpec
-from rerank_plugins.checks.elsewhere import RERANKER_NAMES, NamesFromElsewhere
+from rerank_plugins.checks.foreign_names import RERANKER_NAMES, ForeignNames
 from rerank_plugins.engine.registry import Lease
 from rerank_plugins.engine.score_cache import ScoreCache
 from rerank_plugins.protocols import PrefixSharing
 from rerank_plugins.text.pair_tokenizer import PairSettings
 from rerank_plugins.types import EngineOptions, LayerOptions, LongDocuments, TruncationRule
 
-__all__ = ["RerankerFacts", "Use"]
+__all__ = ["RerankerFacts", "RerankerOptions"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Use:
-    """How a model is used, as its user said it; see :class:`~rerank_plugins.reranker.Reranker` for the fields."""
+class RerankerOptions:
+    """The options of a reranker as they were passed; see :class:`~rerank_plugins.reranker.Reranker` for the fields."""
 
     max_length: int | None
     long_documents: LongDocuments
@@ -37,10 +37,10 @@ class Use:
     cache: ScoreCache | None
 
 
-class RerankerFacts(ModelHandle, NamesFromElsewhere):
+class RerankerFacts(ModelHandle, ForeignNames):
     """A share in a model and the settings it is used with; the subclass opens it."""
 
-    _names_from_elsewhere = RERANKER_NAMES
+    _foreign_names = RERANKER_NAMES
 
     _settings: PairSettings
     _backend: LocalScorer | LateInteractionScorer | TextBackend
@@ -117,22 +117,22 @@ class RerankerFacts(ModelHandle, NamesFromElsewhere):
         check_scope(self._spec, {"score_source": True})
         return score_source(self._spec, self._settings, self._calls.layers, peft_path=self._peft_path)
 
-    def _settle(self, name: str, spec: ModelSpec, use: Use) -> PairSettings:
+    def _settle(self, name: str, spec: ModelSpec, options: RerankerOptions) -> PairSettings:
         """Keep what the object is used with, checked, before anything is loaded; return how pairs are cut."""
         settings = PairSettings(
-            max_length_tokens=spec.input_length_tokens(use.max_length),
-            truncation=use.long_documents.truncation or spec.truncation,
-            query_limit_tokens=use.long_documents.query_max_length,
-            long_documents=use.long_documents,
+            max_length_tokens=spec.input_length_tokens(options.max_length),
+            truncation=options.long_documents.truncation or spec.truncation,
+            query_limit_tokens=options.long_documents.query_max_length,
+            long_documents=options.long_documents,
         )
-        check_scope(spec, {"calibration": use.calibration, "cache": use.cache})
+        check_scope(spec, {"calibration": options.calibration, "cache": options.cache})
         self._name, self._spec, self._settings = name, spec, settings
-        self._engine, self._cache = use.engine, use.cache
-        settled = settle_layers(spec.layers, requested=use.layers)
+        self._engine, self._cache = options.engine, options.cache
+        settled = settle_layers(spec.layers, requested=options.layers)
         source = score_source(spec, settings, settled, peft_path=self._peft_path)
-        self._calibration = calibration_for(use.calibration, source)
+        self._calibration = calibration_for(options.calibration, source)
         self._calls = PairCalls(
-            spec, settings, layers=use.layers, calibration=self._calibration, deadline_s=use.engine.deadline_s
+            spec, settings, layers=options.layers, calibration=self._calibration, deadline_s=options.engine.deadline_s
         )
         return settings
 

@@ -1,4 +1,4 @@
-"""The options of the facades that have another name when they stand alone, and the object each is a part of."""
+"""The flat spellings of the facades' options, and the option object that each is a part of."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ _BLOCK = 1_000
 
 
 class KeptVectorMethods(RerankerFacts):
-    """Token vectors of documents that come again."""
+    """Methods that keep the token vectors of documents on disk, for later calls."""
 
     @property
     def vectors(self) -> TokenVectorStore | None:

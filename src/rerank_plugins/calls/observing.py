@@ -1,4 +1,4 @@
-"""A call's record, handed to whoever asked for it: tracing, logging, a test.
+"""The record of each call, passed to registered observers: tracing, logging, a test.
 
 Observers are called in the caller's own thread or task when its call is over, so that the surrounding trace is the
 current one. They get numbers and names, never text.
@@ -100,11 +100,11 @@ class StartedCall:
 
     def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
         if error is None:
-            self._tell(self.usage, None)
+            self._notify(self.usage, None)
         else:
-            self._tell(None, type(error).__name__)
+            self._notify(None, type(error).__name__)
 
-    def _tell(self, usage: CallUsage | None, error: str | None) -> None:
+    def _notify(self, usage: CallUsage | None, error: str | None) -> None:
         if not _observers:
             return
         record = CallRecord(

@@ -1,4 +1,4 @@
-"""The calls of a reranker as steps: what is checked, what a backend is asked, and what becomes of its numbers."""
+"""The calls of a reranker as steps: check the arguments, ask the backend for scores, make results of them."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ class PairCalls:
             InvalidInputError: More than one layer is asked for, the model cannot do what is asked, or the layers are
                 not those of the calibration.
         """
-        settled = settle_layers(self._spec.layers, requested=requested, usual=self.layers)
+        settled = settle_layers(self._spec.layers, requested=requested, default=self.layers)
         if self._calibration is not None and settled != self.layers:
             msg = (
                 f"this reranker is calibrated for {self.layers}, and a call asks for {settled}, whose scores mean "
@@ -172,7 +172,7 @@ class PairCalls:
         Raises:
             InvalidInputError: The model has one score a pair only, or cannot do what is asked.
         """
-        settled = settle_layers(self._spec.layers, requested=requested, usual=self.layers)
+        settled = settle_layers(self._spec.layers, requested=requested, default=self.layers)
         if settled is None:
             msg = f"{self._spec.id!r} has one score a pair and no layers to choose; use score()"
             raise InvalidInputError(msg)

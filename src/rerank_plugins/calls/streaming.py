@@ -1,4 +1,4 @@
-"""Pairs without end: a generator in, a generator of scores out, and no more in memory than a few thousand pairs."""
+"""Scores of a stream of pairs: a generator in, a generator out, with a few thousand pairs in memory at most."""
 
 from __future__ import annotations
 

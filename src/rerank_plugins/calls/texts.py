@@ -1,4 +1,4 @@
-"""The calls of an embedder as steps: what is checked, what a backend is asked, and what becomes of its vectors."""
+"""The calls of an embedder as steps: check the arguments, ask the backend for vectors, make results of them."""
 
 from __future__ import annotations
 

@@ -143,12 +143,12 @@ def _own_instructions(spec: ModelSpec, files: CheckpointFiles) -> Mapping[str, I
     one by another name (``passage``) is for its ``encode`` alone.
     """
     query, document = files.prompt("query"), files.prompt("document")
-    usual = spec.instructions.get("retrieval")
+    default = spec.instructions.get("retrieval")
     if query is None and document is None:
         return spec.instructions
     if not spec.instructions:
         return MappingProxyType({"retrieval": Instruction(query or "", document or "")} if query or document else {})
-    if usual is None or query is None:
+    if default is None or query is None:
         return spec.instructions
-    own = Instruction(query, document if document is not None else usual.document)
+    own = Instruction(query, document if document is not None else default.document)
     return MappingProxyType({**spec.instructions, "retrieval": own})

@@ -56,8 +56,8 @@ class LayerRange:
             msg = f"compress_ratio must be one of {', '.join(map(str, COMPRESS_RATIOS))} (1 is off); got {ratio!r}"
             raise InvalidInputError(msg)
         # FlagEmbedding's class compresses at layer 8, which is the published model's first layer with a head.
-        usual = (self.first,) if self.first < self.last else ()
-        compress = usual if options.compress_layers is None else options.compress_layers
+        default = (self.first,) if self.first < self.last else ()
+        compress = default if options.compress_layers is None else options.compress_layers
         _check_range("compress_layers", compress, 1, self.last - 1)
         return LayerOptions(
             cutoff_layers=cutoff,
@@ -68,37 +68,39 @@ class LayerRange:
         )
 
     def _refuse_compression(self, options: LayerOptions) -> None:
-        given = [name for name in _names(options) if name != "cutoff_layers"]
-        if given:
-            msg = f"this model takes cutoff_layers only, not {', '.join(given)}: it compresses nothing"
+        names = [name for name in _names(options) if name != "cutoff_layers"]
+        if names:
+            msg = f"this model takes cutoff_layers only, not {', '.join(names)}: it compresses nothing"
             raise InvalidInputError(msg)
 
 
 def settle_layers(
-    layers: LayerRange | None, *, requested: LayerOptions | None, usual: LayerOptions | None = None
+    layers: LayerRange | None, *, requested: LayerOptions | None, default: LayerOptions | None = None
 ) -> LayerOptions | None:
     """Return the options of a call, complete; None for a model that has no layers to choose.
 
     Args:
         layers: The model's layers.
         requested: What the call asks for.
-        usual: What counts where the call asks for nothing.
+        default: What counts where the call asks for nothing.
 
     Raises:
         InvalidInputError: The model cannot do that.
     """
-    for options in (requested, usual):
+    for options in (requested, default):
         if options is not None and not isinstance(options, LayerOptions):
             msg = f"layers must be a LayerOptions or None, got {type(options).__name__}"
             raise InvalidInputError(msg)
     if layers is None:
-        for options in (requested, usual):
+        for options in (requested, default):
             if options is not None and _names(options):
-                given = ", ".join(_names(options))
-                msg = f"this model has no layers to choose, so {given} cannot be given; leave layers out"
+                names = ", ".join(_names(options))
+                msg = f"this model has no layers to choose, so {names} cannot be given; leave layers out"
                 raise InvalidInputError(msg)
         return None
-    merged = {name: value for options in (usual, requested) if options is not None for name, value in _given(options)}
+    merged = {
+        name: value for options in (default, requested) if options is not None for name, value in _set_options(options)
+    }
     return layers.settle(LayerOptions(**merged))
 
 
@@ -122,10 +124,10 @@ def layers_of_config(config: Mapping[str, Any], *, compresses: bool) -> LayerRan
 
 
 def _names(options: LayerOptions) -> list[str]:
-    return [name for name, _ in _given(options)]
+    return [name for name, _ in _set_options(options)]
 
 
-def _given(options: LayerOptions) -> list[tuple[str, Any]]:
+def _set_options(options: LayerOptions) -> list[tuple[str, Any]]:
     pairs = [(field.name, getattr(options, field.name)) for field in fields(options)]
     return [(name, value) for name, value in pairs if value is not None]
 

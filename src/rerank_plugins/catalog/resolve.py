@@ -171,8 +171,8 @@ def infer_spec(files: CheckpointFiles, *, kind: ModelKind, family: str | None = 
 
 def _inferred_length(files: CheckpointFiles) -> int:
     """Return the tokens to read: what sentence-transformers saved, else what it may read; else a usual number."""
-    usual = files.max_length_tokens if files.is_from_sentence_transformers else _DEFAULT_INFERRED_TOKENS
-    return min(usual, files.saved_length or usual)
+    default = files.max_length_tokens if files.is_from_sentence_transformers else _DEFAULT_INFERRED_TOKENS
+    return min(default, files.saved_length or default)
 
 
 def _family_truncation(family: str | None) -> TruncationRule:

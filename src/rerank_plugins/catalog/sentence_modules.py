@@ -127,8 +127,8 @@ def read_modules(folder: Path, read_json: Callable[[Path], Any]) -> SentenceModu
 
 def _check_order(folder: Path, modules: Sequence[ModuleFile]) -> None:
     kinds = [module.kind for module in modules]
-    behind = kinds[2:]
-    is_embedder = kinds[1:2] == ["Pooling"] and not {"Transformer", "Pooling", "LogitScore"} & set(behind)
+    following = kinds[2:]
+    is_embedder = kinds[1:2] == ["Pooling"] and not {"Transformer", "Pooling", "LogitScore"} & set(following)
     is_reranker = kinds[1:] in ([], ["LogitScore"])
     if kinds[0] != "Transformer" or not (is_embedder or is_reranker):
         msg = (

@@ -194,7 +194,7 @@ class ModelSpec:
         Raises:
             InvalidInputError: The model takes none, or it is not a text.
         """
-        return replace(self, prompt=check_prompt(prompt, usual=self.prompt, allowed=self.takes_prompt))
+        return replace(self, prompt=check_prompt(prompt, default=self.prompt, allowed=self.takes_prompt))
 
     @checked_call()
     def input_length_tokens(self, asked: Count | None) -> int:

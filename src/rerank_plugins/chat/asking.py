@@ -17,7 +17,17 @@ from rerank_plugins.chat.prompts import PassagePrompt, filled
 from rerank_plugins.chat.reading import Read
 from rerank_plugins.types import ChatUsage
 
-__all__ = ["Desk", "Question", "Request", "Requests", "Steps", "Tally", "answered", "passage_question", "together"]
+__all__ = [
+    "CallCounts",
+    "ChatContext",
+    "Question",
+    "Request",
+    "Requests",
+    "Steps",
+    "answered",
+    "passage_question",
+    "together",
+]
 
 T = TypeVar("T")
 
@@ -50,7 +60,7 @@ class Question:
 
 
 @dataclass(slots=True, eq=False)
-class Tally:
+class CallCounts:
     """Counts of one call of a reranker."""
 
     calls: int = 0
@@ -98,8 +108,8 @@ class Tally:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Desk:
-    """What methods know of the model that they ask.
+class ChatContext:
+    """The chat model that ranking methods ask, and the settings of their requests.
 
     Attributes:
         model: The model.
@@ -122,7 +132,7 @@ class Desk:
 
 
 def passage_question(
-    desk: Desk,
+    context: ChatContext,
     prompt: PassagePrompt,
     query: str,
     passages: Sequence[str],
@@ -133,25 +143,25 @@ def passage_question(
     """Return a request about passages, each with its label.
 
     Args:
-        desk: The model that is asked.
+        context: The model, and the settings of requests.
         prompt: The question.
         query: What the passages are judged by.
         passages: Their texts.
         labels: A label for each.
         options: Of the request; its schema is used where the model offers that. None takes the defaults.
     """
-    fence = desk.fencing.of([query, *passages])
+    fence = context.fencing.of([query, *passages])
     shown = [
-        filled(prompt.passage, {"text": fence.around(text), "label": label})
+        filled(prompt.passage, {"text": fence.fenced(text), "label": label})
         for text, label in zip(passages, labels, strict=True)
     ]
-    asked = filled(prompt.user, {"query": query, "passages": prompt.between.join(shown)})
+    user_text = filled(prompt.user, {"query": query, "passages": prompt.between.join(shown)})
     options = options or ChatOptions()
-    is_json = options.schema is not None and desk.model.offers_schema
-    messages = [ChatMessage("user", asked + (prompt.answer_json if is_json else ""))]
+    is_json = options.schema is not None and context.model.offers_schema
+    messages = [ChatMessage("user", user_text + (prompt.answer_json if is_json else ""))]
     if prompt.system:
         messages.insert(0, ChatMessage("system", prompt.system))
-    return desk.request(messages, fence, replace(options, schema=options.schema if is_json else None))
+    return context.request(messages, fence, replace(options, schema=options.schema if is_json else None))
 
 
 Steps = Generator[list[Question], list[Any], T]
@@ -166,26 +176,28 @@ def together(methods: Sequence[Steps[T]]) -> Steps[list[T]]:
     results: dict[int, T] = {}
     taken: dict[int, list[Any] | None] = dict.fromkeys(range(len(methods)))
     while taken:
-        asked: dict[int, list[Question]] = {}
+        questions_of: dict[int, list[Question]] = {}
         for number, answers in taken.items():
             try:
-                asked[number] = methods[number].send(answers)  # type: ignore[arg-type]
+                questions_of[number] = methods[number].send(answers)  # type: ignore[arg-type]
             except StopIteration as end:
                 results[number] = end.value
-        found = yield [question for questions in asked.values() for question in questions] if asked else []
+        found = (
+            yield [question for questions in questions_of.values() for question in questions] if questions_of else []
+        )
         start, taken = 0, {}
-        for number, questions in asked.items():
+        for number, questions in questions_of.items():
             taken[number] = found[start : start + len(questions)]
             start += len(questions)
     return [results[number] for number in range(len(methods))]
 
 
-def answered(method: Steps[T], tally: Tally, *, is_repaired: bool, max_calls: int | None) -> Requests[T]:
+def answered(method: Steps[T], counts: CallCounts, *, is_repaired: bool, max_calls: int | None) -> Requests[T]:
     """Run a method: its questions become requests, and it is sent what could be read of their answers.
 
     Args:
         method: Yields questions.
-        tally: Counts.
+        counts: Counts.
         is_repaired: Whether a question whose answer will not do is asked once more, with the fault.
         max_calls: Requests at most; questions beyond them are not asked, and nothing is read. None for no limit.
     """
@@ -195,43 +207,45 @@ def answered(method: Steps[T], tally: Tally, *, is_repaired: bool, max_calls: in
             questions = method.send(values)  # type: ignore[arg-type]
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]
-        answers = yield from _asked([one.request for one in questions], tally, max_calls)
+        answers = yield from _answered([one.request for one in questions], counts, max_calls)
         reads: list[Read[Any]] = [
             Read(value=None) if answer is None else question.read(answer)
             for question, answer in zip(questions, answers, strict=True)
         ]
-        again = [number for number, read in enumerate(reads) if read.fault and questions[number].wanted]
-        if is_repaired and again:
-            repairs = [_repair(questions[number], answers[number], reads[number]) for number in again]
-            n_before = tally.calls
-            second = yield from _asked(repairs, tally, max_calls)
-            tally.repairs += tally.calls - n_before
-            for number, answer in zip(again, second, strict=True):
+        unread_places = [number for number, read in enumerate(reads) if read.fault and questions[number].wanted]
+        if is_repaired and unread_places:
+            repairs = [_repair(questions[number], answers[number], reads[number]) for number in unread_places]
+            n_before = counts.calls
+            second = yield from _answered(repairs, counts, max_calls)
+            counts.repairs += counts.calls - n_before
+            for number, answer in zip(unread_places, second, strict=True):
                 if answer is not None:
                     reads[number] = _better(reads[number], questions[number].read(answer))
         for read, answer in zip(reads, answers, strict=True):
-            tally.missing += read.missing
-            tally.unknown += read.unknown
-            tally.doubled += read.doubled
-            tally.unread += answer is not None and read.value is None
+            counts.missing += read.missing
+            counts.unknown += read.unknown
+            counts.doubled += read.doubled
+            counts.unread += answer is not None and read.value is None
         values = [read.value for read in reads]
 
 
-def _asked(requests: Sequence[Request], tally: Tally, max_calls: int | None) -> Requests[list[ChatAnswer | None]]:
-    """Ask what the limit allows, and count it."""
-    allowed = list(requests if max_calls is None else requests[: max(0, max_calls - tally.calls)])
+def _answered(
+    requests: Sequence[Request], counts: CallCounts, max_calls: int | None
+) -> Requests[list[ChatAnswer | None]]:
+    """Yield as many requests as the limit allows, and count them; return the answers, None for the others."""
+    allowed = list(requests if max_calls is None else requests[: max(0, max_calls - counts.calls)])
     answers = (yield allowed) if allowed else []
     for request, answer in zip(allowed, answers, strict=True):
-        tally.note(request, answer)
+        counts.note(request, answer)
     n_skipped = len(requests) - len(allowed)
-    tally.skipped += n_skipped
+    counts.skipped += n_skipped
     return [*answers, *[None] * n_skipped]
 
 
 def _repair(question: Question, answer: ChatAnswer | None, read: Read[Any]) -> Request:
-    said = "" if answer is None else answer.text
+    reply = "" if answer is None else answer.text
     fault = filled(_AGAIN, {"fault": read.fault, "wanted": question.wanted})
-    messages = [*question.request.messages, ChatMessage("assistant", said[:2_000] or "-"), ChatMessage("user", fault)]
+    messages = [*question.request.messages, ChatMessage("assistant", reply[:2_000] or "-"), ChatMessage("user", fault)]
     return replace(question.request, messages=messages)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Literal
 
-from rerank_plugins.chat.asking import Desk, Question, Steps, passage_question
+from rerank_plugins.chat.asking import ChatContext, Question, Steps, passage_question
 from rerank_plugins.chat.method import scores_of_order, single_field
 from rerank_plugins.chat.model import ChatAnswer, ChatOptions
 from rerank_plugins.chat.prompts import PAIRWISE, SETWISE, PassagePrompt
@@ -49,28 +49,28 @@ class Pairwise:
         """Yes: a score is a rank."""
         return True
 
-    def scores(self, desk: Desk, query: str, documents: Sequence[str]) -> Steps[list[float | None]]:
+    def scores(self, context: ChatContext, query: str, documents: Sequence[str]) -> Steps[list[float | None]]:
         """See :class:`RankingMethod`."""
-        n, beats = len(documents), partial(self._beats, desk, query, documents)
+        n, beats = len(documents), partial(self._beats, context, query, documents)
         if self.sort == "all":
-            order = yield from self._all(desk, query, documents)
+            order = yield from self._all(context, query, documents)
         elif self.sort == "heap":
             order = yield from heap_top(n, top_k=self.top_k, children=2, best=partial(_best_of_three, beats))
         else:
             order = yield from insertion_top(n, top_k=self.top_k, beats=beats)
         return scores_of_order(order)
 
-    def _beats(self, desk: Desk, query: str, documents: Sequence[str], one: int, other: int) -> Steps[bool]:
-        answers = tuple((yield self._both(desk, query, documents[one], documents[other])))
+    def _beats(self, context: ChatContext, query: str, documents: Sequence[str], one: int, other: int) -> Steps[bool]:
+        answers = tuple((yield self._both(context, query, documents[one], documents[other])))
         # llm-rankers leaves the root of a heap where it is; what came first is better than what a heap put there.
         return _WON.get(answers, one < other)
 
-    def _all(self, desk: Desk, query: str, documents: Sequence[str]) -> Steps[list[int]]:
+    def _all(self, context: ChatContext, query: str, documents: Sequence[str]) -> Steps[list[int]]:
         pairs = [(one, other) for one in range(len(documents)) for other in range(one)]
         if not pairs:
             return list(range(len(documents)))
-        asked = [self._both(desk, query, documents[one], documents[other]) for one, other in pairs]
-        found = yield [question for both in asked for question in both]
+        in_both_orders = [self._both(context, query, documents[one], documents[other]) for one, other in pairs]
+        found = yield [question for both in in_both_orders for question in both]
         points = [0.0] * len(documents)
         for number, (one, other) in enumerate(pairs):
             answers = (found[2 * number], found[2 * number + 1])
@@ -79,8 +79,8 @@ class Pairwise:
             points[other] += 1.0 - share
         return sorted(range(len(documents)), key=lambda place: -points[place])
 
-    def _both(self, desk: Desk, query: str, one: str, other: str) -> list[Question]:
-        return [_choice(desk, self.prompt, query, texts) for texts in ([one, other], [other, one])]
+    def _both(self, context: ChatContext, query: str, one: str, other: str) -> list[Question]:
+        return [_choice(context, self.prompt, query, texts) for texts in ([one, other], [other, one])]
 
 
 @checked_fields()
@@ -106,25 +106,25 @@ class Setwise:
         """Yes: a score is a rank."""
         return True
 
-    def scores(self, desk: Desk, query: str, documents: Sequence[str]) -> Steps[list[float | None]]:
+    def scores(self, context: ChatContext, query: str, documents: Sequence[str]) -> Steps[list[float | None]]:
         """See :class:`RankingMethod`."""
-        best = partial(self._best, desk, query, documents)
+        best = partial(self._best, context, query, documents)
         order = yield from heap_top(len(documents), top_k=self.top_k, children=self.children, best=best)
         return scores_of_order(order)
 
-    def _best(self, desk: Desk, query: str, documents: Sequence[str], some: Sequence[int]) -> Steps[int]:
-        (chosen,) = yield [_choice(desk, self.prompt, query, [documents[one] for one in some])]
+    def _best(self, context: ChatContext, query: str, documents: Sequence[str], some: Sequence[int]) -> Steps[int]:
+        (chosen,) = yield [_choice(context, self.prompt, query, [documents[one] for one in some])]
         return min(some) if chosen is None else some[chosen]
 
 
-def _choice(desk: Desk, prompt: PassagePrompt, query: str, texts: Sequence[str]) -> Question:
+def _choice(context: ChatContext, prompt: PassagePrompt, query: str, texts: Sequence[str]) -> Question:
     labels = _LABELS[: len(texts)]
     schema = single_field("best", {"type": "string", "enum": list(labels)})
 
     def read(answer: ChatAnswer) -> Read[int]:
         return read_label(answer.text, labels)
 
-    request = passage_question(desk, prompt, query, texts, labels=labels, options=ChatOptions(schema=schema))
+    request = passage_question(context, prompt, query, texts, labels=labels, options=ChatOptions(schema=schema))
     return Question(request, read, f"Answer with one label: {', '.join(labels[:-1])} or {labels[-1]}.")
 
 

@@ -41,7 +41,7 @@ class Fence:
         """What the model is told about the marks; empty without them."""
         return _RULE.replace("{mark}", self.mark) if self.mark else ""
 
-    def around(self, text: str) -> str:
+    def fenced(self, text: str) -> str:
         """Return a passage between the marks, with nothing in it that looks like a mark, an identifier or a turn."""
         if not self.mark:
             return text.strip()

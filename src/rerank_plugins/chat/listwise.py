@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Annotated
 
-from rerank_plugins.chat.asking import Desk, Question, Steps
+from rerank_plugins.chat.asking import ChatContext, Question, Steps
 from rerank_plugins.chat.method import scores_of_order, single_field
 from rerank_plugins.chat.model import ChatAnswer, ChatMessage, ChatOptions
 from rerank_plugins.chat.prompts import RANK_GPT, ListPrompt, filled
@@ -55,41 +55,41 @@ class Listwise:
         """Yes: a score is a rank."""
         return True
 
-    def scores(self, desk: Desk, query: str, documents: Sequence[str]) -> Steps[list[float | None]]:
+    def scores(self, context: ChatContext, query: str, documents: Sequence[str]) -> Steps[list[float | None]]:
         """See :class:`RankingMethod`."""
         order = list(range(len(documents)))
         for _ in range(self.passes):
             before = list(order)
             for start, end in windows(len(order), window=self.window, step=self.step):
-                (found,) = yield [self._question(desk, query, [documents[one] for one in order[start:end]])]
+                (found,) = yield [self._question(context, query, [documents[one] for one in order[start:end]])]
                 if found is not None:
                     order[start:end] = [order[start + place] for place in found]
             if order == before:
                 break
         return scores_of_order(order)
 
-    def _question(self, desk: Desk, query: str, texts: Sequence[str]) -> Question:
-        n, fence = len(texts), desk.fencing.of([query, *texts])
-        is_json = desk.model.offers_schema
-        around = {"query": query, "num": str(n)}
+    def _question(self, context: ChatContext, query: str, texts: Sequence[str]) -> Question:
+        n, fence = len(texts), context.fencing.of([query, *texts])
+        is_json = context.model.offers_schema
+        fields = {"query": query, "num": str(n)}
         shown = [
-            filled(self.prompt.passage, {"rank": str(rank), "text": fence.around(text)})
+            filled(self.prompt.passage, {"rank": str(rank), "text": fence.fenced(text)})
             for rank, text in enumerate(texts, start=1)
         ]
-        after = filled(self.prompt.after_json if is_json else self.prompt.after, around)
+        after = filled(self.prompt.after_json if is_json else self.prompt.after, fields)
         messages = [ChatMessage("system", self.prompt.system)] if self.prompt.system else []
         if self.prompt.passage_answer:
-            messages += self._turns(filled(self.prompt.before, around), shown)
+            messages += self._turns(filled(self.prompt.before, fields), shown)
             messages.append(ChatMessage("user", after))
         else:
-            messages.append(ChatMessage("user", filled(self.prompt.before, around) + "".join(shown) + after))
+            messages.append(ChatMessage("user", filled(self.prompt.before, fields) + "".join(shown) + after))
         schema = single_field("ranking", {"type": "array", "items": {"type": "integer"}}) if is_json else None
         wanted = (
             f'Answer with a JSON object such as {{"ranking": [2, 1]}} that holds all identifiers from 1 to {n}.'
             if is_json
             else f"Answer with all identifiers from [1] to [{n}], best first, such as [2] > [1]."
         )
-        return Question(desk.request(messages, fence, ChatOptions(schema=schema)), partial(_read_order, n), wanted)
+        return Question(context.request(messages, fence, ChatOptions(schema=schema)), partial(_read_order, n), wanted)
 
     def _turns(self, before: str, shown: Sequence[str]) -> list[ChatMessage]:
         turns = [(before, self.prompt.before_answer)]
@@ -97,7 +97,9 @@ class Listwise:
             (one, filled(self.prompt.passage_answer, {"rank": str(rank)})) for rank, one in enumerate(shown, start=1)
         ]
         return [
-            message for asked, told in turns for message in (ChatMessage("user", asked), ChatMessage("assistant", told))
+            message
+            for user_text, reply in turns
+            for message in (ChatMessage("user", user_text), ChatMessage("assistant", reply))
         ]
 
 

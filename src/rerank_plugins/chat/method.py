@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
-from rerank_plugins.chat.asking import Desk, Steps
+from rerank_plugins.chat.asking import ChatContext, Steps
 
 __all__ = ["RankingMethod", "scores_of_order", "single_field"]
 
@@ -23,7 +23,7 @@ class RankingMethod(Protocol):
         """See the class."""
         ...
 
-    def scores(self, desk: Desk, query: str, documents: Sequence[str]) -> Steps[list[float | None]]:
+    def scores(self, context: ChatContext, query: str, documents: Sequence[str]) -> Steps[list[float | None]]:
         """Yield questions about the documents of a query; return a score of each, None where none was given."""
         ...
 

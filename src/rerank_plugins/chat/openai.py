@@ -160,9 +160,9 @@ def _refused(error: RemoteError, body: Mapping[str, Any]) -> set[str]:
     """Return the optional fields of a request that an error says are not taken."""
     if error.status not in (400, 422):
         return set()
-    told = str(error)
+    message = str(error)
     fields = ("response_format", "top_logprobs", "logprobs", "temperature", "max_completion_tokens", "max_tokens")
-    named = {name for name in fields if name in told or (name == "response_format" and "json_schema" in told)}
+    named = {name for name in fields if name in message or (name == "response_format" and "json_schema" in message)}
     found = {name for name in named if name in body}
     # One error may name what is to be taken instead, which was not sent.
     return found | {more for name in found for more in _ALONG.get(name, ())}

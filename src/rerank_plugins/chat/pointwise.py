@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from rerank_plugins.chat.asking import Desk, Question, Steps, passage_question
+from rerank_plugins.chat.asking import ChatContext, Question, Steps, passage_question
 from rerank_plugins.chat.method import single_field
 from rerank_plugins.chat.model import ChatAnswer, ChatOptions
 from rerank_plugins.chat.prompts import GRADE, YES_NO, PassagePrompt
@@ -49,32 +49,32 @@ class Pointwise:
         """No: a score is the same in any company."""
         return False
 
-    def scores(self, desk: Desk, query: str, documents: Sequence[str]) -> Steps[list[float | None]]:
+    def scores(self, context: ChatContext, query: str, documents: Sequence[str]) -> Steps[list[float | None]]:
         """See :class:`RankingMethod`."""
         found: list[float | None] = [None] * len(documents)
-        if self.answer == "grade" or (self.answer == "auto" and desk.no_logprobs.is_set()):
-            return (yield from self._graded(desk, query, documents, range(len(documents)), found))
-        told = yield from self._asked(desk, query, documents)
-        if _NO_LOGPROBS in told:
-            desk.no_logprobs.set()
+        if self.answer == "grade" or (self.answer == "auto" and context.no_logprobs.is_set()):
+            return (yield from self._graded(context, query, documents, range(len(documents)), found))
+        readings = yield from self._yes_no_readings(context, query, documents)
+        if _NO_LOGPROBS in readings:
+            context.no_logprobs.set()
             if self.answer == "yes_no":
                 msg = (
-                    f"the chat model {desk.model.name!r} tells no log-probabilities, which answer='yes_no' needs; use "
-                    "Pointwise(answer='grade'), or answer='auto', which falls back to it"
+                    f"the chat model {context.model.name!r} tells no log-probabilities, which answer='yes_no' needs; "
+                    "use Pointwise(answer='grade'), or answer='auto', which falls back to it"
                 )
                 raise ScoringError(msg)
             # All of a call on one scale.
-            return (yield from self._graded(desk, query, documents, range(len(documents)), found))
-        found = [None if one is None or one < 0.0 else one for one in told]
-        left = [number for number, one in enumerate(told) if one == _NEITHER]
+            return (yield from self._graded(context, query, documents, range(len(documents)), found))
+        found = [None if one is None or one < 0.0 else one for one in readings]
+        left = [number for number, one in enumerate(readings) if one == _NEITHER]
         if not left or self.answer == "yes_no":
             return found
-        return (yield from self._graded(desk, query, documents, left, found))
+        return (yield from self._graded(context, query, documents, left, found))
 
-    def _asked(self, desk: Desk, query: str, documents: Sequence[str]) -> Steps[list[float | None]]:
+    def _yes_no_readings(self, context: ChatContext, query: str, documents: Sequence[str]) -> Steps[list[float | None]]:
         """Ask about the first document alone, so that a model without log-probabilities is asked in vain only once."""
         questions = [
-            Question(passage_question(desk, self.yes_no, query, [text], options=_FIRST_TOKEN), _read_yes)
+            Question(passage_question(context, self.yes_no, query, [text], options=_FIRST_TOKEN), _read_yes)
             for text in documents
         ]
         first: list[float | None] = list((yield questions[:1]))
@@ -83,7 +83,12 @@ class Pointwise:
         return first + list((yield questions[1:]))
 
     def _graded(
-        self, desk: Desk, query: str, documents: Sequence[str], places: Sequence[int], found: list[float | None]
+        self,
+        context: ChatContext,
+        query: str,
+        documents: Sequence[str],
+        places: Sequence[int],
+        found: list[float | None],
     ) -> Steps[list[float | None]]:
         options = ChatOptions(
             schema=single_field("grade", {"type": "integer", "minimum": 0, "maximum": _HIGHEST_GRADE})
@@ -91,7 +96,7 @@ class Pointwise:
         wanted = f"Answer with one number from 0 to {_HIGHEST_GRADE}."
         questions = [
             Question(
-                passage_question(desk, self.grade, query, [documents[place]], options=options), _read_grade, wanted
+                passage_question(context, self.grade, query, [documents[place]], options=options), _read_grade, wanted
             )
             for place in places
         ]

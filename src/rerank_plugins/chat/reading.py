@@ -63,10 +63,10 @@ def read_order(text: str, n: int) -> Read[list[int]]:
     Unknown identifiers are left out, each passage counts where it stands first, and those that are missing stand behind
     in the order that they had. An answer that names less than half of them is a reason to ask again.
     """
-    spoken = _spoken(text)
-    named = _json_ids(spoken)
+    answer_text = _plain_answer(text)
+    named = _json_ids(answer_text)
     if named is None:
-        named = _bracketed_ids(spoken) or _labelled_ids(spoken) or _bare_ids(spoken, n)
+        named = _bracketed_ids(answer_text) or _labelled_ids(answer_text) or _bare_ids(answer_text, n)
     known = [one - 1 for one in named if 1 <= one <= n]
     order = list(dict.fromkeys(known))
     missing, unknown = n - len(order), len(named) - len(known)
@@ -80,12 +80,12 @@ def read_order(text: str, n: int) -> Read[list[int]]:
 
 def read_label(text: str, labels: Sequence[str]) -> Read[int]:
     """Return the position of the one label that an answer chooses; one that names several chooses none."""
-    spoken = _spoken(text)
-    value = _json_value(spoken, ("best", "label", "passage", "answer"))
+    answer_text = _plain_answer(text)
+    value = _json_value(answer_text, ("best", "label", "passage", "answer"))
     if isinstance(value, str):
-        spoken = value
-    lone = _LONE_LABEL.match(spoken)
-    found = {one.upper() for one in _WRITTEN_LABEL.findall(spoken)} or ({lone[1].upper()} if lone else set())
+        answer_text = value
+    single = _LONE_LABEL.match(answer_text)
+    found = {one.upper() for one in _WRITTEN_LABEL.findall(answer_text)} or ({single[1].upper()} if single else set())
     chosen = [labels.index(one) for one in found if one in labels]
     if len(chosen) == 1 and len(found) == 1:
         return Read(value=chosen[0])
@@ -95,13 +95,13 @@ def read_label(text: str, labels: Sequence[str]) -> Read[int]:
 
 def read_grade(text: str, highest: int) -> Read[float]:
     """Return the grade, from 0 to ``highest``, that an answer gives; one that gives several gives none."""
-    spoken = _spoken(text)
-    value = _json_value(spoken, ("grade", "relevance", "score", "rating"))
+    answer_text = _plain_answer(text)
+    value = _json_value(answer_text, ("grade", "relevance", "score", "rating"))
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         found = [float(value)] if -1e9 < value < 1e9 else []
     else:
-        spoken = value if isinstance(value, str) else spoken
-        found = list(dict.fromkeys(float(one) for one in _NUMBER.findall(spoken)))
+        answer_text = value if isinstance(value, str) else answer_text
+        found = list(dict.fromkeys(float(one) for one in _NUMBER.findall(answer_text)))
     grades = [one for one in found if 0 <= one <= highest]
     if len(found) == 1 and grades:
         return Read(value=grades[0])
@@ -120,7 +120,7 @@ def _word(token: str) -> str:
     return token.strip(" \n\t\u2581\u0120'\"*.,").casefold()
 
 
-def _spoken(text: str) -> str:
+def _plain_answer(text: str) -> str:
     """Return an answer in plain signs (full width and superscripts are others), without what was thought aloud."""
     plain = unicodedata.normalize("NFKC", text[:_LONGEST])
     marks = list(_THOUGHT.finditer(plain))
@@ -129,11 +129,11 @@ def _spoken(text: str) -> str:
     return (plain[ends[-1] :].strip() if ends else "") or before.strip()
 
 
-def _parsed(spoken: str) -> Any:
+def _parsed(answer_text: str) -> Any:
     """Return the JSON object or list that an answer is, or that stands in it; None if there is none."""
-    fenced = _CODE.search(spoken)
-    start = spoken.find("{")
-    for candidate in (spoken, fenced[1].strip() if fenced else "", spoken[start:] if start >= 0 else ""):
+    fenced = _CODE.search(answer_text)
+    start = answer_text.find("{")
+    for candidate in (answer_text, fenced[1].strip() if fenced else "", answer_text[start:] if start >= 0 else ""):
         try:
             value, end = json.JSONDecoder().raw_decode(candidate)
         except (ValueError, RecursionError):
@@ -144,16 +144,16 @@ def _parsed(spoken: str) -> Any:
     return None
 
 
-def _json_value(spoken: str, names: Sequence[str]) -> Any:
-    value = _parsed(spoken)
+def _json_value(answer_text: str, names: Sequence[str]) -> Any:
+    value = _parsed(answer_text)
     if not isinstance(value, dict):
         return None
     return next((value[name] for name in names if name in value), next(iter(value.values()), None))
 
 
-def _json_ids(spoken: str) -> list[int] | None:
+def _json_ids(answer_text: str) -> list[int] | None:
     """Return the identifiers of a JSON answer; None if it is none."""
-    value = _parsed(spoken)
+    value = _parsed(answer_text)
     if isinstance(value, dict):
         value = value.get("ranking", next((one for one in value.values() if isinstance(one, list)), None))
     if isinstance(value, list) and value and all(isinstance(one, list) for one in value):
@@ -175,13 +175,13 @@ def _json_id(one: Any) -> int | None:
     return one if isinstance(one, int) and not isinstance(one, bool) else None
 
 
-def _bracketed_ids(spoken: str) -> list[int]:
+def _bracketed_ids(answer_text: str) -> list[int]:
     """Return identifiers in brackets: of the longest chain (the last of equals), or all if none hang together."""
     chains: list[list[int]] = []
     end: int | None = None
-    for match in _BRACKETED.finditer(spoken):
+    for match in _BRACKETED.finditer(answer_text):
         ids = list(_expanded(match[1])) if match[2] is None else list(_span(match[1], match[2]))
-        if end is not None and _JOIN.fullmatch(spoken, end, match.start()):
+        if end is not None and _JOIN.fullmatch(answer_text, end, match.start()):
             chains[-1] += ids
         else:
             chains.append(ids)
@@ -192,17 +192,17 @@ def _bracketed_ids(spoken: str) -> list[int]:
     return next(chain for chain in reversed(chains) if len(chain) == longest)
 
 
-def _labelled_ids(spoken: str) -> list[int]:
+def _labelled_ids(answer_text: str) -> list[int]:
     """Return identifiers behind a word that says what they are; one alone may be a number of something else."""
-    found = [int(one) for one in _LABELLED.findall(spoken)]
+    found = [int(one) for one in _LABELLED.findall(answer_text)]
     return found if len(found) > 1 else []
 
 
-def _bare_ids(spoken: str, n: int) -> list[int]:
+def _bare_ids(answer_text: str, n: int) -> list[int]:
     """Return identifiers without brackets: only where several stand in a row, or nothing else was said."""
-    rows = [list(_expanded(match[0])) for match in _BARE.finditer(spoken)]
+    rows = [list(_expanded(match[0])) for match in _BARE.finditer(answer_text)]
     if not rows:
-        return [int(spoken)] if re.fullmatch(_ID, spoken) and int(spoken) <= n else []
+        return [int(answer_text)] if re.fullmatch(_ID, answer_text) and int(answer_text) <= n else []
     longest = max(map(len, rows))
     return next(row for row in reversed(rows) if len(row) == longest)
 

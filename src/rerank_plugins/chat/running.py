@@ -56,7 +56,7 @@ class Runner:
     def __init__(self, model: ChatModel, limits: ChatLimits) -> None:
         self._model, self._limits = model, limits
         self._slots = Slots(limits.concurrency)
-        self._told = False
+        self._has_warned = False
 
     def run(self, steps: _Steps[T], deadline: Deadline) -> T:
         """Run a method to its end in this thread, its requests in others.
@@ -192,8 +192,8 @@ class Runner:
                 raise error
             msg = f"the chat model {self._model.name!r} did not answer ({type(error).__name__})"
             raise RemoteError(msg, is_passing=True) from error
-        if not self._told:
-            self._told = True
+        if not self._has_warned:
+            self._has_warned = True
             # The kind of the error only: its words may hold texts.
             logger.warning(_FAILED, self._model.name, type(error).__name__)
 

@@ -1,1 +1,1 @@
-"""What is asked of arguments, names and other people's code, with errors that say the way out."""
+"""Checks of arguments, names and third-party code; each error says how to mend the call."""

@@ -1,4 +1,4 @@
-"""The door that every public call goes through: names that exist, and values of the types that the signature says.
+"""Checks the arguments of every public call: options that exist, with values of the types in the signature.
 
 One decorator reads the signature, so that what is written for readers and type checkers is what is checked, and no
 function repeats it. Ranges that a type cannot say are written into it
@@ -17,7 +17,7 @@ from functools import wraps
 from types import SimpleNamespace
 from typing import Any, TypeVar, cast, get_type_hints
 
-from rerank_plugins.checks.elsewhere import unknown_option
+from rerank_plugins.checks.foreign_names import unknown_option
 from rerank_plugins.checks.kinds import Kind, kind_of
 from rerank_plugins.checks.moved import Moved, regrouped, warn_of_old_names
 from rerank_plugins.errors import UnknownOptionError
@@ -47,23 +47,25 @@ def checked_call(
     """
 
     def decorate(function: _Function) -> _Function:
-        return _checked(function, _Door(function, sys.modules[function.__module__].__dict__, own, moved or {}))
+        return _checked(
+            function, _ArgumentChecker(function, sys.modules[function.__module__].__dict__, own, moved or {})
+        )
 
     return decorate
 
 
-def _checked(function: _Function, door: _Door) -> _Function:
+def _checked(function: _Function, checker: _ArgumentChecker) -> _Function:
     if inspect.iscoroutinefunction(function):
 
         @wraps(function)
         async def checked(*args: Any, **kwargs: Any) -> Any:
-            return await function(*door.admit(args, kwargs), **kwargs)
+            return await function(*checker.check(args, kwargs), **kwargs)
 
     else:
 
         @wraps(function)
         def checked(*args: Any, **kwargs: Any) -> Any:
-            return function(*door.admit(args, kwargs), **kwargs)
+            return function(*checker.check(args, kwargs), **kwargs)
 
     return cast("_Function", checked)
 
@@ -78,14 +80,16 @@ def checked_fields(*, own: Collection[str] = ()) -> Callable[[_Class], _Class]:
         made.__init__.__module__ = owner.__module__
         # Fields of a base class are annotated with the names of its own module.
         modules = (sys.modules[one.__module__].__dict__ for one in owner.__mro__)
-        made.__init__ = _checked(made.__init__, _Door(made.__init__, ChainMap(*modules), own, {}))
+        made.__init__ = _checked(made.__init__, _ArgumentChecker(made.__init__, ChainMap(*modules), own, {}))
         return owner
 
     return decorate
 
 
-class _Door:
-    """What one callable admits. Annotations are read at the first call: they may name what is defined below.
+class _ArgumentChecker:
+    """Checks the arguments of one callable.
+
+    Annotations are read at the first call: they may name what is defined below.
 
     Args:
         function: The callable.
@@ -112,7 +116,7 @@ class _Door:
         self._moved = moved
         self._kinds: dict[str, Kind | None] | None = None
 
-    def admit(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
+    def check(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
         """Return the arguments by place to use and put those by name into ``kwargs``.
 
         Raises:
@@ -138,7 +142,7 @@ class _Door:
     def _regroup(self, kwargs: dict[str, Any]) -> None:
         old = [name for name in kwargs if name in self._moved]
         if old:
-            # This method, admit() and the decorated function stand between the warning and the caller.
+            # This method, check() and the decorated function stand between the warning and the caller.
             warn_of_old_names(self._owner, old, self._moved, stacklevel=4)
             grouped = regrouped(kwargs, self._moved)
             kwargs.clear()

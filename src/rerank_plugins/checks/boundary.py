@@ -1,4 +1,4 @@
-"""One boundary around other people's code that is given a checkpoint's files: what it raises comes out typed.
+"""Third-party code that reads a checkpoint's files: whatever it raises becomes an error of this package.
 
 transformers, tokenizers, safetensors and torch answer a broken file with whatever went wrong inside them: KeyError,
 ZeroDivisionError, a validation error of a dataclass, or, from Rust, a ``PanicException`` that no ``except Exception``

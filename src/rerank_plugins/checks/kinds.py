@@ -1,4 +1,4 @@
-"""What a value must be to be taken for an annotated type, and the words that say so.
+"""Which values an annotated type accepts, and how an error message describes them.
 
 NumPy's scalars count as the Python values they stand for. A bool is no number and a number no bool, a string is no
 list, and an integer has at most 64 bits: ``True`` for a length or ``"False"`` for a switch is a mistake.

@@ -1,4 +1,4 @@
-"""Options that stood alone once and are parts of an option object now: the old spelling still works, with a warning.
+"""Options that are fields of an option object now: their old, flat spelling still works, with a warning.
 
 One table a facade says where each of them is. What keeps options flat by its nature (an adapter's fields, a saved
 file, a command line) is turned into the facade's options by the same table, without a warning.
@@ -33,7 +33,7 @@ class Moved:
 
 
 def field_of(option: str, owner: type[Any], name: str, *, whole: Callable[[Any], Any] | None = None) -> Moved:
-    """Return that an option is a field of an option object now.
+    """Return where an option is now that has become a field of an option object.
 
     Args:
         option: The option that holds the object.
@@ -41,17 +41,17 @@ def field_of(option: str, owner: type[Any], name: str, *, whole: Callable[[Any],
         name: The field.
         whole: Makes the object of a short form of it, such as a name; None where there is no short form.
     """
-    usual = next(one.default for one in fields(owner) if one.name == name)
+    default = next(one.default for one in fields(owner) if one.name == name)
 
     def put(current: Any, value: Any) -> Any:
         if current is not None and whole is not None:
             current = whole(current)
         if current is not None and not isinstance(current, owner):
             return current  # Refused with all other values of a wrong type.
-        before = usual if current is None else getattr(current, name)
-        if _is_same(value, usual) or _is_same(value, before):
+        before = default if current is None else getattr(current, name)
+        if _is_same(value, default) or _is_same(value, before):
             return current
-        if before != usual:
+        if before != default:
             msg = f"{name}={shown(value)} and {option} with {name}={shown(before)} were given; leave one of them out"
             raise InvalidInputError(msg)
         whole_before: Any = owner() if current is None else current
@@ -66,7 +66,7 @@ def _is_same(one: object, other: object) -> bool:
 
 
 def regrouped(options: Mapping[str, Any], moved: Mapping[str, Moved]) -> dict[str, Any]:
-    """Return options with those in their places that are parts of others now.
+    """Return options in which each flat one is put into the option object that it is a part of.
 
     Raises:
         InvalidInputError: A value cannot work, or is given twice and differs.
@@ -82,7 +82,7 @@ def regrouped(options: Mapping[str, Any], moved: Mapping[str, Moved]) -> dict[st
 
 
 def warn_of_old_names(owner: str, names: Sequence[str], moved: Mapping[str, Moved], *, stacklevel: int) -> None:
-    """Tell a caller, once a line of code, how the options are written now."""
+    """Warn a caller, once for each line of code, and say how the options are written now."""
     now = ", ".join(dict.fromkeys(moved[name].spelling for name in names))
     message = f"{owner}({', '.join(f'{name}=...' for name in names)}) is the old spelling and will go; write {now}"
     warnings.warn(message, DeprecationWarning, stacklevel=stacklevel + 1)

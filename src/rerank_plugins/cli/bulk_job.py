@@ -68,8 +68,8 @@ class JobOptions:
             left = sum(block.n_rows for block in folder.pending())
             shown = bar.add_task("rows", total=total, completed=total - left)
 
-            def tell(done: BlockDone) -> None:
+            def show_block(done: BlockDone) -> None:
                 bar.advance(shown, done.n_rows)
 
-            run_job(folder, ray=pool, on_block=tell)
+            run_job(folder, ray=pool, on_block=show_block)
         screen.print(f"{left} rows done, {total - left} were there; {output / 'parts'}")

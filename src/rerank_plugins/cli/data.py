@@ -193,9 +193,9 @@ def _show_report(report: DataReport) -> None:
     )
     if report.lengths is not None:
         limits = {"pair": report.lengths.pair, "query": report.lengths.query, "text": report.lengths.passage}
-        told = ", ".join(f"{name} {limit}" for name, limit in limits.items() if limit is not None)
+        at = ", ".join(f"{name} {limit}" for name, limit in limits.items() if limit is not None)
         screen.print(
-            f"at {told} tokens ({report.lengths.n_rows} rows measured): {report.lengths.cut_positives:.1%} of the "
+            f"at {at} tokens ({report.lengths.n_rows} rows measured): {report.lengths.cut_positives:.1%} of the "
             f"positives, {report.lengths.cut_negatives:.1%} of the negatives and {report.lengths.cut_queries:.1%} of "
             f"the queries are cut; {report.lengths.lost_positive_tokens:.1%} of the positives' tokens are lost",
             soft_wrap=True,

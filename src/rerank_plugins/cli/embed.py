@@ -50,8 +50,8 @@ def embed(
     """
     from rerank_plugins.bulk import EmbedTask
 
-    given = {"device": device, "dtype": dtype, "max_length": max_length, "instruction": instruction}
-    options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    settings = {"device": device, "dtype": dtype, "max_length": max_length, "instruction": instruction}
+    options: dict[str, Any] = {name: value for name, value in settings.items() if value is not None}
     task = EmbedTask(
         model=model, options=options, text=text, side="query" if queries else "document", keep=tuple(keep or ())
     )

@@ -67,15 +67,15 @@ def distributions_of_extras(lines: Sequence[str] | None = None) -> Mapping[str, 
     """
     if lines is None:
         lines = _requirements()
-    brought: dict[str, list[str]] = {}
+    requirements_of: dict[str, list[str]] = {}
     for line in lines:
         matched = _REQUIREMENT.match(line)
         if matched is None:
             continue
         name, extras, extra = matched.groups()
         own = [f"+{one.strip()}" for one in (extras or "").split(",")] if name == _OWN else [name]
-        brought.setdefault(extra, []).extend(own)
-    return {extra: list(dict.fromkeys(_resolved(extra, brought))) for extra in brought}
+        requirements_of.setdefault(extra, []).extend(own)
+    return {extra: list(dict.fromkeys(_resolved(extra, requirements_of))) for extra in requirements_of}
 
 
 def version_of(distribution: str) -> str | None:
@@ -93,10 +93,10 @@ def _requirements() -> list[str]:
         return []
 
 
-def _resolved(extra: str, brought: Mapping[str, Sequence[str]]) -> list[str]:
+def _resolved(extra: str, requirements_of: Mapping[str, Sequence[str]]) -> list[str]:
     names: list[str] = []
-    for one in brought.get(extra, ()):
-        names += _resolved(one[1:], brought) if one.startswith("+") else [one]
+    for one in requirements_of.get(extra, ()):
+        names += _resolved(one[1:], requirements_of) if one.startswith("+") else [one]
     return names
 
 

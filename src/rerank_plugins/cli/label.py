@@ -90,18 +90,20 @@ def label(
             )
             teachers.append(stack.enter_context(options.open()))
         if preference is not None:
-            asked = {"reduction": reduction, "template": template, "max_length": max_length}
-            teachers.append(stack.enter_context(_language_model(preference, asked, device=device, dtype=dtype)))
+            template_options = {"reduction": reduction, "template": template, "max_length": max_length}
+            teachers.append(
+                stack.enter_context(_language_model(preference, template_options, device=device, dtype=dtype))
+            )
         with rows_progress() as on_row:
             result = label_records(settings, teachers, on_row=on_row)
     _show(result)
 
 
-def _language_model(name: str, asked: Mapping[str, Any], *, device: str | None, dtype: str) -> LanguageModelTeacher:
+def _language_model(name: str, options: Mapping[str, Any], *, device: str | None, dtype: str) -> LanguageModelTeacher:
     from rerank_plugins.cli.quiet import quiet_loading
     from rerank_plugins.training import LanguageModelTeacher, PreferenceSettings
 
-    settings = PreferenceSettings(**{key: value for key, value in asked.items() if value is not None})
+    settings = PreferenceSettings(**{key: value for key, value in options.items() if value is not None})
     quiet_loading()
     return LanguageModelTeacher(name, settings=settings, device=device, dtype=dtype)
 
@@ -110,7 +112,7 @@ def _show(result: LabelResult) -> None:
     screen = Screen()
     before = f", {result.n_resumed} of them before" if result.n_resumed else ""
     screen.print(f"{result.n_rows} rows with {result.n_scores} scores{before}: {result.output}", soft_wrap=True)
-    told = {"standardised": "standardised per query", "log_likelihood": "log-likelihoods of the answers"}
-    screen.print(f"the scores are {told.get(result.scale, f'raw scores ({result.scale})')}", soft_wrap=True)
+    descriptions = {"standardised": "standardised per query", "log_likelihood": "log-likelihoods of the answers"}
+    screen.print(f"the scores are {descriptions.get(result.scale, f'raw scores ({result.scale})')}", soft_wrap=True)
     if result.n_replaced:
         screen.print(f"{result.n_replaced} scores that the data had before were replaced", style="yellow")

@@ -75,8 +75,8 @@ def _show(result: MergeResult, *, metric: str) -> None:
         chosen = next(iter(result.weights.values()))
         table = Table("weight", f"{metric} on {result.dev}", *kept, "")
         for one in result.trials:
-            told = "base" if one.weight == 0 else "chosen" if one.weight == chosen else ""
-            table.add_row(f"{one.weight:g}", f"{one.dev:.4f}", *(f"{one.keep[name]:.4f}" for name in kept), told)
+            note = "base" if one.weight == 0 else "chosen" if one.weight == chosen else ""
+            table.add_row(f"{one.weight:g}", f"{one.dev:.4f}", *(f"{one.keep[name]:.4f}" for name in kept), note)
         screen.print(table)
     parts = " + ".join(f"{weight:g} x {model}" for model, weight in result.weights.items())
     screen.print(f"{parts}: {result.n_tensors} tensors", soft_wrap=True)

@@ -54,9 +54,9 @@ def matches_html(*, query: str, text: str, score: float, spans: Sequence[Span], 
 
 
 def _row(one: _Match, *, query: str, text: str) -> str:
-    asked = _spelled(one.query_token, one.query_span, query)
+    query_word = _spelled(one.query_token, one.query_span, query)
     answer = _spelled(one.document_token, one.document_span, text)
-    cells = (asked, answer, f"{one.similarity:.3f}", f"{one.share:.3f}")
+    cells = (query_word, answer, f"{one.similarity:.3f}", f"{one.share:.3f}")
     style = f' style="{_FILLED}"' if one.is_expansion else ""
     columns = "".join(f'<td style="{_CELL}">{cell}</td>' for cell in cells)
     return f"<tr{style}>{columns}</tr>"

@@ -93,7 +93,7 @@ def _is_blank(one: _Ranked) -> bool:
 def _text(one: _Ranked) -> str:
     if one.document is None or _is_blank(one):
         return "<em>blank</em>"
-    shown = _whole(one.document) if one.window is None else _around(one.document, one.window)
+    shown = _whole(one.document) if one.window is None else _excerpt(one.document, one.window)
     note = ' <em title="Some of the text was never read by the model.">(truncated)</em>' if one.truncated else ""
     return shown + note
 
@@ -102,7 +102,7 @@ def _whole(text: str) -> str:
     return escape(text) if len(text) <= _SHOWN_CHARACTERS else escape(text[: _SHOWN_CHARACTERS - 1]) + "…"
 
 
-def _around(text: str, window: _Span) -> str:
+def _excerpt(text: str, window: _Span) -> str:
     """Return the window, its middle left out if it is long, with some characters on either side."""
     start, end = max(window.start - _CONTEXT, 0), min(window.end + _CONTEXT, len(text))
     before, inside, after = text[start : window.start], text[window.start : window.end], text[window.end : end]

@@ -68,8 +68,8 @@ def token_ranges(offsets: Sequence[_Range], spans: Sequence[_Range]) -> list[_Ra
     # Tokens of one character share its offsets, and some tokenizers give empty ones at the end of a text.
     last = np.maximum.accumulate(np.array([max(end - 1, start) for start, end in offsets], dtype=np.int64))
     first = np.searchsorted(last, [start for start, _ in spans], side="left")
-    behind = np.searchsorted(last, [end for _, end in spans], side="left")
-    return list(zip(first.tolist(), np.maximum(first, behind).tolist(), strict=True))
+    ends = np.searchsorted(last, [end for _, end in spans], side="left")
+    return list(zip(first.tolist(), np.maximum(first, ends).tolist(), strict=True))
 
 
 def chunk_pieces(windows: Sequence[_Range], extents: Sequence[_Range]) -> list[Piece]:
@@ -102,6 +102,4 @@ def _holds(windows: Sequence[_Range], number: int, start: int, end: int) -> bool
 def _parts(chunk: int, start: int, end: int, bounds: npt.NDArray[np.float64]) -> list[Piece]:
     owners = np.searchsorted(bounds, np.arange(start, end) + 0.5, side="left")
     cuts = [0, *(np.flatnonzero(np.diff(owners)) + 1).tolist(), len(owners)]
-    return [
-        Piece(int(owners[first]), chunk, start + first, start + behind) for first, behind in itertools.pairwise(cuts)
-    ]
+    return [Piece(int(owners[first]), chunk, start + first, start + last) for first, last in itertools.pairwise(cuts)]

@@ -216,7 +216,7 @@ def _add(plan: ChunkPlan, read: _Read, n_before: int, side: SingleTextTokenizer,
         suffix = () if read.has_landmarks else layout.suffix
         ids = np.array([*layout.prefix, *read.before, *read.ids[start:end], *suffix], dtype=np.int32)
         shift = len(layout.prefix) + len(read.before) - start
-        chunks = tuple((first + shift, behind + shift) for _, (first, behind) in found)
+        chunks = tuple((first + shift, stop + shift) for _, (first, stop) in found)
         plan.inputs.append(ChunkedInput(ids, np.zeros_like(ids), chunks=chunks))
         plan.places.append([n_before + piece.chunk for piece, _ in found])
-        plan.weights.append([behind - first for _, (first, behind) in found])
+        plan.weights.append([stop - first for _, (first, stop) in found])

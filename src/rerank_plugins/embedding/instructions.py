@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from rerank_plugins.catalog.spec import Instruction, ModelSpec
 from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.text.single import Surroundings
+from rerank_plugins.text.single import TextAffixes
 from rerank_plugins.types import QueryExample
 
-__all__ = ["choose_instruction", "query_surroundings"]
+__all__ = ["choose_instruction", "query_affixes"]
 
 _TASK, _QUERY, _RESPONSE = "{task}", "{query}", "{response}"
 
@@ -34,7 +34,7 @@ def choose_instruction(spec: ModelSpec, *, task: str | None, query: str | None, 
     )
 
 
-def query_surroundings(spec: ModelSpec, instruction: Instruction, examples: Sequence[QueryExample]) -> Surroundings:
+def query_affixes(spec: ModelSpec, instruction: Instruction, examples: Sequence[QueryExample]) -> TextAffixes:
     """Return what is put around each query; examples as FlagEmbedding 1.3.5 ``decoder_only/icl.py`` lays them out.
 
     Raises:
@@ -43,9 +43,9 @@ def query_surroundings(spec: ModelSpec, instruction: Instruction, examples: Sequ
     if examples and not spec.example_template:
         msg = f"{spec.id!r} takes no examples: only models that were trained with them do, such as BAAI/bge-en-icl"
         raise InvalidInputError(msg)
-    usual = _task_in(spec.task_template, instruction.query)
-    parts = [_filled(spec.example_template, example, usual_task=usual) for example in examples]
-    return Surroundings(
+    default_task = _task_in(spec.task_template, instruction.query)
+    parts = [_filled(spec.example_template, example, default_task=default_task) for example in examples]
+    return TextAffixes(
         examples="".join(f"{part}\n\n" for part in parts), instruction=instruction.query, suffix=spec.query_suffix
     )
 
@@ -71,8 +71,8 @@ def _task_in(template: str, instruction: str) -> str | None:
     return instruction[len(before) : len(instruction) - len(after)] if fits else None
 
 
-def _filled(template: str, example: QueryExample, *, usual_task: str | None) -> str:
-    task = usual_task if example.task is None else example.task
+def _filled(template: str, example: QueryExample, *, default_task: str | None) -> str:
+    task = default_task if example.task is None else example.task
     if task is None:
         msg = (
             "an example without task takes that of the queries, and query_instruction does not tell it; give it a task"

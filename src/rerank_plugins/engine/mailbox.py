@@ -24,12 +24,12 @@ _LONGEST_WAIT_S = 1e6
 class Mailbox(Generic[T]):
     """A queue that any number of threads append to and one thread at a time takes from."""
 
-    __slots__ = ("_bell", "_items")
+    __slots__ = ("_items", "_wakeup")
 
     def __init__(self) -> None:
         self._items: deque[T] = deque()
-        self._bell = _thread.allocate_lock()
-        self._bell.acquire()
+        self._wakeup = _thread.allocate_lock()
+        self._wakeup.acquire()
 
     def put(self, item: T) -> None:
         """Append an item and notify the worker."""
@@ -40,11 +40,11 @@ class Mailbox(Generic[T]):
         """Wake the waiting worker, or let the next wait return at once."""
         # Another thread has notified already.
         with suppress(RuntimeError):
-            self._bell.release()
+            self._wakeup.release()
 
     def wait(self, seconds: float) -> bool:
         """Wait for a notification; return whether there was one. For one thread at a time."""
-        return self._bell.acquire(timeout=min(max(seconds, 0.0), _LONGEST_WAIT_S))
+        return self._wakeup.acquire(timeout=min(max(seconds, 0.0), _LONGEST_WAIT_S))
 
     def take(self) -> Iterator[T]:
         """Yield the items. Each is removed only when the next one is requested, so that an interrupt loses none."""

@@ -71,10 +71,10 @@ class Reply(Generic[T]):
             timeout_s: At most so long, and no longer than ``threading.TIMEOUT_MAX``; None for ever.
         """
         if not self._decided:
-            bell = _thread.allocate_lock()
-            bell.acquire()
-            self.call_when_done(bell.release)
-            bell.acquire(timeout=-1 if timeout_s is None else timeout_s)
+            done_lock = _thread.allocate_lock()
+            done_lock.acquire()
+            self.call_when_done(done_lock.release)
+            done_lock.acquire(timeout=-1 if timeout_s is None else timeout_s)
         return self.done()
 
     def result(self, timeout_s: float | None = None) -> T:
@@ -105,8 +105,8 @@ class Reply(Generic[T]):
             self._wake()
 
     def _decide(self, value: T | None, error: BaseException | None) -> bool:
-        mine = (value, error)
-        if self._decided.setdefault("outcome", mine) is not mine:
+        outcome = (value, error)
+        if self._decided.setdefault("outcome", outcome) is not outcome:
             return False
         self._wake()
         return True

@@ -43,12 +43,12 @@ class Counters:
 
     def add(self, name: CounterName, amount: float = 1) -> None:
         """Add to one number."""
-        me = get_ident()
-        mine = self._of_thread.get(me)
-        if mine is None:
+        thread_id = get_ident()
+        counts = self._of_thread.get(thread_id)
+        if counts is None:
             # The counters of a thread that has ended are continued by the next thread with the same identity.
-            mine = self._of_thread.setdefault(me, defaultdict(float))
-        mine[name] += amount
+            counts = self._of_thread.setdefault(thread_id, defaultdict(float))
+        counts[name] += amount
 
     def snapshot(self) -> EngineStats:
         """Return all counters at this moment. The fields of the result that are no counters are 0."""

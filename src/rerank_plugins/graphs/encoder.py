@@ -185,8 +185,8 @@ class _Encoder:
             graph.add("Transpose", graph.add("Reshape", rows, by_head), attributes={"perm": order})
             for rows, order in ((keys, [0, 2, 3, 1]), (values, [0, 2, 1, 3]))
         ]
-        asked = graph.add("Reshape", query, graph.constant([0, heads, 1, width]))
-        products = graph.add("Mul", graph.add("MatMul", asked, turned[0]), graph.constant(width**-0.5, "float32"))
+        queries = graph.add("Reshape", query, graph.constant([0, heads, 1, width]))
+        products = graph.add("Mul", graph.add("MatMul", queries, turned[0]), graph.constant(width**-0.5, "float32"))
         inside = graph.add("Unsqueeze", row.is_token, graph.constant([1, 2]))
         masked = graph.add("Where", inside, products, graph.constant(-1e30, "float32"))
         shares = graph.add("Softmax", masked, attributes={"axis": -1})

@@ -29,11 +29,11 @@ def compress_documents(states: torch.Tensor, row: PackedRow, *, ratio: int) -> t
     targets, documents, lengths, first = [], [], [], 0
     for length, (start, end) in zip(row.lengths, row.documents or [(0, 0)] * len(row.lengths), strict=True):
         kept = -(-(end - start) // ratio)
-        behind = first + start + kept
+        suffix_start = first + start + kept
         targets += [
             np.arange(first, first + start),
             first + start + np.arange(end - start) // ratio,
-            np.arange(behind, behind + length - end),
+            np.arange(suffix_start, suffix_start + length - end),
         ]
         documents.append((start, start + kept))
         lengths.append(start + kept + length - end)

@@ -171,7 +171,7 @@ class _PackedByInterface:
 
     def try_sharing(self, trial: Batch) -> None:
         """Share prefixes from now on if this gives the same states, see :class:`SharingModel`."""
-        shared = _with_common_beginnings(trial.inputs[0].ids)
+        shared = _with_common_prefixes(trial.inputs[0].ids)
         try:
             if self._has_segments:
                 msg = "its inputs have segments"
@@ -218,7 +218,7 @@ def is_near(found: torch.Tensor, expected: torch.Tensor, *, scale: float | None 
     return torch.allclose(found.float(), expected.float(), atol=tolerance)
 
 
-def _with_common_beginnings(ids: np.ndarray[Any, Any]) -> Batch:
+def _with_common_prefixes(ids: np.ndarray[Any, Any]) -> Batch:
     """Return inputs with two common prefixes, one longer and one shorter than the rest, and an input with neither."""
     back = ids[::-1]
     inputs = [

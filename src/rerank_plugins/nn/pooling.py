@@ -54,9 +54,9 @@ class SentenceHead:
         else:
             pooled = _Pooled.of(states, starts)
             vectors = torch.cat([pooled.by(pooling) for pooling in self._poolings], dim=1)
-        return self.behind(vectors)
+        return self.apply_modules(vectors)
 
-    def behind(self, vectors: torch.Tensor) -> torch.Tensor:
+    def apply_modules(self, vectors: torch.Tensor) -> torch.Tensor:
         """Return pooled vectors with the modules behind the pooling applied. Shape: (n, dim), float32."""
         for layer in self._layers:
             vectors = layer(vectors)

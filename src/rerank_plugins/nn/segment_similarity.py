@@ -82,9 +82,9 @@ class SegmentSimilarityHead(nn.Module):
         similarity = (unit[:, :n_query] @ unit.transpose(1, 2)).masked_fill(outside, -1.0).amax(-1)
         equal = (ids[:, :n_query].unsqueeze(2) == ids.unsqueeze(1)).masked_fill(outside, value=False)
         tokens = self.maxsim_scale * similarity + self.exact_scale * equal.any(-1)
-        asked = in_query[:, :n_query]
-        gate = (states[:, :n_query] @ self.token_weight[0]).masked_fill(~asked, -1e4)
-        weights = gate.softmax(-1) * asked
+        is_query = in_query[:, :n_query]
+        gate = (states[:, :n_query] @ self.token_weight[0]).masked_fill(~is_query, -1e4)
+        weights = gate.softmax(-1) * is_query
         logits = self.mean_scale * cosine + (weights * tokens).sum(-1) + self.linear(states[:, 0]).squeeze(-1)
         scores: torch.Tensor = logits.unsqueeze(1)
         return scores

@@ -1,4 +1,4 @@
-"""After ranking: fewer near-copies, the best where a reader looks, and no more than fits.
+"""Steps after ranking: more different documents, the best at both ends, and a token budget.
 
 Pure functions over a ranking, which may be anything in order: they return places in it, and scores and ranks stay as
 they are, so that the order stays explainable.

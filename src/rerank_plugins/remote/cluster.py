@@ -36,8 +36,8 @@ def connected_ray(address: str | None) -> tuple[Any, bool]:
         ray.init(address=address, log_to_driver=False, configure_logging=False, **settings)
     except (ConnectionError, ValueError, RuntimeError) as error:
         where = address or os.environ.get("RAY_ADDRESS") or "this machine"
-        told = (str(error).splitlines() or [type(error).__name__])[0]
-        raise _not_there(where, told) from error
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise _not_there(where, reason) from error
     return ray, True
 
 
@@ -53,6 +53,6 @@ def _check_reachable(address: str) -> None:
         raise _not_there(address, str(error)) from error
 
 
-def _not_there(where: str, told: str) -> InvalidInputError:
-    msg = f"no Ray cluster at {where} ({told}); start one with 'ray start --head', or name another address"
+def _not_there(where: str, reason: str) -> InvalidInputError:
+    msg = f"no Ray cluster at {where} ({reason}); start one with 'ray start --head', or name another address"
     return InvalidInputError(msg)

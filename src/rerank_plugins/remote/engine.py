@@ -20,7 +20,7 @@ from rerank_plugins.remote.http import HttpClient
 from rerank_plugins.remote.limits import BatchLimits, RemoteLimits, batches
 from rerank_plugins.remote.slots import Slots
 
-__all__ = ["Ask", "RemoteEngine"]
+__all__ = ["RemoteCall", "RemoteEngine"]
 
 T = TypeVar("T")
 
@@ -30,19 +30,19 @@ _TOO_LARGE = 413
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Ask(Generic[T]):
-    """Texts that a service is asked about.
+class RemoteCall(Generic[T]):
+    """Texts that a service scores or embeds, and how its requests are written and its answers read.
 
     Attributes:
         texts: The texts.
-        beside: What is read with each of them (the query); empty for nothing.
+        shared_text: What is read with each of them (the query); empty for nothing.
         body: Makes the body of a request from some of the texts.
         read: Makes what is wanted of an answer and the number of texts; raises RemoteError if the answer is none.
         is_whole: Whether all texts must be in one request, because the answers depend on each other.
     """
 
     texts: Sequence[str]
-    beside: str
+    shared_text: str
     body: Callable[[Sequence[str]], Mapping[str, Any]]
     read: Callable[[Any, int], T]
     is_whole: bool = False
@@ -73,8 +73,8 @@ class RemoteEngine:
         """What sends the requests."""
         return self._client
 
-    def run(self, asks: Sequence[Ask[T]], deadline: Deadline) -> list[list[T]]:
-        """Return for each of the asks what was read of its answers, in the order of its texts.
+    def run(self, calls: Sequence[RemoteCall[T]], deadline: Deadline) -> list[list[T]]:
+        """Return for each of the calls what was read of its answers, in the order of its texts.
 
         Raises:
             RemoteUnavailableError: The service does not answer, or takes no more requests; it may later.
@@ -82,14 +82,16 @@ class RemoteEngine:
             DeadlineExceededError: The time is over; what runs is left to end by itself.
             InvalidInputError: Texts that must be in one request do not fit, or there is no key.
         """
-        pieces = self._pieces(asks)
-        found = _in_threads([self._job(ask, texts, deadline) for _, ask, texts in pieces], self._concurrency, deadline)
-        return _together(pieces, found, n=len(asks))
+        pieces = self._pieces(calls)
+        found = _in_threads(
+            [self._job(call, texts, deadline) for _, call, texts in pieces], self._concurrency, deadline
+        )
+        return _together(pieces, found, n=len(calls))
 
-    async def arun(self, asks: Sequence[Ask[T]], deadline: Deadline) -> list[list[T]]:
+    async def arun(self, calls: Sequence[RemoteCall[T]], deadline: Deadline) -> list[list[T]]:
         """Return what :meth:`run` returns, without blocking the event loop; a cancelled task drops its requests."""
-        pieces = self._pieces(asks)
-        tasks = [asyncio.ensure_future(self._asked(ask, texts, deadline)) for _, ask, texts in pieces]
+        pieces = self._pieces(calls)
+        tasks = [asyncio.ensure_future(self._run_request(call, texts, deadline)) for _, call, texts in pieces]
         try:
             found = await deadline.await_work(_gathered(tasks))
         finally:
@@ -97,23 +99,23 @@ class RemoteEngine:
                 task.cancel()
             # Until they have given their slots back.
             await asyncio.gather(*tasks, return_exceptions=True)
-        return _together(pieces, found, n=len(asks))
+        return _together(pieces, found, n=len(calls))
 
-    def _pieces(self, asks: Sequence[Ask[T]]) -> list[tuple[int, Ask[T], Sequence[str]]]:
+    def _pieces(self, calls: Sequence[RemoteCall[T]]) -> list[tuple[int, RemoteCall[T], Sequence[str]]]:
         pieces = []
-        for number, ask in enumerate(asks):
-            runs = batches(ask.texts, beside=ask.beside, limits=self._fits, most_items=self._most_items)
-            found = [(number, ask, texts) for _, texts in runs]
-            if ask.is_whole and len(found) > 1:
-                raise self._too_many(len(ask.texts))
+        for number, call in enumerate(calls):
+            runs = batches(call.texts, shared_text=call.shared_text, limits=self._fits, most_items=self._most_items)
+            found = [(number, call, texts) for _, texts in runs]
+            if call.is_whole and len(found) > 1:
+                raise self._too_many(len(call.texts))
             pieces += found
         return pieces
 
-    def _job(self, ask: Ask[T], texts: Sequence[str], deadline: Deadline) -> Callable[[], list[T]]:
+    def _job(self, call: RemoteCall[T], texts: Sequence[str], deadline: Deadline) -> Callable[[], list[T]]:
         def run() -> list[T]:
             self._slots.take(deadline)
             try:
-                return self._sent(self._steps(ask, texts), deadline)
+                return self._sent(self._steps(call, texts), deadline)
             finally:
                 self._slots.give()
 
@@ -131,10 +133,10 @@ class RemoteEngine:
             except StopIteration as end:
                 return end.value  # type: ignore[no-any-return]
 
-    async def _asked(self, ask: Ask[T], texts: Sequence[str], deadline: Deadline) -> list[T]:
+    async def _run_request(self, call: RemoteCall[T], texts: Sequence[str], deadline: Deadline) -> list[T]:
         await self._slots.atake()
         try:
-            steps = self._steps(ask, texts)
+            steps = self._steps(call, texts)
             body = next(steps)
             while True:
                 try:
@@ -148,34 +150,34 @@ class RemoteEngine:
         finally:
             self._slots.give()
 
-    def _steps(self, ask: Ask[T], texts: Sequence[str]) -> _Steps[T]:
+    def _steps(self, call: RemoteCall[T], texts: Sequence[str]) -> _Steps[T]:
         """Yield request bodies, smaller ones where the service says that one is too large, and return what came."""
         waiting, found = [texts], []
         while waiting:
             some = waiting.pop()
             self._breaker.check()
-            outcome = yield ask.body(some)
+            outcome = yield call.body(some)
             if isinstance(outcome, RemoteError):
                 smaller = self._smaller(outcome, len(some))
                 if smaller is None:
                     raise self._noted(outcome) from outcome
-                if ask.is_whole:
+                if call.is_whole:
                     raise self._too_many(len(some)) from outcome
                 waiting += [some[start : start + smaller] for start in range(0, len(some), smaller)][::-1]
                 continue
             self._breaker.worked()
-            found.append(ask.read(outcome, len(some)))
+            found.append(call.read(outcome, len(some)))
         return found
 
     def _smaller(self, error: RemoteError, n: int) -> int | None:
         """Return how many texts to send instead of n; None if their number was not what was wrong."""
         if error.status is None or not 400 <= error.status < 500 or n < 2:
             return None
-        told = _BATCH_SIZE.search(str(error))
-        if told is not None and 0 < int(told[1]) < n:
+        match = _BATCH_SIZE.search(str(error))
+        if match is not None and 0 < int(match[1]) < n:
             # Known from now on.
-            self._most_items = min(self._most_items, int(told[1]))
-            return int(told[1])
+            self._most_items = min(self._most_items, int(match[1]))
+            return int(match[1])
         return -(-n // 2) if error.status == _TOO_LARGE else None
 
     def _noted(self, error: RemoteError) -> RemoteError:
@@ -203,7 +205,7 @@ async def _gathered(tasks: Sequence[asyncio.Future[T]]) -> list[T]:
 
 
 def _together(
-    pieces: Sequence[tuple[int, Ask[T], Sequence[str]]], found: Sequence[list[T]], *, n: int
+    pieces: Sequence[tuple[int, RemoteCall[T], Sequence[str]]], found: Sequence[list[T]], *, n: int
 ) -> list[list[T]]:
     parts: list[list[T]] = [[] for _ in range(n)]
     for (number, _, _), some in zip(pieces, found, strict=True):

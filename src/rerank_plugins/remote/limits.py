@@ -66,7 +66,7 @@ class BatchLimits:
 
 
 def batches(
-    texts: Sequence[str], *, beside: str, limits: BatchLimits, most_items: int
+    texts: Sequence[str], *, shared_text: str, limits: BatchLimits, most_items: int
 ) -> Iterator[tuple[int, Sequence[str]]]:
     """Yield texts in order, in runs that fit into one request, each with the place of its first.
 
@@ -74,14 +74,14 @@ def batches(
 
     Args:
         texts: The texts.
-        beside: What the service reads with each of them (the query); empty for nothing.
+        shared_text: What the service reads with each of them (the query); empty for nothing.
         limits: What fits.
         most_items: Texts of a run at most, if that is fewer than the limits allow.
     """
-    beside_tokens, beside_bytes = _tokens(beside), _bytes(beside)
-    start, tokens, n_bytes = 0, 0, beside_bytes
+    shared_tokens, shared_bytes = _tokens(shared_text), _bytes(shared_text)
+    start, tokens, n_bytes = 0, 0, shared_bytes
     for place, text in enumerate(texts):
-        more_tokens, more_bytes = _tokens(text) + beside_tokens, _bytes(text)
+        more_tokens, more_bytes = _tokens(text) + shared_tokens, _bytes(text)
         is_full = (
             place - start >= min(limits.items, most_items)
             or (limits.tokens is not None and tokens + more_tokens > limits.tokens)
@@ -89,7 +89,7 @@ def batches(
         )
         if is_full and place > start:
             yield start, texts[start:place]
-            start, tokens, n_bytes = place, 0, beside_bytes
+            start, tokens, n_bytes = place, 0, shared_bytes
         tokens, n_bytes = tokens + more_tokens, n_bytes + more_bytes
     if start < len(texts):
         yield start, texts[start:]

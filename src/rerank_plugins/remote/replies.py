@@ -56,10 +56,10 @@ def refusal_of(reply: Reply, *, secret: str) -> RemoteError | None:
     if 200 <= reply.status < 300:
         return None
     is_passing = reply.status in _PASSING or reply.status >= 500
-    told = _told(reply.body)
-    told = told.replace(secret, "***") if secret else told
-    told = f": {told[:_SHOWN_CHARACTERS]}" if told else ""
-    msg = f"{_host(reply.url)} answered with HTTP {reply.status}{told}{_way_out(reply.status)}"
+    detail = _error_detail(reply.body)
+    detail = detail.replace(secret, "***") if secret else detail
+    detail = f": {detail[:_SHOWN_CHARACTERS]}" if detail else ""
+    msg = f"{_host(reply.url)} answered with HTTP {reply.status}{detail}{_way_out(reply.status)}"
     wait_s = _wait_s(reply.headers) if is_passing else None
     return RemoteError(msg, status=reply.status, is_passing=is_passing, retry_after_s=wait_s)
 
@@ -86,7 +86,7 @@ def redirected(reply: Reply) -> str | None:
     return target
 
 
-def _told(body: bytes) -> str:
+def _error_detail(body: bytes) -> str:
     """Return what a server says in its error, in one line, in the forms that are usual."""
     try:
         value = json.loads(body)

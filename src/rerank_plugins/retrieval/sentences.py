@@ -211,8 +211,8 @@ class SentenceIndex:
         for row, score in found.items():
             number = int(np.searchsorted(self._starts, int(row), side="right")) - 1
             hits.append((self._ids[number], int(row) - self._starts[number], score))
-        around = self._before if before is None else before, self._after if after is None else after
-        return passages_of(hits, self._texts, self._chunks, before=around[0], after=around[1])
+        context = self._before if before is None else before, self._after if after is None else after
+        return passages_of(hits, self._texts, self._chunks, before=context[0], after=context[1])
 
 
 def _checked_spans(texts: Mapping[str, str], chunks: object) -> dict[str, tuple[WindowSpan, ...]]:

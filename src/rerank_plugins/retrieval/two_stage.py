@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from rerank_plugins.checks.arguments import checked_call
-from rerank_plugins.checks.elsewhere import RETRIEVER_NAMES, NamesFromElsewhere
+from rerank_plugins.checks.foreign_names import RETRIEVER_NAMES, ForeignNames
 from rerank_plugins.checks.kinds import Count
 from rerank_plugins.embedder import Embedder
 from rerank_plugins.errors import InvalidInputError
@@ -26,7 +26,7 @@ from rerank_plugins.types import ScoreUnit
 __all__ = ["RetrievedDocument", "TwoStageRetriever"]
 
 
-class TwoStageRetriever(NamesFromElsewhere):
+class TwoStageRetriever(ForeignNames):
     """Retrieves ``top_k`` documents, reranks them, and returns the best ``top_n``.
 
     Any number of threads and event loops may use one object. A copy has its own index and its own share in the
@@ -54,7 +54,7 @@ class TwoStageRetriever(NamesFromElsewhere):
         'Paris is the capital of France.'
     """
 
-    _names_from_elsewhere = RETRIEVER_NAMES
+    _foreign_names = RETRIEVER_NAMES
 
     @checked_call(own=("texts",))
     def __init__(

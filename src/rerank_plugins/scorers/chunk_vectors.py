@@ -36,7 +36,7 @@ def chunk_rows(head: SentenceHead, states: TokenStates, batch: Batch, layout: Ch
         starts += [first + start for start, _ in chunks]
         ends += [first + end for _, end in chunks]
         places += [number * layout.slots + slot for slot in range(len(chunks))]
-    vectors = head.behind(_means(states.flat, starts, ends))
+    vectors = head.apply_modules(_means(states.flat, starts, ends))
     rows = vectors.new_zeros(len(batch) * layout.slots, vectors.shape[1])
     rows[torch.tensor(places, device=rows.device)] = vectors
     return rows.reshape(len(batch), -1)

@@ -16,7 +16,7 @@ __all__ = ["language_model_request"]
 
 
 def language_model_request(
-    model: str | Path, *, device: str | None, dtype: str, source: SourceOptions, usual_length: int | None = None
+    model: str | Path, *, device: str | None, dtype: str, source: SourceOptions, default_length: int | None = None
 ) -> LoadRequest:
     """Return what loads a causal language model.
 
@@ -25,7 +25,7 @@ def language_model_request(
         device: Where it runs; None takes the best device.
         dtype: ``auto`` (on CUDA bfloat16, else float32), or a precision.
         source: Where its files come from.
-        usual_length: Tokens of an input where none is asked for; None takes what the model was made for.
+        default_length: Tokens of an input where none is asked for; None takes what the model was made for.
 
     Raises:
         ModelError: It cannot be found, or its config cannot be read.
@@ -43,7 +43,7 @@ def language_model_request(
         kind="reranker",
         family="inferred",
         scorer="decoder",
-        default_max_length_tokens=positions if usual_length is None else min(positions, usual_length),
+        default_max_length_tokens=positions if default_length is None else min(positions, default_length),
         max_length_tokens=positions,
         license="unknown",
         languages=(),

@@ -200,5 +200,5 @@ def _opened(runtime: Any, graph: GraphBuilder) -> Any:
 
 def _threads() -> int:
     """Return the threads of a product; 0 leaves it to ONNX Runtime, which takes one for each core."""
-    asked = os.environ.get("OMP_NUM_THREADS", "")
-    return int(asked) if asked.isascii() and asked.isdigit() else 0
+    requested = os.environ.get("OMP_NUM_THREADS", "")
+    return int(requested) if requested.isascii() and requested.isdigit() else 0

@@ -48,12 +48,12 @@ def pair_tokens(query: str, documents: Sequence[str], *, length: int, windows: b
         length: Tokens of an input.
         windows: Whether a long document is read in several inputs.
     """
-    asked = estimated_tokens(query, most=length)
-    room = max(1, length - asked)
+    query_tokens = estimated_tokens(query, most=length)
+    room = max(1, length - query_tokens)
     total = 0
     for document in documents:
         tokens = estimated_tokens(document, most=None if windows else room)
-        total += tokens + asked * -(-tokens // room)
+        total += tokens + query_tokens * -(-tokens // room)
     return total
 
 

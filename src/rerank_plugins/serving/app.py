@@ -15,7 +15,17 @@ from typing import Any
 
 from rerank_plugins.errors import RerankPluginsError
 from rerank_plugins.serving.dialects.base import Dialect, Hints
-from rerank_plugins.serving.exchange import Exchange, Gone, HeldBytes, Receive, Reply, Scope, Send, json_reply, parsed
+from rerank_plugins.serving.exchange import (
+    ClientDisconnected,
+    Exchange,
+    HeldBytes,
+    Receive,
+    Reply,
+    Scope,
+    Send,
+    json_reply,
+    parsed,
+)
 from rerank_plugins.serving.facts import Facts
 from rerank_plugins.serving.fields import Fields
 from rerank_plugins.serving.guard import OPEN_PATHS, Guard
@@ -43,7 +53,7 @@ _PROBES = OPEN_PATHS | {"/metrics"}
 
 
 @dataclass(slots=True)
-class _Seen:
+class _RequestRecord:
     """What is known of a request so far, for its answer, the log and the metrics.
 
     Attributes:
@@ -116,61 +126,61 @@ class ServingApp:
             await self._exchange(Exchange(scope, receive, send, limits=self._settings.limits, held=self._held))
 
     async def _exchange(self, exchange: Exchange) -> None:
-        seen = _Seen()
+        record = _RequestRecord()
         self._metrics.in_flight.inc()
         status = _HUNG_UP
         spans, method = self._spans, exchange.method
         try:
             with nullcontext() if spans is None else spans.request(method, exchange.headers) as span:
-                reply = await self._reply(exchange, seen)
+                reply = await self._reply(exchange, record)
                 status = reply.status
                 if spans is not None:
-                    spans.finish(span, method=method, route=seen.route, status=status)
-            closes = seen.is_closing or self._facts.phase == "draining"
+                    spans.finish(span, method=method, route=record.route, status=status)
+            closes = record.is_closing or self._facts.phase == "draining"
             await exchange.answer(reply, closes=closes, headers=self._cors(exchange))
-        except (Gone, asyncio.TimeoutError):
+        except (ClientDisconnected, asyncio.TimeoutError):
             status = _HUNG_UP
         finally:
             exchange.forget()
             self._metrics.in_flight.dec()
-            self._tell(exchange, seen, status)
+            self._log(exchange, record, status)
 
-    async def _reply(self, exchange: Exchange, seen: _Seen) -> Reply:
+    async def _reply(self, exchange: Exchange, record: _RequestRecord) -> Reply:
         """Return the answer of a request, whatever happens, unless its caller hangs up."""
         try:
-            return await self._answer(exchange, seen)
-        except Gone:
+            return await self._answer(exchange, record)
+        except ClientDisconnected:
             raise
         except Refusal as refusal:
-            return self._refused(refusal, exchange, seen)
+            return self._refused(refusal, exchange, record)
         except RerankPluginsError as error:
             logger.error("request %s failed", exchange.request_id, exc_info=error)
-            return self._refused(refusal_of(error), exchange, seen)
+            return self._refused(refusal_of(error), exchange, record)
         except Exception as error:
             # A mistake of ours: the caller gets an answer in its dialect, and the log what happened.
             logger.error("request %s met an error of the server", exchange.request_id, exc_info=error)
-            return self._refused(Refusal("an error of the server; its log says more", kind="failed"), exchange, seen)
+            return self._refused(Refusal("an error of the server; its log says more", kind="failed"), exchange, record)
 
-    async def _answer(self, exchange: Exchange, seen: _Seen) -> Reply:
+    async def _answer(self, exchange: Exchange, record: _RequestRecord) -> Reply:
         if exchange.method == "OPTIONS" and self._cors(exchange):
             return _preflight()
         page = self._page.reply(exchange)
         if page is not None:
-            seen.route = PAGE_LABEL
+            record.route = PAGE_LABEL
             return page
-        route = self._let_in(exchange, seen)
+        route = self._let_in(exchange, record)
         if route.choice is None:
             metrics = route.label == "/metrics"
             return self._metrics.page() if metrics else self._facts.reply(route.label, route.path_model)
         body = parsed(await exchange.body())
         endpoint = route.choice.choose(body, exchange.headers)
-        seen.dialect = endpoint.dialect
+        record.dialect = endpoint.dialect
         request = endpoint.read(Fields(body), self._hints(route))
-        seen.n_items = _n_items(request)
+        record.n_items = _n_items(request)
         outcome = await exchange.unless_gone(self._runner.run(request, self._arrival(exchange)))
         return json_reply(endpoint.answer(request, outcome), headers=_cost_headers(outcome))
 
-    def _let_in(self, exchange: Exchange, seen: _Seen) -> Route:
+    def _let_in(self, exchange: Exchange, record: _RequestRecord) -> Route:
         """Return the route of a request that has a key; one without learns no more than that, in its dialect's words.
 
         Raises:
@@ -181,9 +191,9 @@ class ServingApp:
         except Refusal:
             self._guard.check(exchange.path, exchange.headers)
             raise
-        seen.route = route.label
+        record.route = route.label
         if route.choice is not None:
-            seen.dialect = route.choice.dialect
+            record.dialect = route.choice.dialect
         self._guard.check(exchange.path, exchange.headers)
         return route
 
@@ -195,26 +205,26 @@ class ServingApp:
 
     def _arrival(self, exchange: Exchange) -> Arrival:
         most_s = self._settings.limits.deadline_s
-        asked = exchange.headers.get(_TIMEOUT_HEADER, "")
-        if asked:
-            if not (asked.isascii() and asked.isdigit() and 0 < len(asked) < 12 and int(asked)):
+        timeout = exchange.headers.get(_TIMEOUT_HEADER, "")
+        if timeout:
+            if not (timeout.isascii() and timeout.isdigit() and 0 < len(timeout) < 12 and int(timeout)):
                 msg = f"{_TIMEOUT_HEADER} must be a whole number of milliseconds"
                 raise Refusal(msg, kind="invalid", param=_TIMEOUT_HEADER)
-            most_s = min(most_s, int(asked) / 1_000)
+            most_s = min(most_s, int(timeout) / 1_000)
         return Arrival(request_id=exchange.request_id, started_s=exchange.started_s, deadline_s=most_s)
 
-    def _refused(self, refusal: Refusal, exchange: Exchange, seen: _Seen) -> Reply:
-        status = seen.dialect.status(refusal)
+    def _refused(self, refusal: Refusal, exchange: Exchange, record: _RequestRecord) -> Reply:
+        status = record.dialect.status(refusal)
         self._metrics.refused(refusal.kind)
-        seen.is_closing = seen.is_closing or refusal.closes
+        record.is_closing = record.is_closing or refusal.closes
         headers = {}
         if refusal.retry_after_s is not None:
             headers["retry-after"] = str(refusal.retry_after_s)
         if refusal.kind == "unauthorized":
             headers["www-authenticate"] = "Bearer"
             # The body may be on its way; nobody reads it.
-            seen.is_closing = exchange.method == "POST" or seen.is_closing
-        return json_reply(seen.dialect.error(refusal, status, exchange.request_id), status=status, headers=headers)
+            record.is_closing = exchange.method == "POST" or record.is_closing
+        return json_reply(record.dialect.error(refusal, status, exchange.request_id), status=status, headers=headers)
 
     def _cors(self, exchange: Exchange) -> dict[str, str]:
         """Return the headers that let a page of an allowed origin read the answer."""
@@ -223,22 +233,22 @@ class ServingApp:
             return {}
         return {"access-control-allow-origin": origin, "vary": "Origin"}
 
-    def _tell(self, exchange: Exchange, seen: _Seen, status: int) -> None:
+    def _log(self, exchange: Exchange, record: _RequestRecord, status: int) -> None:
         """Count and log a request that is over: numbers and words of tables, no text, no query string, no header."""
         seconds = time.perf_counter() - exchange.started_s
-        self._metrics.answered(seen.dialect.name, seen.route, status, seconds=seconds, n_bytes=exchange.n_bytes)
-        if seen.n_items:
-            self._metrics.documents(seen.route, seen.n_items)
+        self._metrics.answered(record.dialect.name, record.route, status, seconds=seconds, n_bytes=exchange.n_bytes)
+        if record.n_items:
+            self._metrics.documents(record.route, record.n_items)
         access.log(
-            logging.DEBUG if seen.route in _PROBES else logging.INFO,
+            logging.DEBUG if record.route in _PROBES else logging.INFO,
             "%s %s %d %.1f ms, %d bytes, %d texts, %s, id %s",
             exchange.method if exchange.method.isalpha() else "?",
-            seen.route,
+            record.route,
             status,
             1_000 * seconds,
             exchange.n_bytes,
-            seen.n_items,
-            seen.dialect.name,
+            record.n_items,
+            record.dialect.name,
             exchange.request_id,
         )
 

@@ -16,7 +16,7 @@ import orjson
 from rerank_plugins.serving.refusals import Refusal
 from rerank_plugins.serving.settings import Limits
 
-__all__ = ["Exchange", "Gone", "HeldBytes", "Receive", "Reply", "Scope", "Send", "json_reply", "parsed"]
+__all__ = ["ClientDisconnected", "Exchange", "HeldBytes", "Receive", "Reply", "Scope", "Send", "json_reply", "parsed"]
 
 T = TypeVar("T")
 
@@ -37,7 +37,7 @@ _DRAINED_BODIES = 16
 """How much of a body that is too large is read and thrown away, so that its sender sees the answer, in limits."""
 
 
-class Gone(Exception):
+class ClientDisconnected(Exception):
     """The caller has closed the connection."""
 
 
@@ -117,7 +117,7 @@ class Exchange:
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, *, limits: Limits, held: HeldBytes) -> None:
         self._receive, self._send = receive, send
-        self._limits, self._held, self._mine = limits, held, 0
+        self._limits, self._held, self._n_held = limits, held, 0
         self.method: str = scope["method"]
         self.path: str = scope["path"]
         self.headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
@@ -131,7 +131,7 @@ class Exchange:
 
         Raises:
             Refusal: It is too long, too slow, or compressed.
-            Gone: The caller hung up.
+            ClientDisconnected: The caller hung up.
         """
         if self.headers.get("content-encoding", "identity") != "identity":
             msg = "compressed bodies are not taken; send the body as it is"
@@ -146,13 +146,13 @@ class Exchange:
         """Return what ``work`` gives; it is cancelled when the caller hangs up.
 
         Raises:
-            Gone: The caller hung up.
+            ClientDisconnected: The caller hung up.
         """
         task, watch = asyncio.ensure_future(work), asyncio.ensure_future(self._until_gone())
         try:
             await asyncio.wait((task, watch), return_when=asyncio.FIRST_COMPLETED)
             if not task.done():
-                raise Gone
+                raise ClientDisconnected
             return task.result()
         finally:
             watch.cancel()
@@ -180,8 +180,8 @@ class Exchange:
 
     def forget(self) -> None:
         """Count the body off; it is not needed any more."""
-        self._held.give_back(self._mine)
-        self._mine = 0
+        self._held.give_back(self._n_held)
+        self._n_held = 0
 
     async def _body(self) -> bytes:
         most = self._limits.max_body_bytes
@@ -194,7 +194,7 @@ class Exchange:
                 pieces.clear()
                 await self._throw_away(self.n_bytes)
             self._held.add(len(piece))
-            self._mine += len(piece)
+            self._n_held += len(piece)
             pieces.append(piece)
         return b"".join(pieces)
 
@@ -218,7 +218,7 @@ class Exchange:
         while more:
             message = await self._receive()
             if message["type"] == "http.disconnect":
-                raise Gone
+                raise ClientDisconnected
             yield message.get("body", b"")
             more = message.get("more_body", False)
 

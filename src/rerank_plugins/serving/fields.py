@@ -41,12 +41,12 @@ class Fields:
         value = self.raw(name)
         return None if value is None else self._typed(name, value, str, "a string") or None
 
-    def flag(self, name: str, *, usual: bool) -> bool:
+    def flag(self, name: str, *, default: bool) -> bool:
         """Return a boolean; some clients write it as the text ``true``."""
         value = self.raw(name)
         if isinstance(value, str):
             value = _WORDS.get(value.lower(), value)
-        return usual if value is None else self._typed(name, value, bool, "true or false")
+        return default if value is None else self._typed(name, value, bool, "true or false")
 
     def count(self, name: str, *, lowest: int = 1) -> int | None:
         """Return a whole number of at least ``lowest``; None if it is not there."""
@@ -60,20 +60,20 @@ class Fields:
             raise Refusal(msg, kind="invalid", param=name)
         return value
 
-    def number(self, name: str, *, usual: float) -> float:
+    def number(self, name: str, *, default: float) -> float:
         """Return a finite number."""
         value = self.raw(name)
         if value is None:
-            return usual
+            return default
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
             raise self.wrong(name, "a number", value)
         return float(value)
 
-    def choice(self, name: str, choices: Sequence[str], *, usual: str) -> str:
+    def choice(self, name: str, choices: Sequence[str], *, default: str) -> str:
         """Return one of some words, in the spelling of ``choices``; capitals do not matter."""
         value = self.raw(name)
         if value is None:
-            return usual
+            return default
         word = self._typed(name, value, str, "a string").lower()
         for one in choices:
             if one.lower() == word:
@@ -95,10 +95,10 @@ class Fields:
                 raise self.wrong(place, "a string", item)
         return items
 
-    def choices(self, name: str, choices: Sequence[str], *, usual: Sequence[str]) -> list[str]:
+    def choices(self, name: str, choices: Sequence[str], *, default: Sequence[str]) -> list[str]:
         """Return a list of some words; a single one counts as a list of one."""
         if self.raw(name) is None:
-            return list(usual)
+            return list(default)
         unknown = [word for word in self.texts(name) if word not in choices]
         if unknown:
             msg = f"{self._called(name)} must be among {', '.join(choices)}"

@@ -88,13 +88,13 @@ class Served(Generic[H]):
         Raises:
             Refusal: The model does not have them.
         """
-        usual = await self.opened()
-        if self._is_usual(use, usual):
-            return usual
+        default = await self.opened()
+        if self._is_default(use, default):
+            return default
         found = self._variants.get(use)
         if found is None:
             try:
-                found = await asyncio.to_thread(self._reopen, use, usual)
+                found = await asyncio.to_thread(self._reopen, use, default)
             except InvalidInputError as error:
                 raise refusal_of(error) from error
             # The oldest is dropped, not closed: a request may be using it, and the weights are shared.
@@ -143,10 +143,10 @@ class Served(Generic[H]):
     async def _try(self, handle: H) -> None:
         raise NotImplementedError
 
-    def _reopen(self, use: Any, usual: H) -> H:
+    def _reopen(self, use: Any, default: H) -> H:
         raise NotImplementedError
 
-    def _is_usual(self, use: Any, usual: H) -> bool:
+    def _is_default(self, use: Any, default: H) -> bool:
         raise NotImplementedError
 
 
@@ -162,15 +162,15 @@ class ServedReranker(Served[Reranker]):
     async def _try(self, handle: Reranker) -> None:
         await handle.arank("", _WARM_UP)
 
-    def _is_usual(self, use: Reading, usual: Reranker) -> bool:
-        windows = usual.long_documents.strategy != "truncate"
+    def _is_default(self, use: Reading, default: Reranker) -> bool:
+        windows = default.long_documents.strategy != "truncate"
         return use == Reading(windows=windows if use.windows is not None else None)
 
-    def _reopen(self, use: Reading, usual: Reranker) -> Reranker:
+    def _reopen(self, use: Reading, default: Reranker) -> Reranker:
         options = dict(self._settings.reranker_options)
-        options["long_documents"] = _long_documents(use, usual.long_documents)
+        options["long_documents"] = _long_documents(use, default.long_documents)
         if use.max_length is not None:
-            options["max_length"] = min(use.max_length, usual.max_length)
+            options["max_length"] = min(use.max_length, default.max_length)
         if use.instruction is not None:
             options["prompt"] = use.instruction
         return Reranker(self.plan.model, layers=self._settings.layers, engine=self._settings.engine, **options)
@@ -187,14 +187,14 @@ class ServedEmbedder(Served[Embedder]):
     async def _try(self, handle: Embedder) -> None:
         await handle.aembed_documents(_WARM_UP)
 
-    def _is_usual(self, use: tuple[int | None, bool | None], usual: Embedder) -> bool:
+    def _is_default(self, use: tuple[int | None, bool | None], default: Embedder) -> bool:
         dimensions, normalize = use
-        return dimensions in {None, usual.dimensions} and normalize in {None, usual.normalize}
+        return dimensions in {None, default.dimensions} and normalize in {None, default.normalize}
 
-    def _reopen(self, use: tuple[int | None, bool | None], usual: Embedder) -> Embedder:
+    def _reopen(self, use: tuple[int | None, bool | None], default: Embedder) -> Embedder:
         dimensions, normalize = use
         options = dict(self._settings.embedder_options)
-        kept = usual.normalize if normalize is None else normalize
+        kept = default.normalize if normalize is None else normalize
         options["vectors"] = VectorOptions(dimensions=dimensions, normalize=kept)
         return Embedder(self.plan.model, engine=self._settings.engine, **options)
 
@@ -307,11 +307,11 @@ def _kinds_of(model: str, settings: ServeSettings) -> tuple[ModelKind, ...]:
     return ("reranker",) if found.spec.late_interaction is None else _KINDS
 
 
-def _long_documents(use: Reading, usual: LongDocuments) -> LongDocuments:
+def _long_documents(use: Reading, default: LongDocuments) -> LongDocuments:
     """Return how long documents are read where a request says so."""
-    strategy = usual.strategy
+    strategy = default.strategy
     if use.windows is not None and use.windows != (strategy != "truncate"):
         strategy = "maxp" if use.windows else "truncate"
-    overlap = usual.overlap_tokens if use.overlap_tokens is None else use.overlap_tokens
-    query = usual.query_max_length if use.query_tokens is None else use.query_tokens
-    return replace(usual, strategy=strategy, overlap_tokens=overlap, query_max_length=query)
+    overlap = default.overlap_tokens if use.overlap_tokens is None else use.overlap_tokens
+    query = default.query_max_length if use.query_tokens is None else use.query_tokens
+    return replace(default, strategy=strategy, overlap_tokens=overlap, query_max_length=query)

@@ -156,8 +156,8 @@ def serve_on_ray(settings: ServeSettings, replicas: RayReplicas, *, host: str, p
 def _reason(serve: Any) -> str:
     """Return why the replicas fail: Ray tells it as the traceback in them, of which the last line that is one is it."""
     found = serve.status().applications.get(_NAME)
-    told = "\n".join(one.message for one in found.deployments.values()) if found is not None else ""
-    errors = [line.strip() for line in told.splitlines() if _ERROR.match(line.strip())]
+    messages = "\n".join(one.message for one in found.deployments.values()) if found is not None else ""
+    errors = [line.strip() for line in messages.splitlines() if _ERROR.match(line.strip())]
     return errors[-1] if errors else ""
 
 

@@ -85,7 +85,7 @@ class Page:
         Args:
             exchange: The request. ``/`` is the page for a browser alone, which says that it wants HTML.
         """
-        found = self._files.get(_asked(exchange))
+        found = self._files.get(_requested_name(exchange))
         if found is None:
             return None
         headers = {**_HEADERS, "etag": found.tag}
@@ -96,7 +96,7 @@ class Page:
         return Reply(status=200, body=found.body, content_type=found.content_type, headers=headers)
 
 
-def _asked(exchange: Exchange) -> str:
+def _requested_name(exchange: Exchange) -> str:
     """Return the name of the file; empty for none."""
     if exchange.method not in {"GET", "HEAD"}:
         return ""

@@ -98,14 +98,14 @@ def _rerank(pinned: DialectName) -> Chooser:
     Args:
         pinned: Whose answer is given where infinity's clients and vLLM's send the same.
     """
-    usual = infinity.RERANK if pinned == "infinity" else vllm.RERANK
+    default = infinity.RERANK if pinned == "infinity" else vllm.RERANK
 
     def choose(body: Body, _headers: Headers) -> Endpoint:
         if "texts" in body:
             return tei.RERANK
         if "passages" in body:
             return qanything.RERANK
-        return infinity.RERANK if "raw_scores" in body else usual
+        return infinity.RERANK if "raw_scores" in body else default
 
     return choose
 

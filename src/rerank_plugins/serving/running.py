@@ -119,8 +119,8 @@ class Runner:
     async def _rank(self, request: RerankRequest, arrival: Arrival) -> Ranked:
         self._check_many(request.documents, self._limits.max_documents, "documents")
         served = self._store.reranker(request.model)
-        usual = await served.opened()
-        tokens = _tokens_of_pairs(usual, request.query, request.documents, windows=request.reading.windows)
+        default = await served.opened()
+        tokens = _tokens_of_pairs(default, request.query, request.documents, windows=request.reading.windows)
         tokens *= 1 if request.spans is None else 2
         with served.admission.admitted(tokens, time_left_s=arrival.left_s()):
             reranker = await served.variant(replace(request.reading, document_tokens=None))
@@ -138,19 +138,19 @@ class Runner:
     async def _score(self, request: PairsRequest, arrival: Arrival) -> Scored:
         self._check_many(request.pairs, self._limits.max_texts, "pairs")
         served = self._store.reranker(request.model)
-        usual = await served.opened()
-        tokens = sum(_tokens_of_pairs(usual, query, [document]) for query, document in request.pairs)
+        default = await served.opened()
+        tokens = sum(_tokens_of_pairs(default, query, [document]) for query, document in request.pairs)
         with served.admission.admitted(tokens, time_left_s=arrival.left_s()):
             reranker = await served.variant(request.reading)
             scores = await reranker.ascore(list(request.pairs), deadline_s=arrival.left_s())
-        given = scores if request.raw else [reranker.probability(score) for score in scores]
+        reported = scores if request.raw else [reranker.probability(score) for score in scores]
         texts = (text for pair in request.pairs for text in pair)
-        return Scored(costs=_costs(served, arrival, texts, None, tokens), scores=given)
+        return Scored(costs=_costs(served, arrival, texts, None, tokens), scores=reported)
 
     async def _explain(self, request: ExplainRequest, arrival: Arrival) -> Explained:
         served = self._store.reranker(request.model)
-        usual = await served.opened()
-        tokens = _tokens_of_explanation(usual, request)
+        default = await served.opened()
+        tokens = _tokens_of_explanation(default, request)
         with served.admission.admitted(tokens, time_left_s=arrival.left_s()):
             reranker = await served.variant(request.reading)
             explanation = await reranker.aexplain(
@@ -162,8 +162,8 @@ class Runner:
     async def _embed(self, request: EmbedRequest, arrival: Arrival) -> Embedded | EmbeddedTokens:
         self._check_many(request.texts, self._limits.max_texts, "texts")
         served = self._store.embedder(request.model)
-        usual = await served.opened()
-        length = min(usual.max_length, _LONGEST_INPUT)
+        default = await served.opened()
+        length = min(default.max_length, _LONGEST_INPUT)
         tokens = sum(estimated_tokens(text, most=length) for text in request.texts)
         with served.admission.admitted(tokens, time_left_s=arrival.left_s()):
             embedder: Embedder = await served.variant(ServedEmbedder.use_of(request))
@@ -194,20 +194,20 @@ class Runner:
             raise Refusal(msg, kind="too_many", param=name)
 
 
-def _tokens_of_pairs(usual: Reranker, query: str, documents: Sequence[str], *, windows: bool | None = None) -> int:
-    in_windows = usual.long_documents.strategy != "truncate" if windows is None else windows
-    return pair_tokens(query, documents, length=min(usual.max_length, _LONGEST_INPUT), windows=in_windows)
+def _tokens_of_pairs(default: Reranker, query: str, documents: Sequence[str], *, windows: bool | None = None) -> int:
+    in_windows = default.long_documents.strategy != "truncate" if windows is None else windows
+    return pair_tokens(query, documents, length=min(default.max_length, _LONGEST_INPUT), windows=in_windows)
 
 
-def _tokens_of_explanation(usual: Reranker, request: ExplainRequest) -> int:
+def _tokens_of_explanation(default: Reranker, request: ExplainRequest) -> int:
     """Return about how many tokens are read: the document, then what counts of it once for each part and once whole."""
     texts = request.query, [request.document]
-    whole = _tokens_of_pairs(usual, *texts, windows=request.reading.windows)
-    if usual.spec.late_interaction is not None:
+    whole = _tokens_of_pairs(default, *texts, windows=request.reading.windows)
+    if default.spec.late_interaction is not None:
         return whole
     # Words are not counted, so as to stay quick: each is a character at least, and one stands between two of them.
     parts = min(request.max_spans, (len(request.document) + 1) // 2)
-    return whole + (1 + parts) * _tokens_of_pairs(usual, *texts, windows=False)
+    return whole + (1 + parts) * _tokens_of_pairs(default, *texts, windows=False)
 
 
 async def _cut(reranker: Reranker, request: RerankRequest) -> list[str]:

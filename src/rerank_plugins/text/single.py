@@ -17,14 +17,14 @@ from rerank_plugins.protocols import TokenInput
 from rerank_plugins.text.pairs import TextLayout
 from rerank_plugins.text.tokenizer import TextTokenizer, TokenizedText
 
-__all__ = ["MAX_CHARACTERS", "SingleTextTokenizer", "Surroundings"]
+__all__ = ["MAX_CHARACTERS", "SingleTextTokenizer", "TextAffixes"]
 
 MAX_CHARACTERS = 128_000
 """Characters of a text that are read at most (BCEmbedding's limit): the rest is not tokenised."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
+class TextAffixes:
     """The texts around every text of one side: ``examples instruction text suffix``.
 
     Attributes:
@@ -41,40 +41,40 @@ class Surroundings:
 class SingleTextTokenizer:
     """Turns texts of one side into model inputs. Thread-safe.
 
-    Surroundings and text are tokenised as one string, because joining ids could differ. An input that is too
+    A text and the texts around it are tokenised as one string, because joining ids could differ. An input that is too
     long loses the end of its text. Special tokens, instruction and suffix are always kept, and with them the token
     that is pooled.
 
     Args:
         tokenizer: The tokenizer.
         layout: Special tokens around a text.
-        around: What is put around each text.
+        affixes: What is put around each text.
         max_length_tokens: Tokens of an input, special tokens, instruction and suffix included, examples not.
         pools_instruction: Whether the instruction counts in the mean. If not, inputs carry its length: as many
             tokens as it has by itself, which is how INSTRUCTOR and sentence-transformers count.
         use_cache: Whether recently tokenised texts are taken from a cache.
 
     Raises:
-        InvalidInputError: The surroundings leave no room for a text.
+        InvalidInputError: The texts around it leave no room for a text.
     """
 
     def __init__(
         self,
         tokenizer: TextTokenizer,
         layout: TextLayout,
-        around: Surroundings,
+        affixes: TextAffixes,
         *,
         max_length_tokens: int,
         pools_instruction: bool = True,
         use_cache: bool = False,
     ) -> None:
         self._use_cache = use_cache
-        self._tokenizer, self._layout, self._around = tokenizer, layout, around
-        self._n_examples = _count(tokenizer, around.examples)
-        n_instruction = _count(tokenizer, around.instruction)
+        self._tokenizer, self._layout, self._affixes = tokenizer, layout, affixes
+        self._n_examples = _count(tokenizer, affixes.examples)
+        n_instruction = _count(tokenizer, affixes.instruction)
         self._room = max_length_tokens - layout.n_special + self._n_examples
         self._n_unpooled = None if pools_instruction or not n_instruction else n_instruction
-        used = layout.n_special + n_instruction + _count(tokenizer, around.suffix)
+        used = layout.n_special + n_instruction + _count(tokenizer, affixes.suffix)
         if used >= max_length_tokens:
             msg = (
                 f"max_length={max_length_tokens} leaves no room for a text: special tokens and instruction take "
@@ -83,9 +83,9 @@ class SingleTextTokenizer:
             raise InvalidInputError(msg)
 
     @property
-    def around(self) -> Surroundings:
+    def affixes(self) -> TextAffixes:
         """What is put around each text."""
-        return self._around
+        return self._affixes
 
     @property
     def longest_tokens(self) -> int:
@@ -99,9 +99,9 @@ class SingleTextTokenizer:
 
     def encode(self, texts: Sequence[str]) -> list[TokenInput]:
         """Return the input of each text, in order."""
-        head = self._around.examples + self._around.instruction
+        head = self._affixes.examples + self._affixes.instruction
         cut = [text[:MAX_CHARACTERS] for text in texts]
-        whole = [f"{head}{text}{self._around.suffix}" for text in cut]
+        whole = [f"{head}{text}{self._affixes.suffix}" for text in cut]
         tokenized = self._tokenizer.encode(whole, use_cache=self._use_cache)
         return [self._input(text, one) for text, one in zip(cut, tokenized, strict=True)]
 
@@ -119,7 +119,7 @@ class SingleTextTokenizer:
 
         A token that holds characters of both belongs to the text.
         """
-        before = self._around.examples + self._around.instruction
+        before = self._affixes.examples + self._affixes.instruction
         return self._tokenizer.encode_one(before + text).split_prefix(len(before))
 
     def _input(self, text: str, tokenized: TokenizedText) -> TokenInput:
@@ -129,9 +129,9 @@ class SingleTextTokenizer:
         return self._layout.wrap(ids, n_instruction=self._n_unpooled)
 
     def _shortened(self, tokenized: TokenizedText, n_characters: int) -> npt.NDArray[np.int32]:
-        if not self._around.suffix:
+        if not self._affixes.suffix:
             return tokenized.ids[: self._room]
-        text_end = len(self._around.examples) + len(self._around.instruction) + n_characters
+        text_end = len(self._affixes.examples) + len(self._affixes.instruction) + n_characters
         starts = [start for start, _ in tokenized.encoding.offsets]
         suffix_start = next((index for index, start in enumerate(starts) if start >= text_end), len(starts))
         n_suffix = len(starts) - suffix_start

@@ -87,8 +87,8 @@ class WholePairTokenizer:
         texts = [self._before + query + self._between + text + self._after if text else "" for query, text in kept]
         wholes = self._tokenizer.encode(texts, use_cache=self._settings.use_token_cache)
         return [
-            self._encode(self._split(whole, query, text), cut=len(text) < len(str(given))) if text else BLANK_PAIR
-            for whole, (query, text), (_, given) in zip(wholes, kept, pairs, strict=True)
+            self._encode(self._split(whole, query, text), cut=len(text) < len(str(document))) if text else BLANK_PAIR
+            for whole, (query, text), (_, document) in zip(wholes, kept, pairs, strict=True)
         ]
 
     def _split(self, whole: TokenizedText, query: str, document: str) -> _Tokens:

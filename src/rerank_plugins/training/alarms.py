@@ -27,7 +27,7 @@ class CollapseAlarm:
         self._equal = self._large = 0
         self._losses: deque[float] = deque(maxlen=2 * _STEPS)
         self._guesses: deque[float] = deque(maxlen=2 * _STEPS)
-        self._is_told = False
+        self._has_warned = False
 
     def reason(self, scores: Tensor, *, loss: float, guess: float) -> str | None:
         """Look at a batch; return why training on is in vain, or None.
@@ -63,8 +63,8 @@ class CollapseAlarm:
                 f"the loss was {first:.3g} over {_STEPS} steps and {second:.3g} over the next, and scores that are all "
                 f"equal have {guess:.3g}"
             )
-        if min(first, second) >= 0.999 * guess and not self._is_told:
-            self._is_told = True
+        if min(first, second) >= 0.999 * guess and not self._has_warned:
+            self._has_warned = True
             logger.warning(
                 "the loss of the last %d steps, %.4g, is that of guessing: nothing has been learnt yet. If this "
                 "goes on, look whether texts tell positives from negatives, and try another learning_rate",

@@ -69,13 +69,13 @@ def _length(prepared: Prepared) -> int:
 
 def _usage(prepared: Prepared, result: TrainingResult) -> Usage:
     settings, spec = prepared.settings, prepared.resolved.spec
-    is_told = _is_listed(prepared) or settings.model.family is None
+    names_family = _is_listed(prepared) or settings.model.family is None
     return usage_of(
         settings,
         prepared.resolved,
         result.folder.name,
         length=None if settings.data.query_max_len is None else _length(prepared),
-        family=None if is_told else spec.family,
+        family=None if names_family else spec.family,
     )
 
 

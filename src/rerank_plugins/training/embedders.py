@@ -111,7 +111,7 @@ def objective_of(settings: EmbedderTrainingSettings, trainable: TrainableEmbedde
         dense=dense,
         without=trainable.without,
         self_distils=m3.use_self_distill,
-        starts_behind=m3.self_distill_start_step,
+        start_step=m3.self_distill_start_step,
     )
 
 

@@ -94,11 +94,11 @@ def grouped_order(order: Sequence[int], sizes: Sequence[int], *, batch: int, see
         seed: The run's.
         epoch: From 0.
     """
-    stretch = batch * _BATCHES_OF_A_STRETCH
+    n_sorted = batch * _BATCHES_OF_A_STRETCH
     in_stretches = [
         row
-        for start in range(0, len(order), stretch)
-        for row in sorted(order[start : start + stretch], key=lambda row: (sizes[row], row))
+        for start in range(0, len(order), n_sorted)
+        for row in sorted(order[start : start + n_sorted], key=lambda row: (sizes[row], row))
     ]
     n_whole = len(order) // batch
     batches = list(range(n_whole))

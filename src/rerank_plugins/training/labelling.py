@@ -112,9 +112,9 @@ def label_records(
         source = look_at_rows(settings.data, format_name=settings.format_name, problem=_first_problem(needs))
         opened = [_opened(one, stack) for one in listed]
         scale = opened[0].scale if len(opened) == 1 else "standardised"
-        asked: dict[str, Any] = {"command": "label", "rows": source.digest, "weights": settings.weights}
-        asked |= {"teachers": [one.facts() for one in opened], "scale": scale}
-        job = stack.enter_context(RowJob(output, asked, restart=settings.restart))
+        job_settings: dict[str, Any] = {"command": "label", "rows": source.digest, "weights": settings.weights}
+        job_settings |= {"teachers": [one.facts() for one in opened], "scale": scale}
+        job = stack.enter_context(RowJob(output, job_settings, restart=settings.restart))
         for block in blocks(source.records(start=job.n_done), most=settings.batch_pairs, size=_n_texts):
             _label_block(job, block, opened, settings.weights)
             if on_row is not None:

@@ -40,7 +40,7 @@ def unknown_setting(name: str, known: Collection[str], *, task: Task = "reranker
     plain, start = name.replace("-", "_"), f"{_OWNERS[task]} training has no setting {name!r}"
     if plain in _ALSO:
         return f"{start}: it is {_ALSO[plain]}"
-    found = _elsewhere(plain, task)
+    found = _foreign_argument(plain, task)
     if found is not None:
         one, is_of_task = found
         ours = [setting for setting in (one.ours or "").split(",") if setting in known and setting != plain]
@@ -54,7 +54,7 @@ def unknown_setting(name: str, known: Collection[str], *, task: Task = "reranker
     return f"{start}: " + (f"did you mean {close[0]!r}?" if close else f"there are {', '.join(known)}")
 
 
-def _elsewhere(name: str, task: Task) -> tuple[Argument, bool] | None:
+def _foreign_argument(name: str, task: Task) -> tuple[Argument, bool] | None:
     """Return another trainer's argument of a name, and whether it belongs to a task; None if nobody has it."""
     for other in dict.fromkeys((task, *EVERY)):
         for dialect in _DIALECTS:

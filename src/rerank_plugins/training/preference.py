@@ -98,7 +98,7 @@ class LanguageModelTeacher:
     ) -> None:
         self._name, self._settings = str(model), settings or PreferenceSettings()
         request = language_model_request(
-            model, device=device, dtype=dtype, source=source or SourceOptions(), usual_length=_DEFAULT_LENGTH
+            model, device=device, dtype=dtype, source=source or SourceOptions(), default_length=_DEFAULT_LENGTH
         )
         self._tokenizer = open_tokenizer(request.files.folder)
         self._length = request.spec.input_length_tokens(self._settings.max_length)

@@ -1,8 +1,8 @@
 """Work on the rows of a file that goes on after it was killed: nothing is lost, and nothing is done twice.
 
 Rows are appended to the output a block at a time. The journal beside it (``NAME.job.json``) is replaced after each
-block, and says what was asked, how many rows and bytes are done, and what was counted. A run that goes on cuts off what
-the journal does not know of: the block in which the last one died.
+block, and says the settings of the job, how many rows and bytes are done, and what was counted. A run that goes on cuts
+off what the journal does not know of: the block in which the last one died.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from rerank_plugins.training.data.lines import JSON_ENDINGS
 
 __all__ = ["RowJob", "check_job_output", "journal_of"]
 
-_ASKED, _ROWS, _BYTES, _COUNTS, _FINISHED = "asked", "rows", "bytes", "counts", "finished"
+_SETTINGS, _ROWS, _BYTES, _COUNTS, _FINISHED = "asked", "rows", "bytes", "counts", "finished"
 _SHOWN = 80
 
 
@@ -67,7 +67,7 @@ class RowJob:
 
     Args:
         output: The file that rows are appended to.
-        asked: What the rows depend on, as plain values; an earlier run must have been asked the same.
+        job_settings: What the rows depend on, as plain values; an earlier run must have had the same.
         restart: Whether what an earlier run wrote is thrown away.
 
     Attributes:
@@ -77,15 +77,15 @@ class RowJob:
         is_finished: Whether all rows are written.
 
     Raises:
-        InvalidInputError: The earlier run was asked something else (the message says what), its output is shorter than
+        InvalidInputError: The earlier run had other settings (the message says which), its output is shorter than
             its journal says, another process is writing it, or it cannot be written.
     """
 
-    def __init__(self, output: Path, asked: Mapping[str, Any], *, restart: bool = False) -> None:
-        self.output, self._asked = output, _plain(asked)
+    def __init__(self, output: Path, job_settings: Mapping[str, Any], *, restart: bool = False) -> None:
+        self.output, self._job_settings = output, _plain(job_settings)
         before = None if restart else _read_journal(output)
         if before is not None:
-            _check_same(output, before[_ASKED], self._asked)
+            _check_same(output, before[_SETTINGS], self._job_settings)
         made_folder(output.parent)
         try:
             self._file = output.open("ab", buffering=0)
@@ -162,7 +162,7 @@ class RowJob:
 
     def _note(self) -> None:
         state = {
-            _ASKED: self._asked,
+            _SETTINGS: self._job_settings,
             _ROWS: self.n_done,
             _BYTES: self._n_bytes,
             _COUNTS: dict(self.counts),
@@ -177,7 +177,7 @@ def _read_journal(output: Path) -> dict[str, Any] | None:
         state = json.loads(journal_of(output).read_bytes())
     except (OSError, ValueError):
         return None
-    is_one = isinstance(state, dict) and state.keys() >= {_ASKED, _ROWS, _BYTES, _COUNTS, _FINISHED}
+    is_one = isinstance(state, dict) and state.keys() >= {_SETTINGS, _ROWS, _BYTES, _COUNTS, _FINISHED}
     return state if is_one and output.is_file() else None
 
 
@@ -208,9 +208,9 @@ def _shown(value: object) -> str:
     return shown if len(shown) <= _SHOWN else shown[:_SHOWN] + "..."
 
 
-def _plain(asked: Mapping[str, Any]) -> dict[str, Any]:
+def _plain(job_settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return values as a file gives them back, so that they can be compared with those in one."""
-    plain: dict[str, Any] = json.loads(json.dumps(asked, default=str))
+    plain: dict[str, Any] = json.loads(json.dumps(job_settings, default=str))
     return plain
 
 

@@ -36,8 +36,8 @@ class DevScorer:
 
     def scores(self, module: Any) -> list[float]:
         """Return the score of each of its pairs."""
-        given = [one for one in self._inputs if one is not None]
-        scores = iter(module_scores(module, given, self._padding, batch_size=self._batch_size))
+        not_blank = [one for one in self._inputs if one is not None]
+        scores = iter(module_scores(module, not_blank, self._padding, batch_size=self._batch_size))
         return [BLANK_DOCUMENT_SCORE if one is None else next(scores) for one in self._inputs]
 
 

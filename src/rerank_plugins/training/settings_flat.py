@@ -49,18 +49,18 @@ def settings_of(owner: type[_Settings], flat: Mapping[str, Any]) -> _Settings:
         UnknownOptionError: There is no such setting; the message says what does the same here, or names its neighbour.
         InvalidInputError: A value cannot work, or one that has no default is missing.
     """
-    given = {name.replace("-", "_"): value for name, value in flat.items() if value is not None}
+    values = {name.replace("-", "_"): value for name, value in flat.items() if value is not None}
     owners = groups_of(owner)
     homes = {one.name: (group, one) for group, kind in owners.items() for one in fields(kind)}
-    for name in given:
+    for name in values:
         if name not in homes:
             raise UnknownOptionError(unknown_setting(name, homes, task=owner.task))
     groups: dict[str, dict[str, Any]] = {group: {} for group in owners}
-    for name, value in given.items():
+    for name, value in values.items():
         several = str(homes[name][1].type).startswith("tuple[") and isinstance(value, (str, Path))
         groups[homes[name][0]][name] = (value,) if several else value
     for name in ("train_data", "output_dir"):
-        if name not in given:
+        if name not in values:
             msg = f"{name} is missing; a training needs train_data and output_dir"
             raise InvalidInputError(msg)
     return owner(**{group: kind(**groups[group]) for group, kind in owners.items()})

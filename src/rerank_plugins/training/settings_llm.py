@@ -53,17 +53,17 @@ class LoraSettings:
 
     def __post_init__(self) -> None:
         if self.use_lora is False:
-            given = [
+            names = [
                 name
-                for name, is_given in (
+                for name, is_set in (
                     ("from_peft", self.from_peft is not None),
                     ("save_merged_lora_model", self.save_merged_lora_model),
                     ("lora_base_dtype", self.lora_base_dtype != "float32"),
                 )
-                if is_given
+                if is_set
             ]
-            if given:
-                msg = f"{' and '.join(given)} is about an adapter, and use_lora is False: leave one of them out"
+            if names:
+                msg = f"{' and '.join(names)} is about an adapter, and use_lora is False: leave one of them out"
                 raise InvalidInputError(msg)
         elif self.raw_peft and not self.save_merged_lora_model:
             msg = (

@@ -39,10 +39,10 @@ def measured_lines(result: TrainingResult) -> list[str]:
     else:
         lines.append("Nothing was measured on a dev set: there was none.")
     for one in result.kept:
-        told = f"On {one.n_queries} queries of `{one.name}`, by which no checkpoint was chosen"
+        start = f"On {one.n_queries} queries of `{one.name}`, by which no checkpoint was chosen"
         fallen = [change.name for change in one.changes if _has_fallen(change)]
         lost = f": **{', '.join(fallen)} fell significantly.**" if fallen else "."
-        lines += ["", f"{told}{lost}", "", *changes_table(one.changes)]
+        lines += ["", f"{start}{lost}", "", *changes_table(one.changes)]
     return lines
 
 

@@ -117,9 +117,9 @@ class LayerOptions:
 
     def __post_init__(self) -> None:
         for name in ("cutoff_layers", "compress_layers"):
-            given: object = getattr(self, name)
-            if given is not None:
-                listed = (given,) if isinstance(given, int) else given
+            value: object = getattr(self, name)
+            if value is not None:
+                listed = (value,) if isinstance(value, int) else value
                 object.__setattr__(self, name, _LAYERS.check(name, listed))
 
 

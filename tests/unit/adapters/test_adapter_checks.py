@@ -37,7 +37,7 @@ def test_a_model_must_be_of_the_kind_and_have_the_layers() -> None:
     with pytest.raises(InvalidInputError, match=r"asks for 2; give one layer.*score_layers\(\)"):
         check(spec, LayerOptions(cutoff_layers=(2, 4)))
     with pytest.raises(InvalidInputError, match="asks for 2"):
-        check(spec, usual=LayerOptions(cutoff_layers=(2, 4)))
+        check(spec, default=LayerOptions(cutoff_layers=(2, 4)))
     with pytest.raises(InvalidInputError, match="from 2 to 6"):
         check(spec, LayerOptions(cutoff_layers=(7,)))
     with pytest.raises(InvalidInputError, match=r"Light is for .*lightweight; .*'layerwise'. Use Other,"):

@@ -10,7 +10,7 @@ import threading
 
 import pytest
 
-from rerank_plugins.adapters.corpus import Corpus, async_twin
+from rerank_plugins.adapters.corpus import Corpus, async_version
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.retrieval import build_first_stage
 
@@ -43,9 +43,9 @@ def test_it_grows_and_the_old_one_stays(corpus: Corpus[dict[str, str]]) -> None:
 
 def test_what_was_indexed_elsewhere_does_not_grow() -> None:
     pytest.importorskip("bm25s")
-    around = Corpus(build_first_stage(TEXTS, retriever="bm25"), ITEMS, None)
+    affixes = Corpus(build_first_stage(TEXTS, retriever="bm25"), ITEMS, None)
     with pytest.raises(InvalidInputError, match=r"made around a first stage.*FirstStageRetriever\.from_documents"):
-        around.grown(ITEMS, TEXTS)
+        affixes.grown(ITEMS, TEXTS)
 
 
 def test_a_document_that_is_not_there_is_told() -> None:
@@ -68,7 +68,7 @@ class Worker:
             raise ValueError(msg)
         return number * factor, threading.get_ident()
 
-    awork = async_twin(work)
+    awork = async_version(work)
 
 
 class Other(Worker):

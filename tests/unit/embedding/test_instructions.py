@@ -6,9 +6,9 @@ import pytest
 
 from rerank_plugins import InstructionOptions, QueryExample
 from rerank_plugins.catalog import Instruction, ModelSpec, known_models
-from rerank_plugins.embedding.instructions import choose_instruction, query_surroundings
+from rerank_plugins.embedding.instructions import choose_instruction, query_affixes
 from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.text.single import Surroundings
+from rerank_plugins.text.single import TextAffixes
 
 ICL = known_models()["embedder", "BAAI/bge-en-icl"]
 QWEN = known_models()["embedder", "Qwen/Qwen3-Embedding-0.6B"]
@@ -55,7 +55,7 @@ def test_examples_letter_by_letter() -> None:
         QueryExample(query="q2", response="r2"),
     ]
     usual = "Given a web search query, retrieve relevant passages that answer the query."
-    assert query_surroundings(ICL, chosen(ICL), examples) == Surroundings(
+    assert query_affixes(ICL, chosen(ICL), examples) == TextAffixes(
         examples="<instruct>Explain {response}.\n<query>what is {query}?\n<response>a {task}\n\n"
         f"<instruct>{usual}\n<query>q2\n<response>r2\n\n",
         instruction=f"<instruct>{usual}\n<query>",
@@ -64,20 +64,20 @@ def test_examples_letter_by_letter() -> None:
 
 
 def test_without_examples() -> None:
-    around = query_surroundings(ICL, chosen(ICL, query=""), ())
-    assert around == Surroundings(suffix="\n<response>")
-    assert query_surroundings(QWEN, chosen(QWEN), ()).suffix == ""
+    affixes = query_affixes(ICL, chosen(ICL, query=""), ())
+    assert affixes == TextAffixes(suffix="\n<response>")
+    assert query_affixes(QWEN, chosen(QWEN), ()).suffix == ""
 
 
 def test_an_example_needs_a_task_where_the_query_tells_none() -> None:
     with pytest.raises(InvalidInputError, match="give it a task"):
-        query_surroundings(ICL, chosen(ICL, query="Mine: "), [QueryExample(query="q", response="r")])
+        query_affixes(ICL, chosen(ICL, query="Mine: "), [QueryExample(query="q", response="r")])
     told = QueryExample(query="q", response="r", task="t")
-    assert query_surroundings(ICL, chosen(ICL, query="Mine: "), [told]).instruction == "Mine: "
+    assert query_affixes(ICL, chosen(ICL, query="Mine: "), [told]).instruction == "Mine: "
 
 
 def test_examples_that_cannot_be() -> None:
     with pytest.raises(InvalidInputError, match=r"takes no examples.*bge-en-icl"):
-        query_surroundings(QWEN, chosen(QWEN), [QueryExample(query="q", response="r")])
+        query_affixes(QWEN, chosen(QWEN), [QueryExample(query="q", response="r")])
     with pytest.raises(InvalidInputError, match=r"examples\[0\] must be a QueryExample, got dict"):
         InstructionOptions(examples=({"query": "q"},))  # type: ignore[arg-type]

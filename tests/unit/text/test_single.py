@@ -13,25 +13,25 @@ from tokenizers import Tokenizer
 
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.text.pairs import TextLayout
-from rerank_plugins.text.single import MAX_CHARACTERS, SingleTextTokenizer, Surroundings
+from rerank_plugins.text.single import MAX_CHARACTERS, SingleTextTokenizer, TextAffixes
 from rerank_plugins.text.tokenizer import TextTokenizer
 
 BYTES = TextTokenizer(embedder_checkpoints.byte_bpe(["<s>", "</s>"], template="<s> $A </s>"))
 PIECES = TextTokenizer(tiny_checkpoints.unigram())
-FULL = Surroundings(examples="Q: a\nA: b\n\n", instruction="Find: ", suffix="\nResponse:")
+FULL = TextAffixes(examples="Q: a\nA: b\n\n", instruction="Find: ", suffix="\nResponse:")
 
 
-def side(around: Surroundings, *, encoder: TextTokenizer = BYTES, max_length: int = 64, pools: bool = True):
+def side(affixes: TextAffixes, *, encoder: TextTokenizer = BYTES, max_length: int = 64, pools: bool = True):
     layout = TextLayout.of(encoder)
-    return SingleTextTokenizer(encoder, layout, around, max_length_tokens=max_length, pools_instruction=pools)
+    return SingleTextTokenizer(encoder, layout, affixes, max_length_tokens=max_length, pools_instruction=pools)
 
 
 @pytest.mark.parametrize("encoder", [BYTES, PIECES], ids=["bytes", "pieces"])
-@pytest.mark.parametrize("around", [Surroundings(), Surroundings(instruction="Find: "), FULL])
-def test_a_text_that_fits_is_one_string(encoder: TextTokenizer, around: Surroundings) -> None:
+@pytest.mark.parametrize("affixes", [TextAffixes(), TextAffixes(instruction="Find: "), FULL])
+def test_a_text_that_fits_is_one_string(encoder: TextTokenizer, affixes: TextAffixes) -> None:
     text = "What do pandas eat?\nBamboo."
-    (found,) = side(around, encoder=encoder).encode([text])
-    whole = f"{around.examples}{around.instruction}{text}{around.suffix}"
+    (found,) = side(affixes, encoder=encoder).encode([text])
+    whole = f"{affixes.examples}{affixes.instruction}{text}{affixes.suffix}"
     assert found.ids.tolist() == encoder.encode_with_special_tokens(whole).ids
     assert found.segments is None
 
@@ -52,38 +52,38 @@ def test_only_the_text_is_cut(text: str, max_length: int) -> None:
 
 def test_a_long_text_fills_the_input_to_the_last_token() -> None:
     text = "bamboo panda " * 200
-    for around in (Surroundings(), Surroundings(instruction="Find: "), FULL):
-        encoder = side(around, max_length=40)
+    for affixes in (TextAffixes(), TextAffixes(instruction="Find: "), FULL):
+        encoder = side(affixes, max_length=40)
         (found,) = encoder.encode([text])
-        n_examples = len(BYTES.encode_one(around.examples)) if around.examples else 0
+        n_examples = len(BYTES.encode_one(affixes.examples)) if affixes.examples else 0
         assert len(found) == 40 + n_examples == encoder.longest_tokens
-        whole = BYTES.encode_one(f"{around.examples}{around.instruction}{text}{around.suffix}").ids.tolist()
-        n_suffix = len(BYTES.encode_one(around.suffix)) if around.suffix else 0
+        whole = BYTES.encode_one(f"{affixes.examples}{affixes.instruction}{text}{affixes.suffix}").ids.tolist()
+        n_suffix = len(BYTES.encode_one(affixes.suffix)) if affixes.suffix else 0
         kept = len(found) - 2 - n_suffix
         assert found.ids.tolist()[1:-1] == [*whole[:kept], *whole[len(whole) - n_suffix :]]
 
 
 def test_the_place_of_the_instruction_is_told_where_it_is_not_pooled() -> None:
     n_instruction = len(BYTES.encode_one("Find: "))
-    (found,) = side(Surroundings(instruction="Find: "), pools=False).encode(["bamboo"])
+    (found,) = side(TextAffixes(instruction="Find: "), pools=False).encode(["bamboo"])
     assert found.segments is not None
     assert (found.segments.query_start, found.segments.query_end) == (1, 1 + n_instruction)
     assert (found.segments.document_start, found.segments.document_end) == (1 + n_instruction, len(found) - 1)
-    (plain,) = side(Surroundings(), pools=False).encode(["bamboo"])
+    (plain,) = side(TextAffixes(), pools=False).encode(["bamboo"])
     assert plain.segments is None
 
 
 def test_no_room_is_an_error_with_the_way_out() -> None:
     with pytest.raises(InvalidInputError, match=r"max_length=8 leaves no room.*shorten the instruction"):
-        side(Surroundings(instruction="Find the needle: "), max_length=8)
+        side(TextAffixes(instruction="Find the needle: "), max_length=8)
     with pytest.raises(InvalidInputError, match="max_length=2 leaves no room"):
-        side(Surroundings(), max_length=2)
-    assert len(side(Surroundings(), max_length=3).encode(["bamboo panda"])[0]) == 3
+        side(TextAffixes(), max_length=2)
+    assert len(side(TextAffixes(), max_length=3).encode(["bamboo panda"])[0]) == 3
 
 
 def test_characters_far_behind_are_not_read() -> None:
     text = "a" * MAX_CHARACTERS
-    encoder = side(Surroundings(suffix="\nResponse:"), max_length=20)
+    encoder = side(TextAffixes(suffix="\nResponse:"), max_length=20)
     one, other = encoder.encode([text, text + "b" * 1_000])
     assert one.ids.tolist() == other.ids.tolist()
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from rerank_plugins.cli.training.asked import Asked
+from rerank_plugins.cli.training.command_line import CommandLine
 from rerank_plugins.cli.training.options import options_of
 from rerank_plugins.training.settings import RerankerTrainingSettings
 from rerank_plugins.training.settings_colbert import ColbertTrainingSettings
@@ -34,19 +34,19 @@ class _Command:
 
     Attributes:
         settings: What it is made of.
-        told: What it does; the first line is its own in the list of commands.
+        summary: What it does; the first line is its own in the list of commands.
         rows: What its files hold.
     """
 
     settings: type[TrainingSettings]
-    told: str
+    summary: str
     rows: str
 
 
 _COMMANDS = (
     _Command(
         settings=RerankerTrainingSettings,
-        told="""Fine-tune a reranker (bge-reranker-*, bce, any one-label classifier, LLM rerankers, mini).
+        summary="""Fine-tune a reranker (bge-reranker-*, bce, any one-label classifier, LLM rerankers, mini).
 
         Learns from queries with pos and neg. Writes a folder that opens in rerank-plugins, transformers and
         sentence-transformers, with a card of the dev measures before and after. Interrupted, it goes on with --resume.
@@ -55,7 +55,7 @@ _COMMANDS = (
     ),
     _Command(
         settings=EmbedderTrainingSettings,
-        told="""Fine-tune an embedder (bge, bce, e5, bge-m3 and its heads, language models that embed).
+        summary="""Fine-tune an embedder (bge, bce, e5, bge-m3 and its heads, language models that embed).
 
         Learns from queries with pos and, if there are any, neg. Writes a folder that opens in rerank-plugins,
         transformers, sentence-transformers and FlagEmbedding, with a card of the dev measures before and after.
@@ -65,7 +65,7 @@ _COMMANDS = (
     ),
     _Command(
         settings=ColbertTrainingSettings,
-        told="""Fine-tune a ColBERT (late interaction), from an encoder or from a ColBERT of sentence-transformers 6.
+        summary="""Fine-tune a ColBERT (late interaction), from an encoder or from a ColBERT of sentence-transformers 6.
 
         Learns from queries with pos and, if there are any, neg. Writes a folder that opens in sentence-transformers
         (MultiVectorEncoder), with a card of the dev measures before and after. Interrupted, it goes on with --resume.
@@ -75,8 +75,8 @@ _COMMANDS = (
 )
 
 
-def _run(asked: Asked, *, dry_run: bool) -> None:
-    settings = asked.settings()
+def _run(command_line: CommandLine, *, dry_run: bool) -> None:
+    settings = command_line.settings()
 
     from rerank_plugins.cli.quiet import quiet_loading
 
@@ -100,8 +100,10 @@ def _signature(one: _Command) -> inspect.Signature:
     by_name = inspect.Parameter.KEYWORD_ONLY
     rows = Annotated[list[str] | None, typer.Argument(help=one.rows)]
     file = Annotated[Path | None, typer.Option("--config", "-c", help="YAML file of settings; options win.")]
-    told = "flagembedding, flagembedding-old or rag-retrieval: the settings file, and all words behind --, are theirs."
-    other = Annotated[str | None, typer.Option("--like", help=told)]
+    help_text = (
+        "flagembedding, flagembedding-old or rag-retrieval: the settings file, and all words behind --, are theirs."
+    )
+    other = Annotated[str | None, typer.Option("--like", help=help_text)]
     dry = Annotated[
         bool, typer.Option("--dry-run", help="Only tell sizes, steps, time and memory, of three real steps.")
     ]
@@ -120,10 +122,12 @@ def _function(one: _Command) -> Any:
     def command(
         data: list[str] | None, *, config: Path | None, like: str | None, dry_run: bool, **options: Any
     ) -> None:
-        asked = Asked(owner=one.settings, words=tuple(data or ()), config=config, like=like, options=options)
-        _run(asked, dry_run=dry_run)
+        command_line = CommandLine(
+            owner=one.settings, words=tuple(data or ()), config=config, like=like, options=options
+        )
+        _run(command_line, dry_run=dry_run)
 
-    command.__doc__ = one.told
+    command.__doc__ = one.summary
     command.__signature__ = _signature(one)  # type: ignore[attr-defined]
     command.__annotations__ = {}
     return command

@@ -32,7 +32,7 @@ def options_of(owner: type[TrainingSettings]) -> list[inspect.Parameter]:
     return found
 
 
-def _option_of(one: Field[Any], hint: Any, told: str) -> inspect.Parameter:
+def _option_of(one: Field[Any], hint: Any, summary: str) -> inspect.Parameter:
     """Return a setting as an option of the command; not given, it is None."""
     kind, is_list = _plain_type(hint)
     names = [f"--{one.name.replace('_', '-')}", *([f"--{one.name}"] if "_" in one.name else [])]
@@ -40,7 +40,7 @@ def _option_of(one: Field[Any], hint: Any, told: str) -> inspect.Parameter:
         positive, *others = names
         names = [f"{positive}/--no-{positive[2:]}", *others]
     default = "" if one.default in (MISSING, None, ()) else f" [{one.default}]"
-    option = typer.Option(*_SHORT.get(one.name, ()), *names, help=f"{told}{default}", show_default=False)
+    option = typer.Option(*_SHORT.get(one.name, ()), *names, help=f"{summary}{default}", show_default=False)
     annotation = Annotated[(list[kind] if is_list else kind) | None, option]  # type: ignore[valid-type]
     return inspect.Parameter(one.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
 

@@ -134,12 +134,12 @@ class KeptFiles:
         if not differing and not _is_same(sample, identity.sample):
             differing = {"weights": (header["model"], identity.model)}
         if differing:
-            told = "; ".join(
+            why = "; ".join(
                 f"{name} was {str(was)[:80]} and is {str(now)[:80]}" for name, (was, now) in differing.items()
             )
             msg = (
                 f"the vectors in {str(self.folder)!r} are those of {header['model']!r} as it was used then, and this "
-                f"is {identity.model!r}: {told}. Open the model in the same way, or keep its vectors in another folder"
+                f"is {identity.model!r}: {why}. Open the model in the same way, or keep its vectors in another folder"
             )
             raise VectorStoreError(msg)
 

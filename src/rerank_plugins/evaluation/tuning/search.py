@@ -118,7 +118,7 @@ def cascades(kept: KeptScores, options: SearchOptions) -> Iterator[Replayed]:
     start = {
         query_id: _State(np.arange(len(one.ids)), np.zeros(len(one.ids))) for query_id, one in kept.queries.items()
     }
-    yield from _behind((), start, kept, options)
+    yield from _longer_cascades((), start, kept, options)
 
 
 def front_of(points: Sequence[tuple[float, float]]) -> list[int]:
@@ -137,7 +137,7 @@ def front_of(points: Sequence[tuple[float, float]]) -> list[int]:
     return found
 
 
-def _behind(
+def _longer_cascades(
     choices: tuple[Choice, ...], states: Mapping[str, _State], kept: KeptScores, options: SearchOptions
 ) -> Iterator[Replayed]:
     """Yield the cascades that begin with some stages, and are longer."""
@@ -149,7 +149,7 @@ def _behind(
         yield Replayed(
             made, {one: state.order for one, state in after.items()}, np.array([s.ms for s in after.values()])
         )
-        yield from _behind(made, after, kept, options)
+        yield from _longer_cascades(made, after, kept, options)
 
 
 def _next_choices(choices: tuple[Choice, ...], kept: KeptScores, options: SearchOptions) -> Iterator[Choice]:

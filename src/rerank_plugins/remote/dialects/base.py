@@ -14,12 +14,12 @@ from rerank_plugins.remote.answers import count_at, numbered_scores, numbered_ve
 from rerank_plugins.remote.limits import BatchLimits
 
 __all__ = [
-    "EmbedAsk",
     "EmbedDialect",
-    "RerankAsk",
+    "EmbedRequest",
+    "RemoteResult",
     "RerankDialect",
+    "RerankRequest",
     "Service",
-    "Told",
     "named",
     "openai_body",
     "openai_reader",
@@ -48,7 +48,7 @@ class Service:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RerankAsk:
+class RerankRequest:
     """One request for scores.
 
     Attributes:
@@ -67,7 +67,7 @@ class RerankAsk:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EmbedAsk:
+class EmbedRequest:
     """One request for vectors.
 
     Attributes:
@@ -82,13 +82,13 @@ class EmbedAsk:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Told:
-    """What an answer says.
+class RemoteResult:
+    """What was read of an answer.
 
     Attributes:
         rows: A score, or a vector, per text, in the order of the texts.
-        tokens: Tokens that were counted; 0 if that is not told.
-        searches: Cohere's unit of account; 0 if that is not told.
+        tokens: Tokens that the service counted; 0 if it does not say.
+        searches: Searches, Cohere's unit of account; 0 if the service does not say.
     """
 
     rows: npt.NDArray[np.floating]
@@ -118,8 +118,8 @@ class RerankDialect:
     service: Service
     path: str
     fits: BatchLimits
-    body: Callable[[RerankAsk], dict[str, Any]]
-    read: Callable[[Any, int, ScoreScale], Told]
+    body: Callable[[RerankRequest], dict[str, Any]]
+    read: Callable[[Any, int, ScoreScale], RemoteResult]
     scale: ScoreScale = "probability"
     scope: Callable[[str], ScoreScope] = _of_the_model
     prompt_key: str = ""
@@ -136,15 +136,15 @@ class EmbedDialect:
     service: Service
     path: str
     fits: BatchLimits
-    body: Callable[[EmbedAsk], dict[str, Any]]
-    read: Callable[[Any, int], Told]
+    body: Callable[[EmbedRequest], dict[str, Any]]
+    read: Callable[[Any, int], RemoteResult]
     dimensions_key: str = "dimensions"
 
 
 def results_reader(
     service: str, *, rows: str = "results", score: str = "relevance_score"
-) -> Callable[[Any, int, ScoreScale], Told]:
-    """Return what reads the answers that most services give, with tokens and searches where they are told.
+) -> Callable[[Any, int, ScoreScale], RemoteResult]:
+    """Return what reads the answers that most services give, with tokens and searches where there are any.
 
     Args:
         service: Who answers, for messages.
@@ -152,23 +152,23 @@ def results_reader(
         score: Name of the score in a result.
     """
 
-    def read(found: Any, n: int, _scale: ScoreScale) -> Told:
+    def read(found: Any, n: int, _scale: ScoreScale) -> RemoteResult:
         scores = numbered_scores(found, n, service=service, rows=rows, score=score)
-        return Told(np.array(scores), tokens=count_at(found, *_TOKENS), searches=count_at(found, _SEARCHES))
+        return RemoteResult(np.array(scores), tokens=count_at(found, *_TOKENS), searches=count_at(found, _SEARCHES))
 
     return read
 
 
-def openai_body(ask: EmbedAsk, **more: Any) -> dict[str, Any]:
+def openai_body(request: EmbedRequest, **more: Any) -> dict[str, Any]:
     """Return a request in OpenAI's form."""
-    return {**({"model": ask.model} if ask.model else {}), "input": list(ask.texts), **more}
+    return {**({"model": request.model} if request.model else {}), "input": list(request.texts), **more}
 
 
-def openai_reader(service: str) -> Callable[[Any, int], Told]:
+def openai_reader(service: str) -> Callable[[Any, int], RemoteResult]:
     """Return what reads answers in OpenAI's form."""
 
-    def read(found: Any, n: int) -> Told:
-        return Told(numbered_vectors(found, n, service=service), tokens=count_at(found, *_TOKENS))
+    def read(found: Any, n: int) -> RemoteResult:
+        return RemoteResult(numbered_vectors(found, n, service=service), tokens=count_at(found, *_TOKENS))
 
     return read
 

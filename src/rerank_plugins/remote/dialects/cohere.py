@@ -6,12 +6,12 @@ from typing import Any
 
 from rerank_plugins.remote.answers import count_at, listed_vectors, member_at
 from rerank_plugins.remote.dialects.base import (
-    EmbedAsk,
     EmbedDialect,
-    RerankAsk,
+    EmbedRequest,
+    RemoteResult,
     RerankDialect,
+    RerankRequest,
     Service,
-    Told,
     results_reader,
 )
 from rerank_plugins.remote.limits import BatchLimits
@@ -21,19 +21,19 @@ __all__ = ["EMBED", "RERANK"]
 _SERVICE = Service(name="cohere", base_url="https://api.cohere.com", key_envs=("COHERE_API_KEY", "CO_API_KEY"))
 
 
-def _body(ask: RerankAsk) -> dict[str, Any]:
-    documents = list(ask.documents)
-    return {"model": ask.model, "query": ask.query, "documents": documents, "top_n": len(documents)}
+def _body(request: RerankRequest) -> dict[str, Any]:
+    documents = list(request.documents)
+    return {"model": request.model, "query": request.query, "documents": documents, "top_n": len(documents)}
 
 
-def _embed_body(ask: EmbedAsk) -> dict[str, Any]:
-    side = "search_query" if ask.is_query else "search_document"
-    return {"model": ask.model, "texts": list(ask.texts), "input_type": side, "embedding_types": ["float"]}
+def _embed_body(request: EmbedRequest) -> dict[str, Any]:
+    side = "search_query" if request.is_query else "search_document"
+    return {"model": request.model, "texts": list(request.texts), "input_type": side, "embedding_types": ["float"]}
 
 
-def _read_vectors(found: Any, n: int) -> Told:
+def _read_vectors(found: Any, n: int) -> RemoteResult:
     rows = listed_vectors(member_at(found, "embeddings.float"), n, service="cohere")
-    return Told(rows, tokens=count_at(found, "meta.billed_units.input_tokens"))
+    return RemoteResult(rows, tokens=count_at(found, "meta.billed_units.input_tokens"))
 
 
 RERANK = RerankDialect(

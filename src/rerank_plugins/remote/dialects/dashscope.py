@@ -6,8 +6,8 @@ from typing import Any
 
 from rerank_plugins.remote.dialects.base import (
     EmbedDialect,
-    RerankAsk,
     RerankDialect,
+    RerankRequest,
     Service,
     openai_body,
     openai_reader,
@@ -20,13 +20,13 @@ __all__ = ["EMBED", "RERANK"]
 _SERVICE = Service(name="dashscope", base_url="https://dashscope.aliyuncs.com", key_envs=("DASHSCOPE_API_KEY",))
 
 
-def _body(ask: RerankAsk) -> dict[str, Any]:
-    documents = list(ask.documents)
+def _body(request: RerankRequest) -> dict[str, Any]:
+    documents = list(request.documents)
     parameters = {"top_n": len(documents), "return_documents": False}
     return {
-        "model": ask.model,
-        "input": {"query": ask.query, "documents": documents},
-        "parameters": {**parameters, **({"instruct": ask.prompt} if ask.prompt else {})},
+        "model": request.model,
+        "input": {"query": request.query, "documents": documents},
+        "parameters": {**parameters, **({"instruct": request.prompt} if request.prompt else {})},
     }
 
 

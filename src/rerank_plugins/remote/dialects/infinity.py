@@ -6,8 +6,8 @@ from typing import Any
 
 from rerank_plugins.remote.dialects.base import (
     EmbedDialect,
-    RerankAsk,
     RerankDialect,
+    RerankRequest,
     Service,
     named,
     openai_body,
@@ -22,9 +22,9 @@ _SERVICE = Service(name="infinity", needs_model=False)
 _FITS = BatchLimits(items=2_048)
 
 
-def _body(ask: RerankAsk) -> dict[str, Any]:
-    body = {"query": ask.query, "documents": list(ask.documents), "return_documents": False}
-    return named(ask.model, {**body, "raw_scores": ask.scale != "probability"})
+def _body(request: RerankRequest) -> dict[str, Any]:
+    body = {"query": request.query, "documents": list(request.documents), "return_documents": False}
+    return named(request.model, {**body, "raw_scores": request.scale != "probability"})
 
 
 RERANK = RerankDialect(

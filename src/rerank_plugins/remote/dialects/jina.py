@@ -6,10 +6,10 @@ from typing import Any
 
 from rerank_plugins.catalog.spec import ScoreScope
 from rerank_plugins.remote.dialects.base import (
-    EmbedAsk,
     EmbedDialect,
-    RerankAsk,
+    EmbedRequest,
     RerankDialect,
+    RerankRequest,
     Service,
     openai_body,
     openai_reader,
@@ -27,11 +27,11 @@ _READS_LISTS = ("jina-reranker-v3",)
 _WITHOUT_TASKS = ("jina-embeddings-v2", "jina-embedding-", "jina-clip-v1", "jina-colbert")
 
 
-def _body(ask: RerankAsk) -> dict[str, Any]:
-    documents = list(ask.documents)
+def _body(request: RerankRequest) -> dict[str, Any]:
+    documents = list(request.documents)
     return {
-        "model": ask.model,
-        "query": ask.query,
+        "model": request.model,
+        "query": request.query,
         "documents": documents,
         "top_n": len(documents),
         "return_documents": False,
@@ -42,10 +42,10 @@ def _scope(model: str) -> ScoreScope:
     return "call" if model.startswith(_READS_LISTS) else "model"
 
 
-def _embed_body(ask: EmbedAsk) -> dict[str, Any]:
-    if ask.model.startswith(_WITHOUT_TASKS):
-        return openai_body(ask)
-    return openai_body(ask, task="retrieval.query" if ask.is_query else "retrieval.passage")
+def _embed_body(request: EmbedRequest) -> dict[str, Any]:
+    if request.model.startswith(_WITHOUT_TASKS):
+        return openai_body(request)
+    return openai_body(request, task="retrieval.query" if request.is_query else "retrieval.passage")
 
 
 RERANK = RerankDialect(

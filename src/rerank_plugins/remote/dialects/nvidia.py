@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from rerank_plugins.remote.dialects.base import RerankAsk, RerankDialect, Service, named, results_reader
+from rerank_plugins.remote.dialects.base import RerankDialect, RerankRequest, Service, named, results_reader
 from rerank_plugins.remote.limits import BatchLimits
 
 __all__ = ["RERANK"]
 
 
-def _body(ask: RerankAsk) -> dict[str, Any]:
-    passages = [{"text": document} for document in ask.documents]
-    return named(ask.model, {"query": {"text": ask.query}, "passages": passages, "truncate": "END"})
+def _body(request: RerankRequest) -> dict[str, Any]:
+    passages = [{"text": document} for document in request.documents]
+    return named(request.model, {"query": {"text": request.query}, "passages": passages, "truncate": "END"})
 
 
 RERANK = RerankDialect(

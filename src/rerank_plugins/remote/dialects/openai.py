@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from rerank_plugins.remote.dialects.base import EmbedAsk, EmbedDialect, Service, openai_body, openai_reader
+from rerank_plugins.remote.dialects.base import EmbedDialect, EmbedRequest, Service, openai_body, openai_reader
 from rerank_plugins.remote.limits import BatchLimits
 
 __all__ = ["EMBED"]
 
 
-def _body(ask: EmbedAsk) -> dict[str, Any]:
-    return openai_body(ask, encoding_format="base64")
+def _body(request: EmbedRequest) -> dict[str, Any]:
+    return openai_body(request, encoding_format="base64")
 
 
 EMBED = EmbedDialect(

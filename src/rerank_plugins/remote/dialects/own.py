@@ -8,12 +8,12 @@ from typing import Any
 from rerank_plugins.catalog.spec import ScoreScale
 from rerank_plugins.remote.answers import member_at
 from rerank_plugins.remote.dialects.base import (
-    EmbedAsk,
     EmbedDialect,
-    RerankAsk,
+    EmbedRequest,
+    RemoteResult,
     RerankDialect,
+    RerankRequest,
     Service,
-    Told,
     named,
     openai_body,
     openai_reader,
@@ -29,12 +29,12 @@ _read_probabilities = results_reader("rerank-plugins")
 _read_raw = results_reader("rerank-plugins", score="raw_score")
 
 
-def _body(ask: RerankAsk) -> dict[str, Any]:
-    body = {"query": ask.query, "documents": list(ask.documents), "return_documents": False}
-    return named(ask.model, {**body, **({} if ask.scale == "probability" else {_FACTS: True})})
+def _body(request: RerankRequest) -> dict[str, Any]:
+    body = {"query": request.query, "documents": list(request.documents), "return_documents": False}
+    return named(request.model, {**body, **({} if request.scale == "probability" else {_FACTS: True})})
 
 
-def _read(found: Any, n: int, scale: ScoreScale) -> Told:
+def _read(found: Any, n: int, scale: ScoreScale) -> RemoteResult:
     if scale == "probability":
         return _read_probabilities(found, n, scale)
     members = member_at(found, "results")
@@ -44,8 +44,8 @@ def _read(found: Any, n: int, scale: ScoreScale) -> Told:
     return _read_raw(found, n, scale)
 
 
-def _embed_body(ask: EmbedAsk) -> dict[str, Any]:
-    return openai_body(ask, input_type="query" if ask.is_query else "document", encoding_format="base64")
+def _embed_body(request: EmbedRequest) -> dict[str, Any]:
+    return openai_body(request, input_type="query" if request.is_query else "document", encoding_format="base64")
 
 
 RERANK = RerankDialect(

@@ -6,8 +6,8 @@ from typing import Any
 
 from rerank_plugins.remote.dialects.base import (
     EmbedDialect,
-    RerankAsk,
     RerankDialect,
+    RerankRequest,
     Service,
     openai_body,
     openai_reader,
@@ -20,16 +20,16 @@ __all__ = ["EMBED", "RERANK"]
 _SERVICE = Service(name="siliconflow", base_url="https://api.siliconflow.cn/v1", key_envs=("SILICONFLOW_API_KEY",))
 
 
-def _body(ask: RerankAsk) -> dict[str, Any]:
-    documents = list(ask.documents)
+def _body(request: RerankRequest) -> dict[str, Any]:
+    documents = list(request.documents)
     body = {
-        "model": ask.model,
-        "query": ask.query,
+        "model": request.model,
+        "query": request.query,
         "documents": documents,
         "top_n": len(documents),
         "return_documents": False,
     }
-    return {**body, **({"instruction": ask.prompt} if ask.prompt else {})}
+    return {**body, **({"instruction": request.prompt} if request.prompt else {})}
 
 
 RERANK = RerankDialect(

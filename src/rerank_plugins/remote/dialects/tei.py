@@ -6,12 +6,12 @@ from typing import Any
 
 from rerank_plugins.remote.answers import listed_vectors
 from rerank_plugins.remote.dialects.base import (
-    EmbedAsk,
     EmbedDialect,
-    RerankAsk,
+    EmbedRequest,
+    RemoteResult,
     RerankDialect,
+    RerankRequest,
     Service,
-    Told,
     results_reader,
 )
 from rerank_plugins.remote.limits import BatchLimits
@@ -25,17 +25,17 @@ _SERVICE = Service(name="tei", needs_model=False)
 _FITS = BatchLimits(items=32, n_bytes=1_000_000)
 
 
-def _body(ask: RerankAsk) -> dict[str, Any]:
-    raw = ask.scale != "probability"
-    return {"query": ask.query, "texts": list(ask.documents), "truncate": True, "raw_scores": raw}
+def _body(request: RerankRequest) -> dict[str, Any]:
+    raw = request.scale != "probability"
+    return {"query": request.query, "texts": list(request.documents), "truncate": True, "raw_scores": raw}
 
 
-def _embed_body(ask: EmbedAsk) -> dict[str, Any]:
-    return {"inputs": list(ask.texts), "truncate": True}
+def _embed_body(request: EmbedRequest) -> dict[str, Any]:
+    return {"inputs": list(request.texts), "truncate": True}
 
 
-def _read_vectors(found: Any, n: int) -> Told:
-    return Told(listed_vectors(found, n, service="tei"))
+def _read_vectors(found: Any, n: int) -> RemoteResult:
+    return RemoteResult(listed_vectors(found, n, service="tei"))
 
 
 RERANK = RerankDialect(

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from rerank_plugins.remote.dialects.base import (
-    EmbedAsk,
     EmbedDialect,
-    RerankAsk,
+    EmbedRequest,
     RerankDialect,
+    RerankRequest,
     Service,
     named,
     openai_body,
@@ -23,17 +23,17 @@ _SERVICE = Service(name="vllm", needs_model=False)
 _TO_THE_MODELS_LENGTH = {"truncate_prompt_tokens": -1}
 
 
-def _body(ask: RerankAsk) -> dict[str, Any]:
-    body: dict[str, Any] = {"query": ask.query, "documents": list(ask.documents), **_TO_THE_MODELS_LENGTH}
-    if ask.scale != "probability":
+def _body(request: RerankRequest) -> dict[str, Any]:
+    body: dict[str, Any] = {"query": request.query, "documents": list(request.documents), **_TO_THE_MODELS_LENGTH}
+    if request.scale != "probability":
         body["use_activation"] = False
-    if ask.prompt:
-        body["instruction"] = ask.prompt
-    return named(ask.model, body)
+    if request.prompt:
+        body["instruction"] = request.prompt
+    return named(request.model, body)
 
 
-def _embed_body(ask: EmbedAsk) -> dict[str, Any]:
-    return openai_body(ask, encoding_format="base64", **_TO_THE_MODELS_LENGTH)
+def _embed_body(request: EmbedRequest) -> dict[str, Any]:
+    return openai_body(request, encoding_format="base64", **_TO_THE_MODELS_LENGTH)
 
 
 RERANK = RerankDialect(

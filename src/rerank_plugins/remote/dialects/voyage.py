@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from rerank_plugins.remote.dialects.base import (
-    EmbedAsk,
     EmbedDialect,
-    RerankAsk,
+    EmbedRequest,
     RerankDialect,
+    RerankRequest,
     Service,
     openai_body,
     openai_reader,
@@ -21,20 +21,20 @@ __all__ = ["EMBED", "RERANK"]
 _SERVICE = Service(name="voyage", base_url="https://api.voyageai.com/v1", key_envs=("VOYAGE_API_KEY",))
 
 
-def _body(ask: RerankAsk) -> dict[str, Any]:
-    documents = list(ask.documents)
+def _body(request: RerankRequest) -> dict[str, Any]:
+    documents = list(request.documents)
     return {
-        "model": ask.model,
-        "query": ask.query,
+        "model": request.model,
+        "query": request.query,
         "documents": documents,
         "top_k": len(documents),
         "truncation": True,
     }
 
 
-def _embed_body(ask: EmbedAsk) -> dict[str, Any]:
-    side = "query" if ask.is_query else "document"
-    return openai_body(ask, input_type=side, truncation=True, encoding_format="base64")
+def _embed_body(request: EmbedRequest) -> dict[str, Any]:
+    side = "query" if request.is_query else "document"
+    return openai_body(request, input_type=side, truncation=True, encoding_format="base64")
 
 
 RERANK = RerankDialect(

@@ -6,8 +6,8 @@ from typing import Any
 
 from rerank_plugins.remote.dialects.base import (
     EmbedDialect,
-    RerankAsk,
     RerankDialect,
+    RerankRequest,
     Service,
     openai_body,
     openai_reader,
@@ -20,11 +20,11 @@ __all__ = ["EMBED", "RERANK"]
 _SERVICE = Service(name="xinference")
 
 
-def _body(ask: RerankAsk) -> dict[str, Any]:
-    documents = list(ask.documents)
+def _body(request: RerankRequest) -> dict[str, Any]:
+    documents = list(request.documents)
     return {
-        "model": ask.model,
-        "query": ask.query,
+        "model": request.model,
+        "query": request.query,
         "documents": documents,
         "top_n": len(documents),
         "return_documents": False,

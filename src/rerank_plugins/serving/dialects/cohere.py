@@ -42,9 +42,9 @@ def _read_v2(fields: Fields, _hints: Hints) -> RerankRequest:
 
 
 def _spans(fields: Fields) -> Spans | None:
-    if fields.choice("mode", ("enabled", "disabled"), usual="disabled") == "disabled":
+    if fields.choice("mode", ("enabled", "disabled"), default="disabled") == "disabled":
         return None
-    return Spans(threshold=fields.number("threshold", usual=_SPAN_THRESHOLD), most=fields.count("max_spans"))
+    return Spans(threshold=fields.number("threshold", default=_SPAN_THRESHOLD), most=fields.count("max_spans"))
 
 
 def _answer_v1(request: RerankRequest, ranked: Ranked) -> dict[str, Any]:
@@ -68,8 +68,8 @@ def _meta(costs: Costs, version: str) -> dict[str, Any]:
 
 
 def _read_embed(fields: Fields, *, is_v2: bool) -> EmbedRequest:
-    fields.choice("truncate", _TRUNCATE, usual="END")
-    kind = fields.choice("input_type", _SIDES, usual="" if is_v2 else "search_document")
+    fields.choice("truncate", _TRUNCATE, default="END")
+    kind = fields.choice("input_type", _SIDES, default="" if is_v2 else "search_document")
     if not kind:
         msg = "input_type is missing"
         raise Refusal(msg, kind="invalid", param="input_type")
@@ -78,7 +78,7 @@ def _read_embed(fields: Fields, *, is_v2: bool) -> EmbedRequest:
         model=fields.text("model") if is_v2 else fields.optional_text("model"),
         texts=fields.texts("texts") if "texts" in fields or not is_v2 else _inputs(fields),
         side="query" if kind == "search_query" else "document",
-        formats=fields.choices("embedding_types", tuple(FORMATS), usual=("float",)),
+        formats=fields.choices("embedding_types", tuple(FORMATS), default=("float",)),
         dimensions=fields.count("output_dimension"),
         extra={"by_type": by_type},
     )

@@ -18,8 +18,8 @@ _CODES = {401: "InvalidApiKey", 404: "ModelNotFound", 429: "Throttling.RateQuota
 
 
 def _error(refusal: Refusal, status: int, request_id: str) -> dict[str, Any]:
-    usual = "InternalError" if status >= 500 else "InvalidParameter"
-    return {"code": _CODES.get(status, usual), "message": refusal.message, "request_id": request_id}
+    default = "InternalError" if status >= 500 else "InvalidParameter"
+    return {"code": _CODES.get(status, default), "message": refusal.message, "request_id": request_id}
 
 
 DASHSCOPE = Dialect(name="dashscope", error=_error)
@@ -27,15 +27,15 @@ _FLAT = Keys()
 
 
 def _read(fields: Fields, _hints: Hints) -> RerankRequest:
-    given, parameters = fields.section("input"), fields.section("parameters", needed=False)
-    documents = given.texts("documents")
+    inputs, parameters = fields.section("input"), fields.section("parameters", needed=False)
+    documents = inputs.texts("documents")
     return RerankRequest(
         model=fields.optional_text("model"),
-        query=given.text("query"),
+        query=inputs.text("query"),
         documents=documents,
         originals=documents,
         top_n=parameters.count("top_n"),
-        returns_documents=parameters.flag("return_documents", usual=False),
+        returns_documents=parameters.flag("return_documents", default=False),
         reading=Reading(instruction=instruction_of(parameters, "instruct")),
     )
 

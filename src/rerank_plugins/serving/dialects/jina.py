@@ -20,7 +20,7 @@ _KEYS = Keys(returns_documents=True, zero_is_all=True)
 
 
 def _read(fields: Fields, _hints: Hints) -> RerankRequest:
-    return _KEYS.read(fields, whole=not fields.flag("truncation", usual=True))
+    return _KEYS.read(fields, whole=not fields.flag("truncation", default=True))
 
 
 def answer(request: RerankRequest, ranked: Ranked) -> dict[str, Any]:

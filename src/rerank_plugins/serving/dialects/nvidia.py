@@ -37,7 +37,7 @@ def _read(fields: Fields, hints: Hints) -> RerankRequest:
         # LiteLLM and RAGFlow send what NIM does not know.
         top_n=fields.count("top_n") or fields.count("top_k"),
         raw=True,
-        whole=fields.choice("truncate", ("NONE", "END"), usual="END") == "NONE",
+        whole=fields.choice("truncate", ("NONE", "END"), default="END") == "NONE",
     )
 
 

@@ -27,20 +27,20 @@ def _read(fields: Fields, hints: Hints) -> EmbedRequest:
         side="query" if side == "query" else "document",
         formats=[_form(fields)],
         dimensions=fields.count("dimensions") or fields.count("output_dimension"),
-        normalize=fields.flag("normalized", usual=True) if "normalized" in fields else None,
+        normalize=fields.flag("normalized", default=True) if "normalized" in fields else None,
     )
 
 
 def _model_and_side(fields: Fields, hints: Hints) -> tuple[str | None, str]:
     """Return the model and what is embedded: by a key of Voyage or Jina, by a suffix, or as the server was told."""
     model = fields.optional_text("model")
-    asked = fields.optional_text("input_type") or fields.optional_text("task")
+    input_type = fields.optional_text("input_type") or fields.optional_text("task")
     if model is not None and model.endswith((":query", ":document")):
         model, _, suffix = model.rpartition(":")
         return model, suffix
-    if asked is None:
+    if input_type is None:
         return model, hints.openai_side
-    return model, "query" if asked in _QUERIES else "document"
+    return model, "query" if input_type in _QUERIES else "document"
 
 
 def _texts(fields: Fields) -> list[str]:
@@ -59,7 +59,7 @@ def _texts(fields: Fields) -> list[str]:
 
 def _form(fields: Fields) -> str:
     """Return how vectors are written; base64 of floats whatever else is asked, as in Voyage's client."""
-    forms = [fields.choice(name, tuple(FORMATS), usual="float") for name in _FORM_KEYS]
+    forms = [fields.choice(name, tuple(FORMATS), default="float") for name in _FORM_KEYS]
     other = [form for form in forms if form != "float"]
     if set(other) - {"base64"} and "base64" in other:
         msg = "integers and bits are written as lists; leave encoding_format out"

@@ -59,9 +59,9 @@ class Keys:
             documents=[self._text(fields, item, index, ranked_by) for index, item in enumerate(originals)],
             originals=originals,
             top_n=fields.count(self.top, lowest=0 if self.zero_is_all else 1) or None,
-            returns_documents=fields.flag("return_documents", usual=self.returns_documents),
-            raw=bool(self.raw) and fields.flag(self.raw, usual=False),
-            details=fields.flag(DETAILS, usual=False),
+            returns_documents=fields.flag("return_documents", default=self.returns_documents),
+            raw=bool(self.raw) and fields.flag(self.raw, default=False),
+            details=fields.flag(DETAILS, default=False),
             reading=reading or Reading(),
             **more,
         )

@@ -40,10 +40,10 @@ TEI = Dialect(
 
 def _whole(fields: Fields, hints: Hints) -> bool:
     """Check what cannot be done here, and return whether a text that does not fit is an error."""
-    if fields.choice("truncation_direction", ("right", "left"), usual="right") == "left":
+    if fields.choice("truncation_direction", ("right", "left"), default="right") == "left":
         msg = "truncation_direction left is not supported: a long text loses its end"
         raise Refusal(msg, kind="invalid", param="truncation_direction")
-    return not fields.flag("truncate", usual=hints.auto_truncate)
+    return not fields.flag("truncate", default=hints.auto_truncate)
 
 
 def _read(fields: Fields, hints: Hints) -> RerankRequest:
@@ -53,8 +53,8 @@ def _read(fields: Fields, hints: Hints) -> RerankRequest:
         documents=fields.texts("texts"),
         # TEI ignores it; LiteLLM sends it and means it.
         top_n=fields.count("top_n", lowest=0) or None,
-        returns_documents=fields.flag("return_text", usual=False),
-        raw=fields.flag("raw_scores", usual=False),
+        returns_documents=fields.flag("return_text", default=False),
+        raw=fields.flag("raw_scores", default=False),
         whole=_whole(fields, hints),
     )
 
@@ -78,7 +78,7 @@ def _read_embed(fields: Fields, hints: Hints) -> EmbedRequest:
         model=None,
         texts=fields.texts("inputs"),
         side=_side(fields),
-        normalize=fields.flag("normalize", usual=True),
+        normalize=fields.flag("normalize", default=True),
         dimensions=fields.count("dimensions"),
     )
 
@@ -123,7 +123,7 @@ def _answer_similarity(_request: EmbedRequest, found: Embedded) -> list[float]:
 
 
 def _read_tokenize(fields: Fields, _hints: Hints) -> TokenizeRequest:
-    special = fields.flag("add_special_tokens", usual=True)
+    special = fields.flag("add_special_tokens", default=True)
     return TokenizeRequest(model=None, texts=fields.texts("inputs"), special_tokens=special)
 
 

@@ -20,7 +20,7 @@ _SIDES = (("text_1", "text_2"), ("queries", "documents"), ("queries", "items"), 
 
 
 def _reading(fields: Fields) -> Reading:
-    if fields.choice("truncation_side", ("right", "left"), usual="right") == "left":
+    if fields.choice("truncation_side", ("right", "left"), default="right") == "left":
         msg = "truncation_side left is not supported: a long document loses its end"
         raise Refusal(msg, kind="invalid", param="truncation_side")
     length = fields.count("truncate_prompt_tokens", lowest=-1)
@@ -35,7 +35,7 @@ def _reading(fields: Fields) -> Reading:
 def _is_raw(fields: Fields) -> bool:
     """Return whether logits are asked for; ``activation`` is the older name."""
     name = "activation" if "activation" in fields else "use_activation"
-    return not fields.flag(name, usual=True)
+    return not fields.flag(name, default=True)
 
 
 def _read(fields: Fields, _hints: Hints) -> RerankRequest:

@@ -17,7 +17,7 @@ _KEYS = Keys()
 
 
 def _read(fields: Fields, _hints: Hints) -> RerankRequest:
-    fields.flag("return_len", usual=False)
+    fields.flag("return_len", default=False)
     fields.optional_text("kwargs")
     chunks = fields.count("max_chunks_per_doc")
     return _KEYS.read(fields, reading=Reading(windows=None if chunks is None else chunks > 1))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-__all__ = ["EVERY", "Argument", "Effect", "Task", "Turned", "refused", "same", "told", "turned"]
+__all__ = ["EVERY", "Argument", "Effect", "Settings", "Task", "converted", "ignored", "refused", "same"]
 
 Task = Literal["reranker", "embedder", "colbert"]
 
@@ -16,7 +16,7 @@ Effect = Literal["same", "turned", "told", "refused"]
 """``same``: our setting, with the value as it is. ``turned``: with another value. ``told``: taken, without effect, and
 said once. ``refused``: an error, unless the value is their default."""
 
-Turned = Mapping[str, Any]
+Settings = Mapping[str, Any]
 """Our settings by name."""
 
 
@@ -41,10 +41,10 @@ class Argument:
     meaning: str
     tasks: tuple[Task, ...] = EVERY
     effect: Effect = "same"
-    turn: Callable[[Any], Turned] | None = None
+    turn: Callable[[Any], Settings] | None = None
     is_everywhere: bool = True
 
-    def settings(self, value: Any) -> Turned:
+    def settings(self, value: Any) -> Settings:
         """Return our settings for a value of theirs."""
         if self.turn is not None:
             return self.turn(value)
@@ -58,12 +58,12 @@ def same(
     return Argument(name=name, ours=ours or name, default=default, meaning=meaning, tasks=tasks)
 
 
-def turned(
+def converted(
     name: str,
     meaning: str,
     *,
     ours: str,
-    turn: Callable[[Any], Turned],
+    turn: Callable[[Any], Settings],
     default: Any = None,
     tasks: tuple[Task, ...] = EVERY,
 ) -> Argument:
@@ -71,7 +71,7 @@ def turned(
     return Argument(name=name, ours=ours, default=default, meaning=meaning, tasks=tasks, effect="turned", turn=turn)
 
 
-def told(name: str, why: str, *, default: Any = None, tasks: tuple[Task, ...] = EVERY) -> Argument:
+def ignored(name: str, why: str, *, default: Any = None, tasks: tuple[Task, ...] = EVERY) -> Argument:
     """Return an argument that is taken without effect."""
     return Argument(name=name, ours=None, default=default, meaning=why, tasks=tasks, effect="told")
 

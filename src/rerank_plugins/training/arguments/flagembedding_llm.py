@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.training.arguments.argument import Argument, Task, Turned, same, turned
+from rerank_plugins.training.arguments.argument import Argument, Settings, Task, converted, same
 
 __all__ = ["FINETUNE_TYPE", "LAYERS", "LORA", "MODEL_TYPE", "SEPARATOR"]
 
@@ -21,25 +21,25 @@ _REDUCTION = "layer_reduction"
 def _of_layers(name: str) -> Any:
     """Return what sets something of the layerwise module, and its loss: a sum over the layers."""
 
-    def turn(value: Any) -> Turned:
+    def turn(value: Any) -> Settings:
         return {} if value is None else {name: value, _REDUCTION: "sum"}
 
     return turn
 
 
-def _head_type(value: Any) -> Turned:
+def _head_type(value: Any) -> Settings:
     if value not in (None, "simple"):
         msg = f"head_type {value!r} keeps the whole output matrix in every head, and is not offered; use 'simple'"
         raise InvalidInputError(msg)
     return {} if value is None else {"head_type": value, _REDUCTION: "sum"}
 
 
-def _model_type(value: Any) -> Turned:
+def _model_type(value: Any) -> Settings:
     """Return what the layerwise module's two kinds mean; the others say what the checkpoint says itself."""
     return {_REDUCTION: "sum"} if value in ("from_raw_model", "from_finetuned_model") else {}
 
 
-def _separator(value: Any) -> Turned:
+def _separator(value: Any) -> Settings:
     if value not in (None, "\n", "\\n"):
         msg = f"sep_token={value!r} cannot be had: pairs have the layout of inference, with a line feed between"
         raise InvalidInputError(msg)
@@ -68,7 +68,7 @@ LORA: tuple[Argument, ...] = tuple(
 LAYERS: tuple[Argument, ...] = tuple(
     replace(one, is_everywhere=False)
     for one in (
-        turned(
+        converted(
             "start_layer",
             "first layer with a head (layerwise)",
             default=8,
@@ -76,7 +76,7 @@ LAYERS: tuple[Argument, ...] = tuple(
             turn=_of_layers("start_layer"),
             tasks=_R,
         ),
-        turned(
+        converted(
             "head_multi",
             "a head for each layer (layerwise)",
             default=False,
@@ -84,7 +84,7 @@ LAYERS: tuple[Argument, ...] = tuple(
             turn=_of_layers("head_multi"),
             tasks=_R,
         ),
-        turned(
+        converted(
             "head_type",
             "kind of those heads (layerwise)",
             default="simple",
@@ -95,7 +95,7 @@ LAYERS: tuple[Argument, ...] = tuple(
     )
 )
 
-MODEL_TYPE = turned(
+MODEL_TYPE = converted(
     "model_type",
     "the checkpoint says what it is, and is trained with its own layout",
     default="encoder",
@@ -105,7 +105,7 @@ MODEL_TYPE = turned(
 FINETUNE_TYPE = replace(MODEL_TYPE, name="finetune_type", default="from_raw_model", tasks=_R, is_everywhere=False)
 """The older module's name for it."""
 
-SEPARATOR = turned(
+SEPARATOR = converted(
     "sep_token",
     "between query and passage, for LLM rerankers",
     default="\n",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.training.arguments.argument import Argument, Task, Turned, refused, same, told, turned
+from rerank_plugins.training.arguments.argument import Argument, Settings, Task, converted, ignored, refused, same
 
 __all__ = ["RAG_RETRIEVAL"]
 
@@ -21,44 +21,44 @@ _DISTILL = "distilling vectors of a file is not offered: label texts with a teac
 _PLACE_TWO = "{}"
 
 
-def _paths(value: Any) -> Turned:
+def _paths(value: Any) -> Settings:
     return {"train_data": tuple(value) if isinstance(value, (list, tuple)) else (value,)}
 
 
-def _pair_length(value: Any) -> Turned:
+def _pair_length(value: Any) -> Settings:
     return {"query_max_len": value // 2, "passage_max_len": value - value // 2}
 
 
-def _precision(value: Any) -> Turned:
+def _precision(value: Any) -> Settings:
     if value in (None, "no", "fp16", "bf16"):
         return {value: True} if value in ("fp16", "bf16") else {}
     msg = f"mixed_precision must be no, fp16 or bf16, got {value!r}"
     raise InvalidInputError(msg)
 
 
-def _trackers(value: Any) -> Turned:
+def _trackers(value: Any) -> Settings:
     return {"report_to": () if value is None else (value,)}
 
 
-def _checkpoints(value: Any) -> Turned:
+def _checkpoints(value: Any) -> Settings:
     """Return how many are kept; the best and the newest are two."""
     return {"save_total_limit": max(int(value), 2)}
 
 
-def _negatives(value: Any) -> Turned:
+def _negatives(value: Any) -> Settings:
     return {"train_group_size": int(value) + 1}
 
 
-def _dimensions(value: Any) -> Turned:
+def _dimensions(value: Any) -> Settings:
     parts = value.split(",") if isinstance(value, str) else value
     return {"mrl_dims": tuple(int(part) for part in parts)}
 
 
-def _mean_over_tokens(value: Any) -> Turned:
+def _mean_over_tokens(value: Any) -> Settings:
     return {"temperature": value, "similarity": "meanmaxsim"}
 
 
-def _loss(value: Any) -> Turned:
+def _loss(value: Any) -> Settings:
     if value == "pointwise_mse":
         msg = "loss_type pointwise_mse (squared error behind a sigmoid) is not offered; use pointwise_bce"
         raise InvalidInputError(msg)
@@ -68,7 +68,7 @@ def _loss(value: Any) -> Turned:
 def _prefix(name: str) -> Any:
     """Return what turns a format such as ``query: {}`` into an instruction in front."""
 
-    def turn(value: Any) -> Turned:
+    def turn(value: Any) -> Settings:
         start, place, end = str(value).partition(_PLACE_TWO)
         if not place or end or _PLACE_TWO in end:
             msg = f"a format must end with {{}}, which stands for the text; got {value!r}"
@@ -80,10 +80,10 @@ def _prefix(name: str) -> Any:
 
 RAG_RETRIEVAL: tuple[Argument, ...] = (
     same("model_name_or_path", "hub id or folder", default="hfl/chinese-roberta-wwm-ext"),
-    told("model_type", "the checkpoint says what it is", tasks=_R),
-    turned("train_dataset", "file of rows", ours="train_data", turn=_paths),
-    turned("dataset", "file of rows", ours="train_data", turn=_paths, tasks=("colbert",)),
-    told("train_dataset_type", _FORMAT, default="pointwise", tasks=_R),
+    ignored("model_type", "the checkpoint says what it is", tasks=_R),
+    converted("train_dataset", "file of rows", ours="train_data", turn=_paths),
+    converted("dataset", "file of rows", ours="train_data", turn=_paths, tasks=("colbert",)),
+    ignored("train_dataset_type", _FORMAT, default="pointwise", tasks=_R),
     refused(
         "train_label_key",
         "put labels of another key into pos and neg: data convert --label-key",
@@ -91,7 +91,7 @@ RAG_RETRIEVAL: tuple[Argument, ...] = (
         tasks=_R,
     ),
     same("val_dataset", "the dev set", ours="dev_data"),
-    told("val_dataset_type", _FORMAT, default="pointwise", tasks=_R),
+    ignored("val_dataset_type", _FORMAT, default="pointwise", tasks=_R),
     refused(
         "val_label_key",
         "put labels of another key into pos and neg: data convert --label-key",
@@ -102,12 +102,12 @@ RAG_RETRIEVAL: tuple[Argument, ...] = (
     same(
         "shuffle_rate", "chance that a text is cut in three and shuffled", default=0.0, ours="shuffle_ratio", tasks=_R
     ),
-    turned(
+    converted(
         "max_len", "tokens of a pair", default=512, ours="query_max_len,passage_max_len", turn=_pair_length, tasks=_R
     ),
     refused("max_label", _LABELS, default=1, tasks=_R),
     refused("min_label", _LABELS, default=0, tasks=_R),
-    turned(
+    converted(
         "loss_type",
         "pointwise_bce, pairwise_ranknet or listwise_ce; pointwise_mse is refused",
         default="pointwise_bce",
@@ -116,7 +116,7 @@ RAG_RETRIEVAL: tuple[Argument, ...] = (
         tasks=_R,
     ),
     refused("num_labels", "a reranker has one label", default=1, tasks=_R),
-    turned(
+    converted(
         "query_format",
         "text in front of each query",
         default="{}",
@@ -124,7 +124,7 @@ RAG_RETRIEVAL: tuple[Argument, ...] = (
         turn=_prefix("query_instruction_for_rerank"),
         tasks=_R,
     ),
-    turned(
+    converted(
         "document_format",
         "text in front of each text",
         default="{}",
@@ -145,21 +145,23 @@ RAG_RETRIEVAL: tuple[Argument, ...] = (
         "stable_proportion", "there is no schedule with a flat middle: choose lr_scheduler_type", default=0.0, tasks=_R
     ),
     same("gradient_accumulation_steps", "batches whose gradients are added up", default=1),
-    turned("mixed_precision", "no, fp16 or bf16", ours="fp16,bf16", turn=_precision),
+    converted("mixed_precision", "no, fp16 or bf16", ours="fp16,bf16", turn=_precision),
     same("gradient_checkpointing", "activations are computed twice instead of kept", default=False, tasks=_E),
     same("log_interval", "steps between two log entries", default=10, ours="logging_steps"),
-    turned("log_with", "the tracker", default="wandb", ours="report_to", turn=_trackers),
-    told("save_on_epoch_end", "checkpoints are kept with each measurement, or every save_steps", default=0),
-    turned("num_max_checkpoints", "checkpoints that are kept", default=5, ours="save_total_limit", turn=_checkpoints),
+    converted("log_with", "the tracker", default="wandb", ours="report_to", turn=_trackers),
+    ignored("save_on_epoch_end", "checkpoints are kept with each measurement, or every save_steps", default=0),
+    converted(
+        "num_max_checkpoints", "checkpoints that are kept", default=5, ours="save_total_limit", turn=_checkpoints
+    ),
     same("output_dir", "folder of the result", default="./output"),
     refused("train_type", _DISTILL, default="train", tasks=_E),
     refused("train_dataset_vec", _DISTILL, tasks=_E),
     refused("teacher_emebedding_dim", _DISTILL, tasks=_E),
-    turned("neg_nums", "negatives of a query", default=15, ours="train_group_size", turn=_negatives, tasks=_V),
+    converted("neg_nums", "negatives of a query", default=15, ours="train_group_size", turn=_negatives, tasks=_V),
     same("query_max_len", "tokens of a query", default=128, tasks=_V),
     same("passage_max_len", "tokens of a text", default=512, tasks=_V),
     same("temperature", "divides cosine scores", default=0.02, tasks=_E),
-    turned(
+    converted(
         "temperature",
         "divides the mean over the query's tokens of MaxSim",
         default=0.02,
@@ -169,7 +171,7 @@ RAG_RETRIEVAL: tuple[Argument, ...] = (
     ),
     same("all_gather", "negatives of all devices", default=False, ours="negatives_cross_device", tasks=_E),
     same("use_mrl", "Matryoshka", default=False, tasks=_E),
-    turned(
+    converted(
         "mrl_dims",
         "its dimensions",
         default="128, 256, 512, 768, 1024, 1280, 1536, 1792",
@@ -179,7 +181,7 @@ RAG_RETRIEVAL: tuple[Argument, ...] = (
     ),
     same("eval_steps", "steps between two measurements", tasks=_E),
     same("save_steps", "steps between two checkpoints", tasks=_E),
-    told("shuffle", "rows are always taken in an order that the seed draws", default=False, tasks=_E),
+    ignored("shuffle", "rows are always taken in an order that the seed draws", default=False, tasks=_E),
     same("colbert_dim", "of the token vectors", default=768, tasks=("colbert",)),
 )
 """In a YAML file they win over the command line there; here whoever calls decides."""

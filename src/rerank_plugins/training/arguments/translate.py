@@ -27,7 +27,7 @@ _NAMES: Mapping[Dialect, str] = {
     "rag-retrieval": "RAG-Retrieval",
 }
 _LENGTHS = ("query_max_len", "passage_max_len")
-_GIVEN_TWICE = ("model_type",)
+_TWICE_IN_EXAMPLES = ("model_type",)
 """What FlagEmbedding's own layerwise example gives twice; its parser takes the last one."""
 _SHORT = (
     "without query_max_len and passage_max_len FlagEmbedding cuts pairs at 32 + 128 tokens; here they get the model's "
@@ -89,46 +89,48 @@ def translate_arguments(
     """
     table = arguments_of(dialect, task)
     settings: dict[str, Any] = {}
-    told: list[str] = []
+    messages: list[str] = []
     for name, value in given.items():
         one = table.get(name.replace("-", "_"))
         if one is None:
             raise UnknownOptionError(_unknown(name, table, dialect, task))
-        _take(one, value, known=known, task=task, settings=settings, told=told)
+        _take(one, value, known=known, task=task, settings=settings, messages=messages)
     if with_defaults:
         _fill(table.values(), settings, known)
     elif dialect.startswith("flagembedding") and not set(_LENGTHS) & settings.keys():
-        told.append(_SHORT if task == "reranker" else _SHORT_TEXTS)
-    return Translation(settings=settings, told=tuple(told))
+        messages.append(_SHORT if task == "reranker" else _SHORT_TEXTS)
+    return Translation(settings=settings, told=tuple(messages))
 
 
 def _take(
-    one: Argument, value: Any, *, known: Collection[str], task: Task, settings: dict[str, Any], told: list[str]
+    one: Argument, value: Any, *, known: Collection[str], task: Task, settings: dict[str, Any], messages: list[str]
 ) -> None:
-    """Put an argument into the settings, or what it means into what is told."""
+    """Put an argument into the settings, or what it means into the messages."""
     if one.ours is None and value in (one.default, None):
         return
     if one.effect == "refused":
         msg = f"{one.name}={value!r} cannot be had here: {one.meaning}"
         raise InvalidInputError(msg)
     if one.ours is None:
-        told.append(f"{one.name} does nothing here: {one.meaning}")
+        messages.append(f"{one.name} does nothing here: {one.meaning}")
         return
-    for ours, turned in one.settings(value).items():
+    for ours, setting in one.settings(value).items():
         if ours not in known:
-            _take_absent(one, value, ours=ours, task=task, told=told)
-        elif ours in settings and settings[ours] != turned:
-            msg = f"{one.name}={value!r} and another argument give {ours} two values, {settings[ours]!r} and {turned!r}"
+            _take_absent(one, value, ours=ours, task=task, messages=messages)
+        elif ours in settings and settings[ours] != setting:
+            msg = (
+                f"{one.name}={value!r} and another argument give {ours} two values, {settings[ours]!r} and {setting!r}"
+            )
             raise InvalidInputError(msg)
         else:
-            settings[ours] = turned
+            settings[ours] = setting
 
 
-def _take_absent(one: Argument, value: Any, *, ours: str, task: Task, told: list[str]) -> None:
+def _take_absent(one: Argument, value: Any, *, ours: str, task: Task, messages: list[str]) -> None:
     if value:
         msg = f"{one.name}={value!r} ({one.meaning}) cannot be had: the training of a {task} has no setting {ours!r}"
         raise InvalidInputError(msg)
-    told.append(f"{one.name} is off, and there is nothing to switch off here")
+    messages.append(f"{one.name} is off, and there is nothing to switch off here")
 
 
 def _fill(table: Iterable[Argument], settings: dict[str, Any], known: Collection[str]) -> None:
@@ -166,7 +168,7 @@ def parse_words(words: Sequence[str]) -> dict[str, Any]:
     for word in words:
         if word.startswith("--") and len(word) > 2:
             name, equals, value = word[2:].partition("=")
-            if name in found and name not in _GIVEN_TWICE:
+            if name in found and name not in _TWICE_IN_EXAMPLES:
                 msg = f"--{name} is given twice"
                 raise InvalidInputError(msg)
             found[name] = [value] if equals else []

@@ -19,15 +19,15 @@ from rerank_plugins.training.data.records import RecordError, TrainingRecord
 
 __all__ = ["counting", "joined_neighbours", "merged", "regrouped"]
 
-Tell = Callable[[str], None]
+Report = Callable[[str], None]
 
 
-def merged(records: Sequence[TrainingRecord], tell: Tell) -> TrainingRecord:
+def merged(records: Sequence[TrainingRecord], report: Report) -> TrainingRecord:
     """Return one record with the texts of several of the same query; a text that stands on a side twice is kept once.
 
     Args:
         records: At least one.
-        tell: Called with what was left out, once for each.
+        report: Called with what was left out, once for each.
 
     Raises:
         RecordError: Some have scores and others not.
@@ -36,35 +36,35 @@ def merged(records: Sequence[TrainingRecord], tell: Tell) -> TrainingRecord:
         return records[0]
     sides: dict[str, Any] = {}
     for side in ("pos", "neg"):
-        sides |= _merged_side(records, side, tell)
+        sides |= _merged_side(records, side, report)
     answers = dict.fromkeys(answer for record in records for answer in record.answers or ())
     query_id = next((record.query_id for record in records if record.query_id is not None), None)
     return replace(records[0], **sides, answers=tuple(answers) or None, query_id=query_id)
 
 
-def _merged_side(records: Sequence[TrainingRecord], side: str, tell: Tell) -> dict[str, Any]:
+def _merged_side(records: Sequence[TrainingRecord], side: str, report: Report) -> dict[str, Any]:
     texts = [text for record in records for text in getattr(record, side)]
     kept = {text: position for position, text in reversed(list(enumerate(texts)))}
     places = sorted(kept.values())
     for _ in range(len(texts) - len(places)):
-        tell("texts that a query's rows repeat, kept once")
+        report("texts that a query's rows repeat, kept once")
     merged_side: dict[str, Any] = {side: tuple(texts[place] for place in places)}
-    for beside in (f"{side}_scores", f"{side}_ids"):
-        lists = [getattr(record, beside) for record in records if getattr(record, side)]
+    for name in (f"{side}_scores", f"{side}_ids"):
+        lists = [getattr(record, name) for record in records if getattr(record, side)]
         values = [value for one in lists if one is not None for value in one]
         if len(values) == len(texts):
-            merged_side[beside] = tuple(values[place] for place in places) if texts or None not in lists else None
-        elif beside.endswith("_scores") and values:
+            merged_side[name] = tuple(values[place] for place in places) if texts or None not in lists else None
+        elif name.endswith("_scores") and values:
             msg = "some rows of this query have scores and others not; score them all, or take the scores out"
             raise RecordError(msg, fault="score_count")
         else:
-            merged_side[beside] = None
+            merged_side[name] = None
             for _ in values:
-                tell(f"{beside} of a query of which some rows have none")
+                report(f"{name} of a query of which some rows have none")
     return merged_side
 
 
-def joined_neighbours(items: Iterable[Item], tell: Tell) -> Iterator[Item]:
+def joined_neighbours(items: Iterable[Item], report: Report) -> Iterator[Item]:
     """Join the records of one query that stand together; a query that comes back later is an error there.
 
     Memory: one query's rows, and 48 bytes a query.
@@ -76,14 +76,14 @@ def joined_neighbours(items: Iterable[Item], tell: Tell) -> Iterator[Item]:
         elif held and _key(item) == _key(held[0]):
             held.append(item)
         else:
-            yield from _joined(held, tell)
+            yield from _joined(held, report)
             held = []
             before = seen.first(digest(_key(item)), item.number)
             if before is None:
                 held = [item]
             else:
                 yield _scattered(item, before)
-    yield from _joined(held, tell)
+    yield from _joined(held, report)
 
 
 def _scattered(item: Item, before: int) -> Item:
@@ -94,7 +94,7 @@ def _scattered(item: Item, before: int) -> Item:
     return Item(item.source, item.number, None, RecordError(msg, fault="scattered"))
 
 
-def regrouped(items: Iterable[Item], tell: Tell) -> Iterator[Item]:
+def regrouped(items: Iterable[Item], report: Report) -> Iterator[Item]:
     """Join all records of one query, in the order in which queries first appear, by way of a temporary file.
 
     Memory: one query's rows, and 48 bytes a query. Disk: once the data, where temporary files are.
@@ -107,7 +107,7 @@ def regrouped(items: Iterable[Item], tell: Tell) -> Iterator[Item]:
             with closing(_table(Path(folder) / "rows.db")) as table:
                 yield from _stored(items, table)
                 for held in _groups(table):
-                    yield from _joined(held, tell)
+                    yield from _joined(held, report)
         except sqlite3.Error as error:
             msg = f"the rows cannot be put together on disk ({error}); make room in {folder}, or set TMPDIR elsewhere"
             raise InvalidInputError(msg) from error
@@ -161,22 +161,22 @@ def _prompts(record: TrainingRecord) -> tuple[str, str]:
     return record.query_prompt or "", record.passage_prompt or ""
 
 
-def _joined(held: Sequence[Item], tell: Tell) -> Iterator[Item]:
+def _joined(held: Sequence[Item], report: Report) -> Iterator[Item]:
     if not held:
         return
     first = held[0]
     try:
-        record = merged([item.record for item in held if item.record is not None], tell)
+        record = merged([item.record for item in held if item.record is not None], report)
     except RecordError as error:
         yield Item(first.source, first.number, None, error.at(first.where))
         return
     yield Item(first.source, first.number, record)
 
 
-def counting(told: Counter[str]) -> Tell:
-    """Return a function that counts what it is told."""
+def counting(counts: Counter[str]) -> Report:
+    """Return a function that counts each message that it is called with."""
 
-    def tell(what: str) -> None:
-        told[what] += 1
+    def report(what: str) -> None:
+        counts[what] += 1
 
-    return tell
+    return report

@@ -61,8 +61,8 @@ class BeirFolder:
         query_id, is_new = self._id(self._queries, record.query_id, record.query, start="q")
         if is_new:
             self._query_file.write(json_line({"_id": query_id, "text": record.query}))
-        for text, given, grade in _judged(record):
-            document_id, is_new_text = self._id(self._texts, given, text, start="d")
+        for text, own_id, grade in _judged(record):
+            document_id, is_new_text = self._id(self._texts, own_id, text, start="d")
             if is_new_text:
                 self._corpus.write(json_line({"_id": document_id, "title": "", "text": text}))
             if self._judged.first(digest((query_id, document_id)), grade) is None:
@@ -71,10 +71,10 @@ class BeirFolder:
                 self._lost[_TWICE] += 1
         return int(is_new)
 
-    def _id(self, known: DigestMap, given: str | None, text: str, *, start: str) -> tuple[str, bool]:
+    def _id(self, known: DigestMap, own_id: str | None, text: str, *, start: str) -> tuple[str, bool]:
         """Return the id of a text, and whether it is the first with that id."""
         content = digest((text,))
-        name = given or f"{start}{content:016x}"
+        name = own_id or f"{start}{content:016x}"
         if set(name) & set("\t\r\n") or name != name.strip():
             msg = (
                 f"the id {name!r} cannot stand in a table with tabs; take out the ids, then they are made of the texts"
@@ -108,8 +108,8 @@ def finetune_content(records: Iterable[TrainingRecord], lost: Counter[str]) -> d
         lost.update(name for name in _BESIDE if getattr(record, name))
         query_id = _put(queries, record.query_id, record.query, start="q")
         listed = relevant.setdefault(query_id, [])
-        for text, given, grade in _judged(record):
-            document_id = _put(corpus, given, text, start="d")
+        for text, own_id, grade in _judged(record):
+            document_id = _put(corpus, own_id, text, start="d")
             if not grade:
                 lost["negatives, whose texts stay in the corpus"] += 1
             elif document_id in listed:
@@ -119,8 +119,8 @@ def finetune_content(records: Iterable[TrainingRecord], lost: Counter[str]) -> d
     return {"queries": queries, "corpus": corpus, "relevant_docs": relevant, "mode": "text"}
 
 
-def _put(texts: dict[str, str], given: str | None, text: str, *, start: str) -> str:
-    name = given or f"{start}{digest((text,)):016x}"
+def _put(texts: dict[str, str], own_id: str | None, text: str, *, start: str) -> str:
+    name = own_id or f"{start}{digest((text,)):016x}"
     if texts.setdefault(name, text) != text:
         msg = f"the id {name!r} stands for two texts; give each its own, or take out the ids"
         raise InvalidInputError(msg)

@@ -93,12 +93,12 @@ class RecordStream:
         return joined_neighbours(items, counting(self.told)) if joins else items
 
     def _row_options(self, *, keeps_labels: bool) -> RowOptions:
-        given = self._options
+        options = self._options
         return RowOptions(
             tokenizer=self._tokenizer,
-            label_key=given.label_key,
-            positive_from=given.positive_from,
-            keep_labels=keeps_labels if given.keep_labels is None else given.keep_labels,
+            label_key=options.label_key,
+            positive_from=options.positive_from,
+            keep_labels=keeps_labels if options.keep_labels is None else options.keep_labels,
         )
 
     def _row_items(self, path: Path, known: RowFormat) -> Iterator[Item]:

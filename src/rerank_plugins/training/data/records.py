@@ -193,19 +193,19 @@ def _meant(key: str) -> str | None:
 
 def _fields_of(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields that a row gives, with tuples for lists and texts for ids; they are checked later."""
-    given = {_ALIASES.get(key, key): value for key, value in row.items() if value is not None and key in KNOWN_KEYS}
-    if "query" not in given:
+    values = {_ALIASES.get(key, key): value for key, value in row.items() if value is not None and key in KNOWN_KEYS}
+    if "query" not in values:
         msg = f"'query' is missing; a row is an object such as {_EXAMPLE}"
         raise RecordError(msg)
-    scores = given.pop(_TEACHER_SCORES, None)
+    scores = values.pop(_TEACHER_SCORES, None)
     if scores is not None:
-        given |= _split_scores(scores, given)
-    for name, value in given.items():
+        values |= _split_scores(scores, values)
+    for name, value in values.items():
         if isinstance(value, list):
-            given[name] = tuple(map(_as_id, value)) if name in _IDS else tuple(value)
-    if "query_id" in given:
-        given["query_id"] = _as_id(given["query_id"])
-    return given
+            values[name] = tuple(map(_as_id, value)) if name in _IDS else tuple(value)
+    if "query_id" in values:
+        values["query_id"] = _as_id(values["query_id"])
+    return values
 
 
 _IDS = ("pos_ids", "neg_ids")
@@ -215,10 +215,10 @@ def _as_id(value: object) -> object:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-def _split_scores(scores: object, given: Mapping[str, Any]) -> dict[str, Any]:
+def _split_scores(scores: object, values: Mapping[str, Any]) -> dict[str, Any]:
     """Return LLM-Embedder's one list of scores, positives first, as the two of this schema."""
-    both = [name for name in ("pos_scores", "neg_scores") if name in given]
-    pos, neg = given.get("pos", []), given.get("neg", [])
+    both = [name for name in ("pos_scores", "neg_scores") if name in values]
+    pos, neg = values.get("pos", []), values.get("neg", [])
     if both:
         msg = f"{_TEACHER_SCORES!r} and {both[0]!r} both hold scores; keep one of them"
         raise RecordError(msg)

@@ -71,10 +71,10 @@ def trials_table(trials: Sequence[WeightTrial], *, dev: str, metric: str) -> lis
 def _chosen(settings: MergeSettings, dev: str | None, trials: Sequence[WeightTrial]) -> list[str]:
     if dev is None:
         return ["It was given; nothing was measured."]
-    told = f"The best on `{dev}`"
+    choice = f"The best on `{dev}`"
     if settings.keep_data:
-        told += f" of those that lose no more than {settings.max_drop:g} on any other set. Weight 0 is the base"
-    return [f"{told}.", "", *trials_table(trials, dev=dev, metric=settings.metric)]
+        choice += f" of those that lose no more than {settings.max_drop:g} on any other set. Weight 0 is the base"
+    return [f"{choice}.", "", *trials_table(trials, dev=dev, metric=settings.metric)]
 
 
 def _short(model: str) -> str:

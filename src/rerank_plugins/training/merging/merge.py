@@ -72,15 +72,15 @@ def merge_models(settings: MergeSettings) -> MergeResult:
     dev = sets[0].dataset.name if sets else None
     counted: list[int] = []
 
-    def filled(aside: Path) -> None:
-        counted.append(write_average(parts.folders, shares, aside))
-        _check_opens(aside, parts.kind, settings)
+    def filled(draft: Path) -> None:
+        counted.append(write_average(parts.folders, shares, draft))
+        _check_opens(draft, parts.kind, settings)
         licenses = {name: one.spec.license for name, one in zip(parts.names, parts.resolved, strict=True)}
         card = merge_card(
             output.name, settings, kind=parts.kind, weights=weights, licenses=licenses, dev=dev, trials=trials
         )
-        write_atomically(aside / "README.md", card.encode())
-        write_atomically(aside / "merge.json", json.dumps({"weights": weights}, indent=2).encode())
+        write_atomically(draft / "README.md", card.encode())
+        write_atomically(draft / "merge.json", json.dumps({"weights": weights}, indent=2).encode())
 
     try:
         write_folder_with(output, filled)
@@ -95,11 +95,11 @@ def _parts(settings: MergeSettings) -> _Parts:
     kind = settings.kind or _kind_of(names[0], settings)
     resolved = tuple(resolve(name, kind=kind, options=settings.source) for name in names)
     folders = tuple(ModelFolder(one.files.folder, allow_pickle=settings.allow_pickle) for one in resolved)
-    told = tuple(map(str, names))
-    if len(set(told)) < len(told):
-        msg = f"a model is named twice ({', '.join(told)}); its weights would be counted twice"
+    paths = tuple(map(str, names))
+    if len(set(paths)) < len(paths):
+        msg = f"a model is named twice ({', '.join(paths)}); its weights would be counted twice"
         raise InvalidInputError(msg)
-    return _Parts(told, resolved, folders, kind)
+    return _Parts(paths, resolved, folders, kind)
 
 
 def _kind_of(model: str | Path, settings: MergeSettings) -> ModelKind:
@@ -125,10 +125,10 @@ def _shares(weight: float, settings: MergeSettings) -> tuple[float, ...]:
 def _tried(parts: _Parts, sets: Sequence[DevSet], settings: MergeSettings) -> tuple[WeightTrial, ...]:
     """Return what each weight reaches, the base first."""
     trials = [_trial(0.0, measured(parts.names[-1], sets, kind=parts.kind, settings=settings), sets)]
-    beside = made_folder(Path(settings.output_dir).resolve().parent)
+    parent = made_folder(Path(settings.output_dir).resolve().parent)
     for weight in settings.tried:
-        with TemporaryDirectory(prefix=".merging-", dir=beside) as aside:
-            folder = Path(aside) / "model"
+        with TemporaryDirectory(prefix=".merging-", dir=parent) as draft:
+            folder = Path(draft) / "model"
             folder.mkdir()
             write_average(parts.folders, _shares(weight, settings), folder)
             trials.append(_trial(weight, measured(folder, sets, kind=parts.kind, settings=settings), sets))

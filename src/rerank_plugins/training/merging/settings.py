@@ -103,8 +103,8 @@ class MergeSettings:
     @property
     def tried(self) -> tuple[float, ...]:
         """Weights of the tuned model that are tried, in rising order."""
-        usual = (_ALONE,) if self.dev_data is None else _CHOSEN_FROM
-        return tuple(sorted(usual if self.weights is None else self.weights))
+        default = (_ALONE,) if self.dev_data is None else _CHOSEN_FROM
+        return tuple(sorted(default if self.weights is None else self.weights))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

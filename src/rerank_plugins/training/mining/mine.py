@@ -28,7 +28,7 @@ from rerank_plugins.training.teachers import check_one_layer, embedder_facts, op
 
 __all__ = ["mine_negatives"]
 
-_NOT_ASKED = ("data", "output", "format_name", "candidate_pool", "show_dropped", "batch_rows", "restart")
+_NOT_IN_JOB = ("data", "output", "format_name", "candidate_pool", "show_dropped", "batch_rows", "restart")
 """Settings that no mined row depends on: data and pool are known by what is in them."""
 
 FirstStages = Callable[[Mapping[str, str]], Sequence[FirstStage]]
@@ -115,7 +115,9 @@ def mine_negatives(
             reranker=None if filter_model is None else _opened_reranker(filter_model, stack),
             first_stages=first_stages,
         )
-        job = stack.enter_context(RowJob(output, _asked(settings, source, pool, models), restart=settings.restart))
+        job = stack.enter_context(
+            RowJob(output, _job_settings(settings, source, pool, models), restart=settings.restart)
+        )
         dropped: list[DroppedText] = []
         if not job.is_finished:
             _mine(job, source, pool, settings=settings, models=models, dropped=dropped, on_row=on_row)
@@ -219,8 +221,8 @@ def _check_scores(settings: MiningSettings, *, has_reranker: bool, has_own_stage
         raise InvalidInputError(msg)
 
 
-def _asked(settings: MiningSettings, source: RowSource, pool: Pool, models: _Models) -> dict[str, Any]:
-    options = {name: value for name, value in asdict(settings).items() if name not in _NOT_ASKED}
+def _job_settings(settings: MiningSettings, source: RowSource, pool: Pool, models: _Models) -> dict[str, Any]:
+    options = {name: value for name, value in asdict(settings).items() if name not in _NOT_IN_JOB}
     return {"command": "mine", "rows": source.digest, "pool": pool.sha256, **options, **models.facts()}
 
 

@@ -146,21 +146,21 @@ def _fill(wrapped: Any, stored: dict[str, torch.Tensor], *, peft: Any, path: str
 def _check_names(
     network: nn.Module,
     setting: str,
-    given: Iterable[str] | str,
+    modules: Iterable[str] | str,
     kept: dict[str, str],
     *,
     kinds: tuple[type[nn.Module], ...],
 ) -> None:
     """Raise for names that no module of the network has; PEFT leaves them out without a word if one fits."""
-    if isinstance(given, str):  # a regular expression in an adapter's config, which PEFT checks itself
+    if isinstance(modules, str):  # a regular expression in an adapter's config, which PEFT checks itself
         return
     names = [name for name, module in network.named_modules() if name and isinstance(module, kinds)]
-    lost = [one for one in given if not any(name == one or name.endswith(f".{one}") for name in names)]
+    lost = [one for one in modules if not any(name == one or name.endswith(f".{one}") for name in names)]
     if lost:
         there = _last_parts(names, kept)
         msg = f"{setting} names {', '.join(map(repr, lost))}, and the model has no such layer; there are {there}"
         raise InvalidInputError(msg)
-    for one in given:
+    for one in modules:
         reason = kept.get(one.rsplit(".", 1)[-1])
         if reason is not None:
             msg = f"{setting} names {one!r}, {reason}; take it out"

@@ -17,7 +17,7 @@ from rerank_plugins.scorers.trainable import SegmentSimilarityModel
 from rerank_plugins.scorers.trained import ClassifierModule
 from rerank_plugins.training.batches import PairPadding
 from rerank_plugins.training.trainable.base import TrainableReranker, name_origin
-from rerank_plugins.training.trainable.beginning import Beginning
+from rerank_plugins.training.trainable.setup import TrainingSetup
 from rerank_plugins.weights.loading import load_model
 
 __all__ = ["Classifier", "open_classifier"]
@@ -38,28 +38,28 @@ class Classifier(TrainableReranker):
             name_origin(folder / "config.json", self.spec.id)
 
 
-def open_classifier(begin: Beginning) -> Classifier:
+def open_classifier(setup: TrainingSetup) -> Classifier:
     """Load a cross-encoder for training.
 
     Raises:
         ModelError: It cannot be loaded.
         InvalidInputError: The lengths cannot work, or what shall be adapted or frozen is not there.
     """
-    own = begin.request.files.own_format
+    own = setup.request.files.own_format
     module: Any
     adapter = None
     if own is not None:
-        if begin.uses_lora or begin.settings.lora.raw_peft:
+        if setup.uses_lora or setup.settings.lora.raw_peft:
             msg = (
-                f"{begin.request.spec.id!r} is too small to gain anything by LoRA, and is trained without: leave "
+                f"{setup.request.spec.id!r} is too small to gain anything by LoRA, and is trained without: leave "
                 "use_lora, from_peft and raw_peft out"
             )
             raise UnsupportedModelError(msg)
-        module = SegmentSimilarityModel(begin.request, own)
+        module = SegmentSimilarityModel(setup.request, own)
     else:
-        module = load_model(begin.request, transformers.AutoModelForSequenceClassification)
-        adapter = begin.adapt(module)
-    begin.freeze(module)
+        module = load_model(setup.request, transformers.AutoModelForSequenceClassification)
+        adapter = setup.adapt(module)
+    setup.freeze(module)
     padding = PairPadding(
         pad_id=max(module.config.pad_token_id or 0, 0),
         has_types=getattr(module.config, "type_vocab_size", 0) > 1,
@@ -67,11 +67,11 @@ def open_classifier(begin: Beginning) -> Classifier:
     )
     return Classifier(
         module=module if adapter is None else ClassifierModule(module),
-        spec=begin.request.spec,
-        files=begin.request.files,
-        pairs=begin.pairs(),
+        spec=setup.request.spec,
+        files=setup.request.files,
+        pairs=setup.pairs(),
         padding=padding,
-        start=begin.start(),
+        start=setup.start(),
         adapter=adapter,
     )
 

@@ -13,7 +13,7 @@ from rerank_plugins.scorers.answers import answer_ids
 from rerank_plugins.scorers.trained import AnswerModule
 from rerank_plugins.training.batches import PairPadding
 from rerank_plugins.training.trainable.base import TrainableReranker, name_origin
-from rerank_plugins.training.trainable.beginning import Beginning
+from rerank_plugins.training.trainable.setup import TrainingSetup
 from rerank_plugins.weights.loading import load_model
 
 __all__ = ["Decoder", "open_decoder"]
@@ -32,7 +32,7 @@ class Decoder(TrainableReranker):
             name_origin(folder / "config.json", self.spec.id)
 
 
-def open_decoder(begin: Beginning) -> Decoder:
+def open_decoder(setup: TrainingSetup) -> Decoder:
     """Load a language model for training.
 
     FlagEmbedding 1.4.2 ``finetune/reranker/decoder_only/base`` trains the same score; here pairs have the layout, and
@@ -42,25 +42,25 @@ def open_decoder(begin: Beginning) -> Decoder:
         ModelError: It cannot be loaded.
         InvalidInputError: The lengths cannot work, or what shall be adapted or frozen is not there.
     """
-    request = begin.request
+    request = setup.request
     # Checked before the weights are loaded, which takes long.
-    answers = answer_ids(begin.tokenizer, request.spec.template, model=request.spec.id)
-    pairs = begin.pairs()
+    answers = answer_ids(setup.tokenizer, request.spec.template, model=request.spec.id)
+    pairs = setup.pairs()
     # Some versions of transformers 4 fuse attention that must be soft-capped (Gemma 2), and leave the cap out.
     capped = request.files.config.get("attn_logit_softcapping") is not None
     network: Any = load_model(request, transformers.AutoModelForCausalLM, attention="eager" if capped else None)
     if getattr(network.get_output_embeddings(), "bias", None) is not None:
         msg = f"{str(request.files.folder)!r} adds a bias to its logits, which inference does not run"
         raise UnsupportedModelError(msg)
-    adapter = begin.adapt(network, kept=_kept(network))
-    begin.freeze(network)
+    adapter = setup.adapt(network, kept=_kept(network))
+    setup.freeze(network)
     return Decoder(
         module=AnswerModule(network, answers),
         spec=request.spec,
         files=request.files,
         pairs=pairs,
         padding=PairPadding(pad_id=max(network.config.pad_token_id or 0, 0), has_types=False),
-        start=begin.start(),
+        start=setup.start(),
         adapter=adapter,
     )
 

@@ -19,10 +19,10 @@ from rerank_plugins.scorers.trained_layers import LayeredModule, LayeredNetwork
 from rerank_plugins.training.batches import PairPadding
 from rerank_plugins.training.settings import LayerSettings
 from rerank_plugins.training.trainable.base import TrainableReranker, name_origin
-from rerank_plugins.training.trainable.beginning import Beginning
+from rerank_plugins.training.trainable.setup import TrainingSetup
 from rerank_plugins.types import LayerOptions
 
-__all__ = ["Layerwise", "asked_layers", "open_layerwise"]
+__all__ = ["Layerwise", "open_layerwise", "requested_layers"]
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -39,28 +39,28 @@ class Layerwise(TrainableReranker):
             name_origin(folder / "config.json", self.spec.id)
 
 
-def open_layerwise(begin: Beginning) -> Layerwise:
+def open_layerwise(setup: TrainingSetup) -> Layerwise:
     """Load a model with heads for training.
 
     Raises:
         ModelError: It cannot be loaded.
         InvalidInputError: The lengths or the compression cannot work, or what shall be adapted or frozen is not there.
     """
-    request = begin.request
+    request = setup.request
     spec = request.spec
     layers: LayerRange = spec.layers  # type: ignore[assignment]
-    asked = asked_layers(begin.settings.layers, layers)
-    measured = layers.settle(asked)
-    pairs = begin.pairs()
-    if begin.has_new_heads:
+    layer_options = requested_layers(setup.settings.layers, layers)
+    measured = layers.settle(layer_options)
+    pairs = setup.pairs()
+    if setup.has_new_heads:
         # Checked before the weights are read, which takes long.
-        answer = answer_ids(begin.tokenizer, spec.template, model=spec.id)[0]
+        answer = answer_ids(setup.tokenizer, spec.template, model=spec.id)[0]
         parts = read_minicpm(request, new_head=answer)
     else:
         parts = (read_gemma2 if layers.compresses else read_minicpm)(request)
     network = LayeredNetwork(parts, dict(request.files.config))
-    adapter = begin.adapt(network)
-    begin.freeze(network)
+    adapter = setup.adapt(network)
+    setup.freeze(network)
     return Layerwise(
         module=LayeredModule(network, layers=layers, measured=measured, final_softcap=parts.final_softcap),
         spec=spec,
@@ -68,13 +68,13 @@ def open_layerwise(begin: Beginning) -> Layerwise:
         pairs=pairs,
         # Behind a text padding is left out of the row, so any id will do.
         padding=PairPadding(pad_id=0, has_types=False, has_segments=True),
-        start=begin.start(asked),
+        start=setup.start(layer_options),
         adapter=adapter,
-        layers=asked,
+        layers=layer_options,
     )
 
 
-def asked_layers(settings: LayerSettings, layers: LayerRange) -> LayerOptions:
+def requested_layers(settings: LayerSettings, layers: LayerRange) -> LayerOptions:
     """Return what inference is asked for: a layer through its own head, and the compression of the training."""
     if not layers.compresses and settings.compress_ratio == 1 and not settings.compress_layers:
         return LayerOptions()

@@ -26,7 +26,7 @@ def with_new_heads(resolved: ResolvedModel, settings: RerankerTrainingSettings) 
     Raises:
         InvalidInputError: It is no MiniCPM, it has not that many layers, or its adapter would belong to no checkpoint.
     """
-    files, given, name = resolved.files, settings.layers, resolved.spec.id
+    files, layer_settings, name = resolved.files, settings.layers, resolved.spec.id
     if files.architecture != _RAW:
         msg = (
             f"start_layer and head_multi cannot be given: {name!r} ({files.architecture}) has no heads on several "
@@ -41,15 +41,15 @@ def with_new_heads(resolved: ResolvedModel, settings: RerankerTrainingSettings) 
         )
         raise InvalidInputError(msg)
     n_layers = files.config.get("num_hidden_layers")
-    if not isinstance(n_layers, int) or given.start_layer is None or given.start_layer > n_layers:
-        msg = f"start_layer={given.start_layer}, and {name!r} has {n_layers} layers; take one of these"
+    if not isinstance(n_layers, int) or layer_settings.start_layer is None or layer_settings.start_layer > n_layers:
+        msg = f"start_layer={layer_settings.start_layer}, and {name!r} has {n_layers} layers; take one of these"
         raise InvalidInputError(msg)
     config = {
         **{key: value for key, value in files.config.items() if key != "auto_map"},
         "architectures": [_LAYERED],
-        "start_layer": given.start_layer,
-        "head_multi": bool(given.head_multi),
-        "head_type": given.head_type,
+        "start_layer": layer_settings.start_layer,
+        "head_multi": bool(layer_settings.head_multi),
+        "head_type": layer_settings.head_type,
     }
     layers = layers_of_config(config, compresses=False)
     return replace(

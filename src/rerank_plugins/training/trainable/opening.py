@@ -14,11 +14,11 @@ from rerank_plugins.errors import InvalidInputError, UnsupportedModelError
 from rerank_plugins.training.names import TRAINED_TODAY
 from rerank_plugins.training.settings import LayerSettings, LoraSettings, RerankerTrainingSettings
 from rerank_plugins.training.trainable.base import TrainableReranker
-from rerank_plugins.training.trainable.beginning import Beginning
 from rerank_plugins.training.trainable.classifier import open_classifier
 from rerank_plugins.training.trainable.decoder import open_decoder
 from rerank_plugins.training.trainable.layerwise import open_layerwise
 from rerank_plugins.training.trainable.new_heads import lacks_heads, with_new_heads
+from rerank_plugins.training.trainable.setup import TrainingSetup
 from rerank_plugins.types import SourceOptions
 from rerank_plugins.weights.base import LoadRequest
 from rerank_plugins.weights.tokenizers import load_tokenizer
@@ -74,14 +74,14 @@ def open_trainable(resolved: ResolvedModel, settings: RerankerTrainingSettings) 
         trust_remote_code=model.trust_remote_code,
     )
     kind = traits_of(resolved.spec.scorer).trained_as
-    begin = Beginning(
+    setup = TrainingSetup(
         request=request,
         settings=settings,
         tokenizer=load_tokenizer(request),
         uses_lora=uses_lora(lora, kind),
         has_new_heads=lacks_heads(resolved),
     )
-    return _OPENERS[kind](begin)
+    return _OPENERS[kind](setup)
 
 
 def _source(settings: RerankerTrainingSettings) -> SourceOptions:
@@ -116,22 +116,22 @@ def _check_base_dtype(lora: LoraSettings, resolved: ResolvedModel, kind: str) ->
         raise InvalidInputError(msg)
 
 
-def _check_layers(given: LayerSettings, resolved: ResolvedModel) -> None:
+def _check_layers(settings: LayerSettings, resolved: ResolvedModel) -> None:
     """Refuse settings of heads that the model does not have, or has otherwise."""
     layers, name = resolved.spec.layers, resolved.spec.id
     if layers is None:
-        asked = [
-            one for one in ("start_layer", "head_multi", "compress_layers") if getattr(given, one) not in (None, ())
+        names = [
+            one for one in ("start_layer", "head_multi", "compress_layers") if getattr(settings, one) not in (None, ())
         ]
-        asked += ["compress_ratio"] if given.compress_ratio != 1 else []
-        if asked:
-            msg = f"{' and '.join(asked)} cannot be given: {name!r} has no heads on several layers"
+        names += ["compress_ratio"] if settings.compress_ratio != 1 else []
+        if names:
+            msg = f"{' and '.join(names)} cannot be given: {name!r} has no heads on several layers"
             raise InvalidInputError(msg)
         return
     has_one_each = layers.compresses or bool(resolved.files.config.get("head_multi"))
-    if given.start_layer not in (None, layers.first) or given.head_multi not in (None, has_one_each):
+    if settings.start_layer not in (None, layers.first) or settings.head_multi not in (None, has_one_each):
         msg = (
-            f"start_layer={given.start_layer} and head_multi={given.head_multi}, and {name!r} has heads already: from "
-            f"layer {layers.first} on, {'one each' if has_one_each else 'one for all'}. Leave both out"
+            f"start_layer={settings.start_layer} and head_multi={settings.head_multi}, and {name!r} has heads already: "
+            f"from layer {layers.first} on, {'one each' if has_one_each else 'one for all'}. Leave both out"
         )
         raise InvalidInputError(msg)

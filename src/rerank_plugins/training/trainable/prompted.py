@@ -29,12 +29,12 @@ class PromptedPairs:
 
     def __init__(self, tokenizer: TextTokenizer, spec: ModelSpec, settings: PairSettings) -> None:
         self._tokenizer, self._spec, self._settings = tokenizer, spec, settings
-        self._usual = pair_inputs(tokenizer, spec, settings)
+        self._default_pairs = pair_inputs(tokenizer, spec, settings)
         self._others: dict[str, PairInputs] = {}
 
     def encode(self, pairs: Sequence[tuple[str, str | None]]) -> list[EncodedPair]:
         """Return the inputs of each pair with the model's prompt, in order."""
-        return self._usual.encode(pairs)
+        return self._default_pairs.encode(pairs)
 
     def with_prompt(self, prompt: str) -> PairInputs:
         """Return what encodes pairs with another prompt.
@@ -43,7 +43,7 @@ class PromptedPairs:
             InvalidInputError: It leaves no room for texts.
         """
         if prompt == self._spec.prompt:
-            return self._usual
+            return self._default_pairs
         if prompt not in self._others:
             if len(self._others) >= _MOST_PROMPTS:
                 self._others.clear()

@@ -9,7 +9,7 @@ from rerank_plugins.catalog.resolve import ResolvedModel
 from rerank_plugins.catalog.scorer_traits import traits_of
 from rerank_plugins.training.settings import LoraSettings, RerankerTrainingSettings
 from rerank_plugins.training.trainable.base import MERGED
-from rerank_plugins.training.trainable.layerwise import asked_layers
+from rerank_plugins.training.trainable.layerwise import requested_layers
 from rerank_plugins.training.trainable.opening import uses_lora
 from rerank_plugins.types import LayerOptions
 
@@ -68,7 +68,7 @@ def usage_of(
     base = str(settings.model.model_name_or_path)
     options = [f"max_length={length}"] if length is not None else []
     imports = ["Reranker"]
-    layers = None if resolved.spec.layers is None else asked_layers(settings.layers, resolved.spec.layers)
+    layers = None if resolved.spec.layers is None else requested_layers(settings.layers, resolved.spec.layers)
     if layers is not None and layers.head_by_layer:
         options.append(f"layers={_written(layers)}")
         imports.append("LayerOptions")
@@ -112,12 +112,12 @@ def _of_layers(settings: RerankerTrainingSettings, resolved: ResolvedModel) -> t
 
 def _written(layers: LayerOptions) -> str:
     """Return the options of a model whose layers have their own heads, as Python writes them."""
-    given = ["head_by_layer=True"]
+    arguments = ["head_by_layer=True"]
     if layers.compress_ratio != 1:
-        given.append(f"compress_ratio={layers.compress_ratio}")
+        arguments.append(f"compress_ratio={layers.compress_ratio}")
     if layers.compress_layers is not None:
-        given.append(f"compress_layers={layers.compress_layers}")
-    return f"LayerOptions({', '.join(given)})"
+        arguments.append(f"compress_layers={layers.compress_layers}")
+    return f"LayerOptions({', '.join(arguments)})"
 
 
 def _short(model: str) -> str:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from rerank_plugins.catalog.spec import ModelSpec
 from rerank_plugins.embedding.layout import text_layout
-from rerank_plugins.text.single import SingleTextTokenizer, Surroundings
+from rerank_plugins.text.single import SingleTextTokenizer, TextAffixes
 from rerank_plugins.text.tokenizer import TextTokenizer
 from rerank_plugins.training.batches import PairPadding
 from rerank_plugins.training.groups import Group
@@ -53,7 +53,7 @@ class TextInputs:
         return SingleTextTokenizer(
             self.tokenizer,
             text_layout(self.tokenizer, spec),
-            Surroundings(instruction=self.prefixes[1]),
+            TextAffixes(instruction=self.prefixes[1]),
             max_length_tokens=spec.input_length_tokens(data.passage_max_len),
         )
 
@@ -68,7 +68,7 @@ class TextInputs:
             for text, encoded in zip(texts, side.encode(texts), strict=True):
                 n_inputs += 1
                 n_tokens += len(encoded)
-                whole = len(self.tokenizer.encode_one(text + side.around.suffix))
+                whole = len(self.tokenizer.encode_one(text + side.affixes.suffix))
                 n_cut += len(encoded) >= side.longest_tokens and whole > _own_tokens(side, encoded)
         longest = max(side.longest_tokens for side, _ in sides)
         return Lengths(longest=longest, mean=n_tokens / n_inputs, share_cut=n_cut / n_inputs)
@@ -88,9 +88,9 @@ def text_inputs(
     """
     layout = text_layout(tokenizer, spec)
 
-    def side(asked: int | None, suffix: str) -> SingleTextTokenizer:
-        around = Surroundings(suffix=suffix)
-        return SingleTextTokenizer(tokenizer, layout, around, max_length_tokens=spec.input_length_tokens(asked))
+    def side(max_length: int | None, suffix: str) -> SingleTextTokenizer:
+        affixes = TextAffixes(suffix=suffix)
+        return SingleTextTokenizer(tokenizer, layout, affixes, max_length_tokens=spec.input_length_tokens(max_length))
 
     return TextInputs(
         tokenizer=tokenizer,

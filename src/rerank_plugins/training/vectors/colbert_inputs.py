@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from rerank_plugins.catalog.spec import ModelSpec
 from rerank_plugins.text.pairs import TextLayout
-from rerank_plugins.text.single import SingleTextTokenizer, Surroundings
+from rerank_plugins.text.single import SingleTextTokenizer, TextAffixes
 from rerank_plugins.text.tokenizer import TextTokenizer
 from rerank_plugins.training.batches import PairPadding
 from rerank_plugins.training.groups import Group
@@ -86,8 +86,8 @@ def colbert_inputs(
     texts = TextTokenizer(tokenizer.backend_tokenizer, uses_segments=uses_types)
     layout = TextLayout.of(texts)
 
-    def side(asked: int) -> SingleTextTokenizer:
-        return SingleTextTokenizer(texts, layout, Surroundings(), max_length_tokens=spec.input_length_tokens(asked))
+    def side(max_length: int) -> SingleTextTokenizer:
+        return SingleTextTokenizer(texts, layout, TextAffixes(), max_length_tokens=spec.input_length_tokens(max_length))
 
     has_types = uses_types and getattr(config, "type_vocab_size", 0) > 1
     padding = PairPadding(pad_id=max(config.pad_token_id or 0, 0), has_types=has_types)

@@ -23,7 +23,7 @@ from rerank_plugins.text.tokenizer import TextTokenizer
 from rerank_plugins.training.batches import PairPadding
 from rerank_plugins.training.settings_retrieval import EmbedderTrainingSettings, VectorPooling
 from rerank_plugins.training.trainable.adapters import Adapter
-from rerank_plugins.training.trainable.beginning import Beginning
+from rerank_plugins.training.trainable.setup import TrainingSetup
 from rerank_plugins.training.vectors.batches import TextInputs, text_inputs
 from rerank_plugins.training.vectors.landmarks import LandmarkModule, add_landmark, check_landmarks
 from rerank_plugins.training.vectors.measuring import encoded_texts
@@ -166,19 +166,21 @@ def open_embedder(resolved: ResolvedModel, settings: EmbedderTrainingSettings) -
         tokenizer = tokenizer.with_special_token(token)
         spec = replace(spec, landmark=token, ends_in=token, pooling=pooling)
     # Of what it does, the pairs alone are a reranker's.
-    given: Any = settings
-    begin = Beginning(request=request, settings=given, tokenizer=tokenizer, uses_lora=_uses_lora(settings, pooling))
+    shared_settings: Any = settings
+    setup = TrainingSetup(
+        request=request, settings=shared_settings, tokenizer=tokenizer, uses_lora=_uses_lora(settings, pooling)
+    )
     _check_tokens(model.additional_special_tokens, tokenizer)
     network: Any = load_transformer(request)
     if settings.landmark.landmarks:
         add_landmark(network, tokenizer.highest_id + 1, seed=settings.run.seed)
     _check_dimensions(settings.vectors.mrl_dims, network.config.hidden_size)
-    adapter = begin.adapt(network)
+    adapter = setup.adapt(network)
     padding = PairPadding(
         pad_id=max(network.config.pad_token_id or 0, 0), has_types=getattr(network.config, "type_vocab_size", 0) > 1
     )
     module = _module(network, request, settings, pooling)
-    _freeze(begin, module, settings)
+    _freeze(setup, module, settings)
     return TrainableEmbedder(
         module=module,
         spec=spec,
@@ -223,8 +225,8 @@ def _stored_head(request: LoadRequest, name: str) -> nn.Linear:
     return linear
 
 
-def _check_tokens(asked: Sequence[str], tokenizer: TextTokenizer) -> None:
-    missing = [one for one in asked if tokenizer.token_to_id(one) is None]
+def _check_tokens(markers: Sequence[str], tokenizer: TextTokenizer) -> None:
+    missing = [one for one in markers if tokenizer.token_to_id(one) is None]
     if missing:
         msg = (
             f"additional_special_tokens names {', '.join(missing)}, which the model's vocabulary lacks, and none is "
@@ -233,18 +235,18 @@ def _check_tokens(asked: Sequence[str], tokenizer: TextTokenizer) -> None:
         raise InvalidInputError(msg)
 
 
-def _check_dimensions(asked: Sequence[int], hidden: int) -> None:
-    if any(one > hidden for one in asked):
-        msg = f"mrl_dims={list(asked)}, and the model's vectors have {hidden} dimensions; leave longer ones out"
+def _check_dimensions(dimensions: Sequence[int], hidden: int) -> None:
+    if any(one > hidden for one in dimensions):
+        msg = f"mrl_dims={list(dimensions)}, and the model's vectors have {hidden} dimensions; leave longer ones out"
         raise InvalidInputError(msg)
 
 
-def _freeze(begin: Beginning, module: VectorModule, settings: EmbedderTrainingSettings) -> None:
+def _freeze(setup: TrainingSetup, module: VectorModule, settings: EmbedderTrainingSettings) -> None:
     """Take the weights out of training that shall stay as they are."""
     if settings.m3.fix_encoder:
         module.network.requires_grad_(False)  # noqa: FBT003 - torch's signature
         return
-    begin.freeze(module.network)
+    setup.freeze(module.network)
     if settings.model.fix_position_embedding:
         frozen = [one for name, one in module.network.named_parameters() if "position_embeddings" in name]
         if not frozen:

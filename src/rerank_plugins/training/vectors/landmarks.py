@@ -189,12 +189,12 @@ class LandmarkObjective:
         self, queries: dict[str, Tensor], passages: dict[str, Tensor], batch: dict[str, Any], steps: int
     ) -> Tensor:
         """Return the loss; see :data:`~rerank_plugins.training.vectors.trainer.Objective`."""
-        asked, (rows, tokens) = queries["dense"], batch["landmarks"].T
+        query_vectors, (rows, tokens) = queries["dense"], batch["landmarks"].T
         found = passages["tokens"][rows, tokens]
         if self.normalize:
-            asked, found = functional.normalize(asked, dim=1), functional.normalize(found, dim=1)
-        scores = asked @ found.T / self.temperature
-        is_own = batch["owners"] == torch.arange(len(asked), device=scores.device).unsqueeze(1)
+            query_vectors, found = functional.normalize(query_vectors, dim=1), functional.normalize(found, dim=1)
+        scores = query_vectors @ found.T / self.temperature
+        is_own = batch["owners"] == torch.arange(len(query_vectors), device=scores.device).unsqueeze(1)
         weights = torch.where(is_own, batch["weights"], 0.0).to(scores.dtype)
         is_negative = weights == 0 if self.uses_others and not batch[OWN_TEXTS_ONLY] else is_own & (weights == 0)
         against = scores.masked_fill(~is_negative, float("-inf")).logsumexp(dim=1, keepdim=True)

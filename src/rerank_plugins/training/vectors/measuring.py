@@ -71,9 +71,9 @@ def vector_scores(dev: DevSet, queries: Encode, texts: Encode, pair: Pair) -> li
         pair: The score of two of these.
     """
     pairs = dev.pairs
-    asked = list(dict.fromkeys(query for query, _ in pairs))
+    unique = list(dict.fromkeys(query for query, _ in pairs))
     read = list(dict.fromkeys(text for _, text in pairs if not is_blank(text)))
-    of_query = dict(zip(asked, queries(asked), strict=True))
+    of_query = dict(zip(unique, queries(unique), strict=True))
     of_text = dict(zip(read, texts(read), strict=True))
     return [pair(of_query[query], of_text[text]) if text in of_text else BLANK_DOCUMENT_SCORE for query, text in pairs]
 

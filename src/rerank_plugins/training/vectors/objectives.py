@@ -66,13 +66,13 @@ class M3Objective:
         dense: That of the dense vectors.
         without: Token ids that have no lexical weight.
         self_distils: Whether each kind learns from their sum.
-        starts_behind: After how many steps it does.
+        start_step: After how many steps it does.
     """
 
     dense: DenseObjective
     without: frozenset[int]
     self_distils: bool
-    starts_behind: int
+    start_step: int
 
     def __call__(self, queries: _Vectors, passages: _Vectors, batch: dict[str, Any], steps: int) -> Tensor:
         """Return the loss; see :data:`~rerank_plugins.training.vectors.trainer.Objective`."""
@@ -88,7 +88,7 @@ class M3Objective:
             self.dense.loss,
             dense_loss=dense_loss,
             group_size=len(passages["dense"]) // len(queries["dense"]),
-            self_distils=self.self_distils and steps > self.starts_behind,
+            self_distils=self.self_distils and steps > self.start_step,
         )
 
 
@@ -119,5 +119,5 @@ class ColbertObjective:
         return self.loss(scores / self.loss.temperature, batch.get("teacher"), group_size=group_size)
 
 
-def _uses_others(batch: dict[str, Any], usual: bool) -> bool:  # noqa: FBT001
-    return usual and not batch.get(OWN_TEXTS_ONLY, False)
+def _uses_others(batch: dict[str, Any], default: bool) -> bool:  # noqa: FBT001
+    return default and not batch.get(OWN_TEXTS_ONLY, False)

@@ -76,10 +76,12 @@ def _end_texts(path: Path, token: str) -> None:
     layout = found.ending_in(tokenizer.token_to_id(token) or 0)
     if layout == found:
         return
-    before, behind = ([str(tokenizer.id_to_token(one)) for one in ids] for ids in (layout.prefix, layout.suffix))
-    single = " ".join([*before, "$A", *behind])
+    prefix_tokens, suffix_tokens = (
+        [str(tokenizer.id_to_token(one)) for one in ids] for ids in (layout.prefix, layout.suffix)
+    )
+    single = " ".join([*prefix_tokens, "$A", *suffix_tokens])
     pair = f"{single} $B:1 {token}:1"
-    special = [(one, tokenizer.token_to_id(one)) for one in dict.fromkeys((*before, *behind))]
+    special = [(one, tokenizer.token_to_id(one)) for one in dict.fromkeys((*prefix_tokens, *suffix_tokens))]
     tokenizer.post_processor = TemplateProcessing(single=single, pair=pair, special_tokens=special)
     tokenizer.save(str(path))
 

@@ -22,7 +22,7 @@ from rerank_plugins.catalog.resolve import resolve
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.text.pairs import TextLayout
 from rerank_plugins.text.sentences import sentence_spans
-from rerank_plugins.text.single import SingleTextTokenizer, Surroundings
+from rerank_plugins.text.single import SingleTextTokenizer, TextAffixes
 from rerank_plugins.text.tokenizer import TextTokenizer
 from rerank_plugins.training import embedder_settings, train_embedder
 from rerank_plugins.training.batches import PairPadding
@@ -69,7 +69,7 @@ def test_a_batch_has_each_sentence_of_each_document_with_its_landmark() -> None:
     layout = TextLayout.of(tokenizer)
     landmark = tokenizer.token_to_id("[LMK]")
     assert landmark is not None
-    side = SingleTextTokenizer(tokenizer, layout, Surroundings(), max_length_tokens=40)
+    side = SingleTextTokenizer(tokenizer, layout, TextAffixes(), max_length_tokens=40)
     padding = PairPadding(pad_id=0, has_types=False)
     batches = LandmarkBatches(
         lambda texts: padding(side.encode(texts)),

@@ -15,7 +15,7 @@ from llama_index.postprocessor.rerank_plugins.tracing import Outcome, dispatcher
 from typing_extensions import Self, Unpack, override
 
 from rerank_plugins.adapters.checks import check_list
-from rerank_plugins.adapters.fields import Name, Switch, option
+from rerank_plugins.adapters.fields import Flag, Name, option
 from rerank_plugins.adapters.metadata import details_of
 from rerank_plugins.adapters.overrides import in_effect
 from rerank_plugins.adapters.ranking import Ranked, RankingOptions, RankingSettings
@@ -55,10 +55,10 @@ class BaseRerankPostprocessor(ComponentOptions, RankingOptions, BaseNodePostproc
     metadata_mode: Annotated[MetadataMode, EnumNameSerializer] = Field(
         default=MetadataMode.EMBED, description="Which metadata is part of the text that is scored."
     )
-    keep_retrieval_score: Switch = Field(
+    keep_retrieval_score: Flag = Field(
         default=True, description="Keep the score that a node came with as metadata 'retrieval_score'."
     )
-    keep_details: Switch = Field(
+    keep_details: Flag = Field(
         default=True, description="Keep probability, rank, window and truncation as metadata 'rerank_*'."
     )
 

@@ -17,7 +17,7 @@ from llama_index.retrievers.rerank_plugins.parts import OWN, PARTS, AnyEmbedder,
 from rerank_plugins.adapters.arguments import check_new_ids
 from rerank_plugins.adapters.checks import check_kind, checked_count
 from rerank_plugins.adapters.copies import SharedModels
-from rerank_plugins.adapters.corpus import Corpus, async_twin
+from rerank_plugins.adapters.corpus import Corpus, async_version
 from rerank_plugins.adapters.saved import open_folder, write_retriever
 from rerank_plugins.checks.arguments import checked_call
 from rerank_plugins.retrieval import FirstStage, Fusion, RetrieverName
@@ -53,7 +53,7 @@ class GrowingRetriever(SharedModels, BaseRetriever):
         stage._grow(added)
         return list(added)
 
-    ainsert_nodes = async_twin(insert_nodes)
+    ainsert_nodes = async_version(insert_nodes)
 
     @checked_call(own=OWN)
     def add_documents(
@@ -66,7 +66,7 @@ class GrowingRetriever(SharedModels, BaseRetriever):
         nodes = run_transformations(listed_nodes(documents), checked_transformations(transformations))
         return self.insert_nodes(list(nodes))
 
-    aadd_documents = async_twin(add_documents)
+    aadd_documents = async_version(add_documents)
 
     @checked_call()
     def persist(self, persist_dir: str | Path) -> Path:

@@ -63,10 +63,10 @@ class DataReport:
         """Raise InvalidInputError if there are errors; the message has each with its first example."""
         if not self.errors:
             return
-        told = "; ".join(
+        listed = "; ".join(
             f"{one.count} {one.sentence}" + (f" ({one.examples[0]})" if one.examples else "") for one in self.errors
         )
-        msg = f"the training data have errors: {told}. rerank-plugins data check shows more"
+        msg = f"the training data have errors: {listed}. rerank-plugins data check shows more"
         raise InvalidInputError(msg)
 
     def to_mapping(self) -> dict[str, Any]:

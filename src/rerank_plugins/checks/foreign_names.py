@@ -1,4 +1,4 @@
-"""What other libraries call things: what a misspelt or foreign name is answered with.
+"""Names that other libraries use, and the error message for a misspelt or foreign name.
 
 The names are those of sentence-transformers, FlagEmbedding, BCEmbedding, Cohere, LangChain and LlamaIndex.
 """
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, NoReturn
 from rerank_plugins.checks.moved import Moved
 from rerank_plugins.errors import UnknownAttributeError
 
-__all__ = ["EMBEDDER_NAMES", "RERANKER_NAMES", "RETRIEVER_NAMES", "NamesFromElsewhere", "unknown_option"]
+__all__ = ["EMBEDDER_NAMES", "RERANKER_NAMES", "RETRIEVER_NAMES", "ForeignNames", "unknown_option"]
 
 _BATCH = "batches are sized in tokens, where the object is made: engine=EngineOptions(max_batch_tokens=...)"
 _LAYERS = "put it into layers=LayerOptions(...)"
@@ -150,7 +150,7 @@ RETRIEVER_NAMES: Mapping[str, str] = MappingProxyType(
 def unknown_option(
     owner: str, name: str, known: Iterable[str], *, moved: Mapping[str, Moved] = MappingProxyType({})
 ) -> str:
-    """Return the message for an option that there is none of: the nearest name, or what does the same here.
+    """Return the message for an unknown option: it names the nearest option, or the one that does the same here.
 
     Args:
         owner: Name of the class or function, for people.
@@ -171,13 +171,13 @@ def unknown_option(
     return f"{owner} has no option {name!r}.{hint} Its options: {', '.join(options) or 'none'}"
 
 
-class NamesFromElsewhere:
-    """Answers attributes that there are none of with those that do the same here.
+class ForeignNames:
+    """Base of the facades: the error for an unknown attribute names the attribute that does the same here.
 
     ``hasattr`` is False for them, as for any attribute that is not there.
     """
 
-    _names_from_elsewhere: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    _foreign_names: ClassVar[Mapping[str, str]] = MappingProxyType({})
 
     # Type checkers must go on refusing names that there are none of.
     if not TYPE_CHECKING:
@@ -186,11 +186,11 @@ class NamesFromElsewhere:
             raise UnknownAttributeError(_missing(type(self), name))
 
 
-def _missing(owner: type[NamesFromElsewhere], name: str) -> str:
+def _missing(owner: type[ForeignNames], name: str) -> str:
     message = f"{owner.__name__!r} object has no attribute {name!r}"
     if name.startswith("_"):
         return message
-    if name in owner._names_from_elsewhere:
-        return f"{message}: {owner._names_from_elsewhere[name]}"
+    if name in owner._foreign_names:
+        return f"{message}: {owner._foreign_names[name]}"
     close = get_close_matches(name, [one for one in dir(owner) if not one.startswith("_")], n=1, cutoff=0.75)
     return f"{message}; did you mean {close[0]!r}?" if close else message

@@ -18,11 +18,11 @@ from rerank_plugins.training.trainable.prompted import PromptedPairs
 from rerank_plugins.types import LayerOptions
 from rerank_plugins.weights.base import LoadRequest
 
-__all__ = ["Beginning"]
+__all__ = ["TrainingSetup"]
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Beginning:
+class TrainingSetup:
     """A training whose model is about to be loaded.
 
     Attributes:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from rerank_plugins import Embedder, EngineOptions, Reranker, TwoStageRetriever
-from rerank_plugins.checks.elsewhere import EMBEDDER_NAMES, RERANKER_NAMES, RETRIEVER_NAMES, unknown_option
+from rerank_plugins.checks.foreign_names import EMBEDDER_NAMES, RERANKER_NAMES, RETRIEVER_NAMES, unknown_option
 from rerank_plugins.errors import InvalidInputError, UnknownAttributeError, UnknownOptionError
 
 

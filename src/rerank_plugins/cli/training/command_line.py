@@ -16,11 +16,11 @@ from rerank_plugins.training.names import unknown_setting
 from rerank_plugins.training.settings_file import read_settings_file
 from rerank_plugins.training.settings_flat import TrainingSettings, settings_of
 
-__all__ = ["Asked"]
+__all__ = ["CommandLine"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class CommandLine:
     """A command line.
 
     Attributes:
