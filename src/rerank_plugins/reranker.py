@@ -15,7 +15,7 @@ from rerank_plugins.backends.runtimes import Runtime, chosen_runtime, open_check
 from rerank_plugins.backends.texts import TextBackend
 from rerank_plugins.calibration import Calibration
 from rerank_plugins.calls.driving import adrive, drive
-from rerank_plugins.calls.facts import RerankerOptions
+from rerank_plugins.calls.facts import RerankerSettings
 from rerank_plugins.calls.flat_options import RERANKER_OPTIONS
 from rerank_plugins.calls.kept_methods import KeptVectorMethods
 from rerank_plugins.calls.scoring_methods import ScoringMethods
@@ -116,7 +116,7 @@ class Reranker(KeptVectorMethods, ScoringMethods):
     ) -> None:
         self._opened_with = opened_with(Reranker, locals())
         scores, vectors = (None, cache) if isinstance(cache, TokenVectorStore) else (cache, None)
-        options = RerankerOptions(
+        options = RerankerSettings(
             max_length=max_length,
             long_documents=check_long_documents(long_documents),
             layers=layers,
@@ -180,7 +180,7 @@ class Reranker(KeptVectorMethods, ScoringMethods):
 
         adopted = adopt(loaded)
         long = check_long_documents(long_documents or adopted.long_documents)
-        options = RerankerOptions(
+        options = RerankerSettings(
             max_length=max_length,
             long_documents=replace(long, query_max_length=long.query_max_length or adopted.query_limit_tokens),
             layers=None,

@@ -22,11 +22,11 @@ from rerank_plugins.protocols import PrefixSharing
 from rerank_plugins.text.pair_tokenizer import PairSettings
 from rerank_plugins.types import EngineOptions, LayerOptions, LongDocuments, TruncationRule
 
-__all__ = ["RerankerFacts", "RerankerOptions"]
+__all__ = ["RerankerFacts", "RerankerSettings"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RerankerOptions:
+class RerankerSettings:
     """The options of a reranker as they were passed; see :class:`~rerank_plugins.reranker.Reranker` for the fields."""
 
     max_length: int | None
@@ -117,7 +117,7 @@ class RerankerFacts(ModelHandle, ForeignNames):
         check_scope(self._spec, {"score_source": True})
         return score_source(self._spec, self._settings, self._calls.layers, peft_path=self._peft_path)
 
-    def _settle(self, name: str, spec: ModelSpec, options: RerankerOptions) -> PairSettings:
+    def _settle(self, name: str, spec: ModelSpec, options: RerankerSettings) -> PairSettings:
         """Keep what the object is used with, checked, before anything is loaded; return how pairs are cut."""
         settings = PairSettings(
             max_length_tokens=spec.input_length_tokens(options.max_length),
