@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import asdict
 from typing import Any
 
 import pytest
+from chat_models import OracleChat
 
 pytest.importorskip("llama_index.core")
 pytest.importorskip("langchain_core")
@@ -15,7 +17,7 @@ import llama_index.postprocessor.rerank_plugins as li
 from langchain_core.documents import Document
 from llama_index.core.schema import NodeWithScore, TextNode
 
-from rerank_plugins import Cascade
+from rerank_plugins import Cascade, ChatScorer
 from rerank_plugins.backends import named
 from rerank_plugins.composed.first_looks import open_cosine
 from rerank_plugins.composed.members import Stage
@@ -65,3 +67,26 @@ def test_what_no_name_says_is_pickled_and_not_stored(owner: Any) -> None:
         with pytest.raises(InvalidInputError, match="cannot be stored"):
             adapter.model_dump()
         assert found_by(pickle.loads(pickle.dumps(adapter))) == found_by(adapter)
+
+
+@pytest.mark.parametrize("after", [None, {"best_at_both_ends": True}])
+@pytest.mark.parametrize("owner", OWNERS)
+def test_each_result_says_what_the_chat_model_of_a_stage_was_asked(owner: Any, after: Any) -> None:
+    with Cascade([("bm25", 4), (ChatScorer(OracleChat()), 3)]) as cascade:
+        usage = cascade.rank(QUERY, TEXTS).usage
+        assert usage is not None
+        assert usage.chat is not None
+        assert usage.chat.calls == 1
+        found = metadata_by(owner.from_reranker(cascade, top_n=None, after=after))
+    assert [one["rerank_chat"] for one in found] == [asdict(usage.chat)] * len(TEXTS)
+    again = metadata_by(owner(model="bm25", top_n=2), found)
+    assert [one.get("rerank_chat") for one in again] == [None, None]
+
+
+def metadata_by(adapter: Any, given: list[dict[str, Any]] | None = None) -> list[dict[str, Any]]:
+    both = zip(TEXTS, given or [{}] * len(TEXTS), strict=True)
+    if hasattr(adapter, "compress_documents"):
+        documents = [Document(text, metadata=dict(metadata)) for text, metadata in both]
+        return [one.metadata for one in adapter.compress_documents(documents, QUERY)]
+    nodes = [NodeWithScore(node=TextNode(text=text, metadata=dict(metadata))) for text, metadata in both]
+    return [one.metadata for one in adapter.postprocess_nodes(nodes, query_str=QUERY)]

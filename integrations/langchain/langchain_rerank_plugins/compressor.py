@@ -117,7 +117,9 @@ class BaseRerankCompressor(RankingOptions, BaseDocumentCompressor):
         """Return the documents, and what the run's outputs have beside them."""
         if isinstance(ranked, str):
             return [marked_copy(one, ranked) for one in documents[: self.top_n]], {FALLBACK_KEY: ranked}
-        return [scored_copy(documents[one.index], one, score=self._score_of(one)) for one in ranked], {}
+        return [
+            scored_copy(documents[one.index], one, score=self._score_of(one), usage=ranked.usage) for one in ranked
+        ], {}
 
 
 class RerankCompressor(AnyRerankerOptions, BaseRerankCompressor):

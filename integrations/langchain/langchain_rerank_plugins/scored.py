@@ -12,6 +12,7 @@ from rerank_plugins.adapters.checks import check_list
 from rerank_plugins.adapters.containers import own_containers
 from rerank_plugins.adapters.fallback import FallbackReason
 from rerank_plugins.adapters.metadata import DETAIL_KEYS, FALLBACK_KEY, RETRIEVAL_SCORE_KEY, details_of
+from rerank_plugins.types import CallUsage
 
 __all__ = ["SCORE_KEY", "marked_copy", "page_contents", "scored_copy", "with_metadata"]
 
@@ -28,7 +29,9 @@ def page_contents(documents: Sequence[Document]) -> list[str]:
     return [document.page_content for document in documents]
 
 
-def scored_copy(document: Document, ranked: RankedDocument, *, score: float) -> Document:
+def scored_copy(
+    document: Document, ranked: RankedDocument, *, score: float, usage: CallUsage | None = None
+) -> Document:
     """Return a copy of ``document`` with the scores in its metadata.
 
     The class, id, text and all other fields are kept. Dictionaries, lists and sets are copied at any
@@ -41,7 +44,7 @@ def scored_copy(document: Document, ranked: RankedDocument, *, score: float) -> 
         metadata.setdefault(RETRIEVAL_SCORE_KEY, metadata[SCORE_KEY])
     for stale in (*DETAIL_KEYS, _OLD_PROBABILITY_KEY):
         metadata.pop(stale, None)
-    metadata |= {SCORE_KEY: score, **details_of(ranked), _OLD_PROBABILITY_KEY: ranked.probability}
+    metadata |= {SCORE_KEY: score, **details_of(ranked, usage), _OLD_PROBABILITY_KEY: ranked.probability}
     return document.model_copy(update=fields)
 
 

@@ -99,6 +99,19 @@ def test_no_document_is_lost_or_doubled(answer: str, method: Any) -> None:
     assert sorted(one.page_content for one in found) == [f"text {number}" for number in range(5)]
 
 
+@pytest.mark.parametrize("is_async", [False, True])
+def test_each_document_says_what_was_asked_and_put_right(is_async: bool) -> None:
+    made = ChatRerankCompressor(llm=KnowingChat(answer="[2] > [2] > [9] > [1]"), top_n=2)
+    documents = [Document(f"Paris {number}") for number in range(3)]
+    found = (
+        asyncio.run(made.acompress_documents(documents, "q")) if is_async else made.compress_documents(documents, "q")
+    )
+    counts = {"calls": 1, "doubled": 1, "unknown": 1, "missing": 1, "prompt_tokens": 40, "answer_tokens": 4}
+    assert len(found) == 2
+    for one in found:
+        assert counts.items() <= one.metadata["rerank_chat"].items()
+
+
 def test_tokens_parts_and_log_probabilities_of_an_answer() -> None:
     top = [{"token": "Yes", "logprob": -0.1}, {"token": "No", "logprob": -2.0}]
     content = [{"token": "Yes", "logprob": -0.1, "top_logprobs": top}]

@@ -144,6 +144,19 @@ def test_no_node_is_lost_or_doubled(answer: str, method: Any) -> None:
     assert sorted(one.node_id for one in found) == sorted(one.node_id for one in nodes)
 
 
+def test_each_node_says_what_was_asked_and_put_right() -> None:
+    made = ChatRerankPostprocessor(llm=KnowingLLM(answer="[2] > [2] > [9] > [1]"), top_n=2)
+    nodes = [NodeWithScore(node=TextNode(text=f"panda {number}"), score=0.5) for number in range(3)]
+    found = made.postprocess_nodes(nodes, query_str=QUERY)
+    counts = {"calls": 1, "doubled": 1, "unknown": 1, "missing": 1, "prompt_tokens": 50, "answer_tokens": 5}
+    for one in found:
+        assert counts.items() <= one.metadata["rerank_chat"].items()
+        assert "rerank_chat" in one.node.excluded_llm_metadata_keys
+        assert "rerank_chat" in one.node.excluded_embed_metadata_keys
+    plain = made.with_settings(keep_details=False).postprocess_nodes(nodes, query_str=QUERY)
+    assert not [one for one in plain if "rerank_chat" in one.metadata]
+
+
 def test_tokens_and_log_probabilities_of_an_answer() -> None:
     class Telling(KnowingLLM):
         def chat(self, messages: Any, **_: Any) -> ChatResponse:

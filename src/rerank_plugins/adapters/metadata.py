@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
-from rerank_plugins.types import RankedDocument
+from rerank_plugins.types import CallUsage, RankedDocument
 
 __all__ = [
+    "CHAT_KEY",
     "DETAIL_KEYS",
     "FALLBACK_KEY",
     "PROBABILITY_KEY",
@@ -42,16 +44,25 @@ STAGE_KEY = "rerank_stage"
 """The stage of a cascade that placed the result (of an ensemble the last member); absent for other models, and for a
 result that no stage scored."""
 
+CHAT_KEY = "rerank_chat"
+"""What chat models were asked in the call that ranked the result, and what of their answers was put right: the fields
+of :class:`~rerank_plugins.types.ChatUsage`, the same in each result of a call; absent where no chat model was asked."""
+
 FALLBACK_KEY = "rerank_fallback"
 """Why a result was not reranked and keeps its retrieval order: ``deadline``, ``overloaded``, or ``unavailable``
 (a service that does not answer)."""
 
-DETAIL_KEYS = (PROBABILITY_KEY, RANK_KEY, WINDOW_KEY, TRUNCATED_KEY, STAGE_KEY, FALLBACK_KEY)
+DETAIL_KEYS = (PROBABILITY_KEY, RANK_KEY, WINDOW_KEY, TRUNCATED_KEY, STAGE_KEY, CHAT_KEY, FALLBACK_KEY)
 """What one reranking writes about itself, and the next one replaces."""
 
 
-def details_of(ranked: RankedDocument) -> dict[str, Any]:
-    """Return what is kept about a result."""
+def details_of(ranked: RankedDocument, usage: CallUsage | None = None) -> dict[str, Any]:
+    """Return what is kept about a result.
+
+    Args:
+        ranked: The result.
+        usage: What the call took that ranked it; None if that is not known.
+    """
     details: dict[str, Any] = {
         PROBABILITY_KEY: ranked.probability,
         RANK_KEY: ranked.rank,
@@ -61,4 +72,6 @@ def details_of(ranked: RankedDocument) -> dict[str, Any]:
         details[WINDOW_KEY] = [ranked.window.start, ranked.window.end]
     if ranked.stages:
         details[STAGE_KEY] = ranked.stages[-1].name
+    if usage is not None and usage.chat is not None:
+        details[CHAT_KEY] = asdict(usage.chat)
     return details

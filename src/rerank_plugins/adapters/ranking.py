@@ -18,11 +18,11 @@ from rerank_plugins.embedder import Embedder
 from rerank_plugins.engine.deadline import Deadline
 from rerank_plugins.ranking.order import check_threshold
 from rerank_plugins.reranker import Reranker
-from rerank_plugins.types import LayerOptions, RankedDocument, ScoreUnit, SourceOptions
+from rerank_plugins.types import LayerOptions, RankedDocument, Ranking, ScoreUnit, SourceOptions
 
 __all__ = ["Ranked", "RankingOptions", "RankingSettings"]
 
-Ranked = Sequence[RankedDocument] | FallbackReason
+Ranked = Ranking | FallbackReason
 """What a call came to: the ranking, or why there is none and the retrieval order stays."""
 
 
@@ -129,7 +129,7 @@ class RankingOptions(RerankerOptions):
                 vectors = near.embed_documents(found, deadline_s=deadline.remaining_s())
         except NOT_IN_TIME as error:
             return fall_back(error, on_deadline=self.on_deadline, n_documents=len(texts))
-        return selected(ranked, texts, vectors, after=self.after, top_n=self.top_n)
+        return Ranking(selected(ranked, texts, vectors, after=self.after, top_n=self.top_n), usage=ranked.usage)
 
     async def _arank(self, query: str, texts: Sequence[str]) -> Ranked:
         deadline = Deadline(self.deadline_s)
@@ -145,7 +145,7 @@ class RankingOptions(RerankerOptions):
                 vectors = await near.aembed_documents(found, deadline_s=deadline.remaining_s())
         except NOT_IN_TIME as error:
             return fall_back(error, on_deadline=self.on_deadline, n_documents=len(texts))
-        return selected(ranked, texts, vectors, after=self.after, top_n=self.top_n)
+        return Ranking(selected(ranked, texts, vectors, after=self.after, top_n=self.top_n), usage=ranked.usage)
 
     def _embedder_of(self, name: str) -> Embedder:
         """Return the embedder of ``after``, opened by the first call that needs it.

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import operator
+from collections.abc import Iterable, Sequence
+from functools import reduce
+from typing import TypeVar
 
 from rerank_plugins.backends.protocol import Pairs
 from rerank_plugins.composed.members import Member, OpenModel, Stage
 from rerank_plugins.reranker import Reranker
-from rerank_plugins.types import CallUsage, StageUsage
+from rerank_plugins.types import CallUsage, ChatUsage, RemoteUsage, StageUsage
 
 __all__ = ["by_query", "identity_of", "stage_usage", "summed_usage"]
+
+_Told = TypeVar("_Told", ChatUsage, RemoteUsage)
 
 
 def by_query(pairs: Pairs) -> dict[str, list[int]]:
@@ -44,8 +49,16 @@ def summed_usage(usages: Sequence[CallUsage], *, n_inputs: int) -> CallUsage:
         inputs=n_inputs,
         tokens=sum(one.tokens for one in usages),
         reused_inputs=0,
+        chat=_together(one.chat for one in usages),
         stages=tuple(stages.values()),
+        remote=_together(one.remote for one in usages),
     )
+
+
+def _together(told: Iterable[_Told | None]) -> _Told | None:
+    """Return the sum of what was told; None if nothing was."""
+    known = [one for one in told if one is not None]
+    return reduce(operator.add, known) if known else None
 
 
 def identity_of(named: Sequence[Stage | Member], models: Sequence[OpenModel], *settings: object) -> str:
@@ -75,7 +88,7 @@ def stage_usage(name: str, documents: int, ms: float, skipped: str, usage: CallU
         documents: How many it scored.
         ms: Milliseconds, from asking to having.
         skipped: See :class:`~rerank_plugins.types.StageUsage`.
-        usage: What the model told itself, whose tokens and times count; None if nothing.
+        usage: What the model told itself, whose tokens, times, calls and costs count; None if nothing.
     """
     stage = StageUsage(name=name, documents=documents, ms=ms, skipped=skipped)
     return CallUsage(
@@ -85,5 +98,7 @@ def stage_usage(name: str, documents: int, ms: float, skipped: str, usage: CallU
         inputs=0,
         tokens=0 if usage is None else usage.tokens,
         reused_inputs=0,
+        chat=None if usage is None else usage.chat,
         stages=(stage,),
+        remote=None if usage is None else usage.remote,
     )

@@ -168,9 +168,9 @@ class CallUsage:
         inputs: Model inputs, windows of long documents counted one by one.
         tokens: Tokens of these inputs, special tokens included.
         reused_inputs: Inputs that did not run because an equal one did, in this call or in the score cache.
-        chat: What a chat model was asked; None for other rerankers.
+        chat: What chat models were asked, by all stages together; None where none was.
         stages: What became of each stage of a cascade or member of an ensemble; empty for other models.
-        remote: What a service was asked; None for models that run here.
+        remote: What services were asked, by all stages together; None where all models ran here.
     """
 
     tokenize_ms: float

@@ -98,7 +98,7 @@ class BaseRerankPostprocessor(ComponentOptions, RankingOptions, BaseNodePostproc
             outcome.nodes = [marked_copy(one, outcome.marks, keep_score=keep) for one in nodes[: self.top_n]]
             return
         for one in ranked:
-            details = details_of(one) if self.keep_details else {}
+            details = details_of(one, ranked.usage) if self.keep_details else {}
             outcome.nodes.append(scored_copy(nodes[one.index], self._score_of(one), details, keep_score=keep))
 
 
