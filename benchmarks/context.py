@@ -37,6 +37,8 @@ class Effort:
         llm_memory_pairs: Pairs of 512 tokens whose memory is measured.
         train_steps: Steps of a training that are timed.
         kept_documents: Documents whose token vectors are kept.
+        cascade_queries: Queries that a cascade ranks.
+        cascade_documents: Candidates of each of them at most.
         both_base_shapes: Whether BERT-base is measured beside XLM-R-base.
         peers_memory: Whether the memory of the peer's LLM call is measured too.
     """
@@ -58,6 +60,8 @@ class Effort:
     llm_memory_pairs: int = 128
     train_steps: int = 8
     kept_documents: int = 1_000
+    cascade_queries: int = 6
+    cascade_documents: int = 1_000
     both_base_shapes: bool = False
     peers_memory: bool = False
 
@@ -78,6 +82,8 @@ QUICK = Effort(
     llm_many=136,
     llm_memory_pairs=16,
     train_steps=1,
+    cascade_queries=1,
+    cascade_documents=120,
 )
 USUAL = Effort(
     name="usual",
@@ -100,6 +106,7 @@ FULL = Effort(
     overlap_queries=50,
     single_calls=1_000,
     stream_pairs=1_000_000,
+    cascade_queries=60,
     llm_few=96,
     llm_many=640,
     both_base_shapes=True,

@@ -72,6 +72,8 @@ _LIST = (
     Target(key="late-kept-ms", text="ColBERT, kept vectors of 1,000 documents of 180 tokens: top 10, ms", most=20.0),
     Target(key="late-kept-st", text="The same: times sentence-transformers' maxsim", least=5.0),
     Target(key="late-kept-overlap", text="The same: share of the fp32 top 10 kept", least=0.99),
+    Target(key="cascade-speed", text="Cascade cosine:mini, mini: times mini on all candidates", least=5.0),
+    Target(key="cascade-ndcg", text="The same: nDCG@10 lost", most=0.005),
     Target(key="gpu-mfu", text="fp16 XLM-R-large shape, 512 tokens: share of the matrix-multiply ceiling", least=0.6),
     Target(key="gpu-st", text="fp16 XLM-R-large shape, mixed: times sentence-transformers fp16", least=1.4),
     Target(key="gpu-latency", text="fp16 XLM-R-base shape, 100 x 128 tokens end to end, ms", most=12.0),

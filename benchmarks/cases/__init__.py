@@ -2,6 +2,7 @@
 
 from benchmarks.cases.base import Case
 from benchmarks.cases.callers import CALLERS, SINGLE
+from benchmarks.cases.cascade import CASCADE
 from benchmarks.cases.ceilings import BERT, LARGE, XLMR
 from benchmarks.cases.footprint import MEMORY, STREAM
 from benchmarks.cases.late_interaction import LATE_INTERACTION
@@ -31,6 +32,7 @@ _LIST = (
     PREFIX,
     TRAINING,
     LATE_INTERACTION,
+    CASCADE,
 )
 
 CASES: dict[str, Case] = {case.name: case for case in _LIST}
