@@ -39,18 +39,19 @@ def plan_training(settings: Any) -> TrainingPlan:
         MissingExtraError: Something that training needs is not installed.
         TrainingError: The loss or a gradient is not finite within three steps.
     """
-    run = replace(settings.run, max_steps=_STEPS, resume=False, progress=False, report_to=())
     with TemporaryDirectory(prefix="rerank-plugins-") as folder:
         prepared = prepare(settings, Path(folder))
         trainable = prepared.kind.open(prepared.resolved, prepared.settings)
         lengths = _lengths(prepared, trainable)
         clock = _Clock()
-        short = replace(prepared, settings=replace(settings, run=run), dev=None)
+        # With what the model decides, such as lengths and the learning rate: as the training itself.
+        run = replace(prepared.settings.run, max_steps=_STEPS, resume=False, progress=False, report_to=())
+        short = replace(prepared, settings=replace(prepared.settings, run=run), dev=None)
         trainer = trainer_for(short, trainable, Path(folder))
         trainer.add_callback(clock)
         trainer.args.save_strategy = transformers.trainer_utils.SaveStrategy.NO
         trainer.train()
-        peak = _peak_bytes(settings)
+        peak = _peak_bytes(prepared.settings)
     return _plan(prepared, trainable, clock.seconds_per_step, lengths, peak)
 
 

@@ -89,7 +89,7 @@ class RunSettings(CommonRunSettings):
         loss: The loss, see :mod:`rerank_plugins.training.losses`.
         temperature: What student's and teacher's scores are divided by in ``kl_div`` and in the distilling part of
             ``group_ce``; in ``stable_kl`` the teacher's alone.
-        learning_rate: Peak of the schedule; None takes :func:`usual_learning_rate` of the model's width.
+        learning_rate: Peak of the schedule. None takes :func:`usual_learning_rate` of the model's width.
     """
 
     loss: LossName = "group_ce"

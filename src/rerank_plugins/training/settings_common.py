@@ -144,7 +144,7 @@ class CommonRunSettings:
         output_dir: Folder of the trained model; it must not exist yet, or be empty. Checkpoints are kept beside it, in
             ``NAME.training``, until it is there.
         resume: Whether an interrupted training of this output folder goes on from its newest whole checkpoint.
-        learning_rate: Peak of the schedule; None takes what suits the model.
+        learning_rate: Peak of the schedule. None takes what suits the model.
         num_train_epochs: Passes over the queries; each takes one positive of a query.
         max_steps: Steps at which training ends instead; None for none.
         per_device_train_batch_size: Groups of a step, on each device.
