@@ -6,22 +6,25 @@ transformers; the backbone runs in the asked precision, the head in float32.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
-import transformers
 
 from rerank_plugins.catalog.own_format import BACKBONE_KEYS, OwnFormat
+from rerank_plugins.checks.boundary import checkpoint_errors
 from rerank_plugins.errors import UnsupportedModelError
 from rerank_plugins.nn.backbone import Backbone, padded_tensors
 from rerank_plugins.nn.bert_encoder import Reads
+from rerank_plugins.nn.bert_module import ACTIVATION, BertConfig, BertModule
 from rerank_plugins.nn.heads import FirstTokenHead, Head, build_head, by_input
 from rerank_plugins.nn.segment_similarity import SegmentSimilarityHead
 from rerank_plugins.protocols import Batch, Scorer
 from rerank_plugins.scorers.int8 import int8_texts
 from rerank_plugins.weights.base import LoadedParts, LoadRequest
-from rerank_plugins.weights.loading import load_model, read_own_weights, refuse_missing
+from rerank_plugins.weights.checks import check_weights, refuse_missing
 from rerank_plugins.weights.lora import merge_lora
+from rerank_plugins.weights.own_rows import read_rows
 from rerank_plugins.weights.tokenizers import load_tokenizer
 
 __all__ = ["CrossEncoderScorer", "WholeClassifierScorer", "load", "load_segment_similarity", "scorer_of"]
@@ -102,12 +105,22 @@ def load(request: LoadRequest) -> LoadedParts:
             raise UnsupportedModelError(msg)
         scorer: Scorer = _load_segment_similarity(request, own, texts)
     else:
-        model = load_model(request, transformers.AutoModelForSequenceClassification)
-        scorer = scorer_of(model, int8_texts=texts)
-        if isinstance(scorer, WholeClassifierScorer):
-            _check_padding(model, request)
+        scorer = _load_classifier(request, texts)
     runs_int8 = isinstance(scorer, CrossEncoderScorer) and scorer.runs_int8
     return LoadedParts(tokenizer=tokenizer, scorer=scorer, runs_int8=runs_int8)
+
+
+def _load_classifier(request: LoadRequest, texts: Batch | None) -> Scorer:
+    # transformers takes longer to import than a checkpoint of the own format takes to its first score.
+    import transformers
+
+    from rerank_plugins.weights.loading import load_model
+
+    model = load_model(request, transformers.AutoModelForSequenceClassification)
+    scorer = scorer_of(model, int8_texts=texts)
+    if isinstance(scorer, WholeClassifierScorer):
+        _check_padding(model, request)
+    return scorer
 
 
 def _check_padding(model: Any, request: LoadRequest) -> None:
@@ -126,23 +139,41 @@ def _check_padding(model: Any, request: LoadRequest) -> None:
         raise UnsupportedModelError(msg)
 
 
-def load_segment_similarity(request: LoadRequest, own: OwnFormat) -> tuple[Any, SegmentSimilarityHead]:
+def load_segment_similarity(
+    request: LoadRequest, own: OwnFormat, *, is_trained: bool = False
+) -> tuple[Any, SegmentSimilarityHead]:
     """Return backbone and head of a checkpoint in this project's own format, in float32, where torch puts them.
+
+    Args:
+        request: What to load.
+        own: The checkpoint's own format.
+        is_trained: Whether the backbone must be transformers' own, with dropout and what a trainer calls.
 
     Raises:
         UnsupportedModelError: The weights do not fit the config, or some are missing.
     """
-    weights = read_own_weights(request)
-    config = transformers.BertConfig(**{key: request.files.config[key] for key in BACKBONE_KEYS})
-    backbone: Any = transformers.BertModel(config, add_pooling_layer=False)
+    path = request.files.folder / "model.safetensors"
+    check_weights(request)
+    with checkpoint_errors(f"read {str(path)!r}"):
+        weights = read_rows(path)
+    config = request.files.config
+    is_built_here = not is_trained and config["hidden_act"] == ACTIVATION
+    backbone: Any = BertModule(BertConfig.of(config)) if is_built_here else _bert_of_transformers(config)
     try:
-        loaded = backbone.load_state_dict(weights, strict=False)
-        head = SegmentSimilarityHead.from_weights(weights, hidden_size=config.hidden_size, eps=own.eps)
+        loaded = backbone.load_state_dict(weights, strict=False, assign=is_built_here)
+        head = SegmentSimilarityHead.from_weights(weights, hidden_size=config["hidden_size"], eps=own.eps)
     except RuntimeError as error:
         msg = f"the weights in {str(request.files.folder)!r} do not fit its config.json ({error}); download it again"
         raise UnsupportedModelError(msg) from error
     refuse_missing(loaded.missing_keys, request.files.folder)
     return backbone, head
+
+
+def _bert_of_transformers(config: Mapping[str, Any]) -> Any:
+    import transformers
+
+    settings = transformers.BertConfig(**{key: config[key] for key in BACKBONE_KEYS})
+    return transformers.BertModel(settings, add_pooling_layer=False)
 
 
 def _load_segment_similarity(request: LoadRequest, own: OwnFormat, texts: Batch | None) -> CrossEncoderScorer:

@@ -22,8 +22,7 @@ from rerank_plugins.nn.prefixes import prefix_groups
 from rerank_plugins.protocols import Batch, PrefixSharing
 from rerank_plugins.types import LayerOptions
 from rerank_plugins.weights.base import LoadedParts, LoadRequest
-from rerank_plugins.weights.checks import check_weights
-from rerank_plugins.weights.loading import refuse_missing
+from rerank_plugins.weights.checks import check_weights, refuse_missing
 from rerank_plugins.weights.lora import merge_lora
 from rerank_plugins.weights.tokenizers import load_tokenizer
 from rerank_plugins.weights.weight_files import WeightFiles

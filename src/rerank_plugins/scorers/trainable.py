@@ -31,7 +31,7 @@ class SegmentSimilarityModel(nn.Module):
 
     def __init__(self, request: LoadRequest, own: OwnFormat) -> None:
         super().__init__()
-        backbone, head = load_segment_similarity(request, own)
+        backbone, head = load_segment_similarity(request, own, is_trained=True)
         self.backbone, self.head = backbone, head
         self._n_apart = own.apart_layers
         # The Trainer's switch for computing activations twice, by its names in transformers 4 and 5.

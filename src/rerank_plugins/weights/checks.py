@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from rerank_plugins.catalog.file_names import check_indexes, check_named_by_config
@@ -11,7 +12,10 @@ from rerank_plugins.errors import UnsafeModelError, UnsupportedModelError
 from rerank_plugins.weights.base import CheckpointRequest
 from rerank_plugins.weights.own_rows import base_folder, has_own_rows
 
-__all__ = ["check_weights", "uses_safetensors"]
+__all__ = ["check_weights", "refuse_missing", "uses_safetensors"]
+
+_UNUSED_BUFFERS = ("position_ids", "pooler.")
+"""Keys whose absence changes no score: a buffer that is rebuilt, and a pooler that is not read."""
 
 
 def check_weights(request: CheckpointRequest) -> None:
@@ -53,3 +57,24 @@ def check_weights(request: CheckpointRequest) -> None:
 def uses_safetensors(folder: Path) -> bool:
     """Return whether a folder has weights in safetensors files."""
     return any(folder.glob("*.safetensors")) or (folder / "model.safetensors.index.json").is_file()
+
+
+def refuse_missing(missing: Iterable[str], folder: Path, *, reads_pooler: bool = False) -> None:
+    """Raise UnsupportedModelError if weights are missing, because they would be initialised at random.
+
+    Args:
+        missing: Names of weights that the checkpoint lacks.
+        folder: The checkpoint.
+        reads_pooler: Whether the pooler's output is used, as by BERT's classifier and no embedder.
+
+    Raises:
+        UnsupportedModelError: Some are.
+    """
+    unused = _UNUSED_BUFFERS[:1] if reads_pooler else _UNUSED_BUFFERS
+    lost = sorted(key for key in missing if not any(part in key for part in unused))
+    if lost:
+        msg = (
+            f"{str(folder)!r} lacks {len(lost)} weights that the model needs ({', '.join(lost[:4])}...). They would be "
+            "random numbers and so would the scores. Is it the right kind of model, and complete?"
+        )
+        raise UnsupportedModelError(msg)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +10,9 @@ import transformers
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from rerank_plugins.checks.boundary import checkpoint_errors
-from rerank_plugins.errors import UnsafeModelError, UnsupportedModelError
+from rerank_plugins.errors import UnsafeModelError
 from rerank_plugins.weights.base import LoadRequest
-from rerank_plugins.weights.checks import check_weights, uses_safetensors
+from rerank_plugins.weights.checks import check_weights, refuse_missing, uses_safetensors
 from rerank_plugins.weights.flash_names import has_flash_names, xlmr_from_flash_names
 from rerank_plugins.weights.lora import merge_lora
 from rerank_plugins.weights.own_rows import has_own_rows, read_rows
@@ -21,10 +20,7 @@ from rerank_plugins.weights.own_rows import has_own_rows, read_rows
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-__all__ = ["load_model", "read_own_weights", "refuse_missing"]
-
-_UNUSED_BUFFERS = ("position_ids", "pooler.")
-"""Keys whose absence changes no score: a buffer that is rebuilt, and a pooler that is not read."""
+__all__ = ["load_model"]
 
 
 def load_model(request: LoadRequest, auto_class: Any, *, attention: str | None = None) -> PreTrainedModel:
@@ -66,18 +62,6 @@ def load_model(request: LoadRequest, auto_class: Any, *, attention: str | None =
     return model.eval().to(request.device)  # type: ignore[no-any-return]
 
 
-def read_own_weights(request: LoadRequest) -> dict[str, torch.Tensor]:
-    """Return the float32 weights of a checkpoint in this project's own format.
-
-    Raises:
-        UnsupportedModelError: The file is missing, or cannot be read.
-    """
-    check_weights(request)
-    path = request.files.folder / "model.safetensors"
-    with checkpoint_errors(f"read {str(path)!r}"):
-        return read_rows(path)
-
-
 def _from_own_rows(folder: Path, auto_class: Any, dtype: torch.dtype) -> tuple[PreTrainedModel, list[str]]:
     config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     model = auto_class.from_config(config)
@@ -98,27 +82,6 @@ def _check_code(request: LoadRequest) -> None:
             "if you trust its source, or choose another model."
         )
         raise UnsafeModelError(msg)
-
-
-def refuse_missing(missing: Iterable[str], folder: Path, *, reads_pooler: bool = False) -> None:
-    """Raise UnsupportedModelError if weights are missing, because they would be initialised at random.
-
-    Args:
-        missing: Names of weights that the checkpoint lacks.
-        folder: The checkpoint.
-        reads_pooler: Whether the pooler's output is used, as by BERT's classifier and no embedder.
-
-    Raises:
-        UnsupportedModelError: Some are.
-    """
-    unused = _UNUSED_BUFFERS[:1] if reads_pooler else _UNUSED_BUFFERS
-    lost = sorted(key for key in missing if not any(part in key for part in unused))
-    if lost:
-        msg = (
-            f"{str(folder)!r} lacks {len(lost)} weights that the model needs ({', '.join(lost[:4])}...). They would be "
-            "random numbers and so would the scores. Is it the right kind of model, and complete?"
-        )
-        raise UnsupportedModelError(msg)
 
 
 def _major_version() -> int:
