@@ -15,7 +15,7 @@ from rerank_plugins.types import CallUsage, ChatUsage, RemoteUsage, StageUsage
 
 __all__ = ["by_query", "identity_of", "stage_usage", "summed_usage"]
 
-_Told = TypeVar("_Told", ChatUsage, RemoteUsage)
+_Usage = TypeVar("_Usage", ChatUsage, RemoteUsage)
 
 
 def by_query(pairs: Pairs) -> dict[str, list[int]]:
@@ -49,15 +49,15 @@ def summed_usage(usages: Sequence[CallUsage], *, n_inputs: int) -> CallUsage:
         inputs=n_inputs,
         tokens=sum(one.tokens for one in usages),
         reused_inputs=0,
-        chat=_together(one.chat for one in usages),
+        chat=_sum_of_known(one.chat for one in usages),
         stages=tuple(stages.values()),
-        remote=_together(one.remote for one in usages),
+        remote=_sum_of_known(one.remote for one in usages),
     )
 
 
-def _together(told: Iterable[_Told | None]) -> _Told | None:
-    """Return the sum of what was told; None if nothing was."""
-    known = [one for one in told if one is not None]
+def _sum_of_known(usages: Iterable[_Usage | None]) -> _Usage | None:
+    """Return the sum of the usages that are known; None if none is."""
+    known = [one for one in usages if one is not None]
     return reduce(operator.add, known) if known else None
 
 
@@ -88,7 +88,7 @@ def stage_usage(name: str, documents: int, ms: float, skipped: str, usage: CallU
         documents: How many it scored.
         ms: Milliseconds, from asking to having.
         skipped: See :class:`~rerank_plugins.types.StageUsage`.
-        usage: What the model told itself, whose tokens, times, calls and costs count; None if nothing.
+        usage: What the model itself reported, whose tokens, times, calls and costs count; None if nothing.
     """
     stage = StageUsage(name=name, documents=documents, ms=ms, skipped=skipped)
     return CallUsage(

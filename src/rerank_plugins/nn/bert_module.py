@@ -120,12 +120,12 @@ class _Linear(nn.Linear):
 
 class _Embedding(nn.Embedding):
     def reset_parameters(self) -> None:
-        """As above."""
+        """Make no random numbers; see :class:`_Linear`."""
 
 
 class _LayerNorm(nn.LayerNorm):
     def reset_parameters(self) -> None:
-        """As above."""
+        """Make no random numbers; see :class:`_Linear`."""
 
 
 class _Embeddings(nn.Module):

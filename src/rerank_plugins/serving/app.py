@@ -216,6 +216,7 @@ class ServingApp:
     def _refused(self, refusal: Refusal, exchange: Exchange, record: _RequestRecord) -> Reply:
         status = record.dialect.status(refusal)
         self._metrics.refused(refusal.kind)
+        refusal.message = self._store.with_served_names(refusal.message)
         record.is_closing = record.is_closing or refusal.closes
         headers = {}
         if refusal.retry_after_s is not None:

@@ -7,27 +7,24 @@ import logging
 from collections import OrderedDict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import Any, Generic, Literal, TypeVar
 
-from rerank_plugins.backends.named import opener_of
-from rerank_plugins.catalog.resolve import resolve
+from rerank_plugins.catalog.scorer_traits import traits_of
 from rerank_plugins.catalog.spec import ModelKind
-from rerank_plugins.catalog.table import find_by_id
 from rerank_plugins.embedder import Embedder
-from rerank_plugins.errors import InvalidInputError, RerankPluginsError, UnknownModelError, UnsupportedModelError
+from rerank_plugins.errors import InvalidInputError, RerankPluginsError
 from rerank_plugins.reranker import Reranker
 from rerank_plugins.serving.admission import Admission, estimated_tokens
+from rerank_plugins.serving.opening import kinds_of, long_documents_of
 from rerank_plugins.serving.refusals import Refusal, refusal_of
 from rerank_plugins.serving.requests import EmbedRequest, Reading
 from rerank_plugins.serving.settings import ModelPlan, ServeSettings
-from rerank_plugins.types import LongDocuments, VectorOptions
+from rerank_plugins.types import VectorOptions
 
 __all__ = ["ModelStore", "Served", "ServedEmbedder", "ServedReranker"]
 
 logger = logging.getLogger(__name__)
 
-_KINDS: tuple[ModelKind, ...] = ("reranker", "embedder")
 _VARIANTS = 16
 _WARM_UP = [f"{number} " + "words of a text that is as long as a passage " * 8 for number in range(8)]
 _NO_NAMES = ("", "default/not-specified")
@@ -168,7 +165,7 @@ class ServedReranker(Served[Reranker]):
 
     def _reopen(self, use: Reading, default: Reranker) -> Reranker:
         options = dict(self._settings.reranker_options)
-        options["long_documents"] = _long_documents(use, default.long_documents)
+        options["long_documents"] = long_documents_of(use, default.long_documents)
         if use.max_length is not None:
             options["max_length"] = min(use.max_length, default.max_length)
         if use.instruction is not None:
@@ -185,7 +182,10 @@ class ServedEmbedder(Served[Embedder]):
         return Embedder(self.plan.model, engine=self._settings.engine, **self._settings.embedder_options)
 
     async def _try(self, handle: Embedder) -> None:
-        await handle.aembed_documents(_WARM_UP)
+        if traits_of(handle.spec.scorer).has_text_vectors:
+            await handle.aembed_documents(_WARM_UP)
+        else:
+            await handle.aencode_documents(_WARM_UP)
 
     def _is_default(self, use: tuple[int | None, bool | None], default: Embedder) -> bool:
         dimensions, normalize = use
@@ -230,7 +230,7 @@ class ModelStore:
             RerankPluginsError: One cannot be found or opened.
         """
         for plan in self._settings.models:
-            for kind in await asyncio.to_thread(_kinds_of, plan.model, self._settings):
+            for kind in await asyncio.to_thread(kinds_of, plan.model, self._settings):
                 made = ServedReranker if kind == "reranker" else ServedEmbedder
                 self._served[kind, plan.name] = made(plan, self._settings)
         if not self._settings.on_demand:
@@ -267,6 +267,12 @@ class ModelStore:
         except Refusal:
             return self.embedder(name)
 
+    def with_served_names(self, message: str) -> str:
+        """Return a message with the models' names on this server in place of what it opens, which may be a folder."""
+        for plan in self._settings.models:
+            message = message.replace(repr(plan.model), repr(plan.name))
+        return message
+
     def close(self) -> None:
         """Give all models back."""
         for served in self:
@@ -289,29 +295,3 @@ class ModelStore:
             )
             raise Refusal(msg, kind="unknown_model", param="model")
         return named[name]
-
-
-def _kinds_of(model: str, settings: ServeSettings) -> tuple[ModelKind, ...]:
-    """Return what a model can be opened as; both for ``mini``, and for one with vectors of tokens."""
-    listed = tuple(kind for kind in _KINDS if find_by_id(model, kind=kind) or opener_of(model, kind=kind))
-    if listed:
-        return listed
-    try:
-        found = resolve(model, kind="reranker", options=settings.reranker_options.get("source"))
-    except (UnknownModelError, UnsupportedModelError) as no_reranker:
-        try:
-            resolve(model, kind="embedder", options=settings.embedder_options.get("source"))
-        except (UnknownModelError, UnsupportedModelError):
-            raise no_reranker from None
-        return ("embedder",)
-    return ("reranker",) if found.spec.late_interaction is None else _KINDS
-
-
-def _long_documents(use: Reading, default: LongDocuments) -> LongDocuments:
-    """Return how long documents are read where a request says so."""
-    strategy = default.strategy
-    if use.windows is not None and use.windows != (strategy != "truncate"):
-        strategy = "maxp" if use.windows else "truncate"
-    overlap = default.overlap_tokens if use.overlap_tokens is None else use.overlap_tokens
-    query = default.query_max_length if use.query_tokens is None else use.query_tokens
-    return replace(default, strategy=strategy, overlap_tokens=overlap, query_max_length=query)

@@ -15,7 +15,7 @@ import pytest
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")]
 
-N_EXITS = int(os.environ.get("RERANK_EXITS", "12"))
+N_EXITS = int(os.environ.get("RERANK_EXITS", "24"))
 
 # Each child is forked from a process that has imported everything, and ends as any interpreter does.
 PROGRAM = """

@@ -15,7 +15,7 @@ import pytest
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")]
 
-N_FORKS = int(os.environ.get("RERANK_FORKS", "16"))
+N_FORKS = int(os.environ.get("RERANK_FORKS", "40"))
 
 PROGRAM = """
     import faulthandler, os, random, sys, threading, time

@@ -6,6 +6,7 @@ import base64
 import shutil
 from pathlib import Path
 
+import colbert_checkpoints
 import embedder_checkpoints
 import numpy as np
 import pytest
@@ -256,9 +257,28 @@ async def test_sparse_weights_and_vectors_of_tokens_are_those_of_the_facade(open
         assert np.asarray(vectors).reshape(wanted.shape) == pytest.approx(wanted, abs=1e-6)
 
 
-async def test_a_model_with_one_vector_a_text_says_that_it_has_no_others(opened: Opened) -> None:
+async def test_a_model_with_one_vector_a_text_says_so_by_its_name_on_the_server(opened: Opened) -> None:
     async with opened() as client:
         answers = [await client.post(path, json={"inputs": TEXTS[0]}) for path in ("/embed_sparse", "/embed_all")]
     for answer in answers:
         assert answer.status_code == 422
-        assert "has dense vectors only" in answer.json()["error"]
+        assert answer.json()["error"].startswith("'vectors' has dense vectors only")
+
+
+@pytest.mark.parametrize("on_demand", [False, True])
+async def test_a_folder_with_vectors_of_tokens_alone_is_served_as_both_kinds(
+    opened: Opened, tmp_path: Path, *, on_demand: bool
+) -> None:
+    folder = colbert_checkpoints.stanford(tmp_path / "colbert")
+    with Reranker(folder, device="cpu") as reranker, Embedder(folder, device="cpu") as embedder:
+        expected = [one.index for one in reranker.rank(QUERY, TEXTS)]
+        vectors = embedder.encode_documents(TEXTS[:1]).colbert
+    plan = ModelPlan(name="late", model=str(folder))
+    async with opened(models=(plan,), on_demand=on_demand) as client:
+        ranked = await client.post("/rerank", json={"query": QUERY, "texts": TEXTS})
+        tokens = await client.post("/embed_all", json={"inputs": TEXTS[:1]})
+        whole = await client.post("/embed", json={"inputs": TEXTS[:1]})
+    assert [one["index"] for one in ranked.json()] == expected
+    assert vectors is not None
+    assert np.asarray(tokens.json()[0]) == pytest.approx(vectors[0], abs=1e-6)
+    assert whole.status_code == 422

@@ -1,0 +1,48 @@
+"""What a model can be served as, and how a request changes the way in which long documents are read."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from rerank_plugins.backends.named import opener_of
+from rerank_plugins.catalog.resolve import resolve
+from rerank_plugins.catalog.spec import ModelKind
+from rerank_plugins.catalog.table import find_by_id
+from rerank_plugins.errors import UnknownModelError, UnsupportedModelError
+from rerank_plugins.serving.requests import Reading
+from rerank_plugins.serving.settings import ServeSettings
+from rerank_plugins.types import LongDocuments
+
+__all__ = ["kinds_of", "long_documents_of"]
+
+_KINDS: tuple[ModelKind, ...] = ("reranker", "embedder")
+
+
+def kinds_of(model: str, settings: ServeSettings) -> tuple[ModelKind, ...]:
+    """Return what a model can be opened as; both for ``mini``, and for one with vectors of tokens.
+
+    Raises:
+        ModelError: It can be opened as neither.
+    """
+    listed = tuple(kind for kind in _KINDS if find_by_id(model, kind=kind) or opener_of(model, kind=kind))
+    if listed:
+        return listed
+    try:
+        found = resolve(model, kind="reranker", options=settings.reranker_options.get("source"))
+    except (UnknownModelError, UnsupportedModelError) as no_reranker:
+        try:
+            resolve(model, kind="embedder", options=settings.embedder_options.get("source"))
+        except (UnknownModelError, UnsupportedModelError):
+            raise no_reranker from None
+        return ("embedder",)
+    return ("reranker",) if found.spec.late_interaction is None else _KINDS
+
+
+def long_documents_of(use: Reading, default: LongDocuments) -> LongDocuments:
+    """Return how long documents are read where a request says so."""
+    strategy = default.strategy
+    if use.windows is not None and use.windows != (strategy != "truncate"):
+        strategy = "maxp" if use.windows else "truncate"
+    overlap = default.overlap_tokens if use.overlap_tokens is None else use.overlap_tokens
+    query = default.query_max_length if use.query_tokens is None else use.query_tokens
+    return replace(default, strategy=strategy, overlap_tokens=overlap, query_max_length=query)
