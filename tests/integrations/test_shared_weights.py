@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from rerank_plugins import Reranker, SourceOptions
-from rerank_plugins.scorers import cross_encoder
+from rerank_plugins.weights import loading
 
 
 def test_both_adapters_and_the_core_share_one_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -21,13 +21,13 @@ def test_both_adapters_and_the_core_share_one_load(tmp_path: Path, monkeypatch: 
 
     folder = tiny_checkpoints.bert_reranker(tmp_path / "shared-by-all")
     loads = []
-    original = cross_encoder.load_model
+    original = loading.load_model
 
     def counted(*arguments: object) -> object:
         loads.append(1)
         return original(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(cross_encoder, "load_model", counted)
+    monkeypatch.setattr(loading, "load_model", counted)
     texts, query = tiny_checkpoints.SENTENCES, "What do pandas eat?"
     core = Reranker(folder, device="cpu").rank(query, texts, top_n=3)
     nodes = [llama_schema.NodeWithScore(node=llama_schema.TextNode(text=text)) for text in texts]

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from rerank_plugins import Document, LongDocuments, RankedDocument, Ranking, Reranker, SourceOptions
 from rerank_plugins.engine.registry import MODELS
 from rerank_plugins.errors import DeviceUnavailableError, EngineClosedError, InvalidInputError
-from rerank_plugins.scorers import cross_encoder
+from rerank_plugins.weights import loading
 
 LONG = " ".join(f"Sentence {index} says nothing of note." for index in range(200))
 NEEDLE = "The giant panda eats bamboo in China."
@@ -25,13 +25,13 @@ QUESTION = "What does the panda eat?"
 def test_same_weights_for_many_facades_and_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tiny_checkpoints.bert_reranker(tmp_path / "shared")
     loads = []
-    original = cross_encoder.load_model
+    original = loading.load_model
 
     def counted(*arguments: object) -> object:
         loads.append(1)
         return original(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(cross_encoder, "load_model", counted)
+    monkeypatch.setattr(loading, "load_model", counted)
     with ThreadPoolExecutor(32) as pool:
         rerankers = list(pool.map(lambda length: Reranker(folder, max_length=64 + length), range(32)))
     assert sum(loads) == 1
