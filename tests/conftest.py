@@ -25,6 +25,11 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Account())
 
 
+# What clients' packages ask of a server has an environment of its own (make test-clients): here nearly all would skip,
+# behind a server that was started for nothing.
+collect_ignore = ["clients"]
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put files with slow tests first: with two processes the last file is then a short one, for which none waits."""

@@ -11,7 +11,16 @@ from reranker_conformance import RerankerConformance
 from rerank_plugins import Reranker
 
 
-@pytest.mark.parametrize("model", ["bert-reranker", "xlmr-reranker"], scope="class")
+MODELS = ("bert-reranker", "xlmr-reranker")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _weights_stay_loaded(checkpoints: Path) -> Iterator[None]:
+    with Reranker(checkpoints / MODELS[0], device="cpu"), Reranker(checkpoints / MODELS[1], device="cpu"):
+        yield
+
+
+@pytest.mark.parametrize("model", MODELS, scope="class")
 @pytest.mark.parametrize("long_documents", ["truncate", "maxp", "meanp"], scope="class")
 class TestCrossEncoder(RerankerConformance):
     @pytest.fixture

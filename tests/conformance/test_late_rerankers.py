@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import colbert_checkpoints as tiny
@@ -15,9 +16,14 @@ MAKERS = {"stanford": tiny.stanford, "pylate": tiny.pylate, "sentence-transforme
 
 
 @pytest.fixture(scope="module")
-def late_folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def late_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]]:
+    """Folders by format; their weights stay loaded until the last test."""
     root = tmp_path_factory.mktemp("late")
-    return {name: make(root / name) for name, make in MAKERS.items()}
+    folders = {name: make(root / name) for name, make in MAKERS.items()}
+    with ExitStack() as stack:
+        for folder in folders.values():
+            stack.enter_context(Reranker(folder, device="cpu"))
+        yield folders
 
 
 @pytest.mark.parametrize("model", MAKERS, scope="class")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 from llm_checkpoints import llm_checkpoint
@@ -15,6 +16,14 @@ LAYERS = {
     "tiny-minicpm-layerwise": LayerOptions(cutoff_layers=(4,)),
     "tiny-gemma2-lightweight": LayerOptions(cutoff_layers=(5,), compress_ratio=2, compress_layers=(3,)),
 }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _weights_stay_loaded() -> Iterator[None]:
+    with ExitStack() as stack:
+        for name, layers in LAYERS.items():
+            stack.enter_context(Reranker(llm_checkpoint(name), device="cpu", layers=layers))
+        yield
 
 
 @pytest.mark.parametrize("model", list(LAYERS), scope="class")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -25,9 +26,14 @@ if not tiny_rerankers.HAS_MODERNBERT:
 
 
 @pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]]:
+    """Folders by kind; their weights stay loaded until the last test."""
     root = tmp_path_factory.mktemp("rerankers")
-    return {name: writer(root / name) for name, (writer, _, _) in KINDS.items()}
+    made = {name: writer(root / name) for name, (writer, _, _) in KINDS.items()}
+    with ExitStack() as stack:
+        for name, (_, family, _) in KINDS.items():
+            stack.enter_context(Reranker(made[name], device="cpu", source=SourceOptions(family=family)))
+        yield made
 
 
 @pytest.mark.parametrize("kind", list(KINDS), scope="class")

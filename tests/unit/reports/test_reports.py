@@ -70,6 +70,10 @@ def dataset(name: str = "one") -> Dataset:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
+    return with_results(tmp_path)
+
+
+def with_results(tmp_path: Path) -> Path:
     """Results with runs beside them: the relevant document rises from rank 7 + i to rank 1."""
     (tmp_path / "runs").mkdir()
     before = {f"q{i}": {f"d{(j + i) % 12}": float(j) for j in range(12)} for i in range(4)}
@@ -104,8 +108,10 @@ def read(folder: Path) -> EvaluationResults:
     return EvaluationResults.from_json((folder / "results.json").read_text(encoding="utf-8"))
 
 
-@pytest.fixture
-def report(folder: Path) -> ReportFiles:
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> ReportFiles:
+    """The report on what ``folder`` holds; its pictures take seconds."""
+    folder = with_results(tmp_path_factory.mktemp("report"))
     return write_report(read(folder), folder / "report", runs=folder, datasets={"one": dataset()})
 
 

@@ -58,12 +58,9 @@ def killed(settings: object, place: str, calls: int) -> None:
     ("model", "changes", "place", "calls", "whole"),
     [
         ("bert", {}, "mark", 1, []),
-        ("bert", {}, "mark", 3, ["checkpoint-4"]),
         ("bert", {}, "weights", 4, ["checkpoint-4", "checkpoint-6"]),
         ("gemma", {"lora_rank": 4}, "mark", 3, ["checkpoint-4"]),
-        ("gemma", {"use_lora": False}, "state", 10, ["checkpoint-2", "checkpoint-4"]),
-        ("layerwise", {"lora_rank": 4}, "state", 10, ["checkpoint-2", "checkpoint-4"]),
-        ("layerwise", {"use_lora": False}, "mark", 3, ["checkpoint-4"]),
+        ("layerwise", {"use_lora": False}, "state", 10, ["checkpoint-2", "checkpoint-4"]),
     ],
 )
 def test_a_killed_run_ends_with_the_weights_of_one_that_was_not(
