@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from rerank_plugins.backends.handles import ModelHandle, opened_with
-from rerank_plugins.backends.held import hold_backend
 from rerank_plugins.backends.late_embedder import LateEmbedder
+from rerank_plugins.backends.leases import lease_backend
 from rerank_plugins.backends.local_embedder import LocalEmbedder
 from rerank_plugins.backends.runtimes import Runtime, chosen_runtime, open_checkpoint
 from rerank_plugins.backends.text_embedders import TextEmbedderBackend
@@ -104,7 +104,7 @@ class Embedder(ChunkMethods, MultiVectorMethods, ModelHandle, ForeignNames):
 
     _backend: LocalEmbedder | LateEmbedder | TextEmbedderBackend
 
-    @checked_call(own=("backend",), moved=EMBEDDER_OPTIONS)
+    @checked_call(unchecked=("backend",), moved=EMBEDDER_OPTIONS)
     def __init__(
         self,
         model: ModelName = _DEFAULT_MODEL,
@@ -133,12 +133,12 @@ class Embedder(ChunkMethods, MultiVectorMethods, ModelHandle, ForeignNames):
                 f"peft_path={str(files.peft_path)!r}: adapters are merged into rerankers only; merge it with peft first"
             )
             raise InvalidInputError(msg)
-        held = hold_backend(self._opened_with[1], default_model=_DEFAULT_MODEL, kind="embedder")
-        if held is not None:
-            spec = held.value.backend.spec
+        leased = lease_backend(self._opened_with[1], default_model=_DEFAULT_MODEL, kind="embedder")
+        if leased is not None:
+            spec = leased.value.backend.spec
             self._settle(str(model) if backend is None else spec.id, spec, options)
-            made = TextEmbedderBackend(held, self._instruction, max_length=self._max_length)
-            self._attach(held, made, assembly=None, options=options, identity=held.value.identity)
+            made = TextEmbedderBackend(leased, self._instruction, max_length=self._max_length)
+            self._attach(leased, made, assembly=None, options=options, identity=leased.value.identity)
             return
         # Before anything is fetched.
         runtime = chosen_runtime(backend, model, kind="embedder")
@@ -252,7 +252,7 @@ class Embedder(ChunkMethods, MultiVectorMethods, ModelHandle, ForeignNames):
         """Tokens of a text, its instruction and special tokens included."""
         return self._max_length
 
-    @checked_call(own=("queries",))
+    @checked_call(unchecked=("queries",))
     def embed_queries(self, queries: Sequence[str], *, deadline_s: Seconds | None = None) -> _Vectors:
         """Return one vector per query, the instruction included.
 
@@ -275,17 +275,17 @@ class Embedder(ChunkMethods, MultiVectorMethods, ModelHandle, ForeignNames):
         """
         return drive(self._backend, self._calls.queries(queries, deadline_s=deadline_s))
 
-    @checked_call(own=("documents",))
+    @checked_call(unchecked=("documents",))
     def embed_documents(self, documents: Sequence[str], *, deadline_s: Seconds | None = None) -> _Vectors:
         """Return one vector per document; see :meth:`embed_queries`."""
         return drive(self._backend, self._calls.documents(documents, deadline_s=deadline_s))
 
-    @checked_call(own=("queries",))
+    @checked_call(unchecked=("queries",))
     async def aembed_queries(self, queries: Sequence[str], *, deadline_s: Seconds | None = None) -> _Vectors:
         """Return what :meth:`embed_queries` returns, without blocking the event loop."""
         return await adrive(self._backend, self._calls.queries(queries, deadline_s=deadline_s))
 
-    @checked_call(own=("documents",))
+    @checked_call(unchecked=("documents",))
     async def aembed_documents(self, documents: Sequence[str], *, deadline_s: Seconds | None = None) -> _Vectors:
         """Return what :meth:`embed_documents` returns, without blocking the event loop."""
         return await adrive(self._backend, self._calls.documents(documents, deadline_s=deadline_s))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rerank_plugins.backends.handles import opened_with
-from rerank_plugins.backends.held import hold_backend
+from rerank_plugins.backends.leases import lease_backend
 from rerank_plugins.backends.local_scoring import local_backend
 from rerank_plugins.backends.protocol import CutElsewhere, PairScorer
 from rerank_plugins.backends.runtimes import Runtime, chosen_runtime, open_checkpoint
@@ -97,7 +97,7 @@ class Reranker(KeptVectorMethods, ScoringMethods):
         [1, 0]
     """
 
-    @checked_call(own=("backend",), moved=RERANKER_OPTIONS)
+    @checked_call(unchecked=("backend",), moved=RERANKER_OPTIONS)
     def __init__(
         self,
         model: ModelName = _DEFAULT_MODEL,
@@ -126,9 +126,9 @@ class Reranker(KeptVectorMethods, ScoringMethods):
         )
         files = source or SourceOptions()
         self._peft_path = None if files.peft_path is None else str(files.peft_path)
-        held = hold_backend(self._opened_with[1], default_model=_DEFAULT_MODEL, kind="reranker")
-        if held is not None:
-            scorer = held.value.backend
+        leased = lease_backend(self._opened_with[1], default_model=_DEFAULT_MODEL, kind="reranker")
+        if leased is not None:
+            scorer = leased.value.backend
             if (
                 isinstance(scorer, CutElsewhere)
                 and options.max_length is None
@@ -136,7 +136,7 @@ class Reranker(KeptVectorMethods, ScoringMethods):
             ):
                 options = replace(options, max_length=scorer.window_words)
             settings = self._settle(str(model) if backend is None else scorer.spec.id, scorer.spec, options)
-            self._attach(held, TextBackend(held, settings, cache=scores))
+            self._attach(leased, TextBackend(leased, settings, cache=scores))
             return
         # Before anything is fetched.
         runtime = chosen_runtime(backend, model, kind="reranker")
@@ -148,7 +148,7 @@ class Reranker(KeptVectorMethods, ScoringMethods):
         self._attach_local(lease, spec, settings, files=resolved.files, vectors=vectors)
 
     @classmethod
-    @checked_call(own=("loaded",))
+    @checked_call(unchecked=("loaded",))
     def from_loaded(
         cls,
         loaded: object,
@@ -220,7 +220,7 @@ class Reranker(KeptVectorMethods, ScoringMethods):
         """Return a raw score in [0, 1], by the calibration if there is one, else by the model's own scale."""
         return self._calls.probability(score)
 
-    @checked_call(own=("documents",))
+    @checked_call(unchecked=("documents",))
     def rank(
         self,
         query: str,
@@ -255,7 +255,7 @@ class Reranker(KeptVectorMethods, ScoringMethods):
         steps = self._calls.rank(query, documents, selection, layers=layers, deadline_s=deadline_s)
         return drive(self._backend, steps)
 
-    @checked_call(own=("documents",))
+    @checked_call(unchecked=("documents",))
     async def arank(
         self,
         query: str,

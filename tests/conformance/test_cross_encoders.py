@@ -10,7 +10,6 @@ from reranker_conformance import RerankerConformance
 
 from rerank_plugins import Reranker
 
-
 MODELS = ("bert-reranker", "xlmr-reranker")
 
 

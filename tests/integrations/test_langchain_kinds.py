@@ -135,7 +135,7 @@ def test_sixteen_threads_with_layers_of_their_own(layerwise: BgeLayerwiseRerankC
 
 
 @pytest.mark.parametrize(
-    ("value", "told"),
+    ("value", "message"),
     [
         (7, "must be from 2 to 6 for this model; got 7"),
         ([2, 4], r"asks for 2; give one layer.*score_layers\(\)"),
@@ -146,7 +146,7 @@ def test_sixteen_threads_with_layers_of_their_own(layerwise: BgeLayerwiseRerankC
     ],
 )
 def test_impossible_layers_are_found_when_they_are_set(
-    layerwise: BgeLayerwiseRerankCompressor, value: Any, told: str
+    layerwise: BgeLayerwiseRerankCompressor, value: Any, message: str
 ) -> None:
     before = layerwise.model_dump()
     for attempt in (
@@ -154,7 +154,7 @@ def test_impossible_layers_are_found_when_they_are_set(
         lambda: layerwise.with_settings(cutoff_layers=value),
         lambda: setattr(layerwise, "cutoff_layers", value),
     ):
-        with pytest.raises(ValueError, match=told):
+        with pytest.raises(ValueError, match=message):
             attempt()
     assert layerwise.model_dump() == before
 

@@ -141,7 +141,7 @@ def test_sixteen_threads_with_layers_of_their_own(layerwise: BgeLayerwiseRerankP
 
 
 @pytest.mark.parametrize(
-    ("value", "told"),
+    ("value", "message"),
     [
         (7, "must be from 2 to 6 for this model; got 7"),
         ([2, 4], r"asks for 2; give one layer.*score_layers\(\)"),
@@ -152,7 +152,7 @@ def test_sixteen_threads_with_layers_of_their_own(layerwise: BgeLayerwiseRerankP
     ],
 )
 def test_impossible_layers_are_found_when_they_are_set(
-    layerwise: BgeLayerwiseRerankPostprocessor, value: object, told: str
+    layerwise: BgeLayerwiseRerankPostprocessor, value: object, message: str
 ) -> None:
     before = layerwise.to_dict()
     for attempt in (
@@ -160,16 +160,16 @@ def test_impossible_layers_are_found_when_they_are_set(
         lambda: layerwise.with_settings(cutoff_layers=value),
         lambda: setattr(layerwise, "cutoff_layers", value),
     ):
-        with pytest.raises(ValueError, match=told):
+        with pytest.raises(ValueError, match=message):
             attempt()
     assert layerwise.to_dict() == before
 
 
-@pytest.mark.parametrize(("layer", "told"), [((7,), "from 2 to 6"), ((2, 4), "give one layer")])
+@pytest.mark.parametrize(("layer", "message"), [((7,), "from 2 to 6"), ((2, 4), "give one layer")])
 def test_impossible_layers_of_the_generic_class(
-    layerwise: BgeLayerwiseRerankPostprocessor, layer: tuple[int, ...], told: str
+    layerwise: BgeLayerwiseRerankPostprocessor, layer: tuple[int, ...], message: str
 ) -> None:
-    with pytest.raises(ValueError, match=told):
+    with pytest.raises(ValueError, match=message):
         RerankPostprocessor(model=layerwise.model, device="cpu", layers=LayerOptions(cutoff_layers=layer))
 
 

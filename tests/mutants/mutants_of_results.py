@@ -231,8 +231,8 @@ BACKENDS_AND_CALLS = [
     ),
     Mutant(
         "backends: a late result is returned",
-        "                found = held.backend.score(work.pairs, options)\n                options.deadline.check()",
-        "                found = held.backend.score(work.pairs, options)",
+        "                found = leased.backend.score(work.pairs, options)\n                options.deadline.check()",
+        "                found = leased.backend.score(work.pairs, options)",
         ("test_text_backends.py",),
     ),
     Mutant(
@@ -267,14 +267,14 @@ BACKENDS_AND_CALLS = [
     ),
     Mutant(
         "calls: layers come back in ascending order, whatever was asked",
-        "columns = settled.cutoff_layers or ()",
-        "columns = _ascending(settled)",
+        "columns = resolved.cutoff_layers or ()",
+        "columns = _ascending(resolved)",
         ("test_layer_options.py",),
     ),
     Mutant(
         "calls: a calibrated reranker takes other layers",
-        "if self._calibration is not None and settled != self.layers:",
-        "if self._calibration is not None and settled is None:",
+        "if self._calibration is not None and resolved != self.layers:",
+        "if self._calibration is not None and resolved is None:",
         ("test_layer_options.py", "test_calibrating.py"),
     ),
     Mutant(

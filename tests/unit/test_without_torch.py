@@ -222,17 +222,17 @@ def test_backends_of_others_rank_and_embed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (("models",), "BAAI/bge-reranker-v2-m3"),
         (("doctor",), 'pip install "rerank-plugins[torch]"'),
         (("rank", "-", "--query", "q"), 'pip install "rerank-plugins[torch]"'),
     ],
 )
-def test_commands(arguments: tuple[str, ...], told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_commands(arguments: tuple[str, ...], message: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "160")
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     code = BLOCKED + "from rerank_plugins.cli import main\nmain()"
     done = subprocess.run([sys.executable, "-c", code, *arguments], input="a\nb\n", capture_output=True, text=True)
-    assert told in done.stdout + done.stderr
+    assert message in done.stdout + done.stderr
     assert "Traceback" not in done.stderr

@@ -29,7 +29,7 @@ __all__ = ["FirstStageRetriever", "GrowingRetriever"]
 class GrowingRetriever(PipedRetriever):
     """A retriever that takes more documents, and that can be kept in a folder; made by ``from_documents``."""
 
-    @checked_call(own=OWN)
+    @checked_call(unchecked=OWN)
     def add_documents(self, documents: Sequence[Document | str], ids: Sequence[str] | None = None) -> list[str]:
         """Index more documents or texts, and return their ids; add many at a time.
 
@@ -83,7 +83,7 @@ class FirstStageRetriever(GrowingRetriever):
     _adding: AddingLock = PrivateAttr(default_factory=AddingLock)
 
     @classmethod
-    @checked_call(own=OWN)
+    @checked_call(unchecked=OWN)
     def from_documents(
         cls,
         documents: Sequence[Document | str],
@@ -112,7 +112,7 @@ class FirstStageRetriever(GrowingRetriever):
         return made
 
     @classmethod
-    @checked_call(own=OWN)
+    @checked_call(unchecked=OWN)
     def load(cls, folder: str | Path, *, embedder: AnyEmbedder | None = None) -> FirstStageRetriever:
         """Return a retriever that :meth:`save` wrote, or the first stage of one; no text is embedded again.
 

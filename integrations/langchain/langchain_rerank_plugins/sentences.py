@@ -102,7 +102,7 @@ class SentenceRetriever(PipedRetriever):
     _corpus: SentenceCorpus[Document] = PrivateAttr()
 
     @classmethod
-    @checked_call(own=OWN)
+    @checked_call(unchecked=OWN)
     def from_documents(
         cls,
         documents: Sequence[Document | str],
@@ -146,7 +146,7 @@ class SentenceRetriever(PipedRetriever):
         return self._made().save(PARTS, folder, top_k=self.top_k)
 
     @classmethod
-    @checked_call(own=OWN)
+    @checked_call(unchecked=OWN)
     def load(cls, folder: str | Path, *, embedder: AnyEmbedder | None = None) -> SentenceRetriever:
         """Return a retriever that :meth:`save` wrote; no document is read again.
 

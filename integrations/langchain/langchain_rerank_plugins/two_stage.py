@@ -83,7 +83,7 @@ class TwoStageRetriever(GrowingRetriever):
         return PARTS.reranker_of(reranker)
 
     @classmethod
-    @checked_call(own=OWN)
+    @checked_call(unchecked=OWN)
     def from_documents(
         cls,
         documents: Sequence[Document | str],
@@ -114,7 +114,7 @@ class TwoStageRetriever(GrowingRetriever):
         return cls(first_stage=first_stage, reranker=made, top_n=top_n)
 
     @classmethod
-    @checked_call(own=OWN)
+    @checked_call(unchecked=OWN)
     def from_vector_store(
         cls,
         store: VectorStore,
@@ -143,7 +143,7 @@ class TwoStageRetriever(GrowingRetriever):
         return cls(first_stage=first_stage, reranker=made, top_n=top_n)
 
     @classmethod
-    @checked_call(own=OWN)
+    @checked_call(unchecked=OWN)
     def load(
         cls,
         folder: str | Path,

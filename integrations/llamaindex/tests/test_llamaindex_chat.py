@@ -186,7 +186,7 @@ def test_a_reranker_that_is_there_already() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         ({}, r"ChatRerankPostprocessor\(llm=\.\.\.\)"),
         ({"llm": "gpt-4o"}, "llm must be an LLM of LlamaIndex"),
@@ -198,6 +198,6 @@ def test_a_reranker_that_is_there_already() -> None:
         ({"llm": KnowingLLM(), "calibration": "a.json", "method": "listwise"}, "calibration cannot be used"),
     ],
 )
-def test_options_that_cannot_work(options: dict[str, Any], told: str) -> None:
-    with pytest.raises(ValueError, match=told):
+def test_options_that_cannot_work(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         ChatRerankPostprocessor(**options)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rerank_plugins.adapters.values import as_number, as_real
 from rerank_plugins.catalog import names
-from rerank_plugins.catalog.layers import settle_layers
+from rerank_plugins.catalog.layers import resolve_layers
 from rerank_plugins.catalog.resolve import resolve
 from rerank_plugins.catalog.spec import ModelSpec
 from rerank_plugins.catalog.table import find_by_id
@@ -138,8 +138,8 @@ def check_model(
             f"{spec.scorer!r}. Use {instead}, which takes every model"
         )
         raise InvalidInputError(msg)
-    settled = settle_layers(spec.layers, requested=layers, default=default)
-    cutoff = () if settled is None else settled.cutoff_layers or ()
+    resolved = resolve_layers(spec.layers, requested=layers, default=default)
+    cutoff = () if resolved is None else resolved.cutoff_layers or ()
     if len(cutoff) > 1:
         msg = (
             f"a ranking has one score a document, and cutoff_layers={cutoff} asks for {len(cutoff)}; give one layer. "

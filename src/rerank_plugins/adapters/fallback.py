@@ -29,7 +29,7 @@ def fall_back(
 
     Args:
         error: What the core raised.
-        on_deadline: What the adapter was told to do.
+        on_deadline: The action that the adapter was given.
         n_documents: For the log, which has no text of the user's.
     """
     if on_deadline == "raise":

@@ -152,11 +152,11 @@ class RankingOptions(RerankerOptions):
 
         Calls that come at the same moment may open one each: they share the weights, and the last one stays.
         """
-        held: Embedder | None = self._after_embedder
-        if held is None or held.model != name:
+        kept: Embedder | None = self._after_embedder
+        if kept is None or kept.model != name:
             files = SourceOptions(local_files_only=self.local_files_only)
-            held = self._after_embedder = Embedder(name, device=self.device, source=files)
-        return held
+            kept = self._after_embedder = Embedder(name, device=self.device, source=files)
+        return kept
 
     def _score_of(self, ranked: RankedDocument) -> float:
         return ranked.score if self.score_unit == "raw" else ranked.probability

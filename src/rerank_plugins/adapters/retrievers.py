@@ -93,7 +93,7 @@ class RetrieverParts(Generic[_Reranker, _Item]):
     def second_stage(
         self, reranker: object, *, top_n: int | None, threshold: float | None, threshold_unit: ScoreUnit
     ) -> _Reranker | None:
-        """Return what reranks, with what a retriever was told about it; the retriever itself applies ``top_n``.
+        """Return what reranks, with the options that the retriever was given; the retriever itself applies ``top_n``.
 
         Args:
             reranker: What the caller passed; see :meth:`reranker_of`.

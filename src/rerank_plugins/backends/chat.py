@@ -55,7 +55,7 @@ class ChatScorer:
             :mod:`rerank_plugins.chat` with others, such as ``Listwise(window=10, step=5)``.
         limits: How many calls run at the same time, how long one may take; None takes the defaults.
         price: What tokens cost; None reports no cost.
-        is_fenced: Whether passages stand between marks that their writers cannot know, and the model is told what that
+        is_fenced: Whether passages stand between marks that their writers cannot know, and the prompt says what that
             means. False gives the published prompts to the letter.
         temperature: Of every call; None leaves it to the model.
 
@@ -63,7 +63,7 @@ class ChatScorer:
         InvalidInputError: ``model`` or ``method`` is none.
     """
 
-    @checked_call(own=("model", "method"))
+    @checked_call(unchecked=("model", "method"))
     def __init__(
         self,
         model: ChatModel,

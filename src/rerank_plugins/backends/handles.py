@@ -19,7 +19,7 @@ __all__ = ["ModelHandle", "opened_with"]
 _Handle = TypeVar("_Handle", bound="ModelHandle")
 
 
-class Held(Protocol):
+class Leased(Protocol):
     """What a lease gives a share in: a model in memory, or a backend that runs elsewhere."""
 
     @property
@@ -100,7 +100,7 @@ class ModelHandle:
     @property
     def runtime(self) -> str:
         """What runs the checkpoint: ``torch`` or ``onnx`` (ONNX Runtime); empty for a backend of texts."""
-        return self._held.runtime
+        return self._leased.runtime
 
     @property
     def engine(self) -> EngineOptions:
@@ -119,12 +119,12 @@ class ModelHandle:
         Raises:
             EngineClosedError: ``close()`` was called.
         """
-        return self._held.stats()
+        return self._leased.stats()
 
     @property
-    def _held(self) -> Held:
-        held: Held = self._lease.value
-        return held
+    def _leased(self) -> Leased:
+        leased: Leased = self._lease.value
+        return leased
 
     def close(self) -> None:
         """Give the model back; the last holder's call frees the weights. Idempotent."""

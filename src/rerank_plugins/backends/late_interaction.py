@@ -140,7 +140,7 @@ class LateInteractionScorer:
         return await asyncio.to_thread(self.compared, work, queue, answers, options)
 
     def submit(self, pairs: Pairs, options: ScoreOptions) -> _Queued:
-        """Queue pairs; their windows are not told, so that a stream keeps nothing of their texts."""
+        """Queue pairs; their windows are not returned, so that a stream keeps nothing of the texts."""
         work = self._work(pairs, keeps_texts=False)
         return _Queued(self, work, self.model.queue([*work.texts.values()]), options)
 

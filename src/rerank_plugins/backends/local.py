@@ -105,7 +105,7 @@ class LocalScorer:
         return queued.scores(await options.deadline.await_result(queued.reply))
 
     def submit(self, pairs: Pairs, options: ScoreOptions) -> _Queued:
-        """Queue pairs; their windows are not told, so that a stream keeps nothing of their texts."""
+        """Queue pairs; their windows are not returned, so that a stream keeps nothing of the texts."""
         whole, tokenize_s = self._timed_encode(pairs)
         # The tokenizer's records would stay in memory between two forwards.
         encoded = [replace(pair, document=None) for pair in whole]

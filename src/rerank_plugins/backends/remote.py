@@ -55,7 +55,7 @@ class RemoteScorer:
     window_words = 300
     """Fits models of 512 tokens: words of most languages have at most 1.7 tokens."""
 
-    @checked_call(own=("service",))
+    @checked_call(unchecked=("service",))
     def __init__(
         self,
         service: str | RerankDialect,

@@ -27,8 +27,8 @@ __all__ = ["RemoteEmbedder"]
 class RemoteEmbedder:
     """Embeds with a service: what ``Embedder("openai:text-embedding-3-small")`` opens, with more options.
 
-    Queries and documents are told apart where the service has a word for it (Cohere, Jina, Voyage, our own server). For
-    the others ``Embedder(instruction=...)`` puts the model's instruction in front.
+    Queries and documents are distinguished where the service has a word for it (Cohere, Jina, Voyage, our own server).
+    For the others ``Embedder(instruction=...)`` puts the model's instruction in front.
 
     Args:
         service: Its name, or an :class:`~rerank_plugins.remote.dialects.base.EmbedDialect` of your own.
@@ -45,7 +45,7 @@ class RemoteEmbedder:
         InvalidInputError: There is no such service, or an option cannot work with it.
     """
 
-    @checked_call(own=("service",))
+    @checked_call(unchecked=("service",))
     def __init__(
         self,
         service: str | EmbedDialect,

@@ -10,7 +10,7 @@ from copy import copy
 import numpy as np
 import numpy.typing as npt
 
-from rerank_plugins.backends.texts import HeldBackend, counted
+from rerank_plugins.backends.texts import LeasedBackend, counted
 from rerank_plugins.backends.vectors import BackendVectors, EmbedOptions, TextEmbedder
 from rerank_plugins.catalog.spec import Instruction, ModelSpec
 from rerank_plugins.engine.registry import Lease
@@ -34,7 +34,7 @@ class TextEmbedderBackend:
         max_length: Words of a text, its instruction included.
     """
 
-    def __init__(self, lease: Lease[HeldBackend[TextEmbedder]], instruction: Instruction, *, max_length: int) -> None:
+    def __init__(self, lease: Lease[LeasedBackend[TextEmbedder]], instruction: Instruction, *, max_length: int) -> None:
         self._lease, self._instruction, self._max_length = lease, instruction, max_length
         self.spec: ModelSpec = lease.value.backend.spec
 
@@ -43,7 +43,7 @@ class TextEmbedderBackend:
         """Where the backend runs, in its own words."""
         return self._lease.value.device
 
-    def on(self, lease: Lease[HeldBackend[TextEmbedder]]) -> TextEmbedderBackend:
+    def on(self, lease: Lease[LeasedBackend[TextEmbedder]]) -> TextEmbedderBackend:
         """Return the same on another share in the same backend."""
         made = copy(self)
         made._lease = lease
@@ -57,23 +57,23 @@ class TextEmbedderBackend:
             ScoringError: The backend raised something, or its numbers cannot be vectors.
             EngineClosedError: The embedder was closed.
         """
-        held, start_s = self._lease.value, time.perf_counter()
+        leased, start_s = self._lease.value, time.perf_counter()
         shown = self._shown(texts, options)
         options.deadline.check()
         different = list(dict.fromkeys(shown))
-        with counted(held, inputs=len(shown), missing=len(different)):
-            found = held.backend.embed(different, options)
+        with counted(leased, inputs=len(shown), missing=len(different)):
+            found = leased.backend.embed(different, options)
             options.deadline.check()
             return self._finished(shown, different, found, time.perf_counter() - start_s)
 
     async def aembed(self, texts: Sequence[str], options: EmbedOptions) -> BackendVectors:
         """Return what :meth:`embed` returns, without blocking the event loop."""
-        held, start_s = self._lease.value, time.perf_counter()
+        leased, start_s = self._lease.value, time.perf_counter()
         shown = await asyncio.to_thread(self._shown, texts, options)
         options.deadline.check()
         different = list(dict.fromkeys(shown))
-        with counted(held, inputs=len(shown), missing=len(different)):
-            found = await options.deadline.await_work(held.backend.aembed(different, options))
+        with counted(leased, inputs=len(shown), missing=len(different)):
+            found = await options.deadline.await_work(leased.backend.aembed(different, options))
             return self._finished(shown, different, found, time.perf_counter() - start_s)
 
     def close(self) -> None:

@@ -27,7 +27,7 @@ from rerank_plugins.text.tokenizer import is_blank
 from rerank_plugins.text.words import cut_words, word_pieces
 from rerank_plugins.types import CallUsage, EngineStats, StageScore
 
-__all__ = ["HeldBackend", "TextBackend", "counted"]
+__all__ = ["LeasedBackend", "TextBackend", "counted"]
 
 B = TypeVar("B", bound="_Backend")
 
@@ -60,7 +60,7 @@ class _Backend(Protocol):
 
 
 @dataclass(slots=True, eq=False)
-class HeldBackend(Generic[B]):
+class LeasedBackend(Generic[B]):
     """A backend in use, with what a loaded model tells of itself.
 
     Attributes:
@@ -154,7 +154,7 @@ class TextBackend:
     """
 
     def __init__(
-        self, lease: Lease[HeldBackend[PairScorer]], settings: PairSettings, *, cache: ScoreCache | None
+        self, lease: Lease[LeasedBackend[PairScorer]], settings: PairSettings, *, cache: ScoreCache | None
     ) -> None:
         self._lease, self._settings, self._cache = lease, settings, cache
         self.spec: ModelSpec = lease.value.backend.spec
@@ -167,7 +167,7 @@ class TextBackend:
         """Where the backend runs, in its own words."""
         return self._lease.value.device
 
-    def on(self, lease: Lease[HeldBackend[PairScorer]]) -> TextBackend:
+    def on(self, lease: Lease[LeasedBackend[PairScorer]]) -> TextBackend:
         """Return the same on another share in the same backend."""
         made = copy(self)
         made._lease = lease
@@ -181,23 +181,23 @@ class TextBackend:
             ScoringError: The backend raised something, or its numbers cannot be scores.
             EngineClosedError: The reranker was closed.
         """
-        held, start_s = self._lease.value, time.perf_counter()
+        leased, start_s = self._lease.value, time.perf_counter()
         work = self._work(pairs, options.deadline)
         found = BackendScores.of([])
-        with counted(held, inputs=len(work.inputs), missing=len(work.missing)):
+        with counted(leased, inputs=len(work.inputs), missing=len(work.missing)):
             if work.missing:
-                found = held.backend.score(work.pairs, options)
+                found = leased.backend.score(work.pairs, options)
                 options.deadline.check()
             return self._finished(work, found, time.perf_counter() - start_s)
 
     async def ascore(self, pairs: Pairs, options: ScoreOptions) -> BackendScores:
         """Return what :meth:`score` returns, without blocking the event loop."""
-        held, start_s = self._lease.value, time.perf_counter()
+        leased, start_s = self._lease.value, time.perf_counter()
         work = await asyncio.to_thread(self._work, pairs, options.deadline)
         found = BackendScores.of([])
-        with counted(held, inputs=len(work.inputs), missing=len(work.missing)):
+        with counted(leased, inputs=len(work.inputs), missing=len(work.missing)):
             if work.missing:
-                found = await options.deadline.await_work(held.backend.ascore(work.pairs, options))
+                found = await options.deadline.await_work(leased.backend.ascore(work.pairs, options))
             return self._finished(work, found, time.perf_counter() - start_s)
 
     def close(self) -> None:
@@ -274,11 +274,11 @@ def _checked(found: BackendScores, *, n: int, name: str) -> list[float]:
 
 
 @contextmanager
-def counted(held: HeldBackend[Any], *, inputs: int, missing: int) -> Iterator[None]:
+def counted(leased: LeasedBackend[Any], *, inputs: int, missing: int) -> Iterator[None]:
     """Count a call of a backend, and raise what is not this package's own as a ScoringError.
 
     Args:
-        held: The backend.
+        leased: The backend.
         inputs: Inputs of the call.
         missing: Those that must run.
     """
@@ -289,7 +289,7 @@ def counted(held: HeldBackend[Any], *, inputs: int, missing: int) -> Iterator[No
     except (RerankPluginsError, KeyboardInterrupt, SystemExit, GeneratorExit, asyncio.CancelledError):
         raise
     except BaseException as error:
-        msg = f"backend {held.name!r} failed with {type(error).__name__}: {error}"
+        msg = f"backend {leased.name!r} failed with {type(error).__name__}: {error}"
         raise ScoringError(msg) from error
     finally:
-        held.note(inputs=inputs, reused=inputs - missing, forward_s=time.perf_counter() - start_s, failed=failed)
+        leased.note(inputs=inputs, reused=inputs - missing, forward_s=time.perf_counter() - start_s, failed=failed)

@@ -158,7 +158,7 @@ def _check_kept(keep: Sequence[str], made: Sequence[str]) -> None:
 
 
 def _plain(task: ScoreTask | EmbedTask) -> dict[str, Any]:
-    """Return the fields of a task as JSON; a file is told by its contents."""
+    """Return the fields of a task as JSON; a file is identified by its contents."""
     found = {name: getattr(task, name) for name in task.__dataclass_fields__}
     options = {name: _value(value) for name, value in sorted(task.options.items()) if value is not None}
     return {**found, "keep": list(task.keep), "options": options}

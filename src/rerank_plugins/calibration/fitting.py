@@ -23,7 +23,7 @@ __all__ = ["fit_calibration", "fit_isotonic", "fit_platt"]
 _Floats = npt.NDArray[np.float64]
 
 
-@checked_call(own=("scores", "labels"))
+@checked_call(unchecked=("scores", "labels"))
 def fit_calibration(
     scores: Sequence[float],
     labels: Sequence[bool] | Sequence[int],

@@ -49,7 +49,7 @@ def labelled_scores(
     return scores, labels
 
 
-@checked_call(own=("probabilities",))
+@checked_call(unchecked=("probabilities",))
 def logits(probabilities: Sequence[float]) -> list[float]:
     """Return the raw scores (logits) of probabilities, for runs that were saved after the sigmoid.
 

@@ -57,7 +57,7 @@ class Reliability:
     bins: tuple[ReliabilityBin, ...]
 
 
-@checked_call(own=("probabilities", "labels"))
+@checked_call(unchecked=("probabilities", "labels"))
 def measure_reliability(
     probabilities: Sequence[float],
     labels: Sequence[bool] | Sequence[int],

@@ -56,7 +56,7 @@ class _Cuts:
     hits: npt.NDArray[np.int64]
 
 
-@checked_call(own=("scores", "labels"))
+@checked_call(unchecked=("scores", "labels"))
 def fit_threshold(
     scores: Sequence[float],
     labels: Sequence[bool] | Sequence[int],
@@ -109,7 +109,7 @@ def fit_threshold(
     )
 
 
-@checked_call(own=("scores", "labels"))
+@checked_call(unchecked=("scores", "labels"))
 def measure_threshold(
     scores: Sequence[float], labels: Sequence[bool] | Sequence[int], *, threshold: float
 ) -> FittedThreshold:

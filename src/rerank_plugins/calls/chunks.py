@@ -23,7 +23,7 @@ class ChunkMethods:
     _backend: Any
     _calls: TextCalls
 
-    @checked_call(own=("documents", "chunks"))
+    @checked_call(unchecked=("documents", "chunks"))
     def encode_chunks(
         self,
         documents: Sequence[str],
@@ -62,7 +62,7 @@ class ChunkMethods:
         steps = self._calls.chunks(documents, chunks, overlap=overlap, deadline_s=deadline_s)
         return drive(self._backend, steps)
 
-    @checked_call(own=("documents", "chunks"))
+    @checked_call(unchecked=("documents", "chunks"))
     async def aencode_chunks(
         self,
         documents: Sequence[str],

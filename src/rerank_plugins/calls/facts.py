@@ -13,7 +13,7 @@ from rerank_plugins.backends.texts import TextBackend
 from rerank_plugins.calibration import Calibration, ScoreSource
 from rerank_plugins.calls.calibrating import calibration_for, check_scope, score_source
 from rerank_plugins.calls.pairs import PairCalls
-from rerank_plugins.catalog.layers import settle_layers
+from rerank_plugins.catalog.layers import resolve_layers
 from rerank_plugins.catalog.spec import ModelSpec
 from rerank_plugins.checks.foreign_names import RERANKER_NAMES, ForeignNames
 from rerank_plugins.engine.registry import Lease
@@ -57,12 +57,12 @@ class RerankerFacts(ModelHandle, ForeignNames):
     @property
     def is_padded(self) -> bool:
         """Whether batches are padded: True where a model, or this transformers, cannot run packed."""
-        return self._held.is_padded
+        return self._leased.is_padded
 
     @property
     def padding_reason(self) -> str:
         """Why batches are padded; empty if they are not, or if nothing is known."""
-        return self._held.padding_reason
+        return self._leased.padding_reason
 
     @property
     def prefix_sharing(self) -> PrefixSharing:
@@ -70,7 +70,7 @@ class RerankerFacts(ModelHandle, ForeignNames):
 
         ``EngineOptions(share_prefix=False)`` leaves this as it is: that is a setting of calls.
         """
-        return self._held.prefix_sharing
+        return self._leased.prefix_sharing
 
     @property
     def max_length(self) -> int:
@@ -128,8 +128,8 @@ class RerankerFacts(ModelHandle, ForeignNames):
         check_scope(spec, {"calibration": options.calibration, "cache": options.cache})
         self._name, self._spec, self._settings = name, spec, settings
         self._engine, self._cache = options.engine, options.cache
-        settled = settle_layers(spec.layers, requested=options.layers)
-        source = score_source(spec, settings, settled, peft_path=self._peft_path)
+        resolved = resolve_layers(spec.layers, requested=options.layers)
+        source = score_source(spec, settings, resolved, peft_path=self._peft_path)
         self._calibration = calibration_for(options.calibration, source)
         self._calls = PairCalls(
             spec, settings, layers=options.layers, calibration=self._calibration, deadline_s=options.engine.deadline_s

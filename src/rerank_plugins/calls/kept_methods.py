@@ -31,7 +31,7 @@ class KeptVectorMethods(RerankerFacts):
         kept = self._kept
         return None if kept is None else kept.store
 
-    @checked_call(own=("documents",))
+    @checked_call(unchecked=("documents",))
     def keep_vectors(
         self,
         documents: Iterable[str | Document | None],
@@ -64,7 +64,7 @@ class KeptVectorMethods(RerankerFacts):
             n_added += n_of_block
         return n_added
 
-    @checked_call(own=("documents",))
+    @checked_call(unchecked=("documents",))
     async def akeep_vectors(
         self,
         documents: Iterable[str | Document | None],

@@ -22,7 +22,7 @@ class MultiVectorMethods:
     _backend: Any
     _calls: TextCalls
 
-    @checked_call(own=("queries",))
+    @checked_call(unchecked=("queries",))
     def encode_queries(
         self, queries: Sequence[str], *, outputs: Sequence[str] | None = None, deadline_s: Seconds | None = None
     ) -> TextVectors:
@@ -46,14 +46,14 @@ class MultiVectorMethods:
         """
         return drive(self._backend, self._calls.encode(queries, outputs, is_query=True, deadline_s=deadline_s))
 
-    @checked_call(own=("documents",))
+    @checked_call(unchecked=("documents",))
     def encode_documents(
         self, documents: Sequence[str], *, outputs: Sequence[str] | None = None, deadline_s: Seconds | None = None
     ) -> TextVectors:
         """Return vectors of several kinds from one forward pass; see :meth:`encode_queries`."""
         return drive(self._backend, self._calls.encode(documents, outputs, is_query=False, deadline_s=deadline_s))
 
-    @checked_call(own=("queries",))
+    @checked_call(unchecked=("queries",))
     async def aencode_queries(
         self, queries: Sequence[str], *, outputs: Sequence[str] | None = None, deadline_s: Seconds | None = None
     ) -> TextVectors:
@@ -61,7 +61,7 @@ class MultiVectorMethods:
         steps = self._calls.encode(queries, outputs, is_query=True, deadline_s=deadline_s)
         return await adrive(self._backend, steps)
 
-    @checked_call(own=("documents",))
+    @checked_call(unchecked=("documents",))
     async def aencode_documents(
         self, documents: Sequence[str], *, outputs: Sequence[str] | None = None, deadline_s: Seconds | None = None
     ) -> TextVectors:
@@ -69,7 +69,7 @@ class MultiVectorMethods:
         steps = self._calls.encode(documents, outputs, is_query=False, deadline_s=deadline_s)
         return await adrive(self._backend, steps)
 
-    @checked_call(own=("pairs",))
+    @checked_call(unchecked=("pairs",))
     def score_pairs(
         self,
         pairs: Sequence[tuple[str, str]],
@@ -88,11 +88,11 @@ class MultiVectorMethods:
             InvalidInputError: An element is not a pair of strings, the weights cannot be a mean's, or as in
                 :meth:`encode_queries`.
         """
-        settled = check_weights(weights)
+        resolved = check_weights(weights)
         queries, documents = drive(self._backend, self._calls.encode_pairs(pairs, deadline_s=deadline_s))
-        return score_pairs(queries, documents, settled)
+        return score_pairs(queries, documents, resolved)
 
-    @checked_call(own=("pairs",))
+    @checked_call(unchecked=("pairs",))
     async def ascore_pairs(
         self,
         pairs: Sequence[tuple[str, str]],
@@ -101,8 +101,8 @@ class MultiVectorMethods:
         deadline_s: Seconds | None = None,
     ) -> list[PairScores]:
         """Return what :meth:`score_pairs` returns, without blocking the event loop."""
-        settled = check_weights(weights)
+        resolved = check_weights(weights)
         steps = self._calls.encode_pairs(pairs, deadline_s=deadline_s)
         queries, documents = await adrive(self._backend, steps)
         # Not a wait but work: every token of a query with every token of its document.
-        return await asyncio.to_thread(score_pairs, queries, documents, settled)
+        return await asyncio.to_thread(score_pairs, queries, documents, resolved)

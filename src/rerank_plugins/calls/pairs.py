@@ -12,7 +12,7 @@ from rerank_plugins.calibration import Calibration
 from rerank_plugins.calls.calibrating import check_scope
 from rerank_plugins.calls.driving import MatchStep, ScoreStep, Steps
 from rerank_plugins.calls.explaining import Explanation, Occlusion, TokenExplanation
-from rerank_plugins.catalog.layers import settle_layers
+from rerank_plugins.catalog.layers import resolve_layers
 from rerank_plugins.catalog.spec import ModelSpec
 from rerank_plugins.engine.deadline import Deadline
 from rerank_plugins.errors import InvalidInputError
@@ -60,7 +60,7 @@ class PairCalls:
     ) -> None:
         self._spec, self._settings, self._calibration = spec, settings, calibration
         self._deadline_s = deadline_s
-        self.layers = settle_layers(spec.layers, requested=layers)
+        self.layers = resolve_layers(spec.layers, requested=layers)
         self._warned_of_truncation = False
 
     def score(self, pairs: object, *, layers: LayerOptions | None, deadline_s: float | None) -> Steps[list[float]]:
@@ -72,14 +72,14 @@ class PairCalls:
         self, pairs: object, *, layers: LayerOptions | None, deadline_s: float | None
     ) -> Steps[list[list[float]]]:
         """Score pairs on several layers: the raw scores of each in the order of ``cutoff_layers``."""
-        settled = self._all_layers(layers)
-        found = yield self._step(inputs.check_pairs(pairs), settled, deadline_s)
+        resolved = self._all_layers(layers)
+        found = yield self._step(inputs.check_pairs(pairs), resolved, deadline_s)
         self._tell_truncation(found.readings)
         by_layer = {
             layer: [pair.score for pair in self._scored(found, column=column)]
-            for column, layer in enumerate(_ascending(settled))
+            for column, layer in enumerate(_ascending(resolved))
         }
-        columns = settled.cutoff_layers or ()
+        columns = resolved.cutoff_layers or ()
         return [[by_layer[layer][index] for layer in columns] for index in range(len(found.readings))]
 
     def rank(
@@ -150,21 +150,21 @@ class PairCalls:
             InvalidInputError: More than one layer is asked for, the model cannot do what is asked, or the layers are
                 not those of the calibration.
         """
-        settled = settle_layers(self._spec.layers, requested=requested, default=self.layers)
-        if self._calibration is not None and settled != self.layers:
+        resolved = resolve_layers(self._spec.layers, requested=requested, default=self.layers)
+        if self._calibration is not None and resolved != self.layers:
             msg = (
-                f"this reranker is calibrated for {self.layers}, and a call asks for {settled}, whose scores mean "
+                f"this reranker is calibrated for {self.layers}, and a call asks for {resolved}, whose scores mean "
                 "something else; use another Reranker for other layers"
             )
             raise InvalidInputError(msg)
-        layers = () if settled is None else settled.cutoff_layers or ()
+        layers = () if resolved is None else resolved.cutoff_layers or ()
         if len(layers) > 1:
             msg = (
                 f"score() and rank() give one score a pair, and cutoff_layers={layers} asks for {len(layers)}; "
                 "give one layer, or use score_layers()"
             )
             raise InvalidInputError(msg)
-        return settled
+        return resolved
 
     def _all_layers(self, requested: LayerOptions | None) -> LayerOptions:
         """Return the complete options of a call that wants the scores of every requested layer.
@@ -172,11 +172,11 @@ class PairCalls:
         Raises:
             InvalidInputError: The model has one score a pair only, or cannot do what is asked.
         """
-        settled = settle_layers(self._spec.layers, requested=requested, default=self.layers)
-        if settled is None:
+        resolved = resolve_layers(self._spec.layers, requested=requested, default=self.layers)
+        if resolved is None:
             msg = f"{self._spec.id!r} has one score a pair and no layers to choose; use score()"
             raise InvalidInputError(msg)
-        return settled
+        return resolved
 
     def _step(self, pairs: Pairs, layers: LayerOptions | None, deadline_s: float | None) -> ScoreStep:
         return ScoreStep(pairs, self._options(layers, deadline_s))
@@ -194,7 +194,7 @@ class PairCalls:
 
     def _tell_truncation(self, readings: Sequence[PairReading]) -> None:
         n_truncated = sum(one.truncated for one in readings)
-        # A backend without a limit of its own did not cut them: a model behind it did, and has told so.
+        # A backend without a limit of its own did not cut them; the model behind it did, and reports it.
         if not n_truncated or self._settings.max_length_tokens == NO_LIMIT:
             return
         level = logging.DEBUG if self._warned_of_truncation else logging.WARNING

@@ -19,7 +19,7 @@ __all__ = ["ScoringMethods"]
 class ScoringMethods(RerankerFacts):
     """Raw scores, as the model gives them, and their explanation."""
 
-    @checked_call(own=("pairs",))
+    @checked_call(unchecked=("pairs",))
     def score(
         self,
         pairs: Sequence[tuple[str, str | None]],
@@ -43,7 +43,7 @@ class ScoringMethods(RerankerFacts):
         """
         return drive(self._backend, self._calls.score(pairs, layers=layers, deadline_s=deadline_s))
 
-    @checked_call(own=("pairs",))
+    @checked_call(unchecked=("pairs",))
     async def ascore(
         self,
         pairs: Sequence[tuple[str, str | None]],
@@ -54,7 +54,7 @@ class ScoringMethods(RerankerFacts):
         """Return what :meth:`score` returns, without blocking the event loop."""
         return await adrive(self._backend, self._calls.score(pairs, layers=layers, deadline_s=deadline_s))
 
-    @checked_call(own=("pairs",))
+    @checked_call(unchecked=("pairs",))
     def score_layers(
         self,
         pairs: Sequence[tuple[str, str | None]],
@@ -71,7 +71,7 @@ class ScoringMethods(RerankerFacts):
         """
         return drive(self._backend, self._calls.score_layers(pairs, layers=layers, deadline_s=deadline_s))
 
-    @checked_call(own=("pairs",))
+    @checked_call(unchecked=("pairs",))
     async def ascore_layers(
         self,
         pairs: Sequence[tuple[str, str | None]],
@@ -82,7 +82,7 @@ class ScoringMethods(RerankerFacts):
         """Return what :meth:`score_layers` returns, without blocking the event loop."""
         return await adrive(self._backend, self._calls.score_layers(pairs, layers=layers, deadline_s=deadline_s))
 
-    @checked_call(own=("pairs",))
+    @checked_call(unchecked=("pairs",))
     def score_stream(
         self,
         pairs: Iterable[tuple[str, str | None]],

@@ -133,7 +133,7 @@ class CheckpointFiles:
 
     @property
     def vector_size(self) -> int | None:
-        """Length of the vectors; None if it is not told.
+        """Length of the vectors; None if the checkpoint does not say.
 
         That of a static model's table, or what the modules make of the width of the transformer.
         """

@@ -9,7 +9,7 @@ from typing import Any
 from rerank_plugins.errors import InvalidInputError, UnsupportedModelError
 from rerank_plugins.types import LayerOptions
 
-__all__ = ["COMPRESS_RATIOS", "LayerRange", "layers_of_config", "settle_layers"]
+__all__ = ["COMPRESS_RATIOS", "LayerRange", "layers_of_config", "resolve_layers"]
 
 COMPRESS_RATIOS = (1, 2, 4, 8)
 _ADVISED_LAYER = 28
@@ -35,7 +35,7 @@ class LayerRange:
         """The layer used when none is asked for: 28, as the cards advise, or the last one of a smaller model."""
         return _ADVISED_LAYER if self.first <= _ADVISED_LAYER <= self.last else self.last
 
-    def settle(self, options: LayerOptions) -> LayerOptions:
+    def resolve(self, options: LayerOptions) -> LayerOptions:
         """Return options with every field that the model has filled in and checked.
 
         The layers stay in the caller's order. Complete options come out as they are.
@@ -74,7 +74,7 @@ class LayerRange:
             raise InvalidInputError(msg)
 
 
-def settle_layers(
+def resolve_layers(
     layers: LayerRange | None, *, requested: LayerOptions | None, default: LayerOptions | None = None
 ) -> LayerOptions | None:
     """Return the options of a call, complete; None for a model that has no layers to choose.
@@ -101,7 +101,7 @@ def settle_layers(
     merged = {
         name: value for options in (default, requested) if options is not None for name, value in _set_options(options)
     }
-    return layers.settle(LayerOptions(**merged))
+    return layers.resolve(LayerOptions(**merged))
 
 
 def layers_of_config(config: Mapping[str, Any], *, compresses: bool) -> LayerRange:

@@ -143,4 +143,4 @@ def _query_instruction(spec: ModelSpec) -> str:
 
 @lru_cache(maxsize=1024)
 def _log_once(level: int, name: str, text: str) -> None:
-    logger.log(level, "%s is not in the catalog and %s (told once)", name, text)
+    logger.log(level, "%s is not in the catalog and %s (this is logged once)", name, text)

@@ -46,7 +46,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Question:
-    """A request, how its answer is read, and what the model is told where that fails.
+    """A request, how its answer is read, and what the model is sent where that fails.
 
     Attributes:
         request: What is asked.

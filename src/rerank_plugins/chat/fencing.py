@@ -38,7 +38,7 @@ class Fence:
 
     @property
     def rule(self) -> str:
-        """What the model is told about the marks; empty without them."""
+        """What the prompt says about the marks; empty without them."""
         return _RULE.replace("{mark}", self.mark) if self.mark else ""
 
     def fenced(self, text: str) -> str:

@@ -143,7 +143,7 @@ class LocalChat(SimpleChatModel):
             raise EngineClosedError(msg)
         how: dict[str, Any] = {}
         if options.temperature == 0.0:
-            # The checkpoint's own settings of sampling would be told to be of no use.
+            # The checkpoint's own settings of sampling would be reported as unused.
             how = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
         elif options.temperature is not None:
             how = {"do_sample": True, "temperature": options.temperature}

@@ -30,7 +30,7 @@ T = TypeVar("T")
 _Answers = list[ChatAnswer | None]
 _Steps = Generator[list[Request], _Answers, T]
 
-_FAILED = "calls of the chat model %r fail (%s); what they are about keeps its order (this is told once)"
+_FAILED = "calls of the chat model %r fail (%s); what they are about keeps its order (this is logged once)"
 
 
 @dataclass(slots=True, eq=False)

@@ -29,15 +29,15 @@ _Class = TypeVar("_Class", bound=type)
 
 
 def checked_call(
-    *, own: Collection[str] = (), moved: Mapping[str, Moved] | None = None
+    *, unchecked: Collection[str] = (), moved: Mapping[str, Moved] | None = None
 ) -> Callable[[_Function], _Function]:
     """Check the arguments of a function, a method or a constructor against its signature.
 
     The function gets plain Python values: NumPy's scalars are turned into those.
 
     Args:
-        own: Parameters that the function checks itself: texts, of which there may be many, and what has a shape that
-            a type cannot say.
+        unchecked: Parameters that the function checks itself: texts, of which there may be many, and what has a shape
+            that a type cannot say.
         moved: Options that were the function's own once, by their old names; None for none. They still work, with a
             DeprecationWarning.
 
@@ -48,7 +48,7 @@ def checked_call(
 
     def decorate(function: _Function) -> _Function:
         return _checked(
-            function, _ArgumentChecker(function, sys.modules[function.__module__].__dict__, own, moved or {})
+            function, _ArgumentChecker(function, sys.modules[function.__module__].__dict__, unchecked, moved or {})
         )
 
     return decorate
@@ -70,8 +70,8 @@ def _checked(function: _Function, checker: _ArgumentChecker) -> _Function:
     return cast("_Function", checked)
 
 
-def checked_fields(*, own: Collection[str] = ()) -> Callable[[_Class], _Class]:
-    """Check the fields of a dataclass where one is made, as :func:`checked_call` does; ``own`` likewise."""
+def checked_fields(*, unchecked: Collection[str] = ()) -> Callable[[_Class], _Class]:
+    """Check the fields of a dataclass where one is made, as :func:`checked_call` does; ``unchecked`` likewise."""
 
     def decorate(owner: _Class) -> _Class:
         made = cast("Any", owner)
@@ -80,7 +80,7 @@ def checked_fields(*, own: Collection[str] = ()) -> Callable[[_Class], _Class]:
         made.__init__.__module__ = owner.__module__
         # Fields of a base class are annotated with the names of its own module.
         modules = (sys.modules[one.__module__].__dict__ for one in owner.__mro__)
-        made.__init__ = _checked(made.__init__, _ArgumentChecker(made.__init__, ChainMap(*modules), own, {}))
+        made.__init__ = _checked(made.__init__, _ArgumentChecker(made.__init__, ChainMap(*modules), unchecked, {}))
         return owner
 
     return decorate
@@ -94,7 +94,7 @@ class _ArgumentChecker:
     Args:
         function: The callable.
         names: What its annotations may name.
-        own: Parameters that it checks itself.
+        unchecked: Parameters that it checks itself.
         moved: Options that are in others now.
     """
 
@@ -102,7 +102,7 @@ class _ArgumentChecker:
         self,
         function: Callable[..., Any],
         names: Mapping[str, Any],
-        own: Collection[str],
+        unchecked: Collection[str],
         moved: Mapping[str, Moved],
     ) -> None:
         self._owner, self._name = function.__qualname__.removesuffix(".__init__"), function.__name__
@@ -111,7 +111,7 @@ class _ArgumentChecker:
         parameters = list(inspect.signature(function).parameters.values())
         self._is_method = bool(parameters) and parameters[0].name in ("self", "cls")
         self._by_place = [one.name for one in parameters if one.kind is not one.KEYWORD_ONLY]
-        self._own = {*own, *self._by_place[: self._is_method]}
+        self._unchecked = {*unchecked, *self._by_place[: self._is_method]}
         self._all = [one.name for one in parameters][self._is_method :]
         self._moved = moved
         self._kinds: dict[str, Kind | None] | None = None
@@ -153,7 +153,7 @@ class _ArgumentChecker:
         return self._kinds
 
     def _kind(self, name: str) -> Kind | None:
-        if name in self._own or name not in self._annotations:
+        if name in self._unchecked or name not in self._annotations:
             return None
         one = SimpleNamespace(__annotations__={name: self._annotations[name]})
         try:

@@ -32,7 +32,7 @@ Sources = Annotated[
     ),
 ]
 FormatName = Annotated[
-    str | None, typer.Option("--format", metavar="NAME", help="Format of the data; told from their rows by default.")
+    str | None, typer.Option("--format", metavar="NAME", help="Format of the data; by default detected from the rows.")
 ]
 LabelKey = Annotated[
     str | None, typer.Option(metavar="KEY", help="Of RAG-Retrieval's labels. [label, else score]", show_default=False)
@@ -125,7 +125,7 @@ def convert(
     regroup: Regroup = False,
     tokenizer: TokenizerName = None,
 ) -> None:
-    """Write training data in another format; what it cannot hold is told. The output is whole or not there."""
+    """Write training data in another format; what it cannot hold is listed. The output is complete or absent."""
     from rerank_plugins.training.data import ReadOptions, WriteOptions, convert_data
 
     read = ReadOptions(
@@ -225,7 +225,7 @@ def _show_conversion(done: Conversion) -> None:
         f"{written.n_records} queries written as {written.n_rows} rows of {written.format_name}: {written.output}",
         soft_wrap=True,
     )
-    _show_counts(screen, "not read", done.told)
+    _show_counts(screen, "not read", done.not_read)
     _show_counts(screen, f"{written.format_name} does not hold", written.lost)
 
 

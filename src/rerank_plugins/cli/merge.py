@@ -31,7 +31,7 @@ def merge(
     metric: Annotated[str, typer.Option(help="Measure to choose by: nDCG@10, MRR@10, hit@5.")] = "nDCG@10",
     top_k: Annotated[int, typer.Option("--dev-top-k", min=1, help="BM25's documents that are ranked.")] = 50,
     max_length: Annotated[int | None, typer.Option(min=1, help="Tokens of an input when measuring.")] = None,
-    kind: Annotated[str | None, typer.Option(help="reranker or embedder; told by the model.")] = None,
+    kind: Annotated[str | None, typer.Option(help="reranker or embedder; by default read from the model.")] = None,
     family: Annotated[str | None, typer.Option(help="Whose conventions a folder follows, where nothing tells.")] = None,
     device: Device = None,
     allow_pickle: Annotated[bool, typer.Option("--allow-pickle", help="Read heads in *.pt files.")] = False,

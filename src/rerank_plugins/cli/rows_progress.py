@@ -14,7 +14,7 @@ __all__ = ["rows_progress"]
 
 @contextmanager
 def rows_progress() -> Iterator[Callable[[int, int], None]]:
-    """Yield what is told the numbers of finished and of all rows; nothing is shown outside a terminal."""
+    """Yield a function to call with the numbers of finished and of all rows; it shows nothing outside a terminal."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     screen = Screen(stderr=True)
     with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as bar:

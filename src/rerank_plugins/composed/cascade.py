@@ -35,7 +35,7 @@ class _Query:
         order: Numbers of the documents, best first, as the stages so far leave them.
         values: Each document's log-odds by the last stage that scored it.
         probabilities: Likewise its probability; 0 before any stage.
-        told: What the stages said of each.
+        stage_scores: Scores that the stages gave each pair.
     """
 
     query: str
@@ -44,12 +44,12 @@ class _Query:
     order: list[int] = field(init=False)
     values: list[float] = field(init=False)
     probabilities: list[float] = field(init=False)
-    told: list[tuple[StageScore, ...]] = field(init=False)
+    stage_scores: list[tuple[StageScore, ...]] = field(init=False)
 
     def __post_init__(self) -> None:
         n = len(self.texts)
         self.order, self.values = list(range(n)), [UNREAD_SCORE] * n
-        self.probabilities, self.told = [0.0] * n, [()] * n
+        self.probabilities, self.stage_scores = [0.0] * n, [()] * n
 
     def read_by(self, stage: Stage) -> list[int]:
         """Return the documents that a stage reads: a beginning of the order."""
@@ -69,7 +69,7 @@ class _Query:
             score = StageScore(name=model.name, score=one.score, probability=one.probability, truncated=one.truncated)
             self.values[number] = log_odds(model.reranker, one.score)
             self.probabilities[number] = one.probability
-            self.told[number] = (*self.told[number], score)
+            self.stage_scores[number] = (*self.stage_scores[number], score)
         seen = set(read)
         self.order = [read[one.index] for one in ranked] + [one for one in self.order if one not in seen]
 
@@ -113,7 +113,7 @@ class CascadeScorer:
         ModelError: A model cannot be loaded.
     """
 
-    @checked_call(own=("stages",))
+    @checked_call(unchecked=("stages",))
     def __init__(self, stages: object, *, budget_ms: BudgetMs | None = None) -> None:
         self._stages = listed_stages(stages)
         self._budget_ms = budget_ms
@@ -163,14 +163,14 @@ class CascadeScorer:
         return _opened_again, (self._stages, self._budget_ms)
 
     def _steps(self, pairs: Pairs, options: ScoreOptions) -> _Steps:
-        scores, told = [0.0] * len(pairs), [()] * len(pairs)  # type: list[float], list[tuple[StageScore, ...]]
+        scores, stage_scores = [0.0] * len(pairs), [()] * len(pairs)  # type: list[float], list[tuple[StageScore, ...]]
         usages: list[CallUsage] = []
         for query, places in by_query(pairs).items():
             one = _Query(query, [pairs[place][1] or "" for place in places], places)
             yield from self._through_stages(one, options, usages)
-            for place, score, stages in zip(places, one.scores(), one.told, strict=True):
-                scores[place], told[place] = score, stages
-        return BackendScores.of(scores, usage=summed_usage(usages, n_inputs=len(pairs)), stages=told)
+            for place, score, stages in zip(places, one.scores(), one.stage_scores, strict=True):
+                scores[place], stage_scores[place] = score, stages
+        return BackendScores.of(scores, usage=summed_usage(usages, n_inputs=len(pairs)), stages=stage_scores)
 
     def _through_stages(
         self, one: _Query, options: ScoreOptions, usages: list[CallUsage]

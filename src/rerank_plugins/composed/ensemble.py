@@ -54,7 +54,7 @@ class EnsembleScorer:
         ModelError: A model cannot be loaded.
     """
 
-    @checked_call(own=("members",))
+    @checked_call(unchecked=("members",))
     def __init__(self, members: object, *, fusion: Fusion = "rrf", k: RankOffset = _USUAL_K, bias: Bias = 0.0) -> None:
         self._members = listed_members(members)
         self._fusion, self._k, self._bias = fusion, k, bias
@@ -118,7 +118,7 @@ class EnsembleScorer:
         return _opened_again, (self._members, self._fusion, self._k, self._bias)
 
     def _steps(self, pairs: Pairs, options: ScoreOptions) -> Generator[Work, Ranking | Exception, BackendScores]:
-        scores, told = [0.0] * len(pairs), [()] * len(pairs)  # type: list[float], list[tuple[StageScore, ...]]
+        scores, stage_scores = [0.0] * len(pairs), [()] * len(pairs)  # type: list[float], list[tuple[StageScore, ...]]
         usages: list[CallUsage] = []
         for query, places in by_query(pairs).items():
             texts = [pairs[place][1] or "" for place in places]
@@ -128,8 +128,8 @@ class EnsembleScorer:
             fused = self._fused(opinions)
             for number, place in enumerate(places):
                 scores[place] = float(fused[number])
-                told[place] = tuple(opinion[number] for opinion in opinions)
-        return BackendScores.of(scores, usage=summed_usage(usages, n_inputs=len(pairs)), stages=told)
+                stage_scores[place] = tuple(opinion[number] for opinion in opinions)
+        return BackendScores.of(scores, usage=summed_usage(usages, n_inputs=len(pairs)), stages=stage_scores)
 
     def _fused(self, opinions: Sequence[Sequence[StageScore]]) -> npt.NDArray[np.float64]:
         weights = np.array([one.weight for one in self._members])

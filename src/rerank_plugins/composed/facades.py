@@ -62,7 +62,7 @@ class Cascade(_Composed):
         'mini'
     """
 
-    @checked_call(own=("stages",))
+    @checked_call(unchecked=("stages",))
     def __init__(self, stages: Any, *, budget_ms: BudgetMs | None = None, engine: EngineOptions | None = None) -> None:
         given = {"stages": stages, "budget_ms": budget_ms, "engine": engine}
         scorer = CascadeScorer(stages, budget_ms=budget_ms)
@@ -118,7 +118,7 @@ class Ensemble(_Composed):
         1
     """
 
-    @checked_call(own=("members",))
+    @checked_call(unchecked=("members",))
     def __init__(
         self,
         members: Any,

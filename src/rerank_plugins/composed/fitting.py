@@ -28,7 +28,7 @@ _PENALTY = 1e-3
 """Weight of the squared coefficients, on standardised log-odds, so that separable data gives finite weights."""
 
 
-@checked_call(own=("members", "pairs", "labels"))
+@checked_call(unchecked=("members", "pairs", "labels"))
 def fit_ensemble(
     members: object,
     pairs: Sequence[tuple[str, str]],

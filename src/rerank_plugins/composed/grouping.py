@@ -27,7 +27,7 @@ def by_query(pairs: Pairs) -> dict[str, list[int]]:
 
 
 def summed_usage(usages: Sequence[CallUsage], *, n_inputs: int) -> CallUsage:
-    """Return what the parts of a call took together; a stage that ran for several queries is told once.
+    """Return what the parts of a call took together; a stage that ran for several queries is listed once.
 
     Args:
         usages: Of each stage and query, in the order in which they ran.

@@ -41,7 +41,7 @@ _Probability = Annotated[float, Within(0.0, 1.0)]
 _Weight = Annotated[float, Within(0.0)]
 
 
-@checked_fields(own=("model",))
+@checked_fields(unchecked=("model",))
 @dataclass(frozen=True, slots=True)
 class Stage:
     """One stage of a cascade.
@@ -66,7 +66,7 @@ class Stage:
     options: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
 
 
-@checked_fields(own=("model",))
+@checked_fields(unchecked=("model",))
 @dataclass(frozen=True, slots=True)
 class Member:
     """One model of an ensemble.

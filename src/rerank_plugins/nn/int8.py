@@ -9,7 +9,7 @@ values to these. They are found on real texts at load and split: a column is the
 values and the same weights, so that weights stay as they are (outlier channel splitting: Zhao et al. 2019,
 arXiv:1901.09504).
 
-The product is oneDNN's, through an operator of torch that has one scale for all rows; it is told 1, and rows are scaled
+The product is oneDNN's, through an operator of torch that has one scale for all rows; it gets 1, and rows are scaled
 behind it. The operator is private, so its presence and its answers are checked before it is used. It takes unsigned
 rows only (it computes others by a reference implementation, a thousand times slower).
 """

@@ -21,7 +21,7 @@ __all__ = ["best_at_both_ends", "diverse_order", "within_tokens"]
 _Share = Annotated[float, Within(0.0, 1.0)]
 
 
-@checked_call(own=("relevance", "vectors"))
+@checked_call(unchecked=("relevance", "vectors"))
 def diverse_order(
     relevance: Sequence[float],
     vectors: npt.ArrayLike,
@@ -80,7 +80,7 @@ def best_at_both_ends(n_documents: Annotated[int, Within(0)]) -> list[int]:
     return places[::2] + places[1::2][::-1]
 
 
-@checked_call(own=("texts",))
+@checked_call(unchecked=("texts",))
 def within_tokens(
     texts: Sequence[str | None],
     *,

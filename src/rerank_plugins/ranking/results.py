@@ -92,7 +92,7 @@ def scored_pairs(
         readings: How each pair was read.
         values: One raw score per model input, in the pairs' order.
         long_documents: How the scores of a pair's windows are combined.
-        stages: What each input's score was made of; None if that is not told.
+        stages: What each input's score was made of; None if the backend does not say.
     """
     results: list[ScoredPair] = []
     start = 0

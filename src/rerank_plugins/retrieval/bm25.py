@@ -36,7 +36,7 @@ class BM25Index:
         MissingExtraError: bm25s is not installed.
     """
 
-    @checked_call(own=("texts",))
+    @checked_call(unchecked=("texts",))
     def __init__(
         self,
         texts: Mapping[str, str],
@@ -81,7 +81,7 @@ class BM25Index:
         """The settings that a saved retriever keeps."""
         return {"kind": "bm25", "k1": self._k1, "b": self._b}
 
-    @checked_call(own=("texts",))
+    @checked_call(unchecked=("texts",))
     def with_texts(self, texts: Mapping[str, str]) -> BM25Index:
         """Return an index that has these documents too.
 

@@ -22,7 +22,7 @@ RetrieverName = Literal["bm25", "dense", "hybrid", "multi_vector"]
 DEFAULT_EMBEDDER = "BAAI/bge-m3"
 
 
-@checked_call(own=("texts",))
+@checked_call(unchecked=("texts",))
 def build_first_stage(
     texts: Mapping[str, str],
     *,

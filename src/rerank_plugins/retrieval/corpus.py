@@ -26,7 +26,7 @@ def new_texts(documents: Mapping[str, str] | Iterable[str], known: Mapping[str, 
     return texts
 
 
-@checked_call(own=("documents",))
+@checked_call(unchecked=("documents",))
 def texts_by_id(documents: Mapping[str, str] | Iterable[str]) -> dict[str, str]:
     """Return id to text; texts without ids get their positions (``"0"``, ``"1"``, ...).
 

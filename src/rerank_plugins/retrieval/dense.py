@@ -46,7 +46,7 @@ class DenseIndex:
         MissingExtraError: FAISS is not installed.
     """
 
-    @checked_call(own=("texts",))
+    @checked_call(unchecked=("texts",))
     def __init__(
         self,
         texts: Mapping[str, str],
@@ -124,7 +124,7 @@ class DenseIndex:
         """The settings that a saved retriever keeps."""
         return {"kind": "dense", "faiss_index": self._faiss_index}
 
-    @checked_call(own=("texts",))
+    @checked_call(unchecked=("texts",))
     def with_texts(self, texts: Mapping[str, str]) -> DenseIndex:
         """Return an index that has these documents too; only they are embedded.
 
@@ -163,7 +163,7 @@ class DenseIndex:
         return {self._ids[row]: float(score) for row, score in found}
 
 
-@checked_call(own=("texts",))
+@checked_call(unchecked=("texts",))
 def embed_texts(
     texts: list[str], embedder: Embedder, *, batch_size: Count = 64, advance: Callable[[int], object] | None = None
 ) -> _Vectors:

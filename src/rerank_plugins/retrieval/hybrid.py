@@ -89,7 +89,7 @@ class HybridIndex:
             "depth": self._depth,
         }
 
-    @checked_call(own=("texts",))
+    @checked_call(unchecked=("texts",))
     def with_texts(self, texts: Mapping[str, str]) -> HybridIndex:
         """Return a hybrid whose stages have these documents too.
 

@@ -56,7 +56,7 @@ class MultiVectorIndex:
         ScoringError: The embedder returned NaN or infinity.
     """
 
-    @checked_call(own=("texts",))
+    @checked_call(unchecked=("texts",))
     def __init__(
         self,
         texts: Mapping[str, str],
@@ -139,7 +139,7 @@ class MultiVectorIndex:
             "n_probe": self._n_probe,
         }
 
-    @checked_call(own=("texts",))
+    @checked_call(unchecked=("texts",))
     def with_texts(self, texts: Mapping[str, str]) -> MultiVectorIndex:
         """Return an index that has these documents too; only they are embedded.
 

@@ -59,7 +59,7 @@ class SentenceIndex:
         MissingExtraError: FAISS is not installed.
     """
 
-    @checked_call(own=("texts", "chunks"))
+    @checked_call(unchecked=("texts", "chunks"))
     def __init__(
         self,
         texts: Mapping[str, str],
@@ -169,7 +169,7 @@ class SentenceIndex:
         return write_sentences(folder, self._saved, self._dense, attached=attached)
 
     @classmethod
-    @checked_call(own=("embedder",))
+    @checked_call(unchecked=("embedder",))
     def open(cls, folder: str | Path, *, embedder: Embedder | str | Path | None = None) -> SentenceIndex:
         """Return an index that :meth:`save` wrote; no document is read again.
 

@@ -56,7 +56,7 @@ class TwoStageRetriever(ForeignNames):
 
     _foreign_names = RETRIEVER_NAMES
 
-    @checked_call(own=("texts",))
+    @checked_call(unchecked=("texts",))
     def __init__(
         self,
         first_stage: FirstStage,
@@ -82,7 +82,7 @@ class TwoStageRetriever(ForeignNames):
         self._reranker = reranker
 
     @classmethod
-    @checked_call(own=("documents",))
+    @checked_call(unchecked=("documents",))
     def from_documents(
         cls,
         documents: Mapping[str, str] | Iterable[str],
@@ -191,7 +191,7 @@ class TwoStageRetriever(ForeignNames):
             return first_stage_only(found, found_texts(found, texts))[: selection.top_n]
         return merged(found, selection.of(await self._reranker.arank(query, found_texts(found, texts))))
 
-    @checked_call(own=("documents",))
+    @checked_call(unchecked=("documents",))
     def add_documents(self, documents: Mapping[str, str] | Iterable[str]) -> list[str]:
         """Index more texts and return their ids. Searches that run meanwhile see all of them or none.
 
@@ -211,7 +211,7 @@ class TwoStageRetriever(ForeignNames):
                 self._corpus = (grown_stage(stage, added), {**texts, **added})
             return list(added)
 
-    @checked_call(own=("documents",))
+    @checked_call(unchecked=("documents",))
     async def aadd_documents(self, documents: Mapping[str, str] | Iterable[str]) -> list[str]:
         """Do what :meth:`add_documents` does, without blocking the event loop."""
         return await asyncio.to_thread(self.add_documents, documents)

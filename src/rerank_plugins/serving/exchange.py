@@ -69,7 +69,7 @@ def parsed(body: bytes) -> dict[str, Any]:
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        # Its message names a place and a rule; ``doc`` holds the text, and is not told.
+        # Its message names a place and a rule; ``doc`` holds the text, and is left out.
         msg = f"the body is no valid JSON: {error.msg} at byte {error.pos}"
         raise Refusal(msg, kind="malformed") from None
     if not isinstance(value, dict):

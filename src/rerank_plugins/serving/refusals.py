@@ -94,7 +94,7 @@ _KINDS: tuple[tuple[type[RerankPluginsError], Kind, int | None], ...] = (
 
 
 def refusal_of(error: RerankPluginsError) -> Refusal:
-    """Return what a caller is told about an error of a facade; what is nobody's mistake is ``failed``."""
+    """Return the refusal for an error of a facade; an error that is not the caller's is ``failed``."""
     for of, kind, retry_after_s in _KINDS:
         if isinstance(error, of):
             return Refusal(str(error), kind=kind, retry_after_s=retry_after_s)

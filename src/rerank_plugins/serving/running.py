@@ -72,7 +72,7 @@ class Arrival:
         return left_s
 
     def late(self) -> Refusal:
-        """Return what a caller is told whose time is over."""
+        """Return the refusal of a request whose deadline has passed."""
         msg = f"the result was not there within {self.deadline_s:g} s; what had not run was dropped"
         return Refusal(msg, kind="late")
 

@@ -57,5 +57,5 @@ def _token(identity: int, text: str, special: int, offsets: tuple[int, int]) -> 
 
 def _tokenizer_of(handle: Reranker | Embedder) -> TextTokenizer | None:
     """Return the tokenizer of a checkpoint on this machine; a backend of texts has none."""
-    found = getattr(handle._held, "tokenizer", None)
+    found = getattr(handle._leased, "tokenizer", None)
     return found if isinstance(found, TextTokenizer) else None

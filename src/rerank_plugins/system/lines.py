@@ -21,7 +21,7 @@ def numbered_lines(path: Path, *, hint: str = "check the path and its permission
     """Yield the lines that are not blank, with their number from 1 and without what ends them.
 
     Args:
-        path: The file; that it is compressed with gzip is told by its first bytes.
+        path: The file; gzip is recognised by its first bytes.
         hint: The way out if it cannot be read.
 
     Raises:

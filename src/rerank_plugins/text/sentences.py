@@ -65,7 +65,7 @@ _STARTERS = _listed(
 _NEXT_WORD = re.compile(rf"[{re.escape(_OPENERS)}]*(\w[\w'’]*)?")
 
 
-@checked_call(own=("text",))
+@checked_call(unchecked=("text",))
 def sentence_spans(
     text: str, *, longest: Annotated[int, Within(_SMALLEST_LIMIT)] = LONGEST_SENTENCE
 ) -> list[WindowSpan]:

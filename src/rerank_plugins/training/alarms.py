@@ -19,7 +19,7 @@ class CollapseAlarm:
     """Watches the batches of a training for what never gets better.
 
     Scores that are all equal, scores beyond all measure, and a loss that stays far above that of guessing end a run; a
-    loss that is that of guessing is told once. One batch says nothing, so fifty in a row are needed. It counts anew
+    loss that is that of guessing is reported once. One batch says nothing, so fifty in a row are needed. It counts anew
     when a run goes on after a kill.
     """
 

@@ -87,7 +87,7 @@ def plan_colbert_training(settings: ColbertTrainingSettings) -> TrainingPlan:
     return plan_training(settings)
 
 
-def _settled(settings: ColbertTrainingSettings, resolved: ResolvedModel) -> ColbertTrainingSettings:
+def _completed(settings: ColbertTrainingSettings, resolved: ResolvedModel) -> ColbertTrainingSettings:
     """Return settings with the lengths of ColBERT, or of the model, where none are given."""
     folder, data = resolved.files.folder, settings.data
     lengths = (QUERY_LENGTH, TEXT_LENGTH)
@@ -165,7 +165,7 @@ def _check_saved(prepared: Prepared, trainable: TrainableColbert, folder: Path) 
 
 COLBERT = Kind(
     resolve=resolve_colbert,
-    settled=_settled,
+    completed=_completed,
     check_options=partial(retrieval_checks, task="colbert"),
     open=open_colbert,
     trainer=_trainer,

@@ -115,7 +115,7 @@ def objective_of(settings: EmbedderTrainingSettings, trainable: TrainableEmbedde
     )
 
 
-def _settled(settings: EmbedderTrainingSettings, resolved: ResolvedModel) -> EmbedderTrainingSettings:
+def _completed(settings: EmbedderTrainingSettings, resolved: ResolvedModel) -> EmbedderTrainingSettings:
     """Return settings with the instructions of the model where none are given."""
     data, own = settings.data, choose_instruction(resolved.spec, task=None, query=None, document=None)
     if data.query_instruction_for_retrieval is None and own.query:
@@ -207,7 +207,7 @@ def _as_tensors(embed: Any) -> Any:
 
 EMBEDDER = Kind(
     resolve=resolve_embedder,
-    settled=_settled,
+    completed=_completed,
     check_options=partial(retrieval_checks, task="embedder"),
     open=open_embedder,
     trainer=_trainer,

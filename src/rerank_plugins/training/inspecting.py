@@ -1,4 +1,4 @@
-"""Training data looked at before the first step: errors stop the run, warnings are told."""
+"""Checks training data before the first step: errors stop the run, warnings are logged."""
 
 from __future__ import annotations
 

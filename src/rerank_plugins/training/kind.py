@@ -67,7 +67,7 @@ class Kind:
 
     Attributes:
         resolve: Settings to the model to start from; raises where it is not trained.
-        settled: Settings with what the model decides.
+        completed: Settings with what the model decides.
         check_options: What the data are checked for.
         open: Loads the model for training; what it gives has ``module`` (float32 weights), ``n_parameters`` and
             ``save(folder)``.
@@ -81,7 +81,7 @@ class Kind:
     """
 
     resolve: Callable[[Any], ResolvedModel]
-    settled: Callable[[Any, ResolvedModel], Any]
+    completed: Callable[[Any, ResolvedModel], Any]
     check_options: Callable[[Any, ResolvedModel], CheckOptions]
     open: Callable[[ResolvedModel, Any], Any]
     trainer: Callable[[Prepared, Any, TrainingArguments], GroupTrainer]

@@ -78,7 +78,7 @@ Teacher = Reranker | RowTeacher | str | Path
 """A reranker, its name, or what else scores rows: a language model by its preference."""
 
 
-@checked_call(own=("teachers",))
+@checked_call(unchecked=("teachers",))
 def label_records(
     settings: LabelSettings,
     teachers: Teacher | Sequence[Teacher] = "mini",

@@ -72,7 +72,7 @@ def prepare(settings: Any, folder: Path) -> Prepared:
     import_extra("accelerate", extra="train")
     kind = kind_of(settings.task)
     resolved = kind.resolve(settings)
-    settings = kind.settled(settings, resolved)
+    settings = kind.completed(settings, resolved)
     if is_first_process():
         inspect_data(settings.data, kind.check_options(settings, resolved))
     stored = folder / f"rows-{_rank()}.jsonl"
@@ -177,7 +177,7 @@ def is_first_process() -> bool:
 
 
 def _precision(run: CommonRunSettings) -> dict[str, bool]:
-    """Return the autocast that a run can have; what cannot be is told, and float32 is used."""
+    """Return the autocast that a run can have; what the device lacks is reported, and float32 is used."""
     fp16, bf16 = run.fp16, run.bf16
     if uses_cpu(run):
         if fp16:

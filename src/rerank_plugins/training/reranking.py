@@ -85,7 +85,7 @@ def plan_reranker_training(settings: RerankerTrainingSettings) -> TrainingPlan:
     return plan_training(settings)
 
 
-def _settled(settings: RerankerTrainingSettings, resolved: ResolvedModel) -> RerankerTrainingSettings:
+def _completed(settings: RerankerTrainingSettings, resolved: ResolvedModel) -> RerankerTrainingSettings:
     run = settings.run
     if run.learning_rate is None:
         run = replace(run, learning_rate=usual_learning_rate(resolved.files.width))
@@ -194,7 +194,7 @@ def _some_pairs(prepared: Prepared) -> list[tuple[str, str]]:
 
 RERANKER = Kind(
     resolve=resolve_trainable,
-    settled=_settled,
+    completed=_completed,
     check_options=_check_options,
     open=open_trainable,
     trainer=_trainer,

@@ -254,7 +254,7 @@ class EmbedderTrainingSettings:
 
 
 def check_negatives(data: RetrievalDataSettings, run: RetrievalRunSettings) -> None:
-    """Raise where a query would have nothing to be told from, or a teacher's scores nothing to rank."""
+    """Raise where a query would have no negatives, or a teacher's scores nothing to rank."""
     if data.train_group_size == 1 and not run.use_inbatch_neg:
         msg = "train_group_size=1 has no negatives of its own, and use_inbatch_neg=False takes no others: the loss is 0"
         raise InvalidInputError(msg)

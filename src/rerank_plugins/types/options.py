@@ -92,7 +92,7 @@ class LongDocuments:
 _LAYERS = cast("Kind", kind_of(tuple[int, ...]))
 
 
-@checked_fields(own=("cutoff_layers", "compress_layers"))
+@checked_fields(unchecked=("cutoff_layers", "compress_layers"))
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerOptions:
     """How far an LLM reranker with a head on many layers runs; for each call, or for all calls of an object.

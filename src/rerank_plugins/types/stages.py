@@ -1,4 +1,4 @@
-"""What is told of rerankers that are made of others: which of them scored a document, and what became of each."""
+"""Results of rerankers that are made of others: which of them scored a document, and how each of them ended."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ def test_ids_are_those_given_then_their_own_then_new_ones() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ids", "own", "told"),
+    ("ids", "own", "message"),
     [
         ("ab", [None, None], "list of strings"),
         ([1], [None], "list of strings"),
@@ -34,8 +34,8 @@ def test_ids_are_those_given_then_their_own_then_new_ones() -> None:
         (None, ["z", "z"], "2 of the documents have the id 'z'"),
     ],
 )
-def test_ids_that_cannot_be(ids: Any, own: list[str | None], told: str) -> None:
-    with pytest.raises(InvalidInputError, match=told):
+def test_ids_that_cannot_be(ids: Any, own: list[str | None], message: str) -> None:
+    with pytest.raises(InvalidInputError, match=message):
         settled_ids(ids, own=own)
 
 
@@ -61,7 +61,7 @@ def test_first_stages_made_elsewhere() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("given", "message"),
     [
         ("ab", r"nodes must be a list of things, got str; put a single one into a list"),
         (b"ab", "got bytes"),
@@ -70,9 +70,9 @@ def test_first_stages_made_elsewhere() -> None:
         (["a", 1], r"nodes\[1\] must be a text; got int"),
     ],
 )
-def test_lists(given: object, told: str) -> None:
+def test_lists(given: object, message: str) -> None:
     check_list("nodes", ("a",), str, plural="things", expected="a text")
-    with pytest.raises(InvalidInputError, match=told):
+    with pytest.raises(InvalidInputError, match=message):
         check_list("nodes", given, str, plural="things", expected="a text")
 
 
@@ -92,7 +92,7 @@ def test_limits_of_a_call(options: dict[str, Any], limit: int | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         ({"filter": {}}, "a call of str takes top_n or k beside the query and its config, not 'filter'"),
         ({"top_k": 3}, "not 'top_k'"),
@@ -101,6 +101,6 @@ def test_limits_of_a_call(options: dict[str, Any], limit: int | None) -> None:
         ({"top_n": "many"}, "top_n"),
     ],
 )
-def test_options_of_a_call_that_cannot_be(options: dict[str, Any], told: str) -> None:
-    with pytest.raises(InvalidInputError, match=told):
+def test_options_of_a_call_that_cannot_be(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidInputError, match=message):
         call_limit("a retriever", "top_n", options)

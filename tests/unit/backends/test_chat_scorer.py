@@ -149,7 +149,7 @@ def test_methods_and_prompts_are_told_apart_by_the_revision() -> None:
 
 
 @pytest.mark.parametrize(
-    ("make", "told"),
+    ("make", "message"),
     [
         (lambda: ChatScorer("gpt-4o"), "model must have name"),  # type: ignore[arg-type]
         (lambda: ChatScorer(OracleChat), "model must have name"),  # type: ignore[arg-type]
@@ -159,8 +159,8 @@ def test_methods_and_prompts_are_told_apart_by_the_revision() -> None:
         (lambda: ChatScorer(OracleChat(), limits={}), "limits"),  # type: ignore[arg-type]
     ],
 )
-def test_bad_arguments(make: Any, told: str) -> None:
-    with pytest.raises(InvalidInputError, match=told):
+def test_bad_arguments(make: Any, message: str) -> None:
+    with pytest.raises(InvalidInputError, match=message):
         make()
 
 

@@ -99,7 +99,7 @@ def test_async_dimensions_and_lengths() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "told"),
+    ("answer", "message"),
     [
         ([[1.0], [2.0]], "not one vector each"),
         ([1.0], "not one vector each"),
@@ -111,11 +111,11 @@ def test_async_dimensions_and_lengths() -> None:
     ],
     ids=["two", "flat", "text", "inf", "none", "stop", "raises"],
 )
-def test_what_cannot_be_vectors_is_typed(answer: object, told: str) -> None:
+def test_what_cannot_be_vectors_is_typed(answer: object, message: str) -> None:
     embedder = Embedder(backend=Broken(answer))
-    with pytest.raises(ScoringError, match=told):
+    with pytest.raises(ScoringError, match=message):
         embedder.embed_documents(["a"])
-    with pytest.raises(ScoringError, match=told):
+    with pytest.raises(ScoringError, match=message):
         asyncio.run(embedder.aembed_queries(["a"]))
     assert embedder.stats().calls_failed == 2
 

@@ -69,7 +69,7 @@ def test_addresses_in_names(name: str, base_url: str, model: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "message"),
     [
         ("cohere", "name of the model at 'cohere' is missing; write cohere:MODEL"),
         ("cohere:", "name of the model at 'cohere' is missing"),
@@ -85,8 +85,8 @@ def test_addresses_in_names(name: str, base_url: str, model: str) -> None:
         ("cohere:m?scores=stars", "scores must be"),
     ],
 )
-def test_names_that_say_nothing(name: str, told: str) -> None:
-    with pytest.raises(InvalidInputError, match=told) as caught:
+def test_names_that_say_nothing(name: str, message: str) -> None:
+    with pytest.raises(InvalidInputError, match=message) as caught:
         Reranker(name)
     assert KEY not in str(caught.value)
 

@@ -185,7 +185,7 @@ def test_explains() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "told"),
+    ("answer", "message"),
     [
         (lambda n: [1.0] * (n - 1), "gave 1 scores for 2 pairs"),
         (lambda n: [float("nan")] * n, "NaN or infinity for 2 of 2"),
@@ -195,11 +195,11 @@ def test_explains() -> None:
     ],
     ids=["too few", "nan", "texts", "none", "raises"],
 )
-def test_what_cannot_be_scores_is_typed(answer: Callable[[int], object], told: str) -> None:
+def test_what_cannot_be_scores_is_typed(answer: Callable[[int], object], message: str) -> None:
     reranker = Reranker(backend=Answering(answer))
-    with pytest.raises(ScoringError, match=told):
+    with pytest.raises(ScoringError, match=message):
         reranker.score([("a", "b"), ("c", "d")])
-    with pytest.raises(ScoringError, match=told):
+    with pytest.raises(ScoringError, match=message):
         asyncio.run(reranker.arank("a", ["b", "c"]))
     assert reranker.stats().calls_failed == 2
 

@@ -220,7 +220,7 @@ def test_prompts_are_yours_to_replace() -> None:
 
 
 @pytest.mark.parametrize(
-    ("make", "told"),
+    ("make", "message"),
     [
         (lambda: PassagePrompt(user="no query {passages}"), "{query}"),
         (lambda: PassagePrompt(user="{query} {passages}", passage="no text"), "{text}"),
@@ -236,8 +236,8 @@ def test_prompts_are_yours_to_replace() -> None:
         (lambda: ChatLimits(timeout_s=0.0), "timeout_s"),
     ],
 )
-def test_settings_that_cannot_work(make: Any, told: str) -> None:
-    with pytest.raises(InvalidInputError, match=told.replace("{", r"\{")):
+def test_settings_that_cannot_work(make: Any, message: str) -> None:
+    with pytest.raises(InvalidInputError, match=message.replace("{", r"\{")):
         make()
 
 

@@ -168,7 +168,7 @@ def test_what_passes_keeps_the_order_or_is_raised(error: Exception, is_async: bo
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "message"),
     [
         (RemoteError("HTTP 401: a wrong key", status=401), "wrong key"),
         (RemoteError("nobody there", is_passing=True, is_reached=False), "nobody there"),
@@ -179,12 +179,12 @@ def test_what_passes_keeps_the_order_or_is_raised(error: Exception, is_async: bo
     ids=["key", "unreached", "status", "fault", "stop"],
 )
 @pytest.mark.parametrize("is_async", [False, True])
-def test_what_does_not_pass_ends_the_ranking(error: Exception, told: str, is_async: bool) -> None:
+def test_what_does_not_pass_ends_the_ranking(error: Exception, message: str, is_async: bool) -> None:
     def fail(_: object) -> str:
         raise error
 
     held = reranker(ScriptedChat(fail))
-    with pytest.raises(ScoringError, match=told):
+    with pytest.raises(ScoringError, match=message):
         asyncio.run(held.arank("q", TEXTS)) if is_async else held.rank("q", TEXTS)
 
 

@@ -108,7 +108,7 @@ def test_log_probabilities_that_are_none(complete: Any, amiss: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "field", "instead"),
+    ("message", "field", "instead"),
     [
         ("'response_format' of type 'json_schema' is not supported with this model.", "response_format", None),
         ("json_schema is not supported", "response_format", None),
@@ -122,11 +122,11 @@ def test_log_probabilities_that_are_none(complete: Any, amiss: Any) -> None:
     ],
 )
 def test_what_an_endpoint_refuses_is_left_out_from_then_on(
-    complete: Any, told: str, field: str, instead: str | None
+    complete: Any, message: str, field: str, instead: str | None
 ) -> None:
     def script(request: Request) -> Answer:
         if field in request.body:
-            return Answer({"error": {"message": told}}, status=400)
+            return Answer({"error": {"message": message}}, status=400)
         return Answer(response("fine"))
 
     options = ChatOptions(max_tokens=1, top_logprobs=20, schema={"type": "object"})
@@ -244,7 +244,7 @@ def test_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "message"),
     [
         ("openai-chat", "name of a chat model is missing"),
         ("openai-chat:", "name of a chat model is missing"),
@@ -255,8 +255,8 @@ def test_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
         ("local-chat:", "name of a chat model is missing"),
     ],
 )
-def test_names_that_cannot_be_opened(name: str, told: str) -> None:
-    with pytest.raises(InvalidInputError, match=told):
+def test_names_that_cannot_be_opened(name: str, message: str) -> None:
+    with pytest.raises(InvalidInputError, match=message):
         Reranker(name)
 
 

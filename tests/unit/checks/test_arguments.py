@@ -19,7 +19,7 @@ from rerank_plugins.checks.kinds import Count, Within
 from rerank_plugins.errors import InvalidInputError, UnknownOptionError
 
 
-@checked_call(own=("texts",))
+@checked_call(unchecked=("texts",))
 def example(
     texts: object,
     number: int = 1,

@@ -132,7 +132,7 @@ def test_rank_with_layers_and_a_prompt() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         (["--cutoff-layers", "five"], "--cutoff-layers must be layer numbers"),
         (["--compress-layers", "2,,3"], "--compress-layers must be layer numbers"),
@@ -146,13 +146,13 @@ def test_impossible_layers_on_the_command_line(
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
     options: list[str],
-    told: str,
+    message: str,
 ) -> None:
     (tmp_path / "texts.txt").write_text("a", encoding="utf-8")
     model = str(llm_checkpoint("tiny-gemma2-lightweight"))
     arguments = ["rank", str(tmp_path / "texts.txt"), "-q", "x", "-m", model, "--device", "cpu", *options]
     assert run_main(monkeypatch, *arguments) == 2
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -178,20 +178,20 @@ def test_a_file_that_is_not_text(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["rank", "nowhere.txt", "-q", "x"], "cannot be read"),
         (["models", "--kind", "judge"], "--kind must be"),
     ],
 )
 def test_our_errors_are_one_line_and_status_2(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str], told: str
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
     assert run_main(monkeypatch, *arguments) == 2
     shown = capsys.readouterr()
     assert shown.out == ""
     assert shown.err.startswith("error: ")
-    assert told in shown.err
+    assert message in shown.err
     assert shown.err.count("\n") == 1
 
 

@@ -152,7 +152,7 @@ def test_rag_retrievals_files_train_embedders_and_colberts(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (("reranker", "x.jsonl"), "output_dir is missing"),
         (("reranker", "-o", "out"), "train_data is missing"),
@@ -175,10 +175,10 @@ def test_what_cannot_work_is_one_message(
     tmp_path: Path,
     bert_reranker_folder: Path,
     arguments: tuple[str, ...],
-    told: str,
+    message: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     model = ("-m", str(bert_reranker_folder)) if arguments[0] == "reranker" else ()
     assert run(monkeypatch, arguments[0], *model, *arguments[1:]) == 2
-    assert told in " ".join(capsys.readouterr().err.split())
+    assert message in " ".join(capsys.readouterr().err.split())
     assert not (tmp_path / "out").exists()

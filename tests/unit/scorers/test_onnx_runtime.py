@@ -220,7 +220,7 @@ def test_a_forked_process_scores(bert_reranker_folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "error", "told"),
+    ("options", "error", "message"),
     [
         ({"device": "cuda"}, DeviceUnavailableError, "on the CPU"),
         ({"dtype": "bfloat16"}, InvalidInputError, "dtype='bfloat16'"),
@@ -230,9 +230,9 @@ def test_a_forked_process_scores(bert_reranker_folder: Path) -> None:
     ],
 )
 def test_options_of_torch_alone(
-    bert_reranker_folder: Path, options: dict[str, object], error: type[RerankPluginsError], told: str
+    bert_reranker_folder: Path, options: dict[str, object], error: type[RerankPluginsError], message: str
 ) -> None:
-    with pytest.raises(error, match=told):
+    with pytest.raises(error, match=message):
         Reranker(bert_reranker_folder, **{"backend": "onnx", **options})  # type: ignore[arg-type]
 
 
@@ -242,7 +242,7 @@ def test_a_name_of_a_backend_takes_no_runtime() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({"hidden_act": "silu"}, "hidden_act='silu'"),
         ({"position_embedding_type": "relative_key"}, "positions are relative"),
@@ -252,9 +252,9 @@ def test_a_name_of_a_backend_takes_no_runtime() -> None:
         ({"num_attention_heads": 5}, "no multiple"),
     ],
 )
-def test_what_is_not_done_says_what_does_it(tmp_path: Path, changes: dict[str, object], told: str) -> None:
+def test_what_is_not_done_says_what_does_it(tmp_path: Path, changes: dict[str, object], message: str) -> None:
     folder = tiny_rerankers.change_config(tiny_checkpoints.bert_reranker(tmp_path / "model"), **changes)
-    with pytest.raises(UnsupportedModelError, match=told) as caught:
+    with pytest.raises(UnsupportedModelError, match=message) as caught:
         Reranker(folder, backend="onnx")
     assert 'pip install "rerank-plugins[torch]"' in str(caught.value)
 
@@ -273,7 +273,7 @@ def _cut(part: str) -> Callable[[dict[str, torch.Tensor]], dict[str, torch.Tenso
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         (_without("classifier.weight"), "lacks the weights 'classifier.weight'"),
         (_without("layer.1.output.dense.bias"), "lacks the weights"),
@@ -284,12 +284,12 @@ def _cut(part: str) -> Callable[[dict[str, torch.Tensor]], dict[str, torch.Tenso
     ],
 )
 def test_damaged_weights(
-    tmp_path: Path, change: Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]], told: str
+    tmp_path: Path, change: Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]], message: str
 ) -> None:
     folder = tiny_checkpoints.bert_reranker(tmp_path / "model")
     path = folder / "model.safetensors"
     save_file(change(load_file(path)), path, {"format": "pt"})
-    with pytest.raises(UnsupportedModelError, match=told):
+    with pytest.raises(UnsupportedModelError, match=message):
         Reranker(folder, backend="onnx")
 
 

@@ -338,7 +338,7 @@ class TestRefusals:
             train_embedder(tiny_embedder_run(bert_embedder(tmp_path / "start"), tmp_path, train_data=data))
 
     @pytest.mark.parametrize(
-        ("changes", "told"),
+        ("changes", "message"),
         [
             ({"train_group_size": 1, "use_inbatch_neg": False}, "the loss is 0"),
             ({"train_group_size": 1, "knowledge_distillation": True}, "ranks the texts of a group"),
@@ -351,6 +351,6 @@ class TestRefusals:
             ({"group_by_length": True, "same_dataset_within_batch": True}, "two ways to make batches"),
         ],
     )
-    def test_settings_that_contradict_each_other(self, tmp_path: Path, changes: dict[str, Any], told: str) -> None:
-        with pytest.raises(InvalidInputError, match=told):
+    def test_settings_that_contradict_each_other(self, tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+        with pytest.raises(InvalidInputError, match=message):
             tiny_embedder_run("BAAI/bge-m3", tmp_path, **changes)

@@ -352,18 +352,18 @@ class TestRefusals:
             train_reranker(tiny_run(bert_reranker_folder, tmp_path, query_max_len=256, passage_max_len=512))
 
     @pytest.mark.parametrize(
-        ("text", "told"), [("", "empty|no row"), ('{"query": "a", "pos": [], "neg": ["x"]}\n', "nothing to measure")]
+        ("text", "message"), [("", "empty|no row"), ('{"query": "a", "pos": [], "neg": ["x"]}\n', "nothing to measure")]
     )
     def test_a_dev_set_without_anything_to_measure(
-        self, bert_reranker_folder: Path, tmp_path: Path, text: str, told: str
+        self, bert_reranker_folder: Path, tmp_path: Path, text: str, message: str
     ) -> None:
         dev = tmp_path / "dev.jsonl"
         dev.write_text(text)
-        with pytest.raises(InvalidInputError, match=told):
+        with pytest.raises(InvalidInputError, match=message):
             train_reranker(tiny_run(bert_reranker_folder, tmp_path, dev_data=dev))
 
     @pytest.mark.parametrize(
-        ("changes", "told"),
+        ("changes", "message"),
         [
             ({"query": " "}, "blank query"),
             ({"neg": []}, "without a negative"),
@@ -373,12 +373,12 @@ class TestRefusals:
         ],
     )
     def test_data_with_errors(
-        self, bert_reranker_folder: Path, tmp_path: Path, changes: dict[str, Any], told: str
+        self, bert_reranker_folder: Path, tmp_path: Path, changes: dict[str, Any], message: str
     ) -> None:
         made = rows(12, seed=5)
         made[6] |= changes
         data = write_rows(tmp_path / "t.jsonl", made)
-        with pytest.raises(InvalidInputError, match=told) as caught:
+        with pytest.raises(InvalidInputError, match=message) as caught:
             train_reranker(tiny_run(bert_reranker_folder, tmp_path, train_data=data))
         assert f"{data}:7" in str(caught.value)
         assert not (tmp_path / "trained.training").exists()

@@ -48,7 +48,7 @@ def test_no_two_groups_have_a_setting_of_one_name() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "message"),
     [
         ("lerning_rate", "did you mean 'learning_rate'"),
         ("lora_rnk", "did you mean 'lora_rank'"),
@@ -62,14 +62,14 @@ def test_no_two_groups_have_a_setting_of_one_name() -> None:
         ("zzz", "there are model_name_or_path"),
     ],
 )
-def test_a_foreign_or_misspelt_name_is_answered(name: str, told: str) -> None:
+def test_a_foreign_or_misspelt_name_is_answered(name: str, message: str) -> None:
     with pytest.raises(UnknownOptionError) as caught:
         reranker_settings({**LEAST, name: 1})
-    assert told in str(caught.value)
+    assert message in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({"train_group_size": 1}, "train_group_size must be an integer of 2 or more"),
         ({"query_max_len": 32}, "give both"),
@@ -84,10 +84,10 @@ def test_a_foreign_or_misspelt_name_is_answered(name: str, told: str) -> None:
         ({"output_dir": None}, "output_dir is missing"),
     ],
 )
-def test_a_value_that_cannot_work_is_refused(changes: dict[str, Any], told: str) -> None:
+def test_a_value_that_cannot_work_is_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidInputError) as caught:
         reranker_settings({**LEAST, **changes})
-    assert told in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_a_settings_file_is_yaml_with_numbers_as_people_write_them(tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ def test_a_row_s_prompt_and_the_run_s_instruction_are_told_apart() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "message"),
     [
         ("example_query_max_len", "that is not offered here"),
         ("compress_ratio", "an embedder's training has no setting"),
@@ -163,10 +163,10 @@ def test_a_row_s_prompt_and_the_run_s_instruction_are_told_apart() -> None:
         ("all_gather", "it is negatives_cross_device"),
     ],
 )
-def test_a_foreign_name_is_answered_for_an_embedder(name: str, told: str) -> None:
+def test_a_foreign_name_is_answered_for_an_embedder(name: str, message: str) -> None:
     with pytest.raises(UnknownOptionError) as caught:
         settings_of(EmbedderTrainingSettings, {**LEAST, name: 1})
-    assert told in str(caught.value)
+    assert message in str(caught.value)
 
 
 @pytest.mark.parametrize(("name", "value"), [("kd_loss_type", "mse"), ("mrl_dims", "many"), ("colbert_dim", 0)])

@@ -1,4 +1,4 @@
-"""TART (Meta): a reranker on T5's encoder and a bi-encoder, both told the task in front of the query.
+"""TART (Meta): a reranker on T5's encoder and a bi-encoder, both with the task written in front of the query.
 
 References: facebookresearch/tart at 1dbf2803, ``TART/src/rerank.py`` and ``tokenization_enc_t5.py``.
 """

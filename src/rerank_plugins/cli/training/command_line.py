@@ -68,6 +68,6 @@ def _translated(owner: type[TrainingSettings], like: str, theirs: Mapping[str, A
     """Return another trainer's arguments as our settings, and tell what was taken without effect."""
     found = translate_arguments(theirs, known=setting_names(owner), dialect=like, task=owner.task)  # type: ignore[arg-type]
     screen = Screen(stderr=True)
-    for sentence in found.told:
+    for sentence in found.ignored:
         screen.print(f"{like}: {sentence}", soft_wrap=True)
     return dict(found.settings)

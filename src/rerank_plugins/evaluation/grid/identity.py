@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rerank_plugins import __version__
-from rerank_plugins.backends.held import spec_of_backend
+from rerank_plugins.backends.leases import spec_of_backend
 from rerank_plugins.catalog.resolve import resolve
 from rerank_plugins.catalog.spec import ModelKind
 from rerank_plugins.evaluation.grid.plan import ModelChoice, StageChoice

@@ -42,7 +42,7 @@ class _Tried:
     ms: _Floats
 
 
-@checked_call(own=("stages",))
+@checked_call(unchecked=("stages",))
 def tune(
     dataset: Dataset,
     stages: object,

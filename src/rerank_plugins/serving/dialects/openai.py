@@ -32,7 +32,7 @@ def _read(fields: Fields, hints: Hints) -> EmbedRequest:
 
 
 def _model_and_side(fields: Fields, hints: Hints) -> tuple[str | None, str]:
-    """Return the model and what is embedded: by a key of Voyage or Jina, by a suffix, or as the server was told."""
+    """Return the model and what is embedded: by a key of Voyage or Jina, by a suffix, or by the server's setting."""
     model = fields.optional_text("model")
     input_type = fields.optional_text("input_type") or fields.optional_text("task")
     if model is not None and model.endswith((":query", ":document")):

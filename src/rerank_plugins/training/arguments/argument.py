@@ -12,9 +12,9 @@ Task = Literal["reranker", "embedder", "colbert"]
 
 EVERY: tuple[Task, ...] = ("reranker", "embedder", "colbert")
 
-Effect = Literal["same", "turned", "told", "refused"]
-"""``same``: our setting, with the value as it is. ``turned``: with another value. ``told``: taken, without effect, and
-said once. ``refused``: an error, unless the value is their default."""
+Effect = Literal["same", "turned", "ignored", "refused"]
+"""``same``: our setting, with the value as it is. ``turned``: with another value. ``ignored``: taken without effect,
+which is said once. ``refused``: an error, unless the value is their default."""
 
 Settings = Mapping[str, Any]
 """Our settings by name."""
@@ -28,7 +28,7 @@ class Argument:
         name: Their name for it.
         ours: Our settings, comma-separated if one becomes several; None if there is none.
         default: Their default.
-        meaning: What it does there, in one sentence; for ``told`` and ``refused`` why it does nothing here.
+        meaning: What it does there, in one sentence; for ``ignored`` and ``refused`` why it does nothing here.
         tasks: What it belongs to.
         effect: What becomes of it.
         turn: Makes our settings of a value, for ``turned``.
@@ -73,7 +73,7 @@ def converted(
 
 def ignored(name: str, why: str, *, default: Any = None, tasks: tuple[Task, ...] = EVERY) -> Argument:
     """Return an argument that is taken without effect."""
-    return Argument(name=name, ours=None, default=default, meaning=why, tasks=tasks, effect="told")
+    return Argument(name=name, ours=None, default=default, meaning=why, tasks=tasks, effect="ignored")
 
 
 def refused(name: str, why: str, *, default: Any = None, tasks: tuple[Task, ...] = EVERY) -> Argument:

@@ -13,7 +13,7 @@ _R: tuple[Task, ...] = ("reranker",)
 _E: tuple[Task, ...] = ("embedder",)
 _V: tuple[Task, ...] = ("embedder", "colbert")
 
-_FORMAT = "the format is told from the rows; see rerank-plugins data formats"
+_FORMAT = "the format is detected from the rows; see rerank-plugins data formats"
 _LABELS = (
     "labels are scaled there; give positives by data convert --positive-from, or scores with knowledge_distillation"
 )

@@ -46,11 +46,11 @@ class Translation:
 
     Attributes:
         settings: Ours, by name.
-        told: A sentence for each argument without effect here.
+        ignored: A sentence for each argument without effect here.
     """
 
     settings: Mapping[str, Any]
-    told: tuple[str, ...]
+    ignored: tuple[str, ...]
 
 
 def arguments_of(dialect: Dialect, task: Task) -> dict[str, Argument]:
@@ -99,7 +99,7 @@ def translate_arguments(
         _fill(table.values(), settings, known)
     elif dialect.startswith("flagembedding") and not set(_LENGTHS) & settings.keys():
         messages.append(_SHORT if task == "reranker" else _SHORT_TEXTS)
-    return Translation(settings=settings, told=tuple(messages))
+    return Translation(settings=settings, ignored=tuple(messages))
 
 
 def _take(

@@ -20,16 +20,16 @@ class Conversion:
 
     Attributes:
         formats: File or folder that was read to its format.
-        told: What reading left out, in words, with how often.
+        not_read: What was not read, in words, with how often.
         written: What was written, and what its format could not hold.
     """
 
     formats: Mapping[str, str]
-    told: Mapping[str, int]
+    not_read: Mapping[str, int]
     written: Written
 
 
-@checked_call(own=("sources", "on_row"))
+@checked_call(unchecked=("sources", "on_row"))
 def convert_data(
     sources: str | Path | Sequence[str | Path],
     output: str | Path,
@@ -59,7 +59,7 @@ def convert_data(
     stream = open_records(sources, format_name=format_name, options=read_options)
     written = write_records(_watched(stream, on_row), output, options=write_options)
     formats = {str(path): name for path, name in stream.formats.items()}
-    return Conversion(formats=formats, told=dict(stream.told), written=written)
+    return Conversion(formats=formats, not_read=dict(stream.not_read), written=written)
 
 
 def _watched(stream: RecordStream, on_row: Callable[[], object] | None) -> Iterator[TrainingRecord]:

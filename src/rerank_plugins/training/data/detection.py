@@ -1,4 +1,4 @@
-"""Which format a file has, told by what is in it."""
+"""Detects the format of a file from its contents."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def detect_format(path: Path) -> str:
 
 
 def _rows(lines: Sequence[JsonLine]) -> list[tuple[JsonLine, Row]]:
-    """Return the rows that are JSON objects; the others are told of when they are read."""
+    """Return the rows that are JSON objects; the others are reported when they are read."""
     rows: list[tuple[JsonLine, Row]] = []
     for line in lines:
         try:

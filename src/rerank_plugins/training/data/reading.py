@@ -57,11 +57,11 @@ class RecordStream:
 
     Attributes:
         formats: File or folder to the name of its format.
-        told: What was met and left out, with how often; filled by the last iteration.
+        not_read: What was met and left out, with how often; filled by the last iteration.
     """
 
     def __init__(self, formats: dict[Path, str], options: ReadOptions, *, is_forced: bool) -> None:
-        self.formats, self.told = formats, Counter[str]()
+        self.formats, self.not_read = formats, Counter[str]()
         self._options, self._is_forced = options, is_forced
         self._tokenizer = None if options.tokenizer is None else open_tokenizer(options.tokenizer)
 
@@ -79,9 +79,9 @@ class RecordStream:
         Raises:
             InvalidInputError: A file cannot be read at all.
         """
-        self.told.clear()
+        self.not_read.clear()
         items = (item for path, name in self.formats.items() for item in self._file_items(path, name))
-        yield from regrouped(items, counting(self.told)) if self._options.regroup else items
+        yield from regrouped(items, counting(self.not_read)) if self._options.regroup else items
 
     def _file_items(self, path: Path, name: str) -> Iterator[Item]:
         if name == BEIR:
@@ -90,7 +90,7 @@ class RecordStream:
             return finetune_items(path, options=self._row_options(keeps_labels=False))
         items = self._row_items(path, ROW_FORMATS[name])
         joins = ROW_FORMATS[name].joins_rows and not self._options.regroup
-        return joined_neighbours(items, counting(self.told)) if joins else items
+        return joined_neighbours(items, counting(self.not_read)) if joins else items
 
     def _row_options(self, *, keeps_labels: bool) -> RowOptions:
         options = self._options
@@ -118,7 +118,7 @@ class RecordStream:
                 yield Item(source, line.number, None, error.at(line.where))
                 continue
             for key in row.keys() - keys:
-                self.told[f"key {key!r}, which is not read"] += 1
+                self.not_read[f"key {key!r}, which is not read"] += 1
             yield Item(source, line.number, record)
 
 
@@ -128,7 +128,7 @@ def _refuse_other(row: dict[str, object], known: RowFormat) -> None:
         raise RecordError(msg)
 
 
-@checked_call(own=("sources",))
+@checked_call(unchecked=("sources",))
 def open_records(
     sources: str | Path | Sequence[str | Path],
     *,
@@ -147,7 +147,7 @@ def open_records(
         The records; nothing but the first rows was read yet.
 
     Raises:
-        InvalidInputError: A path is not there, or its format cannot be told.
+        InvalidInputError: A path is not there, or its format cannot be detected.
     """
     if format_name is not None:
         check_format(format_name)

@@ -82,7 +82,7 @@ class WriteOptions:
             raise InvalidInputError(msg)
 
 
-@checked_call(own=("records",))
+@checked_call(unchecked=("records",))
 def write_records(
     records: Iterable[TrainingRecord], output: str | Path, *, options: WriteOptions | None = None
 ) -> Written:

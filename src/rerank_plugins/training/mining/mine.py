@@ -72,7 +72,7 @@ class _Models:
         return CosineJudge(self.embedder) if score_filter.is_any and self.embedder is not None else None
 
 
-@checked_call(own=("embedder", "filter_model", "first_stages"))
+@checked_call(unchecked=("embedder", "filter_model", "first_stages"))
 def mine_negatives(
     settings: MiningSettings,
     *,

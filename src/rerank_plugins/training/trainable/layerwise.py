@@ -50,7 +50,7 @@ def open_layerwise(setup: TrainingSetup) -> Layerwise:
     spec = request.spec
     layers: LayerRange = spec.layers  # type: ignore[assignment]
     layer_options = requested_layers(setup.settings.layers, layers)
-    measured = layers.settle(layer_options)
+    measured = layers.resolve(layer_options)
     pairs = setup.pairs()
     if setup.has_new_heads:
         # Checked before the weights are read, which takes long.

@@ -86,7 +86,7 @@ def test_flagembeddings_own_example_runs() -> None:
         "save_steps": 1000,
     }
     assert {name: settings[name] for name in expected} == expected
-    told = [one.split(" ", 1)[0] for one in found.told]
+    told = [one.split(" ", 1)[0] for one in found.ignored]
     assert told == ["cache_dir", "cache_path", "pad_to_multiple_of", "overwrite_output_dir", "deepspeed"]
 
 
@@ -121,7 +121,7 @@ def test_flagembeddings_own_examples_for_language_models_run(command: str) -> No
     layerwise = LayerSettings(start_layer=8, head_multi=True, layer_reduction="sum")
     assert settings.layers == (layerwise if command is LAYERWISE_COMMAND else LayerSettings())
     assert (settings.data.query_instruction_for_rerank, settings.data.passage_instruction_for_rerank) == ("A: ", "B: ")
-    told = [one.split(" ", 1)[0] for one in found.told]
+    told = [one.split(" ", 1)[0] for one in found.ignored]
     expected = ["use_flash_attn", "cache_dir", "cache_path", "pad_to_multiple_of", "overwrite_output_dir", "deepspeed"]
     assert told == expected
 
@@ -163,7 +163,7 @@ def test_the_old_modules_pair_length_counts_and_the_new_ones_does_not() -> None:
     assert old.settings == {"query_max_len": 256, "passage_max_len": 257}
     new = translate_arguments({"max_len": 1024}, known=KNOWN)
     assert new.settings == {}
-    assert "never reads it" in new.told[0]
+    assert "never reads it" in new.ignored[0]
 
 
 def test_the_old_names() -> None:
@@ -180,7 +180,7 @@ def test_the_old_names() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("given", "message"),
     [
         ({"learning_rat": 1}, "no argument 'learning_rat' for a reranker; did you mean 'learning_rate'"),
         ({"kd_loss_typ": 1}, "did you mean 'kd_loss_type'"),
@@ -189,13 +189,13 @@ def test_the_old_names() -> None:
         ({"xyzzy": 1}, "nothing there is called like it"),
     ],
 )
-def test_names_that_there_are_none_of(given: dict[str, Any], told: str) -> None:
-    with pytest.raises(UnknownOptionError, match=told):
+def test_names_that_there_are_none_of(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(UnknownOptionError, match=message):
         translate_arguments(given, known=KNOWN)
 
 
 @pytest.mark.parametrize(
-    ("dialect", "given", "told"),
+    ("dialect", "given", "message"),
     [
         ("flagembedding", {"torch_compile": True}, "torch_compile=True cannot be had here: groups have other lengths"),
         ("flagembedding", {"max_example_num_per_dataset": 10}, "shuf -n"),
@@ -211,8 +211,8 @@ def test_names_that_there_are_none_of(given: dict[str, Any], told: str) -> None:
         ("rag-retrieval", {"seq": "\n"}, "has no setting 'sep_token'"),
     ],
 )
-def test_what_cannot_be_had_says_why(dialect: Any, given: dict[str, Any], told: str) -> None:
-    with pytest.raises(InvalidInputError, match=told):
+def test_what_cannot_be_had_says_why(dialect: Any, given: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidInputError, match=message):
         translate_arguments(given, known=KNOWN, dialect=dialect)
 
 
@@ -271,7 +271,7 @@ def test_their_defaults_when_asked() -> None:
         "dataloader_drop_last": False,
     }
     assert {name: found.settings[name] for name in expected} == expected
-    assert translate_arguments({}, known=KNOWN).told[0].startswith("without query_max_len and passage_max_len")
+    assert translate_arguments({}, known=KNOWN).ignored[0].startswith("without query_max_len and passage_max_len")
 
 
 def test_words_as_hfargumentparser_reads_them() -> None:
@@ -318,7 +318,7 @@ def test_every_entry_says_what_it_is(dialect: Any, task: Any) -> None:
     for name, one in arguments_of(dialect, task).items():
         assert one.name == name
         assert len(one.meaning) > 8, name
-        assert (one.ours is None) == (one.effect in ("told", "refused")), name
+        assert (one.ours is None) == (one.effect in ("ignored", "refused")), name
         assert (one.turn is None) == (one.effect != "turned"), name
 
 
@@ -363,4 +363,4 @@ def test_an_embedders_short_default_lengths_are_told() -> None:
     known = setting_names(EmbedderTrainingSettings)
     found = translate_arguments({"sub_batch_size": -1, "mrl_dims": 64}, known=known, task="embedder")
     assert found.settings == {"mrl_dims": (64,)}
-    assert "cuts queries at 32 tokens and texts at 128" in found.told[0]
+    assert "cuts queries at 32 tokens and texts at 128" in found.ignored[0]

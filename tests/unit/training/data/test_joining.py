@@ -58,7 +58,7 @@ def test_rows_of_any_format_are_put_together(tmp_path: Path) -> None:
         TrainingRecord("b", ("2",)),
         TrainingRecord("a", ("4",), prompt="another task"),
     ]
-    assert stream.told == {
+    assert stream.not_read == {
         "texts that a query's rows repeat, kept once": 1,
         "pos_ids of a query of which some rows have none": 1,
         "neg_ids of a query of which some rows have none": 1,

@@ -92,7 +92,7 @@ def test_null_is_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("row", "fault", "told"),
+    ("row", "fault", "message"),
     [
         ({"pos": ["a"]}, "malformed", "'query' is missing"),
         ({"query": None}, "malformed", "'query' is missing"),
@@ -114,8 +114,8 @@ def test_null_is_nothing() -> None:
         ({"query": "q", "query_id": 1.5}, "malformed", "'query_id' must be a text"),
     ],
 )
-def test_what_is_no_record_says_why_and_where(row: dict[str, Any], fault: str, told: str) -> None:
-    with pytest.raises(RecordError, match=rf"^train\.jsonl:7: .*{told}") as caught:
+def test_what_is_no_record_says_why_and_where(row: dict[str, Any], fault: str, message: str) -> None:
+    with pytest.raises(RecordError, match=rf"^train\.jsonl:7: .*{message}") as caught:
         TrainingRecord.from_mapping(row, where="train.jsonl:7")
     assert caught.value.fault == fault
 
@@ -164,13 +164,13 @@ def test_rows_before_an_error_are_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [(b'{"query": "\xff"}', r"not be read as UTF-8 text \(line 1, byte 11\)"), (b"\x1f\x8b\x08\x00cut", "cut off")],
 )
-def test_bytes_that_are_no_text(tmp_path: Path, content: bytes, told: str) -> None:
+def test_bytes_that_are_no_text(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_bytes(content)
-    with pytest.raises(InvalidInputError, match=told):
+    with pytest.raises(InvalidInputError, match=message):
         list(read_records(path))
 
 

@@ -31,7 +31,7 @@ def test_a_row_that_could_be_two_is_settled_by_the_name(tmp_path: Path) -> None:
         open_records(path)
     stream = open_records(path, format_name="records")
     assert list(stream) == [TrainingRecord("q", ("p",))]
-    assert stream.told == {"key 'content', which is not read": 1, "key 'label', which is not read": 1}
+    assert stream.not_read == {"key 'content', which is not read": 1, "key 'label', which is not read": 1}
     assert list(open_records(path, format_name="rag-retrieval-pointwise")) == [
         TrainingRecord("q", ("c",), (), (1.0,), ())
     ]
@@ -60,7 +60,7 @@ def test_files_of_several_formats_are_read_together(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         ("", "is empty"),
         ("\n \n", "is empty"),
@@ -70,10 +70,10 @@ def test_files_of_several_formats_are_read_together(tmp_path: Path) -> None:
         ("{}", "the keys none belong to no known format"),
     ],
 )
-def test_what_is_no_training_data(tmp_path: Path, content: str, told: str) -> None:
+def test_what_is_no_training_data(tmp_path: Path, content: str, message: str) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_text(content)
-    with pytest.raises(InvalidInputError, match=told):
+    with pytest.raises(InvalidInputError, match=message):
         open_records(path)
 
 

@@ -77,7 +77,7 @@ def test_a_row_is_told_and_read(tmp_path: Path, name: str, row: dict[str, Any], 
     stream = open_records(rows_file(tmp_path / "rows.jsonl", row))
     assert list(stream.formats.values()) == [name]
     assert list(stream) == [expected]
-    assert not stream.told
+    assert not stream.not_read
 
 
 def test_every_format_has_a_title() -> None:
@@ -169,7 +169,7 @@ def test_judgements_keep_their_steps_when_asked(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("row", "told"),
+    ("row", "message"),
     [
         ({"query": "q", "content": "p", "label": "1"}, "'label' must be a number, got '1'"),
         ({"query": "q", "content": "p"}, "'score' .*label_key, --label-key.* must be a number, got None"),
@@ -189,8 +189,8 @@ def test_judgements_keep_their_steps_when_asked(tmp_path: Path) -> None:
         ({"query": "q", "qrels": {"p": float("inf")}}, "the relevance of 'p' is inf"),
     ],
 )
-def test_rows_that_are_wrong_say_where(tmp_path: Path, row: dict[str, Any], told: str) -> None:
-    with pytest.raises(RecordError, match=rf"rows\.jsonl:1: .*{told}"):
+def test_rows_that_are_wrong_say_where(tmp_path: Path, row: dict[str, Any], message: str) -> None:
+    with pytest.raises(RecordError, match=rf"rows\.jsonl:1: .*{message}"):
         read(rows_file(tmp_path / "rows.jsonl", row))
 
 
@@ -238,15 +238,15 @@ def test_luyug_rows_need_the_tokenizer_that_made_them(tmp_path: Path, tokenizer:
 
 
 @pytest.mark.parametrize(
-    ("row", "told"),
+    ("row", "message"),
     [
         ({"qry": {"qid": "1"}, "pos": [], "neg": []}, "expected an object with 'qid' and 'query'"),
         ({"qry": {"query": [0.5]}, "pos": [], "neg": []}, "expected a list of token ids"),
         ({"qry": {"query": [0]}, "pos": []}, "'neg' must be a list"),
     ],
 )
-def test_luyug_rows_that_are_wrong(tmp_path: Path, tokenizer: Path, row: dict[str, Any], told: str) -> None:
-    with pytest.raises(RecordError, match=told):
+def test_luyug_rows_that_are_wrong(tmp_path: Path, tokenizer: Path, row: dict[str, Any], message: str) -> None:
+    with pytest.raises(RecordError, match=message):
         read(rows_file(tmp_path / "rows.json", row), tokenizer=tokenizer)
 
 

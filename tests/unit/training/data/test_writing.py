@@ -167,7 +167,7 @@ def test_converting_tells_what_neither_side_kept(tmp_path: Path) -> None:
         on_row=lambda: n_seen.append(None),
     )
     assert done.formats == {str(source): "rag-retrieval-pointwise"}
-    assert done.told == {"key 'url', which is not read": 2}
+    assert done.not_read == {"key 'url', which is not read": 2}
     assert done.written.lost == {"pos_scores": 1, "neg_scores": 1}
     assert json.loads((tmp_path / "out").read_text()) == {"query": "q", "positive": ["p"], "negative": ["n"]}
     assert len(n_seen) == 1

@@ -152,7 +152,7 @@ def test_half_the_memory_below_an_adapter(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "changes", "told"),
+    ("model", "changes", "message"),
     [
         ("bert", {"use_lora": True}, "target_modules names .*'v_proj'.* there are .*dense.*query"),
         ("gemma", {"target_modules": ("q_proj", "qkv_proj")}, "names 'qkv_proj', .* there are .*down_proj, .*q_proj"),
@@ -173,7 +173,7 @@ def test_half_the_memory_below_an_adapter(tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_is_told_before_anything_is_computed(
-    model: str, changes: dict[str, Any], told: str, tmp_path: Path, bert_reranker_folder: Path
+    model: str, changes: dict[str, Any], message: str, tmp_path: Path, bert_reranker_folder: Path
 ) -> None:
     if model == "bert":
         settings = tiny_run(bert_reranker_folder, tmp_path, **changes)
@@ -182,7 +182,7 @@ def test_what_cannot_be_is_told_before_anything_is_computed(
         settings = run_of(KINDS["qwen3-untied"], tmp_path, model=folder, **changes)
     else:
         settings = run_of(KINDS[model], tmp_path, **changes)
-    with pytest.raises(InvalidInputError, match=told):
+    with pytest.raises(InvalidInputError, match=message):
         train_reranker(settings)
     # Nothing is left that a corrected run would stumble over.
     assert not (tmp_path / "trained.training").exists()
@@ -198,13 +198,13 @@ def test_settings_of_an_adapter_without_one(given: dict[str, Any], tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "message"),
     [("from_peft", "is for another model: 42 weights do not fit"), ("raw_peft", "do not fit this model")],
 )
-def test_an_adapter_of_another_model(name: str, told: str, tmp_path: Path) -> None:
+def test_an_adapter_of_another_model(name: str, message: str, tmp_path: Path) -> None:
     adapter = adapter_of(GEMMA, tmp_path / "a")
     given = {name: adapter if name == "from_peft" else (adapter,), "save_merged_lora_model": True}
-    with pytest.raises(UnsupportedModelError, match=told):
+    with pytest.raises(UnsupportedModelError, match=message):
         train_reranker(run_of(LAYERWISE, tmp_path / "b", **given))
 
 

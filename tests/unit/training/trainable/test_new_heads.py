@@ -82,14 +82,14 @@ def test_what_is_trained_opens_and_is_trained_further(head_multi: bool, use_lora
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({}, "set save_merged_lora_model to get the whole model too"),
         ({"use_lora": False, "start_layer": 7}, "start_layer=7, and .* has 6 layers"),
     ],
 )
-def test_what_cannot_be(changes: dict[str, Any], told: str, tmp_path: Path) -> None:
-    with pytest.raises(InvalidInputError, match=told):
+def test_what_cannot_be(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match=message):
         train_reranker(run_of(raw_minicpm(tmp_path / "raw", tied=True), tmp_path, **changes))
 
 

@@ -66,7 +66,7 @@ class TwoStageRetriever(GrowingRetriever):
         'Paris is the capital.'
     """
 
-    @checked_call(own=OWN)
+    @checked_call(unchecked=OWN)
     def __init__(
         self,
         first_stage: BaseRetriever,
@@ -89,7 +89,7 @@ class TwoStageRetriever(GrowingRetriever):
         self._reranker = made if made is None or not changes else made.with_settings(**changes)
 
     @classmethod
-    @checked_call(own=OWN)
+    @checked_call(unchecked=OWN)
     def from_documents(
         cls,
         documents: Sequence[BaseNode | str],
@@ -122,7 +122,7 @@ class TwoStageRetriever(GrowingRetriever):
         return cls(first_stage, reranker=made, top_n=top_n, callback_manager=callback_manager)
 
     @classmethod
-    @checked_call(own=OWN)
+    @checked_call(unchecked=OWN)
     def from_vector_store(
         cls,
         vector_store: BasePydanticVectorStore,
@@ -160,7 +160,7 @@ class TwoStageRetriever(GrowingRetriever):
         return cls(first_stage, reranker=made, top_n=top_n, callback_manager=callback_manager)
 
     @classmethod
-    @checked_call(own=OWN)
+    @checked_call(unchecked=OWN)
     def from_persist_dir(
         cls,
         persist_dir: str | Path,

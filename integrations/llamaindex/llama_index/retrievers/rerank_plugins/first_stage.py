@@ -37,7 +37,7 @@ class GrowingRetriever(SharedModels, BaseRetriever):
 
     _not_copied = {"callback_manager": CallbackManager}  # noqa: RUF012 - typed by the base class
 
-    @checked_call(own=OWN)
+    @checked_call(unchecked=OWN)
     def insert_nodes(self, nodes: Sequence[BaseNode]) -> list[str]:
         """Index more nodes, documents or texts, whole, and return their ids; see :meth:`Corpus.grown`.
 
@@ -55,7 +55,7 @@ class GrowingRetriever(SharedModels, BaseRetriever):
 
     ainsert_nodes = async_version(insert_nodes)
 
-    @checked_call(own=OWN)
+    @checked_call(unchecked=OWN)
     def add_documents(
         self, documents: Sequence[BaseNode | str], *, transformations: Sequence[TransformComponent] | None = None
     ) -> list[str]:
@@ -105,7 +105,7 @@ class FirstStageRetriever(GrowingRetriever):
         InvalidInputError: ``top_k`` is below 1, or an argument is of another kind.
     """
 
-    @checked_call(own=OWN)
+    @checked_call(unchecked=OWN)
     def __init__(
         self,
         first_stage: FirstStage,
@@ -125,7 +125,7 @@ class FirstStageRetriever(GrowingRetriever):
         self._adding = AddingLock()
 
     @classmethod
-    @checked_call(own=OWN)
+    @checked_call(unchecked=OWN)
     def from_documents(
         cls,
         documents: Sequence[BaseNode | str],
@@ -158,7 +158,7 @@ class FirstStageRetriever(GrowingRetriever):
         return cls._over(corpus, top_k, callback_manager)
 
     @classmethod
-    @checked_call(own=OWN)
+    @checked_call(unchecked=OWN)
     def from_persist_dir(
         cls,
         persist_dir: str | Path,

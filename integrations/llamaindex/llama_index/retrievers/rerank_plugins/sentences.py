@@ -114,7 +114,7 @@ class SentenceRetriever(SharedModels, BaseRetriever):
         self._corpus = corpus
 
     @classmethod
-    @checked_call(own=OWN)
+    @checked_call(unchecked=OWN)
     def from_documents(
         cls,
         documents: Sequence[BaseNode | str],
@@ -160,7 +160,7 @@ class SentenceRetriever(SharedModels, BaseRetriever):
         return self._corpus.save(_PLAIN, persist_dir, top_k=self._top_k)
 
     @classmethod
-    @checked_call(own=OWN)
+    @checked_call(unchecked=OWN)
     def from_persist_dir(
         cls,
         persist_dir: str | Path,

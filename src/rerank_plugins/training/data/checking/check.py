@@ -30,7 +30,7 @@ _LINE_BITS = 40
 _PROMPTS = ("prompt", "query_prompt", "passage_prompt")
 
 
-@checked_call(own=("sources", "dev", "on_row"))
+@checked_call(unchecked=("sources", "dev", "on_row"))
 def check_data(
     sources: str | Path | Sequence[str | Path],
     *,
@@ -45,7 +45,7 @@ def check_data(
     Args:
         sources: The data, as :func:`~rerank_plugins.training.data.reading.open_records` takes them.
         dev: The dev set, in any known format: queries and positives that stand in both are found. None without one.
-        format_name: Format of ``sources``; None tells it from their rows. The dev set's is always told.
+        format_name: Format of ``sources``; None detects it from their rows. The dev set's is always detected.
         options: What the data are for.
         read_options: What files alone do not say.
         on_row: Called after each row, for a progress bar.
@@ -54,7 +54,7 @@ def check_data(
         The report; :meth:`DataReport.raise_on_errors` stops a run.
 
     Raises:
-        InvalidInputError: A file is not there or its format cannot be told; the dev set is empty or has a bad row.
+        InvalidInputError: A file is not there or its format cannot be detected; the dev set is empty or has a bad row.
         ModelError: The tokenizer cannot be read.
     """
     options, read_options = options or CheckOptions(), read_options or ReadOptions()
@@ -213,7 +213,7 @@ class _Check:
             other_script=counts["other_script"] / max(sum(positives.values()), 1),
             lengths=None if self._sample is None else self._sample.report(),
             findings=self._findings.found(self._options.allow),
-            notes=dict(stream.told),
+            notes=dict(stream.not_read),
         )
 
     def _conclude(self) -> None:

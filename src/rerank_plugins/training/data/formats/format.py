@@ -1,4 +1,4 @@
-"""What a format of training rows is: how its rows are told, read as records, and written."""
+"""What a format of training rows is: how its rows are recognised, read as records, and written."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class RowFormat:
         read: Makes a record of a row; raises RecordError without a place.
         write: Makes the rows of a record.
         holds: Fields of a record that its rows can hold.
-        keys: Keys that are read; others are told of.
+        keys: Keys that are read; others are reported.
         joins_rows: Whether rows of one query that stand together are one record.
         keeps_labels: Whether labels become scores unless the user says otherwise.
         needs_tokenizer: Whether rows are token ids.

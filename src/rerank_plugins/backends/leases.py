@@ -10,7 +10,7 @@ from typing import Any
 
 from rerank_plugins.backends.named import opener_of
 from rerank_plugins.backends.protocol import KnownEverywhere, PairScorer, SimplePairScorer
-from rerank_plugins.backends.texts import HeldBackend
+from rerank_plugins.backends.texts import LeasedBackend
 from rerank_plugins.backends.vectors import SimpleTextEmbedder, TextEmbedder
 from rerank_plugins.catalog.spec import ModelKind, ModelSpec
 from rerank_plugins.checks.kinds import shown
@@ -19,7 +19,7 @@ from rerank_plugins.engine.registry import MODELS, Lease, ModelRegistry
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.types import EngineOptions, LayerOptions, SourceOptions
 
-__all__ = ["hold_backend", "spec_of_backend"]
+__all__ = ["lease_backend", "spec_of_backend"]
 
 _PROTOCOLS: Mapping[ModelKind, tuple[type, type, str]] = MappingProxyType(
     {
@@ -40,7 +40,9 @@ _LOCAL_PARTS: Mapping[str, Collection[str]] = {
 """Such fields of option objects."""
 
 
-def hold_backend(options: Mapping[str, Any], *, default_model: str, kind: ModelKind) -> Lease[HeldBackend[Any]] | None:
+def lease_backend(
+    options: Mapping[str, Any], *, default_model: str, kind: ModelKind
+) -> Lease[LeasedBackend[Any]] | None:
     """Return a share in the backend to use; None if ``model`` names a checkpoint.
 
     Args:
@@ -61,7 +63,7 @@ def hold_backend(options: Mapping[str, Any], *, default_model: str, kind: ModelK
             msg = f"backend={backend!r} says what runs a checkpoint, and {model!r} is none: leave it out"
             raise InvalidInputError(msg)
         _check_options(str(model), options)
-        return MODELS.acquire(("backend", kind, model), lambda: _held(_with_spec(opener(), kind), is_owned=True))
+        return MODELS.acquire(("backend", kind, model), lambda: _leased(_with_spec(opener(), kind), is_owned=True))
     protocol, simple, methods = _PROTOCOLS[kind]
     if not isinstance(backend, protocol) or isinstance(backend, type):
         msg = (
@@ -74,13 +76,13 @@ def hold_backend(options: Mapping[str, Any], *, default_model: str, kind: ModelK
         raise InvalidInputError(msg)
     _check_options(_with_spec(backend, kind).spec.id, options)
     # A registry of its own: nobody else can ask for this object by name, and its maker closes it.
-    return ModelRegistry().acquire("backend", lambda: _held(backend, is_owned=False))
+    return ModelRegistry().acquire("backend", lambda: _leased(backend, is_owned=False))
 
 
-def _held(backend: Any, *, is_owned: bool) -> HeldBackend[Any]:
+def _leased(backend: Any, *, is_owned: bool) -> LeasedBackend[Any]:
     if isinstance(backend, KnownEverywhere):
-        return HeldBackend(backend, is_owned, identity=backend.identity)
-    return HeldBackend(backend, is_owned)
+        return LeasedBackend(backend, is_owned, identity=backend.identity)
+    return LeasedBackend(backend, is_owned)
 
 
 def _with_spec(backend: Any, kind: ModelKind) -> Any:
@@ -95,7 +97,7 @@ def _with_spec(backend: Any, kind: ModelKind) -> Any:
 
 def spec_of_backend(model: str | Path, *, kind: ModelKind) -> ModelSpec | None:
     """Return what is known about the model of a backend that is opened by name; None if ``model`` is no such name."""
-    lease = hold_backend({"model": model, "backend": None}, default_model="", kind=kind)
+    lease = lease_backend({"model": model, "backend": None}, default_model="", kind=kind)
     if lease is None:
         return None
     spec: ModelSpec = lease.value.backend.spec
