@@ -129,6 +129,7 @@ class EmbedRequest:
         dimensions: Numbers of a vector that are kept; None for all.
         normalize: Whether vectors are scaled to length 1; None does what the model is served with.
         output: ``sparse`` or ``colbert`` for those vectors of a model that has them; None for one vector a text.
+        whole: Whether a text that does not fit is an error.
         extra: What the dialect's answer needs besides.
     """
 
@@ -139,6 +140,7 @@ class EmbedRequest:
     dimensions: int | None = None
     normalize: bool | None = None
     output: TokenOutput | None = None
+    whole: bool = False
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -34,7 +34,7 @@ from rerank_plugins.serving.requests import (
 )
 from rerank_plugins.serving.settings import Limits
 from rerank_plugins.serving.spans import chosen_spans, sentence_spans
-from rerank_plugins.serving.tokens import cut_to_tokens, tokens_of
+from rerank_plugins.serving.tokens import check_lengths, cut_to_tokens, tokens_of
 from rerank_plugins.types import CallUsage, RankedDocument
 
 if TYPE_CHECKING:
@@ -167,7 +167,10 @@ class Runner:
         tokens = sum(estimated_tokens(text, most=length) for text in request.texts)
         with served.admission.admitted(tokens, time_left_s=arrival.left_s()):
             embedder: Embedder = await served.variant(ServedEmbedder.use_of(request))
-            texts, left_s = list(request.texts), arrival.left_s()
+            texts = list(request.texts)
+            if request.whole:
+                await asyncio.to_thread(check_lengths, embedder, texts, request.side)
+            left_s = arrival.left_s()
             if request.output is not None:
                 encode = embedder.aencode_queries if request.side == "query" else embedder.aencode_documents
                 found = await encode(texts, outputs=(request.output,), deadline_s=left_s)

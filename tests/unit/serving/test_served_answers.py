@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import shutil
 from pathlib import Path
 
@@ -127,6 +128,44 @@ async def test_what_does_not_fit_is_an_error_only_where_that_was_asked(opened: O
     assert nvidia.status_code == 422
     async with opened(auto_truncate=False) as client:
         assert (await client.post("/rerank", json={"query": QUERY, "texts": [long]})).status_code == 422
+
+
+REFUSE_CUTS = {
+    "/embed": {"inputs": "{}", "truncate": False},
+    "/embed_sparse": {"inputs": "{}", "truncate": False},
+    "/embed_all": {"inputs": "{}", "truncate": False},
+    "/v1/embed": {"texts": ["{}"], "truncate": "NONE"},
+    "/v2/embed": {"model": "m3", "texts": ["{}"], "truncate": "NONE", "input_type": "search_document"},
+    "/v1/embeddings": {"input": ["{}"], "truncation": False},
+    "/embeddings": {"input": "{}", "truncate": "NONE"},
+}
+"""Bodies of each path that embeds, with what forbids to cut a text, which stands for the braces."""
+
+
+@pytest.mark.parametrize("path", REFUSE_CUTS)
+async def test_no_end_of_a_text_is_left_out_of_a_vector_where_that_was_forbidden(
+    opened: Opened, tmp_path: Path, path: str
+) -> None:
+    folder = embedder_checkpoints.bge_m3(tmp_path / "m3", pickled=False)
+    with Embedder(folder, device="cpu") as embedder:
+        most = embedder.max_length
+
+    def body(text: str) -> dict[str, object]:
+        return json.loads(json.dumps(REFUSE_CUTS[path]).replace("{}", text))
+
+    async with opened(models=(ModelPlan(name="m3", model=str(folder)),)) as client:
+        each = len(
+            (await client.post("/tokenize", json={"inputs": "panda panda", "add_special_tokens": False})).json()[0]
+        )
+        n_words = 2 * (most - 2) // each
+        fits, longer = " ".join(["panda"] * n_words), " ".join(["panda"] * (n_words + 1))
+        allowed = await client.post(path, json={**body(longer), "truncate": None, "truncation": None})
+        whole, refused = [await client.post(path, json=body(text)) for text in (fits, longer)]
+        start = await client.post("/v1/embed", json={"texts": ["panda"], "truncate": "START"})
+    assert (allowed.status_code, whole.status_code) == (200, 200)
+    assert refused.status_code in (400, 422)
+    assert f"must have less than {most} tokens. Given: " in refused.text
+    assert start.status_code == 400
 
 
 async def test_vectors_are_those_of_the_facade_in_every_form(opened: Opened, checkpoints: Path) -> None:

@@ -68,7 +68,10 @@ def _meta(costs: Costs, version: str) -> dict[str, Any]:
 
 
 def _read_embed(fields: Fields, *, is_v2: bool) -> EmbedRequest:
-    fields.choice("truncate", _TRUNCATE, default="END")
+    truncate = fields.choice("truncate", _TRUNCATE, default="END")
+    if truncate == "START":
+        msg = "truncate START is not supported: a long text loses its end"
+        raise Refusal(msg, kind="invalid", param="truncate")
     kind = fields.choice("input_type", _SIDES, default="" if is_v2 else "search_document")
     if not kind:
         msg = "input_type is missing"
@@ -80,6 +83,7 @@ def _read_embed(fields: Fields, *, is_v2: bool) -> EmbedRequest:
         side="query" if kind == "search_query" else "document",
         formats=fields.choices("embedding_types", tuple(FORMATS), default=("float",)),
         dimensions=fields.count("output_dimension"),
+        whole=truncate == "NONE",
         extra={"by_type": by_type},
     )
 

@@ -28,7 +28,14 @@ def _read(fields: Fields, hints: Hints) -> EmbedRequest:
         formats=[_form(fields)],
         dimensions=fields.count("dimensions") or fields.count("output_dimension"),
         normalize=fields.flag("normalized", default=True) if "normalized" in fields else None,
+        whole=_is_whole(fields),
     )
+
+
+def _is_whole(fields: Fields) -> bool:
+    """Return whether a text that does not fit is an error: by Voyage's key, Jina's (a boolean) or NVIDIA's (a word)."""
+    truncate = fields.raw("truncate")
+    return not fields.flag("truncation", default=True) or truncate is False or truncate == "NONE"
 
 
 def _model_and_side(fields: Fields, hints: Hints) -> tuple[str | None, str]:

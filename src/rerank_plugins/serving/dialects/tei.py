@@ -73,11 +73,11 @@ def _side(fields: Fields) -> Side:
 
 
 def _read_embed(fields: Fields, hints: Hints) -> EmbedRequest:
-    _whole(fields, hints)
     return EmbedRequest(
         model=None,
         texts=fields.texts("inputs"),
         side=_side(fields),
+        whole=_whole(fields, hints),
         normalize=fields.flag("normalize", default=True),
         dimensions=fields.count("dimensions"),
     )
@@ -91,8 +91,8 @@ def _reader_of(output: TokenOutput) -> Callable[[Fields, Hints], EmbedRequest]:
     """Return what reads requests for sparse weights, or for one vector a token."""
 
     def read(fields: Fields, hints: Hints) -> EmbedRequest:
-        _whole(fields, hints)
-        return EmbedRequest(model=None, texts=fields.texts("inputs"), side=_side(fields), output=output)
+        texts, whole = fields.texts("inputs"), _whole(fields, hints)
+        return EmbedRequest(model=None, texts=texts, side=_side(fields), output=output, whole=whole)
 
     return read
 
