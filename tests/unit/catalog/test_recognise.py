@@ -69,7 +69,7 @@ def embedder(folder: Path, *, pooling: str = "mean", prompts: dict[str, str] | N
 
 
 def told(caplog: pytest.LogCaptureFixture, level: int = logging.WARNING) -> list[str]:
-    return [one.getMessage() for one in caplog.records if one.levelno == level and "told once" in one.getMessage()]
+    return [one.getMessage() for one in caplog.records if one.levelno == level and "is logged once" in one.getMessage()]
 
 
 def test_a_renamed_e5_is_told_of_its_instructions_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
