@@ -20,7 +20,10 @@ _ROWS_HINT = 2_048
 
 _TOLERANCE = 1e-4
 
-_STEP, _SMALL_STEP, _SMALL = 64, 32, 512
+_STEPS = ((128, 8), (256, 16), (512, 32))
+"""Most rows, and the number of which they become a multiple."""
+
+_LARGEST_STEP = 64
 
 
 def spare_rows(n_rows: int) -> int:
@@ -28,9 +31,9 @@ def spare_rows(n_rows: int) -> int:
 
     oneDNN makes a primitive for each number of rows, in 0.8 ms and 0.6 MB a product (oneDNN 3.12, AVX-512),
     and keeps 1,024 of them: a process that sees batches of every size grows by hundreds of MB. With these steps there
-    are 72 numbers up to 4,096, for less than 1 % more rows in a full batch on average.
+    are 88 numbers up to 4,096, for less than 1 % more rows in a full batch on average and 4 % in one short text.
     """
-    return -n_rows % (_SMALL_STEP if n_rows <= _SMALL else _STEP)
+    return -n_rows % next((step for most, step in _STEPS if n_rows <= most), _LARGEST_STEP)
 
 
 class Dense(Protocol):

@@ -104,11 +104,14 @@ def test_no_slot_is_padding_and_each_token_runs_once(
 @given(st.integers(1, 100_000))
 def test_spare_rows_are_few_and_make_sizes_few(n_rows: int) -> None:
     total = n_rows + spare_rows(n_rows)
-    assert n_rows <= total < n_rows + 64
-    assert total % 32 == 0
+    step = 8 if n_rows <= 128 else 16 if n_rows <= 256 else 32 if n_rows <= 512 else 64
+    assert n_rows <= total < n_rows + step
+    assert total % step == 0
     assert spare_rows(total) == 0
-    if n_rows > 512:
-        assert total % 64 == 0
+
+
+def test_there_are_88_sizes_of_batches() -> None:
+    assert len({n_rows + spare_rows(n_rows) for n_rows in range(1, 4_097)}) == 88
 
 
 def test_batches_of_every_size_need_few_sizes_of_products(checkpoints: Path, monkeypatch: pytest.MonkeyPatch) -> None:
