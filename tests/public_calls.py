@@ -243,6 +243,8 @@ def _of_models(root: Path) -> dict[str, tuple[Callable[..., Any], dict[str, Any]
     of_means = Embedder(tiny_checkpoints.bert_embedder(root / "means", pooling="mean"), device="cpu")
     rank = {"query": "capital of France", "documents": TEXTS}
     explain = {"query": "capital of France", "document": TEXTS[0]}
+    of_tokens = Embedder(colbert_checkpoints.stanford(root / "stored"), device="cpu")
+    stored = TokenVectorStore(root / "stored-vectors")
     return made | {
         "ModelSpec.with_prompt": (spec.with_prompt, {"prompt": None}),
         "ModelSpec.input_length_tokens": (spec.input_length_tokens, {"asked": 12}),
@@ -255,6 +257,10 @@ def _of_models(root: Path) -> dict[str, tuple[Callable[..., Any], dict[str, Any]
         **{
             f"Reranker.{name}": (getattr(colbert, name), {"documents": TEXTS})
             for name in ("keep_vectors", "akeep_vectors")
+        },
+        **{
+            f"Embedder.{name}": (getattr(of_tokens, name), {"documents": TEXTS, "store": stored})
+            for name in ("stored_vectors", "astored_vectors")
         },
         **{f"Embedder.{name}": (getattr(embedder, name), texts) for name in _QUERY_METHODS},
         **{f"Embedder.{name}": (getattr(embedder, name), {"documents": TEXTS}) for name in _DOCUMENT_METHODS},

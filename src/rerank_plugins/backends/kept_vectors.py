@@ -74,6 +74,19 @@ class KeptVectors:
         """Return the different texts that are not kept yet."""
         return [text for text in dict.fromkeys(texts) if self.files.find(text) is None]
 
+    def rows_of(self, texts: Sequence[str]) -> list[_Rows]:
+        """Return the vectors of each text, as exactly as they are kept; none for a text that is not kept.
+
+        Returns:
+            Shape of each: (tokens of all its inputs, dim), float32.
+        """
+        inputs = [() if found is None else found.windows for found in map(self.files.find, texts)]
+        lengths = [sum(window.n_vectors for window in windows) for windows in inputs]
+        if not any(lengths):
+            return [np.zeros((0, 0), dtype=np.float32) for _ in texts]
+        rows = self.files.rows([window for windows in inputs for window in windows])
+        return np.split(rows, np.cumsum(lengths)[:-1])
+
     def add(self, texts: Sequence[str], deadline: Deadline) -> tuple[int, CallUsage]:
         """Keep the vectors of different texts as one file; returns how many had some, and what it took.
 

@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from copy import copy
 from typing import TYPE_CHECKING
 
+from rerank_plugins.backends.kept_vectors import KeptVectors
 from rerank_plugins.backends.local_embedder import EncodedTexts
 from rerank_plugins.backends.token_vectors import TokenVectorModel
 from rerank_plugins.backends.vectors import EmbedOptions
 from rerank_plugins.catalog.spec import ModelSpec
+from rerank_plugins.embedding.kept import TokenVectorStore
 from rerank_plugins.embedding.vectors import TextVectors
 from rerank_plugins.engine.calls import usage_of_all
 from rerank_plugins.engine.registry import Lease
@@ -75,6 +77,10 @@ class LateEmbedder:
         # Not a wait but work: an array for each text.
         vectors = await asyncio.to_thread(queue.vectors, answers)
         return EncodedTexts(TextVectors(colbert=tuple(vectors)), usage)
+
+    def kept(self, store: TokenVectorStore) -> KeptVectors:
+        """Return a store as this model's own; raises as :class:`~rerank_plugins.backends.kept_vectors.KeptVectors`."""
+        return KeptVectors(store, self.model, name=self.spec.id)
 
     def close(self) -> None:
         """Nothing: whoever holds the share in the model gives it back."""

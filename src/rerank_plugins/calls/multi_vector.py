@@ -6,12 +6,22 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from rerank_plugins.calls.driving import adrive, drive
+import numpy as np
+import numpy.typing as npt
+
+from rerank_plugins.backends.kept_vectors import KeptVectors
+from rerank_plugins.backends.late_embedder import LateEmbedder
+from rerank_plugins.calls.driving import adrive, drive, started
 from rerank_plugins.calls.texts import TextCalls
 from rerank_plugins.checks.arguments import checked_call
 from rerank_plugins.checks.kinds import Seconds
+from rerank_plugins.embedding.kept import TokenVectorStore
 from rerank_plugins.embedding.multi import check_weights, score_pairs
 from rerank_plugins.embedding.vectors import PairScores, TextVectors
+from rerank_plugins.engine.deadline import Deadline
+from rerank_plugins.errors import UnsupportedModelError
+from rerank_plugins.inputs import check_texts
+from rerank_plugins.text.tokenizer import is_blank
 
 __all__ = ["MultiVectorMethods"]
 
@@ -69,6 +79,53 @@ class MultiVectorMethods:
         steps = self._calls.encode(documents, outputs, is_query=False, deadline_s=deadline_s)
         return await adrive(self._backend, steps)
 
+    @checked_call(unchecked=("documents",))
+    def stored_vectors(
+        self, documents: Sequence[str], store: TokenVectorStore, *, deadline_s: Seconds | None = None
+    ) -> list[npt.NDArray[np.float32]]:
+        """Return the token vectors of documents from a store; what it lacks is made and kept there first.
+
+        What is made in one call is one file of the store: give it hundreds of documents at once. A reranker with the
+        same model and ``cache=store`` compares the same vectors.
+
+        Args:
+            documents: Texts; blank ones have no vectors.
+            store: Where they are kept, as exactly as its precision says.
+            deadline_s: Seconds after which to give up, and nothing is kept; None has no limit.
+
+        Returns:
+            Shape of each: (tokens, dim), float32.
+
+        Raises:
+            UnsupportedModelError: The model has no token vectors, or is BGE-M3, whose vectors no store keeps for an
+                embedder.
+            InvalidInputError: An element is not a string.
+            VectorStoreError: The store holds another model's vectors, or of documents that were read otherwise (in
+                windows), or cannot be written.
+            ScoringError: The model returned NaN or infinity.
+            DeadlineExceededError: The time is over.
+            EngineClosedError: ``close()`` was called.
+        """
+        kept, deadline = _kept(self._backend, store), Deadline(deadline_s)
+        texts = check_texts(documents, name="documents")
+        if missing := kept.missing([text for text in texts if not is_blank(text)]):
+            with started(self._backend, "embed") as call:
+                _, call.usage = kept.add(missing, deadline)
+        return kept.rows_of(texts)
+
+    @checked_call(unchecked=("documents",))
+    async def astored_vectors(
+        self, documents: Sequence[str], store: TokenVectorStore, *, deadline_s: Seconds | None = None
+    ) -> list[npt.NDArray[np.float32]]:
+        """Return what :meth:`stored_vectors` returns, without blocking the event loop."""
+        deadline = Deadline(deadline_s)
+        texts = check_texts(documents, name="documents")
+        kept = await asyncio.to_thread(_kept, self._backend, store)
+        if missing := kept.missing([text for text in texts if not is_blank(text)]):
+            with started(self._backend, "embed") as call:
+                _, call.usage = await kept.aadd(missing, deadline)
+        return await asyncio.to_thread(kept.rows_of, texts)
+
     @checked_call(unchecked=("pairs",))
     def score_pairs(
         self,
@@ -106,3 +163,10 @@ class MultiVectorMethods:
         queries, documents = await adrive(self._backend, steps)
         # Not a wait but work: every token of a query with every token of its document.
         return await asyncio.to_thread(score_pairs, queries, documents, resolved)
+
+
+def _kept(backend: Any, store: TokenVectorStore) -> KeptVectors:
+    if not isinstance(backend, LateEmbedder):
+        msg = f"{backend.spec.id!r} keeps no token vectors in a store: open a ColBERT, such as colbert-ir/colbertv2.0"
+        raise UnsupportedModelError(msg)
+    return backend.kept(store)

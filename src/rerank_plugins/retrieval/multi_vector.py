@@ -14,6 +14,7 @@ from rerank_plugins.checks.arguments import checked_call
 from rerank_plugins.checks.kinds import Count
 from rerank_plugins.checks.optional import import_extra
 from rerank_plugins.embedder import Embedder
+from rerank_plugins.embedding.kept import TokenVectorStore
 from rerank_plugins.embedding.maxsim import maxsim
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.retrieval.dense import faiss_built, faiss_grown
@@ -44,7 +45,9 @@ class MultiVectorIndex:
             documents.
         candidates_per_token: Token vectors that are looked up for each vector of the query.
         n_probe: Lists of an IVF index that are searched.
-        vectors: The documents' vectors, in the order of ``texts``, if they exist already.
+        vectors: The documents' vectors, in the order of ``texts``, if they exist already; or a store, from which they
+            are taken by their texts, and which keeps those that it lacks. A reranker with ``cache=`` the same store
+            compares the same vectors, made once.
         batch_size: Documents embedded per call.
         advance: Called with the number of documents after each call, for a progress bar.
 
@@ -52,7 +55,8 @@ class MultiVectorIndex:
         InvalidInputError: ``texts`` holds something else, the vectors do not fit the texts, or FAISS cannot make such
             an index.
         MissingExtraError: FAISS is not installed.
-        UnsupportedModelError: The embedder has no token vectors.
+        UnsupportedModelError: The embedder has no token vectors, or no store keeps them (BGE-M3's).
+        VectorStoreError: The store holds another model's vectors, or cannot be written.
         ScoringError: The embedder returned NaN or infinity.
     """
 
@@ -65,7 +69,7 @@ class MultiVectorIndex:
         faiss_index: str | None = None,
         candidates_per_token: Count = 100,
         n_probe: Count = 16,
-        vectors: TokenRows | None = None,
+        vectors: TokenRows | TokenVectorStore | None = None,
         batch_size: Count = 64,
         advance: Callable[[int], object] | None = None,
     ) -> None:
@@ -74,8 +78,11 @@ class MultiVectorIndex:
         self._embedder, self._faiss_index, self._batch_size = embedder, faiss_index, batch_size
         self._candidates, self._n_probe = candidates_per_token, n_probe
         faiss = None if faiss_index is None else import_extra("faiss", extra="retrieval")
-        if vectors is None:
-            vectors = token_rows(list(checked.values()), embedder, batch_size=batch_size, advance=advance)
+        self._store = vectors if isinstance(vectors, TokenVectorStore) else None
+        if not isinstance(vectors, TokenRows):
+            vectors = token_rows(
+                list(checked.values()), embedder, batch_size=batch_size, store=self._store, advance=advance
+            )
         if len(vectors.lengths) != len(self._ids):
             msg = f"{len(self._ids)} texts need the vectors of as many, got those of {len(vectors.lengths)}"
             raise InvalidInputError(msg)
@@ -147,11 +154,11 @@ class MultiVectorIndex:
         times.
         """
         checked = check_texts_by_id(texts)
-        added = token_rows(list(checked.values()), self._embedder, batch_size=self._batch_size)
+        added = token_rows(list(checked.values()), self._embedder, batch_size=self._batch_size, store=self._store)
         if not len(self._vectors.rows):
             held = TokenRows(added.rows, np.concatenate([self._vectors.lengths, added.lengths]))
             both = dict.fromkeys([*self._ids, *checked], "")
-            return MultiVectorIndex(
+            grown = MultiVectorIndex(
                 both,
                 self._embedder,
                 faiss_index=self._faiss_index,
@@ -160,6 +167,8 @@ class MultiVectorIndex:
                 vectors=held,
                 batch_size=self._batch_size,
             )
+            grown._store = self._store
+            return grown
         made = copy(self)
         made._ids = [*self._ids, *checked]
         made._vectors = self._vectors.joined(added)

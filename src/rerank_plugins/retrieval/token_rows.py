@@ -10,9 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from rerank_plugins.embedder import Embedder
+from rerank_plugins.embedding.kept import TokenVectorStore
 from rerank_plugins.errors import InvalidInputError, UnsupportedModelError
 
 __all__ = ["TokenRows", "token_rows"]
+
+_STORED_AT_ONCE = 1_000
+"""Documents whose vectors are one file of a store."""
 
 _Half = npt.NDArray[np.float16]
 _Places = npt.NDArray[np.int64]
@@ -66,7 +70,12 @@ class TokenRows:
 
 
 def token_rows(
-    texts: Sequence[str], embedder: Embedder, *, batch_size: int, advance: Callable[[int], object] | None = None
+    texts: Sequence[str],
+    embedder: Embedder,
+    *,
+    batch_size: int,
+    store: TokenVectorStore | None = None,
+    advance: Callable[[int], object] | None = None,
 ) -> TokenRows:
     """Return the token vectors of texts.
 
@@ -74,11 +83,14 @@ def token_rows(
         texts: Documents.
         embedder: One whose model has token vectors.
         batch_size: Documents per call.
+        store: Where vectors are kept: those that are there are not made again, and the others are kept, a thousand
+            documents a file; None makes all.
         advance: Called with the number of documents after each call.
 
     Raises:
         UnsupportedModelError: The model has no token vectors.
         ScoringError: The model returned NaN or infinity.
+        VectorStoreError: The store is another model's, or cannot be written.
     """
     found: list[npt.NDArray[np.float16]] = []
     try:
@@ -89,9 +101,15 @@ def token_rows(
             "BAAI/bge-m3, or take retriever='dense' for vectors of whole texts"
         )
         raise UnsupportedModelError(msg) from error
-    for start in range(0, len(texts), batch_size):
-        block = texts[start : start + batch_size]
-        vectors = embedder.encode_documents(block, outputs=("colbert",)).colbert or ()
+    at_once = batch_size if store is None else max(batch_size, _STORED_AT_ONCE)
+    for start in range(0, len(texts), at_once):
+        block = texts[start : start + at_once]
+        if store is None:
+            vectors: Sequence[npt.NDArray[np.float32]] = (
+                embedder.encode_documents(block, outputs=("colbert",)).colbert or ()
+            )
+        else:
+            vectors = embedder.stored_vectors(block, store)
         found += [one.astype(np.float16) for one in vectors]
         if advance is not None:
             advance(len(block))

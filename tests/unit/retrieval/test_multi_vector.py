@@ -13,8 +13,16 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file, save_file
 
-from rerank_plugins import Embedder, InvalidInputError, MissingExtraError, Reranker, SourceOptions, TwoStageRetriever
-from rerank_plugins.errors import UnsupportedModelError
+from rerank_plugins import (
+    Embedder,
+    InvalidInputError,
+    MissingExtraError,
+    Reranker,
+    SourceOptions,
+    TokenVectorStore,
+    TwoStageRetriever,
+)
+from rerank_plugins.errors import UnsupportedModelError, VectorStoreError
 from rerank_plugins.retrieval import MultiVectorIndex
 
 TEXTS = {
@@ -85,6 +93,60 @@ def test_documents_are_added(exact: MultiVectorIndex, embedder: Embedder, faiss_
     assert after.search(QUERY, top_k=9) == pytest.approx(exact.search(QUERY, top_k=9), abs=1e-5)
     grown = MultiVectorIndex({}, embedder, faiss_index=faiss_index, candidates_per_token=10_000).with_texts(TEXTS)
     assert grown.search(QUERY, top_k=9) == pytest.approx(exact.search(QUERY, top_k=9), abs=1e-5)
+
+
+@pytest.mark.parametrize("precision", ["float16", "int8"])
+def test_vectors_that_a_reranker_keeps_are_not_made_again(folder: Path, tmp_path: Path, precision: str) -> None:
+    store = TokenVectorStore(tmp_path / "vectors", precision=precision)
+    first = dict(list(TEXTS.items())[:20])
+    with Reranker(folder, device="cpu", cache=store) as reranker:
+        assert reranker.keep_vectors([*first.values(), "nobody's text"]) == 21
+        with Embedder(folder, device="cpu") as embedder:
+            before = embedder.stats().inputs
+            index = MultiVectorIndex(first, embedder, vectors=store)
+            # One text that the store is known by.
+            assert embedder.stats().inputs == before + 1
+            grown = index.with_texts({key: text for key, text in TEXTS.items() if key not in first})
+            assert len(store) == len(set(TEXTS.values())) + 1
+            again = MultiVectorIndex(TEXTS, embedder, vectors=TokenVectorStore(store.folder))
+            found = grown.search(QUERY, top_k=len(TEXTS))
+            assert again.search(QUERY, top_k=len(TEXTS)) == found
+        scores = dict(zip(TEXTS, reranker.score([(QUERY, text) for text in TEXTS.values()]), strict=True))
+    # int8 rows are floats again before they are rounded to float16 for the index.
+    assert found == pytest.approx(scores, abs=1e-5 if precision == "float16" else ROUNDED)
+
+
+async def test_stored_vectors_are_those_of_the_model_as_exactly_as_they_are_kept(
+    embedder: Embedder, tmp_path: Path
+) -> None:
+    texts = [*tiny.TEXTS[:4], "", tiny.TEXTS[0]]
+    store = TokenVectorStore(tmp_path / "vectors")
+    found = embedder.stored_vectors(texts, store)
+    made = embedder.encode_documents(texts, outputs=("colbert",)).colbert or ()
+    assert len(store) == 4
+    for text, kept, expected in zip(texts, found, made, strict=True):
+        assert kept.dtype == np.float32
+        assert np.array_equal(kept, expected.astype(np.float16).astype(np.float32) if text else expected[:0])
+    assert embedder.stored_vectors([], store) == []
+    for again in (
+        await embedder.astored_vectors(texts, store),
+        await embedder.astored_vectors(texts, TokenVectorStore(tmp_path / "others")),
+    ):
+        assert all(np.array_equal(one, other) for one, other in zip(again, found, strict=True))
+
+
+def test_a_store_of_other_vectors_is_refused(embedder: Embedder, folder: Path, tmp_path: Path) -> None:
+    with Reranker(folder, device="cpu", cache=TokenVectorStore(tmp_path / "windows"), long_documents="maxp") as other:
+        other.keep_vectors(["Pandas eat bamboo."])
+    with pytest.raises(VectorStoreError, match="windows was all and is first"):
+        MultiVectorIndex(TEXTS, embedder, vectors=TokenVectorStore(tmp_path / "windows"))
+    with (
+        Embedder(tiny.m3(tmp_path / "m3"), device="cpu", source=SourceOptions(family="bge")) as m3,
+        pytest.raises(UnsupportedModelError, match="keeps no token vectors in a store"),
+    ):
+        MultiVectorIndex(TEXTS, m3, vectors=TokenVectorStore(tmp_path / "m3-vectors"))
+    with pytest.raises(InvalidInputError, match=r"documents\[1\]"):
+        embedder.stored_vectors(["a", 3], TokenVectorStore(tmp_path / "none"))  # type: ignore[list-item]
 
 
 def test_blank_documents_are_never_found(embedder: Embedder) -> None:
