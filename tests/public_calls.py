@@ -290,8 +290,11 @@ _CLASSES: dict[str, Callable[..., Any]] = {
     "standstill": standstill,
 }
 _PAIR_METHODS = ("score", "ascore", "score_layers", "ascore_layers", "score_stream")
-_QUERY_METHODS = ("embed_queries", "aembed_queries", "encode_queries", "aencode_queries")
-_DOCUMENT_METHODS = ("embed_documents", "aembed_documents", "encode_documents", "aencode_documents")
+_QUERY_METHODS = ("embed_queries", "aembed_queries", "encode_queries", "aencode_queries", "truncated_queries")
+_DOCUMENT_METHODS = (
+    *("embed_documents", "aembed_documents", "encode_documents", "aencode_documents"),
+    "truncated_documents",
+)
 _CHUNK_METHODS = ("encode_chunks", "aencode_chunks")
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from rerank_plugins.backends.handles import ModelHandle, opened_with
+from rerank_plugins.backends.handles import opened_with
 from rerank_plugins.backends.late_embedder import LateEmbedder
 from rerank_plugins.backends.leases import lease_backend
 from rerank_plugins.backends.local_embedder import LocalEmbedder
@@ -19,15 +19,15 @@ from rerank_plugins.backends.token_vectors import TokenVectorModel, late_lengths
 from rerank_plugins.backends.vectors import TextEmbedder
 from rerank_plugins.calls.chunks import ChunkMethods
 from rerank_plugins.calls.driving import adrive, drive
+from rerank_plugins.calls.embedder_facts import EmbedderFacts
 from rerank_plugins.calls.flat_options import EMBEDDER_OPTIONS
 from rerank_plugins.calls.multi_vector import MultiVectorMethods
 from rerank_plugins.calls.texts import TextCalls, checked_dimensions
 from rerank_plugins.catalog.resolve import ResolvedModel, resolve
-from rerank_plugins.catalog.spec import Instruction, ModelSpec
+from rerank_plugins.catalog.spec import ModelSpec
 from rerank_plugins.checks.arguments import checked_call
-from rerank_plugins.checks.foreign_names import EMBEDDER_NAMES, ForeignNames
 from rerank_plugins.checks.kinds import Count, ModelName, Seconds
-from rerank_plugins.embedding.cache import CacheStatistics, QueryVectorCache
+from rerank_plugins.embedding.cache import QueryVectorCache
 from rerank_plugins.embedding.instructions import choose_instruction, query_affixes
 from rerank_plugins.embedding.layout import special_ids, text_layout
 from rerank_plugins.embedding.multi import VectorAssembly
@@ -39,7 +39,6 @@ from rerank_plugins.types import (
     EngineOptions,
     InstructionOptions,
     LongDocuments,
-    QueryExample,
     SourceOptions,
     VectorOptions,
 )
@@ -65,7 +64,7 @@ class _EmbedderOptions:
     cache: QueryVectorCache | None
 
 
-class Embedder(ChunkMethods, MultiVectorMethods, ModelHandle, ForeignNames):
+class Embedder(ChunkMethods, MultiVectorMethods, EmbedderFacts):
     """Turns queries and documents into vectors with an embedding model.
 
     A query gets the instruction that the model was trained with, a document its own (most have
@@ -99,10 +98,6 @@ class Embedder(ChunkMethods, MultiVectorMethods, ModelHandle, ForeignNames):
         ModelError: The model cannot be resolved or loaded; see :mod:`rerank_plugins.errors`.
         DeviceUnavailableError: The device is not on this machine.
     """
-
-    _foreign_names = EMBEDDER_NAMES
-
-    _backend: LocalEmbedder | LateEmbedder | TextEmbedderBackend
 
     @checked_call(unchecked=("backend",), moved=EMBEDDER_OPTIONS)
     def __init__(
@@ -222,36 +217,6 @@ class Embedder(ChunkMethods, MultiVectorMethods, ModelHandle, ForeignNames):
             cache_key=(*map(repr, settings), self._device, self._dtype),
         )
 
-    @property
-    def instruction(self) -> Instruction:
-        """The texts put in front of queries and documents."""
-        return self._instruction
-
-    @property
-    def examples(self) -> tuple[QueryExample, ...]:
-        """The solved examples put in front of queries."""
-        return self._examples
-
-    @property
-    def dimensions(self) -> int | None:
-        """Length of a vector; None if it shows only at run time."""
-        return self._dimensions or self._spec.dimensions
-
-    @property
-    def normalize(self) -> bool:
-        """Whether vectors are scaled to length 1."""
-        return self._normalize
-
-    @property
-    def cache(self) -> QueryVectorCache | None:
-        """What keeps the vectors of queries; None for nothing."""
-        return self._calls.cache
-
-    @property
-    def max_length(self) -> int:
-        """Tokens of a text, its instruction and special tokens included."""
-        return self._max_length
-
     @checked_call(unchecked=("queries",))
     def embed_queries(self, queries: Sequence[str], *, deadline_s: Seconds | None = None) -> _Vectors:
         """Return one vector per query, the instruction included.
@@ -289,11 +254,6 @@ class Embedder(ChunkMethods, MultiVectorMethods, ModelHandle, ForeignNames):
     async def aembed_documents(self, documents: Sequence[str], *, deadline_s: Seconds | None = None) -> _Vectors:
         """Return what :meth:`embed_documents` returns, without blocking the event loop."""
         return await adrive(self._backend, self._calls.documents(documents, deadline_s=deadline_s))
-
-    def query_cache_statistics(self) -> CacheStatistics | None:
-        """Return the counters of the query cache; None without one."""
-        cache = self._calls.cache
-        return None if cache is None else cache.statistics()
 
     def __enter__(self) -> Embedder:
         return self

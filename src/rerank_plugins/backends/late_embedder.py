@@ -78,6 +78,10 @@ class LateEmbedder:
         vectors = await asyncio.to_thread(queue.vectors, answers)
         return EncodedTexts(TextVectors(colbert=tuple(vectors)), usage)
 
+    def truncated(self, texts: Sequence[str], *, is_query: bool) -> list[bool]:
+        """Return of each text whether the model reads it without its end."""
+        return self.model.inputs.truncated(texts, is_query=is_query)
+
     def kept(self, store: TokenVectorStore) -> KeptVectors:
         """Return a store as this model's own; raises as :class:`~rerank_plugins.backends.kept_vectors.KeptVectors`."""
         return KeptVectors(store, self.model, name=self.spec.id)

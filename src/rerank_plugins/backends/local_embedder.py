@@ -120,6 +120,10 @@ class LocalEmbedder:
         answer = await options.deadline.await_result(self._submit(inputs))
         return BackendVectors(answer.rows, usage_of(answer, inputs, tokenize_s=tokenize_s))
 
+    def truncated(self, texts: Sequence[str], *, is_query: bool) -> list[bool]:
+        """Return of each text whether the model reads it without its end."""
+        return (self.queries if is_query else self.documents).truncated(texts)
+
     def encode(
         self, texts: Sequence[str], options: EmbedOptions, outputs: tuple[str, ...], assembly: VectorAssembly
     ) -> EncodedTexts:

@@ -76,6 +76,11 @@ class TextEmbedderBackend:
             found = await options.deadline.await_work(leased.backend.aembed(different, options))
             return self._finished(shown, different, found, time.perf_counter() - start_s)
 
+    def truncated(self, texts: Sequence[str], *, is_query: bool) -> list[bool]:
+        """Return of each text whether the backend gets it without its end."""
+        before = self._instruction.query if is_query else self._instruction.document
+        return [len(cut_words(before + text, self._max_length)[0]) < len(before + text) for text in texts]
+
     def close(self) -> None:
         """Nothing: whoever holds the share in the backend gives it back."""
 

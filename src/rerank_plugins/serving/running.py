@@ -34,7 +34,7 @@ from rerank_plugins.serving.requests import (
 )
 from rerank_plugins.serving.settings import Limits
 from rerank_plugins.serving.spans import chosen_spans, sentence_spans
-from rerank_plugins.serving.tokens import check_lengths, cut_to_tokens, tokens_of
+from rerank_plugins.serving.tokens import cut_to_tokens, tokens_of
 from rerank_plugins.types import CallUsage, RankedDocument
 
 if TYPE_CHECKING:
@@ -169,7 +169,10 @@ class Runner:
             embedder: Embedder = await served.variant(ServedEmbedder.use_of(request))
             texts = list(request.texts)
             if request.whole:
-                await asyncio.to_thread(check_lengths, embedder, texts, request.side)
+                ends = embedder.truncated_queries if request.side == "query" else embedder.truncated_documents
+                cut = await asyncio.to_thread(ends, texts)
+                if True in cut:
+                    raise _too_long(cut.index(True), embedder.max_length)
             left_s = arrival.left_s()
             if request.output is not None:
                 encode = embedder.aencode_queries if request.side == "query" else embedder.aencode_documents
@@ -223,8 +226,13 @@ async def _cut(reranker: Reranker, request: RerankRequest) -> list[str]:
 def _check_whole(ranking: Sequence[RankedDocument], length: int) -> None:
     cut = sorted(one.index for one in ranking if one.truncated)
     if cut:
-        msg = f"`inputs` must have less than {length} tokens; documents[{cut[0]}] has more. Allow truncation"
-        raise Refusal(msg, kind="invalid", param="truncate")
+        raise _too_long(cut[0], length)
+
+
+def _too_long(place: int, length: int) -> Refusal:
+    # The words of TEI.
+    msg = f"`inputs` must have less than {length} tokens; text {place} has more. Allow truncation"
+    return Refusal(msg, kind="invalid", param="truncate")
 
 
 async def _found_spans(

@@ -8,14 +8,9 @@ from typing import Any
 from rerank_plugins.embedder import Embedder
 from rerank_plugins.reranker import Reranker
 from rerank_plugins.serving.refusals import Refusal
-from rerank_plugins.serving.requests import Side
 from rerank_plugins.text.tokenizer import TextTokenizer
 
-__all__ = ["check_lengths", "cut_to_tokens", "tokens_of"]
-
-
-_MOST_SPECIAL = 8
-"""Special tokens around a text at most, for a bound."""
+__all__ = ["cut_to_tokens", "tokens_of"]
 
 
 def cut_to_tokens(handle: Reranker, documents: Sequence[str], n_tokens: int) -> list[str]:
@@ -34,28 +29,6 @@ def cut_to_tokens(handle: Reranker, documents: Sequence[str], n_tokens: int) -> 
             if len(tokens) > n_tokens:
                 cut[text] = text[: tokens.offsets[n_tokens - 1][1]]
     return [cut.get(text, text) for text in documents]
-
-
-def check_lengths(embedder: Embedder, texts: Sequence[str], side: Side | None) -> None:
-    """Refuse texts of which the model would not read the end; a model without a tokenizer here is not asked.
-
-    Raises:
-        Refusal: A text has more tokens than the model reads, special tokens and instruction included.
-    """
-    tokenizer, most = _tokenizer_of(embedder), embedder.max_length
-    if tokenizer is None:
-        return
-    before = embedder.instruction.query if side == "query" else embedder.instruction.document
-    for place, text in enumerate(texts):
-        # Most texts are not counted: no token is shorter than a byte, and special tokens are few.
-        if len(before) + len(text.encode("utf-8", "replace")) + _MOST_SPECIAL <= most:
-            continue
-        encoding = tokenizer.encode_with_special_tokens(before + text)
-        found = len(tokenizer.encode_one(before + text)) if encoding is None else len(encoding.ids)
-        if found > most:
-            # The words of TEI.
-            msg = f"`inputs` must have less than {most} tokens. Given: {found} (text {place}). Allow truncation"
-            raise Refusal(msg, kind="invalid", param="truncate")
 
 
 def tokens_of(handle: Reranker | Embedder, texts: Sequence[str], *, special_tokens: bool) -> list[list[dict[str, Any]]]:

@@ -180,6 +180,12 @@ class LateInputs:
         parts = [side.split(one) for one in tokens]
         return [self._window(prompt, own, 0, min(side.room - len(prompt), len(own))) for prompt, own in parts]
 
+    def truncated(self, texts: Sequence[str], *, is_query: bool) -> list[bool]:
+        """Return of each text whether one input of it lacks its end."""
+        side = self._query if is_query else self._document
+        tokens = self._tokenizer.encode([side.prompt + text for text in texts], use_cache=self._use_cache)
+        return [len(prompt) + len(own) > side.room for prompt, own in map(side.split, tokens)]
+
     def _windows(self, prompt: npt.NDArray[np.int32], own: TokenizedText, *, cut: bool) -> LateDocument:
         side, long = self._document, self._long
         room = side.room - len(prompt)

@@ -105,6 +105,15 @@ class SingleTextTokenizer:
         tokenized = self._tokenizer.encode(whole, use_cache=self._use_cache)
         return [self._input(text, one) for text, one in zip(cut, tokenized, strict=True)]
 
+    def truncated(self, texts: Sequence[str]) -> list[bool]:
+        """Return of each text whether its input lacks its end."""
+        head = self._affixes.examples + self._affixes.instruction
+        whole = [f"{head}{text[:MAX_CHARACTERS]}{self._affixes.suffix}" for text in texts]
+        tokenized = self._tokenizer.encode(whole, use_cache=self._use_cache)
+        return [
+            len(text) > MAX_CHARACTERS or len(one.ids) > self._room for text, one in zip(texts, tokenized, strict=True)
+        ]
+
     @property
     def layout(self) -> TextLayout:
         """Special tokens around a text."""
