@@ -125,11 +125,14 @@ class Runner:
         with served.admission.admitted(tokens, time_left_s=arrival.left_s()):
             reranker = await served.variant(replace(request.reading, document_tokens=None))
             documents = await _cut(reranker, request)
+            # Whether one was cut is looked at in all documents, not in the returned ones alone.
+            top_n = None if request.whole else request.top_n
             ranking = await reranker.arank(
-                request.query, documents, top_n=request.top_n, deadline_s=arrival.left_s(), threshold=None
+                request.query, documents, top_n=top_n, deadline_s=arrival.left_s(), threshold=None
             )
             if request.whole:
                 _check_whole(ranking, reranker.max_length)
+                ranking = ranking[: request.top_n]
             spans = await _found_spans(reranker, request, ranking, arrival)
         texts = [request.query, *request.documents]
         costs = _costs(served, arrival, texts, ranking.usage, tokens)

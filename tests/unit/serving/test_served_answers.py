@@ -121,7 +121,14 @@ async def test_what_does_not_fit_is_an_error_only_where_that_was_asked(opened: O
         strict = await client.post("/rerank", json={"query": QUERY, "texts": [long], "truncate": False})
         nim = {"query": {"text": QUERY}, "passages": [{"text": long}], "truncate": "NONE"}
         nvidia = await client.post("/v1/ranking", json=nim)
+        alone = [
+            await client.post("/rerank", json={"query": QUERY, "texts": texts, "truncate": False, "top_n": 1})
+            for texts in ([long, *TEXTS], TEXTS)
+        ]
     assert usual.status_code == 200
+    # Whichever is returned.
+    assert [one.status_code for one in alone] == [422, 200]
+    assert len(alone[1].json()) == 1
     assert strict.status_code == 422
     assert strict.json()["error_type"] == "Validation"
     assert "must have less than 512 tokens" in strict.json()["error"]
