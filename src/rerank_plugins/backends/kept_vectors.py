@@ -158,10 +158,14 @@ class KeptVectors:
         return found
 
     def _exact(self, query: _Rows, windows: Sequence[KeptWindow], options: ScoreOptions, *, is_mean: bool) -> _Scores:
+        # Here, since a store can be looked at without torch.
+        from rerank_plugins.embedding.int8_products import products_with
+
         found = np.zeros(len(windows))
         for places, chunk, lengths in _chunks(windows, size=_EXACT):
             options.deadline.check()
-            found[places] = maxsim(query, self.files.rows(chunk), lengths, is_mean=is_mean)
+            rows = self.files.rows(chunk)
+            found[places] = maxsim(query, rows, lengths, is_mean=is_mean, products_with=products_with)
         return found
 
     def _approximate(

@@ -6,7 +6,7 @@ its own vectors and the query's: nothing is padded, so no zero vector can be any
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -34,7 +34,14 @@ def joined_vectors(documents: Sequence[_Rows], *, width: int) -> tuple[_Rows, np
     return joined, lengths
 
 
-def maxsim(query: _Rows, vectors: _Rows, lengths: npt.NDArray[np.int64], *, is_mean: bool) -> npt.NDArray[np.float64]:
+def maxsim(
+    query: _Rows,
+    vectors: _Rows,
+    lengths: npt.NDArray[np.int64],
+    *,
+    is_mean: bool,
+    products_with: Callable[[_Rows, _Rows], _Rows] | None = None,
+) -> npt.NDArray[np.float64]:
     """Return the score of each document by one matrix product over all of them.
 
     Args:
@@ -42,6 +49,7 @@ def maxsim(query: _Rows, vectors: _Rows, lengths: npt.NDArray[np.int64], *, is_m
         vectors: Those of all documents, one after the other. Shape: (tokens of all, width).
         lengths: Vectors of each document. Shape: (documents,).
         is_mean: Whether a score is the mean over the query's vectors, not their sum.
+        products_with: Gives the inner products of vectors with those of a query; None takes NumPy's.
 
     Returns:
         Shape: (documents,), float64; sums are made in that precision.
@@ -49,7 +57,7 @@ def maxsim(query: _Rows, vectors: _Rows, lengths: npt.NDArray[np.int64], *, is_m
     best = np.full((len(lengths), len(query)), NO_VECTORS, dtype=np.float32)
     filled = np.flatnonzero(lengths)
     if len(filled) and len(query):
-        products = vectors @ query.T
+        products = vectors @ query.T if products_with is None else products_with(vectors, query)
         starts = np.cumsum(lengths) - lengths
         best[filled] = np.maximum.reduceat(products, starts[filled], axis=0)
     sums: npt.NDArray[np.float64] = best.sum(axis=1, dtype=np.float64)

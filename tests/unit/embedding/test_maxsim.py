@@ -10,7 +10,10 @@ from hypothesis import strategies as st
 from rerank_plugins.embedding.kept.shards import rounded_rows
 from rerank_plugins.embedding.maxsim import NO_VECTORS, best_matches, joined_vectors, maxsim
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
+
+
+from rerank_plugins.embedding.int8_products import products_with
 
 
 def rows(rng: np.random.Generator, n: int, width: int = 8) -> np.ndarray:
@@ -27,6 +30,8 @@ def test_by_definition(seed: int, lengths: list[int]) -> None:
     joined, counts = joined_vectors(documents, width=8)
     assert maxsim(query, joined, counts, is_mean=False) == pytest.approx(expected, abs=1e-5)
     assert maxsim(query, joined, counts, is_mean=True) == pytest.approx(np.array(expected) / 5, abs=1e-5)
+    by_torch = maxsim(query, joined, counts, is_mean=False, products_with=products_with)
+    assert by_torch == pytest.approx(expected, abs=1e-5)
 
 
 def test_no_documents_and_a_query_without_vectors() -> None:
