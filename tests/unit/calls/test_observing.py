@@ -104,14 +104,17 @@ OF_SOME_MODELS: dict[type, dict[str, tuple[dict[str, Any], list[int]]]] = {
     },
     Embedder: {f"{prefix}encode_chunks": ({"documents": TEXTS[:2]}, [2]) for prefix in ("", "a")},
 }
+STORED_CALLS = ("stored_vectors", "astored_vectors")
 
 
 def test_no_call_is_forgotten() -> None:
     # Methods that send nothing through the model.
     silent = {"close", "probability", "stats", "query_cache_statistics", "from_loaded"}
+    silent |= {"truncated_queries", "truncated_documents"}
     for owner, calls in ((Reranker, RERANKER_CALLS), (Embedder, EMBEDDER_CALLS)):
         methods = {name for name in dir(owner) if not name.startswith("_") and callable(getattr(owner, name))}
-        assert methods - silent == calls.keys() | OF_SOME_MODELS[owner].keys()
+        stored = STORED_CALLS if owner is Embedder else ()
+        assert methods - silent == {*calls, *OF_SOME_MODELS[owner], *stored}
 
 
 async def run(call: Callable[..., Any], arguments: dict[str, Any]) -> None:
@@ -163,6 +166,18 @@ async def test_kept_vectors_have_a_record_for_each_block(tmp_path: Path, records
         check(records, operation="embed", model=reranker.spec.id, inputs=inputs)
         await run(getattr(reranker, name), arguments)
     assert len(records) == len(inputs)
+
+
+@pytest.mark.parametrize("name", STORED_CALLS)
+async def test_vectors_that_are_made_for_a_store_have_a_record(
+    tmp_path: Path, records: list[CallRecord], name: str
+) -> None:
+    store = TokenVectorStore(tmp_path / "vectors")
+    with Embedder(colbert_checkpoints.stanford(tmp_path / "model"), device="cpu") as embedder:
+        await run(getattr(embedder, name), {"documents": [*TEXTS, TEXTS[0]], "store": store})
+        check(records, operation="embed", model=embedder.spec.id, inputs=[3])
+        await run(getattr(embedder, name), {"documents": TEXTS, "store": store})
+    assert len(records) == 1
 
 
 def check(records: list[CallRecord], *, operation: str, model: str, inputs: list[int]) -> None:
