@@ -18,6 +18,7 @@ from rerank_plugins.embedding.kept.store import TokenVectorStore, files_of
 from rerank_plugins.embedding.maxsim import NO_VECTORS, maxsim
 from rerank_plugins.engine.calls import Answer, usage_of_all
 from rerank_plugins.engine.deadline import Deadline
+from rerank_plugins.system.instructions import multiplies_int8
 from rerank_plugins.text.late_inputs import LateDocument, LateText
 from rerank_plugins.types import CallUsage
 
@@ -27,8 +28,9 @@ _Rows = npt.NDArray[np.float32]
 _Scores = npt.NDArray[np.float64]
 
 _SAMPLE = "A giant panda eats bamboo, 12.5 kg a day."
-_EXACT, _APPROXIMATE = 256, 1_024
-"""Inputs that are compared at once: 24 MB of float32, or of int8, at 180 tokens of 128 numbers."""
+_EXACT, _APPROXIMATE = 32, 1_024
+"""Inputs that are compared at once: 3 MB of float32, which stay in a processor's cache, or 24 MB of int8, at 180 tokens
+of 128 numbers."""
 _LEAST_EXACT, _EXACT_PER_RESULT = 50, 5
 """How many documents are compared exactly after a first look at all, at least, and for each that is asked for."""
 
@@ -130,8 +132,10 @@ class KeptVectors:
     def maxsim(self, query: _Rows, windows: Sequence[KeptWindow], options: ScoreOptions, *, is_first: bool) -> _Scores:
         """Return the score of each input.
 
-        Where only the best ones will be looked at, all are compared in int8 first and the best of those exactly; what
-        is left has its score of the first look, but never one above an exact one that is asked for.
+        Where only the best ones will be looked at, and the processor multiplies int8 fast, all are compared in int8
+        first and the best of those exactly; what is left has its score of the first look, but never one above an exact
+        one that is asked for. (Without such instructions a first look takes seven times as long as comparing all
+        exactly: 463 ms and 63 ms for 1,000 documents of 180 tokens on two AVX2 cores.)
 
         Args:
             query: Shape: (query vectors, dim).
@@ -145,7 +149,7 @@ class KeptVectors:
         is_mean = self._model.late.is_mean
         top_n = options.top_n
         n_exact = len(windows) if top_n is None or not is_first else max(_LEAST_EXACT, _EXACT_PER_RESULT * top_n)
-        if top_n is None or n_exact >= len(windows):
+        if top_n is None or n_exact >= len(windows) or not multiplies_int8():
             return self._exact(query, windows, options, is_mean=is_mean)
         approximate = self._approximate(query, windows, options, is_mean=is_mean)
         if self.files.precision == "int8":

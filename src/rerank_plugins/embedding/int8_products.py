@@ -57,7 +57,7 @@ class Int8Query:
         return sums
 
 
-def as_float32(rows: npt.NDArray[np.float16]) -> _Rows:
+def as_float32(rows: npt.NDArray[np.float16] | npt.NDArray[np.int8]) -> _Rows:
     """Return numbers in float32; NumPy takes eight times as long."""
     wide: _Rows = torch.from_numpy(rows).float().numpy()
     return wide

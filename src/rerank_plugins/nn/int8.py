@@ -21,6 +21,8 @@ from functools import cache
 
 import torch
 
+from rerank_plugins.system.instructions import multiplies_int8
+
 __all__ = ["BLOCK_ROWS", "SPARE_KEYS", "Int8Dense", "has_int8_products", "in_blocks", "quantised", "split_columns"]
 
 BLOCK_ROWS = 256
@@ -144,7 +146,7 @@ def in_blocks(function: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) ->
 @cache
 def has_int8_products() -> bool:
     """Return whether the CPU multiplies 8-bit integers, and this torch has the operator and it sums them exactly."""
-    if not _has_instructions():
+    if not multiplies_int8():
         return False
     generator = torch.Generator().manual_seed(0)
     weight = torch.randint(-127, 128, (48, 64), generator=generator, dtype=torch.int8)
@@ -158,11 +160,6 @@ def has_int8_products() -> bool:
     except (AttributeError, RuntimeError, NotImplementedError):
         return False
     return torch.equal(found, expected)
-
-
-def _has_instructions() -> bool:
-    names = ("_is_vnni_supported", "_is_avx512_vnni_supported", "_is_amx_tile_supported")
-    return any(bool(getattr(torch.cpu, name)()) for name in names if hasattr(torch.cpu, name))
 
 
 def _product(

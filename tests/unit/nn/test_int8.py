@@ -112,7 +112,7 @@ def test_blocks_change_nothing() -> None:
 
 @pytest.mark.usefixtures("detection")
 def test_without_instructions_there_are_no_products(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(int8, "_has_instructions", lambda: False)
+    monkeypatch.setattr(int8, "multiplies_int8", lambda: False)
     assert not has_int8_products()
 
 

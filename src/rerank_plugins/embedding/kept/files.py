@@ -182,13 +182,15 @@ class KeptFiles:
             Shape: (vectors, dim), float32.
         """
         places = list(windows)
-        if self.precision == "float16":
-            # Here, since a store can be looked at without torch.
-            from rerank_plugins.embedding.int8_products import as_float32
+        # Here, since a store can be looked at without torch.
+        from rerank_plugins.embedding.int8_products import as_float32
 
+        if self.precision == "float16":
             return as_float32(self._gathered("exact", places))
         rounded, scales = self.rounded(places)
-        return rounded.astype(np.float32) * scales[:, None]
+        rows = as_float32(rounded)
+        rows *= scales[:, None]
+        return rows
 
     def rounded(self, windows: Iterable[KeptWindow]) -> tuple[npt.NDArray[np.int8], _Rows]:
         """Return the vectors of some inputs as int8, and the scale of each. Shapes: (vectors, dim) and (vectors,)."""

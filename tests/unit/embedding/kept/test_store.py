@@ -11,6 +11,7 @@ import textwrap
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import colbert_checkpoints as tiny
 import numpy as np
@@ -24,6 +25,7 @@ from rerank_plugins import (
     TokenVectorStore,
     VectorStoreError,
 )
+from rerank_plugins.backends import kept_vectors
 
 TESTS = Path(tiny.__file__).parent
 
@@ -70,7 +72,19 @@ def test_windows_are_kept_with_their_characters(folder: Path, tmp_path: Path, st
         assert {one.index: (one.window, one.truncated) for one in kept.rank(query, tiny.TEXTS)} == expected
 
 
-def test_the_best_of_many_are_exact_after_a_first_look_in_int8(reranker: Reranker, folder: Path) -> None:
+@pytest.mark.parametrize("looks_first", [True, False])
+def test_the_best_of_many_are_exact_after_a_first_look_in_int8(
+    reranker: Reranker, folder: Path, monkeypatch: pytest.MonkeyPatch, *, looks_first: bool
+) -> None:
+    # Whatever this processor has: the products give the same, sooner or later.
+    monkeypatch.setattr(kept_vectors, "multiplies_int8", lambda: looks_first)
+    looks, approximate = [], kept_vectors.KeptVectors._approximate
+
+    def seen(self: kept_vectors.KeptVectors, *args: Any, **options: Any) -> Any:
+        looks.append(1)
+        return approximate(self, *args, **options)
+
+    monkeypatch.setattr(kept_vectors.KeptVectors, "_approximate", seen)
     texts = many()
     reranker.keep_vectors(texts, block_documents=100)
     with Reranker(folder, device="cpu") as plain:
@@ -82,6 +96,7 @@ def test_the_best_of_many_are_exact_after_a_first_look_in_int8(reranker: Reranke
             # The first look changes no score of what is returned.
             whole = {one.index: one.score for one in reranker.rank(query, texts)}
             assert all(one.score == pytest.approx(whole[one.index], abs=1e-5) for one in found)
+    assert bool(looks) == looks_first
 
 
 def test_int8_alone_takes_a_third_and_is_near(folder: Path, tmp_path: Path, reranker: Reranker) -> None:
