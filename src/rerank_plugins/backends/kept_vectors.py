@@ -51,6 +51,7 @@ class KeptVectors:
         store: The vectors.
         model: Makes those of documents and queries that are not there.
         name: The model's name, for people.
+        deadline: When to give up asking the model for the vectors that it is known by; None waits.
 
     Attributes:
         identity: What tells the model's vectors from those of others.
@@ -58,13 +59,16 @@ class KeptVectors:
     Raises:
         VectorStoreError: They come from another model, or documents were read in another way.
         ScoringError: The model cannot be run.
+        DeadlineExceededError: The time is over.
     """
 
-    def __init__(self, store: TokenVectorStore, model: TokenVectorModel, *, name: str) -> None:
+    def __init__(
+        self, store: TokenVectorStore, model: TokenVectorModel, *, name: str, deadline: Deadline | None = None
+    ) -> None:
         self.store, self.files, self._model = store, files_of(store), model
         sample = model.inputs.cut_documents([_SAMPLE])
         with model.queued(sample) as queue:
-            (rows,) = queue.vectors(queue.wait(Deadline(None)))
+            (rows,) = queue.vectors(queue.wait(deadline or Deadline(None)))
         self.identity = StoreIdentity(model=name, settings=model.inputs.settings, sample=rows)
         self.files.check(self.identity)
 

@@ -16,6 +16,7 @@ from rerank_plugins.catalog.spec import ModelSpec
 from rerank_plugins.embedding.kept import TokenVectorStore
 from rerank_plugins.embedding.vectors import TextVectors
 from rerank_plugins.engine.calls import usage_of_all
+from rerank_plugins.engine.deadline import Deadline
 from rerank_plugins.engine.registry import Lease
 from rerank_plugins.text.late_inputs import LateText
 
@@ -82,9 +83,9 @@ class LateEmbedder:
         """Return of each text whether the model reads it without its end."""
         return self.model.inputs.truncated(texts, is_query=is_query)
 
-    def kept(self, store: TokenVectorStore) -> KeptVectors:
+    def kept(self, store: TokenVectorStore, deadline: Deadline) -> KeptVectors:
         """Return a store as this model's own; raises as :class:`~rerank_plugins.backends.kept_vectors.KeptVectors`."""
-        return KeptVectors(store, self.model, name=self.spec.id)
+        return KeptVectors(store, self.model, name=self.spec.id, deadline=deadline)
 
     def close(self) -> None:
         """Nothing: whoever holds the share in the model gives it back."""

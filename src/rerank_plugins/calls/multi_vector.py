@@ -106,8 +106,8 @@ class MultiVectorMethods:
             DeadlineExceededError: The time is over.
             EngineClosedError: ``close()`` was called.
         """
-        kept, deadline = _kept(self._backend, store), Deadline(deadline_s)
-        texts = check_texts(documents, name="documents")
+        texts, deadline = check_texts(documents, name="documents"), Deadline(deadline_s)
+        kept = _kept(self._backend, store, deadline)
         if missing := kept.missing([text for text in texts if not is_blank(text)]):
             with started(self._backend, "embed") as call:
                 _, call.usage = kept.add(missing, deadline)
@@ -118,9 +118,8 @@ class MultiVectorMethods:
         self, documents: Sequence[str], store: TokenVectorStore, *, deadline_s: Seconds | None = None
     ) -> list[npt.NDArray[np.float32]]:
         """Return what :meth:`stored_vectors` returns, without blocking the event loop."""
-        deadline = Deadline(deadline_s)
-        texts = check_texts(documents, name="documents")
-        kept = await asyncio.to_thread(_kept, self._backend, store)
+        texts, deadline = check_texts(documents, name="documents"), Deadline(deadline_s)
+        kept = await asyncio.to_thread(_kept, self._backend, store, deadline)
         if missing := kept.missing([text for text in texts if not is_blank(text)]):
             with started(self._backend, "embed") as call:
                 _, call.usage = await kept.aadd(missing, deadline)
@@ -165,8 +164,8 @@ class MultiVectorMethods:
         return await asyncio.to_thread(score_pairs, queries, documents, resolved)
 
 
-def _kept(backend: Any, store: TokenVectorStore) -> KeptVectors:
+def _kept(backend: Any, store: TokenVectorStore, deadline: Deadline) -> KeptVectors:
     if not isinstance(backend, LateEmbedder):
         msg = f"{backend.spec.id!r} keeps no token vectors in a store: open a ColBERT, such as colbert-ir/colbertv2.0"
         raise UnsupportedModelError(msg)
-    return backend.kept(store)
+    return backend.kept(store, deadline)

@@ -77,7 +77,9 @@ class MultiVectorIndex:
         self._ids = list(checked)
         self._embedder, self._faiss_index, self._batch_size = embedder, faiss_index, batch_size
         self._candidates, self._n_probe = candidates_per_token, n_probe
-        faiss = None if faiss_index is None else import_extra("faiss", extra="retrieval")
+        if faiss_index is not None:
+            # Before anything is embedded.
+            import_extra("faiss", extra="retrieval")
         self._store = vectors if isinstance(vectors, TokenVectorStore) else None
         if not isinstance(vectors, TokenRows):
             vectors = token_rows(
@@ -87,9 +89,7 @@ class MultiVectorIndex:
             msg = f"{len(self._ids)} texts need the vectors of as many, got those of {len(vectors.lengths)}"
             raise InvalidInputError(msg)
         self._vectors = vectors
-        self._faiss = None
-        if faiss is not None and len(vectors.rows):
-            self._faiss = faiss_built(faiss, str(faiss_index), vectors.rows.astype(np.float32))
+        self._faiss = self._built()
 
     @checked_call()
     def search(self, query: str, *, top_k: int) -> dict[str, float]:
@@ -155,29 +155,24 @@ class MultiVectorIndex:
         """
         checked = check_texts_by_id(texts)
         added = token_rows(list(checked.values()), self._embedder, batch_size=self._batch_size, store=self._store)
-        if not len(self._vectors.rows):
-            held = TokenRows(added.rows, np.concatenate([self._vectors.lengths, added.lengths]))
-            both = dict.fromkeys([*self._ids, *checked], "")
-            grown = MultiVectorIndex(
-                both,
-                self._embedder,
-                faiss_index=self._faiss_index,
-                candidates_per_token=self._candidates,
-                n_probe=self._n_probe,
-                vectors=held,
-                batch_size=self._batch_size,
-            )
-            grown._store = self._store
-            return grown
         made = copy(self)
         made._ids = [*self._ids, *checked]
         made._vectors = self._vectors.joined(added)
         if self._faiss is not None and len(added.rows):
             made._faiss = faiss_grown(self._faiss, added.rows.astype(np.float32))
+        elif self._faiss is None:
+            made._faiss = made._built()
         return made
 
     def __len__(self) -> int:
         return len(self._ids)
+
+    def _built(self) -> Any:
+        """Return a FAISS index over the vectors; None without one, or over nothing."""
+        if self._faiss_index is None or not len(self._vectors.rows):
+            return None
+        faiss = import_extra("faiss", extra="retrieval")
+        return faiss_built(faiss, self._faiss_index, self._vectors.rows.astype(np.float32))
 
     def _nearest(self, query: _Rows, top_k: int) -> dict[str, float]:
         """Return the best documents for the vectors of a query. Shape of ``query``: (query vectors, dim)."""

@@ -64,9 +64,10 @@ class TokenRows:
 
     def joined(self, others: TokenRows) -> TokenRows:
         """Return these with those of other documents behind them."""
-        if not len(others.rows):
-            return TokenRows(self.rows, np.concatenate([self.lengths, others.lengths]))
-        return TokenRows(np.concatenate([self.rows, others.rows]), np.concatenate([self.lengths, others.lengths]))
+        # None have no width either.
+        filled = [one for one in (self.rows, others.rows) if len(one)]
+        rows = np.concatenate(filled) if filled else self.rows
+        return TokenRows(rows, np.concatenate([self.lengths, others.lengths]))
 
 
 def token_rows(

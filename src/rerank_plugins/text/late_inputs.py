@@ -159,9 +159,7 @@ class LateInputs:
 
     def queries(self, texts: Sequence[str]) -> list[LateText]:
         """Return the input of each query; a longer one is cut."""
-        side = self._query
-        tokens = self._tokenizer.encode([side.prompt + text for text in texts], use_cache=self._use_cache)
-        return [self._filled(*side.split(one)) for one in tokens]
+        return [self._filled(*parts) for parts in self._split(texts, self._query)]
 
     def documents(self, texts: Sequence[str | None]) -> list[LateDocument]:
         """Return the inputs of each document; each different text is tokenised once."""
@@ -176,15 +174,18 @@ class LateInputs:
     def cut_documents(self, texts: Sequence[str]) -> list[LateText]:
         """Return one input of each document, blank ones too; a longer one loses its end."""
         side = self._document
-        tokens = self._tokenizer.encode([side.prompt + text for text in texts], use_cache=self._use_cache)
-        parts = [side.split(one) for one in tokens]
+        parts = self._split(texts, side)
         return [self._window(prompt, own, 0, min(side.room - len(prompt), len(own))) for prompt, own in parts]
 
     def truncated(self, texts: Sequence[str], *, is_query: bool) -> list[bool]:
         """Return of each text whether one input of it lacks its end."""
         side = self._query if is_query else self._document
+        return [len(prompt) + len(own) > side.room for prompt, own in self._split(texts, side)]
+
+    def _split(self, texts: Sequence[str], side: _Side) -> list[tuple[npt.NDArray[np.int32], TokenizedText]]:
+        """Return the ids of the prompt in front of each text, and the text's own tokens, all of them."""
         tokens = self._tokenizer.encode([side.prompt + text for text in texts], use_cache=self._use_cache)
-        return [len(prompt) + len(own) > side.room for prompt, own in map(side.split, tokens)]
+        return [side.split(one) for one in tokens]
 
     def _windows(self, prompt: npt.NDArray[np.int32], own: TokenizedText, *, cut: bool) -> LateDocument:
         side, long = self._document, self._long

@@ -99,17 +99,12 @@ class SingleTextTokenizer:
 
     def encode(self, texts: Sequence[str]) -> list[TokenInput]:
         """Return the input of each text, in order."""
-        head = self._affixes.examples + self._affixes.instruction
         cut = [text[:MAX_CHARACTERS] for text in texts]
-        whole = [f"{head}{text}{self._affixes.suffix}" for text in cut]
-        tokenized = self._tokenizer.encode(whole, use_cache=self._use_cache)
-        return [self._input(text, one) for text, one in zip(cut, tokenized, strict=True)]
+        return [self._input(text, one) for text, one in zip(cut, self._tokenized(cut), strict=True)]
 
     def truncated(self, texts: Sequence[str]) -> list[bool]:
         """Return of each text whether its input lacks its end."""
-        head = self._affixes.examples + self._affixes.instruction
-        whole = [f"{head}{text[:MAX_CHARACTERS]}{self._affixes.suffix}" for text in texts]
-        tokenized = self._tokenizer.encode(whole, use_cache=self._use_cache)
+        tokenized = self._tokenized([text[:MAX_CHARACTERS] for text in texts])
         return [
             len(text) > MAX_CHARACTERS or len(one.ids) > self._room for text, one in zip(texts, tokenized, strict=True)
         ]
@@ -130,6 +125,12 @@ class SingleTextTokenizer:
         """
         before = self._affixes.examples + self._affixes.instruction
         return self._tokenizer.encode_one(before + text).split_prefix(len(before))
+
+    def _tokenized(self, texts: Sequence[str]) -> list[TokenizedText]:
+        """Return the tokens of each text with what is put around it."""
+        head = self._affixes.examples + self._affixes.instruction
+        whole = [f"{head}{text}{self._affixes.suffix}" for text in texts]
+        return self._tokenizer.encode(whole, use_cache=self._use_cache)
 
     def _input(self, text: str, tokenized: TokenizedText) -> TokenInput:
         ids = tokenized.ids

@@ -145,6 +145,10 @@ REFUSE_CUTS = {
     "/v2/embed": {"model": "m3", "texts": ["{}"], "truncate": "NONE", "input_type": "search_document"},
     "/v1/embeddings": {"input": ["{}"], "truncation": False},
     "/embeddings": {"input": "{}", "truncate": "NONE"},
+    "/similarity": {
+        "inputs": {"source_sentence": "panda", "sentences": ["{}"]},
+        "parameters": {"truncate": False},
+    },
 }
 """Bodies of each path that embeds, with what forbids to cut a text, which stands for the braces."""
 
@@ -166,13 +170,31 @@ async def test_no_end_of_a_text_is_left_out_of_a_vector_where_that_was_forbidden
         )
         n_words = 2 * (most - 2) // each
         fits, longer = " ".join(["panda"] * n_words), " ".join(["panda"] * (n_words + 1))
-        allowed = await client.post(path, json={**body(longer), "truncate": None, "truncation": None})
+        allows = {"truncate": None, "truncation": None, "parameters": None, "truncate_prompt_tokens": -1}
+        allowed = await client.post(path, json={**body(longer), **allows})
         whole, refused = [await client.post(path, json=body(text)) for text in (fits, longer)]
-        start = await client.post("/v1/embed", json={"texts": ["panda"], "truncate": "START"})
     assert (allowed.status_code, whole.status_code) == (200, 200)
     assert refused.status_code in (400, 422)
-    assert f"must have less than {most} tokens; text 0 has more" in refused.text
-    assert start.status_code == 400
+    place = 1 if path == "/similarity" else 0
+    assert f"must have less than {most} tokens; text {place} has more" in refused.text
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "message"),
+    [
+        ("/v1/embed", {"texts": ["panda"], "truncate": "START"}, "truncate START is not supported"),
+        ("/v1/embeddings", {"input": "panda", "truncate": "START"}, "truncate START is not supported"),
+        ("/v1/embeddings", {"input": "panda", "truncate_prompt_tokens": 2}, "truncate_prompt_tokens is not supported"),
+        ("/embed", {"inputs": "panda", "truncation_direction": "left"}, "truncation_direction left is not supported"),
+    ],
+)
+async def test_texts_are_cut_in_no_other_way_than_was_asked(
+    opened: Opened, path: str, body: dict[str, object], message: str
+) -> None:
+    async with opened() as client:
+        refused = await client.post(path, json=body)
+    assert refused.status_code in (400, 422)
+    assert message in refused.text
 
 
 async def test_vectors_are_those_of_the_facade_in_every_form(opened: Opened, checkpoints: Path) -> None:

@@ -5,14 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NoReturn
 
 from rerank_plugins.serving.fields import Fields
 from rerank_plugins.serving.outcomes import Costs
 from rerank_plugins.serving.refusals import STATUSES, Kind, Refusal
 from rerank_plugins.serving.requests import Request
 
-__all__ = ["Dialect", "Endpoint", "Hints", "detail_error", "dropped_nulls", "openai_error", "token_usage"]
+__all__ = [
+    "Dialect",
+    "Endpoint",
+    "Hints",
+    "detail_error",
+    "dropped_nulls",
+    "openai_error",
+    "refuse_lost_start",
+    "token_usage",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +71,12 @@ class Endpoint:
     dialect: Dialect
     read: Callable[[Fields, Hints], Request]
     answer: Callable[[Any, Any], Any]
+
+
+def refuse_lost_start(name: str, value: str) -> NoReturn:
+    """Refuse a request whose long texts shall lose their beginning: here they lose their end."""
+    msg = f"{name} {value} is not supported: a long text loses its end"
+    raise Refusal(msg, kind="invalid", param=name)
 
 
 def detail_error(refusal: Refusal, _status: int, request_id: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import Any
 
-from rerank_plugins.serving.dialects.base import Dialect, Endpoint, Hints, dropped_nulls
+from rerank_plugins.serving.dialects.base import Dialect, Endpoint, Hints, dropped_nulls, refuse_lost_start
 from rerank_plugins.serving.dialects.reranking import Keys, results_of
 from rerank_plugins.serving.dialects.vectors import FORMATS, written
 from rerank_plugins.serving.fields import Fields
@@ -70,8 +70,7 @@ def _meta(costs: Costs, version: str) -> dict[str, Any]:
 def _read_embed(fields: Fields, *, is_v2: bool) -> EmbedRequest:
     truncate = fields.choice("truncate", _TRUNCATE, default="END")
     if truncate == "START":
-        msg = "truncate START is not supported: a long text loses its end"
-        raise Refusal(msg, kind="invalid", param="truncate")
+        refuse_lost_start("truncate", truncate)
     kind = fields.choice("input_type", _SIDES, default="" if is_v2 else "search_document")
     if not kind:
         msg = "input_type is missing"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rerank_plugins.serving.dialects.base import Dialect, Endpoint, Hints, openai_error, token_usage
+from rerank_plugins.serving.dialects.base import Dialect, Endpoint, Hints, openai_error, refuse_lost_start, token_usage
 from rerank_plugins.serving.dialects.vectors import FORMATS, written
 from rerank_plugins.serving.fields import Fields
 from rerank_plugins.serving.outcomes import Embedded
@@ -35,6 +35,11 @@ def _read(fields: Fields, hints: Hints) -> EmbedRequest:
 def _is_whole(fields: Fields) -> bool:
     """Return whether a text that does not fit is an error: by Voyage's key, Jina's (a boolean) or NVIDIA's (a word)."""
     truncate = fields.raw("truncate")
+    if truncate == "START":
+        refuse_lost_start("truncate", truncate)
+    if fields.count("truncate_prompt_tokens", lowest=-1) not in (None, -1):
+        msg = "truncate_prompt_tokens is not supported for vectors but as -1: texts are read up to the model's length"
+        raise Refusal(msg, kind="invalid", param="truncate_prompt_tokens")
     return not fields.flag("truncation", default=True) or truncate is False or truncate == "NONE"
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from rerank_plugins.serving.dialects.base import Dialect, Endpoint, Hints
+from rerank_plugins.serving.dialects.base import Dialect, Endpoint, Hints, refuse_lost_start
 from rerank_plugins.serving.fields import Fields
 from rerank_plugins.serving.outcomes import Embedded, EmbeddedTokens, Ranked, Tokenized
 from rerank_plugins.serving.refusals import Kind, Refusal
@@ -41,8 +41,7 @@ TEI = Dialect(
 def _whole(fields: Fields, hints: Hints) -> bool:
     """Check what cannot be done here, and return whether a text that does not fit is an error."""
     if fields.choice("truncation_direction", ("right", "left"), default="right") == "left":
-        msg = "truncation_direction left is not supported: a long text loses its end"
-        raise Refusal(msg, kind="invalid", param="truncation_direction")
+        refuse_lost_start("truncation_direction", "left")
     return not fields.flag("truncate", default=hints.auto_truncate)
 
 
@@ -106,13 +105,14 @@ def _answer_all(_request: EmbedRequest, found: EmbeddedTokens) -> Any:
     return list(found.vectors.colbert or ())
 
 
-def _read_similarity(fields: Fields, _hints: Hints) -> EmbedRequest:
-    inputs = fields.section("inputs")
+def _read_similarity(fields: Fields, hints: Hints) -> EmbedRequest:
+    inputs, parameters = fields.section("inputs"), fields.section("parameters", needed=False)
     return EmbedRequest(
         model=None,
         texts=[inputs.text("source_sentence"), *inputs.texts("sentences")],
         side="document",
         normalize=True,
+        whole=_whole(parameters, hints),
     )
 
 

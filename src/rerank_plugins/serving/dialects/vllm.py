@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from rerank_plugins.serving.dialects.base import Dialect, Endpoint, Hints, openai_error, token_usage
+from rerank_plugins.serving.dialects.base import Dialect, Endpoint, Hints, openai_error, refuse_lost_start, token_usage
 from rerank_plugins.serving.dialects.reranking import Keys, instruction_of, results_of, usages_of
 from rerank_plugins.serving.fields import Fields
 from rerank_plugins.serving.outcomes import Ranked, Scored
@@ -21,8 +21,7 @@ _SIDES = (("text_1", "text_2"), ("queries", "documents"), ("queries", "items"), 
 
 def _reading(fields: Fields) -> Reading:
     if fields.choice("truncation_side", ("right", "left"), default="right") == "left":
-        msg = "truncation_side left is not supported: a long document loses its end"
-        raise Refusal(msg, kind="invalid", param="truncation_side")
+        refuse_lost_start("truncation_side", "left")
     length = fields.count("truncate_prompt_tokens", lowest=-1)
     return Reading(
         instruction=instruction_of(fields, "instruction"),
