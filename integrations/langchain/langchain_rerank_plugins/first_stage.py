@@ -12,7 +12,7 @@ from pydantic import PrivateAttr
 
 from langchain_rerank_plugins.parts import OWN, PARTS, AnyEmbedder, PipedRetriever, listed, with_ids
 from langchain_rerank_plugins.scored import with_metadata
-from rerank_plugins.adapters.arguments import call_limit, check_new_ids
+from rerank_plugins.adapters.arguments import call_limit
 from rerank_plugins.adapters.corpus import Corpus, async_version
 from rerank_plugins.adapters.fields import Count
 from rerank_plugins.adapters.metadata import RETRIEVAL_RANK_KEY, RETRIEVAL_SCORE_KEY
@@ -21,7 +21,7 @@ from rerank_plugins.checks.arguments import checked_call
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.retrieval import Fusion, RetrieverName
 from rerank_plugins.retrieval.build import DEFAULT_EMBEDDER
-from rerank_plugins.retrieval.first_stage import AddingLock
+from rerank_plugins.retrieval.first_stage import AddingLock, check_new_ids
 
 __all__ = ["FirstStageRetriever", "GrowingRetriever"]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from operator import itemgetter
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -16,7 +16,6 @@ __all__ = [
     "DEFAULT_RERANKER",
     "OWN_ARGUMENTS",
     "call_limit",
-    "check_new_ids",
     "check_text_query",
     "own_stage",
     "settled_ids",
@@ -45,14 +44,6 @@ def own_stage(stage: object, kind: type[_Stage], *, otherwise: str) -> _Stage:
         return stage
     msg = f"the first stage is a {type(stage).__name__}, made elsewhere: {otherwise}"
     raise InvalidInputError(msg)
-
-
-def check_new_ids(added: Collection[str], known: Collection[str]) -> None:
-    """Raise InvalidInputError if something that is added has the id of something that is there."""
-    there = [one for one in added if one in known]
-    if there:
-        msg = f"{len(there)} of the ids are there already, the first is {there[0]!r}; give each document its own id"
-        raise InvalidInputError(msg)
 
 
 def check_text_query(query: object) -> None:

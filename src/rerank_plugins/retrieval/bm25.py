@@ -11,7 +11,7 @@ import numpy as np
 from rerank_plugins.checks.arguments import checked_call
 from rerank_plugins.checks.kinds import Within
 from rerank_plugins.checks.optional import import_extra
-from rerank_plugins.retrieval.first_stage import best_first, check_search, check_texts_by_id
+from rerank_plugins.retrieval.first_stage import best_first, check_new_ids, check_search, check_texts_by_id
 from rerank_plugins.retrieval.words import words
 
 __all__ = ["BM25Index"]
@@ -87,7 +87,9 @@ class BM25Index:
 
         All documents are indexed again, since the weight of a word depends on the whole corpus: add many at a time.
         """
-        return BM25Index({**self._texts, **check_texts_by_id(texts)}, k1=self._k1, b=self._b)
+        checked = check_texts_by_id(texts)
+        check_new_ids(checked, self._texts)
+        return BM25Index({**self._texts, **checked}, k1=self._k1, b=self._b)
 
     def __len__(self) -> int:
         return len(self._ids)

@@ -8,7 +8,7 @@ from itertools import count
 from rerank_plugins.checks.arguments import checked_call
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.inputs import check_texts
-from rerank_plugins.retrieval.first_stage import check_texts_by_id
+from rerank_plugins.retrieval.first_stage import check_new_ids, check_texts_by_id
 
 __all__ = ["new_texts", "texts_by_id"]
 
@@ -19,10 +19,7 @@ def new_texts(documents: Mapping[str, str] | Iterable[str], known: Mapping[str, 
     if not isinstance(documents, Mapping):
         free = (str(position) for position in count(len(known)) if str(position) not in known)
         return dict(zip(free, texts.values(), strict=False))
-    there = [document_id for document_id in texts if document_id in known]
-    if there:
-        msg = f"{len(there)} of the ids are there already, the first is {there[0]!r}; give each document its own id"
-        raise InvalidInputError(msg)
+    check_new_ids(texts, known)
     return texts
 
 

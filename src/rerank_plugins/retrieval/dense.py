@@ -16,7 +16,7 @@ from rerank_plugins.checks.optional import import_extra
 from rerank_plugins.embedder import Embedder
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.inputs import check_texts
-from rerank_plugins.retrieval.first_stage import best_first, check_search, check_texts_by_id
+from rerank_plugins.retrieval.first_stage import best_first, check_new_ids, check_search, check_texts_by_id
 
 __all__ = ["DenseIndex", "embed_texts", "faiss_built", "faiss_grown", "unit_rows"]
 
@@ -132,6 +132,7 @@ class DenseIndex:
         times.
         """
         checked = check_texts_by_id(texts)
+        check_new_ids(checked, set(self._ids))
         if not self._ids:
             return DenseIndex(checked, self._embedder, faiss_index=self._faiss_index, batch_size=self._batch_size)
         added = unit_rows(embed_texts(list(checked.values()), self._embedder, batch_size=self._batch_size))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -18,6 +18,7 @@ __all__ = [
     "FirstStage",
     "GrowingStage",
     "best_first",
+    "check_new_ids",
     "check_search",
     "check_texts_by_id",
     "grown_stage",
@@ -110,6 +111,14 @@ def check_texts_by_id(texts: object) -> dict[str, str]:
             msg = f"texts[{key!r}] must be a string under a string, got {type(text).__name__}"
             raise InvalidInputError(msg)
     return dict(texts)
+
+
+def check_new_ids(added: Collection[str], known: Collection[str]) -> None:
+    """Raise InvalidInputError if something that is added has the id of something that is there."""
+    there = [one for one in added if one in known]
+    if there:
+        msg = f"{len(there)} of the ids are there already, the first is {there[0]!r}; give each document its own id"
+        raise InvalidInputError(msg)
 
 
 def best_first(scores: npt.NDArray[np.float32], ids: list[str], top_k: int) -> dict[str, float]:

@@ -18,7 +18,7 @@ from rerank_plugins.embedding.kept import TokenVectorStore
 from rerank_plugins.embedding.maxsim import maxsim
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.retrieval.dense import faiss_built, faiss_grown
-from rerank_plugins.retrieval.first_stage import best_first, check_search, check_texts_by_id
+from rerank_plugins.retrieval.first_stage import best_first, check_new_ids, check_search, check_texts_by_id
 from rerank_plugins.retrieval.token_rows import TokenRows, token_rows
 
 __all__ = ["MultiVectorIndex"]
@@ -154,6 +154,7 @@ class MultiVectorIndex:
         times.
         """
         checked = check_texts_by_id(texts)
+        check_new_ids(checked, set(self._ids))
         added = token_rows(list(checked.values()), self._embedder, batch_size=self._batch_size, store=self._store)
         made = copy(self)
         made._ids = [*self._ids, *checked]

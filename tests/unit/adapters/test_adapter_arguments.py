@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rerank_plugins.adapters.arguments import call_limit, check_new_ids, check_text_query, own_stage, settled_ids
+from rerank_plugins.adapters.arguments import call_limit, check_text_query, own_stage, settled_ids
 from rerank_plugins.adapters.checks import check_list
 from rerank_plugins.errors import InvalidInputError
 
@@ -37,12 +37,6 @@ def test_ids_are_those_given_then_their_own_then_new_ones() -> None:
 def test_ids_that_cannot_be(ids: Any, own: list[str | None], message: str) -> None:
     with pytest.raises(InvalidInputError, match=message):
         settled_ids(ids, own=own)
-
-
-def test_ids_that_are_taken() -> None:
-    check_new_ids(["c"], {"a", "b"})
-    with pytest.raises(InvalidInputError, match="2 of the ids are there already, the first is 'b'"):
-        check_new_ids(["c", "b", "a"], {"a": 1, "b": 2})
 
 
 @pytest.mark.parametrize(

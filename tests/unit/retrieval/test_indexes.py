@@ -183,3 +183,11 @@ def test_missing_extra_names_the_command(module: str, retriever: str, monkeypatc
 def test_texts_must_be_strings_by_id(texts: object) -> None:
     with pytest.raises(InvalidInputError, match="texts"):
         BM25Index(texts)
+
+
+@pytest.mark.parametrize("retriever", ["bm25", "dense", "hybrid"])
+def test_an_id_is_given_once(retriever: str) -> None:
+    index = build_first_stage({"a": "cats", "b": "dogs", "c": "birds"}, retriever=retriever, embedder=LetterEmbedder())
+    with pytest.raises(InvalidInputError, match="2 of the ids are there already, the first is 'b'"):
+        index.with_texts({"d": "fish", "b": "cats", "a": "cats"})
+    assert list(index.with_texts({"d": "fish"}).search("fish", top_k=1)) == ["d"]

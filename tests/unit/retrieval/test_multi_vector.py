@@ -22,7 +22,7 @@ from rerank_plugins import (
     TokenVectorStore,
     TwoStageRetriever,
 )
-from rerank_plugins.errors import UnsupportedModelError, VectorStoreError
+from rerank_plugins.errors import DeadlineExceededError, UnsupportedModelError, VectorStoreError
 from rerank_plugins.retrieval import MultiVectorIndex
 
 TEXTS = {
@@ -90,6 +90,8 @@ def test_documents_are_added(exact: MultiVectorIndex, embedder: Embedder, faiss_
     after = before.with_texts(rest)
     assert after.ids == list(TEXTS)
     assert len(before) == 20
+    with pytest.raises(InvalidInputError, match="1 of the ids are there already, the first is 'd0'"):
+        before.with_texts({"new": "text", "d0": "text"})
     assert after.search(QUERY, top_k=9) == pytest.approx(exact.search(QUERY, top_k=9), abs=1e-5)
     grown = MultiVectorIndex({}, embedder, faiss_index=faiss_index, candidates_per_token=10_000).with_texts(TEXTS)
     assert grown.search(QUERY, top_k=9) == pytest.approx(exact.search(QUERY, top_k=9), abs=1e-5)
@@ -128,6 +130,9 @@ async def test_stored_vectors_are_those_of_the_model_as_exactly_as_they_are_kept
         assert kept.dtype == np.float32
         assert np.array_equal(kept, expected.astype(np.float16).astype(np.float32) if text else expected[:0])
     assert embedder.stored_vectors([], store) == []
+    with pytest.raises(DeadlineExceededError):
+        # The model is asked for what it is known by, even where all is kept.
+        embedder.stored_vectors(texts, store, deadline_s=1e-9)
     for again in (
         await embedder.astored_vectors(texts, store),
         await embedder.astored_vectors(texts, TokenVectorStore(tmp_path / "others")),

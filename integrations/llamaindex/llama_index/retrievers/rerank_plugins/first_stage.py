@@ -14,7 +14,6 @@ from llama_index.postprocessor.rerank_plugins.options import check_callbacks
 from llama_index.retrievers.rerank_plugins.nodes import listed_nodes, nodes_by_id, with_text
 from llama_index.retrievers.rerank_plugins.parts import OWN, PARTS, AnyEmbedder, checked_transformations
 
-from rerank_plugins.adapters.arguments import check_new_ids
 from rerank_plugins.adapters.checks import check_kind, checked_count
 from rerank_plugins.adapters.copies import SharedModels
 from rerank_plugins.adapters.corpus import Corpus, async_version
@@ -22,7 +21,7 @@ from rerank_plugins.adapters.saved import open_folder, write_retriever
 from rerank_plugins.checks.arguments import checked_call
 from rerank_plugins.retrieval import FirstStage, Fusion, RetrieverName
 from rerank_plugins.retrieval.build import DEFAULT_EMBEDDER
-from rerank_plugins.retrieval.first_stage import AddingLock
+from rerank_plugins.retrieval.first_stage import AddingLock, check_new_ids
 
 __all__ = ["FirstStageRetriever", "GrowingRetriever"]
 
