@@ -180,11 +180,14 @@ class LateInputs:
     def truncated(self, texts: Sequence[str], *, is_query: bool) -> list[bool]:
         """Return of each text whether one input of it lacks its end."""
         side = self._query if is_query else self._document
-        return [len(prompt) + len(own) > side.room for prompt, own in self._split(texts, side)]
+        guard = self._long.max_characters
+        parts = zip(texts, self._split(texts, side), strict=True)
+        return [len(text) > guard or len(prompt) + len(own) > side.room for text, (prompt, own) in parts]
 
     def _split(self, texts: Sequence[str], side: _Side) -> list[tuple[npt.NDArray[np.int32], TokenizedText]]:
-        """Return the ids of the prompt in front of each text, and the text's own tokens, all of them."""
-        tokens = self._tokenizer.encode([side.prompt + text for text in texts], use_cache=self._use_cache)
+        """Return the ids of the prompt in front of each text, and the text's own tokens, up to ``max_characters``."""
+        shown = [side.prompt + text[: self._long.max_characters] for text in texts]
+        tokens = self._tokenizer.encode(shown, use_cache=self._use_cache)
         return [side.split(one) for one in tokens]
 
     def _windows(self, prompt: npt.NDArray[np.int32], own: TokenizedText, *, cut: bool) -> LateDocument:

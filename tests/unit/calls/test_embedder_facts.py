@@ -65,6 +65,10 @@ def test_a_text_is_truncated_where_a_word_more_changes_nothing(kind: str, is_que
             truncated(["a", None])
 
 
-def test_characters_that_are_never_tokenised_are_cut_too(tmp_path: Path) -> None:
-    with Embedder(tiny_checkpoints.bert_embedder(tmp_path / "m"), device="cpu") as embedder:
-        assert embedder.truncated_documents([" " * MAX_CHARACTERS, " " * MAX_CHARACTERS + "panda"]) == [False, True]
+@pytest.mark.parametrize("kind", ["bert", "colbert"])
+def test_characters_that_are_never_tokenised_are_cut_too(kind: str, tmp_path: Path) -> None:
+    blank = " " * MAX_CHARACTERS
+    with KINDS[kind](tmp_path) as embedder:
+        assert embedder.truncated_documents([blank, f"{blank}panda"]) == [False, True]
+        first, second = (vectors(embedder, text, is_query=False) for text in (blank, f"{blank}panda"))
+    assert np.array_equal(first, second)

@@ -16,12 +16,11 @@ class TokenVectorStore:
     """Token vectors of documents on disk, for a reranker that compares them.
 
     ``Reranker(model, cache=TokenVectorStore(folder))`` takes the vectors of documents that are in it, and runs the
-    model on the query alone; ``reranker.keep_vectors(texts)`` adds documents, and
-    so does ``embedder.stored_vectors(texts, store)``. A document is known by its text: a text that was changed is
-    another one, and is run as if there were no store. Each block of documents is a file of its
-    own, written whole or not at all, so that what a killed process had added before stays, and the next call goes on
-    behind it. Files are mapped into memory: opening reads their headers. Any number of objects, threads and processes
-    may read; a process sees what others add when it opens the store again.
+    model on the query alone; ``reranker.keep_vectors(texts)`` and ``embedder.stored_vectors(texts, store)`` add
+    documents. A document is known by its text: a text that was changed is another one, and is run as if there were no
+    store. Each block of documents is a file of its own, written whole or not at all, so that what a killed process had
+    added before stays, and the next call goes on behind it. Files are mapped into memory: opening reads their headers.
+    Any number of objects, threads and processes may read; a process sees what others add when it opens the store again.
 
     Args:
         folder: Where; made when the first document is added.

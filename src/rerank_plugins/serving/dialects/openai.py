@@ -28,12 +28,15 @@ def _read(fields: Fields, hints: Hints) -> EmbedRequest:
         formats=[_form(fields)],
         dimensions=fields.count("dimensions") or fields.count("output_dimension"),
         normalize=fields.flag("normalized", default=True) if "normalized" in fields else None,
-        whole=_is_whole(fields),
+        whole=_whole(fields),
     )
 
 
-def _is_whole(fields: Fields) -> bool:
-    """Return whether a text that does not fit is an error: by Voyage's key, Jina's (a boolean) or NVIDIA's (a word)."""
+def _whole(fields: Fields) -> bool:
+    """Check what cannot be done here, and return whether a text that does not fit is an error.
+
+    Voyage's key is ``truncation``, Jina's ``truncate`` is a boolean and NVIDIA's a word; the third is vLLM's.
+    """
     truncate = fields.raw("truncate")
     if truncate == "START":
         refuse_lost_start("truncate", truncate)
