@@ -87,11 +87,12 @@ def main(
         before_mb = _memory_mb(process)
         facts["connections"] = asyncio.run(_at_once(asked, port, connections, deadline_s=deadline_s)).facts()
         capacity = facts["throughput"]["served_pairs_per_s"] / passages
-        answers, offered = asyncio.run(_overload(asked, port, 10 * capacity, overload_s, deadline_s=deadline_s))
+        memory_mb = _Memory(process, every_s=overload_s / 10)
+        answers, offered = asyncio.run(_overload(asked, port, 10 * capacity, overload_s, deadline_s, memory_mb))
         seconds_ok = answers.statuses[200] / overload_s
         facts["overload"] = {"offered": offered, "capacity_per_s": round(capacity, 1), **answers.facts()}
         facts["overload"]["answered_per_s"] = round(seconds_ok, 1)
-        facts["memory_mb"] = {"before": before_mb, "after": _memory_mb(process)}
+        facts["memory_mb"] = {"before": before_mb, "each_tenth_of_the_overload": memory_mb.seen}
         facts["load_after"] = os.getloadavg()
     text = json.dumps(facts, indent=2)
     typer.echo(text)
@@ -183,7 +184,7 @@ async def _at_once(asked: Sequence[Asked], port: int, n: int, *, deadline_s: flo
 
 
 async def _overload(
-    asked: Sequence[Asked], port: int, per_s: float, seconds: float, *, deadline_s: float
+    asked: Sequence[Asked], port: int, per_s: float, seconds: float, deadline_s: float, memory: _Memory
 ) -> tuple[Answers, int]:
     """Send requests at a rate, whether or not the others are answered, on as many connections as that takes."""
     answers, tasks = Answers(), set[asyncio.Task[None]]()
@@ -204,8 +205,10 @@ async def _overload(
             tasks.add(task)
             task.add_done_callback(tasks.discard)
             sent += 1
+        memory.look(passed)
         await asyncio.sleep(0.005)
     await asyncio.gather(*tasks)
+    memory.look(seconds)
     for _, writer in idle:
         writer.close()
     return answers, sent
@@ -259,6 +262,19 @@ async def _ready(port: int) -> None:
             return
         await asyncio.sleep(0.2)
     raise TimeoutError
+
+
+class _Memory:
+    """What a process has in memory, seen at equal distances of time."""
+
+    def __init__(self, process: subprocess.Popen[bytes], *, every_s: float) -> None:
+        self._process, self._every_s = process, every_s
+        self.seen: list[float | None] = []
+
+    def look(self, passed_s: float) -> None:
+        """Take a reading if the time has come."""
+        if passed_s >= len(self.seen) * self._every_s:
+            self.seen.append(_memory_mb(self._process))
 
 
 def _memory_mb(process: subprocess.Popen[bytes]) -> float | None:

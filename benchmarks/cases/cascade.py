@@ -17,10 +17,10 @@ from rerank_plugins.errors import ModelError
 from rerank_plugins.evaluation import Dataset, evaluate, sample_queries
 from rerank_plugins.retrieval import BM25Index
 
-__all__ = ["CASCADE"]
+__all__ = ["ALL", "CASCADE", "STAGES", "best_candidates", "open_both", "ranked_by_both"]
 
 _FIRST, _SECOND = "cosine:mini", "mini"
-_ALL, _STAGES = f"{_SECOND} on all", f"{_FIRST} on all, {_SECOND} on its best tenth"
+ALL, STAGES = f"{_SECOND} on all", f"{_FIRST} on all, {_SECOND} on its best tenth"
 _DTYPE = "float32"
 
 
@@ -29,17 +29,17 @@ def _cascade(context: Context) -> CaseResult:
     effort = context.effort
     title = f"{_FIRST} then {_SECOND}, {effort.cascade_documents} candidates at most"
     try:
-        systems = _opened(context)
+        systems = open_both(effort.cascade_documents, device=context.device)
     except ModelError as error:
         reason = str(error)
-        missing = tuple(Missing(system=name, dtype=_DTYPE, reason=reason) for name in (_ALL, _STAGES))
+        missing = tuple(Missing(system=name, dtype=_DTYPE, reason=reason) for name in (ALL, STAGES))
         verdicts = (judge("cascade-speed", None, note=reason), judge("cascade-ndcg", None, note=reason))
         return CaseResult(case="cascade", title=title, facts={}, timings=(), missing=missing, verdicts=verdicts)
     dataset = sample_queries(english_sample(), n_queries=effort.cascade_queries, seed=0)
-    candidates = _candidates(dataset, effort.cascade_documents)
+    candidates = best_candidates(dataset, effort.cascade_documents)
     context.tell(f"{len(candidates)} queries with up to {effort.cascade_documents} candidates, both ways")
     try:
-        runs, seconds = _ranked(systems, dataset, candidates)
+        runs, seconds = ranked_by_both(systems, dataset, candidates)
     finally:
         for reranker in systems.values():
             reranker.close()
@@ -58,25 +58,25 @@ def _cascade(context: Context) -> CaseResult:
         missing=(),
         verdicts=(
             judge("cascade-speed", ratio(whole.median_s, stages.median_s)),
-            judge("cascade-ndcg", found[_ALL] - found[_STAGES], note=f"mean of {len(candidates)} queries"),
+            judge("cascade-ndcg", found[ALL] - found[STAGES], note=f"mean of {len(candidates)} queries"),
         ),
     )
 
 
-def _opened(context: Context) -> dict[str, Reranker]:
-    n = context.effort.cascade_documents
+def open_both(n: int, *, device: str | None) -> dict[str, Reranker]:
+    """Return both systems for so many candidates, by their names."""
     stages = [(_FIRST, n), (_SECOND, max(1, n // 10))]
-    return {_ALL: Reranker(_SECOND, device=context.device, dtype=_DTYPE), _STAGES: Cascade(stages)}
+    return {ALL: Reranker(_SECOND, device=device, dtype=_DTYPE), STAGES: Cascade(stages)}
 
 
-def _candidates(dataset: Dataset, n: int) -> dict[str, tuple[str, ...]]:
+def best_candidates(dataset: Dataset, n: int) -> dict[str, tuple[str, ...]]:
     """Return for each query its best documents by BM25, then those without a word in common, so many at most."""
     index, all_ids = BM25Index(dataset.texts), tuple(dataset.texts)
     found = {key: tuple(index.search(query, top_k=n)) for key, query in dataset.queries.items()}
     return {key: tuple(dict.fromkeys((*ids, *all_ids)))[:n] for key, ids in found.items()}
 
 
-def _ranked(
+def ranked_by_both(
     systems: Mapping[str, Reranker], dataset: Dataset, candidates: Mapping[str, Sequence[str]]
 ) -> tuple[dict[str, dict[str, dict[str, float]]], dict[str, list[float]]]:
     """Return the runs and the seconds of each query; the first few candidates of the first query are the warm-up."""

@@ -20,7 +20,7 @@ from rerank_plugins.adapters.saved import open_folder, write_retriever
 from rerank_plugins.checks.arguments import checked_call
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.retrieval import Fusion, RetrieverName
-from rerank_plugins.retrieval.build import DEFAULT_EMBEDDER
+from rerank_plugins.retrieval.build import DEFAULT_EMBEDDER, AnyTokenVectorStore
 from rerank_plugins.retrieval.first_stage import AddingLock, check_new_ids
 
 __all__ = ["FirstStageRetriever", "GrowingRetriever"]
@@ -94,10 +94,11 @@ class FirstStageRetriever(GrowingRetriever):
         faiss_index: str | None = "Flat",
         fusion: Fusion = "rrf",
         weights: Sequence[float] | None = None,
+        vectors: AnyTokenVectorStore | None = None,
     ) -> FirstStageRetriever:
         """Index documents or texts, and return a retriever over them; only ``page_content`` is searched.
 
-        ``retriever``, ``faiss_index``, ``fusion`` and ``weights`` are those of
+        ``retriever``, ``faiss_index``, ``fusion``, ``weights`` and ``vectors`` are those of
         :func:`rerank_plugins.retrieval.build_first_stage`, whose errors are raised here too. ``embedder`` may also be
         embeddings of this package.
 
@@ -107,7 +108,13 @@ class FirstStageRetriever(GrowingRetriever):
         made = cls(top_k=top_k)
         items = {str(position): one for position, one in enumerate(listed(documents))}
         made._corpus = PARTS.indexed(
-            items, retriever=retriever, embedder=embedder, faiss_index=faiss_index, fusion=fusion, weights=weights
+            items,
+            retriever=retriever,
+            embedder=embedder,
+            faiss_index=faiss_index,
+            fusion=fusion,
+            weights=weights,
+            vectors=vectors,
         )
         return made
 

@@ -25,7 +25,7 @@ from rerank_plugins.adapters.saved import open_folder
 from rerank_plugins.checks.arguments import checked_call
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.retrieval import Fusion, RetrieverName
-from rerank_plugins.retrieval.build import DEFAULT_EMBEDDER
+from rerank_plugins.retrieval.build import DEFAULT_EMBEDDER, AnyTokenVectorStore
 from rerank_plugins.types import ScoreUnit
 
 __all__ = ["TwoStageRetriever"]
@@ -98,6 +98,7 @@ class TwoStageRetriever(GrowingRetriever):
         faiss_index: str | None = "Flat",
         fusion: Fusion = "rrf",
         weights: Sequence[float] | None = None,
+        vectors: AnyTokenVectorStore | None = None,
     ) -> TwoStageRetriever:
         """Index documents and return a retriever over them.
 
@@ -107,7 +108,7 @@ class TwoStageRetriever(GrowingRetriever):
         out; a compressor that is passed has a threshold of its own.
         """
         made = PARTS.second_stage(reranker, top_n=top_n, threshold=threshold, threshold_unit=threshold_unit)
-        options: dict[str, Any] = {"faiss_index": faiss_index, "fusion": fusion, "weights": weights}
+        options: dict[str, Any] = {"faiss_index": faiss_index, "fusion": fusion, "weights": weights, "vectors": vectors}
         first_stage = FirstStageRetriever.from_documents(
             documents, retriever=retriever, embedder=embedder, top_k=top_k, **options
         )

@@ -8,7 +8,7 @@ from typing import Any
 import colbert_checkpoints as tiny
 import pytest
 from langchain_core.documents import BaseDocumentCompressor, Document
-from langchain_rerank_plugins import FirstStageRetriever, RerankCompressor
+from langchain_rerank_plugins import FirstStageRetriever, RerankCompressor, TwoStageRetriever
 from rerank_plugins_testing.langchain import CompressorConformance
 
 from rerank_plugins import Embedder, Reranker, TokenVectorStore
@@ -46,6 +46,24 @@ def test_vectors_of_documents_come_from_the_store(folder: Path, tmp_path: Path) 
     assert [one.page_content for one in found] == [one.page_content for one in expected]
     scores = [[one.metadata["relevance_score"] for one in side] for side in (found, expected)]
     assert scores[0] == pytest.approx(scores[1], abs=0.01)
+
+
+def test_both_stages_share_a_store(folder: Path, tmp_path: Path) -> None:
+    reranker = RerankCompressor(model=str(folder), device="cpu", vectors=str(tmp_path / "vectors"))
+    with Embedder(folder, device="cpu") as embedder:
+        options = {"retriever": "multi_vector", "embedder": embedder, "top_k": 4, "top_n": 2}
+        made = TwoStageRetriever.from_documents(
+            tiny.SENTENCES, reranker=reranker, vectors=tmp_path / "vectors", **options
+        )
+        assert len(TokenVectorStore(tmp_path / "vectors")) == len(tiny.SENTENCES)
+        before = reranker.reranker.stats().inputs
+        found = made.invoke("What do pandas eat?")
+        # The query alone: what the first stage added after this reranker was opened is seen.
+        assert reranker.reranker.stats().inputs == before + 1
+        plain = TwoStageRetriever.from_documents(
+            tiny.SENTENCES, reranker=RerankCompressor(model=str(folder), device="cpu"), **options
+        )
+        assert [one.page_content for one in found] == [one.page_content for one in plain.invoke("What do pandas eat?")]
 
 
 async def test_token_vectors_are_a_first_stage(folder: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import colbert_checkpoints as tiny
 import pytest
 from llama_index.core.schema import NodeWithScore, TextNode
 from llama_index.postprocessor.rerank_plugins import BgeRerankPostprocessor, RerankPostprocessor
-from llama_index.retrievers.rerank_plugins import FirstStageRetriever
+from llama_index.retrievers.rerank_plugins import FirstStageRetriever, TwoStageRetriever
 from rerank_plugins_testing.llamaindex import PostprocessorConformance
 
 from rerank_plugins import Embedder, Reranker, TokenVectorStore, VectorStoreError
@@ -51,6 +51,24 @@ def test_other_models_and_other_vectors_are_refused(folder: Path, checkpoints: P
         BgeRerankPostprocessor(model=str(checkpoints / "bert-reranker"), device="cpu", vectors=tmp_path / "vectors")
     with pytest.raises(VectorStoreError, match="length was 48 and is 32"):
         RerankPostprocessor(model=str(folder), device="cpu", max_length=32, vectors=tmp_path / "vectors")
+
+
+def test_both_stages_share_a_store(folder: Path, tmp_path: Path) -> None:
+    reranker = RerankPostprocessor(model=str(folder), device="cpu", vectors=tmp_path / "vectors")
+    with Embedder(folder, device="cpu") as embedder:
+        options = {"retriever": "multi_vector", "embedder": embedder, "top_k": 4, "top_n": 2}
+        made = TwoStageRetriever.from_documents(
+            tiny.SENTENCES, reranker=reranker, vectors=tmp_path / "vectors", **options
+        )
+        assert len(TokenVectorStore(tmp_path / "vectors")) == len(tiny.SENTENCES)
+        before = reranker.reranker.stats().inputs
+        found = made.retrieve("What do pandas eat?")
+        # The query alone: what the first stage added after this reranker was opened is seen.
+        assert reranker.reranker.stats().inputs == before + 1
+        plain = TwoStageRetriever.from_documents(
+            tiny.SENTENCES, reranker=RerankPostprocessor(model=str(folder), device="cpu"), **options
+        )
+        assert [one.text for one in found] == [one.text for one in plain.retrieve("What do pandas eat?")]
 
 
 async def test_token_vectors_are_a_first_stage(folder: Path, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from rerank_plugins.embedder import Embedder
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.reranker import Reranker
 from rerank_plugins.retrieval import Fusion, RetrieverName, build_first_stage
+from rerank_plugins.retrieval.build import AnyTokenVectorStore
 from rerank_plugins.types import ScoreUnit
 
 __all__ = ["RetrieverParts"]
@@ -134,6 +135,7 @@ class RetrieverParts(Generic[_Reranker, _Item]):
         faiss_index: str | None,
         fusion: Fusion,
         weights: Sequence[float] | None,
+        vectors: AnyTokenVectorStore | None,
     ) -> Corpus[_Item]:
         """Return key to document, indexed with the options of :func:`rerank_plugins.retrieval.build_first_stage`.
 
@@ -141,7 +143,13 @@ class RetrieverParts(Generic[_Reranker, _Item]):
         """
         model, texts = self.embedder_of(embedder), self._texts(items)
         first_stage = build_first_stage(
-            texts, retriever=retriever, embedder=model, faiss_index=faiss_index, fusion=fusion, weights=weights
+            texts,
+            retriever=retriever,
+            embedder=model,
+            faiss_index=faiss_index,
+            fusion=fusion,
+            weights=weights,
+            vectors=vectors,
         )
         return Corpus(first_stage, items, texts)
 

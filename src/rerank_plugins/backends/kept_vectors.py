@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -70,15 +70,29 @@ class KeptVectors:
         with model.queued(sample) as queue:
             (rows,) = queue.vectors(queue.wait(deadline or Deadline(None)))
         self.identity = StoreIdentity(model=name, settings=model.inputs.settings, sample=rows)
-        self.files.check(self.identity)
+        self._checked: object = None
+        self._refresh()
 
-    def find(self, text: str | None) -> KeptDocument | None:
-        """Return where the vectors of a text are; None if they are not kept."""
-        return None if text is None else self.files.find(text)
+    def _refresh(self) -> None:
+        self.files.refresh()
+        if self.files.header is not self._checked:
+            self.files.check(self.identity)
+            self._checked = self.files.header
+
+    def found(self, texts: Iterable[str | None]) -> dict[str, KeptDocument]:
+        """Return where the vectors are of those texts that are kept, by whomever.
+
+        Raises:
+            VectorStoreError: What others have added since cannot be read, or comes from another model.
+        """
+        self._refresh()
+        places = ((text, self.files.find(text)) for text in dict.fromkeys(texts) if text is not None)
+        return {text: place for text, place in places if place is not None}
 
     def missing(self, texts: Sequence[str]) -> list[str]:
-        """Return the different texts that are not kept yet."""
-        return [text for text in dict.fromkeys(texts) if self.files.find(text) is None]
+        """Return the different texts that are not kept yet; raises as :meth:`found`."""
+        there = self.found(texts)
+        return [text for text in dict.fromkeys(texts) if text not in there]
 
     def rows_of(self, texts: Sequence[str]) -> list[_Rows]:
         """Return the vectors of each text, as exactly as they are kept; none for a text that is not kept.

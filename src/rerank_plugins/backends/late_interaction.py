@@ -247,8 +247,7 @@ class LateInteractionScorer:
         read: dict[str | None, LateDocument | KeptDocument] = {}
         different = list(dict.fromkeys(documents))
         if self.kept is not None:
-            found = ((text, self.kept.find(text)) for text in different)
-            read = {text: kept for text, kept in found if kept is not None}
+            read.update(self.kept.found(different))
             different = [text for text in different if text not in read]
         made = self.model.inputs.documents(different)
         read.update(zip(different, made if keeps_texts else [one.without_texts() for one in made], strict=True))

@@ -8,6 +8,7 @@ from typing import Literal, get_args
 
 from rerank_plugins.checks.arguments import checked_call
 from rerank_plugins.embedder import Embedder
+from rerank_plugins.embedding.kept.store import TokenVectorStore
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.retrieval.bm25 import BM25Index
 from rerank_plugins.retrieval.dense import DenseIndex
@@ -15,9 +16,12 @@ from rerank_plugins.retrieval.first_stage import FirstStage
 from rerank_plugins.retrieval.hybrid import Fusion, HybridIndex
 from rerank_plugins.retrieval.multi_vector import MultiVectorIndex
 
-__all__ = ["DEFAULT_EMBEDDER", "RetrieverName", "build_first_stage", "check_retriever"]
+__all__ = ["DEFAULT_EMBEDDER", "AnyTokenVectorStore", "RetrieverName", "build_first_stage", "check_retriever"]
 
 RetrieverName = Literal["bm25", "dense", "hybrid", "multi_vector"]
+
+AnyTokenVectorStore = TokenVectorStore | str | Path
+"""A store of token vectors, or its folder."""
 
 DEFAULT_EMBEDDER = "BAAI/bge-m3"
 
@@ -31,6 +35,7 @@ def build_first_stage(
     faiss_index: str | None = "Flat",
     fusion: Fusion = "rrf",
     weights: Sequence[float] | None = None,
+    vectors: AnyTokenVectorStore | None = None,
 ) -> FirstStage:
     """Return a first stage over texts.
 
@@ -44,6 +49,8 @@ def build_first_stage(
             documents exactly too, and without FAISS.
         fusion: See :class:`~rerank_plugins.retrieval.hybrid.HybridIndex`.
         weights: Of the dense stage and of BM25, in this order; None weighs both the same.
+        vectors: Store of token vectors, or its folder, for ``multi_vector``: documents that are in it are not embedded
+            again, the others are added; None keeps none. A reranker may take its vectors from the same one.
 
     Raises:
         InvalidInputError: There is no such retriever, or an option cannot work.
@@ -51,12 +58,16 @@ def build_first_stage(
         ModelError: The embedder cannot be loaded.
     """
     check_retriever(retriever)
+    if vectors is not None and retriever != "multi_vector":
+        msg = f"vectors keeps token vectors, and {retriever!r} has none; leave it out, or use 'multi_vector'"
+        raise InvalidInputError(msg)
     if retriever == "bm25":
         return BM25Index(texts)
     model = embedder if isinstance(embedder, Embedder) else Embedder(embedder)
     if retriever == "multi_vector":
         # Over single tokens a flat index would only find candidates, as slowly as all documents are compared.
-        return MultiVectorIndex(texts, model, faiss_index=None if faiss_index == "Flat" else faiss_index)
+        store = TokenVectorStore(vectors) if isinstance(vectors, (str, Path)) else vectors
+        return MultiVectorIndex(texts, model, faiss_index=None if faiss_index == "Flat" else faiss_index, vectors=store)
     dense = DenseIndex(texts, model, faiss_index=faiss_index)
     if retriever == "dense":
         return dense

@@ -15,7 +15,13 @@ from rerank_plugins.embedder import Embedder
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.ranking.results import Selection
 from rerank_plugins.reranker import Reranker
-from rerank_plugins.retrieval.build import DEFAULT_EMBEDDER, RetrieverName, build_first_stage, check_retriever
+from rerank_plugins.retrieval.build import (
+    DEFAULT_EMBEDDER,
+    AnyTokenVectorStore,
+    RetrieverName,
+    build_first_stage,
+    check_retriever,
+)
 from rerank_plugins.retrieval.corpus import new_texts, texts_by_id
 from rerank_plugins.retrieval.first_stage import AddingLock, FirstStage, check_search, check_texts_by_id, grown_stage
 from rerank_plugins.retrieval.hybrid import Fusion
@@ -97,6 +103,7 @@ class TwoStageRetriever(ForeignNames):
         faiss_index: str | None = "Flat",
         fusion: Fusion = "rrf",
         weights: Sequence[float] | None = None,
+        vectors: AnyTokenVectorStore | None = None,
     ) -> TwoStageRetriever:
         """Index texts and return a retriever over them.
 
@@ -112,6 +119,7 @@ class TwoStageRetriever(ForeignNames):
             faiss_index: See :class:`~rerank_plugins.retrieval.dense.DenseIndex`.
             fusion: See :class:`~rerank_plugins.retrieval.hybrid.HybridIndex`.
             weights: Of the dense stage and of BM25 in a hybrid; None weighs both the same.
+            vectors: See :func:`~rerank_plugins.retrieval.build.build_first_stage`.
 
         Raises:
             InvalidInputError: An option cannot work, or a document is not a string.
@@ -124,7 +132,13 @@ class TwoStageRetriever(ForeignNames):
         if opened:
             embedder = Embedder(str(embedder))
         first_stage = build_first_stage(
-            texts, retriever=retriever, embedder=embedder, faiss_index=faiss_index, fusion=fusion, weights=weights
+            texts,
+            retriever=retriever,
+            embedder=embedder,
+            faiss_index=faiss_index,
+            fusion=fusion,
+            weights=weights,
+            vectors=vectors,
         )
         made = cls(
             first_stage,

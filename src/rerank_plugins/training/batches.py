@@ -40,7 +40,8 @@ class GroupDataset(Dataset[Group]):
 
     def __getitem__(self, index: tuple[int, int]) -> Group:
         epoch, row = index
-        return draw_group(self._rows[row], self._data, seed=self._seed, epoch=epoch, row=row)
+        size = self._rows.task(row).texts_of_group(self._data.train_group_size)
+        return draw_group(self._rows[row], self._data, seed=self._seed, epoch=epoch, row=row, size=size)
 
 
 class EpochOrder(Sampler[tuple[int, int]]):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 
 from rerank_plugins.training.batches import EpochOrder
 from rerank_plugins.training.groups import epoch_order
@@ -11,13 +11,16 @@ from rerank_plugins.training.groups import epoch_order
 __all__ = ["FileOrder", "rows_by_file"]
 
 
-def rows_by_file(sources: Sequence[int], *, small_threshold: int, drop_threshold: int) -> list[list[int]]:
-    """Return the rows of each file; files with few rows are one together.
+def rows_by_file(
+    sources: Sequence[int], *, tasks: Sequence[Hashable], small_threshold: int, drop_threshold: int
+) -> list[list[int]]:
+    """Return the rows of each file; files with few rows are one together, if they have the same task.
 
     As FlagEmbedding 1.4.2 ``abc/finetune/embedder/AbsDataset.py`` does for the files of a folder, here of all files.
 
     Args:
         sources: Number of each row's file.
+        tasks: What the groups of each file have in common.
         small_threshold: Files with fewer rows are put together.
         drop_threshold: If these have fewer rows together they are left out.
     """
@@ -25,8 +28,11 @@ def rows_by_file(sources: Sequence[int], *, small_threshold: int, drop_threshold
     for row, source in enumerate(sources):
         files.setdefault(source, []).append(row)
     large = [rows for rows in files.values() if len(rows) >= small_threshold]
-    small = [row for rows in files.values() if len(rows) < small_threshold for row in rows]
-    return [*large, small] if small and len(small) >= drop_threshold else large
+    small: dict[Hashable, list[int]] = {}
+    for source, rows in files.items():
+        if len(rows) < small_threshold:
+            small.setdefault(tasks[source], []).extend(rows)
+    return [*large, *(rows for rows in small.values() if len(rows) >= drop_threshold)]
 
 
 class FileOrder(EpochOrder):

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rerank_plugins.training.data.records import TrainingRecord
+from rerank_plugins.training.row_kinds import has_queries_as_texts
 from rerank_plugins.training.settings_common import CommonDataSettings
 
 __all__ = ["Group", "draw_group", "epoch_order", "grouped_order", "shuffled_text"]
@@ -39,7 +40,9 @@ class Group:
     prompt: str | None = None
 
 
-def draw_group(record: TrainingRecord, data: CommonDataSettings, *, seed: int, epoch: int, row: int) -> Group:
+def draw_group(
+    record: TrainingRecord, data: CommonDataSettings, *, seed: int, epoch: int, row: int, size: int | None = None
+) -> Group:
     """Return the group of a row in one epoch, by FlagEmbedding's rule (1.4.2, ``abc/finetune/reranker/AbsDataset.py``).
 
     One positive is drawn; negatives are drawn without repetition, from a list of indexes that is repeated if there are
@@ -51,10 +54,11 @@ def draw_group(record: TrainingRecord, data: CommonDataSettings, *, seed: int, e
         seed: The run's.
         epoch: From 0.
         row: Number of the row in the training data.
+        size: Texts of the group, where rows of its file have a number of their own; None for the run's.
     """
     # A text as seed: Python hashes it with SHA-512, and neighbouring numbers start neighbouring sequences otherwise.
     draws = random.Random(f"{seed}:{epoch}:{row}")  # noqa: S311 - no secret
-    n_negatives = data.train_group_size - 1
+    n_negatives = (data.train_group_size if size is None else size) - 1
     positive = draws.choice(range(len(record.pos)))
     first = shuffled_text(record.pos[positive], ratio=data.shuffle_ratio, draws=draws)
     indexes = list(range(len(record.neg))) * math.ceil(n_negatives / max(len(record.neg), 1))
@@ -64,11 +68,13 @@ def draw_group(record: TrainingRecord, data: CommonDataSettings, *, seed: int, e
     if data.knowledge_distillation and record.pos_scores is not None and record.neg_scores is not None:
         teacher = (record.pos_scores[positive], *(record.neg_scores[index] for index in negatives))
     for_query, for_text = data.instructions
+    of_query = for_query, data.own_instruction(record), data.query_instruction_format
+    of_text = for_text, record.passage_prompt, data.passage_instruction_format
+    if has_queries_as_texts(data.kind_of(record)):
+        of_text = of_query
     return Group(
-        query=_instructed(record.query, for_query, data.own_instruction(record), data.query_instruction_format),
-        texts=tuple(
-            _instructed(text, for_text, record.passage_prompt, data.passage_instruction_format) for text in texts
-        ),
+        query=_instructed(record.query, *of_query),
+        texts=tuple(_instructed(text, *of_text) for text in texts),
         teacher=teacher,
         row=row,
         prompt=record.prompt,

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 import transformers
 
-from rerank_plugins.training.groups import draw_group
+from rerank_plugins.training.batches import GroupDataset
 from rerank_plugins.training.kind import Lengths
 from rerank_plugins.training.preparing import Prepared, prepare, trainer_for, uses_cpu
 from rerank_plugins.training.results import TrainingPlan
@@ -95,7 +95,8 @@ def _lengths(prepared: Prepared, trainable: Any) -> Lengths:
     """Return the tokens of inputs, of rows spread over the data."""
     data, rows = prepared.settings.data, prepared.rows
     chosen = range(0, len(rows), max(len(rows) // _SAMPLED_ROWS, 1))
-    groups = [draw_group(rows[row], data, seed=prepared.settings.run.seed, epoch=0, row=row) for row in chosen]
+    drawn = GroupDataset(rows, data, seed=prepared.settings.run.seed)
+    groups = [drawn[0, row] for row in chosen]
     return prepared.kind.lengths(prepared, trainable, groups)
 
 

@@ -19,6 +19,7 @@ from rerank_plugins.training.by_file import FileOrder, rows_by_file
 from rerank_plugins.training.dev import DevSet, dev_set, keep_sets
 from rerank_plugins.training.inspecting import inspect_data
 from rerank_plugins.training.kind import Kind, kind_of
+from rerank_plugins.training.row_kinds import takes_half_batches
 from rerank_plugins.training.rows import Rows, store_rows
 from rerank_plugins.training.settings_common import CommonRunSettings
 from rerank_plugins.training.steps import StepPlan, plan_steps
@@ -77,6 +78,11 @@ def prepare(settings: Any, folder: Path) -> Prepared:
         inspect_data(settings.data, kind.check_options(settings, resolved))
     stored = folder / f"rows-{_rank()}.jsonl"
     rows, held_out = store_rows(settings.data, stored, holds_out=settings.data.dev_data is None)
+    if any(takes_half_batches(task.kind) for task in rows.tasks):
+        logger.warning(
+            "FlagEmbedding makes batches of half the size of rows whose type is symmetric; here all batches are of "
+            "per_device_train_batch_size"
+        )
     dev = dev_set(settings.data, held_out, metric=settings.run.metric)
     kept = keep_sets(settings.data, metric=settings.run.metric)
     if rows.n_left_out:
@@ -109,7 +115,10 @@ def _order(settings: Any, rows: Rows) -> EpochOrder:
     batch = run.per_device_train_batch_size * _n_devices(run)
     if getattr(data, "same_dataset_within_batch", False):
         files = rows_by_file(
-            rows.source_numbers, small_threshold=data.small_threshold, drop_threshold=data.drop_threshold
+            rows.source_numbers,
+            tasks=[(one.kind, one.texts_of_group(data.train_group_size)) for one in rows.tasks],
+            small_threshold=data.small_threshold,
+            drop_threshold=data.drop_threshold,
         )
         return FileOrder(files, seed=run.seed, batch=batch)
     sizes = rows.sizes if run.group_by_length else None

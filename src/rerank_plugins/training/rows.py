@@ -18,6 +18,7 @@ from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.text.tokenizer import is_blank
 from rerank_plugins.training.data.reading import RecordStream, open_records
 from rerank_plugins.training.data.records import TrainingRecord
+from rerank_plugins.training.row_kinds import SourceTask
 from rerank_plugins.training.settings_common import CommonDataSettings
 
 __all__ = ["Rows", "store_rows"]
@@ -35,6 +36,7 @@ class Rows:
         starts: Where each row begins, in bytes, and the file's length.
         places: For each row the number of its source and of its line there.
         sources: The files that they came from.
+        tasks: What the rows of each of them have in common.
         digest: SHA-256 of the rows, in hexadecimal.
         n_left_out: Rows of the data that have no group.
     """
@@ -43,6 +45,7 @@ class Rows:
     starts: array[int]
     places: array[int]
     sources: tuple[str, ...]
+    tasks: tuple[SourceTask, ...]
     digest: str
     n_left_out: int
 
@@ -66,6 +69,10 @@ class Rows:
         """Number of the source of each row, in ``sources``."""
         return list(self.places[::2])
 
+    def task(self, row: int) -> SourceTask:
+        """Return what a row has in common with the others of its source."""
+        return self.tasks[self.places[2 * row]]
+
     def where(self, row: int) -> str:
         """Return the place that a row came from, ``FILE:LINE``."""
         return f"{self.sources[self.places[2 * row]]}:{self.places[2 * row + 1]}"
@@ -85,16 +92,31 @@ class _Store:
         self._path, self.n_left_out = path, 0
         self._starts, self._places = array("Q", [0]), array("Q")
         self._sources: dict[str, int] = {}
+        self._tasks: list[SourceTask] = []
         self._hash = hashlib.sha256()
         self._file = path.open("wb")
 
-    def add(self, record: TrainingRecord, *, source: str, number: int) -> None:
-        """Append a row."""
+    def add(self, record: TrainingRecord, *, kind: str, source: str, number: int) -> None:
+        """Append a row.
+
+        Raises:
+            InvalidInputError: Rows of its source are of another kind.
+        """
+        place, task = self._sources.setdefault(source, len(self._sources)), SourceTask(kind, len(record.neg))
+        if place == len(self._tasks):
+            self._tasks.append(task)
+        if self._tasks[place].kind != kind:
+            msg = (
+                f"{source}:{number}: its type {kind!r} is another than {self._tasks[place].kind!r} of the rows before, "
+                "and batches of one file are of one type: put these rows into a file of their own"
+            )
+            raise InvalidInputError(msg)
+        self._tasks[place] = min(task, self._tasks[place])
         data = json.dumps(record.to_mapping(), ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"
         self._file.write(data)
         self._hash.update(data)
         self._starts.append(self._starts[-1] + len(data))
-        self._places.extend((self._sources.setdefault(source, len(self._sources)), number))
+        self._places.extend((place, number))
 
     def close(self) -> Rows:
         """Return the rows."""
@@ -102,7 +124,8 @@ class _Store:
         os.fsync(self._file.fileno())
         self._file.close()
         digest = self._hash.hexdigest()
-        return Rows(self._path, self._starts, self._places, tuple(self._sources), digest, self.n_left_out)
+        sources, tasks = tuple(self._sources), tuple(self._tasks)
+        return Rows(self._path, self._starts, self._places, sources, tasks, digest, self.n_left_out)
 
 
 def store_rows(data: CommonDataSettings, path: Path, *, holds_out: bool) -> tuple[Rows, tuple[TrainingRecord, ...]]:
@@ -158,7 +181,7 @@ def _stored(
             queries.add(query)
             held.append(record)
         else:
-            store.add(record, source=item.source, number=item.number)
+            store.add(record, kind=data.kind_of(record), source=item.source, number=item.number)
     return store.close(), held
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from rerank_plugins.checks.arguments import checked_fields
 from rerank_plugins.checks.kinds import Count, ModelName, Within
 from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.training.row_kinds import PLAIN
 from rerank_plugins.types import SourceOptions
 
 if TYPE_CHECKING:
@@ -124,6 +125,10 @@ class CommonDataSettings:
     def own_instruction(self, record: TrainingRecord) -> str | None:
         """Return a row's own instruction for its query; None if it has none."""
         return record.query_prompt
+
+    def kind_of(self, record: TrainingRecord) -> str:
+        """Return the kind of a row as far as it counts here (:mod:`~rerank_plugins.training.row_kinds`)."""
+        return PLAIN
 
     def __post_init__(self) -> None:
         if not self.train_data:

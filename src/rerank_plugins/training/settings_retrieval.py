@@ -13,6 +13,7 @@ from rerank_plugins.checks.arguments import checked_fields
 from rerank_plugins.checks.kinds import Count, ModelName, Within
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.training.arguments import Task
+from rerank_plugins.training.row_kinds import PLAIN
 from rerank_plugins.training.settings_common import (
     CommonDataSettings,
     CommonRunSettings,
@@ -75,7 +76,9 @@ class RetrievalDataSettings(CommonDataSettings):
             replaces it. None takes the model's own; an empty text is none, and then no ``prompt`` is read.
         passage_instruction_for_retrieval: The same for the texts.
         same_dataset_within_batch: Whether all rows of a batch come from one file, so that texts of another task are no
-            negatives. What is left over of a file in an epoch is left out.
+            negatives. What is left over of a file in an epoch is left out. The rows' ``type`` counts then, which all
+            rows of a file share: ``only_1neg`` and ``symmetric_class`` make smaller groups, ``symmetric_sts`` and
+            ``symmetric_clustering`` have the query's instruction before their texts too.
         small_threshold: Files with fewer rows are one file together, with ``same_dataset_within_batch``.
         drop_threshold: If these have fewer rows together they are left out.
     """
@@ -106,6 +109,10 @@ class RetrievalDataSettings(CommonDataSettings):
     def own_instruction(self, record: TrainingRecord) -> str | None:
         """Return a row's own instruction for its query: ``prompt``, as FlagEmbedding's embedders have it."""
         return record.prompt if record.prompt is not None else record.query_prompt
+
+    def kind_of(self, record: TrainingRecord) -> str:
+        """Return a row's ``type``, where batches are of one file."""
+        return (record.type if self.same_dataset_within_batch else None) or PLAIN
 
     def __post_init__(self) -> None:
         CommonDataSettings.__post_init__(self)

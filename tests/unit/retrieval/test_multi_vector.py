@@ -170,6 +170,26 @@ def test_a_retriever_is_kept_in_a_folder(folder: Path, tmp_path: Path, faiss_ind
         assert opened.search(QUERY) == expected
 
 
+def test_a_retriever_by_name_takes_a_store_that_its_reranker_shares(folder: Path, tmp_path: Path) -> None:
+    options = {"retriever": "multi_vector", "embedder": folder, "top_k": 9, "top_n": 3}
+    with Reranker(folder, device="cpu", cache=TokenVectorStore(tmp_path / "vectors")) as reranker:
+        made = TwoStageRetriever.from_documents(TEXTS, reranker=reranker, vectors=reranker.vectors, **options)
+        assert len(TokenVectorStore(tmp_path / "vectors")) == len(set(TEXTS.values()))
+        before = reranker.stats().inputs
+        found = made.search(QUERY)
+        # The query alone.
+        assert reranker.stats().inputs == before + 1
+        made.close()
+    with (
+        Reranker(folder, device="cpu") as plain,
+        TwoStageRetriever.from_documents(TEXTS, reranker=plain, **options) as other,
+    ):
+        expected = other.search(QUERY)
+    assert [one.id for one in found] == [one.id for one in expected]
+    with pytest.raises(InvalidInputError, match="'bm25' has none"):
+        TwoStageRetriever.from_documents(TEXTS, retriever="bm25", reranker=None, vectors=tmp_path / "vectors")
+
+
 def test_another_models_vectors_and_cut_files_are_refused(
     exact: MultiVectorIndex, folder: Path, tmp_path: Path
 ) -> None:

@@ -10,9 +10,16 @@ from rerank_plugins.training.by_file import FileOrder, rows_by_file
 
 def test_small_files_are_one_together_or_left_out() -> None:
     sources = [0] * 5 + [1] * 2 + [2] * 1
-    assert rows_by_file(sources, small_threshold=0, drop_threshold=0) == [[0, 1, 2, 3, 4], [5, 6], [7]]
-    assert rows_by_file(sources, small_threshold=3, drop_threshold=3) == [[0, 1, 2, 3, 4], [5, 6, 7]]
-    assert rows_by_file(sources, small_threshold=3, drop_threshold=4) == [[0, 1, 2, 3, 4]]
+    tasks = ["", "", ""]
+    assert rows_by_file(sources, tasks=tasks, small_threshold=0, drop_threshold=0) == [[0, 1, 2, 3, 4], [5, 6], [7]]
+    assert rows_by_file(sources, tasks=tasks, small_threshold=3, drop_threshold=3) == [[0, 1, 2, 3, 4], [5, 6, 7]]
+    assert rows_by_file(sources, tasks=tasks, small_threshold=3, drop_threshold=4) == [[0, 1, 2, 3, 4]]
+
+
+def test_small_files_of_another_task_are_not_put_together() -> None:
+    sources, tasks = [0, 1, 1, 2, 3], ["a", "b", "a", "b"]
+    assert rows_by_file(sources, tasks=tasks, small_threshold=9, drop_threshold=0) == [[0, 3], [1, 2, 4]]
+    assert rows_by_file(sources, tasks=tasks, small_threshold=9, drop_threshold=3) == [[1, 2, 4]]
 
 
 @settings(derandomize=True, deadline=None)

@@ -266,6 +266,64 @@ def test_a_batch_is_of_one_file_and_no_query_begins_with_none(tmp_path: Path) ->
     assert plain[0, 12].query.startswith("what is")
 
 
+def test_a_type_decides_on_the_groups_of_its_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """FlagEmbedding's rules of ``only_1neg``, ``symmetric_class``, ``symmetric_sts`` and ``symmetric_clustering``."""
+    kinds = ("normal", "only_1neg", "symmetric_class", "symmetric_sts", "symmetric_clustering")
+    files = []
+    for number, kind in enumerate(kinds):
+        made = [{**row, "neg": [f"other {number} {n}" for n in range(3)], "type": kind} for row in rows(8, seed=number)]
+        if kind == "symmetric_class":
+            made[5]["neg"] = made[5]["neg"][:2]
+        files.append(write_rows(tmp_path / f"{kind}.jsonl", made))
+    settings = tiny_embedder_run(
+        bert_embedder(tmp_path / "start"),
+        tmp_path,
+        train_data=files,
+        dev_fraction=0.0,
+        same_dataset_within_batch=True,
+        train_group_size=5,
+        query_instruction_for_retrieval="ask: ",
+        passage_instruction_for_retrieval="told: ",
+    )
+    prepared = prepare(settings, tmp_path)
+    trainable = EMBEDDER.open(prepared.resolved, prepared.settings)
+    trainer = trainer_for(prepared, trainable, tmp_path)
+    texts = dict.fromkeys(kinds, 0)
+    for batch in trainer.get_train_dataloader():
+        (kind,) = {kinds[row // 8] for row in batch["rows"].tolist()}
+        n_rows = len(batch["rows"])
+        texts[kind] = len(batch["passages"]["input_ids"]) // n_rows
+        vectors = trainable.module(queries=batch["queries"], passages=batch["passages"])
+        assert embedder_kind.objective_of(settings, trainable)(*vectors, batch, 0).isfinite()
+    assert texts == {
+        "normal": 5,
+        "only_1neg": 2,
+        "symmetric_class": 3,
+        "symmetric_sts": 5,
+        "symmetric_clustering": 5,
+    }
+    drawn = embedder_kind.GroupDataset(prepared.rows, prepared.settings.data, seed=1)
+    for number, begins in enumerate(("told: ", "told: ", "told: ", "ask: ", "ask: ")):
+        group = drawn[0, 8 * number]
+        assert group.query.startswith("ask: ")
+        assert all(text.startswith(begins) for text in group.texts), kinds[number]
+    assert "half the size" in caplog.text
+    assert "which counts with" not in caplog.text
+
+
+def test_types_in_one_file_and_types_that_do_not_count(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    made = [{**row, "type": "symmetric_sts" if n == 6 else "normal"} for n, row in enumerate(rows(12))]
+    files = (write_rows(tmp_path / "mixed.jsonl", made),)
+    start = bert_embedder(tmp_path / "start")
+    changes = {"train_data": files, "dev_fraction": 0.0}
+    with pytest.raises(InvalidInputError, match=r"mixed\.jsonl:7: its type 'symmetric_sts' is another than 'normal'"):
+        prepare(tiny_embedder_run(start, tmp_path, same_dataset_within_batch=True, **changes), tmp_path)
+    caplog.clear()
+    prepared = prepare(tiny_embedder_run(start, tmp_path, **changes), tmp_path)
+    assert "1 rows with a type, which counts with same_dataset_within_batch only" in caplog.text
+    assert {len(embedder_kind.GroupDataset(prepared.rows, prepared.settings.data, seed=1)[0, 6].texts)} == {4}
+
+
 def test_scores_are_float32_within_autocast(tmp_path: Path) -> None:
     settings = tiny_embedder_run(bert_embedder(tmp_path / "start"), tmp_path, dev_fraction=0.0)
     prepared = prepare(settings, tmp_path)

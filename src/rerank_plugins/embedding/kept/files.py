@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,8 @@ Precision = Literal["float16", "int8"]
 _HEADER, _FORMAT, _PATTERN = "store.json", "rerank-plugins/token-vector-store/1", "vectors-*.safetensors"
 _SAMPLE_DIFFERENCE = 0.03
 """Length of the difference of two samples, of that of one: half precision stays below a hundredth, a training above."""
+_UNSEEN, _TICK_NS = -1, 2_000_000_000
+"""No time of a folder; how coarse the times of a file system may be (FAT's, two seconds)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,21 +102,49 @@ class KeptFiles:
     """
 
     def __init__(self, folder: Path, precision: Precision | None) -> None:
-        self.folder = folder
-        self.header = _read_header(self.folder / _HEADER)
-        stored: Precision | None = None if self.header is None else self.header["precision"]
-        if precision is not None and stored not in (None, precision):
-            msg = f"{str(self.folder)!r} keeps {stored}, and {precision} was asked for; leave precision out"
-            raise VectorStoreError(msg)
-        self.precision: Precision = stored or precision or "float16"
+        self.folder, self._asked = folder, precision
+        self.header: dict[str, Any] | None = None
+        self.precision: Precision = precision or "float16"
         self.shards: list[Shard] = []
         self._places: dict[bytes, tuple[int, int]] = {}
-        self._adding = threading.Lock()
-        for path in sorted(self.folder.glob(_PATTERN)):
-            self._append(Shard(path))
+        self._adding = threading.RLock()
+        self._changed_ns: int | None = _UNSEEN
+        self.refresh()
 
     def __len__(self) -> int:
         return len(self._places)
+
+    def refresh(self) -> None:
+        """Take in what others have added since: one look at the folder's time where that is nothing.
+
+        Raises:
+            VectorStoreError: A file cannot be read, has another precision, or the store was made anew meanwhile.
+        """
+        changed_ns = _changed_ns(self.folder)
+        if changed_ns == self._changed_ns:
+            return
+        with self._adding:
+            self._take_header(_read_header(self.folder / _HEADER))
+            known = {shard.path.name for shard in self.shards}
+            for path in sorted(self.folder.glob(_PATTERN)):
+                if path.name not in known:
+                    self._append(Shard(path))
+            # A file that comes within the same tick of the clock gives the folder the same time.
+            is_settled = changed_ns is None or time.time_ns() - changed_ns > _TICK_NS
+            self._changed_ns = changed_ns if is_settled else _UNSEEN
+
+    def _take_header(self, found: dict[str, Any] | None) -> None:
+        if found is None or found == self.header:
+            return
+        if self.header is not None:
+            msg = f"the store {str(self.folder)!r} was made anew since it was opened; open it again"
+            raise VectorStoreError(msg)
+        if self._asked is not None and found["precision"] != self._asked:
+            msg = (
+                f"{str(self.folder)!r} keeps {found['precision']}, and {self._asked} was asked for; leave precision out"
+            )
+            raise VectorStoreError(msg)
+        self.header, self.precision = found, found["precision"]
 
     def check(self, identity: StoreIdentity) -> None:
         """Check that vectors of a model can be compared with these.
@@ -166,8 +197,9 @@ class KeptFiles:
         """
         with self._adding:
             made_folder(self.folder)
+            self.refresh()
             if self.header is None:
-                self.header = _write_header(self.folder / _HEADER, identity, self.precision)
+                self._take_header(_write_header(self.folder / _HEADER, identity, self.precision))
             self.check(identity)
             new = [one for one in texts if one.digest not in self._places]
             if new:
@@ -220,6 +252,17 @@ class KeptFiles:
         self.shards.append(shard)
         for document, digest in enumerate(shard.digests):
             self._places.setdefault(digest, (number, document))
+
+
+def _changed_ns(folder: Path) -> int | None:
+    """Return when something was put into a folder or taken out last; None if there is no such folder."""
+    try:
+        return folder.stat().st_mtime_ns
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        msg = f"{str(folder)!r} cannot be read ({reason_of(error)})"
+        raise VectorStoreError(msg) from error
 
 
 def _is_same(kept: _Rows, made: _Rows) -> bool:

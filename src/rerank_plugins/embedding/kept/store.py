@@ -20,7 +20,8 @@ class TokenVectorStore:
     documents. A document is known by its text: a text that was changed is another one, and is run as if there were no
     store. Each block of documents is a file of its own, written whole or not at all, so that what a killed process had
     added before stays, and the next call goes on behind it. Files are mapped into memory: opening reads their headers.
-    Any number of objects, threads and processes may read; a process sees what others add when it opens the store again.
+    Any number of objects, threads and processes may read and add; each sees what the others have added when it looks
+    next.
 
     Args:
         folder: Where; made when the first document is added.
@@ -54,30 +55,35 @@ class TokenVectorStore:
     @property
     def model(self) -> str | None:
         """The model's name when the store was made; None while it is empty."""
-        header = self._files.header
+        header = self._fresh.header
         return None if header is None else header["model"]
 
     @property
     def n_vectors(self) -> int:
         """Vectors of all documents."""
-        return sum(shard.n_vectors for shard in self._files.shards)
+        return sum(shard.n_vectors for shard in self._fresh.shards)
 
     @property
     def n_bytes(self) -> int:
         """Bytes of its files."""
-        return sum(shard.path.stat().st_size for shard in self._files.shards)
+        return sum(shard.path.stat().st_size for shard in self._fresh.shards)
 
     def __len__(self) -> int:
-        return len(self._files)
+        return len(self._fresh)
 
     def __contains__(self, text: object) -> bool:
-        return isinstance(text, str) and self._files.find(text) is not None
+        return isinstance(text, str) and self._fresh.find(text) is not None
 
     def __repr__(self) -> str:
         return f"TokenVectorStore({str(self.folder)!r}, precision={self.precision!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return TokenVectorStore, (self.folder,)
+
+    @property
+    def _fresh(self) -> KeptFiles:
+        self._files.refresh()
+        return self._files
 
     def verify(self) -> int:
         """Read every file and compare it with its checksum; returns how many vectors were read.
@@ -86,7 +92,7 @@ class TokenVectorStore:
             VectorStoreError: Files are damaged; all of them are named.
         """
         wrong = []
-        for shard in self._files.shards:
+        for shard in self._fresh.shards:
             try:
                 shard.verify()
             except VectorStoreError as error:

@@ -27,6 +27,7 @@ def retrieval_checks(settings: Any, resolved: ResolvedModel, *, task: Task) -> C
         task=task,
         group_size=max(data.train_group_size, 2),
         needs_scores=data.knowledge_distillation,
+        reads_types=data.same_dataset_within_batch,
         tokenizer=folder if has_tokenizer else None,
         query_max_length=spec.input_length_tokens(data.query_max_len) if has_tokenizer else None,
         passage_max_length=spec.input_length_tokens(data.passage_max_len) if has_tokenizer else None,

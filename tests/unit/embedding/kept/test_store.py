@@ -149,6 +149,40 @@ def test_another_models_vectors_are_refused(reranker: Reranker, folder: Path, tm
         Reranker(other, device="cpu", cache=TokenVectorStore(path))
 
 
+def test_what_others_add_is_seen_at_the_next_call(reranker: Reranker, folder: Path) -> None:
+    path = reranker.vectors.folder
+    ran = reranker.rank(tiny.QUERIES[0], tiny.TEXTS[:6])
+    with Reranker(folder, device="cpu", cache=TokenVectorStore(path)) as other:
+        for end in (2, 4, 6):
+            # As an indexing job beside a server: the reader was opened first, and looks between two of its calls.
+            assert other.keep_vectors(tiny.TEXTS[:end]) == 2
+            assert (len(reranker.vectors), tiny.TEXTS[end - 1] in reranker.vectors) == (end, True)
+            found = reranker.rank(tiny.QUERIES[0], tiny.TEXTS[:6])
+            assert [one.score for one in found] == pytest.approx([one.score for one in ran], abs=0.01)
+            assert (found.usage.tokens == 32) == (end == 6)
+        assert reranker.keep_vectors(tiny.TEXTS[:7]) == 1
+        assert other.vectors.n_vectors == reranker.vectors.n_vectors
+    assert len(TokenVectorStore(path)) == len({*tiny.TEXTS[:7]})
+
+
+def test_what_another_model_adds_to_an_open_store_is_refused(reranker: Reranker, folder: Path, tmp_path: Path) -> None:
+    path = reranker.vectors.folder
+    with Reranker(folder, device="cpu", max_length=40, cache=TokenVectorStore(path)) as other:
+        other.keep_vectors(tiny.TEXTS[:2])
+        for call in (reranker.rank, reranker.score):
+            arguments = (tiny.QUERIES[0], tiny.TEXTS) if call == reranker.rank else ([(tiny.QUERIES[0], "a")],)
+            with pytest.raises(VectorStoreError, match="length was 40 and is 48"):
+                call(*arguments)
+        with pytest.raises(VectorStoreError, match="length was 40 and is 48"):
+            reranker.keep_vectors(tiny.TEXTS[:2])
+        # Another store at the same place: nothing of it is mixed with what was read of the first one.
+        path.rename(tmp_path / "before")
+        with Reranker(folder, device="cpu", cache=TokenVectorStore(path)) as third:
+            third.keep_vectors(["another text"])
+        with pytest.raises(VectorStoreError, match="was made anew since it was opened"):
+            other.rank(tiny.QUERIES[0], tiny.TEXTS[:2])
+
+
 def test_models_without_vectors_of_documents_refuse_it(store: TokenVectorStore, checkpoints: Path) -> None:
     with pytest.raises(InvalidInputError, match="reads query and document together"):
         Reranker(checkpoints / "bert-reranker", device="cpu", cache=store)

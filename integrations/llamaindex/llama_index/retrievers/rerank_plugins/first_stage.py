@@ -20,7 +20,7 @@ from rerank_plugins.adapters.corpus import Corpus, async_version
 from rerank_plugins.adapters.saved import open_folder, write_retriever
 from rerank_plugins.checks.arguments import checked_call
 from rerank_plugins.retrieval import FirstStage, Fusion, RetrieverName
-from rerank_plugins.retrieval.build import DEFAULT_EMBEDDER
+from rerank_plugins.retrieval.build import DEFAULT_EMBEDDER, AnyTokenVectorStore
 from rerank_plugins.retrieval.first_stage import AddingLock, check_new_ids
 
 __all__ = ["FirstStageRetriever", "GrowingRetriever"]
@@ -136,11 +136,12 @@ class FirstStageRetriever(GrowingRetriever):
         faiss_index: str | None = "Flat",
         fusion: Fusion = "rrf",
         weights: Sequence[float] | None = None,
+        vectors: AnyTokenVectorStore | None = None,
         callback_manager: CallbackManager | None = None,
     ) -> FirstStageRetriever:
         """Index documents, nodes or texts, and return a retriever over them.
 
-        ``retriever``, ``faiss_index``, ``fusion`` and ``weights`` are those of
+        ``retriever``, ``faiss_index``, ``fusion``, ``weights`` and ``vectors`` are those of
         :func:`rerank_plugins.retrieval.build_first_stage`, whose errors are raised here too. ``embedder`` may also be
         an embedding of this package. ``transformations`` run over the documents first, such as a splitter; None indexes
         them whole. What is searched is a node's text for embedding models.
@@ -152,7 +153,13 @@ class FirstStageRetriever(GrowingRetriever):
         top_k = checked_count("top_k", top_k)
         nodes = nodes_by_id(run_transformations(listed_nodes(documents), checked_transformations(transformations)))
         corpus = PARTS.indexed(
-            nodes, retriever=retriever, embedder=embedder, faiss_index=faiss_index, fusion=fusion, weights=weights
+            nodes,
+            retriever=retriever,
+            embedder=embedder,
+            faiss_index=faiss_index,
+            fusion=fusion,
+            weights=weights,
+            vectors=vectors,
         )
         return cls._over(corpus, top_k, callback_manager)
 

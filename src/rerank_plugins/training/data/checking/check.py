@@ -23,6 +23,7 @@ from rerank_plugins.training.data.items import Item
 from rerank_plugins.training.data.reading import ReadOptions, RecordStream, open_records
 from rerank_plugins.training.data.records import TrainingRecord
 from rerank_plugins.training.data.tokens import open_tokenizer
+from rerank_plugins.training.row_kinds import PLAIN, SourceTask
 
 __all__ = ["check_data"]
 
@@ -129,8 +130,14 @@ class _Check:
         self._fewest = n_negatives if self._fewest is None else min(self._fewest, n_negatives)
         if not n_negatives:
             self._lacks("negatives", f"{where}: query {shown(record.query)}")
-        elif n_negatives < self._options.group_size - 1:
-            self._findings.add("few_negatives", f"{where}: {n_negatives} of {self._options.group_size - 1}")
+            return
+        size, kind = self._options.group_size, record.type or PLAIN
+        if self._options.reads_types:
+            size = SourceTask(kind, n_negatives).texts_of_group(size)
+        elif self._options.reads_types is False and kind != PLAIN:
+            self._findings.add("unread_type", f"{where}: {kind!r}")
+        if n_negatives < size - 1:
+            self._findings.add("few_negatives", f"{where}: {n_negatives} of {size - 1}")
 
     def _see_scores(self, record: TrainingRecord, where: str) -> None:
         scores = (*(record.pos_scores or ()), *(record.neg_scores or ()))

@@ -71,6 +71,9 @@ KINDS: dict[str, Kind] = {
     "query_is_positive": Kind(_WARNING, "rows whose positive is the query itself"),
     "dev_positive": Kind(_WARNING, "rows with a positive that is a positive in the dev set too"),
     "some_prompts": Kind(_WARNING, "rows without a prompt among rows with one (FlagEmbedding then writes None)"),
+    "unread_type": Kind(
+        _WARNING, "rows with a type, which counts with same_dataset_within_batch only: batches here mix all files"
+    ),
     "broken_characters": Kind(_WARNING, "rows with half of a surrogate pair, which tokenizers refuse or replace"),
     "cut_positive": Kind(_WARNING, "rows with a positive that is cut at the length; raise it, or split the texts"),
     "cut_query": Kind(_WARNING, "rows with a query that is cut at its length"),

@@ -30,6 +30,8 @@ class CheckOptions:
         task: What is trained; a reranker cannot do without negatives, the others take those of the batch.
         group_size: Texts of a query in a step: one positive, the others negatives (``train_group_size``).
         needs_scores: Whether each text needs a teacher's score (distillation).
+        reads_types: Whether the rows' ``type`` counts (:mod:`~rerank_plugins.training.row_kinds`); None where it is not
+            known.
         tokenizer: Folder, ``tokenizer.json``, ``mini`` or hub id whose tokens are counted; None counts none.
         max_length: Tokens of a pair; None takes 512 if a tokenizer is named and no length is given.
         query_max_length: Tokens of a query; None if queries are not cut on their own.
@@ -40,6 +42,7 @@ class CheckOptions:
     task: Task = "reranker"
     group_size: GroupSize = 8
     needs_scores: bool = False
+    reads_types: bool | None = None
     tokenizer: str | Path | None = None
     max_length: Count | None = None
     query_max_length: Count | None = None
