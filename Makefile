@@ -95,16 +95,16 @@ $(VENV)/.bench: $(VENV)/.dev benchmarks/requirements.txt
 	$(PIP) -c constraints.txt -r benchmarks/requirements.txt
 	touch $@
 
-$(CLIENTS)/.clients: tests/clients/requirements.txt
+$(CLIENTS)/.clients: tests/clients/requirements.txt tests/clients/constraints.txt
 	$(PYTHON) -m venv $(CLIENTS)
 	$(CLIENTS)/bin/python -m pip install --quiet --upgrade pip
-	$(CLIENTS)/bin/python -m pip install --quiet -r tests/clients/requirements.txt
+	$(CLIENTS)/bin/python -m pip install --quiet -c tests/clients/constraints.txt -r tests/clients/requirements.txt
 	touch $@
 
-$(COHERE)/.cohere: tests/clients/requirements-cohere.txt
+$(COHERE)/.cohere: tests/clients/requirements-cohere.txt tests/clients/constraints-cohere.txt
 	$(PYTHON) -m venv $(COHERE)
 	$(COHERE)/bin/python -m pip install --quiet --upgrade pip
-	$(COHERE)/bin/python -m pip install --quiet -r tests/clients/requirements-cohere.txt
+	$(COHERE)/bin/python -m pip install --quiet -c tests/clients/constraints-cohere.txt -r tests/clients/requirements-cohere.txt
 	touch $@
 
 $(PAGE)/.page: tests/page/requirements.txt
