@@ -19,6 +19,7 @@ from rerank_plugins.training.checkpoints import check_same_run, newest_whole, ru
 from rerank_plugins.training.ending import ending_of
 from rerank_plugins.training.kind import Saved, SetScores
 from rerank_plugins.training.preparing import Prepared, is_first_process, prepare, trainer_for
+from rerank_plugins.training.process_group import leave_group_at_exit
 from rerank_plugins.training.publishing import CALIBRATION, publish
 from rerank_plugins.training.results import TrainingResult
 
@@ -47,6 +48,7 @@ def run_training(settings: Any) -> TrainingResult | None:
     Args:
         settings: What to train, on what, and how.
     """
+    leave_group_at_exit()
     started_s = time.perf_counter()
     output = Path(settings.run.output_dir)
     folder = run_folder_of(output)

@@ -309,6 +309,8 @@ def test_a_type_decides_on_the_groups_of_its_file(tmp_path: Path, caplog: pytest
         assert all(text.startswith(begins) for text in group.texts), kinds[number]
     assert "half the size" in caplog.text
     assert "which counts with" not in caplog.text
+    # Three of 4 in three of the files; the other two ask for no more than they have.
+    assert "24 rows with fewer negatives" in caplog.text
 
 
 def test_types_in_one_file_and_types_that_do_not_count(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
