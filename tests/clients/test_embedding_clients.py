@@ -71,7 +71,7 @@ def test_langchain_cohere(url: str) -> None:
 
 def test_huggingface_hub(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     package = pytest.importorskip("huggingface_hub")
-    # It answers with arrays, and does not ask for numpy itself: Cohere's newest package brings the one without the other.
+    # It answers with arrays and does not require numpy; Cohere's newest package brings the one without the other.
     pytest.importorskip("numpy")
     # The tests' own switch, which keeps them from the hub; the server is on this machine.
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
