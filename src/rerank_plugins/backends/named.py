@@ -17,7 +17,7 @@ from rerank_plugins.checks.arguments import checked_call
 from rerank_plugins.checks.kinds import shown
 from rerank_plugins.errors import InvalidInputError, RerankPluginsError, UnsupportedModelError
 
-__all__ = ["BackendOpener", "backend_names", "opener_of", "register_backend"]
+__all__ = ["BackendOpener", "backend_names", "is_service", "opener_of", "register_backend"]
 
 BackendOpener = Callable[[str], object]
 """Gets the text after the colon (``large``; empty without one) and returns a backend: a
@@ -73,6 +73,12 @@ def backend_names(*, kind: ModelKind = "reranker") -> list[str]:
     """Return the names of all backends of a kind: built in, registered here, or by an installed distribution."""
     here = {name for of, name in (*_OPENERS, *_BUILT_IN) if of == kind}
     return sorted(here | set(plugins_of(BACKEND_GROUPS[kind], lambda point: point.name)))
+
+
+def is_service(model: str | Path, *, kind: ModelKind) -> bool:
+    """Return whether calls of a model of this name go to a server elsewhere (one of this distribution's services)."""
+    name = str(model).partition(":")[0]
+    return name in _SERVICES[kind].split() or (kind, name) == ("reranker", "openai-chat")
 
 
 def _openai_chat(rest: str) -> object:

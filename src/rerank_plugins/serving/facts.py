@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from rerank_plugins import __version__
+from rerank_plugins.backends.protocol import NO_LIMIT
 from rerank_plugins.embedder import Embedder
 from rerank_plugins.serving.exchange import Reply, json_reply
 from rerank_plugins.serving.models import ModelStore, ServedEmbedder, ServedReranker
@@ -99,7 +100,7 @@ class Facts:
             "served_model_name": served.name,
             "model_type": kind,
             "max_concurrent_requests": 512,
-            "max_input_length": _lengths(served).get("max_length", 512),
+            "max_input_length": 512 if handle is None else handle.max_length,
             "max_batch_tokens": self._settings.engine.max_batch_tokens or 16_384,
             "max_batch_requests": None,
             "max_client_batch_size": limits.max_documents,
@@ -112,4 +113,5 @@ class Facts:
 
 
 def _lengths(served: ServedReranker | ServedEmbedder) -> dict[str, int]:
-    return {} if served.handle is None else {"max_length": served.handle.max_length}
+    handle = served.handle
+    return {} if handle is None or handle.max_length >= NO_LIMIT else {"max_length": handle.max_length}

@@ -9,13 +9,14 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Generic, Literal, TypeVar
 
+from rerank_plugins.backends.named import is_service
 from rerank_plugins.catalog.scorer_traits import traits_of
 from rerank_plugins.catalog.spec import ModelKind
 from rerank_plugins.embedder import Embedder
 from rerank_plugins.errors import InvalidInputError, RerankPluginsError
 from rerank_plugins.reranker import Reranker
 from rerank_plugins.serving.admission import Admission, estimated_tokens
-from rerank_plugins.serving.opening import kinds_of, long_documents_of
+from rerank_plugins.serving.opening import kinds_of, long_documents_of, options_of
 from rerank_plugins.serving.refusals import Refusal, refusal_of
 from rerank_plugins.serving.requests import EmbedRequest, Reading
 from rerank_plugins.serving.settings import ModelPlan, ServeSettings
@@ -121,8 +122,11 @@ class Served(Generic[H]):
     async def _warm_up(self, handle: H) -> None:
         """Run two small calls: the first one pays what is done once, the second one is measured.
 
-        A model whose speed is not known would take more requests than it can answer in time.
+        A model whose speed is not known would take more requests than it can answer in time. Nothing is asked of a
+        service before a caller does: it is loaded already, may cost money, and may have models of one kind only.
         """
+        if is_service(self.plan.model, kind=self.kind):
+            return
         await self._try(handle)
         tokens = sum(estimated_tokens(text) for text in _WARM_UP)
         with self.admission.admitted(tokens, time_left_s=None):
@@ -133,6 +137,10 @@ class Served(Generic[H]):
         for handle in (*self._variants.values(), self._handle):
             if handle is not None:
                 handle.close()
+
+    @property
+    def _options(self) -> dict[str, Any]:
+        return options_of(self.plan, self._settings, kind=self.kind)
 
     def _open(self) -> H:
         raise NotImplementedError
@@ -153,8 +161,7 @@ class ServedReranker(Served[Reranker]):
     kind = "reranker"
 
     def _open(self) -> Reranker:
-        options = dict(self._settings.reranker_options)
-        return Reranker(self.plan.model, layers=self._settings.layers, engine=self._settings.engine, **options)
+        return Reranker(self.plan.model, layers=self._settings.layers, **self._options)
 
     async def _try(self, handle: Reranker) -> None:
         await handle.arank("", _WARM_UP)
@@ -164,13 +171,13 @@ class ServedReranker(Served[Reranker]):
         return use == Reading(windows=windows if use.windows is not None else None)
 
     def _reopen(self, use: Reading, default: Reranker) -> Reranker:
-        options = dict(self._settings.reranker_options)
+        options = self._options
         options["long_documents"] = long_documents_of(use, default.long_documents)
         if use.max_length is not None:
             options["max_length"] = min(use.max_length, default.max_length)
         if use.instruction is not None:
             options["prompt"] = use.instruction
-        return Reranker(self.plan.model, layers=self._settings.layers, engine=self._settings.engine, **options)
+        return Reranker(self.plan.model, layers=self._settings.layers, **options)
 
 
 class ServedEmbedder(Served[Embedder]):
@@ -179,7 +186,7 @@ class ServedEmbedder(Served[Embedder]):
     kind = "embedder"
 
     def _open(self) -> Embedder:
-        return Embedder(self.plan.model, engine=self._settings.engine, **self._settings.embedder_options)
+        return Embedder(self.plan.model, **self._options)
 
     async def _try(self, handle: Embedder) -> None:
         if traits_of(handle.spec.scorer).has_text_vectors:
@@ -193,10 +200,10 @@ class ServedEmbedder(Served[Embedder]):
 
     def _reopen(self, use: tuple[int | None, bool | None], default: Embedder) -> Embedder:
         dimensions, normalize = use
-        options = dict(self._settings.embedder_options)
+        options = self._options
         kept = default.normalize if normalize is None else normalize
         options["vectors"] = VectorOptions(dimensions=dimensions, normalize=kept)
-        return Embedder(self.plan.model, engine=self._settings.engine, **options)
+        return Embedder(self.plan.model, **options)
 
     @staticmethod
     def use_of(request: EmbedRequest) -> tuple[int | None, bool | None]:

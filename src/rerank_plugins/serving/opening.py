@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from rerank_plugins.backends.named import opener_of
 from rerank_plugins.catalog.resolve import resolve
@@ -10,12 +11,13 @@ from rerank_plugins.catalog.spec import ModelKind
 from rerank_plugins.catalog.table import find_by_id
 from rerank_plugins.errors import UnknownModelError, UnsupportedModelError
 from rerank_plugins.serving.requests import Reading
-from rerank_plugins.serving.settings import ServeSettings
-from rerank_plugins.types import LongDocuments
+from rerank_plugins.serving.settings import ModelPlan, ServeSettings
+from rerank_plugins.types import EngineOptions, LongDocuments
 
-__all__ = ["kinds_of", "long_documents_of"]
+__all__ = ["kinds_of", "long_documents_of", "options_of"]
 
 _KINDS: tuple[ModelKind, ...] = ("reranker", "embedder")
+_OF_THIS_MACHINE = ("device", "dtype")
 
 
 def kinds_of(model: str, settings: ServeSettings) -> tuple[ModelKind, ...]:
@@ -36,6 +38,24 @@ def kinds_of(model: str, settings: ServeSettings) -> tuple[ModelKind, ...]:
             raise no_reranker from None
         return ("embedder",)
     return ("reranker",) if found.spec.late_interaction is None else _KINDS
+
+
+def options_of(plan: ModelPlan, settings: ServeSettings, *, kind: ModelKind) -> dict[str, Any]:
+    """Return the options of a model's facade, ``engine`` among them.
+
+    A backend of texts has no device and no queue on this machine, and refuses options of them. What the server adds of
+    its own accord is never for it; what was asked for is for the other models, and is refused where there is none.
+    """
+    options = dict(settings.reranker_options if kind == "reranker" else settings.embedder_options)
+    if not _is_named(plan):
+        return options | {"engine": settings.engine}
+    if all(map(_is_named, settings.models)):
+        return options | {"engine": replace(settings.engine, max_waiting_tokens=EngineOptions().max_waiting_tokens)}
+    return {name: value for name, value in options.items() if name not in _OF_THIS_MACHINE}
+
+
+def _is_named(plan: ModelPlan) -> bool:
+    return any(opener_of(plan.model, kind=kind) is not None for kind in _KINDS)
 
 
 def long_documents_of(use: Reading, default: LongDocuments) -> LongDocuments:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Literal
@@ -12,6 +13,7 @@ from rerank_plugins.errors import (
     InvalidInputError,
     ModelError,
     OverloadedError,
+    RemoteError,
     RerankPluginsError,
 )
 
@@ -31,6 +33,7 @@ Kind = Literal[
     "encoded",
     "overloaded",
     "failed",
+    "upstream",
     "unavailable",
     "late",
 ]
@@ -50,12 +53,14 @@ STATUSES: Mapping[Kind, int] = MappingProxyType(
         "encoded": 415,
         "overloaded": 429,
         "failed": 500,
+        "upstream": 502,
         "unavailable": 503,
         "late": 504,
     }
 )
 """The status of each kind, where a dialect has no other: ``malformed`` is no JSON object, ``invalid`` a wrong field,
-``empty`` no text, ``too_many`` documents, ``encoded`` a compressed body, ``unavailable`` a model that loads."""
+``empty`` no text, ``too_many`` documents, ``encoded`` a compressed body, ``upstream`` a service behind a model that
+answered with an error, ``unavailable`` a model that loads, or a service that cannot be reached."""
 
 
 class Refusal(Exception):
@@ -84,6 +89,8 @@ class Refusal(Exception):
         self.retry_after_s, self.closes = retry_after_s, closes
 
 
+_TOO_MANY, _SERVICE_PAUSE_S = 429, 5
+
 _KINDS: tuple[tuple[type[RerankPluginsError], Kind, int | None], ...] = (
     (InvalidInputError, "invalid", None),
     (OverloadedError, "overloaded", 1),
@@ -95,7 +102,23 @@ _KINDS: tuple[tuple[type[RerankPluginsError], Kind, int | None], ...] = (
 
 def refusal_of(error: RerankPluginsError) -> Refusal:
     """Return the refusal for an error of a facade; an error that is not the caller's is ``failed``."""
+    if isinstance(error, RemoteError):
+        return _of_service(error)
     for of, kind, retry_after_s in _KINDS:
         if isinstance(error, of):
             return Refusal(str(error), kind=kind, retry_after_s=retry_after_s)
     return Refusal("the model gave no result for this request; the server's log says more", kind="failed")
+
+
+def _of_service(error: RemoteError) -> Refusal:
+    """Return the refusal for an error of the service behind a model; its words may quote the request's texts."""
+    said = "gave no answer" if error.status is None else f"answered with HTTP {error.status}"
+    retry_after_s = math.ceil(error.retry_after_s or _SERVICE_PAUSE_S)
+    if error.status == _TOO_MANY:
+        msg = "the service behind this model takes no more requests now"
+        return Refusal(msg, kind="overloaded", retry_after_s=retry_after_s)
+    if error.is_passing or not error.is_reached:
+        msg = f"the service behind this model {said}; it may later"
+        return Refusal(msg, kind="unavailable", retry_after_s=retry_after_s)
+    msg = f"the service behind this model {said}: its address, its key and the model's name are this server's settings"
+    return Refusal(msg, kind="upstream")

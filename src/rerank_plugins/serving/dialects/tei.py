@@ -23,6 +23,7 @@ _TYPES: Mapping[Kind, str] = MappingProxyType(
         "unavailable": "Unhealthy",
         "late": "Overloaded",
         "failed": "Backend",
+        "upstream": "Backend",
     }
 )
 
