@@ -77,7 +77,9 @@ def rank(
         ranked = reranker.rank(
             query, lines, top_n=selection.top_n, threshold=selection.threshold, threshold_unit=selection.unit
         )
-        used = f"{reranker.model}, {reranker.dtype} on {reranker.device}"
+        # A backend of texts has no numbers of its own, and may not say where it runs.
+        place = " on ".join(filter(None, (reranker.dtype, reranker.device)))
+        used = f"{reranker.model}, {place}" if place else reranker.model
     console = Screen()
     if as_json:
         typer.echo(json_text([asdict(one) for one in ranked], only_ascii=not can_print_any(console), indent=2))

@@ -47,8 +47,14 @@ def find_model_speed(model: str) -> list[Finding]:
         ModelError: The model cannot be resolved or loaded.
     """
     from rerank_plugins import Reranker
+    from rerank_plugins.backends.protocol import NO_LIMIT
 
     with Reranker(model) as reranker:
+        if not reranker.dtype:
+            # A backend of texts: how it makes batches is its own affair.
+            limit = "no limit of tokens known" if reranker.max_length >= NO_LIMIT else f"{reranker.max_length} words"
+            where = reranker.device or "as its backend says"
+            return [Finding("runs on", where), Finding("input", limit, "info")]
         reason = f" ({reranker.padding_reason})" if reranker.padding_reason else ""
         batches = f"padded, sorted by length{reason}" if reranker.is_padded else "packed, no padding"
         shared = reranker.prefix_sharing

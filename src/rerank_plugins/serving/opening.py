@@ -17,7 +17,7 @@ from rerank_plugins.types import EngineOptions, LongDocuments
 __all__ = ["kinds_of", "long_documents_of", "options_of"]
 
 _KINDS: tuple[ModelKind, ...] = ("reranker", "embedder")
-_OF_THIS_MACHINE = ("device", "dtype")
+_OF_THIS_MACHINE = ("device", "dtype", "source")
 
 
 def kinds_of(model: str, settings: ServeSettings) -> tuple[ModelKind, ...]:

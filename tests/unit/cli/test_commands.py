@@ -105,6 +105,16 @@ def test_rank_keeps_the_index_of_blank_lines(bert_reranker_folder: Path, tmp_pat
     assert ranked[-1]["probability"] == 0.0
 
 
+@pytest.mark.parametrize(
+    ("model", "used"),
+    [("bm25", "bm25"), ("cascade:bm25@9,bm25@2", "cascade:bm25@9,bm25@2"), ("mini", "mini, float32 on cpu")],
+)
+def test_rank_says_what_ran_and_where_as_far_as_that_is_known(model: str, used: str) -> None:
+    options = ["rank", "--query", "capital of France", "--model", model, "-"]
+    result = CliRunner().invoke(app, options, input="Paris\nBerlin\n", catch_exceptions=False, env={"COLUMNS": "200"})
+    assert result.output.rstrip().endswith(f"2 of 2 documents; {used}")
+
+
 def test_rank_top_n_and_threshold(bert_reranker_folder: Path) -> None:
     options = ["rank", "-", "-q", "panda", "-m", str(bert_reranker_folder), "--json"]
     assert len(json.loads(CliRunner().invoke(app, [*options, "--top-n", "1"], input="a\nb\nc").stdout)) == 1

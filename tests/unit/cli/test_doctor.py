@@ -119,6 +119,11 @@ def test_how_a_model_runs(bert_reranker_folder: Path) -> None:
     assert "not shared: only decoders" in " ".join(result.output.split())
 
 
+def test_how_a_backend_of_texts_runs_is_its_own_affair() -> None:
+    found = [(finding.name, finding.value) for finding in find_model_speed("bm25")]
+    assert found == [("runs on", "as its backend says"), ("input", "no limit of tokens known")]
+
+
 @pytest.mark.skipif(not hasattr(transformers, "AttentionInterface"), reason="decoders are padded there")
 def test_a_decoder_shares_the_prefix_of_a_query(tmp_path: Path) -> None:
     folder = tiny_rerankers.mxbai_reranker(tmp_path / "mxbai-rerank-base-v2")

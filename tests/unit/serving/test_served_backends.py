@@ -13,7 +13,7 @@ pytest.importorskip("uvicorn", reason="the extra serve is not installed")
 
 from loopback_server import loopback_server
 
-from rerank_plugins import EngineOptions, InvalidInputError, Reranker
+from rerank_plugins import EngineOptions, InvalidInputError, Reranker, SourceOptions
 from rerank_plugins.errors import RemoteError
 from rerank_plugins.serving.refusals import STATUSES, refusal_of
 from rerank_plugins.serving.settings import ModelPlan
@@ -61,9 +61,9 @@ async def test_options_of_the_engine_that_were_asked_for_are_refused(opened: Ope
 
 async def test_beside_a_model_of_this_machine_options_are_for_that_one(opened: Opened, checkpoints: Path) -> None:
     models = (ModelPlan(name="m", model="bm25"), ModelPlan(name="ranker", model=str(checkpoints / "bert-reranker")))
-    # The settings of this fixture name a device.
     engine = EngineOptions(max_batch_tokens=4_096, max_waiting_tokens=400_000)
-    async with opened(models=models, engine=engine) as client:
+    options = {"device": "cpu", "dtype": "float32", "source": SourceOptions(local_files_only=True)}
+    async with opened(models=models, engine=engine, reranker_options=options) as client:
         answers = [await client.post("/v1/rerank", json={**BODY, "model": name}) for name in ("m", "ranker")]
     assert [answer.status_code for answer in answers] == [200, 200]
 
