@@ -17,7 +17,7 @@ from rerank_plugins.checks.arguments import checked_call
 from rerank_plugins.checks.kinds import shown
 from rerank_plugins.errors import InvalidInputError, RerankPluginsError, UnsupportedModelError
 
-__all__ = ["BackendOpener", "backend_names", "is_service", "opener_of", "register_backend"]
+__all__ = ["BackendOpener", "backend_names", "is_service", "opener_of", "refuse_backend", "register_backend"]
 
 BackendOpener = Callable[[str], object]
 """Gets the text after the colon (``large``; empty without one) and returns a backend: a
@@ -73,6 +73,16 @@ def backend_names(*, kind: ModelKind = "reranker") -> list[str]:
     """Return the names of all backends of a kind: built in, registered here, or by an installed distribution."""
     here = {name for of, name in (*_OPENERS, *_BUILT_IN) if of == kind}
     return sorted(here | set(plugins_of(BACKEND_GROUPS[kind], lambda point: point.name)))
+
+
+def refuse_backend(model: str | Path, *, kind: ModelKind) -> None:
+    """Raise UnsupportedModelError for a backend's name where the files of a checkpoint are needed."""
+    if opener_of(model, kind=kind) is not None:
+        msg = (
+            f"{kind} {str(model)!r} is a backend of texts and has no checkpoint here, which training, averaging and "
+            "exporting need: name a folder, a hub id or a bundled model"
+        )
+        raise UnsupportedModelError(msg)
 
 
 def is_service(model: str | Path, *, kind: ModelKind) -> bool:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from rerank_plugins.catalog.spec import ModelKind
 from rerank_plugins.display.terminal import Screen
 
 __all__ = ["export"]
@@ -25,6 +26,7 @@ def export(
     Reranker(folder) and Embedder(folder) open it, in torch and in ONNX Runtime. They open the checkpoint itself, too:
     an export is for other programs, and for machines that cannot reach the hub.
     """
+    from rerank_plugins.backends.named import refuse_backend
     from rerank_plugins.catalog.resolve import resolve
     from rerank_plugins.errors import InvalidInputError
     from rerank_plugins.scorers.onnx_export import export_model
@@ -34,7 +36,9 @@ def export(
         msg = f"--kind must be reranker or embedder, got {kind!r}"
         raise InvalidInputError(msg)
     options = SourceOptions(family=family, revision=revision)
-    resolved = resolve(model, kind="reranker" if kind == "reranker" else "embedder", options=options)
+    wanted: ModelKind = "reranker" if kind == "reranker" else "embedder"
+    refuse_backend(model, kind=wanted)
+    resolved = resolve(model, kind=wanted, options=options)
     written = export_model(resolved, output)
     size = sum(path.stat().st_size for path in written.rglob("*") if path.is_file())
     Screen().print(f"Saved {written} ({size / 1e6:.0f} MB): model.onnx, model.safetensors, tokenizer", soft_wrap=True)

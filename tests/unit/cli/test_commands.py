@@ -115,6 +115,32 @@ def test_rank_says_what_ran_and_where_as_far_as_that_is_known(model: str, used: 
     assert result.output.rstrip().endswith(f"2 of 2 documents; {used}")
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["export", "cosine:mini", "-o", "out"],
+        ["export", "cohere:embed-v4.0", "--kind", "embedder", "-o", "out"],
+        ["train", "reranker", "rows.jsonl", "--model", "cosine:mini", "-o", "out"],
+        ["train", "embedder", "rows.jsonl", "--model", "cohere:embed-v4.0", "-o", "out"],
+        ["train", "colbert", "rows.jsonl", "--model", "cohere:embed-v4.0", "-o", "out"],
+        ["merge", "cosine:mini", "--base", "mini", "--dev-data", "rows.jsonl", "-o", "out"],
+    ],
+    ids=lambda arguments: "-".join(arguments[:2]),
+)
+def test_a_backend_of_texts_where_a_checkpoint_is_needed(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if arguments[0] != "export":
+        pytest.importorskip("accelerate")
+        pytest.importorskip("ir_measures")
+    monkeypatch.chdir(tmp_path)
+    row = {"query": "capital of France", "pos": ["Paris is the capital of France."], "neg": ["Berlin is in Germany."]}
+    (tmp_path / "rows.jsonl").write_text(json.dumps(row))
+    assert run_main(monkeypatch, *arguments) == 2
+    assert "is a backend of texts and has no checkpoint here" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["rows.jsonl"]
+
+
 def test_rank_top_n_and_threshold(bert_reranker_folder: Path) -> None:
     options = ["rank", "-", "-q", "panda", "-m", str(bert_reranker_folder), "--json"]
     assert len(json.loads(CliRunner().invoke(app, [*options, "--top-n", "1"], input="a\nb\nc").stdout)) == 1

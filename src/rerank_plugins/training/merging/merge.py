@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from rerank_plugins.backends.named import refuse_backend
 from rerank_plugins.catalog.resolve import ResolvedModel, resolve
 from rerank_plugins.catalog.spec import ModelKind
 from rerank_plugins.checks.arguments import checked_call
@@ -93,6 +94,8 @@ def merge_models(settings: MergeSettings) -> MergeResult:
 def _parts(settings: MergeSettings) -> _Parts:
     names = (*settings.models, *(() if settings.base is None else (settings.base,)))
     kind = settings.kind or _kind_of(names[0], settings)
+    for name in names:
+        refuse_backend(name, kind=kind)
     resolved = tuple(resolve(name, kind=kind, options=settings.source) for name in names)
     folders = tuple(ModelFolder(one.files.folder, allow_pickle=settings.allow_pickle) for one in resolved)
     paths = tuple(map(str, names))
@@ -104,6 +107,7 @@ def _parts(settings: MergeSettings) -> _Parts:
 
 def _kind_of(model: str | Path, settings: MergeSettings) -> ModelKind:
     """Return what a model is; what is both by its name is a reranker."""
+    refuse_backend(model, kind="reranker")
     try:
         resolve(model, kind="reranker", options=settings.source)
     except ModelError as refused:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import torch
 
+from rerank_plugins.backends.named import refuse_backend
 from rerank_plugins.catalog.resolve import ResolvedModel, resolve
 from rerank_plugins.catalog.scorer_traits import traits_of
 from rerank_plugins.catalog.weight_headers import read_headers
@@ -39,6 +40,7 @@ def resolve_trainable(settings: RerankerTrainingSettings) -> ResolvedModel:
         MissingExtraError: PEFT is needed and not installed.
     """
     model = settings.model
+    refuse_backend(model.model_name_or_path, kind="reranker")
     resolved = resolve(model.model_name_or_path, kind="reranker", options=_source(settings))
     if settings.layers.start_layer is not None and resolved.spec.layers is None:
         resolved = with_new_heads(resolved, settings)

@@ -12,6 +12,7 @@ import transformers
 from torch import Tensor, nn
 from torch.nn import functional
 
+from rerank_plugins.backends.named import refuse_backend
 from rerank_plugins.catalog.checkpoint import CheckpointFiles, read_checkpoint
 from rerank_plugins.catalog.fields import CONFIG, TOKENIZER, check_fields
 from rerank_plugins.catalog.json_files import read_object
@@ -115,6 +116,7 @@ def resolve_colbert(settings: ColbertTrainingSettings) -> ResolvedModel:
     """
     model = settings.model
     name = model.model_name_or_path
+    refuse_backend(name, kind="embedder")
     listed = None if isinstance(name, Path) else find_by_id(str(name), kind="embedder")
     folder, source = locate(name, listed=listed, kind="embedder", options=model.source)
     if is_colbert_folder(folder):

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from rerank_plugins.backends.named import refuse_backend
 from rerank_plugins.catalog.checkpoint import MULTI_VECTOR_HEADS, CheckpointFiles
 from rerank_plugins.catalog.resolve import ResolvedModel, resolve
 from rerank_plugins.catalog.scorer_traits import traits_of
@@ -104,6 +105,7 @@ def resolve_embedder(settings: EmbedderTrainingSettings) -> ResolvedModel:
         MissingExtraError: PEFT is needed and not installed.
     """
     model = settings.model
+    refuse_backend(model.model_name_or_path, kind="embedder")
     resolved = resolve(model.model_name_or_path, kind="embedder", options=model.source)
     spec, files = resolved.spec, resolved.files
     if not traits_of(spec.scorer).is_encoder:
