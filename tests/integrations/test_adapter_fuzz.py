@@ -33,7 +33,7 @@ from llama_index.core.llms import MockLLM
 from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 from llama_index.retrievers.rerank_plugins import FirstStageRetriever, TwoStageRetriever
 
-from rerank_plugins import Embedder, Reranker
+from rerank_plugins import Embedder, Reranker, TokenVectorStore
 from rerank_plugins.errors import UnknownOptionError
 from rerank_plugins.retrieval import build_first_stage
 
@@ -223,6 +223,7 @@ HINTS: dict[str, Any] = {
     "faiss_index": str | None,
     "fusion": Literal["rrf", "weighted"],
     "weights": tuple[float, ...] | None,
+    "vectors": TokenVectorStore | str | None,
     "documents": tuple[str, ...],
     "embedder": Embedder | str,
     "reranker": Reranker | str | None,
