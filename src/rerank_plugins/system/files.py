@@ -33,6 +33,7 @@ __all__ = [
     "scratch_folder",
     "write_atomically",
     "write_folder_with",
+    "write_new",
     "write_with",
 ]
 
@@ -63,6 +64,39 @@ def write_atomically(path: Path, data: bytes) -> None:
             temporary.replace(path)
     except (OSError, ValueError, RuntimeError) as error:  # ValueError: a null byte; RuntimeError: a loop of links
         raise _cannot_write(path, error) from error
+
+
+def write_new(path: Path, data: bytes) -> bool:
+    """Write a file that is not there yet, whole or not at all; returns whether this call wrote it.
+
+    Of several processes that try at once one succeeds, and what it wrote stays. (Where a disk has no hard links,
+    the last of those that try within the same moment does.)
+
+    Args:
+        path: The file. Folders on the way are made.
+        data: Its contents.
+
+    Raises:
+        InvalidInputError: It cannot be written: no room, no permission, no folder.
+    """
+    made_folder(path.parent)
+    try:
+        with _claimed_file(path) as temporary:
+            with temporary.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            try:
+                os.link(temporary, path)
+            except FileExistsError:
+                return False
+            except OSError:
+                if path.exists():
+                    return False
+                temporary.replace(path)
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    return True
 
 
 def write_with(path: Path, save: Callable[[Path], object]) -> Path:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.system.files import LineFile, made_folder, scratch_folder, write_atomically, write_with
+from rerank_plugins.system.files import LineFile, made_folder, scratch_folder, write_atomically, write_new, write_with
 
 FULL = Path("/dev/full")
 LIMITED = """
@@ -165,6 +165,27 @@ def test_threads_that_write_one_file_take_nothing_from_each_other(tmp_path: Path
         list(pool.map(write, contents))
     assert (tmp_path / "file").read_bytes() in contents
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("links", [True, False], ids=["links", "no links"])
+def test_of_those_that_write_a_new_file_one_succeeds(
+    tmp_path: Path, links: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not links:
+
+        def refused(*_: object) -> None:
+            raise PermissionError
+
+        monkeypatch.setattr(os, "link", refused)
+    contents = [bytes([65 + number]) * 5_000 for number in range(16)]
+    with ThreadPoolExecutor(16 if links else 1) as pool:
+        wrote = list(pool.map(lambda data: write_new(tmp_path / "folder" / "file", data), contents))
+    assert wrote.count(True) == 1
+    assert (tmp_path / "folder" / "file").read_bytes() == contents[wrote.index(True)]
+    assert [path.name for path in (tmp_path / "folder").iterdir()] == ["file"]
+    (tmp_path / "plain").write_text("x")
+    with pytest.raises(InvalidInputError, match="cannot be"):
+        write_new(tmp_path / "plain" / "a", b"x")
 
 
 def test_a_name_as_long_as_names_may_be(tmp_path: Path) -> None:

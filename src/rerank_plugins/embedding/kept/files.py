@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from rerank_plugins.embedding.kept.shards import KeptText, Shard, digest_of, write_shard
 from rerank_plugins.errors import VectorStoreError
-from rerank_plugins.system.files import made_folder, reason_of, write_atomically
+from rerank_plugins.system.files import reason_of, write_new
 from rerank_plugins.types import WindowSpan
 
 __all__ = ["KeptDocument", "KeptFiles", "KeptWindow", "Precision", "StoreIdentity"]
@@ -134,11 +134,13 @@ class KeptFiles:
             self._changed_ns = changed_ns if is_settled else _UNSEEN
 
     def _take_header(self, found: dict[str, Any] | None) -> None:
-        if found is None or found == self.header:
+        if found is None:
             return
         if self.header is not None:
-            msg = f"the store {str(self.folder)!r} was made anew since it was opened; open it again"
-            raise VectorStoreError(msg)
+            if not _is_same_store(self.header, found):
+                msg = f"the store {str(self.folder)!r} was made anew since it was opened; open it again"
+                raise VectorStoreError(msg)
+            return
         if self._asked is not None and found["precision"] != self._asked:
             msg = (
                 f"{str(self.folder)!r} keeps {found['precision']}, and {self._asked} was asked for; leave precision out"
@@ -196,16 +198,24 @@ class KeptFiles:
             InvalidInputError: The file cannot be written.
         """
         with self._adding:
-            made_folder(self.folder)
-            self.refresh()
-            if self.header is None:
-                self._take_header(_write_header(self.folder / _HEADER, identity, self.precision))
+            self._begin(identity)
             self.check(identity)
             new = [one for one in texts if one.digest not in self._places]
             if new:
                 path = write_shard(self.folder, len(self.shards), new, exact=self.precision == "float16")
                 self._append(Shard(path))
         return len(new)
+
+    def _begin(self, identity: StoreIdentity) -> None:
+        """Write whose vectors these are, unless that is known; whoever is first decides."""
+        self.refresh()
+        path = self.folder / _HEADER
+        if self.header is None:
+            write_new(path, _header_of(identity, self.precision))
+            self._take_header(_read_header(path))
+        elif not path.is_file():
+            msg = f"the store {str(self.folder)!r} was removed since it was opened; open it again"
+            raise VectorStoreError(msg)
 
     def rows(self, windows: Iterable[KeptWindow]) -> _Rows:
         """Return the vectors of some inputs, one after the other, as exactly as they are kept.
@@ -258,7 +268,7 @@ def _changed_ns(folder: Path) -> int | None:
     """Return when something was put into a folder or taken out last; None if there is no such folder."""
     try:
         return folder.stat().st_mtime_ns
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError):  # ValueError: a null byte; whoever adds is told
         return None
     except OSError as error:
         msg = f"{str(folder)!r} cannot be read ({reason_of(error)})"
@@ -294,7 +304,7 @@ def _read_header(path: Path) -> dict[str, Any] | None:
     return found
 
 
-def _write_header(path: Path, identity: StoreIdentity, precision: Precision) -> dict[str, Any]:
+def _header_of(identity: StoreIdentity, precision: Precision) -> bytes:
     header = {
         "format": _FORMAT,
         "model": identity.model,
@@ -302,7 +312,10 @@ def _write_header(path: Path, identity: StoreIdentity, precision: Precision) -> 
         "settings": dict(identity.settings),
         "sample": [[round(float(number), 6) for number in row] for row in identity.sample],
     }
-    data = json.dumps(header, ensure_ascii=False)
-    write_atomically(path, data.encode())
-    read: dict[str, Any] = json.loads(data)
-    return read
+    return json.dumps(header, ensure_ascii=False).encode()
+
+
+def _is_same_store(header: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    if any(header[name] != other[name] for name in ("precision", "settings")):
+        return False
+    return _is_same(*(np.array(one["sample"], dtype=np.float32) for one in (header, other)))

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import pickle
+import shutil
 import subprocess
 import sys
 import textwrap
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -181,6 +183,50 @@ def test_what_another_model_adds_to_an_open_store_is_refused(reranker: Reranker,
             third.keep_vectors(["another text"])
         with pytest.raises(VectorStoreError, match="was made anew since it was opened"):
             other.rank(tiny.QUERIES[0], tiny.TEXTS[:2])
+
+
+def test_who_begins_a_store_at_the_same_time_begins_the_same_one(reranker: Reranker, folder: Path) -> None:
+    path = reranker.vectors.folder
+    with Reranker(folder, device="cpu", cache=TokenVectorStore(path)) as other:
+        other.keep_vectors(tiny.TEXTS[:1])
+        assert reranker.keep_vectors(tiny.TEXTS[:2]) == 1
+        # Another number of threads, or another processor, gives other last digits.
+        header = json.loads((path / "store.json").read_text())
+        header["sample"] = [[number * 1.0001 for number in row] for row in header["sample"]]
+        (path / "store.json").write_text(json.dumps({**header, "model": "moved/elsewhere"}))
+        assert other.keep_vectors(tiny.TEXTS[:3]) == 1
+        assert len(reranker.vectors) == len(other.vectors) == 3
+
+
+def test_a_store_that_was_removed_is_read_on_but_not_added_to(reranker: Reranker) -> None:
+    reranker.keep_vectors(tiny.TEXTS[:2])
+    shutil.rmtree(reranker.vectors.folder)
+    assert reranker.rank(tiny.QUERIES[0], tiny.TEXTS[:2]).usage.tokens == 32
+    with pytest.raises(VectorStoreError, match="was removed since it was opened"):
+        reranker.keep_vectors(tiny.TEXTS[:3])
+    assert not reranker.vectors.folder.exists()
+
+
+def test_two_stores_at_one_place_from_sixteen_threads(reranker: Reranker, folder: Path) -> None:
+    texts = [f"{text} {number}" for text in tiny.TEXTS[:5] for number in range(12)]
+    with Reranker(folder, device="cpu", cache=TokenVectorStore(reranker.vectors.folder)) as other:
+
+        def add_and_rank(number: int) -> int:
+            mine = (reranker, other)[number % 2]
+            mine.keep_vectors(texts[:: number % 3 + 1], block_documents=7)
+            return len(mine.rank(tiny.QUERIES[0], texts))
+
+        with ThreadPoolExecutor(16) as pool:
+            assert set(pool.map(add_and_rank, range(16))) == {len(texts)}
+        assert len(reranker.vectors) == len(other.vectors) == len(TokenVectorStore(other.vectors.folder)) == len(texts)
+        assert reranker.rank(tiny.QUERIES[0], texts).usage.tokens == 32
+
+
+@pytest.mark.parametrize("name", ["a\0b", "file/inside", "x" * 300])
+def test_a_folder_that_cannot_be_is_an_error_of_ours(reranker: Reranker, tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises((VectorStoreError, InvalidInputError)):
+        Reranker(reranker.model, device="cpu", cache=TokenVectorStore(tmp_path / name)).keep_vectors(["a"])
 
 
 def test_models_without_vectors_of_documents_refuse_it(store: TokenVectorStore, checkpoints: Path) -> None:
