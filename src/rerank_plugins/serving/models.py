@@ -161,7 +161,7 @@ class ServedReranker(Served[Reranker]):
     kind = "reranker"
 
     def _open(self) -> Reranker:
-        return Reranker(self.plan.model, layers=self._settings.layers, **self._options)
+        return Reranker(self.plan.model, **self._options)
 
     async def _try(self, handle: Reranker) -> None:
         await handle.arank("", _WARM_UP)
@@ -177,7 +177,7 @@ class ServedReranker(Served[Reranker]):
             options["max_length"] = min(use.max_length, default.max_length)
         if use.instruction is not None:
             options["prompt"] = use.instruction
-        return Reranker(self.plan.model, layers=self._settings.layers, **options)
+        return Reranker(self.plan.model, **options)
 
 
 class ServedEmbedder(Served[Embedder]):

@@ -17,7 +17,7 @@ from rerank_plugins.types import EngineOptions, LongDocuments
 __all__ = ["kinds_of", "long_documents_of", "options_of"]
 
 _KINDS: tuple[ModelKind, ...] = ("reranker", "embedder")
-_OF_THIS_MACHINE = ("device", "dtype", "source")
+_OF_THIS_MACHINE = ("device", "dtype", "layers", "prompt", "source")
 
 
 def kinds_of(model: str, settings: ServeSettings) -> tuple[ModelKind, ...]:
@@ -43,10 +43,13 @@ def kinds_of(model: str, settings: ServeSettings) -> tuple[ModelKind, ...]:
 def options_of(plan: ModelPlan, settings: ServeSettings, *, kind: ModelKind) -> dict[str, Any]:
     """Return the options of a model's facade, ``engine`` among them.
 
-    A backend of texts has no device and no queue on this machine, and refuses options of them. What the server adds of
-    its own accord is never for it; what was asked for is for the other models, and is refused where there is none.
+    A backend of texts has no device, layers or queue on this machine, and refuses options of them. What the server adds
+    of its own accord is never for it; what was asked for is for the other models, and is refused where there is none.
     """
-    options = dict(settings.reranker_options if kind == "reranker" else settings.embedder_options)
+    if kind == "reranker":
+        options = {**settings.reranker_options, "layers": settings.layers}
+    else:
+        options = dict(settings.embedder_options)
     if not _is_named(plan):
         return options | {"engine": settings.engine}
     if all(map(_is_named, settings.models)):

@@ -11,9 +11,10 @@ from served import Opened
 
 pytest.importorskip("uvicorn", reason="the extra serve is not installed")
 
+from llm_checkpoints import llm_checkpoint
 from loopback_server import loopback_server
 
-from rerank_plugins import EngineOptions, InvalidInputError, Reranker, SourceOptions
+from rerank_plugins import EngineOptions, InvalidInputError, LayerOptions, Reranker, SourceOptions
 from rerank_plugins.errors import RemoteError
 from rerank_plugins.serving.refusals import STATUSES, refusal_of
 from rerank_plugins.serving.settings import ModelPlan
@@ -65,6 +66,12 @@ async def test_beside_a_model_of_this_machine_options_are_for_that_one(opened: O
     options = {"device": "cpu", "dtype": "float32", "source": SourceOptions(local_files_only=True)}
     async with opened(models=models, engine=engine, reranker_options=options) as client:
         answers = [await client.post("/v1/rerank", json={**BODY, "model": name}) for name in ("m", "ranker")]
+    assert [answer.status_code for answer in answers] == [200, 200]
+    gemma = ModelPlan(name="llm", model=str(llm_checkpoint("tiny-gemma2-lightweight")))
+    options = {"device": "cpu", "prompt": "Is this about animals?"}
+    layers = LayerOptions(cutoff_layers=(5,))
+    async with opened(models=(models[0], gemma), engine=ENGINE, layers=layers, reranker_options=options) as client:
+        answers = [await client.post("/v1/rerank", json={**BODY, "model": name}) for name in ("m", "llm")]
     assert [answer.status_code for answer in answers] == [200, 200]
 
 
