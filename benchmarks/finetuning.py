@@ -2,7 +2,7 @@
 
 Each set in BEIR layout is halved by its queries. One half is trained on, with negatives from BM25 and the defaults of
 ``train reranker``; the other half and the sets of ``--keep`` are measured before and after, and once more with the
-average of both models. A set may name its model: ``zh_medical_dialogue=mini-zh``.
+average of both models. A set may name its split and its model: ``wikiqa:train``, ``zh_medical_dialogue=mini-zh``.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = ["main"]
 
 
 def main(
-    names: Annotated[list[str], typer.Argument(help="Sets, each with =MODEL if it is not mini.")],
+    names: Annotated[list[str], typer.Argument(help="Sets: FOLDER[:SPLIT][=MODEL], without a model mini.")],
     *,
     sets: Annotated[Path, typer.Option(help="Folder of sets in BEIR layout.")],
     keep: Annotated[list[str], typer.Option(help="A set that must not get worse; repeat it.")],
@@ -45,10 +45,12 @@ def main(
     _say("| set | model | measured on | queries | nDCG@10 before | after | p | merged | weight |")
     _say("|---|---|---|---|---|---|---|---|---|")
     for name in names:
-        folder_name, _, model = name.partition("=")
+        place, _, model = name.partition("=")
+        folder_name, _, split = place.partition(":")
         others = [sets / one for one in keep if one != folder_name]
         with TemporaryDirectory() as scratch:
-            for line in _one(sets / folder_name, model or "mini", others, Path(scratch), options):
+            data = read_dataset(sets / folder_name, split=split or None)
+            for line in _one(data, model or "mini", others, Path(scratch), options):
                 _say(line)
 
 
@@ -57,9 +59,10 @@ def _say(line: str) -> None:
     sys.stdout.flush()
 
 
-def _one(folder: Path, model: str, others: list[Path], scratch: Path, options: dict[str, Any]) -> list[str]:
-    data = read_dataset(folder)
-    halves = ([one for one in data.queries if _half(data.queries[one]) == half] for half in (0, 1))
+def _one(data: Dataset, model: str, others: list[Path], scratch: Path, options: dict[str, Any]) -> list[str]:
+    # A question without an answer teaches nothing, and no order of its documents is better than another.
+    answered = [one for one in data.queries if data.relevant_ids(one)]
+    halves = ([one for one in answered if _half(data.queries[one]) == half] for half in (0, 1))
     seen, unseen = halves
     train = _mined(data, seen[: options["rows"]], scratch)
     # Another name than the whole set, so that the table tells them apart.
