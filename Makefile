@@ -107,10 +107,10 @@ $(COHERE)/.cohere: tests/clients/requirements-cohere.txt tests/clients/constrain
 	$(COHERE)/bin/python -m pip install --quiet -c tests/clients/constraints-cohere.txt -r tests/clients/requirements-cohere.txt
 	touch $@
 
-$(PAGE)/.page: tests/page/requirements.txt
+$(PAGE)/.page: tests/page/requirements.txt tests/page/constraints.txt
 	$(PYTHON) -m venv $(PAGE)
 	$(PAGE)/bin/python -m pip install --quiet --upgrade pip
-	$(PAGE)/bin/python -m pip install --quiet -r tests/page/requirements.txt
+	$(PAGE)/bin/python -m pip install --quiet -c tests/page/constraints.txt -r tests/page/requirements.txt
 	touch $@
 
 $(LOWEST)/.lowest: constraints-lowest.txt $(METADATA)
