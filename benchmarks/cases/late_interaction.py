@@ -9,13 +9,16 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from benchmarks.cases.base import Case, median_of, score_difference
+from benchmarks.ceiling import measure_ceiling
 from benchmarks.compare import ratio, top_overlap
 from benchmarks.context import Context
 from benchmarks.results import CaseResult, Missing, Timing, Verdict
 from benchmarks.rounds import Bench, interleaved
-from benchmarks.systems.base import CannotLoadError, import_peer
+from benchmarks.shapes import EncoderShape, linear_flops
+from benchmarks.systems.base import CannotLoadError, Pairs, import_peer
 from benchmarks.systems.late_interaction import LATE_SYSTEMS, colbert_folder
 from benchmarks.targets import judge
 from rerank_plugins import Reranker, TokenVectorStore
@@ -40,9 +43,11 @@ def _late(context: Context) -> CaseResult:
         missing = list(bench.missing)
     ours, peer, llama = (median_of(timings, spec) for spec in LATE_SYSTEMS)
     reasons = {one.system: one.reason for one in missing}
+    least = _least_seconds(shape, colbert_folder(request), workload.pairs)
+    within_reach = "" if llama is None else f"the products alone, at this CPU's rate, allow {llama / least:.1f} at most"
     verdicts = [
         judge("late-st", ratio(peer, ours), note=reasons.get(LATE_SYSTEMS[1].name, "")),
-        judge("late-llama", ratio(llama, ours), note=reasons.get(LATE_SYSTEMS[2].name, "")),
+        judge("late-llama", ratio(llama, ours), note=reasons.get(LATE_SYSTEMS[2].name, within_reach)),
         judge("late-scores", score_difference(timings, LATE_SYSTEMS[1]), note=reasons.get(LATE_SYSTEMS[1].name, "")),
     ]
     with TemporaryDirectory(dir=context.root) as scratch:
@@ -55,6 +60,14 @@ def _late(context: Context) -> CaseResult:
         missing=(*missing, *gone),
         verdicts=(*verdicts, *decided),
     )
+
+
+def _least_seconds(shape: EncoderShape, folder: Path, pairs: Pairs) -> float:
+    """Return what the products with weights take at the fastest rate of this CPU: the least that all tokens cost."""
+    with Reranker(folder, device="cpu") as reranker:
+        usage = reranker.rank(pairs[0][0], [text for _, text in pairs]).usage
+    assert usage is not None  # None is for rankings that no model made
+    return linear_flops(shape, [usage.tokens]) / measure_ceiling(shape, torch.float32).best
 
 
 def _kept(context: Context, folder: Path, scratch: Path) -> tuple[list[Timing], list[Missing], list[Verdict]]:
