@@ -63,13 +63,22 @@ def tensor_peak_mb(task: Callable[[], object]) -> float:
     return max(accumulate((n_bytes for _, n_bytes in events), initial=0)) / 2**20
 
 
-def in_child(job: str, arguments: Mapping[str, Any], *, threads: int) -> dict[str, Any]:
+def in_child(job: str, arguments: Mapping[str, Any], *, threads: int, returns_memory: bool = False) -> dict[str, Any]:
     """Run a job of :mod:`benchmarks.child` in a fresh Python and return what it measured.
+
+    Args:
+        job: Its name.
+        arguments: What it wants to know.
+        threads: OpenMP threads of that process.
+        returns_memory: Whether glibc shall give every large piece of memory back to the system when it is freed, and
+            keep none: then the peak is what was in use. Other C libraries pay no attention.
 
     Raises:
         ChildFailedError: It ended with an error, or was killed.
     """
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+    if returns_memory:
+        environment["MALLOC_MMAP_THRESHOLD_"] = "65536"
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.child", job, json.dumps(dict(arguments))],
         capture_output=True,

@@ -122,6 +122,9 @@ def _llm_memory(context: Context) -> CaseResult:
                 ]
                 tensors = (weights + found) / (weights + batch)
                 facts[f"{spec.name}, tensors alive at the peak beside the weights, MB"] = round(found, 1)
+                given_back = in_child("memory", named, threads=context.threads, returns_memory=True)
+                least = given_back["call_peak_mb"] - given_back["before_mb"]
+                facts[f"{spec.name}, peak where malloc keeps nothing that is free, MB"] = round(least, 1)
         except ChildFailedError as error:
             facts[f"{spec.name}, peak"] = f"not measured: {error}"
             continue
