@@ -26,7 +26,8 @@ from rerank_plugins.bulk.tasks import BulkTask, RowWorker
 from rerank_plugins.checks.arguments import checked_fields
 from rerank_plugins.checks.kinds import Count
 from rerank_plugins.errors import InvalidInputError, RerankPluginsError
-from rerank_plugins.system.files import lock_file, made_folder, reason_of, write_atomically
+from rerank_plugins.system.files import made_folder, reason_of, write_atomically
+from rerank_plugins.system.locks import lock_file
 
 __all__ = ["BlockDone", "BulkJob", "JobFolder"]
 

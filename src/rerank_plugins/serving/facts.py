@@ -9,8 +9,9 @@ from rerank_plugins import __version__
 from rerank_plugins.backends.protocol import NO_LIMIT
 from rerank_plugins.embedder import Embedder
 from rerank_plugins.serving.exchange import Reply, json_reply
-from rerank_plugins.serving.models import ModelStore, ServedEmbedder, ServedReranker
+from rerank_plugins.serving.models import ModelStore
 from rerank_plugins.serving.refusals import Refusal
+from rerank_plugins.serving.served import ServedEmbedder, ServedReranker
 from rerank_plugins.serving.settings import ServeSettings
 
 __all__ = ["Facts", "Phase"]

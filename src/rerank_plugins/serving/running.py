@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from rerank_plugins.errors import RerankPluginsError
 from rerank_plugins.reranker import Reranker
 from rerank_plugins.serving.admission import estimated_tokens, pair_tokens
-from rerank_plugins.serving.models import ModelStore, Served, ServedEmbedder
+from rerank_plugins.serving.models import ModelStore
 from rerank_plugins.serving.outcomes import (
     Costs,
     Embedded,
@@ -32,6 +32,7 @@ from rerank_plugins.serving.requests import (
     RerankRequest,
     TokenizeRequest,
 )
+from rerank_plugins.serving.served import Served, ServedEmbedder
 from rerank_plugins.serving.settings import Limits
 from rerank_plugins.serving.spans import chosen_spans, sentence_spans
 from rerank_plugins.serving.tokens import cut_to_tokens, tokens_of

@@ -19,15 +19,10 @@ from pathlib import Path
 from types import TracebackType
 
 from rerank_plugins.errors import InvalidInputError
-
-try:
-    import fcntl
-except ModuleNotFoundError:  # Windows
-    fcntl = None  # type: ignore[assignment]
+from rerank_plugins.system.locks import HAS_LOCKS, let_go, take_lock
 
 __all__ = [
     "LineFile",
-    "lock_file",
     "made_folder",
     "reason_of",
     "scratch_folder",
@@ -133,33 +128,6 @@ def made_folder(path: Path) -> Path:
     return path
 
 
-def lock_file(path: Path) -> int | None:
-    """Lock a file that is written over a long time, so that no two processes write it.
-
-    Args:
-        path: The file; it is there.
-
-    Returns:
-        A descriptor to close when the file is done, or when the process ends; None where there are no such locks.
-
-    Raises:
-        InvalidInputError: Another process holds the lock.
-    """
-    if fcntl is None:
-        return None
-    opened = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(opened)
-        msg = f"{str(path)!r} is being written by another process; wait for it, or name another file"
-        raise InvalidInputError(msg) from error
-    except OSError:  # a disk without locks
-        os.close(opened)
-        return None
-    return opened
-
-
 @contextmanager
 def scratch_folder(path: Path) -> Iterator[Path]:
     """Make a folder beside ``path`` in which its next contents can be put together; it is gone afterwards.
@@ -178,7 +146,7 @@ def scratch_folder(path: Path) -> Iterator[Path]:
         _sweep(path.parent, start)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-        _let_go(lock)
+        let_go(lock)
 
 
 def write_folder_with(path: Path, save: Callable[[Path], object]) -> Path:
@@ -270,7 +238,7 @@ def _claimed_file(path: Path, *, suffix: str = "") -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
-        _let_go(lock)
+        let_go(lock)
 
 
 def _claimed(folder: Path, start: str, *, make: Callable[[Path], object], suffix: str = "") -> tuple[Path, int | None]:
@@ -278,11 +246,11 @@ def _claimed(folder: Path, start: str, *, make: Callable[[Path], object], suffix
     while True:
         made = folder / f"{start}{uuid.uuid4().hex}{suffix}"
         make(made)
-        lock = _locked(made, waits=True)
+        lock = take_lock(made, waits=True)
         # Before it was locked, another process may have removed it as a dead process's file.
         if made.exists():
             return made, lock
-        _let_go(lock)
+        let_go(lock)
 
 
 def _start_of_names(path: Path) -> str:
@@ -292,33 +260,15 @@ def _start_of_names(path: Path) -> str:
 
 def _sweep(folder: Path, start: str) -> None:
     """Remove the temporary files and folders whose process has ended."""
-    if fcntl is None:
+    if not HAS_LOCKS:
         return
     for left in list(folder.glob(f"{start}*")):
-        lock = _locked(left)
+        lock = take_lock(left)
         if lock is None:
             continue
         with suppress(OSError):
             shutil.rmtree(left) if left.is_dir() else left.unlink()
-        _let_go(lock)
-
-
-def _locked(path: Path, *, waits: bool = False) -> int | None:
-    """Return a descriptor that holds the lock of a file or folder; None if another one does, or there are no locks."""
-    if fcntl is None:
-        return None
-    opened: int | None = None
-    with suppress(OSError):
-        opened = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-        fcntl.flock(opened, fcntl.LOCK_EX | (0 if waits else fcntl.LOCK_NB))
-        return opened
-    _let_go(opened)
-    return None
-
-
-def _let_go(lock: int | None) -> None:
-    if lock is not None:
-        os.close(lock)
+        let_go(lock)
 
 
 def _cannot_write(path: Path, error: Exception, *, kept: bool = False) -> InvalidInputError:

@@ -16,7 +16,8 @@ from types import TracebackType
 from typing import Any
 
 from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.system.files import lock_file, made_folder, reason_of, write_atomically
+from rerank_plugins.system.files import made_folder, reason_of, write_atomically
+from rerank_plugins.system.locks import lock_file
 from rerank_plugins.training.data.lines import JSON_ENDINGS
 
 __all__ = ["RowJob", "check_job_output", "journal_of"]
