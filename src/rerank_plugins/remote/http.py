@@ -21,6 +21,7 @@ from rerank_plugins.checks.optional import import_extra
 from rerank_plugins.engine import forking
 from rerank_plugins.engine.deadline import Deadline
 from rerank_plugins.errors import EngineClosedError, RemoteError
+from rerank_plugins.remote.certificates import trusted
 from rerank_plugins.remote.replies import Reply, json_of, redirected, refusal_of
 from rerank_plugins.remote.settings import HttpSettings, checked_url, key_of
 
@@ -209,7 +210,7 @@ class HttpClient:
         with self._making:
             if self._client is None:
                 # One for all threads: they share its connections.
-                self._client = httpx.Client(follow_redirects=False)
+                self._client = httpx.Client(follow_redirects=False, verify=trusted())
             client = self._client
         try:
             with client.stream(
@@ -283,7 +284,7 @@ class HttpClient:
 
 
 async def _kept(httpx: Any) -> AsyncGenerator[Any, None]:
-    async with httpx.AsyncClient(follow_redirects=False) as client:
+    async with httpx.AsyncClient(follow_redirects=False, verify=trusted()) as client:
         yield client
 
 
