@@ -12,7 +12,6 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-import tiny_checkpoints
 from account import Account
 from hypothesis import settings
 
@@ -49,6 +48,9 @@ def pytest_collection_finish() -> None:
 @pytest.fixture(scope="session")
 def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of tiny checkpoints: bert-reranker, xlmr-reranker, bert-embedder, xlmr-embedder."""
+    # The process that hands out tests to others imports this file, too, and needs no torch for that.
+    import tiny_checkpoints
+
     root = tmp_path_factory.mktemp("checkpoints")
     tiny_checkpoints.bert_reranker(root / "bert-reranker")
     tiny_checkpoints.xlmr_reranker(root / "xlmr-reranker")
