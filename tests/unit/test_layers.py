@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -43,8 +44,9 @@ LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 MODULES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")
 
 
-def imported_rooms(path: Path) -> set[str]:
-    rooms = set()
+@cache
+def imported_rooms(path: Path) -> frozenset[str]:
+    rooms: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         names = []
         if isinstance(node, ast.Import):
@@ -54,7 +56,7 @@ def imported_rooms(path: Path) -> set[str]:
             if node.module == "rerank_plugins":
                 names = [f"rerank_plugins.{alias.name}" for alias in node.names]
         rooms |= {name.split(".")[1] for name in names if name.startswith("rerank_plugins.")}
-    return rooms
+    return frozenset(rooms)
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(ROOT).as_posix())
