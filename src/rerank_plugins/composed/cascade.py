@@ -170,7 +170,8 @@ class CascadeScorer:
             yield from self._through_stages(one, options, usages)
             for place, score, stages in zip(places, one.scores(), one.stage_scores, strict=True):
                 scores[place], stage_scores[place] = score, stages
-        return BackendScores.of(scores, usage=summed_usage(usages, n_inputs=len(pairs)), stages=stage_scores)
+        usage = summed_usage(usages, n_stages=len(self._stages), n_inputs=len(pairs))
+        return BackendScores.of(scores, usage=usage, stages=stage_scores)
 
     def _through_stages(
         self, one: _Query, options: ScoreOptions, usages: list[CallUsage]

@@ -129,7 +129,8 @@ class EnsembleScorer:
             for number, place in enumerate(places):
                 scores[place] = float(fused[number])
                 stage_scores[place] = tuple(opinion[number] for opinion in opinions)
-        return BackendScores.of(scores, usage=summed_usage(usages, n_inputs=len(pairs)), stages=stage_scores)
+        usage = summed_usage(usages, n_stages=len(self._models), n_inputs=len(pairs))
+        return BackendScores.of(scores, usage=usage, stages=stage_scores)
 
     def _fused(self, opinions: Sequence[Sequence[StageScore]]) -> npt.NDArray[np.float64]:
         weights = np.array([one.weight for one in self._members])

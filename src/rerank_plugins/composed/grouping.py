@@ -26,21 +26,24 @@ def by_query(pairs: Pairs) -> dict[str, list[int]]:
     return places
 
 
-def summed_usage(usages: Sequence[CallUsage], *, n_inputs: int) -> CallUsage:
+def summed_usage(usages: Sequence[CallUsage], *, n_stages: int, n_inputs: int) -> CallUsage:
     """Return what the parts of a call took together; a stage that ran for several queries is listed once.
 
     Args:
-        usages: Of each stage and query, in the order in which they ran.
+        usages: One of each stage for one query after the other: all stages of the first query, all of the second.
+        n_stages: Stages of a query. Their places tell them apart, not their names: a model may be in two of them.
         n_inputs: Pairs of the call.
     """
-    stages: dict[str, StageUsage] = {}
-    for one in (stage for usage in usages for stage in usage.stages):
-        before = stages.get(one.name)
-        stages[one.name] = StageUsage(
-            name=one.name,
-            documents=one.documents + (before.documents if before else 0),
-            ms=one.ms + (before.ms if before else 0.0),
-            skipped=one.skipped or (before.skipped if before else ""),
+    stages: list[StageUsage] = []
+    for place in range(min(n_stages, len(usages))):
+        of_stage = [stage for usage in usages[place::n_stages] for stage in usage.stages]
+        stages.append(
+            StageUsage(
+                name=of_stage[0].name,
+                documents=sum(one.documents for one in of_stage),
+                ms=sum(one.ms for one in of_stage),
+                skipped=next((one.skipped for one in reversed(of_stage) if one.skipped), ""),
+            )
         )
     return CallUsage(
         tokenize_ms=sum(one.tokenize_ms for one in usages),
@@ -50,7 +53,7 @@ def summed_usage(usages: Sequence[CallUsage], *, n_inputs: int) -> CallUsage:
         tokens=sum(one.tokens for one in usages),
         reused_inputs=0,
         chat=_sum_of_known(one.chat for one in usages),
-        stages=tuple(stages.values()),
+        stages=tuple(stages),
         remote=_sum_of_known(one.remote for one in usages),
     )
 

@@ -19,10 +19,11 @@ _SURE = 1e-12
 def log_odds(reranker: Reranker, score: float) -> float:
     """Return log(p / (1 - p)) of the probability p of a raw score, by the calibration or the model's own scale.
 
-    Without a calibration the log-odds of a logit are the logit itself, and of a score below a tanh twice the score.
+    Without a calibration the log-odds of a logit are the logit itself, and of a score below a tanh twice the score. A
+    cosine, or a sum of them, is no logit: its log-odds are those of its probability.
     """
     scale = reranker.spec.score_scale
-    if reranker.calibration is None and scale != "probability":
+    if reranker.calibration is None and scale in ("logit", "tanh"):
         return 2.0 * score if scale == "tanh" else score
     probability = min(max(reranker.probability(score), _SURE), 1.0 - _SURE)
     return math.log(probability) - math.log1p(-probability)

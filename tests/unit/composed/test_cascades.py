@@ -118,13 +118,16 @@ def test_scales_are_one_scale() -> None:
     logit, tanh = Reranker(backend=Numbers(0)), Reranker(backend=Numbers(0, score_scale="tanh"))
     calibrated = Reranker(backend=Numbers(0), calibration=calibration)
     share = Reranker(backend=Numbers(0, score_scale="probability"))
+    cosine = Reranker(backend=Numbers(0, score_scale="cosine"))
     assert log_odds(logit, 3.5) == 3.5
     assert log_odds(tanh, 3.5) == 7.0
-    for one, score in [(calibrated, 1.5), (share, 0.75), (tanh, 0.3)]:
+    for one, score in [(calibrated, 1.5), (share, 0.75), (tanh, 0.3), (cosine, -0.4)]:
         assert 1 / (1 + math.exp(-log_odds(one, score))) == pytest.approx(one.probability(score))
     assert math.isfinite(log_odds(share, 0.0))
     ranked = Cascade([calibrated]).rank("q", ["1.5 1"])[0]
     assert ranked.probability == pytest.approx(calibration.probability(1.5))
+    # A cosine is no logit: sigmoid(0.9) would be 0.71.
+    assert Cascade([cosine]).rank("q", ["0.9 1"])[0].probability == pytest.approx(0.95)
 
 
 def test_documents_below_a_probability_are_not_handed_on() -> None:
