@@ -11,14 +11,16 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator
 
 from rerank_plugins.adapters.values import as_options
+from rerank_plugins.backends.named import opener_of
 from rerank_plugins.checks.arguments import checked_fields
 from rerank_plugins.checks.kinds import Count, Within
 from rerank_plugins.checks.optional import import_extra
+from rerank_plugins.embedder import Embedder
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.ranking.after import best_at_both_ends, diverse_order, within_tokens
-from rerank_plugins.types import RankedDocument
+from rerank_plugins.types import RankedDocument, SourceOptions
 
-__all__ = ["After", "AfterRanking", "selected"]
+__all__ = ["After", "AfterRanking", "SharedEmbedders", "selected"]
 
 _Share = Annotated[float, Within(0.0, 1.0)]
 
@@ -63,6 +65,41 @@ class AfterRanking:
 
 After = Annotated[AfterRanking, BeforeValidator(partial(as_options, AfterRanking))]
 """The option of the adapters: such an object, or a mapping of its fields."""
+
+
+class SharedEmbedders:
+    """The embedders of ``after``, each opened by the first call that needs it, of an object and its copies together."""
+
+    def __init__(self) -> None:
+        self._open: dict[tuple[str, str | None, bool], Embedder] = {}
+
+    def of(self, name: str, *, device: str | None, local_files_only: bool) -> Embedder:
+        """Return an embedder.
+
+        Args:
+            name: A model's name or folder, or a backend's name.
+            device: Where a model runs; a backend of texts has no device here.
+            local_files_only: Whether a model's files must be on this machine already.
+
+        Raises:
+            ModelError: It cannot be opened.
+        """
+        key = (name, device, local_files_only)
+        kept = self._open.get(key)
+        if kept is None:
+            is_here = opener_of(name, kind="embedder") is None
+            source = SourceOptions(local_files_only=local_files_only)
+            made = Embedder(name, device=device, source=source) if is_here else Embedder(name)
+            # Calls that come at the same moment open one each, which share the weights; the first stays.
+            kept = self._open.setdefault(key, made)
+            if kept is not made:
+                made.close()
+        return kept
+
+    def close(self) -> None:
+        """Give the models back; who needs one afterwards opens it again."""
+        while self._open:
+            self._open.popitem()[1].close()
 
 
 def selected(

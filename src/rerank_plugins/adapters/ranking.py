@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import PrivateAttr, model_validator
 from typing_extensions import Self, TypedDict, Unpack
 
-from rerank_plugins.adapters.after import After, AfterRanking, selected
+from rerank_plugins.adapters.after import After, AfterRanking, SharedEmbedders, selected
 from rerank_plugins.adapters.fallback import NOT_IN_TIME, FallbackReason, OnDeadline, fall_back
 from rerank_plugins.adapters.fields import Count, Number, option
 from rerank_plugins.adapters.overrides import in_effect
@@ -18,7 +18,7 @@ from rerank_plugins.embedder import Embedder
 from rerank_plugins.engine.deadline import Deadline
 from rerank_plugins.ranking.order import check_threshold
 from rerank_plugins.reranker import Reranker
-from rerank_plugins.types import LayerOptions, RankedDocument, Ranking, ScoreUnit, SourceOptions
+from rerank_plugins.types import LayerOptions, RankedDocument, Ranking, ScoreUnit
 
 __all__ = ["Ranked", "RankingOptions", "RankingSettings"]
 
@@ -67,7 +67,7 @@ class RankingOptions(RerankerOptions):
     on_deadline: OnDeadline = option("on_deadline", "retrieval_order", frozen=False)
     after: After | None = option("after", None, frozen=False)
 
-    _after_embedder: Any = PrivateAttr(default=None)
+    _near: SharedEmbedders = PrivateAttr(default_factory=SharedEmbedders)
 
     @classmethod
     def from_reranker(cls, reranker: Reranker, **settings: Unpack[RankingSettings]) -> Self:
@@ -112,8 +112,14 @@ class RankingOptions(RerankerOptions):
     def close(self) -> None:
         """Give the models back: the one that ranks, and the embedder of ``after`` if it was opened."""
         super().close()
-        if self._after_embedder is not None:
-            self._after_embedder.close()
+        self._near.close()
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return a copy with other options, as :meth:`with_settings`; it shares the embedder of ``after`` too."""
+        made = super().model_copy(update=update, deep=deep)
+        if made._core is self._core:  # Else the two are closed apart.
+            made._near = self._near
+        return made
 
     def _rank(self, query: str, texts: Sequence[str]) -> Ranked:
         deadline = Deadline(self.deadline_s)
@@ -126,7 +132,7 @@ class RankingOptions(RerankerOptions):
                 deadline.check()
                 near = self._embedder_of(self.after.embedder)
                 found = [texts[one.index] for one in ranked]
-                vectors = near.embed_documents(found, deadline_s=deadline.remaining_s())
+                vectors = near.embed_documents(found, deadline_s=deadline.left_s())
         except NOT_IN_TIME as error:
             return fall_back(error, on_deadline=self.on_deadline, n_documents=len(texts))
         return Ranking(selected(ranked, texts, vectors, after=self.after, top_n=self.top_n), usage=ranked.usage)
@@ -142,21 +148,15 @@ class RankingOptions(RerankerOptions):
                 deadline.check()
                 near = await asyncio.to_thread(self._embedder_of, self.after.embedder)
                 found = [texts[one.index] for one in ranked]
-                vectors = await near.aembed_documents(found, deadline_s=deadline.remaining_s())
+                vectors = await near.aembed_documents(found, deadline_s=deadline.left_s())
         except NOT_IN_TIME as error:
             return fall_back(error, on_deadline=self.on_deadline, n_documents=len(texts))
-        return Ranking(selected(ranked, texts, vectors, after=self.after, top_n=self.top_n), usage=ranked.usage)
+        # Not a wait but work: tokens are counted, and documents compared.
+        chosen = await asyncio.to_thread(selected, ranked, texts, vectors, after=self.after, top_n=self.top_n)
+        return Ranking(chosen, usage=ranked.usage)
 
     def _embedder_of(self, name: str) -> Embedder:
-        """Return the embedder of ``after``, opened by the first call that needs it.
-
-        Calls that come at the same moment may open one each: they share the weights, and the last one stays.
-        """
-        kept: Embedder | None = self._after_embedder
-        if kept is None or kept.model != name:
-            files = SourceOptions(local_files_only=self.local_files_only)
-            kept = self._after_embedder = Embedder(name, device=self.device, source=files)
-        return kept
+        return self._near.of(name, device=self.device, local_files_only=self.local_files_only)
 
     def _score_of(self, ranked: RankedDocument) -> float:
         return ranked.score if self.score_unit == "raw" else ranked.probability

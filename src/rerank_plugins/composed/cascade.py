@@ -179,9 +179,8 @@ class CascadeScorer:
         budget = Deadline(None if self._budget_ms is None else self._budget_ms / 1e3)
         stopped = False
         for number, (stage, model) in enumerate(zip(self._stages, self._models, strict=True)):
-            options.deadline.check()
             read = one.read_by(stage)
-            left_s = _least(budget.remaining_s(), options.deadline.remaining_s())
+            left_s = _least(budget.remaining_s(), options.deadline.left_s())
             skipped = "stopped" if stopped else self._why_not(number, one.characters(read), len(read), left_s)
             if skipped:
                 usages.append(stage_usage(model.name, 0, 0.0, skipped))
@@ -198,7 +197,8 @@ class CascadeScorer:
         """Return why a stage is not started; empty if it is."""
         if not n_read:
             return "nothing to read"
-        if left_s is None or number == 0:
+        # The first is started whatever it may take, but with no time at all.
+        if left_s is None or (number == 0 and left_s > 0.0):
             return ""
         estimate_s = self._paces[number].estimate_s(characters) or 0.0
         if left_s > estimate_s:

@@ -152,9 +152,8 @@ def _opinion(
     model: OpenModel, query: str, texts: Sequence[str], options: ScoreOptions, usages: list[CallUsage]
 ) -> Generator[Work, Ranking | Exception, list[StageScore]]:
     """Return what a member says of each text, in the order of the texts."""
-    options.deadline.check()
     start_s = time.perf_counter()
-    found = yield Work(model, query, texts, options.deadline.remaining_s())
+    found = yield Work(model, query, texts, options.deadline.left_s())
     if not isinstance(found, Ranking):
         raise found
     ms = (time.perf_counter() - start_s) * 1e3

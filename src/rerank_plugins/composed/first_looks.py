@@ -39,19 +39,15 @@ class CosineScorer:
     def score(self, pairs: Pairs, options: ScoreOptions) -> BackendScores:
         """Return the cosine of each pair; each query and each document is embedded once."""
         groups, documents = by_query(pairs), [document or "" for _, document in pairs]
-        left_s = options.deadline.remaining_s()
-        queries = self._embedder.embed_queries(list(groups), deadline_s=left_s)
-        options.deadline.check()
-        vectors = self._embedder.embed_documents(documents, deadline_s=options.deadline.remaining_s())
+        queries = self._embedder.embed_queries(list(groups), deadline_s=options.deadline.left_s())
+        vectors = self._embedder.embed_documents(documents, deadline_s=options.deadline.left_s())
         return _cosines(groups, queries, vectors)
 
     async def ascore(self, pairs: Pairs, options: ScoreOptions) -> BackendScores:
         """Return what :meth:`score` returns, without blocking the event loop."""
         groups, documents = by_query(pairs), [document or "" for _, document in pairs]
-        left_s = options.deadline.remaining_s()
-        queries = await self._embedder.aembed_queries(list(groups), deadline_s=left_s)
-        options.deadline.check()
-        vectors = await self._embedder.aembed_documents(documents, deadline_s=options.deadline.remaining_s())
+        queries = await self._embedder.aembed_queries(list(groups), deadline_s=options.deadline.left_s())
+        vectors = await self._embedder.aembed_documents(documents, deadline_s=options.deadline.left_s())
         return _cosines(groups, queries, vectors)
 
     def close(self) -> None:

@@ -36,9 +36,7 @@ class Deadline:
         Raises:
             DeadlineExceededError: The time is over.
         """
-        remaining_s = self.remaining_s()
-        if remaining_s is not None and remaining_s <= 0.0:
-            raise self._exceeded()
+        self.left_s()
 
     def needs(self, seconds: float) -> None:
         """Raise now if something is to take longer than is left.
@@ -104,6 +102,17 @@ class Deadline:
         if self._seconds is None:
             return None
         return max(0.0, self._seconds - (time.perf_counter() - self._started_s))
+
+    def left_s(self) -> float | None:
+        """Return the seconds that are left for a further call, which takes more than 0 of them; None without a limit.
+
+        Raises:
+            DeadlineExceededError: The time is over.
+        """
+        remaining_s = self.remaining_s()
+        if remaining_s is not None and remaining_s <= 0.0:
+            raise self._exceeded()
+        return remaining_s
 
     def _exceeded(self) -> DeadlineExceededError:
         return DeadlineExceededError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import pickle
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,9 @@ from tokenizers.pre_tokenizers import Whitespace
 
 from rerank_plugins import Reranker
 from rerank_plugins.adapters.after import AfterRanking, selected
+from rerank_plugins.backends import named
 from rerank_plugins.backends.protocol import SimplePairScorer, reranker_spec
+from rerank_plugins.backends.vectors import SimpleTextEmbedder, embedder_spec
 from rerank_plugins.errors import InvalidInputError
 
 TEXTS = ["5 red apple", "4 red apple", "3 blue sea and a long tail", "2 green tree", "1 old"]
@@ -42,6 +45,30 @@ class ByLength(SimplePairScorer):
 
     def score_texts(self, pairs: Sequence[tuple[str, str]]) -> Sequence[float]:
         return [float(len(document)) for _, document in pairs]
+
+
+class Corners(SimpleTextEmbedder):
+    """Gives each first word a direction of its own."""
+
+    spec = embedder_spec("tests/corners")
+
+    def embed_texts(self, texts: Sequence[str], *, is_query: bool) -> list[list[float]]:
+        return [[float(int(text[0]) == place) for place in range(10)] for text in texts]
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Register an embedder whose name says how long it takes to open; list what was opened."""
+    found: list[str] = []
+
+    def opener(seconds: str) -> Corners:
+        time.sleep(float(seconds or 0))
+        found.append(seconds)
+        return Corners()
+
+    monkeypatch.setattr(named, "_OPENERS", dict(named._OPENERS))
+    named.register_backend("corners", opener, kind="embedder")
+    return found
 
 
 @pytest.fixture
@@ -139,3 +166,61 @@ def test_blank_documents_stay_last(texts: list[str]) -> None:
     assert sorted(one.index for one in found) == list(range(len(texts)))
     is_blank = [not texts[one.index].strip() for one in found]
     assert is_blank == sorted(is_blank)
+
+
+def calls_of(made: Any) -> list[Any]:
+    """Return what a call, and an awaited call, of an adapter object do; each gives the marks of the results."""
+    given = [NodeWithScore(node=TextNode(text=text), score=0.0) for text in TEXTS]
+    listed = [Document(text) for text in TEXTS]
+
+    def nodes_of(found: Any) -> list[Any]:
+        return [one.node.metadata.get("rerank_fallback") for one in found]
+
+    def documents_of(found: Any) -> list[Any]:
+        return [one.metadata.get("rerank_fallback") for one in found]
+
+    if isinstance(made, RerankPostprocessor):
+        return [
+            lambda: nodes_of(made.postprocess_nodes(given, query_str="q")),
+            lambda: nodes_of(asyncio.run(made.apostprocess_nodes(given, query_str="q"))),
+        ]
+    return [
+        lambda: documents_of(made.compress_documents(listed, "q")),
+        lambda: documents_of(asyncio.run(made.acompress_documents(listed, "q"))),
+    ]
+
+
+@pytest.mark.parametrize("owner", [RerankPostprocessor, RerankCompressor])
+@pytest.mark.parametrize("way", [0, 1], ids=["sync", "async"])
+@pytest.mark.usefixtures("opened")
+def test_an_embedder_that_is_opened_until_the_time_is_over(owner: Any, way: int) -> None:
+    settings = {"top_n": 2, "deadline_s": 0.1, "after": {"embedder": "corners:0.2"}}
+    made = owner.from_reranker(Reranker(backend=First()), **settings)
+    call = calls_of(made)[way]
+    assert call() == ["deadline", "deadline"]
+    made.deadline_s = 10.0
+    assert call() == [None, None]
+    made.close()
+
+
+@pytest.mark.parametrize("owner", [RerankPostprocessor, RerankCompressor])
+def test_copies_share_the_embedder(owner: Any, opened: list[str]) -> None:
+    for n_objects in (1, 2):
+        made = owner.from_reranker(Reranker(backend=First()), top_n=2, after={"embedder": "corners:"})
+        for _ in range(2):
+            with made.using(top_n=1):
+                for call in calls_of(made):
+                    assert call() == [None]
+        assert len(opened) == n_objects
+        made.close()  # The last holder: the next object opens it again.
+
+
+@pytest.mark.parametrize("owner", [RerankPostprocessor, RerankCompressor])
+@pytest.mark.parametrize("options", [{"device": "cpu"}, {"local_files_only": True}])
+@pytest.mark.usefixtures("opened")
+def test_options_of_this_machine_are_the_rerankers_own(owner: Any, options: dict[str, Any]) -> None:
+    """A backend of texts, such as a service, has no device and no files."""
+    made = owner(model="mini", after={"embedder": "corners:"}, **options)
+    for call in calls_of(made):
+        assert call() == [None] * 5
+    made.close()

@@ -163,6 +163,13 @@ def test_a_first_stage_that_is_late_leaves_the_order_of_the_call() -> None:
     assert {one.stages for one in ranking} == {()}
 
 
+@pytest.mark.parametrize("budget_ms", [5e-324, 1e-9])
+def test_a_budget_that_is_over_before_the_first_stage_leaves_the_order(budget_ms: float) -> None:
+    ranking = Cascade([Numbers(0), Numbers(1)], budget_ms=budget_ms).rank("q", DOCUMENTS)
+    assert [one.index for one in ranking] == list(range(len(DOCUMENTS)))
+    assert [one.skipped for one in ranking.usage.stages] == ["no time", "stopped"]  # type: ignore[union-attr]
+
+
 def test_a_deadline_of_the_call_is_an_error_as_everywhere() -> None:
     cascade = Cascade([Numbers(0), Numbers(1, seconds=0.3)])
     with pytest.raises(DeadlineExceededError):

@@ -45,6 +45,10 @@ def test_what_is_late_already_is_not_queued() -> None:
     late = Deadline(1e-9)
     with pytest.raises(DeadlineExceededError):
         late.check()
+    with pytest.raises(DeadlineExceededError):
+        late.left_s()  # No seconds that another call could be given.
+    assert Deadline(None).left_s() is None
+    assert 0.0 < (Deadline(60.0).left_s() or 0.0) <= 60.0
 
 
 def test_it_is_a_timeout_error_too() -> None:
