@@ -158,6 +158,9 @@ class RemoteEngine:
             self._breaker.check()
             outcome = yield call.body(some)
             if isinstance(outcome, RemoteError):
+                if _is_answer(outcome):
+                    # Also where it is tried after a pause: what follows, such as smaller requests, is let through.
+                    self._breaker.worked()
                 smaller = self._smaller(outcome, len(some))
                 if smaller is None:
                     raise self._noted(outcome) from outcome
@@ -182,8 +185,7 @@ class RemoteEngine:
 
     def _noted(self, error: RemoteError) -> RemoteError:
         """Return what to raise for a failure, which is counted if it says that the service is not there."""
-        has_answered = error.status is not None and error.status < 400
-        if not error.is_passing or has_answered:
+        if not error.is_passing or _is_answer(error):
             return error
         waits = error.retry_after_s
         is_long = waits is not None and waits > self._client.settings.longest_wait_s
@@ -198,6 +200,11 @@ class RemoteEngine:
             "other documents of the request: pass fewer documents, or shorter ones"
         )
         return InvalidInputError(msg)
+
+
+def _is_answer(error: RemoteError) -> bool:
+    """Return whether a service is there, whatever it says: it refused a request, or answered with what is no answer."""
+    return error.status is not None and (not error.is_passing or error.status < 400)
 
 
 async def _gathered(tasks: Sequence[asyncio.Future[T]]) -> list[T]:

@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections import deque
 from concurrent.futures import Future
+from concurrent.futures import TimeoutError as WaitedTooLong
 
 from rerank_plugins.engine import forking
 from rerank_plugins.engine.deadline import Deadline
@@ -75,12 +76,15 @@ class Slots:
         return place
 
     def _leave(self, place: Future[None]) -> None:
-        if not place.cancel() and place.done() and not place.cancelled():
+        # Under the lock: whoever gives a slot has then either given it or not begun to.
+        with self._lock:
+            is_given = not place.cancel()
+        if is_given:
             self.give()
 
 
 def _wait(place: Future[None], seconds: float | None) -> None:
     try:
         place.result(seconds)
-    except TimeoutError:
+    except WaitedTooLong:  # The builtin TimeoutError from Python 3.11 on only.
         return

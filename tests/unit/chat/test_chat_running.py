@@ -6,7 +6,7 @@ import asyncio
 import logging
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -208,3 +208,21 @@ def test_slots_are_not_lost_by_those_who_give_up() -> None:
     slots.take(Deadline(1.0))
     slots.give()
     asyncio.run(asyncio.wait_for(slots.atake(), 1.0))
+
+
+def test_a_slot_that_is_given_while_its_taker_gives_up_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    slots, set_result = Slots(1), Future.set_result
+    slots.take(Deadline(None))
+
+    def slowly(place: Future[Any], result: Any) -> None:
+        time.sleep(0.3)
+        set_result(place, result)
+
+    monkeypatch.setattr(Future, "set_result", slowly)
+    giver = threading.Timer(0.05, slots.give)
+    giver.start()
+    with pytest.raises(DeadlineExceededError):
+        slots.take(Deadline(0.15))  # In the middle of being given the slot.
+    giver.join()
+    monkeypatch.undo()
+    slots.take(Deadline(0.5))

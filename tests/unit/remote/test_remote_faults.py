@@ -245,6 +245,33 @@ def test_a_body_that_is_too_large_is_cut_in_two(score: Any) -> None:
         assert found == pytest.approx([score_of(text) for text in TEXTS])
 
 
+def test_a_service_that_is_back_and_refuses_is_there(score: Any) -> None:
+    """The one request that is tried after a pause says that it is too large, or wrong: others go on at once."""
+    is_down = True
+
+    def script(request: Request) -> Answer:
+        if is_down:
+            return Answer({}, status=503)
+        texts = reranked_texts("vllm", request.body)
+        if "text 9" in texts and len(texts) == 1:
+            return Answer({"message": "wrong"}, status=400)
+        return Answer({}, status=413) if len(texts) > 2 else Answer(right("vllm", request))
+
+    with scripted_server(script) as server:
+        limits = RemoteLimits(batch_items=100, concurrency=1, failures=1, pause_s=0.2)
+        scorer = scorer_at("vllm", server.url, limits=limits, http=HttpSettings(retries=0))
+        for asked in (TEXTS[:4], TEXTS[9:]):
+            is_down = True
+            with pytest.raises(RemoteUnavailableError, match="503"):
+                score(scorer, TEXTS[:1])
+            is_down = False
+            time.sleep(0.25)
+            if len(asked) == 1:
+                with pytest.raises(RemoteError, match="HTTP 400"):
+                    score(scorer, asked)
+            assert score(scorer, TEXTS[:4]) == pytest.approx([score_of(text) for text in TEXTS[:4]])
+
+
 def test_a_model_that_reads_lists_is_never_asked_for_parts(score: Any) -> None:
     with scripted_server(lambda request: Answer(right("jina", request))) as server:
         whole = RemoteScorer("jina", "jina-reranker-v3", base_url=server.url, limits=RemoteLimits(batch_items=10))
