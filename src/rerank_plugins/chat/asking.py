@@ -116,12 +116,14 @@ class ChatContext:
         fencing: Fences passages.
         temperature: Of every request.
         no_logprobs: Set once the model was found to tell no log-probabilities; shared by all calls.
+        has_logprobs: Set once it told some; one answer without them then says nothing of the others.
     """
 
     model: ChatModel
     fencing: Fencing
     temperature: float | None = 0.0
     no_logprobs: threading.Event = field(default_factory=threading.Event)
+    has_logprobs: threading.Event = field(default_factory=threading.Event)
 
     def request(self, messages: Sequence[ChatMessage], fence: Fence, options: ChatOptions) -> Request:
         """Return a request whose conversation begins with what the fences mean, at the temperature of all."""

@@ -12,8 +12,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -123,11 +126,24 @@ class SimpleChatModel(ABC):
         """Return the answer to a conversation; called from any thread."""
 
     async def acomplete(self, messages: Sequence[ChatMessage], options: ChatOptions) -> ChatAnswer:
-        """Return the answer, made in a thread. Override it where there is something to await."""
-        return await asyncio.to_thread(self._completed, messages, options)
+        """Return the answer, made in a thread of its own. Override it where there is something to await."""
+        # Not one of asyncio's: these are few, so that calls would be late before they begin, and a program waits for
+        # them before it ends, a model that hangs included.
+        made: Future[ChatAnswer] = Future()
+        run = contextvars.copy_context().run
+        threading.Thread(target=run, args=(self._complete, made, messages, options), name="chat", daemon=True).start()
+        return await asyncio.wrap_future(made)
 
     def close(self) -> None:  # noqa: B027
         """Give back what the model holds: nothing, here."""
+
+    def _complete(self, made: Future[ChatAnswer], messages: Sequence[ChatMessage], options: ChatOptions) -> None:
+        if not made.set_running_or_notify_cancel():
+            return
+        try:
+            made.set_result(self._completed(messages, options))
+        except BaseException as error:  # noqa: BLE001 - the one who waits raises it
+            made.set_exception(error)
 
     def _completed(self, messages: Sequence[ChatMessage], options: ChatOptions) -> ChatAnswer:
         try:

@@ -5,7 +5,7 @@ Fields of the request and the answer: https://platform.openai.com/docs/api-refer
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from typing import Any
 
 from rerank_plugins.chat.model import ChatAnswer, ChatMessage, ChatOptions, ChatTokens
@@ -132,7 +132,8 @@ class OpenAIChat:
             outcome = yield body
             if not isinstance(outcome, RemoteError):
                 return _answer(outcome, host=self.host)
-            refused = _refused(outcome, body)
+            # What the caller asks for in extra is sent again whatever is refused.
+            refused = _refused(outcome, body.keys() - self._extra.keys())
             if not refused:
                 raise outcome
             self._refused |= refused
@@ -156,14 +157,14 @@ class OpenAIChat:
         return {"model": self._model, "messages": turns, **kept, **self._extra}
 
 
-def _refused(error: RemoteError, body: Mapping[str, Any]) -> set[str]:
-    """Return the optional fields of a request that an error says are not taken."""
+def _refused(error: RemoteError, sent: Collection[str]) -> set[str]:
+    """Return which of the fields that were sent an error says are not taken."""
     if error.status not in (400, 422):
         return set()
     message = str(error)
     fields = ("response_format", "top_logprobs", "logprobs", "temperature", "max_completion_tokens", "max_tokens")
     named = {name for name in fields if name in message or (name == "response_format" and "json_schema" in message)}
-    found = {name for name in named if name in body}
+    found = {name for name in named if name in sent}
     # One error may name what is to be taken instead, which was not sent.
     return found | {more for name in found for more in _ALONG.get(name, ())}
 

@@ -31,8 +31,8 @@ class Pointwise:
     """Asks about each document alone: n calls, all at the same time. Scores are probabilities.
 
     With log-probabilities the score is P(yes) / (P(yes) + P(no)) of the first token, over all spellings of both.
-    Without them the model grades from 0 to 10, and the score is a tenth of that. A document whose answer cannot be
-    read, or does not come, scores 0.
+    Without them the model grades from 0 to 10, and the score is a tenth of that; where a model tells them and only one
+    answer has none, that document alone is graded. A document whose answer cannot be read, or does not come, scores 0.
 
     Attributes:
         answer: ``yes_no``, ``grade``, or ``auto``: yes and no where the model tells log-probabilities, else grades.
@@ -55,7 +55,7 @@ class Pointwise:
         if self.answer == "grade" or (self.answer == "auto" and context.no_logprobs.is_set()):
             return (yield from self._graded(context, query, documents, range(len(documents)), found))
         readings = yield from self._yes_no_readings(context, query, documents)
-        if _NO_LOGPROBS in readings:
+        if _NO_LOGPROBS in readings and not context.has_logprobs.is_set():
             context.no_logprobs.set()
             if self.answer == "yes_no":
                 msg = (
@@ -66,7 +66,7 @@ class Pointwise:
             # All of a call on one scale.
             return (yield from self._graded(context, query, documents, range(len(documents)), found))
         found = [None if one is None or one < 0.0 else one for one in readings]
-        left = [number for number, one in enumerate(readings) if one == _NEITHER]
+        left = [number for number, one in enumerate(readings) if one in (_NEITHER, _NO_LOGPROBS)]
         if not left or self.answer == "yes_no":
             return found
         return (yield from self._graded(context, query, documents, left, found))
@@ -77,10 +77,15 @@ class Pointwise:
             Question(passage_question(context, self.yes_no, query, [text], options=_FIRST_TOKEN), _read_yes)
             for text in documents
         ]
-        first: list[float | None] = list((yield questions[:1]))
-        if first[0] == _NO_LOGPROBS or len(questions) == 1:
-            return first
-        return first + list((yield questions[1:]))
+        readings: list[float | None] = []
+        for some in (questions[:1], questions[1:]):
+            if some:
+                readings += yield some
+            if any(one not in (None, _NO_LOGPROBS) for one in readings):
+                context.has_logprobs.set()
+            if readings[0] == _NO_LOGPROBS and not context.has_logprobs.is_set():
+                break
+        return readings
 
     def _graded(
         self,

@@ -241,6 +241,25 @@ def test_settings_that_cannot_work(make: Any, message: str) -> None:
         make()
 
 
+@pytest.mark.parametrize("without", ["alpha", "beta"])
+@pytest.mark.parametrize("answer", ["auto", "yes_no"])
+def test_one_answer_without_log_probabilities_says_nothing_of_the_others(without: str, answer: Any) -> None:
+    def reply(messages: Any) -> ChatAnswer:
+        if "Answer 'Yes'" not in said(messages):
+            return ChatAnswer(text="6")
+        return ChatAnswer(text="", logprobs=None if silent and without in said(messages) else {"Yes": -0.1})
+
+    model, silent = ScriptedChat(reply), False
+    reranker = Reranker(backend=ChatScorer(model, method=Pointwise(answer=answer)))
+    assert reranker.score([("q", "alpha"), ("q", "beta")]) == [1.0, 1.0]
+    silent = True
+    graded = 0.6 if answer == "auto" else 0.0
+    expected = [graded if text == without else 1.0 for text in ("alpha", "beta", "gamma")]
+    assert reranker.score([("q", "alpha"), ("q", "beta"), ("q", "gamma")]) == expected
+    # Nor of later calls.
+    assert reranker.score([("q", "gamma")]) == [1.0]
+
+
 def test_defaults_are_the_published_prompts() -> None:
     assert (Listwise().prompt, Pairwise().prompt, Setwise().prompt) == (RANK_GPT, PAIRWISE, SETWISE)
     assert (Pointwise().yes_no, Pointwise().grade) == (YES_NO, GRADE)

@@ -142,6 +142,14 @@ def test_what_an_endpoint_refuses_is_left_out_from_then_on(
         assert left <= server.requests[-1].body.keys()
 
 
+def test_what_the_caller_asks_for_is_refused_once(complete: Any) -> None:
+    message = "Unsupported value: 'temperature' does not support 0.7 with this model."
+    with scripted_server([Answer({"error": {"message": message}}, status=400)] * 9) as server:
+        with pytest.raises(RemoteError, match="does not support"):
+            complete(OpenAIChat("m", base_url=server.url, http=QUICK, extra={"temperature": 0.7}))
+        assert len(server.requests) == 1
+
+
 def test_other_refusals_are_errors(complete: Any) -> None:
     told = {"error": {"message": "This model's maximum context length is 8192 tokens"}}
     with scripted_server([Answer(told, status=400)]) as server:
