@@ -93,6 +93,7 @@ class KeptFiles:
 
     Attributes:
         folder: The same.
+        asked: The precision that was asked for.
         precision: What is kept.
         header: ``store.json``; None while there is nothing.
         shards: The files with vectors.
@@ -102,7 +103,7 @@ class KeptFiles:
     """
 
     def __init__(self, folder: Path, precision: Precision | None) -> None:
-        self.folder, self._asked = folder, precision
+        self.folder, self.asked = folder, precision
         self.header: dict[str, Any] | None = None
         self.precision: Precision = precision or "float16"
         self.shards: list[Shard] = []
@@ -141,9 +142,9 @@ class KeptFiles:
                 msg = f"the store {str(self.folder)!r} was made anew since it was opened; open it again"
                 raise VectorStoreError(msg)
             return
-        if self._asked is not None and found["precision"] != self._asked:
+        if self.asked is not None and found["precision"] != self.asked:
             msg = (
-                f"{str(self.folder)!r} keeps {found['precision']}, and {self._asked} was asked for; leave precision out"
+                f"{str(self.folder)!r} keeps {found['precision']}, and {self.asked} was asked for; leave precision out"
             )
             raise VectorStoreError(msg)
         self.header, self.precision = found, found["precision"]

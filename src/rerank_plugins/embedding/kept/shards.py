@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -46,6 +47,7 @@ _TYPES: Mapping[str, tuple[str, type[np.generic]]] = MappingProxyType(
         "scales": ("F32", np.float32),
     }
 )
+_NEEDED = _TYPES.keys() - {"exact"}
 _MOST_HEADER_BYTES = 1_000_000
 
 
@@ -129,6 +131,7 @@ class Shard:
 
     Attributes:
         digests: Of its documents.
+        n_bytes: Its size.
         arrays: Its tensors by name; those with vectors are read from the file where they are used.
 
     Raises:
@@ -138,18 +141,20 @@ class Shard:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            size = path.stat().st_size
+            self.n_bytes = path.stat().st_size
             with path.open("rb") as file:
                 n_header = int.from_bytes(file.read(8), "little")
                 header = json.loads(file.read(min(n_header, _MOST_HEADER_BYTES)))
         except (OSError, ValueError) as error:
             self._refuse(f"cannot be read ({reason_of(error)})")
         self._metadata = header.pop("__metadata__", {}) if isinstance(header, dict) else {}
-        if self._metadata.get("format") != _FORMAT:
+        if not isinstance(self._metadata, dict) or self._metadata.get("format") != _FORMAT:
             self._refuse("is no file of token vectors of this version")
+        if not _NEEDED <= header.keys() <= _TYPES.keys() or not all(map(_is_entry, header.values())):
+            self._refuse("has a header that names other tensors than a store writes: it is damaged")
         ends = [one["data_offsets"][1] for one in header.values()]
-        if size != 8 + n_header + max(ends, default=0):
-            self._refuse(f"has {size:,} bytes and should have {8 + n_header + max(ends, default=0):,}: it was cut off")
+        if self.n_bytes != 8 + n_header + max(ends):
+            self._refuse(f"has {self.n_bytes:,} bytes and should have {8 + n_header + max(ends):,}: it was cut off")
         self.arrays = {name: self._mapped(name, header[name], start=8 + n_header) for name in _TYPES if name in header}
         for name in ("windows", "truncated", "vectors", "spans"):
             # Small, and looked at one by one.
@@ -195,11 +200,13 @@ class Shard:
         spelling, dtype = _TYPES[name]
         if entry["dtype"] != spelling:
             self._refuse(f"has {name} as {entry['dtype']}, expected {spelling}")
-        shape = tuple(entry["shape"])
+        shape, (first, end) = tuple(entry["shape"]), entry["data_offsets"]
+        if end - first != math.prod(shape) * np.dtype(dtype).itemsize:
+            self._refuse(f"has {end - first:,} bytes of {name} for the shape {shape}: it is damaged")
         if 0 in shape:
             return np.zeros(shape, dtype=dtype)
         # Copy on write: torch takes no array that it could not write to, although nothing here writes.
-        return np.memmap(self.path, mode="c", dtype=dtype, offset=start + entry["data_offsets"][0], shape=shape)
+        return np.memmap(self.path, mode="c", dtype=dtype, offset=start + first, shape=shape)
 
     def _refuse(self, why: str) -> NoReturn:
         msg = (
@@ -207,6 +214,16 @@ class Shard:
             "other files of the store are not touched"
         )
         raise VectorStoreError(msg)
+
+
+def _is_entry(entry: object) -> bool:
+    """Return whether a member of a header says the type, the shape and the place of a tensor."""
+    if not isinstance(entry, dict) or not isinstance(entry.get("dtype"), str):
+        return False
+    shape, place = entry.get("shape"), entry.get("data_offsets")
+    if not isinstance(shape, list) or not isinstance(place, list) or len(place) != 2:
+        return False
+    return all(type(number) is int and number >= 0 for number in [*shape, *place])
 
 
 def _checksum(arrays: Mapping[str, npt.NDArray[Any]]) -> str:

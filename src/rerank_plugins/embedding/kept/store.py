@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ class TokenVectorStore:
     @property
     def precision(self) -> Precision:
         """What is kept: ``float16`` (and int8), or ``int8``."""
-        return self._files.precision
+        return self._fresh.precision
 
     @property
     def model(self) -> str | None:
@@ -66,7 +67,7 @@ class TokenVectorStore:
     @property
     def n_bytes(self) -> int:
         """Bytes of its files."""
-        return sum(shard.path.stat().st_size for shard in self._fresh.shards)
+        return sum(shard.n_bytes for shard in self._fresh.shards)
 
     def __len__(self) -> int:
         return len(self._fresh)
@@ -75,10 +76,11 @@ class TokenVectorStore:
         return isinstance(text, str) and self._fresh.find(text) is not None
 
     def __repr__(self) -> str:
-        return f"TokenVectorStore({str(self.folder)!r}, precision={self.precision!r})"
+        return f"TokenVectorStore({str(self.folder)!r}, precision={self._files.precision!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return TokenVectorStore, (self.folder,)
+        # Nothing may be kept yet that says the precision.
+        return partial(TokenVectorStore, precision=self._files.asked), (self.folder,)
 
     @property
     def _fresh(self) -> KeptFiles:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import json
 import pickle
+import random
 import shutil
 import subprocess
 import sys
@@ -119,6 +121,16 @@ def test_a_changed_text_is_another_one(reranker: Reranker) -> None:
     assert "pandas eat bamboo" in reranker.vectors
     assert "pandas eat bamboo " not in reranker.vectors
     assert reranker.rank("bamboo?", ["pandas eat bamboo", "pandas eat honey"]).usage.tokens > 32
+
+
+def test_a_pickle_of_an_empty_store_keeps_the_precision_that_was_asked_for(tmp_path: Path, folder: Path) -> None:
+    empty = TokenVectorStore(tmp_path / "vectors", precision="int8")
+    assert [one.precision for one in (pickle.loads(pickle.dumps(empty)), copy.deepcopy(empty))] == ["int8", "int8"]
+    other = TokenVectorStore(tmp_path / "vectors")
+    assert other.precision == "float16", "what a new store is made with"
+    with pickle.loads(pickle.dumps(Reranker(folder, device="cpu", cache=empty))) as again:
+        again.keep_vectors(tiny.TEXTS)
+    assert other.precision == "int8"
 
 
 def test_it_is_opened_again_by_its_folder_and_a_copy_or_a_pickle_is_the_same(reranker: Reranker, folder: Path) -> None:
@@ -327,3 +339,29 @@ async def test_calls_at_the_same_time_keep_each_document_once(reranker: Reranker
 async def test_a_reranker_without_a_store_says_so(folder: Path) -> None:
     with Reranker(folder, device="cpu") as opened, pytest.raises(InvalidInputError, match="has no store"):
         await opened.akeep_vectors(["a text"])
+
+
+def _fault_of(folder: Path) -> str:
+    try:
+        TokenVectorStore(folder).verify()
+    except VectorStoreError as error:
+        return str(error)
+    return ""
+
+
+def test_any_damage_to_what_a_file_says_of_itself_is_told(reranker: Reranker, store: TokenVectorStore) -> None:
+    reranker.keep_vectors(tiny.TEXTS[:3])
+    (file,) = store.folder.glob("vectors-*.safetensors")
+    whole, n_bytes = file.read_bytes(), store.n_bytes
+    n_header = int.from_bytes(whole[:8], "little")
+    draw = random.Random(0)
+    for _ in range(400):
+        damaged = bytearray(whole)
+        damaged[draw.randrange(8, 8 + n_header)] = draw.randrange(32, 127)
+        if damaged == whole:
+            continue
+        file.write_bytes(damaged)
+        # What says nothing, such as a space, may be another.
+        assert file.name in _fault_of(store.folder) or TokenVectorStore(store.folder).verify() == store.n_vectors
+    file.unlink()
+    assert store.n_bytes == n_bytes, "what is open stays"
