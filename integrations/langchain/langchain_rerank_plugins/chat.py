@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel
@@ -14,6 +14,7 @@ from langchain_rerank_plugins.compressor import BaseRerankCompressor
 from rerank_plugins.adapters.chat import ChatRankingOptions
 from rerank_plugins.adapters.checks import check_kind
 from rerank_plugins.chat.model import ChatAnswer, ChatMessage, ChatModel, ChatOptions, ChatTokens
+from rerank_plugins.chat.openai import first_logprobs
 from rerank_plugins.errors import InvalidInputError
 
 __all__ = ["ChatRerankCompressor", "LangChainChat"]
@@ -83,22 +84,15 @@ def _answer(message: Any) -> ChatAnswer:
     if not isinstance(message, BaseMessage):
         msg = f"the chat model gave a {type(message).__name__}, no message; do not bind a parser or a schema to it"
         raise InvalidInputError(msg)
-    return ChatAnswer(text=_text(message.content), logprobs=_logprobs(message), usage=_tokens(message))
+    # OpenAI's interface, and those like it, put into the metadata what they answered.
+    logprobs = first_logprobs(message.response_metadata)
+    return ChatAnswer(text=_text(message.content), logprobs=logprobs, usage=_tokens(message))
 
 
 def _text(content: Any) -> str:
     if isinstance(content, str):
         return content
     return "".join(one if isinstance(one, str) else str(one.get("text") or "") for one in content)
-
-
-def _logprobs(message: BaseMessage) -> dict[str, float] | None:
-    """Return the first token's candidates, as OpenAI's interface and those like it put them into the metadata."""
-    found = message.response_metadata.get("logprobs")
-    content = found.get("content") if isinstance(found, Mapping) else None
-    if not content:
-        return None
-    return {one["token"]: one["logprob"] for one in [content[0], *(content[0].get("top_logprobs") or [])]}
 
 
 def _tokens(message: BaseMessage) -> ChatTokens | None:

@@ -122,6 +122,18 @@ def test_tokens_parts_and_log_probabilities_of_an_answer() -> None:
     assert made[0].metadata["relevance_score"] == pytest.approx(0.8699, abs=1e-4)
 
 
+@pytest.mark.parametrize(
+    "amiss",
+    [[1], {"content": [None]}, {"content": [{"token": "Yes"}]}, {"content": [{"top_logprobs": 3}]}],
+    ids=str,
+)
+def test_log_probabilities_that_are_none_are_read_as_absent(amiss: Any) -> None:
+    answer = LangChainChat(KnowingChat(logprobs=amiss, answer="Yes")).complete(
+        [ChatMessage("user", "q")], ChatOptions()
+    )
+    assert (answer.text, answer.logprobs) == ("Yes", None)
+
+
 def test_a_model_with_settings_bound_to_it() -> None:
     llm = KnowingChat().bind(stop=["\n"]).with_config(tags=["rerank"])
     made = ChatRerankCompressor(llm=llm, method=Setwise(children=2), top_n=1)

@@ -13,7 +13,7 @@ from rerank_plugins.checks.arguments import checked_call
 from rerank_plugins.errors import InvalidInputError, RemoteError
 from rerank_plugins.remote import HttpClient, HttpSettings
 
-__all__ = ["OPENAI_URL", "OpenAIChat"]
+__all__ = ["OPENAI_URL", "OpenAIChat", "first_logprobs"]
 
 OPENAI_URL = "https://api.openai.com/v1"
 
@@ -181,15 +181,17 @@ def _answer(found: Any, *, host: str) -> ChatAnswer:
         text = "".join(str(_field(part, "text") or "") for part in text)
     return ChatAnswer(
         text=text if isinstance(text, str) else "",  # a refusal has no content
-        logprobs=_logprobs(choice),
+        logprobs=first_logprobs(choice),
         usage=_tokens(_field(found, "usage")),
     )
 
 
-def _logprobs(choice: Any) -> dict[str, float] | None:
+def first_logprobs(choice: Any) -> dict[str, float] | None:
+    """Return the candidates for the first token of an answer, from its ``logprobs``; None if it tells none."""
     first = _item(_field(_field(choice, "logprobs"), "content"), 0)
     found: dict[str, float] = {}
-    for one in [first, *(_field(first, "top_logprobs") or [])]:
+    top = _field(first, "top_logprobs")
+    for one in [first, *(top if isinstance(top, list) else [])]:
         token, value = _field(one, "token"), _field(one, "logprob")
         if isinstance(token, str) and isinstance(value, (int, float)):
             found[token] = float(value)

@@ -24,7 +24,7 @@ Fusion = Literal["rrf", "probability", "logit"]
 """How the members' opinions are put together, see :class:`~rerank_plugins.composed.ensemble.EnsembleScorer`."""
 
 _STAGE = re.compile(r"(?P<model>.+?)(?:#(?P<layer>\d+))?(?:@(?P<depth>\d+))?")
-_MEMBER = re.compile(r"(?P<model>.+?)(?:#(?P<layer>\d+))?(?:\*(?P<weight>\d+(?:\.\d+)?(?:e-?\d+)?))?")
+_MEMBER = re.compile(r"(?P<model>.+?)(?:#(?P<layer>\d+))?(?:\*(?P<weight>\d+(?:\.\d+)?(?:e[+-]?\d+)?))?")
 _BUDGET = re.compile(r"(\d+(?:\.\d+)?)ms")
 _FUSION = re.compile(r"rrf|probability|logit")
 

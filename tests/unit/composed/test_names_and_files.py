@@ -60,6 +60,7 @@ def test_a_name_opens_what_the_object_is() -> None:
         assert [one.index for one in named.rank(QUERY, DOCUMENTS)] == [one.index for one in made.rank(QUERY, DOCUMENTS)]
     with Ensemble([("mini", 0.5), "cosine:mini"], fusion="probability") as made, Reranker(made.model) as named:
         assert made.model == "ensemble:mini*0.5,cosine:mini,probability"
+        assert read_ensemble("mini*1e+20,mini*1e-09")[0] == [Member("mini", 1e20), Member("mini", 1e-9)]
         assert named.spec == made.spec
         assert named.rank(QUERY, DOCUMENTS) == made.rank(QUERY, DOCUMENTS)
 

@@ -234,6 +234,13 @@ def test_a_server_that_asks_for_an_hour_is_left_alone_at_once(score: Any) -> Non
         assert len(server.requests) == 1
 
 
+@pytest.mark.parametrize("details", ["text", [1], 5, None, {}, {"raw_score": "1"}])
+def test_our_own_servers_details_that_are_none(score: Any, details: Any) -> None:
+    rows = [{"index": place, "relevance_score": 0.5, "x_rerank_plugins": details} for place in range(2)]
+    with scripted_server([Answer({"results": rows})]) as server, pytest.raises(RemoteError, match="no finite number"):
+        score(scorer_at("rerank-plugins", server.url, scores="logit"), TEXTS[:2])
+
+
 def test_a_body_that_is_too_large_is_cut_in_two(score: Any) -> None:
     def script(request: Request) -> Answer:
         many = len(reranked_texts("vllm", request.body)) > 2

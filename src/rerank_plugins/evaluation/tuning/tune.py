@@ -58,7 +58,8 @@ def tune(
 
     Each stage scores the candidates of each query once, and is timed. Every cascade of the stages (any of them, in the
     order in which they are given, with depths that do not grow) is then replayed over the kept scores: its order is
-    exactly what a :class:`~rerank_plugins.composed.facades.Cascade` without a budget gives, and its time is each
+    exactly what a :class:`~rerank_plugins.composed.facades.Cascade` without a budget gives (behind another stage not of
+    a chat model that looks at the order in which documents come: it has read them as retrieved), and its time is each
     stage's time for the query, by the share of the characters that it would read. What a call costs beside its pairs
     is thereby shared out too, so that the time of a stage that reads very few is a little low. The retrieval of the
     candidates is not in it.

@@ -39,7 +39,10 @@ def _read(found: Any, n: int, scale: ScoreScale) -> RemoteResult:
         return _read_probabilities(found, n, scale)
     members = member_at(found, "results")
     if isinstance(members, list):
-        lifted = [{**one, **(one.get(_FACTS) or {})} if isinstance(one, Mapping) else one for one in members]
+        lifted = [
+            {**one, "raw_score": member_at(one, f"{_FACTS}.raw_score")} if isinstance(one, Mapping) else one
+            for one in members
+        ]
         found = {**found, "results": lifted}
     return _read_raw(found, n, scale)
 
