@@ -170,8 +170,6 @@ class KeptVectors:
         if top_n is None or n_exact >= len(windows) or not multiplies_int8():
             return self._exact(query, windows, options, is_mean=is_mean)
         approximate = self._approximate(query, windows, options, is_mean=is_mean)
-        if self.files.precision == "int8":
-            return approximate
         best = np.argpartition(-approximate, n_exact)[:n_exact]
         scores = self._exact(query, [windows[place] for place in best], options, is_mean=is_mean)
         limit = np.sort(scores)[-top_n]

@@ -103,6 +103,20 @@ def test_the_best_of_many_are_exact_after_a_first_look_in_int8(
     assert bool(looks) == looks_first
 
 
+def test_a_store_of_int8_gives_the_best_the_scores_that_they_have_among_all(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first look rounds the query too, which is not to be seen on processors that take it."""
+    monkeypatch.setattr(kept_vectors, "multiplies_int8", lambda: True)
+    texts = many()
+    with Reranker(folder, device="cpu", cache=TokenVectorStore(tmp_path, precision="int8")) as small:
+        small.keep_vectors(texts)
+        for query in tiny.QUERIES:
+            whole = {one.index: one.score for one in small.rank(query, texts)}
+            best = small.rank(query, texts, top_n=10)
+            assert [one.score for one in best] == pytest.approx([whole[one.index] for one in best], abs=1e-5)
+
+
 def test_int8_alone_takes_a_third_and_is_near(folder: Path, tmp_path: Path, reranker: Reranker) -> None:
     small = TokenVectorStore(tmp_path / "small", precision="int8")
     with Reranker(folder, device="cpu", cache=small) as opened:
