@@ -53,7 +53,9 @@ def _merged_side(records: Sequence[TrainingRecord], side: str, report: Report) -
         lists = [getattr(record, name) for record in records if getattr(record, side)]
         values = [value for one in lists if one is not None for value in one]
         if len(values) == len(texts):
-            merged_side[name] = tuple(values[place] for place in places) if texts or None not in lists else None
+            # A side without texts has a list of its own only where a row has one: none is made up.
+            is_there = any(getattr(record, name) is not None for record in records)
+            merged_side[name] = tuple(values[place] for place in places) if is_there else None
         elif name.endswith("_scores") and values:
             msg = "some rows of this query have scores and others not; score them all, or take the scores out"
             raise RecordError(msg, fault="score_count")
@@ -89,7 +91,7 @@ def joined_neighbours(items: Iterable[Item], report: Report) -> Iterator[Item]:
 def _scattered(item: Item, before: int) -> Item:
     msg = (
         f"{item.where}: rows of this query stand at {before} too, and not together; "
-        "sort the file by query, or put them together on disk with regroup=True (--regroup)"
+        "sort the file by query, or put them together on disk with rerank-plugins data convert --regroup (regroup=True)"
     )
     return Item(item.source, item.number, None, RecordError(msg, fault="scattered"))
 

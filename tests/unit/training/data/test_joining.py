@@ -35,7 +35,7 @@ def test_rows_that_stand_apart_are_asked_about_or_put_together(tmp_path: Path) -
     shuffled = ROWS.copy()
     random.Random(0).shuffle(shuffled)
     path = rows_file(tmp_path / "rows.jsonl", shuffled)
-    with pytest.raises(RecordError, match=r"rows of this query stand at \d+ too.*--regroup"):
+    with pytest.raises(RecordError, match=r"rows of this query stand at \d+ too.*data convert --regroup"):
         list(open_records(path))
     found = list(open_records(path, options=ReadOptions(regroup=True)))
     order = list(dict.fromkeys(row["query"] for row in shuffled))
@@ -63,6 +63,17 @@ def test_rows_of_any_format_are_put_together(tmp_path: Path) -> None:
         "pos_ids of a query of which some rows have none": 1,
         "neg_ids of a query of which some rows have none": 1,
     }
+
+
+def test_a_side_without_texts_gets_no_lists_that_no_row_has(tmp_path: Path) -> None:
+    rows = [
+        {"query": "a", "pos": ["1"], "neg": []},
+        {"query": "a", "pos": ["2"], "neg": []},
+        {"query": "b", "pos": ["1"], "neg": [], "pos_scores": [1.0], "neg_scores": []},
+        {"query": "b", "pos": ["2"], "neg": [], "pos_scores": [2.0], "neg_scores": []},
+    ]
+    stream = open_records(rows_file(tmp_path / "rows.jsonl", rows), options=ReadOptions(regroup=True))
+    assert list(stream) == [TrainingRecord("a", ("1", "2")), TrainingRecord("b", ("1", "2"), (), (1.0, 2.0), ())]
 
 
 def test_scores_of_some_rows_only(tmp_path: Path) -> None:

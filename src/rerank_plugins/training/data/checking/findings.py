@@ -41,7 +41,7 @@ KINDS: dict[str, Kind] = {
     "score_count": Kind(_ERROR, "rows with more or fewer scores than texts; score them again"),
     "score_not_finite": Kind(_ERROR, "rows with a score that is NaN or infinite; score them again"),
     "id_count": Kind(_ERROR, "rows with more or fewer ids than texts"),
-    "scattered": Kind(_ERROR, "rows of one query that do not stand together; sort them, or pass --regroup"),
+    "scattered": Kind(_ERROR, "rows of one query that do not stand together; sort them, or use data convert --regroup"),
     "no_rows": Kind(_ERROR, "training set without a row that could be trained on"),
     "blank_query": Kind(_ERROR, "rows with a blank query"),
     "no_positive": Kind(_ERROR, "rows without a positive; with labels, look at --positive-from"),
