@@ -21,6 +21,7 @@ from rerank_plugins.errors import InvalidInputError
 __all__ = ["fit_calibration", "fit_isotonic", "fit_platt"]
 
 _Floats = npt.NDArray[np.float64]
+_ROUNDING = 1e-9
 
 
 @checked_call(unchecked=("scores", "labels"))
@@ -75,8 +76,10 @@ def fit_platt(scores: _Floats, relevant: npt.NDArray[np.bool_]) -> tuple[tuple[f
         InvalidInputError: The slope is not positive: the scores do not rise with relevance.
     """
     # Centred and scaled, so that the equations are well conditioned on any model's scale.
-    center, scale = float(scores.mean()), float(scores.std()) or 1.0
-    slope, intercept = _minimum((scores - center) / scale, relevant)
+    center, scale = float(scores.mean()), float(scores.std())
+    # What differs by rounding only is equal: scaled up, the rounding would look like a difference.
+    is_flat = scale <= _ROUNDING * float(np.abs(scores).max())
+    slope, intercept = (0.0, 0.0) if is_flat else _minimum((scores - center) / scale, relevant)
     if slope <= 0.0:
         msg = (
             "these scores do not rise with relevance, so no calibration can keep their order; check that label 1 "

@@ -66,7 +66,7 @@ def fit_threshold(
     confidence: float | None = None,
     min_kept: int | None = None,
 ) -> FittedThreshold:
-    """Return the threshold with the highest recall at a wanted precision, or the other way round.
+    """Return the threshold with the highest recall at a wanted precision, or the highest one with a wanted recall.
 
     It is half way between two scores of the pairs. Its precision on these pairs is a little better than on other
     pairs, the more so the fewer pairs pass: check it with :func:`measure_threshold` on pairs that it was not fitted

@@ -136,6 +136,15 @@ def test_scores_against_the_labels_are_refused(method: str) -> None:
         fit_calibration([1.0, 2.0, 3.0, 4.0], [1, 1, 0, 0], method=method)
 
 
+@pytest.mark.parametrize("method", ["platt", "isotonic"])
+@pytest.mark.parametrize("score", [0.0, 0.1, 2.7, -30.7])
+@pytest.mark.parametrize("labels", [[1, 0, 0], [1] * 6 + [0]])
+def test_scores_that_are_all_equal_are_refused(method: str, score: float, labels: list[int]) -> None:
+    """Their mean is off by a rounding, which must not be taken for a difference."""
+    with pytest.raises(InvalidInputError, match="do not rise with relevance"):
+        fit_calibration([score] * len(labels), labels, method=method)
+
+
 def test_bad_arguments() -> None:
     with pytest.raises(InvalidInputError, match="'platt' or 'isotonic'"):
         fit_calibration([1.0, 0.0], [1, 0], method="beta")
