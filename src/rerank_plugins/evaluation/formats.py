@@ -130,9 +130,15 @@ def _judged_texts(entry: Mapping[str, Any], *, where: str) -> list[tuple[str, in
 
 
 def _grade(label: object) -> int | None:
-    if isinstance(label, bool) or not isinstance(label, (int, float)) or not math.isfinite(label):
+    if isinstance(label, bool) or not isinstance(label, (int, float)):
         return None
-    return int(label) if float(label).is_integer() else int(label >= 0.5)
+    try:
+        value = float(label)
+    except OverflowError:  # a whole number of hundreds of digits
+        return None
+    if not math.isfinite(value):
+        return None
+    return int(label) if value.is_integer() else int(value >= 0.5)
 
 
 def _is_text_by_id(value: Any) -> TypeGuard[dict[str, str]]:

@@ -18,6 +18,7 @@ import numpy as np
 from rerank_plugins.checks.arguments import checked_call, checked_fields
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.system.files import write_atomically
+from rerank_plugins.system.lines import numbered_lines
 
 __all__ = [
     "Run",
@@ -141,10 +142,8 @@ def read_trec_run(path: str | Path) -> dict[str, dict[str, float]]:
             there twice for one query.
     """
     run: dict[str, dict[str, float]] = {}
-    for number, line in enumerate(_text(Path(path)).split("\n"), start=1):
+    for number, line in numbered_lines(Path(path), hint="give a TREC run"):
         fields = line.split()
-        if not fields:
-            continue
         score = _number(fields[4]) if len(fields) == _TREC_COLUMNS else None
         if score is None:
             msg = f"{path}, line {number}: expected 'query Q0 document rank score tag', got {line!r}"
@@ -170,12 +169,3 @@ def _number(field: str) -> float | None:
         return float(field)
     except ValueError:
         return None
-
-
-def _text(path: Path) -> str:
-    try:
-        data = path.read_bytes()
-        return (gzip.decompress(data) if path.suffix == ".gz" else data).decode()
-    except (OSError, EOFError, UnicodeDecodeError) as error:
-        msg = f"{path} could not be read as a TREC run ({error})"
-        raise InvalidInputError(msg) from error

@@ -59,6 +59,7 @@ def test_grades(tmp_path: Path, entries: list[object]) -> None:
         {"query": "a?", "qrels": {"A": math.inf}},
         {"query": "a?", "qrels": {"A": "high"}},
         {"query": "a?", "qrels": {"A": True}},
+        {"query": "a?", "qrels": {"A": 10**400}},
         {"query": "a?", "hits": ["A"]},
         {"query": "a?", "content": "A"},
         ["a?"],

@@ -54,6 +54,20 @@ def test_missing_file_is_our_error(tmp_path: Path) -> None:
         read_trec_run(tmp_path / "none.gz")
 
 
+def test_a_damaged_file_is_our_error(tmp_path: Path) -> None:
+    write_trec_run({f"q{n}": {f"d{n}": n / 7} for n in range(500)}, tmp_path / "a.gz")
+    data = bytearray((tmp_path / "a.gz").read_bytes())
+    data[40] ^= 0xFF
+    (tmp_path / "a.gz").write_bytes(data)
+    with pytest.raises(InvalidInputError, match="could not be read to its end"):
+        read_trec_run(tmp_path / "a.gz")
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_id(tmp_path: Path) -> None:
+    (tmp_path / "r").write_bytes(b"\xef\xbb\xbfq Q0 a 1 0.5 t\n")
+    assert read_trec_run(tmp_path / "r") == {"q": {"a": 0.5}}
+
+
 def test_order_and_time() -> None:
     assert ranked_ids({"a": 1.0, "b": 3.0, "c": 2.0}) == ["b", "c", "a"]
     assert TimedRun({}, {"q1": 2.0, "q2": 4.0}).mean_ms == 3.0
