@@ -141,7 +141,14 @@ def pool_datasets(datasets: Sequence[Dataset], *, name: str = "all") -> Dataset:
     """Return one dataset whose queries search all the corpora together.
 
     Ids become ``dataset/id``, so that equal ids of two datasets stay apart.
+
+    Raises:
+        InvalidInputError: Two datasets have one name: of equal ids only one would be left.
     """
+    names = [dataset.name for dataset in datasets]
+    if len(set(names)) < len(names):
+        msg = f"datasets that are pooled need different names, got {names}; rename one with dataclasses.replace"
+        raise InvalidInputError(msg)
     return Dataset(
         name=name,
         documents={f"{d.name}/{key}": document for d in datasets for key, document in d.documents.items()},

@@ -142,3 +142,9 @@ def test_pooled_sets_keep_equal_ids_apart() -> None:
     assert {key: document.text for key, document in pooled.documents.items()} == {"a/d": "a", "b/d": "b"}
     assert pooled.queries == {"a/q": "a", "b/q": "b"}
     assert pooled.relevant_ids("b/q") == {"b/d"}
+
+
+def test_sets_of_one_name_are_not_pooled() -> None:
+    one = Dataset(name="a", documents={"d": Document("A")}, queries={"q": "a?"}, qrels={"q": {"d": 1}})
+    with pytest.raises(InvalidInputError, match="need different names"):
+        pool_datasets([one, one])
