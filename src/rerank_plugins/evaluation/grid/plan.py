@@ -145,6 +145,12 @@ class GridOptions:
             raise InvalidInputError(msg)
         for name in ("top_ks", "top_ns"):
             _check_counts(name, getattr(self, name))
+        for name in ("n_resamples", "n_permutations"):
+            _check_counts(name, [getattr(self, name)])
+        # NumPy would refuse it too, but only after everything was scored.
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
+            msg = f"seed must be a whole number of 0 or more, got {self.seed!r}"
+            raise InvalidInputError(msg)
         if min(self.top_ns) > max(self.top_ks):
             msg = f"no top_n of {self.top_ns} is within a top_k of {self.top_ks}; retrieve more or keep fewer"
             raise InvalidInputError(msg)
@@ -159,7 +165,7 @@ class GridOptions:
     @property
     def stages(self) -> list[StageChoice]:
         """The first stages: every retriever with every embedder, if it takes one."""
-        embedders = [ModelChoice.parse(text) for text in self.embedders]
+        embedders = [ModelChoice.parse(text) for text in dict.fromkeys(self.embedders)]
         return [
             StageChoice(retriever, embedder)
             for retriever in dict.fromkeys(self.retrievers)

@@ -288,6 +288,9 @@ def test_a_folder_that_takes_no_vectors(checkpoints: Path, tmp_path: Path) -> No
         ({"top_ks": (0,)}, "top_ks must hold"),
         ({"top_ns": (9,)}, "retrieve more or keep fewer"),
         ({"measures": ()}, "measures must name"),
+        ({"seed": -1}, "seed must be"),
+        ({"n_resamples": 0}, "n_resamples must hold"),
+        ({"n_permutations": 0}, "n_permutations must hold"),
         ({"rerankers": ("x=a", "x=b")}, "two models have one name"),
         ({"embedders": ("mini?colour=red",)}, "cannot use colour"),
     ],
@@ -295,6 +298,10 @@ def test_a_folder_that_takes_no_vectors(checkpoints: Path, tmp_path: Path) -> No
 def test_options_that_cannot_work(changes: dict[str, object], match: str) -> None:
     with pytest.raises(InvalidInputError, match=match):
         GridOptions(**{"top_ks": (8,), "top_ns": (5,), **changes})
+
+
+def test_an_embedder_that_is_named_twice_is_one() -> None:
+    assert [one.name for one in GridOptions(retrievers=("dense",), embedders=("mini", "mini")).stages] == ["dense mini"]
 
 
 def test_what_cannot_be_run(checkpoints: Path, tmp_path: Path) -> None:
