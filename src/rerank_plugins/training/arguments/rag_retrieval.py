@@ -50,7 +50,7 @@ def _negatives(value: Any) -> Settings:
 
 
 def _dimensions(value: Any) -> Settings:
-    parts = value.split(",") if isinstance(value, str) else value
+    parts = value if isinstance(value, (list, tuple)) else str(value).split(",")
     return {"mrl_dims": tuple(int(part) for part in parts)}
 
 

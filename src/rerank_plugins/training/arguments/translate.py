@@ -114,7 +114,7 @@ def _take(
     if one.ours is None:
         messages.append(f"{one.name} does nothing here: {one.meaning}")
         return
-    for ours, setting in one.settings(value).items():
+    for ours, setting in _settings_of(one, value).items():
         if ours not in known:
             _take_absent(one, value, ours=ours, task=task, messages=messages)
         elif ours in settings and settings[ours] != setting:
@@ -124,6 +124,19 @@ def _take(
             raise InvalidInputError(msg)
         else:
             settings[ours] = setting
+
+
+def _settings_of(one: Argument, value: Any) -> Mapping[str, Any]:
+    """Return our settings for a value of theirs, or raise InvalidInputError if nothing can be made of it."""
+    if value is None and one.turn is not None:
+        return {}  # not given
+    try:
+        return one.settings(value)
+    except InvalidInputError:
+        raise
+    except (TypeError, ValueError) as error:
+        msg = f"{one.name}={value!r} is no value for {one.meaning!r} ({error}); its default is {one.default!r}"
+        raise InvalidInputError(msg) from error
 
 
 def _take_absent(one: Argument, value: Any, *, ours: str, task: Task, messages: list[str]) -> None:

@@ -209,6 +209,9 @@ def test_names_that_there_are_none_of(given: dict[str, Any], message: str) -> No
         ("rag-retrieval", {"mixed_precision": "fp8"}, "must be no, fp16 or bf16"),
         ("rag-retrieval", {"query_format": "{} ?"}, r"must end with \{\}"),
         ("rag-retrieval", {"seq": "\n"}, "has no setting 'sep_token'"),
+        ("rag-retrieval", {"max_len": "long"}, "max_len='long' is no value for 'tokens of a pair'"),
+        ("flagembedding", {"max_steps": "all"}, "max_steps='all' is no value"),
+        ("flagembedding", {"save_total_limit": "few"}, "save_total_limit='few' is no value"),
     ],
 )
 def test_what_cannot_be_had_says_why(dialect: Any, given: dict[str, Any], message: str) -> None:
@@ -240,10 +243,18 @@ def test_what_is_off_is_taken() -> None:
         ("rag-retrieval", {"mixed_precision": "bf16"}, {"bf16": True}),
         ("rag-retrieval", {"mixed_precision": "no"}, {}),
         ("rag-retrieval", {"num_max_checkpoints": 1}, {"save_total_limit": 2}),
+        ("rag-retrieval", {"max_len": None, "num_max_checkpoints": None, "query_format": None}, {}),
     ],
 )
 def test_values_that_become_others(dialect: Any, given: dict[str, Any], settings: dict[str, Any]) -> None:
     assert dict(translate_arguments(given, known=KNOWN, dialect=dialect).settings) == settings
+
+
+@pytest.mark.parametrize("dims", [512, "512", [512]])
+def test_one_dimension_of_rag_retrieval(dims: Any) -> None:
+    known = setting_names(EmbedderTrainingSettings)
+    found = translate_arguments({"mrl_dims": dims}, known=known, dialect="rag-retrieval", task="embedder")
+    assert found.settings == {"mrl_dims": (512,)}
 
 
 def test_embedders_of_rag_retrieval() -> None:
