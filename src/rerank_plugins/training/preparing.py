@@ -14,6 +14,7 @@ import transformers
 from rerank_plugins.catalog.resolve import ResolvedModel
 from rerank_plugins.checks.optional import import_extra
 from rerank_plugins.engine.device import has_native_bfloat16
+from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.training.batches import EpochOrder
 from rerank_plugins.training.by_file import FileOrder, rows_by_file
 from rerank_plugins.training.dev import DevSet, dev_set, keep_sets
@@ -120,7 +121,16 @@ def _order(settings: Any, rows: Rows) -> EpochOrder:
             small_threshold=data.small_threshold,
             drop_threshold=data.drop_threshold,
         )
-        return FileOrder(files, seed=run.seed, batch=batch)
+        order = FileOrder(files, seed=run.seed, batch=batch)
+        if not len(order):
+            most = max(map(len, files), default=0)
+            msg = (
+                f"with same_dataset_within_batch a batch of {batch} groups is of one file, and the largest has {most} "
+                "rows that count: nothing would be trained. Take a smaller per_device_train_batch_size, or join small "
+                "files with small_threshold"
+            )
+            raise InvalidInputError(msg)
+        return order
     sizes = rows.sizes if run.group_by_length else None
     return EpochOrder(len(rows), seed=run.seed, sizes=sizes, batch=batch)
 

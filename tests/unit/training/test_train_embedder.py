@@ -266,6 +266,14 @@ def test_a_batch_is_of_one_file_and_no_query_begins_with_none(tmp_path: Path) ->
     assert plain[0, 12].query.startswith("what is")
 
 
+def test_files_that_are_all_smaller_than_a_batch_are_told(tmp_path: Path) -> None:
+    files = [write_rows(tmp_path / f"{seed}.jsonl", rows(3, seed=seed)) for seed in (1, 2)]
+    changes = {"train_data": files, "dev_fraction": 0.0, "same_dataset_within_batch": True}
+    settings = tiny_embedder_run(bert_embedder(tmp_path / "start"), tmp_path, **changes)
+    with pytest.raises(InvalidInputError, match=r"a batch of 4 groups is of one file, and the largest has 3 rows"):
+        prepare(settings, tmp_path)
+
+
 def test_a_type_decides_on_the_groups_of_its_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """FlagEmbedding's rules of ``only_1neg``, ``symmetric_class``, ``symmetric_sts`` and ``symmetric_clustering``."""
     kinds = ("normal", "only_1neg", "symmetric_class", "symmetric_sts", "symmetric_clustering")
