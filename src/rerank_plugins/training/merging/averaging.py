@@ -16,7 +16,14 @@ from rerank_plugins.training.merging.folders import ModelFolder, module_folders
 __all__ = ["write_average"]
 
 _TEXTS = (".json", ".txt", ".model", ".jinja", ".py")
-_LEFT_OUT = ("training.json", "trainer_state.json", "merge.json", "README.md", "adapter_config.json")
+_LEFT_OUT = (
+    "training.json",
+    "trainer_state.json",
+    "merge.json",
+    "README.md",
+    "adapter_config.json",
+    "calibration.json",
+)
 
 
 def write_average(folders: Sequence[ModelFolder], shares: Sequence[float], target: Path) -> int:
@@ -80,7 +87,7 @@ def _keep_in_index(path: Path, names: set[str]) -> None:
 
 
 def _copy_texts(source: Path, target: Path) -> None:
-    """Copy what says how the model is read; not what says how it was trained."""
+    """Copy what says how the model is read; not how it was trained, nor what was fitted to its own scores."""
     modules = [module / "config.json" for module in module_folders(source)]
     for path in (*source.glob("*"), *modules):
         name = path.relative_to(source)

@@ -285,3 +285,11 @@ def test_decoders_of_the_llm_rerankers(tmp_path: Path) -> None:
     result = merge_models(MergeSettings(models=(tuned,), base=base, output_dir=tmp_path / "merged"))
     with Reranker(result.folder, device="cpu") as reranker:
         assert len(reranker.score(PAIRS)) == 2
+
+
+def test_probabilities_of_the_tuned_model_do_not_go_with_the_average(tmp_path: Path) -> None:
+    base = tiny_checkpoints.bert_reranker(tmp_path / "base")
+    tuned = moved(base, tmp_path / "tuned")
+    (tuned / "calibration.json").write_text("{}")
+    merge_models(MergeSettings(models=(tuned,), base=base, output_dir=tmp_path / "merged"))
+    assert not (tmp_path / "merged" / "calibration.json").exists()
