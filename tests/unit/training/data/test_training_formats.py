@@ -148,6 +148,13 @@ def test_labels_and_scores_of_rag_retrieval_come_back(tmp_path: Path, name: str)
     assert read(path) == [record]
 
 
+@pytest.mark.parametrize("name", ["rag-retrieval-pointwise", "rag-retrieval-grouped"])
+def test_scores_of_one_side_are_told_and_not_mixed_with_labels(tmp_path: Path, name: str) -> None:
+    record, path = TrainingRecord("q", ("p",), ("n",), pos_scores=(-3.5,)), tmp_path / "rows.jsonl"
+    assert write_data([record], path, options=WriteOptions(format_name=name)).lost == {"pos_scores": 1}
+    assert read(path) == [TrainingRecord("q", ("p",), ("n",), (1.0,), (0.0,))]
+
+
 def test_labels_with_steps_are_kept_and_the_side_is_chosen(tmp_path: Path) -> None:
     hits = [{"content": f"t{label}", "label": label} for label in (-1, -2, -3)]
     path = rows_file(tmp_path / "rows.jsonl", {"query": "q", "hits": hits})
@@ -180,6 +187,10 @@ def test_judgements_keep_their_steps_when_asked(tmp_path: Path) -> None:
         ({"query": "q", "hits": {"content": "p"}}, "'hits' must be a list"),
         ({"query": "q", "hits": ["p"]}, r"hits\[0\] must be an object"),
         ({"query": "q", "hits": [{"content": "p", "label": 1}, {"content": "n"}]}, r"hits\[1\]: 'score' .* must be"),
+        (
+            {"query": "q", "hits": [{"content": "p", "label": 1, "score": 3.5}, {"content": "n", "label": 0}]},
+            "1 of 2 texts have a score; score them all",
+        ),
         ({"query": "q", "pos": ["p"], "scores": [1, 2]}, "2 scores for 1 texts"),
         ({"query": "q", "pos": ["p"], "scores": [1], "pos_scores": [1]}, "mean the same"),
         ({"query": ["a", "b"], "positive": ["p"]}, "MTEB averages"),

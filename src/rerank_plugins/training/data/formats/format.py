@@ -17,6 +17,7 @@ __all__ = [
     "Row",
     "RowFormat",
     "RowOptions",
+    "has_one_sided_scores",
     "labelled_texts",
     "number_of",
     "record_of_labels",
@@ -94,12 +95,19 @@ def record_of_labels(query: str, labelled: Sequence[LabelledText], options: RowO
     """Return the record of judged texts: those with ``positive_from`` or more are its positives, in their order.
 
     A score beside the label is kept; without one the label is, if the options keep labels.
+
+    Raises:
+        RecordError: Some texts have a score and others not: labels in their place would be on another scale.
     """
     sides: tuple[list[LabelledText], list[LabelledText]] = ([], [])
     for one in labelled:
         sides[one[1] < options.positive_from].append(one)
     pos, neg = ([text for text, _, _ in side] for side in sides)
-    has_scores = all(score is not None for _, _, score in labelled)
+    n_scores = sum(score is not None for _, _, score in labelled)
+    if 0 < n_scores < len(labelled):
+        msg = f"{n_scores} of {len(labelled)} texts have a score; score them all, or take the scores out"
+        raise RecordError(msg, fault="score_count")
+    has_scores = bool(n_scores)
     if not has_scores and not options.keep_labels:
         return TrainingRecord(query, tuple(pos), tuple(neg))
     pos_scores, neg_scores = (
@@ -110,13 +118,23 @@ def record_of_labels(query: str, labelled: Sequence[LabelledText], options: RowO
 
 
 def labelled_texts(record: TrainingRecord) -> list[LabelledText]:
-    """Return the texts of a record with label 1 or 0 and their scores, positives first."""
+    """Return the texts of a record with label 1 or 0 and their scores, positives first.
+
+    Scores of one side only are left out: who reads the rows would take labels for those of the other.
+    """
     sides = ((record.pos, record.pos_scores, 1.0), (record.neg, record.neg_scores, 0.0))
+    is_scored = not has_one_sided_scores(record)
     return [
-        (text, label, None if scores is None else scores[position])
+        (text, label, scores[position] if is_scored and scores is not None else None)
         for texts, scores, label in sides
         for position, text in enumerate(texts)
     ]
+
+
+def has_one_sided_scores(record: TrainingRecord) -> bool:
+    """Return whether the positives have scores and the negatives have none, or the other way round."""
+    sides = ((record.pos, record.pos_scores), (record.neg, record.neg_scores))
+    return len({scores is None for texts, scores in sides if texts}) > 1
 
 
 def text_of(row: Row, key: str) -> str:

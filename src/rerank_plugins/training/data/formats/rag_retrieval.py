@@ -9,6 +9,7 @@ from rerank_plugins.training.data.formats.format import (
     Row,
     RowFormat,
     RowOptions,
+    has_one_sided_scores,
     labelled_texts,
     number_of,
     record_of_labels,
@@ -79,6 +80,11 @@ def _rows_of(record: TrainingRecord) -> list[dict[str, Any]]:
     ]
 
 
+def _lost_of_one_side(record: TrainingRecord) -> list[str]:
+    names = ("pos_scores", "neg_scores")
+    return [name for name in names if getattr(record, name)] if has_one_sided_scores(record) else []
+
+
 def _write_pointwise(record: TrainingRecord, options: RowOptions) -> list[dict[str, Any]]:
     return [{"query": record.query, **row} for row in _rows_of(record)]
 
@@ -119,6 +125,7 @@ POINTWISE = RowFormat(
     read=_read_pointwise,
     write=_write_pointwise,
     holds=_SCORED,
+    also_lost=_lost_of_one_side,
     keys=frozenset({"query", "content", _LABEL, _SCORE}),
     joins_rows=True,
     keeps_labels=True,
@@ -131,6 +138,7 @@ GROUPED = RowFormat(
     read=_read_grouped,
     write=_write_grouped,
     holds=_SCORED,
+    also_lost=_lost_of_one_side,
     keys=frozenset({"query", "hits"}),
     keeps_labels=True,
 )
