@@ -189,7 +189,7 @@ def read_candidates(folder: Path, queries: Container[str], *, split: str) -> dic
     """Return the candidate lists of those queries from ``candidates.SPLIT.jsonl``; none if the file is not there.
 
     Raises:
-        InvalidInputError: A line is something else.
+        InvalidInputError: A line is something else, or a query has two lists.
     """
     path = folder / f"candidates.{split}.jsonl"
     if not path.is_file():
@@ -204,7 +204,12 @@ def read_candidates(folder: Path, queries: Container[str], *, split: str) -> dic
             )
             raise InvalidInputError(msg)
         if query_id in queries:
-            candidates[query_id] = tuple(map(str, listed))
+            found = tuple(map(str, listed))
+            if candidates.setdefault(query_id, found) != found:
+                msg = (
+                    f"{path}, line {number}: the query {query_id!r} has other candidates already; make one list of them"
+                )
+                raise InvalidInputError(msg)
     return candidates
 
 

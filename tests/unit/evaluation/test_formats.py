@@ -117,6 +117,9 @@ def test_beir_candidates(tmp_path: Path) -> None:
     given = [{"query_id": "1", "candidates": ["y", "x"]}, {"query_id": "2", "candidates": ["y"]}]
     lines(tmp_path / "candidates.dev.jsonl", *given)
     assert open_dataset(tmp_path, split="dev").candidates == {"1": ("y", "x")}
+    lines(tmp_path / "candidates.dev.jsonl", *given, {"query_id": "1", "candidates": ["x"]})
+    with pytest.raises(InvalidInputError, match="line 3: the query '1' has other candidates already"):
+        open_dataset(tmp_path)
     lines(tmp_path / "candidates.dev.jsonl", {"query": "1"})
     with pytest.raises(InvalidInputError, match="line 1: expected an object with 'query_id'"):
         open_dataset(tmp_path)
