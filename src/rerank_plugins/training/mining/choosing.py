@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -106,13 +106,24 @@ class RowChoice:
         missing = n - len(self.chosen)
         if missing <= 0:
             return
-        for number in self.draws.sample(range(len(pool)), min(len(pool), missing + len(self.taken))):
+        for number in self._drawn(len(pool), missing + len(self.taken)):
             if len(self.chosen) == n:
                 break
             if pool.keys[number] not in self.taken:
                 self.taken.add(pool.keys[number])
                 self.chosen.append(number)
                 self.counts["random"] += 1
+
+    def _drawn(self, n_texts: int, n_first: int) -> Iterator[int]:
+        """Yield all numbers of a pool in random order; the rest only if the first ones do not do.
+
+        Several texts may have one key, so that more than the keys taken may have to be passed over.
+        """
+        first = self.draws.sample(range(n_texts), min(n_texts, n_first))
+        yield from first
+        left = list(set(range(n_texts)).difference(first))
+        self.draws.shuffle(left)
+        yield from left
 
 
 def choose(

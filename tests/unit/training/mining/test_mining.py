@@ -96,6 +96,15 @@ def test_a_positive_in_other_case_and_white_space_is_known(tmp_path: Path) -> No
     assert made[0]["neg"] == POOL[1:5]
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_random_texts_fill_up_however_often_a_positive_is_in_the_pool(tmp_path: Path, seed: int) -> None:
+    row, same = {"query": "q", "pos": ["yes"], "neg": []}, ["yes", "Yes", "yEs", "yeS", "YES", "YEs", "yES", " yes"]
+    options = {"range_for_sampling": "0-1", "negative_number": 2, "seed": seed}
+    made, result = mined(tmp_path, [row], pool=[*same, "other", "another"], **options)
+    assert sorted(made[0]["neg"]) == ["another", "other"]
+    assert (result.counts["random"], result.counts["short"]) == (2, 0)
+
+
 def test_labelled_negatives_can_be_replaced(tmp_path: Path) -> None:
     made, _ = mined(tmp_path, [ROW], pool=POOL, sampling_strategy="top", range_for_sampling="4-9", keep_labelled=False)
     assert made[0]["neg"] == POOL[4:8]
