@@ -115,9 +115,14 @@ def listwise_cross_entropy(scores: Tensor, labels: Tensor) -> Tensor:
 
     Args:
         scores: Shape: (groups, texts).
-        labels: 0 for a negative, else how relevant. Shape: (groups, texts); one of each group is not 0.
+        labels: 0 for a negative, else how relevant. Shape: (groups, texts).
+
+    Returns:
+        The mean, to which a group whose labels are all 0 adds 0: it has no target (RAG-Retrieval's loss is NaN then).
     """
-    target = functional.softmax(labels.masked_fill(labels == 0, float("-inf")), dim=1)
+    is_negative = labels == 0
+    target = functional.softmax(labels.masked_fill(is_negative, float("-inf")), dim=1)
+    target = target.masked_fill(is_negative.all(dim=1, keepdim=True), 0.0)
     return -(target * functional.log_softmax(scores, dim=1)).sum(dim=1).mean()
 
 

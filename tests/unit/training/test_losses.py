@@ -83,6 +83,17 @@ def test_listwise_cross_entropy_leaves_negatives_out_of_the_target() -> None:
     assert listwise_cross_entropy(SCORES[:1], labels).item() == pytest.approx(wanted, rel=1e-12)
 
 
+def test_listwise_cross_entropy_of_a_group_without_a_relevant_text_is_nothing() -> None:
+    scores = SCORES.clone().requires_grad_()
+    labels = torch.tensor([[0.0, 0.0, 0.0], [0.5, 0.0, 0.2]], dtype=torch.float64)
+    loss = listwise_cross_entropy(scores, labels)
+    assert loss.item() == pytest.approx(listwise_cross_entropy(SCORES[1:], labels[1:]).item() / 2, rel=1e-12)
+    loss.backward()
+    assert scores.grad is not None
+    assert scores.grad[0].tolist() == [0.0, 0.0, 0.0]
+    assert torch.isfinite(scores.grad).all()
+
+
 def test_group_ce_with_a_teacher_is_flag_embeddings_sum() -> None:
     found = group_loss("group_ce")(SCORES, TEACHER)
     assert found.item() == pytest.approx((group_cross_entropy(SCORES) + kl_to_teacher(SCORES, TEACHER)).item())
