@@ -51,7 +51,7 @@ def train_colbert(settings: ColbertTrainingSettings) -> TrainingResult | None:
     It starts from an encoder, which gets a linear layer and two markers, or from a ColBERT in the format of
     sentence-transformers 6, whose own markers, similarity and expansion count then. Queries have 32 tokens and texts
     180 at most unless the data settings say otherwise. The folder opens in sentence-transformers
-    (``MultiVectorEncoder``); this package has no late interaction of its own yet. Dev measures rank the candidates by
+    (``MultiVectorEncoder``) and as a :class:`~rerank_plugins.reranker.Reranker`. Dev measures rank the candidates by
     MaxSim. See :func:`~rerank_plugins.training.train_reranker` for the rest.
 
     Args:

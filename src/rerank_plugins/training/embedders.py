@@ -50,7 +50,7 @@ def train_embedder(settings: EmbedderTrainingSettings) -> TrainingResult | None:
     """Train an embedder and put it into its output folder, whole, with a card of what was measured.
 
     See :func:`~rerank_plugins.training.train_reranker`, which it is like in everything but the loss. Dev measures rank
-    the candidates by the cosine of the dense vectors.
+    the candidates by the inner product of the dense vectors: their cosine, unless ``normalize_embeddings`` is off.
 
     Args:
         settings: What to train, on what, and how.
