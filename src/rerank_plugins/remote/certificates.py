@@ -14,8 +14,8 @@ __all__ = ["trusted"]
 def trusted() -> ssl.SSLContext:
     """Return httpx's default context; ``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` count as they stand now.
 
-    httpx reads the certificates anew for each client, 60 ms of CPU time on the event loop that will use it. A context may
-    be shared by any number of connections and threads.
+    httpx reads the certificates anew for each client, 60 ms of CPU time on the event loop that will use it. A context
+    may be shared by any number of connections and threads.
 
     Raises:
         OSError: A variable names what cannot be read.
