@@ -45,7 +45,9 @@ def calibrate(
 
     # Checked before scoring, which may take minutes.
     _check_options(method=method, precision=precision, recall=recall)
-    check_output(output, data=data)
+    for read in (data, qrels):
+        if read is not None:
+            check_output(output, data=read)
     if qrels is not None:
         values, labels = _from_run(data, qrels, unit=scores)
         source = ScoreSource(model=model)

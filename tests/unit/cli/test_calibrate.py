@@ -112,3 +112,11 @@ def test_a_file_that_cannot_be_written_or_must_not_be(tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match="is the file that is read"):
         calibrate(path, "-m", "misspelt", "-o", path)
     assert len(path.read_text().splitlines()) == len(PAIRS)
+
+
+def test_judgements_are_not_overwritten(run_file: Path, tmp_path: Path) -> None:
+    qrels = tmp_path / "qrels.tsv"
+    before = qrels.read_text()
+    with pytest.raises(InvalidInputError, match="is the file that is read"):
+        calibrate(run_file, "--qrels", qrels, "-o", qrels)
+    assert qrels.read_text() == before
