@@ -15,7 +15,14 @@ from typing import Any
 from rerank_plugins.catalog.json_files import read_object
 from rerank_plugins.errors import UnsafeModelError, UnsupportedModelError
 
-__all__ = ["check_indexes", "check_named_by_config", "check_named_files", "named_file", "named_folder"]
+__all__ = [
+    "check_indexes",
+    "check_named_by_config",
+    "check_named_files",
+    "named_file",
+    "named_folder",
+    "weight_files",
+]
 
 _PLAIN = re.compile(r"[\w+=@~-][\w .+=@~-]{0,200}", re.ASCII)
 _DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
@@ -66,15 +73,42 @@ def check_indexes(folder: Path) -> None:
     """
     indexes = [(path.name, ending) for kind, ending in _INDEXES.items() for path in sorted(folder.glob(f"*{kind}"))]
     for index, ending in indexes:
-        named = read_object(folder / index).get("weight_map")
-        if not isinstance(named, dict) or not named:
-            msg = f"{str(folder / index)!r} has no weight_map of tensors and files; download the checkpoint again"
-            raise UnsupportedModelError(msg)
-        paths = [named_file(folder, name, named_by=index, ending=ending) for name in _different(named.values())]
-        lost = [path.name for path in paths if not path.is_file()]
-        if lost:
-            msg = f"{str(folder / index)!r} names {', '.join(lost[:4])}, which are not there; is the download complete?"
-            raise UnsupportedModelError(msg)
+        _indexed_files(folder, index, ending=ending)
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """Return the safetensors files that hold a checkpoint's weights: those that transformers reads.
+
+    A folder may hold others beside them, such as an earlier state under the same names. Where transformers would find
+    none, all that are there count.
+
+    Raises:
+        UnsafeModelError: A name leads out of the folder, or to a file of another kind.
+        UnsupportedModelError: The config or an index is damaged, or names a file that is not there.
+    """
+    config = read_object(folder / "config.json")
+    check_named_by_config(config, folder)
+    named: str | None = config.get(_OTHER_WEIGHTS)
+    for name in ("model.safetensors", "model.safetensors.index.json") if named is None else (named,):
+        if (folder / name).is_file():
+            return _indexed_files(folder, name) if name.endswith(".json") else [folder / name]
+    if named is not None:
+        msg = f"{str(folder / 'config.json')!r} names {named}, which is not there; is the download complete?"
+        raise UnsupportedModelError(msg)
+    return sorted(folder.glob("*.safetensors"))
+
+
+def _indexed_files(folder: Path, index: str, *, ending: str = ".safetensors") -> list[Path]:
+    named = read_object(folder / index).get("weight_map")
+    if not isinstance(named, dict) or not named:
+        msg = f"{str(folder / index)!r} has no weight_map of tensors and files; download the checkpoint again"
+        raise UnsupportedModelError(msg)
+    paths = [named_file(folder, name, named_by=index, ending=ending) for name in _different(named.values())]
+    lost = [path.name for path in paths if not path.is_file()]
+    if lost:
+        msg = f"{str(folder / index)!r} names {', '.join(lost[:4])}, which are not there; is the download complete?"
+        raise UnsupportedModelError(msg)
+    return paths
 
 
 def check_named_by_config(config: Mapping[str, Any], folder: Path) -> None:

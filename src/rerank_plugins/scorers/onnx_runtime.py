@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rerank_plugins.catalog.file_names import weight_files
 from rerank_plugins.catalog.scorer_traits import CROSS_ENCODER, STATIC, TRANSFORMER
 from rerank_plugins.checks.boundary import checkpoint_errors
 from rerank_plugins.checks.optional import import_extra
@@ -151,7 +152,7 @@ def read_weights(request: CheckpointRequest) -> Arrays:
     if has_own_rows(folder):
         return read_row_arrays(folder / "model.safetensors")
     found: Arrays = {}
-    for path in sorted(folder.glob("*.safetensors")):
+    for path in weight_files(folder):
         found |= read_file(path)
     if not found:
         raise refuse(request.files, "it has no *.safetensors files")

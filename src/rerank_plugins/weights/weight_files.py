@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 
+from rerank_plugins.catalog.file_names import weight_files
 from rerank_plugins.errors import UnsupportedModelError
 
 __all__ = ["WeightFiles"]
@@ -25,8 +26,9 @@ class WeightFiles:
 
     def __init__(self, folder: Path) -> None:
         self._file_of: dict[str, Path] = {}
+        paths = weight_files(folder)
         try:
-            for path in sorted(folder.glob("*.safetensors")):
+            for path in paths:
                 with safe_open(str(path), framework="pt") as stored:
                     self._file_of.update(dict.fromkeys(stored.keys(), path))
         except (OSError, SafetensorError) as error:

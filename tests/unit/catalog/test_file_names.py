@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from rerank_plugins import Embedder, Reranker, SourceOptions
-from rerank_plugins.catalog.file_names import named_file, named_folder
+from rerank_plugins.catalog.file_names import named_file, named_folder, weight_files
 from rerank_plugins.errors import UnsafeModelError, UnsupportedModelError
 
 OUTSIDE = (
@@ -162,3 +162,27 @@ def test_files_outside_that_a_tokenizers_config_names(folder: Path) -> None:
     change(folder / "tokenizer_config.json", vocab_file=str(folder.parent / "words.txt"))
     with pytest.raises(UnsafeModelError, match=r"vocab_file of tokenizer_config.json"):
         Reranker(folder)
+
+
+def test_weights_are_read_from_the_files_that_transformers_reads(tmp_path: Path) -> None:
+    names = ("a.safetensors", "b.safetensors", "model.safetensors", "model_old.safetensors", "new.safetensors")
+
+    def found() -> list[str]:
+        return [path.name for path in weight_files(tmp_path)]
+
+    for name in names:
+        (tmp_path / name).touch()
+    (tmp_path / "model.safetensors.index.json").write_text(
+        json.dumps({"weight_map": {"x": "b.safetensors", "y": "a.safetensors", "z": "b.safetensors"}})
+    )
+    assert found() == ["model.safetensors"]
+    (tmp_path / "config.json").write_text(json.dumps({"transformers_weights": "new.safetensors"}))
+    assert found() == ["new.safetensors"]
+    (tmp_path / "new.safetensors").rename(tmp_path / "newer.safetensors")
+    with pytest.raises(UnsupportedModelError, match=r"names new\.safetensors, which is not there"):
+        found()
+    (tmp_path / "config.json").unlink()
+    (tmp_path / "model.safetensors").unlink()
+    assert found() == ["b.safetensors", "a.safetensors"]
+    (tmp_path / "model.safetensors.index.json").unlink()
+    assert found() == ["a.safetensors", "b.safetensors", "model_old.safetensors", "newer.safetensors"]

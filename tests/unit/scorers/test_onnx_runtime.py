@@ -54,6 +54,17 @@ def check_parity(model: object, **options: object) -> None:
     assert np.abs(found - expected).max() <= 1e-4
 
 
+def test_another_file_of_weights_in_the_folder_is_read_by_neither(tmp_path: Path, checkpoints: Path) -> None:
+    folder = shutil.copytree(checkpoints / "bert-reranker", tmp_path / "model")
+    before = scores(folder, backend="onnx")
+    stored = load_file(folder / "model.safetensors")
+    other = {name: one + 0.5 if one.is_floating_point() else one for name, one in stored.items()}
+    # Behind model.safetensors in the order of the names.
+    save_file(other, folder / "model_old.safetensors", {"format": "pt"})
+    check_parity(folder)
+    assert np.array_equal(scores(folder, backend="onnx"), before)
+
+
 @pytest.mark.parametrize("name", ["bert-reranker", "xlmr-reranker"])
 @pytest.mark.parametrize("long_documents", ["truncate", "maxp"])
 def test_rerankers_score_as_in_torch(checkpoints: Path, name: str, long_documents: str) -> None:
