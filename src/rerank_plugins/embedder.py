@@ -178,9 +178,8 @@ class Embedder(ChunkMethods, MultiVectorMethods, EmbedderFacts):
             normalize=self._normalize,
             skipped_ids=special_ids(loaded.tokenizer, resolved.files, layout),
         )
-        self._attach(
-            lease, backend, assembly=assembly, options=options, identity=(resolved.source, affixes, loaded.runtime)
-        )
+        # The identity of the weights, not of their folder alone: what is in a folder may change.
+        self._attach(lease, backend, assembly=assembly, options=options, identity=(loaded.identity, affixes))
 
     def _attach_late(self, lease: Lease[LoadedModel], resolved: ResolvedModel, options: _EmbedderOptions) -> None:
         spec = late_spec(resolved.spec, self._instruction, normalize=self._normalize)

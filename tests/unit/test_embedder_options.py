@@ -147,6 +147,23 @@ def test_a_closed_embedder_answers_nothing_from_its_cache(folder: Path) -> None:
         embedder.embed_queries(TEXTS[:1])
 
 
+def test_other_weights_in_the_same_folder_get_vectors_of_their_own(folder: Path, tmp_path: Path) -> None:
+    own, kept = shutil.copytree(folder, tmp_path / "model"), QueryVectorCache(2)
+    with Embedder(own, cache=kept) as embedder:
+        before = embedder.embed_queries(TEXTS[:1])
+    stored = load_file(own / "model.safetensors")
+    numbers = {name: one for name, one in stored.items() if one.is_floating_point()}
+    save_file(
+        {**stored, **{name: one + 0.1 * torch.rand_like(one) for name, one in numbers.items()}},
+        own / "model.safetensors",
+        {"format": "pt"},
+    )
+    with Embedder(own, cache=kept) as embedder, Embedder(own) as plain:
+        after = embedder.embed_queries(TEXTS[:1])
+        assert np.array_equal(after, plain.embed_queries(TEXTS[:1]))
+    assert not np.allclose(after, before)
+
+
 @pytest.mark.parametrize("bad", [0, -1, 2.5, True])
 def test_cache_sizes_that_cannot_be(folder: Path, bad: Any) -> None:
     with pytest.raises(InvalidInputError, match="max_entries must be a positive integer"):
