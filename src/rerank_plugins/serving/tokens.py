@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 from rerank_plugins.embedder import Embedder
@@ -11,6 +13,8 @@ from rerank_plugins.serving.refusals import Refusal
 from rerank_plugins.text.tokenizer import TextTokenizer
 
 __all__ = ["cut_to_tokens", "tokens_of"]
+
+_WORD = re.compile(r"\S+")
 
 
 def cut_to_tokens(handle: Reranker, documents: Sequence[str], n_tokens: int) -> list[str]:
@@ -23,7 +27,7 @@ def cut_to_tokens(handle: Reranker, documents: Sequence[str], n_tokens: int) -> 
     longer = [text for text in documents if len(text.encode("utf-8", "replace")) > n_tokens]
     cut: dict[str, str] = {}
     if tokenizer is None:
-        cut = {text: " ".join(text.split()[:n_tokens]) for text in longer}
+        cut = {text: _first_words(text, n_tokens) for text in longer}
     else:
         for text, tokens in zip(longer, tokenizer.encode(longer), strict=True):
             if len(tokens) > n_tokens:
@@ -48,6 +52,12 @@ def tokens_of(handle: Reranker | Embedder, texts: Sequence[str], *, special_toke
         columns = zip(encoding.ids, encoding.tokens, encoding.special_tokens_mask, encoding.offsets, strict=True)
         found.append([_token(*column) for column in columns])
     return found
+
+
+def _first_words(text: str, n_words: int) -> str:
+    """Return the beginning of a text as it is written, so that places in it are places in the text."""
+    ends = [match.end() for match in islice(_WORD.finditer(text), n_words + 1)]
+    return text if len(ends) <= n_words else text[: ends[n_words - 1]]
 
 
 def _token(identity: int, text: str, special: int, offsets: tuple[int, int]) -> dict[str, Any]:

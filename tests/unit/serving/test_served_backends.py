@@ -123,3 +123,12 @@ def test_what_a_service_says_is_not_passed_on(error: RemoteError, status: int, r
     refusal = refusal_of(error)
     assert (STATUSES[refusal.kind], refusal.retry_after_s) == (status, retry_after_s)
     assert "secret" not in refusal.message
+
+
+async def test_spans_of_a_model_without_a_tokenizer_are_places_in_the_whole_document(opened: Opened) -> None:
+    text = "the  panda\n\n eats   bamboo.\tbamboo grows fast. a train leaves"
+    body = BODY | {"documents": [text], "max_tokens_per_doc": 7, "relevant_spans": {"mode": "enabled", "threshold": 0}}
+    async with opened(**plan("bm25")) as client:
+        spans = (await client.post("/v2/rerank", json=body)).json()["results"][0]["relevant_spans"]
+    found = {text[one["start"] : one["end"]] for one in spans}
+    assert found == {"the  panda", "eats   bamboo.", "bamboo grows fast."}
