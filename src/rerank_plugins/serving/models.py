@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Iterator
 
+from rerank_plugins.catalog.names import existing_folder
 from rerank_plugins.catalog.spec import ModelKind
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.serving.opening import kinds_of
@@ -37,6 +39,10 @@ class ModelStore:
         if not names or len(set(names)) < len(names):
             msg = f"give at least one model, and each a name of its own; got {names}"
             raise InvalidInputError(msg)
+        # As errors write them: absolute, links followed. A longer one first, as another may be its beginning.
+        folders = {existing_folder(plan.model): plan.name for plan in reversed(settings.models)}
+        paths = {str(folder): name for folder, name in folders.items() if folder is not None}
+        self._paths = [(_as_path(path), paths[path]) for path in sorted(paths, key=len, reverse=True)]
         self._served: dict[tuple[ModelKind, str], ServedReranker | ServedEmbedder] = {}
         self.is_ready = False
 
@@ -88,6 +94,8 @@ class ModelStore:
         """Return a message with the models' names on this server in place of what it opens, which may be a folder."""
         for plan in self._settings.models:
             message = message.replace(repr(plan.model), repr(plan.name))
+        for path, name in self._paths:
+            message = path.sub(name.replace("\\", r"\\"), message)
         return message
 
     def close(self) -> None:
@@ -112,3 +120,8 @@ class ModelStore:
             )
             raise Refusal(msg, kind="unknown_model", param="model")
         return named[name]
+
+
+def _as_path(path: str) -> re.Pattern[str]:
+    """Return what finds a path, or the beginning of one in it; one whose name only begins alike is another."""
+    return re.compile(rf"(?<![\w./-]){re.escape(path)}(?![\w-])")

@@ -85,9 +85,7 @@ def _v1_rerank(body: Body, headers: Headers) -> Endpoint:
         return xinference.RERANK
     if "overlap_tokens" in body or "max_chunks_per_doc" in body:
         return siliconflow.RERANK
-    if "text_1" in body or any(
-        key in body for key in ("use_activation", "truncate_prompt_tokens", "max_tokens_per_doc")
-    ):
+    if "text_1" in body or any(key in body for key in vllm.OWN_KEYS):
         return vllm.RERANK
     return jina.RERANK
 

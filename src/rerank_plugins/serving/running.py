@@ -125,7 +125,7 @@ class Runner:
         tokens *= 1 if request.spans is None else 2
         with served.admission.admitted(tokens, time_left_s=arrival.left_s()):
             reranker = await served.variant(replace(request.reading, document_tokens=None))
-            documents = await _cut(reranker, request)
+            documents = await _cut(reranker, request.documents, request.reading.document_tokens)
             # Whether one was cut is looked at in all documents, not in the returned ones alone.
             top_n = None if request.whole else request.top_n
             ranking = await reranker.arank(
@@ -145,8 +145,11 @@ class Runner:
         default = await served.opened()
         tokens = sum(_tokens_of_pairs(default, query, [document]) for query, document in request.pairs)
         with served.admission.admitted(tokens, time_left_s=arrival.left_s()):
-            reranker = await served.variant(request.reading)
-            scores = await reranker.ascore(list(request.pairs), deadline_s=arrival.left_s())
+            reranker = await served.variant(replace(request.reading, document_tokens=None))
+            whole = [document for _, document in request.pairs]
+            documents = await _cut(reranker, whole, request.reading.document_tokens)
+            pairs = [(query, document) for (query, _), document in zip(request.pairs, documents, strict=True)]
+            scores = await reranker.ascore(pairs, deadline_s=arrival.left_s())
         reported = scores if request.raw else [reranker.probability(score) for score in scores]
         texts = (text for pair in request.pairs for text in pair)
         return Scored(costs=_costs(served, arrival, texts, None, tokens), scores=reported)
@@ -220,10 +223,9 @@ def _tokens_of_explanation(default: Reranker, request: ExplainRequest) -> int:
     return whole + (1 + parts) * _tokens_of_pairs(default, *texts, windows=False)
 
 
-async def _cut(reranker: Reranker, request: RerankRequest) -> list[str]:
-    documents, most = list(request.documents), request.reading.document_tokens
+async def _cut(reranker: Reranker, documents: Sequence[str], most: int | None) -> list[str]:
     if most is None or (most >= reranker.max_length and reranker.long_documents.strategy == "truncate"):
-        return documents
+        return list(documents)
     return await asyncio.to_thread(cut_to_tokens, reranker, documents, most)
 
 

@@ -15,7 +15,8 @@ from served import Opened
 
 from rerank_plugins import Embedder, Reranker
 from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.serving.settings import ModelPlan
+from rerank_plugins.serving.models import ModelStore
+from rerank_plugins.serving.settings import ModelPlan, ServeSettings
 
 QUERY = "which animal eats bamboo"
 TEXTS = ["the panda eats bamboo", "", "a train leaves at noon", "bamboo grows fast", "the panda eats bamboo"]
@@ -350,3 +351,47 @@ async def test_a_folder_with_vectors_of_tokens_alone_is_served_as_both_kinds(
     assert vectors is not None
     assert np.asarray(tokens.json()[0]) == pytest.approx(vectors[0], abs=1e-6)
     assert whole.status_code == 422
+
+
+async def test_what_asks_for_another_reading_is_read_wherever_it_is_sent(opened: Opened) -> None:
+    # Of those who share this path, whose client it is shows by no other key.
+    body = {"model": "ranker", "query": QUERY, "documents": TEXTS[2:4], "return_documents": False}
+    keys = ({"activation": False}, {"max_tokens_per_query": 1}, {"max_tokens_per_doc": 1})
+    async with opened() as client:
+        answers = [
+            [(await client.post(path, json=body | key)).json()["results"] for path in ("/v1/rerank", "/rerank")]
+            for key in ({}, *keys)
+        ]
+        left = await client.post("/v1/rerank", json=body | {"truncation_side": "left"})
+        instructed = await client.post("/v1/rerank", json=body | {"instruction": "find it"})
+    assert all(one == other for one, other in answers)
+    assert all(one != answers[0][0] for one, _ in answers[1:])
+    assert (left.status_code, left.json()["error"]["param"]) == (400, "truncation_side")
+    assert instructed.status_code == 422
+    assert "takes no prompt" in instructed.json()["detail"]
+
+
+async def test_pairs_are_cut_as_the_documents_of_a_ranking(opened: Opened) -> None:
+    documents = ["panda bamboo train " * 9, "bamboo"]
+    cut = {"model": "ranker", "max_tokens_per_doc": 2}
+    async with opened() as client:
+        ranking = (await client.post("/rerank", json=cut | {"query": QUERY, "documents": documents})).json()["results"]
+        pairs = (await client.post("/score", json=cut | {"text_1": QUERY, "text_2": documents})).json()["data"]
+    expected = {one["index"]: one["relevance_score"] for one in ranking}
+    assert [one["score"] for one in pairs] == pytest.approx([expected[0], expected[1]], abs=1e-6)
+
+
+async def test_no_error_shows_where_a_model_lies(
+    opened: Opened, checkpoints: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(checkpoints)
+    plans = (ModelPlan(name=r"a\1", model="./bert-embedder"), ModelPlan(name="b", model="bert-reranker"))
+    async with opened(models=plans) as client:
+        answer = await client.post("/v1/embeddings", json={"model": r"a\1", "input": "x", "dimensions": 9_999})
+    assert answer.status_code == 400
+    assert r"vectors of 'a\1' have" in answer.json()["error"]["message"]
+    store = ModelStore(ServeSettings(models=plans))
+    shown = store.with_served_names(
+        f"{str(checkpoints / 'bert-reranker' / 'config.json')!r}, {checkpoints}/bert-reranker2"
+    )
+    assert shown == f"'b/config.json', {checkpoints}/bert-reranker2"

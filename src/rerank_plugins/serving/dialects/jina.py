@@ -6,10 +6,10 @@ from types import MappingProxyType
 from typing import Any
 
 from rerank_plugins.serving.dialects.base import Dialect, Endpoint, Hints, detail_error
-from rerank_plugins.serving.dialects.reranking import Keys, results_of, usages_of
+from rerank_plugins.serving.dialects.reranking import Keys, instruction_of, results_of, usages_of
 from rerank_plugins.serving.fields import Fields
 from rerank_plugins.serving.outcomes import Ranked
-from rerank_plugins.serving.requests import RerankRequest
+from rerank_plugins.serving.requests import Reading, RerankRequest
 
 __all__ = ["JINA", "RERANK", "answer"]
 
@@ -20,7 +20,9 @@ _KEYS = Keys(returns_documents=True, zero_is_all=True)
 
 
 def _read(fields: Fields, _hints: Hints) -> RerankRequest:
-    return _KEYS.read(fields, whole=not fields.flag("truncation", default=True))
+    # SiliconFlow's and vLLM's clients may send nothing else that would tell them apart.
+    reading = Reading(instruction=instruction_of(fields, "instruction"))
+    return _KEYS.read(fields, reading=reading, whole=not fields.flag("truncation", default=True))
 
 
 def answer(request: RerankRequest, ranked: Ranked) -> dict[str, Any]:

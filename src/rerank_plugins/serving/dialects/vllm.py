@@ -12,9 +12,19 @@ from rerank_plugins.serving.outcomes import Ranked, Scored
 from rerank_plugins.serving.refusals import Refusal
 from rerank_plugins.serving.requests import PairsRequest, Reading, RerankRequest
 
-__all__ = ["RERANK", "SCORE", "VLLM"]
+__all__ = ["OWN_KEYS", "RERANK", "SCORE", "VLLM"]
 
 VLLM = Dialect(name="vllm", error=openai_error)
+OWN_KEYS = (
+    "activation",
+    "max_tokens_per_doc",
+    "max_tokens_per_query",
+    "truncate_prompt_tokens",
+    "truncation_side",
+    "use_activation",
+)
+"""Keys of a body that no other dialect of ``documents`` reads."""
+
 _KEYS = Keys(zero_is_all=True, returns_documents=True)
 _SIDES = (("text_1", "text_2"), ("queries", "documents"), ("queries", "items"), ("data_1", "data_2"))
 
