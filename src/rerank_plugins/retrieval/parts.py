@@ -55,7 +55,10 @@ def stage_settings(stage: FirstStage, ids: list[str], dense: list[DenseIndex | M
 
 
 def embedder_settings(dense: list[DenseIndex | MultiVectorIndex]) -> dict[str, Any] | None:
-    """Return the settings that open the embedder of dense stages again; None without dense stages."""
+    """Return the settings that open the embedder of dense stages again, its model None if no name does.
+
+    None without dense stages.
+    """
     if not dense:
         return None
     embedder = dense[0].embedder
@@ -68,7 +71,8 @@ def embedder_settings(dense: list[DenseIndex | MultiVectorIndex]) -> dict[str, A
         "normalize": embedder.normalize,
         **_source_options(embedder),
     }
-    return {"model": embedder.model, "options": options, "identity": embedder_identity(embedder)}
+    model = embedder.model if embedder.is_named else None
+    return {"model": model, "options": options, "identity": embedder_identity(embedder)}
 
 
 def reranker_settings(reranker: Reranker) -> dict[str, Any]:

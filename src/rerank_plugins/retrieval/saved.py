@@ -83,10 +83,17 @@ class SavedRetriever:
         return read_attached(self._folder, self._settings.get("attached"), name=name, ids=list(self.texts))
 
     def embedder(self, model: str | Path | None) -> Embedder | None:
-        """Open the embedder that the vectors were made with, or its model by another name; None without vectors."""
+        """Open the embedder that the vectors were made with, or its model by another name; None without vectors.
+
+        Raises:
+            InvalidInputError: It was made of a model in memory, which no name opens.
+        """
         saved = self._settings["embedder"]
         if saved is None:
             return None
+        if saved["model"] is None and model is None:
+            msg = f"{self._folder}: its embedder was made of a model in memory, so no name opens it; pass embedder=..."
+            raise InvalidInputError(msg)
         options = {
             **saved["options"],
             "examples": tuple(QueryExample(**one) for one in saved["options"]["examples"]) or None,

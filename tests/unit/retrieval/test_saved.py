@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import tiny_checkpoints
 from letters import LengthReranker
 
 from rerank_plugins import Embedder, InstructionOptions, LongDocuments, Reranker, TwoStageRetriever
+from rerank_plugins.backends.vectors import SimpleTextEmbedder, embedder_spec
 from rerank_plugins.calibration import fit_calibration
 from rerank_plugins.errors import InvalidInputError, RerankPluginsError
 from rerank_plugins.retrieval import BM25Index, DenseIndex, HybridIndex
@@ -199,6 +200,20 @@ def test_what_only_this_process_has_must_be_passed(tmp_path: Path) -> None:
         assert loaded.search(QUERIES[0])[0].id == "paris"
     theirs = LengthReranker()
     assert TwoStageRetriever.load(tmp_path / "saved", reranker=theirs).reranker is theirs
+
+
+def test_an_embedder_that_no_name_opens_must_be_passed(tmp_path: Path) -> None:
+    class Lengths(SimpleTextEmbedder):
+        spec = embedder_spec("acme/lengths", dimensions=2)
+
+        def embed_texts(self, texts: Sequence[str], *, is_query: bool) -> list[list[float]]:
+            return [[float(len(text)), 1.0] for text in texts]
+
+    embedder = Embedder(backend=Lengths())
+    made("dense", embedder=embedder, reranker=None, faiss_index=None).save(tmp_path / "saved")
+    with pytest.raises(InvalidInputError, match=r"embedder was made of a model in memory.*pass embedder="):
+        TwoStageRetriever.load(tmp_path / "saved")
+    assert found(TwoStageRetriever.load(tmp_path / "saved", embedder=embedder))
 
 
 def test_stages_over_other_documents_are_not_saved(tmp_path: Path) -> None:
