@@ -5,7 +5,8 @@ Frameworks copy what they are given, at any depth, and send it to other processe
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar
 
 from rerank_plugins.catalog.spec import ModelSpec
@@ -14,7 +15,7 @@ from rerank_plugins.errors import NotPicklableError
 from rerank_plugins.protocols import PrefixSharing
 from rerank_plugins.types import EngineOptions, EngineStats, SourceOptions
 
-__all__ = ["ModelHandle", "opened_with"]
+__all__ = ["ModelHandle", "closed_on_error", "opened_with"]
 
 _Handle = TypeVar("_Handle", bound="ModelHandle")
 
@@ -165,6 +166,17 @@ class ModelHandle:
     def _become_independent(self) -> None:
         """Make what a copy must not have in common with its original; the lease is its own already."""
         raise NotImplementedError
+
+
+@contextmanager
+def closed_on_error(opened: Sequence[ModelHandle]) -> Iterator[None]:
+    """Close the models that a block has put into ``opened`` if it fails."""
+    try:
+        yield
+    except BaseException:
+        for model in opened:
+            model.close()
+        raise
 
 
 def opened_with(opener: type[ModelHandle], arguments: Mapping[str, Any]) -> tuple[type[ModelHandle], dict[str, Any]]:

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.types import RankedDocument, WindowSpan
+from rerank_plugins.ranking.results import Selection
+from rerank_plugins.types import RankedDocument, ScoreUnit, WindowSpan
 
-__all__ = ["RetrievedDocument", "first_stage_only", "found_texts", "merged"]
+__all__ = ["RetrievedDocument", "checked_selection", "first_stage_only", "found_texts", "merged"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,17 @@ class RetrievedDocument:
     probability: float | None = None
     window: WindowSpan | None = None
     truncated: bool = False
+
+
+def checked_selection(
+    reranker: object, *, top_n: int | None, threshold: float | None, threshold_unit: ScoreUnit
+) -> Selection:
+    """Return what a retriever selects of its reranked documents, or raise InvalidInputError if that cannot work."""
+    selection = Selection.checked(top_n=top_n, threshold=threshold, unit=threshold_unit)
+    if threshold is not None and reranker is None:
+        msg = f"threshold={threshold} is for rerank scores, and there is no reranker; name one or leave it out"
+        raise InvalidInputError(msg)
+    return selection
 
 
 def found_texts(found: Mapping[str, float], texts: Mapping[str, str]) -> list[str]:

@@ -8,11 +8,11 @@ from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
+from rerank_plugins.backends.handles import closed_on_error
 from rerank_plugins.checks.arguments import checked_call
 from rerank_plugins.checks.foreign_names import RETRIEVER_NAMES, ForeignNames
 from rerank_plugins.checks.kinds import Count
 from rerank_plugins.embedder import Embedder
-from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.ranking.results import Selection
 from rerank_plugins.reranker import Reranker
 from rerank_plugins.retrieval.build import (
@@ -25,7 +25,13 @@ from rerank_plugins.retrieval.build import (
 from rerank_plugins.retrieval.corpus import new_texts, texts_by_id
 from rerank_plugins.retrieval.first_stage import AddingLock, FirstStage, check_search, check_texts_by_id, grown_stage
 from rerank_plugins.retrieval.hybrid import Fusion
-from rerank_plugins.retrieval.results import RetrievedDocument, first_stage_only, found_texts, merged
+from rerank_plugins.retrieval.results import (
+    RetrievedDocument,
+    checked_selection,
+    first_stage_only,
+    found_texts,
+    merged,
+)
 from rerank_plugins.retrieval.saved import SavedRetriever, read_folder, saved_settings_errors, write_folder
 from rerank_plugins.types import ScoreUnit
 
@@ -74,10 +80,7 @@ class TwoStageRetriever(ForeignNames):
         threshold: float | None = None,
         threshold_unit: ScoreUnit = "probability",
     ) -> None:
-        self._selection = Selection.checked(top_n=top_n, threshold=threshold, unit=threshold_unit)
-        if threshold is not None and reranker is None:
-            msg = f"threshold={threshold} is for rerank scores, and there is no reranker; name one or leave it out"
-            raise InvalidInputError(msg)
+        self._selection = checked_selection(reranker, top_n=top_n, threshold=threshold, threshold_unit=threshold_unit)
         # One attribute for both, so that a search never combines an old index with new texts, or the reverse.
         self._corpus = (first_stage, check_texts_by_id(texts))
         self._adding, self._top_k = AddingLock(), top_k
@@ -128,29 +131,35 @@ class TwoStageRetriever(ForeignNames):
         """
         texts = texts_by_id(documents)
         check_retriever(retriever)
-        opened = retriever != "bm25" and not isinstance(embedder, Embedder)
-        if opened:
-            embedder = Embedder(str(embedder))
-        first_stage = build_first_stage(
-            texts,
-            retriever=retriever,
-            embedder=embedder,
-            faiss_index=faiss_index,
-            fusion=fusion,
-            weights=weights,
-            vectors=vectors,
-        )
-        made = cls(
-            first_stage,
-            texts,
-            reranker=reranker,
-            top_k=top_k,
-            top_n=top_n,
-            threshold=threshold,
-            threshold_unit=threshold_unit,
-        )
-        if opened and isinstance(embedder, Embedder):
-            made._opened.append(embedder)
+        # What cannot work shows before the documents are embedded, which may take hours.
+        checked_selection(reranker, top_n=top_n, threshold=threshold, threshold_unit=threshold_unit)
+        opened: list[Embedder | Reranker] = []
+        with closed_on_error(opened):
+            if isinstance(reranker, (str, Path)):
+                reranker = Reranker(reranker)
+                opened.append(reranker)
+            if retriever != "bm25" and not isinstance(embedder, Embedder):
+                embedder = Embedder(str(embedder))
+                opened.append(embedder)
+            first_stage = build_first_stage(
+                texts,
+                retriever=retriever,
+                embedder=embedder,
+                faiss_index=faiss_index,
+                fusion=fusion,
+                weights=weights,
+                vectors=vectors,
+            )
+            made = cls(
+                first_stage,
+                texts,
+                reranker=reranker,
+                top_k=top_k,
+                top_n=top_n,
+                threshold=threshold,
+                threshold_unit=threshold_unit,
+            )
+        made._opened += opened
         return made
 
     @property
@@ -278,13 +287,8 @@ class TwoStageRetriever(ForeignNames):
         source = Path(folder).expanduser()
         saved = read_folder(source)
         opened: list[Embedder | Reranker] = []
-        try:
-            with saved_settings_errors(source):
-                return cls._restored(saved, embedder, reranker, opened)
-        except BaseException:
-            for model in opened:
-                model.close()
-            raise
+        with closed_on_error(opened), saved_settings_errors(source):
+            return cls._restored(saved, embedder, reranker, opened)
 
     @classmethod
     def _restored(

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+import tiny_checkpoints
 from letters import LengthReranker, LetterEmbedder
 
 import rerank_plugins
 from rerank_plugins import Reranker
-from rerank_plugins.errors import EngineClosedError, InvalidInputError
+from rerank_plugins.engine.registry import MODELS
+from rerank_plugins.errors import EngineClosedError, InvalidInputError, RerankPluginsError
 from rerank_plugins.retrieval import BM25Index, RetrievedDocument, TwoStageRetriever
 
 TEXTS = {"a": "cats and dogs and cats", "b": "cats", "c": "dogs sit", "d": "birds"}
@@ -132,3 +136,23 @@ def test_closing_gives_back_only_what_it_opened() -> None:
         assert named.search("a")
     with pytest.raises(EngineClosedError):
         named.search("a")
+
+
+@pytest.mark.parametrize(
+    "options", [{"threshold": 2.0}, {"threshold": 0.5, "reranker": None}, {"reranker": "acme-none:large"}]
+)
+def test_nothing_is_embedded_for_a_retriever_that_cannot_be(options: dict[str, object]) -> None:
+    embedder = LetterEmbedder()
+    made = {"retriever": "dense", "embedder": embedder, "faiss_index": None, "reranker": LengthReranker(), **options}
+    with pytest.raises(RerankPluginsError):
+        TwoStageRetriever.from_documents(TEXTS, **made)  # type: ignore[arg-type]
+    assert embedder.n_embedded == 0
+
+
+def test_models_that_were_opened_for_a_retriever_that_cannot_be_are_closed(tmp_path: Path) -> None:
+    folder = tiny_checkpoints.bert_embedder(tmp_path / "embedder")
+    with pytest.raises(InvalidInputError, match="FAISS cannot make"):
+        TwoStageRetriever.from_documents(
+            TEXTS, retriever="dense", embedder=folder, reranker="bm25", faiss_index="No such index"
+        )
+    assert not [key for key in MODELS.loaded() if str(folder) in repr(key)]
