@@ -36,7 +36,7 @@ from rerank_plugins.serving.served import Served, ServedEmbedder
 from rerank_plugins.serving.settings import Limits
 from rerank_plugins.serving.spans import chosen_spans, sentence_spans
 from rerank_plugins.serving.tokens import cut_to_tokens, tokens_of
-from rerank_plugins.types import CallUsage, RankedDocument
+from rerank_plugins.types import CallUsage, RankedDocument, WindowSpan
 
 if TYPE_CHECKING:
     from rerank_plugins.embedder import Embedder
@@ -137,7 +137,7 @@ class Runner:
             spans = await _found_spans(reranker, request, ranking, arrival)
         texts = [request.query, *request.documents]
         costs = _costs(served, arrival, texts, ranking.usage, tokens)
-        return Ranked(costs=costs, documents=ranking, spans=spans)
+        return Ranked(costs=costs, documents=_told_of_cuts(ranking, request.documents, documents), spans=spans)
 
     async def _score(self, request: PairsRequest, arrival: Arrival) -> Scored:
         self._check_many(request.pairs, self._limits.max_texts, "pairs")
@@ -227,6 +227,18 @@ async def _cut(reranker: Reranker, documents: Sequence[str], most: int | None) -
     if most is None or (most >= reranker.max_length and reranker.long_documents.strategy == "truncate"):
         return list(documents)
     return await asyncio.to_thread(cut_to_tokens, reranker, documents, most)
+
+
+def _told_of_cuts(
+    ranking: Sequence[RankedDocument], whole: Sequence[str], cut: Sequence[str]
+) -> Sequence[RankedDocument]:
+    """Return results that say of a document that was cut here what those say that a model cut."""
+    return [
+        one
+        if len(cut[one.index]) == len(whole[one.index])
+        else replace(one, truncated=True, window=one.window or WindowSpan(0, len(cut[one.index])))
+        for one in ranking
+    ]
 
 
 def _check_whole(ranking: Sequence[RankedDocument], length: int) -> None:

@@ -96,6 +96,17 @@ async def test_facts_of_our_own_come_only_when_asked_for(opened: Opened) -> None
     assert detailed["x_rerank_plugins"]["window"]["start"] == 0
 
 
+async def test_a_document_that_the_request_cuts_is_told_to_be_cut(opened: Opened) -> None:
+    body = {"query": QUERY, "documents": ["bamboo bamboo panda", "bamboo"], "max_tokens_per_doc": 1}
+    async with opened() as client:
+        answer = await client.post("/v1/rerank", json=body | {"x_rerank_plugins": True})
+    facts = {one["index"]: one["x_rerank_plugins"] for one in answer.json()["results"]}
+    assert facts[0]["truncated"] is True
+    assert facts[0]["window"] == {"start": 0, "end": len("bamboo")}
+    assert facts[1]["truncated"] is False
+    assert "window" not in facts[1]
+
+
 async def test_a_request_chooses_windows_or_the_beginning(opened: Opened, checkpoints: Path) -> None:
     long = "train " * 700 + "the panda eats bamboo"
     with Reranker(checkpoints / "bert-reranker", device="cpu", long_documents="maxp") as reranker:
