@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +16,24 @@ def read_settings_file(path: str | Path) -> dict[str, Any]:
     """Return the settings of a YAML file, by name; JSON is YAML too.
 
     Raises:
-        InvalidInputError: It cannot be read, or holds no mapping of names to values.
+        InvalidInputError: It cannot be read, holds no mapping of names to values, or a name twice.
         MissingExtraError: PyYAML is not installed.
     """
     yaml = import_extra("yaml", extra="train")
     try:
-        found = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        text = Path(path).read_text(encoding="utf-8")
+        found, node = yaml.safe_load(text), yaml.compose(text, Loader=yaml.SafeLoader)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         msg = f"settings file {str(path)!r} could not be read as YAML ({error})"
         raise InvalidInputError(msg) from error
     if not isinstance(found, dict) or not all(isinstance(name, str) for name in found):
         msg = f"settings file {str(path)!r} must hold lines such as 'learning_rate: 2e-5', got {type(found).__name__}"
+        raise InvalidInputError(msg)
+    # Of two values YAML keeps the last one.
+    names = Counter(str(key.value).replace("-", "_") for key, _ in node.value)
+    twice = [name for name, n in names.items() if n > 1]
+    if twice:
+        msg = f"settings file {str(path)!r} has {', '.join(twice)} more than once; leave one of them"
         raise InvalidInputError(msg)
     return {name: _number_of(value) for name, value in found.items()}
 

@@ -112,6 +112,17 @@ def test_another_file_is_no_settings_file(tmp_path: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "text", ["seed: 1\nseed: 2\n", "learning-rate: 0.1\nlearning_rate: 0.2\n", '{"seed": 1, "seed": 1}']
+)
+def test_a_setting_that_a_file_names_twice(tmp_path: Path, text: str) -> None:
+    pytest.importorskip("yaml")
+    path = tmp_path / "settings.yaml"
+    path.write_text(text)
+    with pytest.raises(InvalidInputError, match=r"(seed|learning_rate) more than once"):
+        read_settings_file(path)
+
+
+@pytest.mark.parametrize(
     ("changes", "per_epoch", "total", "warmup", "eval_every"),
     [
         ({}, 3, 9, 1, 1),
