@@ -41,7 +41,10 @@ def mine(
         str | None, typer.Option(help="Reranker that drops likely answers: hub id, folder, mini.", show_default=False)
     ] = None,
     relative_margin: Annotated[
-        float | None, typer.Option(min=0, help="Drop above (1 - this) x the worst positive's score. [0.05]")
+        float | None,
+        typer.Option(
+            min=0, help="Drop above (1 - this) x the worst positive's score. [0.05 if no other rule is given]"
+        ),
     ] = None,
     absolute_margin: Annotated[
         float | None, typer.Option(min=0, help="Drop above the worst positive's score minus this.")
