@@ -5,27 +5,56 @@ The entry points of this distribution name these functions.
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
+from rerank_plugins.backends.named import is_service
+from rerank_plugins.catalog.spec import ModelKind
 from rerank_plugins.composed.cascade import CascadeScorer
 from rerank_plugins.composed.ensemble import EnsembleScorer
 from rerank_plugins.composed.files import SUFFIXES, read_composed
+from rerank_plugins.composed.members import Member, Stage
 from rerank_plugins.composed.naming import read_cascade, read_ensemble
 
-__all__ = ["open_cascade", "open_ensemble"]
+__all__ = ["asks_services", "open_cascade", "open_ensemble"]
 
 
 def open_cascade(text: str) -> CascadeScorer:
     """Open ``cascade:TEXT``: stages as :mod:`rerank_plugins.composed.naming` reads them, or a file."""
-    if text.endswith(SUFFIXES):
-        stages, settings = read_composed(text, what="stages", settings=("budget_ms",))
-        return CascadeScorer(stages, **settings)
-    stages, budget_ms = read_cascade(text)
-    return CascadeScorer(stages, budget_ms=budget_ms)
+    stages, settings = _stages(text)
+    return CascadeScorer(stages, **settings)
 
 
 def open_ensemble(text: str) -> EnsembleScorer:
     """Open ``ensemble:TEXT``: members as :mod:`rerank_plugins.composed.naming` reads them, or a file."""
+    members, settings = _members(text)
+    return EnsembleScorer(members, **settings)
+
+
+def asks_services(model: str | Path, *, kind: ModelKind = "reranker") -> bool:
+    """Return whether calls of a model of this name go to a server elsewhere: the model's own, or those of its parts.
+
+    Raises:
+        InvalidInputError: It is composed, and its text or file cannot be read.
+    """
+    head, _, rest = str(model).partition(":")
+    if kind == "embedder" or head not in ("cascade", "ensemble", "cosine"):
+        return is_service(model, kind=kind)
+    if head == "cosine":
+        return asks_services(rest, kind="embedder")
+    parts: list[Any] = _stages(rest)[0] if head == "cascade" else _members(rest)[0]
+    return any(isinstance(one.model, (str, Path)) and asks_services(one.model) for one in parts)
+
+
+def _stages(text: str) -> tuple[list[Stage], dict[str, Any]]:
     if text.endswith(SUFFIXES):
-        members, settings = read_composed(text, what="members", settings=("fusion", "k", "bias"))
-        return EnsembleScorer(members, **settings)
+        return read_composed(text, what="stages", settings=("budget_ms",))
+    stages, budget_ms = read_cascade(text)
+    return stages, {"budget_ms": budget_ms}
+
+
+def _members(text: str) -> tuple[list[Member], dict[str, Any]]:
+    if text.endswith(SUFFIXES):
+        return read_composed(text, what="members", settings=("fusion", "k", "bias"))
     members, fusion = read_ensemble(text)
-    return EnsembleScorer(members) if fusion is None else EnsembleScorer(members, fusion=fusion)
+    return members, {} if fusion is None else {"fusion": fusion}

@@ -8,9 +8,9 @@ from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Generic, Literal, TypeVar
 
-from rerank_plugins.backends.named import is_service
 from rerank_plugins.catalog.scorer_traits import traits_of
 from rerank_plugins.catalog.spec import ModelKind
+from rerank_plugins.composed.named import asks_services
 from rerank_plugins.embedder import Embedder
 from rerank_plugins.errors import InvalidInputError, RerankPluginsError
 from rerank_plugins.reranker import Reranker
@@ -120,9 +120,10 @@ class Served(Generic[H]):
         """Run two small calls: the first one pays what is done once, the second one is measured.
 
         A model whose speed is not known would take more requests than it can answer in time. Nothing is asked of a
-        service before a caller does: it is loaded already, may cost money, and may have models of one kind only.
+        service before a caller does, as a stage of a cascade neither: it is loaded already, may cost money, and may
+        have models of one kind only.
         """
-        if is_service(self.plan.model, kind=self.kind):
+        if asks_services(self.plan.model, kind=self.kind):
             return
         await self._try(handle)
         tokens = sum(estimated_tokens(text) for text in _WARM_UP)

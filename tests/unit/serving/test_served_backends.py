@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import socketserver
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -101,10 +104,45 @@ async def test_a_service_that_has_no_such_model_is_told_apart_from_a_fault_of_th
     assert "Traceback" not in caplog.text
 
 
-async def test_nothing_is_asked_of_a_service_before_a_caller_does(opened: Opened) -> None:
+class _HangsUp(socketserver.BaseRequestHandler):
+    """A service that closes each connection, and counts them."""
+
+    def handle(self) -> None:
+        self.server.callers.append(self.client_address)  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def service() -> Iterator[tuple[str, list[Any]]]:
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _HangsUp) as server:
+        server.callers = []  # type: ignore[attr-defined]
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"tei:http://127.0.0.1:{server.server_address[1]}", server.callers  # type: ignore[attr-defined]
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    "name", ["{}", "cascade:bm25,{}@2", "ensemble:bm25,(cascade:bm25,{}@5)", "cosine:{}", "cascade:FILE"]
+)
+async def test_nothing_is_asked_of_a_service_before_a_caller_does(
+    opened: Opened, service: tuple[str, list[Any]], tmp_path: Path, name: str
+) -> None:
+    asked, callers = service
+    if name.endswith("FILE"):
+        file = tmp_path / "stages.json"
+        file.write_text(json.dumps({"stages": [{"model": "bm25"}, {"model": asked, "depth": 2}]}))
+        name = f"cascade:{file}"
+    async with opened(**plan(name.replace("{}", asked))) as client:
+        assert (await client.get("/readyz")).status_code == 200
+        assert not callers
+        await client.post("/v1/rerank", json=BODY)
+        assert callers
+
+
+async def test_a_service_that_is_not_there_is_told_with_a_time_to_come_again(opened: Opened) -> None:
     # Nobody listens there.
     async with opened(**plan("tei:http://127.0.0.1:9#x")) as client:
-        assert (await client.get("/readyz")).status_code == 200
         answer = await client.post("/v1/rerank", json=BODY)
     assert answer.status_code == 503
     assert int(answer.headers["retry-after"]) >= 1
