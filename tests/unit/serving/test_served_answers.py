@@ -273,15 +273,6 @@ async def test_a_model_is_loaded_when_it_is_first_asked_for(opened: Opened) -> N
     assert after == {"ranker": "ready", "vectors": "waiting"}
 
 
-async def test_a_caller_who_gives_up_leaves_the_load_to_the_next(opened: Opened) -> None:
-    async with opened(on_demand=True) as client:
-        body = {"query": "q", "texts": ["d"]}
-        first = await client.post("/rerank", json=body, headers={"x-request-timeout-ms": "1"})
-        state = (await client.get("/v1/models/ranker")).json()["state"]
-        assert (await client.post("/rerank", json=body)).status_code == 200
-    assert (first.status_code, state) == (504, "loading")
-
-
 async def test_a_model_that_cannot_be_opened_is_told_and_tried_again(
     opened: Opened, checkpoints: Path, tmp_path
 ) -> None:

@@ -18,6 +18,7 @@ from llm_checkpoints import llm_checkpoint
 from loopback_server import loopback_server
 
 from rerank_plugins import EngineOptions, InvalidInputError, LayerOptions, Reranker, SourceOptions
+from rerank_plugins.backends.named import opener_of, register_backend
 from rerank_plugins.errors import RemoteError
 from rerank_plugins.serving.refusals import STATUSES, refusal_of
 from rerank_plugins.serving.settings import ModelPlan
@@ -54,6 +55,23 @@ async def test_a_cascade(opened: Opened) -> None:
     # No limit of tokens is known of it.
     assert "max_length" not in models[0]
     assert vectors.status_code == 404
+
+
+async def test_a_caller_who_gives_up_leaves_the_load_to_the_next(opened: Opened) -> None:
+    goes_on, opens = threading.Event(), opener_of("bm25", kind="reranker")
+    assert opens is not None
+
+    def opens_slowly(_: str) -> Any:
+        goes_on.wait(60)
+        return opens()
+
+    register_backend("test-opens-slowly", opens_slowly)
+    async with opened(on_demand=True, **plan("test-opens-slowly")) as client:
+        first = await client.post("/v1/rerank", json=BODY, headers={"x-request-timeout-ms": "500"})
+        state = (await client.get("/v1/models/m")).json()["state"]
+        goes_on.set()
+        assert (await client.post("/v1/rerank", json=BODY)).status_code == 200
+    assert (first.status_code, state) == (504, "loading")
 
 
 async def test_options_of_the_engine_that_were_asked_for_are_refused(opened: Opened) -> None:
