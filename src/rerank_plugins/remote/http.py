@@ -21,7 +21,7 @@ from rerank_plugins.checks.optional import import_extra
 from rerank_plugins.engine import forking
 from rerank_plugins.engine.deadline import Deadline
 from rerank_plugins.errors import EngineClosedError, RemoteError
-from rerank_plugins.remote.certificates import trusted
+from rerank_plugins.remote.clients import new_client
 from rerank_plugins.remote.replies import Reply, json_of, redirected, refusal_of
 from rerank_plugins.remote.settings import HttpSettings, checked_url, key_of
 
@@ -207,12 +207,12 @@ class HttpClient:
 
     def _sent(self, send: _Send) -> Reply | RemoteError:
         httpx, started_s = import_extra("httpx", extra="remote"), time.perf_counter()
-        with self._making:
-            if self._client is None:
-                # One for all threads: they share its connections.
-                self._client = httpx.Client(follow_redirects=False, verify=trusted())
-            client = self._client
         try:
+            with self._making:
+                if self._client is None:
+                    # One for all threads: they share its connections.
+                    self._client = new_client("Client")
+                client = self._client
             with client.stream(
                 "POST", send.url, content=send.body, headers=send.headers, timeout=self._timeout(httpx, send)
             ) as response:
@@ -237,7 +237,7 @@ class HttpClient:
             return self._failure(httpx, error, send)
 
     async def _astreamed(self, httpx: Any, send: _Send) -> Reply:
-        client = await self._client_of_loop(httpx)
+        client = await self._client_of_loop()
         async with client.stream(
             "POST", send.url, content=send.body, headers=send.headers, timeout=self._timeout(httpx, send)
         ) as response:
@@ -248,7 +248,7 @@ class HttpClient:
                 self._check_size(n_bytes)
             return _reply(response, b"".join(parts), send)
 
-    async def _client_of_loop(self, httpx: Any) -> Any:
+    async def _client_of_loop(self) -> Any:
         """Return the client of the running event loop, which is closed when the loop ends."""
         loop = asyncio.get_running_loop()
         if loop not in self._of_loops:
@@ -256,7 +256,7 @@ class HttpClient:
                 self._of_loops.pop(one, None)
             # Entering a client waits for nothing, so that no other task comes between. asyncio.run closes the
             # generators that its loop has seen: the one moment when a client can be closed.
-            keeper = _kept(httpx)
+            keeper = _kept()
             self._of_loops[loop] = (await keeper.__anext__(), keeper)
         return self._of_loops[loop][0]
 
@@ -283,8 +283,8 @@ class HttpClient:
         return RemoteError(f"{self.host} broke off its answer ({type(error).__name__})", is_passing=True)
 
 
-async def _kept(httpx: Any) -> AsyncGenerator[Any, None]:
-    async with httpx.AsyncClient(follow_redirects=False, verify=trusted()) as client:
+async def _kept() -> AsyncGenerator[Any, None]:
+    async with new_client("AsyncClient") as client:
         yield client
 
 

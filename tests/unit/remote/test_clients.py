@@ -1,4 +1,4 @@
-"""Certificates are read once, and as httpx reads them."""
+"""Certificates are read once, and as httpx reads them; what the environment says amiss is told."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import certifi
 import httpx
 import pytest
 
+from rerank_plugins.errors import RemoteError
 from rerank_plugins.remote import HttpClient
-from rerank_plugins.remote.certificates import trusted
+from rerank_plugins.remote.clients import trusted
 
 
 @pytest.fixture(autouse=True)
@@ -37,8 +38,25 @@ def test_a_file_of_certificates_counts_from_when_it_is_named(tmp_path: Path, mon
     assert trusted() is of_httpx
 
 
-def test_a_file_that_is_not_there_is_an_error_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SSL_CERT_FILE", "/no/such/file")
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("SSL_CERT_FILE", "/no/such/file", "FileNotFoundError"),
+        ("SSL_CERT_FILE", __file__, "SSLError"),
+        ("ALL_PROXY", "gopher://127.0.0.1:9", "ValueError"),
+        ("ALL_PROXY", "http://127.0.0.1:port", "InvalidURL"),
+    ],
+)
+async def test_an_environment_that_cannot_be_used_is_told_alike(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, told: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    client = HttpClient("https://127.0.0.1:9")
     for _ in range(2):
-        with pytest.raises(FileNotFoundError):
-            HttpClient("https://127.0.0.1:9").post("/", {})
+        with pytest.raises(RemoteError, match=f"environment .{told}: .*check SSL_CERT_FILE") as waiting:
+            client.post("/", {})
+        with pytest.raises(RemoteError) as awaited:
+            await client.apost("/", {})
+        assert str(awaited.value) == str(waiting.value)
+        assert not waiting.value.is_passing
+        assert not awaited.value.is_passing
