@@ -98,8 +98,10 @@ class SharedEmbedders:
 
     def close(self) -> None:
         """Give the models back; who needs one afterwards opens it again."""
-        while self._open:
-            self._open.popitem()[1].close()
+        for key in list(self._open):
+            kept = self._open.pop(key, None)  # None: another thread closes too
+            if kept is not None:
+                kept.close()
 
 
 def selected(

@@ -67,7 +67,7 @@ class RankingOptions(RerankerOptions):
     on_deadline: OnDeadline = option("on_deadline", "retrieval_order", frozen=False)
     after: After | None = option("after", None, frozen=False)
 
-    _near: SharedEmbedders = PrivateAttr(default_factory=SharedEmbedders)
+    _after_embedders: SharedEmbedders = PrivateAttr(default_factory=SharedEmbedders)
 
     @classmethod
     def from_reranker(cls, reranker: Reranker, **settings: Unpack[RankingSettings]) -> Self:
@@ -112,13 +112,13 @@ class RankingOptions(RerankerOptions):
     def close(self) -> None:
         """Give the models back: the one that ranks, and the embedder of ``after`` if it was opened."""
         super().close()
-        self._near.close()
+        self._after_embedders.close()
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """Return a copy with other options, as :meth:`with_settings`; it shares the embedder of ``after`` too."""
         made = super().model_copy(update=update, deep=deep)
         if made._core is self._core:  # Else the two are closed apart.
-            made._near = self._near
+            made._after_embedders = self._after_embedders
         return made
 
     def _rank(self, query: str, texts: Sequence[str]) -> Ranked:
@@ -156,7 +156,7 @@ class RankingOptions(RerankerOptions):
         return Ranking(chosen, usage=ranked.usage)
 
     def _embedder_of(self, name: str) -> Embedder:
-        return self._near.of(name, device=self.device, local_files_only=self.local_files_only)
+        return self._after_embedders.of(name, device=self.device, local_files_only=self.local_files_only)
 
     def _score_of(self, ranked: RankedDocument) -> float:
         return ranked.score if self.score_unit == "raw" else ranked.probability

@@ -137,7 +137,7 @@ class Runner:
             spans = await _found_spans(reranker, request, ranking, arrival)
         texts = [request.query, *request.documents]
         costs = _costs(served, arrival, texts, ranking.usage, tokens)
-        return Ranked(costs=costs, documents=_told_of_cuts(ranking, request.documents, documents), spans=spans)
+        return Ranked(costs=costs, documents=_with_cuts_marked(ranking, request.documents, documents), spans=spans)
 
     async def _score(self, request: PairsRequest, arrival: Arrival) -> Scored:
         self._check_many(request.pairs, self._limits.max_texts, "pairs")
@@ -229,7 +229,7 @@ async def _cut(reranker: Reranker, documents: Sequence[str], most: int | None) -
     return await asyncio.to_thread(cut_to_tokens, reranker, documents, most)
 
 
-def _told_of_cuts(
+def _with_cuts_marked(
     ranking: Sequence[RankedDocument], whole: Sequence[str], cut: Sequence[str]
 ) -> Sequence[RankedDocument]:
     """Return results that say of a document that was cut here what those say that a model cut."""

@@ -93,7 +93,7 @@ class KeptFiles:
 
     Attributes:
         folder: The same.
-        asked: The precision that was asked for.
+        requested_precision: The one that was asked for; None takes what is there.
         precision: What is kept.
         header: ``store.json``; None while there is nothing.
         shards: The files with vectors.
@@ -103,7 +103,7 @@ class KeptFiles:
     """
 
     def __init__(self, folder: Path, precision: Precision | None) -> None:
-        self.folder, self.asked = folder, precision
+        self.folder, self.requested_precision = folder, precision
         self.header: dict[str, Any] | None = None
         self.precision: Precision = precision or "float16"
         self.shards: list[Shard] = []
@@ -142,10 +142,9 @@ class KeptFiles:
                 msg = f"the store {str(self.folder)!r} was made anew since it was opened; open it again"
                 raise VectorStoreError(msg)
             return
-        if self.asked is not None and found["precision"] != self.asked:
-            msg = (
-                f"{str(self.folder)!r} keeps {found['precision']}, and {self.asked} was asked for; leave precision out"
-            )
+        wanted = self.requested_precision
+        if wanted is not None and found["precision"] != wanted:
+            msg = f"{str(self.folder)!r} keeps {found['precision']}, and {wanted} was asked for; leave precision out"
             raise VectorStoreError(msg)
         self.header, self.precision = found, found["precision"]
 

@@ -80,7 +80,7 @@ class TokenVectorStore:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Nothing may be kept yet that says the precision.
-        return partial(TokenVectorStore, precision=self._files.asked), (self.folder,)
+        return partial(TokenVectorStore, precision=self._files.requested_precision), (self.folder,)
 
     @property
     def _fresh(self) -> KeptFiles:
