@@ -18,7 +18,7 @@ from llm_checkpoints import llm_checkpoint
 from loopback_server import loopback_server
 
 from rerank_plugins import EngineOptions, InvalidInputError, LayerOptions, Reranker, SourceOptions
-from rerank_plugins.backends.named import opener_of, register_backend
+from rerank_plugins.backends import named
 from rerank_plugins.errors import RemoteError
 from rerank_plugins.serving.refusals import STATUSES, refusal_of
 from rerank_plugins.serving.settings import ModelPlan
@@ -57,15 +57,18 @@ async def test_a_cascade(opened: Opened) -> None:
     assert vectors.status_code == 404
 
 
-async def test_a_caller_who_gives_up_leaves_the_load_to_the_next(opened: Opened) -> None:
-    goes_on, opens = threading.Event(), opener_of("bm25", kind="reranker")
+async def test_a_caller_who_gives_up_leaves_the_load_to_the_next(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(named, "_OPENERS", dict(named._OPENERS))
+    goes_on, opens = threading.Event(), named.opener_of("bm25", kind="reranker")
     assert opens is not None
 
     def opens_slowly(_: str) -> Any:
         goes_on.wait(60)
         return opens()
 
-    register_backend("test-opens-slowly", opens_slowly)
+    named.register_backend("test-opens-slowly", opens_slowly)
     async with opened(on_demand=True, **plan("test-opens-slowly")) as client:
         first = await client.post("/v1/rerank", json=BODY, headers={"x-request-timeout-ms": "500"})
         state = (await client.get("/v1/models/m")).json()["state"]
