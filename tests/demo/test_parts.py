@@ -93,6 +93,17 @@ def test_cases_when_nothing_was_hurt_or_little_is_there() -> None:
     assert two[-1].reason.startswith("none was hurt")
 
 
+def test_cases_when_nothing_was_helped() -> None:
+    stayed = pick_cases([Movement(query, "d", 1, 1) for query in "abc"])
+    assert [case.reason.split(";")[0] for case in stayed] == [
+        "none was helped",
+        "one of those that stayed",
+        "none was hurt",
+    ]
+    hurt = pick_cases([Movement("a", "d", 1, 2), Movement("b", "d", 1, 3)])
+    assert [case.reason.split(";")[0] for case in hurt] == ["none was helped", "hurt most"]
+
+
 def test_a_query_counts_by_its_best_document() -> None:
     (case,) = pick_cases([Movement("q", "a", 5, 2), Movement("q", "b", 3, 9)])
     assert (case.move.before, case.move.after) == (3, 2)

@@ -169,7 +169,10 @@ def _show_cases(console: Screen, pooled: Dataset, cases: Sequence[Case], pipelin
 
 def _why(case: Case) -> str:
     name = case.move.query_id.split("/")[0]
-    return f"{name}; {case.reason}: best relevant document (✔) from rank {case.move.before} to {case.move.after}"
+    ranks = (
+        f"from rank {case.move.before} to {case.move.after}" if case.move.gain else f"stays at rank {case.move.after}"
+    )
+    return f"{name}; {case.reason}: best relevant document (✔) {ranks}"
 
 
 def _verdict(shown: Pipeline, others: Sequence[Pipeline], differ: Sequence[str]) -> str:

@@ -48,8 +48,8 @@ def movements(before: Run, after: Run, dataset: Dataset) -> list[Movement]:
 def pick_cases(moves: list[Movement]) -> list[Case]:
     """Return three queries: the one helped most, a typical one, and the one hurt most.
 
-    A query counts by its best relevant document. If none was hurt, the third is one that was left
-    where it was, or helped. Fewer queries give fewer cases.
+    A query counts by its best relevant document. If none was helped or none was hurt, the case says so. Fewer queries
+    give fewer cases.
     """
     best = _best_per_query(moves)
     ordered = sorted(best, key=lambda move: (-move.gain, -move.before, move.query_id))
@@ -57,9 +57,10 @@ def pick_cases(moves: list[Movement]) -> list[Case]:
         return []
     first, last = ordered[0], ordered[-1]
     changed = [move for move in ordered[1:-1] if move.gain] or ordered[1:-1]
-    cases = [Case("helped most", first)]
+    cases = [Case("helped most" if first.gain > 0 else "none was helped; this one fared best", first)]
     if changed:
-        cases.append(Case("a typical change (the median)", changed[median_low(range(len(changed)))]))
+        typical = changed[median_low(range(len(changed)))]
+        cases.append(Case("a typical change (the median)" if typical.gain else "one of those that stayed", typical))
     if last is not first:
         cases.append(Case("hurt most" if last.gain < 0 else "none was hurt; this one gained least", last))
     return cases
