@@ -10,62 +10,20 @@ import asyncio
 import json
 import os
 import random
-import socket
 import statistics
 import subprocess
 import sys
 import time
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from benchmarks.http_load import Answers, Asked, ask, at_once, running
 from rerank_plugins import Reranker
 
 _WORDS = ("panda", "bamboo", "train", "station", "river", "capital", "city", "music", "paper", "winter", "market")
-_SCORE_TOLERANCE = 1e-4
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A request and its right answer."""
-
-    query: str
-    documents: list[str]
-    body: bytes
-    order: list[int]
-    scores: list[float]
-
-
-@dataclass(slots=True)
-class Answers:
-    """What came back: statuses, seconds by status, wrong answers, refusals that do not say when to come back."""
-
-    statuses: Counter[int] = field(default_factory=Counter)
-    seconds: dict[int, list[float]] = field(default_factory=dict)
-    wrong: int = 0
-    without_retry_after: int = 0
-
-    def add(self, status: int, head: bytes, body: bytes, asked: Asked, seconds: float) -> None:
-        self.statuses[status] += 1
-        self.seconds.setdefault(status, []).append(seconds)
-        if status == 429 and b"retry-after" not in head:
-            self.without_retry_after += 1
-        if status == 200 and not _is_right(body, asked):
-            self.wrong += 1
-
-    def facts(self) -> dict[str, Any]:
-        found: dict[str, Any] = {"statuses": dict(self.statuses), "wrong": self.wrong}
-        found["refused_without_retry_after"] = self.without_retry_after
-        for status, seconds in sorted(self.seconds.items()):
-            ordered = sorted(seconds)
-            marks = {"p50": ordered[len(ordered) // 2], "p99": ordered[min(len(ordered) - 1, len(ordered) * 99 // 100)]}
-            found[f"ms_{status}"] = {name: round(1_000 * value, 1) for name, value in marks.items()}
-        return found
 
 
 def main(
@@ -79,13 +37,16 @@ def main(
     out: Annotated[Path | None, typer.Option(help="Where the JSON goes.")] = None,
 ) -> None:
     """Measure the server; nothing else should run on the machine."""
-    with Reranker("mini", device="cpu") as reranker, _server() as (port, process):
+    with (
+        Reranker("mini", device="cpu") as reranker,
+        running(_command, ready="/readyz") as (port, process),
+    ):
         asked = _requests(reranker, clients, passages)
         facts: dict[str, Any] = {"load_before": os.getloadavg(), "cores": os.cpu_count()}
         facts["throughput"] = _throughput(reranker, asked, port, rounds)
         facts["latency"] = _latency(reranker, asked, port)
         before_mb = _memory_mb(process)
-        facts["connections"] = asyncio.run(_at_once(asked, port, connections, deadline_s=deadline_s)).facts()
+        facts["connections"] = asyncio.run(at_once(asked, port, connections, deadline_s=deadline_s)).facts()
         capacity = facts["throughput"]["served_pairs_per_s"] / passages
         memory_mb = _Memory(process, every_s=overload_s / 10)
         answers, offered = asyncio.run(_overload(asked, port, 10 * capacity, overload_s, deadline_s, memory_mb))
@@ -100,6 +61,11 @@ def main(
         out.write_text(text + "\n", encoding="utf-8")
 
 
+def _command(port: int) -> list[str]:
+    options = ["--port", str(port), "--deadline-s", "600", "--drain-delay-s", "0"]
+    return [sys.executable, "-m", "rerank_plugins", "serve", "mini", "--device", "cpu", "--quiet", *options]
+
+
 def _requests(reranker: Reranker, n: int, passages: int) -> list[Asked]:
     chance = random.Random(0)
 
@@ -112,20 +78,20 @@ def _requests(reranker: Reranker, n: int, passages: int) -> list[Asked]:
         ranking = reranker.rank(query, documents)
         body = json.dumps({"model": "mini", "query": query, "documents": documents, "return_documents": False}).encode()
         order, scores = [one.index for one in ranking], [one.probability for one in ranking]
-        made.append(Asked(query, documents, body, order, scores))
+        made.append(Asked("/v1/rerank", query, documents, body, order, scores))
     return made
 
 
 def _throughput(reranker: Reranker, asked: Sequence[Asked], port: int, rounds: int) -> dict[str, Any]:
     pairs = [(one.query, document) for one in asked for document in one.documents]
     bulk, served = [], []
-    asyncio.run(_at_once(asked, port, 2))
+    asyncio.run(at_once(asked, port, 2))
     for _ in range(rounds):
         started = time.perf_counter()
         reranker.score(pairs)
         bulk.append(len(pairs) / (time.perf_counter() - started))
         started = time.perf_counter()
-        answers = asyncio.run(_at_once(asked, port, len(asked)))
+        answers = asyncio.run(at_once(asked, port, len(asked)))
         served.append(len(pairs) / (time.perf_counter() - started))
         if answers.statuses != {200: len(asked)} or answers.wrong:
             raise RuntimeError(answers.facts())
@@ -148,7 +114,7 @@ def _latency(reranker: Reranker, asked: Sequence[Asked], port: int) -> dict[str,
             reranker.rank(one.query, one.documents)
             here.append(time.perf_counter() - started)
             started = time.perf_counter()
-            await _ask(reader, writer, one)
+            await ask(reader, writer, one)
             there.append(time.perf_counter() - started)
         writer.close()
 
@@ -160,27 +126,6 @@ def _latency(reranker: Reranker, asked: Sequence[Asked], port: int) -> dict[str,
         "added_ms_p50": round(statistics.median(added), 2),
         "target_ms": 3,
     }
-
-
-async def _at_once(asked: Sequence[Asked], port: int, n: int, *, deadline_s: float | None = None) -> Answers:
-    """Send ``n`` requests at the same moment, each on a connection of its own."""
-    answers = Answers()
-    together = asyncio.Event()
-
-    async def one(number: int) -> None:
-        what = asked[number % len(asked)]
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        await together.wait()
-        started = time.perf_counter()
-        status, head, body = await _ask(reader, writer, what, deadline_s=deadline_s)
-        answers.add(status, head, body, what, time.perf_counter() - started)
-        writer.close()
-
-    tasks = [asyncio.create_task(one(number)) for number in range(n)]
-    await asyncio.sleep(0)
-    together.set()
-    await asyncio.gather(*tasks)
-    return answers
 
 
 async def _overload(
@@ -195,7 +140,7 @@ async def _overload(
         what = asked[number % len(asked)]
         begun = time.perf_counter()
         reader, writer = idle.pop() if idle else await asyncio.open_connection("127.0.0.1", port)
-        status, head, body = await _ask(reader, writer, what, deadline_s=deadline_s)
+        status, head, body = await ask(reader, writer, what, deadline_s=deadline_s)
         answers.add(status, head, body, what, time.perf_counter() - begun)
         idle.append((reader, writer))
 
@@ -212,56 +157,6 @@ async def _overload(
     for _, writer in idle:
         writer.close()
     return answers, sent
-
-
-async def _ask(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, asked: Asked, *, deadline_s: float | None = None
-) -> tuple[int, bytes, bytes]:
-    wanted = "" if deadline_s is None else f"x-request-timeout-ms: {round(1_000 * deadline_s)}\r\n"
-    head = f"POST /v1/rerank HTTP/1.1\r\nhost: x\r\n{wanted}content-length: {len(asked.body)}\r\n\r\n"
-    writer.write(head.encode() + asked.body)
-    answer = (await reader.readuntil(b"\r\n\r\n")).lower()
-    length = int(answer.split(b"content-length: ")[1].split(b"\r\n")[0])
-    return int(answer.split()[1]), answer, await reader.readexactly(length)
-
-
-def _is_right(body: bytes, asked: Asked) -> bool:
-    results = json.loads(body)["results"]
-    scores = {one["index"]: one["relevance_score"] for one in results}
-    expected = dict(zip(asked.order, asked.scores, strict=True))
-    same = len(results) == len(expected) and scores.keys() == expected.keys()
-    return same and all(abs(scores[index] - expected[index]) < _SCORE_TOLERANCE for index in scores)
-
-
-@contextmanager
-def _server() -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "rerank_plugins", "serve", "mini", "--device", "cpu", "--quiet"]
-    options = ["--port", str(port), "--deadline-s", "600", "--drain-delay-s", "0"]
-    with subprocess.Popen([*command, *options]) as process:
-        try:
-            asyncio.run(_ready(port))
-            yield port, process
-        finally:
-            process.terminate()
-
-
-async def _ready(port: int) -> None:
-    for _ in range(1_200):
-        try:
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        except OSError:
-            await asyncio.sleep(0.2)
-            continue
-        writer.write(b"GET /readyz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
-        answer = await reader.read()
-        writer.close()
-        if b" 200 " in answer[:20]:
-            return
-        await asyncio.sleep(0.2)
-    raise TimeoutError
 
 
 class _Memory:
