@@ -15,7 +15,7 @@ PACKAGES = -e .[demo] -e models/mini -e models/mini-zh -e demo -e integrations/l
 METADATA = pyproject.toml models/mini/pyproject.toml models/mini-zh/pyproject.toml demo/pyproject.toml $(wildcard integrations/*/pyproject.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-lowest test-clients test-page test-ray mutants lint bench docs wheels clean
+.PHONY: help demo test test-all test-slow test-lowest test-clients test-page test-ray mutants lint bench docs wheels clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -24,13 +24,20 @@ demo: $(VENV)/.demo ## two-stage retrieval on the bundled sample, in both framew
 	$(BIN)/rerank-plugins demo
 	$(BIN)/rerank-plugins demo --language zh --model mini-zh --embedder mini-zh --output demo-output/zh
 
-# Both environments first: what cannot be installed shows at once, not behind all tests.
-test: $(VENV)/.dev $(LOWEST)/.lowest lint ## linters, then every test (also the slow ones), then the tests on the lowest versions
-	$(PYTEST)
-	$(MAKE) test-lowest
-
-test-fast: $(VENV)/.dev ## the tests that take no more than a few seconds each
+test: $(VENV)/.dev lint ## linters, then the tests that take no more than a few seconds each
 	$(PYTEST) -m "not slow"
+
+# Both environments first: what cannot be installed shows at once, not behind all tests.
+test-all: $(VENV)/.dev $(LOWEST)/.lowest ## every test there is; CI runs this
+	$(MAKE) test
+	$(MAKE) test-slow
+	$(MAKE) test-lowest
+	$(MAKE) test-clients
+	$(MAKE) test-ray
+	$(MAKE) test-page
+
+test-slow: $(VENV)/.dev ## notebooks, examples, installs, trainings that are killed and go on: what takes longer
+	$(PYTEST) -m slow
 
 test-lowest: BIN = $(LOWEST)/bin
 # The lowest httpx is the newest too: its tests would be the same.
@@ -46,7 +53,7 @@ test-clients: $(VENV)/.dev $(CLIENTS)/.clients $(COHERE)/.cohere ## the packages
 test-ray: $(VENV)/.ray ## jobs and the server on a Ray cluster of this machine, with processes killed under way (two minutes)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/cluster
 
-test-page: $(VENV)/.dev $(PAGE)/.page ## the page of the server in the system's Chromium (CHROMIUM names another); an environment of its own
+test-page: $(VENV)/.dev $(PAGE)/.page ## the page of the server in the system's Chromium (CHROMIUM names another; without one it skips and says so)
 	SERVER_PYTHON=$(CURDIR)/$(BIN)/python $(PAGE)/bin/python -m pytest -c tests/page/pytest.ini \
 		--rootdir tests/page --confcutdir tests/page tests/page
 

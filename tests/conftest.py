@@ -43,6 +43,8 @@ def pytest_collection_finish() -> None:
     """
     gc.collect()
     gc.freeze()
+    # A tenth of the collections: five seconds of each hundred went into them.
+    gc.set_threshold(7_000, 10, 20)
 
 
 @pytest.fixture(scope="session")

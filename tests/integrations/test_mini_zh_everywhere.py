@@ -20,6 +20,7 @@ QUESTION = "大熊猫吃什么？"
 TEXTS = ["公司去年的净收入增长了百分之十二。", "大熊猫的食物百分之九十九是竹子。", "The giant panda eats bamboo."]
 
 
+@pytest.mark.slow
 def test_both_adapters_give_the_facades_vectors() -> None:
     with Embedder("mini-zh", device="cpu") as embedder:
         query = embedder.embed_queries([QUESTION])[0].tolist()

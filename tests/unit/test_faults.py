@@ -79,6 +79,7 @@ def test_close_while_calls_are_in_flight(tmp_path: Path) -> None:
     assert "told" in outcomes
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 def test_a_reranker_that_was_loaded_before_a_fork_works_in_the_child(bert_reranker_folder: Path) -> None:
     # In an interpreter of its own: pytest's own threads must not be forked.

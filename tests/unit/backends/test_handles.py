@@ -172,6 +172,7 @@ def test_what_another_library_loaded_is_copied_and_not_pickled(tmp_path: Path) -
     reranker.close()
 
 
+@pytest.mark.slow
 def test_another_process_opens_it_again(reranker: Reranker, embedder: Embedder, tmp_path: Path) -> None:
     retriever = TwoStageRetriever.from_documents(BY_ID, embedder="mini", reranker="mini", top_k=2)
     file = tmp_path / "pickled"

@@ -145,6 +145,7 @@ def test_whatever_the_hub_answers_the_cache_is_used_and_without_one_the_reason_i
             assert "HF_HUB_OFFLINE=1" in result["message"]
 
 
+@pytest.mark.slow
 def test_a_hub_that_accepts_and_never_answers_is_given_up_after_its_timeout(cache: Path) -> None:
     options = {"allow_pickle": True}
     nowhere = [
@@ -332,6 +333,7 @@ def test_a_cache_that_is_no_folder(tmp_path: Path) -> None:
     assert {result["error"] for result in found.values()} == {"ModelUnavailableError"}
 
 
+@pytest.mark.slow
 def test_a_model_from_the_cache_scores_in_airplane_mode(cache: Path) -> None:
     script = """
 import json, sys

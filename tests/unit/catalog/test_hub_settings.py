@@ -51,6 +51,7 @@ def test_a_broken_timeout_is_named(tmp_path: Path, name: str, value: str) -> Non
     assert len(found) == 5
 
 
+@pytest.mark.slow
 def test_what_huggingface_hub_understands_is_left_alone(tmp_path: Path) -> None:
     found = hub_caches.in_a_process(
         SCRIPT, {}, cache=tmp_path, HF_HUB_OFFLINE="1", HF_HUB_ETAG_TIMEOUT=" 5 ", HF_HUB_DOWNLOAD_TIMEOUT="0"

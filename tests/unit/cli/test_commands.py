@@ -241,6 +241,7 @@ def test_brackets_of_an_error_survive(monkeypatch: pytest.MonkeyPatch, capsys: p
     assert capsys.readouterr().err == "error: pip install rerank-plugins[demo]\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("as_json", [True, False])
 def test_an_output_that_is_not_utf8(bert_reranker_folder: Path, tmp_path: Path, as_json: bool) -> None:
     (tmp_path / "documents.txt").write_text("巴黎\n😀\n", encoding="utf-8")

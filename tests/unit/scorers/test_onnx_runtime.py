@@ -71,7 +71,7 @@ def test_rerankers_score_as_in_torch(checkpoints: Path, name: str, long_document
     check_parity(checkpoints / name, long_documents=long_documents, max_length=64)
 
 
-@pytest.mark.parametrize("model", ["mini", "mini-zh"])
+@pytest.mark.parametrize("model", ["mini", pytest.param("mini-zh", marks=pytest.mark.slow)])
 def test_the_bundled_rerankers_score_as_in_torch(model: str) -> None:
     pytest.importorskip(f"rerank_plugins_{model.replace('-', '_')}")
     check_parity(model)

@@ -67,6 +67,7 @@ def told_apart(n: int, *, seed: int) -> list[dict[str, Any]]:
     return made
 
 
+@pytest.mark.slow
 def test_a_model_learns(bert_reranker_folder: Path, tmp_path: Path) -> None:
     dev = write_rows(tmp_path / "dev.jsonl", told_apart(20, seed=2))
     data = write_rows(tmp_path / "train.jsonl", told_apart(40, seed=1))
