@@ -44,7 +44,8 @@ class MultiVectorIndex:
             None compares each query with all documents, exactly and without FAISS: right up to some ten thousand
             documents.
         candidates_per_token: Token vectors that are looked up for each vector of the query.
-        n_probe: Lists of an IVF index that are searched.
+        n_probe: Lists of an IVF index that are searched, also of one behind a transform (``OPQ16,IVF1024,PQ16``) or
+            before a refinement (``IVF1024,PQ16,RFlat``); other indexes have none.
         vectors: The documents' vectors, in the order of ``texts``, if they exist already; or a store, from which they
             are taken by their texts, and which keeps those that it lacks. A reranker with ``cache=`` the same store
             compares the same vectors, made once.
@@ -193,10 +194,23 @@ class MultiVectorIndex:
             return filled
         faiss = import_extra("faiss", extra="retrieval")
         depth = min(self._candidates, len(self._vectors.rows))
-        is_ivf = isinstance(faiss.downcast_index(self._faiss), faiss.IndexIVF)
         # For this search alone: other threads may be searching the index.
-        parameters = faiss.SearchParametersIVF(nprobe=self._n_probe) if is_ivf else None
+        parameters = _search_parameters(faiss, self._faiss, self._n_probe)
         # Each alone: FAISS computes twenty and more by another product, so that neighbours would decide near ties.
         found = [self._faiss.search(row[None], depth, params=parameters)[1][0] for row in np.ascontiguousarray(query)]
         rows = np.concatenate(found) if found else np.zeros(0, dtype=np.int64)
         return np.unique(self._vectors.document_of(rows[rows >= 0]))
+
+
+def _search_parameters(faiss: Any, index: Any, n_probe: int) -> Any:
+    """Return what makes a search read ``n_probe`` lists, also of an IVF index inside another; None without one."""
+    index = faiss.downcast_index(index)
+    if isinstance(index, faiss.IndexPreTransform):
+        inner = _search_parameters(faiss, index.index, n_probe)
+        return None if inner is None else faiss.SearchParametersPreTransform(index_params=inner)
+    if isinstance(index, faiss.IndexRefine):
+        inner = _search_parameters(faiss, index.base_index, n_probe)
+        if inner is None:
+            return None
+        return faiss.IndexRefineSearchParameters(k_factor=index.k_factor, base_index_params=inner)
+    return faiss.SearchParametersIVF(nprobe=n_probe) if isinstance(index, faiss.IndexIVF) else None

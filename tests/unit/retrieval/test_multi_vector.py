@@ -24,6 +24,7 @@ from rerank_plugins import (
 )
 from rerank_plugins.errors import DeadlineExceededError, UnsupportedModelError, VectorStoreError
 from rerank_plugins.retrieval import MultiVectorIndex
+from rerank_plugins.retrieval.token_rows import TokenRows
 
 TEXTS = {
     f"d{number}": f"{a} {b}" for number, (a, b) in enumerate((a, b) for a in tiny.TEXTS[:6] for b in tiny.TEXTS[:6])
@@ -73,6 +74,20 @@ def test_all_candidates_give_the_exact_result(exact: MultiVectorIndex, embedder:
     options = {"faiss_index": "IVF4,Flat", "candidates_per_token": len(exact.vectors.rows), "n_probe": 4}
     index = MultiVectorIndex(TEXTS, embedder, vectors=exact.vectors, **options)
     assert index.search(QUERY, top_k=8) == pytest.approx(exact.search(QUERY, top_k=8), abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    "faiss_index", ["IVF16,Flat", "L2norm,IVF16,Flat", "IVF16,SQ8,RFlat", "L2norm,IVF16,SQ8,RFlat"]
+)
+def test_as_many_lists_are_searched_as_asked(exact: MultiVectorIndex, embedder: Embedder, faiss_index: str) -> None:
+    # One vector a document, in all directions: only all lists together hold every document.
+    rows = np.random.default_rng(0).normal(size=(640, exact.vectors.rows.shape[1]))
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    vectors = TokenRows(rows.astype(np.float16), np.ones(640, dtype=np.int64))
+    options = {"faiss_index": faiss_index, "candidates_per_token": 640, "vectors": vectors}
+    texts = {f"d{number}": "panda" for number in range(640)}
+    few, all_lists = (MultiVectorIndex(texts, embedder, n_probe=n, **options) for n in (1, 16))
+    assert len(few.search(QUERY, top_k=640)) < len(all_lists.search(QUERY, top_k=640)) == 640
 
 
 async def test_async_and_many_find_the_same(exact: MultiVectorIndex) -> None:
