@@ -54,9 +54,17 @@ def calibrate(
     else:
         values, labels, source = _from_pairs(data, model=model or "mini", device=device, unit=scores)
     made = fit_calibration(values, labels, method=method, source=source)  # type: ignore[arg-type]
-    for threshold in _thresholds(values, labels, precision=precision, recall=recall):
-        made = made.with_threshold(threshold)
+    # Scoring may have taken minutes: a threshold that the pairs do not allow costs no calibration.
     made.save(output)
+    try:
+        thresholds = _thresholds(values, labels, precision=precision, recall=recall)
+    except InvalidInputError as error:
+        msg = f"{error}. The calibration without a threshold is written to {output}"
+        raise InvalidInputError(msg) from error
+    for threshold in thresholds:
+        made = made.with_threshold(threshold)
+    if thresholds:
+        made.save(output)
     _print_summary(Screen(), made, values, labels, output)
 
 

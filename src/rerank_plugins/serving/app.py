@@ -208,7 +208,7 @@ class ServingApp:
         timeout = exchange.headers.get(_TIMEOUT_HEADER, "")
         if timeout:
             if not (timeout.isascii() and timeout.isdigit() and 0 < len(timeout) < 12 and int(timeout)):
-                msg = f"{_TIMEOUT_HEADER} must be a whole number of milliseconds"
+                msg = f"{_TIMEOUT_HEADER} must be a whole number of milliseconds from 1 to 99999999999"
                 raise Refusal(msg, kind="invalid", param=_TIMEOUT_HEADER)
             most_s = min(most_s, int(timeout) / 1_000)
         return Arrival(request_id=exchange.request_id, started_s=exchange.started_s, deadline_s=most_s)

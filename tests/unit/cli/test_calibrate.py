@@ -52,6 +52,14 @@ def test_labelled_pairs_become_a_file_that_the_model_takes(bert_reranker_folder:
     assert made.source == reranker.score_source
 
 
+def test_a_threshold_that_no_pairs_allow_costs_no_calibration(run_file: Path, tmp_path: Path) -> None:
+    run_file.write_text("q1 Q0 b 1 0.9 x\nq1 Q0 a 2 0.8 x\nq1 Q0 c 3 0.1 x\nq2 Q0 d 1 0.7 x\nq2 Q0 c 2 0.2 x\n")
+    output = tmp_path / "c.json"
+    with pytest.raises(InvalidInputError, match=r"no threshold .* has precision 1; .* is written to .*c\.json"):
+        calibrate(run_file, "--qrels", tmp_path / "qrels.tsv", "-o", output, "--precision", 1.0)
+    assert Calibration.load(output).thresholds == ()
+
+
 def test_a_run_with_judgements(run_file: Path, tmp_path: Path) -> None:
     arguments = (run_file, "--qrels", tmp_path / "qrels.tsv", "--method", "isotonic", "-o", tmp_path / "c.json")
     calibrate(*arguments)
