@@ -183,8 +183,8 @@ class LateInteractionScorer:
             options.deadline.check()
             found = self._compared_with(vectors[key], pairs, vectors, work, options)
             work.scores.update(zip(pairs, found.tolist(), strict=True))
-        if options.top_n is None:
-            # Otherwise some may be rough.
+        if options.top_n is None or self.kept is None:
+            # Otherwise some may be rough: those of kept vectors that nobody will look at.
             self._keep(work)
         rows = np.array([work.scores[pair] for pair in work.pairs], dtype=np.float64).reshape(len(work.pairs), 1)
         return BackendScores(rows, work.readings, _usage(work, answers))
