@@ -21,6 +21,7 @@ __all__ = [
     "check_query",
     "check_text_pairs",
     "check_texts",
+    "plain_text",
 ]
 
 _PAIR = 2
@@ -32,7 +33,15 @@ def check_query(query: object) -> str:
     if not isinstance(query, str):
         msg = f"query must be a string, got {type(query).__name__}"
         raise InvalidInputError(msg)
-    return query
+    return plain_text(query)
+
+
+def plain_text(text: str) -> str:
+    """Return a text as a plain string, whatever its class makes of ``str()`` and ``+``.
+
+    ``str()`` of an enumeration's member is its name, and markup escapes what is put in front of it.
+    """
+    return text if type(text) is str else str.__str__(text)
 
 
 def check_documents(documents: object) -> list[Document]:
@@ -71,7 +80,7 @@ def check_pairs(pairs: object, *, first: int = 0) -> list[tuple[str, str | None]
             kinds = f"({type(query).__name__}, {type(document).__name__})"
             msg = f"pairs[{index}] must be (string, string or None), got {kinds}"
             raise InvalidInputError(msg)
-        checked.append((query, document))
+        checked.append((plain_text(query), None if document is None else plain_text(document)))
     return checked
 
 
@@ -88,12 +97,13 @@ def check_text_pairs(pairs: object) -> list[tuple[str, str]]:
 
 def check_texts(texts: object, *, name: str) -> list[str]:
     """Return texts as a list, or raise InvalidInputError for anything but strings."""
-    items = _listed(texts, name=name)
-    for index, text in enumerate(items):
+    checked = []
+    for index, text in enumerate(_listed(texts, name=name)):
         if not isinstance(text, str):
             msg = f"{name}[{index}] must be a string, got {type(text).__name__}"
             raise InvalidInputError(msg)
-    return items  # type: ignore[return-value]
+        checked.append(plain_text(text))
+    return checked
 
 
 def check_positive(name: str, value: int | None) -> None:

@@ -95,9 +95,9 @@ ENGINE = [
         ("test_packing.py", "test_queue.py"),
     ),
     Mutant(
-        "engine: the budget grows beyond its start",
-        "self.tokens = min(2 * self.tokens, self._most)",
-        "self.tokens = 2 * self.tokens",
+        "engine: the larger batches that one caller allows become everybody's",
+        "return min(self.tokens, self._usual)",
+        "return self.tokens",
         ("test_budget.py",),
     ),
     Mutant(

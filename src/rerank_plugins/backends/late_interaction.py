@@ -149,24 +149,24 @@ class LateInteractionScorer:
 
         Args:
             query: The question.
-            document: Not blank. Of a long one, the window with the best score is shown.
+            document: Not blank. Of a long one, the window with the best score is shown, or the part that is read.
             options: What the call asks.
 
         Raises:
             DeadlineExceededError: The time is over.
             ScoringError: The model returned NaN or infinity.
         """
-        texts, tokenize_s = self._to_match(query, document)
-        with self.model.queued(texts) as queue:
+        (question, read), tokenize_s = self._to_match(query, document)
+        with self.model.queued([question, *read.windows]) as queue:
             answers = queue.wait(options.deadline)
-        return self._matched(queue, answers, tokenize_s)
+        return self._matched(queue, answers, read, tokenize_s)
 
     async def amatch(self, query: str, document: str, options: ScoreOptions) -> TokenMatches:
         """Do what :meth:`match` does, without blocking the event loop."""
-        texts, tokenize_s = await asyncio.to_thread(self._to_match, query, document)
-        with self.model.queued(texts) as queue:
+        (question, read), tokenize_s = await asyncio.to_thread(self._to_match, query, document)
+        with self.model.queued([question, *read.windows]) as queue:
             answers = await queue.await_all(options.deadline)
-        return await asyncio.to_thread(self._matched, queue, answers, tokenize_s)
+        return await asyncio.to_thread(self._matched, queue, answers, read, tokenize_s)
 
     def close(self) -> None:
         """Nothing: whoever holds the share in the model gives it back."""
@@ -183,8 +183,8 @@ class LateInteractionScorer:
             options.deadline.check()
             found = self._compared_with(vectors[key], pairs, vectors, work, options)
             work.scores.update(zip(pairs, found.tolist(), strict=True))
-        if options.top_n is None:
-            # Otherwise some may be rough.
+        if options.top_n is None or self.kept is None:
+            # Otherwise some may be rough: those of kept vectors that nobody will look at.
             self._keep(work)
         rows = np.array([work.scores[pair] for pair in work.pairs], dtype=np.float64).reshape(len(work.pairs), 1)
         return BackendScores(rows, work.readings, _usage(work, answers))
@@ -264,12 +264,14 @@ class LateInteractionScorer:
             for one in work.missing:
                 self._known.cache.put(self._known.model, None, one, np.array([work.scores[one]]))
 
-    def _to_match(self, query: str, document: str) -> tuple[list[LateText], float]:
+    def _to_match(self, query: str, document: str) -> tuple[tuple[LateText, LateDocument], float]:
         start_s = time.perf_counter()
-        texts = [*self.model.inputs.queries([query]), *self.model.inputs.documents([document])[0].windows]
-        return texts, time.perf_counter() - start_s
+        (question,), (read,) = self.model.inputs.queries([query]), self.model.inputs.documents([document])
+        return (question, read), time.perf_counter() - start_s
 
-    def _matched(self, queue: QueuedVectors, answers: Sequence[Answer], tokenize_s: float) -> TokenMatches:
+    def _matched(
+        self, queue: QueuedVectors, answers: Sequence[Answer], read: LateDocument, tokenize_s: float
+    ) -> TokenMatches:
         texts = queue.texts
         query, *documents = queue.vectors(answers)
         is_mean = self.model.late.is_mean
@@ -280,10 +282,8 @@ class LateInteractionScorer:
         pair = texts[0], texts[1 + best]
         share = 1.0 / len(query) if is_mean else 1.0
         matches = token_matches(self.model, pair, (query, documents[best]), share=share)
-        span = LateDocument(tuple(texts[1:]), truncated=True).span(best)
         usage = usage_of_all(answers, [one.input for one in texts], tokenize_s=tokenize_s)
-        window = span if len(documents) > 1 else None
-        return TokenMatches(matches=matches, score=float(scores[best]), window=window, usage=usage)
+        return TokenMatches(matches=matches, score=float(scores[best]), window=read.span(best), usage=usage)
 
 
 def _usage(work: _Work, answers: Sequence[Answer]) -> CallUsage:

@@ -57,7 +57,7 @@ def open_model(
         lora = read_lora_files(options.peft_path, local_files_only=options.local_files_only)
     places = resolve_devices(device)
     precision = resolve_dtype(dtype, device=places[0], half=resolved.spec.half_precision)
-    is_int8 = precision == torch.int8
+    is_int8, template = precision == torch.int8, resolved.spec.template
     if is_int8:
         refuse_int8(resolved.spec, resolved.files)
     requests = [
@@ -77,6 +77,8 @@ def open_model(
         resolved.spec.kind,
         resolved.spec.scorer,
         resolved.spec.pooling,
+        # A family's answers choose the rows of the output matrix that are kept as the head.
+        None if template is None else (template.answer, template.rejection, template.answers_are),
         resolved.source,
         resolved.files.fingerprint,
         tuple(map(str, places)),

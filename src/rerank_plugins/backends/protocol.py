@@ -61,7 +61,7 @@ class ScoreOptions:
             works in steps calls ``deadline.check()`` between them.
         layers: Complete layer options; None for models without layers to choose.
         top_n: How many of the best documents of one query will be looked at; a backend may score the others roughly,
-            below these. None for all of them.
+            below these, and then names them as ``provisional``. None for all of them.
     """
 
     deadline: Deadline = field(default_factory=lambda: Deadline(None))
@@ -89,7 +89,7 @@ class BackendScores:
             (inputs, columns); one column, or one for each different layer that was asked for, the lowest first.
         readings: How each pair was read, in order.
         usage: What the call took; None if the backend does not tell.
-        provisional: Rows that stand for a score that did not come; a cache does not keep them.
+        provisional: Rows that stand for a score that did not come, or are rough; a cache does not keep them.
         stages: For each input the scores of the models that it was put together from, in the order in which they ran;
             None from a backend that is one model.
     """

@@ -96,7 +96,8 @@ def open_checkpoint(
     # The runtime is part of the key: scores of torch and of ONNX Runtime differ in the last digits, and no cache of
     # scores or vectors is to mix them.
     precision = "int8" if dtype == "int8" else "float32"
-    key = (runtime, spec.kind, spec.scorer, spec.pooling, resolved.source, resolved.files.fingerprint, precision)
+    pooling = spec.pooling, spec.pools_instruction
+    key = (runtime, spec.kind, spec.scorer, pooling, resolved.source, resolved.files.fingerprint, precision)
     return MODELS.acquire(key, lambda: _load(request, key, dtype=precision))
 
 

@@ -10,16 +10,22 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.inputs import plain_text
 from rerank_plugins.ranking.matches import TokenMatch, TokenMatches
+from rerank_plugins.text.letters import WITHOUT_SPACES, marks
 from rerank_plugins.types import WindowSpan
 
 __all__ = ["ExplainedSpan", "Explanation", "Occlusion", "TokenExplanation"]
 
-# A word, or two characters of a script that is written without spaces.
-_CJK = "\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-_PART = re.compile(rf"[{_CJK}]{{1,2}}|[^\W{_CJK}]+")
+
+@cache
+def _part() -> re.Pattern[str]:
+    """Return what is left out at once: a word, or two characters of a script that is written without spaces."""
+    alone, after = WITHOUT_SPACES, f"[{marks()}]"
+    return re.compile(rf"(?:[{alone}]{after}*){{1,2}}|[^\W{alone}]+(?:{after}+[^\W{alone}]*)*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +148,8 @@ class Occlusion:
         if isinstance(max_spans, bool) or not isinstance(max_spans, int) or max_spans < 2:
             msg = f"max_spans must be an integer of at least 2, got {max_spans!r}"
             raise InvalidInputError(msg)
-        plan = cls(query=query, document=document, window=None, parts=(), max_spans=max_spans)
+        texts = plain_text(query), plain_text(document)
+        plan = cls(query=texts[0], document=texts[1], window=None, parts=(), max_spans=max_spans)
         return plan.within(None)
 
     def within(self, window: WindowSpan | None) -> Occlusion:
@@ -152,7 +159,7 @@ class Occlusion:
             InvalidInputError: There are fewer than two words, so that nothing remains when one is left out.
         """
         start, end = (0, len(self.document)) if window is None else (window.start, window.end)
-        words = [match.span() for match in _PART.finditer(self.document, start, end)]
+        words = [match.span() for match in _part().finditer(self.document, start, end)]
         if len(words) < 2:
             msg = f"an explanation leaves words out one by one and needs at least two, got {len(words)}"
             raise InvalidInputError(msg)

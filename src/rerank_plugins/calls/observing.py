@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 
 from rerank_plugins.checks.arguments import checked_call
@@ -46,7 +45,8 @@ class CallRecord:
 
 Observer = Callable[[CallRecord], None]
 
-_observers: list[Observer] = []
+_observers: dict[object, Observer] = {}
+"""By a mark of each registration, since one observer may be registered twice."""
 
 
 @checked_call()
@@ -59,12 +59,12 @@ def add_observer(observer: Observer) -> Callable[[], None]:
     Returns:
         A function that stops that. Calling it again does nothing.
     """
-    # Single operations of a list need no lock, which a fork or an interrupt could leave held.
-    _observers.append(observer)
+    mark = object()
+    # Single operations of a dict need no lock, which a fork or an interrupt could leave held.
+    _observers[mark] = observer
 
     def remove() -> None:
-        with suppress(ValueError):
-            _observers.remove(observer)
+        _observers.pop(mark, None)
 
     return remove
 
@@ -116,7 +116,7 @@ class StartedCall:
             usage=usage,
             error=error,
         )
-        for observer in list(_observers):
+        for observer in list(_observers.values()):
             try:
                 observer(record)
             except Exception:

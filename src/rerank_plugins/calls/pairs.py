@@ -94,7 +94,8 @@ class PairCalls:
         """Rank documents: the selected ones from best to worst."""
         options = self.one_layer(layers)
         checked, candidates = inputs.check_query(query), inputs.check_documents(documents)
-        step = self._step([(checked, one.text) for one in candidates], options, deadline_s)
+        texts = [None if one.text is None else inputs.plain_text(one.text) for one in candidates]
+        step = self._step([(checked, text) for text in texts], options, deadline_s)
         found = yield replace(step, options=replace(step.options, top_n=selection.top_n))
         self._tell_truncation(found.readings)
         scored = self._scored(found, column=0)
@@ -110,7 +111,7 @@ class PairCalls:
             return (yield from self._match(query, document, layers=layers, deadline_s=deadline_s))
         plan = Occlusion.of(query, document, max_spans=max_spans)
         options = self._options(self.one_layer(layers), deadline_s)
-        first = yield ScoreStep([(query, document)], options)
+        first = yield ScoreStep([(plan.query, plan.document)], options)
         self._tell_truncation(first.readings)
         plan = plan.within(self._scored(first, column=0)[0].window)
         return plan.explained(self.scores((yield ScoreStep(plan.pairs, options))))
@@ -120,11 +121,12 @@ class PairCalls:
     ) -> Steps[TokenExplanation]:
         """Explain a score of late interaction by what it is made of."""
         checked, (candidate,) = inputs.check_query(query), inputs.check_documents([document])
-        if is_blank(candidate.text):
+        if candidate.text is None or is_blank(candidate.text):
             msg = "a blank document has no tokens that could answer; its score is BLANK_DOCUMENT_SCORE"
             raise InvalidInputError(msg)
         options = self._options(self.one_layer(layers), deadline_s)
-        return TokenExplanation.of(checked, document, (yield MatchStep(checked, document, options)))
+        text = inputs.plain_text(candidate.text)
+        return TokenExplanation.of(checked, text, (yield MatchStep(checked, text, options)))
 
     def scores(self, found: BackendScores) -> list[float]:
         """Return one raw score per pair."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from rerank_plugins import inputs
 from rerank_plugins.backends.protocol import BackendScores, Pairs, PairScorer, PendingScores, QueuesWork, ScoreOptions
 from rerank_plugins.calls.driving import started
-from rerank_plugins.types import CallUsage
+from rerank_plugins.types import CallUsage, StageUsage
 
 __all__ = ["CHUNK_PAIRS", "score_stream"]
 
@@ -96,10 +96,22 @@ def _sum(before: CallUsage | None, one: CallUsage | None) -> CallUsage | None:
         inputs=before.inputs + one.inputs,
         tokens=before.tokens + one.tokens,
         reused_inputs=before.reused_inputs + one.reused_inputs,
+        stages=_stages(before.stages, one.stages),
         chat=before.chat if one.chat is None else one.chat if before.chat is None else before.chat + one.chat,
         remote=before.remote
         if one.remote is None
         else one.remote
         if before.remote is None
         else before.remote + one.remote,
+    )
+
+
+def _stages(before: tuple[StageUsage, ...], one: tuple[StageUsage, ...]) -> tuple[StageUsage, ...]:
+    """Return what became of each model of several so far; their places tell them apart."""
+    if [stage.name for stage in before] != [stage.name for stage in one]:
+        # One of the two was answered by a cache, or a backend of others lists what it likes.
+        return before + one
+    return tuple(
+        replace(now, documents=was.documents + now.documents, ms=was.ms + now.ms, skipped=now.skipped or was.skipped)
+        for was, now in zip(before, one, strict=True)
     )

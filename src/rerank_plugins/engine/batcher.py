@@ -152,7 +152,7 @@ class MicroBatcher:
         calls = self._queue.unfinished()
         return replace(
             self.counters.snapshot(),
-            batch_tokens=self._budget.tokens,
+            batch_tokens=self._budget.capped(None),
             waiting_calls=len(calls),
             waiting_tokens=sum(call.waiting_tokens for call in calls),
         )

@@ -20,12 +20,12 @@ class TokenBudget:
     Changed by workers only, a number at a time; those of several devices may do so at once.
 
     Args:
-        tokens: Slots at the start, and at most.
+        tokens: Slots at the start, and at most where no caller allows more.
     """
 
     def __init__(self, tokens: int) -> None:
         self.tokens = tokens
-        self._most = tokens
+        self._usual = self._most = tokens
         self._proven = 0
         self._failures_of_proven = 0
         self._successes = 0
@@ -33,8 +33,17 @@ class TokenBudget:
         self._has_grown = False
 
     def capped(self, limit_tokens: int | None) -> int:
-        """Return the slots a batch may occupy when a caller sets a limit of its own; None for none."""
-        return self.tokens if limit_tokens is None else min(self.tokens, limit_tokens)
+        """Return the slots a batch may occupy when a caller sets a limit of its own, larger or not; None for none."""
+        if limit_tokens is None:
+            return min(self.tokens, self._usual)
+        return limit_tokens if self.tokens >= self._most else min(self.tokens, limit_tokens)
+
+    def allow(self, limit_tokens: int | None) -> None:
+        """Let batches grow as far as a caller allows, unless memory has run out; None allows no more than usual."""
+        if limit_tokens is not None and limit_tokens > self._most:
+            is_full, self._most = self.tokens >= self._most, limit_tokens
+            if is_full:
+                self.tokens = limit_tokens
 
     def ran(self, cost: int) -> None:
         """Record that a batch of so many slots ran."""

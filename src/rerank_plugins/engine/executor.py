@@ -69,6 +69,7 @@ def execute(
     """
     lengths = [len(one) for one in inputs]
     prefixes = [one.prefix_key for one in inputs] if shares_prefixes(scorer, limits) else None
+    budget.allow(limits.max_batch_tokens)
     slots = budget.capped(limits.max_batch_tokens)
     waiting = deque(pack(lengths, budget_tokens=slots, padded=scorer.is_padded, prefixes=prefixes))
     counters = counters or Counters()

@@ -14,6 +14,7 @@ from rerank_plugins.nn.bert_encoder import Reads
 from rerank_plugins.nn.compiling import compile_regions, compiler_errors
 from rerank_plugins.nn.packed import PackedModel, is_near
 from rerank_plugins.nn.packed_row import PackedRow
+from rerank_plugins.nn.rotary import RotaryLengths
 from rerank_plugins.nn.trials import TRIAL_LENGTHS, CannotPackError, int8_model, packed_model, trial_of
 from rerank_plugins.protocols import Batch, PrefixSharing
 
@@ -84,6 +85,7 @@ class Backbone:
         # An encoder's configuration may have a setting of a KV cache that only its decoder has (T5).
         self._options = {"use_cache": False} if "use_cache" in signature(model.forward).parameters else {}
         self._packed: PackedModel | None = None
+        self._rotary = RotaryLengths(model)
         self.padding_reason = ""
         if int8_texts is not None:
             self._packed = _in_int8(model, int8_texts, n_apart=n_apart)
@@ -140,6 +142,21 @@ class Backbone:
             reads: ``first`` promises that only :meth:`TokenStates.first` is asked for, ``last`` likewise; that is
                 faster and takes less memory.
         """
+        groups = self._rotary.groups(batch.lengths)
+        if len(groups) == 1:
+            return self._together(batch, reads=reads)
+        parts: dict[int, torch.Tensor] = {}
+        for places in groups:
+            some = Batch([batch.inputs[place] for place in places], batch.options, batch.shares_prefixes)
+            found = self._together(some, reads=reads)
+            parts.update(zip(places, torch.split(found.flat, found.row.lengths), strict=True))
+        ordered = [parts[place] for place in range(len(batch))]
+        states = torch.cat(ordered)
+        return TokenStates(states, PackedRow([len(one) for one in ordered], states.device))
+
+    def _together(self, batch: Batch, *, reads: Reads) -> TokenStates:
+        """Return the states of inputs of which none changes what the others get."""
+        self._rotary.reset()
         if self._packed is not None:
             lengths = batch.lengths if reads == "all" else [1] * len(batch)
             states = self._packed(batch, reads=reads).float()

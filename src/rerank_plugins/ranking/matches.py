@@ -41,7 +41,7 @@ class TokenMatches:
     Attributes:
         matches: One for each of the query's vectors, in order.
         score: The raw score that they add up to.
-        window: Characters of the window; None for the whole document.
+        window: Characters of the window, or of the part that was read; None for the whole document.
         usage: What the call took.
     """
 

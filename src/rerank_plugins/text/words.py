@@ -5,15 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
+from rerank_plugins.text.letters import WITHOUT_SPACES, marks
 from rerank_plugins.text.windows import window_ranges
 from rerank_plugins.types import LongDocuments, WindowSpan
 
 __all__ = ["WordPieces", "cut_words", "word_pieces"]
 
-# A run of letters and digits; each character of a script that is written without spaces; any other visible sign.
-_CJK = "\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-_WORD = re.compile(rf"[{_CJK}]|[^\W{_CJK}]+|[^\w\s]")
+
+@cache
+def _word() -> re.Pattern[str]:
+    """Return what a word is: letters and digits; a character of a script without spaces; any other visible sign."""
+    alone, after = WITHOUT_SPACES, f"[{marks()}]"
+    return re.compile(rf"[{alone}]{after}*|[^\W{alone}]+(?:{after}+[^\W{alone}]*)*|[^\w\s]{after}*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +48,7 @@ class WordPieces:
 def cut_words(text: str, limit: int) -> tuple[str, int]:
     """Return the first words of a text, at most ``limit``, and their number."""
     n_words = 0
-    for n_words, match in enumerate(_WORD.finditer(text), start=1):
+    for n_words, match in enumerate(_word().finditer(text), start=1):
         if n_words > limit:
             return text[: match.start()].rstrip(), limit
     return text, n_words
@@ -52,8 +57,8 @@ def cut_words(text: str, limit: int) -> tuple[str, int]:
 def word_pieces(document: str, *, room: int, long_documents: LongDocuments) -> WordPieces:
     """Return the pieces of a document that a backend gets.
 
-    A word is a run of letters and digits, a character of a script without spaces, or a single sign. Windows are
-    made as for tokens, see :func:`~rerank_plugins.text.windows.window_ranges`.
+    A word is a run of letters and digits, a character of a script without spaces, or a single sign, each with its
+    accents and vowel signs. Windows are made as for tokens, see :func:`~rerank_plugins.text.windows.window_ranges`.
 
     Args:
         document: The text, not blank.
@@ -62,7 +67,7 @@ def word_pieces(document: str, *, room: int, long_documents: LongDocuments) -> W
     """
     read = document[: long_documents.max_characters]
     # A word has a character at least: texts that are short enough need no counting.
-    words = [] if len(read) <= room else [match.span() for match in _WORD.finditer(read)]
+    words = [] if len(read) <= room else [match.span() for match in _word().finditer(read)]
     if len(words) <= room:
         return WordPieces((read,), (WindowSpan(0, len(read)),), truncated=len(read) < len(document))
     ranges: Sequence[tuple[int, int]] = [(0, room)]

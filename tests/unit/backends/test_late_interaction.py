@@ -49,6 +49,15 @@ def test_each_text_runs_once_and_a_cached_pair_not_at_all(folder: Path) -> None:
         assert reranker.score(PAIRS) == first[: len(PAIRS)]
 
 
+def test_scores_of_a_call_that_wants_the_best_are_cached_too(folder: Path) -> None:
+    with Reranker(folder, device="cpu", cache=ScoreCache()) as reranker:
+        first = reranker.rank(tiny.QUERIES[0], tiny.TEXTS, top_n=2)
+        again = reranker.rank(tiny.QUERIES[0], tiny.TEXTS, top_n=2)
+    assert again == first
+    assert again.usage is not None
+    assert again.usage.reused_inputs == len(tiny.TEXTS)
+
+
 def test_a_stream_and_an_event_loop_give_the_same(reranker: Reranker) -> None:
     expected = reranker.score(PAIRS)
     assert list(reranker.score_stream(iter(PAIRS), chunk_pairs=7)) == pytest.approx(expected, abs=1e-4)

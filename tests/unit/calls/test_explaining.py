@@ -77,6 +77,20 @@ def test_text_without_spaces_is_cut_in_twos() -> None:
     assert [plan.document[start:end] for start, end in plan.parts] == ["重排", "序模", "型", "BGE"]
 
 
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("दिल्ली भारत की राजधानी है", ["दिल्ली", "भारत", "की", "राजधानी", "है"]),
+        ("Cafe\u0301s, naive", ["Cafe\u0301s", "naive"]),
+        ("می\u200cخواهم برود", ["می\u200cخواهم", "برود"]),
+        ("ที่นี่ดี", ["ที่นี่", "ดี"]),
+    ],
+)
+def test_a_word_keeps_its_accents_and_vowel_signs(text: str, parts: list[str]) -> None:
+    plan = Occlusion.of("q", text, max_spans=64)
+    assert [plan.document[start:end] for start, end in plan.parts] == parts
+
+
 @given(words=st.lists(st.text("abc", min_size=1, max_size=4), min_size=2, max_size=80), max_spans=st.integers(2, 30))
 def test_parts_cover_the_words_within_the_limit_and_never_all_at_once(words: list[str], max_spans: int) -> None:
     plan = Occlusion.of("q", " ".join(words), max_spans=max_spans)

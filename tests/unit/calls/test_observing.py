@@ -38,6 +38,16 @@ def test_records_until_removed(bert_reranker_folder: Path) -> None:
     assert record.error is None
 
 
+def test_an_observer_that_was_added_twice_is_removed_once_by_each_function(bert_reranker_folder: Path) -> None:
+    records: list[CallRecord] = []
+    remove, remove_other = add_observer(records.append), add_observer(records.append)
+    remove()
+    remove()
+    Reranker(bert_reranker_folder, device="cpu").score([("a", "b")])
+    remove_other()
+    assert len(records) == 1
+
+
 def test_a_broken_observer_costs_no_result(bert_reranker_folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     def broken(_record: CallRecord) -> None:
         msg = "exporter is gone"

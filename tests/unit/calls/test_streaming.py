@@ -12,7 +12,7 @@ from rerank_plugins import Reranker
 from rerank_plugins.backends.protocol import BackendScores, Pairs, ScoreOptions, SimplePairScorer, reranker_spec
 from rerank_plugins.calls.observing import CallRecord, add_observer
 from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.types import BLANK_DOCUMENT_SCORE, CallUsage
+from rerank_plugins.types import BLANK_DOCUMENT_SCORE, CallUsage, StageUsage
 
 QUERY = "What do pandas eat?"
 PAIRS: list[tuple[str, str | None]] = [(QUERY, text) for text in tiny_checkpoints.SENTENCES]
@@ -70,7 +70,15 @@ class Metered(SimplePairScorer):
 
     def score(self, pairs: Pairs, options: ScoreOptions) -> BackendScores:
         n = len(pairs)
-        usage = CallUsage(tokenize_ms=1.0, queue_ms=5.0, forward_ms=10.0, inputs=n, tokens=7 * n, reused_inputs=1)
+        usage = CallUsage(
+            tokenize_ms=1.0,
+            queue_ms=5.0,
+            forward_ms=10.0,
+            inputs=n,
+            tokens=7 * n,
+            reused_inputs=1,
+            stages=tuple(StageUsage(name=name, documents=n, ms=2.0) for name in ("first", "second")),
+        )
         return BackendScores.of([1.0] * n, usage=usage)
 
 
@@ -81,5 +89,13 @@ def test_a_stream_takes_what_its_chunks_take_and_queues_once() -> None:
     assert list(Reranker(backend=Metered()).score_stream(pairs, chunk_pairs=3)) == [1.0] * 7
     remove()
     # Chunks of 3, 3 and 1. Those behind the first queue behind work of their own stream.
-    expected = CallUsage(tokenize_ms=3.0, queue_ms=5.0, forward_ms=30.0, inputs=7, tokens=49, reused_inputs=3)
+    expected = CallUsage(
+        tokenize_ms=3.0,
+        queue_ms=5.0,
+        forward_ms=30.0,
+        inputs=7,
+        tokens=49,
+        reused_inputs=3,
+        stages=tuple(StageUsage(name=name, documents=7, ms=6.0) for name in ("first", "second")),
+    )
     assert [record.usage for record in records] == [expected]

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from rerank_plugins import InvalidInputError, Reranker
 from rerank_plugins.calls.explaining import TokenExplanation
+from rerank_plugins.types import LongDocumentStrategy
 
 
 @pytest.fixture(scope="module", params=[tiny.stanford, tiny.m3], ids=["sum", "mean"])
@@ -57,6 +58,19 @@ def test_of_a_long_document_the_window_with_the_best_score(tmp_path: Path) -> No
         assert (again.window, again.score) == (found.window, pytest.approx(found.score, abs=1e-4))
     assert found.window is not None
     assert all(found.window.start <= span.start < span.end <= found.window.end for span in found.spans)
+
+
+@pytest.mark.parametrize("strategy", ["truncate", "firstp"])
+def test_of_a_document_that_was_cut_the_part_that_was_read(tmp_path: Path, strategy: LongDocumentStrategy) -> None:
+    text = " ".join(tiny.SENTENCES) * 3
+    folder = tiny.stanford(tmp_path / "model")
+    with Reranker(folder, device="cpu", max_length=16, long_documents=strategy) as reranker:
+        found, (ranked,) = reranker.explain("renew a passport", text), reranker.rank("renew a passport", [text])
+        assert reranker.explain("renew a passport", "You need a passport.").window is None
+    assert ranked.truncated
+    assert found.window == ranked.window
+    assert found.window is not None
+    assert found.window.end < len(text)
 
 
 def test_a_blank_document_has_no_explanation(reranker: Reranker) -> None:

@@ -12,6 +12,7 @@ from rerank_plugins.engine.batcher import MicroBatcher
 from rerank_plugins.engine.budget import TokenBudget
 from rerank_plugins.errors import ScoringError
 from rerank_plugins.protocols import Batch
+from rerank_plugins.types import EngineOptions
 
 
 class Moody(SumScorer):
@@ -40,6 +41,31 @@ def test_one_failure_on_a_small_call_is_forgotten(error: type[BaseException]) ->
         batcher.submit(pair).result(10)
     stats = batcher.stats()
     assert (stats.batch_tokens, stats.out_of_memory) == (2048, 1)
+    batcher.close()
+
+
+def test_a_caller_may_allow_more_than_the_usual_slots_for_its_own_batches() -> None:
+    scorer = SumScorer(is_padded=False)
+    batcher = MicroBatcher([scorer], budget=TokenBudget(10), name="test")
+    inputs = [token_input(1, 2, 3, 4, number) for number in range(8)]
+    batcher.submit(inputs, limits=EngineOptions(max_batch_tokens=20)).result(10)
+    batcher.submit(inputs, limits=EngineOptions(max_batch_tokens=40)).result(10)
+    batcher.submit(inputs).result(10)
+    assert [sum(lengths) for lengths in scorer.batches] == [20, 20, 40, 10, 10, 10, 10]
+    assert batcher.stats().batch_tokens == 10
+    batcher.close()
+
+
+def test_a_larger_batch_that_runs_out_of_memory_is_split_and_tried_again_later() -> None:
+    scorer = SumScorer(is_padded=False, memory_tokens=25)
+    batcher = MicroBatcher([scorer], budget=TokenBudget(10), name="test")
+    inputs = [token_input(1, 2, 3, 4, number) for number in range(8)]
+    for _ in range(40):
+        found = batcher.submit(inputs, limits=EngineOptions(max_batch_tokens=40)).result(10)
+        assert found.rows[:, 0].tolist() == [10.0 + number for number in range(8)]
+    stats = batcher.stats()
+    assert 1 <= stats.out_of_memory < 10
+    assert stats.batch_tokens == 10
     batcher.close()
 
 

@@ -33,6 +33,20 @@ def test_white_space_is_no_word() -> None:
     assert cut_words(" a  b ", 1) == (" a", 1)
 
 
+@pytest.mark.parametrize(
+    ("text", "first", "n_words"),
+    [
+        ("दिल्ली भारत की राजधानी है", "दिल्ली", 5),
+        ("cafe\u0301 au lait", "cafe\u0301", 3),
+        ("ที่นี่", "ที่", 2),
+        ("\u2764\ufe0f a", "\u2764\ufe0f", 2),
+    ],
+)
+def test_marks_belong_to_the_letter_before_them(text: str, first: str, n_words: int) -> None:
+    assert cut_words(text, 1) == (first, 1)
+    assert cut_words(text, n_words) == (text, n_words)
+
+
 def test_a_document_that_fits_is_one_piece() -> None:
     for room in (7, 8, 100):
         pieces = word_pieces(TEXT, room=room, long_documents=LongDocuments())
