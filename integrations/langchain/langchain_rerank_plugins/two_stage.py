@@ -18,7 +18,7 @@ from langchain_rerank_plugins.first_stage import FirstStageRetriever, GrowingRet
 from langchain_rerank_plugins.parts import OWN, PARTS, AnyEmbedder, AnyReranker
 from langchain_rerank_plugins.scored import with_metadata
 from rerank_plugins.adapters.arguments import DEFAULT_RERANKER, call_limit, check_text_query, own_stage
-from rerank_plugins.adapters.checks import check_kind, checked_count
+from rerank_plugins.adapters.checks import check_kind, check_list, checked_count
 from rerank_plugins.adapters.fields import Count
 from rerank_plugins.adapters.metadata import RETRIEVAL_RANK_KEY
 from rerank_plugins.adapters.saved import open_folder
@@ -207,6 +207,8 @@ class TwoStageRetriever(GrowingRetriever):
 
 
 def _ranked(found: Sequence[Document]) -> list[Document]:
+    expected = "a Document, as a retriever returns them"
+    check_list("first_stage.invoke(query)", found, Document, plural="Document", expected=expected)
     return [
         one if one.metadata.get(RETRIEVAL_RANK_KEY) == rank else with_metadata(one, {RETRIEVAL_RANK_KEY: rank})
         for rank, one in enumerate(found, start=1)

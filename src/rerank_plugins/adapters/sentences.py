@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -92,7 +92,7 @@ def spans_of(found: FoundPassage) -> list[list[int]]:
 
 
 def split_in_context(
-    embedder: Embedder, texts: Sequence[str], *, overlap: int | None, advance: Callable[[int], object] | None = None
+    embedder: Embedder, texts: Iterable[str], *, overlap: int | None, advance: Callable[[int], object] | None = None
 ) -> list[list[tuple[int, int, list[float]]]]:
     """Return for each text its sentences that are not blank: first character, end, and vector in context.
 

@@ -24,6 +24,7 @@ from typing_extensions import Self
 from rerank_plugins.adapters.arguments import DEFAULT_RERANKER, check_text_query, own_stage
 from rerank_plugins.adapters.checks import check_kind, checked_count
 from rerank_plugins.adapters.metadata import RETRIEVAL_RANK_KEY
+from rerank_plugins.adapters.overrides import in_effect
 from rerank_plugins.adapters.saved import open_folder
 from rerank_plugins.checks.arguments import checked_call
 from rerank_plugins.errors import InvalidInputError
@@ -218,7 +219,7 @@ class TwoStageRetriever(GrowingRetriever):
         if self._reranker is None:
             return found[: self._top_n]
         results = self._reranker.postprocess_nodes(found, query_bundle=query_bundle)
-        return _ranked(found, results) if self._reranker.keep_retrieval_score else results
+        return _ranked(found, results) if in_effect(self._reranker).keep_retrieval_score else results
 
     async def _aretrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
         check_text_query(query_bundle.query_str)
@@ -226,7 +227,7 @@ class TwoStageRetriever(GrowingRetriever):
         if self._reranker is None:
             return found[: self._top_n]
         results = await self._reranker.apostprocess_nodes(found, query_bundle=query_bundle)
-        return _ranked(found, results) if self._reranker.keep_retrieval_score else results
+        return _ranked(found, results) if in_effect(self._reranker).keep_retrieval_score else results
 
 
 def _ranked(found: Sequence[NodeWithScore], reranked: Sequence[NodeWithScore]) -> list[NodeWithScore]:
