@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import tiny_checkpoints
+from safetensors.torch import load_file, save_file
 
 pytest.importorskip("llama_index.core")
 pytest.importorskip("langchain_core")
@@ -19,7 +20,7 @@ from llama_index.embeddings.rerank_plugins import InstructionEmbedding
 from llama_index.postprocessor.rerank_plugins import RerankPostprocessor
 from llama_index.retrievers.rerank_plugins import FirstStageRetriever, TwoStageRetriever
 
-from rerank_plugins import Embedder, Reranker
+from rerank_plugins import Embedder, Reranker, SourceOptions
 
 QUERY = "What do pandas eat?"
 TEXTS = tiny_checkpoints.SENTENCES[:4]
@@ -110,3 +111,35 @@ def test_a_deep_copy_of_a_pipeline(cores: tuple[Embedder, Reranker]) -> None:
     assert again[0] is again[1]
     assert found(again[0]) == found(two)
     assert again[0].callback_manager is callbacks
+
+
+@pytest.fixture
+def two_revisions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
+    """A model's id and a revision of it, whose weights order documents the other way round than ``main``'s."""
+    repository = tmp_path / "models--acme--reranker"
+    for revision in ("a" * 40, "b" * 40):
+        tiny_checkpoints.bert_reranker(repository / "snapshots" / revision)
+    file = repository / "snapshots" / ("b" * 40) / "model.safetensors"
+    weights = load_file(file)
+    save_file({**weights, "classifier.weight": -weights["classifier.weight"]}, file, metadata={"format": "pt"})
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text("a" * 40)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    return "acme/reranker", "b" * 40
+
+
+def test_a_core_object_keeps_its_revision_in_what_is_stored(two_revisions: tuple[str, str], tmp_path: Path) -> None:
+    model, revision = two_revisions
+    source = SourceOptions(revision=revision, local_files_only=True, allow_pickle=True)
+    core = Reranker(model, source=source, device="cpu")
+    assert core.score([(QUERY, TEXTS[0])]) != Reranker(model, device="cpu").score([(QUERY, TEXTS[0])])
+    for owner in (lc.RerankCompressor, RerankPostprocessor):
+        around = owner.from_reranker(core)
+        assert (around.revision, around.local_files_only, around.allow_pickle) == (revision, True, True)
+        again = owner(**around.model_dump())
+        assert weights_of(again) is weights_of(around)
+    two = lc.TwoStageRetriever.from_documents(TEXTS, retriever="bm25", reranker=core, top_n=None)
+    expected = [one.metadata["relevance_score"] for one in two.invoke(QUERY)]
+    loaded = lc.TwoStageRetriever.load(two.save(tmp_path / "saved"))
+    assert [one.metadata["relevance_score"] for one in loaded.invoke(QUERY)] == expected

@@ -98,16 +98,22 @@ class BaseRerankCompressor(RankingOptions, BaseDocumentCompressor):
             InvalidInputError: The input is something else, such as a retriever's documents; or as
                 :meth:`compress_documents`.
         """
-        if not isinstance(inputs, Mapping) or not {"documents", "query"} <= inputs.keys():
-            got = f"the keys {sorted(map(str, inputs))}" if isinstance(inputs, Mapping) else type(inputs).__name__
-            msg = f"{type(self).__name__} got {got}, not documents and query: {PIPE_HINT}"
-            raise InvalidInputError(msg)
-        return self.compress_documents(inputs["documents"], inputs["query"])
+        return self.compress_documents(*self._step_input(inputs))
+
+    async def _acall(self, inputs: Mapping[str, Any]) -> list[Document]:
+        return await self.acompress_documents(*self._step_input(inputs))
 
     def __ror__(self, other: Any) -> Runnable[Any, list[Document]]:
         """Return a chain that ends with this compressor, where Python asks: behind a dictionary."""
         before: Runnable[Any, Any] = coerce_to_runnable(other)
-        return before | RunnableLambda(self.__call__, name=type(self).__name__)
+        return before | RunnableLambda(self.__call__, self._acall, name=type(self).__name__)
+
+    def _step_input(self, inputs: object) -> tuple[Sequence[Document], str]:
+        if not isinstance(inputs, Mapping) or not {"documents", "query"} <= inputs.keys():
+            got = f"the keys {sorted(map(str, inputs))}" if isinstance(inputs, Mapping) else type(inputs).__name__
+            msg = f"{type(self).__name__} got {got}, not documents and query: {PIPE_HINT}"
+            raise InvalidInputError(msg)
+        return inputs["documents"], inputs["query"]
 
     def _step(self, documents: Sequence[Document], query: str) -> RerankStep:
         metadata = {"rerank_model": self.reranker.model, "rerank_top_n": self.top_n}

@@ -15,6 +15,7 @@ from langchain_rerank_plugins import models
 from langchain_rerank_plugins.compressor import PIPE_HINT, BaseRerankCompressor, RerankCompressor
 from langchain_rerank_plugins.cross_encoder import RerankCrossEncoder
 from langchain_rerank_plugins.embeddings import InstructionEmbeddings
+from langchain_rerank_plugins.scored import with_metadata
 from rerank_plugins import Embedder, Reranker
 from rerank_plugins.adapters.arguments import OWN_ARGUMENTS, settled_ids
 from rerank_plugins.adapters.checks import check_list
@@ -89,7 +90,7 @@ def listed(documents: object) -> list[Document]:
     check_list("documents", documents, (Document, str), plural="documents", expected="a Document or a text")
     # What was indexed stays as it was, whatever becomes of the caller's object.
     return [
-        Document(page_content=one) if isinstance(one, str) else one.model_copy(update={"metadata": dict(one.metadata)})
+        Document(page_content=one) if isinstance(one, str) else with_metadata(one, {})
         for one in documents  # type: ignore[attr-defined]
     ]
 

@@ -56,8 +56,8 @@ def marked_copy(document: Document, reason: FallbackReason) -> Document:
 
 
 def with_metadata(document: Document, added: Mapping[str, Any]) -> Document:
-    """Return a copy of a document with more metadata."""
-    return document.model_copy(update={"metadata": {**document.metadata, **added}})
+    """Return a copy of a document with more metadata; what is nested in it is copied too, as by :func:`scored_copy`."""
+    return document.model_copy(update={"metadata": {**own_containers(document.metadata), **added}})
 
 
 def _own_fields(document: Document) -> dict[str, Any]:

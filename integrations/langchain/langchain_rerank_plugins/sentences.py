@@ -83,8 +83,8 @@ class LateChunkingSplitter(EmbedderOptions, BaseDocumentTransformer):
 
 
 def _part(document: Document, start: int, end: int) -> Document:
-    metadata = {**document.metadata, START_KEY: start, END_KEY: end}
-    return Document(page_content=document.page_content[start:end], metadata=metadata)
+    part = Document(page_content=document.page_content[start:end], metadata=document.metadata)
+    return with_metadata(part, {START_KEY: start, END_KEY: end})
 
 
 class SentenceRetriever(PipedRetriever):

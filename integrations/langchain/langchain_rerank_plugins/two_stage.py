@@ -18,9 +18,10 @@ from langchain_rerank_plugins.first_stage import FirstStageRetriever, GrowingRet
 from langchain_rerank_plugins.parts import OWN, PARTS, AnyEmbedder, AnyReranker
 from langchain_rerank_plugins.scored import with_metadata
 from rerank_plugins.adapters.arguments import DEFAULT_RERANKER, call_limit, check_text_query, own_stage
-from rerank_plugins.adapters.checks import check_kind, checked_count
+from rerank_plugins.adapters.checks import check_kind, check_list, checked_count
 from rerank_plugins.adapters.fields import Count
 from rerank_plugins.adapters.metadata import RETRIEVAL_RANK_KEY
+from rerank_plugins.adapters.retrievers import closed_unless_passed
 from rerank_plugins.adapters.saved import open_folder
 from rerank_plugins.checks.arguments import checked_call
 from rerank_plugins.errors import InvalidInputError
@@ -109,9 +110,10 @@ class TwoStageRetriever(GrowingRetriever):
         """
         made = PARTS.second_stage(reranker, top_n=top_n, threshold=threshold, threshold_unit=threshold_unit)
         options: dict[str, Any] = {"faiss_index": faiss_index, "fusion": fusion, "weights": weights, "vectors": vectors}
-        first_stage = FirstStageRetriever.from_documents(
-            documents, retriever=retriever, embedder=embedder, top_k=top_k, **options
-        )
+        with closed_unless_passed(made, reranker):
+            first_stage = FirstStageRetriever.from_documents(
+                documents, retriever=retriever, embedder=embedder, top_k=top_k, **options
+            )
         return cls(first_stage=first_stage, reranker=made, top_n=top_n)
 
     @classmethod
@@ -165,7 +167,8 @@ class TwoStageRetriever(GrowingRetriever):
         """
         opened = open_folder(PARTS, folder)
         made, top_n = opened.second_stage(reranker)
-        first_stage = FirstStageRetriever._over(*opened.first_stage(embedder))
+        with closed_unless_passed(made, reranker):
+            first_stage = FirstStageRetriever._over(*opened.first_stage(embedder))
         return cls(first_stage=first_stage, reranker=made, top_n=top_n)
 
     @property
@@ -207,6 +210,8 @@ class TwoStageRetriever(GrowingRetriever):
 
 
 def _ranked(found: Sequence[Document]) -> list[Document]:
+    expected = "a Document, as a retriever returns them"
+    check_list("first_stage.invoke(query)", found, Document, plural="Document", expected=expected)
     return [
         one if one.metadata.get(RETRIEVAL_RANK_KEY) == rank else with_metadata(one, {RETRIEVAL_RANK_KEY: rank})
         for rank, one in enumerate(found, start=1)

@@ -20,6 +20,7 @@ from rerank_plugins_testing.langchain import CompressorConformance
 
 from rerank_plugins.chat import Setwise
 from rerank_plugins.chat.model import ChatMessage, ChatOptions, ChatTokens
+from rerank_plugins.errors import InvalidInputError
 
 FENCED = re.compile(r"<(passage-[0-9a-f]{16})>\n(.*?)\n</\1>", re.DOTALL)
 
@@ -147,3 +148,25 @@ def test_a_model_with_settings_bound_to_it() -> None:
 def test_what_is_no_chat_model(llm: Any) -> None:
     with pytest.raises(ValueError, match="llm"):
         ChatRerankCompressor(llm=llm)
+
+
+class AsyncChat(KnowingChat):
+    """A chat model that can only be awaited, as that of an asynchronous client."""
+
+    def _generate(self, messages: Any, stop: Any = None, run_manager: Any = None, **_: Any) -> ChatResult:
+        msg = "await it"
+        raise NotImplementedError(msg)
+
+    async def _agenerate(self, messages: Any, stop: Any = None, run_manager: Any = None, **_: Any) -> ChatResult:
+        return super()._generate(messages)
+
+
+def test_a_chain_that_is_awaited_awaits_the_model() -> None:
+    documents = [Document(page_content=text) for text in ("Berlin", "Paris is the capital of France.")]
+    compressor = ChatRerankCompressor(llm=AsyncChat(), top_n=1)
+    chain = {"documents": RunnableLambda(lambda _: documents), "query": RunnableLambda(str)} | compressor
+    (best,) = asyncio.run(chain.ainvoke("capital of France"))
+    assert best.page_content == documents[1].page_content
+    wrong = {"documents": RunnableLambda(lambda _: documents)} | compressor
+    with pytest.raises(InvalidInputError, match="not documents and query"):
+        asyncio.run(wrong.ainvoke("capital of France"))

@@ -8,6 +8,7 @@ import pytest
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
+from langchain_core.runnables import RunnableLambda
 from langchain_core.vectorstores import InMemoryVectorStore
 from langchain_rerank_plugins import FirstStageRetriever, InstructionEmbeddings, RerankCompressor, TwoStageRetriever
 from langchain_tests.integration_tests import RetrieversIntegrationTests
@@ -183,3 +184,40 @@ def test_what_is_no_query_is_told_by_its_type(models: dict[str, Any]) -> None:
             two.invoke(query)  # type: ignore[arg-type]
     with pytest.raises(InvalidInputError, match="not blank, got list"):
         (two | two).invoke(QUERY)
+
+
+def test_a_block_counts_also_where_it_names_the_rerankers_own_limit(models: dict[str, Any]) -> None:
+    two = TwoStageRetriever.from_documents(TEXTS * 2, **models, top_n=2)
+    assert two.reranker is not None
+    assert two.reranker.top_n == 5
+    with two.reranker.using(top_n=5):
+        assert len(two.invoke(QUERY)) == 5
+        assert len(two.invoke(QUERY, k=3)) == 3
+        with two.reranker.using(score_unit="probability"):
+            assert len(two.invoke(QUERY)) == 5
+    with two.reranker.using(score_unit="probability"):
+        assert len(two.invoke(QUERY)) == 2
+    assert len(two.invoke(QUERY)) == 2
+
+
+@pytest.mark.parametrize("is_reranked", [False, True], ids=["first stage", "two stages"])
+def test_what_is_indexed_is_nobody_elses(models: dict[str, Any], is_reranked: bool) -> None:
+    given = [Document(page_content=text, metadata={"tags": ["a"], "source": {"page": 1}}) for text in TEXTS]
+    owner = TwoStageRetriever if is_reranked else FirstStageRetriever
+    retriever = owner.from_documents(given, **(models if is_reranked else {"embedder": models["embedder"]}))
+    for found in retriever.invoke(QUERY):
+        found.metadata["tags"].append("of the caller")
+        found.metadata["source"]["page"] = 2
+    assert all(one.metadata == {"tags": ["a"], "source": {"page": 1}} for one in given)
+    given[0].metadata["tags"].append("later")
+    assert all(one.metadata["tags"] == ["a"] for one in retriever.invoke(QUERY))
+    assert all(one.metadata["source"] == {"page": 1} for one in retriever.invoke(QUERY))
+
+
+@pytest.mark.parametrize(("found", "match"), [(["a text"], r"\[0\] must be a Document.*got str"), (None, "NoneType")])
+async def test_a_first_stage_that_finds_no_documents_is_told(models: dict[str, Any], found: Any, match: str) -> None:
+    two = TwoStageRetriever(first_stage=RunnableLambda(lambda _: found), reranker=models["reranker"])
+    with pytest.raises(InvalidInputError, match=match):
+        two.invoke(QUERY)
+    with pytest.raises(InvalidInputError, match=match):
+        await two.ainvoke(QUERY)

@@ -185,6 +185,17 @@ def test_a_reranker_that_is_there_already() -> None:
     assert [one.text for one in made.postprocess_nodes(nodes, query_str=QUERY)] == ["a panda eats bamboo"]
 
 
+def test_a_reranker_that_is_there_already_says_how_it_ranks() -> None:
+    options = {"method": Pairwise(sort="heap"), "limits": ChatLimits(concurrency=2), "is_fenced": False}
+    reranker = Reranker(backend=ChatScorer(LlamaIndexChat(KnowingLLM()), **options))  # type: ignore[arg-type]
+    made = ChatRerankPostprocessor.from_reranker(reranker)
+    assert {name: getattr(made, name) for name in options} == options
+    again = ChatRerankPostprocessor(llm=KnowingLLM(), **made.model_dump(mode="json"))
+    assert again.reranker.spec.revision == reranker.spec.revision
+    plain = ChatRerankPostprocessor.from_reranker(Reranker(backend=ChatScorer(LlamaIndexChat(KnowingLLM()))))
+    assert isinstance(plain.method, Listwise)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

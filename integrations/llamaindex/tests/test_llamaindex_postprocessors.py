@@ -271,3 +271,17 @@ def test_a_node_without_score_is_told_apart(folder, node):
     reranker = RerankPostprocessor(model=str(folder), device="cpu")
     with pytest.raises(InvalidInputError, match=r"nodes\[0\] must be a NodeWithScore, so wrap it: .*; got \w+"):
         reranker.postprocess_nodes([node], query_str="panda")
+
+
+def test_callbacks_of_one_block(checkpoints):
+    made = RerankPostprocessor(model=checkpoints / "bert-reranker", device="cpu")
+    nodes = [NodeWithScore(node=TextNode(text="panda"))]
+    with recording() as seen, recording() as engines:
+        with made.using(callback_manager=seen.callback_manager), made.using(top_n=1):
+            made.postprocess_nodes(nodes, query_str="panda")
+            asyncio.run(made.apostprocess_nodes(nodes, query_str="panda"))
+        assert len(seen.callbacks) == 4
+        with made.using(top_n=1):
+            made.callback_manager = engines.callback_manager
+            made.postprocess_nodes(nodes, query_str="panda")
+        assert (len(seen.callbacks), len(engines.callbacks)) == (4, 2)

@@ -226,3 +226,16 @@ def test_retriever_evaluator_agrees_with_our_measures(models, tmp_path):
             mean = sum(one[theirs] for one in results) / len(results)
             assert mean > 0.0
             assert cell.measures[ours].value == pytest.approx(mean, abs=1e-9)
+
+
+def test_a_block_reaches_the_retriever_that_holds_the_postprocessor(models):
+    two = TwoStageRetriever.from_documents(TEXTS, **models)
+    with two.reranker.using(keep_retrieval_score=False):
+        assert all("retrieval_rank" not in one.metadata for one in two.retrieve(QUERY))
+        assert all("retrieval_rank" not in one.metadata for one in asyncio.run(two.aretrieve(QUERY)))
+    assert all("retrieval_rank" in one.metadata for one in two.retrieve(QUERY))
+
+
+def test_callbacks_that_are_none_are_told_before_anything_is_opened():
+    with pytest.raises(InvalidInputError, match="callback_manager must be a CallbackManager"):
+        TwoStageRetriever.from_documents(TEXTS, embedder="none/such", reranker="none/such", callback_manager=3)

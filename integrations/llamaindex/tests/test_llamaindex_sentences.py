@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import threading
 
 import numpy as np
 import pytest
@@ -89,3 +90,21 @@ def test_what_cannot_work_is_refused(folder, tmp_path):
         SentenceRetriever.from_documents(DOCUMENTS, embedder=folder, top_k=0)
     with pytest.raises(InvalidInputError, match="no saved sentence index"):
         SentenceRetriever.from_persist_dir(tmp_path)
+
+
+def test_parsing_that_is_awaited_leaves_the_event_loop_free(folder):
+    parser = LateChunkingNodeParser(model_name=folder, device="cpu")
+    threads = set()
+    parser.id_func = lambda number, document: threads.add(threading.get_ident()) or f"{document.node_id}-{number}"
+    for parse in (parser.aget_nodes_from_documents, parser.acall):
+        nodes = asyncio.run(parse(DOCUMENTS))
+        assert nodes[0].node_id == "a-0"
+    assert threading.get_ident() not in threads
+
+
+def test_parsing_shows_its_progress(folder, capsys):
+    parser = LateChunkingNodeParser(model_name=folder, device="cpu")
+    parser.get_nodes_from_documents(DOCUMENTS)
+    assert "Parsing nodes" not in capsys.readouterr().err
+    parser.get_nodes_from_documents(DOCUMENTS, show_progress=True)
+    assert "Parsing nodes: 100%" in capsys.readouterr().err

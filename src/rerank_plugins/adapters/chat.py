@@ -95,6 +95,12 @@ class ChatRankingOptions(RankingOptions):
             return data
         return {**data, "model": cls._chat_model(data["llm"]).name}
 
+    @classmethod
+    def _described(cls, reranker: Reranker) -> dict[str, Any]:
+        scorer = getattr(reranker._lease.value, "backend", None)
+        chat = scorer._options() if isinstance(scorer, ChatScorer) else {}
+        return {**super()._described(reranker), **{name: chat[name] for name in cls._own & chat.keys()}}
+
     def _open(self) -> Reranker:
         owner = type(self).__name__
         if self.llm is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Literal
 
-from rerank_plugins.errors import DeadlineExceededError, OverloadedError, RemoteUnavailableError
+from rerank_plugins.errors import DeadlineExceededError, OverloadedError, RemoteError, RemoteUnavailableError
 
 __all__ = ["NOT_IN_TIME", "FallbackReason", "OnDeadline", "fall_back"]
 
@@ -37,5 +37,13 @@ def fall_back(
     reason: FallbackReason = "deadline" if isinstance(error, DeadlineExceededError) else "overloaded"
     if isinstance(error, RemoteUnavailableError) and error.status != _TOO_MANY:
         reason = "unavailable"
-    logger.warning("%d documents were not reranked and keep their retrieval order (%s): %s", n_documents, reason, error)
+    told = _told(error)
+    logger.warning("%d documents were not reranked and keep their retrieval order (%s): %s", n_documents, reason, told)
     return reason
+
+
+def _told(error: Exception) -> str:
+    """Return what a log says of an error: of a service's answer no words, which may repeat the texts that it got."""
+    if isinstance(error, RemoteError) and error.status is not None:
+        return f"{type(error).__name__}, HTTP {error.status}"
+    return str(error)

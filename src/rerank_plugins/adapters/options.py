@@ -41,6 +41,7 @@ class ExistingModel:
 
 
 _ENGINE_NAMES = tuple(EngineOptions.__dataclass_fields__)
+_SOURCE_NAMES = ("revision", "local_files_only", "allow_pickle", "trust_remote_code")
 _OF_CHECKPOINTS = ("device", "dtype", "family", "truncation")
 
 
@@ -239,6 +240,7 @@ class ModelOptions(BaseModel, ABC):
             "dtype": core.dtype,
             "max_length": core.max_length,
             "family": core.spec.family,
+            **{name: getattr(core.source, name) for name in _SOURCE_NAMES},
             **described,
         }
         # A backend of texts has no precision, and is asked for nothing that says how a checkpoint is read here.

@@ -105,7 +105,7 @@ class RankingOptions(RerankerOptions):
             default: What the retriever was made with, which counts unless a block of :meth:`using` says otherwise.
         """
         current = in_effect(self)
-        if requested is None and current.top_n == self.top_n:
+        if requested is None and current.top_n == self.top_n and "top_n" not in current._named_by_blocks:
             requested = default
         return current if requested in (None, current.top_n) else current.with_settings(top_n=requested)
 

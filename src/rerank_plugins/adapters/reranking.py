@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, Field, InstanceOf, model_validator
+from pydantic import BaseModel, Field, InstanceOf, PrivateAttr, model_validator
 from pydantic.json_schema import SkipJsonSchema
 from typing_extensions import Self
 
@@ -87,6 +87,8 @@ class RerankerOptions(ModelOptions):
     score_unit: ScoreUnit = option("score_unit", "raw", frozen=False)
     deadline_s: Number | None = option("deadline_s", None, frozen=False, gt=0)
 
+    _named_by_blocks: frozenset[str] = PrivateAttr(default=frozenset())
+
     @property
     def reranker(self) -> Reranker:
         """The core object that scores; copies share it, and other adapters may."""
@@ -114,7 +116,11 @@ class RerankerOptions(ModelOptions):
             >>> with reranker.using(top_n=3):
             ...     answer = query_engine.query("...")
         """
-        with override(self, in_effect(self).with_settings(**settings)) as copy:
+        current = in_effect(self)
+        made = current.with_settings(**settings)
+        # A setting counts because a block names it, also where its value is that of the object.
+        made._named_by_blocks = current._named_by_blocks | settings.keys()
+        with override(self, made) as copy:
             yield copy
 
     def model_dump(self, **how: Any) -> dict[str, Any]:
@@ -156,7 +162,12 @@ class RerankerOptions(ModelOptions):
             "name goes to the constructor)"
         )
         check_kind("reranker", reranker, Reranker, expected=expected)
-        described = {
+        return cls._from_core(reranker, cls._described(reranker), overrides)
+
+    @classmethod
+    def _described(cls, reranker: Reranker) -> dict[str, Any]:
+        """Return the options that a core object was made with."""
+        return {
             "query_max_length": reranker.query_max_length,
             "long_documents": reranker.long_documents,
             "truncation": reranker.truncation,
@@ -168,7 +179,6 @@ class RerankerOptions(ModelOptions):
             **engine_fields(reranker.engine),
             **cls._layers_of(reranker),
         }
-        return cls._from_core(reranker, described, overrides)
 
     def _open(self) -> Reranker:
         known = known_before_loading(self.model, family=self.family)

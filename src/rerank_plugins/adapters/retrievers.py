@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -19,10 +20,26 @@ from rerank_plugins.retrieval import Fusion, RetrieverName, build_first_stage
 from rerank_plugins.retrieval.build import AnyTokenVectorStore
 from rerank_plugins.types import ScoreUnit
 
-__all__ = ["RetrieverParts"]
+__all__ = ["RetrieverParts", "closed_unless_passed"]
 
 _Reranker = TypeVar("_Reranker", bound=RankingOptions)
 _Item = TypeVar("_Item")
+
+
+@contextmanager
+def closed_unless_passed(made: RankingOptions | None, given: object) -> Iterator[None]:
+    """Close the reranker that a retriever opened, if the block that makes the retriever fails.
+
+    Args:
+        made: What reranks.
+        given: What the caller passed for it: an object stays open; a model's name, and None for a saved one, do not.
+    """
+    try:
+        yield
+    except BaseException:
+        if made is not None and (given is None or isinstance(given, (str, Path))):
+            made.close()
+        raise
 
 
 @dataclass(frozen=True, kw_only=True)

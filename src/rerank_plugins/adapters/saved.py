@@ -19,6 +19,7 @@ from rerank_plugins.adapters.corpus import Corpus
 from rerank_plugins.adapters.fields import Count
 from rerank_plugins.adapters.ranking import RankingOptions
 from rerank_plugins.adapters.retrievers import RetrieverParts
+from rerank_plugins.backends.handles import closed_on_error
 from rerank_plugins.calibration import Calibration
 from rerank_plugins.embedder import Embedder
 from rerank_plugins.errors import InvalidInputError
@@ -57,7 +58,8 @@ class OpenedFolder(Generic[_Reranker, _Item]):
             top_k: int = _COUNT.validate_python(self.saved.selection["top_k"])
             items = {key: self.parts.item_of(entry) for key, entry in self.attached.documents.items()}
             model = existing if isinstance(existing, Embedder) else self.saved.embedder(existing)
-            return Corpus(self.saved.first_stage(model), items, self.saved.texts), top_k
+            with closed_on_error([] if model is None or model is existing else [model]):
+                return Corpus(self.saved.first_stage(model), items, self.saved.texts), top_k
 
     def second_stage(self, reranker: object) -> tuple[_Reranker | None, int | None]:
         """Return what reranks, and the retriever's ``top_n``.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from rerank_plugins.adapters.retrievers import RetrieverParts
+from rerank_plugins.backends.handles import closed_on_error
 from rerank_plugins.embedder import Embedder
 from rerank_plugins.retrieval.attached import Attached
 from rerank_plugins.retrieval.passages import FoundPassage
@@ -49,7 +50,8 @@ class SentenceCorpus(Generic[_Item]):
         """
         model = parts.embedder_of(embedder)
         opened = model if isinstance(model, Embedder) else Embedder(model)
-        return cls(SentenceIndex({key: parts.text_of(one) for key, one in items.items()}, opened, **options), items)
+        with closed_on_error([] if opened is model else [opened]):
+            return cls(SentenceIndex({key: parts.text_of(one) for key, one in items.items()}, opened, **options), items)
 
     def search(self, query: str, *, top_k: int) -> list[tuple[_Item, FoundPassage]]:
         """Return passages with the documents that they are of, the best first."""
@@ -92,7 +94,7 @@ def spans_of(found: FoundPassage) -> list[list[int]]:
 
 
 def split_in_context(
-    embedder: Embedder, texts: Sequence[str], *, overlap: int | None, advance: Callable[[int], object] | None = None
+    embedder: Embedder, texts: Iterable[str], *, overlap: int | None, advance: Callable[[int], object] | None = None
 ) -> list[list[tuple[int, int, list[float]]]]:
     """Return for each text its sentences that are not blank: first character, end, and vector in context.
 

@@ -125,14 +125,16 @@ class ChatScorer:
         """Nothing: the model is the caller's."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        options = {
+        return _made_again, (type(self), self._model, self._options())
+
+    def _options(self) -> dict[str, Any]:
+        return {
             "method": self._method,
             "limits": self._limits,
             "price": self._price,
             "is_fenced": self._context.fencing.is_used,
             "temperature": self._context.temperature,
         }
-        return _made_again, (type(self), self._model, options)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._model.name!r}, method={self._method!r})"

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
+from rerank_plugins.backends.handles import closed_on_error
 from rerank_plugins.checks.arguments import checked_call
 from rerank_plugins.embedder import Embedder
 from rerank_plugins.embedding.kept.store import TokenVectorStore
@@ -64,14 +65,16 @@ def build_first_stage(
     if retriever == "bm25":
         return BM25Index(texts)
     model = embedder if isinstance(embedder, Embedder) else Embedder(embedder)
-    if retriever == "multi_vector":
-        # Over single tokens a flat index would only find candidates, as slowly as all documents are compared.
-        store = TokenVectorStore(vectors) if isinstance(vectors, (str, Path)) else vectors
-        return MultiVectorIndex(texts, model, faiss_index=None if faiss_index == "Flat" else faiss_index, vectors=store)
-    dense = DenseIndex(texts, model, faiss_index=faiss_index)
-    if retriever == "dense":
-        return dense
-    return HybridIndex([dense, BM25Index(texts)], fusion=fusion, weights=weights)
+    with closed_on_error([] if model is embedder else [model]):
+        if retriever == "multi_vector":
+            # Over single tokens a flat index would only find candidates, as slowly as all documents are compared.
+            store = TokenVectorStore(vectors) if isinstance(vectors, (str, Path)) else vectors
+            faiss = None if faiss_index == "Flat" else faiss_index
+            return MultiVectorIndex(texts, model, faiss_index=faiss, vectors=store)
+        dense = DenseIndex(texts, model, faiss_index=faiss_index)
+        if retriever == "dense":
+            return dense
+        return HybridIndex([dense, BM25Index(texts)], fusion=fusion, weights=weights)
 
 
 def check_retriever(name: object) -> None:

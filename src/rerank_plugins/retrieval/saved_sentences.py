@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rerank_plugins.backends.handles import closed_on_error
 from rerank_plugins.embedder import Embedder
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.retrieval.attached import Attached, read_attached, write_attached
@@ -136,7 +137,8 @@ def read_sentences(folder: Path, embedder: Embedder | str | Path | None) -> tupl
             faiss_index=settings["faiss_index"],
         )
         opened = embedder if isinstance(embedder, Embedder) else SavedRetriever(folder, settings, {}).embedder(embedder)
-        _check(folder, settings, saved, opened)
+        with closed_on_error([] if opened is None or opened is embedder else [opened]):
+            _check(folder, settings, saved, opened)
     return saved, opened  # type: ignore[return-value]
 
 

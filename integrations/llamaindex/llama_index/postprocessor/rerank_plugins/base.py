@@ -75,7 +75,7 @@ class BaseRerankPostprocessor(ComponentOptions, RankingOptions, BaseNodePostproc
         self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None
     ) -> list[NodeWithScore]:
         query, settings = _checked(query_bundle, nodes), in_effect(self)
-        with traced(settings, nodes, query, self.callback_manager) as outcome:
+        with traced(settings, nodes, query, self._callbacks(settings)) as outcome:
             settings._fill(outcome, nodes, settings._rank(query.query_str, settings._texts(nodes)))
         return outcome.nodes
 
@@ -84,9 +84,13 @@ class BaseRerankPostprocessor(ComponentOptions, RankingOptions, BaseNodePostproc
         self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None
     ) -> list[NodeWithScore]:
         query, settings = _checked(query_bundle, nodes), in_effect(self)
-        with traced(settings, nodes, query, self.callback_manager) as outcome:
+        with traced(settings, nodes, query, self._callbacks(settings)) as outcome:
             settings._fill(outcome, nodes, await settings._arank(query.query_str, settings._texts(nodes)))
         return outcome.nodes
+
+    def _callbacks(self, settings: Self) -> CallbackManager:
+        # Engines put their own manager into the object that they hold, in a block too.
+        return (settings if "callback_manager" in settings._named_by_blocks else self).callback_manager
 
     def _texts(self, nodes: Sequence[NodeWithScore]) -> list[str]:
         return [self.scored_text(one.node) for one in nodes]

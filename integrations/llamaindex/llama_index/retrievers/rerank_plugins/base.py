@@ -24,6 +24,8 @@ from typing_extensions import Self
 from rerank_plugins.adapters.arguments import DEFAULT_RERANKER, check_text_query, own_stage
 from rerank_plugins.adapters.checks import check_kind, checked_count
 from rerank_plugins.adapters.metadata import RETRIEVAL_RANK_KEY
+from rerank_plugins.adapters.overrides import in_effect
+from rerank_plugins.adapters.retrievers import closed_unless_passed
 from rerank_plugins.adapters.saved import open_folder
 from rerank_plugins.checks.arguments import checked_call
 from rerank_plugins.errors import InvalidInputError
@@ -115,11 +117,12 @@ class TwoStageRetriever(GrowingRetriever):
         that were retrieved. Reranked ones below ``threshold``, in ``threshold_unit``, are left out; a postprocessor
         that is passed has a threshold of its own.
         """
+        check_callbacks(callback_manager)
         made = PARTS.second_stage(reranker, top_n=top_n, threshold=threshold, threshold_unit=threshold_unit)
         options: dict[str, Any] = {"faiss_index": faiss_index, "fusion": fusion, "weights": weights, "vectors": vectors}
-        first_stage = FirstStageRetriever.from_documents(
-            documents, retriever=retriever, embedder=embedder, top_k=top_k, transformations=transformations, **options
-        )
+        options |= {"embedder": embedder, "transformations": transformations}
+        with closed_unless_passed(made, reranker):
+            first_stage = FirstStageRetriever.from_documents(documents, retriever=retriever, top_k=top_k, **options)
         return cls(first_stage, reranker=made, top_n=top_n, callback_manager=callback_manager)
 
     @classmethod
@@ -185,7 +188,8 @@ class TwoStageRetriever(GrowingRetriever):
         check_callbacks(callback_manager)
         opened = open_folder(PARTS, persist_dir)
         made, top_n = opened.second_stage(reranker)
-        first_stage = FirstStageRetriever._over(*opened.first_stage(embedder), callback_manager)
+        with closed_unless_passed(made, reranker):
+            first_stage = FirstStageRetriever._over(*opened.first_stage(embedder), callback_manager)
         return cls(first_stage, reranker=made, top_n=top_n, callback_manager=callback_manager)
 
     @property
@@ -218,7 +222,7 @@ class TwoStageRetriever(GrowingRetriever):
         if self._reranker is None:
             return found[: self._top_n]
         results = self._reranker.postprocess_nodes(found, query_bundle=query_bundle)
-        return _ranked(found, results) if self._reranker.keep_retrieval_score else results
+        return _ranked(found, results) if in_effect(self._reranker).keep_retrieval_score else results
 
     async def _aretrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
         check_text_query(query_bundle.query_str)
@@ -226,7 +230,7 @@ class TwoStageRetriever(GrowingRetriever):
         if self._reranker is None:
             return found[: self._top_n]
         results = await self._reranker.apostprocess_nodes(found, query_bundle=query_bundle)
-        return _ranked(found, results) if self._reranker.keep_retrieval_score else results
+        return _ranked(found, results) if in_effect(self._reranker).keep_retrieval_score else results
 
 
 def _ranked(found: Sequence[NodeWithScore], reranked: Sequence[NodeWithScore]) -> list[NodeWithScore]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from llama_index.core.schema import (
     QueryBundle,
     TextNode,
 )
+from llama_index.core.utils import get_tqdm_iterable
 from llama_index.postprocessor.rerank_plugins.options import ComponentOptions, check_callbacks
 from llama_index.retrievers.rerank_plugins.nodes import listed_nodes, nodes_by_id
 from llama_index.retrievers.rerank_plugins.parts import OWN, PARTS, AnyEmbedder
@@ -67,7 +69,8 @@ class LateChunkingNodeParser(ComponentOptions, EmbedderOptions, NodeParser):
 
     def _parse_nodes(self, nodes: Sequence[BaseNode], show_progress: bool = False, **kwargs: Any) -> list[BaseNode]:  # noqa: FBT001, FBT002
         texts = [node.get_content(metadata_mode=MetadataMode.NONE) for node in nodes]
-        found = split_in_context(self.embedder, texts, overlap=self.overlap)
+        shown = get_tqdm_iterable(texts, show_progress, "Parsing nodes")
+        found = split_in_context(self.embedder, shown, overlap=self.overlap)
         parsed: list[BaseNode] = []
         for node, text, sentences in zip(nodes, texts, found, strict=True):
             parts = [text[start:end] for start, end, _ in sentences]
@@ -76,6 +79,15 @@ class LateChunkingNodeParser(ComponentOptions, EmbedderOptions, NodeParser):
                 one.start_char_idx, one.end_char_idx, one.embedding = start, end, vector
             parsed += made
         return parsed
+
+    async def _aparse_nodes(
+        self,
+        nodes: Sequence[BaseNode],
+        show_progress: bool = False,  # noqa: FBT001, FBT002
+        **kwargs: Any,
+    ) -> list[BaseNode]:
+        # LlamaIndex's own would run the model on the event loop.
+        return await asyncio.to_thread(self._parse_nodes, nodes, show_progress, **kwargs)
 
     def _postprocess_parsed_nodes(self, nodes: list[BaseNode], parent_doc_map: dict[str, Document]) -> list[BaseNode]:
         # LlamaIndex 0.14.0 looks each text up in its document: of a sentence that comes twice it finds the first.
