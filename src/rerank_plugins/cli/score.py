@@ -171,9 +171,9 @@ def _locked(output: Path) -> Iterator[None]:
 def _begin(output: Path, job: dict[str, Any], *, restart: bool) -> int:
     """Cut off what is not kept, write whose the rest is, and return how many scores that are."""
     kept = b"" if restart else _finished(output, job)
-    if output.is_file():
+    if output.is_file():  # a device such as /dev/stdout keeps nothing to go on from
         os.truncate(output, len(kept))
-    write_atomically(_job_file(output), (json.dumps(job, indent=2) + "\n").encode())
+        write_atomically(_job_file(output), (json.dumps(job, indent=2) + "\n").encode())
     return kept.count(b"\n")
 
 

@@ -169,3 +169,9 @@ def test_pairs_or_a_model_that_became_others(pairs_file: Path, tmp_path: Path, b
 def test_a_column_to_keep_is_not_dropped_in_silence(pairs_file: Path, tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match="--keep id needs --ray"):
         run(pairs_file, tmp_path / "scores.jsonl", Path("misspelt"), "--keep", "id")
+
+
+@pytest.mark.skipif(not Path("/dev/null").exists(), reason="needs a device")
+def test_nothing_is_written_beside_a_device(pairs_file: Path, bert_reranker_folder: Path) -> None:
+    run(pairs_file, Path("/dev/null"), bert_reranker_folder)
+    assert not Path("/dev/null.job.json").exists()
