@@ -24,6 +24,7 @@ from rerank_plugins.cli.bulk_job import (
     OnRay,
     PartFormatName,
     RayAddress,
+    refuse_without_ray,
 )
 from rerank_plugins.cli.model_options import (
     CalibrationFile,
@@ -108,6 +109,7 @@ def score(
         )
         _score_on_ray(pairs, output, options, job, keep=tuple(keep or ()))
         return
+    refuse_without_ray(ray_address=ray_address, actors=actors, cpus=cpus, gpus=gpus)
     if keep:
         msg = f"--keep {keep[0]} needs --ray: without it, line N of the output belongs to line N of the pairs"
         raise InvalidInputError(msg)

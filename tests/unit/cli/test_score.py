@@ -166,6 +166,14 @@ def test_pairs_or_a_model_that_became_others(pairs_file: Path, tmp_path: Path, b
         run(pairs_file, output, model)
 
 
+@pytest.mark.parametrize("command", ["score", "embed", "serve"])
+def test_options_of_a_cluster_do_not_do_nothing(pairs_file: Path, tmp_path: Path, command: str) -> None:
+    arguments = ["misspelt"] if command == "serve" else [str(pairs_file), "--output", str(tmp_path / "out")]
+    done = CliRunner().invoke(app, [command, *arguments, "--gpus", "0.5"])
+    assert isinstance(done.exception, InvalidInputError)
+    assert "--gpus 0.5 does nothing without --ray" in str(done.exception)
+
+
 def test_a_column_to_keep_is_not_dropped_in_silence(pairs_file: Path, tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match="--keep id needs --ray"):
         run(pairs_file, tmp_path / "scores.jsonl", Path("misspelt"), "--keep", "id")
