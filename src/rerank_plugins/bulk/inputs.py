@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,12 @@ from rerank_plugins.checks.optional import import_extra
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.system.files import reason_of
 
-__all__ = ["Block", "Row", "input_files", "plan_blocks", "read_block"]
+__all__ = ["Block", "Row", "column_types", "input_files", "plan_blocks", "read_block"]
 
 Row = dict[str, Any]
 
 _LINES, _PARQUET = (".jsonl", ".ndjson"), (".parquet",)
+_PACKED = (".gz", ".bz2", ".xz", ".zst", ".zip")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +32,8 @@ class Block:
         first_row: Place of its first row in the file; 0 is the first.
         n_rows: Number of its rows.
         offset: Byte at which they begin in a file of JSON lines; 0 for Parquet.
+        sha256: Of the file's lines up to its end, in hexadecimal; for Parquet of the file's end, which says where and
+            of what size all values are, and the least and greatest ones.
     """
 
     number: int
@@ -37,6 +41,7 @@ class Block:
     first_row: int
     n_rows: int
     offset: int = 0
+    sha256: str = ""
 
     @property
     def place(self) -> str:
@@ -53,13 +58,9 @@ def input_files(paths: Sequence[Path]) -> list[Path]:
     files: list[Path] = []
     for path in paths:
         if path.is_dir():
-            files += sorted(one for one in path.iterdir() if one.suffix in (*_LINES, *_PARQUET))
+            files += _files_of(path)
         elif path.suffix not in (*_LINES, *_PARQUET):
-            msg = (
-                f"{str(path)!r} is neither JSON lines (.jsonl) nor Parquet (.parquet); a compressed file cannot be "
-                "read from its middle: unpack it, or convert it to Parquet"
-            )
-            raise InvalidInputError(msg)
+            raise _no_input(path)
         elif not path.is_file():
             msg = f"{str(path)!r} is not there; name a file of JSON lines or Parquet, or a folder of them"
             raise InvalidInputError(msg)
@@ -76,6 +77,23 @@ def input_files(paths: Sequence[Path]) -> list[Path]:
     return resolved
 
 
+def _files_of(folder: Path) -> list[Path]:
+    """Return the files of a folder that are read; raises for rows that would be left out without a word."""
+    found = sorted(folder.iterdir())
+    for one in found:
+        if one.suffix in _PACKED and Path(one.stem).suffix in _LINES:
+            raise _no_input(one)
+    return [one for one in found if one.suffix in (*_LINES, *_PARQUET)]
+
+
+def _no_input(path: Path) -> InvalidInputError:
+    msg = (
+        f"{str(path)!r} is neither JSON lines (.jsonl) nor Parquet (.parquet); a compressed file cannot be "
+        "read from its middle: unpack it, or convert it to Parquet"
+    )
+    return InvalidInputError(msg)
+
+
 def plan_blocks(files: Sequence[Path], rows_per_block: int) -> list[Block]:
     """Return the blocks of files, in order. Files of JSON lines are read once for it; of Parquet only the end is.
 
@@ -87,10 +105,9 @@ def plan_blocks(files: Sequence[Path], rows_per_block: int) -> list[Block]:
     for file in files:
         places = _parquet_places if file.suffix in _PARQUET else _line_places
         try:
-            for first_row, n_rows, offset in places(file, rows_per_block):
-                number = len(blocks)
-                blocks.append(Block(number=number, path=str(file), first_row=first_row, n_rows=n_rows, offset=offset))
-        except (OSError, ValueError) as error:
+            for place in places(file, rows_per_block):
+                blocks.append(Block(number=len(blocks), path=str(file), **place))
+        except (OSError, ValueError, NotImplementedError) as error:
             msg = f"{str(file)!r} cannot be read ({reason_of(error)})"
             raise InvalidInputError(msg) from error
     return blocks
@@ -104,7 +121,7 @@ def read_block(block: Block, columns: Sequence[str]) -> list[Row]:
     """
     try:
         rows = (_parquet_rows if block.path.endswith(_PARQUET) else _line_rows)(block, columns)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, NotImplementedError) as error:
         msg = f"{block.place}: cannot be read ({reason_of(error) if isinstance(error, OSError) else error})"
         raise InvalidInputError(msg) from error
     if len(rows) != block.n_rows:
@@ -118,18 +135,19 @@ def read_block(block: Block, columns: Sequence[str]) -> list[Row]:
     return rows
 
 
-def _line_places(file: Path, rows_per_block: int) -> Iterator[tuple[int, int, int]]:
-    first, n_rows, start, offset = 0, 0, 0, 0
+def _line_places(file: Path, rows_per_block: int) -> Iterator[dict[str, Any]]:
+    first, n_rows, start, offset, digest = 0, 0, 0, 0, sha256()
     with file.open("rb") as lines:
         for line in lines:
             if line.strip():
                 if n_rows == rows_per_block:
-                    yield first, n_rows, start
+                    yield {"first_row": first, "n_rows": n_rows, "offset": start, "sha256": digest.hexdigest()}
                     first, n_rows, start = first + n_rows, 0, offset
                 n_rows += 1
+                digest.update(line)
             offset += len(line)
     if n_rows:
-        yield first, n_rows, start
+        yield {"first_row": first, "n_rows": n_rows, "offset": start, "sha256": digest.hexdigest()}
 
 
 def _line_rows(block: Block, columns: Sequence[str]) -> list[Row]:
@@ -156,11 +174,33 @@ def _row(line: bytes, *, place: str) -> Row:
     return row
 
 
-def _parquet_places(file: Path, rows_per_block: int) -> Iterator[tuple[int, int, int]]:
+def _parquet_places(file: Path, rows_per_block: int) -> Iterator[dict[str, Any]]:
     parquet = import_extra("pyarrow.parquet", extra="bulk")
-    total = parquet.ParquetFile(file).metadata.num_rows
+    total, digest = parquet.ParquetFile(file).metadata.num_rows, _sha256_of_end(file)
     for first in range(0, total, rows_per_block):
-        yield first, min(rows_per_block, total - first), 0
+        yield {"first_row": first, "n_rows": min(rows_per_block, total - first), "sha256": digest}
+
+
+def _sha256_of_end(file: Path) -> str:
+    """Return a digest of the metadata at the end of a Parquet file, of which the last 8 bytes tell the length."""
+    with file.open("rb") as data:
+        data.seek(-8, 2)
+        size = int.from_bytes(data.read(4), "little")
+        data.seek(-8 - size, 2)
+        return sha256(data.read()).hexdigest()
+
+
+def column_types(block: Block, columns: Sequence[str]) -> dict[str, Any]:
+    """Return the Arrow types of columns of a block's file; none for JSON lines, whose values tell them.
+
+    A part that got its types from its own values alone would not fit the others: nothing but nulls is of no type.
+    """
+    if not columns or not block.path.endswith(_PARQUET):
+        return {}
+    arrow = import_extra("pyarrow", extra="bulk")
+    schema = import_extra("pyarrow.parquet", extra="bulk").read_schema(block.path)
+    found = {name: schema.field(name).type for name in columns if name in schema.names}
+    return {name: kind for name, kind in found.items() if not isinstance(kind, arrow.BaseExtensionType)}
 
 
 def _parquet_rows(block: Block, columns: Sequence[str]) -> list[Row]:

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rerank_plugins.bulk.inputs import Block, input_files, plan_blocks, read_block
+from rerank_plugins.bulk.inputs import Block, column_types, input_files, plan_blocks, read_block
 from rerank_plugins.bulk.outputs import PartFormat, part_name, write_part
 from rerank_plugins.bulk.tasks import BulkTask, RowWorker
 from rerank_plugins.checks.arguments import checked_fields
@@ -104,6 +104,7 @@ class BulkJob:
             "format": _FORMAT,
             **self.task.identity,
             "inputs": files,
+            "sha256": {block.path: block.sha256 for block in blocks},  # the last block's is the whole file's
             "rows": sum(block.n_rows for block in blocks),
             "blocks": len(blocks),
             "rows_per_block": self.rows_per_block,
@@ -163,8 +164,9 @@ class JobFolder:
         """
         rows = read_block(block, self.task.columns)
         path = self.folder / _PARTS / part_name(block.number, self.part_format)
+        types = column_types(block, getattr(self.task, "keep", ()))
         try:
-            write_part(path, worker(rows), self.part_format)
+            write_part(path, worker(rows), self.part_format, types)
         except RerankPluginsError as error:
             msg = f"{block.place}: {error}"
             raise type(error)(msg) from error

@@ -27,16 +27,22 @@ def part_name(number: int, part_format: PartFormat) -> str:
     return f"part-{number:08d}.{part_format}"
 
 
-def write_part(path: Path, columns: Columns, part_format: PartFormat) -> None:
+def write_part(path: Path, columns: Columns, part_format: PartFormat, types: Mapping[str, Any] | None = None) -> None:
     """Write a part. A process that is killed meanwhile leaves none; a second one replaces it with the same rows.
+
+    Args:
+        path: The file.
+        columns: What it holds.
+        part_format: Its format.
+        types: Arrow types of columns in Parquet; None, and columns that are not there, are typed by their values.
 
     Raises:
         InvalidInputError: It cannot be written, or a column holds what the format has no place for.
         MissingExtraError: Parquet was asked for, and pyarrow is not installed.
     """
     try:
-        data = _parquet(columns) if part_format == "parquet" else _lines(columns)
-    except (TypeError, ValueError, OverflowError) as error:
+        data = _parquet(columns, types or {}) if part_format == "parquet" else _lines(columns)
+    except (TypeError, ValueError, OverflowError, NotImplementedError) as error:
         # pyarrow's own errors are of these kinds.
         msg = f"columns {', '.join(columns)} cannot be written as {part_format} ({error}); keep other columns"
         raise InvalidInputError(msg) from error
@@ -53,17 +59,17 @@ def _plain(values: Any) -> list[Any]:
     return values.tolist() if isinstance(values, np.ndarray) else list(values)
 
 
-def _parquet(columns: Columns) -> bytes:
+def _parquet(columns: Columns, types: Mapping[str, Any]) -> bytes:
     arrow = import_extra("pyarrow", extra="bulk")
     parquet = import_extra("pyarrow.parquet", extra="bulk")
-    arrays = {name: _array(arrow, values) for name, values in columns.items()}
+    arrays = {name: _array(arrow, values, types.get(name)) for name, values in columns.items()}
     buffer = io.BytesIO()
     parquet.write_table(arrow.table(arrays), buffer)
     return buffer.getvalue()
 
 
-def _array(arrow: Any, values: Any) -> Any:
+def _array(arrow: Any, values: Any, kind: Any) -> Any:
     if not (isinstance(values, np.ndarray) and values.ndim == 2):
-        return arrow.array(values)
+        return arrow.array(values, type=kind)
     # An array of one length per vector: readers get a matrix without looking at each row.
     return arrow.FixedSizeListArray.from_arrays(arrow.array(values.reshape(-1)), values.shape[1])

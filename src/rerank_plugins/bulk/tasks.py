@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, is_dataclass
@@ -11,10 +12,11 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 from rerank_plugins.bulk.inputs import Row
 from rerank_plugins.bulk.outputs import Columns
+from rerank_plugins.catalog.names import existing_folder
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.system.files import reason_of
 
-__all__ = ["BulkTask", "EmbedTask", "RowWorker", "ScoreTask"]
+__all__ = ["BulkTask", "EmbedTask", "RowWorker", "ScoreTask", "model_files"]
 
 
 class RowWorker(Protocol):
@@ -150,6 +152,20 @@ class EmbedTask:
             yield vectors
 
 
+def model_files(model: str) -> str | None:
+    """Return a key of names, sizes and times of the files of a model's folder; None where a name tells of no folder.
+
+    A model that was trained again under the same name is another one.
+    """
+    folder = existing_folder(model)
+    if folder is None:
+        return None
+    paths = sorted(path for pattern in ("*", "*/*") for path in folder.glob(pattern) if path.is_file())
+    stats = [(str(path.relative_to(folder)), path.stat()) for path in paths]
+    listed = [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
+    return sha256(json.dumps(listed).encode()).hexdigest()[:16]
+
+
 def _check_kept(keep: Sequence[str], made: Sequence[str]) -> None:
     for name in keep:
         if name in made:
@@ -161,7 +177,7 @@ def _plain(task: ScoreTask | EmbedTask) -> dict[str, Any]:
     """Return the fields of a task as JSON; a file is identified by its contents."""
     found = {name: getattr(task, name) for name in task.__dataclass_fields__}
     options = {name: _value(value) for name, value in sorted(task.options.items()) if value is not None}
-    return {**found, "keep": list(task.keep), "options": options}
+    return {**found, "keep": list(task.keep), "options": options, "model_files": model_files(task.model)}
 
 
 def _value(value: Any) -> Any:

@@ -16,6 +16,7 @@ from rerank_plugins.catalog.json_files import read_object
 from rerank_plugins.errors import UnsafeModelError, UnsupportedModelError
 
 __all__ = [
+    "OTHER_WEIGHTS",
     "check_indexes",
     "check_named_by_config",
     "check_named_files",
@@ -28,7 +29,9 @@ _PLAIN = re.compile(r"[\w+=@~-][\w .+=@~-]{0,200}", re.ASCII)
 _DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 _INDEXES = {".safetensors.index.json": ".safetensors", ".bin.index.json": ".bin"}
 """By the ending of an index: that of the files that it names."""
-_OTHER_WEIGHTS, _OTHER_CONFIGS = "transformers_weights", "configuration_files"
+OTHER_WEIGHTS = "transformers_weights"
+"""Key of a config under which transformers finds the name of other weights than ``model.safetensors``."""
+_OTHER_CONFIGS = "configuration_files"
 
 
 def named_file(folder: Path, name: object, *, named_by: str, ending: str = "") -> Path:
@@ -88,7 +91,7 @@ def weight_files(folder: Path) -> list[Path]:
     """
     config = read_object(folder / "config.json")
     check_named_by_config(config, folder)
-    named: str | None = config.get(_OTHER_WEIGHTS)
+    named: str | None = config.get(OTHER_WEIGHTS)
     for name in ("model.safetensors", "model.safetensors.index.json") if named is None else (named,):
         if (folder / name).is_file():
             return _indexed_files(folder, name) if name.endswith(".json") else [folder / name]
@@ -117,11 +120,11 @@ def check_named_by_config(config: Mapping[str, Any], folder: Path) -> None:
     Raises:
         UnsafeModelError: Weights out of the folder or of another format, or another config.
     """
-    weights = config.get(_OTHER_WEIGHTS)
+    weights = config.get(OTHER_WEIGHTS)
     if weights is not None:
         is_index = isinstance(weights, str) and weights.endswith(".json")
         ending = ".safetensors.index.json" if is_index else ".safetensors"
-        named_file(folder, weights, named_by=f"{_OTHER_WEIGHTS} of config.json", ending=ending)
+        named_file(folder, weights, named_by=f"{OTHER_WEIGHTS} of config.json", ending=ending)
     if config.get(_OTHER_CONFIGS):
         msg = (
             f"{str(folder / 'config.json')!r} has {_OTHER_CONFIGS}, with which transformers reads another config than "

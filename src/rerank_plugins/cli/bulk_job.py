@@ -10,12 +10,24 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from rerank_plugins.display.terminal import Screen
+from rerank_plugins.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from rerank_plugins.bulk import BlockDone
     from rerank_plugins.bulk.tasks import BulkTask
 
-__all__ = ["Actors", "BlockRows", "Cpus", "Gpus", "JobOptions", "Keep", "OnRay", "PartFormatName", "RayAddress"]
+__all__ = [
+    "Actors",
+    "BlockRows",
+    "Cpus",
+    "Gpus",
+    "JobOptions",
+    "Keep",
+    "OnRay",
+    "PartFormatName",
+    "RayAddress",
+    "refuse_without_ray",
+]
 
 OnRay = Annotated[bool, typer.Option("--ray", help="Run in blocks on a Ray cluster; the output is a folder.")]
 RayAddress = Annotated[str | None, typer.Option(help="Ray cluster; the one of this machine, or a new one, by default.")]
@@ -25,6 +37,28 @@ Gpus = Annotated[float, typer.Option(help="With --ray: share of a GPU of each.")
 BlockRows = Annotated[int, typer.Option(help="Rows of a block, which is what a kill loses.")]
 Keep = Annotated[list[str] | None, typer.Option(help="Column that is copied to the output; may be repeated.")]
 PartFormatName = Annotated[str, typer.Option(help="Format of the output's parts: parquet or jsonl.")]
+
+
+_WITHOUT_RAY = {
+    "ray_address": None,
+    "actors": 1,
+    "cpus": 1.0,
+    "gpus": 0.0,
+    "replicas": 1,
+    "max_replicas": None,
+}
+
+
+def refuse_without_ray(**options: Any) -> None:
+    """Refuse options of a cluster where there is none: they would do nothing.
+
+    Raises:
+        InvalidInputError: One is not at its default.
+    """
+    for name, value in options.items():
+        if value != _WITHOUT_RAY[name]:
+            msg = f"--{name.replace('_', '-')} {value} does nothing without --ray: pass --ray too, or leave it out"
+            raise InvalidInputError(msg)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +84,8 @@ class JobOptions:
         from rerank_plugins.bulk import BulkJob, RayPool, run_job
         from rerank_plugins.cli.quiet import quiet_loading
 
+        if not self.ray:
+            refuse_without_ray(ray_address=self.ray_address, actors=self.actors, cpus=self.cpus, gpus=self.gpus)
         part_format: Any = self.part_format
         job = BulkJob(
             task=task, inputs=inputs, output=output, part_format=part_format, rows_per_block=self.rows_per_block

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from importlib.metadata import EntryPoint, PackageNotFoundError, requires, version
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from rerank_plugins.catalog.plugins import plugins_of
-from rerank_plugins.errors import MissingExtraError
+from rerank_plugins.errors import InvalidInputError, MissingExtraError
 
 if TYPE_CHECKING:
     from rerank_plugins.evaluation import Dataset
@@ -37,7 +37,8 @@ _REQUIREMENT = re.compile(r"([\w.-]+)\s*(?:\[([\w, -]+)\])?[^;]*;.*extra\s*==\s*
 
 def add_commands(app: typer.Typer) -> None:
     """Add the commands of other distributions. A missing demonstration is replaced by a message of what to install."""
-    found = dict(plugins_of(COMMANDS_GROUP, _named))
+    own = _names_of(app)
+    found = dict(plugins_of(COMMANDS_GROUP, lambda point: _command(point, own)))
     for name, command in found.items():
         app.command(name)(command)
     if DEMO not in found:
@@ -98,6 +99,25 @@ def _resolved(extra: str, requirements_of: Mapping[str, Sequence[str]]) -> list[
     for one in requirements_of.get(extra, ()):
         names += _resolved(one[1:], requirements_of) if one.startswith("+") else [one]
     return names
+
+
+def _names_of(app: typer.Typer) -> set[str]:
+    """Return the names of an application's commands and groups of commands."""
+    commands = {one.name or str(getattr(one.callback, "__name__", "")) for one in app.registered_commands}
+    groups = {str(one.typer_instance.info.name) for one in app.registered_groups if one.typer_instance is not None}
+    return commands | groups
+
+
+def _command(point: EntryPoint, own: Collection[str]) -> tuple[str, Callable[..., Any]]:
+    """Return a command's name and function; raises for what would break or replace the commands of this package."""
+    name, command = _named(point)
+    if name in own:
+        msg = f"rerank-plugins has a command {name!r} of its own"
+        raise InvalidInputError(msg)
+    if not callable(command):
+        msg = f"a command must be a function, got {type(command).__name__}"
+        raise InvalidInputError(msg)
+    return name, command
 
 
 def _named(point: EntryPoint) -> tuple[str, Callable[..., Any]]:

@@ -22,6 +22,7 @@ from rerank_plugins.cli.model_options import (
 )
 from rerank_plugins.cli.rows_progress import rows_progress
 from rerank_plugins.display.terminal import Screen
+from rerank_plugins.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from rerank_plugins.training import LabelResult, LanguageModelTeacher
@@ -66,6 +67,9 @@ def label(
     """
     from rerank_plugins.training import LabelSettings, label_records
 
+    if preference is None and (template is not None or reduction != "mean"):
+        msg = "--template and --reduction are of a language model: name it with --preference, or leave them out"
+        raise InvalidInputError(msg)
     settings = LabelSettings(
         data=tuple(data),
         output=output,

@@ -6,25 +6,46 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO
 
 from rerank_plugins.errors import InvalidInputError
 
-__all__ = ["STANDARD_STREAM", "PairLines", "count_lines"]
+__all__ = ["STANDARD_STREAM", "PairLines", "PairsFile", "read_facts"]
 
 STANDARD_STREAM = "-"
 """The name that means standard input, or standard output."""
 
 
-def count_lines(path: Path) -> int:
-    """Return how many lines of a file are not blank.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairsFile:
+    """What is known of a file of pairs before they are scored.
+
+    Attributes:
+        n_pairs: Its lines that are not blank; None for standard input.
+        sha256: Of its bytes, in hexadecimal; None for standard input.
+    """
+
+    n_pairs: int | None = None
+    sha256: str | None = None
+
+
+def read_facts(path: Path) -> PairsFile:
+    """Read a file once for its facts; standard input, which can be read only once, is left alone.
 
     Raises:
         InvalidInputError: It cannot be read.
     """
+    if str(path) == STANDARD_STREAM:
+        return PairsFile()
+    n_pairs, digest = 0, sha256()
     with _opened(path) as file:
-        return sum(1 for line in file if line.strip())
+        for line in file:
+            n_pairs += bool(line.strip())
+            digest.update(line)
+    return PairsFile(n_pairs=n_pairs, sha256=digest.hexdigest())
 
 
 class PairLines:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rerank_plugins.cli.installed import dataset_of
 from rerank_plugins.display.terminal import Screen
 from rerank_plugins.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from rerank_plugins.evaluation import Dataset
 
 __all__ = ["report"]
 
@@ -30,7 +35,6 @@ def report(
 
     Run files are looked for beside RESULTS.
     """
-    from rerank_plugins.evaluation.formats import open_dataset
     from rerank_plugins.evaluation.results import EvaluationResults
     from rerank_plugins.reports import ReportOptions, write_report
 
@@ -40,10 +44,32 @@ def report(
         msg = f"{str(results)!r} could not be read ({error}); give the results.json of rerank-plugins evaluate"
         raise InvalidInputError(msg) from error
     found = EvaluationResults.from_json(text)
-    datasets = {dataset.name: dataset for dataset in (open_dataset(one, split=split) for one in data or ())}
+    evaluated = [*(cell.dataset for cell in found.cells), *(curve.dataset for curve in found.curves)]
+    datasets = _datasets(data or (), split=split, known=list(dict.fromkeys(evaluated)))
     options = ReportOptions(title=title, measure=measure, query_id=query)
     files = write_report(found, output, runs=results.parent, datasets=datasets, options=options)
     console = Screen()
     for path in (files.html, files.markdown, files.json):
         console.print(str(path), soft_wrap=True)
     console.print(f"{len(files.pictures)} pictures beside the Markdown", style="dim")
+
+
+def _datasets(sources: Sequence[str], *, split: str | None, known: Sequence[str]) -> dict[str, Dataset]:
+    """Return data sets by name.
+
+    Raises:
+        InvalidInputError: One cannot be read, or the results have nothing of a set of its name.
+    """
+    from rerank_plugins.evaluation.formats import open_dataset
+
+    found = {}
+    for source in sources:
+        dataset = dataset_of(source) or open_dataset(source, split=split)
+        if dataset.name not in known:
+            msg = (
+                f"--data {source!r} is called {dataset.name!r}, and the results are of "
+                f"{', '.join(map(repr, known))}; name what was evaluated, by its folder or file of that name"
+            )
+            raise InvalidInputError(msg)
+        found[dataset.name] = dataset
+    return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -23,6 +24,7 @@ from rerank_plugins.cli.bulk_job import (
     OnRay,
     PartFormatName,
     RayAddress,
+    refuse_without_ray,
 )
 from rerank_plugins.cli.model_options import (
     CalibrationFile,
@@ -38,10 +40,11 @@ from rerank_plugins.cli.model_options import (
     Prompt,
 )
 from rerank_plugins.cli.output import check_output
-from rerank_plugins.cli.pairs_file import STANDARD_STREAM, PairLines, count_lines
+from rerank_plugins.cli.pairs_file import STANDARD_STREAM, PairLines, PairsFile, read_facts
 from rerank_plugins.display.terminal import Screen
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.system.files import LineFile, write_atomically
+from rerank_plugins.system.locks import let_go, lock_file
 
 __all__ = ["score"]
 
@@ -105,7 +108,12 @@ def score(
             restart=restart,
         )
         _score_on_ray(pairs, output, options, job, keep=tuple(keep or ()))
-    elif str(output) == STANDARD_STREAM:
+        return
+    refuse_without_ray(ray_address=ray_address, actors=actors, cpus=cpus, gpus=gpus)
+    if keep:
+        msg = f"--keep {keep[0]} needs --ray: without it, line N of the output belongs to line N of the pairs"
+        raise InvalidInputError(msg)
+    if str(output) == STANDARD_STREAM:
         _score_to_stdout(pairs, options)
     else:
         _score_to_file(pairs, output, options, restart=restart)
@@ -121,8 +129,8 @@ def _score_on_ray(pairs: Path, output: Path, options: ModelOptions, job: JobOpti
 
 
 def _score_to_stdout(pairs: Path, options: ModelOptions) -> None:
-    total = _total(pairs)
-    with options.open() as reranker, _progress(total, done=0) as advance:
+    facts = read_facts(pairs)
+    with options.open() as reranker, _progress(facts.n_pairs, done=0) as advance:
         lines = PairLines(pairs)
         for value in reranker.score_stream(lines):
             sys.stdout.write(_line(value, reranker.probability(value)) + "\n")
@@ -132,35 +140,47 @@ def _score_to_stdout(pairs: Path, options: ModelOptions) -> None:
 
 
 def _score_to_file(pairs: Path, output: Path, options: ModelOptions, *, restart: bool) -> None:
-    total = _total(pairs)
+    facts = read_facts(pairs)
     check_output(output, data=pairs)
-    job = _job(pairs, options)
-    done = 0 if restart else _finished(output, job)
-    if done and total is None:
-        msg = f"{str(output)!r} has scores already, and standard input cannot go on after a break; pass --restart"
-        raise InvalidInputError(msg)
-    reranker = options.open()
+    job = _job(pairs, facts, options)
+    if not restart:
+        _finished(output, job)
     # Only after the model is loaded: a misspelt name must not delete the scores of the last run.
-    if restart or not done:
-        write_atomically(output, b"")
-    write_atomically(_job_file(output), (json.dumps(job, indent=2) + "\n").encode())
-    lines, n_scored = PairLines(pairs, skip=done), 0
-    with reranker, _progress(total, done=done) as advance, LineFile(output) as out:
-        for value in reranker.score_stream(lines):
-            out.write(_line(value, reranker.probability(value)))
-            n_scored += 1
-            advance()
+    with options.open() as reranker, _locked(output), LineFile(output) as out:
+        done = _begin(output, job, restart=restart)
+        lines, n_scored = PairLines(pairs, skip=done), 0
+        with _progress(facts.n_pairs, done=done) as advance:
+            for value in reranker.score_stream(lines):
+                out.write(_line(value, reranker.probability(value)))
+                n_scored += 1
+                advance()
     Screen(stderr=True).print(f"{n_scored} pairs scored, {done} were there")
     lines.check()
 
 
+@contextmanager
+def _locked(output: Path) -> Iterator[None]:
+    """Keep other runs from writing a file: two that went on at the same place would leave its rest twice."""
+    with LineFile(output):
+        pass  # it is there now
+    lock = lock_file(output) if output.is_file() else None
+    try:
+        yield
+    finally:
+        let_go(lock)
+
+
+def _begin(output: Path, job: dict[str, Any], *, restart: bool) -> int:
+    """Cut off what is not kept, write whose the rest is, and return how many scores that are."""
+    kept = b"" if restart else _finished(output, job)
+    if output.is_file():  # a device such as /dev/stdout keeps nothing to go on from
+        os.truncate(output, len(kept))
+        write_atomically(_job_file(output), (json.dumps(job, indent=2) + "\n").encode())
+    return kept.count(b"\n")
+
+
 def _line(score: float, probability: float) -> str:
     return json.dumps({"score": score, "probability": probability})
-
-
-def _total(pairs: Path) -> int | None:
-    """Return how many pairs there are; None for standard input, whose length is not known."""
-    return None if str(pairs) == STANDARD_STREAM else count_lines(pairs)
 
 
 @contextmanager
@@ -172,12 +192,13 @@ def _progress(total: int | None, *, done: int) -> Iterator[Callable[[], None]]:
         yield lambda: bar.advance(task)
 
 
-def _job(pairs: Path, options: ModelOptions) -> dict[str, Any]:
-    """Return what a score depends on. Options that older files lack are left out unless they were passed."""
-    size = None if str(pairs) == STANDARD_STREAM else pairs.stat().st_size
-    job = {"pairs": str(pairs), "bytes": size, "model": options.model, "dtype": options.dtype}
+def _job(pairs: Path, facts: PairsFile, options: ModelOptions) -> dict[str, Any]:
+    """Return what a score depends on. Options that were not passed are left out."""
+    from rerank_plugins.bulk.tasks import model_files
+
+    job: dict[str, Any] = {"pairs": str(pairs), "sha256": facts.sha256, "model": options.model, "dtype": options.dtype}
     job |= {"max_length": options.max_length, "long_documents": options.long_documents}
-    later = {"prompt": options.prompt, **options.layers}
+    later = {"prompt": options.prompt, **options.layers, "model_files": model_files(options.model)}
     if options.calibration is not None:
         later["calibration"] = _digest(options.calibration)
     return job | {name: value for name, value in later.items() if value is not None}
@@ -195,14 +216,14 @@ def _job_file(output: Path) -> Path:
     return output.with_name(output.name + _JOB_SUFFIX)
 
 
-def _finished(output: Path, job: dict[str, Any]) -> int:
-    """Return how many pairs have a score already, and cut off a last line that a killed run left incomplete.
+def _finished(output: Path, job: dict[str, Any]) -> bytes:
+    """Return the whole lines that are there already, without a last one that a killed run left incomplete.
 
     Raises:
-        InvalidInputError: The output is another job's.
+        InvalidInputError: The output is another job's, or its pairs came from standard input.
     """
-    if not output.exists() or not output.stat().st_size:
-        return 0
+    if not output.is_file() or not output.stat().st_size:
+        return b""
     before: object = None
     with suppress(OSError, ValueError):
         before = json.loads(_job_file(output).read_text(encoding="utf-8"))
@@ -211,7 +232,7 @@ def _finished(output: Path, job: dict[str, Any]) -> int:
         raise InvalidInputError(msg)
     data = output.read_bytes()
     complete = data[: data.rfind(b"\n") + 1]
-    if len(complete) < len(data):
-        with output.open("r+b") as file:
-            file.truncate(len(complete))
-    return complete.count(b"\n")
+    if complete and job["pairs"] == STANDARD_STREAM:
+        msg = f"{str(output)!r} has scores already, and standard input cannot go on after a break; pass --restart"
+        raise InvalidInputError(msg)
+    return complete

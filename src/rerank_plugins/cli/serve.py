@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from rerank_plugins.cli.bulk_job import Cpus, Gpus, RayAddress
+from rerank_plugins.cli.bulk_job import Cpus, Gpus, RayAddress, refuse_without_ray
 from rerank_plugins.cli.model_options import (
     CalibrationFile,
     CompressLayers,
@@ -93,6 +93,8 @@ def serve(
 
     docs/serving.md says what to type in which application.
     """
+    if not ray:
+        refuse_without_ray(ray_address=ray_address, replicas=replicas, max_replicas=max_replicas, cpus=cpus, gpus=gpus)
     from rerank_plugins.serving import server
     from rerank_plugins.serving.settings import ApiKeys, Limits, ModelPlan, ServeSettings
 

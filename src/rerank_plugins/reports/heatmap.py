@@ -7,7 +7,7 @@ from typing import Any
 
 from rerank_plugins.checks.arguments import checked_call
 from rerank_plugins.reports.style import INK, new_figure
-from rerank_plugins.reports.systems import Scene, first_stage_of, short_name
+from rerank_plugins.reports.systems import Scene, first_stage_of
 
 __all__ = ["heatmap_figure", "heatmap_values"]
 
@@ -24,7 +24,7 @@ def heatmap_values(scene: Scene) -> tuple[list[str], list[str], list[list[float]
     rerankers = sorted({system.reranker for system in cells}, key=lambda name: (name is not None, name or ""))
     by_key = {(first_stage_of(system), system.reranker): scene.mean(found) for system, found in cells.items()}
     values = [[by_key.get((stage, reranker), math.nan) for reranker in rerankers] for stage in stages]
-    columns = [short_name(name) if name else "no reranker" for name in rerankers]
+    columns = [scene.names.model(name) if name else "no reranker" for name in rerankers]
     return list(stages.values()), columns, values
 
 

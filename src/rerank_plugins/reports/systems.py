@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
 from statistics import fmean
 
 from rerank_plugins.checks.arguments import checked_call, checked_fields
@@ -18,16 +18,32 @@ _PREFERRED = ("nDCG@10", "MRR@10", "RR@10", "hit@5")
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """Names systems; ``top_k`` and ``top_n`` are included only if systems differ in them."""
+    """Names systems; ``top_k`` and ``top_n`` are included only if systems differ in them.
+
+    Attributes:
+        show_top_k: Whether ``top_k`` is included.
+        show_top_n: Whether ``top_n`` is.
+        models: A model to the end of its name that tells it from the others.
+    """
 
     show_top_k: bool
     show_top_n: bool
+    models: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, systems: Sequence[System]) -> Names:
         """Return the names for a report's systems."""
         second = [system for system in systems if system.reranker]
-        return cls(len({s.top_k for s in second}) > 1, len({s.top_n for s in second}) > 1)
+        models = {name for system in systems for name in (system.embedder, system.reranker) if name}
+        return cls(
+            show_top_k=len({s.top_k for s in second}) > 1,
+            show_top_n=len({s.top_n for s in second}) > 1,
+            models={name: _told_apart(name, models) for name in models},
+        )
+
+    def model(self, name: str) -> str:
+        """Return a model's name without its owner or folder, unless another one would be called the same."""
+        return self.models.get(name) or short_name(name)
 
     def full(self, system: System) -> str:
         """Return ``dense bge-m3 → bge-reranker-v2-m3 (top_k 50)``."""
@@ -42,18 +58,31 @@ class Names:
             )
             if shown
         ]
-        return f"{name} → {short_name(system.reranker)}" + (f" ({', '.join(numbers)})" if numbers else "")
+        return f"{name} → {self.model(system.reranker)}" + (f" ({', '.join(numbers)})" if numbers else "")
 
     def stage(self, system: System) -> str:
         """Return the name of a system's first stage."""
         if system.embedder is None:
             return "BM25" if system.retriever == "bm25" else system.retriever
-        return f"{system.retriever} {short_name(system.embedder)}"
+        return f"{system.retriever} {self.model(system.embedder)}"
 
 
 def short_name(model: str) -> str:
     """Return a model's name without its owner or folder."""
-    return model.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1] or model
+    return _end(model, 1)
+
+
+def _end(model: str, n_parts: int) -> str:
+    parts = model.replace("\\", "/").rstrip("/").split("/")
+    return "/".join(parts[-n_parts:]) or model
+
+
+def _told_apart(model: str, models: Set[str]) -> str:
+    """Return the shortest end of a model's name, of whole parts, that no other one has."""
+    n_parts, most = 1, len(model.replace("\\", "/").split("/"))
+    while n_parts < most and any(_end(other, n_parts) == _end(model, n_parts) for other in models if other != model):
+        n_parts += 1
+    return _end(model, n_parts)
 
 
 def first_stage_of(system: System) -> tuple[str, str | None]:

@@ -9,7 +9,7 @@ from typing import Any
 from rerank_plugins.checks.arguments import checked_call
 from rerank_plugins.evaluation.results import System
 from rerank_plugins.reports.style import INK, MUTED, SERIES, new_figure, plain_axis, round_ticks
-from rerank_plugins.reports.systems import Scene, first_stage_of, short_name
+from rerank_plugins.reports.systems import Scene, first_stage_of
 
 __all__ = ["TradeOff", "trade_offs", "tradeoff_figure"]
 
@@ -64,7 +64,7 @@ def tradeoff_figure(scene: Scene) -> Any:
     round_ticks(axis)
     names = {first_stage_of(point.system): scene.names.stage(point.system) for point in points}
     left = [_handle("", INK, "Colour: reranker")]
-    left += [_handle("o", color, short_name(model) if model else "none") for model, color in colors.items()]
+    left += [_handle("o", color, scene.names.model(model) if model else "none") for model, color in colors.items()]
     right = [_handle("", INK, "Shape: first stage"), *(_handle(markers[stage], INK, names[stage]) for stage in stages)]
     # Below the axis, so that the picture stays narrow; matplotlib fills columns of equal length one after the other.
     n_lines = max(len(left), len(right))

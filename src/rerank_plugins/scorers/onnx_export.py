@@ -12,14 +12,16 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
+from rerank_plugins.catalog.file_names import OTHER_WEIGHTS
 from rerank_plugins.catalog.resolve import ResolvedModel
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.graphs.models import build_graph
 from rerank_plugins.graphs.proto import ExternalData
 from rerank_plugins.scorers.onnx_runtime import read_weights
-from rerank_plugins.system.files import write_folder_with
+from rerank_plugins.system.files import reason_of, write_folder_with
 from rerank_plugins.weights.arrays import Arrays
 from rerank_plugins.weights.base import CheckpointRequest
 from rerank_plugins.weights.checks import check_weights
@@ -47,7 +49,7 @@ def export_model(resolved: ResolvedModel, folder: Path) -> Path:
         The folder.
 
     Raises:
-        InvalidInputError: Something is there already.
+        InvalidInputError: Something is there already, or the folder cannot be written.
         UnsupportedModelError: It is no BERT-like model.
         UnsafeModelError: It has only pickled weights.
     """
@@ -57,7 +59,7 @@ def export_model(resolved: ResolvedModel, folder: Path) -> Path:
     request = CheckpointRequest(spec=resolved.spec, files=resolved.files)
     load_tokenizer(request)
     check_weights(request)
-    weights = read_weights(request)
+    weights = {_todays(name): one for name, one in read_weights(request).items()}
     made = build_graph(resolved.spec, resolved.files, weights)
 
     def save(new: Path) -> None:
@@ -69,7 +71,16 @@ def export_model(resolved: ResolvedModel, folder: Path) -> Path:
         facts = {"model": spec.id, "kind": spec.kind, "max_length": str(spec.max_length_tokens)}
         (new / _GRAPH).write_bytes(made.graph.model(places, metadata=facts))
 
-    return write_folder_with(folder, save)
+    try:
+        return write_folder_with(folder, save)
+    except (OSError, SafetensorError) as error:
+        msg = f"{str(folder)!r} cannot be written ({reason_of(error)}); name another folder, or make room"
+        raise InvalidInputError(msg) from error
+
+
+def _todays(name: str) -> str:
+    """Return a weight's name in today's checkpoints; those of 2018 have TensorFlow's for the parts of a norm."""
+    return name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")
 
 
 def _save(weights: Arrays, path: Path) -> None:
@@ -103,3 +114,6 @@ def _copy_settings(request: CheckpointRequest, new: Path) -> None:
         for path in source.iterdir():
             if path.is_file() and path.suffix in _KEPT and path.name != _INDEX:
                 shutil.copyfile(path, target / path.name)
+    config = {key: value for key, value in request.files.config.items() if key != OTHER_WEIGHTS}
+    if len(config) < len(request.files.config):
+        (new / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")

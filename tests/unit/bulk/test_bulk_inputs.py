@@ -72,6 +72,15 @@ def test_what_is_no_input(tmp_path: Path, name: str, message: str) -> None:
         input_files([tmp_path / name])
 
 
+def test_a_compressed_file_in_a_folder_is_not_left_out(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"x": 1}\n')
+    (tmp_path / "_SUCCESS").write_text("")
+    assert [file.name for file in input_files([tmp_path])] == ["a.jsonl"]
+    (tmp_path / "b.jsonl.gz").write_bytes(b"")
+    with pytest.raises(InvalidInputError, match=r"b\.jsonl\.gz.*unpack it"):
+        input_files([tmp_path])
+
+
 def test_a_file_that_is_named_twice(tmp_path: Path) -> None:
     file = tmp_path / "rows.jsonl"
     file.write_text('{"x": 1}\n')

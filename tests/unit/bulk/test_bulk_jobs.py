@@ -20,7 +20,7 @@ import pytest
 from rerank_plugins import Embedder, Reranker
 from rerank_plugins.bulk import BulkJob, EmbedTask, RayPool, ScoreTask, run_job
 from rerank_plugins.bulk.inputs import Row
-from rerank_plugins.bulk.outputs import Columns
+from rerank_plugins.bulk.outputs import Columns, write_part
 from rerank_plugins.bulk.tasks import RowWorker
 from rerank_plugins.errors import InvalidInputError, ModelUnavailableError, RerankPluginsError
 
@@ -111,6 +111,31 @@ def test_another_job_in_the_folder_is_refused_until_restart(rows: Path) -> None:
     assert len(result_of(other)) == 21
 
 
+@pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
+def test_rows_that_changed_in_place_are_another_job(tmp_path: Path, suffix: str) -> None:
+    """A file of as many bytes as before may hold other rows."""
+    path = tmp_path / f"rows.{suffix}"
+
+    def write(text: str) -> int:
+        rows = [{"id": number, "text": text} for number in range(20)]
+        if suffix == "jsonl":
+            path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        else:
+            parquet = pytest.importorskip("pyarrow.parquet")
+            parquet.write_table(pytest.importorskip("pyarrow").Table.from_pylist(rows), path)
+        return path.stat().st_size
+
+    job, size = job_of(path), write("abc")
+    with job.opened() as folder:
+        run_job(folder)
+    assert write("xyz") == size
+    with pytest.raises(InvalidInputError, match="sha256 was"), job.opened():
+        pass
+    write("abc")
+    with job.opened() as folder:
+        assert folder.pending() == []
+
+
 def test_a_folder_with_something_else_stays_as_it_is(rows: Path) -> None:
     (rows.parent / "job").mkdir()
     (rows.parent / "job" / "thesis.txt").write_text("years of work")
@@ -164,6 +189,46 @@ class SetTask(LengthTask):
         yield lambda rows: {"id": [{row["id"]} if row["id"] % 2 else row["id"] for row in rows]}
 
 
+@dataclass(frozen=True, kw_only=True)
+class CopyTask:
+    """Copies columns."""
+
+    keep: tuple[str, ...]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return self.keep
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        return {"task": "copy"}
+
+    @contextmanager
+    def opened(self) -> Iterator[RowWorker]:
+        yield lambda rows: {name: [row[name] for row in rows] for name in self.keep}
+
+
+def test_parts_have_the_types_of_the_input(tmp_path: Path) -> None:
+    """A block of nothing but nulls was of no type, and all parts together could not be read."""
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    table = arrow.table(
+        {
+            "id": arrow.array([None, None, 2, 3], arrow.int32()),
+            "tags": arrow.array([[], [], ["a"], None]),
+            "kind": arrow.array(["a", None, "b", "a"]).dictionary_encode(),
+            "made": arrow.array([None, None, {"by": "x"}, None]),
+        }
+    )
+    parquet.write_table(table, tmp_path / "rows.parquet")
+    task = CopyTask(keep=tuple(table.column_names))
+    job = BulkJob(task=task, inputs=(tmp_path / "rows.parquet",), output=tmp_path / "job", rows_per_block=2)
+    with job.opened() as folder:
+        run_job(folder)
+    written = parquet.read_table(tmp_path / "job" / "parts")
+    assert written.schema.equals(parquet.read_schema(tmp_path / "rows.parquet"))
+    assert written.to_pylist() == table.to_pylist()
+
+
 @pytest.mark.parametrize("part_format", ["jsonl", "parquet"])
 def test_a_value_that_cannot_be_written_names_its_rows(rows: Path, part_format: Any) -> None:
     if part_format == "parquet":
@@ -173,6 +238,12 @@ def test_a_value_that_cannot_be_written_names_its_rows(rows: Path, part_format: 
     with job.opened() as folder, pytest.raises(InvalidInputError, match=message):
         run_job(folder)
     assert list((job.output / "parts").iterdir()) == []
+
+
+def test_a_value_that_parquet_has_no_place_for(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    with pytest.raises(InvalidInputError, match="columns meta cannot be written as parquet"):
+        write_part(tmp_path / "part.parquet", {"meta": [{}]}, "parquet")
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,19 @@ def test_a_command_of_another_distribution(monkeypatch: pytest.MonkeyPatch) -> N
     assert "Say hello." in CliRunner().invoke(app, ["--help"]).stdout
 
 
+@pytest.mark.parametrize(("name", "value"), [("other", "greet"), ("hello", "COMMANDS_GROUP")])
+def test_a_command_that_is_none_or_has_a_name_of_ours_is_skipped(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    """The first replaced ours; the second broke every command, doctor's too."""
+    monkeypatch.setattr(installed, "greet", greet, raising=False)
+    point = EntryPoint(name, f"rerank_plugins.cli.installed:{value}", installed.COMMANDS_GROUP)
+    with pytest.warns(RuntimeWarning, match="skipped a broken entry point"):
+        app = app_of_one(monkeypatch, point)
+    assert CliRunner().invoke(app, ["other"]).stdout == ""
+    assert CliRunner().invoke(app, ["hello"]).exit_code == 2
+
+
 @pytest.mark.parametrize("arguments", [["demo"], ["demo", "--model", "mini"], ["demo", "x"]])
 def test_without_the_demonstration_its_command_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, arguments: list[str]

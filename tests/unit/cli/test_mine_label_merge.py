@@ -79,3 +79,10 @@ def test_merged_with_a_table(bert_reranker_folder: Path, tmp_path: Path) -> None
     assert json.loads((output / "merge.json").read_text())["weights"].keys() == {str(tuned), str(bert_reranker_folder)}
     with pytest.raises(InvalidInputError, match="is not empty"):
         run("merge", tuned, "--base", bert_reranker_folder, "-o", output)
+
+
+@pytest.mark.parametrize("option", [("--template", "{text} {query} {answer}"), ("--reduction", "sum")])
+def test_options_of_a_language_model_need_one(tmp_path: Path, option: tuple[str, str]) -> None:
+    data = write_rows(tmp_path / "data.jsonl", rows(2))
+    with pytest.raises(InvalidInputError, match="name it with --preference"):
+        run("label", data, "-o", tmp_path / "out.jsonl", *option)

@@ -65,6 +65,12 @@ def test_score_keeps_its_lines_and_goes_on(tmp_path: Path, bert_reranker_folder:
     assert len(whole.splitlines()) == n
 
 
+def test_an_export_leaves_nothing_half_written(tmp_path: Path, bert_reranker_folder: Path) -> None:
+    done = run(20_000, "export", bert_reranker_folder, "--output", tmp_path / "exported")
+    assert is_a_message(done), done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 @pytest.mark.parametrize("command", ["models", "score", "rank"])
 def test_an_output_that_is_full(command: str, tmp_path: Path, bert_reranker_folder: Path) -> None:

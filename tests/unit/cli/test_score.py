@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from typer.testing import CliRunner
 from rerank_plugins import Reranker
 from rerank_plugins.cli import app
 from rerank_plugins.errors import InvalidInputError, ModelUnavailableError
+from rerank_plugins.system.locks import let_go, lock_file
 
 PAIRS = [("What do pandas eat?", text) for text in tiny_checkpoints.SENTENCES]
 
@@ -129,3 +132,54 @@ def test_pairs_that_are_not_utf8(tmp_path: Path, bert_reranker_folder: Path) -> 
     (tmp_path / "pairs.jsonl").write_bytes(b'{"query": "a", "document": "b"}\n{"query": "\xff"}\n')
     with pytest.raises(InvalidInputError, match=r"line 2: not UTF-8 \(byte 11\)"):
         run(tmp_path / "pairs.jsonl", tmp_path / "scores.jsonl", bert_reranker_folder)
+
+
+def test_two_runs_do_not_write_one_file(pairs_file: Path, tmp_path: Path, bert_reranker_folder: Path) -> None:
+    """Two that went on at the same place left its rest twice; and a line that is being written is not cut off."""
+    output = tmp_path / "scores.jsonl"
+    run(pairs_file, output, bert_reranker_folder)
+    output.write_bytes(output.read_bytes()[:55])
+    other = lock_file(output)
+    try:
+        with pytest.raises(InvalidInputError, match="is being written by another process"):
+            run(pairs_file, output, bert_reranker_folder)
+    finally:
+        let_go(other)
+    assert len(output.read_bytes()) == 55
+    run(pairs_file, output, bert_reranker_folder)
+    assert len(scores_of(output)) == len(PAIRS)
+
+
+def test_pairs_or_a_model_that_became_others(pairs_file: Path, tmp_path: Path, bert_reranker_folder: Path) -> None:
+    """Neither a name nor a number of bytes says that they are the same."""
+    output, model = tmp_path / "scores.jsonl", tmp_path / "model"
+    shutil.copytree(bert_reranker_folder, model)
+    run(pairs_file, output, model)
+    before = pairs_file.read_bytes()
+    pairs_file.write_bytes(before.replace(b"pandas", b"lizard"))
+    with pytest.raises(InvalidInputError, match="another job"):
+        run(pairs_file, output, model)
+    pairs_file.write_bytes(before)
+    assert f"0 pairs scored, {len(PAIRS)} were there" in run(pairs_file, output, model)
+    os.utime(model / "model.safetensors", ns=(0, 0))
+    with pytest.raises(InvalidInputError, match="another job"):
+        run(pairs_file, output, model)
+
+
+@pytest.mark.parametrize("command", ["score", "embed", "serve"])
+def test_options_of_a_cluster_do_not_do_nothing(pairs_file: Path, tmp_path: Path, command: str) -> None:
+    arguments = ["misspelt"] if command == "serve" else [str(pairs_file), "--output", str(tmp_path / "out")]
+    done = CliRunner().invoke(app, [command, *arguments, "--gpus", "0.5"])
+    assert isinstance(done.exception, InvalidInputError)
+    assert "--gpus 0.5 does nothing without --ray" in str(done.exception)
+
+
+def test_a_column_to_keep_is_not_dropped_in_silence(pairs_file: Path, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match="--keep id needs --ray"):
+        run(pairs_file, tmp_path / "scores.jsonl", Path("misspelt"), "--keep", "id")
+
+
+@pytest.mark.skipif(not Path("/dev/null").exists(), reason="needs a device")
+def test_nothing_is_written_beside_a_device(pairs_file: Path, bert_reranker_folder: Path) -> None:
+    run(pairs_file, Path("/dev/null"), bert_reranker_folder)
+    assert not Path("/dev/null.job.json").exists()

@@ -33,7 +33,7 @@ from rerank_plugins.reports.page import tables_html
 from rerank_plugins.reports.style import SERIES
 from rerank_plugins.reports.systems import Names, Scene, short_name
 from rerank_plugins.reports.table import dataset_table, holm, mean_table
-from rerank_plugins.reports.tradeoff import trade_offs
+from rerank_plugins.reports.tradeoff import trade_offs, tradeoff_figure
 
 EVIL = '<script>alert("x")</script> & | `code` *stars*'
 
@@ -348,6 +348,19 @@ def test_names_say_what_tells_systems_apart() -> None:
     ]  # fmt: skip
 
 
+def test_models_of_one_name_in_two_folders_are_told_apart() -> None:
+    """Two rows, two columns and two colours had one name."""
+    names = ("runs/1/best", "runs/2/best/", "best", "other/worst")
+    scene = Scene.of(EvaluationResults(cells=tuple(cell(0.5, reranker=name) for name in names)))
+    shown = ["1/best", "2/best", "best", "worst"]
+    assert [scene.names.full(one.system) for one in scene.cells_of("one")] == [
+        f"dense embedder → {name}" for name in shown
+    ]
+    assert sorted(heatmap_values(scene)[1]) == shown
+    texts = [text.get_text() for text in tradeoff_figure(scene).legends[0].get_texts()]
+    assert [text for text in texts if text in shown] == shown
+
+
 def test_the_deepest_of_several_depths_counts_in_the_map() -> None:
     scene = Scene.of(
         EvaluationResults(cells=(cell(0.5), cell(0.6, reranker="r", top_k=50), cell(0.9, reranker="r", top_k=10)))
@@ -402,3 +415,13 @@ def test_the_command(folder: Path) -> None:
     assert json.loads((folder / "out" / "results.json").read_text(encoding="utf-8"))["cells"]
     missing = CliRunner().invoke(app, ["report", str(folder / "none.json"), "--output", str(folder / "out")])
     assert isinstance(missing.exception, InvalidInputError)
+
+
+def test_data_that_was_not_evaluated_is_told(folder: Path) -> None:
+    """It was read and left out; the demonstration's set, which evaluate takes by its name, was no path."""
+    (folder / "three.jsonl").write_text('{"query": "q", "pos": ["a"], "neg": ["b"]}\n')
+    command = ["report", str(folder / "results.json"), "--output", str(folder / "out"), "--data"]
+    for data in (str(folder / "three.jsonl"), "demo"):
+        done = CliRunner().invoke(app, [*command, data])
+        assert isinstance(done.exception, InvalidInputError)
+        assert "name what was evaluated" in str(done.exception)

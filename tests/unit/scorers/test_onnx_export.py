@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import tiny_checkpoints
 import tiny_rerankers
+from safetensors.numpy import load_file, save_file
 
 from rerank_plugins import Embedder, Reranker
 from rerank_plugins.catalog.resolve import resolve
@@ -45,6 +47,23 @@ def test_others_read_the_graph(checkpoints: Path, tmp_path: Path, name: str, pad
     inputs = {one.name: np.array(fed[one.name], dtype=np.int64) for one in session.get_inputs()}
     found = session.run(None, inputs)[0][:, 0]
     assert np.abs(found - Reranker(source, backend="onnx").score(PAIRS)).max() <= 1e-5
+
+
+def test_names_of_2018_and_weights_in_a_file_of_another_name(checkpoints: Path, tmp_path: Path) -> None:
+    """The first was a KeyError; of the second, the config of the export named a file that was not in it."""
+    source = tmp_path / "source"
+    shutil.copytree(checkpoints / "bert-reranker", source)
+    weights, old = load_file(source / "model.safetensors"), {}
+    for name, array in weights.items():
+        old[name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta")] = array
+    (source / "model.safetensors").unlink()
+    save_file(old, source / "weights.safetensors", {"format": "pt"})
+    config = json.loads((source / "config.json").read_text(encoding="utf-8"))
+    (source / "config.json").write_text(json.dumps({**config, "transformers_weights": "weights.safetensors"}))
+    folder = export_model(resolve(source, kind="reranker"), tmp_path / "exported")
+    expected = np.array(Reranker(checkpoints / "bert-reranker", backend="onnx").score(PAIRS))
+    for backend in ("onnx", "torch"):
+        assert np.abs(np.array(Reranker(folder, backend=backend, device="cpu").score(PAIRS)) - expected).max() <= 1e-4
 
 
 def test_the_mini_models(tmp_path: Path) -> None:

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import subprocess
+import sys
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -35,10 +41,37 @@ def test_options_exist(file: Path) -> None:
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
 def test_probes_need_no_key(file: Path) -> None:
-    text = file.read_text(encoding="utf-8")
-    assert set(re.findall(r"path: (/\w+)|:8000(/\w+)'", text)) <= {(path, "") for path in OPEN_PATHS} | {
-        ("", path) for path in OPEN_PATHS
-    }
+    found = re.findall(r"path: (/\w+)|'GET', '(/\w+)'", file.read_text(encoding="utf-8"))
+    assert bool(found) == (file.name != "compose.yaml")
+    assert {first or second for first, second in found} <= OPEN_PATHS
+
+
+class Answer(BaseHTTPRequestHandler):
+    status = 200
+
+    def do_GET(self) -> None:
+        self.send_response(self.status if self.path == "/readyz" else 404)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize(("status", "code"), [(200, 0), (503, 1)])
+def test_the_image_is_healthy_once_it_is_ready_behind_a_proxy_too(status: int, code: int) -> None:
+    """A container that downloads through a proxy asked the proxy for its own 127.0.0.1."""
+    found = re.search(r"HEALTHCHECK.*?CMD (\[.*?\])\n", (FOLDER / "Dockerfile").read_text(encoding="utf-8"), re.DOTALL)
+    assert found is not None
+    server = HTTPServer(("127.0.0.1", 0), type("Answers", (Answer,), {"status": status}))
+    Thread(target=server.serve_forever, daemon=True).start()
+    command = [part.replace("8000", str(server.server_port)) for part in json.loads(found[1])]
+    try:
+        environment = {**os.environ, "http_proxy": "http://127.0.0.1:9", "no_proxy": ""}
+        done = subprocess.run([sys.executable, *command[1:]], env=environment, timeout=60, check=False)
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert (command[0], done.returncode) == ("python", code)
 
 
 @pytest.mark.parametrize("name", ["compose.yaml", "kubernetes.yaml"])
