@@ -65,12 +65,13 @@ def test_a_report_is_made_again_from_what_was_evaluated(tmp_path: Path) -> None:
     arguments = ["report", str(out / "results.json"), "--data", str(data), "-o", str(tmp_path / "report")]
     done = CliRunner().invoke(app, arguments, catch_exceptions=False)
     assert done.exit_code == 0
-    (tmp_path / "two" / "qrels").mkdir(parents=True)
+    two = tmp_path / "two" / "mine"
+    (two / "qrels").mkdir(parents=True)
     for split in ("dev", "test"):
-        (tmp_path / "two" / "qrels" / f"{split}.tsv").write_text("q\td\t1\n")
+        (two / "qrels" / f"{split}.tsv").write_text("q\td\t1\n")
     for name in ("corpus", "queries"):
-        (tmp_path / "two" / f"{name}.jsonl").write_text(f'{{"_id": "{"d" if name == "corpus" else "q"}", "text": "x"}}')
-    arguments[3] = str(tmp_path / "two")
+        (two / f"{name}.jsonl").write_text(f'{{"_id": "{"d" if name == "corpus" else "q"}", "text": "x"}}')
+    arguments[3] = str(two)
     with pytest.raises(InvalidInputError, match="--split"):
         CliRunner().invoke(app, arguments, catch_exceptions=False)
     assert CliRunner().invoke(app, [*arguments, "--split", "dev"], catch_exceptions=False).exit_code == 0
