@@ -137,6 +137,7 @@ ANYTHING = st.recursive(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("owner", [lc.RerankCompressor, li.RerankPostprocessor, li_embeddings.InstructionEmbedding])
 @settings(derandomize=True, deadline=None, max_examples=300, suppress_health_check=list(HealthCheck))
 @given(data=st.data(), value=ANYTHING)

@@ -44,6 +44,7 @@ def test_an_old_place_gives_the_suites_and_says_that_it_goes(name: str) -> None:
     assert all(hasattr(old, one) for one in new.__all__)
 
 
+@pytest.mark.slow
 def test_old_places_say_what_to_install() -> None:
     done = subprocess.run([sys.executable, "-c", CODE, *OLD], capture_output=True, text=True, check=True)
     lines = done.stdout.splitlines()

@@ -167,6 +167,7 @@ def test_no_repairs_where_none_are_wanted() -> None:
     assert len(model.asked) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["listwise", "setwise", "pairwise", "pointwise"])
 def test_every_document_comes_back_once_from_a_model_that_fails_in_30_percent(method: Any) -> None:
     """250 rankings for each of four methods: 1,000 of 1,000."""

@@ -445,6 +445,7 @@ def test_a_gradient_that_is_not_finite_names_step_and_rows(
         train_reranker(tiny_run(bert_reranker_folder, tmp_path))
 
 
+@pytest.mark.slow
 def test_mini_is_trained_in_its_own_format(tmp_path: Path) -> None:
     pytest.importorskip("rerank_plugins_mini")
     from safetensors.torch import load_file
