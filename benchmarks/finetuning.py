@@ -38,10 +38,11 @@ def main(
     rows: Annotated[int, typer.Option(help="Questions that are trained on at most.")] = 400,
     queries: Annotated[int, typer.Option(help="Questions of each measured set at most.")] = 150,
     max_length: Annotated[int, typer.Option(help="Tokens of a pair.")] = 256,
+    ranks: Annotated[str, typer.Option(help="Ranks of BM25 that negatives are taken from, as mine does.")] = "10-210",
     bf16: Annotated[bool, typer.Option("--bf16", help="Train with bfloat16 autocast.")] = False,
 ) -> None:
     """Train on half of each set, and measure on the other half."""
-    options = {"rows": rows, "queries": queries, "max_length": max_length, "bf16": bf16}
+    options = {"rows": rows, "queries": queries, "max_length": max_length, "ranks": ranks, "bf16": bf16}
     _say("| set | model | measured on | queries | nDCG@10 before | after | p | merged | weight |")
     _say("|---|---|---|---|---|---|---|---|---|")
     for name in names:
@@ -64,7 +65,7 @@ def _one(data: Dataset, model: str, others: list[Path], scratch: Path, options: 
     answered = [one for one in data.queries if data.relevant_ids(one)]
     halves = ([one for one in answered if _half(data.queries[one]) == half] for half in (0, 1))
     seen, unseen = halves
-    train = _mined(data, seen[: options["rows"]], scratch)
+    train = _mined(data, seen[: options["rows"]], scratch, ranks=options["ranks"])
     # Another name than the whole set, so that the table tells them apart.
     test = _written(data, unseen, scratch / f"{data.name}-unseen")
     result = train_reranker(
@@ -93,8 +94,8 @@ def _half(query: str) -> int:
     return hashlib.sha256(query.encode()).digest()[0] % 2
 
 
-def _mined(data: Dataset, chosen: list[str], scratch: Path) -> Path:
-    """Return training rows of some queries, with the defaults of ``mine`` and BM25."""
+def _mined(data: Dataset, chosen: list[str], scratch: Path, *, ranks: str) -> Path:
+    """Return training rows of some queries, with negatives that BM25 has at these ranks."""
     texts = data.texts
     asked = scratch / "asked.jsonl"
     rows = ({"query": data.queries[one], "pos": [texts[key] for key in data.relevant_ids(one)]} for one in chosen)
@@ -104,7 +105,7 @@ def _mined(data: Dataset, chosen: list[str], scratch: Path) -> Path:
     mined = scratch / "train.jsonl"
     mine_negatives(
         MiningSettings(
-            data=(asked,), output=mined, candidate_pool=pool, retrievers=("bm25",), range_for_sampling="1-30"
+            data=(asked,), output=mined, candidate_pool=pool, retrievers=("bm25",), range_for_sampling=ranks
         )
     )
     return mined
