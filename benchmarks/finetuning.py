@@ -104,9 +104,7 @@ def _mined(data: Dataset, chosen: list[str], scratch: Path, *, ranks: str) -> Pa
     pool.write_text("".join(f"{json.dumps({'text': text})}\n" for text in texts.values()), encoding="utf-8")
     mined = scratch / "train.jsonl"
     mine_negatives(
-        MiningSettings(
-            data=(asked,), output=mined, candidate_pool=pool, retrievers=("bm25",), range_for_sampling=ranks
-        )
+        MiningSettings(data=(asked,), output=mined, candidate_pool=pool, retrievers=("bm25",), range_for_sampling=ranks)
     )
     return mined
 
