@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 
 from rerank_plugins import inputs
@@ -106,12 +106,13 @@ def _sum(before: CallUsage | None, one: CallUsage | None) -> CallUsage | None:
     )
 
 
-def _stages(before: tuple[StageUsage, ...], one: tuple[StageUsage, ...]) -> tuple[StageUsage, ...]:
-    """Return what became of each model of several so far; their places tell them apart."""
-    if [stage.name for stage in before] != [stage.name for stage in one]:
-        # One of the two was answered by a cache, or a backend of others lists what it likes.
-        return before + one
-    return tuple(
-        replace(now, documents=was.documents + now.documents, ms=was.ms + now.ms, skipped=now.skipped or was.skipped)
-        for was, now in zip(before, one, strict=True)
-    )
+def _stages(*chunks: tuple[StageUsage, ...]) -> tuple[StageUsage, ...]:
+    """Return what became of each model of several so far; a model that is in two stages is told twice, as in a call."""
+    merged: dict[tuple[str, int], StageUsage] = {}
+    for stages in chunks:
+        seen = Counter[str]()
+        for stage in stages:
+            key = stage.name, seen[stage.name]
+            merged[key] = merged[key] + stage if key in merged else stage
+            seen[stage.name] += 1
+    return tuple(merged.values())

@@ -34,17 +34,10 @@ def summed_usage(usages: Sequence[CallUsage], *, n_stages: int, n_inputs: int) -
         n_stages: Stages of a query. Their places tell them apart, not their names: a model may be in two of them.
         n_inputs: Pairs of the call.
     """
-    stages: list[StageUsage] = []
-    for place in range(min(n_stages, len(usages))):
-        of_stage = [stage for usage in usages[place::n_stages] for stage in usage.stages]
-        stages.append(
-            StageUsage(
-                name=of_stage[0].name,
-                documents=sum(one.documents for one in of_stage),
-                ms=sum(one.ms for one in of_stage),
-                skipped=next((one.skipped for one in reversed(of_stage) if one.skipped), ""),
-            )
-        )
+    stages = [
+        reduce(operator.add, [stage for usage in usages[place::n_stages] for stage in usage.stages])
+        for place in range(min(n_stages, len(usages)))
+    ]
     return CallUsage(
         tokenize_ms=sum(one.tokenize_ms for one in usages),
         queue_ms=sum(one.queue_ms for one in usages),

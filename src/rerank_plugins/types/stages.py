@@ -41,3 +41,12 @@ class StageUsage:
     documents: int
     ms: float
     skipped: str = ""
+
+    def __add__(self, other: StageUsage) -> StageUsage:
+        """Return what became of this stage in both; the later reason why scores do not count stands."""
+        return StageUsage(
+            name=self.name,
+            documents=self.documents + other.documents,
+            ms=self.ms + other.ms,
+            skipped=other.skipped or self.skipped,
+        )

@@ -99,3 +99,29 @@ def test_a_stream_takes_what_its_chunks_take_and_queues_once() -> None:
         stages=tuple(StageUsage(name=name, documents=7, ms=6.0) for name in ("first", "second")),
     )
     assert [record.usage for record in records] == [expected]
+
+
+class Staged(Metered):
+    """Lists other stages in each chunk: the second of one model in the odd ones only."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def score(self, pairs: Pairs, options: ScoreOptions) -> BackendScores:
+        self.calls += 1
+        names = ("mini", "chat", "mini") if self.calls % 2 else ("mini", "chat")
+        stages = tuple(StageUsage(name=name, documents=len(pairs), ms=1.0) for name in names)
+        usage = CallUsage(
+            tokenize_ms=0.0, queue_ms=0.0, forward_ms=1.0, inputs=1, tokens=1, reused_inputs=0, stages=stages
+        )
+        return BackendScores.of([1.0] * len(pairs), usage=usage)
+
+
+def test_stages_of_a_long_stream_are_told_once_whatever_its_chunks_list() -> None:
+    records: list[CallRecord] = []
+    remove = add_observer(records.append)
+    list(Reranker(backend=Staged()).score_stream(((QUERY, f"x {n}") for n in range(50)), chunk_pairs=5))
+    remove()
+    (usage,) = [record.usage for record in records]
+    assert usage is not None
+    assert [(one.name, one.documents) for one in usage.stages] == [("mini", 50), ("chat", 50), ("mini", 25)]
