@@ -1,4 +1,4 @@
-"""``rerank-plugins export``: a checkpoint as a folder for ONNX Runtime."""
+"""``rerank-plugins export``: a checkpoint as a folder for ONNX Runtime, or in 8-bit rows."""
 
 from __future__ import annotations
 
@@ -20,16 +20,17 @@ def export(
     kind: Annotated[str, typer.Option(help="reranker or embedder.")] = "reranker",
     family: Annotated[str | None, typer.Option(help="Whose conventions a folder follows, where nothing tells.")] = None,
     revision: Annotated[str | None, typer.Option(help="Commit or branch of the hub; the catalog's by default.")] = None,
+    int8: Annotated[bool, typer.Option("--int8", help="Weights in 8-bit rows, a quarter; no model.onnx.")] = False,
 ) -> None:
     """Write model.onnx, its weights and its tokenizer into a folder; torch is not needed.
 
     Reranker(folder) and Embedder(folder) open it, in torch and in ONNX Runtime. They open the checkpoint itself, too:
-    an export is for other programs, and for machines that cannot reach the hub.
+    an export is for other programs, and for machines that cannot reach the hub. With --int8 only they open it.
     """
     from rerank_plugins.backends.named import refuse_backend
     from rerank_plugins.catalog.resolve import resolve
     from rerank_plugins.errors import InvalidInputError
-    from rerank_plugins.scorers.onnx_export import export_model
+    from rerank_plugins.scorers.onnx_export import export_int8, export_model
     from rerank_plugins.types import SourceOptions
 
     if kind not in ("reranker", "embedder"):
@@ -39,6 +40,7 @@ def export(
     wanted: ModelKind = "reranker" if kind == "reranker" else "embedder"
     refuse_backend(model, kind=wanted)
     resolved = resolve(model, kind=wanted, options=options)
-    written = export_model(resolved, output)
+    written = export_int8(resolved, output) if int8 else export_model(resolved, output)
     size = sum(path.stat().st_size for path in written.rglob("*") if path.is_file())
-    Screen().print(f"Saved {written} ({size / 1e6:.0f} MB): model.onnx, model.safetensors, tokenizer", soft_wrap=True)
+    parts = "model.safetensors (8-bit rows), tokenizer" if int8 else "model.onnx, model.safetensors, tokenizer"
+    Screen().print(f"Saved {written} ({size / 1e6:.0f} MB): {parts}", soft_wrap=True)

@@ -1,14 +1,16 @@
-"""A checkpoint as a folder for ONNX Runtime: ``model.onnx`` and, beside it, the weights that it names.
+"""A checkpoint as a folder for ONNX Runtime, or as a quarter of its size.
 
-The weights are one ``model.safetensors`` in float32 under the checkpoint's own names, and the graph's external data are
-places in that file: nothing is in the folder twice, and this package opens it as the checkpoint itself, in torch too.
+``model.onnx`` names weights that lie beside it: one ``model.safetensors`` in float32 under the checkpoint's own names,
+and the graph's external data are places in that file. Nothing is in the folder twice, and this package opens it as the
+checkpoint itself, in torch too. A small folder has the same weights in 8-bit rows, which no other program reads, and
+no graph.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -18,16 +20,17 @@ from safetensors.numpy import save_file
 from rerank_plugins.catalog.file_names import OTHER_WEIGHTS
 from rerank_plugins.catalog.resolve import ResolvedModel
 from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.graphs.models import build_graph
+from rerank_plugins.graphs.models import ModelGraph, build_graph
 from rerank_plugins.graphs.proto import ExternalData
 from rerank_plugins.scorers.onnx_runtime import read_weights
 from rerank_plugins.system.files import reason_of, write_folder_with
 from rerank_plugins.weights.arrays import Arrays
 from rerank_plugins.weights.base import CheckpointRequest
 from rerank_plugins.weights.checks import check_weights
+from rerank_plugins.weights.own_rows import int8_rows, row_metadata
 from rerank_plugins.weights.tokenizers import load_tokenizer
 
-__all__ = ["export_model"]
+__all__ = ["export_int8", "export_model"]
 
 _WEIGHTS, _GRAPH = "model.safetensors", "model.onnx"
 _KEPT = (".json", ".txt", ".model", ".md")
@@ -53,6 +56,49 @@ def export_model(resolved: ResolvedModel, folder: Path) -> Path:
         UnsupportedModelError: It is no BERT-like model.
         UnsafeModelError: It has only pickled weights.
     """
+    request, weights, made = _opened(resolved, folder)
+
+    def save(new: Path) -> None:
+        _copy_settings(request, new)
+        _save(weights, new / _WEIGHTS, {"format": "pt"})
+        stored = _places(new / _WEIGHTS)
+        places = {name: stored[name if name in stored else made.prefix + name] for name in made.graph.weights}
+        spec = resolved.spec
+        facts = {"model": spec.id, "kind": spec.kind, "max_length": str(spec.max_length_tokens)}
+        (new / _GRAPH).write_bytes(made.graph.model(places, metadata=facts))
+
+    return _written(folder, save)
+
+
+def export_int8(resolved: ResolvedModel, folder: Path) -> Path:
+    """Write a BERT-like reranker or embedder with its matrices in 8-bit rows; torch is not needed.
+
+    ``Reranker(folder)`` and ``Embedder(folder)`` open it, in torch and in ONNX Runtime, and compute in float32 unless
+    they are told ``dtype="int8"``, which takes the 8-bit numbers as they are.
+
+    Args:
+        resolved: The checkpoint.
+        folder: Where to; it must not be there.
+
+    Returns:
+        The folder.
+
+    Raises:
+        InvalidInputError: Something is there already, or the folder cannot be written.
+        UnsupportedModelError: It is no BERT-like model.
+        UnsafeModelError: It has only pickled weights.
+    """
+    request, weights, _ = _opened(resolved, folder)
+
+    def save(new: Path) -> None:
+        _copy_settings(request, new)
+        _save(int8_rows(weights), new / _WEIGHTS, row_metadata())
+
+    return _written(folder, save)
+
+
+def _opened(resolved: ResolvedModel, folder: Path) -> tuple[CheckpointRequest, Arrays, ModelGraph]:
+    """Return a checkpoint's float32 weights and its graph, once it is sure that a folder may be written."""
     if folder.exists():
         msg = f"{str(folder)!r} is there already; name a folder that is not"
         raise InvalidInputError(msg)
@@ -60,17 +106,10 @@ def export_model(resolved: ResolvedModel, folder: Path) -> Path:
     load_tokenizer(request)
     check_weights(request)
     weights = {_todays(name): one for name, one in read_weights(request).items()}
-    made = build_graph(resolved.spec, resolved.files, weights)
+    return request, weights, build_graph(resolved.spec, resolved.files, weights)
 
-    def save(new: Path) -> None:
-        _copy_settings(request, new)
-        _save(weights, new / _WEIGHTS)
-        stored = _places(new / _WEIGHTS)
-        places = {name: stored[name if name in stored else made.prefix + name] for name in made.graph.weights}
-        spec = resolved.spec
-        facts = {"model": spec.id, "kind": spec.kind, "max_length": str(spec.max_length_tokens)}
-        (new / _GRAPH).write_bytes(made.graph.model(places, metadata=facts))
 
+def _written(folder: Path, save: Callable[[Path], None]) -> Path:
     try:
         return write_folder_with(folder, save)
     except (OSError, SafetensorError) as error:
@@ -83,9 +122,9 @@ def _todays(name: str) -> str:
     return name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")
 
 
-def _save(weights: Arrays, path: Path) -> None:
-    # transformers refuses a file that does not say "pt".
-    save_file({name: np.ascontiguousarray(one) for name, one in weights.items()}, str(path), {"format": "pt"})
+def _save(weights: Arrays, path: Path, metadata: dict[str, str]) -> None:
+    # transformers refuses a file whose metadata do not say "pt".
+    save_file({name: np.ascontiguousarray(one) for name, one in weights.items()}, str(path), metadata)
 
 
 def _places(path: Path) -> Mapping[str, ExternalData]:
@@ -115,5 +154,9 @@ def _copy_settings(request: CheckpointRequest, new: Path) -> None:
             if path.is_file() and path.suffix in _KEPT and path.name != _INDEX:
                 shutil.copyfile(path, target / path.name)
     config = {key: value for key, value in request.files.config.items() if key != OTHER_WEIGHTS}
-    if len(config) < len(request.files.config):
+    if request.spec.id != str(folder) and request.files.own_format is None:
+        # A folder of another name is known by this one, and keeps the prompts of its catalog entry. Our own format
+        # says everything itself.
+        config["_name_or_path"] = request.spec.id
+    if config != request.files.config:
         (new / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")

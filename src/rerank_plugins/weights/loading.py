@@ -65,8 +65,16 @@ def load_model(request: LoadRequest, auto_class: Any, *, attention: str | None =
 def _from_own_rows(folder: Path, auto_class: Any, dtype: torch.dtype) -> tuple[PreTrainedModel, list[str]]:
     config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     model = auto_class.from_config(config)
-    result = model.load_state_dict(read_rows(folder / "model.safetensors"), strict=False)
+    own, prefix = set(model.state_dict()), f"{model.base_model_prefix}."
+    weights = {_name_in(own, name, prefix): value for name, value in read_rows(folder / "model.safetensors").items()}
+    result = model.load_state_dict(weights, strict=False)
     return model.to(dtype), list(result.missing_keys)
+
+
+def _name_in(own: set[str], name: str, prefix: str) -> str:
+    """Return a weight's name in a model that may be the bare encoder of what was stored, or have one more head."""
+    names = (name, name.removeprefix(prefix), prefix + name)
+    return next((one for one in names if one in own), name)
 
 
 def _check_code(request: LoadRequest) -> None:

@@ -28,12 +28,15 @@ from rerank_plugins.weights.arrays import Arrays, read_file
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["base_folder", "has_own_rows", "read_row_arrays", "read_rows"]
+__all__ = ["base_folder", "has_own_rows", "int8_rows", "read_row_arrays", "read_rows", "row_metadata"]
 
 _FORMATS = ("int8-rows", "q4-blocks")
 _FILE = "model.safetensors"
 _QUANTIZATION_KEY, _BASE_KEY = "rerank_plugins.quantization", "rerank_plugins.base"
 _BYTES_A_BLOCK = 16
+_LARGEST, _TINY = 127.0, 1e-12
+_LEAST_ROWS = 16
+"""Matrices of fewer rows (a classifier's last, token types) are small, and every score depends on them."""
 
 
 def has_own_rows(folder: Path) -> bool:
@@ -93,6 +96,32 @@ def read_row_arrays(path: Path) -> Arrays:
             raise UnsupportedModelError(msg)
         whole[name] = whole[name] + value if name in whole else value
     return whole
+
+
+def int8_rows(weights: Arrays) -> Arrays:
+    """Return weights as ``int8-rows`` stores them: float matrices in int8, each with the scale of its rows.
+
+    A row's largest number becomes 127 or -127, so that a row which is read back and rounded again (``dtype="int8"``)
+    has the same whole numbers.
+
+    Args:
+        weights: Tensors by name. What is no matrix of floats with 16 rows or more stays as it is, and so does one with
+            numbers that are not finite.
+    """
+    stored: Arrays = {}
+    for name, array in weights.items():
+        if array.ndim != 2 or len(array) < _LEAST_ROWS or array.dtype.kind != "f" or not np.isfinite(array).all():
+            stored[name] = array
+            continue
+        scale = np.maximum(np.abs(array).max(axis=1), _TINY).astype(np.float32) / np.float32(_LARGEST)
+        stored[name] = np.rint(array.astype(np.float32) / scale[:, np.newaxis]).astype(np.int8)
+        stored[f"{name}.scale"] = scale
+    return stored
+
+
+def row_metadata() -> dict[str, str]:
+    """Return the metadata of a file that holds what :func:`int8_rows` returns."""
+    return {"format": "pt", _QUANTIZATION_KEY: _FORMATS[0]}
 
 
 def _stored(path: Path) -> Arrays:

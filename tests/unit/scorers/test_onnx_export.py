@@ -6,7 +6,9 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -15,12 +17,14 @@ import tiny_rerankers
 from safetensors.numpy import load_file, save_file
 
 from rerank_plugins import Embedder, Reranker
-from rerank_plugins.catalog.resolve import resolve
+from rerank_plugins.catalog.resolve import ResolvedModel, resolve
 from rerank_plugins.cli import main
 from rerank_plugins.errors import InvalidInputError, UnsupportedModelError
-from rerank_plugins.scorers.onnx_export import export_model
+from rerank_plugins.scorers.onnx_export import export_int8, export_model
 
 runtime = pytest.importorskip("onnxruntime")
+
+Runtime = Literal["onnx", "torch"]
 
 QUERY = "What is a panda?"
 PAIRS = [(QUERY, text) for text in tiny_checkpoints.SENTENCES]
@@ -62,7 +66,8 @@ def test_names_of_2018_and_weights_in_a_file_of_another_name(checkpoints: Path, 
     (source / "config.json").write_text(json.dumps({**config, "transformers_weights": "weights.safetensors"}))
     folder = export_model(resolve(source, kind="reranker"), tmp_path / "exported")
     expected = np.array(Reranker(checkpoints / "bert-reranker", backend="onnx").score(PAIRS))
-    for backend in ("onnx", "torch"):
+    runtimes: tuple[Runtime, ...] = ("onnx", "torch")
+    for backend in runtimes:
         assert np.abs(np.array(Reranker(folder, backend=backend, device="cpu").score(PAIRS)) - expected).max() <= 1e-4
 
 
@@ -92,6 +97,54 @@ def test_a_model_is_no_copy_of_its_weights(checkpoints: Path, tmp_path: Path) ->
     assert facts["kind"] == "reranker"
 
 
+@pytest.mark.parametrize("backend", ["onnx", "torch"])
+@pytest.mark.parametrize("name", ["bert-reranker", "xlmr-reranker"])
+def test_8_bit_rows_are_read_in_both_runtimes(checkpoints: Path, tmp_path: Path, name: str, backend: Runtime) -> None:
+    source = checkpoints / name
+    folder = export_int8(resolve(source, kind="reranker"), tmp_path / "exported")
+    size, whole = ((one / "model.safetensors").stat().st_size for one in (folder, source))
+    assert size < whole / 2
+    assert not (folder / "model.onnx").exists()
+    exact = np.array(Reranker(source, backend=backend, device="cpu").score(PAIRS))
+    found = np.array(Reranker(folder, backend=backend, device="cpu").score(PAIRS))
+    assert 0 < np.abs(found - exact).max() <= 0.1 * (exact.max() - exact.min())
+
+
+def test_8_bit_rows_of_8_bit_rows_are_the_same(tmp_path: Path) -> None:
+    """So dtype="int8", which rounds again, takes the numbers that are stored."""
+    folder = export_int8(resolve("mini", kind="reranker"), tmp_path / "exported")
+    again = export_int8(resolve(folder, kind="reranker"), tmp_path / "again")
+    first, second = (load_file(one / "model.safetensors") for one in (folder, again))
+    assert {*first} == {*second}
+    assert all(np.array_equal(first[name], second[name]) for name in first if first[name].dtype == np.int8)
+    assert Reranker(folder, backend="onnx").score(PAIRS) == Reranker("mini", backend="onnx").score(PAIRS)
+
+
+@pytest.mark.parametrize("backend", ["onnx", "torch"])
+def test_8_bit_rows_of_an_encoder_inside_another_model(checkpoints: Path, tmp_path: Path, backend: Runtime) -> None:
+    """A masked language model puts ``bert.`` in front of names that its bare encoder has without it."""
+    source = tmp_path / "source"
+    shutil.copytree(checkpoints / "bert-embedder", source)
+    weights = load_file(source / "model.safetensors")
+    save_file({f"bert.{name}": one for name, one in weights.items()}, source / "model.safetensors", {"format": "pt"})
+    folder = export_int8(resolve(source, kind="embedder"), tmp_path / "exported")
+    expected = Embedder(checkpoints / "bert-embedder", backend=backend).embed_documents(tiny_checkpoints.SENTENCES)
+    found = Embedder(folder, backend=backend).embed_documents(tiny_checkpoints.SENTENCES)
+    assert (found * expected).sum(1).min() > 0.995
+
+
+@pytest.mark.parametrize("write", [export_model, export_int8])
+def test_a_folder_of_another_name_keeps_its_catalog_entry(
+    checkpoints: Path, tmp_path: Path, write: Callable[[ResolvedModel, Path], Path]
+) -> None:
+    """A prompt that only the entry has would be lost, and nothing but worse results would show it."""
+    cached = tmp_path / "models--cross-encoder--ms-marco-TinyBERT-L2-v2" / "snapshots" / "0"
+    shutil.copytree(checkpoints / "bert-reranker", cached)
+    source = resolve(cached, kind="reranker")
+    assert source.spec.id == "cross-encoder/ms-marco-TinyBERT-L2-v2"
+    assert resolve(write(source, tmp_path / "exported"), kind="reranker").spec == source.spec
+
+
 def test_a_folder_that_is_there_and_a_model_without_graph_are_refused(tmp_path: Path) -> None:
     folder = tiny_checkpoints.bert_reranker(tmp_path / "model")
     with pytest.raises(InvalidInputError, match="is there already"):
@@ -115,10 +168,12 @@ def test_the_command(
     assert json.loads((output / "config.json").read_text(encoding="utf-8"))["model_type"] == "bert"
 
 
-def test_the_command_needs_no_torch(checkpoints: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("options", "has_graph"), [([], True), (["--int8"], False)])
+def test_the_command_needs_no_torch(checkpoints: Path, tmp_path: Path, options: list[str], *, has_graph: bool) -> None:
     code = "import sys; sys.modules['torch'] = sys.modules['transformers'] = None\n"
     code += "from rerank_plugins.cli import main\nmain()"
-    command = [sys.executable, "-c", code, "export", str(checkpoints / "bert-reranker"), "-o", str(tmp_path / "made")]
-    done = subprocess.run(command, capture_output=True, text=True)
+    given = [str(checkpoints / "bert-reranker"), "-o", str(tmp_path / "made"), *options]
+    done = subprocess.run([sys.executable, "-c", code, "export", *given], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "made" / "model.onnx").is_file()
+    assert (tmp_path / "made" / "model.onnx").is_file() == has_graph
+    assert ("8-bit rows" in done.stdout) != has_graph
