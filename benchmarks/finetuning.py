@@ -27,7 +27,7 @@ from rerank_plugins.training import (
     train_reranker,
 )
 
-__all__ = ["main"]
+__all__ = ["half_of", "main", "mined_rows", "written_set"]
 
 
 def main(
@@ -63,11 +63,11 @@ def _say(line: str) -> None:
 def _one(data: Dataset, model: str, others: list[Path], scratch: Path, options: dict[str, Any]) -> list[str]:
     # A question without an answer teaches nothing, and no order of its documents is better than another.
     answered = [one for one in data.queries if data.relevant_ids(one)]
-    halves = ([one for one in answered if _half(data.queries[one]) == half] for half in (0, 1))
+    halves = ([one for one in answered if half_of(data.queries[one]) == half] for half in (0, 1))
     seen, unseen = halves
-    train = _mined(data, seen[: options["rows"]], scratch, ranks=options["ranks"])
+    train = mined_rows(data, seen[: options["rows"]], scratch, ranks=options["ranks"])
     # Another name than the whole set, so that the table tells them apart.
-    test = _written(data, unseen, scratch / f"{data.name}-unseen")
+    test = written_set(data, unseen, scratch / f"{data.name}-unseen")
     result = train_reranker(
         reranker_settings(
             {
@@ -90,11 +90,12 @@ def _one(data: Dataset, model: str, others: list[Path], scratch: Path, options: 
     return _lines(data.name, model, result, _merged(result, model, dev, [test, *others], options))
 
 
-def _half(query: str) -> int:
+def half_of(query: str) -> int:
+    """Return 0 or 1: which half of its set a query is in, by its text."""
     return hashlib.sha256(query.encode()).digest()[0] % 2
 
 
-def _mined(data: Dataset, chosen: list[str], scratch: Path, *, ranks: str) -> Path:
+def mined_rows(data: Dataset, chosen: list[str], scratch: Path, *, ranks: str) -> Path:
     """Return training rows of some queries, with negatives that BM25 has at these ranks."""
     texts = data.texts
     asked = scratch / "asked.jsonl"
@@ -109,7 +110,7 @@ def _mined(data: Dataset, chosen: list[str], scratch: Path, *, ranks: str) -> Pa
     return mined
 
 
-def _written(data: Dataset, chosen: list[str], folder: Path) -> Path:
+def written_set(data: Dataset, chosen: list[str], folder: Path) -> Path:
     """Write some queries of a set in BEIR layout."""
     (folder / "qrels").mkdir(parents=True)
     documents = ({"_id": key, "title": one.title or "", "text": one.text} for key, one in data.documents.items())

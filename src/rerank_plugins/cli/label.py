@@ -48,6 +48,9 @@ def label(
         str | None, typer.Option(help="Its prompt, with {text}, {query}, and at the end {answer}.", show_default=False)
     ] = None,
     weight: Annotated[list[float] | None, typer.Option(help="Of each teacher, in their order; repeat.")] = None,
+    standardise: Annotated[
+        bool, typer.Option("--standardise", help="Mean 0 and spread 1 for each query, for cosines and the like.")
+    ] = False,
     device: Device = None,
     dtype: Dtype = "auto",
     max_length: MaxLength = None,
@@ -62,7 +65,8 @@ def label(
 ) -> None:
     """Score every text of training data with a teacher; a run that was stopped goes on where it was.
 
-    Raw scores of one teacher are written as they are; of several, the mean of scores that are standardised per query.
+    Raw scores of one teacher are written as they are, or standardised per query with --standardise; of several, the
+    mean of standardised scores.
     OUTPUT.job.json says which model, layer, prompt and scale they are of.
     """
     from rerank_plugins.training import LabelSettings, label_records
@@ -75,6 +79,7 @@ def label(
         output=output,
         format_name=format_name,
         weights=tuple(weight) if weight else None,
+        standardise=standardise,
         batch_pairs=batch_pairs,
         restart=restart,
     )

@@ -35,6 +35,8 @@ class LabelSettings:
             asked, and how far it got, is in ``NAME.job.json`` beside it, and stays there: it says what the scores are.
         format_name: Format of the data; None tells it from its rows.
         weights: Of several teachers, in their order; None weighs all the same.
+        standardise: Whether the scores of a query get mean 0 and standard deviation 1 also where there is one teacher:
+            cosines and other numbers that lie close together would teach nothing, since a softmax over them is flat.
         batch_pairs: Pairs that are scored and written together: what a killed run loses at most.
         restart: Whether an earlier run's output is thrown away; without it that run goes on.
     """
@@ -43,6 +45,7 @@ class LabelSettings:
     output: str | Path
     format_name: str | None = None
     weights: tuple[float, ...] | None = None
+    standardise: bool = False
     batch_pairs: Count = 512
     restart: bool = False
 
@@ -63,7 +66,7 @@ class LabelResult:
         n_scores: Scores that were written, by all runs.
         n_replaced: Scores that rows had before and that the new ones replace.
         scale: What the scores are: ``logit``, ``probability`` or ``tanh`` of a reranker, ``log_likelihood`` of a
-            language model, ``standardised`` for the mean of several teachers.
+            language model, ``standardised`` for the mean of several teachers and where that was asked for.
     """
 
     output: Path
@@ -87,9 +90,9 @@ def label_records(
 ) -> LabelResult:
     """Write training data with a teacher's scores, in flat memory; a killed run goes on where it was.
 
-    One teacher's raw scores are written as they are. Of several, the scores of a query's texts are standardised for
-    each (mean 0, standard deviation 1 over the texts of the row; equal scores become 0), and then averaged: scores of
-    models on different scales count alike.
+    One teacher's raw scores are written as they are, unless ``standardise`` is set. Of several, the scores of a query's
+    texts are standardised for each (mean 0, standard deviation 1 over the texts of the row; equal scores become 0), and
+    then averaged: scores of models on different scales count alike.
 
     Args:
         settings: What is read and written.
@@ -111,12 +114,12 @@ def label_records(
         needs = [one.problem for one in listed if isinstance(one, RowTeacher)]
         source = look_at_rows(settings.data, format_name=settings.format_name, problem=_first_problem(needs))
         opened = [_opened(one, stack) for one in listed]
-        scale = opened[0].scale if len(opened) == 1 else "standardised"
+        scale = opened[0].scale if len(opened) == 1 and not settings.standardise else "standardised"
         job_settings: dict[str, Any] = {"command": "label", "rows": source.digest, "weights": settings.weights}
         job_settings |= {"teachers": [one.facts() for one in opened], "scale": scale}
         job = stack.enter_context(RowJob(output, job_settings, restart=settings.restart))
         for block in blocks(source.records(start=job.n_done), most=settings.batch_pairs, size=_n_texts):
-            _label_block(job, block, opened, settings.weights)
+            _label_block(job, block, opened, settings)
             if on_row is not None:
                 on_row(job.n_done, source.n_rows)
         job.finish()
@@ -143,7 +146,7 @@ def standardised(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 
 def _label_block(
-    job: RowJob, block: Sequence[PlacedRecord], teachers: Sequence[RowTeacher], weights: tuple[float, ...] | None
+    job: RowJob, block: Sequence[PlacedRecord], teachers: Sequence[RowTeacher], settings: LabelSettings
 ) -> None:
     try:
         scores = np.array([teacher.scores(block) for teacher in teachers])
@@ -153,23 +156,23 @@ def _label_block(
             raise ScoringError(msg) from error
         # One by one, so that the row is named and the ones before it are kept.
         for one in block:
-            _label_block(job, [one], teachers, weights)
+            _label_block(job, [one], teachers, settings)
         return
     lines, start, n_replaced = list[bytes](), 0, 0
     for one in block:
         end = start + _n_texts(one.record)
-        made = _combined(scores[:, start:end], weights)
+        made = _combined(scores[:, start:end], settings)
         n_replaced += len(one.record.pos_scores or ()) + len(one.record.neg_scores or ())
         lines.append(json_line(_with_scores(one.record, made).to_mapping()))
         start = end
     job.append(lines, {"scores": start, "replaced": n_replaced})
 
 
-def _combined(scores: npt.NDArray[np.float64], weights: tuple[float, ...] | None) -> list[float]:
+def _combined(scores: npt.NDArray[np.float64], settings: LabelSettings) -> list[float]:
     """Return one score a text. Shape of ``scores``: (teachers, texts)."""
-    if len(scores) == 1:
+    if len(scores) == 1 and not settings.standardise:
         return [float(one) for one in scores[0]]
-    mean = np.average([standardised(one) for one in scores], axis=0, weights=weights)
+    mean = np.average([standardised(one) for one in scores], axis=0, weights=settings.weights)
     return [float(one) for one in mean]
 
 

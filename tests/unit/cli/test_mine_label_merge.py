@@ -42,6 +42,8 @@ def test_mined_filtered_and_labelled(bert_reranker_folder: Path, tmp_path: Path)
         run("label", mined, "-o", labelled, "-m", bert_reranker_folder, "--max-length", 32)
     again = run("label", labelled, "-o", tmp_path / "two.jsonl", "-m", bert_reranker_folder)
     assert "120 scores that the data had before were replaced" in again
+    alike = run("label", mined, "-o", tmp_path / "alike.jsonl", "-m", bert_reranker_folder, "--standardise")
+    assert "standardised per query" in alike
 
 
 def test_dropped_texts_are_printed(bert_reranker_folder: Path, tmp_path: Path) -> None:

@@ -91,6 +91,16 @@ def test_several_teachers_are_standardised_for_each_query_and_averaged(tmp_path:
     assert journal(tmp_path)["asked"]["scale"] == "standardised"
 
 
+def test_one_teacher_is_standardised_where_asked_and_a_raw_job_is_another(tmp_path: Path) -> None:
+    data = [{"query": "q", "pos": ["aaaa"], "neg": ["a", "aa", "aaaaa"]}]
+    made = labelled(tmp_path, Reranker(backend=Teacher(factor=0.01)), data, standardise=True)[0]
+    lengths = np.array([4.0, 1.0, 2.0, 5.0])
+    wanted = list((lengths - lengths.mean()) / lengths.std())
+    assert [*made["pos_scores"], *made["neg_scores"]] == pytest.approx(wanted)
+    with pytest.raises(InvalidInputError, match='scale was "standardised", is "logit"'):
+        labelled(tmp_path, Reranker(backend=Teacher(factor=0.01)), data)
+
+
 @pytest.mark.parametrize(
     ("scores", "wanted"),
     [([2.0, 2.0, 2.0], [0, 0, 0]), ([1e12, 1e12 + 1e-4], [0, 0]), ([5.0], [0]), ([0.0, 2.0], [-1, 1])],

@@ -144,8 +144,8 @@ class _Check:
         if scores:
             self._least, self._most = min(self._least, *scores), max(self._most, *scores)
             self._counts["with_differing_scores"] += len(set(scores)) > 1
-            # Labels of 0 and 1 are kept as scores too, and are no probabilities of a teacher.
-            self._counts["in_between"] += bool(set(scores) - {0.0, 1.0})
+            # Labels of 0 and 1 (or -1 and 1) are kept as scores too, and are no probabilities of a teacher.
+            self._counts["in_between"] += bool(set(scores) - {-1.0, 0.0, 1.0})
         if scores and len(scores) == len(record.pos) + len(record.neg):
             self._counts["scored"] += 1
         else:
@@ -238,7 +238,7 @@ class _Check:
         if counts["scored"]:
             if not counts["with_differing_scores"]:
                 self._findings.add("all_scores_constant", f"all are {self._least:g}", count=counts["scored"])
-            elif self._counts["in_between"] and self._least >= 0.0 and self._most <= 1.0:
+            elif self._counts["in_between"] and self._least >= -1.0 and self._most <= 1.0:
                 self._findings.add("scores_are_probabilities", f"from {self._least:g} to {self._most:g}")
         if self._sample is not None:
             self._findings.add("cut_positive", count=self._sample.n_rows_with("n_cut_positives"))

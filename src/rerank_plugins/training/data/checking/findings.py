@@ -60,7 +60,9 @@ KINDS: dict[str, Kind] = {
         _WARNING, "rows whose best negative is scored above every positive: a false negative?"
     ),
     "scores_are_probabilities": Kind(
-        _WARNING, "all scores lie in 0 to 1: a softmax over probabilities is almost flat; distil from raw scores"
+        _WARNING,
+        "all scores lie between -1 and 1, as probabilities and cosines do: a softmax over them is almost flat; distil "
+        "from raw scores, label with --standardise, or set teacher_scale to 'probability'",
     ),
     "no_negative_in_some": Kind(_WARNING, "rows without a negative among rows with negatives"),
     "few_negatives": Kind(_WARNING, "rows with fewer negatives than a group takes; they are repeated to fill it"),

@@ -104,6 +104,10 @@ def test_scores_that_are_probabilities(tmp_path: Path) -> None:
     labels = check(tmp_path, {**GOOD, **scored(1.0, [0.0] * 7)})
     assert kinds(labels) == {}, "labels of 0 and 1 are no probabilities of a teacher"
     assert kinds(check(tmp_path, {**GOOD, **scored(1.2, [0.1] * 7)})) == {}
+    cosines = check(tmp_path, {**GOOD, **scored(0.7, [0.3, 0.2, -0.1, 0, 0, 0, 0])})
+    assert kinds(cosines) == {"scores_are_probabilities": 1}
+    opposite = check(tmp_path, {**GOOD, **scored(1.0, [-1.0] * 7)})
+    assert kinds(opposite) == {}, "labels of 1 and -1 are no cosines"
 
 
 def test_distillation_needs_every_score(tmp_path: Path) -> None:

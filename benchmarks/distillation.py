@@ -1,0 +1,80 @@
+"""``python -m benchmarks.distillation --sets FOLDER --teacher cosine:FOLDER fiqa_closed``: does a teacher help?
+
+Half of a set's queries is trained on twice, with the same rows and the same number of steps: by labels alone, and by
+labels and a teacher's scores. The other half is measured, BM25's best 20 for each query. Several teachers are averaged,
+as ``label`` does.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any
+
+import typer
+
+from benchmarks.finetuning import half_of, mined_rows, written_set
+from rerank_plugins.evaluation import read_dataset
+from rerank_plugins.training import LabelSettings, label_records, reranker_settings, train_reranker
+
+__all__ = ["main"]
+
+
+def main(
+    name: Annotated[str, typer.Argument(help="A set: FOLDER[:SPLIT].")],
+    *,
+    sets: Annotated[Path, typer.Option(help="Folder of sets in BEIR layout.")],
+    teacher: Annotated[list[str], typer.Option(help="A reranker; repeat it, and they are averaged.")],
+    model: Annotated[str, typer.Option(help="What is trained.")] = "mini",
+    rows: Annotated[int, typer.Option(help="Questions that are trained on at most.")] = 400,
+    queries: Annotated[int, typer.Option(help="Questions that are measured at most.")] = 150,
+    max_length: Annotated[int, typer.Option(help="Tokens of a pair.")] = 256,
+    ranks: Annotated[str, typer.Option(help="Ranks of BM25 that negatives are taken from, as mine does.")] = "2-50",
+    epochs: Annotated[int, typer.Option(help="Epochs of both trainings.")] = 3,
+) -> None:
+    """Train on half of a set by labels, and by labels and teachers, and measure both on the other half."""
+    place, _, split = name.partition(":")
+    data = read_dataset(sets / place, split=split or None)
+    answered = [one for one in data.queries if data.relevant_ids(one)]
+    seen, unseen = ([one for one in answered if half_of(data.queries[one]) == half] for half in (0, 1))
+    with TemporaryDirectory() as scratch:
+        train = mined_rows(data, seen[:rows], Path(scratch), ranks=ranks)
+        test = written_set(data, unseen, Path(scratch) / f"{data.name}-unseen")
+        labelled = Path(scratch) / "labelled.jsonl"
+        result = label_records(LabelSettings(data=(train,), output=labelled, standardise=True), teacher)
+        _say(f"{result.n_rows} rows, {result.n_scores} scores of {' and '.join(teacher)} ({result.scale})")
+        _say("| learnt from | queries | nDCG@10 before | after | p |")
+        _say("|---|---|---|---|---|")
+        common = {
+            "model_name_or_path": model,
+            "keep_data": [test],
+            "keep_queries": queries,
+            "query_max_len": max_length // 4,
+            "passage_max_len": max_length - max_length // 4,
+            "num_train_epochs": epochs,
+            # Both take the last step: a few held out rows would choose by chance.
+            "dev_fraction": 0.0,
+        }
+        _measure("labels", {**common, "train_data": train, "output_dir": Path(scratch) / "labels"})
+        distilled = {"train_data": labelled, "output_dir": Path(scratch) / "distilled", "knowledge_distillation": True}
+        _measure("labels and teacher", {**common, **distilled})
+
+
+def _measure(what: str, settings: Mapping[str, Any]) -> None:
+    result = train_reranker(reranker_settings(settings))
+    if result is None:
+        return
+    one = result.kept[0]
+    ndcg = one.changes[0]
+    _say(f"| {what} | {one.n_queries} | {ndcg.before:.3f} | {ndcg.after:.3f} | {ndcg.comparison.p_value:.4f} |")
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    typer.run(main)
