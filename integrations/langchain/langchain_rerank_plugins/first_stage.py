@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
-from pydantic import PrivateAttr
+from pydantic import Field, InstanceOf, PrivateAttr
+from pydantic.json_schema import SkipJsonSchema
 
 from langchain_rerank_plugins.parts import OWN, PARTS, AnyEmbedder, PipedRetriever, listed, with_ids
 from langchain_rerank_plugins.scored import with_metadata
@@ -79,7 +80,11 @@ class FirstStageRetriever(GrowingRetriever):
     top_k: Count = 50
     """Documents returned at most."""
 
-    _corpus: Corpus[Document] = PrivateAttr()
+    corpus: Annotated[InstanceOf[Corpus[Document]], SkipJsonSchema()] | None = Field(
+        default=None, exclude=True, repr=False
+    )
+    """What :meth:`from_documents` makes; a field, because LangChain's ``configurable_fields`` hands on nothing else."""
+
     _adding: AddingLock = PrivateAttr(default_factory=AddingLock)
 
     @classmethod
@@ -107,7 +112,7 @@ class FirstStageRetriever(GrowingRetriever):
         """
         made = cls(top_k=top_k)
         items = {str(position): one for position, one in enumerate(listed(documents))}
-        made._corpus = PARTS.indexed(
+        made.corpus = PARTS.indexed(
             items,
             retriever=retriever,
             embedder=embedder,
@@ -134,9 +139,7 @@ class FirstStageRetriever(GrowingRetriever):
 
     @classmethod
     def _over(cls, corpus: Corpus[Document], top_k: int) -> FirstStageRetriever:
-        made = cls(top_k=top_k)
-        made._corpus = corpus
-        return made
+        return cls(top_k=top_k, corpus=corpus)
 
     def _indexed(self, otherwise: str) -> FirstStageRetriever:
         return self
@@ -147,7 +150,7 @@ class FirstStageRetriever(GrowingRetriever):
             corpus = self._made()
             check_new_ids(ids, {one.id for one in corpus.items.values() if one.id})
             new = {str(position): one for position, one in enumerate(documents, start=len(corpus.items))}
-            self._corpus = PARTS.grown(corpus, new)
+            self.corpus = PARTS.grown(corpus, new)
         return ids
 
     def _get_relevant_documents(
@@ -161,11 +164,10 @@ class FirstStageRetriever(GrowingRetriever):
         return _ranked(await self._made().asearch(query, top_k=call_limit(self, "top_k", options) or self.top_k))
 
     def _made(self) -> Corpus[Document]:
-        try:
-            return self._corpus
-        except AttributeError as error:
+        if self.corpus is None:
             msg = f"this {type(self).__name__} has no documents; make it with {type(self).__name__}.from_documents(...)"
-            raise InvalidInputError(msg) from error
+            raise InvalidInputError(msg)
+        return self.corpus
 
 
 def _ranked(found: Sequence[tuple[Document, float]]) -> list[Document]:

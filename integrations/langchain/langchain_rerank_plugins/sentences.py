@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
 from langchain_core.documents import BaseDocumentTransformer, Document
-from pydantic import Field, PrivateAttr
+from pydantic import Field, InstanceOf
+from pydantic.json_schema import SkipJsonSchema
 
 from langchain_rerank_plugins.parts import OWN, PARTS, AnyEmbedder, PipedRetriever, listed
 from langchain_rerank_plugins.scored import with_metadata
@@ -99,7 +100,10 @@ class SentenceRetriever(PipedRetriever):
     top_k: Count = 5
     """Sentences that are found."""
 
-    _corpus: SentenceCorpus[Document] = PrivateAttr()
+    corpus: Annotated[InstanceOf[SentenceCorpus[Document]], SkipJsonSchema()] | None = Field(
+        default=None, exclude=True, repr=False
+    )
+    """What :meth:`from_documents` makes; a field, because LangChain's ``configurable_fields`` hands on nothing else."""
 
     @classmethod
     @checked_call(unchecked=OWN)
@@ -123,7 +127,7 @@ class SentenceRetriever(PipedRetriever):
         """
         made = cls(top_k=top_k)
         items = {str(position): one for position, one in enumerate(listed(documents))}
-        made._corpus = SentenceCorpus.indexed(
+        made.corpus = SentenceCorpus.indexed(
             PARTS,
             items,
             embedder=embedder,
@@ -158,9 +162,7 @@ class SentenceRetriever(PipedRetriever):
             ModelError: The embedder cannot be loaded.
         """
         corpus, top_k = SentenceCorpus.opened(PARTS, folder, embedder)
-        made = cls(top_k=top_k)
-        made._corpus = corpus
-        return made
+        return cls(top_k=top_k, corpus=corpus)
 
     def _get_relevant_documents(
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun, **options: Any
@@ -173,11 +175,10 @@ class SentenceRetriever(PipedRetriever):
         return _passages(await self._made().asearch(query, top_k=call_limit(self, "top_k", options) or self.top_k))
 
     def _made(self) -> SentenceCorpus[Document]:
-        try:
-            return self._corpus
-        except AttributeError as error:
+        if self.corpus is None:
             msg = f"this {type(self).__name__} has no documents; make it with {type(self).__name__}.from_documents(...)"
-            raise InvalidInputError(msg) from error
+            raise InvalidInputError(msg)
+        return self.corpus
 
 
 def _passages(found: Sequence[tuple[Document, FoundPassage]]) -> list[Document]:

@@ -227,3 +227,15 @@ def test_the_reranker_is_a_configurable_field(models: dict[str, Any], compressor
     for other in (compressor, models["reranker"], RerankCrossEncoder.from_reranker(models["reranker"])):
         assert len(configurable.invoke(QUERY, {"configurable": {"r": other, "n": 2}})) == 2
     assert len(configurable.invoke(QUERY)) == 4
+
+
+async def test_a_field_that_a_call_configures_leaves_the_documents_where_they_are(retriever: Any) -> None:
+    name = "top_n" if isinstance(retriever, TwoStageRetriever) else "top_k"
+    everything = ids(retriever.invoke(QUERY))
+    configurable = retriever.configurable_fields(**{name: ConfigurableField(id="limit")})
+    config = {"configurable": {"limit": 2}}
+    assert ids(configurable.invoke(QUERY, config)) == everything[:2]
+    assert ids(await configurable.with_config(config).ainvoke(QUERY)) == everything[:2]
+    assert ids(configurable.invoke(QUERY)) == everything
+    assert "corpus" not in retriever.model_dump()
+    assert TEXTS[0] not in repr(retriever)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tiny_checkpoints
 from langchain_core.documents import Document
+from langchain_core.runnables import ConfigurableField
 from langchain_rerank_plugins import LateChunkingSplitter, SentenceRetriever
 
 from rerank_plugins import Embedder
@@ -56,6 +57,9 @@ def test_the_retriever_returns_sentences_with_neighbours(folder, tmp_path):
     assert sum(len(one.metadata["retrieval_sentences"]) for one in retriever.invoke("who", top_k=3)) == 3
     retriever.save(tmp_path / "kept")
     assert SentenceRetriever.load(tmp_path / "kept").invoke("who won the race") == [found]
+    configurable = retriever.configurable_fields(top_k=ConfigurableField(id="sentences"))
+    of_call = configurable.invoke("who", {"configurable": {"sentences": 3}})
+    assert of_call == retriever.invoke("who", top_k=3)
 
 
 def test_what_cannot_work_is_refused(folder, tmp_path):
