@@ -187,3 +187,49 @@ def test_an_embedder_is_no_reranker(tmp_path: Path) -> None:
     for find in (searched, invoked):
         with pytest.raises(ValueError, match="got Embedder"):
             find(embedder, is_async=False)
+
+
+frameworks = pytest.mark.parametrize(
+    ("retriever", "owner"),
+    [(TwoStageRetriever, li.RerankPostprocessor), (lc.TwoStageRetriever, lc.RerankCompressor)],
+    ids=["llamaindex", "langchain"],
+)
+
+
+def n_found(retriever: Any, *, is_async: bool = False) -> int:
+    """Return how many results a retriever of either framework finds."""
+    if isinstance(retriever, BaseRetriever):
+        return len(asyncio.run(retriever.aretrieve(QUERY)) if is_async else retriever.retrieve(QUERY))
+    return len(asyncio.run(retriever.ainvoke(QUERY)) if is_async else retriever.invoke(QUERY))
+
+
+@frameworks
+def test_a_reranker_that_is_passed_has_its_own_limit(retriever: Any, owner: Any, cross_encoder: Path) -> None:
+    passed = owner(model=str(cross_encoder), device="cpu", top_n=2)
+    options = {"retriever": "dense", "embedder": "mini"}
+    many = [f"{text} {number}" for number in range(2) for text in TEXTS]
+    made = retriever.from_documents(many, reranker=passed, **options)
+    assert made.reranker is passed
+    assert n_found(made) == 2
+    assert n_found(retriever.from_documents(many, reranker=passed, **options, top_n=3)) == 3
+    assert n_found(retriever.from_documents(many, reranker=passed, **options, top_n=None)) == len(many)
+    assert n_found(retriever.from_documents(many, reranker=passed.reranker, **options)) == 5
+    assert n_found(retriever.from_documents(many, reranker=None, **options)) == 5
+
+
+@frameworks
+@both_ways
+@pytest.mark.parametrize("given", [{}, {"top_n": 3}, {"top_n": None}], ids=["own", "3", "all"])
+def test_a_block_of_what_was_passed_reaches_the_retriever(
+    retriever: Any, owner: Any, is_async: bool, given: dict[str, Any], cross_encoder: Path
+) -> None:
+    passed = owner(model=str(cross_encoder), device="cpu", top_n=2)
+    made = retriever.from_documents(list(TEXTS), reranker=passed, retriever="dense", embedder="mini", **given)
+    usual = n_found(made, is_async=is_async)
+    with passed.using(top_n=1):
+        assert n_found(made, is_async=is_async) == 1
+    with passed.using(threshold=1.0):
+        assert n_found(made, is_async=is_async) == 0
+        with made.reranker.using(threshold=0.0):
+            assert n_found(made, is_async=is_async) == usual
+    assert n_found(made, is_async=is_async) == usual

@@ -13,7 +13,6 @@ from langchain_core.runnables.base import coerce_to_runnable
 from langchain_rerank_plugins.scored import marked_copy, page_contents, scored_copy
 from langchain_rerank_plugins.tracing import RerankStep
 from rerank_plugins.adapters.metadata import FALLBACK_KEY
-from rerank_plugins.adapters.overrides import in_effect
 from rerank_plugins.adapters.ranking import Ranked, RankingOptions
 from rerank_plugins.adapters.reranking import AnyRerankerOptions
 from rerank_plugins.errors import InvalidInputError
@@ -67,7 +66,7 @@ class BaseRerankCompressor(RankingOptions, BaseDocumentCompressor):
             OverloadedError: With ``on_deadline="raise"``: too much work waits.
             EngineClosedError: ``close()`` was called.
         """
-        settings = in_effect(self)
+        settings = self._in_effect()
         run = settings._step(documents, query).start(callbacks)
         try:
             results, marks = settings._results(documents, settings._rank(query, page_contents(documents)))
@@ -81,7 +80,7 @@ class BaseRerankCompressor(RankingOptions, BaseDocumentCompressor):
         self, documents: Sequence[Document], query: str, callbacks: Callbacks | None = None
     ) -> list[Document]:
         """Return what :meth:`compress_documents` returns, without blocking the event loop."""
-        settings = in_effect(self)
+        settings = self._in_effect()
         run = await settings._step(documents, query).astart(callbacks)
         try:
             results, marks = settings._results(documents, await settings._arank(query, page_contents(documents)))

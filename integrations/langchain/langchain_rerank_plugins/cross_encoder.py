@@ -10,7 +10,6 @@ from typing_extensions import Self
 from langchain_rerank_plugins.compressor import RerankCompressor
 from rerank_plugins import Reranker
 from rerank_plugins.adapters.options import ExistingModel
-from rerank_plugins.adapters.overrides import in_effect
 from rerank_plugins.adapters.reranking import AnyRerankerOptions
 from rerank_plugins.types import ScoreUnit
 
@@ -49,12 +48,12 @@ class RerankCrossEncoder(AnyRerankerOptions, BaseCrossEncoder):
             OverloadedError: More work waits than ``max_waiting_tokens``.
             EngineClosedError: ``close()`` was called.
         """
-        settings = in_effect(self)
+        settings = self._in_effect()
         return settings._in_unit(settings.reranker.score(text_pairs, **settings._call_options()))
 
     async def ascore(self, text_pairs: list[tuple[str, str]]) -> list[float]:
         """Return what :meth:`score` returns, without blocking the event loop."""
-        settings = in_effect(self)
+        settings = self._in_effect()
         return settings._in_unit(await settings.reranker.ascore(text_pairs, **settings._call_options()))
 
     def _in_unit(self, scores: list[float]) -> list[float]:

@@ -17,7 +17,7 @@ from langchain_rerank_plugins.compressor import BaseRerankCompressor
 from langchain_rerank_plugins.first_stage import FirstStageRetriever, GrowingRetriever
 from langchain_rerank_plugins.parts import OWN, PARTS, AnyEmbedder, AnyReranker
 from langchain_rerank_plugins.scored import with_metadata
-from rerank_plugins.adapters.arguments import DEFAULT_RERANKER, call_limit, check_text_query, own_stage
+from rerank_plugins.adapters.arguments import DEFAULT_RERANKER, DEFAULT_TOP_N, call_limit, check_text_query, own_stage
 from rerank_plugins.adapters.checks import check_kind, check_list, checked_count
 from rerank_plugins.adapters.fields import Count
 from rerank_plugins.adapters.metadata import RETRIEVAL_RANK_KEY
@@ -93,7 +93,7 @@ class TwoStageRetriever(GrowingRetriever):
         embedder: AnyEmbedder = DEFAULT_EMBEDDER,
         reranker: AnyReranker | None = DEFAULT_RERANKER,
         top_k: int = 50,
-        top_n: int | None = 5,
+        top_n: int | None = DEFAULT_TOP_N,
         threshold: float | None = None,
         threshold_unit: ScoreUnit = "probability",
         faiss_index: str | None = "Flat",
@@ -106,15 +106,15 @@ class TwoStageRetriever(GrowingRetriever):
         The first stage has the options of :meth:`FirstStageRetriever.from_documents`, and raises what that does.
         ``reranker`` is what the constructor takes, or a model's name; None has no second stage. ``top_n=None`` returns
         all ``top_k`` documents that were retrieved. Reranked ones below ``threshold``, in ``threshold_unit``, are left
-        out; a compressor that is passed has a threshold of its own.
+        out; a compressor that is passed has a threshold of its own, and its own ``top_n`` where none is given here.
         """
-        made = PARTS.second_stage(reranker, top_n=top_n, threshold=threshold, threshold_unit=threshold_unit)
+        made, limit = PARTS.second_stage(reranker, top_n=top_n, threshold=threshold, threshold_unit=threshold_unit)
         options: dict[str, Any] = {"faiss_index": faiss_index, "fusion": fusion, "weights": weights, "vectors": vectors}
         with closed_unless_passed(made, reranker):
             first_stage = FirstStageRetriever.from_documents(
                 documents, retriever=retriever, embedder=embedder, top_k=top_k, **options
             )
-        return cls(first_stage=first_stage, reranker=made, top_n=top_n)
+        return cls(first_stage=first_stage, reranker=made, top_n=limit)
 
     @classmethod
     @checked_call(unchecked=OWN)
@@ -124,7 +124,7 @@ class TwoStageRetriever(GrowingRetriever):
         *,
         reranker: AnyReranker | None = DEFAULT_RERANKER,
         top_k: int = 50,
-        top_n: int | None = 5,
+        top_n: int | None = DEFAULT_TOP_N,
         threshold: float | None = None,
         threshold_unit: ScoreUnit = "probability",
         search_kwargs: dict[str, Any] | None = None,
@@ -141,9 +141,9 @@ class TwoStageRetriever(GrowingRetriever):
         top_k = checked_count("top_k", top_k)
         check_kind("store", store, VectorStore, expected="a vector store of LangChain")
         check_kind("search_kwargs", search_kwargs, (dict, type(None)), expected="a dict or None")
-        made = PARTS.second_stage(reranker, top_n=top_n, threshold=threshold, threshold_unit=threshold_unit)
+        made, limit = PARTS.second_stage(reranker, top_n=top_n, threshold=threshold, threshold_unit=threshold_unit)
         first_stage = store.as_retriever(search_kwargs={**(search_kwargs or {}), "k": top_k})
-        return cls(first_stage=first_stage, reranker=made, top_n=top_n)
+        return cls(first_stage=first_stage, reranker=made, top_n=limit)
 
     @classmethod
     @checked_call(unchecked=OWN)

@@ -14,6 +14,7 @@ from rerank_plugins.ranking.order import check_top_n
 
 __all__ = [
     "DEFAULT_RERANKER",
+    "DEFAULT_TOP_N",
     "OWN_ARGUMENTS",
     "call_limit",
     "check_text_query",
@@ -22,6 +23,14 @@ __all__ = [
 ]
 
 DEFAULT_RERANKER = "BAAI/bge-reranker-v2-m3"
+
+
+class _Default(int):
+    """A number that is told from an equal one that a caller passed."""
+
+
+DEFAULT_TOP_N = _Default(5)
+"""The ``top_n`` of a retriever that is told none; a reranker that is passed, with options of its own, has its own."""
 
 OWN_ARGUMENTS = (
     "documents",

@@ -12,7 +12,6 @@ from typing_extensions import Self, TypedDict, Unpack
 from rerank_plugins.adapters.after import After, AfterRanking, SharedEmbedders, selected
 from rerank_plugins.adapters.fallback import NOT_IN_TIME, FallbackReason, OnDeadline, fall_back
 from rerank_plugins.adapters.fields import Count, Number, option
-from rerank_plugins.adapters.overrides import in_effect
 from rerank_plugins.adapters.reranking import RerankerOptions
 from rerank_plugins.embedder import Embedder
 from rerank_plugins.engine.deadline import Deadline
@@ -104,7 +103,7 @@ class RankingOptions(RerankerOptions):
             requested: What the call asks for; None asks for nothing.
             default: What the retriever was made with, which counts unless a block of :meth:`using` says otherwise.
         """
-        current = in_effect(self)
+        current = self._in_effect()
         if requested is None and current.top_n == self.top_n and "top_n" not in current._named_by_blocks:
             requested = default
         return current if requested in (None, current.top_n) else current.with_settings(top_n=requested)

@@ -88,6 +88,7 @@ class RerankerOptions(ModelOptions):
     deadline_s: Number | None = option("deadline_s", None, frozen=False, gt=0)
 
     _named_by_blocks: frozenset[str] = PrivateAttr(default=frozenset())
+    _stands_in_for: tuple[RerankerOptions, Mapping[str, Any]] | None = PrivateAttr(default=None)
 
     @property
     def reranker(self) -> Reranker:
@@ -116,12 +117,33 @@ class RerankerOptions(ModelOptions):
             >>> with reranker.using(top_n=3):
             ...     answer = query_engine.query("...")
         """
-        current = in_effect(self)
+        current = self._in_effect()
         made = current.with_settings(**settings)
         # A setting counts because a block names it, also where its value is that of the object.
         made._named_by_blocks = current._named_by_blocks | settings.keys()
         with override(self, made) as copy:
             yield copy
+
+    def _standing_in(self, **settings: Any) -> Self:
+        """Return a copy with other settings for what was given this object to hold: blocks of this one reach it."""
+        made = self.with_settings(**settings)
+        made._stands_in_for = self, settings
+        return made
+
+    def _in_effect(self) -> Self:
+        """Return what a call of this object uses: the copy of the innermost block of :meth:`using`, or this one."""
+        current = in_effect(self)
+        if current is not self or self._stands_in_for is None:
+            return current
+        original, own = self._stands_in_for
+        of_block = original._in_effect()
+        if of_block is original:
+            return self
+        made = of_block.with_settings(
+            **{name: value for name, value in own.items() if name not in of_block._named_by_blocks}
+        )
+        made._named_by_blocks = of_block._named_by_blocks
+        return made
 
     def model_dump(self, **how: Any) -> dict[str, Any]:
         """Return the options, as pydantic does; LlamaIndex's ``to_dict`` and ``to_json`` are made of them.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from rerank_plugins.adapters.arguments import DEFAULT_TOP_N
 from rerank_plugins.adapters.checks import check_kind, checked_count, checked_limits
 from rerank_plugins.adapters.corpus import Corpus
 from rerank_plugins.adapters.embedding import EmbedderOptions
@@ -110,29 +111,31 @@ class RetrieverParts(Generic[_Reranker, _Item]):
 
     def second_stage(
         self, reranker: object, *, top_n: int | None, threshold: float | None, threshold_unit: ScoreUnit
-    ) -> _Reranker | None:
-        """Return what reranks, with the options that the retriever was given; the retriever itself applies ``top_n``.
+    ) -> tuple[_Reranker | None, int | None]:
+        """Return what reranks, with the options that the retriever was given, and the ``top_n`` that it applies itself.
 
         Args:
             reranker: What the caller passed; see :meth:`reranker_of`.
-            top_n: Results returned at most; None returns all that were retrieved.
+            top_n: Results returned at most; None returns all that were retrieved, ``DEFAULT_TOP_N`` leaves it to an
+                object of the adapter.
             threshold: None leaves what the reranker has.
             threshold_unit: What ``threshold`` is compared with.
 
         Raises:
             InvalidInputError: An option cannot work, or a reranker that was passed has a threshold of its own.
         """
+        has_own = top_n is DEFAULT_TOP_N and isinstance(reranker, self.base)
         top_n, threshold = checked_limits(top_n=top_n, threshold=threshold, threshold_unit=threshold_unit)
         if threshold is not None and (reranker is None or isinstance(reranker, self.base)):
             owner = "there is no reranker" if reranker is None else f"the {self.passed} that was passed has its own"
             msg = f"threshold={threshold} cannot be used here: {owner}; leave it out, or name a reranking model"
             raise InvalidInputError(msg)
         made = self.reranker_of(reranker)
-        if made is None:
-            return None
+        if made is None or has_own:
+            return made, None if has_own else top_n
         changes = {} if threshold is None else {"threshold": threshold, "threshold_unit": threshold_unit}
         # top_n=None means all that were retrieved, here as everywhere.
-        return made.with_settings(**changes, top_n=None) if changes or top_n is None else made
+        return made._standing_in(**changes, top_n=None) if changes or top_n is None else made, top_n
 
     def embedder_of(self, embedder: object) -> Embedder | str | Path:
         """Return a core embedder or a model's name, or raise InvalidInputError for anything else."""

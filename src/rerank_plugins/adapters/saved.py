@@ -80,7 +80,7 @@ class OpenedFolder(Generic[_Reranker, _Item]):
             return self._saved_reranker(self.attached.settings.get("reranker")), top_n
         if isinstance(reranker, self.parts.base):
             return reranker, top_n
-        return self.parts.second_stage(reranker, **limits), limits["top_n"]
+        return self.parts.second_stage(reranker, **limits)
 
     def _saved_reranker(self, entry: Mapping[str, Any] | None) -> _Reranker | None:
         if entry is None:

@@ -17,7 +17,6 @@ from typing_extensions import Self, Unpack, override
 from rerank_plugins.adapters.checks import check_list
 from rerank_plugins.adapters.fields import Flag, Name, option
 from rerank_plugins.adapters.metadata import details_of
-from rerank_plugins.adapters.overrides import in_effect
 from rerank_plugins.adapters.ranking import Ranked, RankingOptions, RankingSettings
 from rerank_plugins.adapters.reranking import AnyRerankerOptions
 from rerank_plugins.errors import InvalidInputError
@@ -74,7 +73,7 @@ class BaseRerankPostprocessor(ComponentOptions, RankingOptions, BaseNodePostproc
     def _postprocess_nodes(
         self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None
     ) -> list[NodeWithScore]:
-        query, settings = _checked(query_bundle, nodes), in_effect(self)
+        query, settings = _checked(query_bundle, nodes), self._in_effect()
         with traced(settings, nodes, query, self._callbacks(settings)) as outcome:
             settings._fill(outcome, nodes, settings._rank(query.query_str, settings._texts(nodes)))
         return outcome.nodes
@@ -83,7 +82,7 @@ class BaseRerankPostprocessor(ComponentOptions, RankingOptions, BaseNodePostproc
     async def _apostprocess_nodes(
         self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None
     ) -> list[NodeWithScore]:
-        query, settings = _checked(query_bundle, nodes), in_effect(self)
+        query, settings = _checked(query_bundle, nodes), self._in_effect()
         with traced(settings, nodes, query, self._callbacks(settings)) as outcome:
             settings._fill(outcome, nodes, await settings._arank(query.query_str, settings._texts(nodes)))
         return outcome.nodes

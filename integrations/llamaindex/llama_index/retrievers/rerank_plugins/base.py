@@ -21,10 +21,9 @@ from llama_index.retrievers.rerank_plugins.nodes import readable
 from llama_index.retrievers.rerank_plugins.parts import OWN, PARTS, AnyEmbedder, AnyReranker
 from typing_extensions import Self
 
-from rerank_plugins.adapters.arguments import DEFAULT_RERANKER, check_text_query, own_stage
+from rerank_plugins.adapters.arguments import DEFAULT_RERANKER, DEFAULT_TOP_N, check_text_query, own_stage
 from rerank_plugins.adapters.checks import check_kind, checked_count
 from rerank_plugins.adapters.metadata import RETRIEVAL_RANK_KEY
-from rerank_plugins.adapters.overrides import in_effect
 from rerank_plugins.adapters.retrievers import closed_unless_passed
 from rerank_plugins.adapters.saved import open_folder
 from rerank_plugins.checks.arguments import checked_call
@@ -88,7 +87,7 @@ class TwoStageRetriever(GrowingRetriever):
         changes = {name: value for name, value in given.items() if value is not None}
         made = PARTS.reranker_of(reranker)
         self._first_stage, self._top_n = first_stage, limit
-        self._reranker = made if made is None or not changes else made.with_settings(**changes)
+        self._reranker = made if made is None or not changes else made._standing_in(**changes)
 
     @classmethod
     @checked_call(unchecked=OWN)
@@ -100,7 +99,7 @@ class TwoStageRetriever(GrowingRetriever):
         embedder: AnyEmbedder = DEFAULT_EMBEDDER,
         reranker: AnyReranker | None = DEFAULT_RERANKER,
         top_k: int = 50,
-        top_n: int | None = 5,
+        top_n: int | None = DEFAULT_TOP_N,
         threshold: float | None = None,
         threshold_unit: ScoreUnit = "probability",
         transformations: Sequence[TransformComponent] | None = None,
@@ -115,15 +114,15 @@ class TwoStageRetriever(GrowingRetriever):
         The first stage has the options of :meth:`FirstStageRetriever.from_documents`, and raises what that does.
         ``reranker`` is what the constructor takes; None has no second stage. ``top_n=None`` returns all ``top_k`` nodes
         that were retrieved. Reranked ones below ``threshold``, in ``threshold_unit``, are left out; a postprocessor
-        that is passed has a threshold of its own.
+        that is passed has a threshold of its own, and its own ``top_n`` where none is given here.
         """
         check_callbacks(callback_manager)
-        made = PARTS.second_stage(reranker, top_n=top_n, threshold=threshold, threshold_unit=threshold_unit)
+        made, limit = PARTS.second_stage(reranker, top_n=top_n, threshold=threshold, threshold_unit=threshold_unit)
         options: dict[str, Any] = {"faiss_index": faiss_index, "fusion": fusion, "weights": weights, "vectors": vectors}
         options |= {"embedder": embedder, "transformations": transformations}
         with closed_unless_passed(made, reranker):
             first_stage = FirstStageRetriever.from_documents(documents, retriever=retriever, top_k=top_k, **options)
-        return cls(first_stage, reranker=made, top_n=top_n, callback_manager=callback_manager)
+        return cls(first_stage, reranker=made, top_n=limit, callback_manager=callback_manager)
 
     @classmethod
     @checked_call(unchecked=OWN)
@@ -134,7 +133,7 @@ class TwoStageRetriever(GrowingRetriever):
         embed_model: BaseEmbedding,
         reranker: AnyReranker | None = DEFAULT_RERANKER,
         top_k: int = 50,
-        top_n: int | None = 5,
+        top_n: int | None = DEFAULT_TOP_N,
         threshold: float | None = None,
         threshold_unit: ScoreUnit = "probability",
         callback_manager: CallbackManager | None = None,
@@ -158,10 +157,10 @@ class TwoStageRetriever(GrowingRetriever):
                 "pass its index's retriever instead: TwoStageRetriever(index.as_retriever(similarity_top_k=...), ...)"
             )
             raise InvalidInputError(msg)
-        made = PARTS.second_stage(reranker, top_n=top_n, threshold=threshold, threshold_unit=threshold_unit)
+        made, limit = PARTS.second_stage(reranker, top_n=top_n, threshold=threshold, threshold_unit=threshold_unit)
         index = VectorStoreIndex.from_vector_store(vector_store, embed_model=embed_model)
         first_stage = index.as_retriever(similarity_top_k=top_k)
-        return cls(first_stage, reranker=made, top_n=top_n, callback_manager=callback_manager)
+        return cls(first_stage, reranker=made, top_n=limit, callback_manager=callback_manager)
 
     @classmethod
     @checked_call(unchecked=OWN)
@@ -187,10 +186,10 @@ class TwoStageRetriever(GrowingRetriever):
         """
         check_callbacks(callback_manager)
         opened = open_folder(PARTS, persist_dir)
-        made, top_n = opened.second_stage(reranker)
+        made, limit = opened.second_stage(reranker)
         with closed_unless_passed(made, reranker):
             first_stage = FirstStageRetriever._over(*opened.first_stage(embedder), callback_manager)
-        return cls(first_stage, reranker=made, top_n=top_n, callback_manager=callback_manager)
+        return cls(first_stage, reranker=made, top_n=limit, callback_manager=callback_manager)
 
     @property
     def reranker(self) -> BaseRerankPostprocessor | None:
@@ -222,7 +221,7 @@ class TwoStageRetriever(GrowingRetriever):
         if self._reranker is None:
             return found[: self._top_n]
         results = self._reranker.postprocess_nodes(found, query_bundle=query_bundle)
-        return _ranked(found, results) if in_effect(self._reranker).keep_retrieval_score else results
+        return _ranked(found, results) if self._reranker._in_effect().keep_retrieval_score else results
 
     async def _aretrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
         check_text_query(query_bundle.query_str)
@@ -230,7 +229,7 @@ class TwoStageRetriever(GrowingRetriever):
         if self._reranker is None:
             return found[: self._top_n]
         results = await self._reranker.apostprocess_nodes(found, query_bundle=query_bundle)
-        return _ranked(found, results) if in_effect(self._reranker).keep_retrieval_score else results
+        return _ranked(found, results) if self._reranker._in_effect().keep_retrieval_score else results
 
 
 def _ranked(found: Sequence[NodeWithScore], reranked: Sequence[NodeWithScore]) -> list[NodeWithScore]:
