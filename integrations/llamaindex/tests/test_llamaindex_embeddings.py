@@ -7,7 +7,10 @@ from functools import partial
 from math import isfinite
 
 import pytest
+from llama_index.core.storage.kvstore import SimpleKVStore
 from llama_index.embeddings.rerank_plugins import BceEmbedding, BgeEmbedding, InstructionEmbedding
+from llama_index_instrumentation import get_dispatcher
+from llama_index_instrumentation.span_handlers import SimpleSpanHandler
 from rerank_plugins_testing.llamaindex import EmbeddingConformance
 
 from rerank_plugins import EngineOptions, InstructionOptions
@@ -102,3 +105,34 @@ def test_a_node_without_words_does_not_hide_the_right_ones() -> None:
     assert found[0].node.node_id == "1"
     assert all(one.score is not None and isfinite(one.score) for one in found)
     assert len(index.as_retriever(similarity_top_k=5).retrieve("🎉")) == 5
+
+
+async def test_a_cache_keeps_a_query_apart_from_a_document_of_the_same_text(checkpoints):
+    text, store = "What do pandas eat?", SimpleKVStore()
+    plain = BgeEmbedding(model_name=checkpoints / "bert-embedder", device="cpu", query_instruction="ask: ")
+    cached = plain.model_copy(update={"embeddings_cache": store})
+    query, document = plain.get_query_embedding(text), plain.get_text_embedding(text)
+    assert query != document
+    for _ in range(2):
+        assert cached.get_text_embedding(text) == document
+        assert cached.get_query_embedding(text) == query
+        assert await cached.aget_query_embedding(text) == query
+        assert cached.get_text_embedding_batch([text]) == [document]
+        assert cached.get_agg_embedding_from_queries([text, text]) == pytest.approx(query)
+    assert cached.embeddings_cache is store
+    cached.close()
+    assert cached.get_query_embedding(text) == query  # from the cache
+
+
+def test_a_query_is_one_span_with_a_cache_and_without(checkpoints):
+    root, seen = get_dispatcher(), SimpleSpanHandler()
+    root.add_span_handler(seen)
+    try:
+        for cache in (None, SimpleKVStore()):
+            made = BgeEmbedding(model_name=checkpoints / "bert-embedder", device="cpu", embeddings_cache=cache)
+            made.get_query_embedding("What do pandas eat?")
+    finally:
+        root.span_handlers.remove(seen)
+    names = [one.id_.partition("-")[0] for one in seen.completed_spans]
+    assert names.count("BgeEmbedding.get_query_embedding") == 2
+    assert names.count("BgeEmbedding._get_query_embedding") == 2

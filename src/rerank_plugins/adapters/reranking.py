@@ -88,7 +88,7 @@ class RerankerOptions(ModelOptions):
     deadline_s: Number | None = option("deadline_s", None, frozen=False, gt=0)
 
     _named_by_blocks: frozenset[str] = PrivateAttr(default=frozenset())
-    _stands_in_for: tuple[RerankerOptions, Mapping[str, Any]] | None = PrivateAttr(default=None)
+    _stands_in_for: tuple[Any, Mapping[str, Any]] | None = PrivateAttr(default=None)
 
     @property
     def reranker(self) -> Reranker:
@@ -139,7 +139,7 @@ class RerankerOptions(ModelOptions):
         of_block = original._in_effect()
         if of_block is original:
             return self
-        made = of_block.with_settings(
+        made: Self = of_block.with_settings(
             **{name: value for name, value in own.items() if name not in of_block._named_by_blocks}
         )
         made._named_by_blocks = of_block._named_by_blocks

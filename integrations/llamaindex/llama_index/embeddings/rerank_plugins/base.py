@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import wraps
 from typing import Annotated, Any, ClassVar
 
 from llama_index.core.base.embeddings.base import BaseEmbedding
@@ -9,7 +10,7 @@ from llama_index.core.bridge.pydantic import Field, field_validator
 from llama_index.core.callbacks import CallbackManager
 from llama_index.core.storage.kvstore.types import BaseKVStore
 from llama_index.postprocessor.rerank_plugins.options import ComponentOptions
-from pydantic import AliasChoices
+from pydantic import AliasChoices, BaseModel
 from typing_extensions import Self, TypedDict, Unpack, override
 
 from rerank_plugins.adapters import models
@@ -34,8 +35,34 @@ class EmbeddingSettings(TypedDict, total=False):
     callback_manager: CallbackManager
 
 
+class _QueryCache:
+    """The part of a key-value store that has the vectors of queries."""
+
+    def __init__(self, store: BaseKVStore) -> None:
+        self._store = store
+
+    def get(self, key: str, collection: str) -> dict[str, Any] | None:
+        return self._store.get(key=key, collection=_of_queries(collection))
+
+    async def aget(self, key: str, collection: str) -> dict[str, Any] | None:
+        return await self._store.aget(key=key, collection=_of_queries(collection))
+
+    def put(self, key: str, val: dict[str, Any], collection: str) -> None:
+        self._store.put(key=key, val=val, collection=_of_queries(collection))
+
+    async def aput(self, key: str, val: dict[str, Any], collection: str) -> None:
+        await self._store.aput(key=key, val=val, collection=_of_queries(collection))
+
+
+def _of_queries(collection: str) -> str:
+    return f"{collection}_of_queries"
+
+
 class InstructionEmbedding(ComponentOptions, EmbedderOptions, BaseEmbedding):
     """Embeds with any embedding model that the core can run, each side with its instruction.
+
+    An ``embeddings_cache`` keeps queries apart from documents, in a collection of their own. LlamaIndex knows vectors
+    there by their text alone, so each model and each setting that changes vectors needs a cache of its own.
 
     Example:
         >>> Settings.embed_model = InstructionEmbedding(model_name="BAAI/llm-embedder", task="qa")
@@ -75,6 +102,25 @@ class InstructionEmbedding(ComponentOptions, EmbedderOptions, BaseEmbedding):
     @override
     def from_embedder(cls, embedder: Embedder, **settings: Unpack[EmbeddingSettings]) -> Self:
         return cls._around_embedder(embedder, settings)
+
+    # ``wraps`` hands on the mark of what is traced: the base's method has the one span of a call.
+    @wraps(BaseEmbedding.get_query_embedding)
+    def get_query_embedding(self, query: str) -> list[float]:
+        """Return the vector of a query, of its cache if there is one."""
+        return BaseEmbedding.get_query_embedding(self._asked(), query)
+
+    @wraps(BaseEmbedding.aget_query_embedding)
+    async def aget_query_embedding(self, query: str) -> list[float]:
+        """Return what :meth:`get_query_embedding` returns, without blocking the event loop."""
+        return await BaseEmbedding.aget_query_embedding(self._asked(), query)
+
+    def _asked(self) -> InstructionEmbedding:
+        """Return what embeds queries: LlamaIndex's cache knows a text by itself alone, whichever side it is of."""
+        if self.embeddings_cache is None:
+            return self
+        made = BaseModel.__copy__(self)
+        made.__dict__["embeddings_cache"] = _QueryCache(self.embeddings_cache)
+        return made
 
     def _get_query_embedding(self, query: str) -> list[float]:
         return self._query_vector(query)
