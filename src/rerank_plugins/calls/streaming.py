@@ -36,6 +36,31 @@ class _InTurn:
         """Nothing runs yet."""
 
 
+class _Reader:
+    """Reads pairs in chunks up to the first that cannot be read.
+
+    Attributes:
+        error: Why that cannot be read; None while nothing failed.
+    """
+
+    def __init__(self, pairs: Iterable[object], chunk_pairs: int) -> None:
+        self._iterator, self._chunk_pairs, self._n_read = iter(pairs), chunk_pairs, 0
+        self.error: Exception | None = None
+
+    def read(self) -> Pairs:
+        """Return the next pairs, checked; empty at the end, and behind an error."""
+        chunk: list[tuple[str, str | None]] = []
+        if self.error is not None:
+            return chunk
+        try:
+            for pair in islice(self._iterator, self._chunk_pairs):
+                chunk += inputs.check_pairs([pair], first=self._n_read)
+                self._n_read += 1
+        except Exception as error:  # noqa: BLE001 - whatever the caller's generator raises is raised in its place
+            self.error = error
+        return chunk
+
+
 def score_stream(
     backend: PairScorer,
     pairs: Iterable[object],
@@ -46,7 +71,8 @@ def score_stream(
 ) -> Iterator[float]:
     """Yield the raw score of each pair, in order, reading the pairs a few chunks ahead.
 
-    Tokenising a chunk overlaps with running the one before it. A consumer that stops early drops what has not run.
+    Tokenising a chunk overlaps with running the one before it. A consumer that stops early drops what has not run. An
+    error of the pairs comes in its place, behind the scores of all pairs before it.
 
     Args:
         backend: What scores.
@@ -59,23 +85,22 @@ def score_stream(
         InvalidInputError: An element is not a pair of strings; its number counts from the first of all.
         DeadlineExceededError: The time is over before the last score.
     """
-    iterator = iter(pairs)
+    reader = _Reader(pairs, chunk_pairs)
     chunks: deque[PendingScores] = deque()
-    n_read = 0
     with started(backend, "rerank") as call:
         try:
             while True:
-                while len(chunks) <= _AHEAD and (chunk := list(islice(iterator, chunk_pairs))):
+                while len(chunks) <= _AHEAD and (chunk := reader.read()):
                     options.deadline.check()
-                    checked = inputs.check_pairs(chunk, first=n_read)
-                    chunks.append(_queued(backend, checked, options))
-                    n_read += len(chunk)
+                    chunks.append(_queued(backend, chunk, options))
                 if not chunks:
                     break
                 found = chunks[0].result()
                 chunks.popleft()
                 call.usage = _sum(call.usage, found.usage)
                 yield from scores_of(found)
+            if reader.error is not None:
+                raise reader.error
         finally:
             for one in chunks:
                 one.cancel()

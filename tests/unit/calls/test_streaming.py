@@ -60,6 +60,31 @@ def test_a_wrong_pair_is_told_by_its_number(reranker: Reranker) -> None:
         reranker.score_stream(PAIRS, chunk_pairs=0)
 
 
+@pytest.mark.parametrize("chunk_pairs", [1, 2, 1024])
+@pytest.mark.parametrize("is_local", [True, False], ids=["local", "backend"])
+def test_an_error_of_the_pairs_comes_behind_the_scores_before_it(
+    reranker: Reranker, chunk_pairs: int, is_local: bool
+) -> None:
+    def broken() -> Iterator[tuple[str, str | None]]:
+        yield from PAIRS
+        msg = "the file ends here"
+        raise OSError(msg)
+
+    used = reranker if is_local else Reranker(backend=Metered())
+    expected = used.score(PAIRS)
+    for pairs, error in ((broken(), OSError), ([*PAIRS, "oops", PAIRS[0]], InvalidInputError)):
+        taken: list[float] = []
+        with pytest.raises(error):
+            take(used.score_stream(pairs, chunk_pairs=chunk_pairs), taken)  # type: ignore[arg-type]
+        assert taken == pytest.approx(expected, abs=1e-5)
+    assert used.score(PAIRS) == pytest.approx(expected, abs=1e-5)
+
+
+def take(scores: Iterator[float], taken: list[float]) -> None:
+    for one in scores:
+        taken.append(one)
+
+
 class Metered(SimplePairScorer):
     """Tells what each call took: numbers that are known."""
 
