@@ -24,6 +24,7 @@ from rerank_plugins.calibration import Calibration
 from rerank_plugins.embedder import Embedder
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.retrieval.attached import NOT_KEPT, Attached, check_kept
+from rerank_plugins.retrieval.folders import folders_of, with_folders
 from rerank_plugins.retrieval.saved import SavedRetriever, read_folder, saved_settings_errors, write_folder
 
 __all__ = ["OpenedFolder", "open_folder", "write_retriever"]
@@ -90,7 +91,7 @@ class OpenedFolder(Generic[_Reranker, _Item]):
                 msg = f"{self.saved.folder}: its reranker can be opened by who made it only; pass reranker=..."
                 raise InvalidInputError(msg)
             check_kept(entry["options"], folder=self.saved.folder)
-            return self.parts.classes[entry["class"]](**entry["options"])
+            return self.parts.classes[entry["class"]](**with_folders(entry)["options"])
 
 
 def write_retriever(
@@ -151,4 +152,5 @@ def _entry_of(reranker: _Reranker, parts: RetrieverParts[_Reranker, _Item]) -> d
     options.pop("class_name", None)
     calibration = reranker.reranker.calibration
     kept = None if calibration is None else TypeAdapter(Calibration).dump_python(calibration, mode="json")
-    return {"class": name, "options": {**options, "calibration": kept}}
+    folders = folders_of(options, kind="reranker")
+    return {"class": name, "options": {**options, "calibration": kept}, "folders": folders}

@@ -12,6 +12,7 @@ from rerank_plugins.reranker import Reranker
 from rerank_plugins.retrieval.bm25 import BM25Index
 from rerank_plugins.retrieval.dense import DenseIndex
 from rerank_plugins.retrieval.first_stage import FirstStage
+from rerank_plugins.retrieval.folders import folders_of
 from rerank_plugins.retrieval.hybrid import HybridIndex
 from rerank_plugins.retrieval.multi_vector import MultiVectorIndex
 
@@ -72,7 +73,8 @@ def embedder_settings(dense: list[DenseIndex | MultiVectorIndex]) -> dict[str, A
         **_source_options(embedder),
     }
     model = embedder.model if embedder.is_named else None
-    return {"model": model, "options": options, "identity": embedder_identity(embedder)}
+    folders = folders_of({"model": model}, kind="embedder")
+    return {"model": model, "options": options, "identity": embedder_identity(embedder), "folders": folders}
 
 
 def reranker_settings(reranker: Reranker) -> dict[str, Any]:
@@ -86,7 +88,8 @@ def reranker_settings(reranker: Reranker) -> dict[str, Any]:
         "peft_path": reranker.peft_path,
         **_source_options(reranker),
     }
-    return {"model": reranker.model if reranker.is_named else None, "options": options}
+    model = reranker.model if reranker.is_named else None
+    return {"model": model, "options": options, "folders": folders_of({**options, "model": model}, kind="reranker")}
 
 
 def _source_options(model: Embedder | Reranker) -> dict[str, Any]:

@@ -32,6 +32,7 @@ from rerank_plugins.retrieval.attached import Attached, read_attached, write_att
 from rerank_plugins.retrieval.bm25 import BM25Index
 from rerank_plugins.retrieval.dense import DenseIndex
 from rerank_plugins.retrieval.first_stage import FirstStage
+from rerank_plugins.retrieval.folders import with_folders
 from rerank_plugins.retrieval.hybrid import HybridIndex
 from rerank_plugins.retrieval.multi_vector import MultiVectorIndex
 from rerank_plugins.retrieval.parts import embedder_identity, embedder_settings, reranker_settings, stage_settings
@@ -50,8 +51,7 @@ __all__ = [
 
 _SETTINGS, _TEXTS, _CALIBRATION = "retriever.json", "texts.jsonl", "calibration.json"
 _SCHEMA, _VERSION = "rerank-plugins/retriever", 1
-# Cosine of a text's vector with the one that was saved: half precision stays above, another model far below.
-_SAME_MODEL = 0.99
+_SAME_MODEL = 0.99  # Cosine of a text's vector with the saved one: half precision stays above, other models far below.
 
 _Vectors = npt.NDArray[np.float32]
 
@@ -88,7 +88,7 @@ class SavedRetriever:
         Raises:
             InvalidInputError: It was made of a model in memory, which no name opens.
         """
-        saved = self._settings["embedder"]
+        saved = with_folders(self._settings["embedder"])
         if saved is None:
             return None
         if saved["model"] is None and model is None:
@@ -108,7 +108,7 @@ class SavedRetriever:
         """
         if model is not None:
             return Reranker(model)
-        saved = self._settings["reranker"]
+        saved = with_folders(self._settings["reranker"])
         if saved is None:
             return None
         if saved["model"] is None:
