@@ -11,6 +11,7 @@ from llama_index.core.base.base_retriever import BaseRetriever
 from llama_index.core.ingestion import IngestionPipeline
 from llama_index.core.llms import MockLLM
 from llama_index.core.node_parser import SentenceSplitter
+from llama_index.core.postprocessor import MetadataReplacementPostProcessor
 from llama_index.core.query_engine import RetrieverQueryEngine
 from llama_index.core.response_synthesizers import ResponseMode
 from llama_index.core.schema import (
@@ -32,7 +33,7 @@ from llama_index.postprocessor.rerank_plugins import RerankPostprocessor
 from llama_index.retrievers.rerank_plugins import FirstStageRetriever, TwoStageRetriever
 
 from rerank_plugins import Embedder, Reranker
-from rerank_plugins.retrieval import build_first_stage
+from rerank_plugins.retrieval import BM25Index, build_first_stage
 
 PIXEL = base64.b64encode(b"not really a picture")
 TEXT = "The giant panda eats bamboo."
@@ -128,10 +129,32 @@ def test_images_are_kept(models):
         assert found.node.image == PIXEL.decode()
 
 
-def test_text_nodes_are_returned_as_they_are():
-    nodes = [TextNode(text=text) for text in OTHERS]
-    found = FirstStageRetriever.from_documents(nodes, retriever="bm25").retrieve("Paris")
-    assert found[0].node is nodes[0]
+@pytest.mark.parametrize("way", ["first stage", "two stages", "constructor"])
+def test_what_is_indexed_is_nobody_elses(models, way):
+    """LlamaIndex's postprocessors (SentenceEmbeddingOptimizer, MetadataReplacementPostProcessor) write into nodes."""
+    nodes = [TextNode(text=text, metadata={"shown": f"for {text[:5]}", "tags": ["a"]}) for text in OTHERS]
+    before = [node.model_copy(deep=True) for node in nodes]
+    retriever = {
+        "first stage": lambda: FirstStageRetriever.from_documents(nodes, retriever="bm25"),
+        "two stages": lambda: TwoStageRetriever.from_documents(nodes, retriever="bm25", reranker=models["reranker"]),
+        "constructor": lambda: FirstStageRetriever(
+            BM25Index({node.node_id: node.text for node in nodes}), {node.node_id: node for node in nodes}
+        ),
+    }[way]()
+    expected = [one.model_copy(deep=True) for one in retriever.retrieve("Paris")]
+    assert [one.text for one in expected] == [OTHERS[0]]
+    assert way == "two stages" or expected[0].node == nodes[0]
+    for found in (retriever.retrieve("Paris"), asyncio.run(retriever.aretrieve("Paris"))):
+        assert found == expected
+        MetadataReplacementPostProcessor(target_metadata_key="shown").postprocess_nodes(found)
+        assert [one.text for one in found] == [f"for {OTHERS[0][:5]}"]
+        found[0].metadata["tags"].append("b")
+        found[0].node.relationships[NodeRelationship.NEXT] = RelatedNodeInfo(node_id="x")
+    assert nodes == before
+    for node in nodes:
+        node.set_content("of the caller")
+        node.metadata["tags"].append("c")
+    assert retriever.retrieve("Paris") == expected
 
 
 class Titles(SentenceSplitter):

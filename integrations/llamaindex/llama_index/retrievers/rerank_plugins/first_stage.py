@@ -11,7 +11,7 @@ from llama_index.core.callbacks import CallbackManager
 from llama_index.core.ingestion import run_transformations
 from llama_index.core.schema import BaseNode, NodeWithScore, QueryBundle, TransformComponent
 from llama_index.postprocessor.rerank_plugins.options import check_callbacks
-from llama_index.retrievers.rerank_plugins.nodes import listed_nodes, nodes_by_id, with_text
+from llama_index.retrievers.rerank_plugins.nodes import listed_nodes, nodes_by_id, own_copy, with_text
 from llama_index.retrievers.rerank_plugins.parts import OWN, PARTS, AnyEmbedder, checked_transformations
 
 from rerank_plugins.adapters.checks import check_kind, checked_count
@@ -95,8 +95,8 @@ class FirstStageRetriever(GrowingRetriever):
 
     Args:
         first_stage: A core first stage whose document ids are node ids.
-        nodes: Node id to node, of every node that it can find. Text nodes are returned as they are, not copied; of a
-            document, a text node with its id, text and metadata comes back, with the document as its source.
+        nodes: Node id to node, of every node that it can find. Copies come back, which may be changed; of a document,
+            a text node with its id, text and metadata, and with the document as its source.
         top_k: Nodes returned at most.
         callback_manager: For LlamaIndex's callbacks; None has none.
 
@@ -208,4 +208,4 @@ class FirstStageRetriever(GrowingRetriever):
 
 
 def _scored(found: Sequence[tuple[BaseNode, float]]) -> list[NodeWithScore]:
-    return [NodeWithScore(node=node, score=score) for node, score in found]
+    return [NodeWithScore(node=own_copy(node), score=score) for node, score in found]

@@ -18,9 +18,10 @@ from llama_index.core.schema import (
 )
 
 from rerank_plugins.adapters.checks import check_list
+from rerank_plugins.adapters.containers import own_containers
 from rerank_plugins.errors import InvalidInputError
 
-__all__ = ["listed_nodes", "nodes_by_id", "readable", "with_text"]
+__all__ = ["listed_nodes", "nodes_by_id", "own_copy", "readable", "with_text"]
 
 _COMMON = Node.model_fields.keys() & TextNode.model_fields.keys()
 """What a document and a text node both have: id, metadata, how it is shown and to whom, relationships, embedding."""
@@ -33,7 +34,7 @@ def listed_nodes(documents: object, *, name: str = "documents") -> list[BaseNode
 
 
 def nodes_by_id(nodes: Iterable[BaseNode]) -> dict[str, BaseNode]:
-    """Return node id to node, or raise InvalidInputError if two nodes have one id."""
+    """Return node id to a copy of the node, or raise InvalidInputError if two nodes have one id."""
     listed = list(nodes)
     by_id = {node.node_id: with_text(node) for node in listed}
     if len(by_id) < len(listed):
@@ -49,16 +50,26 @@ def readable(found: Iterable[NodeWithScore]) -> list[NodeWithScore]:
     ]
 
 
+def own_copy(node: BaseNode) -> BaseNode:
+    """Return a copy of a node that may be written to: LlamaIndex's postprocessors change nodes in place.
+
+    Text, metadata, excluded keys and relationships are its own; what metadata hold beside containers is shared.
+    """
+    own = ("metadata", "excluded_embed_metadata_keys", "excluded_llm_metadata_keys", "relationships")
+    return node.model_copy(update={name: own_containers(getattr(node, name)) for name in own})
+
+
 def with_text(node: BaseNode) -> BaseNode:
-    """Return a document as the text node that LlamaIndex's splitters make of it, other nodes as they are.
+    """Return a document as the text node that LlamaIndex's splitters make of it, and a copy of another node.
 
     ``NodeWithScore.text`` and much code beside it reads text nodes only, and retrievers return nothing else. The node
     keeps the document's id, text, metadata and embedding, and names the document as its source (``ref_doc_id``). One
     with an image becomes an image node; audio and video stay with the document.
     """
     if not isinstance(node, Node):
-        return node
+        return own_copy(node)
     fields: dict[str, Any] = {name: copy(getattr(node, name)) for name in _COMMON}
+    fields["metadata"] = own_containers(node.metadata)
     fields["text"] = node.get_content(metadata_mode=MetadataMode.NONE)
     fields["relationships"] = {NodeRelationship.SOURCE: node.as_related_node_info(), **node.relationships}
     return TextNode(**fields) if node.image_resource is None else ImageNode(**fields, **_image(node.image_resource))

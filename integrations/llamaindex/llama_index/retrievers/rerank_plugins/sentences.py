@@ -29,6 +29,7 @@ from pydantic import Field, field_validator
 
 from rerank_plugins.adapters.arguments import check_text_query
 from rerank_plugins.adapters.checks import checked_count
+from rerank_plugins.adapters.containers import own_containers
 from rerank_plugins.adapters.copies import SharedModels
 from rerank_plugins.adapters.descriptions import OPTIONS
 from rerank_plugins.adapters.embedding import EmbedderOptions
@@ -215,7 +216,7 @@ def _node(document: BaseNode, passage: FoundPassage) -> TextNode:
         text=passage.text,
         start_char_idx=passage.span.start,
         end_char_idx=passage.span.end,
-        metadata={**document.metadata, SENTENCES_KEY: spans_of(passage)},
+        metadata={**own_containers(document.metadata), SENTENCES_KEY: spans_of(passage)},
         excluded_embed_metadata_keys=[*document.excluded_embed_metadata_keys, SENTENCES_KEY],
         excluded_llm_metadata_keys=[*document.excluded_llm_metadata_keys, SENTENCES_KEY],
         relationships={NodeRelationship.SOURCE: document.source_node or document.as_related_node_info()},
