@@ -8,6 +8,7 @@ import pytest
 from llama_index.core import Document, Settings, VectorStoreIndex
 from llama_index.core.llms import MockLLM
 from llama_index.core.node_parser import SentenceSplitter
+from llama_index.core.schema import NodeWithScore, TextNode
 from llama_index.embeddings.rerank_plugins import BgeEmbedding
 from llama_index.postprocessor.rerank_plugins import BgeRerankPostprocessor
 from rerank_plugins_testing.llamaindex import recording
@@ -89,3 +90,15 @@ def test_a_late_answer_keeps_the_retrieval_order(index, reranker):
     assert [one.score for one in response.source_nodes] == pytest.approx([one.score for one in retrieved[:2]])
     assert all(one.metadata["rerank_fallback"] == "deadline" for one in response.source_nodes)
     assert "rerank_fallback" not in str(response)
+
+
+@pytest.mark.parametrize("is_late", [False, True], ids=["reranked", "late"])
+def test_what_is_nested_in_a_results_metadata_is_its_own(reranker, is_late):
+    given = [NodeWithScore(node=TextNode(text=text, metadata={"tags": ["a"]}), score=1.0) for text in ("one", "two")]
+    options = {"deadline_s": 1e-9} if is_late else {}
+    with reranker.using(**options):
+        results = reranker.postprocess_nodes(given, query_str=QUERY)
+    assert [("rerank_fallback" in one.metadata) for one in results] == [is_late] * 2
+    for one in results:
+        one.metadata["tags"].append("of a later step")
+    assert [one.metadata for one in given] == [{"tags": ["a"]}] * 2

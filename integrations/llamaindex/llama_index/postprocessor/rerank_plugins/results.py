@@ -12,6 +12,7 @@ from typing import Any
 
 from llama_index.core.schema import BaseNode, MetadataMode, NodeWithScore
 
+from rerank_plugins.adapters.containers import own_containers
 from rerank_plugins.adapters.metadata import DETAIL_KEYS, FALLBACK_KEY, RETRIEVAL_RANK_KEY, RETRIEVAL_SCORE_KEY
 
 __all__ = ["marked_copy", "scored_copy", "scored_text", "with_metadata"]
@@ -48,11 +49,11 @@ def marked_copy(result: NodeWithScore, marks: Mapping[str, str], *, keep_score: 
 def with_metadata(node: BaseNode, added: Mapping[str, Any]) -> BaseNode:
     """Return a copy of a node with more metadata, which neither an LLM nor an embedding model sees.
 
-    The copy has its own metadata, excluded keys and relationships; everything else is shared.
+    The copy has its own metadata at any depth, excluded keys and relationships; everything else is shared.
     """
     return node.model_copy(
         update={
-            "metadata": {**node.metadata, **added},
+            "metadata": {**own_containers(node.metadata), **added},
             "excluded_llm_metadata_keys": _joined(node.excluded_llm_metadata_keys, added),
             "excluded_embed_metadata_keys": _joined(node.excluded_embed_metadata_keys, added),
             "relationships": dict(node.relationships),
