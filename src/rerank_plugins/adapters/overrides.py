@@ -24,13 +24,16 @@ def override(original: _Adapter, copy: _Adapter) -> Iterator[_Adapter]:
     """Use ``copy`` instead of ``original`` in the block, for this thread or task and those it starts.
 
     Blocks nest; the innermost one counts. Other threads and tasks are not touched: what counts is a context variable,
-    which asyncio's tasks and ``asyncio.to_thread`` take along and a plain ``threading.Thread`` does not.
+    which asyncio's tasks and ``asyncio.to_thread`` take along and a plain ``threading.Thread`` does not. Web frameworks
+    run each step of a generator in a context of its own: there, a block counts up to the next ``yield``.
     """
-    token = _OVERRIDES.set(((original, copy), *_OVERRIDES.get()))
+    entry = original, copy
+    _OVERRIDES.set((entry, *_OVERRIDES.get()))
     try:
         yield copy
     finally:
-        _OVERRIDES.reset(token)
+        # No reset: a generator that holds the block may be resumed, or closed, in another context than it was begun in.
+        _OVERRIDES.set(tuple(one for one in _OVERRIDES.get() if one is not entry))
 
 
 def in_effect(original: _Adapter) -> _Adapter:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 
 import pytest
 
@@ -28,6 +30,32 @@ def test_the_innermost_block_counts_and_ends_with_its_block() -> None:
     with pytest.raises(ZeroDivisionError), override(thing, first):
         _ = 1 / 0
     assert in_effect(thing) is thing
+
+
+def test_a_generator_may_be_resumed_and_closed_in_another_context() -> None:
+    thing, own, outer = Thing(), Thing(), Thing()
+
+    def steps() -> Iterator[object]:
+        with override(thing, own):
+            yield in_effect(thing)
+        yield in_effect(thing)
+
+    first, second = copy_context(), copy_context()
+    running = steps()
+    assert first.run(next, running) is own
+    assert second.run(next, running) is thing
+    closed = steps()
+    assert first.run(next, closed) is own
+    with override(thing, outer):
+        closed.close()  # type: ignore[attr-defined]
+        assert in_effect(thing) is outer
+    assert in_effect(thing) is thing
+    # A context that began with the block has no more of it behind its end.
+    third, ended = copy_context(), steps()
+    assert third.run(next, ended) is own
+    child = third.copy()
+    assert child.run(in_effect, thing) is own
+    assert child.run(next, ended) is thing
 
 
 def test_threads_do_not_see_each_others_blocks() -> None:
