@@ -88,8 +88,11 @@ def reranker_settings(reranker: Reranker) -> dict[str, Any]:
         "peft_path": reranker.peft_path,
         **_source_options(reranker),
     }
-    model = reranker.model if reranker.is_named else None
-    return {"model": model, "options": options, "folders": folders_of({**options, "model": model}, kind="reranker")}
+    named = {
+        "model": reranker.model if reranker.is_named else None,
+        "vectors": None if reranker.vectors is None else str(reranker.vectors.folder),
+    }
+    return {**named, "options": options, "folders": folders_of({**options, **named}, kind="reranker")}
 
 
 def _source_options(model: Embedder | Reranker) -> dict[str, Any]:

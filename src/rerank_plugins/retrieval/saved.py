@@ -26,6 +26,7 @@ from rerank_plugins.calibration import Calibration
 from rerank_plugins.calls.flat_options import EMBEDDER_OPTIONS, RERANKER_OPTIONS
 from rerank_plugins.checks.moved import regrouped
 from rerank_plugins.embedder import Embedder
+from rerank_plugins.embedding.kept import TokenVectorStore
 from rerank_plugins.errors import InvalidInputError, RerankPluginsError
 from rerank_plugins.reranker import Reranker
 from rerank_plugins.retrieval.attached import Attached, read_attached, write_attached
@@ -94,10 +95,8 @@ class SavedRetriever:
         if saved["model"] is None and model is None:
             msg = f"{self._folder}: its embedder was made of a model in memory, so no name opens it; pass embedder=..."
             raise InvalidInputError(msg)
-        options = {
-            **saved["options"],
-            "examples": tuple(QueryExample(**one) for one in saved["options"]["examples"]) or None,
-        }
+        examples = tuple(QueryExample(**one) for one in saved["options"]["examples"])
+        options = {**saved["options"], "examples": examples or None}
         return Embedder(saved["model"] if model is None else model, **regrouped(options, EMBEDDER_OPTIONS))
 
     def reranker(self, model: str | Path | None) -> Reranker | None:
@@ -117,9 +116,9 @@ class SavedRetriever:
         options = dict(saved["options"])
         options["long_documents"] = LongDocuments(**options["long_documents"])
         options["layers"] = None if options["layers"] is None else LayerOptions(**options["layers"])
-        has_calibration = (self._folder / _CALIBRATION).is_file()
-        calibration = Calibration.load(self._folder / _CALIBRATION) if has_calibration else None
-        return Reranker(saved["model"], calibration=calibration, **regrouped(options, RERANKER_OPTIONS))
+        calibration = Calibration.load(path) if (path := self._folder / _CALIBRATION).is_file() else None
+        cache = None if saved.get("vectors") is None else TokenVectorStore(saved["vectors"])
+        return Reranker(saved["model"], calibration=calibration, cache=cache, **regrouped(options, RERANKER_OPTIONS))
 
     def first_stage(self, embedder: Embedder | None) -> FirstStage:
         """Build the first stage again.

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import colbert_checkpoints
 import pytest
 import tiny_checkpoints
 
-from rerank_plugins import Embedder, TwoStageRetriever
+from rerank_plugins import Embedder, Reranker, TokenVectorStore, TwoStageRetriever
 from rerank_plugins.errors import ModelError
 from rerank_plugins.retrieval import SentenceIndex
 from rerank_plugins.retrieval.folders import folders_of, with_folders
@@ -82,3 +83,19 @@ def test_names_that_are_no_paths_stay(project: Path) -> None:
     # Folders of earlier releases hold no paths.
     assert with_folders({"model": "x", "options": {}}) == {"model": "x", "options": {}}
     assert with_folders(None) is None
+
+
+def test_kept_vectors_are_found_again(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    colbert_checkpoints.stanford(project / "models" / "colbert")
+    reranker = Reranker("models/colbert", device="cpu", cache=TokenVectorStore("vectors"))
+    reranker.keep_vectors(TEXTS)
+    made = TwoStageRetriever.from_documents(TEXTS, retriever="bm25", reranker=reranker)
+    made.save(project / "index")
+    monkeypatch.chdir(project.parent)
+    again = TwoStageRetriever.load(project / "index")
+    assert again.reranker is not None
+    assert again.reranker.vectors is not None
+    assert again.reranker.vectors.folder == project / "vectors"
+    assert len(again.reranker.vectors) == len(TEXTS)
+    found = [[(one.id, one.rerank_score) for one in each.search("bamboo")] for each in (made, again)]
+    assert found[0] == found[1]
