@@ -283,7 +283,13 @@ class LateInteractionScorer:
         share = 1.0 / len(query) if is_mean else 1.0
         matches = token_matches(self.model, pair, (query, documents[best]), share=share)
         usage = usage_of_all(answers, [one.input for one in texts], tokenize_s=tokenize_s)
-        return TokenMatches(matches=matches, score=float(scores[best]), window=read.span(best), usage=usage)
+        return TokenMatches(
+            matches=matches,
+            score=float(scores[best]),
+            window=read.span(best),
+            usage=usage,
+            truncated=read.truncated,
+        )
 
 
 def _usage(work: _Work, answers: Sequence[Answer]) -> CallUsage:

@@ -16,6 +16,7 @@ from rerank_plugins.catalog.layers import resolve_layers
 from rerank_plugins.catalog.spec import ModelSpec
 from rerank_plugins.engine.deadline import Deadline
 from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.ranking.matches import TokenMatches
 from rerank_plugins.ranking.order import to_probability
 from rerank_plugins.ranking.results import ScoredPair, Selection, ranked_documents, scored_pairs
 from rerank_plugins.text.pair_tokenizer import PairSettings
@@ -126,7 +127,9 @@ class PairCalls:
             raise InvalidInputError(msg)
         options = self._options(self.one_layer(layers), deadline_s)
         text = inputs.plain_text(candidate.text)
-        return TokenExplanation.of(checked, text, (yield MatchStep(checked, text, options)))
+        found = yield MatchStep(checked, text, options)
+        self._tell_truncation([found])
+        return TokenExplanation.of(checked, text, found)
 
     def scores(self, found: BackendScores) -> list[float]:
         """Return one raw score per pair."""
@@ -194,7 +197,7 @@ class PairCalls:
         values: list[float] = found.rows[:, column].tolist() if len(found.rows) else []
         return scored_pairs(found.readings, values, long_documents=self._settings.long_documents, stages=found.stages)
 
-    def _tell_truncation(self, readings: Sequence[PairReading]) -> None:
+    def _tell_truncation(self, readings: Sequence[PairReading | TokenMatches]) -> None:
         n_truncated = sum(one.truncated for one in readings)
         # A backend without a limit of its own did not cut them; the model behind it did, and reports it.
         if not n_truncated or self._settings.max_length_tokens == NO_LIMIT:

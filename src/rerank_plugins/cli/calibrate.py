@@ -49,6 +49,11 @@ def calibrate(
         if read is not None:
             check_output(output, data=read)
     if qrels is not None:
+        if device is not None:
+            msg = (
+                f"--device {device} does nothing with --qrels: a run has its scores, and no model is run. Leave it out"
+            )
+            raise InvalidInputError(msg)
         values, labels = _from_run(data, qrels, unit=scores)
         source = ScoreSource(model=model)
     else:

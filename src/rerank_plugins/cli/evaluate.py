@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from rerank_plugins.cli.installed import dataset_of
 from rerank_plugins.display.terminal import Screen
+from rerank_plugins.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from rerank_plugins.evaluation import Dataset
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["evaluate"]
 
 _NONE = "none"
+_LEAST_SIZE = 500
 _MODEL = "Hub id, folder or mini; [NAME=]MODEL[?long_documents=maxp&max_length=256]"
 
 
@@ -47,7 +49,9 @@ def evaluate(
     split: Annotated[str | None, typer.Option(help="Which judgements, where a set has several.")] = None,
     max_queries: Annotated[int | None, typer.Option(min=1, help="Queries per set, sampled with the seed.")] = None,
     growth: Annotated[bool, typer.Option("--growth", help="Curve of quality against corpus size.")] = False,
-    growth_from: Annotated[int, typer.Option(min=1, help="Least corpus size of the growth curve.")] = 500,
+    growth_from: Annotated[
+        int | None, typer.Option(min=1, help="Least corpus size of the growth curve. [500]", show_default=False)
+    ] = None,
     depth: Annotated[list[int] | None, typer.Option(help="Curve of quality against top_k; repeat.")] = None,
     drop_bad: Annotated[
         bool, typer.Option("--drop-bad", help="Leave out blank queries and judgements of absent documents.")
@@ -76,7 +80,7 @@ def evaluate(
         device=device,
         price_per_hour=price_per_hour,
     )
-    curves = CurveOptions(growth_from=growth_from if growth else None, depths=tuple(depth or ()))
+    curves = CurveOptions(growth_from=_least_size(growth_from, growth=growth), depths=tuple(depth or ()))
     datasets = _datasets(data, split=split, max_queries=max_queries, drop_bad=drop_bad, seed=seed)
     quiet_loading()
     console = table_console()
@@ -89,6 +93,14 @@ def evaluate(
 
         files = write_report(results, output / "report", runs=output, datasets={one.name: one for one in datasets})
         console.print(f"Look at {files.html}", soft_wrap=True)
+
+
+def _least_size(growth_from: int | None, *, growth: bool) -> int | None:
+    """Return the least corpus size of growth curves; None if none is asked for."""
+    if growth_from is not None and not growth:
+        msg = f"--growth-from {growth_from} does nothing without --growth: pass --growth too, or leave it out"
+        raise InvalidInputError(msg)
+    return (growth_from or _LEAST_SIZE) if growth else None
 
 
 def _datasets(

@@ -27,7 +27,8 @@ def usable_dataset(dataset: Dataset, *, on_bad: OnBad = "raise") -> Dataset:
 
     Judgements and candidates of documents that are not in the corpus, and blank queries, are mistakes. They raise an
     error, or with ``drop`` are left out. A query without a relevant document is no mistake, but every system would
-    score 0 on it, so it is always left out. All of this is recorded in the dataset's notes and logged.
+    score 0 on it, so it is always left out. All of this is recorded in the dataset's notes and logged, and so is
+    how many queries have no candidates where others have some.
 
     Args:
         dataset: Any dataset.
@@ -57,6 +58,7 @@ def usable_dataset(dataset: Dataset, *, on_bad: OnBad = "raise") -> Dataset:
     if not answered:
         msg = f"{dataset.name}: no query has a relevant document in the corpus, so there is nothing to measure"
         raise InvalidInputError(msg)
+    notes += [note for note in _without_candidates(dataset, list(answered)) if note not in notes]
     for note in notes[len(dataset.notes) :]:
         logger.warning("%s: %s", dataset.name, note)
     candidates = {
@@ -93,6 +95,18 @@ def sample_queries(dataset: Dataset, *, n_queries: Count | None, seed: int) -> D
         candidates={query_id: listed for query_id, listed in dataset.candidates.items() if query_id in chosen},
         notes=(*dataset.notes, note),
     )
+
+
+def _without_candidates(dataset: Dataset, query_ids: list[str]) -> list[str]:
+    """Return a note about queries without candidates, where others have some; an empty list is one of nothing found."""
+    without = [query_id for query_id in query_ids if query_id not in dataset.candidates]
+    if not dataset.candidates or not without:
+        return []
+    note = (
+        f"{len(without)} of {len(query_ids)} queries have no candidates, the first is {without[0]!r}: where the "
+        "candidates are ranked, every system scores 0 on them"
+    )
+    return [note]
 
 
 def _mistakes(dataset: Dataset) -> list[str]:

@@ -43,9 +43,11 @@ class TokenMatches:
         score: The raw score that they add up to.
         window: Characters of the window, or of the part that was read; None for the whole document.
         usage: What the call took.
+        truncated: Whether some of the document is in no window.
     """
 
     matches: tuple[TokenMatch, ...]
     score: float
     window: WindowSpan | None
     usage: CallUsage
+    truncated: bool = False

@@ -176,3 +176,14 @@ def test_half_of_the_training_format_is_the_same_as_what_is_opened(tmp_path: Pat
     assert (late.query.prompt, late.document.prompt) == trained.prefixes
     assert (late.expansion.length, late.expansion.attends) == (trained.query_length, trained.attends)
     assert json.loads((folder / "modules.json").read_text())[2]["path"] == "2_MultiVectorMask"
+
+
+def test_an_explanation_of_a_part_says_so_in_the_log_once(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with Reranker(folder, device="cpu", max_length=8) as reranker:
+        caplog.clear()  # of loading
+        reranker.explain("a query", "short")
+        assert not caplog.records
+        for _ in range(2):
+            reranker.explain("a query", " ".join(tiny.TEXTS))
+    (told,) = [record.getMessage() for record in caplog.records]
+    assert told.startswith("1 of 1 documents were longer than max_length=8 and only partly read")

@@ -92,6 +92,8 @@ def test_options_that_do_not_fit(run_file: Path, tmp_path: Path) -> None:
         calibrate(run_file, "-o", tmp_path / "c.json", "--scores", "probability")
     with pytest.raises(InvalidInputError, match="must be 'raw' or 'probability'"):
         calibrate(run_file, "--qrels", tmp_path / "qrels.tsv", "-o", tmp_path / "c.json", "--scores", "logit")
+    with pytest.raises(InvalidInputError, match="--device cpu does nothing with --qrels"):
+        calibrate(run_file, "--qrels", tmp_path / "qrels.tsv", "-o", tmp_path / "c.json", "--device", "cpu")
     with pytest.raises(InvalidInputError, match="could not be read"):
         calibrate(tmp_path / "none.jsonl", "-o", tmp_path / "c.json")
 

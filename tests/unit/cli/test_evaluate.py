@@ -59,6 +59,12 @@ def test_the_first_stage_alone(tmp_path: Path) -> None:
     assert "1.000" in printed
 
 
+def test_a_least_size_without_growth_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match="--growth-from 8 does nothing without --growth"):
+        run(dataset(tmp_path), "-o", tmp_path / "out", "--growth-from", 8)
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_report_is_made_again_from_what_was_evaluated(tmp_path: Path) -> None:
     data, out = dataset(tmp_path), tmp_path / "out"
     run(data, "-o", out, "--retriever", "bm25", "--reranker", "none", "--no-report")

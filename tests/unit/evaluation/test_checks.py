@@ -15,7 +15,7 @@ GOOD = Dataset(
     documents={"a": Document("x"), "b": Document("y")},
     queries={"q1": "one", "q2": "two"},
     qrels={"q1": {"a": 1}, "q2": {"b": 2, "a": 0}},
-    candidates={"q1": ("a", "b")},
+    candidates={"q1": ("a", "b"), "q2": ()},
 )
 
 
@@ -27,7 +27,7 @@ def test_a_good_dataset_stays_as_it_is() -> None:
     ("changes", "match"),
     [
         ({"qrels": {"q1": {"a": 1, "gone": 1}, "q2": {"b": 1}}}, "1 judgements name .* 'gone' of query 'q1'"),
-        ({"candidates": {"q1": ("a", "gone")}}, "1 candidates name .* 'gone' of query 'q1'"),
+        ({"candidates": {"q1": ("a", "gone"), "q2": ()}}, "1 candidates name .* 'gone' of query 'q1'"),
         ({"queries": {"q1": "one", "q2": " "}}, "1 queries are blank, the first is 'q2'"),
     ],
 )
@@ -51,6 +51,14 @@ def test_queries_that_nothing_answers_are_left_out_with_a_note() -> None:
         usable_dataset(replace(GOOD, qrels={"q1": {"a": 0}, "q2": {}}))
     with pytest.raises(InvalidInputError, match="nothing to measure"):
         usable_dataset(replace(GOOD, qrels={"q1": {"gone": 1}, "q2": {"gone": 1}}), on_bad="drop")
+
+
+def test_queries_without_candidates_beside_others_are_told_once() -> None:
+    kept = usable_dataset(replace(GOOD, candidates={"q1": ("a",)}))
+    (told,) = kept.notes
+    assert told.startswith("1 of 2 queries have no candidates, the first is 'q2': where the candidates are ranked")
+    assert usable_dataset(kept) == kept
+    assert usable_dataset(replace(GOOD, candidates={})).notes == ()
 
 
 def test_on_bad_is_checked() -> None:

@@ -71,7 +71,8 @@ def tune(
         dataset: Queries with judgements.
         stages: From cheap to dear: models, or :class:`~rerank_plugins.composed.members.Stage` without a depth.
         budget_ms: Mean milliseconds of a query, above 0.
-        candidates: Query id to document ids, as retrieved; None takes the dataset's own.
+        candidates: Query id to document ids, as retrieved, of every query with a relevant document; None takes the
+            dataset's own.
         search: Which cascades are tried.
         measure: As of :func:`~rerank_plugins.evaluation.measures.parse_measures`.
         seed: Of the halves, intervals and the test.
@@ -79,7 +80,7 @@ def tune(
 
     Raises:
         InvalidInputError: There are fewer than two stages or four labelled queries, no candidate is relevant, a
-            candidate is in no document, a stage has a depth, or no cascade is within the budget.
+            candidate is in no document, a query has none, a stage has a depth, or no cascade is within the budget.
         ModelError: A model cannot be loaded.
         MissingExtraError: ir-measures is not installed.
     """
@@ -148,6 +149,13 @@ def _labelled(dataset: Dataset, candidates: Mapping[str, Sequence[str]]) -> dict
         msg = (
             "no candidate of any query is relevant, so every cascade would score 0; pass candidates=, such as the "
             "documents that a first stage retrieves"
+        )
+        raise InvalidInputError(msg)
+    without = [one for one in wanted if one not in candidates]
+    if without:
+        msg = (
+            f"{len(without)} of {len(wanted)} queries have no candidates, the first is {without[0]!r}: every cascade "
+            "would score 0 on them, in no time. Retrieve for each of them (an empty list says that nothing was found)"
         )
         raise InvalidInputError(msg)
     return lists

@@ -193,12 +193,24 @@ def test_a_file_of_what_is_chosen_opens(tmp_path: Path) -> None:
         ([Column(0), Column(1)], {"search": SearchOptions(max_cascades=1)}, "max_cascades"),
         ([Column(0), Column(1)], {"candidates": {"q0": ("nobody",)}}, "is no document"),
         ([Column(0), Column(1)], {"candidates": {}}, "no candidate of any query is relevant"),
+        (
+            [Column(0), Column(1)],
+            {"candidates": {f"q{n}": made_dataset().candidates[f"q{n}"] for n in range(5)}},
+            "3 of 8 queries have no candidates, the first is 'q5'",
+        ),
         ([Column(0), "no such model"], {}, "no such model"),
     ],
 )
 def test_refused(stages: list[Any], options: dict[str, Any], message: str) -> None:
     with pytest.raises(RerankPluginsError, match=message):
         tune(made_dataset(), stages, **{"budget_ms": 1e6, **options})
+
+
+def test_a_query_for_which_nothing_was_found_counts() -> None:
+    tuning = tune(
+        made_dataset(), [Column(0), Column(1)], budget_ms=1e6, candidates={**made_dataset().candidates, "q3": ()}
+    )
+    assert [one.n_pairs for one in tuning.costs] == [84, 84]
 
 
 @pytest.mark.parametrize("dataset", [made_dataset(labelled=False), made_dataset(3)])
