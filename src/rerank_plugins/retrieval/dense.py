@@ -18,7 +18,7 @@ from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.inputs import check_texts
 from rerank_plugins.retrieval.first_stage import best_first, check_new_ids, check_search, check_texts_by_id
 
-__all__ = ["DenseIndex", "embed_texts", "faiss_built", "faiss_grown", "unit_rows"]
+__all__ = ["DenseIndex", "embed_texts", "faiss_built", "faiss_grown", "search_parameters", "unit_rows"]
 
 _Vectors = npt.NDArray[np.float32]
 
@@ -37,6 +37,8 @@ class DenseIndex:
         faiss_index: Argument of ``faiss.index_factory``: ``Flat`` searches exactly (``IndexFlatIP``),
             ``HNSW32`` or ``IVF256,Flat`` approximately and faster on large corpora. None searches exactly
             with numpy and needs no FAISS.
+        n_probe: Lists of an IVF index that are searched, also of one behind a transform (``OPQ16,IVF1024,PQ16``) or
+            before a refinement (``IVF1024,PQ16,RFlat``); other indexes have none.
         vectors: The documents' vectors, in the order of ``texts``, if they exist already. Shape: (n, dim).
         batch_size: Documents embedded per call.
         advance: Called with the number of documents after each call, for a progress bar.
@@ -53,6 +55,7 @@ class DenseIndex:
         embedder: Embedder,
         *,
         faiss_index: str | None = "Flat",
+        n_probe: Count = 16,
         vectors: _Vectors | None = None,
         batch_size: Count = 64,
         advance: Callable[[int], object] | None = None,
@@ -60,6 +63,7 @@ class DenseIndex:
         checked = check_texts_by_id(texts)
         self._ids = list(checked)
         self._embedder, self._faiss_index, self._batch_size = embedder, faiss_index, batch_size
+        self._n_probe = n_probe
         faiss = None if faiss_index is None else import_extra("faiss", extra="retrieval")
         if vectors is None:
             vectors = embed_texts(list(checked.values()), embedder, batch_size=batch_size, advance=advance)
@@ -122,7 +126,7 @@ class DenseIndex:
     @property
     def settings(self) -> dict[str, Any]:
         """The settings that a saved retriever keeps."""
-        return {"kind": "dense", "faiss_index": self._faiss_index}
+        return {"kind": "dense", "faiss_index": self._faiss_index, "n_probe": self._n_probe}
 
     @checked_call(unchecked=("texts",))
     def with_texts(self, texts: Mapping[str, str]) -> DenseIndex:
@@ -134,7 +138,13 @@ class DenseIndex:
         checked = check_texts_by_id(texts)
         check_new_ids(checked, set(self._ids))
         if not self._ids:
-            return DenseIndex(checked, self._embedder, faiss_index=self._faiss_index, batch_size=self._batch_size)
+            return DenseIndex(
+                checked,
+                self._embedder,
+                faiss_index=self._faiss_index,
+                n_probe=self._n_probe,
+                batch_size=self._batch_size,
+            )
         added = unit_rows(embed_texts(list(checked.values()), self._embedder, batch_size=self._batch_size))
         made = copy(self)
         if len(added):
@@ -154,7 +164,8 @@ class DenseIndex:
         # Each alone: FAISS computes twenty queries and more by another product. Its last bits decide between near ties,
         # so that what a query finds would depend on its neighbours.
         depth = min(top_k, len(self._ids))
-        found = (self._faiss.search(query[None], depth) for query in queries)
+        parameters = search_parameters(self._faiss, self._n_probe)
+        found = (self._faiss.search(query[None], depth, params=parameters) for query in queries)
         return [self._hits(rows[0].tolist(), scores[0].tolist()) for scores, rows in found]
 
     def _hits(self, rows: list[int], scores: list[float]) -> dict[str, float]:
@@ -205,6 +216,24 @@ def faiss_built(faiss: Any, description: str, vectors: _Vectors) -> Any:
         msg = f"FAISS cannot make faiss_index={description!r} of {vectors.shape} vectors: {error}"
         raise InvalidInputError(msg) from error
     return index
+
+
+def search_parameters(index: Any, n_probe: int) -> Any:
+    """Return what makes a search read ``n_probe`` lists, also of an IVF index inside another; None without one.
+
+    They are for one search alone: other threads may be searching the index.
+    """
+    faiss = import_extra("faiss", extra="retrieval")
+    index = faiss.downcast_index(index)
+    if isinstance(index, faiss.IndexPreTransform):
+        inner = search_parameters(index.index, n_probe)
+        return None if inner is None else faiss.SearchParametersPreTransform(index_params=inner)
+    if isinstance(index, faiss.IndexRefine):
+        inner = search_parameters(index.base_index, n_probe)
+        if inner is None:
+            return None
+        return faiss.IndexRefineSearchParameters(k_factor=index.k_factor, base_index_params=inner)
+    return faiss.SearchParametersIVF(nprobe=n_probe) if isinstance(index, faiss.IndexIVF) else None
 
 
 def unit_rows(rows: _Vectors) -> _Vectors:

@@ -17,7 +17,7 @@ from rerank_plugins.embedder import Embedder
 from rerank_plugins.embedding.kept import TokenVectorStore
 from rerank_plugins.embedding.maxsim import maxsim
 from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.retrieval.dense import faiss_built, faiss_grown
+from rerank_plugins.retrieval.dense import faiss_built, faiss_grown, search_parameters
 from rerank_plugins.retrieval.first_stage import best_first, check_new_ids, check_search, check_texts_by_id
 from rerank_plugins.retrieval.token_rows import TokenRows, token_rows
 
@@ -192,25 +192,9 @@ class MultiVectorIndex:
         if self._faiss is None:
             filled: npt.NDArray[np.int64] = np.flatnonzero(self._vectors.lengths)
             return filled
-        faiss = import_extra("faiss", extra="retrieval")
         depth = min(self._candidates, len(self._vectors.rows))
-        # For this search alone: other threads may be searching the index.
-        parameters = _search_parameters(faiss, self._faiss, self._n_probe)
+        parameters = search_parameters(self._faiss, self._n_probe)
         # Each alone: FAISS computes twenty and more by another product, so that neighbours would decide near ties.
         found = [self._faiss.search(row[None], depth, params=parameters)[1][0] for row in np.ascontiguousarray(query)]
         rows = np.concatenate(found) if found else np.zeros(0, dtype=np.int64)
         return np.unique(self._vectors.document_of(rows[rows >= 0]))
-
-
-def _search_parameters(faiss: Any, index: Any, n_probe: int) -> Any:
-    """Return what makes a search read ``n_probe`` lists, also of an IVF index inside another; None without one."""
-    index = faiss.downcast_index(index)
-    if isinstance(index, faiss.IndexPreTransform):
-        inner = _search_parameters(faiss, index.index, n_probe)
-        return None if inner is None else faiss.SearchParametersPreTransform(index_params=inner)
-    if isinstance(index, faiss.IndexRefine):
-        inner = _search_parameters(faiss, index.base_index, n_probe)
-        if inner is None:
-            return None
-        return faiss.IndexRefineSearchParameters(k_factor=index.k_factor, base_index_params=inner)
-    return faiss.SearchParametersIVF(nprobe=n_probe) if isinstance(index, faiss.IndexIVF) else None

@@ -148,7 +148,8 @@ class SavedRetriever:
             return self._multi_vector(saved, embedder)
         vectors = read_vectors(self._folder / f"vectors-{int(saved['number'])}.npy")
         self._check_embedder(embedder, vectors)
-        return DenseIndex(self.texts, embedder, faiss_index=saved["faiss_index"], vectors=vectors)
+        options = {name: saved[name] for name in ("faiss_index", "n_probe") if name in saved}
+        return DenseIndex(self.texts, embedder, vectors=vectors, **options)
 
     def _multi_vector(self, saved: Mapping[str, Any], embedder: Embedder) -> MultiVectorIndex:
         check_identity(self._folder, self._settings["embedder"]["identity"], embedder)

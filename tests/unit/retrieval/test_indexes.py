@@ -31,6 +31,23 @@ def test_bm25_agrees_with_the_formula() -> None:
     assert index.search("x", top_k=9) == {"a": pytest.approx(expected, rel=1e-6)}
 
 
+@pytest.mark.parametrize("faiss_index", ["IVF16,Flat", "L2norm,IVF16,SQ8,RFlat"])
+def test_as_many_lists_are_searched_as_asked(faiss_index: str) -> None:
+    rows = np.random.default_rng(0).normal(size=(640, 6)).astype(np.float32)
+    options = {"faiss_index": faiss_index, "vectors": rows}
+    texts = {f"d{number}": "" for number in range(640)}
+    few, many = (DenseIndex(texts, LetterEmbedder(), n_probe=n, **options) for n in (1, 16))
+    usual = DenseIndex(texts, LetterEmbedder(), **options)
+    assert len(few.search("cats", top_k=640)) < len(many.search("cats", top_k=640)) == 640
+    assert usual.search("cats", top_k=640) == many.search("cats", top_k=640)
+    assert few.settings["n_probe"] == 1
+
+
+def test_an_index_that_grew_from_nothing_searches_as_many_lists() -> None:
+    grown = DenseIndex({}, LetterEmbedder(), n_probe=3).with_texts(TEXTS)
+    assert grown.settings["n_probe"] == 3
+
+
 @pytest.mark.parametrize("query", ["!?", "unheard"])
 def test_bm25_without_a_shared_term_finds_nothing(query: str) -> None:
     assert BM25Index(TEXTS).search(query, top_k=3) == {}

@@ -216,6 +216,19 @@ def test_an_embedder_that_no_name_opens_must_be_passed(tmp_path: Path) -> None:
     assert found(TwoStageRetriever.load(tmp_path / "saved", embedder=embedder))
 
 
+def test_how_many_lists_are_searched_is_kept(tmp_path: Path) -> None:
+    with Embedder("mini") as embedder:
+        index = DenseIndex(TEXTS, embedder, n_probe=3)
+        TwoStageRetriever(index, TEXTS, reranker=None).save(tmp_path / "saved")
+        loaded = TwoStageRetriever.load(tmp_path / "saved", embedder=embedder)
+        assert loaded.first_stage.settings == index.settings
+        settings = tmp_path / "saved" / "retriever.json"
+        # As a folder of before has it.
+        settings.write_text(settings.read_text().replace('"n_probe": 3', '"other": 3'))
+        loaded = TwoStageRetriever.load(tmp_path / "saved", embedder=embedder)
+        assert loaded.first_stage.settings["n_probe"] == 16
+
+
 def test_stages_over_other_documents_are_not_saved(tmp_path: Path) -> None:
     retriever = TwoStageRetriever(BM25Index({"paris": "x"}), TEXTS)
     with pytest.raises(InvalidInputError, match="other documents than the retriever's texts"):
