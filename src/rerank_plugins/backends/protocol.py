@@ -61,7 +61,8 @@ class ScoreOptions:
             works in steps calls ``deadline.check()`` between them.
         layers: Complete layer options; None for models without layers to choose.
         top_n: How many of the best documents of one query will be looked at; a backend may score the others roughly,
-            below these, and then names them as ``provisional``. None for all of them.
+            below these, and then names them as ``provisional``. None for all of them, and where scores are kept or
+            documents were split.
     """
 
     deadline: Deadline = field(default_factory=lambda: Deadline(None))

@@ -186,7 +186,7 @@ class TextBackend:
         found = BackendScores.of([])
         with counted(leased, inputs=len(work.inputs), missing=len(work.missing)):
             if work.missing:
-                found = leased.backend.score(work.pairs, options)
+                found = leased.backend.score(work.pairs, self._asked(work, options))
                 options.deadline.check()
             return self._finished(work, found, time.perf_counter() - start_s)
 
@@ -197,7 +197,8 @@ class TextBackend:
         found = BackendScores.of([])
         with counted(leased, inputs=len(work.inputs), missing=len(work.missing)):
             if work.missing:
-                found = await options.deadline.await_work(leased.backend.ascore(work.pairs, options))
+                scoring = leased.backend.ascore(work.pairs, self._asked(work, options))
+                found = await options.deadline.await_work(scoring)
             return self._finished(work, found, time.perf_counter() - start_s)
 
     def close(self) -> None:
@@ -233,14 +234,18 @@ class TextBackend:
         room = self._settings.max_length_tokens - n_query
         return word_pieces(document, room=room, long_documents=self._settings.long_documents)
 
+    def _asked(self, work: _Work, options: ScoreOptions) -> ScoreOptions:
+        """Return what is asked of the backend: to score all finely for a cache, or where inputs are no documents."""
+        is_rough = self._cache is None and all(one.n_inputs <= 1 for one in work.readings)
+        return options if is_rough else replace(options, top_n=None)
+
     def _finished(self, work: _Work, found: BackendScores, total_s: float) -> BackendScores:
         ran = _checked(found, n=len(work.missing), name=self.spec.id)
         work.scores.update(zip(work.missing, ran, strict=True))
         if self._cache is not None:
             for number, (one, score) in enumerate(zip(work.missing, ran, strict=True)):
-                if number in found.provisional:
-                    continue
-                self._cache.put(self._lease.value.identity, None, one, np.array([score]))
+                if number not in found.provisional:
+                    self._cache.put(self._lease.value.identity, None, one, np.array([score]))
         rows = np.array([[work.scores[one]] for one in work.inputs]).reshape(len(work.inputs), 1)
         usage = found.usage or CallUsage(
             tokenize_ms=0.0,

@@ -56,6 +56,24 @@ class Answering(SimplePairScorer):
         return self.answer(len(pairs))  # type: ignore[return-value]
 
 
+class Rough(SimplePairScorer):
+    """Scores the longest ``top_n`` by their length, the others 0, and does not say which."""
+
+    def __init__(self, max_length: int | None = None) -> None:
+        self.spec = reranker_spec("acme/rough", max_length=max_length)
+
+    def score(self, pairs: Sequence[tuple[str, str | None]], options: ScoreOptions) -> BackendScores:
+        lengths = [float(len(document or "")) for _, document in pairs]
+        least = sorted(lengths)[-options.top_n] if options.top_n else 0.0
+        return BackendScores.of(one if one >= least else 0.0 for one in lengths)
+
+    async def ascore(self, pairs: Sequence[tuple[str, str | None]], options: ScoreOptions) -> BackendScores:
+        return self.score(pairs, options)
+
+    def score_texts(self, pairs: Sequence[tuple[str, str]]) -> Sequence[float]:
+        raise NotImplementedError
+
+
 class Natively(WordOverlap):
     """Has something to await."""
 
@@ -433,3 +451,17 @@ def test_what_is_not_read_is_told_with_what_would_read_it(
     Reranker(backend=Recording(max_length=4), long_documents=setting).rank("q", ["one two three four five six"])
     (told,) = [record.getMessage() for record in caplog.records if "only partly read" in record.getMessage()]
     assert way_out in told
+
+
+async def test_rough_scores_are_made_for_no_cache_and_of_no_windows() -> None:
+    texts = ["a b c d e f", "a b c", "a b"]
+    plain = Reranker(backend=Rough())
+    assert [one.score for one in plain.rank("q", texts, top_n=2)] == [11.0, 5.0]
+    keeping = Reranker(backend=Rough(), cache=ScoreCache())
+    await keeping.arank("q", texts[:2], top_n=1)
+    keeping.rank("q", texts, top_n=1)
+    assert keeping.score([("q", text) for text in texts]) == [11.0, 5.0, 3.0]
+    # Two windows of the first document would be the best two.
+    split = Reranker(backend=Rough(max_length=4), long_documents=LongDocuments(strategy="maxp", overlap_tokens=0))
+    assert [one.score for one in split.rank("q", texts, top_n=2)] == [5.0, 5.0]
+    assert [one.score for one in split.rank("q", ["a b c d e f", "a b"], top_n=2)] == [5.0, 3.0]
