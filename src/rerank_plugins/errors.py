@@ -26,6 +26,8 @@ Each message says what happened, what it got, and the way out.
 
 from __future__ import annotations
 
+from typing import Any
+
 from rerank_plugins.display.hidden import visible
 
 __all__ = [
@@ -61,7 +63,14 @@ class RerankPluginsError(Exception):
 
     A message may quote a file, a text or somebody else's error: control characters in it are spelled out, and what is
     longer than anybody reads is cut in the middle.
+
+    Attributes:
+        usage: What a call of a reranker had taken that ended with this error, a
+            :class:`~rerank_plugins.types.CallUsage`: answers of a chat model or a service that came before it are paid
+            for. None if nothing is known.
     """
+
+    usage: Any = None
 
     def __init__(self, *args: object) -> None:
         super().__init__(*(_shortened(one) if isinstance(one, str) else one for one in args))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from hashlib import blake2b
 from typing import Annotated, Any
@@ -111,14 +112,16 @@ class ChatScorer:
         """
         start_s, counts, groups = time.perf_counter(), CallCounts(), places_by_query(pairs)
         steps = self._answered(groups, pairs, counts)
-        found = self._runner.run(steps, options.deadline)
+        with self._telling(options, counts, len(pairs), start_s):
+            found = self._runner.run(steps, options.deadline, counts.note)
         return self._result(groups, found, counts, time.perf_counter() - start_s)
 
     async def ascore(self, pairs: Pairs, options: ScoreOptions) -> BackendScores:
         """Return what :meth:`score` returns, without blocking the event loop; a cancelled task drops its calls."""
         start_s, counts, groups = time.perf_counter(), CallCounts(), places_by_query(pairs)
         steps = self._answered(groups, pairs, counts)
-        found = await self._runner.arun(steps, options.deadline)
+        with self._telling(options, counts, len(pairs), start_s):
+            found = await self._runner.arun(steps, options.deadline, counts.note)
         return self._result(groups, found, counts, time.perf_counter() - start_s)
 
     def close(self) -> None:
@@ -158,18 +161,30 @@ class ChatScorer:
         for places, some in zip(groups.values(), found, strict=True):
             scores.update(zip(places, some, strict=True))
         n = len(scores)
+        usage = self._usage(counts, n, total_s)
+        missing = frozenset(place for place in range(n) if scores[place] is None)
+        return BackendScores.of((scores[place] or 0.0 for place in range(n)), usage=usage, provisional=missing)
+
+    def _usage(self, counts: CallCounts, n_inputs: int, total_s: float) -> CallUsage:
         price, prompt, answer = self._price, counts.prompt_tokens, counts.answer_tokens
-        usage = CallUsage(
+        return CallUsage(
             tokenize_ms=0.0,
             queue_ms=0.0,
             forward_ms=total_s * 1e3,
-            inputs=n,
+            inputs=n_inputs,
             tokens=prompt + answer,
             reused_inputs=0,
             chat=counts.usage(None if price is None else price.of(prompt_tokens=prompt, answer_tokens=answer)),
         )
-        missing = frozenset(place for place in range(n) if scores[place] is None)
-        return BackendScores.of((scores[place] or 0.0 for place in range(n)), usage=usage, provisional=missing)
+
+    @contextmanager
+    def _telling(self, options: ScoreOptions, counts: CallCounts, n_inputs: int, start_s: float) -> Iterator[None]:
+        """Tell what a call had taken that ends with an error."""
+        try:
+            yield
+        except BaseException:
+            options.spent.append(self._usage(counts, n_inputs, time.perf_counter() - start_s))
+            raise
 
 
 def _method(method: object) -> RankingMethod:

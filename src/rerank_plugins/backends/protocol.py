@@ -63,11 +63,13 @@ class ScoreOptions:
         top_n: How many of the best documents of one query will be looked at; a backend may score the others roughly,
             below these, and then names them as ``provisional``. None for all of them, and where scores are kept or
             documents were split.
+        spent: Gets what a call had taken by then that ends with an error, from a backend that knows.
     """
 
     deadline: Deadline = field(default_factory=lambda: Deadline(None))
     layers: LayerOptions | None = None
     top_n: int | None = None
+    spent: list[CallUsage] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from hashlib import blake2b
@@ -24,6 +25,8 @@ from rerank_plugins.text.tokenizer import replace_lone_surrogates
 __all__ = ["RemoteScorer"]
 
 _ROUNDING = 1e-6
+
+_Reading = Callable[[Any, int], RemoteResult]
 
 
 class RemoteScorer:
@@ -111,13 +114,15 @@ class RemoteScorer:
                 and these do not fit into one request.
         """
         start_s, groups = time.perf_counter(), places_by_query(pairs)
-        found = self._engine.run(self._calls(groups, pairs), options.deadline)
+        with self._telling(options, len(pairs), start_s) as read:
+            found = self._engine.run(self._calls(groups, pairs, read), options.deadline)
         return self._result(groups, found, time.perf_counter() - start_s)
 
     async def ascore(self, pairs: Pairs, options: ScoreOptions) -> BackendScores:
         """Return what :meth:`score` returns, without blocking the event loop; a cancelled task drops its requests."""
         start_s, groups = time.perf_counter(), places_by_query(pairs)
-        found = await self._engine.arun(self._calls(groups, pairs), options.deadline)
+        with self._telling(options, len(pairs), start_s) as read:
+            found = await self._engine.arun(self._calls(groups, pairs, read), options.deadline)
         return self._result(groups, found, time.perf_counter() - start_s)
 
     def close(self) -> None:
@@ -144,14 +149,33 @@ class RemoteScorer:
         notes = "runs elsewhere; what it reads of a long text is not known here"
         return replace(spec, family=service.name, notes=notes)
 
-    def _calls(self, groups: Mapping[str, Sequence[int]], pairs: Pairs) -> list[RemoteCall[RemoteResult]]:
+    @contextmanager
+    def _telling(self, options: ScoreOptions, n_inputs: int, start_s: float) -> Iterator[_Reading]:
+        """Give what reads answers, and tell what a call had taken that ends with an error."""
+        parts: list[RemoteResult] = []
+
+        def read(answer: Any, n: int) -> RemoteResult:
+            part = self._read(answer, n)
+            parts.append(part)
+            return part
+
+        try:
+            yield read
+        except BaseException:
+            total_s = time.perf_counter() - start_s
+            options.spent.append(usage_of(parts, self._price, n_inputs=n_inputs, total_s=total_s))
+            raise
+
+    def _calls(
+        self, groups: Mapping[str, Sequence[int]], pairs: Pairs, read: _Reading
+    ) -> list[RemoteCall[RemoteResult]]:
         return [
             RemoteCall(
                 # As a tokenizer here reads them.
                 texts=[replace_lone_surrogates(pairs[place][1] or "") for place in places],
                 shared_text=query,
                 body=partial(self._body, replace_lone_surrogates(query)),
-                read=self._read,
+                read=read,
                 is_whole=self.spec.score_scope == "call",
             )
             for query, places in groups.items()

@@ -6,7 +6,8 @@ is the call's result. Each step is one record for the observers.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -18,6 +19,7 @@ from rerank_plugins.calls.observing import StartedCall
 from rerank_plugins.catalog.spec import ModelSpec
 from rerank_plugins.embedding.chunks import ChunkedText, Chunking
 from rerank_plugins.embedding.multi import VectorAssembly
+from rerank_plugins.errors import RerankPluginsError
 from rerank_plugins.ranking.matches import TokenMatches
 
 __all__ = [
@@ -190,7 +192,7 @@ def drive(backend: Any, steps: Steps[T]) -> T:
             step: Step = steps.send(taken)
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]
-        with started(backend, step.operation) as call:
+        with started(backend, step.operation) as call, _telling(call, step):
             taken = step.run(backend)
             call.usage = taken.usage
 
@@ -203,9 +205,22 @@ async def adrive(backend: Any, steps: Steps[T]) -> T:
             step: Step = steps.send(taken)
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]
-        with started(backend, step.operation) as call:
+        with started(backend, step.operation) as call, _telling(call, step):
             taken = await step.arun(backend)
             call.usage = taken.usage
+
+
+@contextmanager
+def _telling(call: StartedCall, step: Step) -> Iterator[None]:
+    """Tell what a step had taken that ends with an error, where its backend says so."""
+    try:
+        yield
+    except BaseException as error:
+        if isinstance(step, ScoreStep) and step.options.spent:
+            call.spent = step.options.spent[-1]
+            if isinstance(error, RerankPluginsError):
+                error.usage = call.spent
+        raise
 
 
 def started(backend: _Backend, operation: str) -> StartedCall:

@@ -29,7 +29,7 @@ class CallRecord:
         device: Where it runs.
         started_ns: When the call came, in nanoseconds since 1970.
         ended_ns: When it was over.
-        usage: What it took; None if it failed or was given up.
+        usage: What it took; None if it failed or was given up, unless its backend told what it had taken by then.
         error: Class name of what ended it early (``ScoringError``, ``CancelledError``, ``GeneratorExit`` of a stream
             that nobody reads to its end); None if it succeeded.
     """
@@ -88,12 +88,14 @@ class StartedCall:
 
     Attributes:
         usage: What the call took; the block sets it.
+        spent: What a call that fails had taken by then; likewise, where it is known.
     """
 
     def __init__(self, operation: str, *, model: str, device: str) -> None:
         self._operation, self._model, self._device = operation, model, device
         self._started_ns = time.time_ns()
         self.usage: CallUsage | None = None
+        self.spent: CallUsage | None = None
 
     def __enter__(self) -> StartedCall:
         return self
@@ -102,7 +104,7 @@ class StartedCall:
         if error is None:
             self._notify(self.usage, None)
         else:
-            self._notify(None, type(error).__name__)
+            self._notify(self.spent, type(error).__name__)
 
     def _notify(self, usage: CallUsage | None, error: str | None) -> None:
         if not _observers:

@@ -8,7 +8,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as WaitedTooLong
 from dataclasses import dataclass, field, replace
@@ -30,7 +30,13 @@ T = TypeVar("T")
 _Answers = list[ChatAnswer | None]
 _Steps = Generator[list[Request], _Answers, T]
 
+_Note = Callable[[Request, ChatAnswer | None], object]
+
 _FAILED = "calls of the chat model %r fail (%s); what they are about keeps its order (this is logged once)"
+
+
+def _no_note(_request: Request, _answer: ChatAnswer | None) -> None:
+    """Nobody counts."""
 
 
 @dataclass(slots=True, eq=False)
@@ -58,8 +64,14 @@ class Runner:
         self._slots = Slots(limits.concurrency)
         self._has_warned = False
 
-    def run(self, steps: _Steps[T], deadline: Deadline) -> T:
+    def run(self, steps: _Steps[T], deadline: Deadline, note: _Note = _no_note) -> T:
         """Run a method to its end in this thread, its requests in others.
+
+        Args:
+            steps: The method.
+            deadline: When to give up.
+            note: Gets each request of a batch that ends with an error, with its answer where that was there by then,
+                or None where it failed; the method never sees these.
 
         Raises:
             DeadlineExceededError: The time is over; what runs is left to end by itself.
@@ -73,9 +85,9 @@ class Runner:
             except StopIteration as end:
                 return end.value  # type: ignore[no-any-return]
             deadline.check()
-            answers = self._batch(requests, deadline)
+            answers = self._batch(requests, deadline, note)
 
-    async def arun(self, steps: _Steps[T], deadline: Deadline) -> T:
+    async def arun(self, steps: _Steps[T], deadline: Deadline, note: _Note = _no_note) -> T:
         """Run a method as :meth:`run` does, without blocking the event loop; a cancelled task drops its requests."""
         answers: _Answers | None = None
         while True:
@@ -84,9 +96,9 @@ class Runner:
             except StopIteration as end:
                 return end.value  # type: ignore[no-any-return]
             deadline.check()
-            answers = await self._abatch(requests, deadline)
+            answers = await self._abatch(requests, deadline, note)
 
-    def _batch(self, requests: Sequence[Request], deadline: Deadline) -> _Answers:
+    def _batch(self, requests: Sequence[Request], deadline: Deadline, note: _Note) -> _Answers:
         jobs = [_Job(request, place) for place, request in enumerate(requests)]
         waiting: queue.SimpleQueue[_Job] = queue.SimpleQueue()
         for job in jobs:
@@ -96,6 +108,11 @@ class Runner:
             self._start(waiting, ended, deadline)
         try:
             return [self._waited(job, waiting, ended, deadline) for job in jobs]
+        except BaseException:
+            for job in jobs:
+                if job.future.done():
+                    note(job.request, None if job.future.exception() else job.future.result())
+            raise
         finally:
             ended.set()
 
@@ -146,10 +163,15 @@ class Runner:
             self._note_failure(error, deadline)
         return None
 
-    async def _abatch(self, requests: Sequence[Request], deadline: Deadline) -> _Answers:
+    async def _abatch(self, requests: Sequence[Request], deadline: Deadline, note: _Note) -> _Answers:
         tasks = [asyncio.ensure_future(self._acomplete(request, deadline)) for request in requests]
         try:
             return await deadline.await_work(_gathered(tasks))
+        except BaseException:
+            for request, task in zip(requests, tasks, strict=True):
+                if task.done() and not task.cancelled():
+                    note(request, None if task.exception() else task.result())
+            raise
         finally:
             for task in tasks:
                 task.cancel()

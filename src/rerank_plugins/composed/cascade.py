@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from rerank_plugins.backends.protocol import BackendScores, Pairs, ScoreOptions, reranker_spec
 from rerank_plugins.checks.arguments import checked_call
-from rerank_plugins.composed.grouping import by_query, identity_of, stage_usage, summed_usage
+from rerank_plugins.composed.grouping import by_query, identity_of, stage_usage, summed_usage, telling
 from rerank_plugins.composed.members import BudgetMs, OpenModel, Stage, listed_stages, opened
 from rerank_plugins.composed.naming import cascade_text
 from rerank_plugins.composed.pace import Pace
@@ -101,7 +101,7 @@ class CascadeScorer:
 
     *Faults.* A stage after the first that fails is treated like one that is late, with a warning in the log; an error
     of the first is the call's. ``RankedDocument.stages`` says which stages scored a document, ``CallUsage.stages``
-    what became of each.
+    what became of each; tokens and costs of a chat model or a service count in a stage that failed too.
 
     Args:
         stages: :class:`~rerank_plugins.composed.members.Stage` objects, models, or pairs of a model and its depth.
@@ -165,11 +165,12 @@ class CascadeScorer:
     def _steps(self, pairs: Pairs, options: ScoreOptions) -> _Steps:
         scores, stage_scores = [0.0] * len(pairs), [()] * len(pairs)  # type: list[float], list[tuple[StageScore, ...]]
         usages: list[CallUsage] = []
-        for query, places in by_query(pairs).items():
-            one = _Query(query, [pairs[place][1] or "" for place in places], places)
-            yield from self._through_stages(one, options, usages)
-            for place, score, stages in zip(places, one.scores(), one.stage_scores, strict=True):
-                scores[place], stage_scores[place] = score, stages
+        with telling(options, usages, n_stages=len(self._stages), n_inputs=len(pairs)):
+            for query, places in by_query(pairs).items():
+                one = _Query(query, [pairs[place][1] or "" for place in places], places)
+                yield from self._through_stages(one, options, usages)
+                for place, score, stages in zip(places, one.scores(), one.stage_scores, strict=True):
+                    scores[place], stage_scores[place] = score, stages
         usage = summed_usage(usages, n_stages=len(self._stages), n_inputs=len(pairs))
         return BackendScores.of(scores, usage=usage, stages=stage_scores)
 
@@ -188,9 +189,11 @@ class CascadeScorer:
                 start_s = time.perf_counter()
                 found = yield Work(model, one.query, [one.texts[place] for place in read], left_s)
                 ms = (time.perf_counter() - start_s) * 1e3
+                # Of a stage that failed too: what it was answered by then costs the same.
+                usage = getattr(found, "usage", None)
+                usages.append(stage_usage(model.name, len(read), ms, "", usage))
                 skipped = self._taken(number, one, read, found, options, ms)
-                usage = found.usage if isinstance(found, Ranking) else None
-                usages.append(stage_usage(model.name, len(read), ms, skipped, usage))
+                usages[-1] = stage_usage(model.name, len(read), ms, skipped, usage)
             stopped = stopped or skipped not in ("", "nothing to read")
 
     def _why_not(self, number: int, characters: int, n_read: int, left_s: float | None) -> str:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from rerank_plugins.backends.protocol import BackendScores, Pairs, ScoreOptions, reranker_spec
 from rerank_plugins.catalog.spec import ScoreScale
 from rerank_plugins.checks.arguments import checked_call
-from rerank_plugins.composed.grouping import by_query, identity_of, stage_usage, summed_usage
+from rerank_plugins.composed.grouping import by_query, identity_of, stage_usage, summed_usage, telling
 from rerank_plugins.composed.members import Bias, Member, OpenModel, RankOffset, listed_members, opened
 from rerank_plugins.composed.naming import Fusion, ensemble_text
 from rerank_plugins.composed.scale import log_odds
@@ -120,15 +120,16 @@ class EnsembleScorer:
     def _steps(self, pairs: Pairs, options: ScoreOptions) -> Generator[Work, Ranking | Exception, BackendScores]:
         scores, stage_scores = [0.0] * len(pairs), [()] * len(pairs)  # type: list[float], list[tuple[StageScore, ...]]
         usages: list[CallUsage] = []
-        for query, places in by_query(pairs).items():
-            texts = [pairs[place][1] or "" for place in places]
-            opinions = []
-            for model in self._models:
-                opinions.append((yield from _opinion(model, query, texts, options, usages)))
-            fused = self._fused(opinions)
-            for number, place in enumerate(places):
-                scores[place] = float(fused[number])
-                stage_scores[place] = tuple(opinion[number] for opinion in opinions)
+        with telling(options, usages, n_stages=len(self._models), n_inputs=len(pairs)):
+            for query, places in by_query(pairs).items():
+                texts = [pairs[place][1] or "" for place in places]
+                opinions = []
+                for model in self._models:
+                    opinions.append((yield from _opinion(model, query, texts, options, usages)))
+                fused = self._fused(opinions)
+                for number, place in enumerate(places):
+                    scores[place] = float(fused[number])
+                    stage_scores[place] = tuple(opinion[number] for opinion in opinions)
         usage = summed_usage(usages, n_stages=len(self._models), n_inputs=len(pairs))
         return BackendScores.of(scores, usage=usage, stages=stage_scores)
 
@@ -154,10 +155,11 @@ def _opinion(
     """Return what a member says of each text, in the order of the texts."""
     start_s = time.perf_counter()
     found = yield Work(model, query, texts, options.deadline.left_s())
+    ms = (time.perf_counter() - start_s) * 1e3
+    fault = "" if isinstance(found, Ranking) else f"failed: {type(found).__name__}"
+    usages.append(stage_usage(model.name, len(texts), ms, fault, getattr(found, "usage", None)))
     if not isinstance(found, Ranking):
         raise found
-    ms = (time.perf_counter() - start_s) * 1e3
-    usages.append(stage_usage(model.name, len(texts), ms, "", found.usage))
     by_place = sorted(found, key=lambda one: one.index)
     return [
         StageScore(name=model.name, score=one.score, probability=one.probability, truncated=one.truncated)

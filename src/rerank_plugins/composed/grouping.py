@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import reduce
 from typing import TypeVar
 
-from rerank_plugins.backends.protocol import Pairs
+from rerank_plugins.backends.protocol import Pairs, ScoreOptions
 from rerank_plugins.composed.members import Member, OpenModel, Stage
 from rerank_plugins.reranker import Reranker
 from rerank_plugins.types import CallUsage, ChatUsage, RemoteUsage, StageUsage
 
-__all__ = ["by_query", "identity_of", "stage_usage", "summed_usage"]
+__all__ = ["by_query", "identity_of", "stage_usage", "summed_usage", "telling"]
 
 _Usage = TypeVar("_Usage", ChatUsage, RemoteUsage)
 
@@ -49,6 +50,16 @@ def summed_usage(usages: Sequence[CallUsage], *, n_stages: int, n_inputs: int) -
         stages=tuple(stages),
         remote=_sum_of_known(one.remote for one in usages),
     )
+
+
+@contextmanager
+def telling(options: ScoreOptions, usages: Sequence[CallUsage], *, n_stages: int, n_inputs: int) -> Iterator[None]:
+    """Tell what the parts of a call had taken together if it ends with an error; see :func:`summed_usage`."""
+    try:
+        yield
+    except BaseException:
+        options.spent.append(summed_usage(usages, n_stages=n_stages, n_inputs=n_inputs))
+        raise
 
 
 def _sum_of_known(usages: Iterable[_Usage | None]) -> _Usage | None:

@@ -62,6 +62,9 @@ def drive_work(steps: Generator[Work, Ranking | Exception, T]) -> T:
     except StopIteration as end:
         made: T = end.value
         return made
+    finally:
+        # Now, not when nobody holds an error any more: they may have to tell what they took.
+        steps.close()
 
 
 async def adrive_work(steps: Generator[Work, Ranking | Exception, T]) -> T:
@@ -73,3 +76,5 @@ async def adrive_work(steps: Generator[Work, Ranking | Exception, T]) -> T:
     except StopIteration as end:
         made: T = end.value
         return made
+    finally:
+        steps.close()
