@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import transformers
 
@@ -165,8 +166,10 @@ class LocalChat(SimpleChatModel):
             return None
         values, ids = torch.log_softmax(logits.float(), dim=0).topk(min(n, len(logits)))
         found: dict[str, float] = {}
-        for value, one in zip(values.tolist(), ids.tolist(), strict=True):
-            found.setdefault(self._tokenizer.convert_ids_to_tokens(one), value)
+        for value, token in zip(values.tolist(), self._tokenizer.convert_ids_to_tokens(ids.tolist()), strict=True):
+            # As text: byte-level vocabularies spell a Chinese word in other letters. Several tokens may be one text.
+            text = self._tokenizer.convert_tokens_to_string([token])
+            found[text] = float(np.logaddexp(found.get(text, -np.inf), value))
         return found
 
 
