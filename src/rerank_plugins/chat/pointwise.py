@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from rerank_plugins.chat.asking import ChatContext, Question, Steps, passage_question
@@ -73,16 +74,16 @@ class Pointwise:
 
     def _yes_no_readings(self, context: ChatContext, query: str, documents: Sequence[str]) -> Steps[list[float | None]]:
         """Ask about the first document alone, so that a model without log-probabilities is asked in vain only once."""
+        # Where grades follow, an answer that says neither is no fault yet.
+        read = partial(_read_yes, context, is_last=self.answer == "yes_no")
         questions = [
-            Question(passage_question(context, self.yes_no, query, [text], options=_FIRST_TOKEN), _read_yes)
+            Question(passage_question(context, self.yes_no, query, [text], options=_FIRST_TOKEN), read)
             for text in documents
         ]
         readings: list[float | None] = []
         for some in (questions[:1], questions[1:]):
             if some:
                 readings += yield some
-            if any(one not in (None, _NO_LOGPROBS) for one in readings):
-                context.has_logprobs.set()
             if readings[0] == _NO_LOGPROBS and not context.has_logprobs.is_set():
                 break
         return readings
@@ -110,11 +111,14 @@ class Pointwise:
         return found
 
 
-def _read_yes(answer: ChatAnswer) -> Read[float]:
+def _read_yes(context: ChatContext, answer: ChatAnswer, *, is_last: bool) -> Read[float]:
     if answer.logprobs is None:
-        return Read(value=_NO_LOGPROBS)
+        return Read(value=None if is_last and context.has_logprobs.is_set() else _NO_LOGPROBS)
+    context.has_logprobs.set()
     probability = yes_probability(answer.logprobs)
-    return Read(value=_NEITHER if probability is None else probability)
+    if probability is None:
+        return Read(value=None if is_last else _NEITHER)
+    return Read(value=probability)
 
 
 def _read_grade(answer: ChatAnswer) -> Read[float]:

@@ -147,6 +147,21 @@ def test_neither_yes_nor_no_is_graded() -> None:
     assert one.score == 0.6
 
 
+def test_an_answer_that_says_neither_counts_as_unread_where_no_grades_follow() -> None:
+    model = ScriptedChat(
+        lambda messages: ChatAnswer(
+            text="",
+            logprobs=None if "silent" in said(messages) else {"Hm" if "vague" in said(messages) else "No": -0.1},
+        )
+    )
+    reranker = Reranker(backend=ChatScorer(model, method=Pointwise(answer="yes_no")))
+    ranking = reranker.rank(QUERY, ["vague", "clear", "silent"])
+    assert [one.score for one in ranking] == [0.0] * 3
+    assert ranking.usage is not None
+    assert ranking.usage.chat is not None
+    assert (ranking.usage.chat.calls, ranking.usage.chat.unread_answers) == (3, 2)
+
+
 def test_a_bad_answer_is_asked_for_once_more() -> None:
     answers = iter(["I would say the first.", "[2] > [1]"])
     model = ScriptedChat(lambda _: next(answers))
