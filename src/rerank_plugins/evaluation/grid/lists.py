@@ -14,7 +14,7 @@ from rerank_plugins.evaluation.grid.first_stages import chunks
 from rerank_plugins.evaluation.grid.identity import corpus_key, key_of, model_key, query_key
 from rerank_plugins.evaluation.grid.pairs import PairScores, Slot
 from rerank_plugins.evaluation.grid.plan import ModelChoice
-from rerank_plugins.evaluation.grid.store import ChunkLog
+from rerank_plugins.evaluation.grid.store import ChunkLog, can_be_kept
 from rerank_plugins.evaluation.run import Run
 from rerank_plugins.reranker import Reranker
 
@@ -129,22 +129,24 @@ class ListScores:
                 documents = list(found)[:top_k]
                 key = self._key(query_id, documents)
                 if key not in self._lists:
-                    self._lists[key] = self._scored(key, query_id, documents)
-                    entries.append(self._lists[key])
+                    self._lists[key], is_kept = self._scored(key, query_id, documents)
+                    entries += [self._lists[key]] if is_kept else []
         if entries:
             self._log.append(entries)
 
-    def _scored(self, key: str, query_id: str, documents: Sequence[str]) -> dict[str, Any]:
+    def _scored(self, key: str, query_id: str, documents: Sequence[str]) -> tuple[dict[str, Any], bool]:
+        """Return a list with its scores, and whether it is stored: what came of failed calls is asked again."""
         if self._reranker is None:
             msg = f"a list of query {query_id!r} was never scored; call complete() first"
             raise InvalidInputError(msg)
         if not documents:
-            return {"list": key, "ms": 0.0, "scores": []}
+            return {"list": key, "ms": 0.0, "scores": []}, True
         reranker = self._reranker()
         start_s = time.perf_counter()
         ranked = reranker.rank(self._dataset.queries[query_id], [self._texts[one] for one in documents])
         ms = (time.perf_counter() - start_s) * 1e3
-        return {"list": key, "ms": ms, "scores": [[one.index, one.score] for one in ranked]}
+        scores = [[one.index, one.score] for one in ranked]
+        return {"list": key, "ms": ms, "scores": scores}, can_be_kept(ranked)
 
     def _ordered(self, query_id: str, documents: Sequence[str]) -> dict[str, float]:
         scores = self._lists[self._key(query_id, documents)]["scores"]

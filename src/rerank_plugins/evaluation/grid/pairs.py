@@ -14,7 +14,7 @@ from rerank_plugins.evaluation.dataset import Dataset
 from rerank_plugins.evaluation.grid.first_stages import chunks
 from rerank_plugins.evaluation.grid.identity import corpus_key, key_of, model_key, query_key
 from rerank_plugins.evaluation.grid.plan import ModelChoice
-from rerank_plugins.evaluation.grid.store import ChunkLog
+from rerank_plugins.evaluation.grid.store import ChunkLog, can_be_kept
 from rerank_plugins.evaluation.run import Run
 from rerank_plugins.reranker import Reranker
 
@@ -92,9 +92,12 @@ class PairScores:
             for query_id in chunk:
                 # Checked again, because an equal query may have been scored meanwhile.
                 timed, rest = self._missing(query_id, runs, turns[query_id], depth)
-                entries.append(self._scored(query_id, timed, rest, turns[query_id], reranker()))
-                self._take(entries[-1])
-            self._log.append(entries)
+                entry, is_kept = self._scored(query_id, timed, rest, turns[query_id], reranker())
+                self._take(entry)
+                # What came of failed calls is made again by the next run.
+                entries += [entry] if is_kept else []
+            if entries:
+                self._log.append(entries)
             advance(len(chunk))
 
     def reranked(self, run: Run, *, top_k: int) -> dict[str, dict[str, float]]:
@@ -137,23 +140,28 @@ class PairScores:
 
     def _scored(
         self, query_id: str, timed: list[str] | None, rest: list[str], slot: Slot | None, reranker: Reranker
-    ) -> dict[str, Any]:
+    ) -> tuple[dict[str, Any], bool]:
+        """Return the scores of a query's documents, and whether they can be kept."""
         query = self._dataset.queries[query_id]
         entry: dict[str, Any] = {"query": query_key(query)}
         scores: dict[str, float] = {}
+        is_kept = True
         if timed is not None and slot is not None:
             start_s = time.perf_counter()
-            scores.update(self._rank(reranker, query, timed))
+            found, is_kept = self._rank(reranker, query, timed)
+            scores.update(found)
             ms = (time.perf_counter() - start_s) * 1e3
             entry.update(stage=slot.key, top_k=slot.top_k, ms=ms, n_pairs=len(timed))
         if rest:
-            scores.update(self._rank(reranker, query, rest))
+            found, is_whole = self._rank(reranker, query, rest)
+            scores.update(found)
+            is_kept = is_kept and is_whole
         entry["scores"] = scores
-        return entry
+        return entry, is_kept
 
-    def _rank(self, reranker: Reranker, query: str, document_ids: list[str]) -> dict[str, float]:
+    def _rank(self, reranker: Reranker, query: str, document_ids: list[str]) -> tuple[dict[str, float], bool]:
         ranked = reranker.rank(query, [self._texts[document_id] for document_id in document_ids])
-        return {self._same[document_ids[one.index]]: one.score for one in ranked}
+        return {self._same[document_ids[one.index]]: one.score for one in ranked}, can_be_kept(ranked)
 
     def _take(self, entry: Mapping[str, Any]) -> None:
         self._scores.setdefault(entry["query"], {}).update(entry["scores"])

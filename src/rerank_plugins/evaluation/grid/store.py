@@ -14,8 +14,18 @@ import numpy.typing as npt
 
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.system.files import write_atomically
+from rerank_plugins.types import CallUsage
 
-__all__ = ["ChunkLog", "VectorParts"]
+__all__ = ["ChunkLog", "VectorParts", "can_be_kept"]
+
+
+def can_be_kept(ranked: object) -> bool:
+    """Return whether to store scores: not those of failed calls of a chat model, or of a stage that failed."""
+    usage = getattr(ranked, "usage", None)
+    if not isinstance(usage, CallUsage):
+        return True
+    has_failed = usage.chat is not None and usage.chat.failed_calls > 0
+    return not has_failed and not any(stage.skipped.startswith("failed") for stage in usage.stages)
 
 
 class ChunkLog:
