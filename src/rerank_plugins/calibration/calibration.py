@@ -165,7 +165,7 @@ class Calibration:
         """
         try:
             content = json.loads(Path(path).read_text(encoding="utf-8-sig"))
-        except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        except (OSError, ValueError, RecursionError) as error:  # ValueError: also a number of more than 4,300 digits
             msg = f"calibration {str(path)!r} could not be read ({error}); make one with rerank-plugins calibrate"
             raise InvalidInputError(msg) from error
         if not isinstance(content, dict) or content.get("schema") != _SCHEMA:
@@ -179,7 +179,7 @@ class Calibration:
             raise InvalidInputError(msg)
         try:
             return _from_content(content)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             msg = f"{str(path)!r} is a damaged calibration file ({error}); calibrate again"
             raise InvalidInputError(msg) from error
 

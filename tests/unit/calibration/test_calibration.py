@@ -174,6 +174,7 @@ def test_the_file_gives_back_the_calibration(method: str, tmp_path: Path) -> Non
         ({"version": 99}, "version 99 of the calibration format"),
         ({"parameters": "x"}, "damaged"),
         ({"parameters": [[-1.0, 0.0]]}, "damaged"),
+        ({"parameters": [[10**400, 0.0]]}, "damaged"),
         ({"source": {"models": 1}}, "damaged"),
         ({"source": None}, "damaged"),
         ({"source": {"settings": "max_length"}}, "damaged"),
@@ -192,7 +193,8 @@ def test_other_files_are_refused(change: dict, message: str, tmp_path: Path) -> 
 def test_unreadable_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "c.json").write_text("{")
     (tmp_path / "deep.json").write_text("[" * 100_000)
-    for path in (tmp_path / "none.json", tmp_path / "c.json", tmp_path / "deep.json", tmp_path):
+    (tmp_path / "digits.json").write_text("9" * 5_000)
+    for path in (*(tmp_path / f"{name}.json" for name in ("none", "c", "deep", "digits")), tmp_path):
         with pytest.raises(InvalidInputError, match="could not be read"):
             Calibration.load(path)
 

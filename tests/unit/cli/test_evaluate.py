@@ -65,6 +65,11 @@ def test_a_least_size_without_growth_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+def test_depths_without_a_reranker_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match="there is no reranker: name one, or leave depths"):
+        run(dataset(tmp_path), "-o", tmp_path / "out", "--retriever", "bm25", "--reranker", "none", "--depth", 2)
+
+
 def test_a_report_is_made_again_from_what_was_evaluated(tmp_path: Path) -> None:
     data, out = dataset(tmp_path), tmp_path / "out"
     run(data, "-o", out, "--retriever", "bm25", "--reranker", "none", "--no-report")

@@ -79,6 +79,12 @@ def _check(datasets: Sequence[Dataset], options: GridOptions, curves: CurveOptio
     if any(depth < 1 for depth in curves.depths):
         msg = f"depths must be 1 or more, got {curves.depths}"
         raise InvalidInputError(msg)
+    if curves.depths and not options.rerankers:
+        msg = (
+            f"depths={curves.depths} asks how many documents to rerank, and there is no reranker: name one, or leave "
+            "depths (--depth) out"
+        )
+        raise InvalidInputError(msg)
     if "candidates" in options.retrievers and not all(dataset.candidates for dataset in datasets):
         without = next(dataset.name for dataset in datasets if not dataset.candidates)
         msg = f"{without!r} gives no candidate lists; choose bm25, dense or hybrid for it, or leave it out"
