@@ -187,17 +187,20 @@ def _read(one: ChunkedText, side: SingleTextTokenizer, landmark_id: int | None) 
 def _with_landmarks(
     before: npt.NDArray[np.int32], ids: npt.NDArray[np.int32], extents: list[tuple[int, int]], landmark_id: int
 ) -> _Read:
-    """Return the tokens with a landmark behind each chunk; of several chunks with one end, each has its own."""
-    ends = np.array([end for _, end in extents], dtype=np.int64)
+    """Return the tokens with a landmark behind each chunk that has some; of several with one end, each has its own."""
+    filled = [number for number, (start, end) in enumerate(extents) if start < end]
+    ends = np.array([extents[number][1] for number in filled], dtype=np.int64)
     order = np.argsort(ends, kind="stable")
     # Where each chunk's landmark comes to stand: behind its last token and the landmarks before.
     places = np.empty(len(ends), dtype=np.int64)
     places[order] = ends[order] + np.arange(len(ends))
-    starts = np.array([start for start, _ in extents], dtype=np.int64)
+    starts = np.array([extents[number][0] for number in filled], dtype=np.int64)
     moved = starts + np.searchsorted(np.sort(ends), starts, side="right")
-    moved = np.minimum(moved, places)
     whole = np.insert(ids, np.sort(ends), landmark_id)
-    return _Read(before, whole, list(zip(moved.tolist(), (places + 1).tolist(), strict=True)), has_landmarks=True)
+    found = [(0, 0)] * len(extents)
+    for number, start, place in zip(filled, moved.tolist(), places.tolist(), strict=True):
+        found[number] = start, place + 1
+    return _Read(before, whole, found, has_landmarks=True)
 
 
 def _add(plan: ChunkPlan, read: _Read, n_before: int, side: SingleTextTokenizer, overlap: int | None) -> None:

@@ -15,10 +15,13 @@ import torch
 from transformers import AutoModel, AutoTokenizer
 
 from rerank_plugins import Embedder, EngineOptions, InstructionOptions, VectorOptions
-from rerank_plugins.embedding.chunks import ChunkVectors
+from rerank_plugins.embedding.chunks import ChunkedText, ChunkPlan, ChunkVectors, plan_chunks
 from rerank_plugins.embedding.rows import neutral_vector
 from rerank_plugins.errors import DeadlineExceededError, EngineClosedError, InvalidInputError
+from rerank_plugins.text.pairs import TextLayout
 from rerank_plugins.text.sentences import sentence_spans
+from rerank_plugins.text.single import SingleTextTokenizer, TextAffixes
+from rerank_plugins.text.tokenizer import TextTokenizer
 from rerank_plugins.types import WindowSpan
 
 LONG = " ".join(f"{text} Number {place}." for place, text in enumerate(tiny_checkpoints.SENTENCES * 6))
@@ -159,6 +162,21 @@ def test_given_chunks_may_overlap_repeat_leave_out_and_come_in_any_order(folder:
     (found,) = embedder.encode_chunks([LONG], chunks=[[(one.start, one.end) for one in chosen]])
     assert np.abs(found.vectors[:3] - sentences.vectors[[9, 2, 9]]).max() <= 1e-5
     assert found.vectors[3] == pytest.approx(neutral_vector(32))
+
+
+def test_a_chunk_without_tokens_has_no_landmark() -> None:
+    tokenizer = TextTokenizer(tiny_checkpoints.wordpiece()).with_special_token("[LMK]")
+    side = SingleTextTokenizer(tokenizer, TextLayout.of(tokenizer), TextAffixes(), max_length_tokens=40)
+    text, landmark = "The cat sat.  \n The dog ran.", tokenizer.token_to_id("[LMK]")
+
+    def plan(*spans: tuple[int, int]) -> ChunkPlan:
+        whole = ChunkedText(text, tuple(WindowSpan(*one) for one in spans))
+        return plan_chunks([whole], side, overlap=None, landmark_id=landmark)
+
+    (alone,), among = plan((0, 12), (16, 28)).inputs, plan((12, 16), (0, 12), (0, 0), (16, 28))
+    assert alone.ids.tolist().count(landmark or 0) == 2
+    assert (among.inputs[0].ids.tolist(), among.inputs[0].chunks) == (alone.ids.tolist(), alone.chunks)
+    assert among.places == [[1, 3]]
 
 
 def test_vectors_are_cut_and_normalised_as_all_others(folder: Path) -> None:

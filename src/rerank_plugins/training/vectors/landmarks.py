@@ -143,17 +143,19 @@ class LandmarkBatches:
             owners += [number] * len(of_sentences)
             weights += of_sentences
         plan = plan_chunks(documents, self._side, overlap=None, landmark_id=self._landmark_id)
-        places = [(0, 0)] * len(owners)
+        places: dict[int, tuple[int, int]] = {}
         for row, (one, chunks) in enumerate(zip(plan.inputs, plan.places, strict=True)):
             for chunk, (start, _) in zip(chunks, one.chunks, strict=True):
                 places[chunk] = (row, start)
+        # A sentence in which the model finds no token has no landmark.
+        there = sorted(places)
         return {
             "queries": self._queries([group.query for group in groups]),
             "passages": self._padding(plan.inputs),
             "rows": torch.tensor([group.row for group in groups]),
-            "landmarks": torch.tensor(places),
-            "owners": torch.tensor(owners),
-            "weights": torch.tensor(weights),
+            "landmarks": torch.tensor([places[one] for one in there], dtype=torch.long).reshape(-1, 2),
+            "owners": torch.tensor([owners[one] for one in there], dtype=torch.long),
+            "weights": torch.tensor([weights[one] for one in there]),
             OWN_TEXTS_ONLY: any(self._own_texts_only(group.row) for group in groups),
         }
 
