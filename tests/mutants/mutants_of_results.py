@@ -231,8 +231,8 @@ BACKENDS_AND_CALLS = [
     ),
     Mutant(
         "backends: a late result is returned",
-        "                found = leased.backend.score(work.pairs, options)\n                options.deadline.check()",
-        "                found = leased.backend.score(work.pairs, options)",
+        ".score(work.pairs, self._asked(work, options))\n                options.deadline.check()",
+        ".score(work.pairs, self._asked(work, options))",
         ("test_text_backends.py",),
     ),
     Mutant(
