@@ -151,8 +151,8 @@ class KeptVectors:
         """Return the score of each input.
 
         Where only the best ones will be looked at, and the processor multiplies int8 fast, all are compared in int8
-        first and the best of those exactly; what is left has its score of the first look, but never one above an exact
-        one that is asked for. (Without such instructions that takes seven times as long as comparing all exactly:
+        first and the best of those exactly; what is left has its score of the first look, but one below the exact ones
+        that are asked for. (Without such instructions that takes seven times as long as comparing all exactly:
         463 ms and 63 ms for 1,000 documents of 180 tokens on two AVX2 cores.)
 
         Args:
@@ -170,10 +170,11 @@ class KeptVectors:
         if top_n is None or n_exact >= len(windows) or not multiplies_int8():
             return self._exact(query, windows, options, is_mean=is_mean)
         approximate = self._approximate(query, windows, options, is_mean=is_mean)
-        best = np.argpartition(-approximate, n_exact)[:n_exact]
+        # Of equal ones the first, as everywhere.
+        best = np.argsort(-approximate, kind="stable")[:n_exact]
         scores = self._exact(query, [windows[place] for place in best], options, is_mean=is_mean)
-        limit = np.sort(scores)[-top_n]
-        found: _Scores = np.minimum(approximate, limit)
+        least = np.sort(scores)[-top_n]
+        found: _Scores = np.minimum(approximate, np.nextafter(least, -np.inf))
         found[best] = scores
         return found
 

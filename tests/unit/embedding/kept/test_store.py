@@ -30,6 +30,8 @@ from rerank_plugins import (
     VectorStoreError,
 )
 from rerank_plugins.backends import kept_vectors
+from rerank_plugins.backends.protocol import ScoreOptions
+from rerank_plugins.embedding.kept.shards import KeptText, digest_of
 
 TESTS = Path(tiny.__file__).parent
 
@@ -101,6 +103,30 @@ def test_the_best_of_many_are_exact_after_a_first_look_in_int8(
             whole = {one.index: one.score for one in reranker.rank(query, texts)}
             assert all(one.score == pytest.approx(whole[one.index], abs=1e-5) for one in found)
     assert bool(looks) == looks_first
+
+
+def test_what_is_returned_has_its_exact_score_where_documents_are_nearly_the_same(
+    reranker: Reranker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept_vectors, "multiplies_int8", lambda: True)
+    kept, draw = reranker._kept, np.random.default_rng(0)
+    assert kept is not None
+    query, base = draw.normal(size=(2, 32, kept.identity.sample.shape[1])).astype(np.float32)
+    rows = [base + draw.normal(size=base.shape).astype(np.float32) * 1e-3 for _ in range(400)]
+    rows = [one / np.linalg.norm(one, axis=1, keepdims=True) for one in rows]
+    names = [f"document {number}" for number in range(400)]
+    kept.files.add(
+        [
+            KeptText(digest=digest_of(name), windows=[(one, None)], truncated=False)
+            for name, one in zip(names, rows, strict=True)
+        ],
+        kept.identity,
+    )
+    windows = [kept.found([name])[name].windows[0] for name in names]
+    whole = kept.maxsim(query, windows, ScoreOptions(), is_first=True)
+    found = kept.maxsim(query, windows, ScoreOptions(top_n=10), is_first=True)
+    best = np.argsort(-found, kind="stable")[:10]
+    assert found[best] == pytest.approx(whole[best], abs=1e-6)
 
 
 def test_a_store_of_int8_gives_the_best_the_scores_that_they_have_among_all(
