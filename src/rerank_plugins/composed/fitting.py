@@ -18,7 +18,7 @@ from rerank_plugins.composed.naming import Fusion
 from rerank_plugins.composed.scale import log_odds
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.reranker import Reranker
-from rerank_plugins.types import EngineOptions
+from rerank_plugins.types import BLANK_DOCUMENT_SCORE, EngineOptions
 
 __all__ = ["fit_ensemble"]
 
@@ -46,7 +46,7 @@ def fit_ensemble(
 
     Args:
         members: As of :class:`~rerank_plugins.composed.facades.Ensemble`; their weights are replaced.
-        pairs: (query, document).
+        pairs: (query, document); those of blank documents do not count.
         labels: True (or 1) where the document answers the query.
         fusion: ``logit`` or ``probability``.
         engine: As of :class:`~rerank_plugins.composed.facades.Ensemble`.
@@ -67,10 +67,12 @@ def fit_ensemble(
             raise InvalidInputError(msg)
         columns = [model.reranker.score(pairs, layers=model.layers) for model in scorer.models]
         relevant = checked_labels(columns[0], labels)[1].astype(np.float64)
+        # Blank documents say nothing of a model, and have no label there.
+        filled = [place for place, score in enumerate(columns[0]) if score > BLANK_DOCUMENT_SCORE]
         of_score = log_odds if fusion == "logit" else Reranker.probability
         rows = np.array(
             [
-                [of_score(model.reranker, score) for score in column]
+                [of_score(model.reranker, column[place]) for place in filled]
                 for model, column in zip(scorer.models, columns, strict=True)
             ]
         )

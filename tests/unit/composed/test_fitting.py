@@ -38,6 +38,17 @@ def test_shares_of_probabilities_sum_to_one_and_lessen_the_error() -> None:
     assert weights[0] > 2 * weights[1]
 
 
+@pytest.mark.parametrize("fusion", ["logit", "probability"])
+def test_blank_documents_do_not_count(fusion: Any) -> None:
+    pytest.importorskip("scipy")
+    pairs, labels = PAIRS[:200], LABELS[:200]
+    plain = fit_ensemble([Numbers(0), Numbers(1)], pairs, labels, fusion=fusion)
+    blank = fit_ensemble(
+        [Numbers(0), Numbers(1)], [("q", " "), *pairs, ("q", "")], [True, *labels, False], fusion=fusion
+    )
+    assert [one.weight for one in blank.members] == [one.weight for one in plain.members]
+
+
 @pytest.mark.parametrize(
     ("members", "labels", "how", "said"),
     [
