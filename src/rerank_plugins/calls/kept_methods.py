@@ -14,7 +14,7 @@ from rerank_plugins.checks.kinds import Count, Seconds
 from rerank_plugins.embedding.kept import TokenVectorStore
 from rerank_plugins.engine.deadline import Deadline
 from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.inputs import check_iterable
+from rerank_plugins.inputs import check_iterable, plain_text
 from rerank_plugins.types import Document
 
 __all__ = ["KeptVectorMethods"]
@@ -114,4 +114,4 @@ def _texts(documents: Iterable[object]) -> Iterator[str]:
         if not isinstance(text, str):
             msg = f"documents[{place}] must be a string, a Document or None, got {type(one).__name__}"
             raise InvalidInputError(msg)
-        yield text
+        yield plain_text(text)

@@ -14,6 +14,7 @@ import textwrap
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,21 @@ def test_what_is_kept_is_not_run_again_and_gives_the_same_scores(reranker: Reran
             assert [one.score for one in kept] == pytest.approx([one.score for one in ran], abs=0.01)
             assert {one.index: one.truncated for one in kept} == {one.index: one.truncated for one in ran}
             assert kept.usage.tokens == 32 < ran.usage.tokens
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_member_of_an_enumeration_is_kept_as_the_text_that_it_holds(
+    reranker: Reranker, folder: Path, *, is_async: bool
+) -> None:
+    class Fact(str, Enum):
+        PANDA = tiny.TEXTS[1]
+
+    for given in (Fact.PANDA, Document(text=Fact.PANDA)):
+        assert (asyncio.run(reranker.akeep_vectors([given])) if is_async else reranker.keep_vectors([given])) in (0, 1)
+    assert len(reranker.vectors or ()) == 1
+    pair = (tiny.QUERIES[0], Fact.PANDA)
+    with Reranker(folder, device="cpu") as plain:
+        assert reranker.score([pair]) == pytest.approx(plain.score([pair]), abs=0.01)
 
 
 @pytest.mark.parametrize("strategy", ["maxp", "meanp", "firstp"])
