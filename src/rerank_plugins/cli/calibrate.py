@@ -10,7 +10,7 @@ import typer
 
 from rerank_plugins.cli.output import check_output
 from rerank_plugins.display.terminal import Screen
-from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.errors import InvalidInputError, ModelError
 
 if TYPE_CHECKING:
     from rerank_plugins.calibration import Calibration, FittedThreshold, ScoreSource
@@ -55,7 +55,7 @@ def calibrate(
             )
             raise InvalidInputError(msg)
         values, labels = _from_run(data, qrels, unit=scores)
-        source = ScoreSource(model=model)
+        source = ScoreSource(model=None if model is None else _source_name(model))
     else:
         values, labels, source = _from_pairs(data, model=model or "mini", device=device, unit=scores)
     made = fit_calibration(values, labels, method=method, source=source)  # type: ignore[arg-type]
@@ -71,6 +71,22 @@ def calibrate(
     if thresholds:
         made.save(output)
     _print_summary(Screen(), made, values, labels, output)
+
+
+def _source_name(model: str) -> str:
+    """Return what a reranker calls the model: a folder has another name there than the path that is typed."""
+    from rerank_plugins.catalog.resolve import resolve
+    from rerank_plugins.types import SourceOptions
+
+    folder = Path(model).expanduser()
+    if not folder.is_dir():
+        return model
+    try:
+        found = Path(resolve(model, kind="reranker", options=SourceOptions()).spec.id)
+    except ModelError:
+        # It may open with options that this command has none of, such as a family; a folder is known by its own name.
+        return folder.resolve().name
+    return found.name if found.is_absolute() else found.as_posix()
 
 
 def _check_options(*, method: str, precision: float | None, recall: float | None) -> None:

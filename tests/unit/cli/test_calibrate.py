@@ -70,6 +70,20 @@ def test_a_run_with_judgements(run_file: Path, tmp_path: Path) -> None:
     assert made.source.model == "some/model"
 
 
+def test_a_run_of_a_folder_is_bound_to_the_model_in_it(
+    run_file: Path, tmp_path: Path, bert_reranker_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(bert_reranker_folder.parent)
+    for typed in (str(bert_reranker_folder), f"./{bert_reranker_folder.name}", bert_reranker_folder.name):
+        calibrate(run_file, "--qrels", tmp_path / "qrels.tsv", "-o", tmp_path / "c.json", "-m", typed)
+        with Reranker(typed, calibration=tmp_path / "c.json", device="cpu") as reranker:
+            assert reranker.calibration is not None
+            assert reranker.calibration.source.model == reranker.score_source.model
+    (tmp_path / "other").mkdir()
+    calibrate(run_file, "--qrels", tmp_path / "qrels.tsv", "-o", tmp_path / "c.json", "-m", tmp_path / "other")
+    assert Calibration.load(tmp_path / "c.json").source.model == "other"
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
