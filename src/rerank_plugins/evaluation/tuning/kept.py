@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rerank_plugins.composed.members import OpenModel, Stage, opened
+from rerank_plugins.text.tokenizer import is_blank
 
 __all__ = ["KeptScores", "QueryScores", "keep_scores"]
 
@@ -23,10 +24,12 @@ class QueryScores:
 
     Attributes:
         ids: Document ids, in the order of the candidates.
-        characters: Of each pair, query and document. Shape: (documents,).
+        characters: Of each pair, query and document; 0 of one that no stage is shown. Shape: (documents,).
         scores: Raw score by each stage. Shape: (stages, documents).
         probabilities: In [0, 1]; likewise.
         ms: Milliseconds that each stage took for all of them. Shape: (stages,).
+        firsts: Of each the place of the first candidate with the same text, which alone a stage is shown; -1 of a blank
+            one. None where no two are the same and none is blank. Shape: (documents,).
     """
 
     ids: tuple[str, ...]
@@ -34,6 +37,7 @@ class QueryScores:
     scores: _Floats
     probabilities: _Floats
     ms: _Floats
+    firsts: npt.NDArray[np.intp] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,5 +114,13 @@ def _scored(
             scores[row, one.index], probabilities[row, one.index] = one.score, one.probability
         if advance is not None:
             advance(1)
-    characters = np.array([len(query) + len(one) for one in documents], dtype=np.float64)
-    return QueryScores(tuple(ids), characters, scores, probabilities, ms)
+    firsts = _firsts(documents)
+    shown = firsts == np.arange(len(documents))
+    characters = np.array([len(query) + len(one) for one in documents], dtype=np.float64) * shown
+    return QueryScores(tuple(ids), characters, scores, probabilities, ms, None if shown.all() else firsts)
+
+
+def _firsts(documents: Sequence[str]) -> npt.NDArray[np.intp]:
+    first_of: dict[str, int] = {}
+    places = [-1 if is_blank(text) else first_of.setdefault(text, place) for place, text in enumerate(documents)]
+    return np.array(places, dtype=np.intp)

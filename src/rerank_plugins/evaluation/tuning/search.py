@@ -74,8 +74,24 @@ class _State:
     probabilities: _Floats
     ms: float = field(default=0.0)
 
+    @classmethod
+    def first(cls, kept: QueryScores) -> _State:
+        """Return the candidates as they came, blank ones behind the others, as every reranker has them."""
+        order = np.arange(len(kept.ids))
+        if kept.firsts is not None:
+            order = np.argsort(kept.firsts < 0, kind="stable")
+        return cls(order, np.zeros(len(order)))
+
+    def shown(self, kept: QueryScores, depth: int) -> npt.NDArray[np.intp]:
+        """Return what a stage of some depth scores: copies of one text count once, and blank ones not at all."""
+        if kept.firsts is None:
+            return self.order[:depth]
+        firsts = kept.firsts[self.order]
+        chosen = list(dict.fromkeys(firsts[firsts >= 0].tolist()))[:depth]
+        return self.order[np.isin(firsts, chosen)]
+
     def after(self, kept: QueryScores, choice: Choice) -> _State:
-        read = self.order[: choice.depth]
+        read = self.shown(kept, choice.depth)
         if choice.min_probability is not None:
             read = read[self.probabilities[read] >= choice.min_probability]
         if not len(read):
@@ -115,9 +131,7 @@ def cascades(kept: KeptScores, options: SearchOptions) -> Iterator[Replayed]:
             f"max_cascades={options.max_cascades:,}; name fewer depths, or set max_stages"
         )
         raise InvalidInputError(msg)
-    start = {
-        query_id: _State(np.arange(len(one.ids)), np.zeros(len(one.ids))) for query_id, one in kept.queries.items()
-    }
+    start = {query_id: _State.first(one) for query_id, one in kept.queries.items()}
     yield from _longer_cascades((), start, kept, options)
 
 

@@ -116,9 +116,26 @@ def test_front_dominates_the_rest_and_not_itself(points: list[tuple[int, int]]) 
     assert all(point in front or any(dominates(one, point) for one in front) for point in points)
 
 
+def with_copies_and_blanks(dataset: Dataset) -> Dataset:
+    """Put a blank document before the candidates of each query, and a copy of each that is not relevant behind it."""
+    documents = {**dataset.documents, "blank": Document(text=" ")}
+    candidates = {}
+    for query_id, ids in dataset.candidates.items():
+        listed = ["blank"]
+        for one in ids:
+            listed.append(one)
+            if one not in dataset.relevant_ids(query_id):
+                documents[f"{one}-copy"] = dataset.documents[one]
+                listed.append(f"{one}-copy")
+        candidates[query_id] = tuple(listed)
+    return replace(dataset, documents=documents, candidates=candidates)
+
+
+@pytest.mark.parametrize("has_copies", [False, True])
 @pytest.mark.parametrize("seed", range(3))
-def test_a_replay_is_what_the_cascade_does(seed: int) -> None:
+def test_a_replay_is_what_the_cascade_does(seed: int, *, has_copies: bool) -> None:
     dataset = made_dataset(seed=seed)
+    dataset = with_copies_and_blanks(dataset) if has_copies else dataset
     tuning = tune(
         dataset,
         [Column(0), Column(1)],
