@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -72,6 +73,12 @@ class KeptVectors:
         self.identity = StoreIdentity(model=name, settings=model.inputs.settings, sample=rows)
         self._checked: object = None
         self._refresh()
+
+    def on(self, model: TokenVectorModel) -> KeptVectors:
+        """Return the same beside another share in the same model."""
+        made = copy(self)
+        made._model = model
+        return made
 
     def _refresh(self) -> None:
         self.files.refresh()

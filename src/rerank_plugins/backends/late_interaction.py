@@ -113,6 +113,7 @@ class LateInteractionScorer:
         """Return the same on another share in the same model."""
         made = copy(self)
         made.model = self.model.on(lease)
+        made.kept = None if self.kept is None else self.kept.on(made.model)
         return made
 
     def score(self, pairs: Pairs, options: ScoreOptions) -> BackendScores:

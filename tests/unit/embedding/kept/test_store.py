@@ -68,6 +68,14 @@ def test_what_is_kept_is_not_run_again_and_gives_the_same_scores(reranker: Reran
             assert kept.usage.tokens == 32 < ran.usage.tokens
 
 
+def test_a_copy_keeps_vectors_when_the_original_is_closed(folder: Path, store: TokenVectorStore) -> None:
+    original = Reranker(folder, device="cpu", cache=store)
+    with copy.copy(original) as made:
+        original.close()
+        assert made.keep_vectors(tiny.TEXTS[:3]) == 3
+        assert made.rank(tiny.QUERIES[0], tiny.TEXTS[:3]).usage.tokens == 32
+
+
 @pytest.mark.parametrize("is_async", [False, True])
 def test_a_member_of_an_enumeration_is_kept_as_the_text_that_it_holds(
     reranker: Reranker, folder: Path, *, is_async: bool
