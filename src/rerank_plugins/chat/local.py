@@ -15,6 +15,7 @@ from rerank_plugins.chat.model import ChatAnswer, ChatMessage, ChatOptions, Chat
 from rerank_plugins.checks.arguments import checked_call
 from rerank_plugins.checks.boundary import checkpoint_errors
 from rerank_plugins.checks.kinds import Count, ModelName
+from rerank_plugins.engine import forking
 from rerank_plugins.engine.deadline import Deadline
 from rerank_plugins.errors import EngineClosedError, InvalidInputError
 from rerank_plugins.scorers.language_model import language_model_request
@@ -58,7 +59,9 @@ class LocalChat(SimpleChatModel):
             "source": source,
         }
         self.name = str(model)
-        self._max_new_tokens, self._lock = max_new_tokens, threading.Lock()
+        self._max_new_tokens = max_new_tokens
+        self.after_fork()
+        forking.watch(self)
         request = language_model_request(model, device=device, dtype=dtype, source=source or SourceOptions())
         self.host, self._length = str(request.device), request.spec.max_length_tokens
         with checkpoint_errors("load the language model"):
@@ -93,6 +96,10 @@ class LocalChat(SimpleChatModel):
             logprobs=self._logprobs(found.logits[0][0], options.top_logprobs),
             usage=ChatTokens(int(ids.shape[1]), len(answer)),
         )
+
+    def after_fork(self) -> None:
+        """Replace the lock in a forked process, since another thread may have been generating."""
+        self._lock = threading.Lock()
 
     def close(self) -> None:
         """Free the weights."""

@@ -9,6 +9,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from rerank_plugins.engine import forking
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.inputs import check_positive, check_query
 
@@ -27,9 +28,14 @@ __all__ = [
 
 
 class AddingLock:
-    """A lock for adding documents. A copy of its owner, in this process or another, gets a lock of its own."""
+    """A lock for adding documents. A copy of its owner, or a forked process, gets a lock of its own."""
 
     def __init__(self) -> None:
+        self.after_fork()
+        forking.watch(self)
+
+    def after_fork(self) -> None:
+        """Make a lock that no thread holds."""
         self._lock = threading.Lock()
 
     def __enter__(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import pickle
 import shutil
 from pathlib import Path
@@ -62,6 +63,15 @@ def test_the_first_token_is_the_likeliest_of_the_model_itself(model: LocalChat) 
     assert list(answer.logprobs.values()) == pytest.approx(best.values.tolist(), abs=1e-4)
     assert answer.usage is not None
     assert (answer.usage.prompt, answer.usage.answer) == (ids.shape[1], 1)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+def test_a_child_does_not_wait_for_an_answer_of_its_parent(model: LocalChat) -> None:
+    with model._lock:
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if model._lock.acquire(timeout=5.0) else 1)
+        assert os.waitpid(child, 0)[1] == 0
 
 
 def test_words_are_read_whatever_a_vocabulary_spells_them_like() -> None:

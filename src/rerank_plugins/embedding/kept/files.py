@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rerank_plugins.embedding.kept.shards import KeptText, Shard, digest_of, write_shard
+from rerank_plugins.engine import forking
 from rerank_plugins.errors import VectorStoreError
 from rerank_plugins.system.files import reason_of, write_new
 from rerank_plugins.types import WindowSpan
@@ -110,10 +111,15 @@ class KeptFiles:
         self._places: dict[bytes, tuple[int, int]] = {}
         self._adding = threading.RLock()
         self._changed_ns: int | None = _UNSEEN
+        forking.watch(self)
         self.refresh()
 
     def __len__(self) -> int:
         return len(self._places)
+
+    def after_fork(self) -> None:
+        """Replace the lock in a forked process, since another thread may have been adding."""
+        self._adding = threading.RLock()
 
     def refresh(self) -> None:
         """Take in what others have added since: one look at the folder's time where that is nothing.
