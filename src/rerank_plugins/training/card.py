@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from rerank_plugins import __version__
+from rerank_plugins.training.groups import instructed_pairs
 from rerank_plugins.training.preparing import Prepared
 from rerank_plugins.training.results import TrainingResult
 from rerank_plugins.training.settings import DataSettings
@@ -48,7 +49,7 @@ Family: {spec.family}. Licence of the model it starts from: {spec.license}.
 - learning rate {run.learning_rate:g} ({run.lr_scheduler_type}), seed {run.seed}; `training.json` has all settings and
   the log
 - pairs of {_length(prepared)} tokens at most, cut by the rule `{spec.truncation}`
-{"".join(f"- trained: {line}{_LINE}" for line in usage.trained)}
+{"".join(f"- {line}{_LINE}" for line in (*_instructions(settings.data), *(f"trained: {one}" for one in usage.trained)))}
 ## Use
 
 ```python
@@ -58,6 +59,16 @@ Family: {spec.family}. Licence of the model it starts from: {spec.license}.
 {usage.opens}
 {_LINE.join(calibration_lines(result))}
 """
+
+
+def _instructions(data: DataSettings) -> list[str]:
+    """Return how queries and texts were read, where the run put something in front that inference does not."""
+    if data.instructions == (None, None):
+        return []
+    query, text = (one.replace(_LINE, "\\n") for one in instructed_pairs([("...", "...")], data)[0])
+    return [
+        f"queries were read as `{query}` and texts as `{text}`, in the measures above too: whoever asks writes both so"
+    ]
 
 
 def _length(prepared: Prepared) -> int:

@@ -13,6 +13,7 @@ from rerank_plugins.training.dev import DevSet
 from rerank_plugins.training.kind import Saved, SetScores
 from rerank_plugins.training.preparing import Prepared
 from rerank_plugins.training.results import MeasureChange, SetChange, WorseQuery, changes
+from rerank_plugins.training.trainable.base import MERGED
 
 __all__ = ["Ending", "ending_of"]
 
@@ -95,8 +96,14 @@ def _worse(dev: DevSet, before: Sequence[float], after: Sequence[float], *, metr
 
 
 def _own_name(source: ScoreSource, output: Path) -> ScoreSource:
-    """Return a source under the name that the folder will have; it was opened aside, under another one."""
-    return replace(source, model=output.name)
+    """Return a source under the name that the folder will have; it was opened aside, under another one.
+
+    The scores of an adapter are those of the model that it belongs to with the adapter of that name; a whole model
+    that is saved in the adapter's folder keeps its own name.
+    """
+    if source.settings.get("peft_path") is not None:
+        return replace(source, settings={**source.settings, "peft_path": output.name})
+    return source if source.model == MERGED else replace(source, model=output.name)
 
 
 def _calibration(dev: DevSet, scores: Sequence[float], source: ScoreSource) -> Calibration | None:

@@ -11,11 +11,12 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rerank_plugins.text.tokenizer import is_blank
 from rerank_plugins.training.data.records import TrainingRecord
 from rerank_plugins.training.row_kinds import has_queries_as_texts
 from rerank_plugins.training.settings_common import CommonDataSettings
 
-__all__ = ["Group", "draw_group", "epoch_order", "grouped_order", "shuffled_text"]
+__all__ = ["Group", "draw_group", "epoch_order", "grouped_order", "instructed_pairs", "shuffled_text"]
 
 _LEAST_CHARACTERS = 100
 _BATCHES_OF_A_STRETCH = 50
@@ -79,6 +80,18 @@ def draw_group(
         row=row,
         prompt=record.prompt,
     )
+
+
+def instructed_pairs(pairs: Sequence[tuple[str, str]], data: CommonDataSettings) -> list[tuple[str, str]]:
+    """Return pairs with the instructions of the run in front, as groups have them; blank texts stay."""
+    for_query, for_text = data.instructions
+    return [
+        (
+            _instructed(query, for_query, None, data.query_instruction_format),
+            text if is_blank(text) else _instructed(text, for_text, None, data.passage_instruction_format),
+        )
+        for query, text in pairs
+    ]
 
 
 def epoch_order(n_rows: int, *, seed: int | str, epoch: int) -> list[int]:

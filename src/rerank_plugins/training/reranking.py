@@ -17,7 +17,7 @@ from rerank_plugins.training.card import model_card
 from rerank_plugins.training.course import run_training
 from rerank_plugins.training.data.checking import CheckOptions
 from rerank_plugins.training.dev import DevSet
-from rerank_plugins.training.groups import Group
+from rerank_plugins.training.groups import Group, instructed_pairs
 from rerank_plugins.training.kind import Kind, Lengths, Saved, SetScores
 from rerank_plugins.training.layer_losses import over_layers
 from rerank_plugins.training.losses import group_loss
@@ -124,14 +124,19 @@ def _trainer(prepared: Prepared, trainable: TrainableReranker, arguments: Traini
 
 def _scorer(dev: DevSet, prepared: Prepared, trainable: TrainableReranker) -> DevScorer:
     batch_size = prepared.settings.run.per_device_eval_batch_size
-    return DevScorer(dev, trainable.pairs, trainable.padding, batch_size=batch_size)
+    return DevScorer(dev, _read(dev, prepared), trainable.pairs, trainable.padding, batch_size=batch_size)
+
+
+def _read(dev: DevSet, prepared: Prepared) -> list[tuple[str, str]]:
+    """Return the pairs of a measured set as the model is trained to read them."""
+    return instructed_pairs(dev.pairs, prepared.settings.data)
 
 
 def _measure_start(prepared: Prepared, trainable: TrainableReranker) -> SetScores:
     if trainable.start is None:
         return [_scorer(one, prepared, trainable).scores(trainable.module) for one in prepared.sets]
     with _reranker_of(trainable.start, prepared) as reranker:
-        return [reranker.score(one.pairs) for one in prepared.sets]
+        return [reranker.score(_read(one, prepared)) for one in prepared.sets]
 
 
 def _lengths(prepared: Prepared, trainable: TrainableReranker, groups: Sequence[Group]) -> Lengths:
@@ -170,7 +175,7 @@ def _check_saved(prepared: Prepared, trainable: TrainableReranker, folder: Path)
             with _reranker_of(opening, prepared) as reranker:
                 found = reranker.score(some)
                 if not number:
-                    scores = [reranker.score(one.pairs) for one in prepared.sets]
+                    scores = [reranker.score(_read(one, prepared)) for one in prepared.sets]
                     saved = Saved(scores=scores, source=reranker.score_source)
         except RerankPluginsError as error:
             msg = f"the trained model was saved and cannot be used ({error}); its checkpoints are intact"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -21,14 +22,23 @@ class DevScorer:
 
     Args:
         dev: The dev set.
+        read: Its pairs as the model reads them: with instructions.
         pairs: The model's pair tokenizer.
         padding: The model's tensors.
         batch_size: Pairs of a forward pass.
     """
 
-    def __init__(self, dev: DevSet, pairs: PairInputs, padding: PairPadding, *, batch_size: int) -> None:
+    def __init__(
+        self,
+        dev: DevSet,
+        read: Sequence[tuple[str, str]],
+        pairs: PairInputs,
+        padding: PairPadding,
+        *,
+        batch_size: int,
+    ) -> None:
         self._dev, self._padding, self._batch_size = dev, padding, batch_size
-        self._inputs = [pair.inputs[0] if pair.inputs else None for pair in pairs.encode(dev.pairs)]
+        self._inputs = [pair.inputs[0] if pair.inputs else None for pair in pairs.encode(read)]
 
     def measure(self, module: Any) -> Evaluation:
         """Return the measures of the dev set."""

@@ -56,7 +56,8 @@ class DataSettings(CommonDataSettings):
             is used with: training then sees what inference sees.
         passage_max_len: See ``query_max_len``.
         query_instruction_for_rerank: Text in front of every query; a row's ``query_prompt`` replaces it. Without it
-            that key is not read. At inference the text must be put in front by whoever asks.
+            that key is not read. At inference the text must be put in front by whoever asks; the measured sets get it
+            too, so their queries have none.
         passage_instruction_for_rerank: The same for the texts (``passage_prompt``).
     """
 

@@ -52,8 +52,8 @@ def calibration_lines(result: TrainingResult) -> list[str]:
     if result.calibration is not None:
         name = result.calibration.name
         lines.append(
-            f"`{name}` holds probabilities fitted on the dev set: "
-            f'`Reranker("{result.folder.name}", calibration="{result.folder.name}/{name}")`.'
+            f"`{name}` holds probabilities fitted on the dev set: open the model as its card (README.md) says, with "
+            f'`calibration="{result.folder.name}/{name}"` too.'
         )
     return lines
 

@@ -17,6 +17,7 @@ from training_rows import rows, tiny_run, write_rows
 
 from rerank_plugins import Reranker, SourceOptions
 from rerank_plugins.errors import InvalidInputError, TrainingError, UnsupportedModelError
+from rerank_plugins.evaluation import evaluate, parse_measures
 
 pytest.importorskip("accelerate")
 pytest.importorskip("ir_measures")
@@ -475,3 +476,24 @@ def test_progress_is_logged_without_texts(
         train_reranker(tiny_run(bert_reranker_folder, tmp_path, logging_steps=2))
     assert "step 2 of 6: {'loss': " in caplog.text
     assert "what is" not in caplog.text
+
+
+def test_measured_sets_are_read_with_the_instructions_of_the_run(bert_reranker_folder: Path, tmp_path: Path) -> None:
+    changes = {"query_instruction_for_rerank": "panda is ", "passage_instruction_for_rerank": "salt of "}
+    result = train_reranker(tiny_run(bert_reranker_folder, tmp_path, **changes))
+    assert result is not None
+    dev = [json.loads(line) for line in (tmp_path / "dev.jsonl").read_text().splitlines()]
+    for model, name in ((bert_reranker_folder, "before"), (result.folder, "after")):
+        scores, qrels = {}, {}
+        with Reranker(model, device="cpu", dtype="float32") as reranker:
+            for number, row in enumerate(dev):
+                texts = list(dict.fromkeys([*row["pos"], *row["neg"]]))
+                pairs = [(f"panda is {row['query']}", f"salt of {text}") for text in texts]
+                scores[str(number)] = dict(zip(texts, reranker.score(pairs), strict=True))
+                qrels[str(number)] = {text: int(text in row["pos"]) for text in texts}
+        measured = evaluate(scores, qrels, measures=parse_measures(["nDCG@10", "MRR@10", "hit@5"]))
+        assert [getattr(one, name) for one in result.changes] == pytest.approx(
+            [measured.mean(one.name) for one in result.changes]
+        )
+    card = (result.folder / "README.md").read_text()
+    assert "read as `panda is ...` and texts as `salt of ...`" in card

@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from training_rows import rows, tiny_run, write_rows
 
 from rerank_plugins import LayerOptions, Reranker, SourceOptions
+from rerank_plugins.calibration import Calibration
 
 pytest.importorskip("accelerate")
 pytest.importorskip("ir_measures")
@@ -322,3 +323,19 @@ def test_the_card_says_how_to_use_it(
     exec(card.partition("```python\n")[2].partition("```")[0], found)
     with found["reranker"] as reranker:
         assert len(reranker.score(PAIRS[:2])) == 2
+
+
+@pytest.mark.parametrize("saves_merged", [False, True], ids=["adapter", "merged"])
+def test_the_calibration_is_that_of_the_model_that_the_card_opens(saves_merged: bool, tmp_path: Path) -> None:
+    kind = KINDS["gemma"]
+    changes = {"dev_data": write_rows(tmp_path / "dev.jsonl", rows(8, seed=2)), "max_steps": 12, "eval_steps": 12}
+    settings = run_of(kind, tmp_path, **changes, learning_rate=2e-2, save_merged_lora_model=saves_merged)
+    result = train_reranker(settings)
+    assert result is not None
+    opened = result.folder / "merged_model" if saves_merged else kind.folder(tmp_path)
+    source = SourceOptions(family="bge", peft_path=None if saves_merged else result.folder)
+    with Reranker(opened, device="cpu", source=source, calibration=result.calibration) as reranker:
+        (best,) = reranker.rank("what is salt", ["salt is Berlin"])
+    assert result.calibration is not None
+    assert best.probability == pytest.approx(Calibration.load(result.calibration).probability(best.score))
+    assert 'Reranker("trained", calibration' not in (result.folder / "README.md").read_text()
