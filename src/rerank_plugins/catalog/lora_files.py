@@ -53,14 +53,12 @@ class LoraFiles:
         alpha_pattern: The end of a module's name, whole parts of it, to another alpha. ``^`` in front means all of it,
             ``.*`` stands for anything; no other regular expressions.
         root_scaling: Whether the scale is alpha / sqrt(rank) (``use_rslora``) and not alpha / rank.
-        transposed: Whether base weights are stored as (in, out) (``fan_in_fan_out``).
     """
 
     folder: Path
     alpha: float
     alpha_pattern: Mapping[str, float]
     root_scaling: bool
-    transposed: bool
 
     @property
     def weights(self) -> Path:
@@ -115,7 +113,6 @@ def read_lora_files(path: str | Path, *, local_files_only: bool = False) -> Lora
         alpha=float(config.get("lora_alpha", 8)),
         alpha_pattern=dict(config.get("alpha_pattern") or {}),
         root_scaling=bool(config.get("use_rslora")),
-        transposed=bool(config.get("fan_in_fan_out")),
     )
 
 

@@ -14,7 +14,7 @@ from rerank_plugins.errors import UnsafeModelError
 from rerank_plugins.weights.base import LoadRequest
 from rerank_plugins.weights.checks import check_weights, refuse_missing, uses_safetensors
 from rerank_plugins.weights.flash_names import has_flash_names, xlmr_from_flash_names
-from rerank_plugins.weights.lora import merge_lora
+from rerank_plugins.weights.lora import merge_lora, names_stored_as_in_out
 from rerank_plugins.weights.own_rows import has_own_rows, read_rows
 
 if TYPE_CHECKING:
@@ -58,7 +58,8 @@ def load_model(request: LoadRequest, auto_class: Any, *, attention: str | None =
             missing = info["missing_keys"]
     refuse_missing(missing, folder, reads_pooler=request.files.architecture.endswith("ForSequenceClassification"))
     if request.lora is not None:
-        merge_lora(dict(model.named_parameters()), request.lora)
+        in_out = names_stored_as_in_out(model)
+        merge_lora(dict(model.named_parameters()), request.lora, stored_as_in_out=in_out)
     return model.eval().to(request.device)  # type: ignore[no-any-return]
 
 

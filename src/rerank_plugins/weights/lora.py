@@ -8,7 +8,7 @@ precision. The merged model is as fast as one without a LoRA adapter.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from rerank_plugins.catalog.lora_files import LoraFiles
 from rerank_plugins.errors import UnsupportedModelError
 
-__all__ = ["merge_lora"]
+__all__ = ["merge_lora", "names_stored_as_in_out"]
 
 _PREFIX = "base_model.model."
 _KEY = re.compile(r"(?P<module>.+)\.lora_(?P<part>embedding_A|embedding_B|A|B)(\.weight)?$")
@@ -39,7 +39,7 @@ class _Contents:
 
 
 @torch.no_grad()
-def merge_lora(weights: Mapping[str, torch.Tensor], lora: LoraFiles) -> None:
+def merge_lora(weights: Mapping[str, torch.Tensor], lora: LoraFiles, *, stored_as_in_out: Collection[str] = ()) -> None:
     """Merge a LoRA adapter into a model's weights, in place. Modules that were trained in full replace the model's.
 
     Names count with and without the prefix of the base model (``model.``), since a model may be loaded without its
@@ -48,6 +48,8 @@ def merge_lora(weights: Mapping[str, torch.Tensor], lora: LoraFiles) -> None:
     Args:
         weights: Name to weight, as in ``dict(model.named_parameters())``.
         lora: What to merge.
+        stored_as_in_out: Names of weights of the shape (in, out), see :func:`names_stored_as_in_out`. What the file's
+            own ``fan_in_fan_out`` says does not count, as in peft, which goes by the layer.
 
     Raises:
         UnsupportedModelError: The adapter is for a module that the model does not have, or of another size.
@@ -56,18 +58,18 @@ def merge_lora(weights: Mapping[str, torch.Tensor], lora: LoraFiles) -> None:
     changes: list[tuple[torch.Tensor, torch.Tensor, bool]] = []
     lost = []
     for name, tensor in contents.replaced.items():
-        weight = _find(weights, name)
-        if weight is None:
+        found = _find(weights, name)
+        if found is None:
             lost.append(name)
         else:
-            changes.append((weight, tensor.to(weight.device), False))
+            changes.append((weights[found], tensor.to(weights[found].device), False))
     misfits = [weight.shape != value.shape for weight, value, _ in changes]
     for module, pair in contents.pairs.items():
-        weight = _find(weights, f"{module}.weight")
-        if weight is None or pair.a is None or pair.b is None:
+        found = _find(weights, f"{module}.weight")
+        if found is None or pair.a is None or pair.b is None:
             lost.append(module)
             continue
-        is_transposed = pair.is_embedding or lora.transposed
+        weight, is_transposed = weights[found], pair.is_embedding or found in stored_as_in_out
         # Before the product is computed: two thin matrices of a small file may give one that fills the memory.
         misfits.append(not _fits(weight.T if is_transposed else weight, pair.a, pair.b))
         if misfits[-1]:
@@ -77,6 +79,15 @@ def merge_lora(weights: Mapping[str, torch.Tensor], lora: LoraFiles) -> None:
     _refuse(lora, lost, misfits)
     for weight, value, is_added in changes:
         weight.copy_(weight.float() + value if is_added else value)
+
+
+def names_stored_as_in_out(network: torch.nn.Module) -> frozenset[str]:
+    """Return the names of a network's weights that have the shape (in, out): those of GPT-2's ``Conv1D``.
+
+    All other layers have (out, in), as :class:`torch.nn.Linear`.
+    """
+    # By its name: this module does without transformers.
+    return frozenset(f"{name}.weight" for name, one in network.named_modules() if type(one).__name__ == "Conv1D")
 
 
 def _read(lora: LoraFiles) -> _Contents:
@@ -145,11 +156,9 @@ def _is_like(text: str, pattern: str) -> bool:
     return text.endswith(rest[-1]) and len(text) - len(rest[-1]) >= position
 
 
-def _find(weights: Mapping[str, torch.Tensor], name: str) -> torch.Tensor | None:
-    for candidate in (name, name.removeprefix("model."), f"model.{name}"):
-        if candidate in weights:
-            return weights[candidate]
-    return None
+def _find(weights: Mapping[str, torch.Tensor], name: str) -> str | None:
+    """Return what a weight is called in the model; None if it has none of that name."""
+    return next((one for one in (name, name.removeprefix("model."), f"model.{name}") if one in weights), None)
 
 
 def _refuse(lora: LoraFiles, lost: list[str], misfits: list[bool]) -> None:

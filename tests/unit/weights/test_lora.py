@@ -21,7 +21,7 @@ from rerank_plugins import LayerOptions, Reranker, SourceOptions
 from rerank_plugins.calibration import fit_calibration
 from rerank_plugins.catalog.lora_files import read_lora_files
 from rerank_plugins.errors import InvalidInputError, ModelUnavailableError, UnsafeModelError, UnsupportedModelError
-from rerank_plugins.weights.lora import merge_lora
+from rerank_plugins.weights.lora import merge_lora, names_stored_as_in_out
 
 PAIRS = [("What do pandas eat?", text) for text in tiny_checkpoints.SENTENCES]
 
@@ -109,10 +109,35 @@ def test_live_against_peft(tmp_path: Path, config: dict[str, Any]) -> None:
         assert torch.allclose(weights[name], weight, rtol=0, atol=1e-6), name
 
 
+@pytest.mark.parametrize("flag", [True, False], ids=str)
+@pytest.mark.parametrize("kind", ["Linear", "Conv1D"])
+@pytest.mark.filterwarnings("ignore:fan_in_fan_out")
+def test_the_layer_says_how_its_weights_are_stored_and_not_the_adapter(
+    tmp_path: Path, kind: str, *, flag: bool
+) -> None:
+    peft = pytest.importorskip("peft")
+    torch.manual_seed(7)
+    layer = torch.nn.Linear(4, 4) if kind == "Linear" else transformers.pytorch_utils.Conv1D(4, 4)
+    base = torch.nn.ModuleDict({"q_proj": layer})
+    ours = copy.deepcopy(base)
+    options = {"r": 2, "lora_alpha": 4, "target_modules": ["q_proj"], "init_lora_weights": False}
+    model = peft.get_peft_model(base, peft.LoraConfig(**options))
+    model.save_pretrained(tmp_path / "adapter")
+    path = tmp_path / "adapter" / "adapter_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "fan_in_fan_out": flag}), encoding="utf-8")
+    again = peft.PeftModel.from_pretrained(copy.deepcopy(ours), tmp_path / "adapter").merge_and_unload()
+    in_out = names_stored_as_in_out(ours)
+    merge_lora(dict(ours.named_parameters()), read_lora_files(tmp_path / "adapter"), stored_as_in_out=in_out)
+    assert torch.allclose(ours["q_proj"].weight, again["q_proj"].weight, rtol=0, atol=1e-6)
+
+
 def test_weights_stored_the_other_way_round(tmp_path: Path) -> None:
     tensors = matrices("model.layers.0.q_proj")
     a, b = tensors.values()
-    assert torch.allclose(merged(tmp_path, tensors, (4, 3), fan_in_fan_out=True), (2.0 * b @ a).T)
+    name = "layers.0.q_proj.weight"
+    weights = {name: torch.zeros(4, 3)}
+    merge_lora(weights, read_lora_files(write_adapter(tmp_path / "adapter", tensors)), stored_as_in_out={name})
+    assert torch.allclose(weights[name], (2.0 * b @ a).T)
 
 
 def test_embeddings(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from rerank_plugins.catalog.lora_files import ADAPTER_WEIGHTS, read_lora_files
 from rerank_plugins.checks.optional import import_extra
 from rerank_plugins.errors import InvalidInputError, UnsupportedModelError
 from rerank_plugins.training.settings_llm import LoraSettings
-from rerank_plugins.weights.lora import merge_lora
+from rerank_plugins.weights.lora import merge_lora, names_stored_as_in_out
 
 __all__ = ["Adapter", "LoraPlace", "attach_lora", "merge_raw"]
 
@@ -85,7 +85,9 @@ def merge_raw(network: nn.Module, lora: LoraSettings, *, local_files_only: bool)
         ModelError: There is no such adapter, or it is for another model.
     """
     for path in lora.raw_peft:
-        merge_lora(dict(network.named_parameters()), read_lora_files(path, local_files_only=local_files_only))
+        adapter = read_lora_files(path, local_files_only=local_files_only)
+        in_out = names_stored_as_in_out(network)
+        merge_lora(dict(network.named_parameters()), adapter, stored_as_in_out=in_out)
 
 
 def attach_lora(network: nn.Module, lora: LoraSettings, place: LoraPlace, *, local_files_only: bool) -> Adapter:
