@@ -104,6 +104,7 @@ class RecordStream:
     def _row_items(self, path: Path, known: RowFormat) -> Iterator[Item]:
         options, source = self._row_options(keeps_labels=known.keeps_labels), str(path)
         keys = known.keys if options.label_key is None else known.keys | {options.label_key}
+        scored = _OneKey(source)
         for line in json_lines(path):
             try:
                 row = row_of(line)
@@ -114,12 +115,41 @@ class RecordStream:
                 if not self._is_forced:
                     _refuse_other(row, known)
                 record = known.read(row, options)
+                if options.keep_labels:
+                    scored.see(known.score_keys(row, options), line.number)
             except RecordError as error:
                 yield Item(source, line.number, None, error.at(line.where))
                 continue
             for key in row.keys() - keys:
                 self.not_read[f"key {key!r}, which is not read"] += 1
             yield Item(source, line.number, record)
+
+
+class _OneKey:
+    """Sees that the scores of a file come from one key: labels and a teacher's scores are on two scales.
+
+    Args:
+        source: The file.
+    """
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+        self._first: tuple[str, int] | None = None
+
+    def see(self, keys: set[str], number: int) -> None:
+        """Look at the keys that a row's scores come from.
+
+        Raises:
+            RecordError: There are two, or another one than in the rows before.
+        """
+        for key in sorted(keys):
+            self._first = self._first or (key, number)
+            if key != self._first[0]:
+                msg = (
+                    f"its scores are those of {key!r}, and {self._source}:{self._first[1]} has those of "
+                    f"{self._first[0]!r}, which may be on another scale: score every text, or take the scores out"
+                )
+                raise RecordError(msg, fault="score_count")
 
 
 def _refuse_other(row: dict[str, object], known: RowFormat) -> None:

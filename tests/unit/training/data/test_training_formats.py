@@ -15,7 +15,14 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 
 from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.training.data import ReadOptions, RecordError, TrainingRecord, WriteOptions, open_records
+from rerank_plugins.training.data import (
+    ReadOptions,
+    RecordError,
+    TrainingRecord,
+    WriteOptions,
+    check_data,
+    open_records,
+)
 from rerank_plugins.training.data import write_records as write_data
 from rerank_plugins.training.data.detection import FORMAT_NAMES, format_titles
 from rerank_plugins.training.data.formats import ROW_FORMATS, RowOptions
@@ -153,6 +160,39 @@ def test_scores_of_one_side_are_told_and_not_mixed_with_labels(tmp_path: Path, n
     record, path = TrainingRecord("q", ("p",), ("n",), pos_scores=(-3.5,)), tmp_path / "rows.jsonl"
     assert write_data([record], path, options=WriteOptions(format_name=name)).lost == {"pos_scores": 1}
     assert read(path) == [TrainingRecord("q", ("p",), ("n",), (1.0,), (0.0,))]
+
+
+@pytest.mark.parametrize(
+    ("rows", "line", "before"),
+    [
+        ([{"query": "q", "content": "p", "label": 1, "score": 7.5}, {"query": "q", "content": "n", "label": 0}], 2, 1),
+        ([{"query": "q", "content": "p", "label": 1}, {"query": "r", "content": "n", "score": 0.2}], 2, 1),
+        (
+            [
+                {"query": "q", "hits": [{"content": "p", "label": 1}]},
+                {"query": "r", "hits": [{"content": "p", "label": 1, "score": 7.5}]},
+            ],
+            2,
+            1,
+        ),
+        ([{"query": "q", "hits": [{"content": "p", "label": 1}, {"content": "n", "score": 0.2}]}], 1, 1),
+    ],
+    ids=["one query", "two queries", "hits of two queries", "hits of one query"],
+)
+def test_scores_among_labels_are_refused_with_the_place(
+    tmp_path: Path, rows: list[dict[str, Any]], line: int, before: int
+) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    with pytest.raises(RecordError, match=f"rows.jsonl:{line}: .*rows.jsonl:{before} has.*another scale") as raised:
+        list(open_records(path))
+    assert raised.value.fault == "score_count"
+    (found,) = [one for one in check_data(path).errors if one.kind == "score_count"]
+    assert found.count == 1
+    assert found.examples[0].startswith(f"{path}:{line}:")
+    # Labels that are not kept as scores mix with none; texts of one query must agree all the same.
+    if {row["query"] for row in rows} == {"q", "r"}:
+        assert len(list(open_records(path, options=ReadOptions(keep_labels=False)))) == 2
 
 
 def test_labels_with_steps_are_kept_and_the_side_is_chosen(tmp_path: Path) -> None:

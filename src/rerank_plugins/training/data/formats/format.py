@@ -53,6 +53,10 @@ def _nothing(record: TrainingRecord) -> list[str]:
     return []
 
 
+def _no_keys(row: Row, options: RowOptions) -> set[str]:
+    return set()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowFormat:
     """One format of JSON lines.
@@ -69,6 +73,7 @@ class RowFormat:
         keeps_labels: Whether labels become scores unless the user says otherwise.
         needs_tokenizer: Whether rows are token ids.
         same_keys: Whether the trainer takes the first row's keys for those of all rows.
+        score_keys: Keys that a row's scores come from, where labels can stand for them.
         also_lost: Names what of a record its rows do not hold although they could (in one row not everything fits).
     """
 
@@ -83,6 +88,7 @@ class RowFormat:
     keeps_labels: bool = False
     needs_tokenizer: bool = False
     same_keys: bool = False
+    score_keys: Callable[[Row, RowOptions], set[str]] = _no_keys
     also_lost: Callable[[TrainingRecord], list[str]] = _nothing
 
     def lost(self, record: TrainingRecord) -> list[str]:

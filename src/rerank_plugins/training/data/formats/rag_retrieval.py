@@ -68,6 +68,19 @@ def _labelled(row: Row, options: RowOptions) -> LabelledText:
     return text_of(row, "content"), label, _number(row, _SCORE) if has_score else None
 
 
+def _score_key(row: Row, options: RowOptions) -> str:
+    """Return the key of a text's score, or that of its label where this stands for one."""
+    return _SCORE if row.get(_SCORE) is not None else options.label_key or _LABEL
+
+
+def _pointwise_keys(row: Row, options: RowOptions) -> set[str]:
+    return {_score_key(row, options)}
+
+
+def _grouped_keys(row: Row, options: RowOptions) -> set[str]:
+    return {_score_key(hit, options) for hit in row["hits"]}
+
+
 def _number(row: Row, key: str) -> float:
     name = f"{key!r}" if key in row else f"{key!r} (the key of the labels is label_key, --label-key)"
     return number_of(row.get(key), name=name)
@@ -129,6 +142,7 @@ POINTWISE = RowFormat(
     keys=frozenset({"query", "content", _LABEL, _SCORE}),
     joins_rows=True,
     keeps_labels=True,
+    score_keys=_pointwise_keys,
 )
 
 GROUPED = RowFormat(
@@ -141,6 +155,7 @@ GROUPED = RowFormat(
     also_lost=_lost_of_one_side,
     keys=frozenset({"query", "hits"}),
     keeps_labels=True,
+    score_keys=_grouped_keys,
 )
 
 EMBEDDING = RowFormat(
