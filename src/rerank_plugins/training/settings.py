@@ -150,7 +150,8 @@ def reranker_settings(flat: Mapping[str, Any]) -> RerankerTrainingSettings:
     """Return the settings that a flat mapping names, as a YAML file or a command line has them.
 
     Args:
-        flat: Name to value. What is None counts as not given; dashes in a name count as underscores.
+        flat: Name to value. What is None counts as not given, unless None is a choice beside another default
+            (``early_stopping_patience``); dashes in a name count as underscores.
 
     Raises:
         UnknownOptionError: There is no such setting; the message says what does the same here, or names its neighbour.

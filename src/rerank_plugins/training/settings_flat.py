@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import Field, fields
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar, get_type_hints
 
@@ -43,15 +43,17 @@ def settings_of(owner: type[_Settings], flat: Mapping[str, Any]) -> _Settings:
 
     Args:
         owner: Their class.
-        flat: Name to value. What is None counts as not given; dashes in a name count as underscores.
+        flat: Name to value. What is None counts as not given, unless None is a choice beside another default
+            (``early_stopping_patience``); dashes in a name count as underscores.
 
     Raises:
         UnknownOptionError: There is no such setting; the message says what does the same here, or names its neighbour.
         InvalidInputError: A value cannot work, or one that has no default is missing.
     """
-    values = {name.replace("-", "_"): value for name, value in flat.items() if value is not None}
     owners = groups_of(owner)
     homes = {one.name: (group, one) for group, kind in owners.items() for one in fields(kind)}
+    given = {name.replace("-", "_"): value for name, value in flat.items()}
+    values = {name: value for name, value in given.items() if value is not None or _chooses_none(homes.get(name))}
     for name in values:
         if name not in homes:
             raise UnknownOptionError(unknown_setting(name, homes, task=owner.task))
@@ -64,6 +66,11 @@ def settings_of(owner: type[_Settings], flat: Mapping[str, Any]) -> _Settings:
             msg = f"{name} is missing; a training needs train_data and output_dir"
             raise InvalidInputError(msg)
     return owner(**{group: kind(**groups[group]) for group, kind in owners.items()})
+
+
+def _chooses_none(home: tuple[str, Field[Any]] | None) -> bool:
+    """Return whether None is a value of a setting and not its default."""
+    return home is not None and home[1].default is not None and str(home[1].type).endswith("| None")
 
 
 def _plain(value: Any) -> Any:

@@ -33,6 +33,14 @@ def test_flat_names_find_their_groups_and_come_back() -> None:
     assert reranker_settings(settings.flat()) == settings
 
 
+def test_none_is_a_choice_where_it_is_not_the_default(tmp_path: Path) -> None:
+    path = tmp_path / "settings.yaml"
+    path.write_text("train_data: a.jsonl\noutput_dir: out\nearly_stopping_patience: null\nseed: null\n")
+    settings = reranker_settings(read_settings_file(path))
+    assert (settings.run.early_stopping_patience, settings.run.seed) == (None, 42)
+    assert reranker_settings(settings.flat()) == settings
+
+
 def test_flag_embeddings_names_and_defaults() -> None:
     flat = reranker_settings(LEAST).flat()
     assert flat["train_group_size"] == 8
