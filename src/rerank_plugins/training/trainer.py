@@ -74,6 +74,7 @@ class GroupTrainer(transformers.Trainer):
     ) -> None:
         self._groups, self._loss, self._dev = groups, loss, dev
         self._alarm = CollapseAlarm()
+        self._added_losses = 0.0
         super().__init__(
             model=module,
             args=args,
@@ -125,6 +126,7 @@ class GroupTrainer(transformers.Trainer):
             TrainingError: A gradient is not finite.
         """
         loss = super().training_step(model, inputs, num_items_in_batch)
+        self._added_losses += float(loss)
         # With float16 autocast gradients may overflow: its scaler leaves such a step out.
         sums = [one.grad.sum() for one in model.parameters() if one.grad is not None and not self.args.fp16]
         if sums and not torch.isfinite(torch.stack(sums)).all():
@@ -175,10 +177,16 @@ class GroupTrainer(transformers.Trainer):
         """
         if checkpoint is not None and self._had_ended(checkpoint):
             self.state = transformers.TrainerState.load_from_json(str(checkpoint / _STATE))
+            self.state.best_model_checkpoint = _best_beside(checkpoint)
             self._load_from_checkpoint(self.state.best_model_checkpoint or str(checkpoint), self.model)
             return math.nan
-        done = self.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
-        return float(done.training_loss)
+        n_before = 0
+        if checkpoint is not None:
+            n_before = transformers.TrainerState.load_from_json(str(checkpoint / _STATE)).global_step
+            self.add_callback(_Best(_best_beside(checkpoint)))
+        self.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+        # transformers 4.57 divides by the steps of earlier calls too.
+        return self._added_losses / (self.state.global_step - n_before)
 
     def _had_ended(self, checkpoint: Path) -> bool:
         state = transformers.TrainerState.load_from_json(str(checkpoint / _STATE))
@@ -199,6 +207,25 @@ class GroupTrainer(transformers.Trainer):
         """Log figures, also with :mod:`logging`."""
         logger.info("step %d of %d: %s", self.state.global_step, self.state.max_steps, logs)
         super().log(logs, *args)
+
+
+def _best_beside(checkpoint: Path) -> str | None:
+    """Return the best checkpoint by a checkpoint's own state, in the folder that this one is in now.
+
+    The state has its path of the time of writing: the folder may have been moved since, or the path is relative.
+    """
+    best = transformers.TrainerState.load_from_json(str(checkpoint / _STATE)).best_model_checkpoint
+    return None if best is None else str(checkpoint.with_name(Path(best).name))
+
+
+class _Best(transformers.TrainerCallback):
+    """Tells a run that goes on where its best checkpoint is; the Trainer gives up one whose path has changed."""
+
+    def __init__(self, best: str | None) -> None:
+        self._best = best
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        state.best_model_checkpoint = self._best
 
 
 class _Bar(ProgressCallback):

@@ -25,6 +25,7 @@ pytest.importorskip("ir_measures")
 
 from rerank_plugins.training import train_reranker
 from rerank_plugins.training.trainable.classifier import Classifier
+from rerank_plugins.training.trainer import GroupTrainer
 
 # Ends the process as kill -9 does: at the n-th call of a function that writes a part of a checkpoint.
 KILLED = """
@@ -119,6 +120,34 @@ def test_a_killed_run_with_a_dev_set_keeps_the_same_best_and_stops_at_the_same_s
     assert weights[0] == weights[1]
 
 
+@pytest.mark.parametrize("ended", [False, True], ids=["under way", "behind its last step"])
+def test_a_run_whose_folder_was_moved_goes_on_with_its_best_checkpoint(
+    bert_reranker_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, ended: bool
+) -> None:
+    # Nothing is better than the first measurement at this rate, so that the best checkpoint is one of before.
+    changes = {"max_steps": 8, "eval_steps": 1, "learning_rate": 1e-9, "logging_steps": 1}
+    changes["early_stopping_patience"] = None
+    settings = tiny_run(bert_reranker_folder, tmp_path, **changes)
+    with monkeypatch.context() as patch:
+        if ended:
+            patch.setattr("rerank_plugins.training.course.publish", _broken_off)
+        else:
+            patch.setattr(GroupTrainer, "training_step", _broken_off_at(5, GroupTrainer.training_step))
+        with pytest.raises(KeyboardInterrupt):
+            train_reranker(settings)
+    (tmp_path / "trained.training").rename(tmp_path / "moved.training")
+    run = replace(settings.run, output_dir=tmp_path / "moved", resume=True)
+    result = train_reranker(replace(settings, run=run))
+    assert result is not None
+    assert (result.steps, result.best_step) == (8, 1)
+    if ended:
+        assert math.isnan(result.train_loss)
+    else:
+        log = json.loads((result.folder / "training.json").read_text())["log"]
+        losses = [one["loss"] for one in log if "loss" in one]
+        assert result.train_loss == pytest.approx(sum(losses[5:]) / 3, abs=1e-4)
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -154,6 +183,15 @@ def test_a_run_that_was_broken_off_behind_its_last_step_does_no_more(
 
 def _broken_off(*_args: object, **_options: object) -> None:
     raise KeyboardInterrupt
+
+
+def _broken_off_at(step: int, real: Any) -> Any:
+    def training_step(trainer: GroupTrainer, *args: Any, **options: Any) -> Any:
+        if trainer.state.global_step == step:
+            raise KeyboardInterrupt
+        return real(trainer, *args, **options)
+
+    return training_step
 
 
 @pytest.mark.slow
