@@ -104,7 +104,9 @@ def epoch_order(n_rows: int, *, seed: int | str, epoch: int) -> list[int]:
 def grouped_order(order: Sequence[int], sizes: Sequence[int], *, batch: int, seed: int, epoch: int) -> list[int]:
     """Return an order whose batches hold rows of about the same size; batches come in random order.
 
-    As transformers' ``LengthGroupedSampler`` sorts within stretches of 50 batches. A smaller last batch stays the last.
+    As transformers' ``LengthGroupedSampler`` sorts within stretches of 50 batches. A smaller last batch stays the last,
+    and has the rows that stand there otherwise: of sorted ones it would have the longest in every epoch, which would
+    never be trained on where it is left out.
 
     Args:
         order: The rows as they are visited otherwise.
@@ -113,17 +115,16 @@ def grouped_order(order: Sequence[int], sizes: Sequence[int], *, batch: int, see
         seed: The run's.
         epoch: From 0.
     """
-    n_sorted = batch * _BATCHES_OF_A_STRETCH
+    n_sorted, n_whole = batch * _BATCHES_OF_A_STRETCH, len(order) // batch
+    first, last = order[: n_whole * batch], order[n_whole * batch :]
     in_stretches = [
         row
-        for start in range(0, len(order), n_sorted)
-        for row in sorted(order[start : start + n_sorted], key=lambda row: (sizes[row], row))
+        for start in range(0, len(first), n_sorted)
+        for row in sorted(first[start : start + n_sorted], key=lambda row: (sizes[row], row))
     ]
-    n_whole = len(order) // batch
     batches = list(range(n_whole))
     random.Random(f"{seed}:{epoch}:batches").shuffle(batches)  # noqa: S311 - no secret
-    whole = [row for one in batches for row in in_stretches[one * batch : (one + 1) * batch]]
-    return whole + in_stretches[n_whole * batch :]
+    return [*(row for one in batches for row in in_stretches[one * batch : (one + 1) * batch]), *last]
 
 
 def shuffled_text(text: str, *, ratio: float, draws: random.Random) -> str:

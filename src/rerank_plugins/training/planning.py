@@ -66,8 +66,8 @@ def _plan(
     pairs_per_step = steps.groups * prepared.kind.inputs_per_group(settings.data.train_group_size)
     n_dev_pairs = 0 if dev is None else len(dev.pairs)
     measurements = 0 if dev is None else -(-steps.total // steps.eval_every)
-    # Before and after the training once more each.
-    measured_pairs = n_dev_pairs * (measurements + 2) if dev is not None else 0
+    # All sets are measured before and after the training too, those of keep_data only then.
+    measured_pairs = n_dev_pairs * measurements + 2 * sum(len(one.pairs) for one in prepared.sets)
     measuring_s = measured_pairs / pairs_per_step * seconds_per_step * _FORWARD_SHARE
     return TrainingPlan(
         model=prepared.resolved.spec.id,

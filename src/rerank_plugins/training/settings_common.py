@@ -77,6 +77,15 @@ class ModelSettings:
         )
 
 
+def _is_format(form: str) -> bool:
+    """Return whether an instruction and a text can be put into a format."""
+    try:
+        form.format("", "")
+    except (IndexError, KeyError, ValueError):
+        return False
+    return True
+
+
 @checked_fields()
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommonDataSettings:
@@ -135,8 +144,12 @@ class CommonDataSettings:
             msg = "train_data names no file; give at least one"
             raise InvalidInputError(msg)
         for name in ("query_instruction_format", "passage_instruction_format"):
-            if getattr(self, name).count("{}") != 2:
-                msg = f"{name} must hold {{}} twice, for the instruction and the text; got {getattr(self, name)!r}"
+            form = getattr(self, name)
+            if form.count("{}") != 2 or not _is_format(form):
+                msg = (
+                    f"{name} must hold {{}} twice, for the instruction and the text, and other braces doubled; got "
+                    f"{form!r}"
+                )
                 raise InvalidInputError(msg)
 
 

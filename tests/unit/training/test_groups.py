@@ -124,3 +124,13 @@ def test_batches_of_one_length_still_come_in_random_order() -> None:
     assert {tuple(sizes[row] for row in grouped[start : start + 4]) for start in range(0, 100, 4)} == {
         tuple(range(start, start + 4)) for start in range(1, 101, 4)
     }
+
+
+def test_the_smaller_last_batch_does_not_have_the_longest_rows_in_every_epoch() -> None:
+    sizes, whole = [10 * row for row in range(100)], set[int]()
+    for epoch in range(10):
+        order = epoch_order(100, seed=1, epoch=epoch)
+        grouped = grouped_order(order, sizes, batch=8, seed=1, epoch=epoch)
+        assert grouped[96:] == order[96:]
+        whole.update(grouped[:96])
+    assert whole == set(range(100))

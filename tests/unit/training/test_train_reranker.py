@@ -305,10 +305,12 @@ def test_a_dev_folder_without_candidates_is_ranked_by_bm25_first(bert_reranker_f
 
 
 def test_a_plan_keeps_nothing(bert_reranker_folder: Path, tmp_path: Path) -> None:
-    settings = tiny_run(
-        bert_reranker_folder, tmp_path, max_steps=None, num_train_epochs=10.0, passage_max_len=3, query_max_len=4
+    changes = {"max_steps": None, "num_train_epochs": 10.0, "passage_max_len": 3, "query_max_len": 4}
+    kept = write_rows(tmp_path / "kept.jsonl", rows(30, seed=3))
+    settings = tiny_run(bert_reranker_folder, tmp_path, **changes, keep_data=kept)
+    n_pairs, n_kept = (
+        sum(len({*row["pos"], *row["neg"]}) for row in rows(n, seed=seed)) for n, seed in ((8, 2), (30, 3))
     )
-    n_pairs = sum(len({*row["pos"], *row["neg"]}) for row in rows(8, seed=2))
     plan = plan_reranker_training(settings)
     assert not (tmp_path / "trained").exists()
     assert not (tmp_path / "trained.training").exists()
@@ -317,7 +319,10 @@ def test_a_plan_keeps_nothing(bert_reranker_folder: Path, tmp_path: Path) -> Non
     assert plan.max_length == 7
     assert plan.mean_tokens == 7.0
     assert plan.share_cut > 0.9
-    assert plan.seconds > plan.steps * plan.seconds_per_step > 0
+    # A pair that is measured takes a third of one that is trained on; both sets are measured before and after too.
+    measuring = (n_pairs * (plan.measurements + 2) + n_kept * 2) / 16 / 3
+    assert plan.seconds == pytest.approx((plan.steps + measuring) * plan.seconds_per_step)
+    assert plan.seconds_per_step > 0
     assert plan.peak_bytes > 50e6
 
 
