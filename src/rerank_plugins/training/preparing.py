@@ -88,6 +88,13 @@ def prepare(settings: Any, folder: Path) -> Prepared:
     kept = keep_sets(settings.data, metric=settings.run.metric)
     if rows.n_left_out:
         logger.warning("%d rows have no group and are left out, as allowed", rows.n_left_out)
+    if rows.n_answered:
+        logger.warning(
+            "%d of the %d held-out rows have a positive that is trained on for another query: what is measured on them "
+            "is better than on new texts; give dev_data with texts of its own",
+            rows.n_answered,
+            len(held_out),
+        )
     if dev is None and settings.data.dev_fraction:
         logger.warning(
             "there are too few queries to hold some out, so nothing is measured and the last checkpoint is kept; give "

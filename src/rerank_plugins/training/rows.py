@@ -16,6 +16,7 @@ from pathlib import Path
 
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.text.tokenizer import is_blank
+from rerank_plugins.training.data.digests import DigestMap, digest
 from rerank_plugins.training.data.reading import RecordStream, open_records
 from rerank_plugins.training.data.records import TrainingRecord
 from rerank_plugins.training.row_kinds import SourceTask
@@ -39,6 +40,7 @@ class Rows:
         tasks: What the rows of each of them have in common.
         digest: SHA-256 of the rows, in hexadecimal.
         n_left_out: Rows of the data that have no group.
+        n_answered: Held-out rows of which a positive is one of these rows, too.
     """
 
     path: Path
@@ -48,6 +50,7 @@ class Rows:
     tasks: tuple[SourceTask, ...]
     digest: str
     n_left_out: int
+    n_answered: int = 0
 
     def __len__(self) -> int:
         return len(self.starts) - 1
@@ -123,9 +126,9 @@ class _Store:
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
-        digest = self._hash.hexdigest()
+        whole = self._hash.hexdigest()
         sources, tasks = tuple(self._sources), tuple(self._tasks)
-        return Rows(self._path, self._starts, self._places, sources, tasks, digest, self.n_left_out)
+        return Rows(self._path, self._starts, self._places, sources, tasks, whole, self.n_left_out)
 
 
 def store_rows(data: CommonDataSettings, path: Path, *, holds_out: bool) -> tuple[Rows, tuple[TrainingRecord, ...]]:
@@ -167,7 +170,7 @@ def _stored(
     data: CommonDataSettings, path: Path, stream: RecordStream, *, fraction: float
 ) -> tuple[Rows, list[TrainingRecord]]:
     """Return the rows to train on, and those held out: a share of the queries by a hash, so it is the same anew."""
-    store, held, queries = _Store(path), list[TrainingRecord](), set[str]()
+    store, held, queries, trained = _Store(path), list[TrainingRecord](), set[str](), DigestMap()
     for item in stream.items():
         if item.error is not None and item.error.fault not in data.allow:
             raise item.error
@@ -175,14 +178,26 @@ def _stored(
         if record is None:
             store.n_left_out += 1
             continue
-        query = " ".join(record.query.casefold().split())
+        query = _normalised(record.query)
         # All rows of a query are on one side.
-        if _hash(query) < fraction and (query in queries or len(held) < _MOST_HELD_OUT):
+        if _hash(query) < fraction and (query in queries or len(queries) < _MOST_HELD_OUT):
             queries.add(query)
             held.append(record)
         else:
             store.add(record, kind=data.kind_of(record), source=item.source, number=item.number)
-    return store.close(), held
+            for text in record.pos if fraction else ():
+                trained.first(_text_key(text), 0)
+    n_answered = sum(any(_text_key(text) in trained for text in record.pos) for record in held)
+    return replace(store.close(), n_answered=n_answered), held
+
+
+def _normalised(text: str) -> str:
+    return " ".join(text.casefold().split())
+
+
+def _text_key(text: str) -> int:
+    """Return what stands for a text, whatever its case and white space."""
+    return digest((_normalised(text),))
 
 
 def _hash(query: str) -> float:

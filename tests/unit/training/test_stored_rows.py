@@ -51,6 +51,25 @@ def test_queries_are_held_out_whole_and_the_same_ones_in_every_run(tmp_path: Pat
     assert {record.query for record in again} == measured
 
 
+def test_five_hundred_queries_are_held_out_at_most_whatever_rows_they_have(tmp_path: Path) -> None:
+    made = [{"query": f"q{n}", "pos": [f"p{n} {one}"], "neg": ["n"]} for n in range(1100) for one in range(3)]
+    path = write_rows(tmp_path / "a.jsonl", made)
+    stored, held = store_rows(data_of(path, dev_fraction=0.5), tmp_path / "s", holds_out=True)
+    assert (len(held), len({record.query for record in held})) == (1500, 500)
+    assert (len(stored), stored.n_answered) == (1800, 0)
+
+
+def test_held_out_rows_whose_answer_is_trained_on_are_counted(tmp_path: Path) -> None:
+    # As in a list of answered questions, where several ask for one answer; two of three have one of their own.
+    made = [{"query": f"q{n}", "pos": [f"Answer {n if n % 3 else n % 6}"], "neg": ["n"]} for n in range(300)]
+    path = write_rows(tmp_path / "a.jsonl", made)
+    stored, held = store_rows(data_of(path), tmp_path / "s", holds_out=True)
+    trained = {stored[row].pos[0] for row in range(len(stored))}
+    expected = sum(record.pos[0] in trained for record in held)
+    assert 0 < expected < len(held)
+    assert stored.n_answered == expected
+
+
 def test_too_few_queries_are_not_held_out(tmp_path: Path) -> None:
     path = write_rows(tmp_path / "a.jsonl", rows(40))
     stored, held = store_rows(data_of(path), tmp_path / "s", holds_out=True)

@@ -272,6 +272,17 @@ def test_held_out_queries_are_the_dev_set(bert_reranker_folder: Path, tmp_path: 
     assert "held-out queries" in (result.folder / "README.md").read_text()
 
 
+def test_held_out_queries_with_answers_that_are_trained_on_are_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = [{"query": f"question {n}", "pos": [f"answer {n % 9}"], "neg": ["no"]} for n in range(200)]
+    settings = tiny_run("mini", tmp_path, train_data=write_rows(tmp_path / "t.jsonl", made), dev_fraction=0.1)
+    prepared = prepare(settings, tmp_path)
+    assert prepared.dev is not None
+    n_held = len(prepared.dev.dataset.queries)
+    assert f"{n_held} of the {n_held} held-out rows have a positive that is trained on" in caplog.text
+
+
 def test_without_a_dev_set_the_last_step_is_kept(
     bert_reranker_folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
