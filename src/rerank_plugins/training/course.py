@@ -28,6 +28,7 @@ __all__ = ["run_training"]
 _RUN, _BEFORE = "run.json", "before.json"
 _DO_NOT_COUNT = (
     "dataloader_num_workers",
+    "dev_data",  # by its contents
     "local_files_only",
     "logging_steps",
     "keep_data",

@@ -135,9 +135,12 @@ def test_a_run_whose_folder_was_moved_goes_on_with_its_best_checkpoint(
             patch.setattr(GroupTrainer, "training_step", _broken_off_at(5, GroupTrainer.training_step))
         with pytest.raises(KeyboardInterrupt):
             train_reranker(settings)
-    (tmp_path / "trained.training").rename(tmp_path / "moved.training")
+    # The rows and the dev set too: they are told by their contents.
+    for name, other in (("trained.training", "moved.training"), ("train.jsonl", "t.jsonl"), ("dev.jsonl", "d.jsonl")):
+        (tmp_path / name).rename(tmp_path / other)
     run = replace(settings.run, output_dir=tmp_path / "moved", resume=True)
-    result = train_reranker(replace(settings, run=run))
+    data = replace(settings.data, train_data=(tmp_path / "t.jsonl",), dev_data=tmp_path / "d.jsonl")
+    result = train_reranker(replace(settings, run=run, data=data))
     assert result is not None
     assert (result.steps, result.best_step) == (8, 1)
     if ended:

@@ -53,7 +53,8 @@ def vectors_of(folder: Path) -> np.ndarray:
 
 def test_a_training_leaves_a_measured_model_and_nothing_else(tmp_path: Path) -> None:
     start = bert_embedder(tmp_path / "start")
-    result = train_embedder(tiny_embedder_run(start, tmp_path, max_steps=30, eval_steps=10))
+    lengths = {"query_max_len": 20, "passage_max_len": 30}
+    result = train_embedder(tiny_embedder_run(start, tmp_path, max_steps=30, eval_steps=10, **lengths))
     assert result is not None
     assert sorted(path.name for path in tmp_path.iterdir()) == ["dev.jsonl", "start", "train.jsonl", "trained"]
     assert (result.steps, result.n_rows, result.n_dev_queries) == (30, 22, 8)
@@ -64,6 +65,7 @@ def test_a_training_leaves_a_measured_model_and_nothing_else(tmp_path: Path) -> 
     assert changed["nDCG@10"].after == pytest.approx(max(measured), abs=1e-9)
     card = (result.folder / "README.md").read_text()
     assert f"{changed['nDCG@10'].before:.4f} | {changed['nDCG@10'].after:.4f}" in card
+    assert "queries of 20 tokens at most and texts of 30, in the measures above too" in card
     assert "what is" not in card
 
 
@@ -116,6 +118,7 @@ def test_the_folder_opens_everywhere_with_equal_vectors(make: Any, changes: dict
     with Embedder(result.folder, device="cpu") as embedder:
         prefixes = embedder.instruction
         assert embedder.normalize == changes.get("normalize_embeddings", True)
+    assert model.similarity_fn_name == ("cosine" if changes.get("normalize_embeddings", True) else "dot")
     if "query_instruction_for_retrieval" in changes:
         assert (prefixes.query, prefixes.document) == ("find: ", "text: ")
     if make is bert_embedder:

@@ -22,6 +22,8 @@ def embedder_card(prepared: Prepared, result: TrainingResult) -> str:
     made = f"- pooling `{pooling}`" + (", vectors of length 1" * settings.vectors.normalize_embeddings)
     if settings.vectors.use_mrl:
         made += f"; beginnings of {', '.join(map(str, settings.vectors.mrl_dims))} dimensions are trained too"
+    data, spec = settings.data, prepared.resolved.spec
+    lengths = [spec.input_length_tokens(one) for one in (data.query_max_len, data.passage_max_len)]
     if settings.m3.unified_finetuning:
         made += "; lexical weights and token vectors are trained too, and not measured above"
     use = f"""```python
@@ -33,7 +35,9 @@ embedder = Embedder("{result.folder.name}")
 The folder also opens in transformers (`AutoModel`), sentence-transformers (`SentenceTransformer`) and FlagEmbedding
 (`FlagModel`). The instructions that it was trained with are its prompts `query` and `document`."""
     head = ("sentence-transformers", "sentence-similarity", "An embedder")
-    return _card(prepared, result, head=head, made=[made], use=use)
+    texts = "texts" if not settings.landmark.landmarks else "windows of documents"
+    read = f"- queries of {lengths[0]} tokens at most and {texts} of {lengths[1]}, in the measures above too"
+    return _card(prepared, result, head=head, made=[made, read], use=use)
 
 
 def colbert_card(prepared: Prepared, result: TrainingResult) -> str:

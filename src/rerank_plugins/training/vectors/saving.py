@@ -109,6 +109,6 @@ def _write_modules(trainable: TrainableEmbedder, folder: Path) -> None:
         {
             "prompts": {"query": query, "document": document},
             "default_prompt_name": None,
-            "similarity_fn_name": "cosine",
+            "similarity_fn_name": "cosine" if trainable.normalize else "dot",
         },
     )
