@@ -147,7 +147,8 @@ class _OneKey:
             if key != self._first[0]:
                 msg = (
                     f"its scores are those of {key!r}, and {self._source}:{self._first[1]} has those of "
-                    f"{self._first[0]!r}, which may be on another scale: score every text, or take the scores out"
+                    f"{self._first[0]!r}, which may be on another scale: take the scores out (rerank-plugins label "
+                    "then gives every text one), or score every text"
                 )
                 raise RecordError(msg, fault="score_count")
 
