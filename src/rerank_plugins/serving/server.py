@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from rerank_plugins.checks.optional import import_extra
 from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.serving.patience import patient_protocol
 from rerank_plugins.serving.settings import ServeSettings
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def serve(settings: ServeSettings, listener: socket.socket) -> None:
     app = serving_app(settings)
     config = uvicorn.Config(
         app,
-        http=_patient_protocol(settings.limits.receive_s),
+        http=patient_protocol(settings.limits),
         loop="none",
         ws="none",
         lifespan="off",
@@ -166,73 +167,6 @@ def _server(uvicorn: Any, config: Any) -> Any:
             yield
 
     return Server(config)
-
-
-def _patient_protocol(receive_s: float) -> Any:
-    """Return uvicorn's protocol with a limit for the time in which a request's headers arrive; it has none itself.
-
-    Args:
-        receive_s: Seconds from the connection, or the first byte of a further request, to the end of the headers.
-    """
-    if find_spec("httptools") is None:
-        return _patient_h11(receive_s)
-    base: Any = import_extra("uvicorn.protocols.http.httptools_impl", extra="serve").HttpToolsProtocol
-
-    class Patient(base):  # type: ignore[misc]
-        _waiting: asyncio.TimerHandle | None = None
-
-        def connection_made(self, transport: Any) -> None:
-            super().connection_made(transport)
-            self._wait()
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            self._stop()
-            super().connection_lost(exc)
-
-        def on_message_begin(self) -> None:
-            super().on_message_begin()
-            self._wait()
-
-        def on_headers_complete(self) -> None:
-            self._stop()
-            super().on_headers_complete()
-
-        def _wait(self) -> None:
-            if self._waiting is None:
-                self._waiting = self.loop.call_later(receive_s, _time_out, self)
-
-        def _stop(self) -> None:
-            if self._waiting is not None:
-                self._waiting.cancel()
-                self._waiting = None
-
-    return Patient
-
-
-def _patient_h11(receive_s: float) -> Any:
-    """Return the same for the protocol without httptools, where a connection must bring its first request in time."""
-    base: Any = import_extra("uvicorn.protocols.http.h11_impl", extra="serve").H11Protocol
-
-    class Patient(base):  # type: ignore[misc]
-        _waiting: asyncio.TimerHandle | None = None
-
-        def connection_made(self, transport: Any) -> None:
-            super().connection_made(transport)
-            self._waiting = self.loop.call_later(receive_s, _time_out, self)
-
-        def handle_events(self) -> None:
-            super().handle_events()
-            if self.cycle is not None and self._waiting is not None:
-                self._waiting.cancel()
-
-    return Patient
-
-
-def _time_out(protocol: Any) -> None:
-    transport = protocol.transport
-    if not transport.is_closing():
-        transport.write(b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
-        transport.close()
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:
