@@ -83,11 +83,24 @@ def _v1_rerank(body: Body, headers: Headers) -> Endpoint:
         return cohere.RERANK_V1
     if "kwargs" in body or "return_len" in body:
         return xinference.RERANK
+    return _by_keys_of_one(body) or jina.RERANK
+
+
+def _by_keys_of_one(body: Body) -> Endpoint | None:
+    """Return the endpoint whose keys no other dialect of ``documents`` has; None where there is no such key."""
     if "overlap_tokens" in body or "max_chunks_per_doc" in body:
         return siliconflow.RERANK
-    if "text_1" in body or any(key in body for key in vllm.OWN_KEYS):
-        return vllm.RERANK
-    return jina.RERANK
+    if "raw_scores" in body:
+        return infinity.RERANK
+    return vllm.RERANK if "text_1" in body or any(key in body for key in vllm.OWN_KEYS) else None
+
+
+def _v2_rerank(body: Body, headers: Headers) -> Endpoint:
+    """Tell vLLM's clients, which may send there too, from Cohere's by keys that Cohere does not have."""
+    if headers.get("x-fern-sdk-name") == "cohere" or "relevant_spans" in body:
+        return cohere.RERANK_V2
+    own = {*vllm.OWN_KEYS, "instruction"} - {"max_tokens_per_doc"}
+    return vllm.RERANK if any(key in body for key in own) else cohere.RERANK_V2
 
 
 def _rerank(pinned: DialectName) -> Chooser:
@@ -103,7 +116,7 @@ def _rerank(pinned: DialectName) -> Chooser:
             return tei.RERANK
         if "passages" in body:
             return qanything.RERANK
-        return infinity.RERANK if "raw_scores" in body else default
+        return voyage.RERANK if "top_k" in body else _by_keys_of_one(body) or default
 
     return choose
 
@@ -117,7 +130,7 @@ def _table(pinned: DialectName) -> Mapping[str, Choice]:
         "/reranking": short,
         "/v1/rerank": jina_like,
         "/v1/reranking": jina_like,
-        "/v2/rerank": _always(cohere.RERANK_V2),
+        "/v2/rerank": Choice(dialect=cohere.COHERE, choose=_v2_rerank),
         "/v1/embed": _always(cohere.EMBED_V1),
         "/v2/embed": _always(cohere.EMBED_V2),
         "/": Choice(dialect=tei.TEI, choose=tei.root_endpoint),

@@ -35,7 +35,7 @@ from rerank_plugins.serving.requests import (
 from rerank_plugins.serving.served import Served, ServedEmbedder
 from rerank_plugins.serving.settings import Limits
 from rerank_plugins.serving.spans import chosen_spans, sentence_spans
-from rerank_plugins.serving.tokens import cut_to_tokens, tokens_of
+from rerank_plugins.serving.tokens import cut_to_tokens, cuts_query, tokens_of
 from rerank_plugins.types import CallUsage, RankedDocument, WindowSpan
 
 if TYPE_CHECKING:
@@ -126,6 +126,8 @@ class Runner:
         with served.admission.admitted(tokens, time_left_s=arrival.left_s()):
             reranker = await served.variant(replace(request.reading, document_tokens=None))
             documents = await _cut(reranker, request.documents, request.reading.document_tokens)
+            if request.whole and await asyncio.to_thread(cuts_query, reranker, request.query, documents):
+                raise _too_long(None, reranker.max_length)
             # Whether one was cut is looked at in all documents, not in the returned ones alone.
             top_n = None if request.whole else request.top_n
             ranking = await reranker.arank(
@@ -247,9 +249,10 @@ def _check_whole(ranking: Sequence[RankedDocument], length: int) -> None:
         raise _too_long(cut[0], length)
 
 
-def _too_long(place: int, length: int) -> Refusal:
-    # The words of TEI.
-    msg = f"`inputs` must have less than {length} tokens; text {place} has more. Allow truncation"
+def _too_long(place: int | None, length: int) -> Refusal:
+    """Return the refusal for a text at a place, or for the query, in the words of TEI."""
+    what = "the query" if place is None else f"text {place}"
+    msg = f"`inputs` must have less than {length} tokens; {what} has more. Allow truncation"
     return Refusal(msg, kind="invalid", param="truncate")
 
 

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from itertools import islice
 from typing import Any
 
+from rerank_plugins.backends.local import LocalScorer
 from rerank_plugins.embedder import Embedder
 from rerank_plugins.reranker import Reranker
 from rerank_plugins.serving.refusals import Refusal
 from rerank_plugins.text.tokenizer import TextTokenizer
 
-__all__ = ["cut_to_tokens", "tokens_of"]
+__all__ = ["cut_to_tokens", "cuts_query", "tokens_of"]
 
 _WORD = re.compile(r"\S+")
 
@@ -33,6 +34,17 @@ def cut_to_tokens(handle: Reranker, documents: Sequence[str], n_tokens: int) -> 
             if len(tokens) > n_tokens:
                 cut[text] = text[: tokens.offsets[n_tokens - 1][1]]
     return [cut.get(text, text) for text in documents]
+
+
+def cuts_query(handle: Reranker, query: str, documents: Sequence[str]) -> bool:
+    """Return whether a model reads a query without its end; results tell it of documents only.
+
+    False where it is not known: a backend of texts tells nothing of how it reads them.
+    """
+    backend = handle._backend
+    if not isinstance(backend, LocalScorer):
+        return False
+    return any(pair.cuts_query for pair in backend.encode([(query, document) for document in documents]))
 
 
 def tokens_of(handle: Reranker | Embedder, texts: Sequence[str], *, special_tokens: bool) -> list[list[dict[str, Any]]]:

@@ -82,12 +82,14 @@ class EncodedPair:
         ranges: For each input the document's tokens in it, half-open, a prefix not counted.
         document: The document's tokens without a prefix; None if it is blank.
         truncated: Whether some of the document is in no input.
+        cuts_query: Whether some of the query is in no input.
     """
 
     inputs: tuple[TokenInput, ...]
     ranges: tuple[tuple[int, int], ...]
     document: TokenizedText | None
     truncated: bool
+    cuts_query: bool = False
 
     @property
     def n_inputs(self) -> int:
@@ -173,7 +175,7 @@ class PairTokenizer:
         )
         n_own = max(n_document - n_prefix, 0)
         one = self._layout.join(query.ids[:n_query], _joined(prefix[:n_document], document.ids[:n_own]))
-        return EncodedPair((one,), ((0, n_own),), document, cut or n_own < len(document))
+        return EncodedPair((one,), ((0, n_own),), document, cut or n_own < len(document), n_query < len(query))
 
     def _windows(
         self, query: TokenizedText, prefix: npt.NDArray[np.int32], document: TokenizedText, *, cut: bool
@@ -189,7 +191,7 @@ class PairTokenizer:
         if settings.long_documents.strategy == "firstp":
             cut, ranges = cut or len(ranges) > 1, ranges[:1]
         inputs = tuple(self._layout.join(kept, _joined(prefix, document.ids[start:end])) for start, end in ranges)
-        return EncodedPair(inputs, tuple(ranges), document, cut)
+        return EncodedPair(inputs, tuple(ranges), document, cut, len(kept) < len(query))
 
 
 def _joined(prefix: npt.NDArray[np.int32], text: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:

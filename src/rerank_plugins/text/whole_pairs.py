@@ -117,7 +117,7 @@ class WholePairTokenizer:
         if settings.long_documents.strategy == "firstp":
             cut, ranges = cut or len(ranges) > 1, ranges[:1]
         inputs = tuple(self._join(tokens, query, tokens.document.ids[start:end]) for start, end in ranges)
-        return EncodedPair(inputs, tuple(ranges), tokens.document, cut)
+        return EncodedPair(inputs, tuple(ranges), tokens.document, cut, len(query) < len(tokens.query))
 
     def _truncated(self, tokens: _Tokens, room: int, *, cut: bool) -> EncodedPair:
         settings = self._settings
@@ -134,7 +134,8 @@ class WholePairTokenizer:
             one, n_own = self._cut_within_query(tokens, tokens.query[:wanted]), 0
         else:
             one = self._join(tokens, tokens.query[:n_query], tokens.document.ids[:n_own])
-        return EncodedPair((one,), ((0, n_own),), tokens.document, cut or n_own < len(tokens.document))
+        cut = cut or n_own < len(tokens.document)
+        return EncodedPair((one,), ((0, n_own),), tokens.document, cut, n_query < len(tokens.query))
 
     def _cut_within_query(self, tokens: _Tokens, query: _Ids) -> TokenInput:
         """Return an input that ends within the query or the text after it, as if the whole text were truncated."""

@@ -6,6 +6,7 @@ import base64
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import colbert_checkpoints
 import embedder_checkpoints
@@ -42,13 +43,23 @@ async def test_raw_scores_where_the_dialect_has_them(opened: Opened, ranking) ->
     raw = pytest.approx([one.score for one in ranking], abs=1e-5)
     async with opened() as client:
         tei = await client.post("/rerank", json={"query": QUERY, "texts": TEXTS, "raw_scores": True})
-        infinity = await client.post("/rerank", json={"query": QUERY, "documents": TEXTS, "raw_scores": True})
-        vllm = await client.post("/rerank", json={"query": QUERY, "documents": TEXTS, "use_activation": False})
+        infinity, prefixed = [
+            await client.post(path, json={"query": QUERY, "documents": TEXTS, "raw_scores": True})
+            for path in ("/rerank", "/v1/rerank")
+        ]
+        asked = {"model": "ranker", "query": QUERY, "documents": TEXTS, "use_activation": False}
+        vllm, second = [await client.post(path, json=asked) for path in ("/rerank", "/v2/rerank")]
         body = {"query": {"text": QUERY}, "passages": [{"text": text} for text in TEXTS]}
         nvidia = await client.post("/v1/ranking", json=body)
     assert [one["score"] for one in tei.json()] == raw
-    assert [one["relevance_score"] for one in infinity.json()["results"]] == raw
-    assert [one["relevance_score"] for one in vllm.json()["results"]] == raw
+    for answer in (infinity, prefixed, vllm, second):
+        assert [one["relevance_score"] for one in answer.json()["results"]] == raw
+    # What their own clients insist on.
+    assert prefixed.json()["object"] == "rerank"
+    assert second.json()["results"][0]["document"]["text"] in TEXTS
+    async with opened(dialect="infinity") as client:
+        answer = await client.post("/rerank", json=asked)
+    assert [one["relevance_score"] for one in answer.json()["results"]] == raw
     assert [one["logit"] for one in nvidia.json()["rankings"]] == raw
 
 
@@ -147,6 +158,58 @@ async def test_what_does_not_fit_is_an_error_only_where_that_was_asked(opened: O
     assert nvidia.status_code == 422
     async with opened(auto_truncate=False) as client:
         assert (await client.post("/rerank", json={"query": QUERY, "texts": [long]})).status_code == 422
+
+
+@pytest.mark.parametrize("long_documents", ["truncate", "maxp"])
+async def test_a_query_that_does_not_fit_is_an_error_where_that_was_asked(opened: Opened, long_documents: str) -> None:
+    body = {"query": "panda " * 700, "texts": ["bamboo", ""]}
+    options = {"device": "cpu", "long_documents": long_documents}
+    async with opened(reranker_options=options) as client:
+        usual = await client.post("/rerank", json=body)
+        strict = await client.post("/rerank", json=body | {"truncate": False})
+        short = await client.post("/rerank", json=body | {"truncate": False, "query": QUERY})
+    assert (usual.status_code, strict.status_code, short.status_code) == (200, 422, 200)
+    assert "the query has more" in strict.json()["error"]
+
+
+@pytest.mark.parametrize("more", [{}, {"max_chunks_per_doc": 1}, {"kwargs": "{}"}, {"raw_scores": False}])
+@pytest.mark.parametrize("path", ["/rerank", "/v1/rerank"])
+async def test_truncation_may_be_forbidden_in_any_dialect_of_documents(
+    opened: Opened, path: str, more: dict[str, Any]
+) -> None:
+    body = {"query": QUERY, "documents": ["panda " * 700], "top_n": 1, "truncation": False, **more}
+    async with opened() as client:
+        refused = await client.post(path, json=body)
+        taken = await client.post(path, json=body | {"truncation": True})
+    assert (refused.status_code in (400, 422), taken.status_code) == (True, 200)
+
+
+async def test_windows_are_asked_for_on_either_path(opened: Opened) -> None:
+    body = {"query": QUERY, "documents": ["train " * 700 + "panda"], "max_chunks_per_doc": 64, "x_rerank_plugins": True}
+    async with opened() as client:
+        found = [(await client.post(path, json=body)).json()["results"][0] for path in ("/rerank", "/v1/rerank")]
+    assert found[0] == found[1]
+    assert found[0]["x_rerank_plugins"]["truncated"] is False
+
+
+async def test_results_of_voyage_are_counted_on_either_path(opened: Opened) -> None:
+    body = {"model": "ranker", "query": QUERY, "documents": TEXTS, "top_k": 1}
+    async with opened() as client:
+        found = [(await client.post(path, json=body)).json()["data"] for path in ("/rerank", "/v1/rerank")]
+    assert [len(one) for one in found] == [1, 1]
+
+
+@pytest.mark.parametrize("path", ["/rerank", "/v1/rerank"])
+async def test_a_document_that_is_nested_too_deeply_to_be_given_back(opened: Opened, path: str) -> None:
+    deep: list[Any] = []
+    for _ in range(300):
+        deep = [deep]
+    body = {"query": QUERY, "documents": ["panda", {"text": "bamboo", "more": deep}], "return_documents": True}
+    async with opened() as client:
+        refused = await client.post(path, json=body)
+        taken = await client.post(path, json=body | {"return_documents": False})
+    assert (refused.status_code in (400, 422), taken.status_code) == (True, 200)
+    assert "documents[1] has more than 200 levels" in refused.text
 
 
 REFUSE_CUTS = {

@@ -22,7 +22,7 @@ _KEYS = Keys(returns_documents=True, zero_is_all=True)
 def _read(fields: Fields, _hints: Hints) -> RerankRequest:
     # SiliconFlow's and vLLM's clients may send nothing else that would tell them apart.
     reading = Reading(instruction=instruction_of(fields, "instruction"))
-    return _KEYS.read(fields, reading=reading, whole=not fields.flag("truncation", default=True))
+    return _KEYS.read(fields, reading=reading)
 
 
 def answer(request: RerankRequest, ranked: Ranked) -> dict[str, Any]:

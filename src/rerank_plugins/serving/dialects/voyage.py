@@ -17,7 +17,7 @@ _KEYS = Keys(top="top_k", needs_model=True, objects=False)
 
 
 def _read(fields: Fields, _hints: Hints) -> RerankRequest:
-    return _KEYS.read(fields, whole=not fields.flag("truncation", default=True))
+    return _KEYS.read(fields)
 
 
 def _answer(request: RerankRequest, ranked: Ranked) -> dict[str, Any]:
