@@ -8,6 +8,7 @@ from typing import Any
 from rerank_plugins.calls.observing import CallRecord, add_observer
 from rerank_plugins.checks.optional import import_extra
 from rerank_plugins.serving.exchange import Reply
+from rerank_plugins.serving.taken import note_usages
 from rerank_plugins.telemetry.metrics import export_to_prometheus
 
 __all__ = ["ServerMetrics"]
@@ -46,7 +47,7 @@ class ServerMetrics:
         self._stages = make(
             client.Histogram, "rerank_call_stage_seconds", "Stages of a call in the engine.", stage, _SECONDS
         )
-        self._undo = [export_to_prometheus(self._registry), add_observer(self._observe)]
+        self._undo = [export_to_prometheus(self._registry), add_observer(self._observe), note_usages()]
 
     def answered(self, dialect: str, route: str, status: int, *, seconds: float, n_bytes: int) -> None:
         """Count a request that was answered."""

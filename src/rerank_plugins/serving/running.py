@@ -35,6 +35,7 @@ from rerank_plugins.serving.requests import (
 from rerank_plugins.serving.served import Served, ServedEmbedder
 from rerank_plugins.serving.settings import Limits
 from rerank_plugins.serving.spans import chosen_spans, sentence_spans
+from rerank_plugins.serving.taken import with_usage
 from rerank_plugins.serving.tokens import cut_to_tokens, cuts_query, tokens_of
 from rerank_plugins.types import CallUsage, RankedDocument, WindowSpan
 
@@ -151,10 +152,10 @@ class Runner:
             whole = [document for _, document in request.pairs]
             documents = await _cut(reranker, whole, request.reading.document_tokens)
             pairs = [(query, document) for (query, _), document in zip(request.pairs, documents, strict=True)]
-            scores = await reranker.ascore(pairs, deadline_s=arrival.left_s())
+            scores, usage = await with_usage(reranker.ascore(pairs, deadline_s=arrival.left_s()))
         reported = scores if request.raw else [reranker.probability(score) for score in scores]
         texts = (text for pair in request.pairs for text in pair)
-        return Scored(costs=_costs(served, arrival, texts, None, tokens), scores=reported)
+        return Scored(costs=_costs(served, arrival, texts, usage, tokens), scores=reported)
 
     async def _explain(self, request: ExplainRequest, arrival: Arrival) -> Explained:
         served = self._store.reranker(request.model)
@@ -185,11 +186,11 @@ class Runner:
             left_s = arrival.left_s()
             if request.output is not None:
                 encode = embedder.aencode_queries if request.side == "query" else embedder.aencode_documents
-                found = await encode(texts, outputs=(request.output,), deadline_s=left_s)
-                return EmbeddedTokens(costs=_costs(served, arrival, texts, None, tokens), vectors=found)
+                found, usage = await with_usage(encode(texts, outputs=(request.output,), deadline_s=left_s))
+                return EmbeddedTokens(costs=_costs(served, arrival, texts, usage, tokens), vectors=found)
             embed = embedder.aembed_queries if request.side == "query" else embedder.aembed_documents
-            vectors = await embed(texts, deadline_s=left_s)
-        return Embedded(costs=_costs(served, arrival, texts, None, tokens), vectors=vectors)
+            vectors, usage = await with_usage(embed(texts, deadline_s=left_s))
+        return Embedded(costs=_costs(served, arrival, texts, usage, tokens), vectors=vectors)
 
     async def _tokenize(self, request: TokenizeRequest, arrival: Arrival) -> Tokenized:
         self._check_many(request.texts, self._limits.max_texts, "inputs")
@@ -281,7 +282,8 @@ def _costs(
         request_id=arrival.request_id,
         created_s=int(time.time()),
         model=served.name,
-        tokens=estimate if usage is None else usage.tokens,
+        # A service may tell of no tokens; where there was no input, there are none.
+        tokens=estimate if usage is None or (usage.inputs and not usage.tokens) else usage.tokens,
         characters=sum(map(len, texts)),
         total_ms=1_000 * (time.perf_counter() - arrival.started_s),
         usage=usage,

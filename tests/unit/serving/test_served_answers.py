@@ -13,6 +13,7 @@ import embedder_checkpoints
 import numpy as np
 import pytest
 from served import Opened
+from transformers import AutoTokenizer
 
 from rerank_plugins import Embedder, Reranker
 from rerank_plugins.errors import InvalidInputError
@@ -286,7 +287,11 @@ async def test_vectors_are_those_of_the_facade_in_every_form(opened: Opened, che
         asked = await embedded(input_type="query")
         suffix = await embedded(model="vectors:query")
         bits = await embedded(embedding_type="ubinary")
+        # As Voyage's client asks for integers.
+        integers = await embedded(output_dtype="int8")
+        packed_integers = await embedded(output_dtype="int8", encoding_format="base64")
         tei = (await client.post("/embed", json={"inputs": TEXTS[2:4]})).json()
+    assert [np.frombuffer(base64.b64decode(str(one)), dtype="i1").tolist() for one in packed_integers] == integers
     assert np.allclose(plain, documents, atol=1e-6)
     decoded = [np.frombuffer(base64.b64decode(str(one)), dtype="<f4") for one in packed]
     assert np.allclose(decoded, documents, atol=1e-6)
@@ -294,6 +299,42 @@ async def test_vectors_are_those_of_the_facade_in_every_form(opened: Opened, che
     assert np.allclose(suffix, queries, atol=1e-6)
     assert np.array_equal(np.unpackbits(np.array(bits, dtype=np.uint8), axis=1)[:, : documents.shape[1]], documents > 0)
     assert np.allclose(np.linalg.norm(tei, axis=1), 1.0, atol=1e-5)
+
+
+async def test_the_tokens_of_an_answer_are_those_that_were_read(opened: Opened, checkpoints: Path) -> None:
+    texts = ["panda", "which animal eats bamboo"]
+    folders = [checkpoints / "bert-embedder", checkpoints / "bert-reranker"]
+    vectors, ranker = [AutoTokenizer.from_pretrained(folder) for folder in folders]
+    wanted = [sum(map(len, vectors(texts)["input_ids"])), sum(map(len, ranker([QUERY] * 2, texts)["input_ids"]))]
+    asked = {
+        "/v1/embeddings": {"input": texts},
+        "/score": {"text_1": QUERY, "text_2": texts},
+    }
+    async with opened() as client:
+        found = [await client.post(path, json=body) for path, body in asked.items()]
+        versions = [
+            (await client.post(f"/{version}/embed", json={"model": "vectors", "texts": texts, **more})).json()["meta"]
+            for version, more in (("v1", {}), ("v2", {"input_type": "search_document"}))
+        ]
+    assert [one.json()["usage"]["total_tokens"] for one in found] == wanted
+    assert [int(one.headers["x-compute-tokens"]) for one in found] == wanted
+    assert all({"x-queue-time", "x-inference-time", "x-tokenization-time"} <= set(one.headers) for one in found)
+    assert [one["billed_units"]["input_tokens"] for one in versions] == [wanted[0]] * 2
+    assert [one["api_version"]["version"] for one in versions] == ["1", "2"]
+
+
+@pytest.mark.parametrize(
+    ("path", "more"),
+    [
+        ("/v1/embeddings", {"input": ["panda"], "late_chunking": True}),
+        ("/v2/embed", {"model": "vectors", "texts": ["panda"], "input_type": "search_query", "max_tokens": 1}),
+    ],
+)
+async def test_what_would_give_other_vectors_is_refused(opened: Opened, path: str, more: dict[str, Any]) -> None:
+    async with opened() as client:
+        refused = await client.post(path, json=more)
+    assert refused.status_code == 400
+    assert list(more)[-1] in refused.text
 
 
 async def test_token_ids_are_refused_with_the_way_out(opened: Opened) -> None:

@@ -75,6 +75,9 @@ def _read_embed(fields: Fields, *, is_v2: bool) -> EmbedRequest:
     if not kind:
         msg = "input_type is missing"
         raise Refusal(msg, kind="invalid", param="input_type")
+    if fields.count("max_tokens") is not None:
+        msg = "max_tokens is not supported for vectors: texts are read up to the model's length"
+        raise Refusal(msg, kind="invalid", param="max_tokens")
     by_type = is_v2 or "embedding_types" in fields
     return EmbedRequest(
         model=fields.text("model") if is_v2 else fields.optional_text("model"),
@@ -83,7 +86,7 @@ def _read_embed(fields: Fields, *, is_v2: bool) -> EmbedRequest:
         formats=fields.choices("embedding_types", tuple(FORMATS), default=("float",)),
         dimensions=fields.count("output_dimension"),
         whole=truncate == "NONE",
-        extra={"by_type": by_type},
+        extra={"by_type": by_type, "version": "2" if is_v2 else "1"},
     )
 
 
@@ -112,7 +115,10 @@ def _answer_embed(request: EmbedRequest, found: Embedded) -> dict[str, Any]:
             "response_type": kind,
             "embeddings": forms if by_type else forms["float"],
             "texts": list(request.texts),
-            "meta": {"api_version": {"version": "2"}, "billed_units": {"input_tokens": found.costs.tokens}},
+            "meta": {
+                "api_version": {"version": request.extra["version"]},
+                "billed_units": {"input_tokens": found.costs.tokens},
+            },
         }
     )
 

@@ -43,6 +43,9 @@ def _whole(fields: Fields) -> bool:
     if fields.count("truncate_prompt_tokens", lowest=-1) not in (None, -1):
         msg = "truncate_prompt_tokens is not supported for vectors but as -1: texts are read up to the model's length"
         raise Refusal(msg, kind="invalid", param="truncate_prompt_tokens")
+    if fields.flag("late_chunking", default=False):
+        msg = "late_chunking is not supported: each text is embedded by itself; leave it out"
+        raise Refusal(msg, kind="invalid", param="late_chunking")
     return not fields.flag("truncation", default=True) or truncate is False or truncate == "NONE"
 
 
@@ -73,13 +76,11 @@ def _texts(fields: Fields) -> list[str]:
 
 
 def _form(fields: Fields) -> str:
-    """Return how vectors are written; base64 of floats whatever else is asked, as in Voyage's client."""
+    """Return how vectors are written; Voyage's client asks for base64 of whatever type its user wants."""
     forms = [fields.choice(name, tuple(FORMATS), default="float") for name in _FORM_KEYS]
-    other = [form for form in forms if form != "float"]
-    if set(other) - {"base64"} and "base64" in other:
-        msg = "integers and bits are written as lists; leave encoding_format out"
-        raise Refusal(msg, kind="invalid", param="encoding_format")
-    return other[0] if other else "float"
+    types = [form for form in forms if form not in ("float", "base64")]
+    kind = types[0] if types else ""
+    return f"{kind}_base64".lstrip("_") if "base64" in forms else kind or "float"
 
 
 def _answer(request: EmbedRequest, found: Embedded) -> dict[str, Any]:

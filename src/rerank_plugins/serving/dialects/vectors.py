@@ -21,17 +21,22 @@ def written(vectors: _Vectors, form: str) -> list[Any] | npt.NDArray[Any]:
 
     Args:
         vectors: Shape: (texts, dimensions), float32.
-        form: One of :data:`FORMATS`.
+        form: One of :data:`FORMATS`, or one of integers with ``_base64`` behind it: their bytes as a text.
 
     Returns:
         One member a text: a list of numbers, or a text.
     """
-    made: list[Any] | npt.NDArray[Any] = FORMATS[form](vectors)
-    return made
+    kind = form.removesuffix("_base64")
+    made: list[Any] | npt.NDArray[Any] = FORMATS[kind](vectors)
+    return made if kind == form else _encoded(made)
 
 
 def _base64(vectors: _Vectors) -> list[str]:
-    return [base64.b64encode(row.astype("<f4").tobytes()).decode("ascii") for row in vectors]
+    return _encoded(vectors.astype("<f4"))
+
+
+def _encoded(rows: Any) -> list[str]:
+    return [base64.b64encode(row.tobytes()).decode("ascii") for row in rows]
 
 
 def _int8(vectors: _Vectors) -> npt.NDArray[np.int8]:
