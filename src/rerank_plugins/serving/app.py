@@ -218,7 +218,7 @@ class ServingApp:
         self._metrics.refused(refusal.kind)
         refusal.message = self._store.with_served_names(refusal.message)
         record.is_closing = record.is_closing or refusal.closes
-        headers = {}
+        headers = {"allow": refusal.allow} if refusal.allow else {}
         if refusal.retry_after_s is not None:
             headers["retry-after"] = str(refusal.retry_after_s)
         if refusal.kind == "unauthorized":

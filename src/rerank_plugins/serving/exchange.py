@@ -26,6 +26,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 _NO_ID = re.compile(r"[^A-Za-z0-9._-]")
+_TEXT = re.compile(rb'"[^"]*"?')
 _LONGEST_ID = 64
 _MOST_ELEMENTS = 1_000_000
 """Members of lists and objects in a body, counted by commas: a million empty documents are 3 MB and no use."""
@@ -63,7 +64,7 @@ def parsed(body: bytes) -> dict[str, Any]:
     Raises:
         Refusal: It is no JSON object: broken, no UTF-8, with NaN, nested too deeply, or with too many members.
     """
-    if body.count(b",") > _MOST_ELEMENTS:
+    if body.count(b",") > _MOST_ELEMENTS and _commas_between_members(body) > _MOST_ELEMENTS:
         msg = f"the body has more than {_MOST_ELEMENTS} members"
         raise Refusal(msg, kind="too_large")
     try:
@@ -78,23 +79,33 @@ def parsed(body: bytes) -> dict[str, Any]:
     return value
 
 
+def _commas_between_members(body: bytes) -> int:
+    """Return how many commas there are outside of texts: a table of numbers is a text with many."""
+    bare = body.replace(rb"\\", b"").replace(rb"\"", b"")
+    return _TEXT.sub(b"", bare).count(b",")
+
+
 class HeldBytes:
     """Counts the bytes of all bodies that are in memory.
 
     Args:
-        most: A body that would make it more is refused.
+        most: A body that would make it more is refused, unless there is no other.
     """
 
     def __init__(self, most: int) -> None:
         self._most, self._held = most, 0
 
-    def add(self, n_bytes: int) -> None:
+    def add(self, n_bytes: int, *, own: int) -> None:
         """Count bytes.
 
+        Args:
+            n_bytes: How many more.
+            own: How many of those that are held belong to the same body.
+
         Raises:
-            Refusal: There are too many already.
+            Refusal: There are too many already, and others hold some of them.
         """
-        if self._held + n_bytes > self._most:
+        if self._held + n_bytes > self._most and self._held > own:
             msg = "too many bodies are in memory; try again later"
             raise Refusal(msg, kind="overloaded", retry_after_s=1, closes=True)
         self._held += n_bytes
@@ -193,7 +204,7 @@ class Exchange:
             if self.n_bytes > most:
                 pieces.clear()
                 await self._throw_away(self.n_bytes)
-            self._held.add(len(piece))
+            self._held.add(len(piece), own=self._n_held)
             self._n_held += len(piece)
             pieces.append(piece)
         return b"".join(pieces)

@@ -65,6 +65,8 @@ class Facts:
     def _model(self, name: str) -> dict[str, Any]:
         """Return a model as OpenAI's list has it, with what Xinference's client reads."""
         found = [served for served in self._store if served.name == name]
+        if not found and not self._store.is_ready:
+            raise _loading()
         if not found:
             msg = "there is no model of that name here"
             raise Refusal(msg, kind="unknown_model", param="model")
@@ -88,9 +90,9 @@ class Facts:
         """Return what TEI's ``/info`` tells; Dify reads the type, the length and the batch size."""
         served = next(iter(self._store), None)
         if served is None:
-            msg = "the model is being loaded; try again later"
-            raise Refusal(msg, kind="unavailable", retry_after_s=5)
+            raise _loading()
         limits, handle = self._settings.limits, served.handle
+        most = {"reranker": limits.max_documents, "embedder": limits.max_texts}
         labels = {"id2label": {"0": "LABEL_0"}, "label2id": {"LABEL_0": 0}}
         pooling = handle.spec.pooling if isinstance(handle, Embedder) else "cls"
         kind = {"reranker": labels} if served.kind == "reranker" else {"embedding": {"pooling": pooling}}
@@ -104,13 +106,18 @@ class Facts:
             "max_input_length": 512 if handle is None else handle.max_length,
             "max_batch_tokens": self._settings.engine.max_batch_tokens or 16_384,
             "max_batch_requests": None,
-            "max_client_batch_size": limits.max_documents,
+            "max_client_batch_size": min(most[one.kind] for one in self._store),
             "auto_truncate": self._settings.auto_truncate,
             "tokenization_workers": 1,
             "version": __version__,
             "sha": None,
             "docker_label": None,
         }
+
+
+def _loading() -> Refusal:
+    msg = "the model is being loaded; try again later"
+    return Refusal(msg, kind="unavailable", retry_after_s=5)
 
 
 def _lengths(served: ServedReranker | ServedEmbedder) -> dict[str, int]:

@@ -72,6 +72,7 @@ class Refusal(Exception):
         param: The field that is wrong; None if it is not one field.
         retry_after_s: Seconds after which to try again; None for requests that will not do better.
         closes: Whether the connection is given up, because the rest of the request was not read.
+        allow: Methods that the path takes; empty where the method is not what is wrong.
     """
 
     def __init__(
@@ -82,11 +83,12 @@ class Refusal(Exception):
         param: str | None = None,
         retry_after_s: int | None = None,
         closes: bool = False,
+        allow: str = "",
     ) -> None:
         super().__init__(message)
         self.kind: Kind = kind
         self.message, self.param = message, param
-        self.retry_after_s, self.closes = retry_after_s, closes
+        self.retry_after_s, self.closes, self.allow = retry_after_s, closes, allow
 
 
 _TOO_MANY, _SERVICE_PAUSE_S = 429, 5

@@ -207,9 +207,9 @@ def find_route(method: str, path: str, *, pinned: DialectName) -> Route:
     if method == "POST" and choice is not None:
         return Route(label=label, choice=choice, path_model=model)
     if label in _READ_ONLY or choice is not None:
-        wanted = "POST" if choice is not None else "GET"
-        msg = f"this path takes {wanted}"
-        raise Refusal(msg, kind="wrong_method")
+        taken = [*(("GET", "HEAD") if label in _READ_ONLY else ()), *(("POST",) if choice is not None else ())]
+        msg = f"this path takes {' and '.join(taken)}"
+        raise Refusal(msg, kind="wrong_method", allow=", ".join(taken))
     msg = "there is nothing at this path; docs/serving.md lists the paths and the applications that use them"
     raise Refusal(msg, kind="unknown_path")
 

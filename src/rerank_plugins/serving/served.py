@@ -16,7 +16,7 @@ from rerank_plugins.errors import InvalidInputError, RerankPluginsError
 from rerank_plugins.reranker import Reranker
 from rerank_plugins.serving.admission import Admission, estimated_tokens
 from rerank_plugins.serving.opening import long_documents_of, options_of
-from rerank_plugins.serving.refusals import refusal_of
+from rerank_plugins.serving.refusals import Refusal, refusal_of
 from rerank_plugins.serving.requests import EmbedRequest, Reading
 from rerank_plugins.serving.settings import ModelPlan, ServeSettings
 from rerank_plugins.types import VectorOptions
@@ -26,6 +26,7 @@ __all__ = ["Served", "ServedEmbedder", "ServedReranker"]
 logger = logging.getLogger(__name__)
 
 _VARIANTS = 16
+_NEXT_TRY_S = 30
 _WARM_UP = [f"{number} " + "words of a text that is as long as a passage " * 8 for number in range(8)]
 
 H = TypeVar("H", Reranker, Embedder)
@@ -66,6 +67,7 @@ class Served(Generic[H]):
 
         Raises:
             RerankPluginsError: It cannot be opened. The next call tries again.
+            Refusal: The same, where a request opens it.
         """
         if self._handle is not None:
             return self._handle
@@ -110,6 +112,9 @@ class Served(Generic[H]):
         except RerankPluginsError as error:
             self.state = "failed"
             logger.error("%s %r cannot be opened: %s", self.kind, self.name, error)
+            if self._settings.on_demand:
+                # Whatever is wrong with the server's options, nothing is with the caller's request.
+                raise Refusal(str(error), kind="unavailable", retry_after_s=_NEXT_TRY_S) from error
             raise
         finally:
             thread.shutdown(wait=False)

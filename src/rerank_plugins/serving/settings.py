@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from rerank_plugins.checks.arguments import checked_fields
-from rerank_plugins.checks.kinds import Count, Seconds
+from rerank_plugins.checks.kinds import Count, Seconds, Within
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.types import EngineOptions, LayerOptions
 
@@ -52,7 +53,7 @@ class Limits:
     send_s: Seconds = 30.0
     deadline_s: Seconds = 60.0
     keep_alive_s: Seconds = 75.0
-    drain_delay_s: float = 5.0
+    drain_delay_s: Annotated[float, Within(0.0)] = 5.0
     drain_s: Seconds = 25.0
 
 
@@ -104,7 +105,7 @@ class ApiKeys:
         keys = _lines(os.environ.get(KEYS_VARIABLE, "").replace(",", "\n"))
         if file is not None:
             try:
-                found = _lines(file.read_text(encoding="utf-8"))
+                found = _lines(file.read_text(encoding="utf-8-sig"))
             except (OSError, ValueError) as error:
                 msg = f"the key file {str(file)!r} cannot be read ({getattr(error, 'strerror', None) or 'no UTF-8'})"
                 raise InvalidInputError(msg) from error
@@ -163,6 +164,26 @@ class ServeSettings:
     page: bool = True
     trace: bool = False
     limits: Limits = field(default_factory=Limits)
+
+    def __post_init__(self) -> None:
+        for origin in self.cors_origins:
+            _check_origin(origin)
+
+
+def _check_origin(origin: str) -> None:
+    """Raise InvalidInputError for what no browser sends as a page's origin (RFC 6454, 6.2); it would do nothing."""
+    try:
+        parts = urlsplit(origin)
+        port, usual = parts.port, {"http": 80, "https": 443}.get(parts.scheme)
+    except ValueError:
+        parts, port, usual = urlsplit(""), None, None
+    is_origin = bool(parts.hostname) and origin == f"{parts.scheme}://{parts.netloc}" == origin.lower()
+    if origin != "null" and (not is_origin or "*" in origin or "@" in origin or (port is not None and port == usual)):
+        msg = (
+            f"--cors-origin {origin!r} is no origin as browsers send it: scheme, host in lower case, and the port "
+            "unless it is the usual one, such as https://app.example:8443; each origin is named, without a path"
+        )
+        raise InvalidInputError(msg)
 
 
 def _digest(key: str) -> bytes:

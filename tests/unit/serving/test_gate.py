@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import re
+from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import httpx
@@ -17,7 +18,7 @@ from rerank_plugins.serving.app import serving_app
 from rerank_plugins.serving.guard import OPEN_PATHS
 from rerank_plugins.serving.routing import PATHS
 from rerank_plugins.serving.server import bound_socket
-from rerank_plugins.serving.settings import KEYS_VARIABLE, ApiKeys, ServeSettings
+from rerank_plugins.serving.settings import KEYS_VARIABLE, ApiKeys, Limits, ServeSettings
 
 BODY = {"model": "ranker", "query": "which animal eats bamboo", "documents": ["the panda", "a train"]}
 KEY = "canary-5f1c"
@@ -70,6 +71,9 @@ def test_keys_come_from_a_file_and_the_environment_and_are_nowhere_shown(tmp_pat
     keys = ApiKeys.read(file)
     assert [keys.opens(one) for one in (KEY, "other", "third", "fourth", "", "\n")] == [True] * 4 + [False] * 2
     assert KEY not in repr(keys) + repr(vars(keys))
+    # As editors of Windows write it.
+    file.write_bytes(b"\xef\xbb\xbf" + KEY.encode() + b"\r\n")
+    assert ApiKeys.read(file).opens(KEY)
     file.write_text("\n")
     with pytest.raises(InvalidInputError, match="holds no key"):
         ApiKeys.read(file)
@@ -134,10 +138,66 @@ async def test_a_slow_body_is_408(opened: Opened) -> None:
 
 
 async def test_bodies_together_are_limited_too(opened: Opened) -> None:
-    async with opened(limits={"max_held_bytes": 50}) as client:
-        response = await client.post("/v1/rerank", json=BODY)
+    content, is_held, others_are_done = json.dumps(BODY).encode(), asyncio.Event(), asyncio.Event()
+
+    async def slow() -> AsyncIterator[bytes]:
+        yield content[:60]
+        is_held.set()
+        await others_are_done.wait()
+        yield content[60:]
+
+    async with opened(limits={"max_held_bytes": 90}) as client:
+        # The largest body that is allowed is taken where no other is in memory.
+        assert len(content) > 90
+        assert (await client.post("/v1/rerank", content=content)).status_code == 200
+        first = asyncio.ensure_future(client.post("/v1/rerank", content=slow()))
+        await is_held.wait()
+        response = await client.post("/v1/rerank", content=content)
         assert (response.status_code, response.headers["retry-after"]) == (429, "1")
         assert (await client.post("/rerank", content=b'{"query":"q","texts":["d"]}')).status_code == 200
+        others_are_done.set()
+        assert (await first).status_code == 200
+
+
+async def test_commas_in_texts_are_no_members(opened: Opened) -> None:
+    table = '1,2,"3,\\",4\\\\,' * 260_000
+    async with opened(limits={"max_body_bytes": 50_000_000}) as client:
+        taken = await client.post("/v1/rerank", json=BODY | {"documents": [table, "panda"], "max_tokens_per_doc": 9})
+        refused = await client.post("/v1/rerank", json=BODY | {"documents": [1] * 1_000_100})
+    assert json.dumps(table).count(",") > 1_000_000
+    assert (taken.status_code, refused.status_code) == (200, 413)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allow"),
+    [("GET", "/v1/rerank", "POST"), ("POST", "/readyz", "GET, HEAD"), ("PUT", "/", "GET, HEAD, POST")],
+)
+async def test_another_method_is_told_which_are_taken(opened: Opened, method: str, path: str, allow: str) -> None:
+    async with opened() as client:
+        answer = await client.request(method, path)
+    assert (answer.status_code, answer.headers["allow"]) == (405, allow)
+    assert answer.json()["detail"] == f"this path takes {allow.replace(', ', ' and ')}"
+
+
+@pytest.mark.parametrize(
+    "origin",
+    ["*", "app.example", "https://app.example/", "https://App.example", "https://*.example", "https://app.example:443",
+     "https://app.example:x", "https://me@app.example", ""],
+)  # fmt: skip
+def test_what_no_browser_sends_as_an_origin_is_refused(serve_settings: ServeSettings, origin: str) -> None:
+    with pytest.raises(InvalidInputError, match="no origin as browsers send it"):
+        replace(serve_settings, cors_origins=(origin,))
+
+
+@pytest.mark.parametrize("origin", ["https://app.example", "http://[::1]:8080", "chrome-extension://abc", "null"])
+def test_origins_that_browsers_send(serve_settings: ServeSettings, origin: str) -> None:
+    assert replace(serve_settings, cors_origins=(origin,)).cors_origins == (origin,)
+
+
+@pytest.mark.parametrize("seconds", [-1.0, float("nan"), float("inf")])
+def test_a_drain_that_would_not_end_is_refused(seconds: float) -> None:
+    with pytest.raises(InvalidInputError, match="drain_delay_s"):
+        Limits(drain_delay_s=seconds)
 
 
 async def test_a_compressed_body_is_refused(opened: Opened) -> None:

@@ -12,13 +12,15 @@ import colbert_checkpoints
 import embedder_checkpoints
 import numpy as np
 import pytest
-from served import Opened
+from served import Opened, client_of
 from transformers import AutoTokenizer
 
 from rerank_plugins import Embedder, Reranker
 from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.serving.app import serving_app
 from rerank_plugins.serving.models import ModelStore
 from rerank_plugins.serving.settings import ModelPlan, ServeSettings
+from rerank_plugins.types import LayerOptions
 
 QUERY = "which animal eats bamboo"
 TEXTS = ["the panda eats bamboo", "", "a train leaves at noon", "bamboo grows fast", "the panda eats bamboo"]
@@ -392,6 +394,31 @@ async def test_a_model_that_cannot_be_opened_is_told_and_tried_again(
     assert (broken.status_code, broken.json()["error_type"]) == (503, "Unhealthy")
     assert broken.headers["retry-after"] == "30"
     assert whole.status_code == 200
+
+
+async def test_options_that_do_not_fit_a_model_are_no_fault_of_the_request(opened: Opened) -> None:
+    async with opened(on_demand=True, layers=LayerOptions(cutoff_layers=(3,))) as client:
+        answer = await client.post("/rerank", json={"query": "q", "texts": ["d"]})
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "30")
+    assert "no layers to choose" in answer.json()["error"]
+
+
+async def test_a_model_that_is_not_known_yet_may_be_there_later(serve_settings: ServeSettings) -> None:
+    app = serving_app(serve_settings)
+    try:
+        async with client_of(app) as client:
+            early = await client.get("/v1/models/ranker")
+    finally:
+        app.close()
+    assert (early.status_code, early.headers["retry-after"]) == (503, "5")
+
+
+async def test_the_batch_that_tei_tells_is_one_that_is_taken(opened: Opened, checkpoints: Path) -> None:
+    plan = ModelPlan(name="vectors", model=str(checkpoints / "bert-embedder"))
+    limits = {"max_documents": 9_000, "max_texts": 8}
+    for more, most in (({}, 8), ({"models": (plan,)}, 8)):
+        async with opened(limits=limits, **more) as client:
+            assert (await client.get("/info")).json()["max_client_batch_size"] == most
 
 
 @pytest.mark.parametrize(
