@@ -143,7 +143,7 @@ class JobFolder:
             msg = f"{str(self.folder)!r} holds something that is no job; name a new folder"
             raise InvalidInputError(msg)
         if restart:
-            shutil.rmtree(parts, ignore_errors=True)
+            _empty(parts)
         made_folder(parts)
         write_atomically(path, (json.dumps(description, indent=2) + "\n").encode())
 
@@ -166,7 +166,7 @@ class JobFolder:
         path = self.folder / _PARTS / part_name(block.number, self.part_format)
         types = column_types(block, getattr(self.task, "keep", ()))
         try:
-            write_part(path, worker(rows), self.part_format, types)
+            write_part(path, worker(rows), self.part_format, types, first_row=block.first_row)
         except RerankPluginsError as error:
             msg = f"{block.place}: {error}"
             raise type(error)(msg) from error
@@ -187,3 +187,20 @@ class JobFolder:
         )
         msg = f"{str(self.folder)!r} holds another job ({shown or 'no description'}); name a new folder, or restart"
         raise InvalidInputError(msg)
+
+
+def _empty(folder: Path) -> None:
+    """Remove what is in a folder, which may be a link to another disk: a part that stayed would count as done.
+
+    Raises:
+        InvalidInputError: Something cannot be removed.
+    """
+    try:
+        for path in folder.iterdir() if folder.exists() else ():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+    except OSError as error:
+        msg = f"{str(folder)!r} cannot be emptied ({reason_of(error)}); remove it yourself, or name a new folder"
+        raise InvalidInputError(msg) from error

@@ -27,7 +27,14 @@ def part_name(number: int, part_format: PartFormat) -> str:
     return f"part-{number:08d}.{part_format}"
 
 
-def write_part(path: Path, columns: Columns, part_format: PartFormat, types: Mapping[str, Any] | None = None) -> None:
+def write_part(
+    path: Path,
+    columns: Columns,
+    part_format: PartFormat,
+    types: Mapping[str, Any] | None = None,
+    *,
+    first_row: int = 0,
+) -> None:
     """Write a part. A process that is killed meanwhile leaves none; a second one replaces it with the same rows.
 
     Args:
@@ -35,13 +42,14 @@ def write_part(path: Path, columns: Columns, part_format: PartFormat, types: Map
         columns: What it holds.
         part_format: Its format.
         types: Arrow types of columns in Parquet; None, and columns that are not there, are typed by their values.
+        first_row: Place of the first row in its file, for messages; 0 is the first.
 
     Raises:
         InvalidInputError: It cannot be written, or a column holds what the format has no place for.
         MissingExtraError: Parquet was asked for, and pyarrow is not installed.
     """
     try:
-        data = _parquet(columns, types or {}) if part_format == "parquet" else _lines(columns)
+        data = _parquet(columns, types or {}) if part_format == "parquet" else _lines(columns, first_row)
     except (TypeError, ValueError, OverflowError, NotImplementedError) as error:
         # pyarrow's own errors are of these kinds.
         msg = f"columns {', '.join(columns)} cannot be written as {part_format} ({error}); keep other columns"
@@ -49,10 +57,19 @@ def write_part(path: Path, columns: Columns, part_format: PartFormat, types: Map
     write_atomically(path, data)
 
 
-def _lines(columns: Columns) -> bytes:
+def _lines(columns: Columns, first_row: int) -> bytes:
     lists = {name: _plain(values) for name, values in columns.items()}
     rows = zip(*lists.values(), strict=True)
-    return b"".join(json.dumps(dict(zip(lists, row, strict=True))).encode() + b"\n" for row in rows)
+    return b"".join(_line(dict(zip(lists, row, strict=True)), place) for place, row in enumerate(rows, first_row + 1))
+
+
+def _line(row: Mapping[str, Any], place: int) -> bytes:
+    try:
+        return json.dumps(row, allow_nan=False).encode() + b"\n"
+    except (TypeError, ValueError) as error:
+        # Python would write and read NaN and Infinity, which are no JSON; 1e400 is read as infinity.
+        msg = f"row {place}: {error}"
+        raise ValueError(msg) from error
 
 
 def _plain(values: Any) -> list[Any]:

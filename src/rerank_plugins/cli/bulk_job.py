@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -26,7 +28,7 @@ __all__ = [
     "OnRay",
     "PartFormatName",
     "RayAddress",
-    "refuse_without_ray",
+    "refuse_without",
 ]
 
 OnRay = Annotated[bool, typer.Option("--ray", help="Run in blocks on a Ray cluster; the output is a folder.")]
@@ -39,25 +41,22 @@ Keep = Annotated[list[str] | None, typer.Option(help="Column that is copied to t
 PartFormatName = Annotated[str, typer.Option(help="Format of the output's parts: parquet or jsonl.")]
 
 
-_WITHOUT_RAY = {
-    "ray_address": None,
-    "actors": 1,
-    "cpus": 1.0,
-    "gpus": 0.0,
-    "replicas": 1,
-    "max_replicas": None,
-}
+def refuse_without(missing: str, command: Callable[..., object], **options: Any) -> None:
+    """Refuse options that count only with another one: they would do nothing.
 
-
-def refuse_without_ray(**options: Any) -> None:
-    """Refuse options of a cluster where there is none: they would do nothing.
+    Args:
+        missing: The other option, with its dashes.
+        command: Whose options they are; its signature has their defaults.
+        **options: What they are set to.
 
     Raises:
         InvalidInputError: One is not at its default.
     """
+    parameters = signature(command).parameters
     for name, value in options.items():
-        if value != _WITHOUT_RAY[name]:
-            msg = f"--{name.replace('_', '-')} {value} does nothing without --ray: pass --ray too, or leave it out"
+        if value != parameters[name].default:
+            written = f"--{name.replace('_', '-')} {value}"
+            msg = f"{written} does nothing without {missing}: pass {missing} too, or leave it out"
             raise InvalidInputError(msg)
 
 
@@ -84,8 +83,6 @@ class JobOptions:
         from rerank_plugins.bulk import BulkJob, RayPool, run_job
         from rerank_plugins.cli.quiet import quiet_loading
 
-        if not self.ray:
-            refuse_without_ray(ray_address=self.ray_address, actors=self.actors, cpus=self.cpus, gpus=self.gpus)
         part_format: Any = self.part_format
         job = BulkJob(
             task=task, inputs=inputs, output=output, part_format=part_format, rows_per_block=self.rows_per_block

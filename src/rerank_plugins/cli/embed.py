@@ -17,6 +17,7 @@ from rerank_plugins.cli.bulk_job import (
     OnRay,
     PartFormatName,
     RayAddress,
+    refuse_without,
 )
 from rerank_plugins.cli.model_options import Device, Dtype, MaxLength
 
@@ -50,6 +51,8 @@ def embed(
     """
     from rerank_plugins.bulk import EmbedTask
 
+    if not ray:
+        refuse_without("--ray", embed, ray_address=ray_address, actors=actors, cpus=cpus, gpus=gpus)
     settings = {"device": device, "dtype": dtype, "max_length": max_length, "instruction": instruction}
     options: dict[str, Any] = {name: value for name, value in settings.items() if value is not None}
     task = EmbedTask(

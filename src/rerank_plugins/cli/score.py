@@ -24,7 +24,7 @@ from rerank_plugins.cli.bulk_job import (
     OnRay,
     PartFormatName,
     RayAddress,
-    refuse_without_ray,
+    refuse_without,
 )
 from rerank_plugins.cli.model_options import (
     CalibrationFile,
@@ -109,7 +109,8 @@ def score(
         )
         _score_on_ray(pairs, output, options, job, keep=tuple(keep or ()))
         return
-    refuse_without_ray(ray_address=ray_address, actors=actors, cpus=cpus, gpus=gpus)
+    refuse_without("--ray", score, ray_address=ray_address, actors=actors, cpus=cpus, gpus=gpus)
+    refuse_without("--ray", score, part_format=part_format, rows_per_block=rows_per_block)
     if keep:
         msg = f"--keep {keep[0]} needs --ray: without it, line N of the output belongs to line N of the pairs"
         raise InvalidInputError(msg)

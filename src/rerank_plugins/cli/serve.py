@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from rerank_plugins.cli.bulk_job import Cpus, Gpus, RayAddress, refuse_without_ray
+from rerank_plugins.cli.bulk_job import Cpus, Gpus, RayAddress, refuse_without
 from rerank_plugins.cli.model_options import (
     CalibrationFile,
     CompressLayers,
@@ -94,7 +94,11 @@ def serve(
     docs/serving.md says what to type in which application.
     """
     if not ray:
-        refuse_without_ray(ray_address=ray_address, replicas=replicas, max_replicas=max_replicas, cpus=cpus, gpus=gpus)
+        refuse_without("--ray", serve, ray_address=ray_address, cpus=cpus, gpus=gpus)
+        refuse_without("--ray", serve, replicas=replicas, max_replicas=max_replicas)
+        refuse_without("--ray", serve, target_waiting_tokens=target_waiting_tokens)
+    if max_replicas is None:
+        refuse_without("--max-replicas", serve, target_waiting_tokens=target_waiting_tokens)
     from rerank_plugins.serving import server
     from rerank_plugins.serving.settings import ApiKeys, Limits, ModelPlan, ServeSettings
 

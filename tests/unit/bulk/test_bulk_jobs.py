@@ -229,6 +229,34 @@ def test_parts_have_the_types_of_the_input(tmp_path: Path) -> None:
     assert written.to_pylist() == table.to_pylist()
 
 
+@pytest.mark.parametrize("value", ["1e400", "NaN", "-Infinity", '{"a": [1e999]}'])
+def test_a_number_that_json_has_no_place_for_names_its_row(tmp_path: Path, value: str) -> None:
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text("".join(f'{{"id": {one}, "text": ""}}\n' for one in [*range(7), value, 8]))
+    job = job_of(rows)
+    with job.opened() as folder, pytest.raises(InvalidInputError, match=r"rows 7 to 9: .* as jsonl \(row 8: "):
+        run_job(folder)
+    # What is written is JSON in the words of RFC 8259.
+    assert [path.name for path in folder.parts()] == ["part-00000000.jsonl", "part-00000001.jsonl"]
+
+
+def test_a_restart_leaves_no_part_of_the_job_before(rows: Path, tmp_path: Path) -> None:
+    job = job_of(rows)
+    with job.opened() as folder:
+        run_job(folder)
+    # Moved to a larger disk.
+    parts, moved = job.output / "parts", tmp_path / "disk"
+    parts.rename(moved)
+    parts.symlink_to(moved)
+    (moved / "more").mkdir()
+    assert result_of(job) == EXPECTED
+    rows.write_text('{"id": 7, "text": "abc"}\n' * 20)
+    with job.opened(restart=True) as folder:
+        assert run_job(folder) == 7
+    assert result_of(job) == [{"id": 7, "length": 3}] * 20
+    assert not (moved / "more").exists()
+
+
 @pytest.mark.parametrize("part_format", ["jsonl", "parquet"])
 def test_a_value_that_cannot_be_written_names_its_rows(rows: Path, part_format: Any) -> None:
     if part_format == "parquet":

@@ -174,6 +174,24 @@ def test_options_of_a_cluster_do_not_do_nothing(pairs_file: Path, tmp_path: Path
     assert "--gpus 0.5 does nothing without --ray" in str(done.exception)
 
 
+@pytest.mark.parametrize(
+    ("command", "options", "missing"),
+    [
+        ("score", ["--part-format", "jsonl"], "--ray"),
+        ("score", ["--rows-per-block", "10"], "--ray"),
+        ("serve", ["--max-replicas", "2"], "--ray"),
+        ("serve", ["--target-waiting-tokens", "1000"], "--ray"),
+        ("serve", ["--ray", "--target-waiting-tokens", "1000"], "--max-replicas"),
+    ],
+)
+def test_options_that_count_with_another_are_refused_without_it(
+    pairs_file: Path, command: str, options: list[str], missing: str
+) -> None:
+    done = CliRunner().invoke(app, [command, "misspelt" if command == "serve" else str(pairs_file), *options])
+    assert isinstance(done.exception, InvalidInputError)
+    assert f"{options[-2]} {options[-1]} does nothing without {missing}:" in str(done.exception)
+
+
 def test_a_column_to_keep_is_not_dropped_in_silence(pairs_file: Path, tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match="--keep id needs --ray"):
         run(pairs_file, tmp_path / "scores.jsonl", Path("misspelt"), "--keep", "id")
