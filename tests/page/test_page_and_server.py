@@ -170,6 +170,27 @@ def test_an_answer_that_never_comes_is_given_up(opened: Opened) -> None:
     assert sent[0]["x-request-timeout-ms"] == "60000"
 
 
+def test_the_page_waits_for_as_long_as_the_server_does(opened: Opened) -> None:
+    page = opened()
+    page.route("**/v1/models", _with_a_longer_deadline)
+    page.reload()
+    asked(page).clock.install()
+    sent: list[dict[str, str]] = []
+    page.route("**/v1/rerank", lambda route: sent.append(route.request.headers))
+    page.click("#run")
+    page.locator("#run", has_text="Cancel").wait_for()
+    page.clock.run_for(299_000)
+    assert page.locator(".trouble").count() == 0
+    page.clock.run_for(7_000)
+    page.wait_for_selector('.trouble[data-kind="late"]')
+    assert sent[0]["x-request-timeout-ms"] == "300000"
+
+
+def _with_a_longer_deadline(route: Any) -> None:
+    response = route.fetch()
+    route.fulfill(response=response, headers={**response.headers, "x-request-timeout-ms": "300000"})
+
+
 def test_the_page_waits_for_a_model_that_loads(opened: Opened, browser: Any, url: str) -> None:
     context = browser.new_context(locale="en-GB")
     try:

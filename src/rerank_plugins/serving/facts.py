@@ -55,7 +55,9 @@ class Facts:
         if path_model is not None:
             return json_reply(self._model(path_model))
         names = dict.fromkeys(served.name for served in self._store)
-        return json_reply({"object": "list", "data": [self._model(name) for name in names]})
+        # The page waits for as long as the server does.
+        headers = {"x-request-timeout-ms": str(round(1_000 * self._settings.limits.deadline_s))}
+        return json_reply({"object": "list", "data": [self._model(name) for name in names]}, headers=headers)
 
     def _readiness(self) -> Reply:
         status = _STALLED_PHASES[self.phase]

@@ -68,6 +68,13 @@ async def test_what_a_browser_has_is_not_sent_again(opened: Opened, path: str) -
     assert head.headers["content-length"] == str(len(first.content))
 
 
+async def test_the_page_is_told_how_long_the_server_takes_at_most(opened: Opened) -> None:
+    async with opened(limits={"deadline_s": 300.0}) as client:
+        assert (await client.get("/v1/models")).headers["x-request-timeout-ms"] == "300000"
+    script = stored("server.js").decode()
+    assert 'response.headers.get("x-request-timeout-ms")' in script
+
+
 async def test_the_page_opens_without_a_key_and_nothing_else_does(opened: Opened) -> None:
     async with opened(keys=ApiKeys([KEY])) as client:
         for path in PATHS:

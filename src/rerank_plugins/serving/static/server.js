@@ -1,7 +1,7 @@
 // Requests to this page's own server. The key lives in this module's memory and nowhere else.
 
-const LATE_MS = 60_000;
-const GRACE_MS = 5_000;
+const GRACE_MS = 5_000, LONGEST_MS = 2 ** 31 - 1 - GRACE_MS;
+let lateMs = 60_000;
 let key = "";
 
 /** Why there is no result: `kind` names the words that tell it, `detail` is what the server said. */
@@ -14,6 +14,8 @@ export class Trouble extends Error {
 
 export const setKey = (value) => { key = value; };
 export const hasKey = () => key !== "";
+/** Seconds after which the server gives a request up: its own, once the list of its models has told it. */
+export const deadlineSeconds = () => Math.ceil(lateMs / 1_000);
 /** Whether a header can carry it. */
 export const isKey = (value) => /^[\x21-\x7e]+$/.test(value);
 /** Addresses are relative, so that a proxy may put the server below a path. */
@@ -44,12 +46,14 @@ function troubleOf(response, answer) {
 
 async function exchange(path, init, signal) {
   const limit = new AbortController();
-  const timer = setTimeout(() => limit.abort("late"), LATE_MS + GRACE_MS);
+  const timer = setTimeout(() => limit.abort("late"), lateMs + GRACE_MS);
   const stop = () => limit.abort("cancelled");
   signal?.addEventListener("abort", stop);
   if (signal?.aborted) stop();
   try {
     const response = await fetch(addressOf(path), { ...init, signal: limit.signal, cache: "no-store", redirect: "error" });
+    const most = Number(response.headers.get("x-request-timeout-ms"));
+    if (most > 0) lateMs = Math.min(most, LONGEST_MS);
     const answer = await json(response);
     if (!response.ok) throw troubleOf(response, answer);
     if (answer === null || typeof answer !== "object") throw new Trouble("strange", { status: response.status });
@@ -73,7 +77,7 @@ export async function read(path, signal) {
 
 /** POST an object; returns the answer and what it took, in milliseconds. */
 export async function ask(path, body, signal) {
-  const headers = { "content-type": "application/json", "x-request-timeout-ms": String(LATE_MS), ...auth() };
+  const headers = { "content-type": "application/json", "x-request-timeout-ms": String(lateMs), ...auth() };
   // Half of a pair of surrogates is no text; the server would refuse it.
   const sent = JSON.stringify(body, (_, value) => (typeof value === "string" && value.toWellFormed ? value.toWellFormed() : value));
   const started = performance.now();

@@ -1,6 +1,6 @@
 // The call of the page as code to copy. A key is never in it: it names an environment variable.
 
-import { addressOf } from "./server.js";
+import { addressOf, deadlineSeconds } from "./server.js";
 
 const VARIABLE = "RERANK_API_KEY";
 const HIDDEN = /[\u007f-\u009f\u2028\u2029\p{Cf}\p{Cs}]/gu;
@@ -37,7 +37,7 @@ function python(call) {
   const key = call.needsKey ? `    headers={"Authorization": f"Bearer {os.environ['${VARIABLE}']}"},\n` : "";
   return `${head}\nresponse = httpx.post(\n    ${py(addressOf("v1/rerank"))},\n${key}    json={\n`
     + `        "model": ${py(call.model)},\n        "query": ${py(call.query)},\n        "documents": [\n`
-    + `${pyList(call.documents, " ".repeat(12))}        ],\n        "return_documents": False,\n${more}    },\n    timeout=60,\n)\n`
+    + `${pyList(call.documents, " ".repeat(12))}        ],\n        "return_documents": False,\n${more}    },\n    timeout=${deadlineSeconds()},\n)\n`
     + `response.raise_for_status()\nfor result in response.json()["results"]:\n    print(result["index"], result["relevance_score"])\n`;
 }
 
