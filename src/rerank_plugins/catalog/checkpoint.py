@@ -19,7 +19,7 @@ from rerank_plugins.catalog.sentence_settings import saved_length
 from rerank_plugins.catalog.weight_headers import read_header
 from rerank_plugins.errors import UnsupportedModelError
 
-__all__ = ["MULTI_VECTOR_HEADS", "TRAINING_RECORD", "CheckpointFiles", "read_checkpoint"]
+__all__ = ["COUNT_FROM_PADDING", "MULTI_VECTOR_HEADS", "TRAINING_RECORD", "CheckpointFiles", "read_checkpoint"]
 
 MULTI_VECTOR_HEADS = ("sparse_linear", "colbert_linear")
 """Files, without their ending, in which FlagEmbedding keeps BGE-M3's heads."""
@@ -28,6 +28,12 @@ TRAINING_RECORD = "training.json"
 """File in which a training of this package says what it did."""
 
 _HEAD_FILES = ("safetensors", "pt")
+
+COUNT_FROM_PADDING = (
+    *("camembert", "data2vec-text", "esm", "ibert", "longformer", "luke", "markuplm", "mpnet", "roberta"),
+    *("roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl", "xmod"),
+)
+"""Architectures of which the first token has the position after the padding id, as RoBERTa's has."""
 
 _RELATIVE_POSITIONS = ("t5", "mt5", "umt5")
 
@@ -92,10 +98,12 @@ class CheckpointFiles:
         declared = positions = int(self.config.get("max_position_embeddings") or self.config.get("n_positions") or 512)
         if self.config.get("model_type") in _RELATIVE_POSITIONS and self.modules.kinds:
             return max(positions, self.saved_length or 0)
-        is_roberta = self.config.get("model_type") in ("roberta", "xlm-roberta", "camembert", "mpnet")
+        is_roberta = self.config.get("model_type") in COUNT_FROM_PADDING
         # jina-reranker-v2 names its architecture and no model type.
         if is_roberta or self.architecture.startswith(("Roberta", "XLMRoberta", "Camembert")):
-            positions -= int(self.config.get("pad_token_id", 1)) + 1
+            # MPNet counts from its published padding id, whatever the config says.
+            is_mpnet = self.config.get("model_type") == "mpnet"
+            positions -= (1 if is_mpnet else int(self.config.get("pad_token_id", 1))) + 1
         if positions < 1:
             msg = (
                 f"{str(self.folder / 'config.json')!r} has {declared} positions, of which its pad_token_id="

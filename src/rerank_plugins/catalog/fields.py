@@ -99,7 +99,8 @@ CONFIG: _Rules = MappingProxyType(
         "layer_sep": _whole(0, _MOST_LAYERS),
         "pad_token_id": _whole(-1, _MOST_SIZE),
         "decoder_start_token_id": _whole(0, _MOST_SIZE),
-        "sliding_window": _whole(1, 2**31),
+        # Qwen2-MoE saves 0 where windows are not used.
+        "sliding_window": _whole(0, 2**31),
         "architectures": _TEXTS,
         "id2label": _OBJECT,
         "label2id": _OBJECT,
@@ -138,6 +139,7 @@ TOKENIZER: _Rules = MappingProxyType(
         "mask_token": _TOKEN,
         "model_input_names": _TEXTS,
         "tokenizer_class": _TEXT,
+        **dict.fromkeys(("do_lower_case", "strip_accents", "tokenize_chinese_chars"), _FLAG),
         "add_bos_token": _FLAG,
         "add_eos_token": _FLAG,
         # Without a limit transformers writes int(1e30).

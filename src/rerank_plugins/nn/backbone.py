@@ -14,13 +14,16 @@ from rerank_plugins.nn.bert_encoder import Reads
 from rerank_plugins.nn.compiling import compile_regions, compiler_errors
 from rerank_plugins.nn.packed import PackedModel, is_near
 from rerank_plugins.nn.packed_row import PackedRow
-from rerank_plugins.nn.rotary import RotaryLengths
+from rerank_plugins.nn.passes import Passes
 from rerank_plugins.nn.trials import TRIAL_LENGTHS, CannotPackError, int8_model, packed_model, trial_of
 from rerank_plugins.protocols import Batch, PrefixSharing
 
 __all__ = ["Backbone", "TokenStates", "padded_tensors"]
 
 logger = logging.getLogger(__name__)
+
+_WITH_TYPES = ("funnel", "xlnet")
+"""Architectures with segments of which the configuration does not say so."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,7 +88,7 @@ class Backbone:
         # An encoder's configuration may have a setting of a KV cache that only its decoder has (T5).
         self._options = {"use_cache": False} if "use_cache" in signature(model.forward).parameters else {}
         self._packed: PackedModel | None = None
-        self._rotary = RotaryLengths(model)
+        self._passes = Passes(model)
         self.padding_reason = ""
         if int8_texts is not None:
             self._packed = _in_int8(model, int8_texts, n_apart=n_apart)
@@ -99,6 +102,7 @@ class Backbone:
                 msg = f"this model's lower layers read two texts apart, which is done in packed rows only ({error})"
                 raise UnsupportedModelError(msg) from error
             self.padding_reason = str(error)
+            self._passes.try_padding(model, lambda batch: self._together(batch, reads="all").flat)
 
     @property
     def is_padded(self) -> bool:
@@ -142,7 +146,7 @@ class Backbone:
             reads: ``first`` promises that only :meth:`TokenStates.first` is asked for, ``last`` likewise; that is
                 faster and takes less memory.
         """
-        groups = self._rotary.groups(batch.lengths)
+        groups = self._passes.groups(batch.lengths)
         if len(groups) == 1:
             return self._together(batch, reads=reads)
         parts: dict[int, torch.Tensor] = {}
@@ -156,7 +160,7 @@ class Backbone:
 
     def _together(self, batch: Batch, *, reads: Reads) -> TokenStates:
         """Return the states of inputs of which none changes what the others get."""
-        self._rotary.reset()
+        self._passes.start()
         if self._packed is not None:
             lengths = batch.lengths if reads == "all" else [1] * len(batch)
             states = self._packed(batch, reads=reads).float()
@@ -194,6 +198,7 @@ def padded_tensors(batch: Batch, model: Any) -> dict[str, torch.Tensor]:
         mask[row, : length - one.n_unseen] = 1
         types[row, :length] = torch.from_numpy(one.type_ids)
     tensors = {"input_ids": ids, "attention_mask": mask}
-    if getattr(model.config, "type_vocab_size", 0) > 1:
+    has_types = getattr(model.config, "type_vocab_size", 0) > 1
+    if has_types or (model.config.model_type in _WITH_TYPES and bool(types.any())):
         tensors["token_type_ids"] = types
     return {name: tensor.to(model.device) for name, tensor in tensors.items()}

@@ -18,6 +18,7 @@ from rerank_plugins.nn.backbone import Backbone, padded_tensors
 from rerank_plugins.nn.bert_encoder import Reads
 from rerank_plugins.nn.bert_module import ACTIVATION, BertConfig, BertModule
 from rerank_plugins.nn.heads import FirstTokenHead, Head, build_head, by_input
+from rerank_plugins.nn.passes import Passes
 from rerank_plugins.nn.segment_similarity import SegmentSimilarityHead
 from rerank_plugins.protocols import Batch, Scorer
 from rerank_plugins.scorers.int8 import int8_texts
@@ -66,9 +67,21 @@ class WholeClassifierScorer:
 
     def __init__(self, model: Any) -> None:
         self._model = model
+        self._passes = Passes(model)
+        self._passes.try_padding(model, self._logits)
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Return one logit per pair. Shape: (inputs, 1), float32."""
+        groups = self._passes.groups(batch.lengths)
+        if len(groups) == 1:
+            return self._logits(batch)
+        found = [self._logits(Batch([batch.inputs[place] for place in places], batch.options)) for places in groups]
+        places = torch.tensor([place for group in groups for place in group], device=found[0].device)
+        return torch.cat(found)[places.argsort()]
+
+    def _logits(self, batch: Batch) -> torch.Tensor:
+        """Return the logits of inputs of which none changes what the others get. Shape: (inputs, 1), float32."""
+        self._passes.start()
         logits: torch.Tensor = self._model(**padded_tensors(batch, self._model)).logits
         return logits.float()
 

@@ -183,7 +183,7 @@ def _shape(config: Mapping[str, Any], *, activation: str, head_dim: int, scales:
         attention_scale=float(config.get("query_pre_attn_scalar", head_dim)) ** -0.5,
         attention_softcap=config.get("attn_logit_softcapping"),
         final_softcap=config.get("final_logit_softcapping"),
-        window=config.get("sliding_window"),
+        window=config.get("sliding_window") or None,
     )
 
 

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import tokenizers
 from tokenizers import Tokenizer
+from tokenizers.normalizers import BertNormalizer
 
 from rerank_plugins.checks.boundary import checkpoint_errors
 from rerank_plugins.errors import UnsupportedModelError
 from rerank_plugins.text.growth import check_growth
 from rerank_plugins.text.patterns import check_patterns
 
-__all__ = ["read_tokenizer"]
+__all__ = ["follow_bert_settings", "read_tokenizer"]
 
 _LONGEST_TOKEN, _HIGHEST_ID = 20_000, 2**24
+_BERT_SETTINGS: Mapping[str, tuple[str, bool | None]] = {
+    "lowercase": ("do_lower_case", True),
+    "strip_accents": ("strip_accents", None),
+    "handle_chinese_chars": ("tokenize_chinese_chars", True),
+}
+"""Attribute of the normaliser to its name in ``tokenizer_config.json`` and transformers' default."""
 
 
 def read_tokenizer(path: Path) -> Tokenizer:
@@ -35,6 +43,32 @@ def read_tokenizer(path: Path) -> Tokenizer:
         check_patterns(tokenizer, name=repr(str(path)))
         check_growth(tokenizer, name=repr(str(path)))
     return tokenizer
+
+
+def follow_bert_settings(tokenizer: Tokenizer, settings: Mapping[str, Any]) -> list[str]:
+    """Have a BERT normaliser do what the tokenizer's config says, as BERT's tokenizers of transformers 4 and 5 do.
+
+    They take ``do_lower_case``, ``strip_accents`` and ``tokenize_chinese_chars`` from there, or their defaults,
+    whatever ``tokenizer.json`` says.
+
+    Args:
+        tokenizer: What is changed, unless its normaliser is of another kind.
+        settings: ``tokenizer_config.json``.
+
+    Returns:
+        The settings that ``tokenizer.json`` contradicts, as ``name=value``; most have none.
+    """
+    normalizer = tokenizer.normalizer
+    if not isinstance(normalizer, BertNormalizer):
+        return []
+    contradicted = []
+    for name, (key, default) in _BERT_SETTINGS.items():
+        wanted = default if settings.get(key) is None else settings[key]
+        if getattr(normalizer, name) != wanted:
+            setattr(normalizer, name, wanted)
+            contradicted.append(f"{key}={wanted!r}")
+    tokenizer.normalizer = normalizer
+    return contradicted
 
 
 def _check_vocabulary(content: Any, path: Path) -> None:

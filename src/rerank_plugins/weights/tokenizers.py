@@ -24,7 +24,7 @@ from rerank_plugins.checks.boundary import checkpoint_errors
 from rerank_plugins.checks.optional import needs_torch
 from rerank_plugins.errors import UnsupportedModelError
 from rerank_plugins.text.tokenizer import TextTokenizer
-from rerank_plugins.text.tokenizer_file import read_tokenizer
+from rerank_plugins.text.tokenizer_file import follow_bert_settings, read_tokenizer
 from rerank_plugins.weights.base import CheckpointRequest
 
 __all__ = ["check_ids", "checked_tokenizer", "converted_tokenizer", "load_tokenizer"]
@@ -33,6 +33,24 @@ logger = logging.getLogger(__name__)
 
 _PLAIN_TOKENIZERS = ("PreTrainedTokenizerFast", "TokenizersBackend")
 _WITH_SEGMENTS = ("bert", "electra", "albert")
+_BERT_TYPES = ("bert", "convbert", "distilbert", "electra", "funnel", "layoutlm", "mobilebert", "mpnet", "squeezebert")
+_BERT_TOKENIZERS = tuple(
+    f"{name}Tokenizer{fast}"
+    for name in (
+        "Bert",
+        "ConvBert",
+        "DistilBert",
+        "Electra",
+        "Funnel",
+        "LayoutLM",
+        "MobileBert",
+        "MPNet",
+        "SqueezeBert",
+    )
+    for fast in ("", "Fast")
+)
+"""Tokenizers that make a BERT normaliser of their own settings, and architectures that get one of them by default."""
+
 _NEWEST = "5"
 """The transformers that is followed where none is installed."""
 
@@ -71,6 +89,7 @@ def load_tokenizer(request: CheckpointRequest) -> TextTokenizer:
     if is_there(path):
         uses_segments = _uses_segments(request)
         tokenizer = read_tokenizer(path)
+        _follow_bert_settings(tokenizer, request)
         bos = _bos_id(request, tokenizer)
         made = TextTokenizer(tokenizer, lowercase=lowercase, uses_segments=uses_segments, bos_id=bos)
         return checked_tokenizer(made, request)
@@ -102,6 +121,22 @@ def _uses_segments(request: CheckpointRequest) -> bool:
             _version(),
         )
     return kind == _PLAIN_TOKENIZERS[0] and int(_version().split(".", 1)[0]) < 5
+
+
+def _follow_bert_settings(tokenizer: Tokenizer, request: CheckpointRequest) -> None:
+    """Let ``tokenizer_config.json`` decide on lower case and accents if transformers takes BERT's tokenizer for it."""
+    kind = request.files.tokenizer_config.get("tokenizer_class")
+    kinds = (request.files.config.get("model_type"), _BERT_TYPES) if kind is None else (kind, _BERT_TOKENIZERS)
+    if kinds[0] not in kinds[1]:
+        return
+    contradicted = follow_bert_settings(tokenizer, request.files.tokenizer_config)
+    if contradicted:
+        logger.warning(
+            "the tokenizer.json of %r says otherwise than its tokenizer_config.json (or transformers' default): this "
+            "follows transformers, with %s. Make the two files agree",
+            str(request.files.folder),
+            ", ".join(contradicted),
+        )
 
 
 def _bos_id(request: CheckpointRequest, tokenizer: Tokenizer) -> int | None:

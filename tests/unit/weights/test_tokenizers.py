@@ -1,0 +1,72 @@
+"""Tokenizers of checkpoints: what they do if their two files disagree."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+import transformers
+from tiny_checkpoints import bert_reranker, wordpiece
+from tokenizers import normalizers
+
+from rerank_plugins import Reranker
+
+TEXT = "WHAT IS A PANDA? Ünïcode Paris, bÉrlin 大熊猫是中国"
+PAIRS = [("What is a panda?", TEXT), (TEXT, "the capital of FRANCE")]
+BERT, PLAIN = "BertTokenizerFast", "PreTrainedTokenizerFast"
+
+
+def changed(folder: Path, *, lowercase: bool, **settings: Any) -> Path:
+    """Write a BERT whose tokenizer.json lower-cases or not, and change tokenizer_config.json; None removes a key."""
+    bert_reranker(folder)
+    tokenizer = wordpiece()
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    path = folder / "tokenizer_config.json"
+    merged = {**json.loads(path.read_text(encoding="utf-8")), **settings}
+    path.write_text(json.dumps({key: value for key, value in merged.items() if value is not None}), encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize("kind", [BERT, None])
+@pytest.mark.parametrize(
+    ("lowercase", "settings", "named"),
+    [
+        (True, {"do_lower_case": False}, "do_lower_case=False"),
+        (False, {}, "do_lower_case=True"),
+        (False, {"do_lower_case": True, "strip_accents": False}, "strip_accents=False"),
+        (True, {"do_lower_case": True, "tokenize_chinese_chars": False}, "tokenize_chinese_chars=False"),
+    ],
+)
+def test_a_bert_tokenizer_follows_its_config_as_in_transformers(
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    kind: str | None,
+    lowercase: bool,
+    settings: dict[str, Any],
+    named: str,
+) -> None:
+    folder = changed(tmp_path / "model", lowercase=lowercase, tokenizer_class=kind, **settings)
+    theirs = transformers.AutoTokenizer.from_pretrained(folder)
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(folder).eval()
+    expected = [model(**theirs(*pair, return_tensors="pt")).logits.item() for pair in PAIRS]
+    with caplog.at_level(logging.WARNING, "rerank_plugins"), Reranker(folder, device="cpu") as reranker:
+        assert reranker.score(PAIRS) == pytest.approx(expected, abs=1e-4)
+    assert named in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("lowercase", "settings"),
+    [(False, {"do_lower_case": False}), (False, {"tokenizer_class": PLAIN}), (True, {"do_lower_case": None})],
+)
+def test_nothing_is_said_where_the_files_agree_or_the_tokenizer_reads_one_alone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, lowercase: bool, settings: dict[str, Any]
+) -> None:
+    folder = changed(tmp_path / "model", lowercase=lowercase, **{"tokenizer_class": BERT, **settings})
+    with caplog.at_level(logging.WARNING, "rerank_plugins"), Reranker(folder, device="cpu") as reranker:
+        scores = reranker.score([("panda", "PANDA"), ("panda", "panda")])
+    assert (scores[0] == pytest.approx(scores[1], abs=1e-6)) == lowercase
+    assert "says otherwise" not in caplog.text
