@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 import transformers
 
@@ -14,7 +15,7 @@ from rerank_plugins.errors import UnsafeModelError
 from rerank_plugins.nn.backbone import Backbone
 from rerank_plugins.nn.heads import by_input
 from rerank_plugins.nn.pooling import SentenceHead
-from rerank_plugins.protocols import Batch, PrefixSharing
+from rerank_plugins.protocols import Batch, PrefixSharing, TokenInput
 from rerank_plugins.scorers.chunk_rows import ChunkRow
 from rerank_plugins.scorers.chunk_vectors import chunk_rows
 from rerank_plugins.scorers.int8 import int8_texts
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 __all__ = ["TransformerEmbedder", "load", "load_backbone", "load_transformer"]
 
 _T5_TYPES = ("t5", "mt5", "umt5")
+_STAND_IN = TokenInput(np.zeros(1, dtype=np.int32), np.zeros(1, dtype=np.int32))
+"""Runs in the place of an input without tokens, which no transformer takes."""
 
 
 class TransformerEmbedder:
@@ -54,8 +57,17 @@ class TransformerEmbedder:
         """Return one vector per text, or as ``batch.options`` lays it out; not normalised.
 
         Returns:
-            Shape: (inputs, dim), float32; (inputs, slots * dim) for a :class:`ChunkRow`.
+            Shape: (inputs, dim), float32; (inputs, slots * dim) for a :class:`ChunkRow`. Zeros for an input without any
+            token, which an empty text is to a tokenizer that puts none around it.
         """
+        empty = [place for place, one in enumerate(batch.inputs) if len(one) == 0]
+        if not empty:
+            return self._rows(batch)
+        inputs = [one if len(one) else _STAND_IN for one in batch.inputs]
+        rows = self._rows(Batch(inputs, batch.options, batch.shares_prefixes))
+        return rows.index_fill(0, torch.tensor(empty, device=rows.device), 0.0)
+
+    def _rows(self, batch: Batch) -> torch.Tensor:
         head: SentenceHead = self._head  # type: ignore[assignment]
         if isinstance(batch.options, ChunkRow):
             return chunk_rows(head, self._backbone(batch), batch, batch.options)  # type: ignore[misc]
