@@ -82,7 +82,7 @@ class GroupTrainer(transformers.Trainer):
             # Measured by _dev; the Trainer only asks whether there is one.
             eval_dataset=None if dev is None else groups.dataset,
             data_collator=groups.batches,
-            callbacks=[_Epochs(groups.order), _Marks()],
+            callbacks=[_Epochs(groups.order), _Marks(), *([] if dev is None else [_LastMeasurement()])],
         )
         self.remove_callback(PrinterCallback)
         self.remove_callback(ProgressCallback)
@@ -244,6 +244,14 @@ class _Epochs(transformers.TrainerCallback):
     def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         batches = len(kwargs["train_dataloader"])
         self._order.epoch = state.global_step // max(math.ceil(batches / args.gradient_accumulation_steps), 1)
+
+
+class _LastMeasurement(transformers.TrainerCallback):
+    """Has the last step measured too, as transformers 5 does; 4.57 leaves it out if it is no multiple."""
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if state.global_step >= state.max_steps:
+            control.should_evaluate = True
 
 
 class _Marks(transformers.TrainerCallback):

@@ -272,6 +272,15 @@ def test_held_out_queries_are_the_dev_set(bert_reranker_folder: Path, tmp_path: 
     assert "held-out queries" in (result.folder / "README.md").read_text()
 
 
+def test_the_last_step_is_measured_too(bert_reranker_folder: Path, tmp_path: Path) -> None:
+    # transformers 4.57 leaves it out where eval_steps is no divisor, and then nothing may be measured at all.
+    result = train_reranker(tiny_run(bert_reranker_folder, tmp_path, max_steps=3, eval_steps=10))
+    assert result is not None
+    log = json.loads((result.folder / "training.json").read_text())["log"]
+    assert [one["step"] for one in log if "eval_nDCG@10" in one] == [3]
+    assert result.best_step == 3
+
+
 def test_held_out_queries_with_answers_that_are_trained_on_are_told(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
