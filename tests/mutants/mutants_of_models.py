@@ -57,8 +57,8 @@ TEXT = [
     ),
     Mutant(
         "text: a document beyond max_characters is not told as cut",
-        "cut or n_own < len(document))",
-        "n_own < len(document))",
+        "cut or n_own < len(document), n_query",
+        "n_own < len(document), n_query",
         ("test_pair_tokenizer.py",),
     ),
     Mutant(
