@@ -8,7 +8,7 @@ import tiny_checkpoints
 from rerank_plugins.text.pair_tokenizer import EncodedPair, PairSettings, PairTokenizer
 from rerank_plugins.text.pairs import PairLayout
 from rerank_plugins.text.tokenizer import TextTokenizer
-from rerank_plugins.types import LongDocuments, LongDocumentStrategy, WindowSpan
+from rerank_plugins.types import LongDocuments, LongDocumentStrategy, TruncationRule, WindowSpan
 
 TEXT = "the panda eats bamboo and sleeps most of the day"
 
@@ -39,3 +39,20 @@ def test_a_document_of_as_many_characters_as_are_read_is_whole(strategy: LongDoc
     pair = encode(TEXT, strategy=strategy, max_characters=len(TEXT))
     assert not pair.truncated
     assert pair.span(0) is None
+
+
+@pytest.mark.parametrize("strategy", ["truncate", "maxp", "firstp"])
+@pytest.mark.parametrize("rule", ["longest_first", "only_second", "end"])
+def test_a_query_that_is_read_without_its_end_is_told_as_cut(
+    strategy: LongDocumentStrategy, rule: TruncationRule
+) -> None:
+    encoder = TextTokenizer(tiny_checkpoints.wordpiece())
+    settings = PairSettings(
+        max_length_tokens=64,
+        truncation=rule,
+        query_limit_tokens=None,
+        long_documents=LongDocuments(strategy=strategy, overlap_tokens=4),
+    )
+    pairs = [("panda", TEXT), ("panda " * 80, "bamboo"), ("panda", "bamboo " * 80)]
+    found = PairTokenizer(encoder, PairLayout.of(encoder), settings).encode(pairs)
+    assert [pair.cuts_query for pair in found] == [False, True, False]
