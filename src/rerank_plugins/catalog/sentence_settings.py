@@ -85,10 +85,10 @@ def check_transformer(
 def _check_left_padding(folder: Path, *, task: str, model_type: str) -> None:
     why = ""
     if model_type in _COUNT_PADDING:
-        why = "pads on the left, which moves the positions of a text by the length of its neighbours,"
+        why = "pads on the left, which moves the positions of a text by the length of its neighbours"
     elif task == "sequence-classification" and model_type not in _READ_LAST:
         # DeBERTa and RoBERTa read the first place of a row, which is padding in all rows but the longest.
-        why = "pads on the left, where its classifier reads, so that a score depends on the length of its neighbours,"
+        why = "pads on the left, where its classifier reads, so that a score depends on the length of its neighbours"
     if why:
         raise _refused(folder / "tokenizer_config.json", why)
 
