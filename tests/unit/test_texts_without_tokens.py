@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import transformers
 from embedder_checkpoints import qwen3_embedding
 from tokenizers import Tokenizer, processors
 
@@ -28,6 +29,7 @@ def bare(folder: Path, pooling: str) -> Path:
     return folder
 
 
+@pytest.mark.skipif(not hasattr(transformers, "Qwen3Model"), reason="transformers of that time had no Qwen3")
 @pytest.mark.parametrize("pooling", ["pooling_mode_lasttoken", "pooling_mode_mean_tokens"])
 def test_a_text_without_tokens_has_the_neutral_vector_and_costs_the_others_nothing(
     tmp_path: Path, pooling: str

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
-from inspect import signature
+from functools import cache
+from inspect import Parameter, signature
 from typing import Any
 
 import torch
@@ -182,11 +184,12 @@ def _in_int8(model: Any, texts: Batch, *, n_apart: int) -> PackedModel | None:
 
 
 def padded_tensors(batch: Batch, model: Any) -> dict[str, torch.Tensor]:
-    """Return a batch as the right-padded tensors that every transformers encoder takes.
+    """Return a batch as the right-padded tensors that a transformers encoder takes.
 
     Returns:
-        ``input_ids``, ``attention_mask`` and, for models with more than one segment,
-        ``token_type_ids``. Shape of each: (inputs, max tokens), int64, on the model's device.
+        ``input_ids``, ``attention_mask`` where the model takes one (FNet of transformers 4 does not) and, for models
+        with more than one segment, ``token_type_ids``. Shape of each: (inputs, max tokens), int64, on the model's
+        device.
     """
     shape = (len(batch), max(batch.lengths))
     ids = torch.full(shape, max(model.config.pad_token_id or 0, 0), dtype=torch.int64)
@@ -197,8 +200,16 @@ def padded_tensors(batch: Batch, model: Any) -> dict[str, torch.Tensor]:
         ids[row, :length] = torch.from_numpy(one.ids)
         mask[row, : length - one.n_unseen] = 1
         types[row, :length] = torch.from_numpy(one.type_ids)
-    tensors = {"input_ids": ids, "attention_mask": mask}
+    tensors = {"input_ids": ids}
+    if _takes_mask(type(model).forward):
+        tensors["attention_mask"] = mask
     has_types = getattr(model.config, "type_vocab_size", 0) > 1
     if has_types or (model.config.model_type in _WITH_TYPES and bool(types.any())):
         tensors["token_type_ids"] = types
     return {name: tensor.to(model.device) for name, tensor in tensors.items()}
+
+
+@cache
+def _takes_mask(forward: Callable[..., Any]) -> bool:
+    parameters = signature(forward).parameters.values()
+    return any(one.name == "attention_mask" or one.kind is Parameter.VAR_KEYWORD for one in parameters)
