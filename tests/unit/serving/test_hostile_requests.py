@@ -52,7 +52,7 @@ def post(checkpoints: Path) -> Iterator[Post]:
 
 
 SHAPES: dict[str, set[str]] = {
-    "/v2/rerank": {"id", "message"},
+    "/v2/rerank": {"message", "error"},
     "/v1/embed": {"id", "message"},
     "/v2/embed": {"id", "message"},
     "/v1/rerank": {"detail", "message", "error"},
@@ -81,7 +81,7 @@ SHAPES: dict[str, set[str]] = {
 }
 """Members of an error; of dialects that share a path, those of any."""
 
-ANY_OF = {"/v1/rerank", "/v1/reranking", "/rerank", "/reranking"}
+ANY_OF = {"/v2/rerank", "/v1/rerank", "/v1/reranking", "/rerank", "/reranking"}
 
 
 def check_refusal(response: httpx.Response, path: str) -> None:
