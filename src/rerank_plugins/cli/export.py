@@ -30,7 +30,7 @@ def export(
     from rerank_plugins.backends.named import refuse_backend
     from rerank_plugins.catalog.resolve import resolve
     from rerank_plugins.errors import InvalidInputError
-    from rerank_plugins.scorers.onnx_export import export_int8, export_model
+    from rerank_plugins.scorers.export import export_model
     from rerank_plugins.types import SourceOptions
 
     if kind not in ("reranker", "embedder"):
@@ -40,7 +40,7 @@ def export(
     wanted: ModelKind = "reranker" if kind == "reranker" else "embedder"
     refuse_backend(model, kind=wanted)
     resolved = resolve(model, kind=wanted, options=options)
-    written = export_int8(resolved, output) if int8 else export_model(resolved, output)
+    written = export_model(resolved, output, int8=int8)
     size = sum(path.stat().st_size for path in written.rglob("*") if path.is_file())
     parts = "model.safetensors (8-bit rows), tokenizer" if int8 else "model.onnx, model.safetensors, tokenizer"
     Screen().print(f"Saved {written} ({size / 1e6:.0f} MB): {parts}", soft_wrap=True)

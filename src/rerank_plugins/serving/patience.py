@@ -25,18 +25,9 @@ def patient_protocol(limits: Limits) -> Any:
     if find_spec("httptools") is None:
         return _patient_h11(limits)
     http = import_extra("uvicorn.protocols.http.httptools_impl", extra="serve")
-    base: Any = _sending(http.HttpToolsProtocol, limits)
+    base: Any = _timed(http.HttpToolsProtocol, limits)
 
     class Patient(base):  # type: ignore[misc]
-        def connection_made(self, transport: Any) -> None:
-            super().connection_made(transport)
-            self._coming = _Timer(self.loop, limits.receive_s, partial(_time_out, self))
-            self._coming.start()
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            self._coming.stop()
-            super().connection_lost(exc)
-
         def data_received(self, data: bytes) -> None:
             super().data_received(data)
             # At any byte uvicorn stops its own timer, which it sets only when an answer ends.
@@ -63,18 +54,9 @@ def patient_protocol(limits: Limits) -> Any:
 
 
 def _patient_h11(limits: Limits) -> Any:
-    base: Any = _sending(import_extra("uvicorn.protocols.http.h11_impl", extra="serve").H11Protocol, limits)
+    base: Any = _timed(import_extra("uvicorn.protocols.http.h11_impl", extra="serve").H11Protocol, limits)
 
     class Patient(base):  # type: ignore[misc]
-        def connection_made(self, transport: Any) -> None:
-            super().connection_made(transport)
-            self._coming = _Timer(self.loop, limits.receive_s, partial(_time_out, self))
-            self._coming.start()
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            self._coming.stop()
-            super().connection_lost(exc)
-
         def handle_events(self) -> None:
             super().handle_events()
             if self.cycle is not None:
@@ -83,12 +65,17 @@ def _patient_h11(limits: Limits) -> Any:
     return Patient
 
 
-def _sending(base: Any, limits: Limits) -> Any:
-    """Return a protocol that gives a caller up who does not take an answer, which would stay in memory for ever."""
+def _timed(base: Any, limits: Limits) -> Any:
+    """Return a protocol with a timer for what comes, which begins with the connection, and one for what goes.
 
-    class Sending(base):  # type: ignore[misc]
+    The second gives a caller up who does not take an answer, which would stay in memory for ever.
+    """
+
+    class Timed(base):  # type: ignore[misc]
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
+            self._coming = _Timer(self.loop, limits.receive_s, partial(_time_out, self))
+            self._coming.start()
             # abort() and not close(), which would wait until all is taken.
             self._going = _Timer(self.loop, limits.send_s, transport.abort)
             # Every byte that the system's own buffers have no room for counts as waiting.
@@ -103,10 +90,11 @@ def _sending(base: Any, limits: Limits) -> Any:
             super().resume_writing()
 
         def connection_lost(self, exc: Exception | None) -> None:
+            self._coming.stop()
             self._going.stop()
             super().connection_lost(exc)
 
-    return Sending
+    return Timed
 
 
 class _Timer:

@@ -110,7 +110,8 @@ def int8_rows(weights: Arrays) -> Arrays:
     """
     stored: Arrays = {}
     for name, array in weights.items():
-        if array.ndim != 2 or len(array) < _LEAST_ROWS or array.dtype.kind != "f" or not np.isfinite(array).all():
+        is_large = array.ndim == 2 and len(array) >= _LEAST_ROWS and array.size > 0
+        if not is_large or array.dtype.kind != "f" or not np.isfinite(array).all():
             stored[name] = array
             continue
         scale = np.maximum(np.abs(array).max(axis=1), _TINY).astype(np.float32) / np.float32(_LARGEST)

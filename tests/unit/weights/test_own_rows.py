@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from rerank_plugins.errors import UnsupportedModelError
-from rerank_plugins.weights.own_rows import base_folder, has_own_rows, read_rows
+from rerank_plugins.weights.own_rows import base_folder, has_own_rows, int8_rows, read_rows
 
 FILE = "model.safetensors"
 
@@ -63,3 +64,25 @@ def test_a_base_of_other_shapes_is_refused(tmp_path: Path) -> None:
     path = stored(tmp_path / "built", {"changed": torch.ones(1, 3)}, base="base")
     with pytest.raises(UnsupportedModelError, match=r"'changed' .* does not fit"):
         read_rows(path)
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.ones((15, 4), np.float32),
+        np.ones((20, 0), np.float32),
+        np.ones((20, 4), np.int64),
+        np.full((20, 4), np.inf, np.float32),
+        np.ones(20, np.float32),
+    ],
+    ids=["few rows", "no columns", "whole numbers", "infinite", "no matrix"],
+)
+def test_what_is_no_large_matrix_of_numbers_stays_as_it_is(array: np.ndarray) -> None:
+    assert int8_rows({"weight": array}) == {"weight": array}
+
+
+def test_rows_have_scales_of_their_own() -> None:
+    array = np.array([[0.5, -1.0], [0.0, 0.0]] * 8, np.float32)
+    stored = int8_rows({"weight": array})
+    assert stored["weight"][:2].tolist() == [[64, -127], [0, 0]]
+    assert stored["weight.scale"][0] == np.float32(1 / 127)

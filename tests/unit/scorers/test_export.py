@@ -6,7 +6,6 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -17,10 +16,10 @@ import tiny_rerankers
 from safetensors.numpy import load_file, save_file
 
 from rerank_plugins import Embedder, Reranker
-from rerank_plugins.catalog.resolve import ResolvedModel, resolve
+from rerank_plugins.catalog.resolve import resolve
 from rerank_plugins.cli import main
 from rerank_plugins.errors import InvalidInputError, UnsupportedModelError
-from rerank_plugins.scorers.onnx_export import export_int8, export_model
+from rerank_plugins.scorers.export import export_model
 
 runtime = pytest.importorskip("onnxruntime")
 
@@ -101,7 +100,7 @@ def test_a_model_is_no_copy_of_its_weights(checkpoints: Path, tmp_path: Path) ->
 @pytest.mark.parametrize("name", ["bert-reranker", "xlmr-reranker"])
 def test_8_bit_rows_are_read_in_both_runtimes(checkpoints: Path, tmp_path: Path, name: str, backend: Runtime) -> None:
     source = checkpoints / name
-    folder = export_int8(resolve(source, kind="reranker"), tmp_path / "exported")
+    folder = export_model(resolve(source, kind="reranker"), tmp_path / "exported", int8=True)
     size, whole = ((one / "model.safetensors").stat().st_size for one in (folder, source))
     assert size < whole / 2
     assert not (folder / "model.onnx").exists()
@@ -112,8 +111,8 @@ def test_8_bit_rows_are_read_in_both_runtimes(checkpoints: Path, tmp_path: Path,
 
 def test_8_bit_rows_of_8_bit_rows_are_the_same(tmp_path: Path) -> None:
     """So dtype="int8", which rounds again, takes the numbers that are stored."""
-    folder = export_int8(resolve("mini", kind="reranker"), tmp_path / "exported")
-    again = export_int8(resolve(folder, kind="reranker"), tmp_path / "again")
+    folder = export_model(resolve("mini", kind="reranker"), tmp_path / "exported", int8=True)
+    again = export_model(resolve(folder, kind="reranker"), tmp_path / "again", int8=True)
     first, second = (load_file(one / "model.safetensors") for one in (folder, again))
     assert {*first} == {*second}
     assert all(np.array_equal(first[name], second[name]) for name in first if first[name].dtype == np.int8)
@@ -127,22 +126,20 @@ def test_8_bit_rows_of_an_encoder_inside_another_model(checkpoints: Path, tmp_pa
     shutil.copytree(checkpoints / "bert-embedder", source)
     weights = load_file(source / "model.safetensors")
     save_file({f"bert.{name}": one for name, one in weights.items()}, source / "model.safetensors", {"format": "pt"})
-    folder = export_int8(resolve(source, kind="embedder"), tmp_path / "exported")
+    folder = export_model(resolve(source, kind="embedder"), tmp_path / "exported", int8=True)
     expected = Embedder(checkpoints / "bert-embedder", backend=backend).embed_documents(tiny_checkpoints.SENTENCES)
     found = Embedder(folder, backend=backend).embed_documents(tiny_checkpoints.SENTENCES)
     assert (found * expected).sum(1).min() > 0.995
 
 
-@pytest.mark.parametrize("write", [export_model, export_int8])
-def test_a_folder_of_another_name_keeps_its_catalog_entry(
-    checkpoints: Path, tmp_path: Path, write: Callable[[ResolvedModel, Path], Path]
-) -> None:
+@pytest.mark.parametrize("int8", [False, True])
+def test_a_folder_of_another_name_keeps_its_catalog_entry(checkpoints: Path, tmp_path: Path, *, int8: bool) -> None:
     """A prompt that only the entry has would be lost, and nothing but worse results would show it."""
     cached = tmp_path / "models--cross-encoder--ms-marco-TinyBERT-L2-v2" / "snapshots" / "0"
     shutil.copytree(checkpoints / "bert-reranker", cached)
     source = resolve(cached, kind="reranker")
     assert source.spec.id == "cross-encoder/ms-marco-TinyBERT-L2-v2"
-    assert resolve(write(source, tmp_path / "exported"), kind="reranker").spec == source.spec
+    assert resolve(export_model(source, tmp_path / "exported", int8=int8), kind="reranker").spec == source.spec
 
 
 def test_a_folder_that_is_there_and_a_model_without_graph_are_refused(tmp_path: Path) -> None:

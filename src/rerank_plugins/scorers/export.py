@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,7 @@ from safetensors.numpy import save_file
 from rerank_plugins.catalog.file_names import OTHER_WEIGHTS
 from rerank_plugins.catalog.resolve import ResolvedModel
 from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.graphs.models import ModelGraph, build_graph
+from rerank_plugins.graphs.models import build_graph
 from rerank_plugins.graphs.proto import ExternalData
 from rerank_plugins.scorers.onnx_runtime import read_weights
 from rerank_plugins.system.files import reason_of, write_folder_with
@@ -30,15 +30,15 @@ from rerank_plugins.weights.checks import check_weights
 from rerank_plugins.weights.own_rows import int8_rows, row_metadata
 from rerank_plugins.weights.tokenizers import load_tokenizer
 
-__all__ = ["export_int8", "export_model"]
+__all__ = ["export_model"]
 
 _WEIGHTS, _GRAPH = "model.safetensors", "model.onnx"
 _KEPT = (".json", ".txt", ".model", ".md")
 _INDEX = "model.safetensors.index.json"
 
 
-def export_model(resolved: ResolvedModel, folder: Path) -> Path:
-    """Write a BERT-like reranker or embedder for ONNX Runtime; torch is not needed.
+def export_model(resolved: ResolvedModel, folder: Path, *, int8: bool = False) -> Path:
+    """Write a BERT-like reranker or embedder into a folder; torch is not needed.
 
     The graph takes ``input_ids``, ``attention_mask`` and ``token_type_ids``, each (texts, slots) in int64, and gives
     ``rows``: a logit for each pair, (texts, 1), or a vector for each text, not normalised. Padding is left out inside,
@@ -47,6 +47,9 @@ def export_model(resolved: ResolvedModel, folder: Path) -> Path:
     Args:
         resolved: The checkpoint.
         folder: Where to; it must not be there.
+        int8: Whether matrices are written in 8-bit rows, and no graph. ``Reranker(folder)`` and ``Embedder(folder)``
+            compute with them in float32 unless they are told ``dtype="int8"``, which takes the 8-bit numbers as they
+            are.
 
     Returns:
         The folder.
@@ -56,49 +59,6 @@ def export_model(resolved: ResolvedModel, folder: Path) -> Path:
         UnsupportedModelError: It is no BERT-like model.
         UnsafeModelError: It has only pickled weights.
     """
-    request, weights, made = _opened(resolved, folder)
-
-    def save(new: Path) -> None:
-        _copy_settings(request, new)
-        _save(weights, new / _WEIGHTS, {"format": "pt"})
-        stored = _places(new / _WEIGHTS)
-        places = {name: stored[name if name in stored else made.prefix + name] for name in made.graph.weights}
-        spec = resolved.spec
-        facts = {"model": spec.id, "kind": spec.kind, "max_length": str(spec.max_length_tokens)}
-        (new / _GRAPH).write_bytes(made.graph.model(places, metadata=facts))
-
-    return _written(folder, save)
-
-
-def export_int8(resolved: ResolvedModel, folder: Path) -> Path:
-    """Write a BERT-like reranker or embedder with its matrices in 8-bit rows; torch is not needed.
-
-    ``Reranker(folder)`` and ``Embedder(folder)`` open it, in torch and in ONNX Runtime, and compute in float32 unless
-    they are told ``dtype="int8"``, which takes the 8-bit numbers as they are.
-
-    Args:
-        resolved: The checkpoint.
-        folder: Where to; it must not be there.
-
-    Returns:
-        The folder.
-
-    Raises:
-        InvalidInputError: Something is there already, or the folder cannot be written.
-        UnsupportedModelError: It is no BERT-like model.
-        UnsafeModelError: It has only pickled weights.
-    """
-    request, weights, _ = _opened(resolved, folder)
-
-    def save(new: Path) -> None:
-        _copy_settings(request, new)
-        _save(int8_rows(weights), new / _WEIGHTS, row_metadata())
-
-    return _written(folder, save)
-
-
-def _opened(resolved: ResolvedModel, folder: Path) -> tuple[CheckpointRequest, Arrays, ModelGraph]:
-    """Return a checkpoint's float32 weights and its graph, once it is sure that a folder may be written."""
     if folder.exists():
         msg = f"{str(folder)!r} is there already; name a folder that is not"
         raise InvalidInputError(msg)
@@ -106,10 +66,20 @@ def _opened(resolved: ResolvedModel, folder: Path) -> tuple[CheckpointRequest, A
     load_tokenizer(request)
     check_weights(request)
     weights = {_todays(name): one for name, one in read_weights(request).items()}
-    return request, weights, build_graph(resolved.spec, resolved.files, weights)
+    made = build_graph(resolved.spec, resolved.files, weights)
 
+    def save(new: Path) -> None:
+        _copy_settings(request, new)
+        if int8:
+            _save(int8_rows(weights), new / _WEIGHTS, row_metadata())
+            return
+        _save(weights, new / _WEIGHTS, {"format": "pt"})
+        stored = _places(new / _WEIGHTS)
+        places = {name: stored[name if name in stored else made.prefix + name] for name in made.graph.weights}
+        spec = resolved.spec
+        facts = {"model": spec.id, "kind": spec.kind, "max_length": str(spec.max_length_tokens)}
+        (new / _GRAPH).write_bytes(made.graph.model(places, metadata=facts))
 
-def _written(folder: Path, save: Callable[[Path], None]) -> Path:
     try:
         return write_folder_with(folder, save)
     except (OSError, SafetensorError) as error:
