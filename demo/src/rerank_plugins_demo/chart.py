@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,6 +15,8 @@ from rerank_plugins.system.files import write_with
 __all__ = ["save_chart"]
 
 _FIRST = 5
+_LETTERS_PER_INCH = 8.5
+"""Of the title; matplotlib cuts what is wider than the picture."""
 
 # Blue, vermilion and grey of Okabe and Ito's palette: told apart with any colour vision.
 _UP, _DOWN, _SAME = "#0072B2", "#D55E00", "#8C8C8C"
@@ -33,13 +36,14 @@ def save_chart(groups: Mapping[str, Sequence[Movement]], path: Path, *, title: s
         MissingExtraError: matplotlib is not installed.
     """
     figures = import_extra("matplotlib.figure", extra="demo")
-    figure = figures.Figure(figsize=(max(3.6 * len(groups) + 1.2, 7.6), 6.4), dpi=150, layout="constrained")
+    width = max(3.6 * len(groups) + 1.2, 7.6)
+    figure = figures.Figure(figsize=(width, 6.4), dpi=150, layout="constrained")
     axes = figure.subplots(1, len(groups), sharey=True, squeeze=False)[0]
     for axis, (name, moves) in zip(axes, groups.items(), strict=True):
         _draw(axis, moves, top_k=top_k)
         axis.set_title(f"{name}\n{_summary(moves)}", fontsize=10)
     axes[0].set_ylabel("rank of a relevant document (numbers: documents at that rank)")
-    figure.suptitle(title, fontsize=12, fontweight="bold")
+    figure.suptitle(textwrap.fill(title, int(_LETTERS_PER_INCH * width)), fontsize=12, fontweight="bold")
     figure.legend(handles=_legend(), loc="outside lower center", ncols=4, frameon=False)
     return write_with(path, figure.savefig)
 
