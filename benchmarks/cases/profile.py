@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import torch
 from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.cases.base import Case
@@ -41,10 +42,13 @@ def _profile(context: Context) -> CaseResult:
     ):
         context.tell(f"profile of {shape.name}, {documents} passages")
         with open_reranker(context.request(shape)) as reranker:
+            # The profiler sees this thread, and with one thread a batch is not shared out among others.
+            torch.set_num_threads(1)
             task = batches_in_this_thread(reranker, context.pairs(shape).mixed(documents).pairs)
             task()
             with profile(activities=[ProfilerActivity.CPU]) as profiler:
                 task()
+        torch.set_num_threads(context.threads)
         spent = {event.key: event.self_cpu_time_total for event in profiler.key_averages()}
         facts |= {f"{shape.name}: {kind}, %": share for kind, share in shares(spent).items()}
     return CaseResult(case="profile", title="where the time of our request goes, float32", facts=facts)

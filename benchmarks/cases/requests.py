@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from benchmarks.cases.base import NO_BF16, NO_INT8, Case, fastest, median_of, score_difference
@@ -13,7 +14,7 @@ from benchmarks.results import CaseResult, Timing, Verdict
 from benchmarks.rounds import Bench
 from benchmarks.systems.flag_embedding_peer import FLAG_RERANKER
 from benchmarks.systems.onnxruntime_peer import ONNX_RUNTIME, ONNX_RUNTIME_INT8
-from benchmarks.systems.openvino_peer import OPENVINO, OPENVINO_BF16
+from benchmarks.systems.openvino_peer import OPENVINO, OPENVINO_BF16, OPENVINO_INT8
 from benchmarks.systems.ours import CACHED, OURS, OURS_BF16, OURS_INT8
 from benchmarks.systems.plain import PLAIN, SORTED
 from benchmarks.systems.registry import EVERYBODY
@@ -22,8 +23,8 @@ from benchmarks.targets import judge
 
 __all__ = ["FIXED", "MIXED", "SWEEP"]
 
-_LARGE_REQUESTS = (PLAIN, SORTED, CROSS_ENCODER, ONNX_RUNTIME, OPENVINO, OPENVINO_BF16, OURS, OURS_BF16)
-_LARGE = 200
+_LARGE_REQUESTS = (PLAIN, SORTED, CROSS_ENCODER, ONNX_RUNTIME, OPENVINO, OPENVINO_BF16, OURS, OURS_BF16, OURS_INT8)
+_LARGE, _THOUSAND, _SHORT_ROUNDS = 200, 1_000, 10
 
 
 def _mixed(context: Context) -> CaseResult:
@@ -47,7 +48,7 @@ def _mixed_verdicts(timings: list[Timing]) -> tuple[Verdict, ...]:
     ours, ours_bf16, ours_int8 = (median_of(timings, spec) for spec in (OURS, OURS_BF16, OURS_INT8))
     slow = "" if has_bf16() else NO_BF16
     without = "" if has_int8() else NO_INT8
-    peers = (CROSS_ENCODER, FLAG_RERANKER, ONNX_RUNTIME_INT8, OPENVINO, OPENVINO_BF16)
+    peers = (CROSS_ENCODER, FLAG_RERANKER, ONNX_RUNTIME_INT8, OPENVINO, OPENVINO_BF16, OPENVINO_INT8)
     theirs = {spec: median_of(timings, spec) for spec in peers}
     absent = {spec: "" if seconds is not None else f"{spec.name} did not run" for spec, seconds in theirs.items()}
     return (
@@ -61,6 +62,7 @@ def _mixed_verdicts(timings: list[Timing]) -> tuple[Verdict, ...]:
         judge(
             "mixed-int8-onnx", ratio(theirs[ONNX_RUNTIME_INT8], ours_int8), note=without or absent[ONNX_RUNTIME_INT8]
         ),
+        judge("mixed-int8-openvino", ratio(theirs[OPENVINO_INT8], ours_int8), note=without or absent[OPENVINO_INT8]),
     )
 
 
@@ -91,20 +93,33 @@ def _fixed(context: Context) -> CaseResult:
 def _sweep(context: Context) -> CaseResult:
     shape = context.shapes.small
     timings: list[Timing] = []
+    verdicts: list[Verdict] = []
     with Bench(EVERYBODY, context.request(shape), tell=context.tell) as bench:
         for n_documents in context.effort.sweep:
             large = n_documents > _LARGE
             workload = context.pairs(shape).mixed(n_documents)
-            rounds = 1 if large else context.effort.side_rounds
-            for timing in bench.run(workload.pairs, rounds=rounds, only=_LARGE_REQUESTS if large else None):
-                timings.append(replace(timing, note=f"{n_documents} passages"))
+            # Milliseconds each: two rounds of them would tell little.
+            rounds = context.effort.side_rounds * (_SHORT_ROUNDS if n_documents == 1 else 1)
+            found = bench.run(workload.pairs, rounds=rounds, only=_LARGE_REQUESTS if large else None)
+            timings += [replace(timing, note=f"{n_documents} passages") for timing in found]
+            verdicts += _sweep_verdicts(n_documents, found)
         missing = bench.missing
     return CaseResult(
         case="sweep",
         title=f"{shape.name}, 1 query x {', '.join(map(str, context.effort.sweep))} passages of mixed length",
         timings=tuple(timings),
         missing=tuple(missing),
+        verdicts=tuple(verdicts),
     )
+
+
+def _sweep_verdicts(n_documents: int, timings: Sequence[Timing]) -> list[Verdict]:
+    ours = median_of(timings, OURS)
+    if n_documents == 1:
+        return [judge("one-onnx", ratio(ours, median_of(timings, ONNX_RUNTIME)))]
+    if n_documents == _THOUSAND:
+        return [judge("thousand-openvino", ratio(median_of(timings, OPENVINO), ours))]
+    return []
 
 
 MIXED = Case(name="mixed", title="one query x 100 passages of mixed length, all systems", run=_mixed)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Batch", "PairSegments", "PrefixSharer", "PrefixSharing", "Scorer", "TokenInput"]
+__all__ = ["Batch", "PairSegments", "PrefixSharer", "PrefixSharing", "Scorer", "ThreadSafe", "TokenInput"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,7 @@ class Batch:
 
 @runtime_checkable
 class Scorer(Protocol):
-    """Runs one model. ``forward`` is called from one thread at a time."""
+    """Runs one model. ``forward`` is called from one thread at a time, unless it is :class:`ThreadSafe`."""
 
     @property
     def is_padded(self) -> bool:
@@ -153,6 +153,16 @@ class Compilable(Protocol):
 
     def compile(self) -> str:
         """Compile what can be compiled; return why nothing was, or an empty string."""
+        ...
+
+
+@runtime_checkable
+class ThreadSafe(Protocol):
+    """A scorer whose ``forward`` may run some inputs of a batch in each of several threads at once."""
+
+    @property
+    def is_thread_safe(self) -> bool:
+        """Whether it may, and is faster so than with torch's own threads."""
         ...
 
 

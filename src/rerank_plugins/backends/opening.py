@@ -19,6 +19,7 @@ from rerank_plugins.engine.batcher import MicroBatcher
 from rerank_plugins.engine.budget import TokenBudget
 from rerank_plugins.engine.device import default_budget_tokens, resolve_devices, resolve_dtype
 from rerank_plugins.engine.registry import MODELS, Lease
+from rerank_plugins.engine.side_by_side import most_parts
 from rerank_plugins.protocols import Compilable, Scorer
 from rerank_plugins.scorers import scorer_loader
 from rerank_plugins.scorers.int8 import refuse_int8
@@ -102,9 +103,10 @@ def run_loaded(parts: Sequence[LoadedParts], *, device: str, dtype: str, name: s
         identity: What tells these weights from all others, for caches.
     """
     first_device = torch.device(device.split(",", 1)[0])
+    budget_tokens = default_budget_tokens(first_device, n_parts=most_parts(parts[0].scorer))
     batcher = MicroBatcher(
         [part.scorer for part in parts],
-        budget=TokenBudget(default_budget_tokens(first_device)),
+        budget=TokenBudget(budget_tokens),
         name=name,
         survives_fork=first_device.type == "cpu",
     )

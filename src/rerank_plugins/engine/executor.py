@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from rerank_plugins.engine.budget import TokenBudget
 from rerank_plugins.engine.packing import batch_cost_tokens, pack
+from rerank_plugins.engine.side_by_side import forward
 from rerank_plugins.engine.statistics import Counters
 from rerank_plugins.engine.tensors import (
     ModelRows,
@@ -83,7 +84,8 @@ def execute(
             let_others_proceed()
             cost = batch_cost_tokens([lengths[index] for index in indices], padded=scorer.is_padded)
             try:
-                rows.append(scorer.forward(Batch([inputs[index] for index in indices], options, limits.share_prefix)))
+                batch = Batch([inputs[index] for index in indices], options, limits.share_prefix)
+                rows.extend(forward(scorer, batch))
             except (MemoryError, RuntimeError) as error:
                 if not is_out_of_memory(error):
                     raise

@@ -112,6 +112,11 @@ class Backbone:
         return self._packed is None
 
     @property
+    def is_thread_safe(self) -> bool:
+        """Whether several threads may run some inputs of a batch each, at the same time."""
+        return self._packed is not None and self._packed.is_thread_safe
+
+    @property
     def prefix_sharing(self) -> PrefixSharing:
         """Whether a common prefix of inputs runs once if only last tokens are read."""
         if self._packed is None:

@@ -46,6 +46,11 @@ class CrossEncoderScorer:
         self.is_padded, self.padding_reason = backbone.is_padded, backbone.padding_reason
         self.runs_int8 = backbone.runs_int8
 
+    @property
+    def is_thread_safe(self) -> bool:
+        """Whether several threads may call :meth:`forward` at once."""
+        return self._backbone.is_thread_safe  # type: ignore[union-attr]
+
     def forward(self, batch: Batch) -> torch.Tensor:
         """Return one logit per pair. Shape: (inputs, 1), float32."""
         return by_input(self._head, self._backbone(batch, reads=self._reads), batch, apart=self.runs_int8)  # type: ignore[misc, arg-type]

@@ -41,6 +41,11 @@ class TokenEncoder:
         self._projection = list(projection)
         self.is_padded, self.padding_reason = backbone.is_padded, backbone.padding_reason
 
+    @property
+    def is_thread_safe(self) -> bool:
+        """Whether several threads may call :meth:`forward` at once."""
+        return self._backbone.is_thread_safe  # type: ignore[union-attr]
+
     def forward(self, batch: Batch) -> torch.Tensor:
         """Return the vectors of each text's tokens in one row, as ``batch.options`` lays it out.
 

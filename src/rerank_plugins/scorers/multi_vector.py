@@ -44,6 +44,11 @@ class MultiVectorEmbedder:
         self._heads: _Heads | ModelError | None = heads
         self.is_padded, self.padding_reason = backbone.is_padded, backbone.padding_reason
 
+    @property
+    def is_thread_safe(self) -> bool:
+        """Whether several threads may call :meth:`forward` at once."""
+        return self._backbone.is_thread_safe  # type: ignore[union-attr]
+
     def forward(self, batch: Batch) -> torch.Tensor:
         """Return one row per text as ``batch.options`` lays it out, nothing normalised; None means the vector alone.
 

@@ -47,11 +47,17 @@ class TransformerEmbedder:
         self._backbone: Backbone | None = backbone
         self._head: SentenceHead | None = head
         self.is_padded, self.padding_reason = backbone.is_padded, backbone.padding_reason
+        self.runs_int8 = backbone.runs_int8
         self.prefix_sharing = (
             backbone.prefix_sharing
             if head.reads_last
             else PrefixSharing(is_used=False, reason="not only last tokens are read")
         )
+
+    @property
+    def is_thread_safe(self) -> bool:
+        """Whether several threads may call :meth:`forward` at once."""
+        return self._backbone.is_thread_safe  # type: ignore[union-attr]
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Return one vector per text, or as ``batch.options`` lays it out; not normalised.
@@ -72,7 +78,7 @@ class TransformerEmbedder:
         if isinstance(batch.options, ChunkRow):
             return chunk_rows(head, self._backbone(batch), batch, batch.options)  # type: ignore[misc]
         states = self._backbone(batch, reads=head.reads(batch))  # type: ignore[misc]
-        return by_input(head, states, batch, apart=self._backbone.runs_int8)  # type: ignore[union-attr]
+        return by_input(head, states, batch, apart=self.runs_int8)
 
     def compile(self) -> str:
         """Compile the backbone, see :meth:`Backbone.compile`."""
@@ -88,7 +94,7 @@ def load(request: LoadRequest) -> LoadedParts:
     """Load an embedder from its checkpoint."""
     backbone, tokenizer = load_backbone(request)
     scorer = TransformerEmbedder(backbone, load_head(request))
-    return LoadedParts(tokenizer=tokenizer, scorer=scorer, runs_int8=backbone.runs_int8)
+    return LoadedParts(tokenizer=tokenizer, scorer=scorer, runs_int8=scorer.runs_int8)
 
 
 def load_backbone(request: LoadRequest) -> tuple[Backbone, TextTokenizer]:

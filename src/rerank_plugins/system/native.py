@@ -28,7 +28,7 @@ from threading import get_ident
 
 from rerank_plugins.errors import EngineClosedError
 
-__all__ = ["is_ending", "let_others_proceed", "native_code"]
+__all__ = ["is_ending", "let_others_proceed", "native_code", "native_help"]
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +37,7 @@ _LONGEST_BATCH_AT_EXIT_S = 1.2
 _LONGEST_OPERATION_AT_EXIT_S = 30.0
 _LONGEST_END_AT_EXIT_S = 0.5
 _POLL_S = 0.0005
+_ENDING = "this process is ending; calls are not answered any more"
 
 _threads: dict[int, None] = {}
 """The threads that are in a block of native code."""
@@ -70,6 +71,28 @@ class native_code:
             _threads.pop(get_ident(), None)
 
 
+class native_help:
+    """Context manager around a part of another thread's block, which waits for it.
+
+    It waits for no fork, because the fork waits for that block.
+
+    Raises:
+        EngineClosedError: The process is ending.
+    """
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        me = get_ident()
+        _threads[me] = None
+        if _exiting:
+            _threads.pop(me, None)
+            raise EngineClosedError(_ENDING)
+
+    def __exit__(self, *_: object) -> None:
+        _threads.pop(get_ident(), None)
+
+
 def let_others_proceed() -> None:
     """Let a waiting fork or exit proceed. Called within a block, between two batches.
 
@@ -95,8 +118,7 @@ def _enter(me: int) -> None:
         _threads[me] = None
         if _exiting and me not in _exiting:
             _threads.pop(me, None)
-            msg = "this process is ending; calls are not answered any more"
-            raise EngineClosedError(msg)
+            raise EngineClosedError(_ENDING)
         if not _must_wait_for_fork(me):
             return
         _threads.pop(me, None)
