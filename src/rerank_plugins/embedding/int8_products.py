@@ -7,9 +7,13 @@ for each token keeps two bits more than one for all would.
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import numpy.typing as npt
 import torch
+
+from rerank_plugins.engine.side_by_side import most_threads, run_parts, shares
 
 __all__ = ["Int8Query", "as_float32", "products_with"]
 
@@ -44,10 +48,20 @@ class Int8Query:
         Returns:
             Shape: (documents,).
         """
+        ends = np.concatenate([[0], np.cumsum(lengths)])
+        parts = []
+        # Torch's own threads would wait for each other after each of these short operations.
+        for one in shares(lengths.tolist(), most=most_threads()):
+            inside = slice(ends[one.start], ends[one.stop])
+            parts.append(partial(self._maxsim, rows[inside], scales[inside], lengths[one], lowest=lowest))
+        return np.concatenate(run_parts(parts))
+
+    def _maxsim(
+        self, rows: npt.NDArray[np.int8], scales: _Rows, lengths: npt.NDArray[np.int64], *, lowest: float
+    ) -> npt.NDArray[np.float64]:
         best = np.full((len(lengths), len(self._scales)), lowest, dtype=np.float32)
         filled = np.flatnonzero(lengths)
         if len(filled):
-            # One product for all: threads that are started for each of many small ones wait for each other.
             products = torch._int_mm(torch.from_numpy(rows), self._columns)
             firsts = np.cumsum(lengths) - lengths
             filled = filled[np.argsort(lengths[filled], kind="stable")]

@@ -13,15 +13,16 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import accumulate
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, TypeVar
 
 from rerank_plugins.engine.tensors import ModelRows, without_gradients
 from rerank_plugins.protocols import Batch, Scorer
 from rerank_plugins.system.native import native_help
 
-__all__ = ["forward", "most_parts", "shares"]
+__all__ = ["forward", "most_parts", "most_threads", "run_parts", "shares"]
 
 logger = logging.getLogger(__name__)
 
@@ -34,8 +35,8 @@ _LEAST_TOKENS = 96
 _MOST_UNEVEN = 1.25
 """The largest part that is worth waiting for, against the mean: beyond it torch's own threads are faster."""
 
-_Part = Callable[[], ModelRows]
-_Answers = SimpleQueue[tuple[int, "ModelRows | BaseException"]]
+_Answer = TypeVar("_Answer")
+_Answers = SimpleQueue[tuple[int, Any, "BaseException | None"]]
 
 
 def forward(scorer: Scorer, batch: Batch) -> list[ModelRows]:
@@ -56,7 +57,20 @@ def forward(scorer: Scorer, batch: Batch) -> list[ModelRows]:
     if threads is None:
         return [scorer.forward(batch)]
     batches = [Batch(batch.inputs[part], batch.options, batch.shares_prefixes) for part in parts]
-    return threads.run([_part(scorer, one) for one in batches])
+    return threads.run([partial(scorer.forward, one) for one in batches])
+
+
+def run_parts(parts: Sequence[Callable[[], _Answer]]) -> list[_Answer]:
+    """Return what each part of some work gives; each runs without gradients, on one thread, at the same time.
+
+    Args:
+        parts: At most :func:`most_threads`.
+
+    Raises:
+        Exception: What the first part raises that does, after all have ended.
+    """
+    threads = _Threads.of_this_process(len(parts), 1) if len(parts) > 1 else None
+    return [part() for part in parts] if threads is None else threads.run(parts)
 
 
 def most_parts(scorer: Scorer) -> int:
@@ -64,6 +78,11 @@ def most_parts(scorer: Scorer) -> int:
     # As for prefix sharing: isinstance(scorer, ThreadSafe) would look up every member of the protocol.
     if not getattr(scorer, "is_thread_safe", False):
         return 1
+    return most_threads()
+
+
+def most_threads() -> int:
+    """Return how many parts may run at the same time in the calling thread's share of the CPU."""
     return min(_n_torch_threads(), _MOST_THREADS)
 
 
@@ -113,10 +132,6 @@ def _in_a_new_thread(task: Callable[[], object]) -> None:
     thread.join()
 
 
-def _part(scorer: Scorer, batch: Batch) -> _Part:
-    return lambda: scorer.forward(batch)
-
-
 class _Threads:
     """Threads that wait for parts of any model's batches. They stay as long as the process.
 
@@ -129,7 +144,7 @@ class _Threads:
     """
 
     def __init__(self, n_threads: int, n_each: int) -> None:
-        self._tasks: SimpleQueue[tuple[_Part, int, _Answers]] = SimpleQueue()
+        self._tasks: SimpleQueue[tuple[Callable[[], Any], int, _Answers]] = SimpleQueue()
         torch: Any = sys.modules["torch"]
         ready: SimpleQueue[int | RuntimeError] = SimpleQueue()
         # torch gives a thread that starts later the number that was set last, by whichever thread.
@@ -158,19 +173,17 @@ class _Threads:
                     _started[key] = None
             return _started[key]
 
-    def run(self, parts: Sequence[_Part]) -> list[ModelRows]:
+    def run(self, parts: Sequence[Callable[[], _Answer]]) -> list[_Answer]:
         """Return what each part gives."""
         answers: _Answers = SimpleQueue()
         for place, part in enumerate(parts):
             self._tasks.put((part, place, answers))
-        found = dict(answers.get() for _ in parts)
-        rows: list[ModelRows] = []
-        for place in range(len(parts)):
-            answer = found[place]
-            if isinstance(answer, BaseException):
-                raise answer
-            rows.append(answer)
-        return rows
+        # By their places; no two are compared.
+        found = sorted((answers.get() for _ in parts), key=lambda one: one[0])
+        for _, _, error in found:
+            if error is not None:
+                raise error
+        return [answer for _, answer, _ in found]
 
     def _work(self, n_each: int, ready: SimpleQueue[int | RuntimeError]) -> None:
         torch: Any = sys.modules["torch"]
@@ -184,15 +197,15 @@ class _Threads:
         ready.put(n_each)
         while True:
             part, place, answers = self._tasks.get()
-            answer: ModelRows | BaseException
+            answer, failure = None, None
             try:
                 with native_help(), without_gradients():
                     answer = part()
             except BaseException as error:  # noqa: BLE001 - whatever it is belongs to who waits for the part
-                answer = error
-            answers.put((place, answer))
+                failure = error
+            answers.put((place, answer, failure))
             # Nothing of a model is kept while the thread waits.
-            del part, answer, answers
+            del part, answer, answers, failure
 
 
 _started: dict[tuple[int, int, int], _Threads | None] = {}

@@ -9,7 +9,7 @@ import sys
 import textwrap
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -194,7 +194,7 @@ def parts_of(model: Reranker | Embedder, monkeypatch: pytest.MonkeyPatch) -> lis
     sizes: list[int] = []
     run = side_by_side._Threads.run
 
-    def counted(self: side_by_side._Threads, parts: list[side_by_side._Part]) -> list[side_by_side.ModelRows]:
+    def counted(self: side_by_side._Threads, parts: list[Callable[[], object]]) -> list[object]:
         sizes.append(len(parts))
         return run(self, parts)
 
