@@ -44,7 +44,7 @@ def main(
         asked = _requests(reranker, clients, passages)
         facts: dict[str, Any] = {"load_before": os.getloadavg(), "cores": os.cpu_count()}
         facts["throughput"] = _throughput(reranker, asked, port, rounds)
-        facts["latency"] = _latency(reranker, asked, port)
+        facts["latency"] = _latency(reranker, asked, port, rounds)
         before_mb = _memory_mb(process)
         facts["connections"] = asyncio.run(at_once(asked, port, connections, deadline_s=deadline_s)).facts()
         capacity = facts["throughput"]["served_pairs_per_s"] / passages
@@ -104,12 +104,12 @@ def _throughput(reranker: Reranker, asked: Sequence[Asked], port: int, rounds: i
     }
 
 
-def _latency(reranker: Reranker, asked: Sequence[Asked], port: int) -> dict[str, Any]:
+def _latency(reranker: Reranker, asked: Sequence[Asked], port: int, rounds: int) -> dict[str, Any]:
     here, there = [], []
 
     async def run() -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        for one in asked:
+        for one in [*asked] * rounds:
             started = time.perf_counter()
             reranker.rank(one.query, one.documents)
             here.append(time.perf_counter() - started)
