@@ -150,11 +150,13 @@ class _Threads:
         # torch gives a thread that starts later the number that was set last, by whichever thread.
         _in_a_new_thread(lambda: ready.put(torch.get_num_threads()))
         before = ready.get()
-        for number in range(n_threads):
-            name = f"rerank-part-{number}"
-            threading.Thread(target=self._work, args=(n_each, ready), name=name, daemon=True).start()
-        answers = [ready.get() for _ in range(n_threads)]
-        _in_a_new_thread(lambda: torch.set_num_threads(before))
+        try:
+            for number in range(n_threads):
+                name = f"rerank-part-{number}"
+                threading.Thread(target=self._work, args=(n_each, ready), name=name, daemon=True).start()
+            answers = [ready.get() for _ in range(n_threads)]
+        finally:
+            _in_a_new_thread(lambda: torch.set_num_threads(before))
         for answer in answers:
             if isinstance(answer, RuntimeError):
                 raise answer
@@ -162,9 +164,9 @@ class _Threads:
     @staticmethod
     def of_this_process(n_threads: int, n_each: int) -> _Threads | None:
         """Return such threads; None where they cannot be had, which is tried once."""
-        # A forked child has none of its parent's threads.
+        # A forked child has none of its parent's threads, and a lock that one of them held would never be free there.
         key = (os.getpid(), n_threads, n_each)
-        with _starting:
+        with _starting.setdefault(os.getpid(), threading.Lock()):
             if key not in _started:
                 try:
                     _started[key] = _Threads(*key[1:])
@@ -209,4 +211,4 @@ class _Threads:
 
 
 _started: dict[tuple[int, int, int], _Threads | None] = {}
-_starting = threading.Lock()
+_starting: dict[int, threading.Lock] = {}

@@ -40,5 +40,5 @@ def test_a_score_is_the_sum_of_the_best_scaled_products(
     end = 0
     for place, length in enumerate(lengths):
         start, end = end, end + length
-        best = products[start:end].max(axis=0) if length else np.full(n_query, -2.0)
-        assert found[place] == pytest.approx(float((best * query_scales).sum()), rel=1e-5, abs=1e-2)
+        best = products[start:end].max(axis=0) * query_scales if length else np.full(n_query, -2.0)
+        assert found[place] == pytest.approx(float(best.sum()), rel=1e-5, abs=1e-2)
