@@ -8,6 +8,7 @@ instead, and each part goes through all layers on one thread without waiting for
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
@@ -126,6 +127,13 @@ def _divided(lengths: Sequence[int], n_parts: int) -> list[slice]:
     return [slice(start, end) for start, end in zip(starts, [*starts[1:], len(lengths)], strict=True)]
 
 
+def _set_if_possible(n_threads: int) -> None:
+    torch: Any = sys.modules["torch"]
+    # Where it cannot be set, it was not changed before either, and the threads have said so.
+    with contextlib.suppress(RuntimeError):
+        torch.set_num_threads(n_threads)
+
+
 def _in_a_new_thread(task: Callable[[], object]) -> None:
     thread = threading.Thread(target=task)
     thread.start()
@@ -156,7 +164,7 @@ class _Threads:
                 threading.Thread(target=self._work, args=(n_each, ready), name=name, daemon=True).start()
             answers = [ready.get() for _ in range(n_threads)]
         finally:
-            _in_a_new_thread(lambda: torch.set_num_threads(before))
+            _in_a_new_thread(partial(_set_if_possible, before))
         for answer in answers:
             if isinstance(answer, RuntimeError):
                 raise answer
