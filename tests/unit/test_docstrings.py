@@ -21,7 +21,10 @@ def said(owner: object) -> str:
 
 def test_batch_sizes() -> None:
     cpu, gpu = (default_budget_tokens(torch.device(name)) for name in ("cpu", "cuda"))
-    assert f"{cpu:,} on a CPU and {gpu:,} on a GPU" in said(EngineOptions)
+    each = default_budget_tokens(torch.device("cpu"), n_parts=8) // 8
+    text = said(EngineOptions)
+    assert f"{cpu:,} on a CPU (for BERT-like models {each:,} for each of up to eight threads)" in text
+    assert f"and {gpu:,} on a GPU" in text
 
 
 @pytest.mark.parametrize("owner", [Reranker, Embedder])

@@ -154,10 +154,11 @@ class _Threads:
     def __init__(self, n_threads: int, n_each: int) -> None:
         self._tasks: SimpleQueue[tuple[Callable[[], Any], int, _Answers]] = SimpleQueue()
         torch: Any = sys.modules["torch"]
-        ready: SimpleQueue[int | RuntimeError] = SimpleQueue()
+        ready: SimpleQueue[RuntimeError | None] = SimpleQueue()
         # torch gives a thread that starts later the number that was set last, by whichever thread.
-        _in_a_new_thread(lambda: ready.put(torch.get_num_threads()))
-        before = ready.get()
+        number_of_others: SimpleQueue[int] = SimpleQueue()
+        _in_a_new_thread(lambda: number_of_others.put(torch.get_num_threads()))
+        before = number_of_others.get()
         try:
             for number in range(n_threads):
                 name = f"rerank-part-{number}"
@@ -166,7 +167,7 @@ class _Threads:
         finally:
             _in_a_new_thread(partial(_set_if_possible, before))
         for answer in answers:
-            if isinstance(answer, RuntimeError):
+            if answer is not None:
                 raise answer
 
     @staticmethod
@@ -195,7 +196,7 @@ class _Threads:
                 raise error
         return [answer for _, answer, _ in found]
 
-    def _work(self, n_each: int, ready: SimpleQueue[int | RuntimeError]) -> None:
+    def _work(self, n_each: int, ready: SimpleQueue[RuntimeError | None]) -> None:
         torch: Any = sys.modules["torch"]
         try:
             # A thread takes the process's number when it is first asked, which must be before it gets its own.
@@ -204,7 +205,7 @@ class _Threads:
         except RuntimeError as error:
             ready.put(error)
             return
-        ready.put(n_each)
+        ready.put(None)
         while True:
             part, place, answers = self._tasks.get()
             answer, failure = None, None

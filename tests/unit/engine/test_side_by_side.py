@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rerank_plugins_mini
 import tiny_checkpoints
 import torch
 from hypothesis import given
@@ -206,11 +208,13 @@ def parts_of(model: Reranker | Embedder, monkeypatch: pytest.MonkeyPatch) -> lis
 @pytest.mark.parametrize("folder", ["bert_reranker_folder", "xlmr_reranker_folder", "mini"])
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "int8"])
 def test_rerankers_give_the_scores_of_one_thread(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, folder: str, dtype: str
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, folder: str, dtype: str
 ) -> None:
     if dtype == "int8" and not has_int8_products():
         pytest.skip("this CPU has no 8-bit products")
-    name = folder if folder == "mini" else request.getfixturevalue(folder)
+    source = rerank_plugins_mini.reranker_path() if folder == "mini" else request.getfixturevalue(folder)
+    # Weights of its own, and so a worker of its own, which has the number of threads that torch has now.
+    name = shutil.copytree(source, tmp_path / "model")
     with Reranker(name, device="cpu", dtype=dtype, engine=EngineOptions(token_cache=False)) as reranker:
         sizes = parts_of(reranker, monkeypatch)
         together = reranker.score(PAIRS)
@@ -218,7 +222,8 @@ def test_rerankers_give_the_scores_of_one_thread(
         uneven = [("What does the panda eat?", " ".join(tiny_checkpoints.SENTENCES * 12)), *PAIRS[:2]]
         both = reranker.score(uneven)[1:], together[:2]
         torch.set_num_threads(1)
-    with Reranker(name, device="cpu", dtype=dtype, engine=EngineOptions(token_cache=False)) as reranker:
+    other = shutil.copytree(source, tmp_path / "other")
+    with Reranker(other, device="cpu", dtype=dtype, engine=EngineOptions(token_cache=False)) as reranker:
         sizes.clear()
         alone = [reranker.score([pair])[0] for pair in PAIRS]
         assert not sizes
@@ -232,9 +237,9 @@ def test_rerankers_give_the_scores_of_one_thread(
 
 @pytest.mark.parametrize("name", ["bert-embedder", "xlmr-embedder"])
 def test_embedders_give_the_vectors_of_one_thread(
-    checkpoints: Path, monkeypatch: pytest.MonkeyPatch, name: str
+    checkpoints: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    with Embedder(checkpoints / name, device="cpu") as embedder:
+    with Embedder(shutil.copytree(checkpoints / name, tmp_path / name), device="cpu") as embedder:
         sizes = parts_of(embedder, monkeypatch)
         together = np.asarray(embedder.embed_documents(TEXTS))
         assert max(sizes) == N_THREADS
@@ -255,9 +260,10 @@ def test_compiled_models_stay_in_one_thread(bert_reranker_folder: Path) -> None:
         assert not scorer.is_thread_safe  # type: ignore[attr-defined]
 
 
-def test_many_callers_and_models_share_the_threads(checkpoints: Path) -> None:
-    reranker = Reranker(checkpoints / "bert-reranker", device="cpu")
-    other = Embedder(checkpoints / "bert-embedder", device="cpu")
+def test_many_callers_and_models_share_the_threads(checkpoints: Path, tmp_path: Path) -> None:
+    own = shutil.copytree(checkpoints, tmp_path / "own")
+    reranker = Reranker(own / "bert-reranker", device="cpu")
+    other = Embedder(own / "bert-embedder", device="cpu")
     with reranker, other:
         expected, vectors = reranker.score(PAIRS), other.embed_documents(TEXTS)
         found: list[bool] = []
@@ -277,8 +283,10 @@ def test_many_callers_and_models_share_the_threads(checkpoints: Path) -> None:
     assert found == [True] * 32
 
 
-def test_an_error_in_a_part_is_a_scoring_error(bert_reranker_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with Reranker(bert_reranker_folder, device="cpu") as reranker:
+def test_an_error_in_a_part_is_a_scoring_error(
+    bert_reranker_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Reranker(shutil.copytree(bert_reranker_folder, tmp_path / "own"), device="cpu") as reranker:
         expected = reranker.score(PAIRS)
         whole = type(scorer_of(reranker)).forward
 
