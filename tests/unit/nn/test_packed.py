@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoModel, AutoModelForSequenceClassification
 
+from rerank_plugins.engine.device import has_native_bfloat16
 from rerank_plugins.nn import dense, packed
 from rerank_plugins.nn.backbone import Backbone, padded_tensors
 from rerank_plugins.nn.dense import PackedDense, spare_rows
@@ -309,3 +310,23 @@ def test_packed_products_equal_plain_ones(rows: int, features_in: int, features_
         assert (one.add(inputs, residual) - (expected + residual)).abs().max() <= 1e-5
         # The residual is the next layer's input too.
         assert torch.equal(residual, before)
+
+
+@pytest.mark.skipif(not has_native_bfloat16(torch.device("cpu")), reason="this CPU has no bfloat16 of its own")
+def test_packed_products_are_used_in_bfloat16_too() -> None:
+    assert dense.has_packed_products(torch.bfloat16)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("fault", ["residual", "gelu", "scale"])
+def test_packed_products_with_other_answers_are_not_used(
+    monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype, fault: str
+) -> None:
+    whole = {name: getattr(PackedDense, name) for name in ("__call__", "gelu", "add")}
+    faults = {
+        "residual": ("add", lambda self, rows, _residual: whole["__call__"](self, rows)),
+        "gelu": ("gelu", lambda self, rows: torch.relu(whole["__call__"](self, rows))),
+        "scale": ("__call__", lambda self, rows: 1.02 * whole["__call__"](self, rows)),
+    }
+    monkeypatch.setattr(PackedDense, *faults[fault])
+    assert not dense.has_packed_products.__wrapped__(dtype)
