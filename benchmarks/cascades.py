@@ -1,7 +1,8 @@
 """``python -m benchmarks.cascades --sets FOLDER covidqa fiqa_closed:dev``: what a cascade loses on whole evaluate sets.
 
 For some queries of each set in BEIR layout, BM25's best documents are ranked by ``mini``, and by a cascade that gives
-``mini`` the best 15 % of what the static model orders: the case ``cascade`` of ``make bench``, on sets of one's own.
+``mini`` the best 15 % of what the static model (``--first``: another first stage) orders: the case ``cascade`` of
+``make bench``, on sets of one's own.
 """
 
 from __future__ import annotations
@@ -29,12 +30,13 @@ def main(
     dtype: Annotated[
         str, typer.Option(help="Precision of mini; int8 takes half the time where the CPU has it.")
     ] = "float32",
+    first: Annotated[str, typer.Option(help="The first stage, such as ensemble:bm25,cosine:mini.")] = "cosine:mini",
     device: Annotated[str | None, typer.Option(help="Where the models run.")] = None,
 ) -> None:
     """Rank the same candidates both ways, in turns."""
-    _say(f"| set | queries | candidates | s a query, {ALL} | {STAGES} | times | nDCG@10 | cascade | p |")
+    _say(f"| set | queries | candidates | s a query, {ALL} | {first}, then it | times | nDCG@10 | cascade | p |")
     _say("|---|---|---|---|---|---|---|---|---|")
-    both = open_both(documents, device=device, dtype=dtype)
+    both = open_both(documents, device=device, dtype=dtype, first=first)
     try:
         for name in names:
             folder, _, split = name.partition(":")

@@ -65,10 +65,10 @@ def _cascade(context: Context) -> CaseResult:
     )
 
 
-def open_both(n: int, *, device: str | None, dtype: str = _DTYPE) -> dict[str, Reranker]:
+def open_both(n: int, *, device: str | None, dtype: str = _DTYPE, first: str = _FIRST) -> dict[str, Reranker]:
     """Return both systems for so many candidates, by their names; both run the same second model."""
     second = Reranker(_SECOND, device=device, dtype=dtype)
-    return {ALL: second, STAGES: Cascade([(_FIRST, n), (second, max(1, round(SHARE * n)))])}
+    return {ALL: second, STAGES: Cascade([(first, n), (second, max(1, round(SHARE * n)))])}
 
 
 def best_candidates(dataset: Dataset, n: int) -> dict[str, tuple[str, ...]]:

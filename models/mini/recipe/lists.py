@@ -51,14 +51,14 @@ class SetPlan:
 
 
 PLANS: Mapping[str, SetPlan] = {
-    "nq_qed": SetPlan(lists=1100, dev=20),
-    "squad_parts": SetPlan(lists=700, characters=650),
-    "boolq": SetPlan(splits=("train", "dev"), lists=300, characters=550),
-    "medquad": SetPlan(lists=350),
-    "selqa": SetPlan(splits=("dev", "test"), lists=400),
-    "scifact": SetPlan(lists=250, characters=700),
-    "pubmedqa": SetPlan(lists=100, characters=600, dev=8),
-    "tatqa": SetPlan(splits=("dev",), lists=150, dev=12),
+    "nq_qed": SetPlan(lists=3200, dev=20),
+    "squad_parts": SetPlan(lists=1600, characters=650),
+    "boolq": SetPlan(splits=("train", "dev"), lists=800, characters=550),
+    "medquad": SetPlan(lists=1100),
+    "selqa": SetPlan(splits=("dev", "test"), lists=1300),
+    "scifact": SetPlan(lists=560, characters=700),
+    "pubmedqa": SetPlan(lists=380, characters=600, dev=8),
+    "tatqa": SetPlan(splits=("dev",), lists=300, dev=12),
 }
 
 
