@@ -235,6 +235,7 @@ HINTS: dict[str, Any] = {
     "transformations": tuple[object, ...] | None,
     "callback_manager": None,
     "search_kwargs": dict | None,
+    "keep_scores": bool,
 }
 
 

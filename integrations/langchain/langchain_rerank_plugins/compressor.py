@@ -8,10 +8,12 @@ from typing import Any, ClassVar
 from langchain_core.callbacks import Callbacks
 from langchain_core.documents import BaseDocumentCompressor, Document
 from langchain_core.runnables import Runnable, RunnableConfig
+from pydantic import Field
 from typing_extensions import Self, TypedDict
 
-from langchain_rerank_plugins.scored import marked_copy, page_contents, scored_copy
+from langchain_rerank_plugins.scored import KEEP_SCORES, marked_copy, page_contents, plain_copy, scored_copy
 from langchain_rerank_plugins.tracing import RerankStep
+from rerank_plugins.adapters.fields import Flag
 from rerank_plugins.adapters.metadata import FALLBACK_KEY
 from rerank_plugins.adapters.ranking import Ranked, RankingOptions
 from rerank_plugins.adapters.reranking import AnyRerankerOptions
@@ -40,8 +42,9 @@ class BaseRerankCompressor(RankingOptions, Runnable[Mapping[str, Any], list[Docu
 
     The documents returned are copies. Their metadata gets ``relevance_score`` (in ``score_unit``), the score that
     LangChain's tools look for, and the keys of :mod:`rerank_plugins.adapters.metadata`; ``relevance_probability``, the
-    old name of ``rerank_probability``, stays for one more release. All are plain JSON types. What becomes of a call
-    that is not in time: :class:`~rerank_plugins.adapters.ranking.RankingOptions`.
+    old name of ``rerank_probability``, stays for one more release. All are plain JSON types. With
+    ``keep_scores=False`` none of them is there. What becomes of a call that is not in time:
+    :class:`~rerank_plugins.adapters.ranking.RankingOptions`.
 
     Each call is a chain run with the class's name and the tag ``rerank``, ended on every path; its outputs say it where
     the retrieval order was kept.
@@ -56,6 +59,8 @@ class BaseRerankCompressor(RankingOptions, Runnable[Mapping[str, Any], list[Docu
     """
 
     _any_model: ClassVar[str] = "RerankCompressor"
+
+    keep_scores: Flag = Field(default=True, description=KEEP_SCORES)
 
     # LangChain reads it of any Runnable. No option of a compressor: ``with_config(run_name=...)`` names a run.
     name: ClassVar[str | None] = None  # type: ignore[misc]
@@ -169,6 +174,8 @@ class BaseRerankCompressor(RankingOptions, Runnable[Mapping[str, Any], list[Docu
         """Return the documents, and what the run's outputs have beside them."""
         if isinstance(ranked, str):
             return [marked_copy(one, ranked) for one in documents[: self.top_n]], {FALLBACK_KEY: ranked}
+        if not self.keep_scores:
+            return [plain_copy(documents[one.index]) for one in ranked], {}
         return [
             scored_copy(documents[one.index], one, score=self._score_of(one), usage=ranked.usage) for one in ranked
         ], {}
