@@ -12,7 +12,7 @@ from pydantic import Field
 from typing_extensions import Self, TypedDict
 
 from langchain_rerank_plugins.scored import KEEP_SCORES, marked_copy, page_contents, plain_copy, scored_copy
-from langchain_rerank_plugins.tracing import RerankStep
+from langchain_rerank_plugins.tracing import RerankStep, inside
 from rerank_plugins.adapters.fields import Flag
 from rerank_plugins.adapters.metadata import FALLBACK_KEY
 from rerank_plugins.adapters.ranking import Ranked, RankingOptions
@@ -135,7 +135,9 @@ class BaseRerankCompressor(RankingOptions, Runnable[Mapping[str, Any], list[Docu
     ) -> list[Document]:
         run = self._step(documents, query).start(callbacks, config)
         try:
-            results, marks = self._results(documents, self._rank(query, page_contents(documents)))
+            with inside(run, config):
+                ranked = self._rank(query, page_contents(documents))
+            results, marks = self._results(documents, ranked)
         except BaseException as error:
             run.on_chain_error(error)
             raise
@@ -152,7 +154,9 @@ class BaseRerankCompressor(RankingOptions, Runnable[Mapping[str, Any], list[Docu
     ) -> list[Document]:
         run = await self._step(documents, query).astart(callbacks, config)
         try:
-            results, marks = self._results(documents, await self._arank(query, page_contents(documents)))
+            with inside(run, config):
+                ranked = await self._arank(query, page_contents(documents))
+            results, marks = self._results(documents, ranked)
         except BaseException as error:  # A cancelled call ends its run too.
             await run.on_chain_error(error)
             raise

@@ -6,7 +6,8 @@ those that went out, and applications that listen for retriever events do not se
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,9 +25,11 @@ from langchain_core.runnables.config import (
     ensure_config,
     get_async_callback_manager_for_config,
     get_callback_manager_for_config,
+    patch_config,
+    var_child_runnable_config,
 )
 
-__all__ = ["RerankStep"]
+__all__ = ["RerankStep", "inside"]
 
 _TAGS = ["rerank"]
 
@@ -83,3 +86,23 @@ class RerankStep:
         """Return name and id of the run; those in a config are of this step, never of what runs around it."""
         given = config or {}
         return {"name": given.get("run_name") or self.name, "run_id": given.get("run_id")}
+
+
+@contextmanager
+def inside(
+    run: CallbackManagerForChainRun | AsyncCallbackManagerForChainRun, config: RunnableConfig | None
+) -> Iterator[None]:
+    """Make a run the parent of what is invoked in the block without callbacks, as a chat model that ranks is.
+
+    Args:
+        run: The run.
+        config: What the step got; None takes that of the runnable that is running.
+    """
+    child = patch_config(ensure_config(config), callbacks=run.get_child())
+    token = var_child_runnable_config.set(child)
+    try:
+        yield
+    finally:
+        # A coroutine that never ended may be closed in another context, where the variable was not set.
+        with suppress(ValueError):
+            var_child_runnable_config.reset(token)
