@@ -265,6 +265,7 @@ def _of_models(root: Path) -> dict[str, tuple[Callable[..., Any], dict[str, Any]
         **{f"Embedder.{name}": (getattr(embedder, name), texts) for name in _QUERY_METHODS},
         **{f"Embedder.{name}": (getattr(embedder, name), {"documents": TEXTS}) for name in _DOCUMENT_METHODS},
         **{f"Embedder.{name}": (getattr(of_means, name), {"documents": TEXTS}) for name in _CHUNK_METHODS},
+        "Embedder.vectors_key": (embedder.vectors_key, {"is_query": True}),
         **{f"Embedder.{name}": (getattr(embedder, name), pairs) for name in ("score_pairs", "ascore_pairs")},
     }
 

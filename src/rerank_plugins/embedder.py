@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,10 +20,11 @@ from rerank_plugins.backends.token_vectors import TokenVectorModel, late_lengths
 from rerank_plugins.backends.vectors import TextEmbedder
 from rerank_plugins.calls.chunks import ChunkMethods
 from rerank_plugins.calls.driving import adrive, drive
-from rerank_plugins.calls.embedder_facts import EmbedderFacts
+from rerank_plugins.calls.embedder_facts import EmbedderFacts, backend_key
 from rerank_plugins.calls.flat_options import EMBEDDER_OPTIONS
 from rerank_plugins.calls.multi_vector import MultiVectorMethods
 from rerank_plugins.calls.texts import TextCalls, checked_dimensions
+from rerank_plugins.catalog.contents import contents_key
 from rerank_plugins.catalog.resolve import ResolvedModel, resolve
 from rerank_plugins.catalog.spec import ModelSpec
 from rerank_plugins.checks.arguments import checked_call
@@ -133,6 +135,7 @@ class Embedder(ChunkMethods, MultiVectorMethods, EmbedderFacts):
             spec = leased.value.backend.spec
             self._settle(str(model) if backend is None else spec.id, spec, options)
             made = TextEmbedderBackend(leased, self._instruction, max_length=self._max_length)
+            self._weights_key = partial(backend_key, leased.value.backend)
             self._attach(leased, made, assembly=None, options=options, identity=leased.value.identity)
             return
         # Before anything is fetched.
@@ -141,6 +144,7 @@ class Embedder(ChunkMethods, MultiVectorMethods, EmbedderFacts):
         affixes = self._settle(str(model), resolved.spec, options)
         compiles = options.engine.torch_compile
         lease = open_checkpoint(resolved, runtime, device=device, dtype=dtype, options=files, torch_compile=compiles)
+        self._weights_key = partial(contents_key, resolved.files, loaded=resolved.files.fingerprint)
         self._attach_local(lease, resolved, affixes, options)
 
     def _settle(self, name: str, spec: ModelSpec, options: _EmbedderOptions) -> TextAffixes:
@@ -204,7 +208,7 @@ class Embedder(ChunkMethods, MultiVectorMethods, EmbedderFacts):
         identity: Hashable,
     ) -> None:
         self._lease, self._backend = lease, backend
-        self._device, self._dtype = lease.value.device, lease.value.dtype
+        self._device, self._dtype, self._kind_of_run = lease.value.device, lease.value.dtype, lease.value.runtime
         settings = (identity, self._spec, self._instruction, self._max_length, self._dimensions, self._normalize)
         self._calls = TextCalls(
             self._spec,

@@ -186,8 +186,8 @@ def test_arguments_of_langchain_methods(folders: dict[str, Path]) -> None:
     for compress in (compressor.compress_documents, compressor.acompress_documents):
         check(tuple[Document, ...], lambda value, compress=compress: compress(value, QUERY), also=empty)
         check(str, lambda value, compress=compress: compress(documents, value))
-    check(None, compressor)
-    check(str, lambda value: compressor({"documents": documents, "query": value}))
+    check(None, compressor.invoke)
+    check(str, lambda value: compressor.invoke({"documents": documents, "query": value}))
     for score in (encoder.score, encoder.ascore):
         check(tuple[tuple, ...], score, also=empty)
     for embed in (embeddings.embed_documents, embeddings.aembed_documents):
@@ -235,6 +235,7 @@ HINTS: dict[str, Any] = {
     "transformations": tuple[object, ...] | None,
     "callback_manager": None,
     "search_kwargs": dict | None,
+    "keep_scores": bool,
 }
 
 

@@ -11,13 +11,14 @@ from langchain_core.documents import Document
 from pydantic import Field, InstanceOf, PrivateAttr
 from pydantic.json_schema import SkipJsonSchema
 
+from langchain_rerank_plugins.compressor import BaseRerankCompressor
 from langchain_rerank_plugins.parts import OWN, PARTS, AnyEmbedder, PipedRetriever, listed, with_ids
-from langchain_rerank_plugins.scored import with_metadata
+from langchain_rerank_plugins.scored import KEEP_SCORES, with_metadata
 from rerank_plugins.adapters.arguments import call_limit
 from rerank_plugins.adapters.corpus import Corpus, async_version
-from rerank_plugins.adapters.fields import Count
+from rerank_plugins.adapters.fields import Count, Flag
 from rerank_plugins.adapters.metadata import RETRIEVAL_RANK_KEY, RETRIEVAL_SCORE_KEY
-from rerank_plugins.adapters.saved import open_folder, write_retriever
+from rerank_plugins.adapters.saved import OpenedFolder, open_folder, write_retriever
 from rerank_plugins.checks.arguments import checked_call
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.retrieval import Fusion, RetrieverName
@@ -59,7 +60,8 @@ class GrowingRetriever(PipedRetriever):
                 is a retriever of another kind.
         """
         stage = self._indexed("it cannot be saved here; save its store, and make this retriever over it again")
-        return write_retriever(PARTS, folder, stage._made(), top_k=stage.top_k, **self._kept())
+        corpus, top_k, keep_scores = stage._made(), stage.top_k, stage.keep_scores
+        return write_retriever(PARTS, folder, corpus, top_k=top_k, keep_scores=keep_scores, **self._kept())
 
     def _indexed(self, otherwise: str) -> FirstStageRetriever:
         """Return what holds the documents, or raise InvalidInputError with what to do ``otherwise``."""
@@ -73,12 +75,15 @@ class GrowingRetriever(PipedRetriever):
 class FirstStageRetriever(GrowingRetriever):
     """Retrieves with BM25, vectors in FAISS, both fused, or token vectors; made by :meth:`from_documents`.
 
-    The documents returned are copies. Their metadata gets ``retrieval_score`` and ``retrieval_rank`` (1 is best).
+    The documents returned are copies. Their metadata gets ``retrieval_score`` and ``retrieval_rank`` (1 is best),
+    unless ``keep_scores`` is False.
     ``retriever.invoke(query, top_k=3)``, or ``k=3``, returns at most three, for this call.
     """
 
     top_k: Count = 50
     """Documents returned at most."""
+
+    keep_scores: Flag = Field(default=True, description=KEEP_SCORES)
 
     corpus: Annotated[InstanceOf[Corpus[Document]], SkipJsonSchema()] | None = Field(
         default=None, exclude=True, repr=False
@@ -100,17 +105,18 @@ class FirstStageRetriever(GrowingRetriever):
         fusion: Fusion = "rrf",
         weights: Sequence[float] | None = None,
         vectors: AnyTokenVectorStore | None = None,
+        keep_scores: bool = True,
     ) -> FirstStageRetriever:
         """Index documents or texts, and return a retriever over them; only ``page_content`` is searched.
 
         ``retriever``, ``faiss_index``, ``fusion``, ``weights`` and ``vectors`` are those of
         :func:`rerank_plugins.retrieval.build_first_stage`, whose errors are raised here too. ``embedder`` may also be
-        embeddings of this package.
+        embeddings of this package. ``keep_scores=False`` leaves scores and ranks out of the metadata.
 
         Raises:
             InvalidInputError: ``documents`` holds something else, or an option cannot work.
         """
-        made = cls(top_k=top_k)
+        made = cls(top_k=top_k, keep_scores=keep_scores)
         items = {str(position): one for position, one in enumerate(listed(documents))}
         made.corpus = PARTS.indexed(
             items,
@@ -135,11 +141,14 @@ class FirstStageRetriever(GrowingRetriever):
             InvalidInputError: The folder holds something else or is damaged, or the embedder is another one.
             ModelError: The embedder cannot be loaded.
         """
-        return cls._over(*open_folder(PARTS, folder).first_stage(embedder))
+        return cls._of(open_folder(PARTS, folder), embedder)
 
     @classmethod
-    def _over(cls, corpus: Corpus[Document], top_k: int) -> FirstStageRetriever:
-        return cls(top_k=top_k, corpus=corpus)
+    def _of(
+        cls, opened: OpenedFolder[BaseRerankCompressor, Document], embedder: AnyEmbedder | None
+    ) -> FirstStageRetriever:
+        corpus, top_k = opened.first_stage(embedder)
+        return cls(top_k=top_k, keep_scores=opened.keep_scores, corpus=corpus)
 
     def _indexed(self, otherwise: str) -> FirstStageRetriever:
         return self
@@ -156,12 +165,12 @@ class FirstStageRetriever(GrowingRetriever):
     def _get_relevant_documents(
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun, **options: Any
     ) -> list[Document]:
-        return _ranked(self._made().search(query, top_k=call_limit(self, "top_k", options) or self.top_k))
+        return self._ranked(self._made().search(query, top_k=call_limit(self, "top_k", options) or self.top_k))
 
     async def _aget_relevant_documents(
         self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, **options: Any
     ) -> list[Document]:
-        return _ranked(await self._made().asearch(query, top_k=call_limit(self, "top_k", options) or self.top_k))
+        return self._ranked(await self._made().asearch(query, top_k=call_limit(self, "top_k", options) or self.top_k))
 
     def _made(self) -> Corpus[Document]:
         if self.corpus is None:
@@ -169,9 +178,8 @@ class FirstStageRetriever(GrowingRetriever):
             raise InvalidInputError(msg)
         return self.corpus
 
-
-def _ranked(found: Sequence[tuple[Document, float]]) -> list[Document]:
-    return [
-        with_metadata(one, {RETRIEVAL_SCORE_KEY: score, RETRIEVAL_RANK_KEY: rank})
-        for rank, (one, score) in enumerate(found, start=1)
-    ]
+    def _ranked(self, found: Sequence[tuple[Document, float]]) -> list[Document]:
+        return [
+            with_metadata(one, {RETRIEVAL_SCORE_KEY: score, RETRIEVAL_RANK_KEY: rank} if self.keep_scores else {})
+            for rank, (one, score) in enumerate(found, start=1)
+        ]

@@ -14,10 +14,16 @@ from rerank_plugins.adapters.fallback import FallbackReason
 from rerank_plugins.adapters.metadata import DETAIL_KEYS, FALLBACK_KEY, RETRIEVAL_SCORE_KEY, details_of
 from rerank_plugins.types import CallUsage
 
-__all__ = ["SCORE_KEY", "marked_copy", "page_contents", "scored_copy", "with_metadata"]
+__all__ = ["KEEP_SCORES", "SCORE_KEY", "marked_copy", "page_contents", "plain_copy", "scored_copy", "with_metadata"]
 
 SCORE_KEY = "relevance_score"
 """LangChain's own name for the score of a document."""
+
+KEEP_SCORES = (
+    "Write scores and ranks into the metadata of results. False leaves them out, so that copies of a document which "
+    "several queries found are equal: MultiQueryRetriever takes them for one then."
+)
+"""What the option of that name means, wherever it is."""
 
 _OLD_PROBABILITY_KEY = "relevance_probability"  # Written beside the key of both frameworks for one more release.
 
@@ -45,6 +51,14 @@ def scored_copy(
     for stale in (*DETAIL_KEYS, _OLD_PROBABILITY_KEY):
         metadata.pop(stale, None)
     metadata |= {SCORE_KEY: score, **details_of(ranked, usage), _OLD_PROBABILITY_KEY: ranked.probability}
+    return document.model_copy(update=fields)
+
+
+def plain_copy(document: Document) -> Document:
+    """Return a copy of ``document`` without scores of its own; what an earlier reranking wrote of itself goes."""
+    fields = _own_fields(document)
+    for stale in (*DETAIL_KEYS, _OLD_PROBABILITY_KEY):
+        fields["metadata"].pop(stale, None)
     return document.model_copy(update=fields)
 
 

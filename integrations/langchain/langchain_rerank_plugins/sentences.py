@@ -12,12 +12,12 @@ from pydantic import Field, InstanceOf
 from pydantic.json_schema import SkipJsonSchema
 
 from langchain_rerank_plugins.parts import OWN, PARTS, AnyEmbedder, PipedRetriever, listed
-from langchain_rerank_plugins.scored import with_metadata
+from langchain_rerank_plugins.scored import KEEP_SCORES, with_metadata
 from rerank_plugins.adapters.arguments import call_limit
 from rerank_plugins.adapters.corpus import async_version
 from rerank_plugins.adapters.descriptions import OPTIONS
 from rerank_plugins.adapters.embedding import EmbedderOptions
-from rerank_plugins.adapters.fields import Count, CountOrZero, Name
+from rerank_plugins.adapters.fields import Count, CountOrZero, Flag, Name
 from rerank_plugins.adapters.metadata import RETRIEVAL_RANK_KEY, RETRIEVAL_SCORE_KEY
 from rerank_plugins.adapters.sentences import SENTENCES_KEY, SentenceCorpus, spans_of, split_in_context
 from rerank_plugins.checks.arguments import checked_call
@@ -100,6 +100,8 @@ class SentenceRetriever(PipedRetriever):
     top_k: Count = 5
     """Sentences that are found."""
 
+    keep_scores: Flag = Field(default=True, description=KEEP_SCORES)
+
     corpus: Annotated[InstanceOf[SentenceCorpus[Document]], SkipJsonSchema()] | None = Field(
         default=None, exclude=True, repr=False
     )
@@ -119,13 +121,15 @@ class SentenceRetriever(PipedRetriever):
         overlap: int | None = None,
         passage_characters: int | None = None,
         faiss_index: str | None = "Flat",
+        keep_scores: bool = True,
     ) -> SentenceRetriever:
         """Index documents or texts, and return a retriever over their sentences.
 
         ``embedder`` may also be embeddings of this package. The other options are those of
-        :class:`rerank_plugins.retrieval.SentenceIndex`, whose errors are raised here too.
+        :class:`rerank_plugins.retrieval.SentenceIndex`, whose errors are raised here too. ``keep_scores=False`` leaves
+        score, rank and ``retrieval_sentences`` out of the metadata.
         """
-        made = cls(top_k=top_k)
+        made = cls(top_k=top_k, keep_scores=keep_scores)
         items = {str(position): one for position, one in enumerate(listed(documents))}
         made.corpus = SentenceCorpus.indexed(
             PARTS,
@@ -147,7 +151,7 @@ class SentenceRetriever(PipedRetriever):
         Raises:
             InvalidInputError: A document's metadata is not plain JSON, or the folder cannot be written.
         """
-        return self._made().save(PARTS, folder, top_k=self.top_k)
+        return self._made().save(PARTS, folder, top_k=self.top_k, keep_scores=self.keep_scores)
 
     @classmethod
     @checked_call(unchecked=OWN)
@@ -161,18 +165,18 @@ class SentenceRetriever(PipedRetriever):
             InvalidInputError: The folder holds something else or is damaged, or the embedder is another one.
             ModelError: The embedder cannot be loaded.
         """
-        corpus, top_k = SentenceCorpus.opened(PARTS, folder, embedder)
-        return cls(top_k=top_k, corpus=corpus)
+        corpus, top_k, keep_scores = SentenceCorpus.opened(PARTS, folder, embedder)
+        return cls(top_k=top_k, keep_scores=keep_scores, corpus=corpus)
 
     def _get_relevant_documents(
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun, **options: Any
     ) -> list[Document]:
-        return _passages(self._made().search(query, top_k=call_limit(self, "top_k", options) or self.top_k))
+        return self._passages(self._made().search(query, top_k=call_limit(self, "top_k", options) or self.top_k))
 
     async def _aget_relevant_documents(
         self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, **options: Any
     ) -> list[Document]:
-        return _passages(await self._made().asearch(query, top_k=call_limit(self, "top_k", options) or self.top_k))
+        return self._passages(await self._made().asearch(query, top_k=call_limit(self, "top_k", options) or self.top_k))
 
     def _made(self) -> SentenceCorpus[Document]:
         if self.corpus is None:
@@ -180,18 +184,21 @@ class SentenceRetriever(PipedRetriever):
             raise InvalidInputError(msg)
         return self.corpus
 
+    def _passages(self, found: Sequence[tuple[Document, FoundPassage]]) -> list[Document]:
+        return [
+            with_metadata(
+                one.model_copy(update={"page_content": passage.text}),
+                {START_KEY: passage.span.start, END_KEY: passage.span.end, **self._found(passage)},
+            )
+            for one, passage in found
+        ]
 
-def _passages(found: Sequence[tuple[Document, FoundPassage]]) -> list[Document]:
-    return [
-        with_metadata(
-            one.model_copy(update={"page_content": passage.text}),
-            {
-                START_KEY: passage.span.start,
-                END_KEY: passage.span.end,
-                SENTENCES_KEY: spans_of(passage),
-                RETRIEVAL_SCORE_KEY: passage.score,
-                RETRIEVAL_RANK_KEY: passage.rank,
-            },
-        )
-        for one, passage in found
-    ]
+    def _found(self, passage: FoundPassage) -> dict[str, Any]:
+        """Return what the metadata say of how a passage was found."""
+        if not self.keep_scores:
+            return {}
+        return {
+            SENTENCES_KEY: spans_of(passage),
+            RETRIEVAL_SCORE_KEY: passage.score,
+            RETRIEVAL_RANK_KEY: passage.rank,
+        }

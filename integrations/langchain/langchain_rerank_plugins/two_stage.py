@@ -15,7 +15,7 @@ from pydantic import field_validator, model_validator
 
 from langchain_rerank_plugins.compressor import BaseRerankCompressor
 from langchain_rerank_plugins.first_stage import FirstStageRetriever, GrowingRetriever
-from langchain_rerank_plugins.parts import OWN, PARTS, AnyEmbedder, AnyReranker
+from langchain_rerank_plugins.parts import OWN, PARTS, AnyEmbedder, AnyReranker, PipedRetriever
 from langchain_rerank_plugins.scored import with_metadata
 from rerank_plugins.adapters.arguments import DEFAULT_RERANKER, DEFAULT_TOP_N, call_limit, check_text_query, own_stage
 from rerank_plugins.adapters.checks import check_kind, check_list, checked_count
@@ -39,7 +39,8 @@ class TwoStageRetriever(GrowingRetriever):
 
     Results are copies with the metadata of :class:`~langchain_rerank_plugins.RerankCompressor`, and with
     ``retrieval_rank`` (1 is the first stage's best). ``retrieval_score`` is there too where the first stage tells
-    scores: one made by :meth:`from_documents` does, LangChain's vector store retrievers do not.
+    scores: one made by :meth:`from_documents` does, LangChain's vector store retrievers do not. With
+    ``keep_scores=False`` of the reranker neither stage writes any.
 
     ``retriever.invoke(query, top_n=3)`` returns at most three, for this call; ``k`` is another name for it, which
     LangChain's vector store retrievers have. Other settings for one call: ``with retriever.reranker.using(...)``.
@@ -168,7 +169,7 @@ class TwoStageRetriever(GrowingRetriever):
         opened = open_folder(PARTS, folder)
         made, top_n = opened.second_stage(reranker)
         with closed_unless_passed(made, reranker):
-            first_stage = FirstStageRetriever._over(*opened.first_stage(embedder))
+            first_stage = FirstStageRetriever._of(opened, embedder)
         return cls(first_stage=first_stage, reranker=made, top_n=top_n)
 
     @property
@@ -181,7 +182,9 @@ class TwoStageRetriever(GrowingRetriever):
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun, **options: Any
     ) -> list[Document]:
         limit, reranker = self._call_options(query, options)
-        found = _ranked(self.first_stage.invoke(query, config={"callbacks": run_manager.get_child()}))
+        first_stage = self._first_stage_for(reranker)
+        found = first_stage.invoke(query, config={"callbacks": run_manager.get_child()})
+        found = _ranked(found, keep_scores=_keeps_scores(reranker or first_stage))
         if reranker is None or not found:
             return found[:limit]
         return reranker.compress_documents(found, query, callbacks=run_manager.get_child())
@@ -190,7 +193,9 @@ class TwoStageRetriever(GrowingRetriever):
         self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, **options: Any
     ) -> list[Document]:
         limit, reranker = self._call_options(query, options)
-        found = _ranked(await self.first_stage.ainvoke(query, config={"callbacks": run_manager.get_child()}))
+        first_stage = self._first_stage_for(reranker)
+        found = await first_stage.ainvoke(query, config={"callbacks": run_manager.get_child()})
+        found = _ranked(found, keep_scores=_keeps_scores(reranker or first_stage))
         if reranker is None or not found:
             return found[:limit]
         return await reranker.acompress_documents(found, query, callbacks=run_manager.get_child())
@@ -202,6 +207,14 @@ class TwoStageRetriever(GrowingRetriever):
         reranker = None if self.reranker is None else self.reranker._for_call(limit, default=self.top_n)
         return self.top_n if limit is None else limit, reranker
 
+    def _first_stage_for(self, reranker: BaseRerankCompressor | None) -> RetrieverLike:
+        """Return what finds the candidates: as the reranker's, a first stage of this package keeps no scores."""
+        first_stage = self.first_stage
+        if reranker is None or reranker.keep_scores or not isinstance(first_stage, PipedRetriever):
+            return first_stage
+        has_option = "keep_scores" in type(first_stage).model_fields
+        return first_stage.model_copy(update={"keep_scores": False}) if has_option else first_stage
+
     def _indexed(self, otherwise: str) -> FirstStageRetriever:
         return own_stage(self.first_stage, FirstStageRetriever, otherwise=otherwise)
 
@@ -209,9 +222,15 @@ class TwoStageRetriever(GrowingRetriever):
         return {"top_n": self.top_n, "reranker": self.reranker}
 
 
-def _ranked(found: Sequence[Document]) -> list[Document]:
+def _keeps_scores(stage: object) -> bool:
+    return bool(getattr(stage, "keep_scores", True))
+
+
+def _ranked(found: Sequence[Document], *, keep_scores: bool) -> list[Document]:
     expected = "a Document, as a retriever returns them"
     check_list("first_stage.invoke(query)", found, Document, plural="Document", expected=expected)
+    if not keep_scores:
+        return list(found)
     return [
         one if one.metadata.get(RETRIEVAL_RANK_KEY) == rank else with_metadata(one, {RETRIEVAL_RANK_KEY: rank})
         for rank, one in enumerate(found, start=1)

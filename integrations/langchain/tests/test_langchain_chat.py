@@ -6,17 +6,23 @@ import asyncio
 import pickle
 import re
 import time
+from collections.abc import Callable
 from typing import Any
+from uuid import UUID
 
 import pytest
+from langchain_classic.retrievers import ContextualCompressionRetriever
 from langchain_core.documents import BaseDocumentCompressor, Document
+from langchain_core.embeddings import DeterministicFakeEmbedding
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
-from langchain_core.runnables import RunnableLambda
-from langchain_rerank_plugins import ChatRerankCompressor
+from langchain_core.retrievers import BaseRetriever
+from langchain_core.runnables import Runnable, RunnableLambda
+from langchain_core.vectorstores import InMemoryVectorStore
+from langchain_rerank_plugins import ChatRerankCompressor, TwoStageRetriever
 from langchain_rerank_plugins.chat import LangChainChat
-from rerank_plugins_testing.langchain import CompressorConformance
+from rerank_plugins_testing.langchain import CompressorConformance, RunRecorder
 
 from rerank_plugins.chat import Setwise
 from rerank_plugins.chat.model import ChatMessage, ChatOptions, ChatTokens
@@ -170,3 +176,67 @@ def test_a_chain_that_is_awaited_awaits_the_model() -> None:
     wrong = {"documents": RunnableLambda(lambda _: documents)} | compressor
     with pytest.raises(InvalidInputError, match="not documents and query"):
         asyncio.run(wrong.ainvoke("capital of France"))
+
+
+class Parents(RunRecorder):
+    """Writes down under which run a chat model was called, and with which tags."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.models: list[tuple[UUID | None, set[str]]] = []
+
+    def on_chat_model_start(
+        self, serialized: Any, messages: Any, *, run_id: UUID, parent_run_id: UUID | None = None, **details: Any
+    ) -> None:
+        self.models.append((parent_run_id, set(details.get("tags") or [])))
+
+
+def _retriever(compressor: ChatRerankCompressor, documents: list[Document]) -> BaseRetriever:
+    store = InMemoryVectorStore.from_texts([one.page_content for one in documents], DeterministicFakeEmbedding(size=8))
+    return ContextualCompressionRetriever(base_compressor=compressor, base_retriever=store.as_retriever())
+
+
+WAYS: dict[str, Callable[[ChatRerankCompressor, list[Document]], Runnable[Any, Any]]] = {
+    "a step": lambda compressor, documents: RunnableLambda(lambda q: {"documents": documents, "query": q}) | compressor,
+    "a retriever": _retriever,
+    "two stages": lambda compressor, documents: TwoStageRetriever(
+        first_stage=RunnableLambda(lambda _: documents), reranker=compressor
+    ),
+    "by hand": lambda compressor, documents: RunnableLambda(lambda q: compressor.compress_documents(documents, q)),
+}
+
+
+@pytest.mark.parametrize("method", ["listwise", "pointwise"])
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("is_async", [False, True])
+def test_calls_of_the_chat_model_are_children_of_the_reranking(is_async: bool, way: str, method: Any) -> None:
+    documents = [Document(f"Paris {number}") for number in range(3)]
+    made = WAYS[way](ChatRerankCompressor(llm=KnowingChat(), method=method), documents)
+    recorder = Parents()
+    config: Any = {"callbacks": [recorder], "tags": ["outer"]}
+    assert len(asyncio.run(made.ainvoke("q", config)) if is_async else made.invoke("q", config)) == 3
+    (run_id,) = [one.run_id for one in recorder.events if one.name == "start" and "rerank" in one.tags]
+    assert len(recorder.models) >= (1 if method == "listwise" else 3)
+    assert all(one == (run_id, {"outer"}) for one in recorder.models)
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_callbacks_of_a_call_see_its_chat_model_and_no_later_one(is_async: bool) -> None:
+    documents = [Document(f"Paris {number}") for number in range(3)]
+    made, recorder = ChatRerankCompressor(llm=KnowingChat()), Parents()
+
+    async def twice() -> None:
+        for callbacks in ([recorder], None):
+            await made.acompress_documents(documents, "q", callbacks=callbacks)
+
+    if is_async:
+        asyncio.run(twice())
+    else:
+        made.compress_documents(documents, "q", callbacks=[recorder])
+        made.compress_documents(documents, "q")
+    assert recorder.models == [(recorder.events[0].run_id, set())]
+    failing = Parents()
+    with pytest.raises(InvalidInputError):
+        made.compress_documents([3], "q", callbacks=[failing])  # type: ignore[list-item]
+    made.compress_documents(documents, "q")
+    assert failing.models == []

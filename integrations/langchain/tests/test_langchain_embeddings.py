@@ -6,6 +6,8 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from langchain_classic.embeddings import CacheBackedEmbeddings
+from langchain_core.stores import InMemoryByteStore
 from langchain_core.vectorstores import InMemoryVectorStore
 from langchain_rerank_plugins import BceEmbeddings, BgeEmbeddings, InstructionEmbeddings
 
@@ -103,3 +105,15 @@ async def test_inside_a_vector_store(embeddings: BgeEmbeddings) -> None:
     await store.aadd_texts(TEXTS[:2])
     (found,) = store.similarity_search("Paris is the capital of France.", k=1)
     assert found.page_content in TEXTS
+
+
+def test_the_namespace_of_a_cache_that_the_page_advises(langchain_models: dict[str, str]) -> None:
+    store = InMemoryByteStore()
+    for model in ("bert-embedder", "xlmr-embedder"):
+        for settings in ({}, {"document_instruction": "note: "}):
+            plain = InstructionEmbeddings(model=langchain_models[model], device="cpu", **settings)  # type: ignore[arg-type]
+            namespace = plain.embedder.vectors_key(is_query=False)
+            cached = CacheBackedEmbeddings.from_bytes_store(plain, store, namespace=namespace, key_encoder="sha256")
+            for _ in range(2):
+                assert cached.embed_documents(TEXTS) == [pytest.approx(one) for one in plain.embed_documents(TEXTS)]
+                assert cached.embed_query(TEXTS[0]) == pytest.approx(plain.embed_query(TEXTS[0]))

@@ -270,6 +270,8 @@ def _options(**options: Any) -> dict[str, Any]:
         {"reranker": _options(allow_pickle=True)},
         {"top_n": 0},
         {"top_n": []},
+        {"keep_scores": "no"},
+        {"keep_scores": 0},
     ],
     ids=str,
 )

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import inspect
+import shutil
 from functools import partial
 from math import isfinite
 
 import pytest
+from llama_index.core import MockEmbedding, VectorStoreIndex
+from llama_index.core.schema import TextNode
 from llama_index.core.storage.kvstore import SimpleKVStore
 from llama_index.embeddings.rerank_plugins import BceEmbedding, BgeEmbedding, InstructionEmbedding
 from llama_index_instrumentation import get_dispatcher
 from llama_index_instrumentation.span_handlers import SimpleSpanHandler
 from rerank_plugins_testing.llamaindex import EmbeddingConformance
+from safetensors.torch import load_file, save_file
 
 from rerank_plugins import EngineOptions, InstructionOptions
 from rerank_plugins.calls.flat_options import EMBEDDER_OPTIONS
@@ -95,9 +99,6 @@ def test_default_model_offline_says_the_way_out(kind, monkeypatch, tmp_path):
 
 
 def test_a_node_without_words_does_not_hide_the_right_ones() -> None:
-    from llama_index.core import VectorStoreIndex
-    from llama_index.core.schema import TextNode
-
     texts = ["🎉🎉🎉", "Paris is the capital of France.", "\u200b", "Bread is baked in an oven.", "\n "]
     nodes = [TextNode(text=text, id_=str(index)) for index, text in enumerate(texts)]
     index = VectorStoreIndex(nodes, embed_model=InstructionEmbedding(model_name="mini"))
@@ -122,6 +123,86 @@ async def test_a_cache_keeps_a_query_apart_from_a_document_of_the_same_text(chec
     assert cached.embeddings_cache is store
     cached.close()
     assert cached.get_query_embedding(text) == query  # from the cache
+
+
+async def every_vector(made, text):
+    """What each public method gives, queries first."""
+    queries = [made.get_query_embedding(text), await made.aget_query_embedding(text)]
+    documents = [
+        made.get_text_embedding(text),
+        await made.aget_text_embedding(text),
+        *made.get_text_embedding_batch([text, text]),
+        *await made.aget_text_embedding_batch([text, text]),
+        made([TextNode(text=text)])[0].embedding,
+        (await made.acall([TextNode(text=text)]))[0].embedding,
+    ]
+    return [*queries, *documents]
+
+
+OTHER_SETTINGS = [
+    {"query_instruction": "ask: "},
+    {"document_instruction": "file: "},
+    {"max_length": 5},
+    {"dimensions": 16},
+    {"dtype": "bfloat16"},
+]
+
+
+@pytest.mark.parametrize("direction", [1, -1])
+async def test_models_and_settings_on_one_cache_never_exchange_vectors(checkpoints, direction):
+    text, store = "What do pandas eat in the mountains of Sichuan?", SimpleKVStore()
+    make = partial(InstructionEmbedding, model_name=checkpoints / "bert-embedder", device="cpu")
+    plain = [
+        make(),
+        make(model_name=checkpoints / "xlmr-embedder"),
+        make(model_name="mini"),
+        *(make(**settings) for settings in OTHER_SETTINGS),
+    ][::direction]
+    alone = [await every_vector(one, text) for one in plain]
+    assert len({str(vectors[0]) for vectors in alone}) + len({str(vectors[2]) for vectors in alone}) == 14
+    cached = [one.model_copy(update={"embeddings_cache": store}) for one in plain]
+    foreign = MockEmbedding(embed_dim=3, embeddings_cache=store)
+    for _ in range(2):
+        assert foreign.get_text_embedding(text) == [0.5] * 3
+        for one, expected in zip(cached, alone, strict=True):
+            assert await every_vector(one, text) == [pytest.approx(vector, abs=1e-6) for vector in expected]
+    # The collection is LlamaIndex's, and an entry has its form. Settings of queries leave documents their entry.
+    entries = store.get_all(collection="embeddings")
+    assert len(entries) == 1 + 14
+    assert all(key.endswith(text) and len(entry) == 1 for key, entry in entries.items())
+
+
+async def test_a_cache_is_of_use_to_the_same_model_wherever_it_lies(checkpoints, tmp_path):
+    text, store = "What do pandas eat?", SimpleKVStore()
+    make = partial(InstructionEmbedding, device="cpu", embeddings_cache=store)
+    first = make(model_name=checkpoints / "bert-embedder")
+    expected = await every_vector(first, text)
+    store.persist(str(tmp_path / "cache.json"))
+    moved = shutil.copytree(checkpoints / "bert-embedder", tmp_path / "moved", copy_function=shutil.copyfile)
+    kept = SimpleKVStore.from_persist_path(str(tmp_path / "cache.json"))
+    again = make(model_name=moved, embeddings_cache=kept)
+    again.close()  # Whatever it gives now, the cache had.
+    assert await every_vector(again, text) == expected
+    later = InstructionEmbedding(model_name=moved, device="cpu")
+    later.embeddings_cache = kept
+    later.close()
+    assert await every_vector(later, text) == expected
+
+
+async def test_a_cache_has_no_vectors_of_weights_that_were_written_again(checkpoints, tmp_path):
+    text, store = "What do pandas eat?", SimpleKVStore()
+    make = partial(InstructionEmbedding, device="cpu", embeddings_cache=store)
+    folder = shutil.copytree(checkpoints / "bert-embedder", tmp_path / "model")
+    core = Embedder(folder, device="cpu")
+    old = await every_vector(make(model_name=folder), text)
+    weights = {name: tensor * 1.5 for name, tensor in load_file(folder / "model.safetensors").items()}
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    new = await every_vector(make(model_name=folder), text)
+    assert new[0] != pytest.approx(old[0], abs=1e-3)
+    # What was loaded before is what it was, though its files are gone.
+    assert await every_vector(InstructionEmbedding.from_embedder(core, embeddings_cache=store), text) == [
+        pytest.approx(vector, abs=1e-6) for vector in old
+    ]
 
 
 def test_a_query_is_one_span_with_a_cache_and_without(checkpoints):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from pydantic import PrivateAttr
 from typing_extensions import Self
 
 from rerank_plugins.adapters.checks import check_kind
@@ -35,6 +36,8 @@ class EmbedderOptions(ModelOptions):
     dimensions: Count | None = option("dimensions", None)
     query_cache_entries: Count | None = option("query_cache_entries", None)
     normalize: Flag | None = option("normalize", None)
+
+    _keys: dict[bool, str] = PrivateAttr(default_factory=dict)
 
     @property
     def embedder(self) -> Embedder:
@@ -76,6 +79,12 @@ class EmbedderOptions(ModelOptions):
 
     def _open(self) -> Embedder:
         return Embedder(getattr(self, self._model_name), **self._loading_options())
+
+    def _vectors_key(self, *, is_query: bool) -> str:
+        """Return :meth:`rerank_plugins.Embedder.vectors_key`, looked up once: calls need it, and it reads files."""
+        if is_query not in self._keys:
+            self._keys[is_query] = self.embedder.vectors_key(is_query=is_query)
+        return self._keys[is_query]
 
     def _query_vector(self, text: str) -> list[float]:
         vectors: list[list[float]] = self.embedder.embed_queries([text]).tolist()

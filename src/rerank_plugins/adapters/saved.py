@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import TypeAdapter
 
 from rerank_plugins.adapters.corpus import Corpus
-from rerank_plugins.adapters.fields import Count
+from rerank_plugins.adapters.fields import Count, Flag
 from rerank_plugins.adapters.ranking import RankingOptions
 from rerank_plugins.adapters.retrievers import RetrieverParts
 from rerank_plugins.backends.handles import closed_on_error
@@ -32,6 +32,7 @@ __all__ = ["OpenedFolder", "open_folder", "write_retriever"]
 _Reranker = TypeVar("_Reranker", bound=RankingOptions)
 _Item = TypeVar("_Item")
 _COUNT: TypeAdapter[int] = TypeAdapter(Count)
+_FLAG: TypeAdapter[bool] = TypeAdapter(Flag)
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,12 @@ class OpenedFolder(Generic[_Reranker, _Item]):
             model = existing if isinstance(existing, Embedder) else self.saved.embedder(existing)
             with closed_on_error([] if model is None or model is existing else [model]):
                 return Corpus(self.saved.first_stage(model), items, self.saved.texts), top_k
+
+    @property
+    def keep_scores(self) -> bool:
+        """Whether its first stage writes scores into metadata; frameworks whose results have a score do not ask."""
+        with saved_settings_errors(self.saved.folder):
+            return _FLAG.validate_python(self.attached.settings.get("keep_scores", True))
 
     def second_stage(self, reranker: object) -> tuple[_Reranker | None, int | None]:
         """Return what reranks, and the retriever's ``top_n``.
@@ -102,6 +109,7 @@ def write_retriever(
     top_k: int,
     top_n: int | None = None,
     reranker: _Reranker | None = None,
+    keep_scores: bool = True,
 ) -> Path:
     """Write a retriever into a folder, and return it.
 
@@ -116,7 +124,8 @@ def write_retriever(
         )
         raise InvalidInputError(msg)
     target = Path(folder).expanduser()
-    settings = {"top_n": top_n, "reranker": None if reranker is None else _entry_of(reranker, parts)}
+    entry = None if reranker is None else _entry_of(reranker, parts)
+    settings = {"top_n": top_n, "reranker": entry, "keep_scores": keep_scores}
     if top_n is None and reranker is not None:
         top_n = reranker.top_n
     write_folder(

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from pydantic import TypeAdapter
+
+from rerank_plugins.adapters.fields import Flag
 from rerank_plugins.adapters.retrievers import RetrieverParts
 from rerank_plugins.backends.handles import closed_on_error
 from rerank_plugins.embedder import Embedder
@@ -22,6 +25,7 @@ SENTENCES_KEY = "retrieval_sentences"
 """``[[start, end], ...]``, characters in the document of the sentences that were found, the best first."""
 
 _Item = TypeVar("_Item")
+_FLAG: TypeAdapter[bool] = TypeAdapter(Flag)
 
 
 @dataclass(frozen=True)
@@ -61,20 +65,23 @@ class SentenceCorpus(Generic[_Item]):
         """Return what :meth:`search` returns, without blocking the event loop."""
         return [(self.items[one.id], one) for one in await self.index.asearch(query, top_k=top_k)]
 
-    def save(self, parts: RetrieverParts[Any, _Item], folder: str | Path, *, top_k: int) -> Path:
-        """Write index and documents into a folder, and return it.
+    def save(
+        self, parts: RetrieverParts[Any, _Item], folder: str | Path, *, top_k: int, keep_scores: bool = True
+    ) -> Path:
+        """Write index, documents and the retriever's options into a folder, and return it.
 
         Raises:
             InvalidInputError: A document is not plain JSON, or the folder cannot be written.
         """
         documents = {key: parts.entry_of(key, one) for key, one in self.items.items()}
-        return self.index._written(Path(folder).expanduser(), Attached(parts.name, {"top_k": top_k}, documents))
+        settings = {"top_k": top_k, "keep_scores": keep_scores}
+        return self.index._written(Path(folder).expanduser(), Attached(parts.name, settings, documents))
 
     @classmethod
     def opened(
         cls, parts: RetrieverParts[Any, _Item], folder: str | Path, embedder: object
-    ) -> tuple[SentenceCorpus[_Item], int]:
-        """Return what :meth:`save` wrote, and its ``top_k``; None opens the embedder that was saved.
+    ) -> tuple[SentenceCorpus[_Item], int, bool]:
+        """Return what :meth:`save` wrote, its ``top_k`` and ``keep_scores``; None opens the embedder that was saved.
 
         Raises:
             InvalidInputError: The folder holds something else or is damaged, or the embedder is another one.
@@ -85,7 +92,8 @@ class SentenceCorpus(Generic[_Item]):
         attached = attached_documents(source, name=parts.name, ids=index.ids)
         with saved_settings_errors(source):
             items = {key: parts.item_of(entry) for key, entry in attached.documents.items()}
-            return cls(index, items), int(attached.settings["top_k"])
+            keep_scores = _FLAG.validate_python(attached.settings.get("keep_scores", True))
+            return cls(index, items), int(attached.settings["top_k"]), keep_scores
 
 
 def spans_of(found: FoundPassage) -> list[list[int]]:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Any
 
 from rerank_plugins.backends.handles import ModelHandle
 from rerank_plugins.backends.late_embedder import LateEmbedder
 from rerank_plugins.backends.local_embedder import LocalEmbedder
+from rerank_plugins.backends.protocol import KnownEverywhere
 from rerank_plugins.backends.text_embedders import TextEmbedderBackend
+from rerank_plugins.backends.vectors import TextEmbedder
 from rerank_plugins.calls.texts import TextCalls
 from rerank_plugins.catalog.spec import Instruction, ModelSpec
 from rerank_plugins.checks.arguments import checked_call
@@ -16,7 +22,18 @@ from rerank_plugins.embedding.cache import CacheStatistics, QueryVectorCache
 from rerank_plugins.inputs import check_texts
 from rerank_plugins.types import QueryExample
 
-__all__ = ["EmbedderFacts"]
+__all__ = ["EmbedderFacts", "backend_key"]
+
+_OF_CONVENTIONS = ("scorer", "pooling", "query_suffix", "ends_in", "landmark", "pools_instruction")
+"""Facts of a model that its files need not hold, and that decide a vector."""
+
+_KEY_CHARACTERS = 32
+
+
+def backend_key(backend: TextEmbedder) -> str:
+    """Return what tells the vectors of a backend of texts: its name and revision, and where it runs if it says so."""
+    known = backend.identity if isinstance(backend, KnownEverywhere) else None
+    return repr((backend.spec.id, backend.spec.revision, known))
 
 
 class EmbedderFacts(ModelHandle, ForeignNames):
@@ -32,6 +49,8 @@ class EmbedderFacts(ModelHandle, ForeignNames):
     _dimensions: int | None
     _normalize: bool
     _max_length: int
+    _weights_key: Callable[[], str]
+    _kind_of_run: str
 
     @property
     def instruction(self) -> Instruction:
@@ -79,6 +98,31 @@ class EmbedderFacts(ModelHandle, ForeignNames):
     def truncated_documents(self, documents: Sequence[str]) -> list[bool]:
         """Return of each document whether its vector is made without its end; see :meth:`truncated_queries`."""
         return self._backend.truncated(check_texts(documents, name="documents"), is_query=False)
+
+    @checked_call()
+    def vectors_key(self, *, is_query: bool) -> str:
+        """Return a key of everything but the text that decides a vector, for stores that know vectors by their text.
+
+        Weights, instruction, lengths and precision are part of it, the device is not. It is the same in every process,
+        and on every machine with the same files; a folder's files are read for it, once in a process. A backend is
+        known by the name and revision of its ``spec``.
+
+        Args:
+            is_query: Whether of queries; else of documents.
+
+        Raises:
+            ModelError: A file of the model cannot be read.
+        """
+        facts: dict[str, Any] = {
+            "weights": self._weights_key(),
+            "run": (self._kind_of_run, self._dtype),
+            "side": "query" if is_query else "document",
+            "instruction": self._instruction.query if is_query else self._instruction.document,
+            "examples": [asdict(one) for one in self._examples] if is_query else [],
+            "vectors": (self._max_length, self.dimensions, self._normalize),
+            "conventions": [getattr(self._spec, name) for name in _OF_CONVENTIONS],
+        }
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:_KEY_CHARACTERS]
 
     def query_cache_statistics(self) -> CacheStatistics | None:
         """Return the counters of the query cache; None without one."""

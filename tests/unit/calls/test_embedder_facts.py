@@ -1,8 +1,12 @@
-"""Which texts a model reads without their end: those whose vectors do not change when a word is added."""
+"""Which texts a model reads without their end, and what its vectors are known by in stores."""
 
 from __future__ import annotations
 
+import copy
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -72,3 +76,44 @@ def test_characters_that_are_never_tokenised_are_cut_too(kind: str, tmp_path: Pa
         assert embedder.truncated_documents([blank, f"{blank}panda"]) == [False, True]
         first, second = (vectors(embedder, text, is_query=False) for text in (blank, f"{blank}panda"))
     assert np.array_equal(first, second)
+
+
+class Elsewhere(Lengths):
+    """Says where its numbers come from."""
+
+    def __init__(self, address: str) -> None:
+        self.identity = ("acme", address)
+
+
+def test_a_key_of_vectors_changes_with_all_that_decides_them(tmp_path: Path) -> None:
+    folder = tiny_checkpoints.bert_embedder(tmp_path / "m")
+    other = tiny_checkpoints.bert_embedder(tmp_path / "other", pooling="mean")
+    make = partial(Embedder, device="cpu")
+    of_query = make(folder, instruction=InstructionOptions(query="Find: "))
+    of_document = make(folder, instruction=InstructionOptions(document="Keep: "))
+    others = [
+        make(other),
+        make(folder, max_length=16),
+        make(folder, vectors=VectorOptions(dimensions=8)),
+        make(folder, vectors=VectorOptions(normalize=False)),
+        make(folder, dtype="bfloat16"),
+        Embedder(backend=Lengths()),
+        Embedder(backend=Elsewhere("a")),
+        Embedder(backend=Elsewhere("b")),
+    ]
+    for is_query, changed, same in ((True, of_query, of_document), (False, of_document, of_query)):
+        keys = [one.vectors_key(is_query=is_query) for one in (make(folder), changed, *others)]
+        assert len(set(keys)) == len(keys)
+        assert make(folder).vectors_key(is_query=is_query) == keys[0] == same.vectors_key(is_query=is_query)
+        assert Embedder(backend=Lengths()).vectors_key(is_query=is_query) in keys
+        assert make(folder).vectors_key(is_query=not is_query) not in keys
+
+
+def test_a_key_of_vectors_is_the_same_in_another_process_and_of_a_closed_model(tmp_path: Path) -> None:
+    folder = tiny_checkpoints.bert_embedder(tmp_path / "m")
+    embedder = Embedder(folder, device="cpu")
+    ask = "import sys; from rerank_plugins import Embedder; print(Embedder(sys.argv[1]).vectors_key(is_query=True))"
+    said = subprocess.run([sys.executable, "-c", ask, str(folder)], check=True, capture_output=True, text=True)
+    copied = copy.copy(embedder)
+    embedder.close()
+    assert said.stdout.strip() == embedder.vectors_key(is_query=True) == copied.vectors_key(is_query=True)

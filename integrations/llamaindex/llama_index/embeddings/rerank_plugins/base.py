@@ -35,34 +35,34 @@ class EmbeddingSettings(TypedDict, total=False):
     callback_manager: CallbackManager
 
 
-class _QueryCache:
-    """The part of a key-value store that has the vectors of queries."""
+class _OwnEntries:
+    """The entries of a key-value store that are vectors of one model, with one set of settings, of one side."""
 
-    def __init__(self, store: BaseKVStore) -> None:
-        self._store = store
+    def __init__(self, store: BaseKVStore, key: str) -> None:
+        self._store, self._key = store, key
 
     def get(self, key: str, collection: str) -> dict[str, Any] | None:
-        return self._store.get(key=key, collection=_of_queries(collection))
+        return self._store.get(key=self._own(key), collection=collection)
 
     async def aget(self, key: str, collection: str) -> dict[str, Any] | None:
-        return await self._store.aget(key=key, collection=_of_queries(collection))
+        return await self._store.aget(key=self._own(key), collection=collection)
 
     def put(self, key: str, val: dict[str, Any], collection: str) -> None:
-        self._store.put(key=key, val=val, collection=_of_queries(collection))
+        self._store.put(key=self._own(key), val=val, collection=collection)
 
     async def aput(self, key: str, val: dict[str, Any], collection: str) -> None:
-        await self._store.aput(key=key, val=val, collection=_of_queries(collection))
+        await self._store.aput(key=self._own(key), val=val, collection=collection)
 
-
-def _of_queries(collection: str) -> str:
-    return f"{collection}_of_queries"
+    def _own(self, text: str) -> str:
+        return f"{self._key}:{text}"
 
 
 class InstructionEmbedding(ComponentOptions, EmbedderOptions, BaseEmbedding):
     """Embeds with any embedding model that the core can run, each side with its instruction.
 
-    An ``embeddings_cache`` keeps queries apart from documents, in a collection of their own. LlamaIndex knows vectors
-    there by their text alone, so each model and each setting that changes vectors needs a cache of its own.
+    One ``embeddings_cache`` may serve any number of models: the key of a vector there is
+    :meth:`rerank_plugins.Embedder.vectors_key` and the text, so that models, settings, queries and documents never
+    exchange vectors.
 
     Example:
         >>> Settings.embed_model = InstructionEmbedding(model_name="BAAI/llm-embedder", task="qa")
@@ -103,23 +103,61 @@ class InstructionEmbedding(ComponentOptions, EmbedderOptions, BaseEmbedding):
     def from_embedder(cls, embedder: Embedder, **settings: Unpack[EmbeddingSettings]) -> Self:
         return cls._around_embedder(embedder, settings)
 
+    def model_post_init(self, context: Any, /) -> None:
+        """Open the model; with a cache, its files are known before the first call, which may be on an event loop."""
+        super().model_post_init(context)
+        if self.embeddings_cache is not None:
+            self._cached(is_query=True)
+
     # ``wraps`` hands on the mark of what is traced: the base's method has the one span of a call.
     @wraps(BaseEmbedding.get_query_embedding)
     def get_query_embedding(self, query: str) -> list[float]:
-        """Return the vector of a query, of its cache if there is one."""
-        return BaseEmbedding.get_query_embedding(self._asked(), query)
+        """Return the vector of a query, of the cache if there is one."""
+        return BaseEmbedding.get_query_embedding(self._cached(is_query=True), query)
 
     @wraps(BaseEmbedding.aget_query_embedding)
     async def aget_query_embedding(self, query: str) -> list[float]:
         """Return what :meth:`get_query_embedding` returns, without blocking the event loop."""
-        return await BaseEmbedding.aget_query_embedding(self._asked(), query)
+        return await BaseEmbedding.aget_query_embedding(self._cached(is_query=True), query)
 
-    def _asked(self) -> InstructionEmbedding:
-        """Return what embeds queries: LlamaIndex's cache knows a text by itself alone, whichever side it is of."""
+    @wraps(BaseEmbedding.get_text_embedding)
+    def get_text_embedding(self, text: str) -> list[float]:
+        """Return the vector of a document, of the cache if there is one."""
+        return BaseEmbedding.get_text_embedding(self._cached(is_query=False), text)
+
+    @wraps(BaseEmbedding.aget_text_embedding)
+    async def aget_text_embedding(self, text: str) -> list[float]:
+        """Return what :meth:`get_text_embedding` returns, without blocking the event loop."""
+        return await BaseEmbedding.aget_text_embedding(self._cached(is_query=False), text)
+
+    @wraps(BaseEmbedding.get_text_embedding_batch)
+    def get_text_embedding_batch(
+        self,
+        texts: list[str],
+        show_progress: bool = False,  # noqa: FBT001, FBT002
+        **kwargs: Any,
+    ) -> list[list[float]]:
+        """Return the vectors of documents, those of the cache that are there."""
+        own = self._cached(is_query=False)
+        return BaseEmbedding.get_text_embedding_batch(own, texts, show_progress, **kwargs)
+
+    @wraps(BaseEmbedding.aget_text_embedding_batch)
+    async def aget_text_embedding_batch(
+        self,
+        texts: list[str],
+        show_progress: bool = False,  # noqa: FBT001, FBT002
+        **kwargs: Any,
+    ) -> list[list[float]]:
+        """Return what :meth:`get_text_embedding_batch` returns, without blocking the event loop."""
+        own = self._cached(is_query=False)
+        return await BaseEmbedding.aget_text_embedding_batch(own, texts, show_progress, **kwargs)
+
+    def _cached(self, *, is_query: bool) -> InstructionEmbedding:
+        """Return what embeds one side: LlamaIndex's cache knows a vector by its text alone, whosever it is."""
         if self.embeddings_cache is None:
             return self
         made = BaseModel.__copy__(self)
-        made.__dict__["embeddings_cache"] = _QueryCache(self.embeddings_cache)
+        made.__dict__["embeddings_cache"] = _OwnEntries(self.embeddings_cache, self._vectors_key(is_query=is_query))
         return made
 
     def _get_query_embedding(self, query: str) -> list[float]:

@@ -190,7 +190,7 @@ class SentenceRetriever(SharedModels, BaseRetriever):
             InvalidInputError: The folder holds something else or is damaged, or the embedder is another one.
             ModelError: The embedder cannot be loaded.
         """
-        corpus, top_k = SentenceCorpus.opened(_PLAIN, persist_dir, embedder)
+        corpus, top_k, _ = SentenceCorpus.opened(_PLAIN, persist_dir, embedder)
         return cls(corpus, top_k=top_k, callback_manager=callback_manager)
 
     def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:

@@ -1,0 +1,62 @@
+"""Which files a checkpoint has, whatever its folder is called and whenever they were written."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+
+from rerank_plugins.catalog.cached import is_commit
+from rerank_plugins.catalog.checkpoint import CheckpointFiles
+from rerank_plugins.checks.boundary import checkpoint_errors
+
+__all__ = ["Fingerprint", "contents_key"]
+
+Fingerprint = tuple[tuple[str, int, int], ...]
+"""See :attr:`~rerank_plugins.catalog.checkpoint.CheckpointFiles.fingerprint`."""
+
+_BLOCK_BYTES = 1 << 20
+
+
+@checkpoint_errors("read the model's files")
+def contents_key(files: CheckpointFiles, *, loaded: Fingerprint) -> str:
+    """Return a key of a checkpoint's files that is the same in every process, and on every machine that has them.
+
+    A snapshot of the hub's cache is known by its repository and commit. The files of any other folder are read, all but
+    what is for people (``*.md``) and hidden ones; once in a process as long as they stay as they are. Of a folder that
+    was written again since the model was loaded, the names, sizes and times are all that is left: that key is known
+    on this machine alone.
+
+    Args:
+        files: The checkpoint.
+        loaded: Their fingerprint when the model was loaded.
+
+    Raises:
+        ModelError: A file cannot be read.
+    """
+    folder = files.folder
+    if folder.parent.name == "snapshots" and is_commit(folder.name):
+        return f"{folder.parent.parent.name}@{folder.name}"
+    if files.fingerprint != loaded:
+        return hashlib.sha256(repr((str(folder), loaded)).encode()).hexdigest()
+    return _of_contents(folder, loaded)
+
+
+@lru_cache(maxsize=64)
+def _of_contents(folder: Path, fingerprint: Fingerprint) -> str:
+    digest = hashlib.sha256()
+    for name, size, _ in fingerprint:
+        path = folder / name
+        if path.suffix == ".md" or path.name.startswith("."):
+            continue
+        digest.update(f"{Path(name).as_posix()}\0{size}\0".encode())
+        for block in _blocks(path):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _blocks(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK_BYTES):
+            yield block
