@@ -20,7 +20,8 @@ class HttpSettings:
     """How requests to a server are made.
 
     Attributes:
-        timeout_s: Seconds for one attempt, from sending it until its answer is there.
+        timeout_s: Seconds for one attempt, from looking up the server's address until the answer is there: handshakes
+            and redirects included, and however little a server sends at a time.
         connect_timeout_s: Of these, seconds until the server takes the connection.
         retries: Attempts after the first one, where the same request may succeed later: time-outs, closed connections,
             answers cut short, 408, 425, 429 and 5xx.

@@ -8,6 +8,7 @@ import logging
 import pickle
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 from email.utils import formatdate
 from typing import Any
 
@@ -16,7 +17,7 @@ from scripted_server import Answer, scripted_server
 
 from rerank_plugins.engine.deadline import Deadline
 from rerank_plugins.errors import DeadlineExceededError, EngineClosedError, InvalidInputError, RemoteError
-from rerank_plugins.remote import HttpClient, HttpSettings
+from rerank_plugins.remote import HttpClient, HttpSettings, in_threads
 from rerank_plugins.remote import http as module
 
 KEY = "sk-a-secret-of-the-test"
@@ -263,10 +264,32 @@ def test_one_client_serves_many_loops_and_closes_what_it_opened(recwarn: pytest.
         client = HttpClient(server.url)
         for _ in range(3):
             assert asyncio.run(several()) == [{"ok": True}] * 5
-            assert len(client._of_loops) <= 1
+            assert len(client._tasks._of_loops) <= 1
     # Clients of other tests may be collected here.
     port = server.url.rpartition(":")[2]
     assert not [str(one.message) for one in recwarn if port in str(one.message)]
+
+
+def test_threads_use_connections_again_and_close_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    with scripted_server(lambda request: Answer(request.body, delay_s=0.05)) as server:
+        client = HttpClient(server.url)
+
+        def ask(number: int) -> Any:
+            return client.post("/chat", {"n": number})
+
+        for _ in range(3):
+            with ThreadPoolExecutor(8) as pool:
+                assert list(pool.map(ask, range(8))) == [{"n": number} for number in range(8)]
+        assert server.most_at_once == 8
+        assert len({request.port for request in server.requests}) == 8
+        # One caller from now on: the others' connections are of no more use, and are closed when they are old.
+        monkeypatch.setattr(in_threads, "_LONGEST_IDLE_S", 0.1)
+        for number in range(4):
+            ask(number)
+        assert len({request.port for request in server.requests[24:]}) == 1
+        assert len(client._threads._idle) == 1
+        client.close()
+        assert client._threads._idle == []
 
 
 @pytest.mark.parametrize("settings", [{"timeout_s": 0}, {"retries": -1}, {"longest_wait_s": -1.0}, {"timeout_s": None}])
