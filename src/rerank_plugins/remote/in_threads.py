@@ -128,8 +128,8 @@ class _Line:
     def _exchange(self, send: Send) -> Reply:
         httpx = import_extra("httpx", extra="remote")
         with self._client.stream("POST", send.url, **options_of(send, httpx, self._note)) as response:
-            body = body_reader(send)
-            for part in response.iter_bytes():
+            body = body_reader(response, send)
+            for part in response.iter_raw():
                 body.add(part)
             return reply_of(response, body.whole(), send)
 

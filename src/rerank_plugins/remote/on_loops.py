@@ -54,8 +54,8 @@ class TaskSender:
         client = await self._client_of_loop()
         try:
             async with client.stream("POST", send.url, **options_of(send, httpx, note)) as response:
-                body = body_reader(send)
-                async for part in response.aiter_bytes():
+                body = body_reader(response, send)
+                async for part in response.aiter_raw():
                     body.add(part)
                 return reply_of(response, body.whole(), send)
         except BaseException:

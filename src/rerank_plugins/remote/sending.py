@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rerank_plugins.errors import RemoteError
-from rerank_plugins.remote.bodies import BodyReader
+from rerank_plugins.remote.bodies import ACCEPTED, BodyReader
 from rerank_plugins.remote.replies import Reply
 from rerank_plugins.remote.settings import HttpSettings
 
@@ -50,7 +50,7 @@ def options_of(send: Send, httpx: Any, trace: Any) -> dict[str, Any]:
     limit_s = send.timeout_s
     return {
         "content": send.body,
-        "headers": send.headers,
+        "headers": {**send.headers, "Accept-Encoding": ACCEPTED},
         "timeout": httpx.Timeout(limit_s, connect=min(send.settings.connect_timeout_s, limit_s)),
         "extensions": {"trace": trace},
     }
@@ -61,9 +61,10 @@ def is_connected(event: str) -> bool:
     return event.partition(".")[2] in _CONNECTED
 
 
-def body_reader(send: Send) -> BodyReader:
+def body_reader(response: Any, send: Send) -> BodyReader:
     """Return what puts the body of an answer together."""
-    return BodyReader(most_bytes=send.settings.largest_answer_bytes, host=send.host)
+    encoding = response.headers.get("content-encoding", "")
+    return BodyReader(encoding, most_bytes=send.settings.largest_answer_bytes, host=send.host)
 
 
 def reply_of(response: Any, body: bytes, send: Send) -> Reply:

@@ -27,7 +27,7 @@ class HttpSettings:
             answers cut short, 408, 425, 429 and 5xx.
         longest_wait_s: Seconds between two attempts at most. A server that asks for more (``Retry-After``) is not
             waited for.
-        largest_answer_bytes: Bytes of an answer at most; larger ones are an error.
+        largest_answer_bytes: Bytes of an answer at most, decompressed; larger ones are an error.
     """
 
     timeout_s: Seconds = 60.0
