@@ -189,7 +189,7 @@ class HttpClient:
             deadline.check()
             if not isinstance(reply, Reply):
                 raise reply or RemoteError(f"{self.host} was not asked")
-            target = redirected(reply)
+            target = redirected(reply, secret=key)
             if target is None:
                 error = refusal_of(reply, secret=key)
                 if error is not None:

@@ -75,14 +75,18 @@ def reply_of(response: Any, body: bytes, send: Send) -> Reply:
 
 def failures(httpx: Any) -> tuple[type[Exception], ...]:
     """Return what an attempt may end with."""
-    return (httpx.HTTPError, httpx.InvalidURL, OSError, RemoteError)
+    # ValueError: a host's name that cannot be one is found out by whoever looks it up, or asks for its certificate.
+    return (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError, RemoteError)
 
 
 def meaning_of(error: Exception, httpx: Any, send: Send) -> RemoteError:
     """Return what a failed attempt means; the texts of a transport's errors hold no key and no body."""
     if isinstance(error, RemoteError):
         return error
-    never = (httpx.InvalidURL, httpx.UnsupportedProtocol)
+    if isinstance(error, httpx.InvalidURL) and _is_address(httpx, send.url):
+        # httpx reads where a redirect leads although it does not follow it. Not shown: the server chose the words.
+        return RemoteError(f"{send.host} redirects to an address that cannot be read, which is not followed")
+    never = (httpx.InvalidURL, httpx.UnsupportedProtocol, ValueError)
     if isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, *never)):
         msg = f"{send.host} cannot be reached ({type(error).__name__}: {error}); check base_url and the network"
         return RemoteError(msg, is_passing=not isinstance(error, never), is_reached=False)
@@ -94,3 +98,11 @@ def meaning_of(error: Exception, httpx: Any, send: Send) -> RemoteError:
 def late(send: Send) -> RemoteError:
     """Return the error of an answer that is not there in time."""
     return RemoteError(f"{send.host} did not answer within {send.attempt_s:.3g} s", is_passing=True)
+
+
+def _is_address(httpx: Any, url: str) -> bool:
+    try:
+        httpx.URL(url)
+    except httpx.InvalidURL:
+        return False
+    return True

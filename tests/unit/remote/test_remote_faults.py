@@ -330,6 +330,8 @@ WRONG_VECTORS: dict[str, Callable[[int], Any]] = {
     "lengths": lambda n: [[1.0] * (index + 1) for index in range(n)],
     "empty": lambda n: [[]] * n,
     "nan": lambda n: [[1.0, float("nan")]] * n,
+    "too large for float32": lambda n: [[1.0, 1e300]] * n,
+    "huge": lambda n: [[1.0, 10**400]] * n,
     "text": lambda n: ["no base64!"] * n,
     "bytes": lambda n: ["AAA="] * n,
     "true": lambda n: [[True, 1.0]] * n,
@@ -337,6 +339,7 @@ WRONG_VECTORS: dict[str, Callable[[int], Any]] = {
 }
 
 
+@pytest.mark.filterwarnings("error::RuntimeWarning")
 @pytest.mark.parametrize("service", EMBEDDERS)
 @pytest.mark.parametrize("wrong", WRONG_VECTORS)
 def test_vectors_that_are_none_are_errors(service: str, wrong: str) -> None:
