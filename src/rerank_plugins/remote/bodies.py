@@ -7,7 +7,7 @@ from typing import Any
 
 from rerank_plugins.errors import RemoteError
 
-__all__ = ["ACCEPTED", "BodyReader"]
+__all__ = ["ACCEPTED", "AnswerTooLargeError", "BodyReader"]
 
 ACCEPTED = "gzip, deflate"
 """Encodings that are asked for. Others shrink gigabytes to a few bytes, and httpx undoes a piece of them at once."""
@@ -16,6 +16,10 @@ _FORMATS = {"gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
 _BARE = -zlib.MAX_WBITS
 _OTHERS = ("br", "zstd", "compress")
 _BEGIN_OF_GZIP = b"\x1f"
+
+
+class AnswerTooLargeError(RemoteError):
+    """An answer has more bytes than are allowed; one to fewer texts may not have."""
 
 
 class BodyReader:
@@ -40,7 +44,8 @@ class BodyReader:
         """Take the next piece.
 
         Raises:
-            RemoteError: There are more bytes than are allowed, or they are not compressed as the header says.
+            AnswerTooLargeError: There are more bytes than are allowed.
+            RemoteError: They are not compressed as the header says.
         """
         if self._decoder is None:
             self._keep(part)
@@ -80,8 +85,11 @@ class BodyReader:
     def _keep(self, part: bytes) -> None:
         self._n_bytes += len(part)
         if self._n_bytes > self._most:
-            msg = f"{self._host} answers with more than {self._most} bytes; it is not read"
-            raise RemoteError(msg)
+            msg = (
+                f"{self._host} answers with more than {self._most} bytes, which are not read; "
+                "HttpSettings(largest_answer_bytes=...) allows more"
+            )
+            raise AnswerTooLargeError(msg)
         self._parts.append(part)
 
 
