@@ -20,6 +20,8 @@ class Request:
     path: str
     headers: Mapping[str, str]
     body: Any
+    port: int = 0
+    """The client's: one a connection."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ def scripted_server(  # noqa: C901 - the handler stands inside
         def do_POST(self) -> None:
             raw = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             headers = {name.lower(): value for name, value in self.headers.items()}
-            request = Request(self.path, headers, json.loads(raw or b"null"))
+            request = Request(self.path, headers, json.loads(raw or b"null"), self.client_address[1])
             with lock:
                 seen.requests.append(request)
                 seen.at_once += 1

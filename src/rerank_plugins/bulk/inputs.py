@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from rerank_plugins.bulk.folders import is_parquet
 from rerank_plugins.checks.optional import import_extra
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.system.files import reason_of
 
-__all__ = ["Block", "Row", "column_types", "input_files", "plan_blocks", "read_block"]
+__all__ = ["Block", "Row", "column_types", "plan_blocks", "read_block"]
 
 Row = dict[str, Any]
 
-_LINES, _PARQUET = (".jsonl", ".ndjson"), (".parquet",)
-_PACKED = (".gz", ".bz2", ".xz", ".zst", ".zip")
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,51 +48,6 @@ class Block:
         return f"{self.path}, rows {self.first_row + 1} to {self.first_row + self.n_rows}"
 
 
-def input_files(paths: Sequence[Path]) -> list[Path]:
-    """Return the files of paths, of which folders stand for the files in them, by name.
-
-    Raises:
-        InvalidInputError: One is not there, of another format or named twice, or there is none.
-    """
-    files: list[Path] = []
-    for path in paths:
-        if path.is_dir():
-            files += _files_of(path)
-        elif path.suffix not in (*_LINES, *_PARQUET):
-            raise _no_input(path)
-        elif not path.is_file():
-            msg = f"{str(path)!r} is not there; name a file of JSON lines or Parquet, or a folder of them"
-            raise InvalidInputError(msg)
-        else:
-            files.append(path)
-    if not files:
-        msg = f"no .jsonl and no .parquet file in {', '.join(map(str, paths)) or 'no path'}"
-        raise InvalidInputError(msg)
-    resolved = [one.resolve() for one in files]
-    doubled = [one for one, count in Counter(resolved).items() if count > 1]
-    if doubled:
-        msg = f"{str(doubled[0])!r} is named twice, and its rows would be there twice"
-        raise InvalidInputError(msg)
-    return resolved
-
-
-def _files_of(folder: Path) -> list[Path]:
-    """Return the files of a folder that are read; raises for rows that would be left out without a word."""
-    found = sorted(folder.iterdir())
-    for one in found:
-        if one.suffix in _PACKED and Path(one.stem).suffix in _LINES:
-            raise _no_input(one)
-    return [one for one in found if one.suffix in (*_LINES, *_PARQUET)]
-
-
-def _no_input(path: Path) -> InvalidInputError:
-    msg = (
-        f"{str(path)!r} is neither JSON lines (.jsonl) nor Parquet (.parquet); a compressed file cannot be "
-        "read from its middle: unpack it, or convert it to Parquet"
-    )
-    return InvalidInputError(msg)
-
-
 def plan_blocks(files: Sequence[Path], rows_per_block: int) -> list[Block]:
     """Return the blocks of files, in order. Files of JSON lines are read once for it; of Parquet only the end is.
 
@@ -103,7 +57,7 @@ def plan_blocks(files: Sequence[Path], rows_per_block: int) -> list[Block]:
     """
     blocks: list[Block] = []
     for file in files:
-        places = _parquet_places if file.suffix in _PARQUET else _line_places
+        places = _parquet_places if is_parquet(file.name) else _line_places
         try:
             for place in places(file, rows_per_block):
                 blocks.append(Block(number=len(blocks), path=str(file), **place))
@@ -120,7 +74,7 @@ def read_block(block: Block, columns: Sequence[str]) -> list[Row]:
         InvalidInputError: The file has changed, or a row is no JSON object or lacks a column.
     """
     try:
-        rows = (_parquet_rows if block.path.endswith(_PARQUET) else _line_rows)(block, columns)
+        rows = (_parquet_rows if is_parquet(block.path) else _line_rows)(block, columns)
     except (OSError, ValueError, KeyError, NotImplementedError) as error:
         msg = f"{block.place}: cannot be read ({reason_of(error) if isinstance(error, OSError) else error})"
         raise InvalidInputError(msg) from error
@@ -195,7 +149,7 @@ def column_types(block: Block, columns: Sequence[str]) -> dict[str, Any]:
 
     A part that got its types from its own values alone would not fit the others: nothing but nulls is of no type.
     """
-    if not columns or not block.path.endswith(_PARQUET):
+    if not columns or not is_parquet(block.path):
         return {}
     arrow = import_extra("pyarrow", extra="bulk")
     schema = import_extra("pyarrow.parquet", extra="bulk").read_schema(block.path)

@@ -20,7 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rerank_plugins.bulk.inputs import Block, column_types, input_files, plan_blocks, read_block
+from rerank_plugins.bulk.folders import JOB_FILE, PARTS, input_files
+from rerank_plugins.bulk.inputs import Block, column_types, plan_blocks, read_block
 from rerank_plugins.bulk.outputs import PartFormat, part_name, write_part
 from rerank_plugins.bulk.tasks import BulkTask, RowWorker
 from rerank_plugins.checks.arguments import checked_fields
@@ -31,7 +32,7 @@ from rerank_plugins.system.locks import lock_file
 
 __all__ = ["BlockDone", "BulkJob", "JobFolder"]
 
-_JOB, _PARTS, _FORMAT = "job.json", "parts", "rerank-plugins/bulk-job/1"
+_FORMAT = "rerank-plugins/bulk-job/1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +57,8 @@ class BulkJob:
 
     Attributes:
         task: What is done.
-        inputs: Files of JSON lines or Parquet, or folders of them.
+        inputs: Files of JSON lines or Parquet, or folders: of all such files in them and in their subfolders
+            (:func:`~rerank_plugins.bulk.folders.input_files`).
         output: Folder of the output. On several machines it is on a disk that all of them see, and so are the inputs.
         part_format: Format of the output.
         rows_per_block: Rows that are read, run and written together. A block is what a kill loses.
@@ -87,7 +89,7 @@ class BulkJob:
             InvalidInputError: A file cannot be read, the folder holds another job or something else, or another process
                 works on it.
         """
-        blocks = plan_blocks(input_files(self.inputs), self.rows_per_block)
+        blocks = plan_blocks(input_files(self.inputs, output=self.output), self.rows_per_block)
         folder = JobFolder(self.output, task=self.task, part_format=self.part_format)
         lock = lock_file(made_folder(self.output))
         try:
@@ -134,7 +136,7 @@ class JobFolder:
         Raises:
             InvalidInputError: Another job is there, or something else.
         """
-        path, parts = self.folder / _JOB, self.folder / _PARTS
+        path, parts = self.folder / JOB_FILE, self.folder / PARTS
         if path.exists() and not restart:
             self._check(path, description)
             made_folder(parts)
@@ -149,12 +151,12 @@ class JobFolder:
 
     def pending(self) -> list[Block]:
         """Return the blocks that have no part."""
-        there = {path.name for path in (self.folder / _PARTS).iterdir()}
+        there = {path.name for path in (self.folder / PARTS).iterdir()}
         return [block for block in self.blocks if part_name(block.number, self.part_format) not in there]
 
     def parts(self) -> list[Path]:
         """Return the files of the output that are there, in the order of the input."""
-        return sorted((self.folder / _PARTS).glob(f"part-*.{self.part_format}"))
+        return sorted((self.folder / PARTS).glob(f"part-*.{self.part_format}"))
 
     def run(self, block: Block, worker: RowWorker) -> None:
         """Read a block, run it, and write its part.
@@ -163,7 +165,7 @@ class JobFolder:
             RerankPluginsError: It cannot be read, run or written; the message says which rows.
         """
         rows = read_block(block, self.task.columns)
-        path = self.folder / _PARTS / part_name(block.number, self.part_format)
+        path = self.folder / PARTS / part_name(block.number, self.part_format)
         types = column_types(block, getattr(self.task, "keep", ()))
         try:
             write_part(path, worker(rows), self.part_format, types, first_row=block.first_row)

@@ -25,7 +25,9 @@ __all__ = ["embed"]
 
 
 def embed(
-    inputs: Annotated[list[Path], typer.Argument(help="Files of JSON lines or Parquet, or folders of them.")],
+    inputs: Annotated[
+        list[Path], typer.Argument(help="JSON lines or Parquet: files, or folders with their subfolders.")
+    ],
     *,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the vectors; a job of its own.")],
     model: Annotated[str, typer.Option("--model", "-m", help="Hub id, local folder, mini or mini-zh.")] = "mini",

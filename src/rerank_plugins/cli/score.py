@@ -82,8 +82,8 @@ def score(
     Each output line holds "score" and "probability" of the pair on the same line of the input. A small file beside the
     output says what was asked; another model or other options are refused until --restart.
 
-    With --ray the pairs may also be Parquet or a folder of files, and the output is a folder of parts in the order of
-    the input, with the kept columns beside the scores.
+    With --ray the pairs may also be Parquet or a folder of files, with its subfolders, and the output is a folder of
+    parts in the order of the input, with the kept columns beside the scores.
     """
     layers = {"cutoff_layers": cutoff_layers, "compress_ratio": compress_ratio, "compress_layers": compress_layers}
     options = ModelOptions(

@@ -74,7 +74,8 @@ def listed_vectors(found: Any, n: int, *, service: str) -> _Vectors:
     if not isinstance(found, list) or len(found) != n:
         _refuse(service, f"{len(found) if isinstance(found, list) else 'no list of'} vectors for {n} texts")
     try:
-        rows = np.array([_vector(one) for one in found], dtype=np.float32)
+        with np.errstate(over="ignore"):  # what float32 has no place for becomes infinity, and is refused as such
+            rows = np.array([_vector(one) for one in found], dtype=np.float32)
     except (TypeError, ValueError, OverflowError):
         _refuse(service, "vectors of different lengths, or of something else than numbers")
     if rows.ndim != 2 or not rows.shape[1] or not np.isfinite(rows).all():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import ssl
 from functools import lru_cache
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, Literal
 
 from rerank_plugins.checks.optional import import_extra
@@ -14,14 +15,16 @@ __all__ = ["new_client", "trusted"]
 
 
 def new_client(kind: Literal["Client", "AsyncClient"]) -> Any:
-    """Return a new client of httpx that follows no redirects.
+    """Return a new client of httpx that follows no redirects and keeps no cookies.
 
     Raises:
         RemoteError: The environment names certificates or a proxy that cannot be used.
     """
     httpx = import_extra("httpx", extra="remote")
     try:
-        return getattr(httpx, kind)(follow_redirects=False, verify=trusted())
+        # A server must not be able to tell requests of one client apart, nor to make them longer each time.
+        no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=()))
+        return getattr(httpx, kind)(follow_redirects=False, verify=trusted(), cookies=no_cookies)
     except (httpx.InvalidURL, OSError, ValueError, ImportError) as error:
         msg = (
             f"no connection can be made with this environment ({type(error).__name__}: {error}); check SSL_CERT_FILE, "

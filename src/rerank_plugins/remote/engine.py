@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar
 
 from rerank_plugins.engine.deadline import Deadline
 from rerank_plugins.errors import InvalidInputError, RemoteError, RemoteUnavailableError
+from rerank_plugins.remote.bodies import AnswerTooLargeError
 from rerank_plugins.remote.breaker import Breaker
 from rerank_plugins.remote.http import HttpClient
 from rerank_plugins.remote.limits import BatchLimits, RemoteLimits, batches
@@ -155,6 +156,10 @@ class RemoteEngine:
         waiting, found = [texts], []
         while waiting:
             some = waiting.pop()
+            if len(some) > self._most_items and not call.is_whole:
+                # Learnt since the call was cut into requests.
+                waiting += _cut(some, self._most_items)
+                continue
             self._breaker.check()
             outcome = yield call.body(some)
             if isinstance(outcome, RemoteError):
@@ -162,11 +167,11 @@ class RemoteEngine:
                     # Also where it is tried after a pause: what follows, such as smaller requests, is let through.
                     self._breaker.worked()
                 smaller = self._smaller(outcome, len(some))
-                if smaller is None:
+                if smaller is None or (call.is_whole and isinstance(outcome, AnswerTooLargeError)):
                     raise self._noted(outcome) from outcome
                 if call.is_whole:
                     raise self._too_many(len(some)) from outcome
-                waiting += [some[start : start + smaller] for start in range(0, len(some), smaller)][::-1]
+                waiting += _cut(some, smaller)
                 continue
             self._breaker.worked()
             found.append(call.read(outcome, len(some)))
@@ -174,6 +179,10 @@ class RemoteEngine:
 
     def _smaller(self, error: RemoteError, n: int) -> int | None:
         """Return how many texts to send instead of n; None if their number was not what was wrong."""
+        if isinstance(error, AnswerTooLargeError) and n > 1:
+            # Vectors of two thousand texts in JSON are larger than most answers; known from now on.
+            self._most_items = min(self._most_items, -(-n // 2))
+            return self._most_items
         if error.status is None or not 400 <= error.status < 500 or n < 2:
             return None
         match = _BATCH_SIZE.search(str(error))
@@ -200,6 +209,11 @@ class RemoteEngine:
             "other documents of the request: pass fewer documents, or shorter ones"
         )
         return InvalidInputError(msg)
+
+
+def _cut(texts: Sequence[str], n: int) -> list[Sequence[str]]:
+    """Return runs of n texts, the first one last."""
+    return [texts[start : start + n] for start in range(0, len(texts), n)][::-1]
 
 
 def _is_answer(error: RemoteError) -> bool:

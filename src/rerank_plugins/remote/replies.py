@@ -56,16 +56,19 @@ def refusal_of(reply: Reply, *, secret: str) -> RemoteError | None:
     if 200 <= reply.status < 300:
         return None
     is_passing = reply.status in _PASSING or reply.status >= 500
-    detail = _error_detail(reply.body)
-    detail = detail.replace(secret, "***") if secret else detail
+    detail = _without(secret, _error_detail(reply.body))
     detail = f": {detail[:_SHOWN_CHARACTERS]}" if detail else ""
     msg = f"{_host(reply.url)} answered with HTTP {reply.status}{detail}{_way_out(reply.status)}"
     wait_s = _wait_s(reply.headers) if is_passing else None
     return RemoteError(msg, status=reply.status, is_passing=is_passing, retry_after_s=wait_s)
 
 
-def redirected(reply: Reply) -> str | None:
+def redirected(reply: Reply, *, secret: str) -> str | None:
     """Return where an answer sends the same request on; None if it does not.
+
+    Args:
+        reply: The answer.
+        secret: As of :func:`refusal_of`.
 
     Raises:
         RemoteError: To another host, which would get the key and the texts, or as another kind of request.
@@ -74,16 +77,23 @@ def redirected(reply: Reply) -> str | None:
         return None
     try:
         target = urljoin(reply.url, reply.headers["location"])
-        place = _origin(urlsplit(target))
+        place, has_user = _origin(urlsplit(target)), "@" in urlsplit(target).netloc
     except ValueError:
-        target, place = "", ("", "an address that cannot be read", None)
-    if place != _origin(urlsplit(reply.url)) or reply.status not in _KEEPS_METHOD:
+        target, place, has_user = "", ("", "an address that cannot be read", None), False
+    # A user in an address would be sent in place of the key.
+    if place != _origin(urlsplit(reply.url)) or has_user or reply.status not in _KEEPS_METHOD:
+        where = _without(secret, place[1])
         msg = (
-            f"{_host(reply.url)} redirects (HTTP {reply.status}) to {place[1]!r}, which is not followed: key and texts "
+            f"{_host(reply.url)} redirects (HTTP {reply.status}) to {where!r}, which is not followed: key and texts "
             "go to the server that was named only. If that is the right one, give its address as base_url"
         )
         raise RemoteError(msg, status=reply.status)
     return target
+
+
+def _without(secret: str, text: str) -> str:
+    """Return a text without the key; the name of a host comes in small letters."""
+    return text.replace(secret, "***").replace(secret.lower(), "***") if secret else text
 
 
 def _error_detail(body: bytes) -> str:

@@ -20,13 +20,14 @@ class HttpSettings:
     """How requests to a server are made.
 
     Attributes:
-        timeout_s: Seconds for one attempt, from sending it until its answer is there.
+        timeout_s: Seconds for one attempt, from looking up the server's address until the answer is there: handshakes
+            and redirects included, and however little a server sends at a time.
         connect_timeout_s: Of these, seconds until the server takes the connection.
         retries: Attempts after the first one, where the same request may succeed later: time-outs, closed connections,
             answers cut short, 408, 425, 429 and 5xx.
         longest_wait_s: Seconds between two attempts at most. A server that asks for more (``Retry-After``) is not
             waited for.
-        largest_answer_bytes: Bytes of an answer at most; larger ones are an error.
+        largest_answer_bytes: Bytes of an answer at most, decompressed; larger ones are an error.
     """
 
     timeout_s: Seconds = 60.0

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rerank_plugins.bulk.inputs import input_files, plan_blocks, read_block
+from rerank_plugins.bulk.folders import input_files
+from rerank_plugins.bulk.inputs import plan_blocks, read_block
 from rerank_plugins.errors import InvalidInputError
 
 
@@ -60,32 +61,6 @@ def test_blocks_of_several_files_are_numbered_through(tmp_path: Path) -> None:
         (2, "b.jsonl", 2),
         (3, "b.jsonl", 1),
     ]
-
-
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [("rows.jsonl.gz", "unpack it"), ("absent.jsonl", "is not there"), ("empty", "no .jsonl and no .parquet")],
-)
-def test_what_is_no_input(tmp_path: Path, name: str, message: str) -> None:
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(InvalidInputError, match=message):
-        input_files([tmp_path / name])
-
-
-def test_a_compressed_file_in_a_folder_is_not_left_out(tmp_path: Path) -> None:
-    (tmp_path / "a.jsonl").write_text('{"x": 1}\n')
-    (tmp_path / "_SUCCESS").write_text("")
-    assert [file.name for file in input_files([tmp_path])] == ["a.jsonl"]
-    (tmp_path / "b.jsonl.gz").write_bytes(b"")
-    with pytest.raises(InvalidInputError, match=r"b\.jsonl\.gz.*unpack it"):
-        input_files([tmp_path])
-
-
-def test_a_file_that_is_named_twice(tmp_path: Path) -> None:
-    file = tmp_path / "rows.jsonl"
-    file.write_text('{"x": 1}\n')
-    with pytest.raises(InvalidInputError, match="named twice"):
-        input_files([tmp_path, tmp_path / ".." / tmp_path.name / "rows.jsonl"])
 
 
 @pytest.mark.parametrize(

@@ -136,6 +136,26 @@ def test_rows_that_changed_in_place_are_another_job(tmp_path: Path, suffix: str)
         assert folder.pending() == []
 
 
+def test_a_job_in_its_own_input_goes_on_and_new_files_make_it_another(tmp_path: Path) -> None:
+    """The parts of a job that lie below its input are no rows of it, and files of one name in two folders are two."""
+    for number, name in enumerate(("rows.jsonl", "2023/rows.jsonl", "2024/rows.jsonl")):
+        lines = [f'{{"id": {one}, "text": ""}}\n' for one in range(number * 4, number * 4 + 4)]
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("".join(lines))
+    task = LengthTask(seen=str(tmp_path / "seen"))
+    output = tmp_path / "2024" / "job"
+    job = BulkJob(task=task, inputs=(tmp_path,), output=output, part_format="jsonl", rows_per_block=3)
+    with job.opened() as folder:
+        assert run_job(folder) == 6
+    (output / "parts" / "part-00000004.jsonl").unlink()
+    with job.opened() as folder:
+        assert run_job(folder) == 1
+    assert result_of(job) == [{"id": number, "length": 0} for number in range(12)]
+    (tmp_path / "2023" / "more.jsonl").write_text('{"id": 12, "text": ""}\n')
+    with pytest.raises(InvalidInputError, match="rows was 12 and is 13"), job.opened():
+        pass
+
+
 def test_a_folder_with_something_else_stays_as_it_is(rows: Path) -> None:
     (rows.parent / "job").mkdir()
     (rows.parent / "job" / "thesis.txt").write_text("years of work")

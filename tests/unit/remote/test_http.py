@@ -8,6 +8,7 @@ import logging
 import pickle
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 from email.utils import formatdate
 from typing import Any
 
@@ -16,7 +17,7 @@ from scripted_server import Answer, scripted_server
 
 from rerank_plugins.engine.deadline import Deadline
 from rerank_plugins.errors import DeadlineExceededError, EngineClosedError, InvalidInputError, RemoteError
-from rerank_plugins.remote import HttpClient, HttpSettings
+from rerank_plugins.remote import HttpClient, HttpSettings, in_threads
 from rerank_plugins.remote import http as module
 
 KEY = "sk-a-secret-of-the-test"
@@ -214,6 +215,61 @@ def test_a_redirect_to_another_host_is_refused(post: Any, status: int) -> None:
         assert not other.requests
 
 
+@pytest.mark.parametrize("location", ["javascript:1", "http://[", "http://127.0.0.1:99999/chat", "//", "/\x00"])
+def test_a_redirect_that_leads_nowhere(post: Any, location: str) -> None:
+    with scripted_server([Answer({}, status=307, headers={"Location": location})]) as server:
+        with pytest.raises(RemoteError, match=r"redirect|broke off") as caught:
+            post(HttpClient(server.url, settings=QUICK))
+        assert "base_url and the network" not in str(caught.value)
+        assert len(server.requests) <= 4
+
+
+def test_a_redirect_to_a_user_of_the_server_is_refused(post: Any) -> None:
+    """httpx would send that user and password in place of the key."""
+
+    def script(request: Any) -> Answer:
+        where = f"http://user:word@{request.headers['host']}/chat"
+        return Answer({}, status=307, headers={"Location": where})
+
+    with scripted_server(script) as server:
+        with pytest.raises(RemoteError, match="which is not followed") as caught:
+            post(HttpClient(server.url, key_env="TEST_KEY"))
+        assert "word@" not in str(caught.value)
+        assert len(server.requests) == 1
+
+
+def test_a_redirect_that_repeats_the_key_does_not_show_it(post: Any) -> None:
+    location = {"Location": f"https://{KEY.upper()}.example.org/"}
+    with scripted_server([Answer({}, status=307, headers=location)]) as server:
+        with pytest.raises(RemoteError, match=r"\*\*\*\.example\.org") as caught:
+            post(HttpClient(server.url, key_env="TEST_KEY"))
+        assert KEY not in str(caught.value)
+
+
+def test_cookies_are_not_sent_back() -> None:
+    cookie = {"Set-Cookie": "caller=7; Path=/"}
+
+    async def twice(client: HttpClient) -> None:
+        for _ in range(2):
+            await client.apost("/chat", {})
+
+    with scripted_server([Answer({}, headers=cookie)]) as server:
+        client = HttpClient(server.url)
+        for _ in range(2):
+            client.post("/chat", {})
+        asyncio.run(twice(client))
+        assert len(server.requests) == 4
+        assert not any("cookie" in request.headers for request in server.requests)
+
+
+@pytest.mark.parametrize("name", ["a..b", ".example.org", "a" * 70 + ".com", "xn--zzzzzzzz999999", "\u2024", "a b"])
+def test_names_that_no_host_can_have(post: Any, name: str) -> None:
+    for scheme in ("http", "https"):
+        with pytest.raises(RemoteError, match=r"cannot be reached .*check base_url") as caught:
+            post(HttpClient(f"{scheme}://{name}/v1", settings=HttpSettings(retries=0)))
+        assert not caught.value.is_reached
+
+
 def test_a_circle_of_redirects_ends(post: Any) -> None:
     with scripted_server([Answer({}, status=308, headers={"Location": "/chat"})]) as server:
         with pytest.raises(RemoteError, match="redirected the request"):
@@ -263,10 +319,32 @@ def test_one_client_serves_many_loops_and_closes_what_it_opened(recwarn: pytest.
         client = HttpClient(server.url)
         for _ in range(3):
             assert asyncio.run(several()) == [{"ok": True}] * 5
-            assert len(client._of_loops) <= 1
+            assert len(client._tasks._of_loops) <= 1
     # Clients of other tests may be collected here.
     port = server.url.rpartition(":")[2]
     assert not [str(one.message) for one in recwarn if port in str(one.message)]
+
+
+def test_threads_use_connections_again_and_close_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    with scripted_server(lambda request: Answer(request.body, delay_s=0.05)) as server:
+        client = HttpClient(server.url)
+
+        def ask(number: int) -> Any:
+            return client.post("/chat", {"n": number})
+
+        for _ in range(3):
+            with ThreadPoolExecutor(8) as pool:
+                assert list(pool.map(ask, range(8))) == [{"n": number} for number in range(8)]
+        assert server.most_at_once == 8
+        assert len({request.port for request in server.requests}) == 8
+        # One caller from now on: the others' connections are of no more use, and are closed when they are old.
+        monkeypatch.setattr(in_threads, "_LONGEST_IDLE_S", 0.1)
+        for number in range(4):
+            ask(number)
+        assert len({request.port for request in server.requests[24:]}) == 1
+        assert len(client._threads._idle) == 1
+        client.close()
+        assert client._threads._idle == []
 
 
 @pytest.mark.parametrize("settings", [{"timeout_s": 0}, {"retries": -1}, {"longest_wait_s": -1.0}, {"timeout_s": None}])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Callable
 from typing import Any
@@ -324,12 +325,60 @@ def test_vectors_are_put_together_in_order(service: str) -> None:
             assert np.allclose(ratio, [score_of(text) for text in TEXTS], atol=1e-6)
 
 
+@pytest.mark.parametrize("service", EMBEDDERS)
+def test_vectors_that_are_too_many_for_one_answer_come_in_several(service: str) -> None:
+    """2,048 texts fit into a request, and their vectors not into 16 MB."""
+
+    def answer_to(texts: list[str]) -> Any:
+        return vectors_of(service, [[1.0, score_of(text), *[0.123456789] * 98] for text in texts])
+
+    texts, first = [f"text {number}" for number in range(60)], min(30, EMBEDDERS[service].fits.items)
+    with scripted_server(lambda request: Answer(answer_to(embedded_texts(service, request.body)))) as server:
+        limits = RemoteLimits(batch_items=30, concurrency=1)
+        largest = round(0.7 * len(json.dumps(answer_to(texts[:first]))))
+        http = HttpSettings(largest_answer_bytes=largest, retries=0)
+        backend = RemoteEmbedder(service, "model", base_url=server.url, limits=limits, http=http)
+        found = Embedder(backend=backend).embed_documents(texts)
+        assert np.allclose(found[:, 1] / found[:, 0], [score_of(text) for text in texts], atol=1e-5)
+        sizes = [len(embedded_texts(service, request.body)) for request in server.requests]
+        # As many are asked for once, and never again.
+        assert sizes == [first, *[first // 2] * (120 // first)]
+        n_asked = len(server.requests)
+        Embedder(backend=backend).embed_documents(texts)
+        assert sum(len(embedded_texts(service, one.body)) for one in server.requests[n_asked:]) == 60
+
+
+def test_one_vector_that_is_too_large_is_an_error() -> None:
+    def script(request: Request) -> Answer:
+        return Answer(vectors_of("tei", [[0.5] * 1_000] * len(embedded_texts("tei", request.body))))
+
+    with scripted_server(script) as server:
+        http = HttpSettings(largest_answer_bytes=2_000, retries=0)
+        backend = RemoteEmbedder("tei", base_url=server.url, http=http)
+        with pytest.raises(RemoteError, match=r"more than 2000 bytes.*largest_answer_bytes"):
+            Embedder(backend=backend).embed_documents(TEXTS)
+
+
+def test_lists_that_are_read_together_are_not_asked_for_in_parts_because_of_an_answer() -> None:
+    def script(request: Request) -> Answer:
+        return Answer({**right("jina", request), "more": "x" * 3_000})
+
+    with scripted_server(script) as server:
+        http = HttpSettings(largest_answer_bytes=2_000, retries=0)
+        whole = RemoteScorer("jina", "jina-reranker-v3", base_url=server.url, http=http)
+        with pytest.raises(RemoteError, match="more than 2000 bytes"):
+            Reranker(backend=whole).score([("q", text) for text in TEXTS])
+        assert len(server.requests) == 1
+
+
 WRONG_VECTORS: dict[str, Callable[[int], Any]] = {
     "missing": lambda n: [[1.0, 2.0]] * (n - 1),
     "more": lambda n: [[1.0, 2.0]] * (n + 1),
     "lengths": lambda n: [[1.0] * (index + 1) for index in range(n)],
     "empty": lambda n: [[]] * n,
     "nan": lambda n: [[1.0, float("nan")]] * n,
+    "too large for float32": lambda n: [[1.0, 1e300]] * n,
+    "huge": lambda n: [[1.0, 10**400]] * n,
     "text": lambda n: ["no base64!"] * n,
     "bytes": lambda n: ["AAA="] * n,
     "true": lambda n: [[True, 1.0]] * n,
@@ -337,6 +386,7 @@ WRONG_VECTORS: dict[str, Callable[[int], Any]] = {
 }
 
 
+@pytest.mark.filterwarnings("error::RuntimeWarning")
 @pytest.mark.parametrize("service", EMBEDDERS)
 @pytest.mark.parametrize("wrong", WRONG_VECTORS)
 def test_vectors_that_are_none_are_errors(service: str, wrong: str) -> None:
