@@ -100,7 +100,8 @@ class ModelSpec:
         score_scope: Within what raw scores can be compared (rerankers).
         template: The texts around query and document (models that read a prompt); None for the others.
         prompt: The instruction in it; empty for none.
-        query_prefix: Text put in front of every query (rerankers without template); empty for none.
+        query_prefix: Text put in front of every query (rerankers), within a template behind its own; empty for none.
+        document_prefix: The same for every document, and every window of one.
         layers: Layers that give scores (layerwise LLM rerankers); the checkpoint's own config wins.
         half_precision: What ``dtype="auto"`` means on CUDA: what the weights were trained in.
         pooling: How token vectors become one vector (embedders). The checkpoint's own
@@ -151,6 +152,7 @@ class ModelSpec:
     template: PairTemplate | None = None
     prompt: str = ""
     query_prefix: str = ""
+    document_prefix: str = ""
     layers: LayerRange | None = None
     half_precision: HalfPrecision = "float16"
     pooling: Pooling | tuple[Pooling, ...] = "cls"
@@ -191,9 +193,15 @@ class ModelSpec:
     def with_prompt(self, prompt: object) -> ModelSpec:
         """Return the spec with a caller's instruction; None keeps the model's own.
 
+        A cross-encoder with a text in front of queries takes another one for it, as ``CrossEncoder.predict`` of
+        sentence-transformers does.
+
         Raises:
             InvalidInputError: The model takes none, or it is not a text.
         """
+        if prompt is not None and self.template is None and self.query_prefix:
+            own = check_prompt(prompt, default="", allowed=True)
+            return replace(self, prompt=own, query_prefix=own)
         return replace(self, prompt=check_prompt(prompt, default=self.prompt, allowed=self.takes_prompt))
 
     @checked_call()
