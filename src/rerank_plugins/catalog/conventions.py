@@ -143,12 +143,13 @@ def _own_instructions(spec: ModelSpec, files: CheckpointFiles) -> Mapping[str, I
     one by another name (``passage``) is for its ``encode`` alone.
     """
     query, document = files.prompt("query"), files.prompt("document")
-    default = spec.instructions.get("retrieval")
     if query is None and document is None:
         return spec.instructions
-    if not spec.instructions:
+    if spec.default_task is None:
         return MappingProxyType({"retrieval": Instruction(query or "", document or "")} if query or document else {})
-    if default is None or query is None:
+    if query is None:
         return spec.instructions
+    # Not into a task by another name (llm-embedder has six): what is saved is the default from now on.
+    default = spec.instructions[spec.default_task]
     own = Instruction(query, document if document is not None else default.document)
     return MappingProxyType({**spec.instructions, "retrieval": own})
