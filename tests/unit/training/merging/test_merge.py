@@ -211,6 +211,44 @@ def test_an_embedder_is_measured_by_its_cosines(tmp_path: Path) -> None:
     assert max(one.dev for one in result.trials[1:]) == result.trials[chosen_place(result)].dev
 
 
+@pytest.mark.parametrize("kind", ["reranker", "embedder"])
+def test_each_model_is_measured_with_its_instructions_and_the_tuned_ones_stay(
+    kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    make = tiny_checkpoints.bert_reranker if kind == "reranker" else tiny_checkpoints.bert_embedder
+    base = make(tmp_path / "base")
+    tuned = moved(base, tmp_path / "tuned", by=0.05)
+    both = {"query": "panda is ", "document": "salt of "}
+    said = {"pair_instructions": both} if kind == "reranker" else {"prompts": both}
+    (tuned / "config_sentence_transformers.json").write_text(json.dumps(said))
+    made = rows(12, seed=5)
+    dev = write_rows(tmp_path / "dev.jsonl", made)
+    settings = {"base": base, "weights": (1.0,)}
+    result = merge_models(MergeSettings(models=(tuned,), output_dir=tmp_path / "merged", dev_data=dev, **settings))
+    # The same weights without a word of instructions, on texts that have them in front.
+    (tmp_path / "tuned" / "config_sentence_transformers.json").rename(tmp_path / "said.json")
+    for row in made:
+        row["query"] = "panda is " + row["query"]
+        row["pos"], row["neg"] = (["salt of " + one for one in row[side]] for side in ("pos", "neg"))
+    written = write_rows(tmp_path / "written.jsonl", made)
+    by_hand = merge_models(MergeSettings(models=(tuned,), output_dir=tmp_path / "hand", dev_data=written, **settings))
+    plain = merge_models(MergeSettings(models=(tuned,), output_dir=tmp_path / "plain", dev_data=dev, **settings))
+    assert result.trials[1].dev == pytest.approx(by_hand.trials[1].dev)
+    assert result.trials[1].dev != pytest.approx(plain.trials[1].dev)
+    assert result.trials[0].dev == pytest.approx(plain.trials[0].dev)
+    opener = Reranker if kind == "reranker" else Embedder
+    with opener(result.folder, device="cpu") as model:
+        own = model.spec if isinstance(model, Reranker) else model.instruction
+        found = (own.query_prefix, own.document_prefix) if kind == "reranker" else (own.query, own.document)
+        assert found == ("panda is ", "salt of ")
+    line = "It reads queries as `panda is ...` and texts as `salt of ...` itself"
+    assert line in (result.folder / "README.md").read_text()
+    assert "It reads queries" not in (plain.folder / "README.md").read_text()
+    told = [one for one in caplog.messages if "different instructions" in one]
+    assert len(told) == 1
+    assert "'panda is ' and 'salt of '" in told[0]
+
+
 def chosen_place(result: MergeResult) -> int:
     return [one.weight for one in result.trials].index(next(iter(result.weights.values())))
 
