@@ -30,6 +30,7 @@ __all__ = [
     "ScoreScale",
     "ScoreScope",
     "Signature",
+    "Similarity",
     "TruncationRule",
 ]
 
@@ -44,6 +45,10 @@ ScoreScope = Literal["model", "call"]
 says where a document stands among the others (chat models that order a list)."""
 
 HalfPrecision = Literal["float16", "bfloat16"]
+
+
+Similarity = Literal["cosine", "dot", "euclidean", "manhattan"]
+"""Sentence-transformers' names: the cosine, the inner product, or one of two distances, of which less is more alike."""
 
 
 @checked_fields()
@@ -107,6 +112,7 @@ class ModelSpec:
         pooling: How token vectors become one vector (embedders). The checkpoint's own
             ``1_Pooling/config.json`` wins when it is there; vectors of several ways are joined.
         normalize: Whether vectors have length 1 (embedders).
+        similarity: By what the model's vectors are meant to be compared (embedders); the checkpoint's own word wins.
         dimensions: Length of a vector (embedders); None for rerankers, and where it shows only at run time.
         instructions: Task name to instruction (embedders). The task ``retrieval`` is the default
             when it is there, else the first one. Empty means that the model takes none.
@@ -157,6 +163,7 @@ class ModelSpec:
     half_precision: HalfPrecision = "float16"
     pooling: Pooling | tuple[Pooling, ...] = "cls"
     normalize: bool = True
+    similarity: Similarity = "cosine"
     dimensions: int | None = None
     instructions: Mapping[str, Instruction] = field(default_factory=dict)
     task_template: str = ""

@@ -199,6 +199,5 @@ def _check_opens(folder: Path, kind: ModelKind, settings: MergeSettings) -> None
         with Reranker(folder, device="cpu", source=settings.source) as reranker:
             reranker.score([("a question", "an answer")])
         return
-    embedder = Embedder(folder, device="cpu", source=settings.source)
-    embedder.embed_queries(["a question"])
-    embedder.close()
+    with Embedder(folder, device="cpu", source=settings.source) as embedder:
+        embedder.embed_queries(["a question"])
