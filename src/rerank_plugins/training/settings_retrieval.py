@@ -135,7 +135,8 @@ class RetrievalRunSettings(CommonRunSettings):
 
     Attributes:
         learning_rate: Peak of the schedule.
-        use_inbatch_neg: Whether the texts of the batch's other queries are negatives too.
+        use_inbatch_neg: Whether the texts of the batch's other queries are negatives too, but for the same text as
+            a positive of the row, or of a row with the same query.
         contrastive_weight: Weight of the contrastive loss beside ``kl_div`` and ``margin_mse``; 0 learns from the
             teacher alone.
         sub_batch_size: Texts that are encoded at a time; activations are computed again for the gradient, so that a
