@@ -72,7 +72,8 @@ class Reranker(KeptVectorMethods, ScoringMethods):
             VNNI, AMX); a model that this would change too much runs in float32, with a warning.
         max_length: Tokens of an input, query and special tokens included; None takes the model's default. The
             prompts of FlagEmbedding's and mxbai's LLM rerankers come on top, those of Qwen3 and monoT5 are counted.
-        prompt: Instruction of a model that reads one; None takes the model's own.
+        prompt: Instruction of a model that reads one; None takes the model's own. Of a cross-encoder that was trained
+            with one it is the text in front of queries.
         long_documents: How a document, or a query, that does not fit is read: a strategy's name (``truncate``,
             ``maxp``, ``firstp``, ``meanp``, ``topkmean``) or a :class:`~rerank_plugins.types.LongDocuments`.
         layers: Layers and compression of a layerwise LLM reranker, for calls that ask for none.

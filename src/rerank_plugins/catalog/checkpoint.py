@@ -126,7 +126,8 @@ class CheckpointFiles:
     @property
     def keeps_length_in_tokenizer(self) -> bool:
         """Whether version 6 wrote it, which saves a length with the tokenizer alone."""
-        return bool(self.modules.kinds) and "transformer_task" in self.sentence_bert
+        saved = self.sentence_bert
+        return bool(self.modules.kinds) and "transformer_task" in saved and "max_seq_length" not in saved
 
     @property
     def needs_remote_code(self) -> bool:

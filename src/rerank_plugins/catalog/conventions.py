@@ -6,12 +6,12 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Any
+from typing import Any, get_args
 
 from rerank_plugins.catalog.checkpoint import CheckpointFiles
 from rerank_plugins.catalog.scorer_traits import MULTI_VECTOR, traits_of
 from rerank_plugins.catalog.sentence_settings import activation_scale, check_transformer, default_prompt
-from rerank_plugins.catalog.spec import Instruction, ModelSpec, Pooling
+from rerank_plugins.catalog.spec import Instruction, ModelSpec, Pooling, Similarity
 from rerank_plugins.catalog.table import specs_of_kind
 
 __all__ = [
@@ -31,6 +31,7 @@ _LENGTH = "max_seq_length"
 _SHARED = (
     "pooling",
     "normalize",
+    "similarity",
     "instructions",
     "task_template",
     "query_suffix",
@@ -97,6 +98,7 @@ def embedder_with_own_files(spec: ModelSpec, files: CheckpointFiles) -> ModelSpe
         # A True may only be what sentence-transformers writes by default, so the catalog's False stands.
         pools_instruction=spec.pools_instruction and files.modules.pools_instruction is not False,
         normalize=files.modules.normalizes if files.modules.kinds else spec.normalize,
+        similarity=next((one for one in get_args(Similarity) if one == similarity), spec.similarity),
         dimensions=files.vector_size or spec.dimensions,
         ends_in=spec.ends_in or landmark or (files.ends_in if is_transformer else ""),
         landmark=landmark,
@@ -143,12 +145,13 @@ def _own_instructions(spec: ModelSpec, files: CheckpointFiles) -> Mapping[str, I
     one by another name (``passage``) is for its ``encode`` alone.
     """
     query, document = files.prompt("query"), files.prompt("document")
-    default = spec.instructions.get("retrieval")
     if query is None and document is None:
         return spec.instructions
-    if not spec.instructions:
+    if spec.default_task is None:
         return MappingProxyType({"retrieval": Instruction(query or "", document or "")} if query or document else {})
-    if default is None or query is None:
+    if query is None:
         return spec.instructions
+    # Not into a task by another name (llm-embedder has six): what is saved is the default from now on.
+    default = spec.instructions[spec.default_task]
     own = Instruction(query, document if document is not None else default.document)
     return MappingProxyType({**spec.instructions, "retrieval": own})

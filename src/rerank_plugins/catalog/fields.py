@@ -69,6 +69,12 @@ _PROMPTS = Rule(
     "an object of texts",
     lambda value: isinstance(value, Mapping) and all(one is None or _is_text(one) for one in value.values()),
 )
+_INSTRUCTIONS = Rule(
+    "an object with the texts query and document",
+    lambda value: (
+        isinstance(value, Mapping) and {*value} <= {"query", "document"} and all(map(_is_text, value.values()))
+    ),
+)
 _ALPHAS = Rule(
     "an object of numbers",
     lambda value: isinstance(value, Mapping) and all(_is_number(one) and abs(one) < 1e6 for one in value.values()),
@@ -153,7 +159,12 @@ SENTENCE_BERT: _Rules = MappingProxyType({"max_seq_length": _whole(1, _MOST_POSI
 """Of ``sentence_bert_config.json``."""
 
 SENTENCE_TRANSFORMERS: _Rules = MappingProxyType(
-    {"prompts": _PROMPTS, "default_prompt_name": _TEXT, "truncate_dim": _whole(1, _MOST_SIZE)}
+    {
+        "prompts": _PROMPTS,
+        "default_prompt_name": _TEXT,
+        "truncate_dim": _whole(1, _MOST_SIZE),
+        "pair_instructions": _INSTRUCTIONS,
+    }
 )
 """Of ``config_sentence_transformers.json``."""
 

@@ -25,6 +25,7 @@ from rerank_plugins.catalog.late_conventions import as_late_interaction, is_late
 from rerank_plugins.catalog.layers import layers_of_config
 from rerank_plugins.catalog.locate import locate
 from rerank_plugins.catalog.names import all_known
+from rerank_plugins.catalog.pair_instructions import with_adapters_instructions, with_pair_instructions
 from rerank_plugins.catalog.recognise import fitting, log_fitting_families, recognise
 from rerank_plugins.catalog.scorer_traits import (
     CROSS_ENCODER,
@@ -101,6 +102,8 @@ def resolve(model: str | Path, *, kind: ModelKind, options: SourceOptions | None
     if kind == "reranker" and files.late_interaction is None:
         _check_reranker(files, name, spec, family)
     complete = _with_own_files(spec, files)
+    if kind == "reranker":
+        complete = with_adapters_instructions(complete, options)
     if listed is None and files.training_digest is not None:
         # Weights of their own, whatever the model is called that they started from.
         complete = replace(complete, revision=f"trained-{files.training_digest}")
@@ -280,7 +283,7 @@ def _with_own_files(spec: ModelSpec, files: CheckpointFiles) -> ModelSpec:
         if traits_of(spec.scorer).is_classifier and files.own_format is None:
             spec = cross_encoder_with_own_files(spec, files)
         return replace(
-            spec,
+            with_pair_instructions(spec, files.sentence_transformers),
             layers=spec.layers and layers_of_config(files.config, compresses=spec.layers.compresses),
             max_length_tokens=min(spec.max_length_tokens, files.max_length_tokens),
             truncation=spec.truncation if files.own_format is None else files.own_format.truncation,

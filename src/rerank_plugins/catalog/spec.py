@@ -30,6 +30,7 @@ __all__ = [
     "ScoreScale",
     "ScoreScope",
     "Signature",
+    "Similarity",
     "TruncationRule",
 ]
 
@@ -44,6 +45,10 @@ ScoreScope = Literal["model", "call"]
 says where a document stands among the others (chat models that order a list)."""
 
 HalfPrecision = Literal["float16", "bfloat16"]
+
+
+Similarity = Literal["cosine", "dot", "euclidean", "manhattan"]
+"""Sentence-transformers' names: the cosine, the inner product, or one of two distances, of which less is more alike."""
 
 
 @checked_fields()
@@ -100,12 +105,14 @@ class ModelSpec:
         score_scope: Within what raw scores can be compared (rerankers).
         template: The texts around query and document (models that read a prompt); None for the others.
         prompt: The instruction in it; empty for none.
-        query_prefix: Text put in front of every query (rerankers without template); empty for none.
+        query_prefix: Text put in front of every query (rerankers), within a template behind its own; empty for none.
+        document_prefix: The same for every document, and every window of one.
         layers: Layers that give scores (layerwise LLM rerankers); the checkpoint's own config wins.
         half_precision: What ``dtype="auto"`` means on CUDA: what the weights were trained in.
         pooling: How token vectors become one vector (embedders). The checkpoint's own
             ``1_Pooling/config.json`` wins when it is there; vectors of several ways are joined.
         normalize: Whether vectors have length 1 (embedders).
+        similarity: By what the model's vectors are meant to be compared (embedders); the checkpoint's own word wins.
         dimensions: Length of a vector (embedders); None for rerankers, and where it shows only at run time.
         instructions: Task name to instruction (embedders). The task ``retrieval`` is the default
             when it is there, else the first one. Empty means that the model takes none.
@@ -151,10 +158,12 @@ class ModelSpec:
     template: PairTemplate | None = None
     prompt: str = ""
     query_prefix: str = ""
+    document_prefix: str = ""
     layers: LayerRange | None = None
     half_precision: HalfPrecision = "float16"
     pooling: Pooling | tuple[Pooling, ...] = "cls"
     normalize: bool = True
+    similarity: Similarity = "cosine"
     dimensions: int | None = None
     instructions: Mapping[str, Instruction] = field(default_factory=dict)
     task_template: str = ""
@@ -191,9 +200,15 @@ class ModelSpec:
     def with_prompt(self, prompt: object) -> ModelSpec:
         """Return the spec with a caller's instruction; None keeps the model's own.
 
+        A cross-encoder with a text in front of queries takes another one for it, as ``CrossEncoder.predict`` of
+        sentence-transformers does.
+
         Raises:
             InvalidInputError: The model takes none, or it is not a text.
         """
+        if prompt is not None and self.template is None and self.query_prefix:
+            own = check_prompt(prompt, default="", allowed=True)
+            return replace(self, prompt=own, query_prefix=own)
         return replace(self, prompt=check_prompt(prompt, default=self.prompt, allowed=self.takes_prompt))
 
     @checked_call()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from rerank_plugins.catalog.spec import ModelSpec
@@ -30,17 +31,22 @@ def pair_inputs(tokenizer: TextTokenizer, spec: ModelSpec, settings: PairSetting
         InvalidInputError: The settings leave no room for texts.
         UnsupportedModelError: The tokenizer is not made for this model.
     """
-    template = spec.template
-    if template is None:
-        plain = PairTokenizer(tokenizer, PairLayout.of(tokenizer), settings)
-        return _Prefixed(plain, spec.query_prefix) if spec.query_prefix else plain
-    if template.tokenised == "together":
+    pairs = _with_own_documents(tokenizer, spec, settings)
+    return _Prefixed(pairs, spec.query_prefix) if spec.query_prefix else pairs
+
+
+def _with_own_documents(tokenizer: TextTokenizer, spec: ModelSpec, settings: PairSettings) -> PairInputs:
+    """Return a tokenizer that puts the model's own text in front of documents, and of every window of one."""
+    template, own = spec.template, spec.document_prefix
+    if template is not None and template.tokenised == "together":
+        template = replace(template, before_document=template.before_document + own)
         return WholePairTokenizer(tokenizer, template, spec.prompt, settings)
-    return PairTokenizer(tokenizer, PromptLayout.of(tokenizer, template, spec.prompt), settings)
+    layout = PairLayout.of(tokenizer) if template is None else PromptLayout.of(tokenizer, template, spec.prompt)
+    return PairTokenizer(tokenizer, replace(layout, document_prefix=layout.document_prefix + own), settings)
 
 
 class _Prefixed:
-    """Puts a text of the model's own before each query (sentence-transformers' default prompt)."""
+    """Puts a text of the model's own before each query, as part of it: it is cut with it, as it was in training."""
 
     def __init__(self, pairs: PairInputs, prefix: str) -> None:
         self._pairs, self._prefix = pairs, prefix

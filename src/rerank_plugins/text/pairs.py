@@ -25,7 +25,8 @@ _PROBE_SECOND = "b c"
 class PairLayout:
     """Special tokens around a query and a document: ``prefix query middle document suffix``.
 
-    ``<s> q </s></s> d </s>`` for XLM-R and ``[CLS] q [SEP] d [SEP]`` for BERT.
+    ``<s> q </s></s> d </s>`` for XLM-R and ``[CLS] q [SEP] d [SEP]`` for BERT. ``document_prefix`` is a text of the
+    model's own, see :class:`~rerank_plugins.text.pair_tokenizer.InputLayout`.
     """
 
     prefix: tuple[int, ...]
@@ -35,6 +36,7 @@ class PairLayout:
     """Segment ids of prefix, query and the middle's first token."""
     document_types: tuple[int, int, int]
     """Segment ids of the rest of the middle, document and suffix."""
+    document_prefix: str = ""
 
     @classmethod
     def of(cls, tokenizer: TextTokenizer) -> PairLayout:
@@ -68,11 +70,6 @@ class PairLayout:
     @property
     def query_prefix(self) -> str:
         """Text before every query: none."""
-        return ""
-
-    @property
-    def document_prefix(self) -> str:
-        """Text before every document: none."""
         return ""
 
     @property

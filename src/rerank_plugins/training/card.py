@@ -49,7 +49,7 @@ Family: {spec.family}. Licence of the model it starts from: {spec.license}.
 - learning rate {run.learning_rate:g} ({run.lr_scheduler_type}), seed {run.seed}; `training.json` has all settings and
   the log
 - pairs of {_length(prepared)} tokens at most, cut by the rule `{spec.truncation}`
-{"".join(f"- {line}{_LINE}" for line in (*_instructions(settings.data), *(f"trained: {one}" for one in usage.trained)))}
+{"".join(f"- {line}{_LINE}" for line in (*_instructions(prepared), *(f"trained: {one}" for one in usage.trained)))}
 ## Use
 
 ```python
@@ -61,14 +61,18 @@ Family: {spec.family}. Licence of the model it starts from: {spec.license}.
 """
 
 
-def _instructions(data: DataSettings) -> list[str]:
-    """Return how queries and texts were read, where the run put something in front that inference does not."""
+def _instructions(prepared: Prepared) -> list[str]:
+    """Return how queries and texts were read, where something was put in front."""
+    data: DataSettings = prepared.settings.data
     if data.instructions == (None, None):
         return []
     query, text = (one.replace(_LINE, "\\n") for one in instructed_pairs([("...", "...")], data)[0])
-    return [
-        f"queries were read as `{query}` and texts as `{text}`, in the measures above too: whoever asks writes both so"
-    ]
+    read = f"queries were read as `{query}` and texts as `{text}`, in the measures above too"
+    if not any(data.prefixes):
+        return [f"{read}: whoever asks writes both so"]
+    is_plain = prepared.resolved.spec.template is None and prepared.resolved.files.own_format is None
+    peers = "; `CrossEncoder` of sentence-transformers 6 does it for queries" if is_plain and data.prefixes[0] else ""
+    return [f"{read}: `Reranker` reads them so itself{peers}, and elsewhere whoever asks writes it"]
 
 
 def _length(prepared: Prepared) -> int:

@@ -21,6 +21,7 @@ from rerank_plugins.training.planning import plan_training
 from rerank_plugins.training.preparing import Prepared, order_of, training_device
 from rerank_plugins.training.results import TrainingPlan, TrainingResult
 from rerank_plugins.training.settings_colbert import ColbertTrainingSettings
+from rerank_plugins.training.settings_retrieval import RetrievalDataSettings
 from rerank_plugins.training.trainer import TrainingGroups
 from rerank_plugins.training.vectors.batches import VectorBatches
 from rerank_plugins.training.vectors.card import colbert_card
@@ -32,7 +33,7 @@ from rerank_plugins.training.vectors.colbert import (
     open_colbert,
     resolve_colbert,
 )
-from rerank_plugins.training.vectors.colbert_files import is_colbert_folder, read_token_format
+from rerank_plugins.training.vectors.colbert_files import TokenFormat, is_colbert_folder, read_token_format
 from rerank_plugins.training.vectors.losses import RetrievalLoss
 from rerank_plugins.training.vectors.measuring import VectorScorer, late_pair
 from rerank_plugins.training.vectors.objectives import ColbertObjective
@@ -88,18 +89,34 @@ def plan_colbert_training(settings: ColbertTrainingSettings) -> TrainingPlan:
 
 
 def _completed(settings: ColbertTrainingSettings, resolved: ResolvedModel) -> ColbertTrainingSettings:
-    """Return settings with the lengths of ColBERT, or of the model, where none are given."""
+    """Return settings with the lengths of ColBERT, or of the model, and its instructions where none are given."""
     folder, data = resolved.files.folder, settings.data
     lengths = (QUERY_LENGTH, TEXT_LENGTH)
     if is_colbert_folder(folder):
         stored = read_token_format(folder)
         lengths = (stored.query_length, stored.text_length)
+        data = _with_own_instructions(data, stored, settings)
     data = replace(
         data,
         query_max_len=data.query_max_len or lengths[0],
         passage_max_len=data.passage_max_len or min(lengths[1], resolved.spec.max_length_tokens),
     )
     return replace(settings, data=data)
+
+
+def _with_own_instructions(
+    data: RetrievalDataSettings, stored: TokenFormat, settings: ColbertTrainingSettings
+) -> RetrievalDataSettings:
+    """Return settings with what a ColBERT has behind its markers where no instruction is given."""
+    query, document = stored.prefixes
+    query_marker, document_marker = settings.tokens.query_marker, settings.tokens.document_marker
+    if data.query_instruction_for_retrieval is None and query_marker and query.startswith(query_marker):
+        own = query.removeprefix(query_marker)
+        data = replace(data, query_instruction_for_retrieval=own or None, query_instruction_format="{}{}")
+    if data.passage_instruction_for_retrieval is None and document_marker and document.startswith(document_marker):
+        own = document.removeprefix(document_marker)
+        data = replace(data, passage_instruction_for_retrieval=own or None, passage_instruction_format="{}{}")
+    return data
 
 
 def _trainer(prepared: Prepared, trainable: TrainableColbert, arguments: TrainingArguments) -> VectorTrainer:

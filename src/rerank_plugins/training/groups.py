@@ -32,6 +32,8 @@ class Group:
         teacher: The teacher's score of each text; None without a teacher.
         row: Number of the row in the training data.
         prompt: The row's own prompt, for models that read one; None for the model's.
+        sources: The texts as the row has them: without instruction, not shuffled.
+        positives: All texts of the row that answer its query, likewise.
     """
 
     query: str
@@ -39,6 +41,8 @@ class Group:
     teacher: tuple[float, ...] | None
     row: int
     prompt: str | None = None
+    sources: tuple[str, ...] = ()
+    positives: tuple[str, ...] = ()
 
 
 def draw_group(
@@ -64,7 +68,7 @@ def draw_group(
     first = shuffled_text(record.pos[positive], ratio=data.shuffle_ratio, draws=draws)
     indexes = list(range(len(record.neg))) * math.ceil(n_negatives / max(len(record.neg), 1))
     negatives = draws.sample(indexes, n_negatives)
-    texts = (first, *(record.neg[index] for index in negatives))
+    chosen = tuple(record.neg[index] for index in negatives)
     teacher = None
     if data.knowledge_distillation and record.pos_scores is not None and record.neg_scores is not None:
         teacher = (record.pos_scores[positive], *(record.neg_scores[index] for index in negatives))
@@ -75,10 +79,12 @@ def draw_group(
         of_text = of_query
     return Group(
         query=_instructed(record.query, *of_query),
-        texts=tuple(_instructed(text, *of_text) for text in texts),
+        texts=tuple(_instructed(text, *of_text) for text in (first, *chosen)),
         teacher=teacher,
         row=row,
         prompt=record.prompt,
+        sources=(record.pos[positive], *chosen),
+        positives=tuple(record.pos),
     )
 
 

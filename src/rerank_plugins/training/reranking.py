@@ -32,7 +32,7 @@ from rerank_plugins.training.trainable import (
     open_trainable,
     pair_settings,
     resolve_trainable,
-    without_own_prefixes,
+    with_own_instructions,
 )
 from rerank_plugins.training.trainer import GroupTrainer, TrainingGroups
 
@@ -89,7 +89,7 @@ def _completed(settings: RerankerTrainingSettings, resolved: ResolvedModel) -> R
     run = settings.run
     if run.learning_rate is None:
         run = replace(run, learning_rate=usual_learning_rate(resolved.files.width))
-    return replace(settings, data=without_own_prefixes(settings.data, resolved.spec), run=run)
+    return replace(settings, data=with_own_instructions(settings.data, resolved.spec), run=run)
 
 
 def _check_options(settings: RerankerTrainingSettings, resolved: ResolvedModel) -> CheckOptions:
@@ -124,19 +124,27 @@ def _trainer(prepared: Prepared, trainable: TrainableReranker, arguments: Traini
 
 def _scorer(dev: DevSet, prepared: Prepared, trainable: TrainableReranker) -> DevScorer:
     batch_size = prepared.settings.run.per_device_eval_batch_size
-    return DevScorer(dev, _read(dev, prepared), trainable.pairs, trainable.padding, batch_size=batch_size)
+    return DevScorer(dev, _read(dev.pairs, prepared), trainable.pairs, trainable.padding, batch_size=batch_size)
 
 
-def _read(dev: DevSet, prepared: Prepared) -> list[tuple[str, str]]:
-    """Return the pairs of a measured set as the model is trained to read them."""
-    return instructed_pairs(dev.pairs, prepared.settings.data)
+def _read(pairs: Sequence[tuple[str, str]], prepared: Prepared) -> list[tuple[str, str]]:
+    """Return pairs as the model is trained to read them."""
+    return instructed_pairs(pairs, prepared.settings.data)
+
+
+def _asked(pairs: Sequence[tuple[str, str]], prepared: Prepared, own: tuple[str, str]) -> list[tuple[str, str]]:
+    """Return pairs as a model is asked that puts its own texts in front itself: those of the run, or none."""
+    return list(pairs) if any(own) else _read(pairs, prepared)
 
 
 def _measure_start(prepared: Prepared, trainable: TrainableReranker) -> SetScores:
-    if trainable.start is None:
+    spec = prepared.resolved.spec
+    own = (spec.query_prefix, spec.document_prefix)
+    reads_otherwise = any(own) and own != prepared.settings.data.prefixes
+    if trainable.start is None or reads_otherwise:
         return [_scorer(one, prepared, trainable).scores(trainable.module) for one in prepared.sets]
     with _reranker_of(trainable.start, prepared) as reranker:
-        return [reranker.score(_read(one, prepared)) for one in prepared.sets]
+        return [reranker.score(_asked(one.pairs, prepared, own)) for one in prepared.sets]
 
 
 def _lengths(prepared: Prepared, trainable: TrainableReranker, groups: Sequence[Group]) -> Lengths:
@@ -167,15 +175,16 @@ def _reranker_of(opening: Opening, prepared: Prepared) -> Reranker:
 def _check_saved(prepared: Prepared, trainable: TrainableReranker, folder: Path) -> Saved:
     """Return the scores of a saved model, which must score as the module in memory does."""
     some = _some_pairs(prepared)
-    encoded = [pair.inputs[0] for pair in trainable.pairs.encode(some)]
+    encoded = [pair.inputs[0] for pair in trainable.pairs.encode(_read(some, prepared))]
+    own = trainable.prefixes or ("", "")
     wanted = module_scores(trainable.module, encoded, trainable.padding, batch_size=_COMPARED_PAIRS)
     saved = Saved(scores=[])
     for number, opening in enumerate(trainable.openings(folder)):
         try:
             with _reranker_of(opening, prepared) as reranker:
-                found = reranker.score(some)
+                found = reranker.score(_asked(some, prepared, own))
                 if not number:
-                    scores = [reranker.score(_read(one, prepared)) for one in prepared.sets]
+                    scores = [reranker.score(_asked(one.pairs, prepared, own)) for one in prepared.sets]
                     saved = Saved(scores=scores, source=reranker.score_source)
         except RerankPluginsError as error:
             msg = f"the trained model was saved and cannot be used ({error}); its checkpoints are intact"

@@ -22,6 +22,7 @@ from rerank_plugins.training.settings_common import (
     ModelSettings,
     Positive,
     TeacherScale,
+    text_before,
 )
 from rerank_plugins.training.settings_flat import flat_settings, groups_of, settings_of
 from rerank_plugins.training.settings_llm import LayerSettings, LoraSettings
@@ -55,9 +56,10 @@ class DataSettings(CommonDataSettings):
             ``query_max_len + passage_max_len // 4`` of it at most (FlagEmbedding). None, for both, takes what the model
             is used with: training then sees what inference sees.
         passage_max_len: See ``query_max_len``.
-        query_instruction_for_rerank: Text in front of every query; a row's ``query_prompt`` replaces it. Without it
-            that key is not read. At inference the text must be put in front by whoever asks; the measured sets get it
-            too, so their queries have none.
+        query_instruction_for_rerank: Text in front of every query, saved as the model's own: ``Reranker`` puts it there
+            itself. A row's ``query_prompt`` replaces it, and is not read without it. None takes the model's own, if it
+            has one. The measured sets get it too, so their queries have none. Where a format puts something behind the
+            text, it is not saved: whoever asks writes it.
         passage_instruction_for_rerank: The same for the texts (``passage_prompt``).
     """
 
@@ -70,6 +72,17 @@ class DataSettings(CommonDataSettings):
     def instructions(self) -> tuple[str | None, str | None]:
         """What stands in front of queries, and of texts; None for nothing."""
         return self.query_instruction_for_rerank, self.passage_instruction_for_rerank
+
+    @property
+    def prefixes(self) -> tuple[str, str]:
+        """What stands in front of queries, and of texts, as the folder says it; empty where a format does more."""
+        query, passage = (
+            text_before(form, one)
+            for form, one in zip(
+                (self.query_instruction_format, self.passage_instruction_format), self.instructions, strict=True
+            )
+        )
+        return ("", "") if query is None or passage is None else (query, passage)
 
     def __post_init__(self) -> None:
         CommonDataSettings.__post_init__(self)

@@ -23,6 +23,7 @@ __all__ = [
     "Positive",
     "Share",
     "TeacherScale",
+    "text_before",
 ]
 
 TeacherScale = Literal["logit", "probability"]
@@ -36,6 +37,7 @@ Positive = Annotated[float, Within(0.0, is_open=True)]
 NotNegative = Annotated[float, Within(0.0)]
 
 _LARGEST_SEED = 2**32 - 1
+_MARK = "\0"
 
 
 @checked_fields()
@@ -80,10 +82,23 @@ class ModelSettings:
 def _is_format(form: str) -> bool:
     """Return whether an instruction and a text can be put into a format."""
     try:
-        form.format("", "")
+        return form.format(_MARK, "").count(_MARK) == form.format("", _MARK).count(_MARK) == 1
     except (IndexError, KeyError, ValueError):
         return False
-    return True
+
+
+def text_before(form: str, instruction: str | None) -> str | None:
+    """Return what a format puts in front of a text; None where it puts something behind it, too.
+
+    Args:
+        form: The format, see :class:`CommonDataSettings`.
+        instruction: The instruction; None puts nothing there.
+    """
+    if instruction is None:
+        return ""
+    # A YAML file or a shell has no line feed in a format (FlagEmbedding does the same).
+    form = form.replace("\\n", "\n")
+    return form.format(instruction, "") if form.format("", _MARK).endswith(_MARK) else None
 
 
 @checked_fields()

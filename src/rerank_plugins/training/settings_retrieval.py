@@ -20,6 +20,7 @@ from rerank_plugins.training.settings_common import (
     ModelSettings,
     NotNegative,
     Positive,
+    text_before,
 )
 from rerank_plugins.training.settings_flat import flat_settings, settings_of
 from rerank_plugins.training.settings_landmarks import LandmarkSettings
@@ -102,8 +103,7 @@ class RetrievalDataSettings(CommonDataSettings):
         """What stands in front of queries, and of texts, as one text each."""
         forms = (self.query_instruction_format, self.passage_instruction_format)
         return tuple(  # type: ignore[return-value]
-            form.replace("\\n", "\n").format(one, "") if one else ""
-            for form, one in zip(forms, self.instructions, strict=True)
+            text_before(form, one) or "" for form, one in zip(forms, self.instructions, strict=True)
         )
 
     def own_instruction(self, record: TrainingRecord) -> str | None:
@@ -135,7 +135,8 @@ class RetrievalRunSettings(CommonRunSettings):
 
     Attributes:
         learning_rate: Peak of the schedule.
-        use_inbatch_neg: Whether the texts of the batch's other queries are negatives too.
+        use_inbatch_neg: Whether the texts of the batch's other queries are negatives too, but for the same text as
+            a positive of the row, or of a row with the same query.
         contrastive_weight: Weight of the contrastive loss beside ``kl_div`` and ``margin_mse``; 0 learns from the
             teacher alone.
         sub_batch_size: Texts that are encoded at a time; activations are computed again for the gradient, so that a

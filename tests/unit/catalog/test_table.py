@@ -433,6 +433,11 @@ def test_llm_embedder_has_two_instructions_for_each_task(task: str, query: str, 
     assert spec.instructions[task] == Instruction(query=query, document=document)
 
 
+def test_only_tart_is_meant_for_inner_products() -> None:
+    others = {spec.id for spec in BUNDLED if spec.kind == "embedder" and spec.similarity != "cosine"}
+    assert others == {"orionweller/tart-dual-contriever-msmarco"}
+
+
 def test_llm_embedder_knows_six_tasks_and_starts_with_questions() -> None:
     spec = bundled("BAAI/llm-embedder", "embedder")
     assert list(spec.instructions) == ["qa", "icl", "chat", "lrlm", "tool", "convsearch"]

@@ -12,6 +12,7 @@ from tiny_checkpoints import bert_embedder, bert_reranker, xlmr_embedder
 from tiny_rerankers import qwen_reranker
 from training_rows import rows, tiny_settings, write_rows
 
+from rerank_plugins import Reranker
 from rerank_plugins.errors import InvalidInputError, UnsupportedModelError
 
 pytest.importorskip("accelerate")
@@ -27,6 +28,7 @@ from rerank_plugins.training.groups import Group
 from rerank_plugins.training.vectors.batches import VectorBatches
 from rerank_plugins.training.vectors.colbert import TrainableColbert, open_colbert, resolve_colbert
 from rerank_plugins.training.vectors.losses import RetrievalLoss
+from rerank_plugins.training.vectors.measuring import late_pair
 from rerank_plugins.training.vectors.objectives import ColbertObjective
 
 QUERIES = ["what is a panda?", "renew a passport, and 12 photos", "blood"]
@@ -126,6 +128,32 @@ def test_a_colbert_is_measured_and_trained_further(tmp_path: Path) -> None:
     names = ("modules.json", "sentence_bert_config.json", "config_sentence_transformers.json")
     for name in names:
         assert json.loads((second.folder / name).read_text()) == json.loads((first.folder / name).read_text())
+
+
+@pytest.mark.parametrize(
+    ("given", "prefixes"),
+    [
+        ({}, ("[Q] find: ", "[D] text: ")),
+        ({"query_instruction_for_retrieval": "look: "}, ("[Q] look: ", "[D] text: ")),
+        ({"query_instruction_for_retrieval": "", "passage_instruction_for_retrieval": ""}, ("[Q] ", "[D] ")),
+    ],
+    ids=["its-own", "another", "none"],
+)
+def test_an_instruction_is_kept_replaced_or_left_out(
+    tmp_path: Path, given: dict[str, Any], prefixes: tuple[str, str]
+) -> None:
+    both = {"query_instruction_for_retrieval": "find: ", "passage_instruction_for_retrieval": "text: "}
+    short = {"max_steps": 1, "dev_fraction": 0.0}
+    first = train_colbert(tiny_colbert_run(plain_bert(tmp_path / "start"), tmp_path, **both, **short))
+    assert first is not None
+    (tmp_path / "more").mkdir()
+    second = train_colbert(tiny_colbert_run(first.folder, tmp_path / "more", **given, **short))
+    assert second is not None
+    made = opened(second.folder, tmp_path / "more", **given)
+    assert (made.token_format.prefixes, made.inputs.markers[0]) == (prefixes, prefixes[0].removesuffix("look: "))
+    vectors = made.embed_queries(["panda"])[0], made.embed_texts(["salt of panda"])[0]
+    with Reranker(second.folder, device="cpu") as reranker:
+        assert reranker.score([("panda", "salt of panda")]) == pytest.approx([late_pair(*vectors)], rel=1e-5)
 
 
 @pytest.mark.parametrize(

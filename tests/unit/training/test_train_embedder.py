@@ -14,7 +14,7 @@ import torch
 from tiny_checkpoints import bert_embedder, xlmr_embedder
 from training_rows import rows, tiny_settings, write_rows
 
-from rerank_plugins import Embedder
+from rerank_plugins import Embedder, InstructionOptions, SourceOptions
 from rerank_plugins.errors import InvalidInputError, TrainingError, UnsupportedModelError
 
 pytest.importorskip("accelerate")
@@ -174,6 +174,23 @@ def test_a_language_model_is_trained_with_lora_and_saved_whole(name: str, tmp_pa
     model = peers.SentenceTransformer(str(result.folder), device="cpu")
     theirs = np.concatenate([model.encode_query(QUERIES), model.encode_document(TEXTS)])
     assert ours == pytest.approx(theirs, abs=1e-5)
+
+
+@pytest.mark.parametrize("query", ["find: ", ""])
+def test_an_instruction_of_a_model_with_named_tasks_is_its_default_from_then_on(tmp_path: Path, query: str) -> None:
+    given = {"query_instruction_for_retrieval": query, "family": "llm-embedder"}
+    start = bert_embedder(tmp_path / "start")
+    result = train_embedder(tiny_embedder_run(start, tmp_path, dev_fraction=0.0, max_steps=1, **given))
+    assert result is not None
+    document = "Represent this document for retrieval: "
+    for source in (None, SourceOptions(family="llm-embedder")):
+        with Embedder(result.folder, device="cpu", source=source) as embedder:
+            assert (embedder.instruction.query, embedder.instruction.document) == (query, document)
+    chosen = InstructionOptions(task="chat", document="")
+    options = {"device": "cpu", "source": SourceOptions(family="llm-embedder")}
+    with Embedder(result.folder, instruction=chosen, **options) as embedder:
+        assert embedder.instruction.query == "Embed this dialogue to find useful historical dialogues: "
+        assert embedder.instruction.document == ""
 
 
 @pytest.mark.slow

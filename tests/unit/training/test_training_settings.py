@@ -85,6 +85,8 @@ def test_a_foreign_or_misspelt_name_is_answered(name: str, message: str) -> None
         ({"query_instruction_format": '{"text": "{}{}"}'}, "other braces doubled"),
         ({"passage_instruction_format": "{}{}{0}"}, "other braces doubled"),
         ({"passage_instruction_format": "{}{}}"}, "other braces doubled"),
+        # Braces that are a text's, of which one pair would hold nothing: every query would be the instruction alone.
+        ({"query_instruction_format": "{}{{}}"}, "must hold {} twice"),
         ({"fp16": True, "bf16": True}, "choose one"),
         ({"learning_rate": "fast"}, "learning_rate must be a number"),
         ({"loss": "kl_div"}, "set knowledge_distillation"),

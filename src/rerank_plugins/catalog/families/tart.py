@@ -77,6 +77,7 @@ _DUAL = Family(
         languages=("en",),
         pooling="mean",
         normalize=False,
+        similarity="dot",
         instructions=MappingProxyType(
             {"retrieval": Instruction(query="retrieve a passage that answers this question from Wikipedia [SEP] ")}
         ),
@@ -90,6 +91,7 @@ _DUAL = Family(
                 "signature": f"{HUB}/facebook/contriever-msmarco",
                 "pooling": f"{_MAIN}/TART/src/contriever.py",
                 "normalize": f"{_MAIN}/TART/src/beir_utils.py",
+                "similarity": f"{_MAIN}/TART/src/beir_utils.py",
                 "dimensions": f"{HUB}/facebook/contriever-msmarco",
                 "instructions": f"{_MAIN}/README.md",
                 "task_template": f"{_MAIN}/TART/src/beir_utils.py",

@@ -18,9 +18,13 @@ DEFAULT_MEASURES = ("nDCG@10", "hit@5", "MRR@10", "MAP", "recall@10")
 _RETRIEVERS = ("bm25", "dense", "hybrid", "candidates")
 _EMBEDDING = ("dense", "hybrid")
 _NUMBERS = ("max_length", "query_max_length")
-_WORDS = ("long_documents", "dtype", "task")
+_WORDS = ("long_documents", "dtype", "task", "prompt")
+_BACKENDS_OWN = ("prompt",)
+"""Options that are part of a backend's name where a model is one."""
+_TEXTS = ("query_instruction", "document_instruction")
+"""Of these an empty one says something: nothing stands in front."""
 _CONSENTS = ("allow_pickle",)
-_OPTIONS = (*_NUMBERS, *_WORDS, *_CONSENTS)
+_OPTIONS = (*_NUMBERS, *_WORDS, *_TEXTS, *_CONSENTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +55,10 @@ class ModelChoice:
         if not model.strip() or (mark and not pairs):
             msg = f"expected MODEL, NAME=MODEL or MODEL?option=value&option=value, got {text!r}"
             raise InvalidInputError(msg)
-        others = [pair for pair in pairs if pair[0] not in _OPTIONS]
+        others = [pair for pair in pairs if pair[0] not in _OPTIONS or pair[0] in _BACKENDS_OWN]
         if others and model.partition(":")[0] in backend_names():
             # What an evaluation does not know is the backend's own, and part of its name.
-            model, pairs = f"{model}?{urlencode(others)}", [pair for pair in pairs if pair[0] in _OPTIONS]
+            model, pairs = f"{model}?{urlencode(others)}", [pair for pair in pairs if pair not in others]
         return cls(
             name if has_name else text, model, tuple(sorted((key, _value(key, value, text)) for key, value in pairs))
         )
@@ -204,12 +208,12 @@ def _check_counts(name: str, values: Sequence[object]) -> None:
 
 
 def _value(key: str, value: str, text: str) -> str | int | bool:
-    if key in _WORDS and value:
+    if key in _TEXTS or (key in _WORDS and value):
         return value
     if key in _NUMBERS and value.isdecimal():
         return int(value)
     if key in _CONSENTS and value == "true":
         return True
-    options = ", ".join((*_WORDS, *_NUMBERS, *(f"{name}=true" for name in _CONSENTS)))
+    options = ", ".join((*_WORDS, *_TEXTS, *_NUMBERS, *(f"{name}=true" for name in _CONSENTS)))
     msg = f"{text!r}: cannot use {key}={value!r}; options are {options}"
     raise InvalidInputError(msg)

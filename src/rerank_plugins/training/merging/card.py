@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rerank_plugins import __version__
@@ -11,6 +11,7 @@ from rerank_plugins.training.merging.settings import MergeSettings, WeightTrial
 __all__ = ["merge_card", "trials_table"]
 
 _LINE = "\n"
+_VOID = "Thresholds and calibrations that were fitted to the scores of one of these models are void: fit them again."
 
 
 def merge_card(
@@ -18,14 +19,24 @@ def merge_card(
     settings: MergeSettings,
     *,
     kind: str,
-    weights: dict[str, float],
-    licenses: dict[str, str],
+    parts: Mapping[str, tuple[float, str]],
+    instructions: tuple[str, str],
     dev: str | None,
     trials: Sequence[WeightTrial],
 ) -> str:
-    """Return the card of a merged model."""
-    parts = _LINE.join(
-        f"- {weight:g} × `{_short(model)}` (licence: {licenses[model]})" for model, weight in weights.items()
+    """Return the card of a merged model.
+
+    Args:
+        name: Its name.
+        settings: The merge's.
+        kind: What it is.
+        parts: Of each model by name, its weight and its licence.
+        instructions: What stands in front of queries, and of texts.
+        dev: Name of the dev set; None if there was none.
+        trials: The weights that were measured.
+    """
+    listed = _LINE.join(
+        f"- {weight:g} × `{_short(model)}` (licence: {license_})" for model, (weight, license_) in parts.items()
     )
     opener = "Reranker" if kind == "reranker" else "Embedder"
     return f"""---
@@ -37,7 +48,7 @@ pipeline_tag: {"text-ranking" if kind == "reranker" else "sentence-similarity"}
 
 The mean of the weights of these models (LM-Cocktail, arXiv 2311.13534), made with rerank-plugins {__version__}:
 
-{parts}
+{listed}
 
 ## How the weight was chosen
 
@@ -51,7 +62,7 @@ from rerank_plugins import {opener}
 model = {opener}("{name}")
 ```
 
-Thresholds and calibrations that were fitted to the scores of one of these models are void: fit them again.
+{_read(instructions)}{_VOID}
 """
 
 
@@ -66,6 +77,13 @@ def trials_table(trials: Sequence[WeightTrial], *, dev: str, metric: str) -> lis
         f"| {one.weight:g} | {one.dev:.4f} | " + "".join(f"{one.keep[name]:.4f} | " for name in kept) for one in trials
     ]
     return [line.rstrip() for line in (*head, *rows)]
+
+
+def _read(instructions: tuple[str, str]) -> str:
+    if not any(instructions):
+        return ""
+    query, text = (one.replace(_LINE, "\\n") for one in instructions)
+    return f"It reads queries as `{query}...` and texts as `{text}...` itself, as the first of the models does.\n\n"
 
 
 def _chosen(settings: MergeSettings, dev: str | None, trials: Sequence[WeightTrial]) -> list[str]:

@@ -1,19 +1,26 @@
-"""What a merged model reaches on a set: the candidates of each query, ranked by a reranker or by cosines."""
+"""What a merged model reaches on a set: the candidates of each query, ranked by a reranker or by vectors.
+
+Vectors are compared by what the model declares (``similarity_fn_name``), as its training compared them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
-import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
 
-from rerank_plugins.catalog.spec import ModelKind
+from rerank_plugins.catalog.spec import ModelKind, Similarity
 from rerank_plugins.embedder import Embedder
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.reranker import Reranker
 from rerank_plugins.training.dev import DevSet, dev_set, keep_sets
 from rerank_plugins.training.merging.settings import MergeSettings
 from rerank_plugins.training.settings import DataSettings
+from rerank_plugins.training.vectors.measuring import dense_pair, vector_scores
 
 __all__ = ["measured", "sets_of"]
 
@@ -54,21 +61,35 @@ def measured(
     if kind == "reranker":
         with Reranker(model, device=settings.device, max_length=length, source=source) as reranker:
             return tuple(one.measured(reranker.score(one.pairs)).mean(settings.metric) for one in sets)
-    embedder = Embedder(model, device=settings.device, max_length=length, source=source)
-    try:
-        return tuple(one.measured(_cosines(embedder, one)).mean(settings.metric) for one in sets)
-    finally:
-        embedder.close()
+    with Embedder(model, device=settings.device, max_length=length, source=source) as embedder:
+        return tuple(one.measured(_similarities(embedder, one)).mean(settings.metric) for one in sets)
 
 
-def _cosines(embedder: Embedder, dev: DevSet) -> list[float]:
-    """Return the cosine of each of the set's pairs; each text is embedded once."""
-    pairs = dev.pairs
-    queries, texts = (list(dict.fromkeys(side)) for side in zip(*pairs, strict=True))
-    query_rows, text_rows = embedder.embed_queries(queries), embedder.embed_documents(texts)
-    query_at = {text: row for row, text in enumerate(queries)}
-    text_at = {text: row for row, text in enumerate(texts)}
-    left = query_rows[[query_at[query] for query, _ in pairs]]
-    right = text_rows[[text_at[text] for _, text in pairs]]
-    lengths = np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1)
-    return [float(one) for one in (left * right).sum(axis=1) / np.maximum(lengths, 1e-12)]
+def _similarities(embedder: Embedder, dev: DevSet) -> list[float]:
+    """Return how alike each of the set's pairs is to the model; blank texts are last."""
+
+    def queries(texts: Sequence[str]) -> list[Tensor]:
+        return list(torch.from_numpy(embedder.embed_queries(texts)))
+
+    def documents(texts: Sequence[str]) -> list[Tensor]:
+        return list(torch.from_numpy(embedder.embed_documents(texts)))
+
+    return vector_scores(dev, queries, documents, _PAIRS[embedder.spec.similarity])
+
+
+def _cosine(query: Tensor, text: Tensor) -> float:
+    return float(functional.cosine_similarity(query, text, dim=0))
+
+
+def _nearness(query: Tensor, text: Tensor, *, norm: int) -> float:
+    """Return the distance of two vectors with its sign turned, so that the most alike is the highest."""
+    return -float(torch.linalg.vector_norm(query - text, ord=norm))
+
+
+_PAIRS: Mapping[Similarity, Callable[[Tensor, Tensor], float]] = {
+    "cosine": _cosine,
+    "dot": dense_pair,
+    "euclidean": partial(_nearness, norm=2),
+    "manhattan": partial(_nearness, norm=1),
+}
+"""sentence-transformers 6 ``util/similarity.py``."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from rerank_plugins.catalog.resolve import ResolvedModel, resolve
 from rerank_plugins.catalog.spec import ModelKind
 from rerank_plugins.checks.arguments import checked_call
 from rerank_plugins.embedder import Embedder
+from rerank_plugins.embedding.instructions import choose_instruction
 from rerank_plugins.errors import InvalidInputError, ModelError, TrainingError
 from rerank_plugins.reranker import Reranker
 from rerank_plugins.system.files import made_folder, reason_of, write_atomically, write_folder_with
@@ -24,6 +26,8 @@ from rerank_plugins.training.merging.measuring import measured, sets_of
 from rerank_plugins.training.merging.settings import MergeResult, MergeSettings, WeightTrial
 
 __all__ = ["merge_models"]
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,8 +53,8 @@ def merge_models(settings: MergeSettings) -> MergeResult:
 
     Each weight that is tried makes a model, which is measured on the dev set and the other sets like the base. The best
     on the dev set wins of those that do not lose more than ``max_drop`` against the base on any other set; of equal
-    ones that with the smaller weight. The folder has the first model's config, tokenizer and modules, so that it opens
-    wherever that one does.
+    ones that with the smaller weight. The folder has the first model's config, tokenizer, modules and instructions, so
+    that it opens wherever that one does; the base is measured with its own.
 
     Args:
         settings: What is merged, and how the weight is chosen.
@@ -76,9 +80,16 @@ def merge_models(settings: MergeSettings) -> MergeResult:
     def filled(draft: Path) -> None:
         counted.append(write_average(parts.folders, shares, draft))
         _check_opens(draft, parts.kind, settings)
-        licenses = {name: one.spec.license for name, one in zip(parts.names, parts.resolved, strict=True)}
         card = merge_card(
-            output.name, settings, kind=parts.kind, weights=weights, licenses=licenses, dev=dev, trials=trials
+            output.name,
+            settings,
+            kind=parts.kind,
+            parts={
+                name: (weights[name], one.spec.license) for name, one in zip(parts.names, parts.resolved, strict=True)
+            },
+            instructions=_instructions(parts.resolved[0]),
+            dev=dev,
+            trials=trials,
         )
         write_atomically(draft / "README.md", card.encode())
         write_atomically(draft / "merge.json", json.dumps({"weights": weights}, indent=2).encode())
@@ -102,7 +113,28 @@ def _parts(settings: MergeSettings) -> _Parts:
     if len(set(paths)) < len(paths):
         msg = f"a model is named twice ({', '.join(paths)}); its weights would be counted twice"
         raise InvalidInputError(msg)
+    _tell_instructions(paths, resolved)
     return _Parts(paths, resolved, folders, kind)
+
+
+def _instructions(resolved: ResolvedModel) -> tuple[str, str]:
+    """Return what a model puts in front of queries, and of texts."""
+    spec = resolved.spec
+    if spec.kind == "reranker":
+        return spec.query_prefix, spec.document_prefix
+    own = choose_instruction(spec, task=None, query=None, document=None)
+    return own.query, own.document
+
+
+def _tell_instructions(names: Sequence[str], resolved: Sequence[ResolvedModel]) -> None:
+    """Warn of models that were trained to read something else in front of texts."""
+    found = [_instructions(one) for one in resolved]
+    if len(set(found)) > 1:
+        listed = "; ".join(f"{name}: {query!r} and {text!r}" for name, (query, text) in zip(names, found, strict=True))
+        logger.warning(
+            "the models have different instructions in front of texts (%s); the merged one has those of the first",
+            listed,
+        )
 
 
 def _kind_of(model: str | Path, settings: MergeSettings) -> ModelKind:
@@ -167,6 +199,5 @@ def _check_opens(folder: Path, kind: ModelKind, settings: MergeSettings) -> None
         with Reranker(folder, device="cpu", source=settings.source) as reranker:
             reranker.score([("a question", "an answer")])
         return
-    embedder = Embedder(folder, device="cpu", source=settings.source)
-    embedder.embed_queries(["a question"])
-    embedder.close()
+    with Embedder(folder, device="cpu", source=settings.source) as embedder:
+        embedder.embed_queries(["a question"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rerank_plugins.training.trainable.base import Opening, TrainableReranker
-from rerank_plugins.training.trainable.layout import pair_settings, without_own_prefixes
+from rerank_plugins.training.trainable.layout import pair_settings, with_own_instructions
 from rerank_plugins.training.trainable.opening import open_trainable, resolve_trainable
 
 __all__ = [
@@ -12,5 +12,5 @@ __all__ = [
     "open_trainable",
     "pair_settings",
     "resolve_trainable",
-    "without_own_prefixes",
+    "with_own_instructions",
 ]

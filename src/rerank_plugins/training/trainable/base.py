@@ -18,6 +18,7 @@ from rerank_plugins.catalog.spec import ModelSpec
 from rerank_plugins.text.pair_inputs import PairInputs
 from rerank_plugins.training.batches import PairPadding
 from rerank_plugins.training.trainable.adapters import Adapter
+from rerank_plugins.training.trainable.instructions import name_instructions
 from rerank_plugins.types import LayerOptions
 
 __all__ = ["MERGED", "Opening", "TrainableReranker", "copy_tokenizer", "name_origin"]
@@ -71,6 +72,7 @@ class TrainableReranker(ABC):
         start: How the same model is opened at inference before it is trained; None where only the module is it.
         adapter: What is trained instead of the model's own weights; None if these are.
         layers: What its scores are asked with at inference; None where there is nothing to ask for.
+        prefixes: What the folder says that stands in front of queries and of texts; None where it says nothing.
     """
 
     module: Any
@@ -81,6 +83,7 @@ class TrainableReranker(ABC):
     start: Opening | None
     adapter: Adapter | None = None
     layers: LayerOptions | None = None
+    prefixes: tuple[str, str] | None = None
 
     @property
     def is_listed(self) -> bool:
@@ -134,6 +137,8 @@ class TrainableReranker(ABC):
         for name in _CARRIED_TOO:
             if (self.files.folder / name).is_file():
                 shutil.copyfile(self.files.folder / name, folder / name)
+        if self.prefixes is not None:
+            name_instructions(folder, self.prefixes)
 
 
 def copy_tokenizer(source: Path, folder: Path) -> None:

@@ -17,6 +17,7 @@ from rerank_plugins.scorers.trainable import SegmentSimilarityModel
 from rerank_plugins.scorers.trained import ClassifierModule
 from rerank_plugins.training.batches import PairPadding
 from rerank_plugins.training.trainable.base import TrainableReranker, name_origin
+from rerank_plugins.training.trainable.instructions import name_default_prompt
 from rerank_plugins.training.trainable.setup import TrainingSetup
 from rerank_plugins.weights.loading import load_model
 
@@ -36,6 +37,9 @@ class Classifier(TrainableReranker):
         model.save_pretrained(folder)
         if self.is_listed:
             name_origin(folder / "config.json", self.spec.id)
+        if self.prefixes is not None:
+            length = self.spec.input_length_tokens(None)
+            name_default_prompt(folder, self.prefixes[0], max_length_tokens=length)
 
 
 def open_classifier(setup: TrainingSetup) -> Classifier:
@@ -73,6 +77,7 @@ def open_classifier(setup: TrainingSetup) -> Classifier:
         padding=padding,
         start=setup.start(),
         adapter=adapter,
+        prefixes=setup.prefixes,
     )
 
 

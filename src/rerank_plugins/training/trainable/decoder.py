@@ -62,6 +62,7 @@ def open_decoder(setup: TrainingSetup) -> Decoder:
         padding=PairPadding(pad_id=max(network.config.pad_token_id or 0, 0), has_types=False),
         start=setup.start(),
         adapter=adapter,
+        prefixes=setup.prefixes,
     )
 
 

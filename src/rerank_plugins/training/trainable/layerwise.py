@@ -70,6 +70,7 @@ def open_layerwise(setup: TrainingSetup) -> Layerwise:
         padding=PairPadding(pad_id=0, has_types=False, has_segments=True),
         start=setup.start(layer_options),
         adapter=adapter,
+        prefixes=setup.prefixes,
         layers=layer_options,
     )
 

@@ -10,7 +10,7 @@ from rerank_plugins.text.pair_tokenizer import PairSettings
 from rerank_plugins.training.settings import DataSettings
 from rerank_plugins.types import LongDocuments
 
-__all__ = ["pair_settings", "without_own_prefixes"]
+__all__ = ["pair_settings", "with_own_instructions"]
 
 logger = logging.getLogger(__name__)
 
@@ -35,11 +35,21 @@ def pair_settings(spec: ModelSpec, data: DataSettings) -> PairSettings:
     )
 
 
-def without_own_prefixes(data: DataSettings, spec: ModelSpec) -> DataSettings:
-    """Return settings without instructions that the model's own layout puts in front of texts anyway.
+def with_own_instructions(data: DataSettings, spec: ModelSpec) -> DataSettings:
+    """Return settings with the instructions that the model has where none are given.
 
-    FlagEmbedding's trainers leave "A: " and "B: " to the command line, its inference puts them in front itself.
+    Those that its own layout puts in front of texts anyway are taken out: FlagEmbedding's trainers leave "A: " and
+    "B: " to the command line, its inference puts them in front itself.
     """
+    data = _without_own_prefixes(data, spec)
+    if data.query_instruction_for_rerank is None and spec.query_prefix:
+        data = replace(data, query_instruction_for_rerank=spec.query_prefix, query_instruction_format="{}{}")
+    if data.passage_instruction_for_rerank is None and spec.document_prefix:
+        data = replace(data, passage_instruction_for_rerank=spec.document_prefix, passage_instruction_format="{}{}")
+    return data
+
+
+def _without_own_prefixes(data: DataSettings, spec: ModelSpec) -> DataSettings:
     if spec.template is None:
         return data
     if _is_own(

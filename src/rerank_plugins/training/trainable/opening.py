@@ -88,7 +88,8 @@ def open_trainable(resolved: ResolvedModel, settings: RerankerTrainingSettings) 
 
 def _source(settings: RerankerTrainingSettings) -> SourceOptions:
     """Return where the model comes from; one that gets heads is given the prompt of the published layerwise model."""
-    source = settings.model.source
+    # An adapter to go on with says what it was trained to read in front of texts.
+    source = replace(settings.model.source, peft_path=settings.lora.from_peft)
     if settings.layers.start_layer is None or source.family is not None:
         return source
     return replace(source, family=_FAMILY_WITH_LAYERS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -85,10 +85,17 @@ class TrainingSetup:
         Raises:
             InvalidInputError: The lengths cannot work.
         """
-        spec = self.request.spec
+        # Groups have the instructions in front already, the model's own too.
+        spec = replace(self.request.spec, query_prefix="", document_prefix="")
         settings = pair_settings(spec, self.settings.data)
         make = PromptedPairs if spec.takes_prompt else pair_inputs
         return make(self.tokenizer, spec, settings)
+
+    @property
+    def prefixes(self) -> tuple[str, str] | None:
+        """What the trained reranker's folder says that stands in front of queries and texts; None for nothing."""
+        own, spec = self.settings.data.prefixes, self.request.spec
+        return own if any((*own, spec.query_prefix, spec.document_prefix)) else None
 
     def start(self, layers: LayerOptions | None = None) -> Opening | None:
         """Return how the model is opened at inference before it is trained; None where that cannot be."""

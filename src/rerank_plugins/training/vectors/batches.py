@@ -17,6 +17,7 @@ from rerank_plugins.training.batches import PairPadding
 from rerank_plugins.training.groups import Group
 from rerank_plugins.training.kind import Lengths
 from rerank_plugins.training.settings_retrieval import RetrievalDataSettings
+from rerank_plugins.training.vectors.known_positives import KEYS, batch_keys
 from rerank_plugins.training.vectors.objectives import OWN_TEXTS_ONLY
 
 __all__ = ["TextInputs", "VectorBatches", "text_inputs"]
@@ -104,6 +105,8 @@ def text_inputs(
 class VectorBatches:
     """Makes a batch of groups: ``queries``, ``passages`` (group by group), ``rows``, and ``teacher`` with a teacher.
 
+    ``keys`` tell the texts that are no negatives (:mod:`~rerank_plugins.training.vectors.known_positives`).
+
     Args:
         queries: Makes tensors of queries.
         texts: Makes tensors of texts.
@@ -126,6 +129,7 @@ class VectorBatches:
             "passages": self._texts([text for group in groups for text in group.texts]),
             "rows": torch.tensor([group.row for group in groups]),
             OWN_TEXTS_ONLY: any(self._own_texts_only(group.row) for group in groups),
+            KEYS: batch_keys(groups),
         }
         teachers = [group.teacher for group in groups if group.teacher is not None]
         if teachers:

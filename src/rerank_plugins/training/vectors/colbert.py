@@ -202,16 +202,24 @@ def open_colbert(resolved: ResolvedModel, settings: ColbertTrainingSettings) -> 
 def _stored_format(settings: ColbertTrainingSettings, folder: Path) -> TokenFormat:
     """Return the format of a ColBERT with the run's lengths, and the run's instruction behind its markers."""
     found, data = read_token_format(folder), settings.data
-    prefixes = tuple(
-        stored if stored.endswith(own) else stored + own
-        for stored, own in zip(found.prefixes, data.prefixes, strict=True)
-    )
+    query, document = found.prefixes
+    if data.query_instruction_for_retrieval is not None:
+        query = _behind(query, settings.tokens.query_marker, data.prefixes[0])
+    if data.passage_instruction_for_retrieval is not None:
+        document = _behind(document, settings.tokens.document_marker, data.prefixes[1])
     return replace(
         found,
-        prefixes=prefixes,  # type: ignore[arg-type]
+        prefixes=(query, document),
         query_length=data.query_max_len or found.query_length,
         text_length=data.passage_max_len or found.text_length,
     )
+
+
+def _behind(stored: str, marker: str, instruction: str) -> str:
+    """Return what stands in front of a side with another instruction; behind an unknown marker it comes on top."""
+    if marker and stored.startswith(marker):
+        return marker + instruction
+    return stored.removesuffix(instruction) + instruction
 
 
 def _new_format(settings: ColbertTrainingSettings, tokenizer: Any) -> TokenFormat:

@@ -31,6 +31,7 @@ from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.text.sentences import sentence_spans
 from rerank_plugins.text.single import SingleTextTokenizer
 from rerank_plugins.training.groups import Group
+from rerank_plugins.training.vectors.known_positives import KEYS, batch_keys, known_positives
 from rerank_plugins.training.vectors.module import VectorModule, pooled
 from rerank_plugins.training.vectors.objectives import OWN_TEXTS_ONLY
 from rerank_plugins.types import WindowSpan
@@ -107,7 +108,7 @@ class LandmarkBatches:
     """Makes a batch of groups: ``queries``, ``passages`` (windows of documents), ``rows``, and where landmarks stand.
 
     Beside these a batch has, for each landmark, ``landmarks`` (window and token), ``owners`` (number of its group) and
-    ``weights`` (0 for sentences of negatives).
+    ``weights`` (0 for sentences of negatives), and ``keys``, of each landmark that of its sentence's text.
 
     Args:
         queries: Makes tensors of queries.
@@ -136,12 +137,13 @@ class LandmarkBatches:
 
     def __call__(self, groups: Sequence[Group]) -> dict[str, Any]:
         """Return the batch of some groups."""
-        documents, owners, weights = [], [], []
+        documents, owners, weights, sources = [], [], [], list[str]()
         for number, group in enumerate(groups):
-            document, of_sentences = self._document(group)
+            document, of_sentences, of_texts = self._document(group)
             documents.append(document)
             owners += [number] * len(of_sentences)
             weights += of_sentences
+            sources += [(group.sources or group.texts)[text] for text in of_texts]
         plan = plan_chunks(documents, self._side, overlap=None, landmark_id=self._landmark_id)
         places: dict[int, tuple[int, int]] = {}
         for row, (one, chunks) in enumerate(zip(plan.inputs, plan.places, strict=True)):
@@ -157,20 +159,22 @@ class LandmarkBatches:
             "owners": torch.tensor([owners[one] for one in there], dtype=torch.long),
             "weights": torch.tensor([weights[one] for one in there]),
             OWN_TEXTS_ONLY: any(self._own_texts_only(group.row) for group in groups),
+            KEYS: batch_keys(groups, [sources[one] for one in there]),
         }
 
-    def _document(self, group: Group) -> tuple[ChunkedText, list[float]]:
-        """Return the texts of a group as one document, and the weight of each of its sentences."""
+    def _document(self, group: Group) -> tuple[ChunkedText, list[float], list[int]]:
+        """Return the texts of a group as one document, and of each sentence its weight and the number of its text."""
         order = list(range(len(group.texts)))
         random.Random(f"{group.row} {group.texts}").shuffle(order)  # noqa: S311 - no secret
-        text, spans, weights = "", [], []
+        text, spans, weights, texts = "", [], [], list[int]()
         for number in order:
             own = group.texts[number].removeprefix(self._instruction)
             found = [one for one in sentence_spans(own) if own[one.start : one.end].strip()]
             spans += [WindowSpan(len(text) + one.start, len(text) + one.end) for one in found]
             weights += [0.0] * len(found) if number else landmark_weights(len(found), decay=self._decay)
+            texts += [number] * len(found)
             text += own + _JOINT
-        return ChunkedText(text, tuple(spans)), weights
+        return ChunkedText(text, tuple(spans)), weights, texts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,7 +202,11 @@ class LandmarkObjective:
         scores = query_vectors @ found.T / self.temperature
         is_own = batch["owners"] == torch.arange(len(query_vectors), device=scores.device).unsqueeze(1)
         weights = torch.where(is_own, batch["weights"], 0.0).to(scores.dtype)
-        is_negative = weights == 0 if self.uses_others and not batch[OWN_TEXTS_ONLY] else is_own & (weights == 0)
+        is_negative = weights == 0
+        if not self.uses_others or batch[OWN_TEXTS_ONLY]:
+            is_negative &= is_own
+        elif KEYS in batch:
+            is_negative &= ~known_positives(batch[KEYS], batch["owners"])
         against = scores.masked_fill(~is_negative, float("-inf")).logsumexp(dim=1, keepdim=True)
         losses = torch.logaddexp(scores, against.expand_as(scores)) - scores
         return (losses * weights).sum(dim=1).mean()

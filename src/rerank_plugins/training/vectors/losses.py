@@ -98,14 +98,21 @@ class RetrievalLoss:
     contrastive_weight: float = 1.0
     teacher_scale: TeacherScale = "logit"
 
-    def __call__(self, scores: Tensor, teacher: Tensor | None, *, group_size: int) -> Tensor:
+    def __call__(
+        self, scores: Tensor, teacher: Tensor | None, *, group_size: int, no_negatives: Tensor | None = None
+    ) -> Tensor:
         """Return the loss, a mean over the queries.
 
         Args:
             scores: Divided by the temperature. Shape: (queries, texts), or (queries, group) without others' texts.
             teacher: The teacher's scores. Shape: (queries, group); None without one.
             group_size: Texts of a group.
+            no_negatives: Which texts outside of a query's own group are not compared with its positive. Shape as
+                ``scores``; None for none.
         """
+        if no_negatives is not None:
+            # Not minus infinity, see m3_kd.
+            scores = scores.masked_fill(no_negatives, torch.finfo(scores.dtype).min)
         starts = group_starts(scores, group_size=group_size)
         if teacher is None:
             return contrastive(scores, starts)
@@ -149,6 +156,7 @@ def unified(
     dense_loss: Tensor,
     group_size: int,
     self_distils: bool,
+    no_negatives: Tensor | None = None,
 ) -> Tensor:
     """Return the loss of bge-m3's three kinds together.
 
@@ -165,9 +173,13 @@ def unified(
         dense_loss: That of the dense scores, which may have more columns: those of other devices.
         group_size: Texts of a group.
         self_distils: Whether each kind learns from their sum.
+        no_negatives: See :class:`RetrievalLoss`.
     """
     ensemble = scores.ensemble
-    losses = [loss(one, teacher, group_size=group_size) for one in (ensemble, scores.sparse, scores.colbert)]
+    losses = [
+        loss(one, teacher, group_size=group_size, no_negatives=no_negatives)
+        for one in (ensemble, scores.sparse, scores.colbert)
+    ]
     whole = (dense_loss + losses[0] + _SPARSE_IN_LOSS * losses[1] + losses[2]) / 4
     if not self_distils:
         return whole

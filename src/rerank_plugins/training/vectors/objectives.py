@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from rerank_plugins.training.vectors.gathering import gathered, local_part, scaled_gradient
+from rerank_plugins.training.vectors.known_positives import KEYS, known_positives
 from rerank_plugins.training.vectors.losses import M3Scores, RetrievalLoss, unified
 from rerank_plugins.training.vectors.scores import dense_scores, late_scores, sparse_scores
 
@@ -52,7 +54,9 @@ class DenseObjective:
             queries, texts = gathered(queries), gathered(texts)
             teacher = None if teacher is None else gathered(teacher)
         scores = dense_scores(queries, texts, own=own, normalize=self.normalize) / self.loss.temperature
-        loss = self.loss(scores, teacher, group_size=n_texts // n_queries)
+        group_size = n_texts // n_queries
+        no_negatives = None if own else _no_negatives(batch, scores, group_size=group_size, crosses=crosses)
+        loss = self.loss(scores, teacher, group_size=group_size, no_negatives=no_negatives)
         if not crosses:
             return loss, scores
         return scaled_gradient(loss), local_part(scores, rows=n_queries, columns=n_texts)
@@ -82,13 +86,15 @@ class M3Objective:
         masks = [batch[side]["attention_mask"][:, 1:] for side in ("queries", "passages")]
         sparse = sparse_scores((ids[0], queries["sparse"]), (ids[1], passages["sparse"]), own=own, without=self.without)
         colbert = late_scores((queries["colbert"], masks[0]), (passages["colbert"], masks[1]), own=own, is_mean=True)
+        group_size = len(passages["dense"]) // len(queries["dense"])
         return unified(
             M3Scores(dense=dense, sparse=sparse / temperature, colbert=colbert / temperature),
             batch.get("teacher"),
             self.dense.loss,
             dense_loss=dense_loss,
-            group_size=len(passages["dense"]) // len(queries["dense"]),
+            group_size=group_size,
             self_distils=self.self_distils and steps > self.start_step,
+            no_negatives=None if own else _no_negatives(batch, sparse, group_size=group_size),
         )
 
 
@@ -116,7 +122,17 @@ class ColbertObjective:
             is_mean=self.is_mean,
         )
         group_size = len(passages["tokens"]) // len(queries["tokens"])
-        return self.loss(scores / self.loss.temperature, batch.get("teacher"), group_size=group_size)
+        no_negatives = None if own else _no_negatives(batch, scores, group_size=group_size)
+        scores = scores / self.loss.temperature
+        return self.loss(scores, batch.get("teacher"), group_size=group_size, no_negatives=no_negatives)
+
+
+def _no_negatives(batch: dict[str, Any], scores: Tensor, *, group_size: int, crosses: bool = False) -> Tensor | None:
+    """Return which texts of other queries are a query's own positives. Shape as the scores; None in a bare batch."""
+    if KEYS not in batch:
+        return None
+    owners = torch.arange(scores.shape[1], device=scores.device) // group_size
+    return known_positives(batch[KEYS], owners, crosses=crosses)
 
 
 def _uses_others(batch: dict[str, Any], default: bool) -> bool:  # noqa: FBT001

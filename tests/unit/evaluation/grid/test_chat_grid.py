@@ -46,5 +46,8 @@ def test_settings_of_a_backend_are_part_of_its_name() -> None:
     assert choice.name == "chat"
     assert choice.model == "openai-chat:org/gpt:x?method=pointwise&base_url=http%3A%2F%2Fa.b%2Fv1"
     assert choice.options == (("max_length", 300),)
+    # A service has a prompt of its own too; of a model here it is an option of the reranker.
+    assert ModelChoice.parse("openai-chat:x?prompt=a&max_length=300").model == "openai-chat:x?prompt=a"
+    assert ModelChoice.parse("mini?prompt=a").keywords() == {"prompt": "a"}
     with pytest.raises(InvalidInputError, match="cannot use method"):
         ModelChoice.parse("mini?method=pointwise")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import embedder_checkpoints
+import numpy as np
 import pytest
 import tiny_checkpoints
 import tiny_rerankers
@@ -19,6 +20,7 @@ from training_rows import rows, tiny_run, write_rows
 
 from rerank_plugins import Embedder, Reranker
 from rerank_plugins.errors import InvalidInputError, TrainingError, UnsafeModelError, UnsupportedModelError
+from rerank_plugins.evaluation import evaluate, parse_measures
 from rerank_plugins.training import MergeResult, MergeSettings, merge_models, train_reranker
 from rerank_plugins.weights.own_rows import read_rows
 
@@ -198,6 +200,49 @@ def test_nothing_is_saved_if_every_weight_spoils_another_set(trained: Path, tmp_
     assert sorted(path.name for path in tmp_path.iterdir()) == ["turned.jsonl"]
 
 
+SIMILARITIES: dict[str, Any] = {
+    "cosine": lambda query, text: query @ text / np.linalg.norm(query) / np.linalg.norm(text),
+    "dot": lambda query, text: query @ text,
+    "euclidean": lambda query, text: -(((query - text) ** 2).sum() ** 0.5),
+    "manhattan": lambda query, text: -np.abs(query - text).sum(),
+}
+
+
+@pytest.mark.parametrize("declared", [None, "dot_of_mine", *SIMILARITIES])
+def test_an_embedder_is_measured_by_its_own_similarity(declared: str | None, tmp_path: Path) -> None:
+    # What is moved has vectors of different lengths, so that cosines order texts in another way.
+    start = tiny_checkpoints.bert_embedder(tmp_path / "start", normalize=False)
+    base = moved(start, tmp_path / "base", by=0.6)
+    tuned = moved(base, tmp_path / "tuned", by=0.3)
+    for folder in (base, tuned):
+        (folder / "config_sentence_transformers.json").write_text(json.dumps({"similarity_fn_name": declared}))
+    made = rows(20, seed=5)
+    result = merge_models(
+        MergeSettings(
+            models=(tuned,),
+            base=base,
+            output_dir=tmp_path / "merged",
+            dev_data=write_rows(tmp_path / "dev.jsonl", made),
+            weights=(1.0,),
+        )
+    )
+    for trial, folder in zip(result.trials, (base, tuned), strict=True):
+        reached = {}
+        with Embedder(folder, device="cpu") as embedder:
+            for name, compared in SIMILARITIES.items():
+                scores, qrels = {}, {}
+                for number, row in enumerate(made):
+                    texts = list(dict.fromkeys([*row["pos"], *row["neg"]]))
+                    (query,), vectors = embedder.embed_queries([row["query"]]), embedder.embed_documents(texts)
+                    found = [float(compared(query, vector)) for vector in vectors]
+                    scores[str(number)] = dict(zip(texts, found, strict=True))
+                    qrels[str(number)] = {text: int(text in row["pos"]) for text in texts}
+                reached[name] = evaluate(scores, qrels, measures=parse_measures(["nDCG@10"])).mean("nDCG@10")
+        own = declared if declared in SIMILARITIES else "cosine"
+        assert trial.dev == pytest.approx(reached[own])
+        assert len({round(one, 6) for one in reached.values()}) == len(reached)
+
+
 def test_an_embedder_is_measured_by_its_cosines(tmp_path: Path) -> None:
     base = tiny_checkpoints.bert_embedder(tmp_path / "base")
     tuned = moved(base, tmp_path / "tuned", by=0.2)
@@ -209,6 +254,44 @@ def test_an_embedder_is_measured_by_its_cosines(tmp_path: Path) -> None:
     assert result.trials[-1] == again.trials[-1]
     assert len({one.dev for one in result.trials}) > 1
     assert max(one.dev for one in result.trials[1:]) == result.trials[chosen_place(result)].dev
+
+
+@pytest.mark.parametrize("kind", ["reranker", "embedder"])
+def test_each_model_is_measured_with_its_instructions_and_the_tuned_ones_stay(
+    kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    make = tiny_checkpoints.bert_reranker if kind == "reranker" else tiny_checkpoints.bert_embedder
+    base = make(tmp_path / "base")
+    tuned = moved(base, tmp_path / "tuned", by=0.05)
+    both = {"query": "panda is ", "document": "salt of "}
+    said = {"pair_instructions": both} if kind == "reranker" else {"prompts": both}
+    (tuned / "config_sentence_transformers.json").write_text(json.dumps(said))
+    made = rows(12, seed=5)
+    dev = write_rows(tmp_path / "dev.jsonl", made)
+    settings = {"base": base, "weights": (1.0,)}
+    result = merge_models(MergeSettings(models=(tuned,), output_dir=tmp_path / "merged", dev_data=dev, **settings))
+    # The same weights without a word of instructions, on texts that have them in front.
+    (tmp_path / "tuned" / "config_sentence_transformers.json").rename(tmp_path / "said.json")
+    for row in made:
+        row["query"] = "panda is " + row["query"]
+        row["pos"], row["neg"] = (["salt of " + one for one in row[side]] for side in ("pos", "neg"))
+    written = write_rows(tmp_path / "written.jsonl", made)
+    by_hand = merge_models(MergeSettings(models=(tuned,), output_dir=tmp_path / "hand", dev_data=written, **settings))
+    plain = merge_models(MergeSettings(models=(tuned,), output_dir=tmp_path / "plain", dev_data=dev, **settings))
+    assert result.trials[1].dev == pytest.approx(by_hand.trials[1].dev)
+    assert result.trials[1].dev != pytest.approx(plain.trials[1].dev)
+    assert result.trials[0].dev == pytest.approx(plain.trials[0].dev)
+    opener = Reranker if kind == "reranker" else Embedder
+    with opener(result.folder, device="cpu") as model:
+        own = model.spec if isinstance(model, Reranker) else model.instruction
+        found = (own.query_prefix, own.document_prefix) if kind == "reranker" else (own.query, own.document)
+        assert found == ("panda is ", "salt of ")
+    line = "It reads queries as `panda is ...` and texts as `salt of ...` itself"
+    assert line in (result.folder / "README.md").read_text()
+    assert "It reads queries" not in (plain.folder / "README.md").read_text()
+    told = [one for one in caplog.messages if "different instructions" in one]
+    assert len(told) == 1
+    assert "'panda is ' and 'salt of '" in told[0]
 
 
 def chosen_place(result: MergeResult) -> int:

@@ -68,7 +68,9 @@ KINDS: dict[str, Kind] = {
     "few_negatives": Kind(_WARNING, "rows with fewer negatives than a group takes; they are repeated to fill it"),
     "blank_negative": Kind(_WARNING, "rows with a blank negative: too easy to teach anything"),
     "repeated_text": Kind(_WARNING, "rows with a text twice on one side"),
-    "repeated_query": Kind(_WARNING, "rows whose query stands in an earlier row: false negatives within a batch"),
+    "repeated_query": Kind(
+        _WARNING, "rows whose query stands in an earlier row: a positive of one may be a negative of the other"
+    ),
     "repeated_row": Kind(_WARNING, "rows that stand in an earlier row already, query and texts"),
     "query_is_positive": Kind(_WARNING, "rows whose positive is the query itself"),
     "dev_positive": Kind(_WARNING, "rows with a positive that is a positive in the dev set too"),
