@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from glob import escape
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from rerank_plugins.catalog.cached import (
     CachedModel,
@@ -28,7 +28,7 @@ from rerank_plugins.errors import MissingExtraError, ModelUnavailableError
 if TYPE_CHECKING:
     from rerank_plugins.catalog.spec import ModelSpec
 
-__all__ = ["download_command", "find_in_cache", "folder_from_hub", "folder_from_package"]
+__all__ = ["download_command", "find_in_cache", "folder_from_hub", "folder_from_package", "version_of_package"]
 
 logger = logging.getLogger(__name__)
 
@@ -58,13 +58,27 @@ def folder_from_package(spec: ModelSpec) -> Path:
     Raises:
         MissingExtraError: The package is not installed.
     """
+    package = _package(spec)
+    getter = package.reranker_path if spec.kind == "reranker" else package.embedder_path
+    return Path(getter())
+
+
+def version_of_package(spec: ModelSpec) -> str | None:
+    """Return the version of an installed package, which says what weights it has; None if it does not say.
+
+    Raises:
+        MissingExtraError: The package is not installed.
+    """
+    version = getattr(_package(spec), "__version__", None)
+    return None if version is None else str(version)
+
+
+def _package(spec: ModelSpec) -> Any:
     try:
-        package = import_module(str(spec.package))
+        return import_module(str(spec.package))
     except ModuleNotFoundError as error:
         msg = f'model {spec.id!r} comes with a package that is not installed: pip install "rerank-plugins[{spec.id}]"'
         raise MissingExtraError(msg) from error
-    getter = package.reranker_path if spec.kind == "reranker" else package.embedder_path
-    return Path(getter())
 
 
 def folder_from_hub(

@@ -20,6 +20,7 @@ from rerank_plugins.catalog.conventions import (
     embedder_with_own_files,
     family_members,
 )
+from rerank_plugins.catalog.fetch import version_of_package
 from rerank_plugins.catalog.hub_settings import check_hub_settings
 from rerank_plugins.catalog.late_conventions import as_late_interaction, is_late_interaction, late_spec_of_either_kind
 from rerank_plugins.catalog.layers import layers_of_config
@@ -104,6 +105,9 @@ def resolve(model: str | Path, *, kind: ModelKind, options: SourceOptions | None
     complete = _with_own_files(spec, files)
     if kind == "reranker":
         complete = with_adapters_instructions(complete, options)
+    if kind == "reranker" and listed is not None and listed.package is not None:
+        # Another version has other weights, and a calibration of it would be silently wrong.
+        complete = replace(complete, revision=version_of_package(listed) or complete.revision)
     if listed is None and files.training_digest is not None:
         # Weights of their own, whatever the model is called that they started from.
         complete = replace(complete, revision=f"trained-{files.training_digest}")

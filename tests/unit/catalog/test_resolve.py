@@ -149,6 +149,16 @@ def test_unknown_modules_and_poolings_are_refused(checkpoints: Path, tmp_path: P
         Embedder(folder)
 
 
+def test_a_bundled_reranker_has_the_version_of_its_package_as_its_revision(monkeypatch: pytest.MonkeyPatch) -> None:
+    package = pytest.importorskip("rerank_plugins_mini")
+    before = resolve("mini", kind="reranker").spec.revision
+    assert before == package.__version__
+    monkeypatch.setattr(package, "__version__", "9.9")
+    assert resolve("mini", kind="reranker").spec.revision == "9.9"
+    monkeypatch.delattr(package, "__version__")
+    assert resolve("mini", kind="reranker").spec.revision is None
+
+
 def test_mini_without_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "rerank_plugins_mini", None)
     with pytest.raises(MissingExtraError, match=r'pip install "rerank-plugins\[mini\]"'):

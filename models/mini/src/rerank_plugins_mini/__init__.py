@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["__version__", "embedder_path", "reranker_path"]
 
 _FOLDER = Path(__file__).resolve().parent
