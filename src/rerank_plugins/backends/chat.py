@@ -148,7 +148,8 @@ class ChatScorer:
             for query, places in groups.items()
         ]
         limits = self._limits
-        return answered(together(methods), counts, is_repaired=limits.repairs, max_calls=limits.max_calls)
+        max_calls = None if limits.max_calls is None else limits.max_calls * len(groups)
+        return answered(together(methods), counts, is_repaired=limits.repairs, max_calls=max_calls)
 
     def _result(
         self,

@@ -255,7 +255,9 @@ class TextBackend:
             tokens=0,
             reused_inputs=len(work.inputs) - len(work.missing),
         )
-        return BackendScores(rows, work.readings, usage, stages=_stages(work, found))
+        lost = {work.missing[number] for number in found.provisional}
+        provisional = frozenset(row for row, one in enumerate(work.inputs) if one in lost)
+        return BackendScores(rows, work.readings, usage, provisional, stages=_stages(work, found))
 
 
 def _stages(work: _Work, found: BackendScores) -> list[tuple[StageScore, ...]] | None:

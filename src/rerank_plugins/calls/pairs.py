@@ -69,6 +69,16 @@ class PairCalls:
         step = self._step(inputs.check_pairs(pairs), self.one_layer(layers), deadline_s)
         return self.scores((yield step))
 
+    def known_scores(self, pairs: object) -> Steps[list[float | None]]:
+        """Score pairs: one raw score each, None where what the backend gave only stands for one."""
+        found = yield self._step(inputs.check_pairs(pairs), self.one_layer(None), None)
+        scores, start = list[float | None](), 0
+        for score, reading in zip(self.scores(found), found.readings, strict=True):
+            end = start + reading.n_inputs
+            scores.append(None if any(row in found.provisional for row in range(start, end)) else score)
+            start = end
+        return scores
+
     def score_layers(
         self, pairs: object, *, layers: LayerOptions | None, deadline_s: float | None
     ) -> Steps[list[list[float]]]:

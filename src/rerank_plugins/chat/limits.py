@@ -20,8 +20,8 @@ class ChatLimits:
         concurrency: Calls at the same time at most, of all threads and event loops that use the reranker. Servers such
             as Ollama refuse more than they have slots for.
         timeout_s: Seconds for one call, the client's own retries included; a call that takes longer counts as failed.
-        max_calls: Calls for one ``rank()`` at most; what would need more keeps the order that it has. None for no
-            limit.
+        max_calls: Calls for one ``rank()`` at most, for each query of a ``score()``; what would need more keeps the
+            order that it has. None for no limit.
         repairs: Whether an answer that cannot be used is asked for once more, with what was wrong with it.
         on_failure: What happens when a call fails for a reason that may pass (a time-out, too many requests, a broken
             connection): ``keep_order`` leaves the documents that it was about in the order that they had and counts it;

@@ -123,5 +123,8 @@ def _show(result: LabelResult) -> None:
     screen.print(f"{result.n_rows} rows with {result.n_scores} scores{before}: {result.output}", soft_wrap=True)
     descriptions = {"standardised": "standardised per query", "log_likelihood": "log-likelihoods of the answers"}
     screen.print(f"the scores are {descriptions.get(result.scale, f'raw scores ({result.scale})')}", soft_wrap=True)
+    if result.n_left:
+        text = f"{result.n_left} rows got no scores and are not in it; the same command asks for them again"
+        screen.print(text, style="yellow", soft_wrap=True)
     if result.n_replaced:
         screen.print(f"{result.n_replaced} scores that the data had before were replaced", style="yellow")

@@ -120,6 +120,7 @@ class EnsembleScorer:
     def _steps(self, pairs: Pairs, options: ScoreOptions) -> Generator[Work, Ranking | Exception, BackendScores]:
         scores, stage_scores = [0.0] * len(pairs), [()] * len(pairs)  # type: list[float], list[tuple[StageScore, ...]]
         usages: list[CallUsage] = []
+        provisional: list[int] = []
         with telling(options, usages, n_stages=len(self._models), n_inputs=len(pairs)):
             for query, places in by_query(pairs).items():
                 texts = [pairs[place][1] or "" for place in places]
@@ -127,11 +128,13 @@ class EnsembleScorer:
                 for model in self._models:
                     opinions.append((yield from _opinion(model, query, texts, options, usages)))
                 fused = self._fused(opinions)
+                if any(_lacks_answers(one) for one in usages[-len(self._models) :]):
+                    provisional += places
                 for number, place in enumerate(places):
                     scores[place] = float(fused[number])
                     stage_scores[place] = tuple(opinion[number] for opinion in opinions)
         usage = summed_usage(usages, n_stages=len(self._models), n_inputs=len(pairs))
-        return BackendScores.of(scores, usage=usage, stages=stage_scores)
+        return BackendScores.of(scores, usage=usage, provisional=frozenset(provisional), stages=stage_scores)
 
     def _fused(self, opinions: Sequence[Sequence[StageScore]]) -> npt.NDArray[np.float64]:
         weights = np.array([one.weight for one in self._members])
@@ -165,6 +168,12 @@ def _opinion(
         StageScore(name=model.name, score=one.score, probability=one.probability, truncated=one.truncated)
         for one in by_place
     ]
+
+
+def _lacks_answers(usage: CallUsage) -> bool:
+    """Return whether some scores of a call only stand for an answer of a chat model that did not come."""
+    chat = usage.chat
+    return chat is not None and chat.failed_calls + chat.skipped_calls + chat.unread_answers > 0
 
 
 def _reciprocal_ranks(scores: Sequence[float], k: int) -> npt.NDArray[np.float64]:

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-import numpy.typing as npt
 
 from rerank_plugins.checks.arguments import checked_call, checked_fields
 from rerank_plugins.checks.kinds import Count
 from rerank_plugins.errors import InvalidInputError, ScoringError
 from rerank_plugins.reranker import Reranker
-from rerank_plugins.training.data.lines import data_files, json_line
+from rerank_plugins.training.data.lines import data_files
 from rerank_plugins.training.data.records import TrainingRecord
+from rerank_plugins.training.labelled_rows import Labeller, n_texts, standardised
 from rerank_plugins.training.row_job import RowJob, check_job_output
-from rerank_plugins.training.row_source import PlacedRecord, blocks, look_at_rows
+from rerank_plugins.training.row_source import PlacedRecord, RowSource, blocks, look_at_rows
 from rerank_plugins.training.teachers import RerankerTeacher, RowTeacher, opened_reranker
 
 __all__ = ["LabelResult", "LabelSettings", "label_records", "standardised"]
@@ -55,6 +54,10 @@ class LabelSettings:
             raise InvalidInputError(msg)
 
 
+_MOST_IN_A_ROW = 20
+"""Rows without scores, one behind the other, after which a run ends: the chat model is not there, or never answers."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelResult:
     """What was labelled.
@@ -63,6 +66,8 @@ class LabelResult:
         output: The file.
         n_rows: Rows in it.
         n_resumed: Rows that an earlier run had written.
+        n_left: Rows that are not in it, because a chat model's call failed or its answer could not be read. The same
+            settings ask for them again.
         n_scores: Scores that were written, by all runs.
         n_replaced: Scores that rows had before and that the new ones replace.
         scale: What the scores are: ``logit``, ``probability`` or ``tanh`` of a reranker, ``log_likelihood`` of a
@@ -72,10 +77,13 @@ class LabelResult:
     output: Path
     n_rows: int
     n_resumed: int
+    n_left: int
     n_scores: int
     n_replaced: int
     scale: str
 
+
+_OnRow = Callable[[int, int], object]
 
 Teacher = Reranker | RowTeacher | str | Path
 """A reranker, its name, or what else scores rows: a language model by its preference."""
@@ -94,6 +102,9 @@ def label_records(
     texts are standardised for each (mean 0, standard deviation 1 over the texts of the row; equal scores become 0), and
     then averaged: scores of models on different scales count alike.
 
+    A row of which a chat model gives a text no score (its call failed, its answer could not be read) is left out, and
+    tried once more at the end of this run and of each later one; it then stands behind the others.
+
     Args:
         settings: What is read and written.
         teachers: One or several: rerankers or names of them (an LLM reranker with its layer and prompt is one, too), or
@@ -103,7 +114,8 @@ def label_records(
     Raises:
         InvalidInputError: A row is none, has a blank text, or lacks what a teacher needs; the output is somebody
             else's, or was begun with other data or options. Nothing was computed then.
-        ScoringError: A teacher gave NaN or failed; the message names the row. The rows before it are kept.
+        ScoringError: A teacher gave NaN or failed, and the message names the row; or a chat model gave no scores for
+            20 rows in a row. The rows before are kept.
     """
     listed = [teachers] if isinstance(teachers, (Reranker, RowTeacher, str, Path)) else list(teachers)
     _check_weights(len(listed), settings.weights)
@@ -118,75 +130,86 @@ def label_records(
         job_settings: dict[str, Any] = {"command": "label", "rows": source.digest, "weights": settings.weights}
         job_settings |= {"teachers": [one.facts() for one in opened], "scale": scale}
         job = stack.enter_context(RowJob(output, job_settings, restart=settings.restart))
-        for block in blocks(source.records(start=job.n_done), most=settings.batch_pairs, size=_n_texts):
-            _label_block(job, block, opened, settings)
-            if on_row is not None:
-                on_row(job.n_done, source.n_rows)
-        job.finish()
+        labeller = Labeller(teachers=opened, weights=settings.weights, standardise=settings.standardise)
+        tell = on_row or _nothing
+        _label_rows(job, source, labeller, most=settings.batch_pairs, tell=tell)
+        _label_left(job, source, labeller, tell=tell)
+        if not job.left:
+            job.finish()
         return LabelResult(
             output=output,
             n_rows=job.n_done,
             n_resumed=job.n_found,
+            n_left=len(job.left),
             n_scores=job.counts["scores"],
             n_replaced=job.counts["replaced"],
             scale=scale,
         )
 
 
-def standardised(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Return scores with mean 0 and standard deviation 1; zeros where all are equal.
+def _label_rows(job: RowJob, source: RowSource, labeller: Labeller, *, most: int, tell: _OnRow) -> None:
+    """Score the rows that no run has come to yet."""
+    for block in blocks(source.records(start=job.n_read), most=most, size=n_texts):
+        _label_block(job, block, labeller)
+        tell(job.n_read, source.n_rows)
+        n_left = _left_at_the_end(job)
+        if n_left >= _MOST_IN_A_ROW:
+            msg = (
+                f"{block[-1].where}: none of the last {n_left} rows got its scores, because calls of the chat model "
+                f"failed or its answers could not be read; {job.n_done} rows are in {str(job.output)!r}. The same "
+                "command goes on behind them, and asks for those again"
+            )
+            raise ScoringError(msg)
 
-    Args:
-        scores: One query's. Shape: (texts,).
-    """
-    spread = scores.std()
-    # What differs by rounding only is equal.
-    is_flat = spread <= 1e-9 * max(1.0, float(np.abs(scores).max()))
-    return np.zeros_like(scores) if is_flat else (scores - scores.mean()) / spread
+
+def _left_at_the_end(job: RowJob) -> int:
+    """Return how many of the last rows were left, one behind the other."""
+    n_left, last = len(job.left), job.n_read - 1
+    return next((back for back in range(n_left) if job.left[n_left - 1 - back] != last - back), n_left)
 
 
-def _label_block(
-    job: RowJob, block: Sequence[PlacedRecord], teachers: Sequence[RowTeacher], settings: LabelSettings
-) -> None:
+def _label_left(job: RowJob, source: RowSource, labeller: Labeller, *, tell: _OnRow) -> None:
+    """Score the rows that were left, one by one."""
+    wanted = set(job.left)
+    for placed in source.records(start=min(wanted, default=source.n_rows)):
+        if placed.number in wanted:
+            wanted.remove(placed.number)
+            try:
+                ((line, counts),) = labeller([placed])
+            except ScoringError as error:
+                raise _failed(job, placed, error) from error
+            if line is not None:
+                job.settle(placed.number, line, counts)
+                tell(job.n_read, source.n_rows)
+        if not wanted:
+            return
+
+
+def _label_block(job: RowJob, block: Sequence[PlacedRecord], labeller: Labeller) -> None:
     try:
-        scores = np.array([teacher.scores(block) for teacher in teachers])
+        made = labeller(block)
     except ScoringError as error:
         if len(block) == 1:
-            msg = f"{block[0].where}: {error}; the {job.n_done} rows before are in {str(job.output)!r}"
-            raise ScoringError(msg) from error
+            raise _failed(job, block[0], error) from error
         # One by one, so that the row is named and the ones before it are kept.
         for one in block:
-            _label_block(job, [one], teachers, settings)
+            _label_block(job, [one], labeller)
         return
-    lines, start, n_replaced = list[bytes](), 0, 0
-    for one in block:
-        end = start + _n_texts(one.record)
-        made = _combined(scores[:, start:end], settings)
-        n_replaced += len(one.record.pos_scores or ()) + len(one.record.neg_scores or ())
-        lines.append(json_line(_with_scores(one.record, made).to_mapping()))
-        start = end
-    job.append(lines, {"scores": start, "replaced": n_replaced})
+    counts = sum((one for _, one in made), Counter[str]())
+    left = [placed.number for placed, (line, _) in zip(block, made, strict=True) if line is None]
+    job.append([line for line, _ in made if line is not None], {"scores": 0, "replaced": 0, **counts}, left=left)
 
 
-def _combined(scores: npt.NDArray[np.float64], settings: LabelSettings) -> list[float]:
-    """Return one score a text. Shape of ``scores``: (teachers, texts)."""
-    if len(scores) == 1 and not settings.standardise:
-        return [float(one) for one in scores[0]]
-    mean = np.average([standardised(one) for one in scores], axis=0, weights=settings.weights)
-    return [float(one) for one in mean]
+def _failed(job: RowJob, placed: PlacedRecord, error: ScoringError) -> ScoringError:
+    return ScoringError(f"{placed.where}: {error}; the {job.n_done} rows before are in {str(job.output)!r}")
 
 
-def _with_scores(record: TrainingRecord, scores: Sequence[float]) -> TrainingRecord:
-    cut = len(record.pos)
-    return replace(record, pos_scores=tuple(scores[:cut]), neg_scores=tuple(scores[cut:]))
-
-
-def _n_texts(record: TrainingRecord) -> int:
-    return len(record.pos) + len(record.neg)
+def _nothing(_done: int, _total: int) -> None:
+    """Show no progress."""
 
 
 def _no_texts(record: TrainingRecord) -> str | None:
-    return None if _n_texts(record) else "there is no text to score; take the row out, or mine negatives first"
+    return None if n_texts(record) else "there is no text to score; take the row out, or mine negatives first"
 
 
 def _first_problem(needs: Sequence[Callable[[TrainingRecord], str | None]]) -> Callable[[TrainingRecord], str | None]:

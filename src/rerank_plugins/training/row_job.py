@@ -2,7 +2,8 @@
 
 Rows are appended to the output a block at a time. The journal beside it (``NAME.job.json``) is replaced after each
 block, and says the settings of the job, how many rows and bytes are done, and what was counted. A run that goes on cuts
-off what the journal does not know of: the block in which the last one died.
+off what the journal does not know of: the block in which the last one died. Rows that could not be done for now are
+left out and their numbers kept in the journal; what comes of them later stands at the end of the output.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from rerank_plugins.training.data.lines import JSON_ENDINGS
 __all__ = ["RowJob", "check_job_output", "journal_of"]
 
 _SETTINGS, _ROWS, _BYTES, _COUNTS, _FINISHED = "asked", "rows", "bytes", "counts", "finished"
+_LEFT = "left"
+"""Key of the numbers of rows that were left; it is there where some are."""
 _SHOWN = 80
 
 
@@ -74,6 +77,7 @@ class RowJob:
     Attributes:
         n_done: Rows that are written.
         n_found: Rows that were there when the job was opened.
+        left: Numbers of the rows that were left, in their order.
         counts: What was counted over all runs.
         is_finished: Whether all rows are written.
 
@@ -104,6 +108,7 @@ class RowJob:
         known: dict[str, Any] = before or {}
         self.n_done: int = known.get(_ROWS, 0)
         self.n_found = self.n_done
+        self.left: list[int] = list(known.get(_LEFT, ()))
         self.counts = Counter[str](known.get(_COUNTS, {}))
         self.is_finished: bool = known.get(_FINISHED, False)
         self._n_bytes: int = known.get(_BYTES, 0)
@@ -118,16 +123,46 @@ class RowJob:
         self._note()
         self._file.truncate(self._n_bytes)
 
-    def append(self, lines: Sequence[bytes], counts: Mapping[str, int] | None = None) -> None:
+    @property
+    def n_read(self) -> int:
+        """Rows of the source that were written or left."""
+        return self.n_done + len(self.left)
+
+    def append(
+        self, lines: Sequence[bytes], counts: Mapping[str, int] | None = None, *, left: Sequence[int] = ()
+    ) -> None:
         """Write a block of rows.
 
         Args:
             lines: One line a row, each with its line feed.
             counts: What was counted for these rows; it is added up.
+            left: Numbers of rows of the block that could not be done.
 
         Raises:
             InvalidInputError: They cannot be written. What was written before is kept.
         """
+        self._write(lines)
+        self.left += left
+        self.counts.update(counts or {})
+        self._note()
+
+    def settle(self, number: int, line: bytes, counts: Mapping[str, int] | None = None) -> None:
+        """Write a row that was left before.
+
+        Args:
+            number: Its number.
+            line: Its line, with its line feed.
+            counts: What was counted for it; it is added up.
+
+        Raises:
+            InvalidInputError: It cannot be written. What was written before is kept.
+        """
+        self._write([line])
+        self.left.remove(number)
+        self.counts.update(counts or {})
+        self._note()
+
+    def _write(self, lines: Sequence[bytes]) -> None:
         data = b"".join(lines)
         try:
             written = 0
@@ -138,8 +173,6 @@ class RowJob:
             raise _cannot_write(self.output, error) from error
         self._n_bytes += len(data)
         self.n_done += len(lines)
-        self.counts.update(counts or {})
-        self._note()
 
     def finish(self) -> None:
         """Say that all rows are written."""
@@ -169,6 +202,8 @@ class RowJob:
             _COUNTS: dict(self.counts),
             _FINISHED: self.is_finished,
         }
+        if self.left:
+            state[_LEFT] = self.left
         write_atomically(journal_of(self.output), (json.dumps(state, indent=2) + "\n").encode())
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from rerank_plugins.backends.handles import ModelHandle
+from rerank_plugins.calls.known_scores import known_scores
 from rerank_plugins.catalog.resolve import resolve
 from rerank_plugins.catalog.spec import ModelKind
 from rerank_plugins.embedder import Embedder
@@ -47,8 +48,8 @@ class RowTeacher(Protocol):
         """Return why a row cannot be scored; None if it can."""
         ...
 
-    def scores(self, block: Sequence[PlacedRecord]) -> list[float]:
-        """Return a score for each text of some rows, the positives of a row first.
+    def scores(self, block: Sequence[PlacedRecord]) -> Sequence[float | None]:
+        """Return a score for each text of some rows, the positives of a row first; None where none came for now.
 
         Raises:
             ScoringError: One is NaN, or there are none.
@@ -80,10 +81,10 @@ class RerankerTeacher:
         """Return None: a reranker needs no more than texts."""
         return None
 
-    def scores(self, block: Sequence[PlacedRecord]) -> list[float]:
-        """Return the raw score of each text."""
+    def scores(self, block: Sequence[PlacedRecord]) -> list[float | None]:
+        """Return the raw score of each text; None where a chat model gave no answer that can be read."""
         pairs = [(one.record.query, text) for one in block for text in (*one.record.pos, *one.record.neg)]
-        return self._reranker.score(pairs)
+        return known_scores(self._reranker, pairs)
 
 
 def opened_reranker(reranker: Reranker | str | Path) -> tuple[Reranker, bool]:

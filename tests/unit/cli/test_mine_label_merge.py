@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,9 @@ from safetensors.torch import load_file, save_file
 from training_rows import rows, write_rows
 from typer.testing import CliRunner
 
+from rerank_plugins import ChatScorer
+from rerank_plugins.backends import named
+from rerank_plugins.chat import ChatAnswer, ChatMessage, ChatOptions, Pointwise, SimpleChatModel
 from rerank_plugins.cli import app
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.training import read_records
@@ -65,6 +69,22 @@ def test_two_teachers_and_a_language_model(bert_reranker_folder: Path, tmp_path:
     assert "standardised per query" in run("label", data, "-o", tmp_path / "both.jsonl", *both)
     with pytest.raises(InvalidInputError, match="'answers' is missing"):
         run("label", write_rows(tmp_path / "x.jsonl", rows(2)), "-o", tmp_path / "y.jsonl", "--preference", model)
+
+
+class _Silent(SimpleChatModel):
+    name = "silent"
+
+    def complete(self, messages: Sequence[ChatMessage], options: ChatOptions) -> ChatAnswer:
+        return ChatAnswer(text="no" if any("is panda" in one.content for one in messages) else "7")
+
+
+def test_rows_without_scores_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scorer = ChatScorer(_Silent(), method=Pointwise(answer="grade"))
+    monkeypatch.setattr(named, "_OPENERS", {("reranker", "silent"): lambda _: scorer})
+    data = [{"query": "q", "pos": ["salt"], "neg": ["it is panda"]}, {"query": "r", "pos": ["salt"], "neg": ["fee"]}]
+    told = run("label", write_rows(tmp_path / "data.jsonl", data), "-o", tmp_path / "out.jsonl", "-m", "silent:x")
+    assert "1 rows with 2 scores" in told
+    assert "1 rows got no scores and are not in it; the same command asks for them again" in told
 
 
 def test_merged_with_a_table(bert_reranker_folder: Path, tmp_path: Path) -> None:

@@ -46,6 +46,30 @@ def test_what_the_journal_does_not_know_is_cut_off(
     assert output.read_bytes() == b"".join(whole)
 
 
+def test_rows_that_are_left_are_counted_and_settled_later(tmp_path: Path) -> None:
+    output = tmp_path / "out.jsonl"
+    with RowJob(output, ASKED) as job:
+        job.append([b"0\n", b"2\n"], {"x": 2}, left=[1])
+        job.append([], left=[3, 4])
+        assert (job.n_done, job.n_read, job.left) == (2, 5, [1, 3, 4])
+    with output.open("ab") as file:
+        file.write(b"of a settled row, before its journal")
+    with RowJob(output, ASKED) as job:
+        assert (job.n_done, job.n_found, job.n_read, job.left) == (2, 2, 5, [1, 3, 4])
+        job.settle(3, b"3\n", {"x": 1})
+        job.append([b"5\n"])
+    assert json.loads(journal_of(output).read_text())["left"] == [1, 4]
+    with RowJob(output, ASKED) as job:
+        assert (job.n_done, job.n_read, job.counts) == (4, 6, {"x": 3})
+        for number in (1, 4):
+            job.settle(number, f"{number}\n".encode())
+        job.finish()
+    assert "left" not in json.loads(journal_of(output).read_text())
+    assert output.read_bytes() == b"0\n2\n3\n5\n1\n4\n"
+    with RowJob(output, ASKED, restart=True) as job:
+        assert (job.n_read, job.left) == (0, [])
+
+
 def test_an_output_that_lost_rows_is_refused(tmp_path: Path) -> None:
     output = tmp_path / "out.jsonl"
     with RowJob(output, ASKED) as job:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from rerank_plugins.calls.calibrating import check_scope
+from rerank_plugins.calls.known_scores import known_scores
 from rerank_plugins.embedder import Embedder
 from rerank_plugins.reranker import Reranker
 from rerank_plugins.training.mining.choosing import Candidate
@@ -29,8 +30,16 @@ class RerankerJudge:
         self._reranker = reranker
 
     def scores(self, pairs: Sequence[tuple[str, str]], found: Sequence[Candidate | None]) -> list[float]:
-        """Return the probability of each pair."""
-        return [self._reranker.probability(score) for score in self._reranker.score(pairs)]
+        """Return the probability of each pair.
+
+        Where a chat model gave no answer a candidate counts as one that answers, and a positive as none: what was not
+        judged is never taken for a negative.
+        """
+        scores = known_scores(self._reranker, pairs)
+        return [
+            float(one is not None) if score is None else self._reranker.probability(score)
+            for score, one in zip(scores, found, strict=True)
+        ]
 
 
 class CosineJudge:
