@@ -167,7 +167,8 @@ class RerankerOptions(ModelOptions):
             msg = (
                 f"this {owner} scores with a backend that was passed in memory, which {self.model!r} does not open, so "
                 f"its options cannot be stored; register the backend (rerank_plugins.backends.named.register_backend) "
-                f"and name it: {owner}(model=...), or pickle the object"
+                f"and name it: {owner}(model=...), describe a cascade or an ensemble in a file "
+                f'({owner}(model="cascade:FILE.yaml")), or pickle the object'
             )
             raise InvalidInputError(msg)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -75,6 +76,8 @@ def read_block(block: Block, columns: Sequence[str]) -> list[Row]:
     """
     try:
         rows = (_parquet_rows if is_parquet(block.path) else _line_rows)(block, columns)
+    except InvalidInputError:
+        raise
     except (OSError, ValueError, KeyError, NotImplementedError) as error:
         msg = f"{block.place}: cannot be read ({reason_of(error) if isinstance(error, OSError) else error})"
         raise InvalidInputError(msg) from error
@@ -93,7 +96,7 @@ def _line_places(file: Path, rows_per_block: int) -> Iterator[dict[str, Any]]:
     first, n_rows, start, offset, digest = 0, 0, 0, 0, sha256()
     with file.open("rb") as lines:
         for line in lines:
-            if line.strip():
+            if _is_row(line):
                 if n_rows == rows_per_block:
                     yield {"first_row": first, "n_rows": n_rows, "offset": start, "sha256": digest.hexdigest()}
                     first, n_rows, start = first + n_rows, 0, offset
@@ -111,9 +114,14 @@ def _line_rows(block: Block, columns: Sequence[str]) -> list[Row]:
         for line in lines:
             if len(rows) == block.n_rows:
                 break
-            if line.strip():
+            if _is_row(line):
                 rows.append(_row(line, place=f"{block.path}, row {block.first_row + len(rows) + 1}"))
     return rows
+
+
+def _is_row(line: bytes) -> bool:
+    """Return whether a line is more than white space; an empty file of some editors is a byte order mark."""
+    return bool(line.removeprefix(_BYTE_ORDER_MARK).strip())
 
 
 def _row(line: bytes, *, place: str) -> Row:
@@ -160,7 +168,11 @@ def column_types(block: Block, columns: Sequence[str]) -> dict[str, Any]:
 def _parquet_rows(block: Block, columns: Sequence[str]) -> list[Row]:
     parquet = import_extra("pyarrow.parquet", extra="bulk")
     file = parquet.ParquetFile(block.path)
-    there = set(file.schema_arrow.names)
+    there = Counter(file.schema_arrow.names)
+    doubled = [name for name in columns if there[name] > 1]
+    if doubled:
+        msg = f"{block.path}: has {there[doubled[0]]} columns {doubled[0]!r}; rename all but one"
+        raise InvalidInputError(msg)
     groups, first, skipped = [], 0, 0
     for number in range(file.num_row_groups):
         n_rows = file.metadata.row_group(number).num_rows

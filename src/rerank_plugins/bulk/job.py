@@ -33,6 +33,7 @@ from rerank_plugins.system.locks import lock_file
 __all__ = ["BlockDone", "BulkJob", "JobFolder"]
 
 _FORMAT = "rerank-plugins/bulk-job/1"
+_SHOWN = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,19 +177,41 @@ class JobFolder:
     def _check(self, path: Path, description: dict[str, Any]) -> None:
         try:
             before = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             msg = f"{str(path)!r} cannot be read ({reason_of(error)}); name a new folder, or restart"
             raise InvalidInputError(msg) from error
         now = json.loads(json.dumps(description))
-        if before == now:
+        # Blocks are numbered through the files, whose order an object of JSON keeps and == does not compare.
+        if before == now and [*before["inputs"]] == [*now["inputs"]]:
             return
-        names = sorted({*before, *now}) if isinstance(before, dict) else []
-        differing = [name for name in names if before.get(name) != now.get(name)]
-        shown = "; ".join(
-            f"{name} was {str(before.get(name))[:60]} and is {str(now.get(name))[:60]}" for name in differing
-        )
-        msg = f"{str(self.folder)!r} holds another job ({shown or 'no description'}); name a new folder, or restart"
+        shown = _differences(before, now) if isinstance(before, dict) else "no description"
+        msg = f"{str(self.folder)!r} holds another job ({shown}); name a new folder, or restart"
         raise InvalidInputError(msg)
+
+
+def _differences(before: dict[str, Any], now: dict[str, Any]) -> str:
+    if before == now:
+        return "inputs are in another order"
+    names = [name for name in sorted({*before, *now}) if before.get(name) != now.get(name)]
+    if "inputs" in names and "sha256" in names:
+        names.remove("sha256")  # which says the same
+    return "; ".join(_difference(name, before.get(name), now.get(name)) for name in names)
+
+
+def _difference(name: str, before: Any, now: Any) -> str:
+    if not (isinstance(before, dict) and isinstance(now, dict)):
+        return f"{name} was {str(before)[:_SHOWN]} and is {str(now)[:_SHOWN]}"
+    new, gone = [one for one in now if one not in before], [one for one in before if one not in now]
+    changed = [one for one in now if one in before and before[one] != now[one]]
+    told = [f"{_end(one)} is new" for one in new[:1]] + [f"{_end(one)} is no longer there" for one in gone[:1]]
+    told += [f"{_end(one)} was {str(before[one])[:_SHOWN]} and is {str(now[one])[:_SHOWN]}" for one in changed[:1]]
+    n_more = len(new) + len(gone) + len(changed) - len(told)
+    return f"{name}: {', '.join(told)}{f', and {n_more} more' if n_more else ''}"
+
+
+def _end(path: str) -> str:
+    """Return the end of a path, which tells it from others."""
+    return path if len(path) <= _SHOWN else "..." + path[-_SHOWN:]
 
 
 def _empty(folder: Path) -> None:

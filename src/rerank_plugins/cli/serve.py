@@ -28,7 +28,7 @@ from rerank_plugins.types import EngineOptions, SourceOptions
 
 __all__ = ["serve"]
 
-_HOST, _PORT = "127.0.0.1", 8000
+_HOST, _PORT, _DRAIN_DELAY_S = "127.0.0.1", 8000, 5.0
 
 
 def serve(
@@ -65,7 +65,9 @@ def serve(
     receive_s: Annotated[float, typer.Option(help="Seconds for a request to arrive; then 408.")] = 30.0,
     max_body_bytes: Annotated[int, typer.Option(help="Bytes of a body; more is answered 413.")] = 16_000_000,
     max_documents: Annotated[int, typer.Option(help="Documents of a request.")] = 1_000,
-    drain_delay_s: Annotated[float, typer.Option(help="Seconds after SIGTERM in which work is still taken.")] = 5.0,
+    drain_delay_s: Annotated[
+        float, typer.Option(help="Seconds after SIGTERM in which work is still taken; not with --ray.")
+    ] = _DRAIN_DELAY_S,
     drain_s: Annotated[float, typer.Option(help="Seconds after that for what is under way.")] = 25.0,
     no_auto_truncate: Annotated[
         bool, typer.Option("--no-auto-truncate", help="Refuse texts that do not fit (TEI's clients).")
@@ -97,6 +99,12 @@ def serve(
         refuse_without("--ray", serve, ray_address=ray_address, cpus=cpus, gpus=gpus)
         refuse_without("--ray", serve, replicas=replicas, max_replicas=max_replicas)
         refuse_without("--ray", serve, target_waiting_tokens=target_waiting_tokens)
+    elif drain_delay_s != _DRAIN_DELAY_S:
+        msg = (
+            f"--drain-delay-s {drain_delay_s:g} does nothing with --ray: Ray Serve itself stops sending requests to a "
+            "replica that it ends, and waits --drain-s for what is under way; leave it out"
+        )
+        raise InvalidInputError(msg)
     if max_replicas is None:
         refuse_without("--max-replicas", serve, target_waiting_tokens=target_waiting_tokens)
     from rerank_plugins.serving import server

@@ -34,7 +34,10 @@ class _Composed(Reranker):
 
     @property
     def is_named(self) -> bool:
-        """Whether ``model`` opens it again: not where objects, calibrations or options are part of it."""
+        """Whether ``model`` opens it again: not where objects, calibrations or options are part of it.
+
+        Nor does it where a model's name breaks the text: a folder with a parenthesis that is not closed.
+        """
         return self._spelled.is_whole
 
 

@@ -3,17 +3,18 @@
 A cascade is its stages, separated by commas: ``MODEL[#LAYER][@DEPTH]``, and a last part ``300ms`` for its budget. An
 ensemble is its members ``MODEL[#LAYER][*WEIGHT]``, and a last part ``rrf``, ``probability`` or ``logit`` for its
 fusion. A model whose own name has a comma stands in parentheses: ``cascade:(ensemble:bm25,cosine:mini)@150,mini``.
-What such a name cannot say (calibrations, probabilities, options) is said by a file, see
-:mod:`rerank_plugins.composed.files`.
+What such a name cannot say (calibrations, probabilities, options, folders with a parenthesis that is not closed) is
+said by a file, see :mod:`rerank_plugins.composed.files`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, cast
 
+from rerank_plugins.composed.files import SUFFIXES
 from rerank_plugins.composed.members import Member, Stage
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.reranker import Reranker
@@ -75,27 +76,29 @@ def read_ensemble(text: str) -> tuple[list[Member], Fusion | None]:
 def cascade_text(stages: Sequence[Stage], *, budget_ms: float | None) -> Spelled:
     """Return a cascade as text."""
     parts = [_text(one, "" if one.depth is None else f"@{one.depth}") for one in stages]
-    budget = [] if budget_ms is None else [f"{budget_ms:g}ms"]
-    plain = all(_is_plain(one) and one.min_probability is None for one in stages)
-    return Spelled(f"cascade:{','.join(parts + budget)}", plain and _reads_back(budget_ms))
+    text = ",".join([*parts, *([] if budget_ms is None else [f"{budget_ms:g}ms"])])
+    return Spelled(f"cascade:{text}", _reads_back(text, read_cascade, ([*stages], budget_ms)))
 
 
 def ensemble_text(members: Sequence[Member], *, fusion: str, is_plain: bool) -> Spelled:
     """Return an ensemble as text; ``is_plain`` says whether its other settings are the usual ones."""
     parts = [_text(one, "" if one.weight == 1.0 else f"*{one.weight!r}") for one in members]
-    plain = is_plain and all(_is_plain(one) for one in members)
-    return Spelled(f"ensemble:{','.join([*parts, fusion])}", plain)
+    text = ",".join([*parts, fusion])
+    return Spelled(f"ensemble:{text}", is_plain and _reads_back(text, read_ensemble, ([*members], fusion)))
 
 
-def _reads_back(budget_ms: float | None) -> bool:
-    return budget_ms is None or (
-        _BUDGET.fullmatch(f"{budget_ms:g}ms") is not None and float(f"{budget_ms:g}") == budget_ms
-    )
+def _reads_back(text: str, read: Callable[[str], object], expected: object) -> bool:
+    """Return whether a text says everything: objects, calibrations and options have none, and some names break it.
 
-
-def _is_plain(one: Stage | Member) -> bool:
-    layers = one.layers is None or isinstance(one.layers, int)
-    return isinstance(one.model, str) and layers and one.calibration is None and not one.options
+    A parenthesis in a folder's name that is not closed, or a comma behind one that is closed first, is read as one of
+    the text's own; and who reads a name that ends as a file's takes the whole for a file.
+    """
+    if text.endswith(SUFFIXES):
+        return False
+    try:
+        return read(text) == expected
+    except InvalidInputError:
+        return False
 
 
 def _text(one: Stage | Member, suffix: str) -> str:

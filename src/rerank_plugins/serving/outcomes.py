@@ -24,7 +24,8 @@ class Costs:
         request_id: Tells the request apart in answers and logs.
         created_s: When it came, in seconds since 1970.
         model: The model's name on this server.
-        tokens: Tokens that were read; estimated where a backend does not tell.
+        tokens: Tokens that were read, those of all steps together; estimated from characters where a backend does not
+            tell (a service that counts none, such as TEI; a backend of somebody's own).
         characters: Characters of all texts.
         total_ms: From reading the body until now.
         usage: What the engine tells; None if it does not.

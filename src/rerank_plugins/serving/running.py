@@ -17,7 +17,6 @@ from rerank_plugins.serving.outcomes import (
     Embedded,
     EmbeddedTokens,
     Explained,
-    FoundSpan,
     Outcome,
     Ranked,
     Scored,
@@ -34,7 +33,7 @@ from rerank_plugins.serving.requests import (
 )
 from rerank_plugins.serving.served import Served, ServedEmbedder
 from rerank_plugins.serving.settings import Limits
-from rerank_plugins.serving.spans import chosen_spans, sentence_spans
+from rerank_plugins.serving.spans import found_spans
 from rerank_plugins.serving.taken import with_usage
 from rerank_plugins.serving.tokens import cut_to_tokens, cuts_query, tokens_of
 from rerank_plugins.types import CallUsage, RankedDocument, WindowSpan
@@ -137,9 +136,9 @@ class Runner:
             if request.whole:
                 _check_whole(ranking, reranker.max_length)
                 ranking = ranking[: request.top_n]
-            spans = await _found_spans(reranker, request, ranking, arrival)
+            spans, usage = await found_spans(reranker, request, ranking, deadline_s=arrival.left_s())
         texts = [request.query, *request.documents]
-        costs = _costs(served, arrival, texts, ranking.usage, tokens)
+        costs = _costs(served, arrival, texts, usage, tokens)
         return Ranked(costs=costs, documents=_with_cuts_marked(ranking, request.documents, documents), spans=spans)
 
     async def _score(self, request: PairsRequest, arrival: Arrival) -> Scored:
@@ -152,7 +151,9 @@ class Runner:
             whole = [document for _, document in request.pairs]
             documents = await _cut(reranker, whole, request.reading.document_tokens)
             pairs = [(query, document) for (query, _), document in zip(request.pairs, documents, strict=True)]
-            scores, usage = await with_usage(reranker.ascore(pairs, deadline_s=arrival.left_s()))
+            scores, usage = await with_usage(
+                reranker.ascore(pairs, deadline_s=arrival.left_s()), model=reranker.spec.id
+            )
         reported = scores if request.raw else [reranker.probability(score) for score in scores]
         texts = (text for pair in request.pairs for text in pair)
         return Scored(costs=_costs(served, arrival, texts, usage, tokens), scores=reported)
@@ -163,10 +164,11 @@ class Runner:
         tokens = _tokens_of_explanation(default, request)
         with served.admission.admitted(tokens, time_left_s=arrival.left_s()):
             reranker = await served.variant(request.reading)
-            explanation = await reranker.aexplain(
+            explaining = reranker.aexplain(
                 request.query, request.document, max_spans=request.max_spans, deadline_s=arrival.left_s()
             )
-        costs = _costs(served, arrival, [request.query, request.document], None, tokens)
+            explanation, usage = await with_usage(explaining, model=reranker.spec.id)
+        costs = _costs(served, arrival, [request.query, request.document], usage, tokens)
         return Explained(costs=costs, explanation=explanation, probability=reranker.probability(explanation.score))
 
     async def _embed(self, request: EmbedRequest, arrival: Arrival) -> Embedded | EmbeddedTokens:
@@ -186,19 +188,19 @@ class Runner:
             left_s = arrival.left_s()
             if request.output is not None:
                 encode = embedder.aencode_queries if request.side == "query" else embedder.aencode_documents
-                found, usage = await with_usage(encode(texts, outputs=(request.output,), deadline_s=left_s))
+                encoding = encode(texts, outputs=(request.output,), deadline_s=left_s)
+                found, usage = await with_usage(encoding, model=embedder.spec.id)
                 return EmbeddedTokens(costs=_costs(served, arrival, texts, usage, tokens), vectors=found)
             embed = embedder.aembed_queries if request.side == "query" else embedder.aembed_documents
-            vectors, usage = await with_usage(embed(texts, deadline_s=left_s))
+            vectors, usage = await with_usage(embed(texts, deadline_s=left_s), model=embedder.spec.id)
         return Embedded(costs=_costs(served, arrival, texts, usage, tokens), vectors=vectors)
 
     async def _tokenize(self, request: TokenizeRequest, arrival: Arrival) -> Tokenized:
         self._check_many(request.texts, self._limits.max_texts, "inputs")
         served = self._store.any(request.model)
         handle = await served.opened()
-        tokens = sum(estimated_tokens(text) for text in request.texts)
         found = await asyncio.to_thread(tokens_of, handle, request.texts, special_tokens=request.special_tokens)
-        return Tokenized(costs=_costs(served, arrival, request.texts, None, tokens), tokens=found)
+        return Tokenized(costs=_costs(served, arrival, request.texts, None, sum(map(len, found))), tokens=found)
 
     def _check_many(self, items: Sequence[object], most: int, name: str) -> None:
         if not items:
@@ -257,20 +259,6 @@ def _too_long(place: int | None, length: int) -> Refusal:
     return Refusal(msg, kind="invalid", param="truncate")
 
 
-async def _found_spans(
-    reranker: Reranker, request: RerankRequest, ranking: Sequence[RankedDocument], arrival: Arrival
-) -> dict[int, list[FoundSpan]]:
-    """Return the parts of each document that were asked for; all sentences of all documents are one call."""
-    if request.spans is None:
-        return {}
-    parts = {one.index: sentence_spans(one.document or "") for one in ranking}
-    texts = {one.index: one.document or "" for one in ranking}
-    pairs = [(request.query, texts[index][start:end]) for index, spans in parts.items() for start, end in spans]
-    scores = await reranker.ascore(pairs, deadline_s=arrival.left_s()) if pairs else []
-    chances = iter([reranker.probability(score) for score in scores])
-    return {index: chosen_spans(spans, [next(chances) for _ in spans], request.spans) for index, spans in parts.items()}
-
-
 def _costs(
     served: Served[Reranker] | Served[Embedder],
     arrival: Arrival,
@@ -282,7 +270,7 @@ def _costs(
         request_id=arrival.request_id,
         created_s=int(time.time()),
         model=served.name,
-        # A service may tell of no tokens; where there was no input, there are none.
+        # A service may tell of no tokens, as may a backend of somebody's own; where there was no input, there are none.
         tokens=estimate if usage is None or (usage.inputs and not usage.tokens) else usage.tokens,
         characters=sum(map(len, texts)),
         total_ms=1_000 * (time.perf_counter() - arrival.started_s),

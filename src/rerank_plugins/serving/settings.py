@@ -40,7 +40,8 @@ class Limits:
         send_s: Seconds in which a caller must take an answer; then the connection is closed.
         deadline_s: Seconds for a request from its arrival to its answer; then 504. A caller may ask for less.
         keep_alive_s: Seconds that an idle connection is kept.
-        drain_delay_s: Seconds after SIGTERM in which new requests are still taken, while ``/readyz`` says 503.
+        drain_delay_s: Seconds after SIGTERM in which new requests are still taken, while ``/readyz`` says 503. Does
+            nothing on Ray Serve, which itself stops sending requests to a replica that it ends.
         drain_s: Seconds after that for what is under way.
     """
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from rerank_plugins.reranker import Reranker
 from rerank_plugins.serving.outcomes import FoundSpan
-from rerank_plugins.serving.requests import Spans
+from rerank_plugins.serving.requests import RerankRequest, Spans
+from rerank_plugins.serving.taken import together, with_usage
+from rerank_plugins.types import CallUsage, Ranking
 
-__all__ = ["chosen_spans", "sentence_spans"]
+__all__ = ["chosen_spans", "found_spans", "sentence_spans"]
 
 _MOST_PARTS = 64
 """Parts of a document that are scored at most; in a longer one neighbours are taken together."""
@@ -42,3 +45,32 @@ def chosen_spans(parts: Sequence[tuple[int, int]], chances: Sequence[float], wan
     pairs = zip(parts, chances, strict=True)
     found = [FoundSpan(start, end, chance) for (start, end), chance in pairs if chance >= wanted.threshold]
     return sorted(found, key=lambda one: (-one.score, one.start))[: wanted.most]
+
+
+async def found_spans(
+    reranker: Reranker, request: RerankRequest, ranking: Ranking, *, deadline_s: float
+) -> tuple[dict[int, list[FoundSpan]], CallUsage | None]:
+    """Return the parts of each document that a request asks for, and what they and the ranking took together.
+
+    All sentences of all documents are one call.
+
+    Args:
+        reranker: Scores them.
+        request: Says which are wanted.
+        ranking: The documents.
+        deadline_s: Seconds for it.
+    """
+    if request.spans is None:
+        return {}, ranking.usage
+    parts = {one.index: sentence_spans(one.document or "") for one in ranking}
+    texts = {one.index: one.document or "" for one in ranking}
+    pairs = [(request.query, texts[index][start:end]) for index, spans in parts.items() for start, end in spans]
+    scores, usages = [], [ranking.usage]  # type: list[float], list[CallUsage | None]
+    if pairs:
+        scores, usage = await with_usage(reranker.ascore(pairs, deadline_s=deadline_s), model=reranker.spec.id)
+        usages.append(usage)
+    chances = iter([reranker.probability(score) for score in scores])
+    found = {
+        index: chosen_spans(spans, [next(chances) for _ in spans], request.spans) for index, spans in parts.items()
+    }
+    return found, together(usages)

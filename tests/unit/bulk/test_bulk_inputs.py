@@ -75,8 +75,42 @@ def test_blocks_of_several_files_are_numbered_through(tmp_path: Path) -> None:
 def test_a_row_that_is_none_is_named(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "rows.jsonl").write_bytes(content)
     (block,) = plan_blocks([tmp_path / "rows.jsonl"], 10)
-    with pytest.raises(InvalidInputError, match=message):
+    with pytest.raises(InvalidInputError, match=message) as caught:
         read_block(block, ["a"])
+    assert str(caught.value).count("rows.jsonl") == 1
+
+
+def test_files_of_other_editors_hold_the_same_rows(tmp_path: Path) -> None:
+    """A byte order mark alone was a row that is no JSON."""
+    mark, rows = b"\xef\xbb\xbf", [{"a": 1}, {"a": "\u2028\x85 b"}]
+    lines = [json.dumps(row, ensure_ascii=False).encode() for row in rows]
+    for number, content in enumerate(
+        [
+            b"\r\n".join(lines) + b"\r\n",
+            mark + b"\n".join(lines),
+            mark + b"\r\n" + lines[0] + b"\r\n\r\n" + mark + lines[1] + b"\r\n" + mark,
+        ]
+    ):
+        file = tmp_path / f"{number}.jsonl"
+        file.write_bytes(content)
+        for per_block in (1, 2):
+            blocks = plan_blocks([file], per_block)
+            assert [row for block in blocks for row in read_block(block, ["a"])] == rows
+    for number, content in enumerate([b"", mark, mark + b"\r\n", b"\n \n"]):
+        file = tmp_path / f"empty-{number}.jsonl"
+        file.write_bytes(content)
+        assert plan_blocks([file], 1) == []
+
+
+def test_a_column_that_is_there_twice(tmp_path: Path) -> None:
+    """The last one was taken without a word."""
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    columns = [arrow.array([1]), arrow.array([2]), arrow.array([3])]
+    parquet.write_table(arrow.Table.from_arrays(columns, names=["a", "b", "a"]), tmp_path / "rows.parquet")
+    (block,) = plan_blocks([tmp_path / "rows.parquet"], 5)
+    assert read_block(block, ["b"]) == [{"b": 2}]
+    with pytest.raises(InvalidInputError, match=r"rows\.parquet: has 2 columns 'a'"):
+        read_block(block, ["b", "a"])
 
 
 def test_a_file_that_became_shorter(tmp_path: Path) -> None:

@@ -103,7 +103,10 @@ def test_another_job_in_the_folder_is_refused_until_restart(rows: Path) -> None:
     with pytest.raises(InvalidInputError, match="blocks was 7 and is 5; rows_per_block was 3 and is 4"), other.opened():
         pass
     rows.write_text(rows.read_text() + '{"id": 20, "text": ""}\n')
-    with pytest.raises(InvalidInputError, match="rows was 20 and is 21"), job.opened():
+    with (
+        pytest.raises(InvalidInputError, match=r"inputs: .*rows.jsonl was \d+ and is \d+; rows was 20 and is 21"),
+        job.opened(),
+    ):
         pass
     with other.opened(restart=True) as folder:
         assert folder.parts() == []
@@ -129,7 +132,7 @@ def test_rows_that_changed_in_place_are_another_job(tmp_path: Path, suffix: str)
     with job.opened() as folder:
         run_job(folder)
     assert write("xyz") == size
-    with pytest.raises(InvalidInputError, match="sha256 was"), job.opened():
+    with pytest.raises(InvalidInputError, match=r"sha256: .*rows\.(jsonl|parquet) was \w+ and is"), job.opened():
         pass
     write("abc")
     with job.opened() as folder:
@@ -153,6 +156,54 @@ def test_a_job_in_its_own_input_goes_on_and_new_files_make_it_another(tmp_path: 
     assert result_of(job) == [{"id": number, "length": 0} for number in range(12)]
     (tmp_path / "2023" / "more.jsonl").write_text('{"id": 12, "text": ""}\n')
     with pytest.raises(InvalidInputError, match="rows was 12 and is 13"), job.opened():
+        pass
+
+
+def test_files_in_another_order_are_another_job(tmp_path: Path) -> None:
+    """Parts are numbered through all files: the rows of one stood there twice, and those of the other never."""
+    for name, first in (("a", 0), ("b", 10)):
+        lines = [f'{{"id": {one}, "text": ""}}\n' for one in range(first, first + 10)]
+        (tmp_path / f"{name}.jsonl").write_text("".join(lines))
+    files = (tmp_path / "a.jsonl", tmp_path / "b.jsonl")
+    job = replace(job_of(tmp_path / "rows"), inputs=files, rows_per_block=5)
+    with job.opened() as folder, folder.task.opened() as worker:
+        for block in folder.blocks[:2]:
+            folder.run(block, worker)
+    other = replace(job, inputs=files[::-1])
+    with pytest.raises(InvalidInputError, match="inputs are in another order"), other.opened():
+        pass
+    with job.opened() as folder:
+        assert run_job(folder) == 2
+    assert [row["id"] for row in result_of(job)] == list(range(20))
+
+
+def test_another_job_is_told_by_its_files(tmp_path: Path) -> None:
+    rows = tmp_path / "in" / "a.jsonl"
+    rows.parent.mkdir()
+    rows.write_text('{"id": 1, "text": ""}\n')
+    job = replace(job_of(rows), inputs=(rows.parent,), output=tmp_path / "job")
+    with job.opened() as folder:
+        run_job(folder)
+    (tmp_path / "in" / "s").mkdir()
+    (tmp_path / "in" / "s" / "b.jsonl").write_text('{"id": 2, "text": ""}\n')
+    with pytest.raises(InvalidInputError, match=r"inputs: .*s/b\.jsonl is new"), job.opened():
+        pass
+    (tmp_path / "in" / "s" / "b.jsonl").unlink()
+    rows.rename(tmp_path / "in" / "c.jsonl")
+    with (
+        pytest.raises(InvalidInputError, match=r"inputs: .*c\.jsonl is new, .*a\.jsonl is no longer there\)"),
+        job.opened(),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("content", [b"[1]", b"no JSON", b"\xff", b"[" * 100_000, b'{"inputs": 5}'])
+def test_a_description_that_is_none(rows: Path, content: bytes) -> None:
+    job = job_of(rows)
+    with job.opened() as folder:
+        run_job(folder)
+    (job.output / "job.json").write_bytes(content)
+    with pytest.raises(InvalidInputError, match="or restart"), job.opened():
         pass
 
 

@@ -192,6 +192,16 @@ def test_options_that_count_with_another_are_refused_without_it(
     assert f"{options[-2]} {options[-1]} does nothing without {missing}:" in str(done.exception)
 
 
+def test_a_delay_that_ray_serve_does_not_wait_for_is_refused() -> None:
+    done = CliRunner().invoke(app, ["serve", "misspelt", "--ray", "--drain-delay-s", "10"])
+    assert isinstance(done.exception, InvalidInputError)
+    assert "--drain-delay-s 10 does nothing with --ray: " in str(done.exception)
+    assert "leave it out" in str(done.exception)
+    # Its own value is no wish of anybody's: what follows is an error about the key that other machines would not need.
+    done = CliRunner().invoke(app, ["serve", "misspelt", "--ray", "--host", "0.0.0.0"])
+    assert "there is no API key" in str(done.exception)
+
+
 def test_a_column_to_keep_is_not_dropped_in_silence(pairs_file: Path, tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match="--keep id needs --ray"):
         run(pairs_file, tmp_path / "scores.jsonl", Path("misspelt"), "--keep", "id")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import pickle
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from rerank_plugins.backends.named import backend_names
 from rerank_plugins.calibration import fit_calibration
 from rerank_plugins.cli.application import app
 from rerank_plugins.composed.members import Member, Stage
-from rerank_plugins.composed.naming import read_cascade, read_ensemble
+from rerank_plugins.composed.naming import cascade_text, ensemble_text, read_cascade, read_ensemble
 
 QUERY = "capital of France"
 DOCUMENTS = ["Berlin", "Paris is the capital.", "The capital of France is Paris.", "rivers run", "Lyon is in France"]
@@ -71,6 +73,81 @@ def test_a_name_opens_what_the_object_is() -> None:
 def test_what_a_name_cannot_say_is_not_named(how: dict[str, Any]) -> None:
     with Cascade(["cosine:mini", Stage("mini", **how)]) as made:
         assert not made.is_named
+
+
+NAMES = [
+    "mini",
+    "a(b",
+    "a)b",
+    "a(b)",
+    "a)b(c",
+    "a),b(c",
+    "(a",
+    "a,b",
+    "a, b",
+    "300ms",
+    "rrf",
+    "x*2",
+    "x@5",
+    "tei:http://h#m",
+    "v1.yaml",
+    " a",
+    "a ",
+    "a\\b",
+    "5",
+    "((a))",
+    ",",
+    "()",
+]
+
+
+@pytest.mark.parametrize("first", NAMES)
+def test_a_text_that_says_it_is_whole_is_read_back(first: str) -> None:
+    """Folders may be called anything; "cascade:a(b,mini" called itself a name, and no one could read it."""
+    for last, depth, budget_ms in itertools.product(NAMES, (5, None), (None, 300.0, 1234567.5)):
+        stages = [Stage(first, 9), Stage(last, depth)]
+        spelled = cascade_text(stages, budget_ms=budget_ms)
+        if spelled.is_whole:
+            text = spelled.text.removeprefix("cascade:")
+            assert not text.endswith((".json", ".yaml", ".yml", ".toml"))
+            assert read_cascade(text) == (stages, budget_ms)
+    for last, weight in itertools.product(NAMES, (1.0, 0.25, 1e-9)):
+        members = [Member(first, weight), Member(last)]
+        made = ensemble_text(members, fusion="rrf", is_plain=True)
+        if made.is_whole:
+            assert read_ensemble(made.text.removeprefix("ensemble:")) == (members, "rrf")
+        assert not ensemble_text(members, fusion="rrf", is_plain=False).is_whole
+
+
+@pytest.mark.parametrize(
+    "name", ["mini", "a(b)", "a,b", "(ensemble:bm25,mini)", "x@5", "x*2", "tei:http://h#m", "a)b(c"]
+)
+def test_names_that_can_be_read_back_are_whole(name: str) -> None:
+    assert cascade_text([Stage(name, 9), Stage("mini", 5)], budget_ms=300.0).is_whole
+    assert ensemble_text([Member(name, 0.5), Member("mini")], fusion="logit", is_plain=True).is_whole
+
+
+@pytest.mark.parametrize("name", ["a(b", "a)b", "(a", "a),b(c", "a ", "v1.yaml"])
+def test_names_that_break_the_text_are_not_whole(name: str) -> None:
+    assert not cascade_text([Stage("mini", 9), Stage(name)], budget_ms=None).is_whole
+    is_end = name.endswith(".yaml")  # behind which an ensemble has its fusion
+    assert ensemble_text([Member("mini"), Member(name)], fusion="logit", is_plain=True).is_whole == is_end
+
+
+def test_a_folder_that_breaks_the_text_is_not_named(checkpoints: Path, tmp_path: Path) -> None:
+    for name in ("a(b", "a(b)"):
+        folder = tmp_path / name
+        folder.symlink_to(checkpoints / "bert-reranker")
+        with Cascade([(str(folder), 5), (str(folder), 2)]) as made:
+            assert made.is_named == (name == "a(b)")
+            if made.is_named:
+                with Reranker(made.model) as named:
+                    assert list(named.rank(QUERY, DOCUMENTS)) == list(made.rank(QUERY, DOCUMENTS))
+                continue
+            with pytest.raises(InvalidInputError, match="parenthesis that is not closed"):
+                Reranker(made.model)
+            with pickle.loads(pickle.dumps(made)) as again:
+                assert list(again.rank(QUERY, DOCUMENTS)) == list(made.rank(QUERY, DOCUMENTS))
 
 
 @pytest.mark.parametrize("suffix", [".json", ".yaml", ".toml"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from served import Opened, client_of
 from transformers import AutoTokenizer
 
 from rerank_plugins import Embedder, Reranker
+from rerank_plugins.calls.observing import CallRecord, add_observer
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.serving.app import serving_app
 from rerank_plugins.serving.models import ModelStore
@@ -323,6 +325,62 @@ async def test_the_tokens_of_an_answer_are_those_that_were_read(opened: Opened, 
     assert all({"x-queue-time", "x-inference-time", "x-tokenization-time"} <= set(one.headers) for one in found)
     assert [one["billed_units"]["input_tokens"] for one in versions] == [wanted[0]] * 2
     assert [one["api_version"]["version"] for one in versions] == ["1", "2"]
+
+
+def taken_by(call: Callable[[], object]) -> int:
+    """Return the tokens of all inputs that a call had a model read."""
+    records: list[CallRecord] = []
+    remove = add_observer(records.append)
+    try:
+        call()
+    finally:
+        remove()
+    assert records
+    return sum(one.usage.tokens for one in records if one.usage is not None)
+
+
+@pytest.mark.parametrize("model", ["bert-reranker", "colbert"])
+async def test_the_tokens_of_spans_and_explanations_are_those_that_were_read(
+    opened: Opened, checkpoints: Path, tmp_path: Path, model: str
+) -> None:
+    """They were estimated from characters, and those of spans left out."""
+    folder = checkpoints / model if model != "colbert" else colbert_checkpoints.stanford(tmp_path / model)
+    texts = ["the panda eats bamboo. a train leaves at noon! bamboo", "", "a train leaves at noon"]
+    sentences = ["the panda eats bamboo.", "a train leaves at noon!", "bamboo", "a train leaves at noon"]
+    spans = {"relevant_spans": {"mode": "enabled", "threshold": 0.0}}
+    async with opened(models=(ModelPlan(name="ranker", model=str(folder)),)) as client:
+        ranked, blank = [
+            await client.post("/v2/rerank", json={"model": "ranker", "query": QUERY, "documents": documents, **spans})
+            for documents in (texts, ["", " "])
+        ]
+        explained = await client.post("/v1/explain", json={"query": QUERY, "document": texts[0]})
+    with Reranker(folder, device="cpu") as reranker:
+        ranking = taken_by(lambda: reranker.rank(QUERY, texts))
+        parts = taken_by(lambda: reranker.score([(QUERY, one) for one in sentences]))
+        explaining = taken_by(lambda: reranker.explain(QUERY, texts[0]))
+    assert int(ranked.headers["x-compute-tokens"]) == ranking + parts
+    assert ranked.json()["meta"]["tokens"]["input_tokens"] == ranking + parts
+    assert int(blank.headers["x-compute-tokens"]) == 0
+    assert int(explained.headers["x-compute-tokens"]) == explaining
+    assert explained.json()["usage"]["total_tokens"] == explaining
+    assert "x-inference-time" in explained.headers
+
+
+async def test_the_tokens_of_an_ensembles_explanation_are_counted_once(opened: Opened, checkpoints: Path) -> None:
+    """Its members' calls are told of too, each with tokens that its own call has in its sum."""
+    folder = checkpoints / "bert-reranker"
+    name = f"ensemble:{folder},{folder}*2,probability"
+    async with opened(models=(ModelPlan(name="both", model=name),), reranker_options={}) as client:
+        both = await client.post("/v1/explain", json={"query": QUERY, "document": TEXTS[0]})
+    with Reranker(folder, device="cpu") as reranker:
+        alone = taken_by(lambda: reranker.explain(QUERY, TEXTS[0]))
+    assert int(both.headers["x-compute-tokens"]) == 2 * alone
+
+
+async def test_tokens_that_are_told_one_by_one_are_counted(opened: Opened) -> None:
+    async with opened() as client:
+        found = await client.post("/tokenize", json={"inputs": ["the panda eats bamboo", "bamboo"]})
+    assert int(found.headers["x-compute-tokens"]) == sum(map(len, found.json()))
 
 
 @pytest.mark.parametrize(
