@@ -119,7 +119,7 @@ STORED_CALLS = ("stored_vectors", "astored_vectors")
 
 def test_no_call_is_forgotten() -> None:
     # Methods that send nothing through the model.
-    silent = {"close", "probability", "stats", "query_cache_statistics", "from_loaded"}
+    silent = {"close", "probability", "stats", "query_cache_statistics", "from_loaded", "vectors_key"}
     silent |= {"truncated_queries", "truncated_documents"}
     for owner, calls in ((Reranker, RERANKER_CALLS), (Embedder, EMBEDDER_CALLS)):
         methods = {name for name in dir(owner) if not name.startswith("_") and callable(getattr(owner, name))}
