@@ -11,7 +11,7 @@ from rerank_plugins import RankedDocument
 from rerank_plugins.adapters.checks import check_list
 from rerank_plugins.adapters.containers import own_containers
 from rerank_plugins.adapters.fallback import FallbackReason
-from rerank_plugins.adapters.metadata import DETAIL_KEYS, FALLBACK_KEY, RETRIEVAL_SCORE_KEY, details_of
+from rerank_plugins.adapters.metadata import DETAIL_KEYS, FALLBACK_KEY, RANK_KEY, RETRIEVAL_SCORE_KEY, details_of
 from rerank_plugins.types import CallUsage
 
 __all__ = ["KEEP_SCORES", "SCORE_KEY", "marked_copy", "page_contents", "plain_copy", "scored_copy", "with_metadata"]
@@ -42,11 +42,12 @@ def scored_copy(
 
     The class, id, text and all other fields are kept. Dictionaries, lists and sets are copied at any
     depth; what they hold (arrays, clients, locks) is shared, so that it need not be copyable. A
-    ``relevance_score`` that came with the document moves to ``retrieval_score``, unless that is there.
+    ``relevance_score`` that the document was retrieved with moves to ``retrieval_score``, unless that is there.
     """
     fields = _own_fields(document)
     metadata = fields["metadata"]
-    if SCORE_KEY in metadata:
+    # What an earlier reranking gave is no score of the retriever.
+    if SCORE_KEY in metadata and RANK_KEY not in metadata:
         metadata.setdefault(RETRIEVAL_SCORE_KEY, metadata[SCORE_KEY])
     for stale in (*DETAIL_KEYS, _OLD_PROBABILITY_KEY):
         metadata.pop(stale, None)

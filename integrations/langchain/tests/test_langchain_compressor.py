@@ -189,3 +189,12 @@ def test_closed_compressor_says_so(langchain_models: dict[str, str], tmp_path: A
 def test_default_model_offline_names_the_way_out(adapter: type[RerankCompressor] | type[Embeddings]) -> None:
     with pytest.raises(ModelUnavailableError, match=r"HF_HUB_OFFLINE.*local folder.*HF_ENDPOINT"):
         adapter()
+
+
+def test_the_score_of_an_earlier_reranking_is_none_of_the_retrieval(langchain_models: dict[str, str]) -> None:
+    compressor = RerankCompressor(model=langchain_models["bert-reranker"], device="cpu")
+    for metadata, expected in (({}, None), ({"relevance_score": 0.5}, 0.5), ({"retrieval_score": 0.25}, 0.25)):
+        found = [Document("a panda", metadata=metadata)]
+        for _ in range(3):
+            found = compressor.compress_documents(found, "panda")
+            assert found[0].metadata.get("retrieval_score") == expected

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import pickle
 from dataclasses import fields
 from functools import partial
@@ -285,3 +286,15 @@ def test_callbacks_of_one_block(checkpoints):
             made.callback_manager = engines.callback_manager
             made.postprocess_nodes(nodes, query_str="panda")
         assert (len(seen.callbacks), len(engines.callbacks)) == (4, 2)
+
+
+@pytest.mark.parametrize("score", [None, math.nan, 0.5])
+def test_the_score_of_an_earlier_reranking_is_none_of_the_retrieval(folder, score):
+    made = RerankPostprocessor(model=folder, device="cpu")
+    found = [NodeWithScore(node=TextNode(text="a panda"), score=score)]
+    for _ in range(3):
+        found = made.postprocess_nodes(found, query_str="panda")
+        assert found[0].metadata.get("retrieval_score") == (0.5 if score == 0.5 else None)
+    own = TextNode(text="a panda", metadata={"rerank_rank": 3})  # a user's key of that name is read by the LLM
+    (result,) = made.postprocess_nodes([NodeWithScore(node=own, score=0.5)], query_str="panda")
+    assert result.metadata["retrieval_score"] == 0.5

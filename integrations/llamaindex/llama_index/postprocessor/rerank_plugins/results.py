@@ -13,7 +13,13 @@ from typing import Any
 from llama_index.core.schema import BaseNode, MetadataMode, NodeWithScore
 
 from rerank_plugins.adapters.containers import own_containers
-from rerank_plugins.adapters.metadata import DETAIL_KEYS, FALLBACK_KEY, RETRIEVAL_RANK_KEY, RETRIEVAL_SCORE_KEY
+from rerank_plugins.adapters.metadata import (
+    DETAIL_KEYS,
+    FALLBACK_KEY,
+    RANK_KEY,
+    RETRIEVAL_RANK_KEY,
+    RETRIEVAL_SCORE_KEY,
+)
 
 __all__ = ["marked_copy", "scored_copy", "scored_text", "with_metadata"]
 
@@ -67,6 +73,8 @@ def _retrieval_score(result: NodeWithScore, *, is_kept: bool) -> dict[str, float
     kept = node.metadata.get(RETRIEVAL_SCORE_KEY)
     if isinstance(kept, (int, float)) and RETRIEVAL_SCORE_KEY in node.excluded_llm_metadata_keys:
         score = kept
+    elif RANK_KEY in node.metadata and RANK_KEY in node.excluded_llm_metadata_keys:
+        score = None  # Its score is that of an earlier reranking; it was retrieved without one.
     return {RETRIEVAL_SCORE_KEY: float(score)} if is_kept and score is not None and math.isfinite(score) else {}
 
 
