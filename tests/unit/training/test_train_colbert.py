@@ -24,6 +24,7 @@ from rerank_plugins.training import (
     plan_colbert_training,
     train_colbert,
 )
+from rerank_plugins.training.colberts import COLBERT
 from rerank_plugins.training.groups import Group
 from rerank_plugins.training.vectors.batches import VectorBatches
 from rerank_plugins.training.vectors.colbert import TrainableColbert, open_colbert, resolve_colbert
@@ -149,6 +150,10 @@ def test_an_instruction_is_kept_replaced_or_left_out(
     (tmp_path / "more").mkdir()
     second = train_colbert(tiny_colbert_run(first.folder, tmp_path / "more", **given, **short))
     assert second is not None
+    # A row's own prompt takes the place of this one, not of the marker.
+    asked = tiny_colbert_run(first.folder, tmp_path / "more", **given)
+    completed = COLBERT.completed(asked, resolve_colbert(asked))
+    assert completed.data.prefixes == tuple(one[len("[Q] ") :] for one in prefixes)
     made = opened(second.folder, tmp_path / "more", **given)
     assert (made.token_format.prefixes, made.inputs.markers[0]) == (prefixes, prefixes[0].removesuffix("look: "))
     vectors = made.embed_queries(["panda"])[0], made.embed_texts(["salt of panda"])[0]

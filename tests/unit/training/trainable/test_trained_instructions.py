@@ -61,13 +61,18 @@ def test_sentence_transformers_puts_a_querys_instruction_in_front_too(tmp_path: 
 
 
 def test_a_format_that_ends_behind_the_text_is_left_to_whoever_asks(bert_reranker_folder: Path, tmp_path: Path) -> None:
-    given = {"query_instruction_for_rerank": "find", "query_instruction_format": "{} {} now"}
+    given = {
+        "query_instruction_for_rerank": "find",
+        "query_instruction_format": "{} {} now",
+        "passage_instruction_for_rerank": "text of ",
+    }
     result = train_reranker(tiny_run(bert_reranker_folder, tmp_path, **given))
     assert result is not None
     with Reranker(result.folder, device="cpu") as reranker:
         assert (reranker.spec.query_prefix, reranker.spec.document_prefix) == ("", "")
-    assert "read as `find ... now` and texts as `...`, in the measures above too: whoever asks writes both so" in (
-        (result.folder / "README.md").read_text()
+    assert (
+        "read as `find ... now` and texts as `text of ...`, in the measures above too: whoever asks writes both so"
+        in ((result.folder / "README.md").read_text())
     )
 
 
