@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tiny_checkpoints
@@ -94,13 +96,34 @@ def test_aggregations_of_the_same_windows(bert_reranker_folder: Path) -> None:
     assert scores["firstp"] <= scores["maxp"] + 1e-5  # alone in its batch, it rounds differently
 
 
-def test_truncation_is_told_once(bert_reranker_folder: Path, caplog: pytest.LogCaptureFixture) -> None:
-    reranker = Reranker(bert_reranker_folder, max_length=32)
+def test_truncation_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    reranker = Reranker(tiny_checkpoints.bert_reranker(tmp_path / "own"), max_length=32)
     with caplog.at_level(logging.WARNING, logger="rerank_plugins"):
         reranker.rank("q", [LONG, "short"])
         reranker.rank("q", [LONG])
     assert [record.getMessage()[:18] for record in caplog.records] == ["1 of 2 documents w"]
     assert "Sentence" not in caplog.text
+
+
+def test_truncation_is_told_once_of_the_objects_that_share_weights(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tiny_checkpoints.bert_reranker(tmp_path / "own")
+    others: list[dict[str, Any]] = [{"max_length": 48}, {"max_length": 32, "long_documents": "firstp"}]
+    with caplog.at_level(logging.WARNING, logger="rerank_plugins"), Reranker(folder, max_length=32) as first:
+        for _ in range(3):  # an object for each request
+            Reranker(folder, max_length=32).rank("q", [LONG])
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda _: Reranker(folder, max_length=32).rank("q", [LONG]), range(16)))
+        asyncio.run(first.arank("q", [LONG]))
+        (told,) = caplog.records
+        assert "max_length=32 " in told.getMessage()
+        for options in others:
+            caplog.clear()
+            Reranker(folder, **options).rank("q", [LONG])
+            Reranker(folder, **options).rank("q", [LONG])
+            (told,) = caplog.records
+            assert f"max_length={options['max_length']} " in told.getMessage()
 
 
 def test_a_five_megabyte_document(bert_reranker_folder: Path) -> None:

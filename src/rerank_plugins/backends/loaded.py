@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from rerank_plugins.engine.batcher import MicroBatcher
 from rerank_plugins.protocols import PaddingExplainer, PrefixSharer, PrefixSharing
@@ -32,6 +32,7 @@ class LoadedModel:
         prefix_sharing: Whether tokens that several inputs begin with are computed once.
         identity: What tells these weights from all others, for caches.
         runtime: What computes: ``torch`` or ``onnx``.
+        told: What users of the weights were told once, whichever of the objects that share them they called.
     """
 
     tokenizer: TextTokenizer
@@ -45,6 +46,7 @@ class LoadedModel:
     prefix_sharing: PrefixSharing = _WHOLE
     identity: Hashable = None
     runtime: str = "torch"
+    told: dict[Hashable, object] = field(default_factory=dict)
 
     @classmethod
     def of(

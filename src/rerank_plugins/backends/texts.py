@@ -67,6 +67,7 @@ class LeasedBackend(Generic[B]):
         backend: The backend.
         is_owned: Whether the last object that uses it closes it: not if a caller made it.
         identity: What tells its scores from all others, for caches.
+        told: What its users were told once.
     """
 
     backend: B
@@ -76,6 +77,7 @@ class LeasedBackend(Generic[B]):
     runtime: str = ""
     is_padded: bool = False
     padding_reason: str = ""
+    told: dict[Hashable, object] = field(default_factory=dict)
     _stats: EngineStats = field(default_factory=EngineStats)
 
     @property

@@ -139,6 +139,7 @@ class RerankerFacts(ModelHandle, ForeignNames):
     def _attach(self, lease: Lease[Any], backend: LocalScorer | LateInteractionScorer | TextBackend) -> None:
         self._lease, self._backend = lease, backend
         self._device, self._dtype = lease.value.device, lease.value.dtype
+        self._calls.told = lease.value.told
 
     def _become_independent(self) -> None:
         self._backend = self._backend.on(self._lease)

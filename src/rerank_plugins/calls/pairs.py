@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import replace
 
 from rerank_plugins import inputs
@@ -62,7 +62,8 @@ class PairCalls:
         self._spec, self._settings, self._calibration = spec, settings, calibration
         self._deadline_s = deadline_s
         self.layers = resolve_layers(spec.layers, requested=layers)
-        self._warned_of_truncation = False
+        # What users of the weights were told: an application may open the same model for each request.
+        self.told: dict[Hashable, object] = {}
 
     def score(self, pairs: object, *, layers: LayerOptions | None, deadline_s: float | None) -> Steps[list[float]]:
         """Score pairs: one raw score each."""
@@ -212,9 +213,11 @@ class PairCalls:
         # A backend without a limit of its own did not cut them; the model behind it did, and reports it.
         if not n_truncated or self._settings.max_length_tokens == NO_LIMIT:
             return
-        level = logging.DEBUG if self._warned_of_truncation else logging.WARNING
-        self._warned_of_truncation = True
         way_out = _WAYS_OUT.get(self._settings.long_documents.strategy, _LONGER)
+        cause = (_TRUNCATED, self._settings.max_length_tokens, way_out)
+        mine = object()
+        # One step, so that of threads which come at the same time one warns.
+        level = logging.WARNING if self.told.setdefault(cause, mine) is mine else logging.DEBUG
         logger.log(level, _TRUNCATED, n_truncated, len(readings), self._settings.max_length_tokens, way_out)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tiny_checkpoints
 from chat_models import OracleChat
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -287,11 +288,9 @@ def test_a_chat_model_is_a_last_stage() -> None:
     assert all(one.stages[-1].name == "bm25" for one in ranking[4:])
 
 
-def test_what_a_stage_cut_is_told_once_by_that_stage(
-    bert_reranker_folder: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_what_a_stage_cut_is_told_once_by_that_stage(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with (
-        Reranker(bert_reranker_folder, device="cpu", max_length=16) as short,
+        Reranker(tiny_checkpoints.bert_reranker(tmp_path / "own"), device="cpu", max_length=16) as short,
         Cascade([(short, 2)]) as cascade,
         caplog.at_level("WARNING", logger="rerank_plugins"),
     ):
