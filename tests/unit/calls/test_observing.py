@@ -119,13 +119,8 @@ STORED_CALLS = ("stored_vectors", "astored_vectors")
 
 def test_no_call_is_forgotten() -> None:
     # Methods that send nothing through the model.
-<<<<<<< HEAD
     silent = {"close", "probability", "stats", "query_cache_statistics", "from_loaded", "vectors_key"}
     silent |= {"truncated_queries", "truncated_documents"}
-=======
-    silent = {"close", "probability", "stats", "query_cache_statistics", "from_loaded"}
-    silent |= {"truncated_queries", "truncated_documents", "vectors_key"}
->>>>>>> wt-d
     for owner, calls in ((Reranker, RERANKER_CALLS), (Embedder, EMBEDDER_CALLS)):
         methods = {name for name in dir(owner) if not name.startswith("_") and callable(getattr(owner, name))}
         stored = STORED_CALLS if owner is Embedder else ()
