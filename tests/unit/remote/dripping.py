@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -28,8 +29,13 @@ class DrippingServer:
 
 
 @contextmanager
-def dripping_server(
-    drip: bytes, *, at_once: bytes = b"", pause_s: float = 0.03, reads: bool = True
+def dripping_server(  # noqa: C901 - its threads stand inside
+    drip: bytes,
+    *,
+    at_once: bytes = b"",
+    pause_s: float = 0.03,
+    reads: bool = True,
+    tls: ssl.SSLContext | None = None,
 ) -> Iterator[DrippingServer]:
     """Answer each request with some bytes at once, and then with others, one by one and from the start again.
 
@@ -38,6 +44,7 @@ def dripping_server(
         at_once: What comes first.
         pause_s: Seconds before each byte.
         reads: Whether the request is read first; in a TLS handshake there is none.
+        tls: Speaks TLS with this context; None speaks plainly.
     """
     stopped, listener = threading.Event(), socket.create_server(("127.0.0.1", 0))
     seen = DrippingServer(listener.getsockname()[1])
@@ -45,6 +52,8 @@ def dripping_server(
     def answer(connection: socket.socket, left: threading.Event) -> None:
         with connection:
             try:
+                if tls is not None:
+                    connection = tls.wrap_socket(connection, server_side=True)
                 if reads:
                     connection.recv(65536)
                 connection.sendall(at_once)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import signal
 import socket
+import ssl
+import subprocess
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -86,6 +90,32 @@ def test_an_answer_that_drips_ends_with_the_deadline(answer: str, timed: Any) ->
         assert seconds < LIMIT_S
         assert isinstance(error, DeadlineExceededError)
         assert server.all_left(n=1)
+
+
+@pytest.fixture
+def tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
+    """What a server of this machine speaks TLS with, and clients trust."""
+    if shutil.which("openssl") is None:
+        pytest.skip("no openssl to make a certificate with")
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    made = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost"
+    files = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)]
+    subprocess.run([*made.split(), *files], check=True, capture_output=True)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    return context
+
+
+@pytest.mark.parametrize("answer", ["status line", "headers", "body"])
+def test_an_answer_that_drips_through_tls_ends_with_the_time(answer: str, timed: Any, tls: ssl.SSLContext) -> None:
+    with dripping_server(**ANSWERS[answer], tls=tls) as server:
+        settings = HttpSettings(timeout_s=1.0, retries=0)
+        error, seconds = timed(HttpClient(f"https://127.0.0.1:{server.port}", settings=settings))
+        assert seconds < LIMIT_S
+        assert error.is_passing
+        assert server.all_left(n=1)
+        assert no_thread_stays()
 
 
 @pytest.mark.parametrize("settings", [ONCE, HttpSettings(timeout_s=0.5, retries=0)], ids=["own limit", "total"])
