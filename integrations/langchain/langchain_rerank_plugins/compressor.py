@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -119,7 +120,9 @@ class BaseRerankCompressor(RankingOptions, Runnable[Mapping[str, Any], list[Docu
     ) -> list[Document]:
         """Return what :meth:`invoke` returns, without blocking the event loop."""
         documents, query = self._step_input(input)
-        return await self._for_step(settings)._acompressed(documents, query, config=config)
+        # Settings that decide how a model is loaded have its files looked up.
+        current = await asyncio.to_thread(self._for_step, settings) if settings else self._in_effect()
+        return await current._acompressed(documents, query, config=config)
 
     def _for_step(self, settings: Mapping[str, Any]) -> Self:
         current = self._in_effect()

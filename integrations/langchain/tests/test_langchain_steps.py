@@ -118,6 +118,11 @@ async def test_settings_of_a_step_are_bound(compressor: RerankCompressor) -> Non
     with compressor.using(top_n=3, score_unit="probability"):
         assert len(compressor.bind(top_n=1).invoke(INPUT)) == 1
         assert [len(one) for one in compressor.batch([INPUT, INPUT])] == [3, 3]
+        assert len(await compressor.bind(score_unit="raw").ainvoke(INPUT)) == 3
+    short = compressor.bind(max_length=8)
+    expected = compressor.with_settings(max_length=8).compress_documents(DOCUMENTS, QUERY)
+    assert short.invoke(INPUT) == await short.ainvoke(INPUT) == expected
+    assert any(one.metadata["rerank_truncated"] for one in expected)
     assert compressor.top_n == 2
     for wrong in ({"top": 1}, {"top_n": 0}):
         with pytest.raises((ValidationError, InvalidInputError)):
