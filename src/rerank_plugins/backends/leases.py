@@ -8,9 +8,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from rerank_plugins.backends.leased import LeasedBackend
 from rerank_plugins.backends.named import opener_of
 from rerank_plugins.backends.protocol import KnownEverywhere, PairScorer, SimplePairScorer
-from rerank_plugins.backends.texts import LeasedBackend
 from rerank_plugins.backends.vectors import SimpleTextEmbedder, TextEmbedder
 from rerank_plugins.catalog.spec import ModelKind, ModelSpec
 from rerank_plugins.checks.kinds import shown

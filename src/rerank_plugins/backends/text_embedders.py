@@ -10,7 +10,8 @@ from copy import copy
 import numpy as np
 import numpy.typing as npt
 
-from rerank_plugins.backends.texts import LeasedBackend, counted
+from rerank_plugins.backends.leased import LeasedBackend
+from rerank_plugins.backends.texts import counted
 from rerank_plugins.backends.vectors import BackendVectors, EmbedOptions, TextEmbedder
 from rerank_plugins.catalog.spec import Instruction, ModelSpec
 from rerank_plugins.engine.registry import Lease

@@ -7,31 +7,26 @@ import time
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from hashlib import blake2b
-from itertools import count
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any
 
 import numpy as np
 
+from rerank_plugins.backends.leased import LeasedBackend
 from rerank_plugins.backends.protocol import BackendScores, Pairs, PairScorer, ScoreOptions
 from rerank_plugins.catalog.spec import ModelSpec
 from rerank_plugins.engine.deadline import Deadline
 from rerank_plugins.engine.registry import Lease
 from rerank_plugins.engine.score_cache import ScoreCache
 from rerank_plugins.errors import InvalidInputError, RerankPluginsError, ScoringError
-from rerank_plugins.protocols import PrefixSharing
 from rerank_plugins.ranking.results import PairReading
 from rerank_plugins.text.pair_tokenizer import BLANK_PAIR, PairSettings
 from rerank_plugins.text.tokenizer import is_blank
 from rerank_plugins.text.words import cut_words, word_pieces
-from rerank_plugins.types import CallUsage, EngineStats, StageScore
+from rerank_plugins.types import CallUsage, StageScore
 
-__all__ = ["LeasedBackend", "TextBackend", "counted"]
-
-B = TypeVar("B", bound="_Backend")
-
-_NUMBERS = count()
+__all__ = ["TextBackend", "counted"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,74 +42,6 @@ class _Texts:
         digest = blake2b(len(query).to_bytes(8, "little") + query, digest_size=32)
         digest.update(self.document.encode("utf-8", "surrogatepass"))
         return digest.digest()
-
-
-class _Backend(Protocol):
-    @property
-    def spec(self) -> ModelSpec: ...
-
-    @property
-    def device(self) -> str: ...
-
-    def close(self) -> None: ...
-
-
-@dataclass(slots=True, eq=False)
-class LeasedBackend(Generic[B]):
-    """A backend in use, with what a loaded model tells of itself.
-
-    Attributes:
-        backend: The backend.
-        is_owned: Whether the last object that uses it closes it: not if a caller made it.
-        identity: What tells its scores from all others, for caches.
-        told: What its users were told once.
-    """
-
-    backend: B
-    is_owned: bool
-    identity: Hashable = field(default_factory=lambda: ("backend", next(_NUMBERS)))
-    dtype: str = ""
-    runtime: str = ""
-    is_padded: bool = False
-    padding_reason: str = ""
-    told: dict[Hashable, object] = field(default_factory=dict)
-    _stats: EngineStats = field(default_factory=EngineStats)
-
-    @property
-    def name(self) -> str:
-        """The backend's name, for people."""
-        return self.backend.spec.id
-
-    @property
-    def device(self) -> str:
-        """Where it runs, in its own words."""
-        return self.backend.device
-
-    @property
-    def prefix_sharing(self) -> PrefixSharing:
-        """Not known: what a backend computes twice is its own matter."""
-        return PrefixSharing(is_used=False, reason="its prompts are not made here")
-
-    def note(self, *, inputs: int, reused: int, forward_s: float, failed: bool) -> None:
-        """Count a call. Two threads at the same moment may lose one; nothing depends on these numbers."""
-        now = self._stats
-        self._stats = replace(
-            now,
-            calls=now.calls + 1,
-            calls_failed=now.calls_failed + failed,
-            inputs=now.inputs + inputs,
-            inputs_reused=now.inputs_reused + reused,
-            forward_s=now.forward_s + forward_s,
-        )
-
-    def stats(self) -> EngineStats:
-        """Return what has been counted: calls, inputs and seconds."""
-        return self._stats
-
-    def close(self) -> None:
-        """Close the backend if that is not its maker's to do."""
-        if self.is_owned:
-            self.backend.close()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
