@@ -141,8 +141,8 @@ def test_documents_below_a_probability_are_not_handed_on() -> None:
 
 
 def test_a_stage_that_is_late_is_given_up_and_not_started_the_next_time() -> None:
-    slow, last = Numbers(1, seconds=0.2), Numbers(0, name="tests/last")
-    cascade = Cascade([(Numbers(0), 4), (slow, 3), (last, 2)], budget_ms=100)
+    slow, last = Numbers(1, seconds=1.5), Numbers(0, name="tests/last")
+    cascade = Cascade([(Numbers(0), 4), (slow, 3), (last, 2)], budget_ms=750)
 
     async def twice() -> list[Any]:
         return [await cascade.arank("q", DOCUMENTS), await cascade.arank("q", DOCUMENTS)]
