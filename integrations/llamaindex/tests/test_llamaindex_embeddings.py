@@ -9,6 +9,7 @@ from math import isfinite
 
 import pytest
 from llama_index.core import MockEmbedding, VectorStoreIndex
+from llama_index.core.ingestion import IngestionCache, IngestionPipeline
 from llama_index.core.schema import TextNode
 from llama_index.core.storage.kvstore import SimpleKVStore
 from llama_index.embeddings.rerank_plugins import BceEmbedding, BgeEmbedding, InstructionEmbedding
@@ -203,6 +204,27 @@ async def test_a_cache_has_no_vectors_of_weights_that_were_written_again(checkpo
     assert await every_vector(InstructionEmbedding.from_embedder(core, embeddings_cache=store), text) == [
         pytest.approx(vector, abs=1e-6) for vector in old
     ]
+
+
+def test_a_pipelines_cache_has_no_vectors_of_weights_that_were_written_again(checkpoints, tmp_path):
+    folder = shutil.copytree(checkpoints / "bert-embedder", tmp_path / "model")
+    moved = shutil.copytree(folder, tmp_path / "moved", copy_function=shutil.copyfile)
+    cache = IngestionCache()
+
+    def ingested(**options):
+        made = InstructionEmbedding(device="cpu", **options)
+        nodes = IngestionPipeline(transformations=[made], cache=cache).run(nodes=[TextNode(text="a panda", id_="1")])
+        assert nodes[0].embedding == pytest.approx(made.get_text_embedding("a panda"), abs=1e-6)
+        return InstructionEmbedding.from_dict(made.to_dict()) == made
+
+    assert ingested(model_name=folder)
+    assert ingested(model_name=folder)
+    assert len(cache.cache.get_all(cache.collection)) == 1
+    weights = {name: tensor * 1.5 for name, tensor in load_file(folder / "model.safetensors").items()}
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    assert ingested(model_name=folder)
+    assert len(cache.cache.get_all(cache.collection)) == 2
+    assert ingested(model_name=moved)
 
 
 def test_a_query_is_one_span_with_a_cache_and_without(checkpoints):

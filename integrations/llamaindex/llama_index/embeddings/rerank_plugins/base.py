@@ -9,13 +9,12 @@ from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.bridge.pydantic import Field, field_validator
 from llama_index.core.callbacks import CallbackManager
 from llama_index.core.storage.kvstore.types import BaseKVStore
-from llama_index.postprocessor.rerank_plugins.options import ComponentOptions
+from llama_index.postprocessor.rerank_plugins.options import EmbeddingOptions
 from pydantic import AliasChoices, BaseModel
 from typing_extensions import Self, TypedDict, Unpack, override
 
 from rerank_plugins.adapters import models
 from rerank_plugins.adapters.checks import check_kind
-from rerank_plugins.adapters.embedding import EmbedderOptions
 from rerank_plugins.adapters.fields import Count, Name, Text, option
 from rerank_plugins.embedder import Embedder
 from rerank_plugins.errors import InvalidInputError
@@ -57,7 +56,7 @@ class _OwnEntries:
         return f"{self._key}:{text}"
 
 
-class InstructionEmbedding(ComponentOptions, EmbedderOptions, BaseEmbedding):
+class InstructionEmbedding(EmbeddingOptions, BaseEmbedding):
     """Embeds with any embedding model that the core can run, each side with its instruction.
 
     One ``embeddings_cache`` may serve any number of models: the key of a vector there is
@@ -104,10 +103,11 @@ class InstructionEmbedding(ComponentOptions, EmbedderOptions, BaseEmbedding):
         return cls._around_embedder(embedder, settings)
 
     def model_post_init(self, context: Any, /) -> None:
-        """Open the model; with a cache, its files are known before the first call, which may be on an event loop."""
+        """Open the model; where calls ask for its files' key, it is known before the first, which may be on a loop."""
         super().model_post_init(context)
-        if self.embeddings_cache is not None:
-            self._cached(is_query=True)
+        # Versions without to_payload put to_dict, which has the key, into the events of each call.
+        if self.embeddings_cache is not None or not hasattr(BaseEmbedding, "to_payload"):
+            self._vectors_key(is_query=False)
 
     # ``wraps`` hands on the mark of what is traced: the base's method has the one span of a call.
     @wraps(BaseEmbedding.get_query_embedding)

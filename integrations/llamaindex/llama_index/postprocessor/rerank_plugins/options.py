@@ -9,8 +9,11 @@ from llama_index.core.callbacks import CallbackManager
 from llama_index.core.schema import BaseComponent
 
 from rerank_plugins.adapters.checks import check_kind
+from rerank_plugins.adapters.embedding import EmbedderOptions
 
-__all__ = ["ComponentOptions", "check_callbacks"]
+__all__ = ["ComponentOptions", "EmbeddingOptions", "check_callbacks"]
+
+_VECTORS_KEY = "vectors_key"
 
 
 class ComponentOptions(BaseComponent):
@@ -39,6 +42,24 @@ class ComponentOptions(BaseComponent):
     def _check_callbacks(cls, callback_manager: Any) -> Any:
         check_callbacks(callback_manager)
         return CallbackManager() if callback_manager is None else callback_manager
+
+
+class EmbeddingOptions(ComponentOptions, EmbedderOptions):
+    """Base of the components that make vectors.
+
+    ``to_dict`` holds, beside the options, what the vectors of documents are known by
+    (:meth:`rerank_plugins.Embedder.vectors_key`): the cache of an ``IngestionPipeline`` knows a component by it, and
+    has no vectors of another model in a folder of the same name. What makes an object of it leaves that out.
+    """
+
+    def to_dict(self, **kwargs: Any) -> dict[str, Any]:
+        """Return the stored form, from which ``from_dict`` makes an equal object."""
+        return {**super().to_dict(**kwargs), _VECTORS_KEY: self._vectors_key(is_query=False)}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_vectors_key(cls, data: Any) -> Any:
+        return {name: value for name, value in data.items() if name != _VECTORS_KEY} if isinstance(data, dict) else data
 
 
 def check_callbacks(callback_manager: object) -> None:

@@ -22,7 +22,7 @@ from llama_index.core.schema import (
     TextNode,
 )
 from llama_index.core.utils import get_tqdm_iterable
-from llama_index.postprocessor.rerank_plugins.options import ComponentOptions, check_callbacks
+from llama_index.postprocessor.rerank_plugins.options import EmbeddingOptions, check_callbacks
 from llama_index.retrievers.rerank_plugins.nodes import listed_nodes, nodes_by_id
 from llama_index.retrievers.rerank_plugins.parts import OWN, PARTS, AnyEmbedder
 from pydantic import Field, field_validator
@@ -32,7 +32,6 @@ from rerank_plugins.adapters.checks import checked_count
 from rerank_plugins.adapters.containers import own_containers
 from rerank_plugins.adapters.copies import SharedModels
 from rerank_plugins.adapters.descriptions import OPTIONS
-from rerank_plugins.adapters.embedding import EmbedderOptions
 from rerank_plugins.adapters.fields import CountOrZero, Name
 from rerank_plugins.adapters.sentences import SENTENCES_KEY, SentenceCorpus, spans_of, split_in_context
 from rerank_plugins.checks.arguments import checked_call
@@ -41,7 +40,7 @@ from rerank_plugins.retrieval.passages import FoundPassage
 __all__ = ["LateChunkingNodeParser", "SentenceRetriever"]
 
 
-class LateChunkingNodeParser(ComponentOptions, EmbedderOptions, NodeParser):
+class LateChunkingNodeParser(EmbeddingOptions, NodeParser):
     """Splits documents into sentences, each a node with a vector made in the document's context (late chunking).
 
     A node has its ``embedding``, ``start_char_idx`` and ``end_char_idx`` in the document's text, the document as its
