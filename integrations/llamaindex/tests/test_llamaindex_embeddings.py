@@ -227,6 +227,16 @@ def test_a_pipelines_cache_has_no_vectors_of_weights_that_were_written_again(che
     assert ingested(model_name=moved)
 
 
+def test_the_key_of_its_vectors_is_in_a_stored_form_and_is_no_option(checkpoints):
+    made = InstructionEmbedding(model_name=checkpoints / "bert-embedder", device="cpu")
+    stored = made.to_dict()
+    assert InstructionEmbedding.from_json(made.to_json()) == made
+    assert InstructionEmbedding(**stored) == made
+    assert stored == made.to_dict()
+    with pytest.raises(ValueError, match="vectors_key"):
+        InstructionEmbedding(model_name=checkpoints / "bert-embedder", vectors_key="mine")
+
+
 def test_a_query_is_one_span_with_a_cache_and_without(checkpoints):
     root, seen = get_dispatcher(), SimpleSpanHandler()
     root.add_span_handler(seen)

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from llama_index.core.bridge.pydantic import field_validator, model_validator
 from llama_index.core.callbacks import CallbackManager
 from llama_index.core.schema import BaseComponent
+from typing_extensions import Self
 
 from rerank_plugins.adapters.checks import check_kind
 from rerank_plugins.adapters.embedding import EmbedderOptions
@@ -24,6 +25,7 @@ class ComponentOptions(BaseComponent):
     """
 
     _not_pickled: ClassVar[frozenset[str]] = frozenset({"callback_manager"})
+    _stored_beside: ClassVar[frozenset[str]] = frozenset({"class_name"})
 
     @classmethod
     def class_name(cls) -> str:
@@ -32,9 +34,9 @@ class ComponentOptions(BaseComponent):
 
     @model_validator(mode="before")
     @classmethod
-    def _without_class_name(cls, data: Any) -> Any:
+    def _options_of_a_stored_form(cls, data: Any) -> Any:
         if isinstance(data, dict) and data.get("class_name") == cls.class_name():
-            return {name: value for name, value in data.items() if name != "class_name"}
+            return {name: value for name, value in data.items() if name not in cls._stored_beside}
         return data
 
     @field_validator("callback_manager", mode="before", check_fields=False)
@@ -52,14 +54,17 @@ class EmbeddingOptions(ComponentOptions, EmbedderOptions):
     has no vectors of another model in a folder of the same name. What makes an object of it leaves that out.
     """
 
+    _stored_beside: ClassVar[frozenset[str]] = frozenset({"class_name", _VECTORS_KEY})
+
     def to_dict(self, **kwargs: Any) -> dict[str, Any]:
         """Return the stored form, from which ``from_dict`` makes an equal object."""
         return {**super().to_dict(**kwargs), _VECTORS_KEY: self._vectors_key(is_query=False)}
 
-    @model_validator(mode="before")
     @classmethod
-    def _without_vectors_key(cls, data: Any) -> Any:
-        return {name: value for name, value in data.items() if name != _VECTORS_KEY} if isinstance(data, dict) else data
+    def from_dict(cls, data: dict[str, Any], **kwargs: Any) -> Self:
+        """Return an object with the options of a stored form."""
+        # The base takes the class's name away, by which a stored form is told from options.
+        return super().from_dict({name: value for name, value in data.items() if name != _VECTORS_KEY}, **kwargs)
 
 
 def check_callbacks(callback_manager: object) -> None:
