@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rerank_plugins.catalog.checkpoint import CheckpointFiles
+from rerank_plugins.catalog.contents import weights_key
 from rerank_plugins.catalog.late_interaction import DEFAULT_QUERY_LENGTH, LateInteraction
 from rerank_plugins.catalog.spec import Instruction, ModelSpec
 from rerank_plugins.engine.calls import Answer
@@ -162,6 +163,7 @@ class TokenVectorModel:
         dimensions: int | None = None,
     ) -> None:
         self._lease, self._engine, self._dimensions = lease, engine, dimensions
+        self._files, self._loaded = files, files.fingerprint
         self.late, self.lengths = late_of(spec), lengths
         tokenizer = lease.value.tokenizer
         self.inputs = LateInputs(
@@ -182,6 +184,11 @@ class TokenVectorModel:
     def identity(self) -> tuple[object, ...]:
         """What decides a vector besides the text, for caches."""
         return self._lease.value.identity, self.late, self._dimensions
+
+    @property
+    def weights_key(self) -> str | None:
+        """A digest of the files of weights and tokenizer; None if they were written again since they were loaded."""
+        return weights_key(self._files, loaded=self._loaded)
 
     def on(self, lease: Lease[LoadedModel]) -> TokenVectorModel:
         """Return the same on another share in the same model."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+import re
+from collections.abc import Collection, Iterator
 from functools import lru_cache
 from pathlib import Path
 
@@ -11,12 +12,14 @@ from rerank_plugins.catalog.cached import is_commit
 from rerank_plugins.catalog.checkpoint import CheckpointFiles
 from rerank_plugins.checks.boundary import checkpoint_errors
 
-__all__ = ["Fingerprint", "contents_key"]
+__all__ = ["Fingerprint", "contents_key", "weights_key"]
 
 Fingerprint = tuple[tuple[str, int, int], ...]
 """See :attr:`~rerank_plugins.catalog.checkpoint.CheckpointFiles.fingerprint`."""
 
 _BLOCK_BYTES = 1 << 20
+_NUMBERS = re.compile(r"(.*[/\\])?([^/\\]+\.safetensors|pytorch_model[^/\\]*\.bin|colbert_linear\.pt)")
+_TOKENIZER = "tokenizer.json"
 
 
 @checkpoint_errors("read the model's files")
@@ -41,6 +44,37 @@ def contents_key(files: CheckpointFiles, *, loaded: Fingerprint) -> str:
     if files.fingerprint != loaded:
         return hashlib.sha256(repr((str(folder), loaded)).encode()).hexdigest()
     return _of_contents(folder, loaded)
+
+
+@checkpoint_errors("read the model's files")
+def weights_key(files: CheckpointFiles, *, loaded: Fingerprint) -> str | None:
+    """Return a key of a checkpoint's files of weights and of its ``tokenizer.json``, wherever the folder lies.
+
+    The files are read, of the hub's cache too: the same weights may lie in a folder beside it. Once in a process as
+    long as they stay as they are. Pickles beside safetensors of the same name do not count, since nothing reads them.
+
+    Args:
+        files: The checkpoint.
+        loaded: Their fingerprint when the model was loaded.
+
+    Returns:
+        None for a folder that was written again since.
+
+    Raises:
+        ModelError: A file cannot be read.
+    """
+    if files.fingerprint != loaded:
+        return None
+    return _of_contents(files.folder, tuple(one for one in loaded if _decides(one[0], {name for name, *_ in loaded})))
+
+
+def _decides(name: str, names: Collection[str]) -> bool:
+    if name == _TOKENIZER:
+        return True
+    path = Path(name)
+    pickled_for = {"pytorch_model": "model"}.get(path.stem, path.stem)
+    is_unread = path.suffix != ".safetensors" and str(path.with_name(f"{pickled_for}.safetensors")) in names
+    return _NUMBERS.fullmatch(name) is not None and not is_unread
 
 
 @lru_cache(maxsize=64)

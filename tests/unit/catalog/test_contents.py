@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rerank_plugins.catalog.checkpoint import read_checkpoint
-from rerank_plugins.catalog.contents import contents_key
+from rerank_plugins.catalog.contents import contents_key, weights_key
 from rerank_plugins.errors import ModelError
 
 
@@ -49,6 +49,26 @@ def test_what_was_loaded_before_the_files_changed_is_neither_of_both(folder: Pat
     of_loaded = contents_key(files, loaded=loaded)
     assert of_loaded not in (before, key(folder))
     assert contents_key(files, loaded=loaded) == of_loaded
+
+
+def test_weights_have_one_key_in_the_hubs_cache_and_beside_it(folder: Path, tmp_path: Path) -> None:
+    def weights(of: Path) -> str | None:
+        files = read_checkpoint(of)
+        return weights_key(files, loaded=files.fingerprint)
+
+    snapshot = shutil.copytree(folder, tmp_path / "models--acme--small" / "snapshots" / ("0" * 40))
+    known = weights(folder)
+    assert weights(snapshot) == known is not None
+    # What a training leaves, and a pickle that nothing reads.
+    for name in ("training_args.bin", "pytorch_model.bin", "README.md", "more.json"):
+        (folder / name).write_bytes(b"{}")
+        assert weights(folder) == known
+    for name in ("colbert_linear.pt", "tokenizer.json", "model.safetensors"):
+        before, path = weights(folder), folder / name
+        path.write_bytes(path.read_bytes()[:-1] + b" " if path.is_file() else b"x")
+        assert weights(folder) != before
+    files = read_checkpoint(folder)
+    assert weights_key(files, loaded=files.fingerprint[1:]) is None
 
 
 def test_a_snapshot_of_the_hub_is_known_by_its_commit(folder: Path, tmp_path: Path) -> None:

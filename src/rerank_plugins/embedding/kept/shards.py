@@ -145,7 +145,7 @@ class Shard:
             with path.open("rb") as file:
                 n_header = int.from_bytes(file.read(8), "little")
                 header = json.loads(file.read(min(n_header, _MOST_HEADER_BYTES)))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             self._refuse(f"cannot be read ({reason_of(error)})")
         self._metadata = header.pop("__metadata__", {}) if isinstance(header, dict) else {}
         if not isinstance(self._metadata, dict) or self._metadata.get("format") != _FORMAT:
@@ -159,6 +159,8 @@ class Shard:
         for name in ("windows", "truncated", "vectors", "spans"):
             # Small, and looked at one by one.
             self.arrays[name] = np.array(self.arrays[name])
+        if not _fit(self.arrays):
+            self._refuse("has numbers of documents, inputs and vectors that do not fit each other: it is damaged")
         raw = np.ascontiguousarray(self.arrays["digests"]).tobytes()
         self.digests = [raw[place : place + _DIGEST_BYTES] for place in range(0, len(raw), _DIGEST_BYTES)]
         self._first_window = np.concatenate([[0], np.cumsum(self.arrays["windows"])]).tolist()
@@ -224,6 +226,22 @@ def _is_entry(entry: object) -> bool:
     if not isinstance(shape, list) or not isinstance(place, list) or len(place) != 2:
         return False
     return all(type(number) is int and number >= 0 for number in [*shape, *place])
+
+
+def _fit(arrays: Mapping[str, npt.NDArray[Any]]) -> bool:
+    """Return whether tensors have the shapes that they must have beside each other."""
+    windows, vectors, rounded = (arrays[name] for name in ("windows", "vectors", "rounded"))
+    if (windows.ndim, vectors.ndim, rounded.ndim) != (1, 1, 2) or (windows < 0).any() or (vectors < 0).any():
+        return False
+    shapes = {
+        "digests": (len(windows), _DIGEST_BYTES),
+        "truncated": windows.shape,
+        "spans": (len(vectors), 2),
+        "scales": (len(rounded),),
+        "exact": rounded.shape,
+    }
+    is_counted = windows.sum(dtype=np.int64) == len(vectors) and vectors.sum(dtype=np.int64) == len(rounded)
+    return bool(is_counted) and all(arrays[name].shape == shape for name, shape in shapes.items() if name in arrays)
 
 
 def _checksum(arrays: Mapping[str, npt.NDArray[Any]]) -> str:
