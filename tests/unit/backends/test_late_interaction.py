@@ -93,6 +93,19 @@ def test_longer_documents_and_queries_may_be_read(folder: Path) -> None:
         Reranker(folder, device="cpu", max_length=300)
 
 
+@pytest.mark.parametrize("kind", ["bert", "xlmr"])
+@pytest.mark.parametrize("prompt", ["", "[Q]", "ask: ", "Paris is the capital of "])
+def test_a_longer_query_keeps_as_many_tokens_of_its_own_text_whatever_the_prompt(
+    tmp_path: Path, kind: str, prompt: str
+) -> None:
+    folder = tiny.multi_vector_encoder(tmp_path / "model", kind=kind, prompts=(prompt, ""))
+    with Reranker(folder, device="cpu", long_documents=LongDocuments(query_max_length=7)) as reranker:
+        (query,) = reranker._backend.model.inputs.queries([" ".join(tiny.SENTENCES)])
+    assert query.n_own == 7
+    with pytest.raises(InvalidInputError, match="positions end at 256, of which"):
+        Reranker(folder, device="cpu", long_documents=LongDocuments(query_max_length=255))
+
+
 def test_markers_of_a_text_are_words(reranker: Reranker) -> None:
     (text,) = reranker._backend.model.inputs.documents(["[unused0] [unused1]"])
     ids = text.windows[0].input.ids.tolist()
