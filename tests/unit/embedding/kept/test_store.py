@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +26,7 @@ import pytest
 from rerank_plugins import (
     DeadlineExceededError,
     Document,
+    Embedder,
     InvalidInputError,
     Reranker,
     TokenVectorStore,
@@ -496,6 +498,24 @@ async def test_calls_at_the_same_time_keep_each_document_once(reranker: Reranker
     added = await asyncio.gather(*(reranker.akeep_vectors(half, block_documents=7) for half in halves * 2))
     assert sum(added) == len(store) == len(set(texts))
     assert TokenVectorStore(store.folder).verify() == store.n_vectors
+
+
+async def test_an_event_loop_looks_up_no_document_itself(
+    reranker: Reranker, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: set[int] = set()
+    missing = kept_vectors.KeptVectors.missing
+
+    def watched(kept: kept_vectors.KeptVectors, texts: list[str]) -> list[str]:
+        threads.add(threading.get_ident())
+        return missing(kept, texts)
+
+    monkeypatch.setattr(kept_vectors.KeptVectors, "missing", watched)
+    assert await reranker.akeep_vectors(tiny.TEXTS[:4], block_documents=2) == 4
+    with Embedder(folder, device="cpu") as embedder:
+        assert len(await embedder.astored_vectors(tiny.TEXTS[:5], reranker.vectors)) == 5
+    assert threads
+    assert threading.get_ident() not in threads
 
 
 async def test_a_reranker_without_a_store_says_so(folder: Path) -> None:
