@@ -500,6 +500,33 @@ async def test_calls_at_the_same_time_keep_each_document_once(reranker: Reranker
     assert TokenVectorStore(store.folder).verify() == store.n_vectors
 
 
+_OPENING = """
+import resource, sys
+from rerank_plugins import TokenVectorStore, VectorStoreError
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+try:
+    print(TokenVectorStore(sys.argv[1]).verify())
+except VectorStoreError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such limit")
+@pytest.mark.parametrize(
+    ("n_documents", "told"), [(1, None), (250, "the larger files of a store stay open. Raise the")]
+)
+def test_a_store_of_many_files_holds_none_of_the_small_ones_open(
+    reranker: Reranker, n_documents: int, told: str | None
+) -> None:
+    reranker.keep_vectors(many()[:n_documents])
+    path = reranker.vectors.folder
+    (file,) = path.glob("vectors-*.safetensors")
+    for number in range(1, 80):
+        (path / f"vectors-{number:06d}-00000000.safetensors").hardlink_to(file)
+    done = subprocess.run([sys.executable, "-c", _OPENING, str(path)], capture_output=True, text=True, check=True)
+    assert told in done.stdout if told else int(done.stdout) == TokenVectorStore(path).n_vectors
+
+
 async def test_an_event_loop_looks_up_no_document_itself(
     reranker: Reranker, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
