@@ -24,7 +24,7 @@ from rerank_plugins.calls.embedder_facts import EmbedderFacts, backend_key
 from rerank_plugins.calls.flat_options import EMBEDDER_OPTIONS
 from rerank_plugins.calls.multi_vector import MultiVectorMethods
 from rerank_plugins.calls.texts import TextCalls, checked_dimensions
-from rerank_plugins.catalog.contents import contents_key
+from rerank_plugins.catalog.contents import contents_key, weights_key
 from rerank_plugins.catalog.resolve import ResolvedModel, resolve
 from rerank_plugins.catalog.spec import ModelSpec
 from rerank_plugins.checks.arguments import checked_call
@@ -136,6 +136,7 @@ class Embedder(ChunkMethods, MultiVectorMethods, EmbedderFacts):
             self._settle(str(model) if backend is None else spec.id, spec, options)
             made = TextEmbedderBackend(leased, self._instruction, max_length=self._max_length)
             self._weights_key = partial(backend_key, leased.value.backend)
+            self._weights_digest = lambda: None
             self._attach(leased, made, assembly=None, options=options, identity=leased.value.identity)
             return
         # Before anything is fetched.
@@ -144,7 +145,9 @@ class Embedder(ChunkMethods, MultiVectorMethods, EmbedderFacts):
         affixes = self._settle(str(model), resolved.spec, options)
         compiles = options.engine.torch_compile
         lease = open_checkpoint(resolved, runtime, device=device, dtype=dtype, options=files, torch_compile=compiles)
-        self._weights_key = partial(contents_key, resolved.files, loaded=resolved.files.fingerprint)
+        loaded = resolved.files.fingerprint
+        self._weights_key = partial(contents_key, resolved.files, loaded=loaded)
+        self._weights_digest = partial(weights_key, resolved.files, loaded=loaded)
         self._attach_local(lease, resolved, affixes, options)
 
     def _settle(self, name: str, spec: ModelSpec, options: _EmbedderOptions) -> TextAffixes:

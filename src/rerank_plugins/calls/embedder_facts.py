@@ -50,6 +50,7 @@ class EmbedderFacts(ModelHandle, ForeignNames):
     _normalize: bool
     _max_length: int
     _weights_key: Callable[[], str]
+    _weights_digest: Callable[[], str | None]
     _kind_of_run: str
 
     @property
