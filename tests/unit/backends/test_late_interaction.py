@@ -106,6 +106,13 @@ def test_a_longer_query_keeps_as_many_tokens_of_its_own_text_whatever_the_prompt
         Reranker(folder, device="cpu", long_documents=LongDocuments(query_max_length=255))
 
 
+def test_a_rule_for_pairs_is_refused_where_there_are_none(folder: Path) -> None:
+    for rule in ("longest_first", "end"):
+        with pytest.raises(InvalidInputError, match=f"truncation='{rule}': .* reads query and document apart"):
+            Reranker(folder, device="cpu", long_documents=LongDocuments(truncation=rule))
+    Reranker(folder, device="cpu", long_documents=LongDocuments(truncation="only_second")).close()
+
+
 def test_markers_of_a_text_are_words(reranker: Reranker) -> None:
     (text,) = reranker._backend.model.inputs.documents(["[unused0] [unused1]"])
     ids = text.windows[0].input.ids.tolist()
