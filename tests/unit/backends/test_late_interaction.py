@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -121,9 +122,10 @@ def test_markers_of_a_text_are_words(reranker: Reranker) -> None:
     assert marker not in ids[2:]
 
 
-def test_a_vocabulary_without_the_marker_is_refused(tmp_path: Path) -> None:
-    folder = tiny.stanford(tmp_path / "model", query_token_id="[nowhere]")
-    with pytest.raises(UnsupportedModelError, match=r"lacks its marker '\[nowhere\]'"):
+@pytest.mark.parametrize("marker", ["[nowhere]", "half \ud800"])
+def test_a_vocabulary_without_the_marker_is_refused(tmp_path: Path, marker: str) -> None:
+    folder = tiny.stanford(tmp_path / "model", query_token_id=marker)
+    with pytest.raises(UnsupportedModelError, match=re.escape(f"lacks its marker {marker!r}")):
         Reranker(folder, device="cpu")
 
 
