@@ -91,7 +91,7 @@ class Embedder(ChunkMethods, MultiVectorMethods, EmbedderFacts):
         vectors: Length and dimensions of dense vectors; None does what the model's authors do.
         engine: How calls are run, as in :class:`~rerank_plugins.reranker.Reranker`; None takes the defaults.
         cache: Keeps the vectors of queries, so that one that comes again is not run again; None keeps none. Several
-            embedders may share one.
+            embedders may share one. A model with token vectors alone takes none.
         source: Where the model's files come from and how they are read, as in
             :class:`~rerank_plugins.reranker.Reranker` but for LoRA adapters; None takes the defaults.
 
@@ -152,6 +152,12 @@ class Embedder(ChunkMethods, MultiVectorMethods, EmbedderFacts):
 
     def _settle(self, name: str, spec: ModelSpec, options: _EmbedderOptions) -> TextAffixes:
         """Keep what the object is used with, checked, before anything is loaded; return the texts around a query."""
+        if spec.late_interaction is not None and options.cache is not None:
+            msg = (
+                f"cache keeps one vector a query, and {spec.id!r} gives one a token; leave it out (a "
+                "TokenVectorStore keeps those of documents: stored_vectors)"
+            )
+            raise InvalidInputError(msg)
         self._name, self._spec, self._engine = name, spec, options.engine
         instruction = options.instruction
         self._instruction = choose_instruction(

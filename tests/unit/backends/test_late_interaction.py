@@ -18,6 +18,7 @@ from rerank_plugins import (
     InstructionOptions,
     InvalidInputError,
     LongDocuments,
+    QueryVectorCache,
     Reranker,
     ScoreCache,
     VectorOptions,
@@ -157,6 +158,10 @@ class TestEmbedder:
         assert {one.shape for one in queries} == {(32, 24)}
         found = [float((d @ q.T).max(axis=0).sum()) for q in queries for d in documents]
         assert found == pytest.approx(reranker.score(PAIRS), abs=1e-4)
+
+    def test_a_cache_of_whole_texts_vectors_is_refused(self, folder: Path) -> None:
+        with pytest.raises(InvalidInputError, match=r"cache keeps one vector a query, and .* gives one a token"):
+            Embedder(folder, device="cpu", cache=QueryVectorCache())
 
     def test_a_blank_text_has_the_vectors_of_its_special_tokens(self, embedder: Embedder) -> None:
         assert [len(one) for one in embedder.encode_documents(["", "a"]).colbert] == [3, 4]
