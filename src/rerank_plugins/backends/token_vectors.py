@@ -190,8 +190,8 @@ class TokenVectorModel:
         return self._lease.value.identity, self.late, self._dimensions
 
     @property
-    def weights_key(self) -> str | None:
-        """A digest of the files of weights and tokenizer; None if they were written again since they were loaded."""
+    def weights_key(self) -> str:
+        """A digest of the files of weights and tokenizer, as they were loaded."""
         return weights_key(self._files, loaded=self._loaded)
 
     def on(self, lease: Lease[LoadedModel]) -> TokenVectorModel:

@@ -44,7 +44,7 @@ class StoreIdentity:
         settings: How documents are read, as plain values.
         sample: The vectors of a fixed text. Shape: (tokens, dim).
         weights: Digest of the files of weights and tokenizer: a sample does not show what its words have no part in.
-            None where it is not known.
+            None in stores from before it was noted.
     """
 
     model: str

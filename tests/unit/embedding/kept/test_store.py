@@ -256,10 +256,20 @@ def test_a_model_that_was_trained_on_is_another_though_a_sample_does_not_show_it
 
         rewritten(moved, other_words)
         # What is loaded are the weights from before, whatever lies in the folder now.
-        assert same._backend.model.weights_key is None
+        assert same._backend.model.weights_key == kept.identity.weights
         assert same.score([(tiny.QUERIES[0], text) for text in tiny.TEXTS]) == known
     with pytest.raises(VectorStoreError, match=r"weights was [0-9a-f]{8} of .* and is [0-9a-f]{8} of "):
         Reranker(moved, device="cpu", cache=TokenVectorStore(path))
+
+
+def test_vectors_of_weights_that_are_no_longer_in_their_folder_are_those_of_no_other(tmp_path: Path) -> None:
+    model, store = tiny.stanford(tmp_path / "model"), TokenVectorStore(tmp_path / "vectors")
+    with Embedder(model, device="cpu") as embedder:
+        rewritten(model, lambda weights: weights["linear.weight"].__imul__(np.float32(1.001)))
+        assert len(embedder.stored_vectors(tiny.TEXTS[:2], store)) == 2
+        with pytest.raises(VectorStoreError, match="weights was"):
+            Reranker(model, device="cpu", cache=store)
+        assert len(embedder.stored_vectors(tiny.TEXTS[:3], store)) == 3
 
 
 def test_a_small_step_of_a_training_makes_another_model(folder: Path, reranker: Reranker, tmp_path: Path) -> None:
