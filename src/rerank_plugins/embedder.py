@@ -24,7 +24,7 @@ from rerank_plugins.calls.embedder_facts import EmbedderFacts, backend_key
 from rerank_plugins.calls.flat_options import EMBEDDER_OPTIONS
 from rerank_plugins.calls.multi_vector import MultiVectorMethods
 from rerank_plugins.calls.texts import TextCalls, checked_dimensions
-from rerank_plugins.catalog.contents import contents_key
+from rerank_plugins.catalog.contents import contents_key, weights_key
 from rerank_plugins.catalog.resolve import ResolvedModel, resolve
 from rerank_plugins.catalog.spec import ModelSpec
 from rerank_plugins.checks.arguments import checked_call
@@ -91,7 +91,7 @@ class Embedder(ChunkMethods, MultiVectorMethods, EmbedderFacts):
         vectors: Length and dimensions of dense vectors; None does what the model's authors do.
         engine: How calls are run, as in :class:`~rerank_plugins.reranker.Reranker`; None takes the defaults.
         cache: Keeps the vectors of queries, so that one that comes again is not run again; None keeps none. Several
-            embedders may share one.
+            embedders may share one. A model with token vectors alone takes none.
         source: Where the model's files come from and how they are read, as in
             :class:`~rerank_plugins.reranker.Reranker` but for LoRA adapters; None takes the defaults.
 
@@ -136,6 +136,7 @@ class Embedder(ChunkMethods, MultiVectorMethods, EmbedderFacts):
             self._settle(str(model) if backend is None else spec.id, spec, options)
             made = TextEmbedderBackend(leased, self._instruction, max_length=self._max_length)
             self._weights_key = partial(backend_key, leased.value.backend)
+            self._weights_digest = lambda: None
             self._attach(leased, made, assembly=None, options=options, identity=leased.value.identity)
             return
         # Before anything is fetched.
@@ -144,11 +145,19 @@ class Embedder(ChunkMethods, MultiVectorMethods, EmbedderFacts):
         affixes = self._settle(str(model), resolved.spec, options)
         compiles = options.engine.torch_compile
         lease = open_checkpoint(resolved, runtime, device=device, dtype=dtype, options=files, torch_compile=compiles)
-        self._weights_key = partial(contents_key, resolved.files, loaded=resolved.files.fingerprint)
+        loaded = resolved.files.fingerprint
+        self._weights_key = partial(contents_key, resolved.files, loaded=loaded)
+        self._weights_digest = partial(weights_key, resolved.files, loaded=loaded)
         self._attach_local(lease, resolved, affixes, options)
 
     def _settle(self, name: str, spec: ModelSpec, options: _EmbedderOptions) -> TextAffixes:
         """Keep what the object is used with, checked, before anything is loaded; return the texts around a query."""
+        if spec.late_interaction is not None and options.cache is not None:
+            msg = (
+                f"cache keeps one vector a query, and {spec.id!r} gives one a token; leave it out (a "
+                "TokenVectorStore keeps those of documents: stored_vectors)"
+            )
+            raise InvalidInputError(msg)
         self._name, self._spec, self._engine = name, spec, options.engine
         instruction = options.instruction
         self._instruction = choose_instruction(
@@ -191,7 +200,7 @@ class Embedder(ChunkMethods, MultiVectorMethods, EmbedderFacts):
             lease,
             spec,
             resolved.files,
-            late_lengths(spec, document=self._max_length, query_tokens=None),
+            late_lengths(spec, lease.value.tokenizer, document=self._max_length, query_tokens=None),
             long_documents=LongDocuments(),
             engine=self._engine,
             dimensions=self._dimensions,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -79,8 +80,8 @@ class LateChunkingSplitter(EmbedderOptions, BaseDocumentTransformer):
         return self.transform_documents(documents)
 
     async def atransform_documents(self, documents: Sequence[Document], **kwargs: Any) -> list[Document]:
-        """Return what :meth:`transform_documents` returns."""
-        return self.transform_documents(documents)
+        """Return what :meth:`transform_documents` returns, without blocking the event loop."""
+        return await asyncio.to_thread(self.transform_documents, documents)
 
 
 def _part(document: Document, start: int, end: int) -> Document:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import pickle
+import threading
 
+import langchain_rerank_plugins.sentences
 import numpy as np
 import pytest
 import tiny_checkpoints
@@ -14,6 +16,7 @@ from langchain_rerank_plugins import LateChunkingSplitter, SentenceRetriever
 
 from rerank_plugins import Embedder
 from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.text.sentences import sentence_spans
 
 TEXT = "The cat sat on the mat. The dog ran! Who won the race? Nobody knows.\n\nIt ended. The cat sat on the mat. "
 DOCUMENTS = [Document(page_content=TEXT, metadata={"page": 3}), Document(page_content="Paris is a capital.")]
@@ -22,6 +25,21 @@ DOCUMENTS = [Document(page_content=TEXT, metadata={"page": 3}), Document(page_co
 @pytest.fixture
 def folder(tmp_path):
     return tiny_checkpoints.bert_embedder(tmp_path / "model", pooling="mean")
+
+
+def test_an_event_loop_splits_no_document_itself(folder, monkeypatch):
+    threads = set()
+
+    def split(text):
+        threads.add(threading.get_ident())
+        return sentence_spans(text)
+
+    monkeypatch.setattr(langchain_rerank_plugins.sentences, "sentence_spans", split)
+    splitter = LateChunkingSplitter(model=folder, device="cpu")
+    found = asyncio.run(splitter.atransform_documents(DOCUMENTS))
+    assert len(threads) == 1
+    assert threading.get_ident() not in threads
+    assert found == splitter.transform_documents(DOCUMENTS)
 
 
 def test_parts_have_spans_metadata_and_vectors(folder):

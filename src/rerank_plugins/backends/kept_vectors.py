@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from rerank_plugins.backends.protocol import ScoreOptions
 from rerank_plugins.backends.token_vectors import QueuedVectors, TokenVectorModel
-from rerank_plugins.embedding.kept.files import KeptDocument, KeptWindow, StoreIdentity
+from rerank_plugins.embedding.kept.files import KeptDocument, KeptWindow
+from rerank_plugins.embedding.kept.header import StoreIdentity
 from rerank_plugins.embedding.kept.shards import KeptText, digest_of, rounded_rows
 from rerank_plugins.embedding.kept.store import TokenVectorStore, files_of
 from rerank_plugins.embedding.maxsim import NO_VECTORS, maxsim
@@ -70,7 +71,9 @@ class KeptVectors:
         sample = model.inputs.cut_documents([_SAMPLE])
         with model.queued(sample) as queue:
             (rows,) = queue.vectors(queue.wait(deadline or Deadline(None)))
-        self.identity = StoreIdentity(model=name, settings=model.inputs.settings, sample=rows)
+        self.identity = StoreIdentity(
+            model=name, settings=model.inputs.settings, sample=rows, weights=model.weights_key
+        )
         self._checked: object = None
         self._refresh()
 

@@ -59,7 +59,16 @@ def local_backend(
             raise InvalidInputError(msg)
         known = None if cache is None else KnownRows(cache, lease.value.identity)
         return LocalScorer(lease, spec, settings, engine=engine, known=known)
-    lengths = late_lengths(spec, document=settings.max_length_tokens, query_tokens=settings.query_limit_tokens)
+    if settings.truncation != spec.truncation:
+        msg = (
+            f"truncation={settings.truncation!r}: {spec.id!r} reads query and document apart, each up to a length of "
+            "its own; leave it out, and take query_max_length and max_length"
+        )
+        raise InvalidInputError(msg)
+    tokenizer = lease.value.tokenizer
+    lengths = late_lengths(
+        spec, tokenizer, document=settings.max_length_tokens, query_tokens=settings.query_limit_tokens
+    )
     model = TokenVectorModel(lease, spec, files, lengths, long_documents=settings.long_documents, engine=engine)
     kept = None if vectors is None else KeptVectors(vectors, model, name=spec.id)
     # Scores of kept vectors are rounded otherwise, and their keys are places in the store.

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rerank_plugins.catalog.checkpoint import CheckpointFiles
+from rerank_plugins.catalog.contents import weights_key
 from rerank_plugins.catalog.late_interaction import DEFAULT_QUERY_LENGTH, LateInteraction
 from rerank_plugins.catalog.spec import Instruction, ModelSpec
 from rerank_plugins.engine.calls import Answer
@@ -24,6 +25,8 @@ from rerank_plugins.errors import InvalidInputError, UnsupportedModelError
 from rerank_plugins.scorers.vector_rows import TokenRow
 from rerank_plugins.text.late_inputs import LateInputs, LateLengths, LateText
 from rerank_plugins.text.late_vocabulary import late_vocabulary
+from rerank_plugins.text.pairs import TextLayout
+from rerank_plugins.text.tokenizer import TextTokenizer
 from rerank_plugins.types import EngineOptions, LongDocuments
 
 if TYPE_CHECKING:
@@ -61,11 +64,12 @@ def late_spec(spec: ModelSpec, instruction: Instruction, *, normalize: bool) -> 
     )
 
 
-def late_lengths(spec: ModelSpec, *, document: int, query_tokens: int | None) -> LateLengths:
+def late_lengths(spec: ModelSpec, tokenizer: TextTokenizer, *, document: int, query_tokens: int | None) -> LateLengths:
     """Return how long inputs may be.
 
     Args:
         spec: How the model is used.
+        tokenizer: The model's, which counts what stands around a query.
         document: Tokens of a document's input.
         query_tokens: Tokens of a query's own text that are kept at most; None for what fits the model's own length.
 
@@ -75,16 +79,17 @@ def late_lengths(spec: ModelSpec, *, document: int, query_tokens: int | None) ->
     late, limit = late_of(spec), spec.max_length_tokens
     own = late.query_length or late.query.length
     default = min(own or max(DEFAULT_QUERY_LENGTH, limit), limit)
-    # Special tokens and a marker: what a query has besides its own text in every format here.
-    n_around = 2 + bool(late.query.marker)
-    length = default if query_tokens is None else query_tokens + n_around
-    if length > limit:
+    if query_tokens is None:
+        return LateLengths(query=default, document=document)
+    n_prompt = len(tokenizer.encode_one(late.query.prompt)) if late.query.prompt else 0
+    n_around = TextLayout.of(tokenizer).n_special + bool(late.query.marker) + n_prompt
+    if query_tokens + n_around > limit:
         msg = (
             f"query_max_length={query_tokens} is more than {spec.id!r} can read: its positions end at {limit}, of "
             f"which {n_around} are taken"
         )
         raise InvalidInputError(msg)
-    return LateLengths(query=length, document=document)
+    return LateLengths(query=query_tokens + n_around, document=document, query_own=query_tokens)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -162,6 +167,7 @@ class TokenVectorModel:
         dimensions: int | None = None,
     ) -> None:
         self._lease, self._engine, self._dimensions = lease, engine, dimensions
+        self._files, self._loaded = files, files.fingerprint
         self.late, self.lengths = late_of(spec), lengths
         tokenizer = lease.value.tokenizer
         self.inputs = LateInputs(
@@ -182,6 +188,11 @@ class TokenVectorModel:
     def identity(self) -> tuple[object, ...]:
         """What decides a vector besides the text, for caches."""
         return self._lease.value.identity, self.late, self._dimensions
+
+    @property
+    def weights_key(self) -> str:
+        """A digest of the files of weights and tokenizer, as they were loaded."""
+        return weights_key(self._files, loaded=self._loaded)
 
     def on(self, lease: Lease[LoadedModel]) -> TokenVectorModel:
         """Return the same on another share in the same model."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -9,7 +10,9 @@ from rerank_plugins.calls.driving import adrive, drive
 from rerank_plugins.calls.texts import TextCalls
 from rerank_plugins.checks.arguments import checked_call
 from rerank_plugins.checks.kinds import Seconds, Within
+from rerank_plugins.embedding.chunk_checks import check_chunks, check_reads_in_context
 from rerank_plugins.embedding.chunks import ChunkVectors
+from rerank_plugins.inputs import check_texts
 from rerank_plugins.types import WindowSpan
 
 __all__ = ["ChunkMethods", "Overlap"]
@@ -72,5 +75,9 @@ class ChunkMethods:
         deadline_s: Seconds | None = None,
     ) -> list[ChunkVectors]:
         """Return what :meth:`encode_chunks` returns, without blocking the event loop."""
-        steps = self._calls.chunks(documents, chunks, overlap=overlap, deadline_s=deadline_s)
+        check_reads_in_context(self._backend.spec)
+        texts = check_texts(documents, name="documents")
+        # Not a wait but work: every sentence of long texts.
+        spans = await asyncio.to_thread(check_chunks, texts, chunks)
+        steps = self._calls.chunks(texts, spans, overlap=overlap, deadline_s=deadline_s)
         return await adrive(self._backend, steps)

@@ -50,6 +50,7 @@ class EmbedderFacts(ModelHandle, ForeignNames):
     _normalize: bool
     _max_length: int
     _weights_key: Callable[[], str]
+    _weights_digest: Callable[[], str | None]
     _kind_of_run: str
 
     @property
@@ -122,6 +123,9 @@ class EmbedderFacts(ModelHandle, ForeignNames):
             "vectors": (self._max_length, self.dimensions, self._normalize),
             "conventions": [getattr(self._spec, name) for name in _OF_CONVENTIONS],
         }
+        if (late := self._spec.late_interaction) is not None:
+            # Some of it stands in folders without weights. The projection's weights are counted above, its folder not.
+            facts["late_interaction"] = {**asdict(late), "projection": None}
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:_KEY_CHARACTERS]
 
     def query_cache_statistics(self) -> CacheStatistics | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
@@ -58,7 +59,9 @@ class KeptVectorMethods(RerankerFacts):
             EngineClosedError: ``close()`` was called.
         """
         kept, deadline, n_added = self._store(), Deadline(deadline_s), 0
-        for missing in _missing_blocks(kept, documents, block_documents, deadline):
+        for block in _blocks(documents, block_documents, deadline):
+            if not (missing := kept.missing(block)):
+                continue
             with started(self._backend, "embed") as call:
                 n_of_block, call.usage = kept.add(missing, deadline)
             n_added += n_of_block
@@ -77,7 +80,10 @@ class KeptVectorMethods(RerankerFacts):
         A generator is read on the loop, as it is needed. If the task is cancelled, whole blocks are kept.
         """
         kept, deadline, n_added = self._store(), Deadline(deadline_s), 0
-        for missing in _missing_blocks(kept, documents, block_documents, deadline):
+        for block in _blocks(documents, block_documents, deadline):
+            # Not a wait but work: a digest of every text, and what others have added meanwhile.
+            if not (missing := await asyncio.to_thread(kept.missing, block)):
+                continue
             with started(self._backend, "embed") as call:
                 n_of_block, call.usage = await kept.aadd(missing, deadline)
             n_added += n_of_block
@@ -95,15 +101,12 @@ class KeptVectorMethods(RerankerFacts):
         return self._backend.kept if isinstance(self._backend, LateInteractionScorer) else None
 
 
-def _missing_blocks(
-    kept: KeptVectors, documents: object, block_documents: int, deadline: Deadline
-) -> Iterator[list[str]]:
-    """Yield the different texts of each block that are not kept yet, where there are some."""
+def _blocks(documents: object, block_documents: int, deadline: Deadline) -> Iterator[list[str]]:
+    """Yield the texts of each block, as long as there is time."""
     texts = _texts(check_iterable(documents, name="documents"))
     while block := list(islice(texts, block_documents)):
         deadline.check()
-        if missing := kept.missing(block):
-            yield missing
+        yield block
 
 
 def _texts(documents: Iterable[object]) -> Iterator[str]:

@@ -120,7 +120,8 @@ class MultiVectorMethods:
         """Return what :meth:`stored_vectors` returns, without blocking the event loop."""
         texts, deadline = check_texts(documents, name="documents"), Deadline(deadline_s)
         kept = await asyncio.to_thread(_kept, self._backend, store, deadline)
-        if missing := kept.missing([text for text in texts if not is_blank(text)]):
+        # Not a wait but work: a digest of every text, and what others have added meanwhile.
+        if missing := await asyncio.to_thread(kept.missing, [text for text in texts if not is_blank(text)]):
             with started(self._backend, "embed") as call:
                 _, call.usage = await kept.aadd(missing, deadline)
         return await asyncio.to_thread(kept.rows_of, texts)

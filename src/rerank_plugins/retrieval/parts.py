@@ -20,7 +20,10 @@ __all__ = ["embedder_identity", "embedder_settings", "reranker_settings", "stage
 
 
 def embedder_identity(embedder: Embedder) -> dict[str, Any]:
-    """Return everything that decides a document's vector. A local folder is known by its name, without its path."""
+    """Return everything that decides a document's vector. A local folder is known by its name, without its path.
+
+    ``weights`` are a digest of the files of weights and tokenizer; None where it is not known.
+    """
     spec = embedder.spec
     return {
         "model": Path(spec.id).name if Path(spec.id).is_absolute() else spec.id,
@@ -29,6 +32,7 @@ def embedder_identity(embedder: Embedder) -> dict[str, Any]:
         "max_length": embedder.max_length,
         "dimensions": embedder.dimensions,
         "pooling": spec.pooling,
+        "weights": embedder._weights_digest(),
     }
 
 

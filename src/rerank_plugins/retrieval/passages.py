@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
 from rerank_plugins.types import WindowSpan
 
-__all__ = ["FoundPassage", "packed", "passages_of"]
+__all__ = ["FoundPassage", "extent", "packed", "passages_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,11 @@ class FoundPassage:
     score: float
     span: WindowSpan
     sentences: tuple[WindowSpan, ...]
+
+
+def extent(spans: Sequence[WindowSpan]) -> WindowSpan:
+    """Return the characters from the first of some sentences to where the last ends: a long one may hold short ones."""
+    return WindowSpan(spans[0].start, max(one.end for one in spans))
 
 
 def packed(spans: Sequence[WindowSpan], characters: int) -> list[tuple[int, int]]:
@@ -56,6 +62,8 @@ def passages_of(
 ) -> list[FoundPassage]:
     """Return sentences with their neighbours; those of one document that touch or overlap are one passage.
 
+    They touch where no sentence or no character lies between them.
+
     Args:
         found: Document id, number of the sentence in it, and score, the best first.
         texts: Document id to text.
@@ -69,33 +77,50 @@ def passages_of(
     by_document: dict[str, list[tuple[int, int]]] = defaultdict(list)
     for place, (document, number, _) in enumerate(found):
         by_document[document].append((number, place))
-    joined: list[tuple[int, str, int, int, list[int]]] = []
+    joined: list[tuple[int, str, WindowSpan, list[int]]] = []
     for document, hits in by_document.items():
-        last = len(chunks[document]) - 1
-        ranges: list[tuple[int, int, list[int]]] = []
-        for number, place in sorted(hits):
-            first, end = max(number - before, 0), min(number + after, last)
-            if ranges and first <= ranges[-1][1] + 1:
-                start, known, places = ranges[-1]
-                ranges[-1] = (start, max(known, end), [*places, place])
-            else:
-                ranges.append((first, end, [place]))
-        joined += [(min(places), document, first, end, sorted(places)) for first, end, places in ranges]
+        joined += [
+            (min(places), document, span, sorted(places))
+            for span, places in _joined(hits, chunks[document], before, after)
+        ]
     return [
-        _passage(rank, document, (first, end), [found[place] for place in places], texts, chunks)
-        for rank, (_, document, first, end, places) in enumerate(sorted(joined), start=1)
+        _passage(rank, document, span, [found[place] for place in places], texts, chunks)
+        for rank, (_, document, span, places) in enumerate(sorted(joined, key=itemgetter(0)), start=1)
     ]
+
+
+def _joined(
+    hits: Sequence[tuple[int, int]], spans: Sequence[WindowSpan], before: int, after: int
+) -> list[tuple[WindowSpan, list[int]]]:
+    """Return the characters of each passage of one document, and the places of the sentences found in it.
+
+    Args:
+        hits: Number of each sentence, and its place among all that were found.
+        spans: The document's sentences, in order of their first character; a caller's own may overlap.
+        before: Sentences before each.
+        after: Sentences after it.
+    """
+    passages: list[tuple[WindowSpan, list[int]]] = []
+    reached = -1
+    for number, place in sorted(hits):
+        first, last = max(number - before, 0), min(number + after, len(spans) - 1)
+        span = extent(spans[first : last + 1])
+        if passages and (first <= reached + 1 or span.start <= passages[-1][0].end):
+            known, places = passages[-1]
+            passages[-1] = (extent([known, span]), [*places, place])
+        else:
+            passages.append((span, [place]))
+        reached = last
+    return passages
 
 
 def _passage(
     rank: int,
     document: str,
-    ends: tuple[int, int],
+    span: WindowSpan,
     hits: Sequence[tuple[str, int, float]],
     texts: Mapping[str, str],
     chunks: Mapping[str, Sequence[WindowSpan]],
 ) -> FoundPassage:
-    spans = chunks[document]
-    span = WindowSpan(spans[ends[0]].start, spans[ends[1]].end)
-    sentences = tuple(spans[number] for _, number, _ in hits)
+    sentences = tuple(chunks[document][number] for _, number, _ in hits)
     return FoundPassage(document, texts[document][span.start : span.end], rank, hits[0][2], span, sentences)

@@ -36,15 +36,14 @@ from rerank_plugins.retrieval.first_stage import FirstStage
 from rerank_plugins.retrieval.folders import with_folders
 from rerank_plugins.retrieval.hybrid import HybridIndex
 from rerank_plugins.retrieval.multi_vector import MultiVectorIndex
-from rerank_plugins.retrieval.parts import embedder_identity, embedder_settings, reranker_settings, stage_settings
+from rerank_plugins.retrieval.parts import embedder_settings, reranker_settings, stage_settings
+from rerank_plugins.retrieval.same_model import check_identity, check_same_vector, check_weights
 from rerank_plugins.retrieval.saved_vectors import read_token_rows, read_vectors, write_token_rows
 from rerank_plugins.system.files import reason_of, write_atomically, write_folder_with
 from rerank_plugins.types import LayerOptions, LongDocuments, QueryExample
 
 __all__ = [
     "SavedRetriever",
-    "check_identity",
-    "check_same_vector",
     "read_folder",
     "saved_settings_errors",
     "write_folder",
@@ -52,7 +51,6 @@ __all__ = [
 
 _SETTINGS, _TEXTS, _CALIBRATION = "retriever.json", "texts.jsonl", "calibration.json"
 _SCHEMA, _VERSION = "rerank-plugins/retriever", 1
-_SAME_MODEL = 0.99  # Cosine of a text's vector with the saved one: half precision stays above, other models far below.
 
 _Vectors = npt.NDArray[np.float32]
 
@@ -154,6 +152,7 @@ class SavedRetriever:
     def _multi_vector(self, saved: Mapping[str, Any], embedder: Embedder) -> MultiVectorIndex:
         check_identity(self._folder, self._settings["embedder"]["identity"], embedder)
         vectors = read_token_rows(self._folder, int(saved["number"]), list(self.texts.values()), embedder)
+        check_weights(self._folder, self._settings["embedder"]["identity"], embedder)
         options = {name: saved[name] for name in ("faiss_index", "candidates_per_token", "n_probe")}
         return MultiVectorIndex(self.texts, embedder, vectors=vectors, **options)
 
@@ -162,30 +161,7 @@ class SavedRetriever:
         if len(vectors):
             (found,) = embedder.embed_documents([next(iter(self.texts.values()))])
             check_same_vector(self._folder, found, vectors[0])
-
-
-def check_identity(folder: Path, made_with: Mapping[str, Any], embedder: Embedder) -> None:
-    """Raise InvalidInputError if an embedder is used otherwise than the one that a folder's vectors were made with."""
-    used = embedder_identity(embedder)
-    for name, value in made_with.items():
-        if used.get(name) != value:
-            msg = (
-                f"{folder}: its vectors were made with {name}={value!r}, and the embedder has "
-                f"{name}={used.get(name)!r}; pass the embedder that they were made with, or index the texts again"
-            )
-            raise InvalidInputError(msg)
-
-
-def check_same_vector(folder: Path, found: _Vectors, known: _Vectors) -> None:
-    """Raise InvalidInputError if an embedder gives a text another vector than the one that a folder has of it."""
-    lengths = float(np.linalg.norm(found) * np.linalg.norm(known))
-    cosine = float(found @ known) / lengths if lengths and found.shape == known.shape else 0.0
-    if cosine < _SAME_MODEL:
-        msg = (
-            f"{folder}: the embedder gives its first text another vector (cosine {cosine:.3f}) than the one "
-            "saved; its weights are others. Pass the embedder that they were made with, or index the texts again"
-        )
-        raise InvalidInputError(msg)
+        check_weights(self._folder, self._settings["embedder"]["identity"], embedder)
 
 
 def write_folder(

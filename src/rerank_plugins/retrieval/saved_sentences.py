@@ -24,10 +24,9 @@ from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.retrieval.attached import Attached, read_attached, write_attached
 from rerank_plugins.retrieval.dense import DenseIndex
 from rerank_plugins.retrieval.parts import embedder_settings
+from rerank_plugins.retrieval.same_model import check_identity, check_same_vector, check_weights
 from rerank_plugins.retrieval.saved import (
     SavedRetriever,
-    check_identity,
-    check_same_vector,
     saved_settings_errors,
 )
 from rerank_plugins.retrieval.saved_vectors import read_vectors
@@ -167,6 +166,7 @@ def _check(folder: Path, settings: Mapping[str, Any], saved: SavedSentences, emb
     found = sentence_vectors(document, embedder, saved.settings)[0]
     place = sum(len(saved.chunks[key]) for key in list(saved.texts)[: list(saved.texts).index(shortest)])
     check_same_vector(folder, found, saved.vectors[place])
+    check_weights(folder, settings["embedder"]["identity"], embedder)
 
 
 def _entry(line: Any) -> tuple[str, str, tuple[WindowSpan, ...]]:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from rerank_plugins.embedder import Embedder
 from rerank_plugins.retrieval.dense import embed_texts, unit_rows
-from rerank_plugins.retrieval.passages import packed
+from rerank_plugins.retrieval.passages import extent, packed
 from rerank_plugins.types import WindowSpan
 
 __all__ = ["sentence_vectors"]
@@ -47,7 +47,8 @@ def _with_passages(vectors: _Vectors, documents: _Documents, embedder: Embedder,
     texts, counts = [], []
     for text, spans in documents.values():
         for first, end in packed(spans, characters):
-            texts.append(text[spans[first].start : spans[end - 1].end])
+            span = extent(spans[first:end])
+            texts.append(text[span.start : span.end])
             counts.append(end - first)
     passages = unit_rows(embed_texts(texts, embedder))
     return unit_rows(vectors) + np.repeat(passages, counts, axis=0)

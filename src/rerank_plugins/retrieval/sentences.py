@@ -40,15 +40,17 @@ class SentenceIndex:
         texts: Document id to text.
         embedder: Makes the vectors. One that pools by the mean or was trained with landmarks, unless ``in_context`` is
             off: see :meth:`~rerank_plugins.embedder.Embedder.encode_chunks`.
-        chunks: Document id to the characters of its chunks, in order; None splits into sentences.
+        chunks: Document id to the characters of its chunks, which may overlap; blank ones are left out. None splits
+            into sentences.
         before: Neighbours before each sentence that are returned with it.
         after: Neighbours after it likewise.
         in_context: Whether vectors are made in context. If not, each sentence is embedded by itself, which any
             embedder does.
         overlap: See :meth:`~rerank_plugins.embedder.Embedder.encode_chunks`.
         passage_characters: Characters of plain passages of whole sentences: each is embedded by itself too, and its
-            vector is added to those of its sentences, so that a score is the mean of two, for twice the work; what it
-            brought on the one set that was measured stands in ``docs/long-retrieval.md``. None adds nothing.
+            vector is added to those of its sentences, both of length 1, for twice the work. A score is then the cosine
+            with that sum; what it brought on the sets that were measured stands in ``docs/long-retrieval.md``. None
+            adds nothing.
         faiss_index: See :class:`~rerank_plugins.retrieval.dense.DenseIndex`.
         batch_size: Documents that are read per call.
         advance: Called with the number of documents after each call, for a progress bar.

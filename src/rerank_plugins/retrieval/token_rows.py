@@ -12,6 +12,7 @@ import numpy.typing as npt
 from rerank_plugins.embedder import Embedder
 from rerank_plugins.embedding.kept import TokenVectorStore
 from rerank_plugins.errors import InvalidInputError, UnsupportedModelError
+from rerank_plugins.text.tokenizer import is_blank
 
 __all__ = ["TokenRows", "token_rows"]
 
@@ -20,6 +21,7 @@ _STORED_AT_ONCE = 1_000
 
 _Half = npt.NDArray[np.float16]
 _Places = npt.NDArray[np.int64]
+_NONE: _Half = np.zeros((0, 0), dtype=np.float16)
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +80,7 @@ def token_rows(
     store: TokenVectorStore | None = None,
     advance: Callable[[int], object] | None = None,
 ) -> TokenRows:
-    """Return the token vectors of texts.
+    """Return the token vectors of texts; blank ones have none.
 
     Args:
         texts: Documents.
@@ -90,6 +92,7 @@ def token_rows(
 
     Raises:
         UnsupportedModelError: The model has no token vectors.
+        InvalidInputError: They are too large for float16.
         ScoringError: The model returned NaN or infinity.
         VectorStoreError: The store is another model's, or cannot be written.
     """
@@ -105,15 +108,31 @@ def token_rows(
     at_once = batch_size if store is None else max(batch_size, _STORED_AT_ONCE)
     for start in range(0, len(texts), at_once):
         block = texts[start : start + at_once]
+        # What stands around a blank text has vectors too, and no text.
+        filled = [text for text in block if not is_blank(text)]
         if store is None:
             vectors: Sequence[npt.NDArray[np.float32]] = (
-                embedder.encode_documents(block, outputs=("colbert",)).colbert or ()
+                embedder.encode_documents(filled, outputs=("colbert",)).colbert or ()
             )
         else:
-            vectors = embedder.stored_vectors(block, store)
-        found += [one.astype(np.float16) for one in vectors]
+            vectors = embedder.stored_vectors(filled, store)
+        made = iter([_half(one, embedder) for one in vectors])
+        found += [_NONE if is_blank(text) else next(made) for text in block]
         if advance is not None:
             advance(len(block))
-    filled = [one for one in found if len(one)]
-    rows = np.concatenate(filled) if filled else np.zeros((0, 0), dtype=np.float16)
+    there = [one for one in found if len(one)]
+    rows = np.concatenate(there) if there else _NONE
     return TokenRows(rows, np.array([len(one) for one in found], dtype=np.int64))
+
+
+def _half(rows: npt.NDArray[np.float32], embedder: Embedder) -> _Half:
+    """Return vectors as they are held, or raise InvalidInputError if they are too large for it."""
+    with np.errstate(over="ignore"):
+        made = rows.astype(np.float16)
+    if not np.isfinite(made).all():
+        msg = (
+            f"token vectors of {embedder.model!r} are too large for float16, in which an index holds them; keep them "
+            "of length 1: Embedder(..., vectors=VectorOptions(normalize=True))"
+        )
+        raise InvalidInputError(msg)
+    return made

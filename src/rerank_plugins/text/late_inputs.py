@@ -35,10 +35,12 @@ class LateLengths:
     Attributes:
         query: A query's at most.
         document: A document's, or of each of its windows.
+        query_own: Those of a query's own text at most; None for what fits.
     """
 
     query: int
     document: int
+    query_own: int | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -132,7 +134,7 @@ class LateInputs:
     ) -> None:
         self._tokenizer, self._late, self._use_cache = tokenizer, late, use_cache
         self._long, self._expansion = long_documents, vocabulary.expansion
-        layout = TextLayout.of(tokenizer)
+        layout, self._query_own = TextLayout.of(tokenizer), lengths.query_own or lengths.query
         self._query = _Side(tokenizer, layout, late.query, vocabulary.query_marker, length=lengths.query)
         self._document = _Side(tokenizer, layout, late.document, vocabulary.document_marker, length=lengths.document)
         self._skipped = [
@@ -210,7 +212,8 @@ class LateInputs:
 
     def _filled(self, prompt: npt.NDArray[np.int32], own: TokenizedText) -> LateText:
         side, expansion = self._query, self._late.expansion
-        n_own = min(len(own), side.room - len(prompt))
+        # A prompt may have a token more by itself than in front of a text, whose room that would be.
+        n_own = min(len(own), side.room - len(prompt), self._query_own)
         ids = side.join(prompt, own.ids[:n_own])
         n_missing = 0 if expansion is None else max(side.filled(expansion.length) - len(ids), 0)
         n_unseen = 0

@@ -198,8 +198,8 @@ class TextTokenizer:
         return None if token is None else self._tokenizer.token_to_id(token)
 
     def token_to_id(self, token: str) -> int | None:
-        """Return the id of a token, or None if the vocabulary lacks it."""
-        return self._tokenizer.token_to_id(token)
+        """Return the id of a token, or None if the vocabulary lacks it, as any does a lone surrogate."""
+        return None if _LONE_SURROGATE.search(token) else self._tokenizer.token_to_id(token)
 
     def spellings(self, ids: Sequence[int]) -> list[str]:
         """Return how the vocabulary spells each id; empty for one that it lacks."""

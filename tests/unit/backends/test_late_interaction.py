@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from rerank_plugins import (
     InstructionOptions,
     InvalidInputError,
     LongDocuments,
+    QueryVectorCache,
     Reranker,
     ScoreCache,
     VectorOptions,
@@ -93,6 +95,26 @@ def test_longer_documents_and_queries_may_be_read(folder: Path) -> None:
         Reranker(folder, device="cpu", max_length=300)
 
 
+@pytest.mark.parametrize("kind", ["bert", "xlmr"])
+@pytest.mark.parametrize("prompt", ["", "[Q]", "ask: ", "Paris is the capital of "])
+def test_a_longer_query_keeps_as_many_tokens_of_its_own_text_whatever_the_prompt(
+    tmp_path: Path, kind: str, prompt: str
+) -> None:
+    folder = tiny.multi_vector_encoder(tmp_path / "model", kind=kind, prompts=(prompt, ""))
+    with Reranker(folder, device="cpu", long_documents=LongDocuments(query_max_length=7)) as reranker:
+        (query,) = reranker._backend.model.inputs.queries([" ".join(tiny.SENTENCES)])
+    assert query.n_own == 7
+    with pytest.raises(InvalidInputError, match="positions end at 256, of which"):
+        Reranker(folder, device="cpu", long_documents=LongDocuments(query_max_length=255))
+
+
+def test_a_rule_for_pairs_is_refused_where_there_are_none(folder: Path) -> None:
+    for rule in ("longest_first", "end"):
+        with pytest.raises(InvalidInputError, match=f"truncation='{rule}': .* reads query and document apart"):
+            Reranker(folder, device="cpu", long_documents=LongDocuments(truncation=rule))
+    Reranker(folder, device="cpu", long_documents=LongDocuments(truncation="only_second")).close()
+
+
 def test_markers_of_a_text_are_words(reranker: Reranker) -> None:
     (text,) = reranker._backend.model.inputs.documents(["[unused0] [unused1]"])
     ids = text.windows[0].input.ids.tolist()
@@ -101,9 +123,10 @@ def test_markers_of_a_text_are_words(reranker: Reranker) -> None:
     assert marker not in ids[2:]
 
 
-def test_a_vocabulary_without_the_marker_is_refused(tmp_path: Path) -> None:
-    folder = tiny.stanford(tmp_path / "model", query_token_id="[nowhere]")
-    with pytest.raises(UnsupportedModelError, match=r"lacks its marker '\[nowhere\]'"):
+@pytest.mark.parametrize("marker", ["[nowhere]", "half \ud800"])
+def test_a_vocabulary_without_the_marker_is_refused(tmp_path: Path, marker: str) -> None:
+    folder = tiny.stanford(tmp_path / "model", query_token_id=marker)
+    with pytest.raises(UnsupportedModelError, match=re.escape(f"lacks its marker {marker!r}")):
         Reranker(folder, device="cpu")
 
 
@@ -135,6 +158,10 @@ class TestEmbedder:
         assert {one.shape for one in queries} == {(32, 24)}
         found = [float((d @ q.T).max(axis=0).sum()) for q in queries for d in documents]
         assert found == pytest.approx(reranker.score(PAIRS), abs=1e-4)
+
+    def test_a_cache_of_whole_texts_vectors_is_refused(self, folder: Path) -> None:
+        with pytest.raises(InvalidInputError, match=r"cache keeps one vector a query, and .* gives one a token"):
+            Embedder(folder, device="cpu", cache=QueryVectorCache())
 
     def test_a_blank_text_has_the_vectors_of_its_special_tokens(self, embedder: Embedder) -> None:
         assert [len(one) for one in embedder.encode_documents(["", "a"]).colbert] == [3, 4]

@@ -109,6 +109,17 @@ def test_a_key_of_vectors_changes_with_all_that_decides_them(tmp_path: Path) -> 
         assert make(folder).vectors_key(is_query=not is_query) not in keys
 
 
+def test_a_key_of_token_vectors_changes_with_the_words_that_get_none(tmp_path: Path) -> None:
+    def keys(name: str, **options: Any) -> list[str]:
+        folder = colbert_checkpoints.multi_vector_encoder(tmp_path / name, **options)
+        with Embedder(folder, device="cpu") as embedder:
+            return [embedder.vectors_key(is_query=is_query) for is_query in (True, False)]
+
+    first, same = keys("one"), keys("same")
+    assert first == same
+    assert not set(first) & set(keys("other", skipped=["."]))
+
+
 def test_a_key_of_vectors_is_the_same_in_another_process_and_of_a_closed_model(tmp_path: Path) -> None:
     folder = tiny_checkpoints.bert_embedder(tmp_path / "m")
     embedder = Embedder(folder, device="cpu")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rerank_plugins.catalog.checkpoint import read_checkpoint
-from rerank_plugins.catalog.contents import contents_key
+from rerank_plugins.catalog.contents import contents_key, weights_key
 from rerank_plugins.errors import ModelError
 
 
@@ -49,6 +49,36 @@ def test_what_was_loaded_before_the_files_changed_is_neither_of_both(folder: Pat
     of_loaded = contents_key(files, loaded=loaded)
     assert of_loaded not in (before, key(folder))
     assert contents_key(files, loaded=loaded) == of_loaded
+
+
+def test_weights_have_one_key_in_the_hubs_cache_and_beside_it(folder: Path, tmp_path: Path) -> None:
+    def weights(of: Path) -> str:
+        files = read_checkpoint(of)
+        return weights_key(files, loaded=files.fingerprint)
+
+    snapshot = shutil.copytree(folder, tmp_path / "models--acme--small" / "snapshots" / ("0" * 40))
+    known = weights(folder)
+    assert weights(snapshot) == known
+    # What a training leaves, and a pickle that nothing reads.
+    for name in ("training_args.bin", "pytorch_model.bin", "README.md", "more.json"):
+        (folder / name).write_bytes(b"{}")
+        assert weights(folder) == known
+    for name in ("colbert_linear.pt", "tokenizer.json", "model.safetensors"):
+        before, path = weights(folder), folder / name
+        path.write_bytes(path.read_bytes()[:-1] + b" " if path.is_file() else b"x")
+        assert weights(folder) != before
+    loaded = read_checkpoint(folder).fingerprint
+    (folder / "notes.txt").write_text("for people", encoding="utf-8")
+    assert weights_key(read_checkpoint(folder), loaded=loaded) == weights(folder)
+    # The key of what was loaded stays, if somebody asked for it in time.
+    files, known = read_checkpoint(folder), weights(folder)
+    loaded = files.fingerprint
+    (folder / "model.safetensors").write_bytes(b"")
+    assert weights_key(files, loaded=loaded) == known
+    earlier = tuple((name, size, changed_ns - 1) for name, size, changed_ns in loaded)
+    assert weights_key(files, loaded=earlier) not in (known, weights(folder))
+    shutil.rmtree(folder)
+    assert weights_key(files, loaded=loaded) == known != weights_key(files, loaded=earlier)
 
 
 def test_a_snapshot_of_the_hub_is_known_by_its_commit(folder: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import torch
 from transformers import AutoModel, AutoTokenizer
 
 from rerank_plugins import Embedder, EngineOptions, InstructionOptions, VectorOptions
+from rerank_plugins.embedding import chunk_checks
 from rerank_plugins.embedding.chunks import ChunkedText, ChunkPlan, ChunkVectors, plan_chunks
 from rerank_plugins.embedding.rows import neutral_vector
 from rerank_plugins.errors import DeadlineExceededError, EngineClosedError, InvalidInputError
@@ -153,6 +155,24 @@ def test_documents_together_alone_threaded_and_async_agree(folder: Path) -> None
         same(list(threads.map(lambda text: embedder.encode_chunks([text])[0], documents)), together)
     same(asyncio.run(embedder.aencode_chunks(documents)), together)
     assert [len(one) for one in together[2:4]] == [0, 1]
+
+
+async def test_an_event_loop_splits_no_text_itself(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: set[int] = set()
+
+    def split(text: str) -> list[WindowSpan]:
+        threads.add(threading.get_ident())
+        return sentence_spans(text)
+
+    monkeypatch.setattr(chunk_checks, "sentence_spans", split)
+    with Embedder(folder, device="cpu") as embedder:
+        same(await embedder.aencode_chunks([SHORT]), embedder.encode_chunks([SHORT], chunks=[sentence_spans(SHORT)]))
+        with pytest.raises(InvalidInputError, match=r"documents\[1\]"):
+            await embedder.aencode_chunks([SHORT, 3])  # type: ignore[list-item]
+        with pytest.raises(InvalidInputError, match="chunks must have the spans of each document"):
+            await embedder.aencode_chunks([SHORT], chunks=[])
+    assert len(threads) == 1
+    assert threading.get_ident() not in threads
 
 
 def test_given_chunks_may_overlap_repeat_leave_out_and_come_in_any_order(folder: Path) -> None:

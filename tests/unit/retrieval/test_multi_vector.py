@@ -21,6 +21,7 @@ from rerank_plugins import (
     SourceOptions,
     TokenVectorStore,
     TwoStageRetriever,
+    VectorOptions,
 )
 from rerank_plugins.errors import DeadlineExceededError, UnsupportedModelError, VectorStoreError
 from rerank_plugins.retrieval import MultiVectorIndex
@@ -169,10 +170,27 @@ def test_a_store_of_other_vectors_is_refused(embedder: Embedder, folder: Path, t
         embedder.stored_vectors(["a", 3], TokenVectorStore(tmp_path / "none"))  # type: ignore[list-item]
 
 
-def test_blank_documents_are_never_found(embedder: Embedder) -> None:
-    index = MultiVectorIndex({"blank": "", "text": "Pandas eat bamboo."}, embedder)
-    assert index.search(QUERY, top_k=2).keys() <= {"text", "blank"}
+@pytest.mark.parametrize("is_kept", [False, True])
+def test_blank_documents_are_never_found(embedder: Embedder, tmp_path: Path, is_kept: bool) -> None:
+    store = TokenVectorStore(tmp_path / "vectors") if is_kept else None
+    index = MultiVectorIndex({"blank": "", "text": "Pandas eat bamboo.", "space": " \n"}, embedder, vectors=store)
+    assert index.search(QUERY, top_k=3).keys() == {"text"}
+    assert index.with_texts({"other": "", "more": "a"}).search(QUERY, top_k=9).keys() == {"text", "more"}
     assert MultiVectorIndex({}, embedder).search(QUERY, top_k=2) == {}
+    assert MultiVectorIndex({"blank": ""}, embedder, vectors=store).search(QUERY, top_k=2) == {}
+
+
+def test_vectors_that_float16_cannot_hold_are_told(tmp_path: Path) -> None:
+    folder = tiny.multi_vector_encoder(tmp_path / "model")
+    weights = load_file(folder / "1_Dense" / "model.safetensors")
+    save_file({"linear.weight": weights["linear.weight"] * 1e6}, folder / "1_Dense" / "model.safetensors")
+    with (
+        Embedder(folder, device="cpu", vectors=VectorOptions(normalize=False)) as embedder,
+        pytest.raises(InvalidInputError, match="too large for float16"),
+    ):
+        MultiVectorIndex(TEXTS, embedder)
+    with Embedder(folder, device="cpu") as embedder:
+        assert MultiVectorIndex(TEXTS, embedder).search(QUERY, top_k=1)
 
 
 @pytest.mark.parametrize("faiss_index", ["Flat", "IVF2,SQ8"])

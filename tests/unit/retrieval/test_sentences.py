@@ -61,6 +61,26 @@ def test_passages_hold_every_hit_with_its_neighbours_and_never_touch(
     assert sum(len(one.sentences) for one in passages) == len(hits)
 
 
+@settings(derandomize=True, deadline=None, max_examples=300)
+@given(st.data(), st.integers(0, 2), st.integers(0, 2))
+def test_passages_of_chunks_that_overlap_hold_each_character_of_a_hit_once(
+    data: st.DataObject, before: int, after: int
+) -> None:
+    ends = st.tuples(st.integers(0, 60), st.integers(1, 40)).map(lambda one: (one[0], one[0] + one[1]))
+    spans = [WindowSpan(*one) for one in sorted(data.draw(st.sets(ends, min_size=1, max_size=8)))]
+    numbers = data.draw(st.lists(st.sampled_from(range(len(spans))), unique=True, min_size=1))
+    found = [("a", number, 1.0 - place / 100) for place, number in enumerate(numbers)]
+    passages = passages_of(found, {"a": "x" * 100}, {"a": spans}, before=before, after=after)
+    assert sorted(span for one in passages for span in map(spans.index, one.sentences)) == sorted(numbers)
+    for one in passages:
+        mine = [number for number in numbers if spans[number] in one.sentences]
+        near = {place for number in mine for place in range(number - before, number + after + 1)}
+        wanted = [spans[place] for place in near if 0 <= place < len(spans)]
+        assert one.span == WindowSpan(min(span.start for span in wanted), max(span.end for span in wanted))
+        others = [other.span for other in passages if other is not one]
+        assert all(other.end < one.span.start or other.start > one.span.end for other in others)
+
+
 def test_scores_are_cosines_of_vectors_in_context(embedder: Embedder) -> None:
     index = SentenceIndex(TEXTS, embedder, before=0, after=0)
     assert len(index) == 8
@@ -132,6 +152,16 @@ def test_the_vector_of_the_passage_around_a_sentence_is_added(embedder: Embedder
     assert index._dense.vectors == pytest.approx(expected, abs=1e-5)
     index.save(tmp_path / "index")
     same(SentenceIndex.open(tmp_path / "index"), index)
+
+
+def test_the_passage_around_a_chunk_is_as_long_as_the_longest_of_its_chunks(embedder: Embedder) -> None:
+    text, spans = TEXTS["b"], [(0, 20), (4, 6)]
+    index = SentenceIndex({"b": text}, embedder, chunks={"b": spans}, in_context=False, passage_characters=50)
+    vectors = embedder.embed_documents([text[start:end] for start, end in spans]) + embedder.embed_documents(
+        [text[:20]]
+    )
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    assert index._dense.vectors == pytest.approx(vectors, abs=1e-5)
 
 
 def test_a_saved_index_opens_again_without_reading_a_document(embedder: Embedder, tmp_path: Path) -> None:

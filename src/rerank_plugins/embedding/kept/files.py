@@ -8,17 +8,26 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from rerank_plugins.embedding.kept.header import (
+    HEADER,
+    PATTERN,
+    Precision,
+    StoreIdentity,
+    check_header,
+    header_of,
+    is_same_store,
+    read_header,
+)
 from rerank_plugins.embedding.kept.shards import KeptText, Shard, digest_of, write_shard
 from rerank_plugins.engine import forking
 from rerank_plugins.errors import VectorStoreError
@@ -28,27 +37,8 @@ from rerank_plugins.types import WindowSpan
 __all__ = ["KeptDocument", "KeptFiles", "KeptWindow", "Precision", "StoreIdentity"]
 
 _Rows = npt.NDArray[np.float32]
-Precision = Literal["float16", "int8"]
-_HEADER, _FORMAT, _PATTERN = "store.json", "rerank-plugins/token-vector-store/1", "vectors-*.safetensors"
-_SAMPLE_DIFFERENCE = 0.03
-"""Length of the difference of two samples, of that of one: half precision stays below a hundredth, a training above."""
 _UNSEEN, _TICK_NS = -1, 2_000_000_000
 """No time of a folder; how coarse the times of a file system may be (FAT's, two seconds)."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoreIdentity:
-    """What makes the vectors of a store.
-
-    Attributes:
-        model: Its name, for people; the same weights may lie elsewhere.
-        settings: How documents are read, as plain values.
-        sample: The vectors of a fixed text. Shape: (tokens, dim).
-    """
-
-    model: str
-    settings: Mapping[str, Any]
-    sample: _Rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,9 +121,9 @@ class KeptFiles:
         if changed_ns == self._changed_ns:
             return
         with self._adding:
-            self._take_header(_read_header(self.folder / _HEADER))
+            self._take_header(read_header(self.folder / HEADER))
             known = {shard.path.name for shard in self.shards}
-            for path in sorted(self.folder.glob(_PATTERN)):
+            for path in sorted(self.folder.glob(PATTERN)):
                 if path.name not in known:
                     self._append(Shard(path))
             # A file that comes within the same tick of the clock gives the folder the same time.
@@ -144,7 +134,7 @@ class KeptFiles:
         if found is None:
             return
         if self.header is not None:
-            if not _is_same_store(self.header, found):
+            if not is_same_store(self.header, found):
                 msg = f"the store {str(self.folder)!r} was made anew since it was opened; open it again"
                 raise VectorStoreError(msg)
             return
@@ -160,27 +150,8 @@ class KeptFiles:
         Raises:
             VectorStoreError: They come from another model, or documents were read in another way.
         """
-        header = self.header
-        if header is None:
-            return
-        settings = json.loads(json.dumps(dict(identity.settings)))
-        differing = {
-            name: (header["settings"].get(name), settings.get(name))
-            for name in sorted({*header["settings"], *settings})
-            if header["settings"].get(name) != settings.get(name)
-        }
-        sample = np.array(header["sample"], dtype=np.float32)
-        if not differing and not _is_same(sample, identity.sample):
-            differing = {"weights": (header["model"], identity.model)}
-        if differing:
-            why = "; ".join(
-                f"{name} was {str(was)[:80]} and is {str(now)[:80]}" for name, (was, now) in differing.items()
-            )
-            msg = (
-                f"the vectors in {str(self.folder)!r} are those of {header['model']!r} as it was used then, and this "
-                f"is {identity.model!r}: {why}. Open the model in the same way, or keep its vectors in another folder"
-            )
-            raise VectorStoreError(msg)
+        if self.header is not None:
+            check_header(self.header, identity, folder=self.folder)
 
     def find(self, text: str) -> KeptDocument | None:
         """Return where the vectors of a text are; None if they are not kept."""
@@ -215,10 +186,10 @@ class KeptFiles:
     def _begin(self, identity: StoreIdentity) -> None:
         """Write whose vectors these are, unless that is known; whoever is first decides."""
         self.refresh()
-        path = self.folder / _HEADER
+        path = self.folder / HEADER
         if self.header is None:
-            write_new(path, _header_of(identity, self.precision))
-            self._take_header(_read_header(path))
+            write_new(path, header_of(identity, self.precision))
+            self._take_header(read_header(path))
         elif not path.is_file():
             msg = f"the store {str(self.folder)!r} was removed since it was opened; open it again"
             raise VectorStoreError(msg)
@@ -257,6 +228,12 @@ class KeptFiles:
         return np.asarray(parts[0]) if len(parts) == 1 else np.concatenate(parts)
 
     def _append(self, shard: Shard) -> None:
+        if self.precision == "float16" and "exact" not in shard.arrays:
+            msg = (
+                f"{str(shard.path)!r} keeps int8 alone, and the store float16: it is another store's. Move it into a "
+                "folder of its own"
+            )
+            raise VectorStoreError(msg)
         if self.shards and self.shards[0].dimensions != shard.dimensions and shard.n_vectors:
             msg = (
                 f"{str(shard.path)!r} has vectors of {shard.dimensions} numbers, and the other files of the store "
@@ -279,49 +256,3 @@ def _changed_ns(folder: Path) -> int | None:
     except OSError as error:
         msg = f"{str(folder)!r} cannot be read ({reason_of(error)})"
         raise VectorStoreError(msg) from error
-
-
-def _is_same(kept: _Rows, made: _Rows) -> bool:
-    if kept.shape != made.shape:
-        return False
-    lengths = np.maximum(np.linalg.norm(kept, axis=1), 1e-6)
-    return bool((np.linalg.norm(kept - made, axis=1) <= _SAMPLE_DIFFERENCE * lengths).all())
-
-
-def _read_header(path: Path) -> dict[str, Any] | None:
-    if not path.is_file():
-        others = sorted(path.parent.glob(_PATTERN)) if path.parent.is_dir() else []
-        if others:
-            msg = (
-                f"{str(path.parent)!r} has vectors and no {_HEADER}, which says whose they are; put that file back, or "
-                "begin with an empty folder"
-            )
-            raise VectorStoreError(msg)
-        return None
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        msg = f"{str(path)!r} cannot be read ({reason_of(error)}); put the file back, or begin with an empty folder"
-        raise VectorStoreError(msg) from error
-    needed = {"format", "model", "precision", "settings", "sample"}
-    if not isinstance(found, dict) or found.get("format") != _FORMAT or needed - found.keys():
-        msg = f"{str(path)!r} is no store of token vectors of this version; begin with an empty folder"
-        raise VectorStoreError(msg)
-    return found
-
-
-def _header_of(identity: StoreIdentity, precision: Precision) -> bytes:
-    header = {
-        "format": _FORMAT,
-        "model": identity.model,
-        "precision": precision,
-        "settings": dict(identity.settings),
-        "sample": [[round(float(number), 6) for number in row] for row in identity.sample],
-    }
-    return json.dumps(header, ensure_ascii=False).encode()
-
-
-def _is_same_store(header: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    if any(header[name] != other[name] for name in ("precision", "settings")):
-        return False
-    return _is_same(*(np.array(one["sample"], dtype=np.float32) for one in (header, other)))

@@ -14,8 +14,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
+import mmap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -49,6 +51,10 @@ _TYPES: Mapping[str, tuple[str, type[np.generic]]] = MappingProxyType(
 )
 _NEEDED = _TYPES.keys() - {"exact"}
 _MOST_HEADER_BYTES = 1_000_000
+_MOST_READ_BYTES = 1 << 18
+"""Of a file that is read into memory: three documents of 180 tokens of 128 numbers. Who adds documents one by one has
+thousands of such files, and a process may hold some hundred files open."""
+_NO_MORE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -141,11 +147,16 @@ class Shard:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self.n_bytes = path.stat().st_size
-            with path.open("rb") as file:
-                n_header = int.from_bytes(file.read(8), "little")
-                header = json.loads(file.read(min(n_header, _MOST_HEADER_BYTES)))
-        except (OSError, ValueError) as error:
+            data = _bytes_of(path)
+            self.n_bytes, n_header = len(data), int.from_bytes(data[:8].tobytes(), "little")
+            header = json.loads(data[8 : 8 + min(n_header, _MOST_HEADER_BYTES)].tobytes())
+        except (OSError, ValueError, RecursionError) as error:
+            if isinstance(error, OSError) and error.errno in _NO_MORE:
+                msg = (
+                    f"{str(path)!r} cannot be opened ({reason_of(error)}): the larger files of a store stay open. "
+                    "Raise the limit of open files (ulimit -n), or make a new store with more documents a call"
+                )
+                raise VectorStoreError(msg) from error
             self._refuse(f"cannot be read ({reason_of(error)})")
         self._metadata = header.pop("__metadata__", {}) if isinstance(header, dict) else {}
         if not isinstance(self._metadata, dict) or self._metadata.get("format") != _FORMAT:
@@ -155,10 +166,14 @@ class Shard:
         ends = [one["data_offsets"][1] for one in header.values()]
         if self.n_bytes != 8 + n_header + max(ends):
             self._refuse(f"has {self.n_bytes:,} bytes and should have {8 + n_header + max(ends):,}: it was cut off")
-        self.arrays = {name: self._mapped(name, header[name], start=8 + n_header) for name in _TYPES if name in header}
+        self.arrays = {
+            name: self._tensor(name, header[name], data[8 + n_header :]) for name in _TYPES if name in header
+        }
         for name in ("windows", "truncated", "vectors", "spans"):
             # Small, and looked at one by one.
             self.arrays[name] = np.array(self.arrays[name])
+        if not _fit(self.arrays):
+            self._refuse("has numbers of documents, inputs and vectors that do not fit each other: it is damaged")
         raw = np.ascontiguousarray(self.arrays["digests"]).tobytes()
         self.digests = [raw[place : place + _DIGEST_BYTES] for place in range(0, len(raw), _DIGEST_BYTES)]
         self._first_window = np.concatenate([[0], np.cumsum(self.arrays["windows"])]).tolist()
@@ -196,17 +211,14 @@ class Shard:
         if _checksum(self.arrays) != self._metadata.get("checksum"):
             self._refuse("does not have the checksum that was written with it: it is damaged")
 
-    def _mapped(self, name: str, entry: Mapping[str, Any], *, start: int) -> npt.NDArray[Any]:
+    def _tensor(self, name: str, entry: Mapping[str, Any], data: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
         spelling, dtype = _TYPES[name]
         if entry["dtype"] != spelling:
             self._refuse(f"has {name} as {entry['dtype']}, expected {spelling}")
         shape, (first, end) = tuple(entry["shape"]), entry["data_offsets"]
         if end - first != math.prod(shape) * np.dtype(dtype).itemsize:
             self._refuse(f"has {end - first:,} bytes of {name} for the shape {shape}: it is damaged")
-        if 0 in shape:
-            return np.zeros(shape, dtype=dtype)
-        # Copy on write: torch takes no array that it could not write to, although nothing here writes.
-        return np.memmap(self.path, mode="c", dtype=dtype, offset=start + first, shape=shape)
+        return data[first:end].view(dtype).reshape(shape)
 
     def _refuse(self, why: str) -> NoReturn:
         msg = (
@@ -214,6 +226,18 @@ class Shard:
             "other files of the store are not touched"
         )
         raise VectorStoreError(msg)
+
+
+def _bytes_of(path: Path) -> npt.NDArray[np.uint8]:
+    """Return the bytes of a file: read if there are few, else mapped, which holds the file open.
+
+    Copy on write: torch takes no array that it could not write to, although nothing here writes.
+    """
+    with path.open("rb") as file:
+        n_bytes = path.stat().st_size
+        if n_bytes <= _MOST_READ_BYTES:
+            return np.frombuffer(bytearray(file.read()), dtype=np.uint8)
+        return np.frombuffer(mmap.mmap(file.fileno(), n_bytes, access=mmap.ACCESS_COPY), dtype=np.uint8)
 
 
 def _is_entry(entry: object) -> bool:
@@ -224,6 +248,22 @@ def _is_entry(entry: object) -> bool:
     if not isinstance(shape, list) or not isinstance(place, list) or len(place) != 2:
         return False
     return all(type(number) is int and number >= 0 for number in [*shape, *place])
+
+
+def _fit(arrays: Mapping[str, npt.NDArray[Any]]) -> bool:
+    """Return whether tensors have the shapes that they must have beside each other."""
+    windows, vectors, rounded = (arrays[name] for name in ("windows", "vectors", "rounded"))
+    if (windows.ndim, vectors.ndim, rounded.ndim) != (1, 1, 2) or (windows < 0).any() or (vectors < 0).any():
+        return False
+    shapes = {
+        "digests": (len(windows), _DIGEST_BYTES),
+        "truncated": windows.shape,
+        "spans": (len(vectors), 2),
+        "scales": (len(rounded),),
+        "exact": rounded.shape,
+    }
+    is_counted = windows.sum(dtype=np.int64) == len(vectors) and vectors.sum(dtype=np.int64) == len(rounded)
+    return bool(is_counted) and all(arrays[name].shape == shape for name, shape in shapes.items() if name in arrays)
 
 
 def _checksum(arrays: Mapping[str, npt.NDArray[Any]]) -> str:

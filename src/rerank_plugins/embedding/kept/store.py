@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from rerank_plugins.checks.arguments import checked_call
-from rerank_plugins.embedding.kept.files import KeptFiles, Precision
+from rerank_plugins.embedding.kept.files import KeptFiles
+from rerank_plugins.embedding.kept.header import Precision
 from rerank_plugins.errors import VectorStoreError
 
 __all__ = ["TokenVectorStore", "files_of"]

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +26,7 @@ import pytest
 from rerank_plugins import (
     DeadlineExceededError,
     Document,
+    Embedder,
     InvalidInputError,
     Reranker,
     TokenVectorStore,
@@ -227,6 +229,65 @@ def test_another_models_vectors_are_refused(reranker: Reranker, folder: Path, tm
         Reranker(other, device="cpu", cache=TokenVectorStore(path))
 
 
+def rewritten(folder: Path, change: Any) -> None:
+    """Write the weights of a model again, as a training does."""
+    from safetensors.numpy import load_file, save_file
+
+    weights = load_file(folder / "model.safetensors")
+    change(weights)
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def test_a_model_that_was_trained_on_is_another_though_a_sample_does_not_show_it(folder: Path, tmp_path: Path) -> None:
+    moved, path = tmp_path / "elsewhere", tmp_path / "vectors"
+    shutil.copytree(folder, moved)
+    with Reranker(folder, device="cpu", cache=TokenVectorStore(path)) as first:
+        first.keep_vectors(tiny.TEXTS)
+        known = first.score([(tiny.QUERIES[0], text) for text in tiny.TEXTS])
+    with Reranker(moved, device="cpu", cache=TokenVectorStore(path)) as same:
+        assert same.score([(tiny.QUERIES[0], text) for text in tiny.TEXTS]) == known
+        kept = same._backend.kept
+        words = [*kept._model.inputs.cut_documents([kept_vectors._SAMPLE])[0].input.ids]
+
+        def other_words(weights: dict[str, Any]) -> None:
+            table = weights["bert.embeddings.word_embeddings.weight"]
+            others = [place for place in range(len(table)) if place not in words]
+            table[others] = table[others[::-1]]
+
+        rewritten(moved, other_words)
+        # What is loaded are the weights from before, whatever lies in the folder now.
+        assert same._backend.model.weights_key == kept.identity.weights
+        assert same.score([(tiny.QUERIES[0], text) for text in tiny.TEXTS]) == known
+    with pytest.raises(VectorStoreError, match=r"weights was [0-9a-f]{8} of .* and is [0-9a-f]{8} of "):
+        Reranker(moved, device="cpu", cache=TokenVectorStore(path))
+
+
+def test_vectors_of_weights_that_are_no_longer_in_their_folder_are_those_of_no_other(tmp_path: Path) -> None:
+    model, store = tiny.stanford(tmp_path / "model"), TokenVectorStore(tmp_path / "vectors")
+    with Embedder(model, device="cpu") as embedder:
+        rewritten(model, lambda weights: weights["linear.weight"].__imul__(np.float32(1.001)))
+        assert len(embedder.stored_vectors(tiny.TEXTS[:2], store)) == 2
+        with pytest.raises(VectorStoreError, match="weights was"):
+            Reranker(model, device="cpu", cache=store)
+        assert len(embedder.stored_vectors(tiny.TEXTS[:3], store)) == 3
+
+
+def test_a_small_step_of_a_training_makes_another_model(folder: Path, reranker: Reranker, tmp_path: Path) -> None:
+    reranker.keep_vectors(tiny.TEXTS[:2])
+    path = reranker.vectors.folder
+    other = tmp_path / "trained"
+    shutil.copytree(folder, other)
+    rewritten(other, lambda weights: weights["linear.weight"].__imul__(np.float32(1.001)))
+    with pytest.raises(VectorStoreError, match="weights was"):
+        Reranker(other, device="cpu", cache=TokenVectorStore(path))
+    # A store from before weights were noted goes by the sample alone.
+    header = json.loads((path / "store.json").read_text(encoding="utf-8"))
+    del header["weights"]
+    (path / "store.json").write_text(json.dumps(header), encoding="utf-8")
+    with Reranker(other, device="cpu", cache=TokenVectorStore(path)) as opened:
+        assert opened.rank(tiny.QUERIES[0], tiny.TEXTS[:2]).usage.tokens == 32
+
+
 def test_what_others_add_is_seen_at_the_next_call(reranker: Reranker, folder: Path) -> None:
     path = reranker.vectors.folder
     ran = reranker.rank(tiny.QUERIES[0], tiny.TEXTS[:6])
@@ -341,6 +402,55 @@ def test_a_lost_or_foreign_header(reranker: Reranker) -> None:
         TokenVectorStore(header.parent)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("precision", "flat16"),
+        ("settings", []),
+        ("model", 3),
+        ("sample", [[1.0], [1.0, 2.0]]),
+        ("sample", "x"),
+        ("weights", 1),
+    ],
+)
+def test_a_damaged_header_is_told(reranker: Reranker, name: str, value: object) -> None:
+    reranker.keep_vectors(tiny.TEXTS[:2])
+    path = reranker.vectors.folder / "store.json"
+    header = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps({**header, name: value}), encoding="utf-8")
+    with pytest.raises(VectorStoreError, match="is damaged"):
+        TokenVectorStore(path.parent)
+
+
+@pytest.mark.parametrize("name", ["windows", "vectors"])
+@pytest.mark.parametrize("change", [1, -1, 1 << 20, -(1 << 20)])
+def test_numbers_of_a_file_that_do_not_fit_are_told_when_it_is_opened(
+    reranker: Reranker, name: str, change: int
+) -> None:
+    reranker.keep_vectors(tiny.TEXTS[:3])
+    (path,) = reranker.vectors.folder.glob("vectors-*.safetensors")
+    whole = bytearray(path.read_bytes())
+    n_header = int.from_bytes(whole[:8], "little")
+    start = 8 + n_header + json.loads(whole[8 : 8 + n_header])[name]["data_offsets"][0]
+    number = int.from_bytes(whole[start : start + 4], "little", signed=True) + change
+    whole[start : start + 4] = number.to_bytes(4, "little", signed=True)
+    path.write_bytes(whole)
+    with pytest.raises(VectorStoreError, match=f"{path.name}.*do not fit each other: it is damaged"):
+        TokenVectorStore(path.parent)
+
+
+def test_a_file_of_a_store_of_int8_is_none_of_a_store_of_float16(
+    reranker: Reranker, folder: Path, tmp_path: Path
+) -> None:
+    reranker.keep_vectors(tiny.TEXTS[:3])
+    with Reranker(folder, device="cpu", cache=TokenVectorStore(tmp_path / "int8", precision="int8")) as other:
+        other.keep_vectors(tiny.TEXTS[3:5])
+    (file,) = (tmp_path / "int8").glob("vectors-*.safetensors")
+    shutil.copy(file, reranker.vectors.folder / file.name)
+    with pytest.raises(VectorStoreError, match=f"{file.name}.* keeps int8 alone, and the store float16"):
+        TokenVectorStore(reranker.vectors.folder)
+
+
 def test_a_wrong_element_is_named(reranker: Reranker) -> None:
     with pytest.raises(InvalidInputError, match=r"documents\[1\] must be a string, a Document or None, got int"):
         reranker.keep_vectors(["a", 5])
@@ -398,6 +508,51 @@ async def test_calls_at_the_same_time_keep_each_document_once(reranker: Reranker
     added = await asyncio.gather(*(reranker.akeep_vectors(half, block_documents=7) for half in halves * 2))
     assert sum(added) == len(store) == len(set(texts))
     assert TokenVectorStore(store.folder).verify() == store.n_vectors
+
+
+_OPENING = """
+import resource, sys
+from rerank_plugins import TokenVectorStore, VectorStoreError
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+try:
+    print(TokenVectorStore(sys.argv[1]).verify())
+except VectorStoreError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such limit")
+@pytest.mark.parametrize(
+    ("n_documents", "told"), [(1, None), (250, "the larger files of a store stay open. Raise the")]
+)
+def test_a_store_of_many_files_holds_none_of_the_small_ones_open(
+    reranker: Reranker, n_documents: int, told: str | None
+) -> None:
+    reranker.keep_vectors(many()[:n_documents])
+    path = reranker.vectors.folder
+    (file,) = path.glob("vectors-*.safetensors")
+    for number in range(1, 80):
+        (path / f"vectors-{number:06d}-00000000.safetensors").hardlink_to(file)
+    done = subprocess.run([sys.executable, "-c", _OPENING, str(path)], capture_output=True, text=True, check=True)
+    assert told in done.stdout if told else int(done.stdout) == TokenVectorStore(path).n_vectors
+
+
+async def test_an_event_loop_looks_up_no_document_itself(
+    reranker: Reranker, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: set[int] = set()
+    missing = kept_vectors.KeptVectors.missing
+
+    def watched(kept: kept_vectors.KeptVectors, texts: list[str]) -> list[str]:
+        threads.add(threading.get_ident())
+        return missing(kept, texts)
+
+    monkeypatch.setattr(kept_vectors.KeptVectors, "missing", watched)
+    assert await reranker.akeep_vectors(tiny.TEXTS[:4], block_documents=2) == 4
+    with Embedder(folder, device="cpu") as embedder:
+        assert len(await embedder.astored_vectors(tiny.TEXTS[:5], reranker.vectors)) == 5
+    assert threads
+    assert threading.get_ident() not in threads
 
 
 async def test_a_reranker_without_a_store_says_so(folder: Path) -> None:
