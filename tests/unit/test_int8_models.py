@@ -9,9 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import tiny_checkpoints
 import torch
+import transformers
 from safetensors.torch import load_file, save_file
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -19,7 +21,10 @@ from rerank_plugins import Embedder, Reranker, ScoreCache
 from rerank_plugins.engine.device import resolve_dtype
 from rerank_plugins.errors import InvalidInputError, UnsupportedModelError
 from rerank_plugins.nn import trials
+from rerank_plugins.nn.backbone import Backbone
 from rerank_plugins.nn.int8 import Int8Dense, has_int8_products
+from rerank_plugins.protocols import Batch, TokenInput
+from rerank_plugins.scorers.cross_encoder import scorer_of
 from rerank_plugins.scorers.language_model import language_model_request
 from rerank_plugins.types import SourceOptions
 
@@ -134,6 +139,44 @@ def test_a_model_that_8_bits_would_break_stays_in_float32(
     assert reranker.dtype == "float32"
     assert "runs in float32: states in 8 bits differ by" in caplog.text
     assert reranker.score(PAIRS) == Reranker(folder, device="cpu").score(PAIRS)
+
+
+class Warmer(transformers.BertModel):
+    """What a checkpoint's own code may do under the name of BERT: the same weights, and what attention gives, enlarged."""
+
+    def __init__(self, config: transformers.BertConfig) -> None:
+        super().__init__(config, add_pooling_layer=False)
+        for layer in self.encoder.layer:
+            layer.attention.self.register_forward_hook(lambda _module, _inputs, found: (found[0] * 1.5, *found[1:]))
+
+
+@on_int8
+def test_a_model_that_computes_something_else_under_the_name_of_bert_stays_as_it_is(
+    bert_reranker_folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = Warmer.from_pretrained(bert_reranker_folder).eval()
+    text = TokenInput(np.arange(5, 25, dtype=np.int32), np.zeros(20, np.int32))
+    with torch.inference_mode():
+        expected = model(torch.from_numpy(text.ids).long().unsqueeze(0)).last_hidden_state[0]
+    with caplog.at_level(logging.WARNING, logger="rerank_plugins"):
+        backbone = Backbone(model, int8_texts=Batch([text]))
+    assert not backbone.runs_int8
+    assert "dtype='int8' is not used for Warmer" in caplog.text
+    with torch.inference_mode():
+        assert torch.allclose(backbone(Batch([text])).flat, expected, atol=1e-4)
+
+
+class OwnHead(transformers.BertForSequenceClassification):
+    """A classifier by a checkpoint's own code: nothing is known of its head, so that it runs as a whole."""
+
+
+def test_a_classifier_that_runs_as_a_whole_says_that_it_does_so_in_float32(
+    bert_reranker_folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = OwnHead.from_pretrained(bert_reranker_folder).eval()
+    with caplog.at_level(logging.WARNING, logger="rerank_plugins"):
+        scorer_of(model, int8_texts=Batch([TokenInput(np.arange(5, 9, dtype=np.int32), np.zeros(4, np.int32))]))
+    assert "dtype='int8' is not used for OwnHead, which runs in float32" in caplog.text
 
 
 def test_a_processor_without_8_bit_products_runs_float32(

@@ -17,7 +17,7 @@ from rerank_plugins.graphs.encoder import add_encoder, declare_inputs
 from rerank_plugins.graphs.heads import add_first_token_head, add_mean, add_segment_similarity
 from rerank_plugins.graphs.settings import EncoderSettings, encoder_settings, refuse
 
-__all__ = ["ModelGraph", "build_graph"]
+__all__ = ["ModelGraph", "build_graph", "build_states_graph"]
 
 _OUTPUT = "rows"
 
@@ -49,11 +49,8 @@ def build_graph(spec: ModelSpec, files: CheckpointFiles, weights: Weights, *, is
     Raises:
         UnsupportedModelError: It is no BERT-like model, or one with parts that are not done here.
     """
-    settings = replace(encoder_settings(files), is_int8=is_int8)
-    prefix = _prefix(weights)
-    named = _Weights(weights, prefix, files)
-    _check_tables(named, files, settings)
-    graph = GraphBuilder()
+    settings, named = _encoder_of(files, weights, is_int8=is_int8)
+    graph, prefix = GraphBuilder(), named.prefix
     inputs = declare_inputs(graph, settings)
     if spec.kind == "embedder":
         _check_embedder(spec, files)
@@ -70,6 +67,26 @@ def build_graph(spec: ModelSpec, files: CheckpointFiles, weights: Weights, *, is
         scores = add_first_token_head(graph, named, encoded.states, dense=dense, last=last)
     graph.output(scores, _OUTPUT, ("texts", 1))
     return ModelGraph(graph, settings, prefix)
+
+
+def build_states_graph(files: CheckpointFiles, weights: Weights, *, is_int8: bool) -> GraphBuilder:
+    """Make the graph of a checkpoint's encoder alone, which gives the final state of every token.
+
+    The result has the shape (tokens, hidden); the arguments and errors are those of :func:`build_graph`.
+    """
+    settings, named = _encoder_of(files, weights, is_int8=is_int8)
+    graph = GraphBuilder()
+    encoded = add_encoder(graph, named, settings, declare_inputs(graph, settings), reads="all")
+    graph.output(encoded.states, _OUTPUT, ("tokens", settings.hidden))
+    return graph
+
+
+def _encoder_of(files: CheckpointFiles, weights: Weights, *, is_int8: bool) -> tuple[EncoderSettings, _Weights]:
+    """Return the facts and the weights of a checkpoint's encoder, checked."""
+    settings = replace(encoder_settings(files), is_int8=is_int8)
+    named = _Weights(weights, _prefix(weights), files)
+    _check_tables(named, files, settings)
+    return settings, named
 
 
 def _head(settings: EncoderSettings) -> tuple[str, str]:
@@ -112,12 +129,12 @@ class _Weights(Mapping[str, npt.NDArray[np.generic]]):
     """A checkpoint's weights by their names without the encoder's prefix, checked when they are asked for."""
 
     def __init__(self, weights: Weights, prefix: str, files: CheckpointFiles) -> None:
-        self._weights, self._prefix, self._files = weights, prefix, files
+        self._weights, self.prefix, self._files = weights, prefix, files
 
     def __getitem__(self, name: str) -> npt.NDArray[np.generic]:
         # BERT checkpoints of 2018 have TensorFlow's names.
         old = name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta")
-        named = (self._weights.get(one) for one in (self._prefix + name, name, self._prefix + old))
+        named = (self._weights.get(one) for one in (self.prefix + name, name, self.prefix + old))
         found = next((one for one in named if one is not None), None)
         if found is None:
             msg = (

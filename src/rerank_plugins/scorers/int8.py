@@ -9,9 +9,9 @@ from rerank_plugins.catalog.spec import ModelSpec
 from rerank_plugins.errors import UnsupportedModelError
 from rerank_plugins.protocols import Batch, TokenInput
 from rerank_plugins.text.tokenizer import TextTokenizer
-from rerank_plugins.weights.base import LoadRequest
+from rerank_plugins.weights.base import CheckpointRequest, LoadRequest
 
-__all__ = ["int8_texts", "refuse_int8"]
+__all__ = ["int8_texts", "refuse_int8", "trial_texts"]
 
 _SCORERS = ("cross-encoder", "transformer")
 """Those that make the result of an input alone, so that it is the same in every batch."""
@@ -50,9 +50,12 @@ def refuse_int8(spec: ModelSpec, files: CheckpointFiles) -> None:
 
 
 def int8_texts(request: LoadRequest, tokenizer: TextTokenizer) -> Batch | None:
-    """Return real texts as the model gets them, to try 8-bit products on; None where those are not asked for."""
-    if not request.int8:
-        return None
+    """Return :func:`trial_texts`; None where products in 8 bits are not asked for."""
+    return trial_texts(request, tokenizer) if request.int8 else None
+
+
+def trial_texts(request: CheckpointRequest, tokenizer: TextTokenizer) -> Batch:
+    """Return real texts as the model gets them, to try 8-bit products on."""
     most = min(_MOST_TOKENS, request.files.max_length_tokens)
     inputs = []
     for first, second in _PAIRS:

@@ -145,14 +145,9 @@ def test_int8_is_near_and_does_not_depend_on_the_batch(checkpoints: Path, model:
     source = model if model == "mini" else checkpoints / model
     exact = scores(source, backend="onnx")
     engine = EngineOptions(max_batch_tokens=300, token_cache=False)
-    refusal = ""
-    try:
-        reranker = Reranker(source, backend="onnx", dtype="int8", engine=engine)
-    except DeviceUnavailableError as error:
-        refusal = str(error)
-    if refusal:
-        assert "no exact products in eight bits" in refusal
-        assert not has_int8_products()
+    reranker = Reranker(source, backend="onnx", dtype="int8", engine=engine)
+    if not has_int8_products():
+        assert reranker.dtype == "float32"
         return
     with reranker:
         assert reranker.dtype == "int8"
