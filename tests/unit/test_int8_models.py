@@ -142,7 +142,7 @@ def test_a_model_that_8_bits_would_break_stays_in_float32(
 
 
 class Warmer(transformers.BertModel):
-    """What a checkpoint's own code may do under the name of BERT: the same weights, and what attention gives, enlarged."""
+    """What a checkpoint's own code may do under the name of BERT: the same weights, attention's results enlarged."""
 
     def __init__(self, config: transformers.BertConfig) -> None:
         super().__init__(config, add_pooling_layer=False)

@@ -27,6 +27,8 @@ __all__ = ["Runtime", "chosen_runtime", "open_checkpoint"]
 Runtime = Literal["torch", "onnx"]
 
 _OF_TORCH = ("torch", "transformers")
+_DTYPES = ("auto", "float32", "float16", "bfloat16", "int8")
+"""Those of :data:`rerank_plugins.engine.device.DTYPES`, which needs torch."""
 _BATCH_TOKENS = 1_024
 """Token slots of a batch: 512 and 1,024 took a tenth less time than 2,048 (MiniLM-L6, one core)."""
 
@@ -91,7 +93,7 @@ def open_checkpoint(
             from rerank_plugins.backends.opening import open_model
         return open_model(resolved, device=device, dtype=dtype, options=options, torch_compile=torch_compile)
     _check_options(device, dtype, options, torch_compile=torch_compile)
-    request = CheckpointRequest(spec=resolved.spec, files=resolved.files)
+    request = CheckpointRequest(spec=resolved.spec, files=resolved.files, allow_pickle=options.allow_pickle)
     spec = resolved.spec
     # The runtime is part of the key: scores of torch and of ONNX Runtime differ in the last digits, and no cache of
     # scores or vectors is to mix them.
@@ -114,6 +116,9 @@ def _load(request: CheckpointRequest, identity: Hashable, *, dtype: str) -> Load
 
 def _check_options(device: str | None, dtype: str, options: SourceOptions, *, torch_compile: bool) -> None:
     """Raise for an option that only torch has."""
+    if dtype not in _DTYPES:
+        msg = f"dtype must be {', '.join(map(repr, _DTYPES))}; got {dtype!r}"
+        raise InvalidInputError(msg)
     way_out = 'use torch for that: pip install "rerank-plugins[torch]", and backend="torch"'
     if device not in (None, "cpu"):
         msg = f"device={device!r}: in ONNX Runtime models run on the CPU here; leave it out, or {way_out}"

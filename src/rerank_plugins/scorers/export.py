@@ -34,7 +34,8 @@ __all__ = ["export_model"]
 
 _WEIGHTS, _GRAPH = "model.safetensors", "model.onnx"
 _KEPT = (".json", ".txt", ".model", ".md")
-_INDEX = "model.safetensors.index.json"
+_INDEX = ".index.json"
+"""Ending of the files that say in which of several files a tensor is; here all are in one."""
 
 
 def export_model(resolved: ResolvedModel, folder: Path, *, int8: bool = False) -> Path:
@@ -59,9 +60,7 @@ def export_model(resolved: ResolvedModel, folder: Path, *, int8: bool = False) -
         UnsupportedModelError: It is no BERT-like model.
         UnsafeModelError: It has only pickled weights.
     """
-    if folder.exists():
-        msg = f"{str(folder)!r} is there already; name a folder that is not"
-        raise InvalidInputError(msg)
+    _check_new(folder)
     request = CheckpointRequest(spec=resolved.spec, files=resolved.files)
     load_tokenizer(request)
     check_weights(request)
@@ -83,8 +82,22 @@ def export_model(resolved: ResolvedModel, folder: Path, *, int8: bool = False) -
     try:
         return write_folder_with(folder, save)
     except (OSError, SafetensorError) as error:
-        msg = f"{str(folder)!r} cannot be written ({reason_of(error)}); name another folder, or make room"
-        raise InvalidInputError(msg) from error
+        raise _cannot_write(folder, error) from error
+
+
+def _check_new(folder: Path) -> None:
+    try:
+        is_there = folder.exists()
+    except OSError as error:  # a name that is too long, a loop of links
+        raise _cannot_write(folder, error) from error
+    if is_there:
+        msg = f"{str(folder)!r} is there already; name a folder that is not"
+        raise InvalidInputError(msg)
+
+
+def _cannot_write(folder: Path, error: Exception) -> InvalidInputError:
+    msg = f"{str(folder)!r} cannot be written ({reason_of(error)}); name another folder, or make room"
+    return InvalidInputError(msg)
 
 
 def _todays(name: str) -> str:
@@ -121,7 +134,7 @@ def _copy_settings(request: CheckpointRequest, new: Path) -> None:
         target = new / source.relative_to(folder)
         target.mkdir(exist_ok=True)
         for path in source.iterdir():
-            if path.is_file() and path.suffix in _KEPT and path.name != _INDEX:
+            if path.is_file() and path.suffix in _KEPT and not path.name.endswith(_INDEX):
                 shutil.copyfile(path, target / path.name)
     config = {key: value for key, value in request.files.config.items() if key != OTHER_WEIGHTS}
     if request.spec.id != str(folder) and request.files.own_format is None:

@@ -73,10 +73,17 @@ class OnnxScorer:
         forking.watch(self)
 
     def forward(self, batch: Batch) -> npt.NDArray[np.float32]:
-        """Return one row per input. Shape: (inputs, width), float32."""
+        """Return one row per input. Shape: (inputs, width), float32.
+
+        Zeros for an input without any token, which an empty text is to a tokenizer that puts none around it.
+        """
         if self._session is None:
             self._session = self._open()
         rows: npt.NDArray[np.float32] = self._session.run(None, self._fed(batch))[0]
+        empty = [place for place, one in enumerate(batch.inputs) if len(one) == 0]
+        if empty:
+            rows = rows.copy()
+            rows[empty] = 0
         return rows
 
     def after_fork(self) -> None:
@@ -91,14 +98,15 @@ class OnnxScorer:
 
     def _fed(self, batch: Batch) -> Mapping[str, npt.NDArray[np.int64]]:
         """Return the inputs of the graph; see :func:`rerank_plugins.graphs.encoder.declare_inputs`."""
-        shape = len(batch), max(batch.lengths)
+        # An input without tokens has one that nobody reads: the graph takes no empty text.
+        shape = len(batch), max(1, *batch.lengths)
         fed = {"input_ids": np.zeros(shape, np.int64), "attention_mask": np.zeros(shape, np.int64)}
         if "token_type_ids" in self._inputs:
             fed["token_type_ids"] = np.zeros(shape, np.int64)
         for row, one in enumerate(batch.inputs):
             length = len(one)
             fed["input_ids"][row, :length] = one.ids
-            fed["attention_mask"][row, :length] = 1
+            fed["attention_mask"][row, : max(1, length)] = 1
             if "token_type_ids" in fed:
                 fed["token_type_ids"][row, :length] = one.type_ids
         if "segments" in self._inputs:

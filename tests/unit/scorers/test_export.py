@@ -70,6 +70,26 @@ def test_names_of_2018_and_weights_in_a_file_of_another_name(checkpoints: Path, 
         assert np.abs(np.array(Reranker(folder, backend=backend, device="cpu").score(PAIRS)) - expected).max() <= 1e-4
 
 
+@pytest.mark.parametrize("int8", [False, True])
+@pytest.mark.parametrize("index", ["other.safetensors.index.json", "pytorch_model.bin.index.json"])
+def test_an_index_of_files_that_are_not_exported_is_left_out(
+    checkpoints: Path, tmp_path: Path, index: str, *, int8: bool
+) -> None:
+    """It was copied, and then the folder was refused as an incomplete download."""
+    source = shutil.copytree(checkpoints / "bert-reranker", tmp_path / "source")
+    part = index.replace(".index.json", "").replace(".", "-1.")
+    shutil.copyfile(source / "model.safetensors", source / part)
+    (source / index).write_text(json.dumps({"weight_map": {"a": part}}), encoding="utf-8")
+    folder = export_model(resolve(source, kind="reranker"), tmp_path / "exported", int8=int8)
+    assert not [*folder.glob("*.index.json")]
+    assert len(Reranker(folder, backend="onnx").score(PAIRS)) == len(PAIRS)
+
+
+def test_a_name_that_no_folder_can_have(checkpoints: Path, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match="cannot be written"):
+        export_model(resolve(checkpoints / "bert-reranker", kind="reranker"), tmp_path / ("x" * 300))
+
+
 def test_the_mini_models(tmp_path: Path) -> None:
     pytest.importorskip("rerank_plugins_mini_zh")
     folder = export_model(resolve("mini-zh", kind="reranker"), tmp_path / "reranker")

@@ -22,6 +22,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from rerank_plugins import Embedder, EngineOptions, Reranker, SourceOptions
+from rerank_plugins.backends import runtimes
+from rerank_plugins.engine.device import DTYPES
 from rerank_plugins.engine.score_cache import ScoreCache
 from rerank_plugins.errors import (
     DeadlineExceededError,
@@ -230,6 +232,7 @@ def test_a_forked_process_scores(bert_reranker_folder: Path) -> None:
     [
         ({"device": "cuda"}, DeviceUnavailableError, "on the CPU"),
         ({"dtype": "bfloat16"}, InvalidInputError, "dtype='bfloat16'"),
+        ({"dtype": "flaot32"}, InvalidInputError, "dtype must be 'auto', 'float32', .* got 'flaot32'"),
         ({"engine": EngineOptions(torch_compile=True)}, InvalidInputError, "torch_compile"),
         ({"source": SourceOptions(trust_remote_code=True)}, InvalidInputError, "trust_remote_code"),
         ({"backend": "openvino"}, InvalidInputError, "'openvino'"),
@@ -240,6 +243,31 @@ def test_options_of_torch_alone(
 ) -> None:
     with pytest.raises(error, match=message):
         Reranker(bert_reranker_folder, **{"backend": "onnx", **options})  # type: ignore[arg-type]
+
+
+def test_the_precisions_are_those_of_torch() -> None:
+    assert ("auto", *DTYPES) == runtimes._DTYPES
+
+
+@pytest.mark.parametrize("texts", [["", "panda bamboo", "", "It eats bamboo."], ["", ""]])
+@pytest.mark.parametrize("pooling", ["cls", "mean"])
+def test_a_text_without_any_token_is_as_in_torch(tmp_path: Path, pooling: str, texts: list[str]) -> None:
+    """With a tokenizer that puts no tokens around it. It failed, or got the state of its neighbour."""
+    folder = tiny_checkpoints.bert_embedder(tmp_path / "model", pooling=pooling)
+    path = folder / "tokenizer.json"
+    path.write_text(json.dumps({**json.loads(path.read_text(encoding="utf-8")), "post_processor": None}), "utf-8")
+    expected = Embedder(folder, backend="torch", device="cpu").embed_documents(texts)
+    assert np.abs(Embedder(folder, backend="onnx").embed_documents(texts) - expected).max() <= 1e-5
+
+
+def test_chunks_in_context_say_what_reads_them(tmp_path: Path) -> None:
+    """The error was NumPy's, or a vector was a few of the numbers of the whole text's."""
+    embedder = Embedder(tiny_checkpoints.bert_embedder(tmp_path / "model", pooling="mean"), backend="onnx")
+    for documents in (["It eats bamboo."], ["It eats bamboo. It sleeps."]):
+        with pytest.raises(InvalidInputError, match=r"ONNX Runtime, which gives .* in_context=False"):
+            embedder.encode_chunks(documents)
+        with pytest.raises(InvalidInputError, match="in ONNX Runtime"):
+            asyncio.run(embedder.aencode_chunks(documents))
 
 
 def test_a_name_of_a_backend_takes_no_runtime() -> None:
@@ -305,6 +333,9 @@ def test_pickled_weights_are_not_read(tmp_path: Path) -> None:
     (folder / "model.safetensors").unlink()
     with pytest.raises(UnsafeModelError, match="pickled"):
         Reranker(folder, backend="onnx")
+    # It asked for what had been passed.
+    with pytest.raises(UnsupportedModelError, match=r"no \*.safetensors files.* with torch"):
+        Reranker(folder, backend="onnx", source=SourceOptions(allow_pickle=True))
 
 
 def test_a_pooling_or_module_that_is_not_done(tmp_path: Path) -> None:
