@@ -86,3 +86,38 @@ def test_rows_have_scales_of_their_own() -> None:
     stored = int8_rows({"weight": array})
     assert stored["weight"][:2].tolist() == [[64, -127], [0, 0]]
     assert stored["weight.scale"][0] == np.float32(1 / 127)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "scale"),
+    [
+        (torch.int8, None),
+        (torch.int8, torch.ones(1)),
+        (torch.int8, torch.ones(4, 1)),
+        (torch.int8, torch.ones(4, dtype=torch.int32)),
+        (torch.int16, torch.ones(4)),
+        (torch.float32, torch.ones(4)),
+        (torch.uint8, None),
+        (torch.uint8, torch.ones(4, 1)),
+        (torch.uint8, torch.ones(1, 2)),
+    ],
+)
+def test_a_matrix_that_its_scale_does_not_fit_is_refused(
+    tmp_path: Path, dtype: torch.dtype, scale: torch.Tensor | None
+) -> None:
+    """NumPy stretched a scale of one number, and one of no known matrix was left out: other scores, without a word."""
+    weights = {"matrix": torch.ones(4, 32, dtype=dtype)} | ({} if scale is None else {"matrix.scale": scale})
+    path = stored(tmp_path / "model", weights, quantization="int8-rows")
+    with pytest.raises(UnsupportedModelError, match=r"'matrix' in .* needs a scale.* write it again"):
+        read_rows(path)
+
+
+def test_a_base_that_is_no_whole_model_is_refused(tmp_path: Path) -> None:
+    """Differences to oneself were added twice, and those of a base were taken for its weights."""
+    path = stored(tmp_path / "self", {"weight": torch.ones(2)}, base="self")
+    with pytest.raises(UnsupportedModelError, match="'self', which is itself no whole model"):
+        read_rows(path)
+    stored(tmp_path / "base", {"weight": torch.ones(2)}, base="self")
+    path = stored(tmp_path / "built", {"weight": torch.ones(2)}, base="base")
+    with pytest.raises(UnsupportedModelError, match="'base', which is itself no whole model"):
+        read_rows(path)
