@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import embedder_checkpoints
 import numpy as np
 import pytest
 import tiny_checkpoints
@@ -208,6 +209,13 @@ def test_other_models_are_refused(bert_reranker_folder: Path, monkeypatch: pytes
     monkeypatch.setattr("rerank_plugins.scorers.int8._MODEL_TYPES", ("roberta",))
     with pytest.raises(UnsupportedModelError, match=r"for BERT-like encoders .* is a 'bert'"):
         Reranker(bert_reranker_folder, device="cpu", dtype="int8")
+
+
+def test_a_model_of_several_kinds_of_vectors_is_refused_by_what_it_is(tmp_path: Path) -> None:
+    """The message said that int8 was for XLM-R, and that this was one."""
+    folder = embedder_checkpoints.bge_m3(tmp_path / "m3", pickled=False)
+    with pytest.raises(UnsupportedModelError, match="is a 'multi-vector'"):
+        Embedder(folder, device="cpu", dtype="int8")
 
 
 def test_a_language_model_is_refused(bert_reranker_folder: Path) -> None:

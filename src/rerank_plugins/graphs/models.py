@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rerank_plugins.catalog.checkpoint import CheckpointFiles
+from rerank_plugins.catalog.scorer_traits import CROSS_ENCODER, TRANSFORMER
 from rerank_plugins.catalog.sentence_modules import NormalizeStep
 from rerank_plugins.catalog.spec import ModelSpec
 from rerank_plugins.errors import UnsupportedModelError
@@ -49,6 +50,8 @@ def build_graph(spec: ModelSpec, files: CheckpointFiles, weights: Weights, *, is
     Raises:
         UnsupportedModelError: It is no BERT-like model, or one with parts that are not done here.
     """
+    if spec.scorer not in (CROSS_ENCODER, TRANSFORMER):
+        raise refuse(files, f"its scorer is {spec.scorer!r}")
     settings, named = _encoder_of(files, weights, is_int8=is_int8)
     graph, prefix = GraphBuilder(), named.prefix
     inputs = declare_inputs(graph, settings)

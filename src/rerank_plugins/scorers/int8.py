@@ -42,9 +42,10 @@ def refuse_int8(spec: ModelSpec, files: CheckpointFiles) -> None:
     model_type = str(files.config.get("model_type", ""))
     if spec.scorer in _SCORERS and model_type in _MODEL_TYPES:
         return
+    what = model_type if model_type and model_type not in _MODEL_TYPES else spec.scorer
     msg = (
-        f"dtype='int8' is for BERT-like encoders (BERT, RoBERTa, XLM-R), and {spec.id!r} is a "
-        f"{model_type or spec.scorer!r}. Leave dtype out, or take 'bfloat16' where the processor has it."
+        f"dtype='int8' is for BERT-like encoders (BERT, RoBERTa, XLM-R) that give a score or one vector, and "
+        f"{spec.id!r} is a {what!r}. Leave dtype out, or take 'bfloat16' where the processor has it."
     )
     raise UnsupportedModelError(msg)
 

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Literal
 
+import embedder_checkpoints
 import numpy as np
 import pytest
 import tiny_checkpoints
@@ -17,6 +18,7 @@ from safetensors.numpy import load_file, save_file
 
 from rerank_plugins import Embedder, Reranker
 from rerank_plugins.catalog.resolve import resolve
+from rerank_plugins.catalog.spec import ModelKind
 from rerank_plugins.cli import main
 from rerank_plugins.errors import InvalidInputError, UnsupportedModelError
 from rerank_plugins.scorers.export import export_model
@@ -160,6 +162,16 @@ def test_a_folder_of_another_name_keeps_its_catalog_entry(checkpoints: Path, tmp
     source = resolve(cached, kind="reranker")
     assert source.spec.id == "cross-encoder/ms-marco-TinyBERT-L2-v2"
     assert resolve(export_model(source, tmp_path / "exported", int8=int8), kind="reranker").spec == source.spec
+
+
+@pytest.mark.parametrize("int8", [False, True])
+def test_a_model_whose_other_heads_would_be_lost_is_refused(tmp_path: Path, *, int8: bool) -> None:
+    """The folder opened as an embedder of dense vectors alone."""
+    source = embedder_checkpoints.bge_m3(tmp_path / "m3", pickled=False)
+    kinds: tuple[ModelKind, ...] = ("embedder", "reranker")
+    for kind, scorer in zip(kinds, ("multi-vector", "late-interaction"), strict=True):
+        with pytest.raises(UnsupportedModelError, match=f"its scorer is '{scorer}'"):
+            export_model(resolve(source, kind=kind), tmp_path / "exported", int8=int8)
 
 
 def test_a_folder_that_is_there_and_a_model_without_graph_are_refused(tmp_path: Path) -> None:
