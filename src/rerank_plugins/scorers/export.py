@@ -27,7 +27,7 @@ from rerank_plugins.system.files import reason_of, write_folder_with
 from rerank_plugins.weights.arrays import Arrays
 from rerank_plugins.weights.base import CheckpointRequest
 from rerank_plugins.weights.checks import check_weights
-from rerank_plugins.weights.own_rows import int8_rows, row_metadata
+from rerank_plugins.weights.own_rows import int8_rows, row_metadata, with_refused_shapes
 from rerank_plugins.weights.tokenizers import load_tokenizer
 
 __all__ = ["export_model"]
@@ -70,7 +70,7 @@ def export_model(resolved: ResolvedModel, folder: Path, *, int8: bool = False) -
     def save(new: Path) -> None:
         _copy_settings(request, new)
         if int8:
-            _save(int8_rows(weights), new / _WEIGHTS, row_metadata())
+            _save(with_refused_shapes(int8_rows(weights)), new / _WEIGHTS, row_metadata())
             return
         _save(weights, new / _WEIGHTS, {"format": "pt"})
         stored = _places(new / _WEIGHTS)

@@ -1,7 +1,9 @@
 """Weights as this project stores them in wheels: matrices in 8 or 4 bits, read as float32.
 
 The metadata of ``model.safetensors`` names the format under ``rerank_plugins.quantization``. ``int8-rows``: a matrix
-``NAME`` is int8, and ``NAME.scale`` (rows,) holds one float32 per row; value = int8 * scale. ``q4-blocks``: ``NAME`` is
+``NAME`` is int8, and ``NAME.scale`` (rows,) holds one float32 per row; value = int8 * scale. Under an architecture's
+usual name a matrix has the shape (rows, 1, columns), which other libraries refuse: they would take its whole numbers
+for weights. ``q4-blocks``: ``NAME`` is
 uint8 (rows, columns / 2) and ``NAME.scale`` float16 (rows, columns / 32); 16 bytes hold a block of 32 values, byte j
 the values j (low half) and j + 16 (high half); value = (half - 8) * scale, the Q4_0 of llama.cpp. One file may have
 matrices of both kinds. Other tensors are plain.
@@ -28,12 +30,21 @@ from rerank_plugins.weights.arrays import Arrays, read_file
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["base_folder", "has_own_rows", "int8_rows", "read_row_arrays", "read_rows", "row_metadata"]
+__all__ = [
+    "base_folder",
+    "has_own_rows",
+    "int8_rows",
+    "read_row_arrays",
+    "read_rows",
+    "row_metadata",
+    "with_refused_shapes",
+]
 
 _FORMATS = ("int8-rows", "q4-blocks")
 _FILE = "model.safetensors"
 _QUANTIZATION_KEY, _BASE_KEY = "rerank_plugins.quantization", "rerank_plugins.base"
 _BYTES_A_BLOCK = 16
+_AXES = 2
 _LARGEST, _TINY = 127.0, 1e-12
 _LEAST_ROWS = 16
 """Matrices of fewer rows (a classifier's last, token types) are small, and every score depends on them."""
@@ -124,6 +135,13 @@ def int8_rows(weights: Arrays) -> Arrays:
     return stored
 
 
+def with_refused_shapes(rows: Arrays) -> Arrays:
+    """Return what :func:`int8_rows` returned in shapes that no other library takes for those of the weights."""
+    return {
+        name: one[:, np.newaxis] if one.dtype == np.int8 and one.ndim == _AXES else one for name, one in rows.items()
+    }
+
+
 def row_metadata() -> dict[str, str]:
     """Return the metadata of a file that holds what :func:`int8_rows` returns."""
     return {"format": "pt", _QUANTIZATION_KEY: _FORMATS[0]}
@@ -151,9 +169,11 @@ def _expanded(array: npt.NDArray[Any], scale: npt.NDArray[Any] | None, *, name: 
             matrix.
     """
     shape: tuple[int, ...] | None = None
+    if array.dtype == np.int8 and array.ndim == _AXES + 1 and array.shape[1] == 1:
+        array = array[:, 0]
     if array.dtype == np.int8 and array.ndim > 0:
         shape = array.shape[:1]
-    elif array.dtype == np.uint8 and array.ndim == 2:
+    elif array.dtype == np.uint8 and array.ndim == _AXES:
         shape = (array.shape[0], array.shape[1] // _BYTES_A_BLOCK)
     if shape is None or scale is None or scale.dtype.kind != "f" or scale.shape != shape:
         found = "none" if scale is None else f"one of {scale.dtype} with the shape {scale.shape}"

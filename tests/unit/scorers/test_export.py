@@ -131,6 +131,16 @@ def test_8_bit_rows_are_read_in_both_runtimes(checkpoints: Path, tmp_path: Path,
     assert 0 < np.abs(found - exact).max() <= 0.1 * (exact.max() - exact.min())
 
 
+@pytest.mark.parametrize("name", ["bert-reranker", "xlmr-embedder"])
+def test_8_bit_rows_are_refused_by_other_libraries(checkpoints: Path, tmp_path: Path, name: str) -> None:
+    """They took the whole numbers for weights, and their scores were noise."""
+    transformers = pytest.importorskip("transformers")
+    kind: ModelKind = "reranker" if name.endswith("reranker") else "embedder"
+    folder = export_model(resolve(checkpoints / name, kind=kind), tmp_path / "exported", int8=True)
+    with pytest.raises(RuntimeError, match="mismatch"):
+        transformers.AutoModel.from_pretrained(folder)
+
+
 def test_8_bit_rows_of_8_bit_rows_are_the_same(tmp_path: Path) -> None:
     """So dtype="int8", which rounds again, takes the numbers that are stored."""
     folder = export_model(resolve("mini", kind="reranker"), tmp_path / "exported", int8=True)
