@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 from safetensors import safe_open
 
+from rerank_plugins.catalog.weight_headers import BASE_KEY
 from rerank_plugins.checks.boundary import checkpoint_errors
 from rerank_plugins.errors import UnsupportedModelError
 from rerank_plugins.weights.arrays import Arrays, read_file
@@ -42,7 +43,7 @@ __all__ = [
 
 _FORMATS = ("int8-rows", "q4-blocks")
 _FILE = "model.safetensors"
-_QUANTIZATION_KEY, _BASE_KEY = "rerank_plugins.quantization", "rerank_plugins.base"
+_QUANTIZATION_KEY = "rerank_plugins.quantization"
 _BYTES_A_BLOCK = 16
 _AXES = 2
 _LARGEST, _TINY = 127.0, 1e-12
@@ -61,13 +62,13 @@ def base_folder(folder: Path) -> Path | None:
     Raises:
         UnsupportedModelError: It is not there, is no whole model, or is named as no folder beside this one.
     """
-    name = _metadata(folder).get(_BASE_KEY)
+    name = _metadata(folder).get(BASE_KEY)
     if name is None:
         return None
     base = folder.parent / name
     # No way out of the package that both came in.
     is_there = name not in ("", ".", "..") and name == Path(name).name and (base / _FILE).is_file()
-    if is_there and (name == folder.name or _BASE_KEY in _metadata(base)):
+    if is_there and (name == folder.name or BASE_KEY in _metadata(base)):
         msg = f"{str(folder / _FILE)!r} builds on {name!r}, which is itself no whole model; copy it with its package"
         raise UnsupportedModelError(msg)
     if not is_there:
@@ -155,7 +156,7 @@ def _stored(path: Path) -> Arrays:
         array, scale = stored[name], stored.get(f"{name}.scale")
         if name.endswith(".scale") and name.removesuffix(".scale") in stored:
             continue
-        if scale is not None or array.dtype in (np.int8, np.uint8):
+        if array.dtype.kind != "f" and (scale is not None or array.dtype in (np.int8, np.uint8)):
             array = _expanded(array, scale, name=f"{name!r} in {str(path)!r}")
         weights[name] = array.astype(np.float32, copy=False)
     return weights
