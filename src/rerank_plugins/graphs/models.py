@@ -109,12 +109,16 @@ def _check_embedder(spec: ModelSpec, files: CheckpointFiles) -> None:
 
 
 def _check_tables(weights: Weights, files: CheckpointFiles, settings: EncoderSettings) -> None:
-    """Refuse tables of embeddings that are smaller than the config says: a text would read behind their end."""
+    """Refuse tables of embeddings of other sizes than the config says, as transformers does.
+
+    A text would read behind the end of a smaller one; with more types than the config says none would be fed.
+    """
     sizes = {"word": "vocab_size", "position": "max_position_embeddings", "token_type": "type_vocab_size"}
     for part, key in sizes.items():
         found = weights[f"embeddings.{part}_embeddings.weight"].shape
-        wanted = (int(files.config.get(key, 0)), settings.hidden)
-        if len(found) != len(wanted) or found[0] < wanted[0] or found[1] != wanted[1]:
+        # A config may leave a size to transformers' default.
+        wanted = (int(files.config.get(key, found[0])), settings.hidden)
+        if found != wanted:
             msg = (
                 f"the weights in {str(files.folder)!r} do not fit its config.json ({part} embeddings of the shape "
                 f"{found}, expected {wanted}); download it again"

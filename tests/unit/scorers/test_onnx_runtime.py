@@ -85,7 +85,7 @@ def test_activations(tmp_path: Path, activation: str) -> None:
     check_parity(tiny_rerankers.change_config(folder, hidden_act=activation))
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 def test_weights_in_any_precision_run_in_float32(tmp_path: Path, dtype: torch.dtype) -> None:
     folder = tiny_checkpoints.xlmr_reranker(tmp_path / "model")
     path = folder / "model.safetensors"
@@ -325,6 +325,18 @@ def test_damaged_weights(
     save_file(change(load_file(path)), path, {"format": "pt"})
     with pytest.raises(UnsupportedModelError, match=message):
         Reranker(folder, backend="onnx")
+
+
+@pytest.mark.parametrize("key", ["type_vocab_size", "max_position_embeddings", "vocab_size"])
+@pytest.mark.parametrize("more", [-1, 1])
+def test_a_config_with_another_size_of_a_table(tmp_path: Path, key: str, more: int) -> None:
+    """With one type less than there are, inputs had none: other scores, where torch refuses."""
+    folder = tiny_checkpoints.bert_reranker(tmp_path / "model")
+    size = json.loads((folder / "config.json").read_text(encoding="utf-8"))[key]
+    tiny_rerankers.change_config(folder, **{key: size + more})
+    for backend in ("torch", "onnx"):
+        with pytest.raises(UnsupportedModelError):
+            Reranker(folder, backend=backend, device="cpu")  # type: ignore[arg-type]
 
 
 def test_pickled_weights_are_not_read(tmp_path: Path) -> None:
