@@ -17,6 +17,7 @@ from rerank_plugins.graphs.builder import GraphBuilder, Weights
 from rerank_plugins.graphs.encoder import add_encoder, declare_inputs
 from rerank_plugins.graphs.heads import add_first_token_head, add_mean, add_segment_similarity
 from rerank_plugins.graphs.settings import EncoderSettings, encoder_settings, refuse
+from rerank_plugins.graphs.shapes import check_encoder, check_head
 
 __all__ = ["ModelGraph", "build_graph", "build_states_graph"]
 
@@ -62,11 +63,13 @@ def build_graph(spec: ModelSpec, files: CheckpointFiles, weights: Weights, *, is
         graph.output(encoded.states if reads_first else add_mean(graph, encoded), _OUTPUT, ("texts", settings.hidden))
         return ModelGraph(graph, settings, prefix)
     if files.own_format is not None:
+        check_head(named, ["head.linear"], hidden=settings.hidden, folder=files.folder)
         encoded = add_encoder(graph, named, settings, inputs, reads="all")
         scores = add_segment_similarity(graph, named, encoded, eps=files.own_format.eps)
     else:
         encoded = add_encoder(graph, named, settings, inputs, reads="first")
         dense, last = _head(settings)
+        check_head(named, (dense, last), hidden=settings.hidden, folder=files.folder)
         scores = add_first_token_head(graph, named, encoded.states, dense=dense, last=last)
     graph.output(scores, _OUTPUT, ("texts", 1))
     return ModelGraph(graph, settings, prefix)
@@ -88,7 +91,7 @@ def _encoder_of(files: CheckpointFiles, weights: Weights, *, is_int8: bool) -> t
     """Return the facts and the weights of a checkpoint's encoder, checked."""
     settings = replace(encoder_settings(files), is_int8=is_int8)
     named = _Weights(weights, _prefix(weights), files)
-    _check_tables(named, files, settings)
+    check_encoder(named, settings, files.config, folder=files.folder)
     return settings, named
 
 
@@ -106,24 +109,6 @@ def _check_embedder(spec: ModelSpec, files: CheckpointFiles) -> None:
     others = [type(step).__name__.removesuffix("Step") for step in files.modules.steps if step != NormalizeStep()]
     if others:
         raise refuse(files, f"modules follow its pooling ({', '.join(others)})")
-
-
-def _check_tables(weights: Weights, files: CheckpointFiles, settings: EncoderSettings) -> None:
-    """Refuse tables of embeddings of other sizes than the config says, as transformers does.
-
-    A text would read behind the end of a smaller one; with more types than the config says none would be fed.
-    """
-    sizes = {"word": "vocab_size", "position": "max_position_embeddings", "token_type": "type_vocab_size"}
-    for part, key in sizes.items():
-        found = weights[f"embeddings.{part}_embeddings.weight"].shape
-        # A config may leave a size to transformers' default.
-        wanted = (int(files.config.get(key, found[0])), settings.hidden)
-        if found != wanted:
-            msg = (
-                f"the weights in {str(files.folder)!r} do not fit its config.json ({part} embeddings of the shape "
-                f"{found}, expected {wanted}); download it again"
-            )
-            raise UnsupportedModelError(msg)
 
 
 def _prefix(weights: Weights) -> str:

@@ -306,6 +306,34 @@ def _cut(part: str) -> Callable[[dict[str, torch.Tensor]], dict[str, torch.Tenso
     return lambda weights: {name: one[:-1].contiguous() if part in name else one for name, one in weights.items()}
 
 
+def _as(part: str, *shape: int) -> Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]]:
+    return lambda weights: {**weights, part: torch.zeros(shape)}
+
+
+@pytest.mark.parametrize("backend", ["torch", "onnx"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        _as("classifier.bias", 2),
+        _as("bert.pooler.dense.bias", 1),
+        _as("bert.embeddings.LayerNorm.weight", 1),
+        _as("bert.encoder.layer.1.output.LayerNorm.bias", 1),
+        _as("bert.encoder.layer.0.output.dense.bias", 1, 32),
+        _as("bert.encoder.layer.0.attention.self.key.bias", 1),
+        lambda weights: _as("classifier.weight", 2, 32)(_as("classifier.bias", 2)(weights)),
+    ],
+)
+def test_weights_that_could_be_stretched(
+    tmp_path: Path, backend: str, change: Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]]
+) -> None:
+    """ONNX Runtime stretched a bias of one number, and took the first of two labels."""
+    folder = tiny_checkpoints.bert_reranker(tmp_path / "model")
+    path = folder / "model.safetensors"
+    save_file(change(load_file(path)), path, {"format": "pt"})
+    with pytest.raises(UnsupportedModelError):
+        Reranker(folder, backend=backend, device="cpu")  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
