@@ -41,8 +41,9 @@ _INDEX = ".index.json"
 def export_model(resolved: ResolvedModel, folder: Path, *, int8: bool = False) -> Path:
     """Write a BERT-like reranker or embedder into a folder; torch is not needed.
 
-    The graph takes ``input_ids``, ``attention_mask`` and ``token_type_ids``, each (texts, slots) in int64, and gives
-    ``rows``: a logit for each pair, (texts, 1), or a vector for each text, not normalised. Padding is left out inside,
+    The graph takes ``input_ids``, ``attention_mask`` and, for a model with several types of tokens, ``token_type_ids``,
+    each (texts, slots) in int64, and gives ``rows``: a logit for each pair, (texts, 1), or a vector for each text, not
+    normalised. Padding is left out inside,
     so a padded batch costs what its tokens cost. The mini rerankers take ``segments`` and ``second_starts`` besides.
 
     Args:
