@@ -17,7 +17,7 @@ from rerank_plugins.graphs.builder import GraphBuilder, Weights
 from rerank_plugins.graphs.encoder import add_encoder, declare_inputs
 from rerank_plugins.graphs.heads import add_first_token_head, add_mean, add_segment_similarity
 from rerank_plugins.graphs.settings import EncoderSettings, encoder_settings, refuse
-from rerank_plugins.graphs.shapes import check_encoder, check_head
+from rerank_plugins.graphs.shapes import check_encoder, check_head, check_segment_similarity
 
 __all__ = ["ModelGraph", "build_graph", "build_states_graph"]
 
@@ -63,7 +63,7 @@ def build_graph(spec: ModelSpec, files: CheckpointFiles, weights: Weights, *, is
         graph.output(encoded.states if reads_first else add_mean(graph, encoded), _OUTPUT, ("texts", settings.hidden))
         return ModelGraph(graph, settings, prefix)
     if files.own_format is not None:
-        check_head(named, ["head.linear"], hidden=settings.hidden, folder=files.folder)
+        check_segment_similarity(named, hidden=settings.hidden, folder=files.folder)
         encoded = add_encoder(graph, named, settings, inputs, reads="all")
         scores = add_segment_similarity(graph, named, encoded, eps=files.own_format.eps)
     else:

@@ -10,7 +10,7 @@ from rerank_plugins.errors import UnsupportedModelError
 from rerank_plugins.graphs.builder import Weights
 from rerank_plugins.graphs.settings import EncoderSettings
 
-__all__ = ["check_encoder", "check_head"]
+__all__ = ["check_encoder", "check_head", "check_segment_similarity"]
 
 _Shapes = Mapping[str, tuple[int, ...]]
 _TABLES = {"word": "vocab_size", "position": "max_position_embeddings", "token_type": "type_vocab_size"}
@@ -61,6 +61,13 @@ def check_head(weights: Weights, names: Iterable[str], *, hidden: int, folder: P
     *before, last = names
     for name, rows in (*((one, hidden) for one in before), (last, 1)):
         _check(weights, _product(name, rows, hidden), folder=folder)
+
+
+def check_segment_similarity(weights: Weights, *, hidden: int, folder: Path) -> None:
+    """Refuse a head of the mini rerankers that does not fit the encoder; arguments and errors as for others."""
+    check_head(weights, ["head.linear"], hidden=hidden, folder=folder)
+    shapes: dict[str, tuple[int, ...]] = {f"head.{one}_scale": (1,) for one in ("exact", "maxsim", "mean")}
+    _check(weights, shapes | {"head.token_weight": (1, hidden)}, folder=folder)
 
 
 def _layer(name: str, settings: EncoderSettings) -> _Shapes:

@@ -298,6 +298,18 @@ def test_a_decoder_says_what_runs_it(tmp_path: Path) -> None:
         Reranker(tiny_rerankers.mxbai_reranker(tmp_path / "m"), backend="onnx", source=SourceOptions(family="mxbai-v2"))
 
 
+@pytest.mark.parametrize("backend", ["torch", "onnx"])
+@pytest.mark.parametrize("name", ["head.mean_scale", "head.token_weight", "head.linear.bias"])
+def test_a_head_of_ours_that_could_be_stretched(tmp_path: Path, backend: str, name: str) -> None:
+    mini = pytest.importorskip("rerank_plugins_mini")
+    folder = shutil.copytree(mini.reranker_path(), tmp_path / "model")
+    path = folder / "model.safetensors"
+    weights = {key: one.clone() for key, one in load_file(path).items()}
+    save_file({**weights, name: torch.ones(2, 384)}, path, {"rerank_plugins.quantization": "int8-rows"})
+    with pytest.raises(UnsupportedModelError, match="do not fit"):
+        Reranker(folder, backend=backend, device="cpu")  # type: ignore[arg-type]
+
+
 def _without(part: str) -> Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]]:
     return lambda weights: {name: one for name, one in weights.items() if part not in name}
 
