@@ -65,6 +65,23 @@ def test_a_score_is_the_same_alone_in_any_batch_and_from_any_thread(folder: Path
 
 
 @on_int8
+@pytest.mark.parametrize(("hidden", "heads", "inner"), [(98, 2, 64), (33, 3, 65)])
+def test_a_score_is_the_same_whatever_the_width_of_its_states(
+    bert_reranker_folder: Path, tmp_path: Path, hidden: int, heads: int, inner: int
+) -> None:
+    """Rows of 98 numbers begin at other parts of a vector, by which attention's sums were rounded."""
+    folder = shutil.copytree(bert_reranker_folder, tmp_path / "model")
+    torch.manual_seed(1)
+    config = transformers.BertConfig.from_pretrained(
+        folder, hidden_size=hidden, num_attention_heads=heads, intermediate_size=inner, initializer_range=0.1
+    )
+    transformers.BertForSequenceClassification(config).save_pretrained(folder)
+    reranker = Reranker(folder, device="cpu", dtype="int8")
+    assert reranker.dtype == "int8"
+    assert [reranker.score([pair])[0] for pair in PAIRS] == reranker.score(PAIRS)
+
+
+@on_int8
 def test_a_vector_is_the_same_alone_and_in_a_batch(tmp_path: Path) -> None:
     for pooling in ("cls", "mean"):
         folder = tiny_checkpoints.bert_embedder(tmp_path / pooling, pooling=pooling)
