@@ -9,9 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import embedder_checkpoints
+import numpy as np
 import pytest
 import tiny_checkpoints
 import torch
+import transformers
 from safetensors.torch import load_file, save_file
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -19,7 +22,10 @@ from rerank_plugins import Embedder, Reranker, ScoreCache
 from rerank_plugins.engine.device import resolve_dtype
 from rerank_plugins.errors import InvalidInputError, UnsupportedModelError
 from rerank_plugins.nn import trials
+from rerank_plugins.nn.backbone import Backbone
 from rerank_plugins.nn.int8 import Int8Dense, has_int8_products
+from rerank_plugins.protocols import Batch, TokenInput
+from rerank_plugins.scorers.cross_encoder import scorer_of
 from rerank_plugins.scorers.language_model import language_model_request
 from rerank_plugins.types import SourceOptions
 
@@ -56,6 +62,23 @@ def test_a_score_is_the_same_alone_in_any_batch_and_from_any_thread(folder: Path
     with ThreadPoolExecutor(16) as pool:
         found = pool.map(lambda start: reranker.score(PAIRS[start : start + 7]), range(16))
         assert list(found) == [together[start : start + 7] for start in range(16)]
+
+
+@on_int8
+@pytest.mark.parametrize(("hidden", "heads", "inner"), [(98, 2, 64), (33, 3, 65)])
+def test_a_score_is_the_same_whatever_the_width_of_its_states(
+    bert_reranker_folder: Path, tmp_path: Path, hidden: int, heads: int, inner: int
+) -> None:
+    """Rows of 98 numbers begin at other parts of a vector, by which attention's sums were rounded."""
+    folder = shutil.copytree(bert_reranker_folder, tmp_path / "model")
+    torch.manual_seed(1)
+    config = transformers.BertConfig.from_pretrained(
+        folder, hidden_size=hidden, num_attention_heads=heads, intermediate_size=inner, initializer_range=0.1
+    )
+    transformers.BertForSequenceClassification(config).save_pretrained(folder)
+    reranker = Reranker(folder, device="cpu", dtype="int8")
+    assert reranker.dtype == "int8"
+    assert [reranker.score([pair])[0] for pair in PAIRS] == reranker.score(PAIRS)
 
 
 @on_int8
@@ -136,6 +159,44 @@ def test_a_model_that_8_bits_would_break_stays_in_float32(
     assert reranker.score(PAIRS) == Reranker(folder, device="cpu").score(PAIRS)
 
 
+class Warmer(transformers.BertModel):
+    """What a checkpoint's own code may do under the name of BERT: the same weights, attention's results enlarged."""
+
+    def __init__(self, config: transformers.BertConfig) -> None:
+        super().__init__(config, add_pooling_layer=False)
+        for layer in self.encoder.layer:
+            layer.attention.self.register_forward_hook(lambda _module, _inputs, found: (found[0] * 1.5, *found[1:]))
+
+
+@on_int8
+def test_a_model_that_computes_something_else_under_the_name_of_bert_stays_as_it_is(
+    bert_reranker_folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = Warmer.from_pretrained(bert_reranker_folder).eval()
+    text = TokenInput(np.arange(5, 25, dtype=np.int32), np.zeros(20, np.int32))
+    with torch.inference_mode():
+        expected = model(torch.from_numpy(text.ids).long().unsqueeze(0)).last_hidden_state[0]
+    with caplog.at_level(logging.WARNING, logger="rerank_plugins"):
+        backbone = Backbone(model, int8_texts=Batch([text]))
+    assert not backbone.runs_int8
+    assert "dtype='int8' is not used for Warmer" in caplog.text
+    with torch.inference_mode():
+        assert torch.allclose(backbone(Batch([text])).flat, expected, atol=1e-4)
+
+
+class OwnHead(transformers.BertForSequenceClassification):
+    """A classifier by a checkpoint's own code: nothing is known of its head, so that it runs as a whole."""
+
+
+def test_a_classifier_that_runs_as_a_whole_says_that_it_does_so_in_float32(
+    bert_reranker_folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = OwnHead.from_pretrained(bert_reranker_folder).eval()
+    with caplog.at_level(logging.WARNING, logger="rerank_plugins"):
+        scorer_of(model, int8_texts=Batch([TokenInput(np.arange(5, 9, dtype=np.int32), np.zeros(4, np.int32))]))
+    assert "dtype='int8' is not used for OwnHead, which runs in float32" in caplog.text
+
+
 def test_a_processor_without_8_bit_products_runs_float32(
     folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
@@ -165,6 +226,13 @@ def test_other_models_are_refused(bert_reranker_folder: Path, monkeypatch: pytes
     monkeypatch.setattr("rerank_plugins.scorers.int8._MODEL_TYPES", ("roberta",))
     with pytest.raises(UnsupportedModelError, match=r"for BERT-like encoders .* is a 'bert'"):
         Reranker(bert_reranker_folder, device="cpu", dtype="int8")
+
+
+def test_a_model_of_several_kinds_of_vectors_is_refused_by_what_it_is(tmp_path: Path) -> None:
+    """The message said that int8 was for XLM-R, and that this was one."""
+    folder = embedder_checkpoints.bge_m3(tmp_path / "m3", pickled=False)
+    with pytest.raises(UnsupportedModelError, match="is a 'multi-vector'"):
+        Embedder(folder, device="cpu", dtype="int8")
 
 
 def test_a_language_model_is_refused(bert_reranker_folder: Path) -> None:

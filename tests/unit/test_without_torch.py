@@ -6,6 +6,7 @@ own that refuses to import them.
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -91,15 +92,19 @@ def test_a_runtime_that_was_asked_for_says_which_extra_it_needs(asked: str, extr
     assert run(code)[0].endswith(f'is needed and not installed: pip install "rerank-plugins[{extra}]"')
 
 
-def test_a_static_embedder_needs_neither() -> None:
-    pytest.importorskip("rerank_plugins_mini")
+@pytest.mark.parametrize("is_named", [True, False])
+def test_a_static_embedder_needs_neither(tmp_path: Path, *, is_named: bool) -> None:
+    """Whether by its name, or in a folder of any name."""
+    mini = pytest.importorskip("rerank_plugins_mini")
+    model = "mini" if is_named else str(shutil.copytree(mini.embedder_path(), tmp_path / "model"))
     code = """
+    import sys
     from rerank_plugins import Embedder
 
-    rows = Embedder("mini").embed_documents(["pandas eat bamboo", "bamboo", "paris"])
+    rows = Embedder(sys.argv[1]).embed_documents(["pandas eat bamboo", "bamboo", "paris"])
     print(rows.shape, bool(rows[0] @ rows[1] > rows[0] @ rows[2]))
     """
-    assert run(code) == ["(3, 256) True"]
+    assert run(code, model) == ["(3, 256) True"]
 
 
 def test_a_grid_and_a_retriever_without_a_model(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from rerank_plugins.embedding.vectors import TextVectors
 from rerank_plugins.engine.calls import Answer, usage_of, usage_of_all
 from rerank_plugins.engine.registry import Lease
 from rerank_plugins.engine.reply import Reply
+from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.protocols import TokenInput
 from rerank_plugins.text.pairs import TextLayout
 from rerank_plugins.text.single import SingleTextTokenizer, TextAffixes
@@ -202,8 +203,16 @@ class LocalEmbedder:
 
     def _timed_plan(self, texts: Sequence[ChunkedText], chunking: Chunking) -> tuple[ChunkPlan, float]:
         start_s = time.perf_counter()
-        landmark = self.spec.landmark
-        landmark_id = self._lease.value.tokenizer.token_to_id(landmark) if landmark else None
+        model, landmark = self._lease.value, self.spec.landmark
+        if model.runtime != "torch":
+            # Its graph gives whole texts' vectors alone.
+            msg = (
+                f"chunks in context: {self.spec.id!r} runs in ONNX Runtime, which gives vectors of whole texts only. "
+                'Use torch for that: pip install "rerank-plugins[torch]", and backend="torch"; or embed the chunks '
+                "with embed_documents (SentenceIndex: in_context=False)"
+            )
+            raise InvalidInputError(msg)
+        landmark_id = model.tokenizer.token_to_id(landmark) if landmark else None
         plan = plan_chunks(texts, self.documents, overlap=chunking.overlap, landmark_id=landmark_id)
         return plan, time.perf_counter() - start_s
 

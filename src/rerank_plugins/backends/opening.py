@@ -14,6 +14,7 @@ import torch
 from rerank_plugins.backends.loaded import LoadedModel
 from rerank_plugins.catalog.lora_files import read_lora_files
 from rerank_plugins.catalog.resolve import ResolvedModel
+from rerank_plugins.catalog.scorer_traits import STATIC
 from rerank_plugins.checks.boundary import checkpoint_errors
 from rerank_plugins.engine.batcher import MicroBatcher
 from rerank_plugins.engine.budget import TokenBudget
@@ -56,8 +57,14 @@ def open_model(
     lora = None
     if options.peft_path is not None:
         lora = read_lora_files(options.peft_path, local_files_only=options.local_files_only)
-    places = resolve_devices(device)
-    precision = resolve_dtype(dtype, device=places[0], half=resolved.spec.half_precision)
+    # A table of vectors is read in float32, on the CPU: nothing of it is a product that another precision would serve.
+    is_table = resolved.spec.scorer == STATIC
+    places = resolve_devices("cpu" if is_table and device is None else device)
+    half = "float32" if is_table else resolved.spec.half_precision
+    precision = resolve_dtype(dtype, device=places[0], half=half)
+    if is_table and precision.itemsize == 2:
+        logger.warning("dtype=%r changes nothing for %s, a table of vectors in float32", dtype, resolved.spec.id)
+        precision = torch.float32
     is_int8, template = precision == torch.int8, resolved.spec.template
     if is_int8:
         refuse_int8(resolved.spec, resolved.files)

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from rerank_plugins.backends.loaded import LoadedModel
+from rerank_plugins.catalog.json_files import read_object
+from rerank_plugins.catalog.names import existing_folder
 from rerank_plugins.catalog.resolve import ResolvedModel
 from rerank_plugins.catalog.scorer_traits import STATIC
 from rerank_plugins.catalog.spec import ModelKind
@@ -27,6 +29,9 @@ __all__ = ["Runtime", "chosen_runtime", "open_checkpoint"]
 Runtime = Literal["torch", "onnx"]
 
 _OF_TORCH = ("torch", "transformers")
+_DTYPES = ("auto", "float32", "float16", "bfloat16", "int8")
+"""Those of :data:`rerank_plugins.engine.device.DTYPES`, which needs torch."""
+_TABLE = "model2vec"
 _BATCH_TOKENS = 1_024
 """Token slots of a batch: 512 and 1,024 took a tenth less time than 2,048 (MiniLM-L6, one core)."""
 
@@ -42,6 +47,7 @@ def chosen_runtime(requested: object, model: str | Path, *, kind: ModelKind) -> 
     Raises:
         InvalidInputError: Nothing of that name runs checkpoints.
         MissingExtraError: Nothing that runs checkpoints is installed.
+        UnsupportedModelError: A folder's ``config.json`` cannot be read.
     """
     if requested is not None:
         if requested not in get_args(Runtime):
@@ -50,9 +56,7 @@ def chosen_runtime(requested: object, model: str | Path, *, kind: ModelKind) -> 
         return "onnx" if requested == "onnx" else "torch"
     if all(map(_is_installed, _OF_TORCH)):
         return "torch"
-    listed = find_by_id(str(model), kind=kind)
-    # A table of vectors needs neither.
-    if _is_installed("onnxruntime") or (listed is not None and listed.scorer == STATIC):
+    if _is_installed("onnxruntime") or _is_table(model, kind=kind):
         return "onnx"
     msg = (
         f"{str(model)!r} runs on this machine, and nothing that could run it is installed: pip install "
@@ -91,7 +95,7 @@ def open_checkpoint(
             from rerank_plugins.backends.opening import open_model
         return open_model(resolved, device=device, dtype=dtype, options=options, torch_compile=torch_compile)
     _check_options(device, dtype, options, torch_compile=torch_compile)
-    request = CheckpointRequest(spec=resolved.spec, files=resolved.files)
+    request = CheckpointRequest(spec=resolved.spec, files=resolved.files, allow_pickle=options.allow_pickle)
     spec = resolved.spec
     # The runtime is part of the key: scores of torch and of ONNX Runtime differ in the last digits, and no cache of
     # scores or vectors is to mix them.
@@ -114,6 +118,9 @@ def _load(request: CheckpointRequest, identity: Hashable, *, dtype: str) -> Load
 
 def _check_options(device: str | None, dtype: str, options: SourceOptions, *, torch_compile: bool) -> None:
     """Raise for an option that only torch has."""
+    if dtype not in _DTYPES:
+        msg = f"dtype must be {', '.join(map(repr, _DTYPES))}; got {dtype!r}"
+        raise InvalidInputError(msg)
     way_out = 'use torch for that: pip install "rerank-plugins[torch]", and backend="torch"'
     if device not in (None, "cpu"):
         msg = f"device={device!r}: in ONNX Runtime models run on the CPU here; leave it out, or {way_out}"
@@ -131,6 +138,15 @@ def _check_options(device: str | None, dtype: str, options: SourceOptions, *, to
     if refused:
         msg = f"{', '.join(refused)}: ONNX Runtime runs the weights of a checkpoint as they are; {way_out}"
         raise InvalidInputError(msg)
+
+
+def _is_table(model: str | Path, *, kind: ModelKind) -> bool:
+    """Return whether a model is a table of vectors, which needs neither runtime."""
+    listed = find_by_id(str(model), kind=kind)
+    if listed is not None:
+        return listed.scorer == STATIC
+    folder = existing_folder(model) if kind == "embedder" else None
+    return folder is not None and read_object(folder / "config.json").get("model_type") == _TABLE
 
 
 def _is_installed(name: str) -> bool:

@@ -56,7 +56,7 @@ class ChunkMethods:
 
         Raises:
             InvalidInputError: An element is not a string, a span lies outside its document, or the model's vectors are
-                not means of token states in context.
+                not means of token states in context; or the model runs in ONNX Runtime, which gives no such states.
             ScoringError: The model returned NaN or infinity.
             DeadlineExceededError: The time is over.
             OverloadedError: More work waits than the engine options allow.

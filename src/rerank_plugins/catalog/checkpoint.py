@@ -16,7 +16,7 @@ from rerank_plugins.catalog.late_interaction import LateInteraction
 from rerank_plugins.catalog.own_format import OwnFormat, read_own_format
 from rerank_plugins.catalog.sentence_modules import SentenceModules, read_modules
 from rerank_plugins.catalog.sentence_settings import saved_length
-from rerank_plugins.catalog.weight_headers import read_header
+from rerank_plugins.catalog.weight_headers import named_base, read_header
 from rerank_plugins.errors import UnsupportedModelError
 
 __all__ = ["COUNT_FROM_PADDING", "MULTI_VECTOR_HEADS", "TRAINING_RECORD", "CheckpointFiles", "read_checkpoint"]
@@ -28,6 +28,7 @@ TRAINING_RECORD = "training.json"
 """File in which a training of this package says what it did."""
 
 _HEAD_FILES = ("safetensors", "pt")
+_WEIGHTS = "model.safetensors"
 
 COUNT_FROM_PADDING = (
     *("camembert", "data2vec-text", "esm", "ibert", "longformer", "luke", "markuplm", "mpnet", "roberta"),
@@ -76,10 +77,16 @@ class CheckpointFiles:
 
     @property
     def fingerprint(self) -> tuple[tuple[str, int, int], ...]:
-        """Name, size in bytes and modification time in ns of each file: changes when a model is saved again."""
+        """Name, size in bytes and modification time in ns of each file: changes when a model is saved again.
+
+        One of the files is that of the weights on which the folder's own build, beside it.
+        """
         folders = (self.folder, *(folder for folder in self.modules.folders if folder.is_dir()))
         files = (path for folder in folders for path in sorted(folder.iterdir()) if path.is_file())
-        stats = ((str(path.relative_to(self.folder)), path.stat()) for path in files)
+        stats = [(str(path.relative_to(self.folder)), path.stat()) for path in files]
+        base = named_base(self.folder / _WEIGHTS)
+        if base is not None and base == Path(base).name and (self.folder.parent / base / _WEIGHTS).is_file():
+            stats.append((f"../{base}/{_WEIGHTS}", (self.folder.parent / base / _WEIGHTS).stat()))
         return tuple((name, stat.st_size, stat.st_mtime_ns) for name, stat in stats)
 
     @property

@@ -123,7 +123,7 @@ def _method_of(stored: Mapping[str, StoredTensor]) -> str | None:
         for part in name.replace(":", ".").split("."):
             if part in _PARTS:
                 return f"{_PARTS[part]}: tensor {name[:100]!r}"
-        if one.dtype.startswith(("F8", "F4", "F6")):
+        if one.dtype.startswith(("F8", "F4", "F6_")):
             return f"tensor {name[:100]!r} of {one.dtype}"
         if name.endswith("weight") and one.dtype in _WHOLE_NUMBERS:
             return f"tensor {name[:100]!r} of {one.dtype}"

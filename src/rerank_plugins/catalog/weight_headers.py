@@ -17,7 +17,10 @@ from safetensors import SafetensorError, safe_open
 from rerank_plugins.catalog.fields import COUNTS, POSITIONS, SIZES
 from rerank_plugins.errors import UnsupportedModelError
 
-__all__ = ["StoredTensor", "check_claims", "read_header", "read_headers"]
+__all__ = ["BASE_KEY", "StoredTensor", "check_claims", "named_base", "read_header", "read_headers"]
+
+BASE_KEY = "rerank_plugins.base"
+"""Metadata of weights that build on others (:mod:`rerank_plugins.weights.own_rows`): the name of a folder beside."""
 
 _FREE_WEIGHTS, _FREE_LAYERS = 64_000_000, 256
 """What a config may claim whatever is stored: 256 MB; models that share one layer's weights (ALBERT) run it often."""
@@ -42,6 +45,16 @@ def read_headers(folder: Path) -> dict[str, StoredTensor]:
         UnsupportedModelError: A file is cut off, or its header is not one.
     """
     return {name: one for path in sorted(folder.glob("*.safetensors")) for name, one in read_header(path).items()}
+
+
+def named_base(path: Path) -> str | None:
+    """Return the name of the folder that a file's weights build on; None if they are whole, or cannot be read."""
+    try:
+        with safe_open(str(path), framework="np") as stored:
+            name: str | None = (stored.metadata() or {}).get(BASE_KEY)
+            return name
+    except (OSError, SafetensorError):
+        return None
 
 
 def check_claims(config: Mapping[str, Any], stored: Mapping[str, StoredTensor], *, folder: Path) -> None:

@@ -40,8 +40,11 @@ def checkpoint_errors(task: str) -> Iterator[None]:
             raise
         found = " ".join(str(error).split())
         detail = found if len(found) <= _LONGEST else f"{found[:_LONGEST]}..."
-        msg = (
-            f"could not {task} ({type(error).__name__}: {detail}). The files are damaged or contradict each other; "
-            "download them again, or choose another model"
+        # An import that fails says nothing of the files.
+        way_out = (
+            "A package that this needs is missing or broken here; install it again"
+            if isinstance(error, ImportError)
+            else "The files are damaged or contradict each other; download them again, or choose another model"
         )
+        msg = f"could not {task} ({type(error).__name__}: {detail}). {way_out}"
         raise UnsupportedModelError(msg) from error

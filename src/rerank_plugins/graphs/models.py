@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rerank_plugins.catalog.checkpoint import CheckpointFiles
+from rerank_plugins.catalog.scorer_traits import CROSS_ENCODER, TRANSFORMER
 from rerank_plugins.catalog.sentence_modules import NormalizeStep
 from rerank_plugins.catalog.spec import ModelSpec
 from rerank_plugins.errors import UnsupportedModelError
@@ -16,8 +17,9 @@ from rerank_plugins.graphs.builder import GraphBuilder, Weights
 from rerank_plugins.graphs.encoder import add_encoder, declare_inputs
 from rerank_plugins.graphs.heads import add_first_token_head, add_mean, add_segment_similarity
 from rerank_plugins.graphs.settings import EncoderSettings, encoder_settings, refuse
+from rerank_plugins.graphs.shapes import check_encoder, check_head, check_segment_similarity
 
-__all__ = ["ModelGraph", "build_graph"]
+__all__ = ["ModelGraph", "build_graph", "build_states_graph"]
 
 _OUTPUT = "rows"
 
@@ -49,11 +51,10 @@ def build_graph(spec: ModelSpec, files: CheckpointFiles, weights: Weights, *, is
     Raises:
         UnsupportedModelError: It is no BERT-like model, or one with parts that are not done here.
     """
-    settings = replace(encoder_settings(files), is_int8=is_int8)
-    prefix = _prefix(weights)
-    named = _Weights(weights, prefix, files)
-    _check_tables(named, files, settings)
-    graph = GraphBuilder()
+    if spec.scorer not in (CROSS_ENCODER, TRANSFORMER):
+        raise refuse(files, f"its scorer is {spec.scorer!r}")
+    settings, named = _encoder_of(files, weights, is_int8=is_int8)
+    graph, prefix = GraphBuilder(), named.prefix
     inputs = declare_inputs(graph, settings)
     if spec.kind == "embedder":
         _check_embedder(spec, files)
@@ -62,14 +63,36 @@ def build_graph(spec: ModelSpec, files: CheckpointFiles, weights: Weights, *, is
         graph.output(encoded.states if reads_first else add_mean(graph, encoded), _OUTPUT, ("texts", settings.hidden))
         return ModelGraph(graph, settings, prefix)
     if files.own_format is not None:
+        check_segment_similarity(named, hidden=settings.hidden, folder=files.folder)
         encoded = add_encoder(graph, named, settings, inputs, reads="all")
         scores = add_segment_similarity(graph, named, encoded, eps=files.own_format.eps)
     else:
         encoded = add_encoder(graph, named, settings, inputs, reads="first")
         dense, last = _head(settings)
+        check_head(named, (dense, last), hidden=settings.hidden, folder=files.folder)
         scores = add_first_token_head(graph, named, encoded.states, dense=dense, last=last)
     graph.output(scores, _OUTPUT, ("texts", 1))
     return ModelGraph(graph, settings, prefix)
+
+
+def build_states_graph(files: CheckpointFiles, weights: Weights, *, is_int8: bool) -> GraphBuilder:
+    """Make the graph of a checkpoint's encoder alone, which gives the final state of every token.
+
+    The result has the shape (tokens, hidden); the arguments and errors are those of :func:`build_graph`.
+    """
+    settings, named = _encoder_of(files, weights, is_int8=is_int8)
+    graph = GraphBuilder()
+    encoded = add_encoder(graph, named, settings, declare_inputs(graph, settings), reads="all")
+    graph.output(encoded.states, _OUTPUT, ("tokens", settings.hidden))
+    return graph
+
+
+def _encoder_of(files: CheckpointFiles, weights: Weights, *, is_int8: bool) -> tuple[EncoderSettings, _Weights]:
+    """Return the facts and the weights of a checkpoint's encoder, checked."""
+    settings = replace(encoder_settings(files), is_int8=is_int8)
+    named = _Weights(weights, _prefix(weights), files)
+    check_encoder(named, settings, files.config, folder=files.folder)
+    return settings, named
 
 
 def _head(settings: EncoderSettings) -> tuple[str, str]:
@@ -88,20 +111,6 @@ def _check_embedder(spec: ModelSpec, files: CheckpointFiles) -> None:
         raise refuse(files, f"modules follow its pooling ({', '.join(others)})")
 
 
-def _check_tables(weights: Weights, files: CheckpointFiles, settings: EncoderSettings) -> None:
-    """Refuse tables of embeddings that are smaller than the config says: a text would read behind their end."""
-    sizes = {"word": "vocab_size", "position": "max_position_embeddings", "token_type": "type_vocab_size"}
-    for part, key in sizes.items():
-        found = weights[f"embeddings.{part}_embeddings.weight"].shape
-        wanted = (int(files.config.get(key, 0)), settings.hidden)
-        if len(found) != len(wanted) or found[0] < wanted[0] or found[1] != wanted[1]:
-            msg = (
-                f"the weights in {str(files.folder)!r} do not fit its config.json ({part} embeddings of the shape "
-                f"{found}, expected {wanted}); download it again"
-            )
-            raise UnsupportedModelError(msg)
-
-
 def _prefix(weights: Weights) -> str:
     """Return what is in front of the encoder's names: ``bert.`` in a classifier, nothing in a bare encoder."""
     ending = "embeddings.word_embeddings.weight"
@@ -112,12 +121,12 @@ class _Weights(Mapping[str, npt.NDArray[np.generic]]):
     """A checkpoint's weights by their names without the encoder's prefix, checked when they are asked for."""
 
     def __init__(self, weights: Weights, prefix: str, files: CheckpointFiles) -> None:
-        self._weights, self._prefix, self._files = weights, prefix, files
+        self._weights, self.prefix, self._files = weights, prefix, files
 
     def __getitem__(self, name: str) -> npt.NDArray[np.generic]:
         # BERT checkpoints of 2018 have TensorFlow's names.
         old = name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta")
-        named = (self._weights.get(one) for one in (self._prefix + name, name, self._prefix + old))
+        named = (self._weights.get(one) for one in (self.prefix + name, name, self.prefix + old))
         found = next((one for one in named if one is not None), None)
         if found is None:
             msg = (

@@ -28,6 +28,7 @@ class EncoderSettings:
     Attributes:
         layers: Number of layers.
         hidden: Width of a state.
+        inner: Width between the two products of a layer's second half.
         heads: Number of attention heads.
         activation: A value of :data:`ACTIVATIONS`.
         eps: What a norm adds to the variance.
@@ -39,6 +40,7 @@ class EncoderSettings:
 
     layers: int
     hidden: int
+    inner: int
     heads: int
     activation: str
     eps: float
@@ -74,6 +76,7 @@ def encoder_settings(files: CheckpointFiles) -> EncoderSettings:
     return EncoderSettings(
         layers=int(config.get("num_hidden_layers", 12)),
         hidden=hidden,
+        inner=int(config.get("intermediate_size", 3072)),
         heads=heads,
         activation=ACTIVATIONS[activation],
         eps=float(config.get("layer_norm_eps", 1e-12)),

@@ -32,6 +32,9 @@ BLOCK_ROWS = 512
 SPARE_KEYS = 15
 """Rows behind a batch that let attention take whole vectors for its last text as for all others."""
 
+_LINE = 16
+"""Numbers in a line of the processor's cache."""
+
 _LARGEST, _MIDDLE, _ALL = 127.0, 128, 255.0
 _LEAST_GELU = 0.17
 """No GELU is below -0.17 (its minimum is -0.16997)."""
@@ -76,7 +79,9 @@ class Int8Dense:
 
     def __call__(self, rows: torch.Tensor) -> torch.Tensor:
         """Return the product. Shape: (tokens, out), float32."""
-        result = rows.new_empty(len(rows), len(self._bias))
+        width = len(self._bias)
+        # What attention sums over rows is rounded by where they begin in memory, so all begin where one alone does.
+        result = rows.new_empty(len(rows), width + -width % _LINE)[:, :width]
         for part, block in zip(torch.split(result, BLOCK_ROWS), torch.split(rows, BLOCK_ROWS), strict=True):
             product, scale = self._scaled(block)
             torch.addcmul(self._bias, product, scale, out=part)

@@ -17,6 +17,7 @@ import torch
 
 from rerank_plugins.nn.bert_encoder import Reads
 from rerank_plugins.nn.int8 import has_int8_products
+from rerank_plugins.nn.int8_bound import why_too_far
 from rerank_plugins.nn.packed import BERT_LIKE, REFUSALS, PackedModel, is_near, packed_bert, packed_by_interface
 from rerank_plugins.nn.packed_row import PackedRow
 from rerank_plugins.nn.windows import (
@@ -35,10 +36,6 @@ logger = logging.getLogger(__name__)
 
 TRIAL_LENGTHS = (9, 5, 5, 3)
 """Tokens of the texts of a trial."""
-
-_INT8_TOLERANCE = 0.15
-"""Largest difference of states in 8 bits, as a share of how far states lie from their mean: .036 for ``mini``, .055 for
-``mini-zh``, .09 for random weights of MiniLM's shape."""
 
 
 class CannotPackError(Exception):
@@ -102,7 +99,7 @@ def int8_model(model: Any, texts: Batch, *, n_apart: int = 0) -> PackedModel:
 
     Args:
         model: As for :func:`packed_model`, in float32 on a CPU, and nobody else uses it.
-        texts: Real texts, on which states must stay near those in float32.
+        texts: Real texts, on which states must stay near those of ``model`` itself, in float32.
         n_apart: As for :func:`packed_model`.
 
     Raises:
@@ -113,28 +110,24 @@ def int8_model(model: Any, texts: Batch, *, n_apart: int = 0) -> PackedModel:
         msg = "this processor has no instructions for products of 8-bit integers (AVX-512 VNNI or AMX)"
         raise CannotPackError(msg)
     try:
-        plain = packed_bert(model, may_copy=False, n_apart=n_apart)
-        expected = _states(plain, texts)
-        candidate = packed_bert(model, may_copy=True, n_apart=n_apart, int8=_column_widths(model, texts))
-        found = _states(candidate, texts)
+        widths, expected = _column_widths(model, texts)
+        candidate = packed_bert(model, may_copy=True, n_apart=n_apart, int8=widths)
+        with torch.inference_mode():
+            found = candidate(texts, reads="all")
     except REFUSALS as error:
         raise CannotPackError(str(error).split("\n", 1)[0] or type(error).__name__) from error
-    share = float((found - expected).norm() / (expected - expected.mean(0)).norm().clamp(min=1e-12))
-    logger.debug("states in 8 bits differ by %.3f of their spread", share)
-    if not share <= _INT8_TOLERANCE:
-        msg = f"states in 8 bits differ by {share:.0%} from those in float32 on texts tried at load"
-        raise CannotPackError(msg)
+    too_far = why_too_far(found.float().numpy(), expected.float().numpy())
+    if too_far:
+        raise CannotPackError(too_far)
     model.encoder.layer = torch.nn.ModuleList()
     return candidate
 
 
-def _states(model: PackedModel, texts: Batch) -> torch.Tensor:
-    with torch.inference_mode():
-        return model(texts, reads="all").float()
+def _column_widths(model: Any, texts: Batch) -> tuple[dict[Any, torch.Tensor], torch.Tensor]:
+    """Return the largest size of each input column of every linear module of an encoder on some texts, and its states.
 
-
-def _column_widths(model: Any, texts: Batch) -> dict[Any, torch.Tensor]:
-    """Return the largest size of each input column of every linear module of an encoder on some texts."""
+    The states are the model's own: code of a checkpoint may call itself "bert" and compute something else.
+    """
     widths: dict[Any, torch.Tensor] = {}
 
     def see(module: Any, inputs: tuple[torch.Tensor, ...]) -> None:
@@ -144,11 +137,11 @@ def _column_widths(model: Any, texts: Batch) -> dict[Any, torch.Tensor]:
     linear = [one for one in model.encoder.modules() if isinstance(one, torch.nn.Linear)]
     hooks = [one.register_forward_pre_hook(see) for one in linear]
     try:
-        _one_by_one(model, texts)
+        states = _one_by_one(model, texts)
     finally:
         for hook in hooks:
             hook.remove()
-    return widths
+    return widths, states
 
 
 def trial_of(model: Any, lengths: Sequence[int]) -> Batch:

@@ -6,6 +6,7 @@ transformers; the backbone runs in the asked precision, the head in float32.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,6 +30,8 @@ from rerank_plugins.weights.own_rows import read_rows
 from rerank_plugins.weights.tokenizers import load_tokenizer
 
 __all__ = ["CrossEncoderScorer", "WholeClassifierScorer", "load", "load_segment_similarity", "scorer_of"]
+
+logger = logging.getLogger(__name__)
 
 
 class CrossEncoderScorer:
@@ -105,6 +108,9 @@ def scorer_of(model: Any, *, is_ours: bool = True, int8_texts: Batch | None = No
     """
     head = build_head(model)
     if head is None:
+        if int8_texts is not None:
+            name = type(model).__name__
+            logger.warning("dtype='int8' is not used for %s, which runs in float32: its head is not known here", name)
         return WholeClassifierScorer(model)
     return CrossEncoderScorer(Backbone(model.base_model, is_ours=is_ours, int8_texts=int8_texts), head)
 

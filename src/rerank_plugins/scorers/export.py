@@ -27,21 +27,23 @@ from rerank_plugins.system.files import reason_of, write_folder_with
 from rerank_plugins.weights.arrays import Arrays
 from rerank_plugins.weights.base import CheckpointRequest
 from rerank_plugins.weights.checks import check_weights
-from rerank_plugins.weights.own_rows import int8_rows, row_metadata
+from rerank_plugins.weights.own_rows import int8_rows, row_metadata, with_refused_shapes
 from rerank_plugins.weights.tokenizers import load_tokenizer
 
 __all__ = ["export_model"]
 
 _WEIGHTS, _GRAPH = "model.safetensors", "model.onnx"
 _KEPT = (".json", ".txt", ".model", ".md")
-_INDEX = "model.safetensors.index.json"
+_INDEX = ".index.json"
+"""Ending of the files that say in which of several files a tensor is; here all are in one."""
 
 
 def export_model(resolved: ResolvedModel, folder: Path, *, int8: bool = False) -> Path:
     """Write a BERT-like reranker or embedder into a folder; torch is not needed.
 
-    The graph takes ``input_ids``, ``attention_mask`` and ``token_type_ids``, each (texts, slots) in int64, and gives
-    ``rows``: a logit for each pair, (texts, 1), or a vector for each text, not normalised. Padding is left out inside,
+    The graph takes ``input_ids``, ``attention_mask`` and, for a model with several types of tokens, ``token_type_ids``,
+    each (texts, slots) in int64, and gives ``rows``: a logit for each pair, (texts, 1), or a vector for each text, not
+    normalised. Padding is left out inside,
     so a padded batch costs what its tokens cost. The mini rerankers take ``segments`` and ``second_starts`` besides.
 
     Args:
@@ -59,9 +61,7 @@ def export_model(resolved: ResolvedModel, folder: Path, *, int8: bool = False) -
         UnsupportedModelError: It is no BERT-like model.
         UnsafeModelError: It has only pickled weights.
     """
-    if folder.exists():
-        msg = f"{str(folder)!r} is there already; name a folder that is not"
-        raise InvalidInputError(msg)
+    _check_new(folder)
     request = CheckpointRequest(spec=resolved.spec, files=resolved.files)
     load_tokenizer(request)
     check_weights(request)
@@ -71,7 +71,7 @@ def export_model(resolved: ResolvedModel, folder: Path, *, int8: bool = False) -
     def save(new: Path) -> None:
         _copy_settings(request, new)
         if int8:
-            _save(int8_rows(weights), new / _WEIGHTS, row_metadata())
+            _save(with_refused_shapes(int8_rows(weights)), new / _WEIGHTS, row_metadata())
             return
         _save(weights, new / _WEIGHTS, {"format": "pt"})
         stored = _places(new / _WEIGHTS)
@@ -83,8 +83,22 @@ def export_model(resolved: ResolvedModel, folder: Path, *, int8: bool = False) -
     try:
         return write_folder_with(folder, save)
     except (OSError, SafetensorError) as error:
-        msg = f"{str(folder)!r} cannot be written ({reason_of(error)}); name another folder, or make room"
-        raise InvalidInputError(msg) from error
+        raise _cannot_write(folder, error) from error
+
+
+def _check_new(folder: Path) -> None:
+    try:
+        is_there = folder.exists()
+    except OSError as error:  # a name that is too long, a loop of links
+        raise _cannot_write(folder, error) from error
+    if is_there:
+        msg = f"{str(folder)!r} is there already; name a folder that is not"
+        raise InvalidInputError(msg)
+
+
+def _cannot_write(folder: Path, error: Exception) -> InvalidInputError:
+    msg = f"{str(folder)!r} cannot be written ({reason_of(error)}); name another folder, or make room"
+    return InvalidInputError(msg)
 
 
 def _todays(name: str) -> str:
@@ -121,7 +135,7 @@ def _copy_settings(request: CheckpointRequest, new: Path) -> None:
         target = new / source.relative_to(folder)
         target.mkdir(exist_ok=True)
         for path in source.iterdir():
-            if path.is_file() and path.suffix in _KEPT and path.name != _INDEX:
+            if path.is_file() and path.suffix in _KEPT and not path.name.endswith(_INDEX):
                 shutil.copyfile(path, target / path.name)
     config = {key: value for key, value in request.files.config.items() if key != OTHER_WEIGHTS}
     if request.spec.id != str(folder) and request.files.own_format is None:

@@ -9,9 +9,9 @@ from rerank_plugins.catalog.spec import ModelSpec
 from rerank_plugins.errors import UnsupportedModelError
 from rerank_plugins.protocols import Batch, TokenInput
 from rerank_plugins.text.tokenizer import TextTokenizer
-from rerank_plugins.weights.base import LoadRequest
+from rerank_plugins.weights.base import CheckpointRequest, LoadRequest
 
-__all__ = ["int8_texts", "refuse_int8"]
+__all__ = ["int8_texts", "refuse_int8", "trial_texts"]
 
 _SCORERS = ("cross-encoder", "transformer")
 """Those that make the result of an input alone, so that it is the same in every batch."""
@@ -42,17 +42,21 @@ def refuse_int8(spec: ModelSpec, files: CheckpointFiles) -> None:
     model_type = str(files.config.get("model_type", ""))
     if spec.scorer in _SCORERS and model_type in _MODEL_TYPES:
         return
+    what = model_type if model_type and model_type not in _MODEL_TYPES else spec.scorer
     msg = (
-        f"dtype='int8' is for BERT-like encoders (BERT, RoBERTa, XLM-R), and {spec.id!r} is a "
-        f"{model_type or spec.scorer!r}. Leave dtype out, or take 'bfloat16' where the processor has it."
+        f"dtype='int8' is for BERT-like encoders (BERT, RoBERTa, XLM-R) that give a score or one vector, and "
+        f"{spec.id!r} is a {what!r}. Leave dtype out, or take 'bfloat16' where the processor has it."
     )
     raise UnsupportedModelError(msg)
 
 
 def int8_texts(request: LoadRequest, tokenizer: TextTokenizer) -> Batch | None:
-    """Return real texts as the model gets them, to try 8-bit products on; None where those are not asked for."""
-    if not request.int8:
-        return None
+    """Return :func:`trial_texts`; None where products in 8 bits are not asked for."""
+    return trial_texts(request, tokenizer) if request.int8 else None
+
+
+def trial_texts(request: CheckpointRequest, tokenizer: TextTokenizer) -> Batch:
+    """Return real texts as the model gets them, to try 8-bit products on."""
     most = min(_MOST_TOKENS, request.files.max_length_tokens)
     inputs = []
     for first, second in _PAIRS:

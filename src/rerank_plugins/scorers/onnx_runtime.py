@@ -7,6 +7,7 @@ Scores and vectors are those of torch in float32 up to rounding.
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -19,12 +20,14 @@ from rerank_plugins.catalog.scorer_traits import CROSS_ENCODER, STATIC, TRANSFOR
 from rerank_plugins.checks.boundary import checkpoint_errors
 from rerank_plugins.checks.optional import import_extra
 from rerank_plugins.engine import forking
-from rerank_plugins.errors import DeviceUnavailableError, UnsupportedModelError
+from rerank_plugins.errors import UnsupportedModelError
 from rerank_plugins.graphs.builder import GraphBuilder
-from rerank_plugins.graphs.models import build_graph
+from rerank_plugins.graphs.models import build_graph, build_states_graph
 from rerank_plugins.graphs.proto import ExternalData
 from rerank_plugins.graphs.settings import refuse
+from rerank_plugins.nn.int8_bound import why_too_far
 from rerank_plugins.protocols import Batch, PairSegments, TokenInput
+from rerank_plugins.scorers.int8 import refuse_int8, trial_texts
 from rerank_plugins.scorers.static import load as load_static
 from rerank_plugins.weights.arrays import Arrays, read_file
 from rerank_plugins.weights.base import CheckpointRequest, LoadedParts
@@ -33,6 +36,8 @@ from rerank_plugins.weights.own_rows import has_own_rows, read_row_arrays
 from rerank_plugins.weights.tokenizers import load_tokenizer
 
 __all__ = ["EXTRA", "OnnxScorer", "load", "read_weights"]
+
+logger = logging.getLogger(__name__)
 
 EXTRA = "onnx"
 """The extra that installs ONNX Runtime."""
@@ -68,10 +73,17 @@ class OnnxScorer:
         forking.watch(self)
 
     def forward(self, batch: Batch) -> npt.NDArray[np.float32]:
-        """Return one row per input. Shape: (inputs, width), float32."""
+        """Return one row per input. Shape: (inputs, width), float32.
+
+        Zeros for an input without any token, which an empty text is to a tokenizer that puts none around it.
+        """
         if self._session is None:
             self._session = self._open()
         rows: npt.NDArray[np.float32] = self._session.run(None, self._fed(batch))[0]
+        empty = [place for place, one in enumerate(batch.inputs) if len(one) == 0]
+        if empty:
+            rows = rows.copy()
+            rows[empty] = 0
         return rows
 
     def after_fork(self) -> None:
@@ -86,14 +98,15 @@ class OnnxScorer:
 
     def _fed(self, batch: Batch) -> Mapping[str, npt.NDArray[np.int64]]:
         """Return the inputs of the graph; see :func:`rerank_plugins.graphs.encoder.declare_inputs`."""
-        shape = len(batch), max(batch.lengths)
+        # An input without tokens has one that nobody reads: the graph takes no empty text.
+        shape = len(batch), max(1, *batch.lengths)
         fed = {"input_ids": np.zeros(shape, np.int64), "attention_mask": np.zeros(shape, np.int64)}
         if "token_type_ids" in self._inputs:
             fed["token_type_ids"] = np.zeros(shape, np.int64)
         for row, one in enumerate(batch.inputs):
             length = len(one)
             fed["input_ids"][row, :length] = one.ids
-            fed["attention_mask"][row, :length] = 1
+            fed["attention_mask"][row, : max(1, length)] = 1
             if "token_type_ids" in fed:
                 fed["token_type_ids"][row, :length] = one.type_ids
         if "segments" in self._inputs:
@@ -111,7 +124,8 @@ def load(request: CheckpointRequest, *, is_int8: bool = False) -> LoadedParts:
 
     Args:
         request: What to load.
-        is_int8: Whether the layers' products are in eight bits.
+        is_int8: Whether the layers' products shall be in eight bits. Where the processor has none, or states would not
+            stay near those in float32, they are in float32, with a warning.
 
     Raises:
         MissingExtraError: ONNX Runtime is not installed.
@@ -120,6 +134,8 @@ def load(request: CheckpointRequest, *, is_int8: bool = False) -> LoadedParts:
         UnsafeModelError: It has only pickled weights.
     """
     kind = request.spec.scorer
+    if is_int8:
+        refuse_int8(request.spec, request.files)
     if kind == STATIC:
         return load_static(request)
     if kind not in (CROSS_ENCODER, TRANSFORMER):
@@ -127,9 +143,11 @@ def load(request: CheckpointRequest, *, is_int8: bool = False) -> LoadedParts:
     runtime = import_extra("onnxruntime", extra=EXTRA)
     tokenizer = load_tokenizer(request)
     check_weights(request)
-    if is_int8:
-        _check_int8(runtime)
-    scorer = OnnxScorer(lambda: _session(runtime, request, is_int8=is_int8))
+    too_far = _why_not_int8(runtime, request, trial_texts(request, tokenizer)) if is_int8 else ""
+    if too_far:
+        logger.warning("dtype='int8' is not used for %s, which runs in float32: %s", request.spec.id, too_far)
+    runs_int8 = is_int8 and not too_far
+    scorer = OnnxScorer(lambda: _session(runtime, request, is_int8=runs_int8))
     with checkpoint_errors(f"run {str(request.files.folder)!r} in ONNX Runtime {runtime.__version__}"):
         together = scorer.forward(Batch(_TRIAL))
         alone = np.concatenate([scorer.forward(Batch([one])) for one in _TRIAL])
@@ -139,7 +157,7 @@ def load(request: CheckpointRequest, *, is_int8: bool = False) -> LoadedParts:
             "alone; install another version: pip install --upgrade onnxruntime"
         )
         raise UnsupportedModelError(msg)
-    return LoadedParts(tokenizer=tokenizer, scorer=scorer, runs_int8=is_int8)
+    return LoadedParts(tokenizer=tokenizer, scorer=scorer, runs_int8=runs_int8)
 
 
 def read_weights(request: CheckpointRequest) -> Arrays:
@@ -166,12 +184,22 @@ def _session(runtime: Any, request: CheckpointRequest, *, is_int8: bool) -> Any:
         return _opened(runtime, made.graph)
 
 
-def _check_int8(runtime: Any) -> None:
-    """Refuse a processor whose products in eight bits overflow: without VNNI, sums of two are cut off at 16 bits.
+def _why_not_int8(runtime: Any, request: CheckpointRequest, texts: Batch) -> str:
+    """Return why products in eight bits are not for this processor, or not for this model; empty if they are."""
+    if not _has_int8_products(runtime):
+        return "this processor has no exact products of 8-bit integers (VNNI)"
+    weights = read_weights(request)
 
-    Raises:
-        DeviceUnavailableError: It is one of those.
-    """
+    def states(*, is_int8: bool) -> npt.NDArray[np.float32]:
+        graph = build_states_graph(request.files, weights, is_int8=is_int8)
+        return OnnxScorer(lambda: _opened(runtime, graph)).forward(texts)
+
+    with checkpoint_errors(f"run {str(request.files.folder)!r} in ONNX Runtime {runtime.__version__}"):
+        return why_too_far(states(is_int8=True), states(is_int8=False))
+
+
+def _has_int8_products(runtime: Any) -> bool:
+    """Return whether products in eight bits are exact: without VNNI, sums of two are cut off at 16 bits."""
     width = 64
     graph = GraphBuilder()
     rows = graph.input("rows", "uint8", ("rows", width))
@@ -179,9 +207,7 @@ def _check_int8(runtime: Any) -> None:
     sums = graph.add("MatMulInteger", rows, weight, graph.constant(0, "uint8"))
     graph.output(graph.add("Cast", sums, attributes={"to": 1}), "sums", ("rows", width))
     found = _opened(runtime, graph).run(None, {"rows": np.full((width, width), 255, np.uint8)})[0]
-    if not (found == 255 * 127 * width).all():
-        msg = "dtype='int8': this processor has no exact products in eight bits (VNNI); leave dtype out"
-        raise DeviceUnavailableError(msg)
+    return bool((found == 255 * 127 * width).all())
 
 
 def _opened(runtime: Any, graph: GraphBuilder) -> Any:

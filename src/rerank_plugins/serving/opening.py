@@ -7,6 +7,7 @@ from typing import Any
 
 from rerank_plugins.backends.named import opener_of
 from rerank_plugins.catalog.resolve import resolve
+from rerank_plugins.catalog.scorer_traits import STATIC
 from rerank_plugins.catalog.spec import ModelKind
 from rerank_plugins.catalog.table import find_by_id
 from rerank_plugins.errors import UnknownModelError, UnsupportedModelError
@@ -50,11 +51,19 @@ def options_of(plan: ModelPlan, settings: ServeSettings, *, kind: ModelKind) -> 
         options = {**settings.reranker_options, "layers": settings.layers}
     else:
         options = dict(settings.embedder_options)
+        if _is_table_beside_a_reranker(plan.model):
+            # The precision is the reranker's: a table of vectors has one, and would refuse the other.
+            options.pop("dtype", None)
     if not _is_named(plan):
         return options | {"engine": settings.engine}
     if all(map(_is_named, settings.models)):
         return options | {"engine": replace(settings.engine, max_waiting_tokens=EngineOptions().max_waiting_tokens)}
     return {name: value for name, value in options.items() if name not in _OF_THIS_MACHINE}
+
+
+def _is_table_beside_a_reranker(model: str) -> bool:
+    table = find_by_id(model, kind="embedder")
+    return table is not None and table.scorer == STATIC and find_by_id(model, kind="reranker") is not None
 
 
 def _is_named(plan: ModelPlan) -> bool:

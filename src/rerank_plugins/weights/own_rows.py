@@ -1,7 +1,9 @@
 """Weights as this project stores them in wheels: matrices in 8 or 4 bits, read as float32.
 
 The metadata of ``model.safetensors`` names the format under ``rerank_plugins.quantization``. ``int8-rows``: a matrix
-``NAME`` is int8, and ``NAME.scale`` (rows,) holds one float32 per row; value = int8 * scale. ``q4-blocks``: ``NAME`` is
+``NAME`` is int8, and ``NAME.scale`` (rows,) holds one float32 per row; value = int8 * scale. Under an architecture's
+usual name a matrix has the shape (rows, 1, columns), which other libraries refuse: they would take its whole numbers
+for weights. ``q4-blocks``: ``NAME`` is
 uint8 (rows, columns / 2) and ``NAME.scale`` float16 (rows, columns / 32); 16 bytes hold a block of 32 values, byte j
 the values j (low half) and j + 16 (high half); value = (half - 8) * scale, the Q4_0 of llama.cpp. One file may have
 matrices of both kinds. Other tensors are plain.
@@ -21,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 from safetensors import safe_open
 
+from rerank_plugins.catalog.weight_headers import BASE_KEY
 from rerank_plugins.checks.boundary import checkpoint_errors
 from rerank_plugins.errors import UnsupportedModelError
 from rerank_plugins.weights.arrays import Arrays, read_file
@@ -28,12 +31,21 @@ from rerank_plugins.weights.arrays import Arrays, read_file
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["base_folder", "has_own_rows", "int8_rows", "read_row_arrays", "read_rows", "row_metadata"]
+__all__ = [
+    "base_folder",
+    "has_own_rows",
+    "int8_rows",
+    "read_row_arrays",
+    "read_rows",
+    "row_metadata",
+    "with_refused_shapes",
+]
 
 _FORMATS = ("int8-rows", "q4-blocks")
 _FILE = "model.safetensors"
-_QUANTIZATION_KEY, _BASE_KEY = "rerank_plugins.quantization", "rerank_plugins.base"
+_QUANTIZATION_KEY = "rerank_plugins.quantization"
 _BYTES_A_BLOCK = 16
+_AXES = 2
 _LARGEST, _TINY = 127.0, 1e-12
 _LEAST_ROWS = 16
 """Matrices of fewer rows (a classifier's last, token types) are small, and every score depends on them."""
@@ -48,14 +60,18 @@ def base_folder(folder: Path) -> Path | None:
     """Return the folder that a folder's weights build on; None if they are whole.
 
     Raises:
-        UnsupportedModelError: It is not there, or is named as no folder beside this one.
+        UnsupportedModelError: It is not there, is no whole model, or is named as no folder beside this one.
     """
-    name = _metadata(folder).get(_BASE_KEY)
+    name = _metadata(folder).get(BASE_KEY)
     if name is None:
         return None
     base = folder.parent / name
     # No way out of the package that both came in.
-    if name in ("", ".", "..") or name != Path(name).name or not (base / _FILE).is_file():
+    is_there = name not in ("", ".", "..") and name == Path(name).name and (base / _FILE).is_file()
+    if is_there and (name == folder.name or BASE_KEY in _metadata(base)):
+        msg = f"{str(folder / _FILE)!r} builds on {name!r}, which is itself no whole model; copy it with its package"
+        raise UnsupportedModelError(msg)
+    if not is_there:
         msg = (
             f"{str(folder / _FILE)!r} holds differences to the weights of {name!r}, a folder beside it that is not "
             "there. Copy both folders, or save the model whole: train it, or copy it with its package."
@@ -83,7 +99,7 @@ def read_row_arrays(path: Path) -> Arrays:
     """Return the float32 weights of a file, those in 8 or 4 bits and those of its base included.
 
     Raises:
-        UnsupportedModelError: Its base is not there, or has other shapes.
+        UnsupportedModelError: Its base is not there, or has other shapes; or a scale does not fit its matrix.
     """
     weights = _stored(path)
     base = base_folder(path.parent)
@@ -120,6 +136,13 @@ def int8_rows(weights: Arrays) -> Arrays:
     return stored
 
 
+def with_refused_shapes(rows: Arrays) -> Arrays:
+    """Return what :func:`int8_rows` returned in shapes that no other library takes for those of the weights."""
+    return {
+        name: one[:, np.newaxis] if one.dtype == np.int8 and one.ndim == _AXES else one for name, one in rows.items()
+    }
+
+
 def row_metadata() -> dict[str, str]:
     """Return the metadata of a file that holds what :func:`int8_rows` returns."""
     return {"format": "pt", _QUANTIZATION_KEY: _FORMATS[0]}
@@ -130,16 +153,42 @@ def _stored(path: Path) -> Arrays:
     stored = read_file(path)
     weights: Arrays = {}
     for name in sorted(stored):
-        array = stored[name]
+        array, scale = stored[name], stored.get(f"{name}.scale")
         if name.endswith(".scale") and name.removesuffix(".scale") in stored:
             continue
-        if array.dtype == np.int8:
-            scale = stored[f"{name}.scale"].reshape(-1, *([1] * (array.ndim - 1)))
-            array = array.astype(np.float32) * scale
-        elif array.dtype == np.uint8:
-            array = _from_blocks(array, stored[f"{name}.scale"])
+        if array.dtype.kind != "f" and (scale is not None or array.dtype in (np.int8, np.uint8)):
+            array = _expanded(array, scale, name=f"{name!r} in {str(path)!r}")
         weights[name] = array.astype(np.float32, copy=False)
     return weights
+
+
+def _expanded(array: npt.NDArray[Any], scale: npt.NDArray[Any] | None, *, name: str) -> npt.NDArray[np.float32]:
+    """Return the values of a matrix in 8 or 4 bits.
+
+    Raises:
+        UnsupportedModelError: Its scale is not there or of another shape, which NumPy might stretch; or it is no such
+            matrix.
+    """
+    shape: tuple[int, ...] | None = None
+    if array.dtype == np.int8 and array.ndim == _AXES + 1 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.dtype == np.int8 and array.ndim > 0:
+        shape = array.shape[:1]
+    elif array.dtype == np.uint8 and array.ndim == _AXES:
+        shape = (array.shape[0], array.shape[1] // _BYTES_A_BLOCK)
+    if shape is None or scale is None or scale.dtype.kind != "f" or scale.shape != shape:
+        found = "none" if scale is None else f"one of {scale.dtype} with the shape {scale.shape}"
+        wanted = f"floats with the shape {shape}" if shape else "none"
+        msg = (
+            f"could not load {name}: it is {array.dtype} with the shape {array.shape} and needs a scale: {wanted}; it "
+            f"has {found}. The file is damaged, or of a version that is not read here; download it again, or write it "
+            "again"
+        )
+        raise UnsupportedModelError(msg)
+    if array.dtype == np.uint8:
+        return _from_blocks(array, scale)
+    values: npt.NDArray[np.float32] = array.astype(np.float32) * scale.reshape(-1, *([1] * (array.ndim - 1)))
+    return values
 
 
 def _from_blocks(packed: npt.NDArray[np.uint8], scale: npt.NDArray[Any]) -> npt.NDArray[np.float32]:

@@ -243,7 +243,7 @@ def check_ids(tokenizer: TextTokenizer, rows: int, *, folder: Path, least: int =
 def _embeddings(request: CheckpointRequest) -> int | None:
     """Return the rows of the embedding matrix; None if nothing says it (a table of a static model is checked there)."""
     stored: Mapping[str, StoredTensor] = read_headers(request.files.folder)
-    found = [one.shape[0] for name, one in stored.items() if name.endswith(_EMBEDDINGS) and len(one.shape) == 2]
+    found = [one.shape[0] for name, one in stored.items() if name.endswith(_EMBEDDINGS) and len(one.shape) > 1]
     declared = request.files.config.get("vocab_size")
     found += [declared] if isinstance(declared, int) else []
     return min(found, default=None)

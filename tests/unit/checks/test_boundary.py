@@ -42,6 +42,13 @@ def test_the_environments_and_our_own_pass(error: BaseException) -> None:
     assert found.value is error
 
 
+def test_a_package_that_cannot_be_imported_is_no_damage_to_files() -> None:
+    error = ImportError("DLL load failed")
+    expected = r"DLL load failed\)\. A package .* install it again$"
+    with pytest.raises(UnsupportedModelError, match=expected), checkpoint_errors("load 'x'"):
+        raise error
+
+
 def test_long_messages_are_cut() -> None:
     with pytest.raises(UnsupportedModelError) as found, checkpoint_errors("load"):
         raise ValueError("x" * 10_000)

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Literal
 
+import embedder_checkpoints
 import numpy as np
 import pytest
 import tiny_checkpoints
@@ -17,6 +18,7 @@ from safetensors.numpy import load_file, save_file
 
 from rerank_plugins import Embedder, Reranker
 from rerank_plugins.catalog.resolve import resolve
+from rerank_plugins.catalog.spec import ModelKind
 from rerank_plugins.cli import main
 from rerank_plugins.errors import InvalidInputError, UnsupportedModelError
 from rerank_plugins.scorers.export import export_model
@@ -70,6 +72,26 @@ def test_names_of_2018_and_weights_in_a_file_of_another_name(checkpoints: Path, 
         assert np.abs(np.array(Reranker(folder, backend=backend, device="cpu").score(PAIRS)) - expected).max() <= 1e-4
 
 
+@pytest.mark.parametrize("int8", [False, True])
+@pytest.mark.parametrize("index", ["other.safetensors.index.json", "pytorch_model.bin.index.json"])
+def test_an_index_of_files_that_are_not_exported_is_left_out(
+    checkpoints: Path, tmp_path: Path, index: str, *, int8: bool
+) -> None:
+    """It was copied, and then the folder was refused as an incomplete download."""
+    source = shutil.copytree(checkpoints / "bert-reranker", tmp_path / "source")
+    part = index.replace(".index.json", "").replace(".", "-1.")
+    shutil.copyfile(source / "model.safetensors", source / part)
+    (source / index).write_text(json.dumps({"weight_map": {"a": part}}), encoding="utf-8")
+    folder = export_model(resolve(source, kind="reranker"), tmp_path / "exported", int8=int8)
+    assert not [*folder.glob("*.index.json")]
+    assert len(Reranker(folder, backend="onnx").score(PAIRS)) == len(PAIRS)
+
+
+def test_a_name_that_no_folder_can_have(checkpoints: Path, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match="cannot be written"):
+        export_model(resolve(checkpoints / "bert-reranker", kind="reranker"), tmp_path / ("x" * 300))
+
+
 def test_the_mini_models(tmp_path: Path) -> None:
     pytest.importorskip("rerank_plugins_mini_zh")
     folder = export_model(resolve("mini-zh", kind="reranker"), tmp_path / "reranker")
@@ -109,6 +131,16 @@ def test_8_bit_rows_are_read_in_both_runtimes(checkpoints: Path, tmp_path: Path,
     assert 0 < np.abs(found - exact).max() <= 0.1 * (exact.max() - exact.min())
 
 
+@pytest.mark.parametrize("name", ["bert-reranker", "xlmr-embedder"])
+def test_8_bit_rows_are_refused_by_other_libraries(checkpoints: Path, tmp_path: Path, name: str) -> None:
+    """They took the whole numbers for weights, and their scores were noise."""
+    transformers = pytest.importorskip("transformers")
+    kind: ModelKind = "reranker" if name.endswith("reranker") else "embedder"
+    folder = export_model(resolve(checkpoints / name, kind=kind), tmp_path / "exported", int8=True)
+    with pytest.raises(RuntimeError, match="mismatch"):
+        transformers.AutoModel.from_pretrained(folder)
+
+
 def test_8_bit_rows_of_8_bit_rows_are_the_same(tmp_path: Path) -> None:
     """So dtype="int8", which rounds again, takes the numbers that are stored."""
     folder = export_model(resolve("mini", kind="reranker"), tmp_path / "exported", int8=True)
@@ -140,6 +172,16 @@ def test_a_folder_of_another_name_keeps_its_catalog_entry(checkpoints: Path, tmp
     source = resolve(cached, kind="reranker")
     assert source.spec.id == "cross-encoder/ms-marco-TinyBERT-L2-v2"
     assert resolve(export_model(source, tmp_path / "exported", int8=int8), kind="reranker").spec == source.spec
+
+
+@pytest.mark.parametrize("int8", [False, True])
+def test_a_model_whose_other_heads_would_be_lost_is_refused(tmp_path: Path, *, int8: bool) -> None:
+    """The folder opened as an embedder of dense vectors alone."""
+    source = embedder_checkpoints.bge_m3(tmp_path / "m3", pickled=False)
+    kinds: tuple[ModelKind, ...] = ("embedder", "reranker")
+    for kind, scorer in zip(kinds, ("multi-vector", "late-interaction"), strict=True):
+        with pytest.raises(UnsupportedModelError, match=f"its scorer is '{scorer}'"):
+            export_model(resolve(source, kind=kind), tmp_path / "exported", int8=int8)
 
 
 def test_a_folder_that_is_there_and_a_model_without_graph_are_refused(tmp_path: Path) -> None:

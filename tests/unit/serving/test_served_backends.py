@@ -57,6 +57,20 @@ async def test_a_cascade(opened: Opened) -> None:
     assert vectors.status_code == 404
 
 
+async def test_a_precision_is_the_rerankers_where_the_embedder_is_a_table(opened: Opened) -> None:
+    """``serve mini --dtype int8`` ended: its table of vectors refused the precision."""
+    pytest.importorskip("rerank_plugins_mini")
+    options = {"device": "cpu", "dtype": "int8"}
+    models = (ModelPlan(name="m", model="mini"),)
+    async with opened(models=models, reranker_options=options, embedder_options=options) as client:
+        answer = await client.post("/v1/rerank", json=BODY)
+        vectors = await client.post("/v1/embeddings", json={"model": "m", "input": "a"})
+    with Reranker("mini", device="cpu", dtype="int8") as reranker:
+        best = reranker.rank(QUERY, TEXTS)[0]
+    assert answer.json()["results"][0]["relevance_score"] == pytest.approx(best.probability)
+    assert vectors.status_code == 200
+
+
 async def test_a_caller_who_gives_up_leaves_the_load_to_the_next(
     opened: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
+from rerank_plugins import Reranker
 from rerank_plugins.errors import UnsupportedModelError
 from rerank_plugins.weights.own_rows import base_folder, has_own_rows, int8_rows, read_rows
 
@@ -86,3 +88,56 @@ def test_rows_have_scales_of_their_own() -> None:
     stored = int8_rows({"weight": array})
     assert stored["weight"][:2].tolist() == [[64, -127], [0, 0]]
     assert stored["weight.scale"][0] == np.float32(1 / 127)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "scale"),
+    [
+        (torch.int8, None),
+        (torch.int8, torch.ones(1)),
+        (torch.int8, torch.ones(4, 1)),
+        (torch.int8, torch.ones(4, dtype=torch.int32)),
+        (torch.int16, torch.ones(4)),
+        (torch.uint8, None),
+        (torch.uint8, torch.ones(4, 1)),
+        (torch.uint8, torch.ones(1, 2)),
+    ],
+)
+def test_a_matrix_that_its_scale_does_not_fit_is_refused(
+    tmp_path: Path, dtype: torch.dtype, scale: torch.Tensor | None
+) -> None:
+    """NumPy stretched a scale of one number, and one of no known matrix was left out: other scores, without a word."""
+    weights = {"matrix": torch.ones(4, 32, dtype=dtype)} | ({} if scale is None else {"matrix.scale": scale})
+    path = stored(tmp_path / "model", weights, quantization="int8-rows")
+    with pytest.raises(UnsupportedModelError, match=r"'matrix' in .* needs a scale.* write it again"):
+        read_rows(path)
+
+
+def test_a_base_that_is_no_whole_model_is_refused(tmp_path: Path) -> None:
+    """Differences to oneself were added twice, and those of a base were taken for its weights."""
+    path = stored(tmp_path / "self", {"weight": torch.ones(2)}, base="self")
+    with pytest.raises(UnsupportedModelError, match="'self', which is itself no whole model"):
+        read_rows(path)
+    stored(tmp_path / "base", {"weight": torch.ones(2)}, base="self")
+    path = stored(tmp_path / "built", {"weight": torch.ones(2)}, base="base")
+    with pytest.raises(UnsupportedModelError, match="'base', which is itself no whole model"):
+        read_rows(path)
+
+
+def test_a_base_that_was_written_again_is_read_again(tmp_path: Path) -> None:
+    """The folder that builds on it is as it was, and its loaded weights were taken for the new ones."""
+    package = pytest.importorskip("rerank_plugins_mini_zh")
+    folder = shutil.copytree(package.reranker_path(), tmp_path / "reranker")
+    base = base_folder(package.reranker_path())
+    assert base is not None
+    changed = shutil.copytree(base, tmp_path / base.name) / FILE
+    pairs = [("大熊猫吃什么？", "竹子")]
+    before = Reranker(folder, device="cpu").score(pairs)
+    weights = load_file(changed)
+    name = next(one for one in weights if one.endswith("encoder.layer.0.output.dense.bias"))
+    save_file(
+        {**weights, name: weights[name] + torch.linspace(-1, 1, 384)},
+        changed,
+        {"rerank_plugins.quantization": "q4-blocks"},
+    )
+    assert Reranker(folder, device="cpu").score(pairs) != before
