@@ -11,6 +11,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Generic, TypeVar
 
 __all__ = ["Read", "read_grade", "read_label", "read_order", "yes_probability"]
@@ -21,19 +22,27 @@ _LONGEST = 100_000
 """Characters of an answer that are looked at: a model that repeats itself for ever says nothing new behind them."""
 
 _THOUGHT = re.compile(r"<(/?)think(?:ing)?>", re.IGNORECASE)
-_CODE = re.compile(r"```[a-z]*\s*(.*?)```", re.DOTALL | re.IGNORECASE)
+_CODE = re.compile(r"```(.*?)```", re.DOTALL)
+_LANGUAGE = re.compile(r"[a-z]*\s*", re.IGNORECASE)
 
+# No two parts that follow each other here take the same sign: a model may say a hundred thousand spaces.
 _ID = r"[0-9]{1,6}"
-_RANGE = r"(?:-|to|\.\.|:)"
-_BRACKETED = re.compile(rf"\[\s*({_ID}(?:\s*(?:,|>|;|{_RANGE})\s*{_ID})*)\s*\](?:\s*{_RANGE}\s*\[\s*({_ID})\s*\])?")
-_LABELLED = re.compile(rf"\b(?:passage|document|doc|id|identifier)s?(?:\s+id)?\s*[:#]?\s*({_ID})\b", re.IGNORECASE)
-_BARE = re.compile(rf"(?<![\w.\-]){_ID}(?:\s*(?:>|,|;|\s)\s*{_ID})+(?![\w.\-])")
+_RANGE = r"(?:-|\u2013|to|\.\.|:)"
+_BRACKETED = re.compile(rf"\[\s*({_ID}(?:\s*(?:,|>|;|{_RANGE})\s*{_ID})*)\s*\]")
+_UP_TO = re.compile(rf"[ \t]*{_RANGE}[ \t]*")
+_LABELLED = re.compile(rf"\b(?:passage|document|doc|id|identifier)s?(?:\s+id)?\s*(?:[:#]\s*)?({_ID})\b", re.IGNORECASE)
+_BARE = re.compile(rf"(?<![\w.\-]){_ID}(?:[\s>,;=]+(?:(?:and|then)\s+)?{_ID})+(?![\w\-]|\.[0-9])", re.IGNORECASE)
+# What an entry of a list begins with, in front of an identifier.
+_LIST_MARK = re.compile(r"^[ \t]*(?:[-+*\u2022]|[0-9]{1,6}[.)])[ \t]+(?=\[|[0-9])", re.MULTILINE)
 _PART = re.compile(rf"({_ID})(?:\s*{_RANGE}\s*({_ID}))?")
-_JOIN = re.compile(r"[\s>,;=]*(?:and|then)?[\s>,;=]*", re.IGNORECASE)
+_JOIN = re.compile(r"[\s>,;=]*(?:(?:and|then)[\s>,;=]*)?", re.IGNORECASE)
 
-_WRITTEN_LABEL = re.compile(r"\bpassage\s*:?\s*[\"'(\[*]*([A-Z])\b", re.IGNORECASE)
+_WRITTEN_LABEL = re.compile(r"\bpassage\s*(?::\s*)?[\"'(\[*]*([A-Z])\b", re.IGNORECASE)
 _LONE_LABEL = re.compile(r"[\s\"'(\[*]*([A-Za-z])[\s\"')\].:*]*(?:$|\n|[-,:])")
 _NUMBER = re.compile(r"(?<![\w.\-])([0-9]{1,6}(?:\.[0-9]{1,6})?)(?:\s*(?:/|out of)\s*[0-9]{1,6})?(?![\w])")
+
+# Brackets of Chinese and Japanese texts, which NFKC leaves as they are.
+_BRACKETS = str.maketrans("\u3010\u3011\u3014\u3015", "[][]")
 
 _YES, _NO = frozenset({"yes", "是"}), frozenset({"no", "否", "不"})
 
@@ -66,7 +75,10 @@ def read_order(text: str, n: int) -> Read[list[int]]:
     answer_text = _plain_answer(text)
     named = _json_ids(answer_text)
     if named is None:
-        named = _bracketed_ids(answer_text) or _labelled_ids(answer_text) or _bare_ids(answer_text, n)
+        # The numbers of a list's entries are none of the identifiers.
+        marks = _LIST_MARK.findall(answer_text)
+        entries = _LIST_MARK.sub("", answer_text) if len(marks) > 1 else answer_text
+        named = _bracketed_ids(entries) or _labelled_ids(entries) or _bare_ids(entries, n)
     known = [one - 1 for one in named if 1 <= one <= n]
     order = list(dict.fromkeys(known))
     missing, unknown = n - len(order), len(named) - len(known)
@@ -122,7 +134,7 @@ def _word(token: str) -> str:
 
 def _plain_answer(text: str) -> str:
     """Return an answer in plain signs (full width and superscripts are others), without what was thought aloud."""
-    plain = unicodedata.normalize("NFKC", text[:_LONGEST])
+    plain = unicodedata.normalize("NFKC", text[:_LONGEST]).translate(_BRACKETS)
     marks = list(_THOUGHT.finditer(plain))
     ends = [one.end() for one in marks if one[1]]
     before = plain[: marks[0].start()] if marks and not marks[0][1] else plain if not marks else ""
@@ -133,7 +145,11 @@ def _parsed(answer_text: str) -> Any:
     """Return the JSON object or list that an answer is, or that stands in it; None if there is none."""
     fenced = _CODE.search(answer_text)
     start = answer_text.find("{")
-    for candidate in (answer_text, fenced[1].strip() if fenced else "", answer_text[start:] if start >= 0 else ""):
+    for candidate in (
+        answer_text,
+        _LANGUAGE.sub("", fenced[1], count=1).strip() if fenced else "",
+        answer_text[start:] if start >= 0 else "",
+    ):
         try:
             value, end = json.JSONDecoder().raw_decode(candidate)
         except (ValueError, RecursionError):
@@ -156,12 +172,14 @@ def _json_ids(answer_text: str) -> list[int] | None:
     value = _parsed(answer_text)
     if isinstance(value, dict):
         value = value.get("ranking", next((one for one in value.values() if isinstance(one, list)), None))
-    if isinstance(value, list) and value and all(isinstance(one, list) for one in value):
-        value = max(value, key=len)  # several lists: the longest
     if not isinstance(value, list):
         return None
-    found = [_json_id(one) for one in value]
-    return [one for one in found if one is not None]
+    lists = [[_json_id(one) for one in (some if isinstance(some, list) else [some])] for some in value]
+    found = [[one for one in some if one is not None] for some in lists]
+    together = [one for some in found for one in some]
+    # Lists that name the same passages are several orders; those that share none are the parts of one.
+    is_one = len(set(together)) == len(together) or not any(isinstance(some, list) for some in value)
+    return together if is_one else _longest(found)
 
 
 def _json_id(one: Any) -> int | None:
@@ -177,19 +195,27 @@ def _json_id(one: Any) -> int | None:
 
 def _bracketed_ids(answer_text: str) -> list[int]:
     """Return identifiers in brackets: of the longest chain (the last of equals), or all if none hang together."""
+    found = list(_BRACKETED.finditer(answer_text))
+    between = [answer_text[one.end() : other.start()] for one, other in pairwise(found)]
+    # A dash between two is a range; "[3] - [1] - [2]" is an order.
+    dashes = [False, *(_UP_TO.fullmatch(one) is not None for one in between), False]
     chains: list[list[int]] = []
-    end: int | None = None
-    for match in _BRACKETED.finditer(answer_text):
-        ids = list(_expanded(match[1])) if match[2] is None else list(_span(match[1], match[2]))
-        if end is not None and _JOIN.fullmatch(answer_text, end, match.start()):
+    for number, match in enumerate(found):
+        ids = list(_expanded(match[1]))
+        if number and dashes[number] and not dashes[number - 1] and not dashes[number + 1]:
+            chains[-1] += list(_span(str(chains[-1][-1]), str(ids[0])))[1:] + ids[1:]
+        elif number and (dashes[number] or _JOIN.fullmatch(between[number - 1])):
             chains[-1] += ids
         else:
             chains.append(ids)
-        end = match.end()
-    longest = max(map(len, chains), default=0)
-    if longest < 2:
+    if max(map(len, chains), default=0) < 2:
         return [one for chain in chains for one in chain]
-    return next(chain for chain in reversed(chains) if len(chain) == longest)
+    return _longest(chains)
+
+
+def _longest(lists: Sequence[list[int]]) -> list[int]:
+    """Return the longest of some lists, of equals the last."""
+    return max(reversed(lists), key=len, default=[])
 
 
 def _labelled_ids(answer_text: str) -> list[int]:
@@ -203,8 +229,7 @@ def _bare_ids(answer_text: str, n: int) -> list[int]:
     rows = [list(_expanded(match[0])) for match in _BARE.finditer(answer_text)]
     if not rows:
         return [int(answer_text)] if re.fullmatch(_ID, answer_text) and int(answer_text) <= n else []
-    longest = max(map(len, rows))
-    return next(row for row in reversed(rows) if len(row) == longest)
+    return _longest(rows)
 
 
 def _expanded(listed: str) -> Iterator[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -41,6 +42,21 @@ ORDERS = [
     ("Ranking: 3 1 2 4", [3, 1, 2, 4]),
     ("2", [2, 1, 3, 4]),
     ("[2] > [2] > [9] > [0] > [1]", [2, 1, 3, 4]),
+    ("- [3]\n- [1]\n- [2]\n- [4]", [3, 1, 2, 4]),
+    ("- 3\n- 1\n- 2\n- 4", [3, 1, 2, 4]),
+    ("1. [3]\n2. [1], [2]\n3. [4]", [3, 1, 2, 4]),
+    ("1) 3\n2) 1\n3) 2\n4) 4", [3, 1, 2, 4]),
+    ("[3] - [1] - [2] - [4]", [3, 1, 2, 4]),
+    ("[3] to [1] to [2]", [3, 1, 2, 4]),
+    ("[4] > [1]-[3]", [4, 1, 2, 3]),
+    ("[2]\u2013[4]", [2, 3, 4, 1]),
+    ("3 > 1 = 4 > 2.", [3, 1, 4, 2]),
+    ("The order is 3, 1, 4, and 2.", [3, 1, 4, 2]),
+    ("\u30103\u3011>\u30101\u3011>\u30102\u3011", [3, 1, 2, 4]),
+    ("[[1, 2, 3, 4], [4, 3, 2, 1]]", [4, 3, 2, 1]),
+    ("[[3], [1, 4], [2]]", [3, 1, 4, 2]),
+    ('{"ranking": [[3], [1, 4], 2]}', [3, 1, 4, 2]),
+    ('```json\n["3", "1"]\n```', [3, 1, 2, 4]),
 ]
 
 
@@ -159,13 +175,24 @@ def test_a_good_answer_is_read_as_it_stands(order: list[int], form: str) -> None
         "1-" * 50_000,
         '{"ranking": [' + "9" * 6_000 + "]}",
         '{"ranking": [1e999]}',
+        # Models that are held to JSON may say spaces until they are stopped.
+        "[1]" + " " * 99_000 + "x [2]",
+        "[1]" + ">" * 99_000 + "x [2]",
+        "passage" + " " * 99_000 + "x",
+        "document" + "\n" * 99_000 + "x",
+        "```json" + " " * 90_000 + "x",
+        "```" + "a" * 90_000,
+        "1" + " " * 99_000 + "x",
     ],
+    ids=range(15),
 )
 def test_hostile_answers_end_soon(text: str) -> None:
+    start_s = time.perf_counter()
     read = read_order(text, 5)
     assert read.value is None or sorted(read.value) == list(range(5))
     read_label(text, ["A", "B"])
     read_grade(text, 10)
+    assert time.perf_counter() - start_s < 10.0  # it took one or two minutes
 
 
 @pytest.mark.parametrize(
