@@ -213,7 +213,7 @@ def test_keys_of_a_yaml_file_that_are_no_words_are_told(tmp_path: Path) -> None:
     pytest.importorskip("yaml")
     file = tmp_path / "cascade.yaml"
     file.write_text("300: ms\nbudget: 3\nstages: [{model: mini}]\n", encoding="utf-8")
-    with pytest.raises(InvalidInputError, match="got .300.|got 300"):
+    with pytest.raises(InvalidInputError, match=r"got .?300"):
         Cascade.from_file(file)
 
 
