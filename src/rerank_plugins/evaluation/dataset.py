@@ -205,12 +205,9 @@ def read_candidates(folder: Path, queries: Container[str], *, split: str) -> dic
                 f"got {line[:80]!r}"
             )
             raise InvalidInputError(msg)
-        if query_id in queries:
-            if candidates.setdefault(query_id, found) != found:
-                msg = (
-                    f"{path}, line {number}: the query {query_id!r} has other candidates already; make one list of them"
-                )
-                raise InvalidInputError(msg)
+        if query_id in queries and candidates.setdefault(query_id, found) != found:
+            msg = f"{path}, line {number}: the query {query_id!r} has other candidates already; make one list of them"
+            raise InvalidInputError(msg)
     return candidates
 
 
