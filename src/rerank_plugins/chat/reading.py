@@ -21,7 +21,8 @@ T = TypeVar("T")
 _LONGEST = 100_000
 """Characters of an answer that are looked at: a model that repeats itself for ever says nothing new behind them."""
 
-_THOUGHT = re.compile(r"<(/?)think(?:ing)?>", re.IGNORECASE)
+# Most models write "think"; Magistral's marks stand in brackets.
+_THOUGHT = re.compile(r"[<\[](/?)(?:think(?:ing)?|thoughts?|reasoning)[>\]]", re.IGNORECASE)
 _CODE = re.compile(r"```(.*?)```", re.DOTALL)
 _LANGUAGE = re.compile(r"[a-z]*\s*", re.IGNORECASE)
 
