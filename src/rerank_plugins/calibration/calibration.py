@@ -155,8 +155,8 @@ class Calibration:
             data = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False).encode() + b"\n"
         except (TypeError, ValueError) as error:
             msg = (
-                f"this calibration holds what its file cannot ({error}); thresholds must be finite, and the settings of "
-                "its source plain values"
+                f"this calibration holds what its file cannot ({error}); thresholds must be finite, and its source's "
+                "settings plain values"
             )
             raise InvalidInputError(msg) from error
         write_atomically(path, data)
