@@ -19,6 +19,7 @@ from rerank_plugins.engine import forking
 from rerank_plugins.engine.deadline import Deadline
 from rerank_plugins.errors import EngineClosedError, InvalidInputError
 from rerank_plugins.scorers.language_model import language_model_request
+from rerank_plugins.text.tokenizer import replace_lone_surrogates
 from rerank_plugins.types import SourceOptions
 from rerank_plugins.weights.loading import load_model
 
@@ -113,7 +114,10 @@ class LocalChat(SimpleChatModel):
         # The template writes the special tokens.
         has_template = bool(self._tokenizer.chat_template)
         ids: torch.Tensor = self._tokenizer(
-            text, add_special_tokens=not has_template, return_tensors="pt", return_token_type_ids=False
+            replace_lone_surrogates(text),
+            add_special_tokens=not has_template,
+            return_tensors="pt",
+            return_token_type_ids=False,
         )["input_ids"]
         if ids.shape[1] + n_new > self._length:
             msg = (

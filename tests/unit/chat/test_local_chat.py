@@ -50,6 +50,11 @@ def test_every_method_ranks_with_it(model: LocalChat, method: Any) -> None:
     assert not ranking.usage.chat.is_estimate
 
 
+def test_half_of_a_surrogate_pair_is_read_as_the_sign_that_stands_for_it(model: LocalChat) -> None:
+    ids, expected = (model._ids([ChatMessage("user", f"a {sign} b")], 1).tolist() for sign in ("\ud800", "\ufffd"))
+    assert ids == expected
+
+
 def test_the_first_token_is_the_likeliest_of_the_model_itself(model: LocalChat) -> None:
     import torch
 
