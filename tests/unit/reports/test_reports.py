@@ -410,6 +410,7 @@ def test_scores_are_split_by_judgement() -> None:
     [
         (EvaluationResults(cells=()), None, "neither a cell nor a curve"),
         (EvaluationResults(cells=(cell(0.5),)), "MAP", "measure 'MAP' is not in every cell"),
+        (EvaluationResults(cells=(cell(0.5), replace(cell(0.6), measures={}))), None, "no measure in common"),
     ],
 )
 def test_nothing_to_report(results: EvaluationResults, measure: str | None, message: str, tmp_path: Path) -> None:
