@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,6 +25,9 @@ from rerank_plugins.types import SourceOptions
 from rerank_plugins.weights.loading import load_model
 
 __all__ = ["LocalChat"]
+
+# How a turn begins where a model has no chat template.
+_TURN = re.compile(r"^(?:system|user|assistant):", re.MULTILINE | re.IGNORECASE)
 
 
 class LocalChat(SimpleChatModel):
@@ -129,7 +133,8 @@ class LocalChat(SimpleChatModel):
 
     def _prompt(self, turns: list[dict[str, str]]) -> str:
         if not self._tokenizer.chat_template:
-            return "\n".join([*(f"{one['role']}: {one['content']}" for one in turns), "assistant:"])
+            said = (f"{one['role']}: {_TURN.sub(_indented, one['content'])}" for one in turns)
+            return "\n".join([*said, "assistant:"])
         try:
             return self._templated(turns)
         except Exception:
@@ -182,6 +187,10 @@ class LocalChat(SimpleChatModel):
             text = self._tokenizer.convert_tokens_to_string([token])
             found[text] = float(np.logaddexp(found.get(text, -np.inf), value))
         return found
+
+
+def _indented(match: re.Match[str]) -> str:
+    return f" {match[0]}"
 
 
 class _Late:

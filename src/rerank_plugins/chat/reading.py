@@ -40,7 +40,14 @@ _JOIN = re.compile(r"[\s>,;=]*(?:(?:and|then)[\s>,;=]*)?", re.IGNORECASE)
 
 _WRITTEN_LABEL = re.compile(r"\bpassage\s*(?::\s*)?[\"'(\[*]*([A-Z])\b", re.IGNORECASE)
 _LONE_LABEL = re.compile(r"[\s\"'(\[*]*([A-Za-z])[\s\"')\].:*]*(?:$|\n|[-,:])")
-_NUMBER = re.compile(r"(?<![\w.\-])([0-9]{1,6}(?:\.[0-9]{1,6})?)(?:\s*(?:/|out of)\s*[0-9]{1,6})?(?![\w])")
+_NUMBER = re.compile(r"(?<![\w.\-])([0-9]{1,6}(?:\.[0-9]{1,6})?)(?:\s*(?:/|out of)\s*[0-9]{1,6})?(?![\w%]|-[0-9])")
+# "The passage a reader wants" chooses none.
+_ARTICLE = re.compile(r"\b[Pp]assage a\s+[a-z]")
+
+# What a value of JSON is that is an answer by itself, and not a sentence about it.
+_BARE_LABEL = re.compile(r"\W*(?:passage\W*)?[A-Z]\W*", re.IGNORECASE)
+_BARE_GRADE = re.compile(r"\s*[0-9]{1,6}(?:\.[0-9]{1,6})?\s*(?:/\s*[0-9]{1,6}\s*)?")
+_BARE_ID = re.compile(r"\W*(?:[a-z]+\W*)?[0-9]{1,6}\W*", re.IGNORECASE)
 
 # Brackets of Chinese and Japanese texts, which NFKC leaves as they are.
 _BRACKETS = str.maketrans("\u3010\u3011\u3014\u3015", "[][]")
@@ -94,11 +101,12 @@ def read_order(text: str, n: int) -> Read[list[int]]:
 def read_label(text: str, labels: Sequence[str]) -> Read[int]:
     """Return the position of the one label that an answer chooses; one that names several chooses none."""
     answer_text = _plain_answer(text)
-    value = _json_value(answer_text, ("best", "label", "passage", "answer"))
-    if isinstance(value, str):
-        answer_text = value
+    value = _json_value(answer_text, ("best", "label", "passage", "answer"), _BARE_LABEL)
+    if value is not None:
+        answer_text = str(value)
     single = _LONE_LABEL.match(answer_text)
-    found = {one.upper() for one in _WRITTEN_LABEL.findall(answer_text)} or ({single[1].upper()} if single else set())
+    written = [] if _ARTICLE.search(answer_text) else _WRITTEN_LABEL.findall(answer_text)
+    found = {one.upper() for one in written} or ({single[1].upper()} if single else set())
     chosen = [labels.index(one) for one in found if one in labels]
     if len(chosen) == 1 and len(found) == 1:
         return Read(value=chosen[0])
@@ -109,11 +117,11 @@ def read_label(text: str, labels: Sequence[str]) -> Read[int]:
 def read_grade(text: str, highest: int) -> Read[float]:
     """Return the grade, from 0 to ``highest``, that an answer gives; one that gives several gives none."""
     answer_text = _plain_answer(text)
-    value = _json_value(answer_text, ("grade", "relevance", "score", "rating"))
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
+    value = _json_value(answer_text, ("grade", "relevance", "score", "rating"), _BARE_GRADE)
+    if isinstance(value, (int, float)):
         found = [float(value)] if -1e9 < value < 1e9 else []
     else:
-        answer_text = value if isinstance(value, str) else answer_text
+        answer_text = answer_text if value is None else value
         found = list(dict.fromkeys(float(one) for one in _NUMBER.findall(answer_text)))
     grades = [one for one in found if 0 <= one <= highest]
     if len(found) == 1 and grades:
@@ -161,26 +169,58 @@ def _parsed(answer_text: str) -> Any:
     return None
 
 
-def _json_value(answer_text: str, names: Sequence[str]) -> Any:
+def _json_value(answer_text: str, names: Sequence[str], shape: re.Pattern[str]) -> str | float | None:
+    """Return the text or the number that is the answer in a JSON object; empty if none is, None if there is no object.
+
+    It has one of the names, or it is the only value that has the shape of an answer: beside it may stand reasons, which
+    name passages and numbers too.
+    """
     value = _parsed(answer_text)
     if not isinstance(value, dict):
         return None
-    return next((value[name] for name in names if name in value), next(iter(value.values()), None))
+    while isinstance(value, (dict, list)):
+        if isinstance(value, list):
+            some = value
+        elif named := [value[name] for name in names if name in value]:
+            some = named[:1]
+        else:
+            some = list(value.values())
+            some = [one for one in some if _has_shape(one, shape)] if len(some) > 1 else some
+        if len(some) != 1:
+            return ""
+        (value,) = some
+    return value if isinstance(value, (str, int, float)) and not isinstance(value, bool) else ""
+
+
+def _has_shape(value: Any, shape: re.Pattern[str]) -> bool:
+    is_text = isinstance(value, (str, int, float)) and not isinstance(value, bool)
+    return is_text and shape.fullmatch(str(value)) is not None
 
 
 def _json_ids(answer_text: str) -> list[int] | None:
     """Return the identifiers of a JSON answer; None if it is none."""
     value = _parsed(answer_text)
     if isinstance(value, dict):
-        value = value.get("ranking", next((one for one in value.values() if isinstance(one, list)), None))
+        named, lists = value.get("ranking"), [one for one in value.values() if isinstance(one, list)]
+        # Beside it may stand what was thought of each, or scores.
+        other = next((one for one in lists if _are_ids(one)), lists[0] if lists else None)
+        value = named if isinstance(named, list) else other
     if not isinstance(value, list):
         return None
-    lists = [[_json_id(one) for one in (some if isinstance(some, list) else [some])] for some in value]
-    found = [[one for one in some if one is not None] for some in lists]
+    each = [[_json_id(one) for one in (some if isinstance(some, list) else [some])] for some in value]
+    found = [[one for one in some if one is not None] for some in each]
     together = [one for some in found for one in some]
     # Lists that name the same passages are several orders; those that share none are the parts of one.
     is_one = len(set(together)) == len(together) or not any(isinstance(some, list) for some in value)
     return together if is_one else _longest(found)
+
+
+def _are_ids(some: list[Any]) -> bool:
+    """Return whether a list of JSON holds identifiers and nothing more, or lists of such."""
+    each = [one for part in some for one in (part if isinstance(part, list) else [part])]
+    return bool(each) and all(
+        _json_id(one) is not None and (not isinstance(one, str) or _BARE_ID.fullmatch(one)) for one in each
+    )
 
 
 def _json_id(one: Any) -> int | None:

@@ -59,6 +59,9 @@ ORDERS = [
     ("[[3], [1, 4], [2]]", [3, 1, 4, 2]),
     ('{"ranking": [[3], [1, 4], 2]}', [3, 1, 4, 2]),
     ('```json\n["3", "1"]\n```', [3, 1, 2, 4]),
+    ('{"analysis": ["Passage 1 is old", "Passage 2 of 3"], "order": [4, 2]}', [4, 2, 1, 3]),
+    ('{"scores": [0.1, 0.9], "notes": [], "order": ["[4]", "doc 2"]}', [4, 2, 1, 3]),
+    ('{"ranking": ["Passage 4, since 1990", "Passage 2"], "seen": [1, 2, 3, 4]}', [4, 2, 1, 3]),
 ]
 
 
@@ -209,6 +212,12 @@ def test_hostile_answers_end_soon(text: str) -> None:
         ("The answer is Passage: B", 1),
         ("Passage B, since passage B says so", 1),
         ("Passage A is less relevant than Passage B", None),
+        ("The passage a reader wants is B", None),
+        ("B\nThe passage a reader wants", 1),
+        ('{"reasoning": "Passage A is off topic", "choice": "B"}', 1),
+        ('{"result": {"best": ["Passage B"]}}', 1),
+        ('{"why": "Passage A is off topic", "more": "yes"}', None),
+        ('{"first": "A", "second": "B"}', None),
         ("Neither", None),
         ("A passage", None),
         ("C", None),
@@ -238,6 +247,12 @@ def test_labels(text: str, expected: int | None) -> None:
         ("high", None),
         ("", None),
         ('{"grade": true}', None),
+        ('{"reasoning": "it names 3 pandas", "final": 7}', 7),
+        ('{"reasoning": "3 pandas", "final": "7/10"}', 7),
+        ('{"result": {"grade": [7]}}', 7),
+        ('{"a": 3, "b": 7}', None),
+        ("7-8", None),
+        ("7%", None),
         ('{"grade": 1e999}', None),
     ],
 )
