@@ -259,6 +259,7 @@ def test_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
         ("openai-chat:gpt?method=best", "method must be one of"),
         ("openai-chat:gpt?temprature=1", "'temprature' is no setting"),
         ("openai-chat:gpt?listwise", "no setting"),
+        ("openai-chat:gpt?method=listwise&method=pointwise", "gives a setting twice"),
         ("openai-chat:gpt?base_url=ftp://x", "base_url"),
         ("local-chat:", "name of a chat model is missing"),
     ],
