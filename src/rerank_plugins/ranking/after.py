@@ -154,4 +154,4 @@ def _unit_rows(vectors: npt.ArrayLike) -> npt.NDArray[np.float64]:
 
 def _cosines(unit: npt.NDArray[np.float64], one: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     # A product of matrices rounds equal rows differently, by their places, and copies would change places.
-    return np.asarray(np.round((unit * one).sum(axis=1), 12))
+    return np.asarray(np.round(np.einsum("ij,j->i", unit, one), 12))
