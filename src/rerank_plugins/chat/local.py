@@ -74,7 +74,7 @@ class LocalChat(SimpleChatModel):
             self._tokenizer: Any = transformers.AutoTokenizer.from_pretrained(
                 request.files.folder, local_files_only=True, trust_remote_code=request.trust_remote_code
             )
-        self._marks = [one for one in self._tokenizer.all_special_tokens if len(one) > 1]
+        self._marks = _marks_of(self._tokenizer)
 
     def complete(self, messages: Sequence[ChatMessage], options: ChatOptions) -> ChatAnswer:
         """Return the answer to a conversation.
@@ -187,6 +187,20 @@ class LocalChat(SimpleChatModel):
             text = self._tokenizer.convert_tokens_to_string([token])
             found[text] = float(np.logaddexp(found.get(text, -np.inf), value))
         return found
+
+
+def _marks_of(tokenizer: Any) -> list[str]:
+    """Return what a text must not hold as it stands: special tokens, and added ones that the chat template writes.
+
+    Llama 3 names the marks of a turn's beginning only among the added tokens, and DeepSeek's count as no special ones.
+    """
+    template = str(tokenizer.chat_template or "")
+    added = [
+        str(one.content)
+        for one in tokenizer.added_tokens_decoder.values()
+        if one.special or (one.content.strip() and one.content in template)
+    ]
+    return [one for one in dict.fromkeys([*tokenizer.all_special_tokens, *added]) if len(one) > 1]
 
 
 def _indented(match: re.Match[str]) -> str:
