@@ -100,7 +100,15 @@ def test_json_that_is_no_answer(complete: Any, body: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "amiss", [{"logprobs": []}, {"logprobs": {"content": [{}]}}, {"logprobs": {"content": [{"token": 3}]}}]
+    "amiss",
+    [
+        {"logprobs": []},
+        {"logprobs": {"content": [{}]}},
+        {"logprobs": {"content": [{"token": 3}]}},
+        {"logprobs": {"content": [{"token": "Yes", "logprob": -(10**400)}]}},
+        {"logprobs": {"content": [{"token": "Yes", "logprob": float("nan")}]}},
+    ],
+    ids=range(5),
 )
 def test_log_probabilities_that_are_none(complete: Any, amiss: Any) -> None:
     with scripted_server([Answer({**response("Yes", **amiss), "usage": {"prompt_tokens": "many"}})]) as server:
