@@ -24,6 +24,7 @@ _LONGEST = 100_000
 # Most models write "think"; Magistral's marks stand in brackets.
 _THOUGHT = re.compile(r"[<\[](/?)(?:think(?:ing)?|thoughts?|reasoning)[>\]]", re.IGNORECASE)
 _CODE = re.compile(r"```(.*?)```", re.DOTALL)
+_OBJECT = re.compile(r"(?:\[\s*)?\{")
 _LANGUAGE = re.compile(r"[a-z]*\s*", re.IGNORECASE)
 
 # No two parts that follow each other here take the same sign: a model may say a hundred thousand spaces.
@@ -47,7 +48,7 @@ _ARTICLE = re.compile(r"\b[Pp]assage a\s+[a-z]")
 # What a value of JSON is that is an answer by itself, and not a sentence about it.
 _BARE_LABEL = re.compile(r"\W*(?:passage\W*)?[A-Z]\W*", re.IGNORECASE)
 _BARE_GRADE = re.compile(r"\s*[0-9]{1,6}(?:\.[0-9]{1,6})?\s*(?:/\s*[0-9]{1,6}\s*)?")
-_BARE_ID = re.compile(r"\W*(?:[a-z]+\W*)?[0-9]{1,6}\W*", re.IGNORECASE)
+_BARE_ID = re.compile(r"\W*(?:(?:passage|document|doc|text|identifier|id)\W*)?[0-9]{1,6}\W*", re.IGNORECASE)
 
 # Brackets of Chinese and Japanese texts, which NFKC leaves as they are.
 _BRACKETS = str.maketrans("\u3010\u3011\u3014\u3015", "[][]")
@@ -153,18 +154,19 @@ def _plain_answer(text: str) -> str:
 def _parsed(answer_text: str) -> Any:
     """Return the JSON object or list that an answer is, or that stands in it; None if there is none."""
     fenced = _CODE.search(answer_text)
-    start = answer_text.find("{")
+    start = _OBJECT.search(answer_text)
     for candidate in (
         answer_text,
         _LANGUAGE.sub("", fenced[1], count=1).strip() if fenced else "",
-        answer_text[start:] if start >= 0 else "",
+        answer_text[start.start() :] if start else "",
     ):
         try:
             value, end = json.JSONDecoder().raw_decode(candidate)
         except (ValueError, RecursionError):
             continue
         # "[3] > [1]" begins with a list of its own, and is none.
-        if isinstance(value, dict) or (isinstance(value, list) and end == len(candidate)):
+        is_whole = isinstance(value, list) and (end == len(candidate) or isinstance(next(iter(value), None), dict))
+        if isinstance(value, dict) or is_whole:
             return value
     return None
 
