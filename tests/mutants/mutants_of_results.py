@@ -135,8 +135,8 @@ SEARCH = [
     ),
     Mutant(
         "evaluation: ties count in the order of the run",
-        "_without_ties(run[query_id])",
-        "dict(run[query_id])",
+        "ranked = ranked_ids(scores)",
+        "ranked = sorted(scores, key=lambda one: -scores[one])",
         ("test_measures.py",),
     ),
     Mutant(

@@ -18,6 +18,7 @@ from rerank_plugins.checks.optional import import_extra
 from rerank_plugins.embedder import Embedder
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.ranking.after import best_at_both_ends, diverse_order, within_tokens
+from rerank_plugins.text.tokenizer import replace_lone_surrogates
 from rerank_plugins.types import RankedDocument, SourceOptions
 
 __all__ = ["After", "AfterRanking", "SharedEmbedders", "selected"]
@@ -157,4 +158,4 @@ def _counter(name: str) -> Callable[[str], int]:
         raise InvalidInputError(msg) from error
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    return lambda text: len(tokenizer.encode(text, add_special_tokens=False).ids)
+    return lambda text: len(tokenizer.encode(replace_lone_surrogates(text), add_special_tokens=False).ids)

@@ -110,18 +110,20 @@ class ChatScorer:
             RemoteError: The model cannot be reached or refuses the key, or ``on_failure`` says so.
             ScoringError: The model raised something else.
         """
-        start_s, counts, groups = time.perf_counter(), CallCounts(), places_by_query(pairs)
+        start_s, groups = time.perf_counter(), places_by_query(pairs)
+        counts, lost = [CallCounts() for _ in groups], CallCounts()
         steps = self._answered(groups, pairs, counts)
-        with self._telling(options, counts, len(pairs), start_s):
-            found = self._runner.run(steps, options.deadline, counts.note)
+        with self._telling(options, [*counts, lost], len(pairs), start_s):
+            found = self._runner.run(steps, options.deadline, lost.note)
         return self._result(groups, found, counts, time.perf_counter() - start_s)
 
     async def ascore(self, pairs: Pairs, options: ScoreOptions) -> BackendScores:
         """Return what :meth:`score` returns, without blocking the event loop; a cancelled task drops its calls."""
-        start_s, counts, groups = time.perf_counter(), CallCounts(), places_by_query(pairs)
+        start_s, groups = time.perf_counter(), places_by_query(pairs)
+        counts, lost = [CallCounts() for _ in groups], CallCounts()
         steps = self._answered(groups, pairs, counts)
-        with self._telling(options, counts, len(pairs), start_s):
-            found = await self._runner.arun(steps, options.deadline, counts.note)
+        with self._telling(options, [*counts, lost], len(pairs), start_s):
+            found = await self._runner.arun(steps, options.deadline, lost.note)
         return self._result(groups, found, counts, time.perf_counter() - start_s)
 
     def close(self) -> None:
@@ -142,20 +144,27 @@ class ChatScorer:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._model.name!r}, method={self._method!r})"
 
-    def _answered(self, groups: Mapping[str, Sequence[int]], pairs: Pairs, counts: CallCounts) -> Requests[_Scores]:
-        methods = [
-            self._method.scores(self._context, query, [pairs[place][1] or "" for place in places])
-            for query, places in groups.items()
-        ]
+    def _answered(
+        self, groups: Mapping[str, Sequence[int]], pairs: Pairs, counts: Sequence[CallCounts]
+    ) -> Requests[_Scores]:
+        """Return the steps of all queries side by side, each with calls and counts of its own."""
         limits = self._limits
-        max_calls = None if limits.max_calls is None else limits.max_calls * len(groups)
-        return answered(together(methods), counts, is_repaired=limits.repairs, max_calls=max_calls)
+        queries = [
+            answered(
+                self._method.scores(self._context, query, [pairs[place][1] or "" for place in places]),
+                of_query,
+                is_repaired=limits.repairs,
+                max_calls=limits.max_calls,
+            )
+            for (query, places), of_query in zip(groups.items(), counts, strict=True)
+        ]
+        return together(queries)
 
     def _result(
         self,
         groups: Mapping[str, Sequence[int]],
         found: Sequence[Sequence[float | None]],
-        counts: CallCounts,
+        counts: Sequence[CallCounts],
         total_s: float,
     ) -> BackendScores:
         scores: dict[int, float | None] = {}
@@ -166,8 +175,9 @@ class ChatScorer:
         missing = frozenset(place for place in range(n) if scores[place] is None)
         return BackendScores.of((scores[place] or 0.0 for place in range(n)), usage=usage, provisional=missing)
 
-    def _usage(self, counts: CallCounts, n_inputs: int, total_s: float) -> CallUsage:
-        price, prompt, answer = self._price, counts.prompt_tokens, counts.answer_tokens
+    def _usage(self, counts: Sequence[CallCounts], n_inputs: int, total_s: float) -> CallUsage:
+        total = CallCounts.sum_of(counts)
+        price, prompt, answer = self._price, total.prompt_tokens, total.answer_tokens
         return CallUsage(
             tokenize_ms=0.0,
             queue_ms=0.0,
@@ -175,11 +185,13 @@ class ChatScorer:
             inputs=n_inputs,
             tokens=prompt + answer,
             reused_inputs=0,
-            chat=counts.usage(None if price is None else price.of(prompt_tokens=prompt, answer_tokens=answer)),
+            chat=total.usage(None if price is None else price.of(prompt_tokens=prompt, answer_tokens=answer)),
         )
 
     @contextmanager
-    def _telling(self, options: ScoreOptions, counts: CallCounts, n_inputs: int, start_s: float) -> Iterator[None]:
+    def _telling(
+        self, options: ScoreOptions, counts: Sequence[CallCounts], n_inputs: int, start_s: float
+    ) -> Iterator[None]:
         """Tell what a call had taken that ends with an error."""
         try:
             yield

@@ -62,7 +62,11 @@ def _scorer(model: ChatModel, method: str) -> ChatScorer:
 
 def _parts(rest: str, known: Collection[str], *, example: str) -> tuple[str, dict[str, Any]]:
     model, _, query = rest.partition("?")
-    settings: Mapping[str, str] = dict(parse_qsl(query, keep_blank_values=True))
+    pairs = parse_qsl(query, keep_blank_values=True)
+    settings: Mapping[str, str] = dict(pairs)
+    if len(settings) < len(pairs):
+        msg = f"the name of a chat model gives a setting twice in {query!r}; leave one of them out"
+        raise InvalidInputError(msg)
     unknown = next((name for name in settings if name not in known), None)
     if unknown is not None or (query and not settings):
         msg = (

@@ -147,12 +147,19 @@ class Calibration:
         The file holds numbers, the model's name and settings, and no text of any query or document.
 
         Raises:
-            InvalidInputError: The file cannot be written.
+            InvalidInputError: The file cannot be written, or a threshold is infinite.
         """
         path = Path(path)
         content = {"schema": _SCHEMA, "version": _SCHEMA_VERSION, **asdict(self)}
-        text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-        write_atomically(path, text.encode())
+        try:
+            data = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+        except (TypeError, ValueError) as error:
+            msg = (
+                f"this calibration holds what its file cannot ({error}); thresholds must be finite, and its source's "
+                "settings plain values"
+            )
+            raise InvalidInputError(msg) from error
+        write_atomically(path, data)
         return path
 
     @classmethod

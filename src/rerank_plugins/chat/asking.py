@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeVar
 
 from rerank_plugins.chat.fencing import Fence, Fencing
@@ -29,6 +29,7 @@ __all__ = [
     "together",
 ]
 
+Q = TypeVar("Q")
 T = TypeVar("T")
 
 _CHARACTERS_PER_TOKEN = 4
@@ -61,7 +62,7 @@ class Question:
 
 @dataclass(slots=True, eq=False)
 class CallCounts:
-    """Counts of one call of a reranker."""
+    """Counts of one query in a call of a reranker, or of all together."""
 
     calls: int = 0
     failed: int = 0
@@ -74,6 +75,15 @@ class CallCounts:
     prompt_tokens: int = 0
     answer_tokens: int = 0
     is_estimate: bool = False
+
+    @classmethod
+    def sum_of(cls, some: Sequence[CallCounts]) -> CallCounts:
+        """Return what several counts come to."""
+        total = cls()
+        for one in fields(cls):
+            setattr(total, one.name, sum(getattr(counts, one.name) for counts in some))
+        total.is_estimate = any(counts.is_estimate for counts in some)
+        return total
 
     def note(self, request: Request, answer: ChatAnswer | None) -> None:
         """Count a call; tokens that the model does not tell are estimated at four characters each."""
@@ -173,12 +183,12 @@ Requests = Generator[list[Request], list[ChatAnswer | None], T]
 """The same with requests and answers; None where a call failed."""
 
 
-def together(methods: Sequence[Steps[T]]) -> Steps[list[T]]:
-    """Run methods side by side: the questions that each asks next are one batch. Returns the result of each."""
+def together(methods: Sequence[Generator[list[Q], list[Any], T]]) -> Generator[list[Q], list[Any], list[T]]:
+    """Run methods side by side: the questions, or requests, of each are one batch. Returns the result of each."""
     results: dict[int, T] = {}
     taken: dict[int, list[Any] | None] = dict.fromkeys(range(len(methods)))
     while taken:
-        questions_of: dict[int, list[Question]] = {}
+        questions_of: dict[int, list[Q]] = {}
         for number, answers in taken.items():
             try:
                 questions_of[number] = methods[number].send(answers)  # type: ignore[arg-type]

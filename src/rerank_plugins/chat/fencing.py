@@ -17,7 +17,8 @@ __all__ = ["Fence", "Fencing"]
 _IDENTIFIER = re.compile(r"\[(\d+)\]")
 # Marks of chat templates: a tokenizer would read them as the end of a turn.
 _TEMPLATE_MARKS = re.compile(
-    r"<(?=\|)|(?<=\|)>|<(?=/?(?:s|start_of_turn|end_of_turn|bos|eos)>)|\[(?=/?INST\])|<(?=</?SYS>>)"
+    # DeepSeek's have a bar of full width, EXAONE's stand in brackets.
+    r"[<\[](?=[|\uff5c])|(?<=[|\uff5c])[>\]]|<(?=/?(?:s|start_of_turn|end_of_turn|bos|eos)>)|\[(?=/?INST\])|<(?=</?SYS>>)"
 )
 
 _RULE = (
@@ -77,4 +78,4 @@ class Fencing:
 
 
 def _spaced(match: re.Match[str]) -> str:
-    return f"{match[0]} " if match[0] != ">" else " >"
+    return f" {match[0]}" if match[0] in ">]" else f"{match[0]} "

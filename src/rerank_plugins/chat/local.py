@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,10 +20,14 @@ from rerank_plugins.engine import forking
 from rerank_plugins.engine.deadline import Deadline
 from rerank_plugins.errors import EngineClosedError, InvalidInputError
 from rerank_plugins.scorers.language_model import language_model_request
+from rerank_plugins.text.tokenizer import replace_lone_surrogates
 from rerank_plugins.types import SourceOptions
 from rerank_plugins.weights.loading import load_model
 
 __all__ = ["LocalChat"]
+
+# How a turn begins where a model has no chat template.
+_TURN = re.compile(r"^(?:system|user|assistant):", re.MULTILINE | re.IGNORECASE)
 
 
 class LocalChat(SimpleChatModel):
@@ -69,7 +74,7 @@ class LocalChat(SimpleChatModel):
             self._tokenizer: Any = transformers.AutoTokenizer.from_pretrained(
                 request.files.folder, local_files_only=True, trust_remote_code=request.trust_remote_code
             )
-        self._marks = [one for one in self._tokenizer.all_special_tokens if len(one) > 1]
+        self._marks = _marks_of(self._tokenizer)
 
     def complete(self, messages: Sequence[ChatMessage], options: ChatOptions) -> ChatAnswer:
         """Return the answer to a conversation.
@@ -113,7 +118,10 @@ class LocalChat(SimpleChatModel):
         # The template writes the special tokens.
         has_template = bool(self._tokenizer.chat_template)
         ids: torch.Tensor = self._tokenizer(
-            text, add_special_tokens=not has_template, return_tensors="pt", return_token_type_ids=False
+            replace_lone_surrogates(text),
+            add_special_tokens=not has_template,
+            return_tensors="pt",
+            return_token_type_ids=False,
         )["input_ids"]
         if ids.shape[1] + n_new > self._length:
             msg = (
@@ -125,7 +133,8 @@ class LocalChat(SimpleChatModel):
 
     def _prompt(self, turns: list[dict[str, str]]) -> str:
         if not self._tokenizer.chat_template:
-            return "\n".join([*(f"{one['role']}: {one['content']}" for one in turns), "assistant:"])
+            said = (f"{one['role']}: {_TURN.sub(_indented, one['content'])}" for one in turns)
+            return "\n".join([*said, "assistant:"])
         try:
             return self._templated(turns)
         except Exception:
@@ -178,6 +187,24 @@ class LocalChat(SimpleChatModel):
             text = self._tokenizer.convert_tokens_to_string([token])
             found[text] = float(np.logaddexp(found.get(text, -np.inf), value))
         return found
+
+
+def _marks_of(tokenizer: Any) -> list[str]:
+    """Return what a text must not hold as it stands: special tokens, and added ones that the chat template writes.
+
+    Llama 3 names the marks of a turn's beginning only among the added tokens, and DeepSeek's count as no special ones.
+    """
+    template = str(tokenizer.chat_template or "")
+    added = [
+        str(one.content)
+        for one in tokenizer.added_tokens_decoder.values()
+        if one.special or (one.content.strip() and one.content in template)
+    ]
+    return [one for one in dict.fromkeys([*tokenizer.all_special_tokens, *added]) if len(one) > 1]
+
+
+def _indented(match: re.Match[str]) -> str:
+    return f" {match[0]}"
 
 
 class _Late:

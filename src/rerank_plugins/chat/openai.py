@@ -21,6 +21,8 @@ _PATH = "/chat/completions"
 _KEY = "OPENAI_API_KEY"
 _OWN = ("model", "messages", "stream", "n")
 
+_LARGEST_LOGPROB = 1e9
+
 _INSTEAD = {"max_tokens": "max_completion_tokens"}
 """Newer models of OpenAI refuse the one, other servers know no other."""
 
@@ -193,7 +195,8 @@ def first_logprobs(choice: Any) -> dict[str, float] | None:
     top = _field(first, "top_logprobs")
     for one in [first, *(top if isinstance(top, list) else [])]:
         token, value = _field(one, "token"), _field(one, "logprob")
-        if isinstance(token, str) and isinstance(value, (int, float)):
+        # Neither NaN nor a whole number of hundreds of digits.
+        if isinstance(token, str) and isinstance(value, (int, float)) and abs(value) < _LARGEST_LOGPROB:
             found[token] = float(value)
     return found or None
 

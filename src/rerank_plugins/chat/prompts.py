@@ -78,7 +78,9 @@ class ListPrompt:
 
     def __post_init__(self) -> None:
         _check_fields(self.passage, ("rank", "text"), name="passage")
+        # Which of the two is asked depends on the model.
         _check_fields(self.before + self.after, ("query",), name="before or after")
+        _check_fields(self.before + self.after_json, ("query",), name="before or after_json")
 
 
 def filled(template: str, values: Mapping[str, str]) -> str:

@@ -103,11 +103,14 @@ def _check_options(*, method: str, precision: float | None, recall: float | None
 def _from_run(path: Path, qrels: Path, *, unit: str) -> tuple[list[float], list[bool]]:
     from rerank_plugins.calibration import labelled_scores, logits
     from rerank_plugins.evaluation import read_qrels, read_trec_run
+    from rerank_plugins.evaluation.run import unquoted_run
 
     if unit not in ("raw", "probability"):
         msg = f"--scores must be 'raw' or 'probability', got {unit!r}"
         raise InvalidInputError(msg)
-    values, labels = labelled_scores(read_trec_run(path), read_qrels(qrels))
+    judged = read_qrels(qrels)
+    documents = {one for grades in judged.values() for one in grades}
+    values, labels = labelled_scores(unquoted_run(read_trec_run(path), queries=judged, documents=documents), judged)
     return (logits(values) if unit == "probability" else values), labels
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import operator
 import time
 from collections.abc import Generator, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from rerank_plugins.backends.protocol import BackendScores, Pairs, ScoreOptions, reranker_spec
 from rerank_plugins.catalog.spec import ScoreScale
@@ -131,25 +132,34 @@ class EnsembleScorer:
                 if any(_lacks_answers(one) for one in usages[-len(self._models) :]):
                     provisional += places
                 for number, place in enumerate(places):
-                    scores[place] = float(fused[number])
+                    scores[place] = fused[number]
                     stage_scores[place] = tuple(opinion[number] for opinion in opinions)
         usage = summed_usage(usages, n_stages=len(self._models), n_inputs=len(pairs))
         return BackendScores.of(scores, usage=usage, provisional=frozenset(provisional), stages=stage_scores)
 
-    def _fused(self, opinions: Sequence[Sequence[StageScore]]) -> npt.NDArray[np.float64]:
-        weights = np.array([one.weight for one in self._members])
+    def _fused(self, opinions: Sequence[Sequence[StageScore]]) -> list[float]:
+        weights = [one.weight for one in self._members]
         if self._fusion == "rrf":
-            shares = np.array([_reciprocal_ranks([one.score for one in opinion], self._k) for opinion in opinions])
-            best: float = weights.sum() / (self._k + 1)
-            return np.asarray(weights @ shares / best)
+            shares = [_reciprocal_ranks([one.score for one in opinion], self._k) for opinion in opinions]
+            best = math.fsum(weights) / (self._k + 1)
+            return [min(one / best, 1.0) for one in _weighted_sums(weights, shares)]
         if self._fusion == "probability":
-            values = np.array([[one.probability for one in opinion] for opinion in opinions])
-            return np.asarray(weights @ values / weights.sum())
+            values = [[one.probability for one in opinion] for opinion in opinions]
+            return [min(one / math.fsum(weights), 1.0) for one in _weighted_sums(weights, values)]
         odds = [
             [log_odds(model.reranker, one.score) for one in opinion]
             for model, opinion in zip(self._models, opinions, strict=True)
         ]
-        return np.asarray(self._bias + weights @ np.array(odds))
+        return [self._bias + one for one in _weighted_sums(weights, odds)]
+
+
+def _weighted_sums(weights: Sequence[float], rows: Sequence[Sequence[float]]) -> list[float]:
+    """Return the weighted sum of each column, rounded once.
+
+    A product of matrices rounds by the number of documents and the order of the members: a score would differ alone
+    and in a list, and documents that are equal by their ranks would not be.
+    """
+    return [math.fsum(map(operator.mul, weights, column)) for column in zip(*rows, strict=True)]
 
 
 def _opinion(
@@ -176,11 +186,12 @@ def _lacks_answers(usage: CallUsage) -> bool:
     return chat is not None and chat.failed_calls + chat.skipped_calls + chat.unread_answers > 0
 
 
-def _reciprocal_ranks(scores: Sequence[float], k: int) -> npt.NDArray[np.float64]:
+def _reciprocal_ranks(scores: Sequence[float], k: int) -> list[float]:
     """Return 1 / (k + rank) of each score, rank 1 being the largest; equal scores share the better rank."""
     values = np.array(scores)
     ranks = 1 + np.searchsorted(np.sort(-values), -values, side="left")
-    return np.asarray(1.0 / (k + ranks))
+    reciprocal: list[float] = (1.0 / (k + ranks)).tolist()
+    return reciprocal
 
 
 def _check(fusion: Fusion, k: int, bias: float) -> None:

@@ -49,7 +49,7 @@ def read_composed(path: str | Path, *, what: str, settings: tuple[str, ...]) -> 
     """
     source = Path(path).expanduser()
     content = _content(source)
-    unknown = sorted(set(content) - {what, *settings}) if isinstance(content, dict) else []
+    unknown = sorted(set(content) - {what, *settings}, key=str) if isinstance(content, dict) else []
     listed = content.get(what) if isinstance(content, dict) else None
     if unknown or not isinstance(listed, list) or not all(isinstance(one, dict) and "model" in one for one in listed):
         names = f"{what} (a list of mappings, each with a model) and at most {', '.join(settings)}"

@@ -53,8 +53,8 @@ def fit_ensemble(
 
     Raises:
         InvalidInputError: The fusion has no weights to fit, labels that
-            :func:`~rerank_plugins.calibration.labels.checked_labels` refuses, a member is listwise, or no member's
-            scores rise with relevance.
+            :func:`~rerank_plugins.calibration.labels.checked_labels` refuses, a member is listwise, or with
+            ``logit`` no member's scores rise with relevance.
         MissingExtraError: scipy is not installed.
     """
     if fusion == "rrf":
@@ -81,15 +81,29 @@ def fit_ensemble(
     if fusion == "logit":
         weights, bias = _logistic(rows, relevant)
     else:
-        weights, bias = import_extra("scipy.optimize", extra="calibration").nnls(rows.T, relevant)[0], 0.0
+        weights, bias = _shares(rows, relevant), 0.0
     if not weights.any():
         msg = "no member's scores rise with relevance, so every weight is 0; check that label 1 means relevant"
         raise InvalidInputError(msg)
-    shares = weights if fusion == "logit" else weights / weights.sum()
     weighted: list[Member] = [
-        replace(one, weight=float(share)) for one, share in zip(scorer.members, shares, strict=True)
+        replace(one, weight=float(share)) for one, share in zip(scorer.members, weights, strict=True)
     ]
     return Ensemble(weighted, fusion=fusion, bias=float(bias), engine=engine)
+
+
+def _shares(rows: _Floats, relevant: _Floats) -> _Floats:
+    """Return the weight of each row, 0 or more and 1 together, with the least squared error of their weighted sum.
+
+    With weights w that sum to 1 the error is the length of E w, where E holds the members' own errors. For u = t w the
+    sum of squares of E u and of t - 1 is least, over t, at |E w|^2 / (1 + |E w|^2), which grows with |E w|: so the u of
+    a plain non-negative least squares has the direction of the w that is wanted.
+    """
+    errors = (rows - relevant) / np.sqrt(len(relevant))
+    wanted = np.append(np.zeros(len(relevant)), 1.0)
+    found = import_extra("scipy.optimize", extra="calibration").nnls(np.vstack([errors.T, np.ones(len(rows))]), wanted)[
+        0
+    ]
+    return np.asarray(found / found.sum())
 
 
 def _logistic(rows: _Floats, relevant: _Floats) -> tuple[_Floats, float]:

@@ -10,7 +10,7 @@ import json
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from rerank_plugins.checks.arguments import checked_call, checked_fields
 from rerank_plugins.errors import InvalidInputError
@@ -197,20 +197,29 @@ def read_candidates(folder: Path, queries: Container[str], *, split: str) -> dic
     candidates: dict[str, tuple[str, ...]] = {}
     for number, line in numbered_lines(path):
         entry = json_object(line, where=f"{path}, line {number}")
-        query_id, listed = entry.get("query_id"), entry.get("candidates")
-        if not isinstance(query_id, str) or not isinstance(listed, list):
+        query_id, listed = _id(entry.get("query_id")), entry.get("candidates")
+        found = tuple(_id(one) for one in listed) if isinstance(listed, list) else (None,)
+        if query_id is None or not _are_known(found):
             msg = (
-                f"{path}, line {number}: expected an object with 'query_id' and a list 'candidates', got {line[:80]!r}"
+                f"{path}, line {number}: expected an object with 'query_id' and a list 'candidates' of ids, "
+                f"got {line[:80]!r}"
             )
             raise InvalidInputError(msg)
-        if query_id in queries:
-            found = tuple(map(str, listed))
-            if candidates.setdefault(query_id, found) != found:
-                msg = (
-                    f"{path}, line {number}: the query {query_id!r} has other candidates already; make one list of them"
-                )
-                raise InvalidInputError(msg)
+        if query_id in queries and candidates.setdefault(query_id, found) != found:
+            msg = f"{path}, line {number}: the query {query_id!r} has other candidates already; make one list of them"
+            raise InvalidInputError(msg)
     return candidates
+
+
+def _id(value: object) -> str | None:
+    """Return an id as qrels have it, a whole number as its digits; None if it is none."""
+    if isinstance(value, bool) or not isinstance(value, (str, int)):
+        return None
+    return str(value)
+
+
+def _are_known(ids: tuple[str | None, ...]) -> TypeGuard[tuple[str, ...]]:
+    return None not in ids
 
 
 def _is_header(fields: Sequence[str]) -> bool:
@@ -244,14 +253,14 @@ def read_entries(path: Path, *, wanted: Container[str] | None = None) -> dict[st
     for number, line in numbered_lines(path):
         where = f"{path}, line {number}"
         entry = json_object(line, where=where)
-        key, text, title = entry.get("_id"), entry.get("text"), entry.get("title")
-        if isinstance(key, bool) or not isinstance(key, (str, int)) or not isinstance(text, str):
+        key, text, title = _id(entry.get("_id")), entry.get("text"), entry.get("title")
+        if key is None or not isinstance(text, str):
             msg = f"{where}: expected an object with '_id' and the string 'text', got {line[:80]!r}"
             raise InvalidInputError(msg)
-        if wanted is not None and str(key) not in wanted:
+        if wanted is not None and key not in wanted:
             continue
         document = Document(text=text, title="" if title is None else str(title))
-        if entries.setdefault(str(key), document) != document:
+        if entries.setdefault(key, document) != document:
             msg = f"{where}: the id {key!r} stands for another text already; give each its own id"
             raise InvalidInputError(msg)
     return entries

@@ -15,12 +15,15 @@ from rerank_plugins.checks.kinds import shown
 from rerank_plugins.checks.optional import import_extra
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.evaluation.dataset import Qrels
-from rerank_plugins.evaluation.run import Run, check_run, in_order, ranked_ids
+from rerank_plugins.evaluation.run import Run, check_run, ranked_ids
 
 if TYPE_CHECKING:
     from ir_measures.measures import Measure
 
 __all__ = ["Evaluation", "evaluate", "parse_measures", "standard_measures"]
+
+_LARGEST_GRADE = 1_000_000
+"""trec_eval counts the documents of every grade up to the largest: a thousand million would take 8 GB of memory."""
 
 # The names of articles, and trec_eval's.
 _ALIASES = {"hit": "Success", "MRR": "RR", "MAP": "AP", "recall": "R", "precision": "P"}
@@ -113,7 +116,7 @@ def evaluate(run: Run, qrels: Qrels, *, measures: Mapping[str, Measure] | None =
         measures: Name to ir-measures value; None takes :func:`standard_measures`.
 
     Raises:
-        InvalidInputError: The run has a NaN score, or nothing is judged.
+        InvalidInputError: The run has a NaN score, nothing is judged, or a grade is beyond a million.
         MissingExtraError: ir-measures is not installed.
     """
     check_run(run)
@@ -126,12 +129,14 @@ def evaluate(run: Run, qrels: Qrels, *, measures: Mapping[str, Measure] | None =
     names: dict[Measure, list[str]] = {}
     for name, measure in named.items():
         names.setdefault(measure, []).append(name)
-    judged_run = {query_id: _without_ties(run[query_id]) for query_id in qrels if run.get(query_id)}
-    if judged_run:
-        plain = {query_id: dict(grades) for query_id, grades in qrels.items()}
-        for metric in ir.iter_calc(list(names), plain, judged_run):
+    queries = list(qrels)
+    plain = [_numbered(run.get(query_id, {}), _plain_grades(query_id, qrels[query_id])) for query_id in queries]
+    judged = {str(number): grades for number, (_, grades) in enumerate(plain)}
+    found = {str(number): scores for number, (scores, _) in enumerate(plain) if scores}
+    if found:
+        for metric in ir.iter_calc(list(names), judged, found):
             for name in names[metric.measure]:
-                per_query[name][metric.query_id] = float(metric.value)
+                per_query[name][queries[int(metric.query_id)]] = float(metric.value)
     return Evaluation(per_query)
 
 
@@ -161,6 +166,28 @@ def _computable(measure: Measure) -> Measure:
     return measure
 
 
-def _without_ties(scores: Mapping[str, float]) -> dict[str, float]:
-    # ir-measures computes some measures (RR@k) with code that orders ties differently from trec_eval.
-    return in_order({document_id: scores[document_id] for document_id in ranked_ids(scores)})
+def _plain_grades(query_id: str, grades: Mapping[str, int]) -> dict[str, int]:
+    """Return a query's judgements as pytrec_eval can take them, or raise InvalidInputError."""
+    beyond = next((one for one, grade in grades.items() if abs(grade) > _LARGEST_GRADE), None)
+    if beyond is not None:
+        msg = (
+            f"the grade of document {beyond!r} for query {query_id!r} is {grades[beyond]}, and grades go up to "
+            f"{_LARGEST_GRADE:,}; is the column of the judgements another one, such as a time?"
+        )
+        raise InvalidInputError(msg)
+    # Where all are negative pytrec_eval writes beyond its memory. Nothing is relevant there: 0 says the same.
+    if grades and max(grades.values()) < 0:
+        return dict.fromkeys(grades, 0)
+    return dict(grades)
+
+
+def _numbered(scores: Mapping[str, float], grades: Mapping[str, int]) -> tuple[dict[str, float], dict[str, int]]:
+    """Return a query's run and judgements with numbers for ids, and for scores whole numbers that say the order alone.
+
+    ir-measures computes some measures (RR@k) with code that orders ties differently from trec_eval. pytrec_eval ends an
+    id at its first null character, and crashes on half of a surrogate pair.
+    """
+    ranked = ranked_ids(scores)
+    names = {document_id: str(number) for number, document_id in enumerate(dict.fromkeys([*ranked, *grades]))}
+    ordered = {names[document_id]: float(len(ranked) - place) for place, document_id in enumerate(ranked)}
+    return ordered, {names[document_id]: grade for document_id, grade in grades.items()}

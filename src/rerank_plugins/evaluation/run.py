@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gzip
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -29,6 +29,7 @@ __all__ = [
     "ranked_ids",
     "read_trec_run",
     "trec_bytes",
+    "unquoted_run",
     "write_trec_run",
 ]
 
@@ -73,8 +74,27 @@ def check_run(run: Run) -> None:
 
 
 def quoted_name(name: str) -> str:
-    """Return an id that a TREC file can hold: white space becomes ``%20`` and the like, and then also ``%``."""
-    return quote(name, safe=_SAFE) if name.split() != [name] else name
+    """Return an id that a TREC file can hold.
+
+    White space and what cannot be printed become ``%20`` and the like, and then also ``%``.
+    """
+    is_word = name.split() == [name] and name.isprintable()
+    return name if is_word else quote(name, safe=_SAFE, errors="surrogatepass")
+
+
+def unquoted_run(run: Run, *, queries: Iterable[str], documents: Iterable[str]) -> dict[str, dict[str, float]]:
+    """Return a run that was read from a file with the ids that a dataset has, where :func:`quoted_name` changed them.
+
+    Args:
+        run: The run.
+        queries: The ids of the dataset's queries.
+        documents: Those of its documents.
+    """
+    of_queries, of_documents = ({quoted_name(one): one for one in ids} for ids in (queries, documents))
+    return {
+        of_queries.get(query_id, query_id): {of_documents.get(one, one): score for one, score in scores.items()}
+        for query_id, scores in run.items()
+    }
 
 
 @checked_call()

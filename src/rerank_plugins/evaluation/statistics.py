@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -53,7 +54,8 @@ def compare_paired(
 
     Under the null hypothesis a query's two values may be swapped: the signs of the differences are drawn at
     random (Smucker, Allan and Carterette, CIKM 2007). The p-value is (1 + n) / (1 + permutations), where n
-    counts the draws whose mean is at least as far from 0; it is never 0, and 1 where nothing differs.
+    counts the draws whose mean is at least as far from 0; it is never 0, and 1 where nothing differs. The order of
+    the queries changes nothing.
 
     Args:
         values: One per query.
@@ -62,20 +64,23 @@ def compare_paired(
         seed: Equal seeds give equal p-values.
 
     Raises:
-        InvalidInputError: The lengths differ, or there is no value.
+        InvalidInputError: The lengths differ, there is no value, or one is not finite.
     """
     if len(values) != len(baseline):
         msg = f"paired values must be of the same queries, got {len(values)} and {len(baseline)}"
         raise InvalidInputError(msg)
-    differences = _checked(values, n_permutations, name="n_permutations") - np.asarray(baseline, dtype=np.float64)
-    observed = abs(differences.sum())
+    rows, others = (_checked(side, n_permutations, name="n_permutations") for side in (values, baseline))
+    total = math.fsum(rows - others)
+    # In an order of their own, so that queries that come in another one draw the same signs.
+    differences = np.sort(np.abs(rows - others))
+    observed = abs(total)
     generator = np.random.default_rng(seed)
     n_extreme = 0
     for n in _chunks(n_permutations, len(differences)):
         signs = generator.integers(0, 2, size=(n, len(differences)), dtype=np.int8) * 2 - 1
         # Sums in another order round differently, but equal sums must count as equal.
         n_extreme += int((np.abs(signs @ differences) >= observed - 1e-9).sum())
-    return Comparison(float(differences.mean()), (1 + n_extreme) / (1 + n_permutations))
+    return Comparison(total / len(differences), (1 + n_extreme) / (1 + n_permutations))
 
 
 def _chunks(n: int, width: int) -> list[int]:
@@ -86,7 +91,8 @@ def _chunks(n: int, width: int) -> list[int]:
 def _checked(values: Sequence[float], n: int, *, name: str) -> npt.NDArray[np.float64]:
     rows = np.asarray(values, dtype=np.float64)
     if not len(rows) or not np.isfinite(rows).all():
-        msg = f"a mean needs finite values of at least one query, got {len(rows)}"
+        n_finite = int(np.isfinite(rows).sum())
+        msg = f"a mean needs finite values of at least one query, got {len(rows)} of which {n_finite} are finite"
         raise InvalidInputError(msg)
     if n < 1:
         msg = f"{name} must be 1 or more, got {n}"

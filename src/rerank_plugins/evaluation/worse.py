@@ -53,7 +53,7 @@ def worse_sentence(
         f"({'more than' if measure in beyond_noise else 'within'} noise, p = {one.p_value:.2g})"
         for measure, one in against.items()
         # Values that are equal as printed are not mentioned.
-        if round(after[measure] - one.difference, 3) > round(after[measure], 3)
+        if measure in after and round(after[measure] - one.difference, 3) > round(after[measure], 3)
     ]
     if not parts:
         return ""

@@ -62,7 +62,7 @@ def diverse_order(
         best = int(np.argmax(np.where(left, gains, -np.inf)))
         taken.append(best)
         left[best] = False
-        nearest = np.maximum(nearest, unit @ unit[best])
+        nearest = np.maximum(nearest, _cosines(unit, unit[best]))
     return taken
 
 
@@ -108,7 +108,7 @@ def within_tokens(
     taken: list[int] = []
     used = 0
     for place, text in enumerate(texts):
-        needed = _counted(count_tokens, text or "") + (separator_tokens if taken else 0)
+        needed = (0 if text is None else _counted(count_tokens, text)) + (separator_tokens if taken else 0)
         if used + needed <= max_tokens:
             taken.append(place)
             used += needed
@@ -146,5 +146,12 @@ def _unit_rows(vectors: npt.ArrayLike) -> npt.NDArray[np.float64]:
     if rows.ndim != 2 or not np.isfinite(rows).all():
         msg = f"vectors must be finite numbers in the shape (documents, dimensions), got {rows.shape}"
         raise InvalidInputError(msg)
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.asarray(rows / np.maximum(lengths, 1e-12))
+    # By its largest number first, so that no square is too large or too small for a float.
+    largest = np.abs(rows).max(axis=1, keepdims=True, initial=0.0)
+    rows = rows / np.where(largest > 0.0, largest, 1.0)
+    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1.0))
+
+
+def _cosines(unit: npt.NDArray[np.float64], one: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    # A product of matrices rounds equal rows differently, by their places, and copies would change places.
+    return np.asarray(np.round(np.einsum("ij,j->i", unit, one), 12))

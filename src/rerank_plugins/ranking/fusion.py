@@ -37,11 +37,11 @@ def reciprocal_rank_fusion(
     if isinstance(k, bool) or not isinstance(k, int) or k < 0:
         msg = f"k must be a whole number of 0 or more, got {k!r}"
         raise InvalidInputError(msg)
-    fused: dict[str, float] = {}
+    shares: dict[str, list[float]] = {}
     for weight, ranking in zip(_checked(weights, rankings), rankings, strict=True):
         for rank, document_id in enumerate(ranking, start=1):
-            fused[document_id] = fused.get(document_id, 0.0) + weight / (k + rank)
-    return _best_first(fused)
+            shares.setdefault(document_id, []).append(weight / (k + rank))
+    return _best_first(shares)
 
 
 @checked_call()
@@ -64,11 +64,11 @@ def weighted_fusion(rankings: Sequence[Scores], *, weights: Sequence[float] | No
     checked = _checked(weights, rankings)
     if weights is None:
         checked = [1.0 / max(len(rankings), 1)] * len(rankings)
-    fused: dict[str, float] = {}
+    shares: dict[str, list[float]] = {}
     for weight, ranking in zip(checked, rankings, strict=True):
         for document_id, share in _min_max(ranking).items():
-            fused[document_id] = fused.get(document_id, 0.0) + weight * share
-    return _best_first(fused)
+            shares.setdefault(document_id, []).append(weight * share)
+    return _best_first(shares)
 
 
 def _min_max(ranking: Scores) -> dict[str, float]:
@@ -101,5 +101,7 @@ def _checked(weights: Sequence[float] | None, rankings: Sequence[Scores]) -> lis
     return numbers
 
 
-def _best_first(fused: Mapping[str, float]) -> dict[str, float]:
+def _best_first(shares: Mapping[str, Sequence[float]]) -> dict[str, float]:
+    # Rounded once: the same ranks in another order of the rankings are a tie.
+    fused = {document_id: math.fsum(some) for document_id, some in shares.items()}
     return dict(sorted(fused.items(), key=lambda item: -item[1]))

@@ -10,7 +10,7 @@ from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.evaluation.dataset import Dataset, Qrels
 from rerank_plugins.evaluation.movements import Case, movements, pick_cases
 from rerank_plugins.evaluation.results import Cell
-from rerank_plugins.evaluation.run import Run, ranked_ids, read_trec_run
+from rerank_plugins.evaluation.run import Run, ranked_ids, read_trec_run, unquoted_run
 from rerank_plugins.reports.systems import Scene, first_stage_of
 
 __all__ = ["Evidence", "QueryMove", "find_evidence", "query_moves", "split_scores"]
@@ -116,7 +116,7 @@ def _evidence(scene: Scene, cell: Cell, *, runs: Path | None, dataset: Dataset |
     )
     if dataset is None or first is None or runs is None:
         return None
-    after, before = _run(cell, runs), _run(first, runs)
+    after, before = _run(cell, runs, dataset), _run(first, runs, dataset)
     if after is None or before is None:
         return None
     cut = {
@@ -126,7 +126,7 @@ def _evidence(scene: Scene, cell: Cell, *, runs: Path | None, dataset: Dataset |
     return Evidence(cell=cell, dataset=dataset, before=cut, after=after)
 
 
-def _run(cell: Cell, folder: Path) -> Run | None:
+def _run(cell: Cell, folder: Path, dataset: Dataset) -> Run | None:
     if cell.run_file is None:
         return None
     parts = PurePosixPath(cell.run_file)
@@ -135,7 +135,9 @@ def _run(cell: Cell, folder: Path) -> Run | None:
         msg = f"run_file {cell.run_file!r} leaves the folder of the results; it must be a relative path without '..'"
         raise InvalidInputError(msg)
     path = folder / parts
-    return read_trec_run(path) if path.is_file() else None
+    if not path.is_file():
+        return None
+    return unquoted_run(read_trec_run(path), queries=dataset.queries, documents=dataset.documents)
 
 
 def _query_move(evidence: Evidence, case: Case) -> QueryMove:

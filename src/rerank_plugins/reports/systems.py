@@ -115,12 +115,15 @@ class Scene:
             measure: Shown in the pictures; None takes nDCG@10, or the first that all cells have.
 
         Raises:
-            InvalidInputError: There is nothing to report, or no such measure.
+            InvalidInputError: There is nothing to report, no such measure, or none that all cells have.
         """
         if not results.cells and not results.curves:
             msg = "the results hold neither a cell nor a curve, so there is nothing to report; run the evaluation first"
             raise InvalidInputError(msg)
         shared = _shared_measures(results)
+        if results.cells and not shared:
+            msg = "the cells have no measure in common; report the results of one evaluation"
+            raise InvalidInputError(msg)
         if measure is not None and measure not in shared:
             msg = f"measure {measure!r} is not in every cell; choose one of {', '.join(shared) or 'none'}"
             raise InvalidInputError(msg)

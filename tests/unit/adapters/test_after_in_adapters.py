@@ -120,6 +120,13 @@ def test_as_many_as_fit(ranked: Any, tokenizer: str) -> None:
     assert ranked(top_n=None, threshold=4.5, threshold_unit="raw", after=after) == ["5"]
 
 
+def test_tokens_of_half_a_surrogate_pair_are_counted(tokenizer: str) -> None:
+    texts = ["5 red \ud800", "4 blue"]
+    ranked = Reranker(backend=First()).rank("q", texts)
+    after = AfterRanking(max_tokens=5, tokenizer=tokenizer)
+    assert [one.index for one in selected(ranked, texts, None, after=after, top_n=None)] == [0, 1]
+
+
 @BOTH
 def test_near_copies_make_room(ranked: Any) -> None:
     plain = ranked(top_n=2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from rerank_plugins.calibration import (
     fit_calibration,
     fit_threshold,
     measure_reliability,
+    measure_threshold,
 )
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.types import BLANK_DOCUMENT_SCORE
@@ -232,3 +234,14 @@ def test_what_is_compared_and_how(recwarn: pytest.WarningsRecorder) -> None:
             made.check_against(other)
     with pytest.warns(CalibrationMismatchWarning, match=r"max_length=512 \(now 64\)"):
         made.check_against(ScoreSource(model="a/b", revision="r1", settings={**made.settings, "max_length": 64}))
+
+
+@pytest.mark.parametrize("threshold", [math.inf, -math.inf])
+def test_what_a_file_cannot_hold_is_told_and_leaves_none(threshold: float, tmp_path: Path) -> None:
+    scores, labels = [0.0, 1.0, 2.0, 3.0], [0, 0, 1, 1]
+    made = fit_calibration(scores, labels)
+    with pytest.raises(InvalidInputError, match="thresholds must be finite"):
+        made.with_threshold(measure_threshold(scores, labels, threshold=threshold)).save(tmp_path / "c.json")
+    with pytest.raises(InvalidInputError, match="plain values"):
+        fit_calibration(scores, labels, source=ScoreSource(settings={"x": {1}})).save(tmp_path / "c.json")
+    assert not (tmp_path / "c.json").exists()

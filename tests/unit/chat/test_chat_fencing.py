@@ -57,6 +57,9 @@ def test_marks_are_the_same_for_the_same_question_only() -> None:
         "<<SYS>>",
         "<</SYS>>",
         "<bos>",
+        "<\uff5cend\u2581of\u2581sentence\uff5c>",
+        "<\uff5cUser\uff5c>",
+        "[|endofturn|]",
     ],
 )
 def test_marks_of_chat_templates_are_broken_up(turn: str) -> None:

@@ -12,7 +12,7 @@ from chat_models import OracleChat, ScriptedChat, UnreliableChat, overlap, said
 
 from rerank_plugins import ChatScorer, ChatUsage, Reranker
 from rerank_plugins.chat import ChatAnswer, ChatLimits, Listwise, Pairwise, PassagePrompt, Pointwise, Setwise
-from rerank_plugins.chat.prompts import GRADE, PAIRWISE, RANK_GPT, RANK_ZEPHYR, SETWISE, YES_NO
+from rerank_plugins.chat.prompts import GRADE, PAIRWISE, RANK_GPT, RANK_ZEPHYR, SETWISE, YES_NO, ListPrompt
 from rerank_plugins.errors import InvalidInputError, ScoringError
 
 QUERY = "what does the panda eat"
@@ -240,6 +240,11 @@ def test_prompts_are_yours_to_replace() -> None:
     [
         (lambda: PassagePrompt(user="no query {passages}"), "{query}"),
         (lambda: PassagePrompt(user="{query} {passages}", passage="no text"), "{text}"),
+        (
+            lambda: ListPrompt(before="", after="{query}", after_json="as JSON"),
+            "before or after_json must hold {query}",
+        ),
+        (lambda: ListPrompt(before="", after="order", after_json="{query}"), "before or after must hold {query}"),
         (lambda: Listwise(step=20), "step=20"),
         (lambda: Listwise(window=1), "window"),
         (lambda: Listwise(passes=0), "passes"),

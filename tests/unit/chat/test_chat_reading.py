@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -27,6 +28,8 @@ ORDERS = [
     ("[2] = [1] > [3]", [2, 1, 3, 4]),
     ("<think>[1] > [2] > [3] > [4] at first</think>[4] > [3]", [4, 3, 1, 2]),
     ("I thought [1] > [2] > [3] > [4].</think>[4] > [3]", [4, 3, 1, 2]),
+    ("[THINK][1] > [2] > [3] > [4] at first[/THINK][4] > [3]", [4, 3, 1, 2]),
+    ("<reasoning>[1] > [2] > [3] > [4] at first</reasoning>[4] > [3]", [4, 3, 1, 2]),
     ("［３］＞［１］", [3, 1, 2, 4]),
     ("[2²] > [4] > [1]", [4, 1, 2, 3]),
     ("[2]-[4]", [2, 3, 4, 1]),
@@ -41,6 +44,27 @@ ORDERS = [
     ("Ranking: 3 1 2 4", [3, 1, 2, 4]),
     ("2", [2, 1, 3, 4]),
     ("[2] > [2] > [9] > [0] > [1]", [2, 1, 3, 4]),
+    ("- [3]\n- [1]\n- [2]\n- [4]", [3, 1, 2, 4]),
+    ("- 3\n- 1\n- 2\n- 4", [3, 1, 2, 4]),
+    ("1. [3]\n2. [1], [2]\n3. [4]", [3, 1, 2, 4]),
+    ("1) 3\n2) 1\n3) 2\n4) 4", [3, 1, 2, 4]),
+    ("[3] - [1] - [2] - [4]", [3, 1, 2, 4]),
+    ("[3] to [1] to [2]", [3, 1, 2, 4]),
+    ("[4] > [1]-[3]", [4, 1, 2, 3]),
+    ("[2]\u2013[4]", [2, 3, 4, 1]),
+    ("3 > 1 = 4 > 2.", [3, 1, 4, 2]),
+    ("The order is 3, 1, 4, and 2.", [3, 1, 4, 2]),
+    ("\u30103\u3011>\u30101\u3011>\u30102\u3011", [3, 1, 2, 4]),
+    ("[[1, 2, 3, 4], [4, 3, 2, 1]]", [4, 3, 2, 1]),
+    ("[[3], [1, 4], [2]]", [3, 1, 4, 2]),
+    ('{"ranking": [[3], [1, 4], 2]}', [3, 1, 4, 2]),
+    ('```json\n["3", "1"]\n```', [3, 1, 2, 4]),
+    ('In order: [{"id": 3, "score": 0.9}, {"id": 1}]. Done.', [3, 1, 2, 4]),
+    ('{"answers": [{"id": 3}, {"id": 1}], "n": 2} as asked', [3, 1, 2, 4]),
+    ('{"parts": ["a 1", "b 2"], "order": ["[4]", "[2]"]}', [4, 2, 1, 3]),
+    ('{"analysis": ["Passage 1 is old", "Passage 2 of 3"], "order": [4, 2]}', [4, 2, 1, 3]),
+    ('{"scores": [0.1, 0.9], "notes": [], "order": ["[4]", "doc 2"]}', [4, 2, 1, 3]),
+    ('{"ranking": ["Passage 4, since 1990", "Passage 2"], "seen": [1, 2, 3, 4]}', [4, 2, 1, 3]),
 ]
 
 
@@ -159,13 +183,24 @@ def test_a_good_answer_is_read_as_it_stands(order: list[int], form: str) -> None
         "1-" * 50_000,
         '{"ranking": [' + "9" * 6_000 + "]}",
         '{"ranking": [1e999]}',
+        # Models that are held to JSON may say spaces until they are stopped.
+        "[1]" + " " * 99_000 + "x [2]",
+        "[1]" + ">" * 99_000 + "x [2]",
+        "passage" + " " * 99_000 + "x",
+        "document" + "\n" * 99_000 + "x",
+        "```json" + " " * 90_000 + "x",
+        "```" + "a" * 90_000,
+        "1" + " " * 99_000 + "x",
     ],
+    ids=range(15),
 )
 def test_hostile_answers_end_soon(text: str) -> None:
+    start_s = time.perf_counter()
     read = read_order(text, 5)
     assert read.value is None or sorted(read.value) == list(range(5))
     read_label(text, ["A", "B"])
     read_grade(text, 10)
+    assert time.perf_counter() - start_s < 10.0  # it took one or two minutes
 
 
 @pytest.mark.parametrize(
@@ -180,6 +215,12 @@ def test_hostile_answers_end_soon(text: str) -> None:
         ("The answer is Passage: B", 1),
         ("Passage B, since passage B says so", 1),
         ("Passage A is less relevant than Passage B", None),
+        ("The passage a reader wants is B", None),
+        ("B\nThe passage a reader wants", 1),
+        ('{"reasoning": "Passage A is off topic", "choice": "B"}', 1),
+        ('{"result": {"best": ["Passage B"]}}', 1),
+        ('{"why": "Passage A is off topic", "more": "yes"}', None),
+        ('{"first": "A", "second": "B"}', None),
         ("Neither", None),
         ("A passage", None),
         ("C", None),
@@ -209,6 +250,12 @@ def test_labels(text: str, expected: int | None) -> None:
         ("high", None),
         ("", None),
         ('{"grade": true}', None),
+        ('{"reasoning": "it names 3 pandas", "final": 7}', 7),
+        ('{"reasoning": "3 pandas", "final": "7/10"}', 7),
+        ('{"result": {"grade": [7]}}', 7),
+        ('{"a": 3, "b": 7}', None),
+        ("7-8", None),
+        ("7%", None),
         ('{"grade": 1e999}', None),
     ],
 )

@@ -141,6 +141,14 @@ def test_only_so_many_calls(is_async: bool) -> None:
     assert (chat.calls, chat.skipped_calls, chat.failed_calls) == (5, 15, 0)
 
 
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_query_has_its_calls_for_itself(is_async: bool) -> None:
+    held = reranker(OracleChat(lambda _query, text: float(text.split()[1]) / 2), max_calls=5)
+    long, short = [("q", one) for one in TEXTS], [("r", one) for one in TEXTS[:2]]
+    score = (lambda pairs: asyncio.run(held.ascore(pairs))) if is_async else held.score
+    assert score(long + short) == score(long) + score(short)
+
+
 class Overloaded(Exception):
     status_code = 503
 

@@ -100,7 +100,15 @@ def test_json_that_is_no_answer(complete: Any, body: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "amiss", [{"logprobs": []}, {"logprobs": {"content": [{}]}}, {"logprobs": {"content": [{"token": 3}]}}]
+    "amiss",
+    [
+        {"logprobs": []},
+        {"logprobs": {"content": [{}]}},
+        {"logprobs": {"content": [{"token": 3}]}},
+        {"logprobs": {"content": [{"token": "Yes", "logprob": -(10**400)}]}},
+        {"logprobs": {"content": [{"token": "Yes", "logprob": float("nan")}]}},
+    ],
+    ids=range(5),
 )
 def test_log_probabilities_that_are_none(complete: Any, amiss: Any) -> None:
     with scripted_server([Answer({**response("Yes", **amiss), "usage": {"prompt_tokens": "many"}})]) as server:
@@ -259,6 +267,7 @@ def test_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
         ("openai-chat:gpt?method=best", "method must be one of"),
         ("openai-chat:gpt?temprature=1", "'temprature' is no setting"),
         ("openai-chat:gpt?listwise", "no setting"),
+        ("openai-chat:gpt?method=listwise&method=pointwise", "gives a setting twice"),
         ("openai-chat:gpt?base_url=ftp://x", "base_url"),
         ("local-chat:", "name of a chat model is missing"),
     ],

@@ -60,6 +60,17 @@ def test_a_threshold_that_no_pairs_allow_costs_no_calibration(run_file: Path, tm
     assert Calibration.load(output).thresholds == ()
 
 
+def test_a_run_that_an_evaluation_kept_has_the_ids_of_the_judgements(run_file: Path, tmp_path: Path) -> None:
+    # A run has "%20" where an id has a space; each relevant pair counted as not relevant.
+    run_file.write_text(
+        "q%201 Q0 a%20b 1 0.9 x\nq%201 Q0 b 2 0.4 x\nq%201 Q0 c 3 0.2 x\nq2 Q0 c 1 0.5 x\nq2 Q0 d 2 0.3 x\n"
+    )
+    (tmp_path / "qrels.tsv").write_text("q 1\ta b\t1\nq2\td\t1\n")
+    calibrate(run_file, "--qrels", tmp_path / "qrels.tsv", "--method", "isotonic", "-o", tmp_path / "c.json")
+    made = Calibration.load(tmp_path / "c.json")
+    assert (made.n_pairs, made.n_relevant, made.parameters[-1]) == (5, 2, (0.9, 1.0))
+
+
 def test_a_run_with_judgements(run_file: Path, tmp_path: Path) -> None:
     arguments = (run_file, "--qrels", tmp_path / "qrels.tsv", "--method", "isotonic", "-o", tmp_path / "c.json")
     calibrate(*arguments)

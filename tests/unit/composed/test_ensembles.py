@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import pickle
+import random
 from typing import Any
 
 import pytest
@@ -48,6 +49,24 @@ def test_probabilities_are_averaged_and_log_odds_summed() -> None:
     assert pool.spec.score_scope == "model"
     assert logit.score(PAIRS[:1]) == [4.5]
     assert asyncio.run(logit.arank("q", DOCUMENTS)) == logit.rank("q", DOCUMENTS)
+
+
+@pytest.mark.parametrize("fusion", ["probability", "logit"])
+def test_a_score_is_the_same_alone_and_in_a_list(fusion: Any) -> None:
+    numbers = random.Random(0)
+    documents = [" ".join(str(numbers.gauss(0, 3)) for _ in range(5)) for _ in range(67)]
+    members = [(Numbers(place), weight) for place, weight in enumerate([0.3, 0.7, 0.11, 0.05, 1.3])]
+    ensemble = Ensemble(members, fusion=fusion)
+    together = ensemble.score([("q", one) for one in documents])
+    assert [ensemble.score([("q", one)])[0] for one in documents] == together
+
+
+def test_the_same_ranks_by_other_members_are_a_tie() -> None:
+    # The first and the second document are at the places 1, 2 and 7 of the members, in another order.
+    fillers = [f"{-3 - n} {-3 - n} {-3 - n}" for n in range(4)]
+    documents = ["0 -1 -9", "-1 -9 0", "-9 0 -1", *fillers]
+    scores = Ensemble([Numbers(0), Numbers(1), Numbers(2)]).score([("q", one) for one in documents])
+    assert scores[0] == scores[1] == scores[2]
 
 
 def test_every_member_is_told_for_every_document() -> None:

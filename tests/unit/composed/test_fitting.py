@@ -38,6 +38,22 @@ def test_shares_of_probabilities_sum_to_one_and_lessen_the_error() -> None:
     assert weights[0] > 2 * weights[1]
 
 
+def test_no_other_shares_have_a_smaller_error() -> None:
+    pytest.importorskip("scipy")
+    # Members that are far too sure of themselves: plain least squares gives weights of another direction.
+    pairs = [("q", f"{a - 3} {b + 1} {0.2 * a}") for a, b in ROWS.T[:500]]
+    labels = np.array(LABELS[:500], dtype=float)
+    rows = 1 / (1 + np.exp(-np.array([[float(x) for x in one.split()] for _, one in pairs]).T))
+    made = fit_ensemble([Numbers(0), Numbers(1), Numbers(2)], pairs, LABELS[:500], fusion="probability")
+    weights = np.array([one.weight for one in made.members])
+    assert weights.sum() == pytest.approx(1.0)
+    assert (weights >= 0.0).all()
+    others = np.random.default_rng(0).dirichlet([0.7] * 3, size=3_000)
+    others = np.vstack([others, np.abs(weights + others / 100)])
+    errors = [((one / one.sum() @ rows - labels) ** 2).sum() for one in others]
+    assert ((weights @ rows - labels) ** 2).sum() <= min(errors)
+
+
 @pytest.mark.parametrize("fusion", ["logit", "probability"])
 def test_blank_documents_do_not_count(fusion: Any) -> None:
     pytest.importorskip("scipy")

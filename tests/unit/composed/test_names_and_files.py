@@ -209,6 +209,14 @@ def test_a_file_that_says_something_else_is_told(tmp_path: Path, text: str, said
         Cascade.from_file(tmp_path / "none.json")
 
 
+def test_keys_of_a_yaml_file_that_are_no_words_are_told(tmp_path: Path) -> None:
+    pytest.importorskip("yaml")
+    file = tmp_path / "cascade.yaml"
+    file.write_text("300: ms\nbudget: 3\nstages: [{model: mini}]\n", encoding="utf-8")
+    with pytest.raises(InvalidInputError, match=r"got .?300"):
+        Cascade.from_file(file)
+
+
 def test_the_command_line_takes_its_name(tmp_path: Path) -> None:
     file = tmp_path / "documents.txt"
     file.write_text("\n".join(DOCUMENTS), encoding="utf-8")

@@ -125,6 +125,24 @@ def test_beir_candidates(tmp_path: Path) -> None:
         open_dataset(tmp_path)
 
 
+def test_candidates_have_ids_that_are_numbers_as_the_texts_do(tmp_path: Path) -> None:
+    lines(tmp_path / "corpus.jsonl", {"_id": 11, "text": "A"}, {"_id": "12", "text": "B"})
+    lines(tmp_path / "queries.jsonl", {"_id": 1, "text": "a?"})
+    (tmp_path / "qrels.tsv").write_text("1\t11\t1\n")
+    lines(tmp_path / "candidates.qrels.jsonl", {"query_id": 1, "candidates": ["12", 11]})
+    assert open_dataset(tmp_path).candidates == {"1": ("12", "11")}
+
+
+@pytest.mark.parametrize("one", [None, True, 1.0, {"id": "11"}, ["11"]])
+def test_a_candidate_that_is_no_id_is_told_by_its_line(tmp_path: Path, one: object) -> None:
+    lines(tmp_path / "corpus.jsonl", {"_id": "11", "text": "A"})
+    lines(tmp_path / "queries.jsonl", {"_id": "1", "text": "a?"})
+    (tmp_path / "qrels.tsv").write_text("1\t11\t1\n")
+    lines(tmp_path / "candidates.qrels.jsonl", {"query_id": "1", "candidates": ["11", one]})
+    with pytest.raises(InvalidInputError, match=r"line 1: expected an object .* of ids"):
+        open_dataset(tmp_path)
+
+
 def test_without_mteb(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "mteb", None)
     with pytest.raises(MissingExtraError, match=r'pip install "rerank-plugins\[mteb\]"'):

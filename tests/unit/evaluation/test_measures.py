@@ -89,3 +89,32 @@ def test_two_names_of_one_measure_both_have_its_figures() -> None:
 def test_measures_that_cannot_be_computed(name: str) -> None:
     with pytest.raises(InvalidInputError, match=f"there is no measure '{name}'"):
         parse_measures([name])
+
+
+@pytest.mark.parametrize("grade", [-1, -2, -5])
+def test_a_query_of_which_all_judgements_are_negative_scores_zero(grade: int) -> None:
+    # pytrec_eval crashed here, beside a query that has a relevant document.
+    run = {"q1": {"a": 1.0}, "q2": {"x": 1.0}}
+    scores = evaluate(run, {"q1": {"a": 2}, "q2": {"d": grade, "x": grade}})
+    assert scores.per_query["nDCG@10"] == {"q1": 1.0, "q2": 0.0}
+
+
+@pytest.mark.parametrize("grade", [1_000_001, 2**31, -(2**40), 2**62])
+def test_a_grade_that_trec_eval_cannot_count_is_an_error(grade: int) -> None:
+    with pytest.raises(InvalidInputError, match=r"'d' for query 'q2' is -?\d+, and grades go up to 1,000,000"):
+        evaluate({"q2": {"d": 1.0}}, {"q2": {"d": grade}})
+
+
+@pytest.mark.parametrize("odd", ["a\0b", "\ud800", "é😀", "a b"])
+def test_every_id_is_its_own(odd: str) -> None:
+    # pytrec_eval took "a\0b" and "a\0c" for one document, and crashed on a surrogate.
+    scores = evaluate({odd: {odd: 2.0, "a\0c": 1.0}}, {odd: {"a\0c": 1, odd: 0}})
+    assert scores.per_query["nDCG@10"] == {odd: pytest.approx(1 / math.log2(3))}
+    assert scores.per_query["MRR@10"] == {odd: 1 / 2}
+
+
+def test_infinite_scores_are_in_one_order_for_every_measure() -> None:
+    run = {"q2": {"x": math.inf, "a": -math.inf, "d": -math.inf, "b": 1e39}}
+    scores = evaluate(run, QRELS)
+    assert scores.per_query["MRR@10"]["q2"] == pytest.approx(1 / 3)
+    assert scores.per_query["nDCG@10"]["q2"] == pytest.approx(1 / math.log2(4))

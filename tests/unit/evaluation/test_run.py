@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.evaluation import TimedRun, evaluate, ranked_ids, read_trec_run, write_trec_run
 from rerank_plugins.evaluation.measures import parse_measures
-from rerank_plugins.evaluation.run import in_order, quoted_name
+from rerank_plugins.evaluation.run import in_order, quoted_name, unquoted_run
 
 
 @pytest.mark.parametrize("name", ["a.run", "a.run.gz"])
@@ -119,3 +119,10 @@ def test_names_with_white_space_are_quoted() -> None:
     quoted = quoted_name("A title: 5 % é\t中")
     assert quoted.split() == [quoted]
     assert unquote(quoted) == "A title: 5 % é\t中"
+
+
+@pytest.mark.parametrize("name", ["a\u200bb", "\u202eabc", "a\0b", "\ud800", "a b", " "])
+def test_a_run_of_any_ids_is_written_and_has_its_ids_again(name: str, tmp_path: Path) -> None:
+    write_trec_run({quoted_name(name): {quoted_name(name): 2.0, "d": 1.0}}, tmp_path / "r")
+    read = unquoted_run(read_trec_run(tmp_path / "r"), queries=["q", name], documents=[name, "d"])
+    assert read == {name: {name: 2.0, "d": 1.0}}

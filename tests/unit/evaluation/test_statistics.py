@@ -94,3 +94,24 @@ def test_options_are_checked() -> None:
         bootstrap_estimate([1.0], n_resamples=0)
     with pytest.raises(InvalidInputError, match="same queries"):
         compare_paired([1.0], [1.0, 2.0])
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=20).flatmap(
+        lambda pairs: st.tuples(st.just(pairs), st.permutations(pairs))
+    )
+)
+def test_the_order_of_the_queries_changes_nothing(
+    both: tuple[list[tuple[float, float]], list[tuple[float, float]]],
+) -> None:
+    first, second = (compare_paired(*zip(*pairs, strict=True), n_permutations=50) for pairs in both)
+    assert first == second
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf")])
+@pytest.mark.parametrize("is_baseline", [False, True])
+def test_values_that_are_not_finite_are_an_error_on_either_side(wrong: float, *, is_baseline: bool) -> None:
+    # NaN in the baseline was the least p-value of all.
+    sides = ([0.5, 0.5], [wrong, 0.5]) if is_baseline else ([wrong, 0.5], [0.5, 0.5])
+    with pytest.raises(InvalidInputError, match="2 of which 1 are finite"):
+        compare_paired(*sides)

@@ -30,6 +30,10 @@ def test_nothing_is_said_where_it_is_no_worse(difference: float) -> None:
     assert said(difference, p_value=0.001) == ""
 
 
+def test_a_comparison_of_a_measure_that_is_not_there_says_nothing() -> None:
+    assert worse_sentence("s", after={}, against={"MAP": Comparison(-0.1, 0.04)}, n_queries=3) == ""
+
+
 def test_each_lowered_measure_is_named_and_no_other() -> None:
     against = {"MAP": Comparison(-0.1, 0.04), "hit@5": Comparison(0.1, 0.5), "recall@5": Comparison(-0.2, 0.3)}
     text = worse_sentence("s", after=dict.fromkeys(against, 0.5), against=against, n_queries=2000)

@@ -45,6 +45,24 @@ def test_relevance_alone_keeps_the_ranking_and_a_copy_goes_back() -> None:
     assert diverse_order([], []) == []
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_equal_documents_keep_the_order_of_the_ranking(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    some = random.standard_normal((3, 384)).astype(np.float32)
+    copies = some[random.integers(0, 3, size=20)]
+    # Once one of each is taken, the others are copies that are all as like.
+    assert diverse_order([0.5] * 20, copies[:1].repeat(20, axis=0), trade_off=0.5) == list(range(20))
+    order = diverse_order([0.5] * 20, copies, trade_off=0.0)
+    n_different = len(np.unique(copies, axis=0))
+    assert order[n_different:] == sorted(order[n_different:])
+
+
+@pytest.mark.parametrize("length", [1e-200, 1e-13, 1e200])
+def test_vectors_have_any_length(length: float) -> None:
+    vectors = np.array([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0]]) * length
+    assert diverse_order([0.9, 0.9, 0.5], vectors, trade_off=0.5) == [0, 2, 1]
+
+
 def test_a_vector_of_zeros_is_like_nothing() -> None:
     assert diverse_order([0.9, 0.8, 0.7], [[1.0, 0.0], [1.0, 0.0], [0.0, 0.0]], trade_off=0.5) == [0, 2, 1]
 
@@ -83,3 +101,9 @@ def test_as_many_of_the_best_as_fit() -> None:
     for wrong in (lambda _: "3", lambda _: -1, lambda _: True):
         with pytest.raises(InvalidInputError, match="count_tokens"):
             within_tokens(texts, max_tokens=3, count_tokens=wrong)
+
+
+def test_no_text_has_no_tokens() -> None:
+    # Tokenizers add tokens of their own to each text.
+    texts = ["abc", None, "d"]
+    assert within_tokens(texts, max_tokens=8, count_tokens=lambda text: len(text) + 2) == [0, 1, 2]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from random import Random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +16,15 @@ def test_reciprocal_ranks_by_hand() -> None:
     assert list(fused) == ["b", "a", "c"]
     weighted = reciprocal_rank_fusion([{"a": 9.0, "b": 8.0}, {"b": 0.1, "c": 0.05}], k=0, weights=[3, 1])
     assert weighted == pytest.approx({"a": 3.0, "b": 2.5, "c": 0.5})
+
+
+@given(st.lists(st.integers(1, 30), min_size=3, max_size=5), st.integers(0, 60), st.randoms())
+def test_the_same_ranks_in_another_order_are_a_tie(ranks: list[int], k: int, random: Random) -> None:
+    def fused(places: list[int]) -> float:
+        rankings = [{**{str(n): 0.0 for n in range(1, place)}, "wanted": 0.0} for place in places]
+        return reciprocal_rank_fusion(rankings, k=k)["wanted"]
+
+    assert fused(ranks) == fused(random.sample(ranks, len(ranks)))
 
 
 def test_weighted_scores_by_hand() -> None:

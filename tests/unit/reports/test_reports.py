@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from rerank_plugins.cli import app
 from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.evaluation import Dataset, Document, write_trec_run
+from rerank_plugins.evaluation import Dataset, Document, read_trec_run, write_trec_run
 from rerank_plugins.evaluation.results import (
     Cell,
     Comparison,
@@ -26,7 +26,7 @@ from rerank_plugins.evaluation.results import (
     System,
 )
 from rerank_plugins.reports import ReportFiles, ReportOptions, write_report
-from rerank_plugins.reports.evidence import find_evidence, split_scores
+from rerank_plugins.reports.evidence import find_evidence, query_moves, split_scores
 from rerank_plugins.reports.heatmap import heatmap_values
 from rerank_plugins.reports.histogram import histogram_figure
 from rerank_plugins.reports.page import tables_html
@@ -377,6 +377,26 @@ def test_a_run_file_cannot_leave_its_folder(folder: Path) -> None:
             find_evidence(wrong, runs=folder, datasets={"one": dataset()})
 
 
+def test_ids_with_spaces_are_those_of_the_dataset(folder: Path) -> None:
+    own = dataset()
+    spaced = replace(
+        own,
+        documents={f"d {key[1:]}": document for key, document in own.documents.items()},
+        queries={f"q {key[1:]}": text for key, text in own.queries.items()},
+        qrels={f"q {key[1:]}": {f"d {one[1:]}": 1 for one in judged} for key, judged in own.qrels.items()},
+    )
+    for name in ("first.trec", "second.trec.gz"):
+        run = read_trec_run(folder / "runs" / name)
+        quoted = {
+            f"q%20{key[1:]}": {f"d%20{one[1:]}": score for one, score in found.items()} for key, found in run.items()
+        }
+        write_trec_run(quoted, folder / "runs" / name)
+    (plain,) = find_evidence(Scene.of(read(folder)), runs=folder, datasets={"one": spaced})
+    assert plain.after["q 1"].keys() == spaced.documents.keys()
+    assert len(split_scores(plain.after, spaced.qrels)[0]) == 4
+    assert query_moves(plain)[0].case.move.after == 1
+
+
 def test_scores_are_split_by_judgement() -> None:
     qrels: Mapping[str, Mapping[str, int]] = {"q": {"a": 2, "b": 0}}
     assert split_scores({"q": {"a": 1.0, "b": 2.0, "c": 3.0}, "other": {"a": 9.0}}, qrels) == ([1.0], [2.0, 3.0])
@@ -390,6 +410,7 @@ def test_scores_are_split_by_judgement() -> None:
     [
         (EvaluationResults(cells=()), None, "neither a cell nor a curve"),
         (EvaluationResults(cells=(cell(0.5),)), "MAP", "measure 'MAP' is not in every cell"),
+        (EvaluationResults(cells=(cell(0.5), replace(cell(0.6), measures={}))), None, "no measure in common"),
     ],
 )
 def test_nothing_to_report(results: EvaluationResults, measure: str | None, message: str, tmp_path: Path) -> None:

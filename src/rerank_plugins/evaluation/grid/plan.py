@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -59,6 +60,11 @@ class ModelChoice:
         if others and model.partition(":")[0] in backend_names():
             # What an evaluation does not know is the backend's own, and part of its name.
             model, pairs = f"{model}?{urlencode(others)}", [pair for pair in pairs if pair not in others]
+        keys = [key for key, _ in pairs]
+        twice = next((key for key in keys if keys.count(key) > 1), None)
+        if twice is not None:
+            msg = f"{text!r} gives the option {twice!r} twice; leave one of them out"
+            raise InvalidInputError(msg)
         return cls(
             name if has_name else text, model, tuple(sorted((key, _value(key, value, text)) for key, value in pairs))
         )
@@ -154,6 +160,10 @@ class GridOptions:
         # NumPy would refuse it too, but only after everything was scored.
         if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
             msg = f"seed must be a whole number of 0 or more, got {self.seed!r}"
+            raise InvalidInputError(msg)
+        price = self.price_per_hour
+        if price is not None and not 0.0 <= price < math.inf:
+            msg = f"price_per_hour must be a number of 0 or more, or None for no cost; got {price!r}"
             raise InvalidInputError(msg)
         if min(self.top_ns) > max(self.top_ks):
             msg = f"no top_n of {self.top_ns} is within a top_k of {self.top_ks}; retrieve more or keep fewer"

@@ -51,3 +51,5 @@ def test_settings_of_a_backend_are_part_of_its_name() -> None:
     assert ModelChoice.parse("mini?prompt=a").keywords() == {"prompt": "a"}
     with pytest.raises(InvalidInputError, match="cannot use method"):
         ModelChoice.parse("mini?method=pointwise")
+    with pytest.raises(InvalidInputError, match="gives the option 'max_length' twice"):
+        ModelChoice.parse("mini?max_length=8&max_length=16")

@@ -293,6 +293,8 @@ def test_a_folder_that_takes_no_vectors(checkpoints: Path, tmp_path: Path) -> No
         ({"n_permutations": 0}, "n_permutations must hold"),
         ({"rerankers": ("x=a", "x=b")}, "two models have one name"),
         ({"embedders": ("mini?colour=red",)}, "cannot use colour"),
+        ({"price_per_hour": -1.0}, "price_per_hour must be"),
+        ({"price_per_hour": float("nan")}, "price_per_hour must be"),
     ],
 )
 def test_options_that_cannot_work(changes: dict[str, object], match: str) -> None:
