@@ -44,6 +44,7 @@ _LONE_LABEL = re.compile(r"[\s\"'(\[*]*([A-Za-z])[\s\"')\].:*]*(?:$|\n|[-,:])")
 _NUMBER = re.compile(r"(?<![\w.\-])([0-9]{1,6}(?:\.[0-9]{1,6})?)(?:\s*(?:/|out of)\s*[0-9]{1,6})?(?![\w%]|-[0-9])")
 # "The passage a reader wants" chooses none.
 _ARTICLE = re.compile(r"\b[Pp]assage a\s+[a-z]")
+_EITHER = re.compile(r"\b[Pp]assage\s*[A-Z]\s*(?:,|/|&|or|and)\s*[A-HJ-W]\b")
 
 # What a value of JSON is that is an answer by itself, and not a sentence about it.
 _BARE_LABEL = re.compile(r"\W*(?:passage\W*)?[A-Z]\W*", re.IGNORECASE)
@@ -109,9 +110,10 @@ def read_label(text: str, labels: Sequence[str]) -> Read[int]:
     written = [] if _ARTICLE.search(answer_text) else _WRITTEN_LABEL.findall(answer_text)
     found = {one.upper() for one in written} or ({single[1].upper()} if single else set())
     chosen = [labels.index(one) for one in found if one in labels]
-    if len(chosen) == 1 and len(found) == 1:
+    several = len(found) > 1 or _EITHER.search(answer_text) is not None
+    if len(chosen) == 1 and not several:
         return Read(value=chosen[0])
-    fault = "it names more than one passage" if len(found) > 1 else "it names none of the passages"
+    fault = "it names more than one passage" if several else "it names none of the passages"
     return Read(value=None, fault=fault, unknown=len(found) - len(chosen))
 
 

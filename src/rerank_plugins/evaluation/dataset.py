@@ -143,10 +143,11 @@ def pool_datasets(datasets: Sequence[Dataset], *, name: str = "all") -> Dataset:
     Ids become ``dataset/id``, so that equal ids of two datasets stay apart.
 
     Raises:
-        InvalidInputError: Two datasets have one name: of equal ids only one would be left.
+        InvalidInputError: Two datasets have one name, or one's name begins with the other's and a slash: of equal ids
+            only one would be left.
     """
     names = [dataset.name for dataset in datasets]
-    if len(set(names)) < len(names):
+    if len(set(names)) < len(names) or any(one.startswith(f"{other}/") for one in names for other in names):
         msg = f"datasets that are pooled need different names, got {names}; rename one with dataclasses.replace"
         raise InvalidInputError(msg)
     return Dataset(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -148,3 +149,6 @@ def test_sets_of_one_name_are_not_pooled() -> None:
     one = Dataset(name="a", documents={"d": Document("A")}, queries={"q": "a?"}, qrels={"q": {"d": 1}})
     with pytest.raises(InvalidInputError, match="need different names"):
         pool_datasets([one, one])
+    # "a" with the id "b/d" and "a/b" with the id "d" are both "a/b/d".
+    with pytest.raises(InvalidInputError, match="different names"):
+        pool_datasets([replace(one, name="a"), replace(one, name="a/b")])
