@@ -89,7 +89,8 @@ class TokenExplanation(Explanation):
     another token would answer then. What special tokens and markers gave is in ``matches`` alone.
 
     Attributes:
-        matches: One for each of the query's vectors, in order. Their shares add up to the score.
+        matches: One for each of the query's vectors, in order. Their shares add up to the score. None where all tokens
+            of the document are on the skip list, which makes the score the lowest there is.
     """
 
     matches: tuple[TokenMatch, ...]

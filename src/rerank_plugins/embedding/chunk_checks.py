@@ -39,8 +39,15 @@ def check_reads_in_context(spec: ModelSpec) -> None:
     raise InvalidInputError(msg)
 
 
-def check_chunks(documents: Sequence[str], chunks: object) -> list[tuple[WindowSpan, ...]]:
+def check_chunks(
+    documents: Sequence[str], chunks: object, *, ids: Sequence[str] | None = None
+) -> list[tuple[WindowSpan, ...]]:
     """Return the chunks of each document, its sentences if ``chunks`` is None.
+
+    Args:
+        documents: Texts.
+        chunks: The spans of each.
+        ids: What messages call the documents; None counts them.
 
     Raises:
         InvalidInputError: They are no spans, lie outside their document, or are those of more or fewer documents.
@@ -51,14 +58,11 @@ def check_chunks(documents: Sequence[str], chunks: object) -> list[tuple[WindowS
     if len(listed) != len(documents):
         msg = f"chunks must have the spans of each document: got {len(listed)} for {len(documents)} documents"
         raise InvalidInputError(msg)
+    names = [f"chunks[{one!r}]" for one in (range(len(documents)) if ids is None else ids)]
     return [
-        tuple(_span(span, text, name=f"chunks[{number}][{place}]") for place, span in enumerate(_spans(of, number)))
-        for number, (of, text) in enumerate(zip(listed, documents, strict=True))
+        tuple(_span(span, text, name=f"{name}[{place}]") for place, span in enumerate(check_iterable(of, name=name)))
+        for name, of, text in zip(names, listed, documents, strict=True)
     ]
-
-
-def _spans(of: object, number: int) -> list[object]:
-    return list(check_iterable(of, name=f"chunks[{number}]"))
 
 
 def _span(span: object, text: str, *, name: str) -> WindowSpan:

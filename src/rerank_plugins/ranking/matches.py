@@ -39,7 +39,8 @@ class TokenMatches:
     """The matches of a query's vectors in a document, or in one window of it.
 
     Attributes:
-        matches: One for each of the query's vectors, in order.
+        matches: One for each of the query's vectors, in order; none where all tokens of the document are on the skip
+            list, which makes the score the lowest there is.
         score: The raw score that they add up to.
         window: Characters of the window, or of the part that was read; None for the whole document.
         usage: What the call took.

@@ -145,7 +145,14 @@ class MultiVectorIndex:
             "faiss_index": self._faiss_index,
             "candidates_per_token": self._candidates,
             "n_probe": self._n_probe,
+            "vectors": None if self._store is None else str(self._store.folder.absolute()),
         }
+
+    def _with_store(self, store: TokenVectorStore) -> MultiVectorIndex:
+        """Return the same index, which takes the vectors of documents that are added from a store and keeps them."""
+        made = copy(self)
+        made._store = store
+        return made
 
     @checked_call(unchecked=("texts",))
     def with_texts(self, texts: Mapping[str, str]) -> MultiVectorIndex:

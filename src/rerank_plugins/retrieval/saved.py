@@ -154,7 +154,11 @@ class SavedRetriever:
         vectors = read_token_rows(self._folder, int(saved["number"]), list(self.texts.values()), embedder)
         check_weights(self._folder, self._settings["embedder"]["identity"], embedder)
         options = {name: saved[name] for name in ("faiss_index", "candidates_per_token", "n_probe")}
-        return MultiVectorIndex(self.texts, embedder, vectors=vectors, **options)
+        index = MultiVectorIndex(self.texts, embedder, vectors=vectors, **options)
+        # On another machine it need not be there, and nothing of it is needed before documents are added.
+        folder = Path(saved.get("vectors") or "")
+        is_there = saved.get("vectors") is not None and folder.is_dir()
+        return index._with_store(TokenVectorStore(folder)) if is_there else index
 
     def _check_embedder(self, embedder: Embedder, vectors: _Vectors) -> None:
         check_identity(self._folder, self._settings["embedder"]["identity"], embedder)

@@ -221,11 +221,16 @@ def _checked_spans(texts: Mapping[str, str], chunks: object) -> dict[str, tuple[
     """Return the chunks of each document, in order of their place; blank ones are left out."""
     if chunks is None:
         spans = check_chunks(list(texts.values()), None)
-    elif not isinstance(chunks, Mapping) or set(chunks) != set(texts):
+    elif not isinstance(chunks, Mapping):
         msg = f"chunks must map each document id of texts to its spans, got {type(chunks).__name__}"
         raise InvalidInputError(msg)
+    elif differing := set(chunks) ^ set(texts):
+        one = min(differing, key=str)
+        where = "chunks and not in texts" if one in chunks else "texts and not in chunks"
+        msg = f"chunks must map each document id of texts to its spans: {one!r} is in {where}"
+        raise InvalidInputError(msg)
     else:
-        spans = check_chunks(list(texts.values()), [chunks[key] for key in texts])
+        spans = check_chunks(list(texts.values()), [chunks[key] for key in texts], ids=list(texts))
     return {
         key: tuple(one for one in sorted(of, key=_place) if text[one.start : one.end].strip())
         for (key, text), of in zip(texts.items(), spans, strict=True)

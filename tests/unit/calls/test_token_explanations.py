@@ -85,3 +85,13 @@ def test_the_picture_escapes_and_says_who_answered(tmp_path: Path) -> None:
     assert "&lt;" in html
     assert "32 matches" in html
     assert html.count("<tr") == 33
+
+
+def test_a_document_of_which_no_token_counts_has_no_matches(tmp_path: Path) -> None:
+    folder = tiny.multi_vector_encoder(tmp_path / "model", skipped=["[CLS]", "[SEP]", "[D]", "."])
+    with Reranker(folder, device="cpu") as opened:
+        found = opened.explain("What do pandas eat?", ". .")
+        assert isinstance(found, TokenExplanation)
+        assert found.matches == found.spans == ()
+        assert found.score == opened.score([("What do pandas eat?", ". .")])[0] < 0
+        assert found._repr_html_()

@@ -134,6 +134,25 @@ def test_vectors_that_a_reranker_keeps_are_not_made_again(folder: Path, tmp_path
     assert found == pytest.approx(scores, abs=1e-5 if precision == "float16" else ROUNDED)
 
 
+def test_a_saved_index_keeps_the_vectors_of_new_documents_in_its_store(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with Embedder(folder, device="cpu") as embedder:
+        index = MultiVectorIndex({"a": "Pandas eat."}, embedder, vectors=TokenVectorStore("vectors"))
+        TwoStageRetriever(index, {"a": "Pandas eat."}, reranker=None).save("kept")
+        monkeypatch.chdir(folder)
+        with TwoStageRetriever.load(tmp_path / "kept", embedder=embedder) as again:
+            again.add_documents({"b": "Pandas sleep."})
+            assert len(TokenVectorStore(tmp_path / "vectors")) == 2
+            again.save(tmp_path / "kept")
+        shutil.rmtree(tmp_path / "vectors")
+        with TwoStageRetriever.load(tmp_path / "kept", embedder=embedder) as elsewhere:
+            elsewhere.add_documents({"c": "Pandas play."})
+            assert len(elsewhere.search("Pandas", top_k=9)) == 3
+        assert not (tmp_path / "vectors").exists()
+
+
 async def test_stored_vectors_are_those_of_the_model_as_exactly_as_they_are_kept(
     embedder: Embedder, tmp_path: Path
 ) -> None:

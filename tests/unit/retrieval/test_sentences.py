@@ -134,7 +134,13 @@ def test_without_context_any_embedder_will_do() -> None:
 def test_own_chunks(embedder: Embedder) -> None:
     index = SentenceIndex({"a": "abc def ghi"}, embedder, chunks={"a": [(4, 8), (0, 4)]}, before=0, after=0)
     assert index.chunks["a"] == (WindowSpan(0, 4), WindowSpan(4, 8))
-    with pytest.raises(InvalidInputError, match="chunks must map each document id"):
+    with pytest.raises(
+        InvalidInputError, match=r"chunks\['a'\]\[1\] is \(2, 4\), and its document has the characters 0"
+    ):
+        SentenceIndex({"a": "abc"}, embedder, chunks={"a": [(0, 3), (2, 4)]})
+    with pytest.raises(
+        InvalidInputError, match=r"chunks must map each document id .*: 'a' is in texts and not in chunks"
+    ):
         SentenceIndex({"a": "abc"}, embedder, chunks={"b": []})
 
 
