@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from rerank_plugins import Embedder, EngineOptions, LayerOptions, LongDocuments, Reranker, types
+from rerank_plugins.backends import runtimes
 from rerank_plugins.catalog import known_models
 from rerank_plugins.catalog.layers import COMPRESS_RATIOS
 from rerank_plugins.engine.device import DTYPES, default_budget_tokens
@@ -25,6 +26,7 @@ def test_batch_sizes() -> None:
     text = said(EngineOptions)
     assert f"{cpu:,} on a CPU (for BERT-like models {each:,} for each of up to eight threads)" in text
     assert f"and {gpu:,} on a GPU" in text
+    assert f"{runtimes._BATCH_TOKENS:,} in ONNX Runtime" in text
 
 
 @pytest.mark.parametrize("owner", [Reranker, Embedder])

@@ -44,3 +44,6 @@ def export(
     size = sum(path.stat().st_size for path in written.rglob("*") if path.is_file())
     parts = "model.safetensors (8-bit rows), tokenizer" if int8 else "model.onnx, model.safetensors, tokenizer"
     Screen().print(f"Saved {written} ({size / 1e6:.0f} MB): {parts}", soft_wrap=True)
+    if family is not None and resolve(str(written), kind=wanted).spec.family != resolved.spec.family:
+        told = f"Nothing in the folder says whose conventions it follows: open it with family={family!r} too"
+        Screen().print(told, soft_wrap=True)

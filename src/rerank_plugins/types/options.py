@@ -130,7 +130,7 @@ class EngineOptions:
 
     Attributes:
         max_batch_tokens: Token slots of a batch; None takes the device's default, 2,048 on a CPU (for BERT-like models
-            1,536 for each of up to eight threads; 1,024 in ONNX Runtime) and 32,768 on a GPU.
+            1,536 for each of up to eight threads), 1,024 in ONNX Runtime, and 32,768 on a GPU.
             Only an input that is longer exceeds it, alone.
         max_wait_ms: How long a call may wait for others to share its batch while the model is free, at most an hour.
             Calls that come while the model is busy share batches whatever this is.

@@ -207,6 +207,26 @@ def test_the_command(
     assert json.loads((output / "config.json").read_text(encoding="utf-8"))["model_type"] == "bert"
 
 
+@pytest.mark.parametrize(("options", "is_told"), [([], False), (["--family", "bge"], True)])
+def test_the_command_tells_that_a_family_is_needed_again(
+    checkpoints: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+    *,
+    is_told: bool,
+) -> None:
+    """Without it pairs that are too long are cut otherwise, as those of the checkpoint itself are."""
+    command = ["rerank-plugins", "export", str(checkpoints / "xlmr-reranker"), "-o", str(tmp_path / "made"), *options]
+    monkeypatch.setattr(sys, "argv", command)
+    monkeypatch.setenv("COLUMNS", "200")
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 0
+    assert ("open it with family='bge' too" in capsys.readouterr().out) == is_told
+
+
 @pytest.mark.parametrize(("options", "has_graph"), [([], True), (["--int8"], False)])
 def test_the_command_needs_no_torch(checkpoints: Path, tmp_path: Path, options: list[str], *, has_graph: bool) -> None:
     code = "import sys; sys.modules['torch'] = sys.modules['transformers'] = None\n"
