@@ -30,7 +30,6 @@ from rerank_plugins.engine.statistics import Counters
 from rerank_plugins.engine.worker import WorkQueue
 from rerank_plugins.errors import EngineClosedError, OverloadedError, ScoringError
 from rerank_plugins.protocols import Scorer, TokenInput
-from rerank_plugins.system.memory import keep_freed_memory
 from rerank_plugins.types import EngineOptions, EngineStats
 
 __all__ = ["MicroBatcher"]
@@ -63,7 +62,6 @@ class MicroBatcher:
         self._to_close = list(scorers)
         self._is_unusable_after_fork = False
         forking.watch(self)
-        keep_freed_memory()
 
     def submit(
         self,
