@@ -103,7 +103,7 @@ _RERANKERS = {
     "max_wait_ms": "How long a call waits for others to share its batch while the model is free, in milliseconds.",
     "max_batch_tokens": (
         "Token slots of a batch; None takes the device's default, 2,048 on a CPU (for BERT-like models 1,536 for each "
-        "of up to eight threads) and 32,768 on a GPU."
+        "of up to eight threads), 1,024 in ONNX Runtime, and 32,768 on a GPU."
     ),
 }
 
