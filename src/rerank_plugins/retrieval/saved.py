@@ -27,6 +27,7 @@ from rerank_plugins.calls.flat_options import EMBEDDER_OPTIONS, RERANKER_OPTIONS
 from rerank_plugins.checks.moved import regrouped
 from rerank_plugins.embedder import Embedder
 from rerank_plugins.embedding.kept import TokenVectorStore
+from rerank_plugins.embedding.kept.header import HEADER
 from rerank_plugins.errors import InvalidInputError, RerankPluginsError
 from rerank_plugins.reranker import Reranker
 from rerank_plugins.retrieval.attached import Attached, read_attached, write_attached
@@ -155,10 +156,12 @@ class SavedRetriever:
         check_weights(self._folder, self._settings["embedder"]["identity"], embedder)
         options = {name: saved[name] for name in ("faiss_index", "candidates_per_token", "n_probe")}
         index = MultiVectorIndex(self.texts, embedder, vectors=vectors, **options)
-        # On another machine it need not be there, and nothing of it is needed before documents are added.
-        folder = Path(saved.get("vectors") or "")
-        is_there = saved.get("vectors") is not None and folder.is_dir()
-        return index._with_store(TokenVectorStore(folder)) if is_there else index
+        # On another machine it need not be there, and nothing of it is needed before documents are added. A folder that
+        # is no store does not become one by opening a file that names it.
+        named = saved.get("vectors")
+        if not isinstance(named, str) or not (Path(named) / HEADER).is_file():
+            return index
+        return index._with_store(TokenVectorStore(named))
 
     def _check_embedder(self, embedder: Embedder, vectors: _Vectors) -> None:
         check_identity(self._folder, self._settings["embedder"]["identity"], embedder)

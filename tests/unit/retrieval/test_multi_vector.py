@@ -151,6 +151,11 @@ def test_a_saved_index_keeps_the_vectors_of_new_documents_in_its_store(
             elsewhere.add_documents({"c": "Pandas play."})
             assert len(elsewhere.search("Pandas", top_k=9)) == 3
         assert not (tmp_path / "vectors").exists()
+        # Who hands a saved retriever on names no folder of this machine to write into.
+        (tmp_path / "vectors").mkdir()
+        with TwoStageRetriever.load(tmp_path / "kept", embedder=embedder) as elsewhere:
+            elsewhere.add_documents({"d": "Pandas climb."})
+        assert not list((tmp_path / "vectors").iterdir())
 
 
 async def test_stored_vectors_are_those_of_the_model_as_exactly_as_they_are_kept(
