@@ -1,8 +1,8 @@
 """``python -m benchmarks.distillation --sets FOLDER --teacher cosine:FOLDER fiqa_closed``: does a teacher help?
 
-Half of a set's queries is trained on twice, with the same rows and the same number of steps: by labels alone, and by
-labels and a teacher's scores. The other half is measured, BM25's best 20 for each query. Several teachers are averaged,
-as ``label`` does.
+Half of a set's queries is trained on with the same rows and the same number of steps: by labels alone, and with a
+teacher's scores, by each ``--loss`` (``group_ce`` adds the labels to them). The other half is measured, BM25's best 20
+for each query. Several teachers are averaged, as ``label`` does.
 """
 
 from __future__ import annotations
@@ -32,9 +32,14 @@ def main(
     queries: Annotated[int, typer.Option(help="Questions that are measured at most.")] = 150,
     max_length: Annotated[int, typer.Option(help="Tokens of a pair.")] = 256,
     ranks: Annotated[str, typer.Option(help="Ranks of BM25 that negatives are taken from, as mine does.")] = "2-50",
-    epochs: Annotated[int, typer.Option(help="Epochs of both trainings.")] = 3,
+    epochs: Annotated[int, typer.Option(help="Epochs of each training.")] = 3,
+    loss: Annotated[
+        list[str] | None, typer.Option(help="What learns from the teacher; repeat it. Default: group_ce")
+    ] = None,
+    dropout: Annotated[float | None, typer.Option(help="Dropout of each training. Default: the model's own")] = None,
+    bf16: Annotated[bool, typer.Option("--bf16", help="Train with bfloat16 autocast.")] = False,
 ) -> None:
-    """Train on half of a set by labels, and by labels and teachers, and measure both on the other half."""
+    """Train on half of a set by labels, and by labels and teachers, and measure all on the other half."""
     place, _, split = name.partition(":")
     data = read_dataset(sets / place, split=split or None)
     answered = [one for one in data.queries if data.relevant_ids(one)]
@@ -54,12 +59,16 @@ def main(
             "query_max_len": max_length // 4,
             "passage_max_len": max_length - max_length // 4,
             "num_train_epochs": epochs,
-            # Both take the last step: a few held out rows would choose by chance.
+            "dropout": dropout,
+            "bf16": bf16,
+            # All take the last step: a few held out rows would choose by chance.
             "dev_fraction": 0.0,
         }
         _measure("labels", {**common, "train_data": train, "output_dir": Path(scratch) / "labels"})
-        distilled = {"train_data": labelled, "output_dir": Path(scratch) / "distilled", "knowledge_distillation": True}
-        _measure("labels and teacher", {**common, **distilled})
+        distilled = {"train_data": labelled, "knowledge_distillation": True}
+        for one in loss or ["group_ce"]:
+            output = Path(scratch) / f"distilled-{one}"
+            _measure(f"the teacher by {one}", {**common, **distilled, "loss": one, "output_dir": output})
 
 
 def _measure(what: str, settings: Mapping[str, Any]) -> None:

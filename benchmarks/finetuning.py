@@ -39,10 +39,12 @@ def main(
     queries: Annotated[int, typer.Option(help="Questions of each measured set at most.")] = 150,
     max_length: Annotated[int, typer.Option(help="Tokens of a pair.")] = 256,
     ranks: Annotated[str, typer.Option(help="Ranks of BM25 that negatives are taken from, as mine does.")] = "10-210",
+    dropout: Annotated[float | None, typer.Option(help="Dropout of the training. Default: the model's own")] = None,
     bf16: Annotated[bool, typer.Option("--bf16", help="Train with bfloat16 autocast.")] = False,
 ) -> None:
     """Train on half of each set, and measure on the other half."""
-    options = {"rows": rows, "queries": queries, "max_length": max_length, "ranks": ranks, "bf16": bf16}
+    options = {"rows": rows, "queries": queries, "max_length": max_length, "ranks": ranks}
+    options |= {"dropout": dropout, "bf16": bf16}
     _say("| set | model | measured on | queries | nDCG@10 before | after | p | merged | weight |")
     _say("|---|---|---|---|---|---|---|---|---|")
     for name in names:
@@ -78,6 +80,7 @@ def _one(data: Dataset, model: str, others: list[Path], scratch: Path, options: 
                 "keep_queries": options["queries"],
                 "query_max_len": options["max_length"] // 4,
                 "passage_max_len": options["max_length"] - options["max_length"] // 4,
+                "dropout": options["dropout"],
                 "bf16": options["bf16"],
             }
         )

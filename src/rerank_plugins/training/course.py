@@ -111,7 +111,7 @@ def _opened(settings: Any, folder: Path) -> tuple[Prepared, Any]:
     """Check everything that can be checked, and load the model; what was made for a run that cannot begin goes."""
     try:
         prepared = prepare(settings, folder)
-        return prepared, prepared.kind.open(prepared.resolved, prepared.settings)
+        return prepared, prepared.opened()
     except BaseException:
         if is_first_process() and not (folder / _RUN).is_file():
             shutil.rmtree(folder, ignore_errors=True)

@@ -41,7 +41,7 @@ def plan_training(settings: Any) -> TrainingPlan:
     """
     with TemporaryDirectory(prefix="rerank-plugins-") as folder:
         prepared = prepare(settings, Path(folder))
-        trainable = prepared.kind.open(prepared.resolved, prepared.settings)
+        trainable = prepared.opened()
         lengths = _lengths(prepared, trainable)
         clock = _Clock()
         # With what the model decides, such as lengths and the learning rate: as the training itself.

@@ -18,6 +18,7 @@ from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.training.batches import EpochOrder
 from rerank_plugins.training.by_file import FileOrder, rows_by_file
 from rerank_plugins.training.dev import DevSet, dev_set, keep_sets
+from rerank_plugins.training.dropout import set_dropout
 from rerank_plugins.training.inspecting import inspect_data
 from rerank_plugins.training.kind import Kind, kind_of
 from rerank_plugins.training.row_kinds import takes_half_batches
@@ -57,6 +58,18 @@ class Prepared:
     def sets(self) -> tuple[DevSet, ...]:
         """All sets that are measured before and after: the dev set, if there is one, then the others."""
         return self.kept if self.dev is None else (self.dev, *self.kept)
+
+    def opened(self) -> Any:
+        """Load the model, with the run's dropout.
+
+        Raises:
+            ModelError: It cannot be loaded.
+            InvalidInputError: Settings cannot work with it.
+        """
+        trainable = self.kind.open(self.resolved, self.settings)
+        if self.settings.run.dropout is not None:
+            set_dropout(trainable.module, self.settings.run.dropout)
+        return trainable
 
 
 def prepare(settings: Any, folder: Path) -> Prepared:

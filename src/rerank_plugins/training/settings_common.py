@@ -188,6 +188,8 @@ class CommonRunSettings:
         weight_decay: Of AdamW; biases and norms are left out.
         max_grad_norm: Norm to which gradients are clipped; 0 for none.
         optim: The optimizer, in transformers' words.
+        dropout: Chance that a number inside the model is left out in a step, wherever the model does that; None takes
+            the model's own chances. 0 makes steps on a CPU much faster. ``lora_dropout`` is another.
         seed: Of sampling, of the order of queries, of dropout.
         fp16: Whether to use float16 autocast, on CUDA. Weights stay float32.
         bf16: Whether to use bfloat16 autocast.
@@ -220,6 +222,7 @@ class CommonRunSettings:
     weight_decay: NotNegative = 0.01
     max_grad_norm: NotNegative = 1.0
     optim: Optimizer = "adamw_torch"
+    dropout: Annotated[float, Within(0.0, 0.99)] | None = None
     seed: Annotated[int, Within(0, _LARGEST_SEED)] = 42
     fp16: bool = False
     bf16: bool = False
