@@ -51,7 +51,8 @@ class ScoreTask:
     """Scores pairs.
 
     Attributes:
-        model: What a :class:`~rerank_plugins.reranker.Reranker` opens.
+        model: What a :class:`~rerank_plugins.reranker.Reranker` opens, if its score of a pair does not depend on the
+            other documents: no cascade, no ensemble by ranks, no ``bm25``.
         options: Its keyword options.
         query: Column of the queries.
         document: Column of the documents; null is a blank document.
@@ -85,11 +86,14 @@ class ScoreTask:
         """Open the model, and give what scores rows.
 
         Raises:
+            InvalidInputError: Its scores depend on the other documents of a call: they would be those of the blocks.
             RerankPluginsError: The model cannot be opened.
         """
+        from rerank_plugins.calls.calibrating import check_scope
         from rerank_plugins.reranker import Reranker
 
         with Reranker(self.model, **self.options) as reranker:
+            check_scope(reranker.spec, {"a job in blocks": True})
 
             def score(rows: Sequence[Row]) -> Columns:
                 scores = reranker.score([(row[self.query], row[self.document]) for row in rows])

@@ -409,6 +409,18 @@ def test_an_error_names_the_rows_and_what_is_done_stays(checkpoints: Path, tmp_p
         assert len(folder.parts()) == 2
 
 
+@pytest.mark.parametrize("model", ["bm25", "cascade:cosine:mini@2,mini@1", "ensemble:bm25,cosine:mini"])
+def test_scores_that_would_be_those_of_the_blocks_are_refused(tmp_path: Path, model: str) -> None:
+    pairs, folder = tmp_path / "pairs.jsonl", tmp_path / "scores"
+    pairs.write_text('{"query": "q", "document": "d"}\n')
+    with (
+        BulkJob(task=ScoreTask(model=model), inputs=(pairs,), output=folder).opened(restart=False) as job,
+        pytest.raises(InvalidInputError, match=r"a job in blocks cannot be used .* depends on the other documents"),
+    ):
+        run_job(job)
+    assert not list((folder / "parts").iterdir())
+
+
 def test_a_model_that_is_not_there(rows: Path) -> None:
     job = replace(job_of(rows), task=ScoreTask(model="no/such-model", query="text", document="text"))
     with pytest.raises(ModelUnavailableError), job.opened() as folder:
