@@ -22,7 +22,12 @@ from rerank_plugins.bulk import BulkJob, EmbedTask, RayPool, ScoreTask, run_job
 from rerank_plugins.bulk.inputs import Row
 from rerank_plugins.bulk.outputs import Columns, write_part
 from rerank_plugins.bulk.tasks import RowWorker
-from rerank_plugins.errors import InvalidInputError, ModelUnavailableError, RerankPluginsError
+from rerank_plugins.errors import (
+    InvalidInputError,
+    ModelUnavailableError,
+    RemoteUnavailableError,
+    RerankPluginsError,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -419,6 +424,18 @@ def test_scores_that_would_be_those_of_the_blocks_are_refused(tmp_path: Path, mo
     ):
         run_job(job)
     assert not list((folder / "parts").iterdir())
+
+
+def test_an_error_of_a_service_keeps_what_it_tells(rows: Path) -> None:
+    with job_of(rows).opened(restart=False) as folder:
+
+        def refused(_rows: Sequence[Row]) -> Columns:
+            msg = "busy"
+            raise RemoteUnavailableError(msg, status=429, is_passing=True, retry_after_s=7.0)
+
+        with pytest.raises(RemoteUnavailableError, match=r"rows 1 to \d+: busy") as caught:
+            folder.run(folder.blocks[0], refused)
+    assert (caught.value.status, caught.value.is_passing, caught.value.retry_after_s) == (429, True, 7.0)
 
 
 def test_a_model_that_is_not_there(rows: Path) -> None:
