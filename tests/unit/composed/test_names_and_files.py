@@ -40,6 +40,13 @@ def test_a_cascade_is_read_from_text(text: str, stages: list[Stage], budget: flo
     assert read_cascade(text) == (stages, budget)
 
 
+@pytest.mark.parametrize("budget_ms", [300.0, 1234.567, 0.1 + 0.2, 3_599_999.5, 1e-05])
+def test_any_budget_is_part_of_the_name(budget_ms: float) -> None:
+    spelled = cascade_text([Stage("mini", 5)], budget_ms=budget_ms)
+    assert spelled.is_whole
+    assert read_cascade(spelled.text.removeprefix("cascade:")) == ([Stage("mini", 5)], budget_ms)
+
+
 def test_an_ensemble_is_read_from_text() -> None:
     assert read_ensemble("mini*0.7,bm25,a/b#8*2,logit") == (
         [Member("mini", 0.7), Member("bm25"), Member("a/b", 2.0, layers=8)],
