@@ -438,6 +438,15 @@ def test_an_error_of_a_service_keeps_what_it_tells(rows: Path) -> None:
     assert (caught.value.status, caught.value.is_passing, caught.value.retry_after_s) == (429, True, 7.0)
 
 
+def test_jobs_of_a_backend_are_others_once_its_files_are(tmp_path: Path) -> None:
+    file = tmp_path / "ensemble.json"
+    file.write_text(json.dumps({"members": [{"model": "mini"}, {"model": "cosine:mini"}], "fusion": "probability"}))
+    before = ScoreTask(model=f"ensemble:{file}").identity
+    assert ScoreTask(model=f"ensemble:{file}").identity == before
+    os.utime(file, (1, 1))
+    assert ScoreTask(model=f"ensemble:{file}").identity != before
+
+
 def test_a_model_that_is_not_there(rows: Path) -> None:
     job = replace(job_of(rows), task=ScoreTask(model="no/such-model", query="text", document="text"))
     with pytest.raises(ModelUnavailableError), job.opened() as folder:
