@@ -9,8 +9,8 @@ from types import MappingProxyType
 from typing import Any
 
 from rerank_plugins.backends.leased import LeasedBackend
-from rerank_plugins.backends.named import opener_of, paths_of
-from rerank_plugins.backends.named_files import named_files
+from rerank_plugins.backends.named import opener_of
+from rerank_plugins.backends.named_files import files_key
 from rerank_plugins.backends.protocol import KnownEverywhere, PairScorer, SimplePairScorer
 from rerank_plugins.backends.vectors import SimpleTextEmbedder, TextEmbedder
 from rerank_plugins.catalog.spec import ModelKind, ModelSpec
@@ -82,9 +82,8 @@ def lease_backend(
 
 
 def _files(model: str, kind: ModelKind) -> tuple[Hashable, ...]:
-    """Return which files a name means now: in another working directory, or once they have changed, it means others."""
     try:
-        return (*paths_of(model, kind=kind), named_files(model, kind=kind))
+        return files_key(model, kind=kind)
     except (RerankPluginsError, RecursionError, OSError, TypeError, ValueError):
         return ()  # whatever is wrong with it, who opens it is told
 

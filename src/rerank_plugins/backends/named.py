@@ -99,7 +99,8 @@ def paths_of(model: str | Path, *, kind: ModelKind) -> list[Path]:
     Raises:
         InvalidInputError: It is composed, and its text or file cannot be read.
     """
-    found = _registered(model, kind=kind)
+    # To look a name up takes milliseconds, and one without a colon names no files.
+    found = _registered(model, kind=kind) if ":" in str(model) else None
     if isinstance(found, FileOpener):
         return [path.expanduser().resolve() for path in found.paths(str(model).partition(":")[2])]
     folder = existing_folder(model) if found is None else None

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from pathlib import Path
 
 from rerank_plugins.backends.named import paths_of
 from rerank_plugins.catalog.spec import ModelKind
 
-__all__ = ["named_files"]
+__all__ = ["files_key", "named_files"]
 
 
 def named_files(model: str | Path, *, kind: ModelKind) -> tuple[tuple[str, int, int], ...]:
@@ -19,6 +20,15 @@ def named_files(model: str | Path, *, kind: ModelKind) -> tuple[tuple[str, int, 
         InvalidInputError: It is composed, and its text or file cannot be read.
     """
     return tuple(one for path in dict.fromkeys(paths_of(model, kind=kind)) for one in _of_path(path))
+
+
+def files_key(model: str | Path, *, kind: ModelKind) -> tuple[Hashable, ...]:
+    """Return which files a name means now: in another working directory, or once they have changed, it means others.
+
+    Raises:
+        InvalidInputError: As of :func:`named_files`.
+    """
+    return tuple((str(path), *_of_path(path)) for path in paths_of(model, kind=kind))
 
 
 def _of_path(path: Path) -> list[tuple[str, int, int]]:
