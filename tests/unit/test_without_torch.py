@@ -241,3 +241,16 @@ def test_commands(arguments: tuple[str, ...], message: str, monkeypatch: pytest.
     done = subprocess.run([sys.executable, "-c", code, *arguments], input="a\nb\n", capture_output=True, text=True)
     assert message in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_an_actor_of_a_job_that_asks_a_service(tmp_path: Path) -> None:
+    code = """
+    import sys
+
+    from rerank_plugins.bulk import ScoreTask
+    from rerank_plugins.bulk.on_ray import _Actor
+
+    actor = _Actor(ScoreTask(model="tei:http://127.0.0.1:9"), sys.argv[1], "jsonl", 1)
+    print(actor._problem)
+    """
+    assert run(code, str(tmp_path)) == ["None"]

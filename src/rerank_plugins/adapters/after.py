@@ -146,16 +146,22 @@ def selected(
     return [chosen[place] for place in best_at_both_ends(len(chosen))] if after.best_at_both_ends else chosen
 
 
-@lru_cache(maxsize=8)
 def _counter(name: str) -> Callable[[str], int]:
     path = Path(name).expanduser()
     file = path / "tokenizer.json" if path.is_dir() else path
-    tokenizers = import_extra("tokenizers", extra="torch")
+    import_extra("tokenizers", extra="torch")
     try:
-        tokenizer = tokenizers.Tokenizer.from_file(str(file))
+        stat = file.stat()
+        return _counter_of(str(file.resolve()), stat.st_size, stat.st_mtime_ns)
     except Exception as error:  # the Rust library raises the base class
         msg = f"tokenizer {name!r} cannot be read ({error}); give a tokenizer.json, or a folder that has one"
         raise InvalidInputError(msg) from error
+
+
+@lru_cache(maxsize=8)
+def _counter_of(file: str, _size: int, _time_ns: int) -> Callable[[str], int]:
+    """Return what counts by a file as it is now; one that was written again is read again."""
+    tokenizer = import_extra("tokenizers", extra="torch").Tokenizer.from_file(file)
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return lambda text: len(tokenizer.encode(replace_lone_surrogates(text), add_special_tokens=False).ids)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Hashable, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -10,13 +10,14 @@ from typing import Any
 
 from rerank_plugins.backends.leased import LeasedBackend
 from rerank_plugins.backends.named import opener_of
+from rerank_plugins.backends.named_files import files_key
 from rerank_plugins.backends.protocol import KnownEverywhere, PairScorer, SimplePairScorer
 from rerank_plugins.backends.vectors import SimpleTextEmbedder, TextEmbedder
 from rerank_plugins.catalog.spec import ModelKind, ModelSpec
 from rerank_plugins.checks.kinds import shown
 from rerank_plugins.embedding.kept import TokenVectorStore
 from rerank_plugins.engine.registry import MODELS, Lease, ModelRegistry
-from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.errors import InvalidInputError, RerankPluginsError
 from rerank_plugins.types import EngineOptions, LayerOptions, SourceOptions
 
 __all__ = ["lease_backend", "spec_of_backend"]
@@ -63,7 +64,8 @@ def lease_backend(
             msg = f"backend={backend!r} says what runs a checkpoint, and {model!r} is none: leave it out"
             raise InvalidInputError(msg)
         _check_options(str(model), options)
-        return MODELS.acquire(("backend", kind, model), lambda: _leased(_with_spec(opener(), kind), is_owned=True))
+        key = ("backend", kind, model, *_files(str(model), kind))
+        return MODELS.acquire(key, lambda: _leased(_with_spec(opener(), kind), is_owned=True))
     protocol, simple, methods = _PROTOCOLS[kind]
     if not isinstance(backend, protocol) or isinstance(backend, type):
         msg = (
@@ -77,6 +79,13 @@ def lease_backend(
     _check_options(_with_spec(backend, kind).spec.id, options)
     # A registry of its own: nobody else can ask for this object by name, and its maker closes it.
     return ModelRegistry().acquire("backend", lambda: _leased(backend, is_owned=False))
+
+
+def _files(model: str, kind: ModelKind) -> tuple[Hashable, ...]:
+    try:
+        return files_key(model, kind=kind)
+    except (RerankPluginsError, RecursionError, OSError, TypeError, ValueError):
+        return ()  # whatever is wrong with it, who opens it is told
 
 
 def _leased(backend: Any, *, is_owned: bool) -> LeasedBackend[Any]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import MappingProxyType
@@ -11,18 +12,46 @@ from typing import Any
 
 from rerank_plugins.backends.protocol import PairScorer
 from rerank_plugins.backends.vectors import TextEmbedder
+from rerank_plugins.catalog.names import existing_folder
 from rerank_plugins.catalog.plugins import BACKEND_GROUPS, plugins_of
 from rerank_plugins.catalog.spec import ModelKind
 from rerank_plugins.checks.arguments import checked_call
 from rerank_plugins.checks.kinds import shown
 from rerank_plugins.errors import InvalidInputError, RerankPluginsError, UnsupportedModelError
 
-__all__ = ["BackendOpener", "backend_names", "is_service", "opener_of", "refuse_backend", "register_backend"]
+__all__ = [
+    "BackendOpener",
+    "FileOpener",
+    "backend_names",
+    "is_service",
+    "opener_of",
+    "paths_of",
+    "refuse_backend",
+    "register_backend",
+]
 
 BackendOpener = Callable[[str], object]
 """Gets the text after the colon (``large``; empty without one) and returns a backend: a
 :class:`~rerank_plugins.backends.protocol.PairScorer`, or for embedders a
 :class:`~rerank_plugins.backends.vectors.TextEmbedder`."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileOpener:
+    """An opener of backends that are made of files: who opens a name again after one has changed gets another backend.
+
+    Attributes:
+        opens: The opener.
+        paths: Gets what it gets, and returns the files and folders.
+    """
+
+    opens: BackendOpener
+    paths: Callable[[str], Iterable[Path]]
+
+    def __call__(self, text: str) -> object:
+        """Open a backend."""
+        return self.opens(text)
+
 
 _PROTOCOLS: Mapping[ModelKind, type] = MappingProxyType({"reranker": PairScorer, "embedder": TextEmbedder})
 
@@ -57,15 +86,25 @@ def opener_of(model: str | Path, *, kind: ModelKind) -> Callable[[], Any] | None
     Raises:
         InvalidInputError: (by what is returned) The opener gives something else than a backend.
     """
-    if not isinstance(model, str):
-        return None
-    name, _, rest = model.partition(":")
-    if _NAME.fullmatch(name) is None:
-        return None
-    found = _OPENERS.get((kind, name)) or _BUILT_IN.get((kind, name))
+    found = _registered(model, kind=kind)
     if found is None:
-        found = next(iter(plugins_of(BACKEND_GROUPS[kind], _loaded, name=name)), None)
-    return None if found is None else lambda: _opened(found, name, rest, kind=kind)
+        return None
+    name, _, rest = str(model).partition(":")
+    return lambda: _opened(found, name, rest, kind=kind)
+
+
+def paths_of(model: str | Path, *, kind: ModelKind) -> list[Path]:
+    """Return the files and folders that a model of this name is made of, absolute; none if they are not known here.
+
+    Raises:
+        InvalidInputError: It is composed, and its text or file cannot be read.
+    """
+    # To look a name up takes milliseconds, and one without a colon names no files.
+    found = _registered(model, kind=kind) if ":" in str(model) else None
+    if isinstance(found, FileOpener):
+        return [path.expanduser().resolve() for path in found.paths(str(model).partition(":")[2])]
+    folder = existing_folder(model) if found is None else None
+    return [] if folder is None else [folder]
 
 
 @checked_call()
@@ -89,6 +128,14 @@ def is_service(model: str | Path, *, kind: ModelKind) -> bool:
     """Return whether calls of a model of this name go to a server elsewhere (one of this distribution's services)."""
     name = str(model).partition(":")[0]
     return name in _SERVICES[kind].split() or (kind, name) == ("reranker", "openai-chat")
+
+
+def _registered(model: str | Path, *, kind: ModelKind) -> BackendOpener | None:
+    name = model.partition(":")[0] if isinstance(model, str) else ""
+    if _NAME.fullmatch(name) is None:
+        return None
+    found = _OPENERS.get((kind, name)) or _BUILT_IN.get((kind, name))
+    return found or next(iter(plugins_of(BACKEND_GROUPS[kind], _loaded, name=name)), None)
 
 
 def _openai_chat(rest: str) -> object:
@@ -122,7 +169,9 @@ _SERVICES: Mapping[ModelKind, str] = MappingProxyType(
 _BUILT_IN: Mapping[tuple[ModelKind, str], BackendOpener] = MappingProxyType(
     {
         ("reranker", "openai-chat"): _openai_chat,
-        ("reranker", "local-chat"): _local_chat,
+        ("reranker", "local-chat"): FileOpener(
+            _local_chat, lambda rest: paths_of(Path(rest.partition("?")[0]), kind="reranker")
+        ),
         **{(kind, name): _remote(kind, name) for kind, names in _SERVICES.items() for name in names.split()},
     }
 )

@@ -12,7 +12,7 @@ from typing import Any
 
 from rerank_plugins.backends.protocol import BackendScores, Pairs, ScoreOptions, reranker_spec
 from rerank_plugins.backends.queries import places_by_query
-from rerank_plugins.backends.remote_parts import client_of, dialect_of, model_name, usage_of
+from rerank_plugins.backends.remote_parts import client_of, dialect_of, identity_of, model_name, service_of, usage_of
 from rerank_plugins.catalog.spec import ModelSpec, ScoreScale
 from rerank_plugins.checks.arguments import checked_call
 from rerank_plugins.errors import InvalidInputError, RemoteError
@@ -101,7 +101,8 @@ class RemoteScorer:
     @property
     def identity(self) -> Hashable:
         """What tells its scores from all others: service, address, model, and what was asked for."""
-        return ("remote", self.spec.id, self._engine.client.base_url, self._scale, self._prompt)
+        service = identity_of(self._dialect, RERANKERS)
+        return ("remote", service, self.spec.id, self._engine.client.base_url, self._scale, self._prompt)
 
     def score(self, pairs: Pairs, options: ScoreOptions) -> BackendScores:
         """Return the scores of pairs.
@@ -130,8 +131,8 @@ class RemoteScorer:
         self._engine.client.close()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        service = self._dialect.service.name
-        return _made_again, (type(self), service if service in RERANKERS else self._dialect, self._model, self._options)
+        service = service_of(self._dialect, RERANKERS)
+        return _made_again, (type(self), service, self._model, self._options)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._dialect.service.name!r}, {self._model!r}, {self._engine.client!r})"

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from rerank_plugins.backends.remote_parts import client_of, dialect_of, model_name, usage_of
+from rerank_plugins.backends.remote_parts import client_of, dialect_of, identity_of, model_name, service_of, usage_of
 from rerank_plugins.backends.vectors import BackendVectors, EmbedOptions, embedder_spec
 from rerank_plugins.checks.arguments import checked_call
 from rerank_plugins.checks.kinds import Count
@@ -82,7 +82,8 @@ class RemoteEmbedder:
     @property
     def identity(self) -> Hashable:
         """What tells its vectors from all others: service, address, model."""
-        return ("remote", self.spec.id, self._engine.client.base_url, self._dimensions)
+        service = identity_of(self._dialect, EMBEDDERS)
+        return ("remote", service, self.spec.id, self._engine.client.base_url, self._dimensions)
 
     def embed(self, texts: Sequence[str], options: EmbedOptions) -> BackendVectors:
         """Return the vectors of texts; see :meth:`~rerank_plugins.backends.remote.RemoteScorer.score` for errors."""
@@ -101,8 +102,8 @@ class RemoteEmbedder:
         self._engine.client.close()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        service = self._dialect.service.name
-        return _made_again, (type(self), service if service in EMBEDDERS else self._dialect, self._model, self._options)
+        service = service_of(self._dialect, EMBEDDERS)
+        return _made_again, (type(self), service, self._model, self._options)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._dialect.service.name!r}, {self._model!r}, {self._engine.client!r})"

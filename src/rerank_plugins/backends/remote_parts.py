@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import pickle
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from hashlib import blake2b
 from typing import TypeVar
 
 from rerank_plugins.checks.kinds import shown
@@ -13,7 +15,7 @@ from rerank_plugins.remote import HttpClient, HttpSettings, RemotePrice
 from rerank_plugins.remote.dialects.base import EmbedDialect, RemoteResult, RerankDialect, Service
 from rerank_plugins.types import CallUsage, RemoteUsage
 
-__all__ = ["client_of", "dialect_of", "model_name", "usage_of"]
+__all__ = ["client_of", "dialect_of", "identity_of", "model_name", "service_of", "usage_of"]
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -28,6 +30,26 @@ def dialect_of(service: object, kind: type[D], known: Mapping[str, D]) -> D:
         msg = f"service must be one of {', '.join(known)}, or a {kind.__name__}; got {shown(service)}"
         raise InvalidInputError(msg)
     return known[service]
+
+
+def service_of(dialect: D, known: Mapping[str, D]) -> str | D:
+    """Return the name that stands for a dialect; one of a caller's own stands for itself, whatever its service's name.
+
+    Such a one may be a known one with changes, which asks for something else.
+    """
+    name = dialect.service.name
+    return name if known.get(name) is dialect else dialect
+
+
+def identity_of(dialect: D, known: Mapping[str, D]) -> Hashable:
+    """Return what tells a dialect from others, the same in every process unless it holds functions without a name."""
+    service = service_of(dialect, known)
+    if isinstance(service, str):
+        return service
+    try:
+        return blake2b(pickle.dumps(service), digest_size=8).hexdigest()
+    except (pickle.PicklingError, AttributeError, TypeError):
+        return service
 
 
 def model_name(service: Service, model: str) -> str:

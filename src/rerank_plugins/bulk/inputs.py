@@ -19,6 +19,9 @@ __all__ = ["Block", "Row", "column_types", "plan_blocks", "read_block"]
 
 Row = dict[str, Any]
 
+_READ_ROWS = 4_096
+"""Rows of Parquet that are in memory at once beside those of the block."""
+
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -181,6 +184,13 @@ def _parquet_rows(block: Block, columns: Sequence[str]) -> list[Row]:
         elif first < block.first_row + block.n_rows:
             groups.append(number)
         first += n_rows
-    table = file.read_row_groups(groups, columns=[name for name in columns if name in there])
-    rows: list[Row] = table.slice(block.first_row - skipped, block.n_rows).to_pylist()
+    rows: list[Row] = []
+    before = block.first_row - skipped
+    # Not the groups as a whole: many a file is one group, and a block a small part of it.
+    read = [name for name in columns if name in there]
+    for batch in file.iter_batches(batch_size=_READ_ROWS, row_groups=groups, columns=read):
+        rows += batch.slice(min(before, len(batch)), block.n_rows - len(rows)).to_pylist()
+        before = max(0, before - len(batch))
+        if len(rows) == block.n_rows:
+            break
     return rows

@@ -171,8 +171,9 @@ class JobFolder:
         try:
             write_part(path, worker(rows), self.part_format, types, first_row=block.first_row)
         except RerankPluginsError as error:
-            msg = f"{block.place}: {error}"
-            raise type(error)(msg) from error
+            told = type(error)(f"{block.place}: {error}")
+            vars(told).update(vars(error))  # what a service answered, and when to come again
+            raise told from error
 
     def _check(self, path: Path, description: dict[str, Any]) -> None:
         try:

@@ -55,11 +55,13 @@ class _Actor:
     """One model in one process of the cluster."""
 
     def __init__(self, task: BulkTask, folder: str, part_format: PartFormat, n_threads: int) -> None:
+        from contextlib import suppress
         from pathlib import Path
 
-        import torch
+        with suppress(ModuleNotFoundError):  # a service, or a backend of somebody's own, needs none
+            import torch
 
-        torch.set_num_threads(n_threads)
+            torch.set_num_threads(n_threads)
         self._folder = JobFolder(Path(folder), task=task, part_format=part_format)
         self._opened = task.opened()
         self._problem: RerankPluginsError | None = None

@@ -10,9 +10,10 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
+from rerank_plugins.backends.named_files import named_files
 from rerank_plugins.bulk.inputs import Row
 from rerank_plugins.bulk.outputs import Columns
-from rerank_plugins.catalog.names import existing_folder
+from rerank_plugins.catalog.spec import ModelKind
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.system.files import reason_of
 
@@ -51,7 +52,8 @@ class ScoreTask:
     """Scores pairs.
 
     Attributes:
-        model: What a :class:`~rerank_plugins.reranker.Reranker` opens.
+        model: What a :class:`~rerank_plugins.reranker.Reranker` opens, if its score of a pair does not depend on the
+            other documents: no cascade, no ensemble by ranks, no ``bm25``.
         options: Its keyword options.
         query: Column of the queries.
         document: Column of the documents; null is a blank document.
@@ -85,11 +87,14 @@ class ScoreTask:
         """Open the model, and give what scores rows.
 
         Raises:
+            InvalidInputError: Its scores depend on the other documents of a call: they would be those of the blocks.
             RerankPluginsError: The model cannot be opened.
         """
+        from rerank_plugins.calls.calibrating import check_scope
         from rerank_plugins.reranker import Reranker
 
         with Reranker(self.model, **self.options) as reranker:
+            check_scope(reranker.spec, {"a job in blocks": True})
 
             def score(rows: Sequence[Row]) -> Columns:
                 scores = reranker.score([(row[self.query], row[self.document]) for row in rows])
@@ -152,18 +157,13 @@ class EmbedTask:
             yield vectors
 
 
-def model_files(model: str) -> str | None:
-    """Return a key of names, sizes and times of the files of a model's folder; None where a name tells of no folder.
+def model_files(model: str, *, kind: ModelKind = "reranker") -> str | None:
+    """Return a key of names, sizes and times of a model's files; None where its name tells of none.
 
-    A model that was trained again under the same name is another one.
+    A model that was trained again, or described anew, under the same name is another one.
     """
-    folder = existing_folder(model)
-    if folder is None:
-        return None
-    paths = sorted(path for pattern in ("*", "*/*") for path in folder.glob(pattern) if path.is_file())
-    stats = [(str(path.relative_to(folder)), path.stat()) for path in paths]
-    listed = [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
-    return sha256(json.dumps(listed).encode()).hexdigest()[:16]
+    found = named_files(model, kind=kind)
+    return sha256(json.dumps(found).encode()).hexdigest()[:16] if found else None
 
 
 def _check_kept(keep: Sequence[str], made: Sequence[str]) -> None:
@@ -177,7 +177,8 @@ def _plain(task: ScoreTask | EmbedTask) -> dict[str, Any]:
     """Return the fields of a task as JSON; a file is identified by its contents."""
     found = {name: getattr(task, name) for name in task.__dataclass_fields__}
     options = {name: _value(value) for name, value in sorted(task.options.items()) if value is not None}
-    return {**found, "keep": list(task.keep), "options": options, "model_files": model_files(task.model)}
+    kind: ModelKind = "reranker" if isinstance(task, ScoreTask) else "embedder"
+    return {**found, "keep": list(task.keep), "options": options, "model_files": model_files(task.model, kind=kind)}
 
 
 def _value(value: Any) -> Any:

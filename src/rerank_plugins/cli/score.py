@@ -173,11 +173,11 @@ def _locked(output: Path) -> Iterator[None]:
 
 def _begin(output: Path, job: dict[str, Any], *, restart: bool) -> int:
     """Cut off what is not kept, write whose the rest is, and return how many scores that are."""
-    kept = b"" if restart else _finished(output, job)
+    n_lines, n_bytes = (0, 0) if restart else _finished(output, job)
     if output.is_file():  # a device such as /dev/stdout keeps nothing to go on from
-        os.truncate(output, len(kept))
+        os.truncate(output, n_bytes)
         write_atomically(_job_file(output), (json.dumps(job, indent=2) + "\n").encode())
-    return kept.count(b"\n")
+    return n_lines
 
 
 def _line(score: float, probability: float) -> str:
@@ -217,23 +217,26 @@ def _job_file(output: Path) -> Path:
     return output.with_name(output.name + _JOB_SUFFIX)
 
 
-def _finished(output: Path, job: dict[str, Any]) -> bytes:
-    """Return the whole lines that are there already, without a last one that a killed run left incomplete.
+def _finished(output: Path, job: dict[str, Any]) -> tuple[int, int]:
+    """Return how many whole lines are there already, and their bytes; a killed run may leave a last one incomplete.
 
     Raises:
         InvalidInputError: The output is another job's, or its pairs came from standard input.
     """
     if not output.is_file() or not output.stat().st_size:
-        return b""
+        return 0, 0
     before: object = None
     with suppress(OSError, ValueError):
         before = json.loads(_job_file(output).read_text(encoding="utf-8"))
     if before != job:
         msg = f"{str(output)!r} holds scores of another job ({before}); choose another --output, or pass --restart"
         raise InvalidInputError(msg)
-    data = output.read_bytes()
-    complete = data[: data.rfind(b"\n") + 1]
-    if complete and job["pairs"] == STANDARD_STREAM:
+    n_lines = n_bytes = 0
+    with output.open("rb") as lines:  # one at a time: the scores of a large file are large themselves
+        for line in lines:
+            if line.endswith(b"\n"):
+                n_lines, n_bytes = n_lines + 1, n_bytes + len(line)
+    if n_lines and job["pairs"] == STANDARD_STREAM:
         msg = f"{str(output)!r} has scores already, and standard input cannot go on after a break; pass --restart"
         raise InvalidInputError(msg)
-    return complete
+    return n_lines, n_bytes

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
+from rerank_plugins.backends.named import FileOpener, paths_of
 from rerank_plugins.backends.protocol import BackendScores, Pairs, ScoreOptions, SimplePairScorer, reranker_spec
 from rerank_plugins.checks.optional import import_extra
 from rerank_plugins.composed.grouping import by_query
@@ -95,12 +97,15 @@ class CandidateBm25(SimplePairScorer):
         return [float(score) for score in index.get_scores(asked)]
 
 
-def open_cosine(text: str) -> CosineScorer:
-    """Open ``cosine:EMBEDDER``: the name or folder of an embedder."""
+def _cosine_of(text: str) -> CosineScorer:
     if not text:
         msg = "cosine: names no embedder; write cosine:EMBEDDER, for example cosine:mini"
         raise InvalidInputError(msg)
     return CosineScorer(text)
+
+
+open_cosine = FileOpener(_cosine_of, partial(paths_of, kind="embedder"))
+"""Opens ``cosine:EMBEDDER``: the name or folder of an embedder."""
 
 
 def open_bm25(text: str) -> CandidateBm25:

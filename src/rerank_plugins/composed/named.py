@@ -5,10 +5,11 @@ The entry points of this distribution name these functions.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
-from rerank_plugins.backends.named import is_service
+from rerank_plugins.backends.named import FileOpener, is_service, paths_of
 from rerank_plugins.catalog.spec import ModelKind
 from rerank_plugins.composed.cascade import CascadeScorer
 from rerank_plugins.composed.ensemble import EnsembleScorer
@@ -19,14 +20,12 @@ from rerank_plugins.composed.naming import read_cascade, read_ensemble
 __all__ = ["asks_services", "open_cascade", "open_ensemble"]
 
 
-def open_cascade(text: str) -> CascadeScorer:
-    """Open ``cascade:TEXT``: stages as :mod:`rerank_plugins.composed.naming` reads them, or a file."""
+def _cascade_of(text: str) -> CascadeScorer:
     stages, settings = _stages(text)
     return CascadeScorer(stages, **settings)
 
 
-def open_ensemble(text: str) -> EnsembleScorer:
-    """Open ``ensemble:TEXT``: members as :mod:`rerank_plugins.composed.naming` reads them, or a file."""
+def _ensemble_of(text: str) -> EnsembleScorer:
     members, settings = _members(text)
     return EnsembleScorer(members, **settings)
 
@@ -58,3 +57,23 @@ def _members(text: str) -> tuple[list[Member], dict[str, Any]]:
         return read_composed(text, what="members", settings=("fusion", "k", "bias"))
     members, fusion = read_ensemble(text)
     return members, {} if fusion is None else {"fusion": fusion}
+
+
+def _paths(text: str, parts: Sequence[Stage | Member]) -> Iterator[Path]:
+    if text.endswith(SUFFIXES):
+        yield Path(text)
+    for one in parts:
+        if isinstance(one.model, (str, Path)):
+            yield from paths_of(one.model, kind="reranker")
+        yield from (Path(named) for named in (one.calibration, one.options.get("peft_path")) if _is_path(named))
+
+
+def _is_path(value: object) -> TypeGuard[str | Path]:
+    return isinstance(value, (str, Path))
+
+
+open_cascade = FileOpener(_cascade_of, lambda text: _paths(text, _stages(text)[0]))
+"""Opens ``cascade:TEXT``: stages as :mod:`rerank_plugins.composed.naming` reads them, or a file."""
+
+open_ensemble = FileOpener(_ensemble_of, lambda text: _paths(text, _members(text)[0]))
+"""Opens ``ensemble:TEXT``: members as :mod:`rerank_plugins.composed.naming` reads them, or a file."""

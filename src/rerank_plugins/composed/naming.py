@@ -26,7 +26,7 @@ Fusion = Literal["rrf", "probability", "logit"]
 
 _STAGE = re.compile(r"(?P<model>.+?)(?:#(?P<layer>\d+))?(?:@(?P<depth>\d+))?")
 _MEMBER = re.compile(r"(?P<model>.+?)(?:#(?P<layer>\d+))?(?:\*(?P<weight>\d+(?:\.\d+)?(?:e[+-]?\d+)?))?")
-_BUDGET = re.compile(r"(\d+(?:\.\d+)?)ms")
+_BUDGET = re.compile(r"(\d+(?:\.\d+)?(?:e[+-]?\d+)?)ms")
 _FUSION = re.compile(r"rrf|probability|logit")
 
 
@@ -76,7 +76,7 @@ def read_ensemble(text: str) -> tuple[list[Member], Fusion | None]:
 def cascade_text(stages: Sequence[Stage], *, budget_ms: float | None) -> Spelled:
     """Return a cascade as text."""
     parts = [_text(one, "" if one.depth is None else f"@{one.depth}") for one in stages]
-    text = ",".join([*parts, *([] if budget_ms is None else [f"{budget_ms:g}ms"])])
+    text = ",".join([*parts, *([] if budget_ms is None else [f"{_digits(budget_ms)}ms"])])
     return Spelled(f"cascade:{text}", _reads_back(text, read_cascade, ([*stages], budget_ms)))
 
 
@@ -99,6 +99,12 @@ def _reads_back(text: str, read: Callable[[str], object], expected: object) -> b
         return read(text) == expected
     except InvalidInputError:
         return False
+
+
+def _digits(number: float) -> str:
+    """Return a number as people write it, with as many digits as it takes to be read back."""
+    short = f"{number:g}"
+    return short if float(short) == number else repr(float(number))
 
 
 def _text(one: Stage | Member, suffix: str) -> str:

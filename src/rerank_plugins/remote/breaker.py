@@ -24,6 +24,11 @@ class Breaker:
         self._name, self._most, self._pause_s = name, failures, pause_s
         self._failures, self._until_s = 0, 0.0
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the service is left alone, or only one request is let through to see whether it is back."""
+        return bool(self._until_s)
+
     def check(self) -> None:
         """Return if a request may be sent.
 

@@ -84,23 +84,39 @@ class RemoteEngine:
             InvalidInputError: Texts that must be in one request do not fit, or there is no key.
         """
         pieces = self._pieces(calls)
-        found = _in_threads(
-            [self._job(call, texts, deadline) for _, call, texts in pieces], self._concurrency, deadline
-        )
+        jobs = [self._job(call, texts, deadline) for _, call, texts in pieces]
+        n_first = self._n_first()
+        found = _in_threads(jobs[:n_first], self._concurrency, deadline)
+        found += _in_threads(jobs[n_first:], self._concurrency, deadline)
         return _together(pieces, found, n=len(calls))
 
     async def arun(self, calls: Sequence[RemoteCall[T]], deadline: Deadline) -> list[list[T]]:
         """Return what :meth:`run` returns, without blocking the event loop; a cancelled task drops its requests."""
         pieces = self._pieces(calls)
+        n_first = self._n_first()
+        found = await self._in_tasks(pieces[:n_first], deadline)
+        found += await self._in_tasks(pieces[n_first:], deadline)
+        return _together(pieces, found, n=len(calls))
+
+    async def _in_tasks(
+        self, pieces: Sequence[tuple[int, RemoteCall[T], Sequence[str]]], deadline: Deadline
+    ) -> list[list[T]]:
         tasks = [asyncio.ensure_future(self._run_request(call, texts, deadline)) for _, call, texts in pieces]
         try:
-            found = await deadline.await_work(_gathered(tasks))
+            return await deadline.await_work(_gathered(tasks))
         finally:
             for task in tasks:
                 task.cancel()
             # Until they have given their slots back.
             await asyncio.gather(*tasks, return_exceptions=True)
-        return _together(pieces, found, n=len(calls))
+
+    def _n_first(self) -> int:
+        """Return how many requests go before the others: one where the service is being left alone.
+
+        The breaker lets one through; the others of its call would be refused beside it, and end the call and with it
+        the one request that can tell that the service is back.
+        """
+        return int(self._breaker.is_open)
 
     def _pieces(self, calls: Sequence[RemoteCall[T]]) -> list[tuple[int, RemoteCall[T], Sequence[str]]]:
         pieces = []

@@ -82,13 +82,14 @@ class Fields:
         raise Refusal(msg, kind="invalid", param=name)
 
     def objects(self, name: str) -> list[Any]:
-        """Return a list that must be there, its elements unchecked."""
-        return cast("list[Any]", self._typed(name, self._needed(name), list, "a list"))
+        """Return a list that must be there and not be empty, its elements unchecked."""
+        return self._filled(name, self._typed(name, self._needed(name), list, "a list"))
 
     def texts(self, name: str) -> list[str]:
-        """Return a list of texts; a single one counts as a list of one."""
+        """Return a list of texts that is not empty; a single one counts as a list of one."""
         value = self._needed(name)
         items = [value] if isinstance(value, str) else self._typed(name, value, list, "a list of strings")
+        self._filled(name, items)
         for index, item in enumerate(items):
             if not isinstance(item, str):
                 place = f"{name}[{index}]"
@@ -97,7 +98,7 @@ class Fields:
 
     def choices(self, name: str, choices: Sequence[str], *, default: Sequence[str]) -> list[str]:
         """Return a list of some words; a single one counts as a list of one."""
-        if self.raw(name) is None:
+        if self.raw(name) in (None, []):
             return list(default)
         unknown = [word for word in self.texts(name) if word not in choices]
         if unknown:
@@ -123,6 +124,12 @@ class Fields:
             msg = f"{self._called(name)} is missing"
             raise Refusal(msg, kind="invalid", param=name)
         return value
+
+    def _filled(self, name: str, items: list[Any]) -> list[Any]:
+        if not items:
+            msg = f"{self._called(name)} is empty; give at least one"
+            raise Refusal(msg, kind="empty", param=name)
+        return items
 
     def _typed(self, name: str, value: object, kind: type[Any], wanted: str) -> Any:
         if not isinstance(value, kind):

@@ -61,11 +61,14 @@ class Replica:
 
     # Serve awaits it, so that no request comes before the models are there.
     async def __init__(self, settings: ServeSettings, n_threads: int) -> None:  # type: ignore[misc]
-        import torch
+        from contextlib import suppress
 
         from rerank_plugins.serving.app import serving_app
 
-        torch.set_num_threads(n_threads)
+        with suppress(ModuleNotFoundError):  # a service, or a backend of somebody's own, needs none
+            import torch
+
+            torch.set_num_threads(n_threads)
         self._app = serving_app(settings)
         await self._app.load()
 

@@ -118,7 +118,7 @@ class Runner:
         return await self._tokenize(request, arrival)
 
     async def _rank(self, request: RerankRequest, arrival: Arrival) -> Ranked:
-        self._check_many(request.documents, self._limits.max_documents, "documents")
+        _check_many(request.documents, self._limits.max_documents, "documents")
         served = self._store.reranker(request.model)
         default = await served.opened()
         tokens = _tokens_of_pairs(default, request.query, request.documents, windows=request.reading.windows)
@@ -142,7 +142,7 @@ class Runner:
         return Ranked(costs=costs, documents=_with_cuts_marked(ranking, request.documents, documents), spans=spans)
 
     async def _score(self, request: PairsRequest, arrival: Arrival) -> Scored:
-        self._check_many(request.pairs, self._limits.max_texts, "pairs")
+        _check_many(request.pairs, self._limits.max_texts, "pairs")
         served = self._store.reranker(request.model)
         default = await served.opened()
         tokens = sum(_tokens_of_pairs(default, query, [document]) for query, document in request.pairs)
@@ -172,7 +172,7 @@ class Runner:
         return Explained(costs=costs, explanation=explanation, probability=reranker.probability(explanation.score))
 
     async def _embed(self, request: EmbedRequest, arrival: Arrival) -> Embedded | EmbeddedTokens:
-        self._check_many(request.texts, self._limits.max_texts, "texts")
+        _check_many(request.texts, self._limits.max_texts, "texts")
         served = self._store.embedder(request.model)
         default = await served.opened()
         length = min(default.max_length, _LONGEST_INPUT)
@@ -196,20 +196,18 @@ class Runner:
         return Embedded(costs=_costs(served, arrival, texts, usage, tokens), vectors=vectors)
 
     async def _tokenize(self, request: TokenizeRequest, arrival: Arrival) -> Tokenized:
-        self._check_many(request.texts, self._limits.max_texts, "inputs")
+        _check_many(request.texts, self._limits.max_texts, "inputs")
         served = self._store.any(request.model)
         handle = await served.opened()
         found = await asyncio.to_thread(tokens_of, handle, request.texts, special_tokens=request.special_tokens)
         return Tokenized(costs=_costs(served, arrival, request.texts, None, sum(map(len, found))), tokens=found)
 
-    def _check_many(self, items: Sequence[object], most: int, name: str) -> None:
-        if not items:
-            msg = f"{name} is empty; give at least one"
-            raise Refusal(msg, kind="empty", param=name)
-        if len(items) > most:
-            # The words of TEI, which clients that split look for.
-            msg = f"batch size {len(items)} > maximum allowed batch size {most}"
-            raise Refusal(msg, kind="too_many", param=name)
+
+def _check_many(items: Sequence[object], most: int, name: str) -> None:
+    if len(items) > most:
+        # The words of TEI, which clients that split look for.
+        msg = f"batch size {len(items)} > maximum allowed batch size {most}"
+        raise Refusal(msg, kind="too_many", param=name)
 
 
 def _tokens_of_pairs(default: Reranker, query: str, documents: Sequence[str], *, windows: bool | None = None) -> int:
@@ -256,7 +254,7 @@ def _too_long(place: int | None, length: int) -> Refusal:
     """Return the refusal for a text at a place, or for the query, in the words of TEI."""
     what = "the query" if place is None else f"text {place}"
     msg = f"`inputs` must have less than {length} tokens; {what} has more. Allow truncation"
-    return Refusal(msg, kind="invalid", param="truncate")
+    return Refusal(msg, kind="too_long", param="truncate")
 
 
 def _costs(

@@ -162,6 +162,21 @@ def test_a_tokenizer_that_is_none(tmp_path: Path) -> None:
         documents(after=AfterRanking(max_tokens=7, tokenizer=str(tmp_path)))
 
 
+def test_a_tokenizer_that_was_written_again_is_read_again(tmp_path: Path) -> None:
+    file = tmp_path / "tokenizer.json"
+    texts = ["a b c", "d"]
+    ranking = Reranker(backend=ByLength()).rank("q", texts)
+    after = AfterRanking(max_tokens=2, tokenizer=str(tmp_path))
+    found = []
+    for splits in (True, False):
+        tokenizer = Tokenizer(WordLevel({"[UNK]": 0}, unk_token="[UNK]"))
+        if splits:
+            tokenizer.pre_tokenizer = Whitespace()
+        tokenizer.save(str(file))
+        found.append([one.index for one in selected(ranking, texts, None, after=after, top_n=None)])
+    assert found == [[1], [0, 1]]
+
+
 @pytest.mark.parametrize("texts", [["a", " ", "b", ""], ["", " "], ["a", "b"]])
 def test_blank_documents_stay_last(texts: list[str]) -> None:
     """A blank document is like no other, and would be chosen for that."""

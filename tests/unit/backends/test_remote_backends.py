@@ -7,6 +7,7 @@ import logging
 import pickle
 import subprocess
 import sys
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -150,6 +151,24 @@ def test_the_key_is_kept_nowhere(monkeypatch: pytest.MonkeyPatch, caplog: pytest
         assert pickle.loads(pickle.dumps(reranker)).spec == reranker.spec
     shown += [record.getMessage() for record in caplog.records]
     assert not [text for text in shown if KEY in text]
+
+
+def test_a_dialect_with_changes_stays_what_it_is() -> None:
+    """It has the name of the one that it was made of, which it is not."""
+    own, vectors = replace(RERANKERS["vllm"], path="/own/rerank"), replace(EMBEDDERS["vllm"], path="/own/vectors")
+    with scripted_server([Answer({"results": [{"index": 0, "relevance_score": 0.5}]})]) as server:
+        known, changed = RemoteScorer("vllm", base_url=server.url), RemoteScorer(own, base_url=server.url)
+        again = pickle.loads(pickle.dumps(changed))
+        assert Reranker(backend=again).score([("q", "a")]) == [0.5]
+        assert [one.path for one in server.requests] == ["/own/rerank"]
+        assert changed.identity == RemoteScorer(own, base_url=server.url).identity != known.identity
+        cache = ScoreCache()
+        for scorer in (known, changed, changed):
+            Reranker(backend=scorer, cache=cache).score([("q", "a")])
+        assert [one.path for one in server.requests[1:]] == ["/v1/rerank", "/own/rerank"]
+    embedder = RemoteEmbedder(vectors, base_url="http://h")
+    assert pickle.loads(pickle.dumps(embedder))._dialect.path == "/own/vectors"
+    assert embedder.identity != RemoteEmbedder("vllm", base_url="http://h").identity
 
 
 def test_a_cache_is_shared_by_what_is_asked_and_where() -> None:

@@ -120,3 +120,19 @@ def test_a_file_that_became_shorter(tmp_path: Path) -> None:
     file.write_text('{"a": 1}\n' * 4)
     with pytest.raises(InvalidInputError, match="rows 4 to 5: only 1 rows are there"):
         read_block(blocks[1], ["a"])
+
+
+def test_a_block_of_a_large_group_is_read_without_the_rest(tmp_path: Path) -> None:
+    """Files of pyarrow hold a million rows in a group, of which each block would have read all."""
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    file = tmp_path / "large.parquet"
+    parquet.write_table(arrow.table({"text": [f"{number} " * 100 for number in range(60_000)]}), file)
+    blocks, pool = plan_blocks([file], 1_000), arrow.default_memory_pool()
+    counted = arrow.proxy_memory_pool(pool)
+    arrow.set_memory_pool(counted)
+    try:
+        rows = read_block(blocks[1], ("text",))
+    finally:
+        arrow.set_memory_pool(pool)
+    assert [row["text"].split()[0] for row in rows] == [str(number) for number in range(1_000, 2_000)]
+    assert counted.max_memory() < 15_000_000

@@ -22,7 +22,12 @@ from rerank_plugins.bulk import BulkJob, EmbedTask, RayPool, ScoreTask, run_job
 from rerank_plugins.bulk.inputs import Row
 from rerank_plugins.bulk.outputs import Columns, write_part
 from rerank_plugins.bulk.tasks import RowWorker
-from rerank_plugins.errors import InvalidInputError, ModelUnavailableError, RerankPluginsError
+from rerank_plugins.errors import (
+    InvalidInputError,
+    ModelUnavailableError,
+    RemoteUnavailableError,
+    RerankPluginsError,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -407,6 +412,39 @@ def test_an_error_names_the_rows_and_what_is_done_stays(checkpoints: Path, tmp_p
         with pytest.raises(RerankPluginsError, match=r"pairs\.jsonl, rows 5 to 5: "):
             run_job(folder)
         assert len(folder.parts()) == 2
+
+
+@pytest.mark.parametrize("model", ["bm25", "cascade:cosine:mini@2,mini@1", "ensemble:bm25,cosine:mini"])
+def test_scores_that_would_be_those_of_the_blocks_are_refused(tmp_path: Path, model: str) -> None:
+    pairs, folder = tmp_path / "pairs.jsonl", tmp_path / "scores"
+    pairs.write_text('{"query": "q", "document": "d"}\n')
+    with (
+        BulkJob(task=ScoreTask(model=model), inputs=(pairs,), output=folder).opened(restart=False) as job,
+        pytest.raises(InvalidInputError, match=r"a job in blocks cannot be used .* depends on the other documents"),
+    ):
+        run_job(job)
+    assert not list((folder / "parts").iterdir())
+
+
+def test_an_error_of_a_service_keeps_what_it_tells(rows: Path) -> None:
+    with job_of(rows).opened(restart=False) as folder:
+
+        def refused(_rows: Sequence[Row]) -> Columns:
+            msg = "busy"
+            raise RemoteUnavailableError(msg, status=429, is_passing=True, retry_after_s=7.0)
+
+        with pytest.raises(RemoteUnavailableError, match=r"rows 1 to \d+: busy") as caught:
+            folder.run(folder.blocks[0], refused)
+    assert (caught.value.status, caught.value.is_passing, caught.value.retry_after_s) == (429, True, 7.0)
+
+
+def test_jobs_of_a_backend_are_others_once_its_files_are(tmp_path: Path) -> None:
+    file = tmp_path / "ensemble.json"
+    file.write_text(json.dumps({"members": [{"model": "mini"}, {"model": "cosine:mini"}], "fusion": "probability"}))
+    before = ScoreTask(model=f"ensemble:{file}").identity
+    assert ScoreTask(model=f"ensemble:{file}").identity == before
+    os.utime(file, (1, 1))
+    assert ScoreTask(model=f"ensemble:{file}").identity != before
 
 
 def test_a_model_that_is_not_there(rows: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 
 from rerank_plugins import Reranker
 from rerank_plugins.cli import app
+from rerank_plugins.cli.score import _finished
 from rerank_plugins.errors import InvalidInputError, ModelUnavailableError
 from rerank_plugins.system.locks import let_go, lock_file
 
@@ -58,6 +60,19 @@ def test_a_killed_run_goes_on(pairs_file: Path, tmp_path: Path, bert_reranker_fo
     assert f"{len(PAIRS) - n_there} pairs scored, {n_there} were there" in text
     assert scores_of(output) == pytest.approx([json.loads(line)["score"] for line in whole.splitlines()], abs=1e-5)
     assert output.read_bytes().startswith(whole[: whole[:kept_bytes].rfind(b"\n") + 1])
+
+
+def test_a_run_that_goes_on_does_not_keep_its_output_in_memory(tmp_path: Path) -> None:
+    output, job, line = tmp_path / "scores.jsonl", {"pairs": "pairs.jsonl"}, b'{"score": 1.0, "probability": 0.7}\n'
+    output.write_bytes(line * 100_000 + line[:9])
+    (tmp_path / "scores.jsonl.job.json").write_text(json.dumps(job))
+    tracemalloc.start()
+    try:
+        assert _finished(output, job) == (100_000, 100_000 * len(line))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 500_000
 
 
 def test_another_job_is_not_mixed_in(pairs_file: Path, tmp_path: Path, bert_reranker_folder: Path) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import pickle
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,10 +16,12 @@ from typer.testing import CliRunner
 
 from rerank_plugins import Cascade, Ensemble, InvalidInputError, Reranker
 from rerank_plugins.backends.named import backend_names
+from rerank_plugins.backends.named_files import named_files
 from rerank_plugins.calibration import fit_calibration
 from rerank_plugins.cli.application import app
 from rerank_plugins.composed.members import Member, Stage
 from rerank_plugins.composed.naming import cascade_text, ensemble_text, read_cascade, read_ensemble
+from rerank_plugins.errors import RerankPluginsError
 
 QUERY = "capital of France"
 DOCUMENTS = ["Berlin", "Paris is the capital.", "The capital of France is Paris.", "rivers run", "Lyon is in France"]
@@ -38,6 +42,13 @@ def test_the_distribution_registers_its_names() -> None:
 )
 def test_a_cascade_is_read_from_text(text: str, stages: list[Stage], budget: float | None) -> None:
     assert read_cascade(text) == (stages, budget)
+
+
+@pytest.mark.parametrize("budget_ms", [300.0, 1234.567, 0.1 + 0.2, 3_599_999.5, 1e-05])
+def test_any_budget_is_part_of_the_name(budget_ms: float) -> None:
+    spelled = cascade_text([Stage("mini", 5)], budget_ms=budget_ms)
+    assert spelled.is_whole
+    assert read_cascade(spelled.text.removeprefix("cascade:")) == ([Stage("mini", 5)], budget_ms)
 
 
 def test_an_ensemble_is_read_from_text() -> None:
@@ -148,6 +159,61 @@ def test_a_folder_that_breaks_the_text_is_not_named(checkpoints: Path, tmp_path:
                 Reranker(made.model)
             with pickle.loads(pickle.dumps(made)) as again:
                 assert list(again.rank(QUERY, DOCUMENTS)) == list(made.rank(QUERY, DOCUMENTS))
+
+
+def _written(file: Path, depth: int, **more: Any) -> None:
+    file.write_text(json.dumps({"stages": [{"model": "cosine:mini", "depth": depth, **more}]}), encoding="utf-8")
+
+
+def _depth_of(name: str) -> int | None:
+    reranker = Reranker(name)  # not closed: what nobody holds stays in memory, and is found again by its name
+    return reranker._lease.value.backend.stages[0].depth  # type: ignore[no-any-return]
+
+
+def test_a_name_means_what_its_file_says_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path)
+    _written(Path("cascade.json"), 5)
+    _written(Path("other/cascade.json"), 7)
+    assert _depth_of("cascade:cascade.json") == 5
+    _written(Path("cascade.json"), 16)
+    assert _depth_of("cascade:cascade.json") == 16
+    monkeypatch.chdir(tmp_path / "other")
+    assert _depth_of("cascade:cascade.json") == 7
+    Path("outer.json").write_text(json.dumps({"stages": [{"model": "cascade:cascade.json"}]}), encoding="utf-8")
+    first, again = Reranker("cascade:outer.json"), Reranker("cascade:outer.json")
+    _written(Path("cascade.json"), 18)
+    later = Reranker("cascade:outer.json")
+    assert first._lease.value is again._lease.value
+    assert first._lease.value is not later._lease.value
+
+
+def test_a_name_means_the_models_and_calibrations_that_are_there_now(checkpoints: Path, tmp_path: Path) -> None:
+    folder, calibration = tmp_path / "model", tmp_path / "calibration.json"
+    shutil.copytree(checkpoints / "bert-reranker", folder)
+    fit_calibration([-1.0, 0.0, 1.0, 2.0] * 9, [0, 0, 1, 1] * 9).save(calibration)
+    (tmp_path / "c.json").write_text(
+        json.dumps({"members": [{"model": str(folder)}, {"model": "cosine:mini", "calibration": str(calibration)}]}),
+        encoding="utf-8",
+    )
+    for name in (f"ensemble:{tmp_path}/c.json", f"cascade:{folder}@5"):
+        before = named_files(name, kind="reranker")
+        assert named_files(name, kind="reranker") == before
+        os.utime(folder / "config.json", (1, 1))
+        changed = named_files(name, kind="reranker")
+        assert changed != before
+        os.utime(folder / "config.json", (2, 2))
+    before = named_files(f"ensemble:{tmp_path}/c.json", kind="reranker")
+    os.utime(calibration, (1, 1))
+    assert named_files(f"ensemble:{tmp_path}/c.json", kind="reranker") != before
+    assert named_files("cascade:cosine:mini@5,bm25", kind="reranker") == ()
+
+
+def test_a_file_that_names_itself_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "c.json"
+    file.write_text(json.dumps({"stages": [{"model": f"cascade:{file}"}]}), encoding="utf-8")
+    with pytest.raises(RerankPluginsError):
+        Reranker(f"cascade:{file}")
 
 
 @pytest.mark.parametrize("suffix", [".json", ".yaml", ".toml"])

@@ -224,6 +224,24 @@ def test_a_service_that_does_not_answer_is_left_alone_and_tried_again(score: Any
             assert score(scorer, TEXTS[:2]) == pytest.approx([0.0, 0.01])
 
 
+def test_a_service_that_is_back_answers_a_call_of_several_requests(score: Any) -> None:
+    """The one request that is tried goes first: the others of its call neither fail beside it nor end it."""
+    answers = {"is_up": False}
+
+    def script(request: Request) -> Answer:
+        # Late enough that all requests of a call would be under way before the first is answered.
+        return Answer(right("tei", request), delay_s=0.05) if answers["is_up"] else Answer({}, status=503)
+
+    with scripted_server(script) as server:
+        limits = RemoteLimits(batch_items=3, concurrency=2, failures=1, pause_s=0.2)
+        scorer = scorer_at("tei", server.url, limits=limits, http=HttpSettings(retries=0))
+        with pytest.raises(RemoteUnavailableError, match="HTTP 503"):
+            score(scorer)
+        answers["is_up"] = True
+        time.sleep(0.25)
+        assert score(scorer) == pytest.approx([score_of(text) for text in TEXTS])
+
+
 def test_a_server_that_asks_for_an_hour_is_left_alone_at_once(score: Any) -> None:
     with scripted_server([Answer({}, status=429, headers={"Retry-After": "3600"})]) as server:
         scorer = scorer_at("cohere", server.url)

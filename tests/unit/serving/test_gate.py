@@ -8,6 +8,7 @@ import logging
 import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from typing import Any
 
 import httpx
 import pytest
@@ -211,9 +212,33 @@ async def test_too_many_documents_are_refused_with_teis_words(opened: Opened) ->
         tei = await client.post("/rerank", json={"query": "q", "texts": ["a", "b", "c"]})
         cohere = await client.post("/v2/rerank", json=BODY | {"documents": ["a", "b", "c"]})
         none = await client.post("/rerank", json={"query": "q", "texts": []})
-    assert (tei.status_code, tei.json()["error"]) == (422, "batch size 3 > maximum allowed batch size 2")
+    assert (tei.status_code, tei.json()["error"]) == (413, "batch size 3 > maximum allowed batch size 2")
+    assert tei.json()["error_type"] == "Validation"
     assert cohere.status_code == 400
     assert (none.status_code, none.json()["error_type"]) == (400, "Empty")
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "field"),
+    [
+        ("/rerank", {"query": "q", "texts": []}, "texts"),
+        ("/rerank", {"query": "q", "passages": []}, "passages"),
+        ("/v1/rerank", {"query": "q", "documents": []}, "documents"),
+        ("/v1/ranking", {"query": {"text": "q"}, "passages": []}, "passages"),
+        ("/score", {"text_1": "q", "text_2": []}, "text_2"),
+        ("/v1/embeddings", {"input": []}, "input"),
+        ("/embed", {"inputs": []}, "inputs"),
+        ("/similarity", {"inputs": {"source_sentence": "a", "sentences": []}}, "inputs.sentences"),
+        ("/v2/embed", {"model": "vectors", "input_type": "search_query", "inputs": []}, "inputs"),
+    ],
+)
+async def test_an_empty_list_is_called_by_its_own_name(
+    opened: Opened, path: str, body: dict[str, Any], field: str
+) -> None:
+    async with opened() as client:
+        answer = await client.post(path, json=body)
+    assert answer.status_code in (400, 422)
+    assert f"{field} is empty; give at least one" in answer.text
 
 
 async def test_the_callers_deadline_counts(opened: Opened) -> None:

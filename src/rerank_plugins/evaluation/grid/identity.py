@@ -9,6 +9,7 @@ from typing import Any
 
 from rerank_plugins import __version__
 from rerank_plugins.backends.leases import spec_of_backend
+from rerank_plugins.backends.named_files import named_files
 from rerank_plugins.backends.runtimes import chosen_runtime
 from rerank_plugins.catalog.resolve import resolve
 from rerank_plugins.catalog.spec import ModelKind
@@ -40,7 +41,7 @@ def query_key(text: str) -> str:
 def model_key(choice: ModelChoice, *, kind: ModelKind, device: str | None) -> str:
     """Return the key of a model with its options, device and runtime: the files' names, sizes and times are part of it.
 
-    The key of a backend is made of its name and revision, which must change when its scores do.
+    The key of a backend is made of its name and revision, which must change when its scores do, and of its files.
 
     Raises:
         ModelError: The model cannot be found.
@@ -48,7 +49,8 @@ def model_key(choice: ModelChoice, *, kind: ModelKind, device: str | None) -> st
     """
     backend = spec_of_backend(choice.model, kind=kind)
     if backend is not None:
-        return key_of(__version__, kind, choice.model, backend.id, backend.revision, choice.options, device)
+        files = named_files(choice.model, kind=kind)
+        return key_of(__version__, kind, choice.model, backend.id, backend.revision, files, choice.options, device)
     resolved = resolve(choice.model, kind=kind)
     # Scores of torch and of ONNX Runtime differ in the last digits; results of one run are not mixed.
     runtime = chosen_runtime(dict(choice.options).get("backend"), choice.model, kind=kind)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -151,12 +152,13 @@ def results_reader(
         rows: Path of the results; empty for the answer itself.
         score: Name of the score in a result.
     """
+    # No function within this one: a dialect that is another one's copy with changes is pickled with it.
+    return partial(_read_results, service=service, rows=rows, score=score)
 
-    def read(found: Any, n: int, _scale: ScoreScale) -> RemoteResult:
-        scores = numbered_scores(found, n, service=service, rows=rows, score=score)
-        return RemoteResult(np.array(scores), tokens=count_at(found, *_TOKENS), searches=count_at(found, _SEARCHES))
 
-    return read
+def _read_results(found: Any, n: int, _scale: ScoreScale, *, service: str, rows: str, score: str) -> RemoteResult:
+    scores = numbered_scores(found, n, service=service, rows=rows, score=score)
+    return RemoteResult(np.array(scores), tokens=count_at(found, *_TOKENS), searches=count_at(found, _SEARCHES))
 
 
 def openai_body(request: EmbedRequest, **more: Any) -> dict[str, Any]:
@@ -166,11 +168,11 @@ def openai_body(request: EmbedRequest, **more: Any) -> dict[str, Any]:
 
 def openai_reader(service: str) -> Callable[[Any, int], RemoteResult]:
     """Return what reads answers in OpenAI's form."""
+    return partial(_read_openai, service=service)
 
-    def read(found: Any, n: int) -> RemoteResult:
-        return RemoteResult(numbered_vectors(found, n, service=service), tokens=count_at(found, *_TOKENS))
 
-    return read
+def _read_openai(found: Any, n: int, *, service: str) -> RemoteResult:
+    return RemoteResult(numbered_vectors(found, n, service=service), tokens=count_at(found, *_TOKENS))
 
 
 def named(model: str, values: Mapping[str, Any]) -> dict[str, Any]:

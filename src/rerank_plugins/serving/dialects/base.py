@@ -13,6 +13,7 @@ from rerank_plugins.serving.refusals import STATUSES, Kind, Refusal
 from rerank_plugins.serving.requests import Request
 
 __all__ = [
+    "STRICT",
     "Dialect",
     "Endpoint",
     "Hints",
@@ -71,6 +72,10 @@ class Endpoint:
     dialect: Dialect
     read: Callable[[Fields, Hints], Request]
     answer: Callable[[Any, Any], Any]
+
+
+STRICT: Mapping[Kind, int] = MappingProxyType({"invalid": 422, "empty": 422, "too_long": 422, "too_many": 422})
+"""Statuses of FastAPI and of those who copy it: whatever is wrong with a field is 422."""
 
 
 def refuse_lost_start(name: str, value: str) -> NoReturn:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from types import MappingProxyType
 from typing import Any
 
-from rerank_plugins.serving.dialects.base import Dialect, Endpoint, Hints, openai_error, token_usage
+from rerank_plugins.serving.dialects.base import STRICT, Dialect, Endpoint, Hints, openai_error, token_usage
 from rerank_plugins.serving.dialects.reranking import Keys, results_of
 from rerank_plugins.serving.fields import Fields
 from rerank_plugins.serving.outcomes import Ranked
@@ -13,9 +12,7 @@ from rerank_plugins.serving.requests import RerankRequest
 
 __all__ = ["INFINITY", "RERANK"]
 
-INFINITY = Dialect(
-    name="infinity", error=openai_error, statuses=MappingProxyType({"invalid": 422, "empty": 422, "too_many": 422})
-)
+INFINITY = Dialect(name="infinity", error=openai_error, statuses=STRICT)
 _KEYS = Keys(objects=False, raw="raw_scores")
 
 

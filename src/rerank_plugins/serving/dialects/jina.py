@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from types import MappingProxyType
 from typing import Any
 
-from rerank_plugins.serving.dialects.base import Dialect, Endpoint, Hints, detail_error
+from rerank_plugins.serving.dialects.base import STRICT, Dialect, Endpoint, Hints, detail_error
 from rerank_plugins.serving.dialects.reranking import Keys, instruction_of, results_of, usages_of
 from rerank_plugins.serving.fields import Fields
 from rerank_plugins.serving.outcomes import Ranked
@@ -13,9 +12,7 @@ from rerank_plugins.serving.requests import Reading, RerankRequest
 
 __all__ = ["JINA", "RERANK", "answer"]
 
-JINA = Dialect(
-    name="jina", error=detail_error, statuses=MappingProxyType({"invalid": 422, "empty": 422, "too_many": 422})
-)
+JINA = Dialect(name="jina", error=detail_error, statuses=STRICT)
 _KEYS = Keys(returns_documents=True, zero_is_all=True)
 
 

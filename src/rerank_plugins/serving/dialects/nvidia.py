@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from types import MappingProxyType
 from typing import Any
 
-from rerank_plugins.serving.dialects.base import Dialect, Endpoint, Hints, token_usage
+from rerank_plugins.serving.dialects.base import STRICT, Dialect, Endpoint, Hints, token_usage
 from rerank_plugins.serving.fields import Fields
 from rerank_plugins.serving.outcomes import Ranked
 from rerank_plugins.serving.refusals import Refusal
@@ -18,9 +17,7 @@ def _error(refusal: Refusal, status: int, request_id: str) -> dict[str, Any]:
     return {"error": refusal.message, "detail": refusal.message, "status": status, "requestId": request_id}
 
 
-NVIDIA = Dialect(
-    name="nvidia", error=_error, statuses=MappingProxyType({"invalid": 422, "empty": 422, "too_many": 422})
-)
+NVIDIA = Dialect(name="nvidia", error=_error, statuses=STRICT)
 
 
 def _read(fields: Fields, hints: Hints) -> RerankRequest:

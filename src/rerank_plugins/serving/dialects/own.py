@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from types import MappingProxyType
 from typing import Any
 
 from rerank_plugins.calls.explaining import TokenExplanation
-from rerank_plugins.serving.dialects.base import Dialect, Endpoint, Hints, detail_error, token_usage
+from rerank_plugins.serving.dialects.base import STRICT, Dialect, Endpoint, Hints, detail_error, token_usage
 from rerank_plugins.serving.dialects.reranking import instruction_of
 from rerank_plugins.serving.fields import Fields
 from rerank_plugins.serving.outcomes import Explained
@@ -15,9 +14,7 @@ from rerank_plugins.serving.requests import ExplainRequest, Reading
 
 __all__ = ["EXPLAIN", "OWN"]
 
-OWN = Dialect(
-    name="own", error=detail_error, statuses=MappingProxyType({"invalid": 422, "empty": 422, "too_many": 422})
-)
+OWN = Dialect(name="own", error=detail_error, statuses=STRICT)
 _SPANS, _MOST_SPANS = 64, 256
 _LONGEST = 200_000
 """Characters of a document: its words are found at once, on the loop that answers everybody."""

@@ -55,7 +55,7 @@ class Keys:
         """
         originals = fields.raw(self.documents)
         originals = [originals] if isinstance(originals, str) else fields.objects(self.documents)
-        ranked_by = fields.texts("rank_fields") if "rank_fields" in fields else []
+        ranked_by = fields.texts("rank_fields") if fields.raw("rank_fields") not in (None, []) else []
         returns_documents = fields.flag("return_documents", default=self.returns_documents)
         if returns_documents:
             self._check_levels(originals)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -21,3 +23,13 @@ def test_results_of_another_runtime_are_others(bert_reranker_folder: Path, monke
     assert with_torch == key()
     monkeypatch.setattr(runtimes, "_is_installed", lambda name: name == "onnxruntime")
     assert key() != with_torch
+
+
+def test_results_of_a_backend_are_others_once_its_files_are(bert_reranker_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(bert_reranker_folder, folder)
+    choice = ModelChoice.parse(f"cascade:{folder}@5")
+    first = model_key(choice, kind="reranker", device=None)
+    assert model_key(choice, kind="reranker", device=None) == first
+    os.utime(folder / "config.json", (1, 1))
+    assert model_key(choice, kind="reranker", device=None) != first
