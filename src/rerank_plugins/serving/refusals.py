@@ -23,7 +23,6 @@ Kind = Literal[
     "malformed",
     "invalid",
     "empty",
-    "too_long",
     "too_many",
     "unauthorized",
     "unknown_model",
@@ -44,7 +43,6 @@ STATUSES: Mapping[Kind, int] = MappingProxyType(
         "malformed": 400,
         "invalid": 400,
         "empty": 400,
-        "too_long": 400,
         "too_many": 400,
         "unauthorized": 401,
         "unknown_model": 404,
@@ -61,9 +59,8 @@ STATUSES: Mapping[Kind, int] = MappingProxyType(
     }
 )
 """The status of each kind, where a dialect has no other: ``malformed`` is no JSON object, ``invalid`` a wrong field,
-``empty`` no text, ``too_long`` a text that must not be cut, ``too_many`` documents, ``encoded`` a compressed body,
-``upstream`` a service behind a model that answered with an error, ``unavailable`` a model that loads, or a service that
-cannot be reached."""
+``empty`` no text, ``too_many`` documents, ``encoded`` a compressed body, ``upstream`` a service behind a model that
+answered with an error, ``unavailable`` a model that loads, or a service that cannot be reached."""
 
 
 class Refusal(Exception):

@@ -254,7 +254,7 @@ def _too_long(place: int | None, length: int) -> Refusal:
     """Return the refusal for a text at a place, or for the query, in the words of TEI."""
     what = "the query" if place is None else f"text {place}"
     msg = f"`inputs` must have less than {length} tokens; {what} has more. Allow truncation"
-    return Refusal(msg, kind="too_long", param="truncate")
+    return Refusal(msg, kind="invalid", param="truncate")
 
 
 def _costs(

@@ -212,7 +212,7 @@ async def test_too_many_documents_are_refused_with_teis_words(opened: Opened) ->
         tei = await client.post("/rerank", json={"query": "q", "texts": ["a", "b", "c"]})
         cohere = await client.post("/v2/rerank", json=BODY | {"documents": ["a", "b", "c"]})
         none = await client.post("/rerank", json={"query": "q", "texts": []})
-    assert (tei.status_code, tei.json()["error"]) == (413, "batch size 3 > maximum allowed batch size 2")
+    assert (tei.status_code, tei.json()["error"]) == (422, "batch size 3 > maximum allowed batch size 2")
     assert tei.json()["error_type"] == "Validation"
     assert cohere.status_code == 400
     assert (none.status_code, none.json()["error_type"]) == (400, "Empty")

@@ -155,14 +155,14 @@ async def test_what_does_not_fit_is_an_error_only_where_that_was_asked(opened: O
         ]
     assert usual.status_code == 200
     # Whichever is returned.
-    assert [one.status_code for one in alone] == [413, 200]
+    assert [one.status_code for one in alone] == [422, 200]
     assert len(alone[1].json()) == 1
-    assert strict.status_code == 413
+    assert strict.status_code == 422
     assert strict.json()["error_type"] == "Validation"
     assert "must have less than 512 tokens" in strict.json()["error"]
     assert nvidia.status_code == 422
     async with opened(auto_truncate=False) as client:
-        assert (await client.post("/rerank", json={"query": QUERY, "texts": [long]})).status_code == 413
+        assert (await client.post("/rerank", json={"query": QUERY, "texts": [long]})).status_code == 422
 
 
 @pytest.mark.parametrize("long_documents", ["truncate", "maxp"])
@@ -173,7 +173,7 @@ async def test_a_query_that_does_not_fit_is_an_error_where_that_was_asked(opened
         usual = await client.post("/rerank", json=body)
         strict = await client.post("/rerank", json=body | {"truncate": False})
         short = await client.post("/rerank", json=body | {"truncate": False, "query": QUERY})
-    assert (usual.status_code, strict.status_code, short.status_code) == (200, 413, 200)
+    assert (usual.status_code, strict.status_code, short.status_code) == (200, 422, 200)
     assert "the query has more" in strict.json()["error"]
 
 

@@ -74,7 +74,7 @@ class Endpoint:
     answer: Callable[[Any, Any], Any]
 
 
-STRICT: Mapping[Kind, int] = MappingProxyType({"invalid": 422, "empty": 422, "too_long": 422, "too_many": 422})
+STRICT: Mapping[Kind, int] = MappingProxyType({"invalid": 422, "empty": 422, "too_many": 422})
 """Statuses of FastAPI and of those who copy it: whatever is wrong with a field is 422."""
 
 

@@ -35,8 +35,8 @@ def _error(refusal: Refusal, _status: int, _request_id: str) -> dict[str, Any]:
 TEI = Dialect(
     name="tei",
     error=_error,
-    # Its own checks are 413, and what the web server below it cannot read into a request is 422.
-    statuses=MappingProxyType({"invalid": 422, "too_long": 413, "too_many": 413, "failed": 424}),
+    # Before 1.9.0 its own checks were 413 (huggingface/text-embeddings-inference#818).
+    statuses=MappingProxyType({"invalid": 422, "too_many": 422, "failed": 424}),
 )
 
 
