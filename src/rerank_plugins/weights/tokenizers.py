@@ -17,8 +17,9 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
+from rerank_plugins.catalog.checkpoint import CheckpointFiles
 from rerank_plugins.catalog.file_names import check_named_files
-from rerank_plugins.catalog.json_files import is_there
+from rerank_plugins.catalog.json_files import is_there, read_json
 from rerank_plugins.catalog.weight_headers import StoredTensor, read_headers
 from rerank_plugins.checks.boundary import checkpoint_errors
 from rerank_plugins.checks.optional import needs_torch
@@ -50,6 +51,9 @@ _BERT_TOKENIZERS = tuple(
     for fast in ("", "Fast")
 )
 """Tokenizers that make a BERT normaliser of their own settings, and architectures that get one of them by default."""
+
+_FIRST_TOKENS = {"GemmaTokenizer": "<bos>", "LlamaTokenizer": "<s>"}
+_CLASSES_OF_TYPES = {"gemma": "GemmaTokenizer", "gemma2": "GemmaTokenizer", "llama": "LlamaTokenizer"}
 
 _NEWEST = "5"
 """The transformers that is followed where none is installed."""
@@ -141,13 +145,19 @@ def _follow_bert_settings(tokenizer: Tokenizer, request: CheckpointRequest) -> N
 
 def _bos_id(request: CheckpointRequest, tokenizer: Tokenizer) -> int | None:
     """Return the id that a text starts with; None without such a token, or if it is the padding token."""
-    names = []
-    for key in ("bos_token", "pad_token"):
-        entry = request.files.tokenizer_config.get(key)
-        names.append(entry.get("content") if isinstance(entry, dict) else entry)
-    if names[0] is None or names[0] == names[1]:
+    first = request.files.special_token("bos_token") or _first_of_class(request.files)
+    if first is None or first == request.files.special_token("pad_token"):
         return None
-    return tokenizer.token_to_id(names[0])
+    return tokenizer.token_to_id(first)
+
+
+def _first_of_class(files: CheckpointFiles) -> str | None:
+    """Return what texts start with for a tokenizer of transformers where no file says; None for nothing."""
+    path = files.folder / "tokenizer_config.json"
+    if is_there(path) and "bos_token" in read_json(path):  # A null says that there is none.
+        return None
+    kind = files.tokenizer_config.get("tokenizer_class") or _CLASSES_OF_TYPES.get(files.config.get("model_type", ""))
+    return _FIRST_TOKENS.get(str(kind).removesuffix("Fast"))
 
 
 def _version() -> str:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import transformers
+from llm_checkpoints import llm_checkpoint
 from tiny_checkpoints import bert_reranker, wordpiece
 from tokenizers import normalizers
 
-from rerank_plugins import Reranker
+from rerank_plugins import Reranker, SourceOptions
 
 TEXT = "WHAT IS A PANDA? Ünïcode Paris, bÉrlin 大熊猫是中国"
 PAIRS = [("What is a panda?", TEXT), (TEXT, "the capital of FRANCE")]
@@ -70,3 +72,36 @@ def test_nothing_is_said_where_the_files_agree_or_the_tokenizer_reads_one_alone(
         scores = reranker.score([("panda", "PANDA"), ("panda", "panda")])
     assert (scores[0] == pytest.approx(scores[1], abs=1e-6)) == lowercase
     assert "says otherwise" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("settings", "special", "starts"),
+    [
+        ({}, {}, False),
+        ({"tokenizer_class": "GemmaTokenizerFast"}, {}, True),
+        ({"tokenizer_class": None}, {}, True),
+        ({"tokenizer_class": "GemmaTokenizerFast", "bos_token": "null"}, {}, False),
+        ({}, {"bos_token": "<bos>"}, True),
+        ({}, {"bos_token": {"content": "<bos>", "lstrip": False, "rstrip": False, "normalized": False}}, True),
+        ({}, {"bos_token": "<bos>", "pad_token": "<bos>"}, False),
+        ({"added_tokens_decoder": {}}, {"bos_token": "<bos>"}, False),
+    ],
+)
+def test_the_first_token_is_that_of_transformers(
+    tmp_path: Path, settings: dict[str, Any], special: dict[str, Any], starts: bool
+) -> None:
+    folder = shutil.copytree(llm_checkpoint("tiny-gemma"), tmp_path / "model")
+    path = folder / "tokenizer_config.json"
+    expected = scores_of(folder)
+    merged = {**json.loads(path.read_text(encoding="utf-8")), "bos_token": None, **settings}
+    kept = {key: None if value == "null" else value for key, value in merged.items() if value is not None}
+    path.write_text(json.dumps(kept), encoding="utf-8")
+    (folder / "special_tokens_map.json").write_text(json.dumps(special), encoding="utf-8")
+    theirs = transformers.AutoTokenizer.from_pretrained(folder)
+    assert (theirs.bos_token is not None and theirs.bos_token != theirs.pad_token) == starts
+    assert (scores_of(folder) == pytest.approx(expected, abs=1e-6)) == starts
+
+
+def scores_of(folder: Path) -> list[float]:
+    with Reranker(folder, source=SourceOptions(family="bge"), device="cpu") as reranker:
+        return reranker.score(PAIRS)
