@@ -233,7 +233,7 @@ def _tokenizer_settings(folder: Path) -> Mapping[str, Any]:
     if "added_tokens_decoder" in found:
         return found
     named = _settings(folder / "special_tokens_map.json", TOKENIZER)
-    return {**found, **{name: token for name, token in named.items() if name.endswith("_token")}}
+    return {**found, **{name: token for name, token in named.items() if name.endswith(("_token", "special_tokens"))}}
 
 
 def _raw(path: Path) -> Any:

@@ -19,13 +19,14 @@ from tokenizers import Tokenizer
 
 from rerank_plugins.catalog.checkpoint import CheckpointFiles
 from rerank_plugins.catalog.file_names import check_named_files
-from rerank_plugins.catalog.json_files import is_there, read_json
+from rerank_plugins.catalog.json_files import is_there, read_json, read_object
+from rerank_plugins.catalog.scorer_traits import STATIC
 from rerank_plugins.catalog.weight_headers import StoredTensor, read_headers
 from rerank_plugins.checks.boundary import checkpoint_errors
 from rerank_plugins.checks.optional import needs_torch
 from rerank_plugins.errors import UnsupportedModelError
 from rerank_plugins.text.tokenizer import TextTokenizer
-from rerank_plugins.text.tokenizer_file import follow_bert_settings, read_tokenizer
+from rerank_plugins.text.tokenizer_file import add_named_tokens, follow_bert_settings, read_tokenizer
 from rerank_plugins.weights.base import CheckpointRequest
 
 __all__ = ["check_ids", "checked_tokenizer", "converted_tokenizer", "load_tokenizer"]
@@ -82,7 +83,8 @@ def load_tokenizer(request: CheckpointRequest) -> TextTokenizer:
     """Return the checkpoint's tokenizer.
 
     ``tokenizer.json`` is read as it is: transformers 5 rebuilds some tokenizers from the vocabulary
-    and ignores the normaliser in that file. Without it transformers converts the slow tokenizer.
+    and ignores the normaliser in that file. Added tokens of the files beside it are added, as transformers does.
+    Without it transformers converts the slow tokenizer.
 
     Raises:
         UnsupportedModelError: There is no tokenizer that can be used.
@@ -94,6 +96,10 @@ def load_tokenizer(request: CheckpointRequest) -> TextTokenizer:
         uses_segments = _uses_segments(request)
         tokenizer = read_tokenizer(path)
         _follow_bert_settings(tokenizer, request)
+        if request.spec.scorer != STATIC:  # model2vec reads tokenizer.json alone
+            with checkpoint_errors(f"read the added tokens of {str(files.folder)!r}"):
+                added = read_object(files.folder / "added_tokens.json")
+                add_named_tokens(tokenizer, files.tokenizer_config, added, rows=_embeddings(request))
         bos = _bos_id(request, tokenizer)
         made = TextTokenizer(tokenizer, lowercase=lowercase, uses_segments=uses_segments, bos_id=bos)
         return checked_tokenizer(made, request)

@@ -105,3 +105,45 @@ def test_the_first_token_is_that_of_transformers(
 def scores_of(folder: Path) -> list[float]:
     with Reranker(folder, source=SourceOptions(family="bge"), device="cpu") as reranker:
         return reranker.score(PAIRS)
+
+
+NEW = {"lstrip": False, "rstrip": False, "normalized": False, "single_word": False, "special": True}
+
+
+@pytest.mark.parametrize("kind", [BERT, PLAIN, None])
+@pytest.mark.parametrize(
+    ("file", "settings"),
+    [
+        ("tokenizer_config.json", {"added_tokens_decoder": {"{row}": {"content": "[NEW]", **NEW}}}),
+        ("tokenizer_config.json", {"added_tokens_decoder": {"{row}": {"content": "[new]", **NEW, "normalized": True}}}),
+        ("tokenizer_config.json", {"additional_special_tokens": ["[NEW]", "[SEP]"]}),
+        ("tokenizer_config.json", {"mask_token": {"__type": "AddedToken", "content": "[NEW]", **NEW, "lstrip": True}}),
+        ("tokenizer_config.json", {"mask_token": "bamboo"}),
+        ("special_tokens_map.json", {"additional_special_tokens": ["[NEW]"]}),
+        ("added_tokens.json", {"[NEW]": "{row}"}),
+        ("tokenizer.json", {"added_tokens": []}),
+    ],
+)
+def test_added_tokens_of_other_files_are_those_of_transformers(
+    tmp_path: Path, kind: str | None, file: str, settings: dict[str, Any]
+) -> None:
+    folder = changed(tmp_path / "model", lowercase=True, tokenizer_class=kind)
+    row = json.loads((folder / "config.json").read_text(encoding="utf-8"))["vocab_size"]
+    grown = transformers.AutoModelForSequenceClassification.from_pretrained(folder)
+    grown.resize_token_embeddings(row + 2, mean_resizing=False)
+    grown.save_pretrained(folder)
+    before = json.loads((folder / file).read_text(encoding="utf-8")) if (folder / file).is_file() else {}
+    told = json.loads(json.dumps(settings).replace('"[NEW]": "{row}"', f'"[NEW]": {row}').replace("{row}", str(row)))
+    (folder / file).write_text(json.dumps({**before, **told}), encoding="utf-8")
+    theirs = transformers.AutoTokenizer.from_pretrained(folder)
+    pairs = [("What eats [NEW] bamboo?", "A panda [SEP] a [NEW] and bamboo"), ("[NEW]", "[new]")]
+    expected = [grown.eval()(**theirs(*pair, return_tensors="pt")).logits.item() for pair in pairs]
+    with Reranker(folder, device="cpu") as reranker:
+        assert reranker.score(pairs) == pytest.approx(expected, abs=1e-4)
+
+
+def test_a_named_token_beyond_the_embeddings_stays_text(tmp_path: Path) -> None:
+    folder = changed(tmp_path / "model", lowercase=True, additional_special_tokens=["[NEW]"])
+    with Reranker(folder, device="cpu") as reranker, Reranker(bert_reranker(tmp_path / "plain"), device="cpu") as plain:
+        pairs = [("panda", "[NEW] bamboo")]
+        assert reranker.score(pairs) == pytest.approx(plain.score(pairs), abs=1e-5)
