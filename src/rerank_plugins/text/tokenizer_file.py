@@ -10,13 +10,14 @@ from typing import Any
 import tokenizers
 from tokenizers import AddedToken, Tokenizer
 from tokenizers.normalizers import BertNormalizer
+from tokenizers.pre_tokenizers import ByteLevel
 
 from rerank_plugins.checks.boundary import checkpoint_errors
 from rerank_plugins.errors import UnsupportedModelError
 from rerank_plugins.text.growth import check_growth
 from rerank_plugins.text.patterns import check_patterns
 
-__all__ = ["add_named_tokens", "follow_bert_settings", "read_tokenizer"]
+__all__ = ["add_named_tokens", "follow_bert_settings", "follow_prefix_space", "read_tokenizer"]
 
 _LONGEST_TOKEN, _HIGHEST_ID = 20_000, 2**24
 _BERT_SETTINGS: Mapping[str, tuple[str, bool | None]] = {
@@ -69,6 +70,26 @@ def follow_bert_settings(tokenizer: Tokenizer, settings: Mapping[str, Any]) -> l
             contradicted.append(f"{key}={wanted!r}")
     tokenizer.normalizer = normalizer
     return contradicted
+
+
+def follow_prefix_space(tokenizer: Tokenizer, settings: Mapping[str, Any]) -> list[str]:
+    """Have a byte-level tokenizer put a space in front of a text as its config says, as RoBERTa's of transformers do.
+
+    They take ``add_prefix_space`` from there, or no space, whatever ``tokenizer.json`` says.
+
+    Args:
+        tokenizer: What is changed, unless it splits texts in another way.
+        settings: ``tokenizer_config.json``.
+
+    Returns:
+        The setting that ``tokenizer.json`` contradicts, as ``name=value``; most have none.
+    """
+    splitter, wanted = tokenizer.pre_tokenizer, bool(settings.get("add_prefix_space", False))
+    if not isinstance(splitter, ByteLevel) or splitter.add_prefix_space == wanted:
+        return []
+    splitter.add_prefix_space = wanted
+    tokenizer.pre_tokenizer = splitter
+    return [f"add_prefix_space={wanted}"]
 
 
 def add_named_tokens(

@@ -26,7 +26,12 @@ from rerank_plugins.checks.boundary import checkpoint_errors
 from rerank_plugins.checks.optional import needs_torch
 from rerank_plugins.errors import UnsupportedModelError
 from rerank_plugins.text.tokenizer import TextTokenizer
-from rerank_plugins.text.tokenizer_file import add_named_tokens, follow_bert_settings, read_tokenizer
+from rerank_plugins.text.tokenizer_file import (
+    add_named_tokens,
+    follow_bert_settings,
+    follow_prefix_space,
+    read_tokenizer,
+)
 from rerank_plugins.weights.base import CheckpointRequest
 
 __all__ = ["check_ids", "checked_tokenizer", "converted_tokenizer", "load_tokenizer"]
@@ -55,6 +60,12 @@ _BERT_TOKENIZERS = tuple(
 
 _FIRST_TOKENS = {"GemmaTokenizer": "<bos>", "LlamaTokenizer": "<s>"}
 _CLASSES_OF_TYPES = {"gemma": "GemmaTokenizer", "gemma2": "GemmaTokenizer", "llama": "LlamaTokenizer"}
+
+_BYTE_TYPES = ("bart", "deberta", "gpt2", "longformer", "roberta")
+_BYTE_TOKENIZERS = tuple(
+    f"{name}Tokenizer{fast}" for name in ("Bart", "Deberta", "GPT2", "Longformer", "Roberta") for fast in ("", "Fast")
+)
+"""Byte-level tokenizers that put a space in front of a text by their own settings, and architectures that get one."""
 
 _NEWEST = "5"
 """The transformers that is followed where none is installed."""
@@ -95,7 +106,7 @@ def load_tokenizer(request: CheckpointRequest) -> TextTokenizer:
     if is_there(path):
         uses_segments = _uses_segments(request)
         tokenizer = read_tokenizer(path)
-        _follow_bert_settings(tokenizer, request)
+        _follow_settings(tokenizer, request)
         if request.spec.scorer != STATIC:  # model2vec reads tokenizer.json alone
             with checkpoint_errors(f"read the added tokens of {str(files.folder)!r}"):
                 added = read_object(files.folder / "added_tokens.json")
@@ -133,13 +144,15 @@ def _uses_segments(request: CheckpointRequest) -> bool:
     return kind == _PLAIN_TOKENIZERS[0] and int(_version().split(".", 1)[0]) < 5
 
 
-def _follow_bert_settings(tokenizer: Tokenizer, request: CheckpointRequest) -> None:
-    """Let ``tokenizer_config.json`` decide on lower case and accents if transformers takes BERT's tokenizer for it."""
-    kind = request.files.tokenizer_config.get("tokenizer_class")
-    kinds = (request.files.config.get("model_type"), _BERT_TYPES) if kind is None else (kind, _BERT_TOKENIZERS)
-    if kinds[0] not in kinds[1]:
-        return
-    contradicted = follow_bert_settings(tokenizer, request.files.tokenizer_config)
+def _follow_settings(tokenizer: Tokenizer, request: CheckpointRequest) -> None:
+    """Let ``tokenizer_config.json`` decide on lower case, accents and spaces if transformers' tokenizer for it does."""
+    settings = request.files.tokenizer_config
+    name, model_type = settings.get("tokenizer_class"), request.files.config.get("model_type")
+    contradicted = list[str]()
+    if name in _BERT_TOKENIZERS or (name is None and model_type in _BERT_TYPES):
+        contradicted = follow_bert_settings(tokenizer, settings)
+    elif name in _BYTE_TOKENIZERS or (name is None and model_type in _BYTE_TYPES):
+        contradicted = follow_prefix_space(tokenizer, settings)
     if contradicted:
         logger.warning(
             "the tokenizer.json of %r says otherwise than its tokenizer_config.json (or transformers' default): this "

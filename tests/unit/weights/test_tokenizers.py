@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import transformers
+from embedder_checkpoints import byte_bpe
 from llm_checkpoints import llm_checkpoint
 from tiny_checkpoints import bert_reranker, wordpiece
-from tokenizers import normalizers
+from tiny_rerankers import save
+from tokenizers import normalizers, pre_tokenizers, processors
 
 from rerank_plugins import Reranker, SourceOptions
 
@@ -147,3 +150,40 @@ def test_a_named_token_beyond_the_embeddings_stays_text(tmp_path: Path) -> None:
     with Reranker(folder, device="cpu") as reranker, Reranker(bert_reranker(tmp_path / "plain"), device="cpu") as plain:
         pairs = [("panda", "[NEW] bamboo")]
         assert reranker.score(pairs) == pytest.approx(plain.score(pairs), abs=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["RobertaTokenizerFast", "LongformerTokenizer", None])
+@pytest.mark.parametrize(("written", "wanted"), [(False, True), (True, None), (True, False), (True, True)])
+def test_the_space_before_a_text_follows_the_config_as_in_transformers(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, kind: str | None, written: bool, wanted: bool | None
+) -> None:
+    folder = byte_level_roberta(tmp_path / "model", prefix_space=written, tokenizer_class=kind, add_prefix_space=wanted)
+    theirs = transformers.AutoTokenizer.from_pretrained(folder)
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(folder).eval()
+    expected = [model(**theirs(*pair, return_tensors="pt")).logits.item() for pair in PAIRS]
+    with caplog.at_level(logging.WARNING, "rerank_plugins"), Reranker(folder, device="cpu") as reranker:
+        assert reranker.score(PAIRS) == pytest.approx(expected, abs=1e-4)
+    assert ("add_prefix_space" in caplog.text) == (written != bool(wanted))
+
+
+def byte_level_roberta(folder: Path, *, prefix_space: bool, **settings: Any) -> Path:
+    """Write a RoBERTa whose tokenizer.json puts a space in front of texts or not; None removes a setting."""
+    tokenizer = byte_bpe(["<s>", "<pad>", "</s>", "<unk>"], template="<s> $A </s>")
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=prefix_space)
+    tokenizer.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0), add_prefix_space=prefix_space)
+    config = transformers.RobertaConfig(
+        vocab_size=tokenizer.get_vocab_size(),
+        hidden_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=4,
+        intermediate_size=32,
+        initializer_range=0.3,
+        num_labels=1,
+        type_vocab_size=1,
+        max_position_embeddings=130,
+    )
+    torch.manual_seed(5)
+    names = {"bos_token": "<s>", "cls_token": "<s>", "eos_token": "</s>", "sep_token": "</s>", "pad_token": "<pad>"}
+    kept = {key: value for key, value in {**names, "unk_token": "<unk>", **settings}.items() if value is not None}
+    save(transformers.RobertaForSequenceClassification(config), tokenizer, folder, **{"tokenizer_class": None, **kept})
+    return folder
