@@ -155,6 +155,14 @@ def test_from_loaded_bcembedding_keeps_its_overlap(folder: Path) -> None:
     assert_equal(Reranker.from_loaded(peer).score(PAIRS), expected)
 
 
+def test_from_loaded_bcembedding_on_several_gpus(folder: Path) -> None:
+    bcembedding = pytest.importorskip("BCEmbedding")
+    peer = bcembedding.RerankerModel(model_name_or_path=str(folder), use_fp16=False, device="cpu")
+    expected = Reranker.from_loaded(peer).score(SHORT)
+    peer.model = torch.nn.DataParallel(peer.model)
+    assert_equal(Reranker.from_loaded(peer).score(SHORT), expected)
+
+
 EMBEDDERS = {
     "bert": lambda folder: tiny_checkpoints.bert_embedder(folder, pooling="mean"),
     "bert, not normalised": lambda folder: tiny_checkpoints.bert_embedder(folder, pooling="mean", normalize=False),

@@ -115,9 +115,11 @@ def _refused_format(side: str, template: str) -> UnsupportedModelError:
 
 def _bce_embedding(loaded: Any) -> AdoptedModel:
     _check_cut(loaded.tokenizer)
+    # On several GPUs it wraps the model.
+    is_wrapped = isinstance(loaded.model, torch.nn.DataParallel)
     # RerankerModel.rerank: overlapping windows, the best one counts.
     return _adopted(
-        loaded.model,
+        loaded.model.module if is_wrapped else loaded.model,
         loaded.tokenizer,
         truncation="longest_first",
         max_length=loaded.max_length,
