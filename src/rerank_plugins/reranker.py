@@ -163,8 +163,8 @@ class Reranker(KeptVectorMethods, ScoringMethods):
 
         Args:
             loaded: A FlagEmbedding ``FlagReranker``, a BCEmbedding ``RerankerModel`` or a
-                sentence-transformers ``CrossEncoder``. Its truncation rule is kept, its device and
-                precision too; the object itself is not changed.
+                sentence-transformers ``CrossEncoder``. Its truncation rule, instructions, device and
+                precision are kept; the object itself is not changed.
             max_length: Tokens of an input; None takes the object's own setting.
             long_documents: As in the constructor; None takes what the object does itself (BCEmbedding
                 splits and takes the best window, the others truncate).
@@ -173,7 +173,7 @@ class Reranker(KeptVectorMethods, ScoringMethods):
 
         Raises:
             InvalidInputError: It is none of these, or an option cannot work.
-            UnsupportedModelError: It has more than one label.
+            UnsupportedModelError: It has more than one label, or reads texts in a way that is not done here.
         """
         with needs_torch():
             from rerank_plugins.backends.opening import run_loaded

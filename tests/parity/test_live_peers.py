@@ -13,6 +13,7 @@ from declared import parity
 from transformers import AutoModelForSequenceClassification, PreTrainedTokenizerFast
 
 from rerank_plugins import Embedder, InstructionOptions, LongDocuments, Reranker, SourceOptions
+from rerank_plugins.errors import UnsupportedModelError
 
 pytestmark = pytest.mark.slow
 
@@ -98,6 +99,68 @@ def test_from_loaded_bcembedding(folder: Path) -> None:
     probabilities = peer.compute_score([list(pair) for pair in short], enable_tqdm=False)
     ranked = [adopted.rank(query, [document])[0].probability for query, document in short]
     assert_equal(ranked, probabilities)
+
+
+SHORT = [("What do pandas eat?", "The giant panda eats bamboo."), ("capital", "Paris is the capital of France.")]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"query_instruction_for_rerank": "Query: "},
+        # FlagEmbedding reads the two characters of a command line as a line break.
+        {"passage_instruction_for_rerank": "Passage: ", "passage_instruction_format": "{0}\\n{1}"},
+        {
+            "query_instruction_for_rerank": "eats",
+            "query_instruction_format": "The {} one: {}",
+            "passage_instruction_for_rerank": "Paris ",
+        },
+    ],
+)
+def test_from_loaded_flag_embedding_keeps_its_instructions(folder: Path, settings: dict[str, str]) -> None:
+    flag_embedding = pytest.importorskip("FlagEmbedding")
+    peer = flag_embedding.FlagReranker(str(folder), use_fp16=False, devices="cpu", **settings)
+    adopted = Reranker.from_loaded(peer)
+    whole = [(query, document) for query, document in peer.get_detailed_inputs(SHORT)]
+    assert whole != SHORT
+    assert_equal(adopted.score(SHORT), Reranker(folder).score(whole))
+
+
+@pytest.mark.parametrize("form", ["{}{}.", "{} is asked", "{query}{}"])
+def test_from_loaded_refuses_an_instruction_that_is_not_in_front(folder: Path, form: str) -> None:
+    flag_embedding = pytest.importorskip("FlagEmbedding")
+    settings = {"query_instruction_for_rerank": "Query: ", "query_instruction_format": form}
+    peer = flag_embedding.FlagReranker(str(folder), use_fp16=False, devices="cpu", **settings)
+    with pytest.raises(UnsupportedModelError, match="query_instruction_format="):
+        Reranker.from_loaded(peer)
+
+
+@pytest.mark.parametrize("library", ["FlagEmbedding", "BCEmbedding"])
+def test_from_loaded_refuses_a_tokenizer_that_cuts_the_beginning(folder: Path, library: str) -> None:
+    module: Any = pytest.importorskip(library)
+    if library == "FlagEmbedding":
+        peer = module.FlagReranker(str(folder), use_fp16=False, devices="cpu")
+    else:
+        peer = module.RerankerModel(model_name_or_path=str(folder), use_fp16=False, device="cpu")
+    peer.tokenizer.truncation_side = "left"
+    with pytest.raises(UnsupportedModelError, match="truncation_side='left'"):
+        Reranker.from_loaded(peer)
+
+
+def test_from_loaded_bcembedding_keeps_its_overlap(folder: Path) -> None:
+    bcembedding = pytest.importorskip("BCEmbedding")
+    peer = bcembedding.RerankerModel(model_name_or_path=str(folder), use_fp16=False, device="cpu")
+    peer.overlap_tokens = 20
+    expected = Reranker(folder, long_documents=LongDocuments(strategy="maxp", overlap_tokens=20)).score(PAIRS)
+    assert_equal(Reranker.from_loaded(peer).score(PAIRS), expected)
+
+
+def test_from_loaded_bcembedding_on_several_gpus(folder: Path) -> None:
+    bcembedding = pytest.importorskip("BCEmbedding")
+    peer = bcembedding.RerankerModel(model_name_or_path=str(folder), use_fp16=False, device="cpu")
+    expected = Reranker.from_loaded(peer).score(SHORT)
+    peer.model = torch.nn.DataParallel(peer.model)
+    assert_equal(Reranker.from_loaded(peer).score(SHORT), expected)
 
 
 EMBEDDERS = {

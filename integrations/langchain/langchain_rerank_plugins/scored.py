@@ -58,7 +58,9 @@ def scored_copy(
 def plain_copy(document: Document) -> Document:
     """Return a copy of ``document`` without scores of its own; what an earlier reranking wrote of itself goes."""
     fields = _own_fields(document)
-    for stale in (*DETAIL_KEYS, _OLD_PROBABILITY_KEY):
+    # A score without a rank beside it is the retriever's own.
+    scores = (SCORE_KEY,) if RANK_KEY in fields["metadata"] else ()
+    for stale in (*scores, *DETAIL_KEYS, _OLD_PROBABILITY_KEY):
         fields["metadata"].pop(stale, None)
     return document.model_copy(update=fields)
 

@@ -21,7 +21,7 @@ from safetensors.torch import load_file, save_file
 from rerank_plugins import EngineOptions, InstructionOptions
 from rerank_plugins.calls.flat_options import EMBEDDER_OPTIONS
 from rerank_plugins.embedder import Embedder
-from rerank_plugins.errors import ModelUnavailableError
+from rerank_plugins.errors import InvalidInputError, ModelUnavailableError
 
 
 class TestInstructionEmbedding(EmbeddingConformance):
@@ -107,6 +107,19 @@ def test_a_node_without_words_does_not_hide_the_right_ones() -> None:
     assert found[0].node.node_id == "1"
     assert all(one.score is not None and isfinite(one.score) for one in found)
     assert len(index.as_retriever(similarity_top_k=5).retrieve("🎉")) == 5
+
+
+@pytest.mark.parametrize("has_cache", [False, True])
+async def test_a_single_text_is_no_list_and_none_is_no_text(has_cache):
+    made = InstructionEmbedding(model_name="mini", embeddings_cache=SimpleKVStore() if has_cache else None)
+    made.get_text_embedding("None")
+    for texts, told in (("abc", "texts must be a list, got str"), (["a", None], r"texts\[1\] must be a string")):
+        with pytest.raises(InvalidInputError, match=told):
+            made.get_text_embedding_batch(texts)
+        with pytest.raises(InvalidInputError, match=told):
+            await made.aget_text_embedding_batch(texts)
+    with pytest.raises(InvalidInputError, match="must be a string, got NoneType"):
+        made.get_text_embedding(None)
 
 
 async def test_a_cache_keeps_a_query_apart_from_a_document_of_the_same_text(checkpoints):

@@ -46,7 +46,7 @@ class CheckpointFiles:
     Attributes:
         folder: Where they are.
         config: ``config.json``.
-        tokenizer_config: ``tokenizer_config.json``.
+        tokenizer_config: ``tokenizer_config.json``, and special tokens that ``special_tokens_map.json`` alone names.
         sentence_bert: ``sentence_bert_config.json`` (max_seq_length, do_lower_case).
         sentence_transformers: ``config_sentence_transformers.json`` (prompts).
         modules: What ``modules.json`` and the folders that it names say.
@@ -209,7 +209,7 @@ def read_checkpoint(folder: Path) -> CheckpointFiles:
     return CheckpointFiles(
         folder=folder,
         config=config,
-        tokenizer_config=_settings(folder / "tokenizer_config.json", TOKENIZER),
+        tokenizer_config=_tokenizer_settings(folder),
         sentence_bert=_settings(folder / "sentence_bert_config.json", SENTENCE_BERT),
         sentence_transformers=settings,
         modules=modules,
@@ -222,6 +222,18 @@ def _settings(path: Path, rules: Mapping[str, Rule]) -> Mapping[str, Any]:
     found = read_object(path)
     check_fields(found, rules, path=path)
     return found
+
+
+def _tokenizer_settings(folder: Path) -> Mapping[str, Any]:
+    """Return ``tokenizer_config.json``, with the tokens of ``special_tokens_map.json`` where transformers reads them.
+
+    It does (``PreTrainedTokenizerBase._from_pretrained``) unless the former lists the added tokens, as newer ones do.
+    """
+    found = _settings(folder / "tokenizer_config.json", TOKENIZER)
+    if "added_tokens_decoder" in found:
+        return found
+    named = _settings(folder / "special_tokens_map.json", TOKENIZER)
+    return {**found, **{name: token for name, token in named.items() if name.endswith(("_token", "special_tokens"))}}
 
 
 def _raw(path: Path) -> Any:

@@ -147,6 +147,7 @@ TOKENIZER: _Rules = MappingProxyType(
         "tokenizer_class": _TEXT,
         **dict.fromkeys(("do_lower_case", "strip_accents", "tokenize_chinese_chars"), _FLAG),
         "add_bos_token": _FLAG,
+        "add_prefix_space": _FLAG,
         "add_eos_token": _FLAG,
         # Without a limit transformers writes int(1e30).
         "model_max_length": _number(1, 1e31),

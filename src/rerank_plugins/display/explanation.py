@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 from typing import Protocol
+
+from rerank_plugins.display.hidden import escaped
 
 __all__ = ["LEGEND", "Span", "coloured_text", "explanation_html", "span_style"]
 
@@ -45,7 +46,7 @@ def explanation_html(*, query: str, text: str, score: float, spans: Sequence[Spa
         f"raw score {score:.2f}. Without a <span {_style(_HELPS, 0.6)}>blue</span> part the score falls, without an "
         f"<span {_style(_HURTS, 0.6)}>orange</span> one it rises; the strongest colour is {most:.2f}."
     )
-    return f'<div><p><b>{escape(query)}</b></p>{colored}<p style="{LEGEND}">{legend}</p></div>'
+    return f'<div><p><b>{escaped(query)}</b></p>{colored}<p style="{LEGEND}">{legend}</p></div>'
 
 
 def coloured_text(text: str, spans: Sequence[Span]) -> tuple[str, float]:
@@ -61,10 +62,10 @@ def coloured_text(text: str, spans: Sequence[Span]) -> tuple[str, float]:
     for span in spans:
         if span.start < place:
             continue
-        parts.append(escape(text[place : span.start]))
+        parts.append(escaped(text[place : span.start]))
         parts.append(_colored(text[span.start : span.end], span.drop, share=abs(span.drop) / most))
         place = span.end
-    parts.append(escape(text[place:]))
+    parts.append(escaped(text[place:]))
     return f'<p style="line-height: 1.9; white-space: pre-wrap;">{"".join(parts)}</p>', most
 
 
@@ -74,7 +75,7 @@ def span_style(alpha: float) -> str:
 
 
 def _colored(text: str, drop: float, *, share: float) -> str:
-    return f'<span title="{drop:+.2f}" {_style(_HELPS if drop > 0 else _HURTS, 0.75 * share)}>{escape(text)}</span>'
+    return f'<span title="{drop:+.2f}" {_style(_HELPS if drop > 0 else _HURTS, 0.75 * share)}>{escaped(text)}</span>'
 
 
 def _style(color: str, alpha: float) -> str:

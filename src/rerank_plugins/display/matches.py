@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 from typing import Protocol
 
 from rerank_plugins.display.explanation import LEGEND, Span, coloured_text, span_style
+from rerank_plugins.display.hidden import escaped
 
 __all__ = ["matches_html"]
 
@@ -50,7 +50,7 @@ def matches_html(*, query: str, text: str, score: float, spans: Sequence[Span], 
     rows = "".join(_row(one, query=query, text=text) for one in matches)
     head = "".join(f'<th style="{_CELL}">{one}</th>' for one in ("query", "answered by", "similarity", "share"))
     table = f"<details><summary>{len(matches)} matches</summary><table><tr>{head}</tr>{rows}</table></details>"
-    return f'<div><p><b>{escape(query)}</b></p>{coloured}<p style="{LEGEND}">{legend}</p>{table}</div>'
+    return f'<div><p><b>{escaped(query)}</b></p>{coloured}<p style="{LEGEND}">{legend}</p>{table}</div>'
 
 
 def _row(one: _Match, *, query: str, text: str) -> str:
@@ -64,4 +64,4 @@ def _row(one: _Match, *, query: str, text: str) -> str:
 
 def _spelled(token: str, span: tuple[int, int] | None, text: str) -> str:
     """Return the characters that a token was made from; the vocabulary's spelling of a special one."""
-    return f"<code>{escape(token)}</code>" if span is None else escape(text[span[0] : span[1]])
+    return f"<code>{escaped(token)}</code>" if span is None else escaped(text[span[0] : span[1]])

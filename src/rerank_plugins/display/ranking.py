@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 from typing import Protocol
+
+from rerank_plugins.display.hidden import escaped
 
 __all__ = ["ranking_html"]
 
@@ -99,7 +100,7 @@ def _text(one: _Ranked) -> str:
 
 
 def _whole(text: str) -> str:
-    return escape(text) if len(text) <= _SHOWN_CHARACTERS else escape(text[: _SHOWN_CHARACTERS - 1]) + "…"
+    return escaped(text) if len(text) <= _SHOWN_CHARACTERS else escaped(text[: _SHOWN_CHARACTERS - 1]) + "…"
 
 
 def _excerpt(text: str, window: _Span) -> str:
@@ -109,5 +110,5 @@ def _excerpt(text: str, window: _Span) -> str:
     if len(inside) > _SHOWN_CHARACTERS:
         half = _SHOWN_CHARACTERS // 2
         inside = f"{inside[:half]} … {inside[-half:]}"
-    marked = f'<mark style="{_MARK}">{escape(inside)}</mark>'
-    return ("…" if start else "") + escape(before) + marked + escape(after) + ("…" if end < len(text) else "")
+    marked = f'<mark style="{_MARK}">{escaped(inside)}</mark>'
+    return ("…" if start else "") + escaped(before) + marked + escaped(after) + ("…" if end < len(text) else "")

@@ -21,12 +21,15 @@ from rerank_plugins.catalog.spec import ModelSpec
 from rerank_plugins.errors import InvalidInputError, UnsupportedModelError
 from rerank_plugins.scorers.cross_encoder import scorer_of
 from rerank_plugins.text.tokenizer import TextTokenizer
-from rerank_plugins.types import LongDocumentStrategy, TruncationRule
+from rerank_plugins.types import LongDocuments, LongDocumentStrategy, TruncationRule
 from rerank_plugins.weights.base import LoadedParts
 
 __all__ = ["AdoptedModel", "adopt"]
 
 logger = logging.getLogger(__name__)
+
+_TEXT = "\x00text\x00"
+"""Stands for a text where a format is read: nothing that an instruction holds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +50,7 @@ class AdoptedModel:
     device: str
     dtype: str
     query_limit_tokens: int | None = None
-    long_documents: LongDocumentStrategy = "truncate"
+    long_documents: LongDocumentStrategy | LongDocuments = "truncate"
 
 
 def adopt(loaded: object) -> AdoptedModel:
@@ -69,24 +72,70 @@ def adopt(loaded: object) -> AdoptedModel:
 
 
 def _flag_embedding(loaded: Any) -> AdoptedModel:
-    return _adopted(
+    _check_cut(loaded.tokenizer)
+    adopted = _adopted(
         loaded.model,
         loaded.tokenizer,
         truncation="only_second",
         max_length=loaded.max_length,
         query_limit_tokens=loaded.query_max_length,
     )
+    query, document = (_instruction(loaded, side) for side in ("query", "passage"))
+    return replace(adopted, spec=replace(adopted.spec, query_prefix=query, document_prefix=document))
+
+
+def _instruction(loaded: Any, side: str) -> str:
+    """Return the text that a FlagReranker puts in front of queries or passages; empty for none.
+
+    Source: FlagEmbedding 1.4.2 ``abc/inference/AbsReranker.py``, ``get_detailed_inputs``.
+
+    Raises:
+        UnsupportedModelError: Its format puts text behind them too, or leaves them out.
+    """
+    # Older versions of FlagEmbedding have no instructions.
+    instruction = getattr(loaded, f"{side}_instruction_for_rerank", None)
+    if instruction is None:
+        return ""
+    template = str(getattr(loaded, f"{side}_instruction_format"))
+    try:
+        before, found, after = template.replace("\\n", "\n").format(instruction, _TEXT).partition(_TEXT)
+    except (LookupError, ValueError) as error:
+        raise _refused_format(side, template) from error
+    if not found or after:
+        raise _refused_format(side, template)
+    return before
+
+
+def _refused_format(side: str, template: str) -> UnsupportedModelError:
+    return UnsupportedModelError(
+        f"the loaded FlagReranker has {side}_instruction_format={template!r}; here an instruction stands in front of a "
+        "text and nothing behind it, as in '{}{}'. Load it with such a format, or use it with FlagEmbedding itself"
+    )
 
 
 def _bce_embedding(loaded: Any) -> AdoptedModel:
-    # RerankerModel.rerank: windows with an overlap of 80 tokens, the best one counts.
+    _check_cut(loaded.tokenizer)
+    # On several GPUs it wraps the model.
+    is_wrapped = isinstance(loaded.model, torch.nn.DataParallel)
+    # RerankerModel.rerank: overlapping windows, the best one counts.
     return _adopted(
-        loaded.model,
+        loaded.model.module if is_wrapped else loaded.model,
         loaded.tokenizer,
         truncation="longest_first",
         max_length=loaded.max_length,
-        long_documents="maxp",
+        long_documents=LongDocuments(strategy="maxp", overlap_tokens=loaded.overlap_tokens),
     )
+
+
+def _check_cut(tokenizer: Any) -> None:
+    """Raise UnsupportedModelError if texts that are too long lose their beginning."""
+    side = getattr(tokenizer, "truncation_side", "right")
+    if side != "right":
+        msg = (
+            f"the loaded model's tokenizer has truncation_side={side!r}, and texts lose their end here, so that the "
+            "scores of long ones would be others. Set tokenizer.truncation_side = 'right' if the model was trained so"
+        )
+        raise UnsupportedModelError(msg)
 
 
 def _sentence_transformers(loaded: Any) -> AdoptedModel:
@@ -129,7 +178,7 @@ def _adopted(
     truncation: TruncationRule,
     max_length: int | None,
     query_limit_tokens: int | None = None,
-    long_documents: LongDocumentStrategy = "truncate",
+    long_documents: LongDocumentStrategy | LongDocuments = "truncate",
 ) -> AdoptedModel:
     if int(model.config.num_labels) != 1:
         msg = f"the loaded model has {model.config.num_labels} labels; a reranker has one"

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import tokenizers
-from tokenizers import Tokenizer
+from tokenizers import AddedToken, Tokenizer
 from tokenizers.normalizers import BertNormalizer
+from tokenizers.pre_tokenizers import ByteLevel
 
 from rerank_plugins.checks.boundary import checkpoint_errors
 from rerank_plugins.errors import UnsupportedModelError
 from rerank_plugins.text.growth import check_growth
 from rerank_plugins.text.patterns import check_patterns
 
-__all__ = ["follow_bert_settings", "read_tokenizer"]
+__all__ = ["add_named_tokens", "follow_bert_settings", "follow_prefix_space", "read_tokenizer"]
 
 _LONGEST_TOKEN, _HIGHEST_ID = 20_000, 2**24
 _BERT_SETTINGS: Mapping[str, tuple[str, bool | None]] = {
@@ -69,6 +70,76 @@ def follow_bert_settings(tokenizer: Tokenizer, settings: Mapping[str, Any]) -> l
             contradicted.append(f"{key}={wanted!r}")
     tokenizer.normalizer = normalizer
     return contradicted
+
+
+def follow_prefix_space(tokenizer: Tokenizer, settings: Mapping[str, Any]) -> list[str]:
+    """Have a byte-level tokenizer put a space in front of a text as its config says, as RoBERTa's of transformers do.
+
+    They take ``add_prefix_space`` from there, or no space, whatever ``tokenizer.json`` says.
+
+    Args:
+        tokenizer: What is changed, unless it splits texts in another way.
+        settings: ``tokenizer_config.json``.
+
+    Returns:
+        The setting that ``tokenizer.json`` contradicts, as ``name=value``; most have none.
+    """
+    splitter, wanted = tokenizer.pre_tokenizer, bool(settings.get("add_prefix_space", False))
+    if not isinstance(splitter, ByteLevel) or splitter.add_prefix_space == wanted:
+        return []
+    splitter.add_prefix_space = wanted
+    tokenizer.pre_tokenizer = splitter
+    return [f"add_prefix_space={wanted}"]
+
+
+def add_named_tokens(
+    tokenizer: Tokenizer, settings: Mapping[str, Any], added: Mapping[str, Any], *, rows: int | None
+) -> None:
+    """Have a text cut at the tokens that the other files name and ``tokenizer.json`` does not know as such.
+
+    transformers' fast tokenizers do (``PreTrainedTokenizerFast.__init__``). A token beyond the embeddings, with which
+    transformers fails, stays ordinary text.
+
+    Args:
+        tokenizer: What is changed.
+        settings: ``tokenizer_config.json``.
+        added: ``added_tokens.json`` of older versions.
+        rows: Embeddings of the model; None if nothing says it.
+    """
+    known = {one.content for one in tokenizer.get_added_tokens_decoder().values()}
+    for token in _named_tokens(settings, added):
+        number = tokenizer.token_to_id(token.content)
+        if number is None:
+            number = tokenizer.get_vocab_size(with_added_tokens=True)
+        if token.content and token.content not in known and (rows is None or number < rows):
+            tokenizer.add_tokens([token])
+            known.add(token.content)
+
+
+def _named_tokens(settings: Mapping[str, Any], added: Mapping[str, Any]) -> Iterator[AddedToken]:
+    """Yield the tokens of a tokenizer's files, by their numbers where they have some, then those that have a role."""
+    roles = [one for name, one in settings.items() if name.endswith("_token")]
+    for name in ("additional_special_tokens", "extra_special_tokens"):
+        some = settings.get(name)
+        roles += some.values() if isinstance(some, Mapping) else some if isinstance(some, list) else ()
+    if "added_tokens_decoder" in settings:
+        numbered = settings["added_tokens_decoder"]
+        yield from (_token(numbered[number]) for number in sorted(numbered, key=int))
+    else:
+        special = {_token(one).content for one in roles if isinstance(one, (str, Mapping))}
+        for content in sorted(added, key=lambda name: int(added[name])):
+            yield AddedToken(content, normalized=content not in special, special=content in special)
+    # Of a switch such as add_bos_token the value is no token.
+    yield from (_token(one) for one in roles if isinstance(one, (str, Mapping)))
+
+
+def _token(entry: Any) -> AddedToken:
+    if isinstance(entry, str):
+        return AddedToken(entry, special=True, normalized=False)
+    flags = ("single_word", "lstrip", "rstrip", "normalized", "special")
+    given = {name: bool(entry[name]) for name in flags if name in entry}
+    # Entries of a role have no such flag; what has a role is special.
+    return AddedToken(str(entry["content"]), **{"special": True, **given})
 
 
 def _check_vocabulary(content: Any, path: Path) -> None:

@@ -17,14 +17,21 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
+from rerank_plugins.catalog.checkpoint import CheckpointFiles
 from rerank_plugins.catalog.file_names import check_named_files
-from rerank_plugins.catalog.json_files import is_there
+from rerank_plugins.catalog.json_files import is_there, read_json, read_object
+from rerank_plugins.catalog.scorer_traits import STATIC
 from rerank_plugins.catalog.weight_headers import StoredTensor, read_headers
 from rerank_plugins.checks.boundary import checkpoint_errors
 from rerank_plugins.checks.optional import needs_torch
 from rerank_plugins.errors import UnsupportedModelError
 from rerank_plugins.text.tokenizer import TextTokenizer
-from rerank_plugins.text.tokenizer_file import follow_bert_settings, read_tokenizer
+from rerank_plugins.text.tokenizer_file import (
+    add_named_tokens,
+    follow_bert_settings,
+    follow_prefix_space,
+    read_tokenizer,
+)
 from rerank_plugins.weights.base import CheckpointRequest
 
 __all__ = ["check_ids", "checked_tokenizer", "converted_tokenizer", "load_tokenizer"]
@@ -50,6 +57,15 @@ _BERT_TOKENIZERS = tuple(
     for fast in ("", "Fast")
 )
 """Tokenizers that make a BERT normaliser of their own settings, and architectures that get one of them by default."""
+
+_FIRST_TOKENS = {"GemmaTokenizer": "<bos>", "LlamaTokenizer": "<s>"}
+_CLASSES_OF_TYPES = {"gemma": "GemmaTokenizer", "gemma2": "GemmaTokenizer", "llama": "LlamaTokenizer"}
+
+_BYTE_TYPES = ("bart", "deberta", "gpt2", "longformer", "roberta")
+_BYTE_TOKENIZERS = tuple(
+    f"{name}Tokenizer{fast}" for name in ("Bart", "Deberta", "GPT2", "Longformer", "Roberta") for fast in ("", "Fast")
+)
+"""Byte-level tokenizers that put a space in front of a text by their own settings, and architectures that get one."""
 
 _NEWEST = "5"
 """The transformers that is followed where none is installed."""
@@ -78,7 +94,8 @@ def load_tokenizer(request: CheckpointRequest) -> TextTokenizer:
     """Return the checkpoint's tokenizer.
 
     ``tokenizer.json`` is read as it is: transformers 5 rebuilds some tokenizers from the vocabulary
-    and ignores the normaliser in that file. Without it transformers converts the slow tokenizer.
+    and ignores the normaliser in that file. Added tokens of the files beside it are added, as transformers does.
+    Without it transformers converts the slow tokenizer.
 
     Raises:
         UnsupportedModelError: There is no tokenizer that can be used.
@@ -89,7 +106,11 @@ def load_tokenizer(request: CheckpointRequest) -> TextTokenizer:
     if is_there(path):
         uses_segments = _uses_segments(request)
         tokenizer = read_tokenizer(path)
-        _follow_bert_settings(tokenizer, request)
+        _follow_settings(tokenizer, request)
+        if request.spec.scorer != STATIC:  # model2vec reads tokenizer.json alone
+            with checkpoint_errors(f"read the added tokens of {str(files.folder)!r}"):
+                added = read_object(files.folder / "added_tokens.json")
+                add_named_tokens(tokenizer, files.tokenizer_config, added, rows=_embeddings(request))
         bos = _bos_id(request, tokenizer)
         made = TextTokenizer(tokenizer, lowercase=lowercase, uses_segments=uses_segments, bos_id=bos)
         return checked_tokenizer(made, request)
@@ -123,13 +144,15 @@ def _uses_segments(request: CheckpointRequest) -> bool:
     return kind == _PLAIN_TOKENIZERS[0] and int(_version().split(".", 1)[0]) < 5
 
 
-def _follow_bert_settings(tokenizer: Tokenizer, request: CheckpointRequest) -> None:
-    """Let ``tokenizer_config.json`` decide on lower case and accents if transformers takes BERT's tokenizer for it."""
-    kind = request.files.tokenizer_config.get("tokenizer_class")
-    kinds = (request.files.config.get("model_type"), _BERT_TYPES) if kind is None else (kind, _BERT_TOKENIZERS)
-    if kinds[0] not in kinds[1]:
-        return
-    contradicted = follow_bert_settings(tokenizer, request.files.tokenizer_config)
+def _follow_settings(tokenizer: Tokenizer, request: CheckpointRequest) -> None:
+    """Let ``tokenizer_config.json`` decide on lower case, accents and spaces if transformers' tokenizer for it does."""
+    settings = request.files.tokenizer_config
+    name, model_type = settings.get("tokenizer_class"), request.files.config.get("model_type")
+    contradicted = list[str]()
+    if name in _BERT_TOKENIZERS or (name is None and model_type in _BERT_TYPES):
+        contradicted = follow_bert_settings(tokenizer, settings)
+    elif name in _BYTE_TOKENIZERS or (name is None and model_type in _BYTE_TYPES):
+        contradicted = follow_prefix_space(tokenizer, settings)
     if contradicted:
         logger.warning(
             "the tokenizer.json of %r says otherwise than its tokenizer_config.json (or transformers' default): this "
@@ -141,13 +164,19 @@ def _follow_bert_settings(tokenizer: Tokenizer, request: CheckpointRequest) -> N
 
 def _bos_id(request: CheckpointRequest, tokenizer: Tokenizer) -> int | None:
     """Return the id that a text starts with; None without such a token, or if it is the padding token."""
-    names = []
-    for key in ("bos_token", "pad_token"):
-        entry = request.files.tokenizer_config.get(key)
-        names.append(entry.get("content") if isinstance(entry, dict) else entry)
-    if names[0] is None or names[0] == names[1]:
+    first = request.files.special_token("bos_token") or _first_of_class(request.files)
+    if first is None or first == request.files.special_token("pad_token"):
         return None
-    return tokenizer.token_to_id(names[0])
+    return tokenizer.token_to_id(first)
+
+
+def _first_of_class(files: CheckpointFiles) -> str | None:
+    """Return what texts start with for a tokenizer of transformers where no file says; None for nothing."""
+    path = files.folder / "tokenizer_config.json"
+    if is_there(path) and "bos_token" in read_json(path):  # A null says that there is none.
+        return None
+    kind = files.tokenizer_config.get("tokenizer_class") or _CLASSES_OF_TYPES.get(files.config.get("model_type", ""))
+    return _FIRST_TOKENS.get(str(kind).removesuffix("Fast"))
 
 
 def _version() -> str:

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rerank_plugins import RankedDocument, WindowSpan
-from rerank_plugins.calls.explaining import ExplainedSpan, Explanation
+from rerank_plugins.calls.explaining import ExplainedSpan, Explanation, TokenExplanation
+from rerank_plugins.ranking.matches import TokenMatch
 from rerank_plugins.types import BLANK_DOCUMENT_SCORE, Ranking
 
 
@@ -82,6 +83,26 @@ def test_no_text_becomes_markup(text: str) -> None:
         )._repr_html_(),
     ):
         assert Reader(html).tags <= OWN_TAGS
+
+
+def test_lone_surrogates_can_be_sent_to_a_page() -> None:
+    text = "half \ud83d of a pair"
+    match = TokenMatch(
+        query_token="\udc00",
+        query_span=None,
+        is_expansion=False,
+        document_token=text,
+        document_span=(0, 6),
+        similarity=1.0,
+        share=1.0,
+    )
+    spans = (ExplainedSpan(0, 6, text[:6], 1.0),)
+    for html in (
+        Ranking([document(text)])._repr_html_(),
+        Explanation(query=text, document=text, score=0.0, spans=spans)._repr_html_(),
+        TokenExplanation(query=text, document=text, score=0.0, spans=spans, matches=(match,))._repr_html_(),
+    ):
+        assert "half \ufffd of a pair" in Reader(html.encode().decode()).text
 
 
 def test_spans_are_coloured_by_what_they_gave() -> None:

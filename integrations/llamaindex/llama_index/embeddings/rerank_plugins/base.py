@@ -18,6 +18,7 @@ from rerank_plugins.adapters.checks import check_kind
 from rerank_plugins.adapters.fields import Count, Name, Text, option
 from rerank_plugins.embedder import Embedder
 from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.inputs import check_texts
 
 __all__ = ["BceEmbedding", "BgeEmbedding", "EmbeddingSettings", "InstructionEmbedding"]
 
@@ -52,8 +53,10 @@ class _OwnEntries:
     async def aput(self, key: str, val: dict[str, Any], collection: str) -> None:
         await self._store.aput(key=self._own(key), val=val, collection=collection)
 
-    def _own(self, text: str) -> str:
-        return f"{self._key}:{text}"
+    def _own(self, text: object) -> str:
+        # None, and what else is no text, must not find the vector of its name.
+        (checked,) = check_texts([text], name="texts")
+        return f"{self._key}:{checked}"
 
 
 class InstructionEmbedding(EmbeddingOptions, BaseEmbedding):
@@ -137,9 +140,14 @@ class InstructionEmbedding(EmbeddingOptions, BaseEmbedding):
         show_progress: bool = False,  # noqa: FBT001, FBT002
         **kwargs: Any,
     ) -> list[list[float]]:
-        """Return the vectors of documents, those of the cache that are there."""
-        own = self._cached(is_query=False)
-        return BaseEmbedding.get_text_embedding_batch(own, texts, show_progress, **kwargs)
+        """Return the vectors of documents, those of the cache that are there.
+
+        Raises:
+            InvalidInputError: ``texts`` is a single text, or an element is not a string.
+        """
+        # LlamaIndex's own takes a text for a list of its characters.
+        checked, own = check_texts(texts, name="texts"), self._cached(is_query=False)
+        return BaseEmbedding.get_text_embedding_batch(own, checked, show_progress, **kwargs)
 
     @wraps(BaseEmbedding.aget_text_embedding_batch)
     async def aget_text_embedding_batch(
@@ -149,8 +157,8 @@ class InstructionEmbedding(EmbeddingOptions, BaseEmbedding):
         **kwargs: Any,
     ) -> list[list[float]]:
         """Return what :meth:`get_text_embedding_batch` returns, without blocking the event loop."""
-        own = self._cached(is_query=False)
-        return await BaseEmbedding.aget_text_embedding_batch(own, texts, show_progress, **kwargs)
+        checked, own = check_texts(texts, name="texts"), self._cached(is_query=False)
+        return await BaseEmbedding.aget_text_embedding_batch(own, checked, show_progress, **kwargs)
 
     def _cached(self, *, is_query: bool) -> InstructionEmbedding:
         """Return what embeds one side: LlamaIndex's cache knows a vector by its text alone, whosever it is."""
