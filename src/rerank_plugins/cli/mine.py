@@ -103,9 +103,10 @@ def mine(
         raise InvalidInputError(msg)
     quiet_loading()
     with ExitStack() as stack:
-        opened: Embedder | str = embedder or _DEFAULT_EMBEDDER
+        name = embedder or _DEFAULT_EMBEDDER
+        opened: Embedder | str = name
         if settings.needs_embedder:
-            opened = Embedder(opened, device=device, dtype=dtype)
+            opened = Embedder(name, device=device, dtype=dtype)
             stack.callback(opened.close)
         reranker = None
         if filter_model is not None:
