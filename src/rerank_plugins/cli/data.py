@@ -14,6 +14,7 @@ from rich.table import Table
 
 from rerank_plugins.cli.output import can_print_any
 from rerank_plugins.display.terminal import Screen, json_text
+from rerank_plugins.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from rerank_plugins.training.data import Conversion, DataReport
@@ -112,7 +113,9 @@ def convert(
     *,
     output: Annotated[Path, typer.Option("--output", "-o", help="File (compressed if .gz); for beir a folder.")],
     to: Annotated[str, typer.Option(metavar="NAME", help="Format that is written; see data formats.")] = "records",
-    to_split: Annotated[str, typer.Option(help="Name of the judgements that beir gets.")] = "train",
+    to_split: Annotated[
+        str | None, typer.Option(help="Name of the judgements that beir gets. [train]", show_default=False)
+    ] = None,
     to_tokenizer: Annotated[
         str | None, typer.Option(metavar="MODEL", help="Makes the token ids that luyug gets: mini, a folder, a hub id.")
     ] = None,
@@ -136,7 +139,13 @@ def convert(
         split=split,
         regroup=regroup,
     )
-    write = WriteOptions(format_name=to, tokenizer=to_tokenizer or tokenizer, split=to_split, overwrite=overwrite)
+    write = WriteOptions(
+        format_name=to, tokenizer=to_tokenizer or tokenizer, split=to_split or "train", overwrite=overwrite
+    )
+    for option, value, format_of_it in (("--to-split", to_split, "beir"), ("--to-tokenizer", to_tokenizer, "luyug")):
+        if value is not None and to != format_of_it:
+            msg = f"{option} is of the format {format_of_it}, and --to is {to}: leave it out"
+            raise InvalidInputError(msg)
     with _progress() as on_row:
         done = convert_data(
             sources, output, format_name=format_name, read_options=read, write_options=write, on_row=on_row

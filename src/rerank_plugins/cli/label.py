@@ -74,6 +74,11 @@ def label(
     if preference is None and (template is not None or reduction != "mean"):
         msg = "--template and --reduction are of a language model: name it with --preference, or leave them out"
         raise InvalidInputError(msg)
+    layers = {"cutoff_layers": cutoff_layers, "compress_ratio": compress_ratio, "compress_layers": compress_layers}
+    names = model or ([] if preference else ["mini"])
+    if not names:
+        truncates = None if long_documents == "truncate" else long_documents
+        _refuse_of_rerankers({"prompt": prompt, "long_documents": truncates, **layers})
     settings = LabelSettings(
         data=tuple(data),
         output=output,
@@ -83,8 +88,6 @@ def label(
         batch_pairs=batch_pairs,
         restart=restart,
     )
-    layers = {"cutoff_layers": cutoff_layers, "compress_ratio": compress_ratio, "compress_layers": compress_layers}
-    names = model or ([] if preference else ["mini"])
     with ExitStack() as stack:
         teachers: list[Teacher] = []
         for name in names:
@@ -106,6 +109,14 @@ def label(
         with rows_progress() as on_row:
             result = label_records(settings, teachers, on_row=on_row)
     _show(result)
+
+
+def _refuse_of_rerankers(options: Mapping[str, Any]) -> None:
+    """Refuse options that would count for nothing: there is no reranker among the teachers."""
+    given = [f"--{name.replace('_', '-')}" for name, value in options.items() if value is not None]
+    if given:
+        msg = f"{' and '.join(given)} is of a reranker: name it with --model, or leave it out beside --preference"
+        raise InvalidInputError(msg)
 
 
 def _language_model(name: str, options: Mapping[str, Any], *, device: str | None, dtype: str) -> LanguageModelTeacher:

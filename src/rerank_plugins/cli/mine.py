@@ -10,13 +10,14 @@ import typer
 
 from rerank_plugins.cli.model_options import Device, Dtype
 from rerank_plugins.cli.rows_progress import rows_progress
+from rerank_plugins.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from rerank_plugins.training import MiningResult
 
 __all__ = ["mine"]
 
-_DEFAULT_RETRIEVER = "hybrid"
+_DEFAULT_RETRIEVER, _DEFAULT_EMBEDDER, _DEFAULT_INDEX = "hybrid", "mini", "Flat"
 
 
 def mine(
@@ -28,7 +29,9 @@ def mine(
         typer.Option("--candidate-pool", "--candidate_pool", help='{"text"} lines or BEIR folder. [the data\'s texts]'),
     ] = None,
     retriever: Annotated[list[str] | None, typer.Option(help="bm25, dense, hybrid; repeat to mix. [hybrid]")] = None,
-    embedder: Annotated[str, typer.Option(help="Of dense and hybrid: hub id, folder, mini.")] = "mini",
+    embedder: Annotated[
+        str | None, typer.Option(help="Of dense and hybrid: hub id, folder, mini. [mini]", show_default=False)
+    ] = None,
     range_for_sampling: Annotated[
         str,
         typer.Option("--range-for-sampling", "--range_for_sampling", metavar="FROM-TO", help="Ranks to take from."),
@@ -53,7 +56,10 @@ def mine(
     min_score: Annotated[float | None, typer.Option(help="Drop below this score: too easy.")] = None,
     keep_labelled: Annotated[bool, typer.Option(help="Keep the negatives that rows have.")] = True,
     random_fill: Annotated[bool, typer.Option(help="Fill up with random texts.")] = True,
-    faiss_index: Annotated[str, typer.Option(help="Argument of faiss.index_factory.")] = "Flat",
+    faiss_index: Annotated[
+        str | None,
+        typer.Option(help="Of dense and hybrid: argument of faiss.index_factory. [Flat]", show_default=False),
+    ] = None,
     device: Device = None,
     dtype: Dtype = "auto",
     seed: Annotated[int, typer.Option(min=0, help="Of all draws.")] = 42,
@@ -76,7 +82,7 @@ def mine(
         format_name=format_name,
         candidate_pool=candidate_pool,
         retrievers=tuple(retriever or [_DEFAULT_RETRIEVER]),  # type: ignore[arg-type]
-        faiss_index=faiss_index,
+        faiss_index=faiss_index or _DEFAULT_INDEX,
         range_for_sampling=range_for_sampling,
         negative_number=negative_number,
         sampling_strategy=sampling,  # type: ignore[arg-type]
@@ -92,11 +98,15 @@ def mine(
         show_dropped=show_dropped,
         restart=restart,
     )
+    if not settings.needs_embedder and (embedder is not None or faiss_index is not None):
+        msg = "--embedder and --faiss-index are of dense first stages: leave them out, or add --retriever dense"
+        raise InvalidInputError(msg)
     quiet_loading()
     with ExitStack() as stack:
-        opened: Embedder | str = embedder
+        name = embedder or _DEFAULT_EMBEDDER
+        opened: Embedder | str = name
         if settings.needs_embedder:
-            opened = Embedder(embedder, device=device, dtype=dtype)
+            opened = Embedder(name, device=device, dtype=dtype)
             stack.callback(opened.close)
         reranker = None
         if filter_model is not None:

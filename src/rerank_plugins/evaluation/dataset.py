@@ -15,6 +15,7 @@ from typing import Any, TypeGuard
 from rerank_plugins.checks.arguments import checked_call, checked_fields
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.system import lines
+from rerank_plugins.system.json_keys import without_repetition
 
 __all__ = [
     "Dataset",
@@ -270,8 +271,8 @@ def read_entries(path: Path, *, wanted: Container[str] | None = None) -> dict[st
 def json_object(text: str, *, where: str) -> dict[str, Any]:
     """Return a JSON object, or raise InvalidInputError that begins with ``where``."""
     try:
-        entry = json.loads(text)
-    except (ValueError, RecursionError) as error:  # ValueError: also a number of more than 4,300 digits
+        entry = json.loads(text, object_pairs_hook=without_repetition)
+    except (ValueError, RecursionError) as error:  # ValueError: a key twice, a number of more than 4,300 digits
         msg = f"{where}: not JSON ({error.msg if isinstance(error, json.JSONDecodeError) else error})"
         raise InvalidInputError(msg) from error
     if not isinstance(entry, dict):

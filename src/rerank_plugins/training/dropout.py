@@ -34,7 +34,8 @@ def set_dropout(module: nn.Module, probability: float) -> None:
             one.p, n_found = probability, n_found + 1
             continue
         for key, value in vars(one).items():
-            if "dropout" in key and isinstance(value, float):
+            # A config.json often says 0 and not 0.0.
+            if "dropout" in key and isinstance(value, (int, float)) and not isinstance(value, bool):
                 setattr(one, key, probability)
                 n_found += 1
     if probability and not n_found:

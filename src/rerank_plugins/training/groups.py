@@ -71,7 +71,9 @@ def draw_group(
     chosen = tuple(record.neg[index] for index in negatives)
     teacher = None
     if data.knowledge_distillation and record.pos_scores is not None and record.neg_scores is not None:
-        teacher = (record.pos_scores[positive], *(record.neg_scores[index] for index in negatives))
+        scores = (record.pos_scores[positive], *(record.neg_scores[index] for index in negatives))
+        # Whole numbers would become a tensor of them, which has no softmax, and some are larger than its 64 bits.
+        teacher = tuple(float(score) for score in scores)
     for_query, for_text = data.instructions
     of_query = for_query, data.own_instruction(record), data.query_instruction_format
     of_text = for_text, record.passage_prompt, data.passage_instruction_format

@@ -25,6 +25,7 @@ from rerank_plugins.errors import InvalidInputError, ScoringError
 from rerank_plugins.protocols import TokenInput
 from rerank_plugins.scorers.language_model import language_model_request
 from rerank_plugins.scorers.likelihood import load
+from rerank_plugins.text.tokenizer import replace_lone_surrogates
 from rerank_plugins.training.data.records import TrainingRecord
 from rerank_plugins.training.data.tokens import open_tokenizer
 from rerank_plugins.training.row_source import PlacedRecord
@@ -160,8 +161,9 @@ class LanguageModelTeacher:
 
     def _input(self, placed: PlacedRecord, text: str) -> TokenInput:
         """Return prompt and answer as ids, the answer's with the type id 1."""
-        answer, query = self.answer(placed).strip(), placed.record.query.strip()
-        kept = self._first_tokens(text, self._settings.text_max_length)
+        # A lone surrogate has no bytes that a tokenizer could read.
+        answer, query = (replace_lone_surrogates(one.strip()) for one in (self.answer(placed), placed.record.query))
+        kept = self._first_tokens(replace_lone_surrogates(text), self._settings.text_max_length)
         made = self._encoded(kept, query, answer)
         if len(made) > self._length:
             n_text = len(self._tokenizer.encode(kept, add_special_tokens=False).ids)

@@ -5,7 +5,7 @@ Names and defaults are FlagEmbedding's (1.4.2, ``finetune/reranker/decoder_only/
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -50,6 +50,20 @@ class LoraSettings:
     raw_peft: tuple[str | Path, ...] = ()
     save_merged_lora_model: bool = False
     lora_base_dtype: Literal["float32", "bfloat16"] = "float32"
+
+    def check_unused(self) -> None:
+        """Raise InvalidInputError if something is said of an adapter where none is trained, and nobody said so."""
+        names = [
+            one.name
+            for one in fields(self)
+            if one.name not in ("use_lora", "raw_peft") and getattr(self, one.name) != one.default
+        ]
+        if self.use_lora is None and names:
+            msg = (
+                f"{' and '.join(names)} is about an adapter, and all weights of this model are trained unless use_lora "
+                "is set: set it, or leave the rest out"
+            )
+            raise InvalidInputError(msg)
 
     def __post_init__(self) -> None:
         if self.use_lora is False:

@@ -112,3 +112,10 @@ def test_the_format_can_be_named(tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match="could be a row of records or of rag-retrieval-pointwise"):
         run("check", path)
     assert run("check", path, "--format", "records")[0] == 0
+
+
+@pytest.mark.parametrize("option", [("--to-split", "dev"), ("--to-tokenizer", "mini")])
+def test_options_of_one_format_are_refused_for_others(tmp_path: Path, option: tuple[str, str]) -> None:
+    path = rows_file(tmp_path / "rows.jsonl", GOOD)
+    with pytest.raises(InvalidInputError, match=f"{option[0]} is of the format .*, and --to is records"):
+        run("convert", path, "-o", tmp_path / "out.jsonl", *option)

@@ -108,3 +108,17 @@ def test_options_of_a_language_model_need_one(tmp_path: Path, option: tuple[str,
     data = write_rows(tmp_path / "data.jsonl", rows(2))
     with pytest.raises(InvalidInputError, match="name it with --preference"):
         run("label", data, "-o", tmp_path / "out.jsonl", *option)
+
+
+@pytest.mark.parametrize("option", [("--prompt", "x"), ("--cutoff-layers", "3"), ("--long-documents", "maxp")])
+def test_options_of_a_reranker_need_one(tmp_path: Path, option: tuple[str, str]) -> None:
+    data = write_rows(tmp_path / "data.jsonl", rows(2))
+    with pytest.raises(InvalidInputError, match=f"{option[0]} is of a reranker: name it with --model"):
+        run("label", data, "-o", tmp_path / "out.jsonl", "--preference", tmp_path, *option)
+
+
+@pytest.mark.parametrize("option", [("--embedder", "mini"), ("--faiss-index", "Flat")])
+def test_options_of_dense_stages_need_one(tmp_path: Path, option: tuple[str, str]) -> None:
+    data = write_rows(tmp_path / "data.jsonl", rows(2))
+    with pytest.raises(InvalidInputError, match="are of dense first stages"):
+        run("mine", data, "-o", tmp_path / "out.jsonl", "--retriever", "bm25", *option)

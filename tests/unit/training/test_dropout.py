@@ -59,6 +59,13 @@ def test_a_network_in_training_draws_by_the_chance_that_was_set(name: str) -> No
     assert not torch.allclose(_states(network), wanted, atol=1e-3)
 
 
+def test_a_chance_that_is_a_whole_number_is_set_too() -> None:
+    network = transformers.LlamaModel(transformers.LlamaConfig(**_SIZES, attention_dropout=0)).train()
+    assert {type(one.attention_dropout) for one in network.modules() if hasattr(one, "q_proj")} == {int}
+    set_dropout(network, 0.5)
+    assert not torch.equal(_states(network), _states(network))
+
+
 def test_an_adapter_keeps_its_own() -> None:
     peft = pytest.importorskip("peft")
     network = NETWORKS["llama"]()

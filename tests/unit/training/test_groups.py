@@ -4,12 +4,14 @@ import math
 import random
 from dataclasses import replace
 
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rerank_plugins.training.data.records import TrainingRecord
 from rerank_plugins.training.groups import draw_group, epoch_order, grouped_order, shuffled_text
 from rerank_plugins.training.settings import DataSettings
+from rerank_plugins.training.vectors.losses import m3_kd
 
 DATA = DataSettings(train_data=("rows.jsonl",), train_group_size=4)
 RECORD = TrainingRecord("q", pos=("p0", "p1"), neg=("n0", "n1", "n2", "n3", "n4"))
@@ -134,3 +136,11 @@ def test_the_smaller_last_batch_does_not_have_the_longest_rows_in_every_epoch() 
         assert grouped[96:] == order[96:]
         whole.update(grouped[:96])
     assert whole == set(range(100))
+
+
+def test_whole_scores_of_a_teacher_are_numbers_that_losses_take() -> None:
+    record = TrainingRecord("q", ("p",), ("n",), (10**30,), (1,))
+    group = draw_group(record, replace(DATA, train_group_size=2, knowledge_distillation=True), seed=0, epoch=0, row=0)
+    assert group.teacher is not None
+    teacher, scores = torch.tensor([group.teacher]), torch.zeros(1, 2)
+    assert torch.equal(m3_kd(scores, teacher, torch.tensor([0])), torch.tensor(math.log(2)))

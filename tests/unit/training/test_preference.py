@@ -164,3 +164,12 @@ def test_what_is_no_language_model_is_refused(bert_reranker_folder: Path, tmp_pa
         LanguageModelTeacher(bert_reranker_folder, device="cpu")
     with pytest.raises(ModelError):
         LanguageModelTeacher(tmp_path / "absent", device="cpu")
+
+
+def test_half_of_a_surrogate_pair_is_read_as_the_replacement_character(tmp_path: Path) -> None:
+    folder = tiny_rerankers.qwen_reranker(tmp_path / "model")
+    row = {"query": "q\ud800", "pos": ["bamboo \udfff"], "neg": [], "answers": ["panda"]}
+    data = [row, json.loads(json.dumps(row).replace("\\ud800", "\\ufffd").replace("\\udfff", "\\ufffd"))]
+    with LanguageModelTeacher(folder, device="cpu") as teacher:
+        broken, whole = labelled(tmp_path, teacher, data)
+    assert broken["pos_scores"] == pytest.approx(whole["pos_scores"])

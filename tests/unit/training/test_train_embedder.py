@@ -442,3 +442,9 @@ class TestRefusals:
     def test_settings_that_contradict_each_other(self, tmp_path: Path, changes: dict[str, Any], message: str) -> None:
         with pytest.raises(InvalidInputError, match=message):
             tiny_embedder_run("BAAI/bge-m3", tmp_path, **changes)
+
+
+def test_settings_of_an_adapter_that_an_encoder_does_not_get_are_refused(tmp_path: Path) -> None:
+    start = bert_embedder(tmp_path / "start")
+    with pytest.raises(InvalidInputError, match="lora_rank is about an adapter, and all weights of this model are"):
+        train_embedder(tiny_embedder_run(start, tmp_path, lora_rank=4))

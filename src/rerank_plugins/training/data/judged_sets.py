@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.evaluation.dataset import Qrels, find_qrels, read_candidates, read_entries, read_qrels
+from rerank_plugins.evaluation.dataset import Document, Qrels, find_qrels, read_candidates, read_entries, read_qrels
 from rerank_plugins.evaluation.formats import read_finetune_json
 from rerank_plugins.training.data.formats import RowOptions
 from rerank_plugins.training.data.items import Item
@@ -32,7 +32,7 @@ def beir_items(folder: Path, *, split: str | None, options: RowOptions) -> Itera
     wanted = {key for listed in (*qrels.values(), *candidates.values()) for key in listed}
     corpus = read_entries(folder / "corpus.jsonl", wanted=wanted)
     queries = {key: query.text for key, query in read_entries(folder / "queries.jsonl", wanted=qrels).items()}
-    texts = {key: document.contents for key, document in corpus.items()}
+    texts = {key: _text(document) for key, document in corpus.items()}
     _check_there(folder, "queries", list(qrels), queries)
     _check_there(folder, "documents", sorted(wanted), texts)
     yield from _judged_items(f"{folder}#query", qrels, queries, texts, candidates, options)
@@ -49,7 +49,13 @@ def finetune_items(path: Path, *, options: RowOptions) -> Iterator[Item]:
     dataset = read_finetune_json(path)
     named = [key for judged in dataset.qrels.values() for key in judged]
     _check_there(path, "documents", named, dataset.documents)
-    yield from _judged_items(f"{path}#query", dataset.qrels, dataset.queries, dataset.texts, {}, options)
+    texts = {key: _text(document) for key, document in dataset.documents.items()}
+    yield from _judged_items(f"{path}#query", dataset.qrels, dataset.queries, texts, {}, options)
+
+
+def _text(document: Document) -> str:
+    """Return what models read; a text without a title is as it stands, so that what was written comes back."""
+    return document.contents if document.title else document.text
 
 
 def _judged_items(

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any
 
 from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.text.tokenizer import replace_lone_surrogates
 from rerank_plugins.training.data.digests import DigestMap, digest
 from rerank_plugins.training.data.lines import json_line
 from rerank_plugins.training.data.records import TrainingRecord
@@ -17,6 +18,7 @@ from rerank_plugins.training.data.records import TrainingRecord
 __all__ = ["BeirFolder", "finetune_content"]
 
 _BESIDE = ("pos_scores", "neg_scores", "prompt", "type", "query_prompt", "passage_prompt", "answers")
+_UNJUDGED = "queries without a text, which have no judgement: whoever reads the folder does not find them"
 _TWICE = "texts judged before for the same query, of which the first judgement counts"
 
 
@@ -57,10 +59,11 @@ class BeirFolder:
         Raises:
             InvalidInputError: An id stands for two texts, or cannot stand in a table.
         """
-        self._lost.update(name for name in _BESIDE if getattr(record, name))
+        self._lost.update(_beside(record))
         query_id, is_new = self._id(self._queries, record.query_id, record.query, start="q")
         if is_new:
             self._query_file.write(json_line({"_id": query_id, "text": record.query}))
+        self._lost[_UNJUDGED] += not (record.pos or record.neg)
         for text, own_id, grade in _judged(record):
             document_id, is_new_text = self._id(self._texts, own_id, text, start="d")
             if is_new_text:
@@ -75,7 +78,7 @@ class BeirFolder:
         """Return the id of a text, and whether it is the first with that id."""
         content = digest((text,))
         name = own_id or f"{start}{content:016x}"
-        if set(name) & set("\t\r\n") or name != name.strip():
+        if set(name) & set("\t\r\n") or name != name.strip() or replace_lone_surrogates(name) != name:
             msg = (
                 f"the id {name!r} cannot stand in a table with tabs; take out the ids, then they are made of the texts"
             )
@@ -85,6 +88,11 @@ class BeirFolder:
             msg = f"the id {name!r} stands for two texts; give each its own, or take out the ids"
             raise InvalidInputError(msg)
         return name, before is None
+
+
+def _beside(record: TrainingRecord) -> list[str]:
+    """Return the fields of a record that judgements have no place for; empty lists say nothing."""
+    return [name for name in _BESIDE if getattr(record, name) not in (None, ())]
 
 
 def _judged(record: TrainingRecord) -> Iterator[tuple[str, str | None, int]]:
@@ -105,7 +113,7 @@ def finetune_content(records: Iterable[TrainingRecord], lost: Counter[str]) -> d
     corpus: dict[str, str] = {}
     relevant: dict[str, list[str]] = {}
     for record in records:
-        lost.update(name for name in _BESIDE if getattr(record, name))
+        lost.update(_beside(record))
         query_id = _put(queries, record.query_id, record.query, start="q")
         listed = relevant.setdefault(query_id, [])
         for text, own_id, grade in _judged(record):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rerank_plugins.checks.arguments import checked_call, checked_fields
+from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.training.data.detection import BEIR, LLAMAINDEX, check_format, claims, detect_format
 from rerank_plugins.training.data.formats import ROW_FORMATS, RowFormat, RowOptions
 from rerank_plugins.training.data.items import Item
@@ -178,12 +179,16 @@ def open_records(
         The records; nothing but the first rows was read yet.
 
     Raises:
-        InvalidInputError: A path is not there, or its format cannot be detected.
+        InvalidInputError: A path is not there or named twice, or its format cannot be detected.
     """
     if format_name is not None:
         check_format(format_name)
     paths = [Path(sources)] if isinstance(sources, (str, Path)) else [Path(one) for one in sources]
     whole = {path for path in paths if path.is_dir() and (format_name == BEIR or (path / _CORPUS).is_file())}
     files = [file for path in paths for file in ([path] if path in whole else data_files(path))] or data_files(paths)
+    twice = [file for file, n_times in Counter(files).items() if n_times > 1]
+    if twice:
+        msg = f"{str(twice[0])!r} is named twice; name it once, or a copy of it too if its rows shall count twice"
+        raise InvalidInputError(msg)
     formats = {file: format_name or detect_format(file) for file in files}
     return RecordStream(formats, options or ReadOptions(), is_forced=format_name is not None)

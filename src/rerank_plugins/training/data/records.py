@@ -187,13 +187,21 @@ def _refuse_misspelt(row: Mapping[str, Any]) -> None:
 
 @lru_cache(maxsize=256)
 def _meant(key: str) -> str | None:
-    close = get_close_matches(key, KNOWN_KEYS, n=1, cutoff=0.8) if key not in _IGNORED else []
+    # Neg is nearer to neg than a ratio of letters says.
+    close = get_close_matches(key.casefold(), KNOWN_KEYS, n=1, cutoff=0.8) if key not in _IGNORED else []
     return close[0] if close else None
 
 
 def _fields_of(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields that a row gives, with tuples for lists and texts for ids; they are checked later."""
-    values = {_ALIASES.get(key, key): value for key, value in row.items() if value is not None and key in KNOWN_KEYS}
+    values: dict[str, Any] = {}
+    for key, value in row.items():
+        if value is not None and key in KNOWN_KEYS:
+            name = _ALIASES.get(key, key)
+            if name in values:
+                msg = f"{name!r} and its other name hold the same ids; keep one of them"
+                raise RecordError(msg)
+            values[name] = value
     if "query" not in values:
         msg = f"'query' is missing; a row is an object such as {_EXAMPLE}"
         raise RecordError(msg)

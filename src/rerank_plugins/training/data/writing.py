@@ -142,7 +142,7 @@ def _lines(tally: _Tally, records: Iterable[TrainingRecord], known: RowFormat, o
     first: set[str] | None = None
     for record in tally.counted(records):
         rows = known.write(record, options)
-        tally.lost.update(known.lost(record))
+        tally.lost.update(known.lost(record, options))
         tally.lost[_NO_ROWS] += not rows
         tally.n_rows += len(rows)
         for row in rows:

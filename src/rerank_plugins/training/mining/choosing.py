@@ -48,6 +48,7 @@ class RowChoice:
         placed: The row.
         queue: What was found, the best first; the first ``n_looked_at`` have been looked at.
         is_random: Whether the next one is any of those left, or the best of them.
+        query: Key of the row's query.
         taken: Keys of texts that cannot be taken any more.
         draws: The row's random numbers.
         chosen: Numbers of the negatives.
@@ -58,6 +59,7 @@ class RowChoice:
     placed: PlacedRecord
     queue: list[tuple[str, float]]
     is_random: bool
+    query: int
     taken: set[int]
     draws: random.Random
     n_looked_at: int = 0
@@ -72,7 +74,8 @@ class RowChoice:
         draws = random.Random(f"{settings.seed}:{placed.number}")  # noqa: S311 - a sample, no secret
         kept = record.neg if settings.keep_labelled else ()
         taken = {text_key(text) for text in (record.query, *record.pos, *kept)}
-        return cls(placed, list(found), settings.sampling_strategy == "random", taken, draws)
+        is_random = settings.sampling_strategy == "random"
+        return cls(placed, list(found), is_random, text_key(record.query), taken, draws)
 
     @property
     def is_over(self) -> bool:
@@ -84,12 +87,17 @@ class RowChoice:
         found: list[Candidate] = []
         while not self.is_over and len(found) < n:
             candidate = self._next()
-            if pool.keys[candidate.number] in self.taken:
+            if self._is_taken(pool, candidate.number):
                 self.counts["known"] += 1
                 continue
             self.taken.add(pool.keys[candidate.number])
             found.append(candidate)
         return found
+
+    def _is_taken(self, pool: Pool, number: int) -> bool:
+        """Return whether a text is known: to this row, or as a positive of another one with the same query."""
+        key = pool.keys[number]
+        return key in self.taken or pool.answers.has(self.query, key)
 
     def _next(self) -> Candidate:
         """Return the next candidate; a random one is drawn as random.shuffle does, one at a time."""
@@ -109,7 +117,7 @@ class RowChoice:
         for number in self._drawn(len(pool), missing + len(self.taken)):
             if len(self.chosen) == n:
                 break
-            if pool.keys[number] not in self.taken:
+            if not self._is_taken(pool, number):
                 self.taken.add(pool.keys[number])
                 self.chosen.append(number)
                 self.counts["random"] += 1

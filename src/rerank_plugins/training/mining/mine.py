@@ -19,7 +19,7 @@ from rerank_plugins.training.data.lines import data_files, json_line
 from rerank_plugins.training.data.records import TrainingRecord
 from rerank_plugins.training.mining.choosing import Found, Judge, RowChoice, choose
 from rerank_plugins.training.mining.judges import CosineJudge, RerankerJudge
-from rerank_plugins.training.mining.pool import Pool, PoolMaker, read_pool
+from rerank_plugins.training.mining.pool import KnownAnswers, Pool, PoolMaker, read_pool
 from rerank_plugins.training.mining.results import COUNTED, DroppedText, MiningResult
 from rerank_plugins.training.mining.settings import MiningSettings, ScoreFilter
 from rerank_plugins.training.row_job import RowJob, check_job_output
@@ -59,7 +59,11 @@ class _Models:
     def stages(self, pool: Pool, settings: MiningSettings) -> Sequence[FirstStage]:
         """Return the first stages over a pool."""
         if self.first_stages is not None:
-            return self.first_stages(pool.texts)
+            found = self.first_stages(pool.texts)
+            if not found:
+                msg = "first_stages made no first stage, so nothing can be searched; let it return at least one"
+                raise InvalidInputError(msg)
+            return found
         options: dict[str, Any] = {"faiss_index": settings.faiss_index}
         if self.embedder is not None:
             options["embedder"] = self.embedder
@@ -85,7 +89,8 @@ def mine_negatives(
 
     The rule of FlagEmbedding's ``scripts/hn_mine.py``: the texts of the pool at the ranks of ``range_for_sampling``,
     without the query and its positives; ``negative_number`` of them drawn; random texts where there are too few. What
-    is added: labelled negatives stay, several first stages, filters, and draws that are the same in every run.
+    is added: labelled negatives stay, positives of other rows with the same query are left out, several first stages,
+    filters, and draws that are the same in every run.
 
     Args:
         settings: What is mined.
@@ -187,6 +192,7 @@ def _with_negatives(row: RowChoice, pool: Pool, settings: MiningSettings) -> Tra
     ids = None
     if pool.ids is not None and len(old_ids) == len(old):
         ids = (*old_ids, *(pool.ids[number] for number in row.chosen))
+    row.counts["ids"] += bool(old_ids) and ids is None
     has_scores = record.pos_scores is not None or record.neg_scores is not None
     row.counts["scores"] += has_scores
     neg = (*old, *(pool.text(number) for number in row.chosen))
@@ -194,14 +200,16 @@ def _with_negatives(row: RowChoice, pool: Pool, settings: MiningSettings) -> Tra
 
 
 def _rows_and_pool(settings: MiningSettings, pool_source: Path | None) -> tuple[RowSource, Pool]:
-    maker = PoolMaker() if pool_source is None else None
-    source = look_at_rows(
-        settings.data,
-        format_name=settings.format_name,
-        problem=_no_positive,
-        on_row=None if maker is None else maker.add_record,
-    )
-    return source, read_pool(Path(str(pool_source))) if maker is None else maker.made()
+    maker, answers = PoolMaker() if pool_source is None else None, KnownAnswers()
+
+    def add(record: TrainingRecord) -> None:
+        answers.add(record)
+        if maker is not None:
+            maker.add_record(record)
+
+    source = look_at_rows(settings.data, format_name=settings.format_name, problem=_no_positive, on_row=add)
+    pool = read_pool(Path(str(pool_source))) if maker is None else maker.made()
+    return source, replace(pool, answers=answers)
 
 
 def _no_positive(record: TrainingRecord) -> str | None:

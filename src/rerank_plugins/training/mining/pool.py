@@ -5,18 +5,18 @@ from __future__ import annotations
 import hashlib
 from array import array
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.evaluation.dataset import Document, json_object
 from rerank_plugins.text.tokenizer import is_blank
-from rerank_plugins.training.data.digests import digest
+from rerank_plugins.training.data.digests import DigestMap, digest
 from rerank_plugins.training.data.lines import data_files, json_lines
 from rerank_plugins.training.data.records import TrainingRecord
 
-__all__ = ["Pool", "PoolMaker", "read_pool", "text_key"]
+__all__ = ["KnownAnswers", "Pool", "PoolMaker", "read_pool", "text_key"]
 
 _CORPUS = "corpus.jsonl"
 
@@ -24,6 +24,30 @@ _CORPUS = "corpus.jsonl"
 def text_key(text: str) -> int:
     """Return what stands for a text, whatever its case and white space."""
     return digest([" ".join(text.casefold().split())])
+
+
+class KnownAnswers:
+    """Which texts answer a query by any row of the data: rows often repeat a query, with one positive each.
+
+    Memory: 48 bytes a positive.
+    """
+
+    def __init__(self) -> None:
+        self._pairs = DigestMap()
+
+    def add(self, record: TrainingRecord) -> None:
+        """Add what a row says."""
+        query = text_key(record.query)
+        for text in record.pos:
+            self._pairs.first(_pair_key(query, text_key(text)), 0)
+
+    def has(self, query: int, text: int) -> bool:
+        """Return whether a text answers a query; both by their :func:`text_key`."""
+        return _pair_key(query, text) in self._pairs
+
+
+def _pair_key(query: int, text: int) -> int:
+    return digest((f"{query:x}", f"{text:x}"))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,12 +59,14 @@ class Pool:
         ids: Id of each text; None if not all have one.
         keys: :func:`text_key` of each text.
         sha256: Of all texts and ids in their order, in hexadecimal.
+        answers: What the data say of the texts.
     """
 
     texts: dict[str, str]
     ids: tuple[str, ...] | None
     keys: array[int]
     sha256: str
+    answers: KnownAnswers = field(default_factory=KnownAnswers)
 
     def __len__(self) -> int:
         return len(self.keys)

@@ -16,6 +16,7 @@ COUNTED: Mapping[str, str] = {
     "easy": "candidates dropped as too easy",
     "known": "candidates that are the query, a positive or a labelled negative",
     "short": "rows with fewer negatives than asked",
+    "ids": "rows whose negatives' ids were left out, as the mined texts have none",
     "scores": "rows whose old scores were left out, as the mined texts have none",
 }
 """What is counted, with the words for it; of candidates only those that were looked at until there were enough."""

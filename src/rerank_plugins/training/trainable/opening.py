@@ -55,6 +55,8 @@ def resolve_trainable(settings: RerankerTrainingSettings) -> ResolvedModel:
     if uses_lora(settings.lora, kind):
         import_extra("peft", extra="train")
     _check_base_dtype(settings.lora, resolved, kind)
+    if not uses_lora(settings.lora, kind):
+        settings.lora.check_unused()
     return resolved
 
 

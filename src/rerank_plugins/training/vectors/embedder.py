@@ -123,6 +123,8 @@ def resolve_embedder(settings: EmbedderTrainingSettings) -> ResolvedModel:
         raise _refused(resolved, msg)
     if _uses_lora(settings, pooling):
         import_extra("peft", extra="train")
+    else:
+        settings.lora.check_unused()
     return resolved
 
 

@@ -137,3 +137,26 @@ def test_llamaindex_json_that_is_wrong(tmp_path: Path) -> None:
     path.write_text('{\n"query": "q"}')
     with pytest.raises(InvalidInputError, match="expected the objects 'queries', 'corpus'"):
         list(open_records(path))
+
+
+@pytest.mark.parametrize("name", ["beir", "llamaindex"])
+def test_white_space_around_a_text_comes_back(tmp_path: Path, name: str) -> None:
+    write_data([TrainingRecord(" q ", ("  one\n",))], tmp_path / "out.json", options=WriteOptions(format_name=name))
+    (record,) = open_records(tmp_path / "out.json")
+    assert (record.query, record.pos) == (" q ", ("  one\n",))
+
+
+def test_a_query_without_texts_is_told_of(tmp_path: Path) -> None:
+    records = [TrainingRecord("a"), TrainingRecord("b", ("p",))]
+    written = write_data(records, tmp_path / "out", options=WriteOptions(format_name="beir"))
+    assert [record.query for record in open_records(tmp_path / "out")] == ["b"]
+    ((what, count),) = written.lost.items()
+    assert what.startswith("queries without a text, which have no judgement")
+    assert count == 1
+
+
+def test_an_id_with_half_of_a_surrogate_pair_is_refused(tmp_path: Path) -> None:
+    record = TrainingRecord("q", ("p",), query_id="\ud800")
+    with pytest.raises(InvalidInputError, match="cannot stand in a table"):
+        write_data([record], tmp_path / "out", options=WriteOptions(format_name="beir"))
+    assert not (tmp_path / "out").exists()

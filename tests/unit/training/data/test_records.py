@@ -110,6 +110,8 @@ def test_null_is_nothing() -> None:
         ({"query": "q", "pos": ["a"], "teacher_scores": [1], "pos_scores": [1]}, "malformed", "both hold scores"),
         ({"query": "q", "pos": ["a"], "teacher_scores": 1}, "malformed", "one list of numbers"),
         ({"query": "q", "poss": ["a"]}, "misspelt_key", "no key 'poss'; did you mean 'pos'"),
+        ({"query": "q", "Neg": ["a"]}, "misspelt_key", "did you mean 'neg'"),
+        ({"query": "q", "pos": ["a"], "pos_ids": [1], "pos_index": [2]}, "malformed", "'pos_ids' and its other name"),
         ({"query": "q", "pos_score": [1]}, "misspelt_key", "did you mean 'pos_scores'"),
         ({"query": "q", "query_id": 1.5}, "malformed", "'query_id' must be a text"),
     ],
@@ -181,3 +183,10 @@ def test_paths_that_are_not_there(tmp_path: Path) -> None:
         list(read_records(tmp_path))
     with pytest.raises(InvalidInputError, match="at least one file"):
         list(read_records([]))
+
+
+def test_a_key_that_stands_twice_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text('{"query": "q", "pos": ["a"], "pos": ["b"]}\n')
+    with pytest.raises(RecordError, match=r"rows\.jsonl:1: not JSON \(the key 'pos' stands twice") as caught:
+        list(read_records(tmp_path / "rows.jsonl"))
+    assert caught.value.fault == "not_json"

@@ -120,3 +120,10 @@ def test_the_python_interface_is_there_and_light() -> None:
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.split() == list(names)
+
+
+def test_a_file_that_is_named_twice_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"query": "q", "pos": ["a"]}\n')
+    with pytest.raises(InvalidInputError, match=r"rows\.jsonl' is named twice"):
+        open_records([path, tmp_path])

@@ -16,6 +16,7 @@ from rerank_plugins.training.data import (
     TrainingRecord,
     WriteOptions,
     convert_data,
+    open_records,
     read_records,
     write_records,
 )
@@ -178,3 +179,20 @@ def test_a_file_can_be_converted_in_place(tmp_path: Path) -> None:
     path.write_text('{"query": "q", "positive": ["p"], "negative": []}\n')
     convert_data(path, path, write_options=WriteOptions(overwrite=True), read_options=ReadOptions())
     assert list(read_records(path)) == [TrainingRecord("q", ("p",))]
+
+
+@pytest.mark.parametrize("name", ["beir", "bcembedding"])
+def test_an_empty_prompt_is_told_of(tmp_path: Path, name: str) -> None:
+    record = TrainingRecord("q", ("p",), ("n",), prompt="", answers=())
+    assert write_records([record], tmp_path / "out", options=WriteOptions(format_name=name)).lost == {"prompt": 1}
+
+
+def test_texts_that_token_ids_do_not_hold_are_told_of(tmp_path: Path) -> None:
+    options = WriteOptions(format_name="luyug", tokenizer="mini")
+    record = TrainingRecord("panda", ("Two  Spaces", "bamboo"), ("\U0001f43c", "\ud800"))
+    written = write_records([record], tmp_path / "out.jsonl", options=options)
+    ((what, count),) = written.lost.items()
+    assert what.startswith("texts as they are written: their token ids stand for others")
+    assert count == 3
+    (back,) = open_records(tmp_path / "out.jsonl", options=ReadOptions(tokenizer="mini"))
+    assert (back.query, back.pos) == ("panda", ("two spaces", "bamboo"))

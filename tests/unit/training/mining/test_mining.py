@@ -304,3 +304,27 @@ def test_a_stopped_run_goes_on_and_another_is_refused(tmp_path: Path) -> None:
     ):
         with pytest.raises(InvalidInputError, match=told):
             mined(tmp_path, data, **{"pool": POOL, **options}, filter_model=judge)
+
+
+@pytest.mark.parametrize("places", ["0-20", "19-20"], ids=["mined", "random fill"])
+def test_a_positive_of_another_row_with_the_same_query_is_known(tmp_path: Path, places: str) -> None:
+    data = [{"query": "Q ", "pos": ["text 1"]}, {"query": "other", "pos": ["a"]}, {"query": "q", "pos": ["Text 2"]}]
+    made, result = mined(tmp_path, data, pool=POOL[:8], range_for_sampling=places, negative_number=6)
+    assert [sorted(row["neg"]) for row in made] == [
+        [one for one in POOL[:8] if one not in ("text 1", "text 2")],
+        sorted(made[1]["neg"]),
+        [one for one in POOL[:8] if one not in ("text 1", "text 2")],
+    ]
+    assert result.counts["short"] == 0
+
+
+def test_ids_that_mined_texts_do_not_have_are_counted(tmp_path: Path) -> None:
+    made, result = mined(tmp_path, [{**ROW, "neg_ids": ["a", "b"]}], pool=POOL)
+    assert "neg_ids" not in made[0]
+    assert result.counts["ids"] == 1
+
+
+def test_no_first_stage_is_an_error(tmp_path: Path) -> None:
+    path = write_rows(tmp_path / "data.jsonl", [ROW])
+    with pytest.raises(InvalidInputError, match="first_stages made no first stage"):
+        mine_negatives(MiningSettings(data=(path,), output=tmp_path / "out.jsonl"), first_stages=lambda _: [])

@@ -163,6 +163,11 @@ def test_half_the_memory_below_an_adapter(tmp_path: Path) -> None:
         ("layerwise", {"target_modules": ("Wqkv",)}, "names 'Wqkv', .* there are .*linear_head"),
         ("gemma", {"lora_base_dtype": "bfloat16"}, "would round the weights of .* stored as F32"),
         ("bert", {"lora_base_dtype": "bfloat16"}, "below an adapter, and none is trained"),
+        (
+            "bert",
+            {"lora_rank": 8, "save_merged_lora_model": True},
+            "lora_rank and save_merged_lora_model is about an ad",
+        ),
         ("gemma", {"head_multi": True, "compress_ratio": 2}, "head_multi and compress_ratio cannot be given"),
         ("bert", {"compress_layers": (3,)}, "compress_layers cannot be given: .* has no heads on several layers"),
         ("layerwise", {"start_layer": 3}, "start_layer=3 and .* has heads already: from layer 2 on, one each"),

@@ -7,7 +7,7 @@ MB). So a million rows take about 100 MB, whatever their texts are.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from rerank_plugins.checks.arguments import checked_call
@@ -25,7 +25,7 @@ from rerank_plugins.training.data.records import TrainingRecord
 from rerank_plugins.training.data.tokens import open_tokenizer
 from rerank_plugins.training.row_kinds import PLAIN, SourceTask
 
-__all__ = ["check_data"]
+__all__ = ["DevTexts", "check_data", "check_stream"]
 
 _LINE_BITS = 40
 _PROMPTS = ("prompt", "query_prompt", "passage_prompt")
@@ -60,8 +60,22 @@ def check_data(
     """
     options, read_options = options or CheckOptions(), read_options or ReadOptions()
     stream = open_records(sources, format_name=format_name, options=read_options)
-    known = None if dev is None else _DevSet(open_records(dev, options=read_options))
-    check = _Check(options, known)
+    known = None if dev is None else _dev_texts(open_records(dev, options=read_options))
+    return check_stream(stream, known, options, on_row=on_row)
+
+
+def check_stream(
+    stream: RecordStream, dev: DevTexts | None, options: CheckOptions, *, on_row: Callable[[], object] | None = None
+) -> DataReport:
+    """Check training data that are open.
+
+    Args:
+        stream: The data.
+        dev: The dev set; None without one.
+        options: What the data are for.
+        on_row: Called after each row.
+    """
+    check = _Check(options, dev)
     for item in stream.items():
         check.see(item)
         if on_row is not None:
@@ -77,23 +91,38 @@ def _key(text: str) -> int:
     return digest((_normalised(text),))
 
 
-class _DevSet:
-    """Digests of a dev set's queries and positives."""
+class DevTexts:
+    """Digests of a dev set's queries and positives.
 
-    def __init__(self, stream: RecordStream) -> None:
+    Attributes:
+        queries: Of the queries.
+        positives: Of the texts that answer them.
+        n_records: How many queries, or rows, were added.
+    """
+
+    def __init__(self) -> None:
         self.queries, self.positives, self.n_records = DigestMap(), DigestMap(), 0
-        for record in stream:
-            self.n_records += 1
-            self.queries.first(_key(record.query), 0)
-            for text in record.pos:
-                self.positives.first(_key(text), 0)
-        if not self.n_records:
-            msg = f"the dev set ({', '.join(map(str, stream.formats))}) is empty; name one with rows, or none"
-            raise InvalidInputError(msg)
+
+    def add(self, query: str, positives: Iterable[str]) -> None:
+        """Add a query with what answers it."""
+        self.n_records += 1
+        self.queries.first(_key(query), 0)
+        for text in positives:
+            self.positives.first(_key(text), 0)
+
+
+def _dev_texts(stream: RecordStream) -> DevTexts:
+    known = DevTexts()
+    for record in stream:
+        known.add(record.query, record.pos)
+    if not known.n_records:
+        msg = f"the dev set ({', '.join(map(str, stream.formats))}) is empty; name one with rows, or none"
+        raise InvalidInputError(msg)
+    return known
 
 
 class _Check:
-    def __init__(self, options: CheckOptions, dev: _DevSet | None) -> None:
+    def __init__(self, options: CheckOptions, dev: DevTexts | None) -> None:
         self._options, self._dev = options, dev
         self._findings, self._counts = Findings(), Counter[str]()
         self._queries, self._rows = DigestMap(), DigestMap()

@@ -7,6 +7,7 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
+from rerank_plugins.text.tokenizer import replace_lone_surrogates
 from rerank_plugins.training.data.records import TrainingRecord
 
 __all__ = ["LengthLimits", "LengthReport", "LengthSample", "RowLengths"]
@@ -117,7 +118,9 @@ class LengthSample:
 
     def _lengths(self, record: TrainingRecord) -> RowLengths:
         texts = [record.query, *record.pos, *record.neg]
-        encodings = self._tokenizer.encode_batch([_whole(text) for text in texts], add_special_tokens=False)
+        encodings = self._tokenizer.encode_batch(
+            [replace_lone_surrogates(text) for text in texts], add_special_tokens=False
+        )
         query, *counts = (len(encoding.ids) for encoding in encodings)
         query_room = None if self._limits.query is None else max(self._limits.query - self._for_one, 0)
         query_read = query if query_room is None else min(query, query_room)
@@ -168,8 +171,3 @@ class LengthSample:
 
 def _share(part: int, whole: int) -> float:
     return part / whole if whole else 0.0
-
-
-def _whole(text: str) -> str:
-    """Return a text that can be tokenised: half of a surrogate pair is replaced."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode()

@@ -49,7 +49,7 @@ class RowOptions:
     keep_labels: bool = True
 
 
-def _nothing(record: TrainingRecord) -> list[str]:
+def _nothing(record: TrainingRecord, options: RowOptions) -> list[str]:
     return []
 
 
@@ -89,12 +89,13 @@ class RowFormat:
     needs_tokenizer: bool = False
     same_keys: bool = False
     score_keys: Callable[[Row, RowOptions], set[str]] = _no_keys
-    also_lost: Callable[[TrainingRecord], list[str]] = _nothing
+    also_lost: Callable[[TrainingRecord, RowOptions], list[str]] = _nothing
 
-    def lost(self, record: TrainingRecord) -> list[str]:
+    def lost(self, record: TrainingRecord, options: RowOptions) -> list[str]:
         """Return what of a record its rows do not hold, in words for people."""
-        beyond = [name for name in RECORD_KEYS if name not in self.holds and getattr(record, name)]
-        return [*beyond, *self.also_lost(record)]
+        # An empty text says something (no prompt, whatever the run's is), an empty list nothing.
+        beyond = [name for name in RECORD_KEYS if name not in self.holds and getattr(record, name) not in (None, ())]
+        return [*beyond, *self.also_lost(record, options)]
 
 
 def record_of_labels(query: str, labelled: Sequence[LabelledText], options: RowOptions) -> TrainingRecord:

@@ -57,7 +57,7 @@ def _only_negative(record: TrainingRecord) -> list[str]:
     return [text for text in record.neg if text not in positives]
 
 
-def _lost_texts(record: TrainingRecord) -> list[str]:
+def _lost_texts(record: TrainingRecord, options: RowOptions) -> list[str]:
     n_texts = len(record.pos) + len(record.neg)
     return ["texts that stand twice in a row"] * (n_texts - len({*record.pos, *record.neg}))
 

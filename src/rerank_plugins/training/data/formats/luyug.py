@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.text.tokenizer import replace_lone_surrogates
 from rerank_plugins.training.data.formats.format import Row, RowFormat, RowOptions
 from rerank_plugins.training.data.records import RecordError, TrainingRecord
 
@@ -79,7 +80,7 @@ def _write(record: TrainingRecord, options: RowOptions) -> list[dict[str, Any]]:
     tokenizer = _tokenizer(options)
 
     def encoded(text: str) -> list[int]:
-        return list(tokenizer.encode(text, add_special_tokens=False).ids)
+        return _encoded(text, tokenizer)
 
     def entries(texts: Sequence[str], ids: Sequence[str] | None) -> list[dict[str, Any]]:
         named = ids or [""] * len(texts)
@@ -87,6 +88,19 @@ def _write(record: TrainingRecord, options: RowOptions) -> list[dict[str, Any]]:
 
     query = {"qid": record.query_id or "", "query": encoded(record.query)}
     return [{"qry": query, "pos": entries(record.pos, record.pos_ids), "neg": entries(record.neg, record.neg_ids)}]
+
+
+def _encoded(text: str, tokenizer: Tokenizer) -> list[int]:
+    return list(tokenizer.encode(replace_lone_surrogates(text), add_special_tokens=False).ids)
+
+
+def _changed(record: TrainingRecord, options: RowOptions) -> list[str]:
+    """Return a sentence for each text whose ids are read as another one: small letters, other spaces, unknown signs."""
+    tokenizer = _tokenizer(options)
+    texts = (record.query, *record.pos, *record.neg)
+    ids = [_encoded(text, tokenizer) for text in texts]
+    n_changed = sum(_decoded(one, options) != text for one, text in zip(ids, texts, strict=True))
+    return ["texts as they are written: their token ids stand for others (case, spaces, unknown signs)"] * n_changed
 
 
 LUYUG = RowFormat(
@@ -98,4 +112,5 @@ LUYUG = RowFormat(
     holds=frozenset({"query", "pos", "neg", "query_id", "pos_ids", "neg_ids"}),
     keys=frozenset({"qry", "pos", "neg"}),
     needs_tokenizer=True,
+    also_lost=_changed,
 )

@@ -93,7 +93,7 @@ def _rows_of(record: TrainingRecord) -> list[dict[str, Any]]:
     ]
 
 
-def _lost_of_one_side(record: TrainingRecord) -> list[str]:
+def _lost_of_one_side(record: TrainingRecord, options: RowOptions) -> list[str]:
     names = ("pos_scores", "neg_scores")
     return [name for name in names if getattr(record, name)] if has_one_sided_scores(record) else []
 
@@ -127,7 +127,7 @@ def _write_embedding(record: TrainingRecord, options: RowOptions) -> list[dict[s
     return [row if record.prompt is None else {**row, "prompt_for_query": record.prompt}]
 
 
-def _lost_scores(record: TrainingRecord) -> list[str]:
+def _lost_scores(record: TrainingRecord, options: RowOptions) -> list[str]:
     return ["pos_scores"] if record.neg and record.pos_scores else []
 
 
