@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import pickle
 import re
 from collections.abc import Hashable, Mapping, Sequence
-from hashlib import blake2b
-from typing import TypeVar
+from dataclasses import fields, is_dataclass
+from functools import partial
+from typing import Any, TypeVar
 
 from rerank_plugins.checks.kinds import shown
 from rerank_plugins.errors import InvalidInputError
@@ -44,12 +44,23 @@ def service_of(dialect: D, known: Mapping[str, D]) -> str | D:
 def identity_of(dialect: D, known: Mapping[str, D]) -> Hashable:
     """Return what tells a dialect from others, the same in every process unless it holds functions without a name."""
     service = service_of(dialect, known)
-    if isinstance(service, str):
-        return service
-    try:
-        return blake2b(pickle.dumps(service), digest_size=8).hexdigest()
-    except (pickle.PicklingError, AttributeError, TypeError):
-        return service
+    return service if isinstance(service, str) else _facts(service)
+
+
+def _facts(value: Any) -> Hashable:
+    """Return a part of a dialect as something to compare; functions that have a place in a module by their names."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return tuple((one.name, _facts(getattr(value, one.name))) for one in fields(value))
+    if isinstance(value, partial):
+        return tuple(map(_facts, (value.func, value.args, value.keywords)))
+    if isinstance(value, Mapping):
+        return tuple((name, _facts(value[name])) for name in sorted(value))
+    if isinstance(value, (list, tuple)):
+        return tuple(map(_facts, value))
+    name = getattr(value, "__qualname__", "<")
+    # Of a function within another one, and of a bound method, the name does not say all.
+    is_whole = "<" not in name and getattr(value, "__self__", None) is None
+    return f"{value.__module__}.{name}" if is_whole else value
 
 
 def model_name(service: Service, model: str) -> str:
