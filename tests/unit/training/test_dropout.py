@@ -49,6 +49,8 @@ def _states(network: Any) -> torch.Tensor:
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_network_in_training_draws_by_the_chance_that_was_set(name: str) -> None:
+    if name == "modernbert" and not hasattr(transformers, "ModernBertModel"):
+        pytest.skip("this transformers has no ModernBERT")
     network = NETWORKS[name]()
     wanted = _states(network.eval())
     network.train()

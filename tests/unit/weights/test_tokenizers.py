@@ -100,6 +100,8 @@ def test_the_first_token_is_that_of_transformers(
     kept = {key: None if value == "null" else value for key, value in merged.items() if value is not None}
     path.write_text(json.dumps(kept), encoding="utf-8")
     (folder / "special_tokens_map.json").write_text(json.dumps(special), encoding="utf-8")
+    if settings.get("bos_token") == "null" and int(transformers.__version__.split(".")[0]) < 5:
+        pytest.skip("a Gemma tokenizer without a first token is an error in transformers 4")
     theirs = transformers.AutoTokenizer.from_pretrained(folder)
     assert (theirs.bos_token is not None and theirs.bos_token != theirs.pad_token) == starts
     assert (scores_of(folder) == pytest.approx(expected, abs=1e-6)) == starts
@@ -133,7 +135,7 @@ def test_added_tokens_of_other_files_are_those_of_transformers(
     folder = changed(tmp_path / "model", lowercase=True, tokenizer_class=kind)
     row = json.loads((folder / "config.json").read_text(encoding="utf-8"))["vocab_size"]
     grown = transformers.AutoModelForSequenceClassification.from_pretrained(folder)
-    grown.resize_token_embeddings(row + 2, mean_resizing=False)
+    grown.resize_token_embeddings(row + 2)
     grown.save_pretrained(folder)
     before = json.loads((folder / file).read_text(encoding="utf-8")) if (folder / file).is_file() else {}
     told = json.loads(json.dumps(settings).replace('"[NEW]": "{row}"', f'"[NEW]": {row}').replace("{row}", str(row)))
