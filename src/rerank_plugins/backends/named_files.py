@@ -6,6 +6,7 @@ from collections.abc import Hashable
 from pathlib import Path
 
 from rerank_plugins.backends.named import paths_of
+from rerank_plugins.catalog.checkpoint import files_known_by
 from rerank_plugins.catalog.spec import ModelKind
 
 __all__ = ["files_key", "named_files"]
@@ -31,14 +32,8 @@ def files_key(model: str | Path, *, kind: ModelKind) -> tuple[Hashable, ...]:
     return tuple((str(path), *_of_path(path)) for path in paths_of(model, kind=kind))
 
 
-def _of_path(path: Path) -> list[tuple[str, int, int]]:
-    if not path.is_dir():
-        # What is not there is told by who opens it.
-        return [_known_by(path, str(path))] if path.is_file() else []
-    found = sorted(one for pattern in ("*", "*/*") for one in path.glob(pattern) if one.is_file())
-    return [_known_by(one, str(one.relative_to(path))) for one in found]
-
-
-def _known_by(path: Path, name: str) -> tuple[str, int, int]:
-    stat = path.stat()
-    return name, stat.st_size, stat.st_mtime_ns
+def _of_path(path: Path) -> tuple[tuple[str, int, int], ...]:
+    if path.is_dir():
+        return files_known_by(path, (one for one in path.iterdir() if one.is_dir()))
+    # What is not there is told by who opens it.
+    return ((str(path), path.stat().st_size, path.stat().st_mtime_ns),) if path.is_file() else ()

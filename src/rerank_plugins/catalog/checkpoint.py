@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,14 @@ from rerank_plugins.catalog.sentence_settings import saved_length
 from rerank_plugins.catalog.weight_headers import named_base, read_header
 from rerank_plugins.errors import UnsupportedModelError
 
-__all__ = ["COUNT_FROM_PADDING", "MULTI_VECTOR_HEADS", "TRAINING_RECORD", "CheckpointFiles", "read_checkpoint"]
+__all__ = [
+    "COUNT_FROM_PADDING",
+    "MULTI_VECTOR_HEADS",
+    "TRAINING_RECORD",
+    "CheckpointFiles",
+    "files_known_by",
+    "read_checkpoint",
+]
 
 MULTI_VECTOR_HEADS = ("sparse_linear", "colbert_linear")
 """Files, without their ending, in which FlagEmbedding keeps BGE-M3's heads."""
@@ -81,13 +88,7 @@ class CheckpointFiles:
 
         One of the files is that of the weights on which the folder's own build, beside it.
         """
-        folders = (self.folder, *(folder for folder in self.modules.folders if folder.is_dir()))
-        files = (path for folder in folders for path in sorted(folder.iterdir()) if path.is_file())
-        stats = [(str(path.relative_to(self.folder)), path.stat()) for path in files]
-        base = named_base(self.folder / _WEIGHTS)
-        if base is not None and base == Path(base).name and (self.folder.parent / base / _WEIGHTS).is_file():
-            stats.append((f"../{base}/{_WEIGHTS}", (self.folder.parent / base / _WEIGHTS).stat()))
-        return tuple((name, stat.st_size, stat.st_mtime_ns) for name, stat in stats)
+        return files_known_by(self.folder, tuple(folder for folder in self.modules.folders if folder.is_dir()))
 
     @property
     def training_digest(self) -> str | None:
@@ -216,6 +217,19 @@ def read_checkpoint(folder: Path) -> CheckpointFiles:
         own_format=read_own_format(config, folder=folder),
         late_interaction=late,
     )
+
+
+def files_known_by(folder: Path, others: Iterable[Path]) -> tuple[tuple[str, int, int], ...]:
+    """Return name from a folder, size in bytes and modification time in ns of each file of it and of other folders.
+
+    One of the files is that of the weights on which the folder's own build, beside it.
+    """
+    paths = sorted(path for one in (folder, *others) for path in one.iterdir() if path.is_file())
+    found = [(str(path.relative_to(folder)), path.stat()) for path in paths]
+    base = named_base(folder / _WEIGHTS)
+    if base is not None and base == Path(base).name and (folder.parent / base / _WEIGHTS).is_file():
+        found.append((f"../{base}/{_WEIGHTS}", (folder.parent / base / _WEIGHTS).stat()))
+    return tuple((name, stat.st_size, stat.st_mtime_ns) for name, stat in found)
 
 
 def _settings(path: Path, rules: Mapping[str, Rule]) -> Mapping[str, Any]:

@@ -59,7 +59,10 @@ _BERT_TOKENIZERS = tuple(
 """Tokenizers that make a BERT normaliser of their own settings, and architectures that get one of them by default."""
 
 _FIRST_TOKENS = {"GemmaTokenizer": "<bos>", "LlamaTokenizer": "<s>"}
+"""What texts start with by the class alone."""
+
 _CLASSES_OF_TYPES = {"gemma": "GemmaTokenizer", "gemma2": "GemmaTokenizer", "llama": "LlamaTokenizer"}
+"""The class that an architecture gets where no file names one."""
 
 _BYTE_TYPES = ("bart", "deberta", "gpt2", "longformer", "roberta")
 _BYTE_TOKENIZERS = tuple(

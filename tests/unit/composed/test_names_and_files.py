@@ -11,13 +11,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 from typer.testing import CliRunner
 
 from rerank_plugins import Cascade, Ensemble, InvalidInputError, Reranker
 from rerank_plugins.backends.named import backend_names
 from rerank_plugins.backends.named_files import named_files
 from rerank_plugins.calibration import fit_calibration
+from rerank_plugins.catalog.weight_headers import BASE_KEY
 from rerank_plugins.cli.application import app
 from rerank_plugins.composed.members import Member, Stage
 from rerank_plugins.composed.naming import cascade_text, ensemble_text, read_cascade, read_ensemble
@@ -57,6 +60,18 @@ def test_an_ensemble_is_read_from_text() -> None:
         "logit",
     )
     assert read_ensemble("mini,bm25") == ([Member("mini"), Member("bm25")], None)
+
+
+def test_the_weights_that_a_member_builds_on_are_among_its_files(tmp_path: Path) -> None:
+    files = {name: tmp_path / name / "model.safetensors" for name in ("base", "tuned")}
+    for name, file in files.items():
+        file.parent.mkdir()
+        save_file({"w": np.zeros(2)}, file, metadata={BASE_KEY: "base"} if name == "tuned" else None)
+    name = f"ensemble:{tmp_path / 'tuned'},bm25"
+    before = named_files(name, kind="reranker")
+    assert named_files(name, kind="reranker") == before
+    save_file({"w": np.zeros(3)}, files["base"])
+    assert named_files(name, kind="reranker") != before
 
 
 @pytest.mark.parametrize("text", ["", "mini@5,,mini", "(mini@5", "mini)@5", "mini@0"])

@@ -68,6 +68,19 @@ def test_a_chance_that_is_a_whole_number_is_set_too() -> None:
     assert not torch.equal(_states(network), _states(network))
 
 
+def test_dropout_of_a_networks_own_making_is_set_too() -> None:
+    class Stable(nn.Module):
+        """As DeBERTa's in transformers 4.40."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.drop_prob = 0.1
+
+    network = nn.Sequential(nn.Linear(2, 2), Stable())
+    set_dropout(network, 0.5)
+    assert network[1].drop_prob == 0.5
+
+
 def test_an_adapter_keeps_its_own() -> None:
     peft = pytest.importorskip("peft")
     network = NETWORKS["llama"]()
