@@ -136,10 +136,14 @@ def _named_tokens(settings: Mapping[str, Any], added: Mapping[str, Any]) -> Iter
 def _token(entry: Any) -> AddedToken:
     if isinstance(entry, str):
         return AddedToken(entry, special=True, normalized=False)
+    content = entry["content"]
+    if not isinstance(content, str):
+        msg = f"the content of an added token is {content!r}, no text"
+        raise TypeError(msg)
     flags = ("single_word", "lstrip", "rstrip", "normalized", "special")
     given = {name: bool(entry[name]) for name in flags if name in entry}
     # Entries of a role have no such flag; what has a role is special.
-    return AddedToken(str(entry["content"]), **{"special": True, **given})
+    return AddedToken(content, **{"special": True, **given})
 
 
 def _check_vocabulary(content: Any, path: Path) -> None:

@@ -18,6 +18,7 @@ from tiny_rerankers import save
 from tokenizers import normalizers, pre_tokenizers, processors
 
 from rerank_plugins import Reranker, SourceOptions
+from rerank_plugins.errors import UnsupportedModelError
 
 TEXT = "WHAT IS A PANDA? Ünïcode Paris, bÉrlin 大熊猫是中国"
 PAIRS = [("What is a panda?", TEXT), (TEXT, "the capital of FRANCE")]
@@ -145,6 +146,12 @@ def test_added_tokens_of_other_files_are_those_of_transformers(
     expected = [grown.eval()(**theirs(*pair, return_tensors="pt")).logits.item() for pair in pairs]
     with Reranker(folder, device="cpu") as reranker:
         assert reranker.score(pairs) == pytest.approx(expected, abs=1e-4)
+
+
+def test_an_added_token_without_a_text_is_damage(tmp_path: Path) -> None:
+    folder = changed(tmp_path / "model", lowercase=True, added_tokens_decoder={"3": {**NEW, "content": None}})
+    with pytest.raises(UnsupportedModelError, match="could not read the added tokens"):
+        Reranker(folder, device="cpu")
 
 
 def test_a_named_token_beyond_the_embeddings_stays_text(tmp_path: Path) -> None:
