@@ -90,7 +90,8 @@ def _run() -> int:
     """Return the exit status: 0, 2 for an error that the user can act on, 1 if the reader of the output has gone."""
     try:
         status = app(standalone_mode=False)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # a process may be started without one
+            sys.stdout.flush()
     except RerankPluginsError as error:
         return fail(str(error))
     except _UsageProblem as error:
@@ -118,7 +119,7 @@ def _refuse(error: Any) -> int:
 def _lost_output(error: OSError) -> int:
     """Report a file or an output that fails. A reader that has gone (``| head``) is not reported as an error."""
     # Output that is still buffered for stdout must not fail again when the interpreter ends.
-    if error.filename is None:
+    if error.filename is None and sys.stdout is not None:
         with suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     if error.errno == errno.EPIPE:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rerank_plugins.cli.option_groups import takes_groups
 from rerank_plugins.cli.output import check_output
 from rerank_plugins.display.terminal import Screen
 from rerank_plugins.errors import InvalidInputError, ModelError
@@ -20,6 +22,16 @@ __all__ = ["calibrate"]
 _KEYS = ("query", "document", "label")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _FitOptions:
+    """What is fitted."""
+
+    method: Annotated[str, typer.Option(help="platt or isotonic.")] = "platt"
+    precision: Annotated[float | None, typer.Option(help="Also fit a threshold for this precision.")] = None
+    recall: Annotated[float | None, typer.Option(help="Also fit a threshold for this recall.")] = None
+
+
+@takes_groups
 def calibrate(
     data: Annotated[
         Path,
@@ -31,9 +43,7 @@ def calibrate(
     model: Annotated[
         str | None, typer.Option("--model", "-m", help="Reranker: scores the pairs, or made the run.")
     ] = None,
-    method: Annotated[str, typer.Option(help="platt or isotonic.")] = "platt",
-    precision: Annotated[float | None, typer.Option(help="Also fit a threshold for this precision.")] = None,
-    recall: Annotated[float | None, typer.Option(help="Also fit a threshold for this recall.")] = None,
+    fit: _FitOptions,
     scores: Annotated[str, typer.Option(help="What a run's scores are: raw, or probability (a sigmoid's).")] = "raw",
     device: Annotated[str | None, typer.Option(help="cpu, cuda, mps; the best by default.")] = None,
 ) -> None:
@@ -44,7 +54,7 @@ def calibrate(
     from rerank_plugins.calibration import ScoreSource, fit_calibration
 
     # Checked before scoring, which may take minutes.
-    _check_options(method=method, precision=precision, recall=recall)
+    _check_options(fit)
     for read in (data, qrels):
         if read is not None:
             check_output(output, data=read)
@@ -58,11 +68,11 @@ def calibrate(
         source = ScoreSource(model=None if model is None else _source_name(model))
     else:
         values, labels, source = _from_pairs(data, model=model or "mini", device=device, unit=scores)
-    made = fit_calibration(values, labels, method=method, source=source)  # type: ignore[arg-type]
+    made = fit_calibration(values, labels, method=fit.method, source=source)  # type: ignore[arg-type]
     # Scoring may have taken minutes: a threshold that the pairs do not allow costs no calibration.
     made.save(output)
     try:
-        thresholds = _thresholds(values, labels, precision=precision, recall=recall)
+        thresholds = _thresholds(values, labels, precision=fit.precision, recall=fit.recall)
     except InvalidInputError as error:
         msg = f"{error}. The calibration without a threshold is written to {output}"
         raise InvalidInputError(msg) from error
@@ -74,13 +84,29 @@ def calibrate(
 
 
 def _source_name(model: str) -> str:
-    """Return what a reranker calls the model: a folder has another name there than the path that is typed."""
+    """Return what a reranker calls the model: a folder, an old hub id or a backend has another name there.
+
+    Raises:
+        InvalidInputError: Its scores count only beside the others of their list.
+        ModelError: It is made of models, and one of them cannot be loaded.
+    """
+    from rerank_plugins.backends.leases import spec_of_backend
+    from rerank_plugins.calls.calibrating import check_scope
     from rerank_plugins.catalog.resolve import resolve
+    from rerank_plugins.catalog.table import find_by_id
+    from rerank_plugins.cli.quiet import quiet_loading
     from rerank_plugins.types import SourceOptions
 
+    quiet_loading()
+    spec = spec_of_backend(model, kind="reranker")
+    if spec is not None:
+        check_scope(spec, {"a calibration": model})
+        return spec.id
     folder = Path(model).expanduser()
     if not folder.is_dir():
-        return model
+        # The hub ignores case, and knows some models by an old id too.
+        listed = find_by_id(model, kind="reranker")
+        return model if listed is None else listed.id
     try:
         found = Path(resolve(model, kind="reranker", options=SourceOptions()).spec.id)
     except ModelError:
@@ -89,12 +115,12 @@ def _source_name(model: str) -> str:
     return found.name if found.is_absolute() else found.as_posix()
 
 
-def _check_options(*, method: str, precision: float | None, recall: float | None) -> None:
+def _check_options(fit: _FitOptions) -> None:
     """Raise for options that the fit would refuse, before anything is scored."""
-    if method not in ("platt", "isotonic"):
-        msg = f"--method must be 'platt' or 'isotonic', got {method!r}"
+    if fit.method not in ("platt", "isotonic"):
+        msg = f"--method must be 'platt' or 'isotonic', got {fit.method!r}"
         raise InvalidInputError(msg)
-    for name, target in (("--precision", precision), ("--recall", recall)):
+    for name, target in (("--precision", fit.precision), ("--recall", fit.recall)):
         if target is not None and not 0.0 < target <= 1.0:
             msg = f"{name} must be above 0 and at most 1, got {target}"
             raise InvalidInputError(msg)

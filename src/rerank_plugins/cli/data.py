@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,12 +13,13 @@ from rich import box
 from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from rerank_plugins.cli.option_groups import takes_groups
 from rerank_plugins.cli.output import can_print_any
 from rerank_plugins.display.terminal import Screen, json_text
 from rerank_plugins.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from rerank_plugins.training.data import Conversion, DataReport
+    from rerank_plugins.training.data import CheckOptions, Conversion, DataReport, ReadOptions, WriteOptions
 
 __all__ = ["data"]
 
@@ -32,72 +34,137 @@ Sources = Annotated[
         help="JSON lines (also .gz), folders of them, BEIR folders, or LlamaIndex .json.", show_default=False
     ),
 ]
-FormatName = Annotated[
-    str | None, typer.Option("--format", metavar="NAME", help="Format of the data; by default detected from the rows.")
-]
-LabelKey = Annotated[
-    str | None, typer.Option(metavar="KEY", help="Of RAG-Retrieval's labels. [label, else score]", show_default=False)
-]
-PositiveFrom = Annotated[float, typer.Option(help="The least label of a positive.")]
-KeepLabels = Annotated[
-    bool | None,
-    typer.Option("--keep-labels/--no-keep-labels", help="Labels become scores. [for RAG-Retrieval's reranker rows]"),
-]
-Split = Annotated[str | None, typer.Option(help="Which judgements of BEIR folders.")]
-Regroup = Annotated[bool, typer.Option("--regroup", help="Put all rows of a query together, by way of the disk.")]
-TokenizerName = Annotated[
-    str | None, typer.Option("--tokenizer", metavar="MODEL", help="Made the token ids of luyug/Reranker's rows.")
-]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _ReadOptions:
+    """How the data are read."""
+
+    format_name: Annotated[
+        str | None,
+        typer.Option("--format", metavar="NAME", help="Format of the data; by default detected from the rows."),
+    ] = None
+    label_key: Annotated[
+        str | None,
+        typer.Option(metavar="KEY", help="Of RAG-Retrieval's labels. [label, else score]", show_default=False),
+    ] = None
+    positive_from: Annotated[float, typer.Option(help="The least label of a positive.")] = 0.5
+    keep_labels: Annotated[
+        bool | None,
+        typer.Option(
+            "--keep-labels/--no-keep-labels", help="Labels become scores. [for RAG-Retrieval's reranker rows]"
+        ),
+    ] = None
+    split: Annotated[str | None, typer.Option(help="Which judgements of BEIR folders.")] = None
+    regroup: Annotated[
+        bool, typer.Option("--regroup", help="Put all rows of a query together, by way of the disk.")
+    ] = False
+    tokenizer: Annotated[
+        str | None, typer.Option("--tokenizer", metavar="MODEL", help="Made the token ids of luyug/Reranker's rows.")
+    ] = None
+
+    def options(self) -> ReadOptions:
+        """Return them as the reader takes them, without the format."""
+        from rerank_plugins.training.data import ReadOptions
+
+        return ReadOptions(
+            tokenizer=self.tokenizer,
+            label_key=self.label_key,
+            positive_from=self.positive_from,
+            keep_labels=self.keep_labels,
+            split=self.split,
+            regroup=self.regroup,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _CheckOptions:
+    """What the data are for."""
+
+    task: Annotated[str, typer.Option("--for", metavar="TASK", help="reranker, embedder or colbert.")] = "reranker"
+    group_size: Annotated[int, typer.Option(min=2, help="Texts of a query in a step (train_group_size).")] = 8
+    needs_scores: Annotated[bool, typer.Option("--needs-scores", help="Every text needs a teacher's score.")] = False
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="Whose tokens are counted: mini, a folder, a hub id.")
+    ] = None
+    max_length: Annotated[int | None, typer.Option(min=1, help="Tokens of a pair. [512]", show_default=False)] = None
+    query_max_length: Annotated[int | None, typer.Option(min=1, help="Tokens of a query.")] = None
+    passage_max_length: Annotated[int | None, typer.Option(min=1, help="Tokens of a text.")] = None
+    allow: Annotated[list[str] | None, typer.Option(metavar="KIND", help="An error that only warns; repeat.")] = None
+
+    def options(self) -> CheckOptions:
+        """Return them as the check takes them."""
+        from rerank_plugins.training.data import CheckOptions
+
+        return CheckOptions(
+            task=self.task,  # type: ignore[arg-type]
+            group_size=self.group_size,
+            needs_scores=self.needs_scores,
+            tokenizer=self.model,
+            max_length=self.max_length,
+            query_max_length=self.query_max_length,
+            passage_max_length=self.passage_max_length,
+            allow=tuple(self.allow or ()),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _WriteOptions:
+    """What is written."""
+
+    to: Annotated[str, typer.Option(metavar="NAME", help="Format that is written; see data formats.")] = "records"
+    to_split: Annotated[
+        str | None, typer.Option(help="Name of the judgements that beir gets. [train]", show_default=False)
+    ] = None
+    to_tokenizer: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="Makes the token ids that luyug gets: mini, a folder, a hub id.")
+    ] = None
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an output that is there.")] = False
+
+    def options(self, *, tokenizer: str | None) -> WriteOptions:
+        """Return them as the writer takes them; raises InvalidInputError for one that another format has.
+
+        Args:
+            tokenizer: What made the token ids that are read, if any did.
+        """
+        from rerank_plugins.training.data import WriteOptions
+
+        for option, value, owner in (
+            ("--to-split", self.to_split, "beir"),
+            ("--to-tokenizer", self.to_tokenizer, "luyug"),
+        ):
+            if value is not None and self.to != owner:
+                msg = f"{option} is of the format {owner}, and --to is {self.to}: leave it out"
+                raise InvalidInputError(msg)
+        return WriteOptions(
+            format_name=self.to,
+            tokenizer=self.to_tokenizer or tokenizer,
+            split=self.to_split or "train",
+            overwrite=self.overwrite,
+        )
 
 
 @data.command()
+@takes_groups
 def check(
     sources: Sources,
     *,
     dev: Annotated[list[Path] | None, typer.Option(help="The dev set: what stands in both is found; repeat.")] = None,
-    task: Annotated[str, typer.Option("--for", metavar="TASK", help="reranker, embedder or colbert.")] = "reranker",
-    group_size: Annotated[int, typer.Option(min=2, help="Texts of a query in a step (train_group_size).")] = 8,
-    needs_scores: Annotated[bool, typer.Option("--needs-scores", help="Every text needs a teacher's score.")] = False,
-    model: Annotated[
-        str | None, typer.Option("--model", "-m", help="Whose tokens are counted: mini, a folder, a hub id.")
-    ] = None,
-    max_length: Annotated[int | None, typer.Option(min=1, help="Tokens of a pair. [512]", show_default=False)] = None,
-    query_max_length: Annotated[int | None, typer.Option(min=1, help="Tokens of a query.")] = None,
-    passage_max_length: Annotated[int | None, typer.Option(min=1, help="Tokens of a text.")] = None,
-    allow: Annotated[list[str] | None, typer.Option(metavar="KIND", help="An error that only warns; repeat.")] = None,
+    use: _CheckOptions,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
-    format_name: FormatName = None,
-    label_key: LabelKey = None,
-    positive_from: PositiveFrom = 0.5,
-    keep_labels: KeepLabels = None,
-    split: Split = None,
-    regroup: Regroup = False,
-    tokenizer: TokenizerName = None,
+    read: _ReadOptions,
 ) -> None:
     """Look for what spoils a training: one pass, flat memory. Exit status 2 if there are errors."""
-    from rerank_plugins.training.data import CheckOptions, ReadOptions, check_data
+    from rerank_plugins.training.data import check_data
 
-    options = CheckOptions(
-        task=task,  # type: ignore[arg-type]
-        group_size=group_size,
-        needs_scores=needs_scores,
-        tokenizer=model,
-        max_length=max_length,
-        query_max_length=query_max_length,
-        passage_max_length=passage_max_length,
-        allow=tuple(allow or ()),
-    )
-    read = ReadOptions(
-        tokenizer=tokenizer,
-        label_key=label_key,
-        positive_from=positive_from,
-        keep_labels=keep_labels,
-        split=split,
-        regroup=regroup,
-    )
     with _progress() as on_row:
         report = check_data(
-            sources, dev=dev or None, format_name=format_name, options=options, read_options=read, on_row=on_row
+            sources,
+            dev=dev or None,
+            format_name=read.format_name,
+            options=use.options(),
+            read_options=read.options(),
+            on_row=on_row,
         )
     if as_json:
         typer.echo(json_text(report.to_mapping(), only_ascii=not can_print_any(Screen()), indent=2))
@@ -108,47 +175,26 @@ def check(
 
 
 @data.command()
+@takes_groups
 def convert(
     sources: Sources,
     *,
     output: Annotated[Path, typer.Option("--output", "-o", help="File (compressed if .gz); for beir a folder.")],
-    to: Annotated[str, typer.Option(metavar="NAME", help="Format that is written; see data formats.")] = "records",
-    to_split: Annotated[
-        str | None, typer.Option(help="Name of the judgements that beir gets. [train]", show_default=False)
-    ] = None,
-    to_tokenizer: Annotated[
-        str | None, typer.Option(metavar="MODEL", help="Makes the token ids that luyug gets: mini, a folder, a hub id.")
-    ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an output that is there.")] = False,
-    format_name: FormatName = None,
-    label_key: LabelKey = None,
-    positive_from: PositiveFrom = 0.5,
-    keep_labels: KeepLabels = None,
-    split: Split = None,
-    regroup: Regroup = False,
-    tokenizer: TokenizerName = None,
+    write: _WriteOptions,
+    read: _ReadOptions,
 ) -> None:
     """Write training data in another format; what it cannot hold is listed. The output is complete or absent."""
-    from rerank_plugins.training.data import ReadOptions, WriteOptions, convert_data
+    from rerank_plugins.training.data import convert_data
 
-    read = ReadOptions(
-        tokenizer=tokenizer,
-        label_key=label_key,
-        positive_from=positive_from,
-        keep_labels=keep_labels,
-        split=split,
-        regroup=regroup,
-    )
-    write = WriteOptions(
-        format_name=to, tokenizer=to_tokenizer or tokenizer, split=to_split or "train", overwrite=overwrite
-    )
-    for option, value, format_of_it in (("--to-split", to_split, "beir"), ("--to-tokenizer", to_tokenizer, "luyug")):
-        if value is not None and to != format_of_it:
-            msg = f"{option} is of the format {format_of_it}, and --to is {to}: leave it out"
-            raise InvalidInputError(msg)
+    write_options = write.options(tokenizer=read.tokenizer)
     with _progress() as on_row:
         done = convert_data(
-            sources, output, format_name=format_name, read_options=read, write_options=write, on_row=on_row
+            sources,
+            output,
+            format_name=read.format_name,
+            read_options=read.options(),
+            write_options=write_options,
+            on_row=on_row,
         )
     _show_conversion(done)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +11,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from rerank_plugins.cli.installed import dataset_of
+from rerank_plugins.cli.option_groups import takes_groups
 from rerank_plugins.display.terminal import Screen
 from rerank_plugins.errors import InvalidInputError
 
@@ -24,6 +26,63 @@ _LEAST_SIZE = 500
 _MODEL = "Hub id, folder or mini; [NAME=]MODEL[?long_documents=maxp&max_length=256]"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _GridOptions:
+    """What is measured."""
+
+    retriever: Annotated[
+        list[str] | None, typer.Option(help="bm25, dense, hybrid, candidates; repeat. [bm25, dense, hybrid]")
+    ] = None
+    embedder: Annotated[list[str] | None, typer.Option(help=f"{_MODEL}; repeat. [mini]")] = None
+    reranker: Annotated[list[str] | None, typer.Option(help=f"{_MODEL}, or none; repeat. [mini]")] = None
+    top_k: Annotated[list[int] | None, typer.Option(help="Documents retrieved and reranked; repeat. [20]")] = None
+    top_n: Annotated[list[int] | None, typer.Option(help="Documents kept; repeat. [10]")] = None
+    measure: Annotated[
+        list[str] | None,
+        typer.Option(help="Repeat; the first one is drawn in curves. [nDCG@10, hit@5, MRR@10, MAP, recall@10]"),
+    ] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _QueryOptions:
+    """Which queries are read."""
+
+    split: Annotated[str | None, typer.Option(help="Which judgements, where a set has several.")] = None
+    max_queries: Annotated[int | None, typer.Option(min=1, help="Queries per set, sampled with the seed.")] = None
+    drop_bad: Annotated[
+        bool, typer.Option("--drop-bad", help="Leave out blank queries and judgements of absent documents.")
+    ] = False
+    seed: Annotated[int, typer.Option(help="Of sampling, intervals and tests.")] = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _CurveOptions:
+    """Which curves are drawn."""
+
+    growth: Annotated[bool, typer.Option("--growth", help="Curve of quality against corpus size.")] = False
+    growth_from: Annotated[
+        int | None, typer.Option(min=1, help="Least corpus size of the growth curve. [500]", show_default=False)
+    ] = None
+    depth: Annotated[list[int] | None, typer.Option(help="Curve of quality against top_k; repeat.")] = None
+
+    @property
+    def least_size(self) -> int | None:
+        """The least corpus size of growth curves; None if none is asked for."""
+        if self.growth_from is not None and not self.growth:
+            msg = f"--growth-from {self.growth_from} does nothing without --growth: pass --growth too, or leave it out"
+            raise InvalidInputError(msg)
+        return (self.growth_from or _LEAST_SIZE) if self.growth else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _MachineOptions:
+    """Where it is measured, and what that costs."""
+
+    price_per_hour: Annotated[float | None, typer.Option(min=0.0, help="Of this machine, for the cost column.")] = None
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, mps; the best by default.")] = None
+
+
+@takes_groups
 def evaluate(
     data: Annotated[
         list[str],
@@ -35,30 +94,10 @@ def evaluate(
     output: Annotated[Path, typer.Option("--output", "-o", help="Work folder; a killed run goes on there.")] = Path(
         "evaluation"
     ),
-    retriever: Annotated[
-        list[str] | None, typer.Option(help="bm25, dense, hybrid, candidates; repeat. [bm25, dense, hybrid]")
-    ] = None,
-    embedder: Annotated[list[str] | None, typer.Option(help=f"{_MODEL}; repeat. [mini]")] = None,
-    reranker: Annotated[list[str] | None, typer.Option(help=f"{_MODEL}, or none; repeat. [mini]")] = None,
-    top_k: Annotated[list[int] | None, typer.Option(help="Documents retrieved and reranked; repeat. [20]")] = None,
-    top_n: Annotated[list[int] | None, typer.Option(help="Documents kept; repeat. [10]")] = None,
-    measure: Annotated[
-        list[str] | None,
-        typer.Option(help="Repeat; the first one is drawn in curves. [nDCG@10, hit@5, MRR@10, MAP, recall@10]"),
-    ] = None,
-    split: Annotated[str | None, typer.Option(help="Which judgements, where a set has several.")] = None,
-    max_queries: Annotated[int | None, typer.Option(min=1, help="Queries per set, sampled with the seed.")] = None,
-    growth: Annotated[bool, typer.Option("--growth", help="Curve of quality against corpus size.")] = False,
-    growth_from: Annotated[
-        int | None, typer.Option(min=1, help="Least corpus size of the growth curve. [500]", show_default=False)
-    ] = None,
-    depth: Annotated[list[int] | None, typer.Option(help="Curve of quality against top_k; repeat.")] = None,
-    drop_bad: Annotated[
-        bool, typer.Option("--drop-bad", help="Leave out blank queries and judgements of absent documents.")
-    ] = False,
-    seed: Annotated[int, typer.Option(help="Of sampling, intervals and tests.")] = 0,
-    price_per_hour: Annotated[float | None, typer.Option(min=0.0, help="Of this machine, for the cost column.")] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, mps; the best by default.")] = None,
+    grid: _GridOptions,
+    queries: _QueryOptions,
+    curves: _CurveOptions,
+    machine: _MachineOptions,
     report: Annotated[bool, typer.Option("--report/--no-report", help="Also write the page with pictures.")] = True,
 ) -> None:
     """Measure retriever × embedder × reranker × top_k × top_n on your data, with intervals and a test.
@@ -70,22 +109,22 @@ def evaluate(
     from rerank_plugins.evaluation.grid import RESULTS_FILE, CurveOptions, GridOptions, run_evaluation
 
     options = GridOptions(
-        retrievers=tuple(retriever or ("bm25", "dense", "hybrid")),
-        embedders=tuple(embedder or ("mini",)),
-        rerankers=tuple(one for one in reranker or ("mini",) if one != _NONE),
-        top_ks=tuple(sorted(set(top_k or (20,)))),
-        top_ns=tuple(sorted(set(top_n or (10,)))),
-        **({"measures": tuple(measure)} if measure else {}),  # type: ignore[arg-type]
-        seed=seed,
-        device=device,
-        price_per_hour=price_per_hour,
+        retrievers=tuple(grid.retriever or ("bm25", "dense", "hybrid")),
+        embedders=tuple(grid.embedder or ("mini",)),
+        rerankers=tuple(one for one in grid.reranker or ("mini",) if one != _NONE),
+        top_ks=tuple(sorted(set(grid.top_k or (20,)))),
+        top_ns=tuple(sorted(set(grid.top_n or (10,)))),
+        **({"measures": tuple(grid.measure)} if grid.measure else {}),  # type: ignore[arg-type]
+        seed=queries.seed,
+        device=machine.device,
+        price_per_hour=machine.price_per_hour,
     )
-    curves = CurveOptions(growth_from=_least_size(growth_from, growth=growth), depths=tuple(depth or ()))
-    datasets = _datasets(data, split=split, max_queries=max_queries, drop_bad=drop_bad, seed=seed)
+    drawn = CurveOptions(growth_from=curves.least_size, depths=tuple(curves.depth or ()))
+    datasets = _datasets(data, queries)
     quiet_loading()
     console = table_console()
     with _progress(Screen(stderr=True)) as progress:
-        results = run_evaluation(datasets, options, output, curves=curves, progress=progress)
+        results = run_evaluation(datasets, options, output, curves=drawn, progress=progress)
     _show(console, results, datasets)
     console.print(f"Saved {output / RESULTS_FILE} and {output / 'runs'}", soft_wrap=True)
     if report:
@@ -95,25 +134,15 @@ def evaluate(
         console.print(f"Look at {files.html}", soft_wrap=True)
 
 
-def _least_size(growth_from: int | None, *, growth: bool) -> int | None:
-    """Return the least corpus size of growth curves; None if none is asked for."""
-    if growth_from is not None and not growth:
-        msg = f"--growth-from {growth_from} does nothing without --growth: pass --growth too, or leave it out"
-        raise InvalidInputError(msg)
-    return (growth_from or _LEAST_SIZE) if growth else None
-
-
-def _datasets(
-    sources: Sequence[str], *, split: str | None, max_queries: int | None, drop_bad: bool, seed: int
-) -> list[Dataset]:
+def _datasets(sources: Sequence[str], queries: _QueryOptions) -> list[Dataset]:
     from rerank_plugins.evaluation.checks import sample_queries, usable_dataset
     from rerank_plugins.evaluation.formats import open_dataset
 
     datasets = []
     for source in sources:
-        read = dataset_of(source) or open_dataset(source, split=split)
-        usable = usable_dataset(read, on_bad="drop" if drop_bad else "raise")
-        datasets.append(sample_queries(usable, n_queries=max_queries, seed=seed))
+        read = dataset_of(source) or open_dataset(source, split=queries.split)
+        usable = usable_dataset(read, on_bad="drop" if queries.drop_bad else "raise")
+        datasets.append(sample_queries(usable, n_queries=queries.max_queries, seed=queries.seed))
     return datasets
 
 

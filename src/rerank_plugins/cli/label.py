@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rerank_plugins.cli.model_options import (
-    CompressLayers,
-    CompressRatio,
-    CutoffLayers,
-    Device,
-    Dtype,
-    LongDocumentsName,
-    MaxLength,
-    ModelOptions,
-    Prompt,
-)
+from rerank_plugins.cli.model_options import ModelOptions
+from rerank_plugins.cli.option_groups import takes_groups
+from rerank_plugins.cli.row_options import RowOptions
 from rerank_plugins.cli.rows_progress import rows_progress
 from rerank_plugins.display.terminal import Screen
 from rerank_plugins.errors import InvalidInputError
@@ -31,37 +23,48 @@ if TYPE_CHECKING:
 __all__ = ["label"]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _TeacherOptions:
+    """Who scores, and what becomes of the scores."""
+
+    model: Annotated[
+        list[str] | None,
+        typer.Option("--model", "-m", help="The teacher: hub id, folder, mini; repeat to average several. [mini]"),
+    ] = None
+    preference: Annotated[
+        str | None,
+        typer.Option(help="Causal language model as teacher: how likely it finds the row's answer after each text."),
+    ] = None
+    reduction: Annotated[str, typer.Option(help="Of log-probabilities of the answer: mean or sum.")] = "mean"
+    template: Annotated[
+        str | None, typer.Option(help="Its prompt, with {text}, {query}, and at the end {answer}.", show_default=False)
+    ] = None
+    weight: Annotated[list[float] | None, typer.Option(help="Of each teacher, in their order; repeat.")] = None
+    standardise: Annotated[
+        bool, typer.Option("--standardise", help="Mean 0 and spread 1 for each query, for cosines and the like.")
+    ] = False
+
+    @property
+    def models(self) -> list[str]:
+        """The rerankers among them."""
+        return self.model or ([] if self.preference else ["mini"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _RunOptions(RowOptions):
+    """How the data are read, and the run goes on."""
+
+    batch_pairs: Annotated[int, typer.Option(min=1, help="Pairs scored and written together.")] = 512
+
+
+@takes_groups
 def label(
     data: Annotated[list[Path], typer.Argument(help="Training data in any format of: data formats.")],
     *,
     output: Annotated[Path, typer.Option("--output", "-o", help="JSON lines with pos_scores and neg_scores.")],
-    model: Annotated[
-        list[str] | None,
-        typer.Option("--model", "-m", help="The teacher: hub id, folder, mini; repeat to average several. [mini]"),
-    ] = None,
-    preference: Annotated[
-        str | None,
-        typer.Option(help="Causal language model as teacher: how likely it finds the row's answer after each text."),
-    ] = None,
-    reduction: Annotated[str, typer.Option(help="Of log-probabilities of the answer: mean or sum.")] = "mean",
-    template: Annotated[
-        str | None, typer.Option(help="Its prompt, with {text}, {query}, and at the end {answer}.", show_default=False)
-    ] = None,
-    weight: Annotated[list[float] | None, typer.Option(help="Of each teacher, in their order; repeat.")] = None,
-    standardise: Annotated[
-        bool, typer.Option("--standardise", help="Mean 0 and spread 1 for each query, for cosines and the like.")
-    ] = False,
-    device: Device = None,
-    dtype: Dtype = "auto",
-    max_length: MaxLength = None,
-    long_documents: LongDocumentsName = "truncate",
-    prompt: Prompt = None,
-    cutoff_layers: CutoffLayers = None,
-    compress_ratio: CompressRatio = None,
-    compress_layers: CompressLayers = None,
-    batch_pairs: Annotated[int, typer.Option(min=1, help="Pairs scored and written together.")] = 512,
-    format_name: Annotated[str | None, typer.Option("--format", metavar="NAME", help="Format of the data.")] = None,
-    restart: Annotated[bool, typer.Option("--restart", help="Throw an earlier run's output away.")] = False,
+    by: _TeacherOptions,
+    options: ModelOptions,
+    run: _RunOptions,
 ) -> None:
     """Score every text of training data with a teacher; a run that was stopped goes on where it was.
 
@@ -71,61 +74,48 @@ def label(
     """
     from rerank_plugins.training import LabelSettings, label_records
 
-    if preference is None and (template is not None or reduction != "mean"):
-        msg = "--template and --reduction are of a language model: name it with --preference, or leave them out"
-        raise InvalidInputError(msg)
-    layers = {"cutoff_layers": cutoff_layers, "compress_ratio": compress_ratio, "compress_layers": compress_layers}
-    names = model or ([] if preference else ["mini"])
-    if not names:
-        truncates = None if long_documents == "truncate" else long_documents
-        _refuse_of_rerankers({"prompt": prompt, "long_documents": truncates, **layers})
+    _check(by, options)
     settings = LabelSettings(
         data=tuple(data),
         output=output,
-        format_name=format_name,
-        weights=tuple(weight) if weight else None,
-        standardise=standardise,
-        batch_pairs=batch_pairs,
-        restart=restart,
+        format_name=run.format_name,
+        weights=tuple(by.weight) if by.weight else None,
+        standardise=by.standardise,
+        batch_pairs=run.batch_pairs,
+        restart=run.restart,
     )
     with ExitStack() as stack:
-        teachers: list[Teacher] = []
-        for name in names:
-            options = ModelOptions(
-                model=name,
-                device=device,
-                dtype=dtype,
-                max_length=max_length,
-                long_documents=long_documents,
-                prompt=prompt,
-                layers=layers,
-            )
-            teachers.append(stack.enter_context(options.open()))
-        if preference is not None:
-            template_options = {"reduction": reduction, "template": template, "max_length": max_length}
-            teachers.append(
-                stack.enter_context(_language_model(preference, template_options, device=device, dtype=dtype))
-            )
+        teachers: list[Teacher] = [stack.enter_context(options.open(name)) for name in by.models]
+        if by.preference is not None:
+            teachers.append(stack.enter_context(_language_model(by.preference, by, options)))
         with rows_progress() as on_row:
             result = label_records(settings, teachers, on_row=on_row)
     _show(result)
 
 
-def _refuse_of_rerankers(options: Mapping[str, Any]) -> None:
-    """Refuse options that would count for nothing: there is no reranker among the teachers."""
-    given = [f"--{name.replace('_', '-')}" for name, value in options.items() if value is not None]
+def _check(by: _TeacherOptions, options: ModelOptions) -> None:
+    """Refuse options that would count for nothing."""
+    if by.preference is None and (by.template is not None or by.reduction != "mean"):
+        msg = "--template and --reduction are of a language model: name it with --preference, or leave them out"
+        raise InvalidInputError(msg)
+    if by.models:
+        return
+    truncates = None if options.long_documents == "truncate" else options.long_documents
+    of_rerankers = {"prompt": options.prompt, "long_documents": truncates, **options.written_layers}
+    given = [f"--{name.replace('_', '-')}" for name, value in of_rerankers.items() if value is not None]
     if given:
         msg = f"{' and '.join(given)} is of a reranker: name it with --model, or leave it out beside --preference"
         raise InvalidInputError(msg)
 
 
-def _language_model(name: str, options: Mapping[str, Any], *, device: str | None, dtype: str) -> LanguageModelTeacher:
+def _language_model(name: str, by: _TeacherOptions, options: ModelOptions) -> LanguageModelTeacher:
     from rerank_plugins.cli.quiet import quiet_loading
     from rerank_plugins.training import LanguageModelTeacher, PreferenceSettings
 
-    settings = PreferenceSettings(**{key: value for key, value in options.items() if value is not None})
+    own: dict[str, Any] = {"reduction": by.reduction, "template": by.template, "max_length": options.max_length}
+    settings = PreferenceSettings(**{key: value for key, value in own.items() if value is not None})
     quiet_loading()
-    return LanguageModelTeacher(name, settings=settings, device=device, dtype=dtype)
+    return LanguageModelTeacher(name, settings=settings, device=options.device, dtype=options.dtype)
 
 
 def _show(result: LabelResult) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,19 +14,7 @@ from rerank_plugins.types import LayerOptions
 if TYPE_CHECKING:
     from rerank_plugins.reranker import Reranker
 
-__all__ = [
-    "CalibrationFile",
-    "CompressLayers",
-    "CompressRatio",
-    "CutoffLayers",
-    "Device",
-    "Dtype",
-    "LongDocumentsName",
-    "MaxLength",
-    "ModelName",
-    "ModelOptions",
-    "Prompt",
-]
+__all__ = ["CalibratedModelOptions", "Device", "Dtype", "MaxLength", "ModelName", "ModelOptions"]
 
 ModelName = Annotated[
     str, typer.Option("--model", "-m", help="Hub id, local folder, mini, or a backend: cohere:NAME, tei:URL.")
@@ -35,36 +22,36 @@ ModelName = Annotated[
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:all, mps; the best by default.")]
 Dtype = Annotated[str, typer.Option(help="auto, float32, float16, bfloat16, or int8 (CPUs with AVX-512 VNNI or AMX).")]
 MaxLength = Annotated[int | None, typer.Option(help="Tokens of an input; the model's default.")]
-LongDocumentsName = Annotated[str, typer.Option("--long-documents", help="truncate, maxp, firstp, meanp, topkmean.")]
-Prompt = Annotated[str | None, typer.Option(help="Instruction of an LLM reranker; the model's own by default.")]
-CutoffLayers = Annotated[
+_LongDocuments = Annotated[str, typer.Option("--long-documents", help="truncate, maxp, firstp, meanp, topkmean.")]
+_Prompt = Annotated[str | None, typer.Option(help="Instruction of an LLM reranker; the model's own by default.")]
+_CutoffLayers = Annotated[
     str | None, typer.Option(metavar="N", help="Layer of a layerwise LLM reranker, for example 28.")
 ]
-CompressRatio = Annotated[
+_CompressRatio = Annotated[
     int | None, typer.Option(help="Tokens of a document that become one: 1, 2, 4 or 8 (lightweight LLM reranker).")
 ]
-CompressLayers = Annotated[
+_CompressLayers = Annotated[
     str | None, typer.Option(metavar="N,N", help="Layers in front of which that happens, for example 24,40.")
 ]
-CalibrationFile = Annotated[
+_CalibrationFile = Annotated[
     Path | None, typer.Option(help="File of rerank-plugins calibrate; probabilities are then its own.")
 ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelOptions:
-    """The options that were passed; ``layers`` holds the three layer options as they were written."""
+    """How a reranker reads pairs, and where it runs."""
 
-    model: str
-    device: str | None
-    dtype: str
-    max_length: int | None
-    long_documents: str
-    prompt: str | None
-    layers: Mapping[str, Any]
-    calibration: Path | None = None
+    device: Device = None
+    dtype: Dtype = "auto"
+    max_length: MaxLength = None
+    long_documents: _LongDocuments = "truncate"
+    prompt: _Prompt = None
+    cutoff_layers: _CutoffLayers = None
+    compress_ratio: _CompressRatio = None
+    compress_layers: _CompressLayers = None
 
-    def open(self) -> Reranker:
+    def open(self, model: str) -> Reranker:
         """Return the reranker.
 
         Raises:
@@ -76,29 +63,39 @@ class ModelOptions:
 
         options = self.reranker_options
         quiet_loading()
-        return Reranker(self.model, **options)
+        return Reranker(model, **options)
 
     @property
     def reranker_options(self) -> dict[str, Any]:
         """The options of a reranker; raises InvalidInputError for values that are no layers."""
+        layers = self.written_layers
+        others = {one.name: getattr(self, one.name) for one in fields(self) if one.name not in layers}
+        return others | {"layers": self.layer_options}
+
+    @property
+    def written_layers(self) -> dict[str, Any]:
+        """The three layer options as they were written."""
         return {
-            "device": self.device,
-            "dtype": self.dtype,
-            "max_length": self.max_length,
-            "long_documents": self.long_documents,
-            "prompt": self.prompt,
-            "layers": self.layer_options,
-            "calibration": self.calibration,
+            "cutoff_layers": self.cutoff_layers,
+            "compress_ratio": self.compress_ratio,
+            "compress_layers": self.compress_layers,
         }
 
     @property
     def layer_options(self) -> LayerOptions:
         """The layer options; raises InvalidInputError for values that are no layers."""
         return LayerOptions(
-            cutoff_layers=_numbers("--cutoff-layers", self.layers.get("cutoff_layers")),
-            compress_ratio=self.layers.get("compress_ratio"),
-            compress_layers=_numbers("--compress-layers", self.layers.get("compress_layers")),
+            cutoff_layers=_numbers("--cutoff-layers", self.cutoff_layers),
+            compress_ratio=self.compress_ratio,
+            compress_layers=_numbers("--compress-layers", self.compress_layers),
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CalibratedModelOptions(ModelOptions):
+    """How a reranker reads pairs, where it runs, and what its probabilities are."""
+
+    calibration: _CalibrationFile = None
 
 
 def _numbers(option: str, text: str | None) -> tuple[int, ...] | None:

@@ -7,6 +7,7 @@ import os
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import TextIO
 
 from rerank_plugins.display.terminal import Screen
 from rerank_plugins.errors import InvalidInputError
@@ -19,7 +20,9 @@ _TABLE_WIDTH = 160
 
 def table_console() -> Screen:
     """Return a console for wide tables. Outside a terminal they are as wide as they need to be."""
-    has_width = sys.stdout.isatty() or "COLUMNS" in os.environ
+    # A process may be started without standard output.
+    out: TextIO | None = sys.stdout
+    has_width = (out is not None and out.isatty()) or "COLUMNS" in os.environ
     return Screen() if has_width else Screen(width=_TABLE_WIDTH)
 
 

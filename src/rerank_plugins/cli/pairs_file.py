@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TextIO
 
 from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.system.lines import is_row
 
-__all__ = ["STANDARD_STREAM", "PairLines", "PairsFile", "read_facts"]
+__all__ = ["STANDARD_STREAM", "PairLines", "PairsFile", "read_facts", "standard_input"]
 
 STANDARD_STREAM = "-"
 """The name that means standard input, or standard output."""
@@ -24,8 +25,8 @@ class PairsFile:
     """What is known of a file of pairs before they are scored.
 
     Attributes:
-        n_pairs: Its lines that are not blank; None for standard input.
-        sha256: Of its bytes, in hexadecimal; None for standard input.
+        n_pairs: Its lines that are not blank; None for standard input, or a pipe.
+        sha256: Of its bytes, in hexadecimal; None likewise.
     """
 
     n_pairs: int | None = None
@@ -33,17 +34,17 @@ class PairsFile:
 
 
 def read_facts(path: Path) -> PairsFile:
-    """Read a file once for its facts; standard input, which can be read only once, is left alone.
+    """Read a file once for its facts; standard input or a pipe, which can be read only once, is left alone.
 
     Raises:
         InvalidInputError: It cannot be read.
     """
-    if str(path) == STANDARD_STREAM:
+    if _is_read_once(path):
         return PairsFile()
     n_pairs, digest = 0, sha256()
     with _opened(path) as file:
         for line in file:
-            n_pairs += bool(line.strip())
+            n_pairs += is_row(line)
             digest.update(line)
     return PairsFile(n_pairs=n_pairs, sha256=digest.hexdigest())
 
@@ -66,7 +67,7 @@ class PairLines:
         name, n_seen = "stdin" if str(self._path) == STANDARD_STREAM else str(self._path), 0
         with _opened(self._path) as file:
             for number, line in enumerate(file, start=1):
-                if not line.strip():
+                if not is_row(line):
                     continue
                 n_seen += 1
                 if n_seen <= self._skip:
@@ -84,10 +85,33 @@ class PairLines:
             raise self._problem
 
 
+def standard_input() -> BinaryIO:
+    """Return standard input.
+
+    Raises:
+        InvalidInputError: It is closed.
+    """
+    # The annotation of the standard library leaves out that a process may be started without one.
+    stream: TextIO | None = sys.stdin
+    if stream is None:
+        msg = "standard input is closed, and - reads it; name a file, or pipe the lines in"
+        raise InvalidInputError(msg)
+    return stream.buffer
+
+
+def _is_read_once(path: Path) -> bool:
+    """Return whether what was read is gone: of standard input, a pipe such as the shell's ``<(command)``, a device."""
+    if str(path) == STANDARD_STREAM:
+        return True
+    with suppress(OSError):  # told when it is opened
+        return path.is_fifo() or path.is_char_device()
+    return False
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[BinaryIO]:
     if str(path) == STANDARD_STREAM:
-        yield sys.stdin.buffer
+        yield standard_input()
         return
     try:
         file = path.open("rb")

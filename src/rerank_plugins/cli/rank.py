@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -11,20 +10,10 @@ import typer
 from rich import box
 from rich.table import Table
 
-from rerank_plugins.cli.model_options import (
-    CalibrationFile,
-    CompressLayers,
-    CompressRatio,
-    CutoffLayers,
-    Device,
-    Dtype,
-    LongDocumentsName,
-    MaxLength,
-    ModelName,
-    ModelOptions,
-    Prompt,
-)
+from rerank_plugins.cli.model_options import CalibratedModelOptions, ModelName
+from rerank_plugins.cli.option_groups import takes_groups
 from rerank_plugins.cli.output import can_print_any
+from rerank_plugins.cli.pairs_file import standard_input
 from rerank_plugins.display.terminal import Screen, json_text
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.types import RankedDocument
@@ -32,23 +21,23 @@ from rerank_plugins.types import RankedDocument
 __all__ = ["rank"]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _SelectionOptions:
+    """Which documents are shown."""
+
+    top_n: Annotated[int | None, typer.Option(help="Documents shown at most; all by default.")] = None
+    threshold: Annotated[float | None, typer.Option(help="Leave out documents below it.")] = None
+    threshold_unit: Annotated[str, typer.Option(help="What that is: probability or raw.")] = "probability"
+
+
+@takes_groups
 def rank(
     documents: Annotated[Path, typer.Argument(help="Text file with one document per line; - reads stdin.")],
     *,
     query: Annotated[str, typer.Option("--query", "-q", help="The question.")],
     model: ModelName = "mini",
-    top_n: Annotated[int | None, typer.Option(help="Documents shown at most; all by default.")] = None,
-    threshold: Annotated[float | None, typer.Option(help="Leave out documents below it.")] = None,
-    threshold_unit: Annotated[str, typer.Option(help="What that is: probability or raw.")] = "probability",
-    max_length: MaxLength = None,
-    long_documents: LongDocumentsName = "truncate",
-    prompt: Prompt = None,
-    cutoff_layers: CutoffLayers = None,
-    compress_ratio: CompressRatio = None,
-    compress_layers: CompressLayers = None,
-    calibration: CalibrationFile = None,
-    device: Device = None,
-    dtype: Dtype = "auto",
+    shown: _SelectionOptions,
+    options: CalibratedModelOptions,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Rank the lines of a file by how well they answer a query.
@@ -57,23 +46,13 @@ def rank(
     """
     from rerank_plugins.ranking.results import Selection
 
-    options = ModelOptions(
-        model=model,
-        device=device,
-        dtype=dtype,
-        max_length=max_length,
-        long_documents=long_documents,
-        prompt=prompt,
-        layers={
-            "cutoff_layers": cutoff_layers,
-            "compress_ratio": compress_ratio,
-            "compress_layers": compress_layers,
-        },
-        calibration=calibration,
+    selection = Selection.checked(
+        top_n=shown.top_n,
+        threshold=shown.threshold,
+        unit=shown.threshold_unit,  # type: ignore[arg-type]
     )
-    selection = Selection.checked(top_n=top_n, threshold=threshold, unit=threshold_unit)  # type: ignore[arg-type]
     lines = read_lines(documents)
-    with options.open() as reranker:
+    with options.open(model) as reranker:
         ranked = reranker.rank(
             query, lines, top_n=selection.top_n, threshold=selection.threshold, threshold_unit=selection.unit
         )
@@ -98,7 +77,7 @@ def read_lines(path: Path) -> list[str]:
     """
     name = "stdin" if str(path) == "-" else repr(str(path))
     try:
-        data = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
+        data = standard_input().read() if str(path) == "-" else path.read_bytes()
         text = data.decode("utf-8-sig")
     except OSError as error:
         msg = f"documents {name} cannot be read ({error.strerror}); give a text file, or - for stdin"

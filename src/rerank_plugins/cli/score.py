@@ -9,36 +9,14 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from rerank_plugins.cli.bulk_job import (
-    Actors,
-    BlockRows,
-    Cpus,
-    Gpus,
-    JobOptions,
-    Keep,
-    OnRay,
-    PartFormatName,
-    RayAddress,
-    refuse_without,
-)
-from rerank_plugins.cli.model_options import (
-    CalibrationFile,
-    CompressLayers,
-    CompressRatio,
-    CutoffLayers,
-    Device,
-    Dtype,
-    LongDocumentsName,
-    MaxLength,
-    ModelName,
-    ModelOptions,
-    Prompt,
-)
+from rerank_plugins.cli.bulk_job import BlockOptions, RayJobOptions, run_in_blocks
+from rerank_plugins.cli.model_options import CalibratedModelOptions, ModelName
+from rerank_plugins.cli.option_groups import refuse_without, takes_groups
 from rerank_plugins.cli.output import check_output
 from rerank_plugins.cli.pairs_file import STANDARD_STREAM, PairLines, PairsFile, read_facts
 from rerank_plugins.display.terminal import Screen
@@ -51,6 +29,7 @@ __all__ = ["score"]
 _JOB_SUFFIX = ".job.json"
 
 
+@takes_groups
 def score(
     pairs: Annotated[Path, typer.Argument(help='JSON lines: {"query": ..., "document": ...} each; - reads stdin.')],
     *,
@@ -58,24 +37,10 @@ def score(
         Path, typer.Option("--output", "-o", help="JSON lines with a score each, in the same order; stdout by default.")
     ] = Path(STANDARD_STREAM),
     model: ModelName = "mini",
-    device: Device = None,
-    dtype: Dtype = "auto",
-    max_length: MaxLength = None,
-    long_documents: LongDocumentsName = "truncate",
-    prompt: Prompt = None,
-    cutoff_layers: CutoffLayers = None,
-    compress_ratio: CompressRatio = None,
-    compress_layers: CompressLayers = None,
-    calibration: CalibrationFile = None,
+    options: CalibratedModelOptions,
     restart: Annotated[bool, typer.Option("--restart", help="Score everything again.")] = False,
-    ray: OnRay = False,
-    ray_address: RayAddress = None,
-    actors: Actors = 1,
-    cpus: Cpus = 1.0,
-    gpus: Gpus = 0.0,
-    keep: Keep = None,
-    part_format: PartFormatName = "parquet",
-    rows_per_block: BlockRows = 4_096,
+    ray: RayJobOptions,
+    blocks: BlockOptions,
 ) -> None:
     """Score pairs; a run from file to file that was stopped goes on where it was.
 
@@ -85,69 +50,50 @@ def score(
     With --ray the pairs may also be Parquet or a folder of files, with its subfolders, and the output is a folder of
     parts in the order of the input, with the kept columns beside the scores.
     """
-    layers = {"cutoff_layers": cutoff_layers, "compress_ratio": compress_ratio, "compress_layers": compress_layers}
-    options = ModelOptions(
-        model=model,
-        device=device,
-        dtype=dtype,
-        max_length=max_length,
-        long_documents=long_documents,
-        prompt=prompt,
-        layers=layers,
-        calibration=calibration,
-    )
-    if ray:
-        job = JobOptions(
-            ray=True,
-            ray_address=ray_address,
-            actors=actors,
-            cpus=cpus,
-            gpus=gpus,
-            rows_per_block=rows_per_block,
-            part_format=part_format,
-            restart=restart,
-        )
-        _score_on_ray(pairs, output, options, job, keep=tuple(keep or ()))
+    if ray.ray:
+        if STANDARD_STREAM in (str(pairs), str(output)):
+            msg = "with --ray pairs come from files and scores go into a folder; pass --output FOLDER"
+            raise InvalidInputError(msg)
+        from rerank_plugins.bulk import ScoreTask
+
+        task = ScoreTask(model=model, options=options.reranker_options, keep=tuple(blocks.keep or ()))
+        run_in_blocks(task, (pairs,), output, blocks=blocks, ray=ray, restart=restart)
         return
-    refuse_without("--ray", score, ray_address=ray_address, actors=actors, cpus=cpus, gpus=gpus)
-    refuse_without("--ray", score, part_format=part_format, rows_per_block=rows_per_block)
-    if keep:
-        msg = f"--keep {keep[0]} needs --ray: without it, line N of the output belongs to line N of the pairs"
+    refuse_without("--ray", ray)
+    if blocks.keep:
+        msg = f"--keep {blocks.keep[0]} needs --ray: without it, line N of the output belongs to line N of the pairs"
         raise InvalidInputError(msg)
+    refuse_without("--ray", blocks)
     if str(output) == STANDARD_STREAM:
-        _score_to_stdout(pairs, options)
+        _score_to_stdout(pairs, model, options)
     else:
-        _score_to_file(pairs, output, options, restart=restart)
+        _score_to_file(pairs, output, model, options, restart=restart)
 
 
-def _score_on_ray(pairs: Path, output: Path, options: ModelOptions, job: JobOptions, *, keep: tuple[str, ...]) -> None:
-    from rerank_plugins.bulk import ScoreTask
-
-    if STANDARD_STREAM in (str(pairs), str(output)):
-        msg = "with --ray pairs come from files and scores go into a folder; pass --output FOLDER"
+def _score_to_stdout(pairs: Path, model: str, options: CalibratedModelOptions) -> None:
+    # A process may be started without one; the scores would be computed for nobody.
+    out: TextIO | None = sys.stdout
+    if out is None:
+        msg = "standard output is closed; pass --output FILE"
         raise InvalidInputError(msg)
-    job.run(ScoreTask(model=options.model, options=options.reranker_options, keep=keep), (pairs,), output)
-
-
-def _score_to_stdout(pairs: Path, options: ModelOptions) -> None:
     facts = read_facts(pairs)
-    with options.open() as reranker, _progress(facts.n_pairs, done=0) as advance:
+    with options.open(model) as reranker, _progress(facts.n_pairs, done=0) as advance:
         lines = PairLines(pairs)
         for value in reranker.score_stream(lines):
-            sys.stdout.write(_line(value, reranker.probability(value)) + "\n")
+            out.write(_line(value, reranker.probability(value)) + "\n")
             advance()
-    sys.stdout.flush()
+    out.flush()
     lines.check()
 
 
-def _score_to_file(pairs: Path, output: Path, options: ModelOptions, *, restart: bool) -> None:
+def _score_to_file(pairs: Path, output: Path, model: str, options: CalibratedModelOptions, *, restart: bool) -> None:
     facts = read_facts(pairs)
     check_output(output, data=pairs)
-    job = _job(pairs, facts, options)
+    job = _job(pairs, facts, model, options)
     if not restart:
         _finished(output, job)
     # Only after the model is loaded: a misspelt name must not delete the scores of the last run.
-    with options.open() as reranker, _locked(output), LineFile(output) as out:
+    with options.open(model) as reranker, _locked(output), LineFile(output) as out:
         done = _begin(output, job, restart=restart)
         lines, n_scored = PairLines(pairs, skip=done), 0
         with _progress(facts.n_pairs, done=done) as advance:
@@ -193,13 +139,13 @@ def _progress(total: int | None, *, done: int) -> Iterator[Callable[[], None]]:
         yield lambda: bar.advance(task)
 
 
-def _job(pairs: Path, facts: PairsFile, options: ModelOptions) -> dict[str, Any]:
+def _job(pairs: Path, facts: PairsFile, model: str, options: CalibratedModelOptions) -> dict[str, Any]:
     """Return what a score depends on. Options that were not passed are left out."""
     from rerank_plugins.bulk.tasks import model_files
 
-    job: dict[str, Any] = {"pairs": str(pairs), "sha256": facts.sha256, "model": options.model, "dtype": options.dtype}
+    job: dict[str, Any] = {"pairs": str(pairs), "sha256": facts.sha256, "model": model, "dtype": options.dtype}
     job |= {"max_length": options.max_length, "long_documents": options.long_documents}
-    later = {"prompt": options.prompt, **options.layers, "model_files": model_files(options.model)}
+    later = {"prompt": options.prompt, **options.written_layers, "model_files": model_files(model)}
     if options.calibration is not None:
         later["calibration"] = _digest(options.calibration)
     return job | {name: value for name, value in later.items() if value is not None}
@@ -221,7 +167,7 @@ def _finished(output: Path, job: dict[str, Any]) -> tuple[int, int]:
     """Return how many whole lines are there already, and their bytes; a killed run may leave a last one incomplete.
 
     Raises:
-        InvalidInputError: The output is another job's, or its pairs came from standard input.
+        InvalidInputError: The output is another job's, or its pairs came from standard input or a pipe.
     """
     if not output.is_file() or not output.stat().st_size:
         return 0, 0
@@ -236,7 +182,8 @@ def _finished(output: Path, job: dict[str, Any]) -> tuple[int, int]:
         for line in lines:
             if line.endswith(b"\n"):
                 n_lines, n_bytes = n_lines + 1, n_bytes + len(line)
-    if n_lines and job["pairs"] == STANDARD_STREAM:
-        msg = f"{str(output)!r} has scores already, and standard input cannot go on after a break; pass --restart"
+    if n_lines and job["sha256"] is None:
+        name = "standard input" if job["pairs"] == STANDARD_STREAM else f"the pipe {job['pairs']!r}"
+        msg = f"{str(output)!r} has scores already, and {name} cannot go on after a break; pass --restart"
         raise InvalidInputError(msg)
     return n_lines, n_bytes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rerank_plugins.cli.installed import dataset_of
+from rerank_plugins.cli.option_groups import takes_groups
 from rerank_plugins.cli.rows_progress import rows_progress
 from rerank_plugins.display.terminal import Screen
 
@@ -19,22 +21,37 @@ if TYPE_CHECKING:
 __all__ = ["tune"]
 
 
-def tune(
-    data: Annotated[str, typer.Argument(help="Labelled data, as of evaluate: a folder, a file, mteb:TASK, or demo.")],
-    *,
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _SearchOptions:
+    """Which cascades are tried, and what is best."""
+
+    budget_ms: Annotated[float, typer.Option(help="Mean milliseconds of a query, all stages.")]
     stage: Annotated[
         list[str] | None,
         typer.Option("--stage", "-s", help="A candidate, from cheap to dear; repeat. [cosine:mini, mini]"),
-    ] = None,
-    budget_ms: Annotated[float, typer.Option(help="Mean milliseconds of a query, all stages.")],
-    depth: Annotated[list[int] | None, typer.Option(help="Depths to try; repeat. [5 10 20 50 100 200 500]")] = None,
-    min_probability: Annotated[list[float] | None, typer.Option(help="Thresholds to try; repeat. [none]")] = None,
-    max_stages: Annotated[int, typer.Option(min=1, help="Stages of a cascade at most.")] = 3,
-    top_k: Annotated[int, typer.Option(min=1, help="Candidates by BM25, where the data has none.")] = 100,
-    measure: Annotated[str, typer.Option(help="What is best.")] = "nDCG@10",
-    split: Annotated[str | None, typer.Option(help="Which judgements, where a set has several.")] = None,
-    max_queries: Annotated[int | None, typer.Option(min=1, help="Queries, sampled with the seed.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of sampling, halves, intervals and the test.")] = 0,
+    ] = None
+    depth: Annotated[list[int] | None, typer.Option(help="Depths to try; repeat. [5 10 20 50 100 200 500]")] = None
+    min_probability: Annotated[list[float] | None, typer.Option(help="Thresholds to try; repeat. [none]")] = None
+    max_stages: Annotated[int, typer.Option(min=1, help="Stages of a cascade at most.")] = 3
+    measure: Annotated[str, typer.Option(help="What is best.")] = "nDCG@10"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _QueryOptions:
+    """Which queries are read, and the documents of each."""
+
+    top_k: Annotated[int, typer.Option(min=1, help="Candidates by BM25, where the data has none.")] = 100
+    split: Annotated[str | None, typer.Option(help="Which judgements, where a set has several.")] = None
+    max_queries: Annotated[int | None, typer.Option(min=1, help="Queries, sampled with the seed.")] = None
+    seed: Annotated[int, typer.Option(min=0, help="Of sampling, halves, intervals and the test.")] = 0
+
+
+@takes_groups
+def tune(
+    data: Annotated[str, typer.Argument(help="Labelled data, as of evaluate: a folder, a file, mteb:TASK, or demo.")],
+    *,
+    search: _SearchOptions,
+    queries: _QueryOptions,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the page and the cascade.")] = Path(
         "tuning"
     ),
@@ -49,25 +66,25 @@ def tune(
     from rerank_plugins.reports.tuning import write_tuning_report
     from rerank_plugins.system.files import write_atomically
 
-    search = SearchOptions(
-        **({"depths": tuple(depth)} if depth else {}),  # type: ignore[arg-type]
-        min_probabilities=tuple(min_probability or ()),
-        max_stages=max_stages,
+    tried = SearchOptions(
+        **({"depths": tuple(search.depth)} if search.depth else {}),  # type: ignore[arg-type]
+        min_probabilities=tuple(search.min_probability or ()),
+        max_stages=search.max_stages,
     )
-    dataset = _dataset(data, split=split, max_queries=max_queries, seed=seed)
-    stages = stage or ["cosine:mini", "mini"]
-    candidates = dict(dataset.candidates) or _retrieved(dataset, top_k)
+    dataset = _dataset(data, queries)
+    stages = search.stage or ["cosine:mini", "mini"]
+    candidates = dict(dataset.candidates) or _retrieved(dataset, queries.top_k)
     quiet_loading()
     calls, n_calls = count(1), len(stages) * len(dataset.queries)
     with rows_progress() as on_row:
         found = tuned(
             dataset,
             stages,
-            budget_ms=budget_ms,
+            budget_ms=search.budget_ms,
             candidates=candidates,
-            search=search,
-            measure=measure,
-            seed=seed,
+            search=tried,
+            measure=search.measure,
+            seed=queries.seed,
             advance=lambda _: on_row(next(calls), n_calls),
         )
     page = write_tuning_report(found, output)
@@ -76,11 +93,11 @@ def tune(
     Screen().print(f"Look at {page}; use it as --model cascade:{output / 'cascade.json'}", soft_wrap=True)
 
 
-def _dataset(source: str, *, split: str | None, max_queries: int | None, seed: int) -> Dataset:
+def _dataset(source: str, queries: _QueryOptions) -> Dataset:
     from rerank_plugins.evaluation import open_dataset, sample_queries, usable_dataset
 
-    usable = usable_dataset(dataset_of(source) or open_dataset(source, split=split))
-    return sample_queries(usable, n_queries=max_queries, seed=seed)
+    usable = usable_dataset(dataset_of(source) or open_dataset(source, split=queries.split))
+    return sample_queries(usable, n_queries=queries.max_queries, seed=queries.seed)
 
 
 def _retrieved(dataset: Dataset, top_k: int) -> dict[str, list[str]]:

@@ -12,9 +12,15 @@ from typing import BinaryIO, cast
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.system.files import reason_of
 
-__all__ = ["numbered_lines"]
+__all__ = ["is_row", "numbered_lines"]
 
 _GZIP_START = b"\x1f\x8b"
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+def is_row(line: bytes) -> bool:
+    """Return whether a line is more than white space; an empty file of some editors is a byte order mark."""
+    return bool(line.removeprefix(_BYTE_ORDER_MARK).strip())
 
 
 def numbered_lines(path: Path, *, hint: str = "check the path and its permissions") -> Iterator[tuple[int, str]]:

@@ -96,6 +96,30 @@ def test_a_run_of_a_folder_is_bound_to_the_model_in_it(
 
 
 @pytest.mark.parametrize(
+    "typed", ["ensemble:mini,cosine:mini*2,logit", "openai-chat:some-model?method=pointwise", "cosine:mini"]
+)
+def test_a_run_of_a_backend_is_bound_to_the_name_that_it_has_for_itself(
+    run_file: Path, tmp_path: Path, typed: str
+) -> None:
+    calibrate(run_file, "--qrels", tmp_path / "qrels.tsv", "-o", tmp_path / "c.json", "-m", typed)
+    with Reranker(typed, calibration=tmp_path / "c.json") as reranker:
+        assert reranker.calibration is not None
+        assert reranker.calibration.source.model == reranker.score_source.model
+
+
+@pytest.mark.parametrize("typed", ["cross-encoder/ms-marco-MiniLM-L-6-v2", "Cross-Encoder/ms-marco-minilm-l6-v2"])
+def test_a_run_of_a_hub_model_is_bound_to_its_present_id(run_file: Path, tmp_path: Path, typed: str) -> None:
+    calibrate(run_file, "--qrels", tmp_path / "qrels.tsv", "-o", tmp_path / "c.json", "-m", typed)
+    assert Calibration.load(tmp_path / "c.json").source.model == "cross-encoder/ms-marco-MiniLM-L6-v2"
+
+
+def test_a_run_of_ranks_is_no_calibration(run_file: Path, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match="a calibration cannot be used with 'bm25'"):
+        calibrate(run_file, "--qrels", tmp_path / "qrels.tsv", "-o", tmp_path / "c.json", "-m", "bm25")
+    assert not (tmp_path / "c.json").exists()
+
+
+@pytest.mark.parametrize(
     ("content", "message"),
     [
         ('{"query": "a", "document": "b"}', "line 1: expected an object"),

@@ -63,7 +63,11 @@ def test_a_killed_run_goes_on(pairs_file: Path, tmp_path: Path, bert_reranker_fo
 
 
 def test_a_run_that_goes_on_does_not_keep_its_output_in_memory(tmp_path: Path) -> None:
-    output, job, line = tmp_path / "scores.jsonl", {"pairs": "pairs.jsonl"}, b'{"score": 1.0, "probability": 0.7}\n'
+    output, job, line = (
+        tmp_path / "scores.jsonl",
+        {"pairs": "pairs.jsonl", "sha256": "of its bytes"},
+        b'{"score": 1.0, "probability": 0.7}\n',
+    )
     output.write_bytes(line * 100_000 + line[:9])
     (tmp_path / "scores.jsonl.job.json").write_text(json.dumps(job))
     tracemalloc.start()

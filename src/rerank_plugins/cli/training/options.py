@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 import typer
 
+from rerank_plugins.cli.option_groups import heading_of
 from rerank_plugins.training.settings_flat import TrainingSettings, groups_of
 
 __all__ = ["options_of", "setting_names"]
@@ -28,19 +29,21 @@ def options_of(owner: type[TrainingSettings]) -> list[inspect.Parameter]:
     found = []
     for group in groups_of(owner).values():
         hints, first = get_type_hints(group, include_extras=True), _first_sentences(group)
-        found += [_option_of(one, hints[one.name], first.get(one.name, "")) for one in fields(group)]
+        heading = heading_of(group)
+        found += [_option_of(one, hints[one.name], first.get(one.name, ""), heading) for one in fields(group)]
     return found
 
 
-def _option_of(one: Field[Any], hint: Any, summary: str) -> inspect.Parameter:
-    """Return a setting as an option of the command; not given, it is None."""
+def _option_of(one: Field[Any], hint: Any, summary: str, heading: str) -> inspect.Parameter:
+    """Return a setting as an option of the command, under a heading of its help; not given, it is None."""
     kind, is_list = _plain_type(hint)
     names = [f"--{one.name.replace('_', '-')}", *([f"--{one.name}"] if "_" in one.name else [])]
     if kind is bool:
         positive, *others = names
         names = [f"{positive}/--no-{positive[2:]}", *others]
     default = "" if one.default in (MISSING, None, ()) else f" [{one.default}]"
-    option = typer.Option(*_SHORT.get(one.name, ()), *names, help=f"{summary}{default}", show_default=False)
+    words, text = (*_SHORT.get(one.name, ()), *names), f"{summary}{default}"
+    option = typer.Option(*words, help=text, show_default=False, rich_help_panel=heading)
     annotation = Annotated[(list[kind] if is_list else kind) | None, option]  # type: ignore[valid-type]
     return inspect.Parameter(one.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
 
