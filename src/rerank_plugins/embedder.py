@@ -200,7 +200,7 @@ class Embedder(ChunkMethods, MultiVectorMethods, EmbedderFacts):
             lease,
             spec,
             resolved.files,
-            late_lengths(spec, lease.value.tokenizer, document=self._max_length, query_tokens=None),
+            late_lengths(spec, lease.value.tokenizer, resolved.files, document=self._max_length, query_tokens=None),
             long_documents=LongDocuments(),
             engine=self._engine,
             dimensions=self._dimensions,

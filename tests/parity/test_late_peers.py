@@ -35,6 +35,10 @@ FOLDERS: dict[str, Callable[[Path], Path]] = {
     "pylate-xlmr": lambda folder: tiny.pylate(folder, kind="xlmr"),
     "st-fixed": lambda folder: tiny.multi_vector_encoder(folder, expansion=FIXED),
     "st-min": lambda folder: tiny.multi_vector_encoder(folder, expansion=MIN, transformer={"query_length": 40}),
+    "st-saved-length": lambda folder: tiny.multi_vector_encoder(folder, transformer={"max_seq_length": 9}),
+    "st-min-saved-length": lambda folder: tiny.multi_vector_encoder(
+        folder, expansion={**MIN, "length": 12}, transformer={"max_seq_length": 14}
+    ),
     "st-mean": lambda folder: tiny.multi_vector_encoder(folder, similarity="meanmaxsim", prompts=("ask: ", "read: ")),
     "st-xlmr": lambda folder: tiny.multi_vector_encoder(folder, kind="xlmr", expansion=FIXED),
     "st-skips-in-queries": lambda folder: tiny.multi_vector_encoder(

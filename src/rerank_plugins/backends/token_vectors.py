@@ -64,12 +64,15 @@ def late_spec(spec: ModelSpec, instruction: Instruction, *, normalize: bool) -> 
     )
 
 
-def late_lengths(spec: ModelSpec, tokenizer: TextTokenizer, *, document: int, query_tokens: int | None) -> LateLengths:
+def late_lengths(
+    spec: ModelSpec, tokenizer: TextTokenizer, files: CheckpointFiles, *, document: int, query_tokens: int | None
+) -> LateLengths:
     """Return how long inputs may be.
 
     Args:
         spec: How the model is used.
         tokenizer: The model's, which counts what stands around a query.
+        files: Its checkpoint, whose saved length is that of queries without one of their own (sentence-transformers).
         document: Tokens of a document's input.
         query_tokens: Tokens of a query's own text that are kept at most; None for what fits the model's own length.
 
@@ -77,7 +80,7 @@ def late_lengths(spec: ModelSpec, tokenizer: TextTokenizer, *, document: int, qu
         InvalidInputError: So many tokens are more than the model can read.
     """
     late, limit = late_of(spec), spec.max_length_tokens
-    own = late.query_length or late.query.length
+    own = late.query_length or late.query.length or _saved_length(late, files)
     default = min(own or max(DEFAULT_QUERY_LENGTH, limit), limit)
     if query_tokens is None:
         return LateLengths(query=default, document=document)
@@ -90,6 +93,12 @@ def late_lengths(spec: ModelSpec, tokenizer: TextTokenizer, *, document: int, qu
         )
         raise InvalidInputError(msg)
     return LateLengths(query=query_tokens + n_around, document=document, query_own=query_tokens)
+
+
+def _saved_length(late: LateInteraction, files: CheckpointFiles) -> int | None:
+    """Return the length that queries without one of their own have, not below that to which they are filled up."""
+    saved = files.saved_length
+    return saved and max(saved, 0 if late.expansion is None else late.expansion.length)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil, log2
+from math import ceil, inf, log2
 
 import numpy as np
 import numpy.typing as npt
@@ -136,11 +136,11 @@ def check_outputs(outputs: Sequence[str] | None, *, allowed: tuple[str, ...] = O
 
 def check_weights(weights: Sequence[float]) -> tuple[float, float, float]:
     """Return the weights of dense, sparse and colbert, or raise InvalidInputError if no mean can be made with them."""
-    numbers = [float(weight) for weight in weights if isinstance(weight, (int, float)) and weight >= 0]
+    numbers = [float(weight) for weight in weights if isinstance(weight, (int, float)) and 0 <= weight < inf]
     if len(numbers) != len(OUTPUTS) or len(weights) != len(OUTPUTS) or numbers[0] + numbers[1] == 0:
         msg = (
-            f"weights must be three numbers of 0 or more, for {', '.join(OUTPUTS)}, and one of the first two above 0; "
-            f"got {weights!r}"
+            f"weights must be three numbers, finite and 0 or more, for {', '.join(OUTPUTS)}, and one of the first two "
+            f"above 0; got {weights!r}"
         )
         raise InvalidInputError(msg)
     return numbers[0], numbers[1], numbers[2]

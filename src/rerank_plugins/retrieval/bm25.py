@@ -23,7 +23,7 @@ _Share = Annotated[float, Within(0.0, 1.0)]
 class BM25Index:
     """BM25 as Lucene computes it, by bm25s; no stemming, no stop words.
 
-    Chinese, Japanese and Korean text is matched by characters and character pairs
+    Text without spaces (Chinese, Japanese, Korean, Thai and their kin) is matched by characters and character pairs
     (:func:`~rerank_plugins.retrieval.words.words`). Any number of threads may search one index.
 
     Args:

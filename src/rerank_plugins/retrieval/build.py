@@ -49,7 +49,7 @@ def build_first_stage(
             :class:`~rerank_plugins.retrieval.multi_vector.MultiVectorIndex`, where ``Flat`` compares with all
             documents exactly too, and without FAISS.
         fusion: See :class:`~rerank_plugins.retrieval.hybrid.HybridIndex`.
-        weights: Of the dense stage and of BM25, in this order; None weighs both the same.
+        weights: Of the dense stage and of BM25 in a hybrid, in this order; None weighs both the same.
         vectors: Store of token vectors, or its folder, for ``multi_vector``: documents that are in it are not embedded
             again, the others are added; None keeps none. A reranker may take its vectors from the same one.
 
@@ -61,6 +61,9 @@ def build_first_stage(
     check_retriever(retriever)
     if vectors is not None and retriever != "multi_vector":
         msg = f"vectors keeps token vectors, and {retriever!r} has none; leave it out, or use 'multi_vector'"
+        raise InvalidInputError(msg)
+    if retriever != "hybrid" and (weights is not None or fusion != "rrf"):
+        msg = f"fusion and weights are for the stages of a hybrid, and {retriever!r} has one; leave them out"
         raise InvalidInputError(msg)
     if retriever == "bm25":
         return BM25Index(texts)

@@ -18,7 +18,15 @@ from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.inputs import check_texts
 from rerank_plugins.retrieval.first_stage import best_first, check_new_ids, check_search, check_texts_by_id
 
-__all__ = ["DenseIndex", "embed_texts", "faiss_built", "faiss_grown", "search_parameters", "unit_rows"]
+__all__ = [
+    "DenseIndex",
+    "check_same_length",
+    "embed_texts",
+    "faiss_built",
+    "faiss_grown",
+    "search_parameters",
+    "unit_rows",
+]
 
 _Vectors = npt.NDArray[np.float32]
 
@@ -44,7 +52,8 @@ class DenseIndex:
         advance: Called with the number of documents after each call, for a progress bar.
 
     Raises:
-        InvalidInputError: ``texts`` holds something else, the vectors do not fit it, or FAISS knows no such index.
+        InvalidInputError: ``texts`` holds something else, the vectors do not fit it or are not finite, or FAISS knows
+            no such index.
         MissingExtraError: FAISS is not installed.
     """
 
@@ -70,6 +79,9 @@ class DenseIndex:
         elif vectors.ndim != 2 or len(vectors) != len(self._ids):
             msg = f"{len(self._ids)} texts need vectors of shape ({len(self._ids)}, dim), got {vectors.shape}"
             raise InvalidInputError(msg)
+        elif not np.isfinite(vectors).all():
+            msg = "vectors holds NaN or infinity, whose cosines would be no numbers; embed the texts again"
+            raise InvalidInputError(msg)
         self._vectors = unit_rows(vectors)
         self._faiss = None if faiss is None or not self._ids else faiss_built(faiss, str(faiss_index), self._vectors)
 
@@ -80,7 +92,7 @@ class DenseIndex:
         If documents tie at the last rank, FAISS decides which one is kept.
 
         Raises:
-            InvalidInputError: The query is blank, or ``top_k`` is below 1.
+            InvalidInputError: The query is blank, ``top_k`` is below 1, or the vectors are not the embedder's.
             ScoringError: The embedder returned NaN or infinity.
         """
         text = check_search(query, top_k)
@@ -159,6 +171,7 @@ class DenseIndex:
     def _nearest(self, vectors: _Vectors, top_k: int) -> list[dict[str, float]]:
         """Return the documents nearest to each query. Shape of ``vectors``: (queries, dim)."""
         queries = unit_rows(vectors)
+        check_same_length(queries, self._vectors)
         if self._faiss is None:
             return [best_first(self._vectors @ query, self._ids, top_k) for query in queries]
         # Each alone: FAISS computes twenty queries and more by another product. Its last bits decide between near ties,
@@ -234,6 +247,16 @@ def search_parameters(index: Any, n_probe: int) -> Any:
             return None
         return faiss.IndexRefineSearchParameters(k_factor=index.k_factor, base_index_params=inner)
     return faiss.SearchParametersIVF(nprobe=n_probe) if isinstance(index, faiss.IndexIVF) else None
+
+
+def check_same_length(query: _Vectors, documents: npt.NDArray[Any]) -> None:
+    """Raise InvalidInputError if vectors of queries and of documents cannot be compared. Shape of each: (n, dim)."""
+    if query.shape[1] != documents.shape[1]:
+        msg = (
+            f"the documents' vectors have {documents.shape[1]} numbers, and the embedder makes {query.shape[1]} of a "
+            "query; pass the embedder that they were made with, or leave vectors out"
+        )
+        raise InvalidInputError(msg)
 
 
 def unit_rows(rows: _Vectors) -> _Vectors:

@@ -68,8 +68,9 @@ class HybridIndex:
     @checked_call()
     def search_many(self, queries: Sequence[str], *, top_k: int) -> list[dict[str, float]]:
         """Return what :meth:`search` returns for each query."""
+        texts = [check_search(query, top_k) for query in queries]
         depth = max(top_k, self._depth)
-        found = [search_many(stage, queries, top_k=depth) for stage in self._stages]
+        found = [search_many(stage, texts, top_k=depth) for stage in self._stages]
         return [self._cut(one, top_k) for one in zip(*found, strict=True)]
 
     @property

@@ -17,7 +17,7 @@ from rerank_plugins.embedder import Embedder
 from rerank_plugins.embedding.kept import TokenVectorStore
 from rerank_plugins.embedding.maxsim import maxsim
 from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.retrieval.dense import faiss_built, faiss_grown, search_parameters
+from rerank_plugins.retrieval.dense import check_same_length, faiss_built, faiss_grown, search_parameters
 from rerank_plugins.retrieval.first_stage import best_first, check_new_ids, check_search, check_texts_by_id
 from rerank_plugins.retrieval.token_rows import TokenRows, token_rows
 
@@ -53,8 +53,8 @@ class MultiVectorIndex:
         advance: Called with the number of documents after each call, for a progress bar.
 
     Raises:
-        InvalidInputError: ``texts`` holds something else, the vectors do not fit the texts, or FAISS cannot make such
-            an index.
+        InvalidInputError: ``texts`` holds something else, the vectors do not fit the texts or are not finite, or FAISS
+            cannot make such an index.
         MissingExtraError: FAISS is not installed.
         UnsupportedModelError: The embedder has no token vectors, or no store keeps them (BGE-M3's).
         VectorStoreError: The store holds another model's vectors, or cannot be written.
@@ -86,6 +86,9 @@ class MultiVectorIndex:
             vectors = token_rows(
                 list(checked.values()), embedder, batch_size=batch_size, store=self._store, advance=advance
             )
+        elif not np.isfinite(vectors.rows).all():
+            msg = "vectors holds NaN or infinity, whose products would be no scores; embed the texts again"
+            raise InvalidInputError(msg)
         if len(vectors.lengths) != len(self._ids):
             msg = f"{len(self._ids)} texts need the vectors of as many, got those of {len(vectors.lengths)}"
             raise InvalidInputError(msg)
@@ -99,7 +102,7 @@ class MultiVectorIndex:
         Documents without a token that counts are never found. Where a FAISS index finds candidates, there may be fewer.
 
         Raises:
-            InvalidInputError: The query is blank, or ``top_k`` is below 1.
+            InvalidInputError: The query is blank, ``top_k`` is below 1, or the vectors are not the embedder's.
             ScoringError: The embedder returned NaN or infinity.
         """
         return self.search_many([query], top_k=top_k)[0]
@@ -185,6 +188,7 @@ class MultiVectorIndex:
 
     def _nearest(self, query: _Rows, top_k: int) -> dict[str, float]:
         """Return the best documents for the vectors of a query. Shape of ``query``: (query vectors, dim)."""
+        check_same_length(query, self._vectors.rows)
         places = self._places(query)
         scores = np.empty(len(places), dtype=np.float32)
         is_mean = bool(self._embedder.spec.late_interaction and self._embedder.spec.late_interaction.is_mean)

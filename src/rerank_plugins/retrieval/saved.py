@@ -198,6 +198,7 @@ def write_folder(
     settings = {
         "schema": _SCHEMA,
         "version": _VERSION,
+        "n_texts": len(texts),
         "selection": dict(selection),
         "first_stage": stage_settings(first_stage, list(texts), dense),
         "embedder": embedder_settings(dense),
@@ -244,6 +245,13 @@ def read_folder(folder: Path) -> SavedRetriever:
         msg = (
             f"{str(folder)!r} has version {settings.get('version')!r} of the format, this release reads {_VERSION}; "
             "save it again, or upgrade rerank-plugins"
+        )
+        raise InvalidInputError(msg)
+    # Folders from before it was noted have none.
+    if settings.get("n_texts", len(texts)) != len(texts):
+        msg = (
+            f"{str(folder)!r} has {len(texts)} texts in {_TEXTS} and should have {settings['n_texts']}: the file was "
+            "cut off; save the retriever again"
         )
         raise InvalidInputError(msg)
     return SavedRetriever(folder, settings, texts)

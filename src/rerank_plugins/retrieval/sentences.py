@@ -165,7 +165,7 @@ class SentenceIndex:
         Raises:
             InvalidInputError: The folder holds something else, or cannot be written.
         """
-        return self._written(Path(folder), None)
+        return self._written(Path(folder).expanduser(), None)
 
     def _written(self, folder: Path, attached: Attached | None) -> Path:
         return write_sentences(folder, self._saved, self._dense, attached=attached)
@@ -186,7 +186,7 @@ class SentenceIndex:
             MissingExtraError: FAISS is not installed.
         """
         made = cls.__new__(cls)
-        made._become(*read_sentences(Path(folder), embedder))
+        made._become(*read_sentences(Path(folder).expanduser(), embedder))
         return made
 
     @property

@@ -8,11 +8,13 @@ from __future__ import annotations
 from functools import cache
 from unicodedata import category
 
-__all__ = ["WITHOUT_SPACES", "marks"]
+__all__ = ["SOUTH_EAST_ASIAN", "WITHOUT_SPACES", "marks"]
+
+SOUTH_EAST_ASIAN = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
+"""Thai and Lao, Burmese, Khmer."""
 
 WITHOUT_SPACES = (
-    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"  # Thai and Lao, Burmese, Khmer
-    "\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+    f"{SOUTH_EAST_ASIAN}\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 )
 """Ranges for a character class: scripts that are written without spaces between words."""
 

@@ -120,7 +120,9 @@ def test_outputs_that_do_not_exist(bad: object) -> None:
         check_outputs(bad)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("bad", [(1, 1), (1, 1, 1, 1), (0, 0, 1), (-1, 2, 1), ("1", 1, 1), (float("nan"), 1, 1)])
+@pytest.mark.parametrize(
+    "bad", [(1, 1), (1, 1, 1, 1), (0, 0, 1), (-1, 2, 1), ("1", 1, 1), (float("nan"), 1, 1), (float("inf"), 1, 1)]
+)
 def test_weights_that_make_no_mean(bad: tuple[float, ...]) -> None:
     with pytest.raises(InvalidInputError, match="weights must be three numbers"):
         check_weights(bad)

@@ -105,6 +105,18 @@ def test_vectors_that_do_not_fit() -> None:
         DenseIndex(TEXTS, LetterEmbedder(), vectors=np.zeros((3, 2), dtype=np.float32))
     with pytest.raises(InvalidInputError, match="FAISS cannot make"):
         DenseIndex(TEXTS, LetterEmbedder(), faiss_index="Cube")
+    for wrong in (float("nan"), float("inf")):
+        vectors = np.ones((4, 6), dtype=np.float32)
+        vectors[2, 1] = wrong
+        with pytest.raises(InvalidInputError, match="vectors holds NaN or infinity"):
+            DenseIndex(TEXTS, LetterEmbedder(), vectors=vectors)
+
+
+@pytest.mark.parametrize("faiss_index", ["Flat", None])
+def test_vectors_of_another_embedder_are_told_when_a_query_is_compared(faiss_index: str | None) -> None:
+    index = DenseIndex(TEXTS, LetterEmbedder(), faiss_index=faiss_index, vectors=np.ones((4, 2), dtype=np.float32))
+    with pytest.raises(InvalidInputError, match="documents' vectors have 2 numbers, and the embedder makes 6"):
+        index.search("cat", top_k=1)
 
 
 @pytest.mark.parametrize("query", ["", " \n"])
@@ -124,6 +136,13 @@ async def test_async_finds_the_same(retriever: str) -> None:
     index = build_first_stage(TEXTS, retriever=retriever, embedder=LetterEmbedder())
     assert isinstance(index, FirstStage)
     assert await index.asearch("cats bark", top_k=3) == index.search("cats bark", top_k=3)
+
+
+@pytest.mark.parametrize("retriever", ["bm25", "dense", "multi_vector"])
+@pytest.mark.parametrize("options", [{"weights": [1.0, 2.0]}, {"fusion": "weighted"}])
+def test_how_stages_are_fused_is_no_option_of_one_alone(retriever: str, options: dict[str, object]) -> None:
+    with pytest.raises(InvalidInputError, match=f"are for the stages of a hybrid, and '{retriever}' has one"):
+        build_first_stage(TEXTS, retriever=retriever, embedder="not/a-model", **options)
 
 
 def test_bm25_loads_no_embedder() -> None:

@@ -289,6 +289,19 @@ def test_what_cannot_work_says_so(exact: MultiVectorIndex, embedder: Embedder, m
     assert len(exact.search(QUERY, top_k=3)) == 3
 
 
+@pytest.mark.parametrize("faiss_index", ["Flat", None])
+def test_vectors_that_are_not_the_embedders_are_told(embedder: Embedder, faiss_index: str | None) -> None:
+    def index(rows: np.ndarray) -> MultiVectorIndex:
+        vectors = TokenRows(rows.astype(np.float16), np.array([len(rows)]))
+        return MultiVectorIndex({"a": "text"}, embedder, faiss_index=faiss_index, vectors=vectors)
+
+    for wrong in (np.nan, np.inf):
+        with pytest.raises(InvalidInputError, match="vectors holds NaN or infinity"):
+            index(np.full((2, 24), wrong))
+    with pytest.raises(InvalidInputError, match="documents' vectors have 5 numbers, and the embedder makes 24"):
+        index(np.ones((2, 5))).search("text", top_k=1)
+
+
 def test_the_token_vectors_of_bge_m3(tmp_path: Path) -> None:
     folder = tiny.m3(tmp_path / "bge-m3")
     with Embedder(folder, device="cpu", source=SourceOptions(family="bge")) as embedder:

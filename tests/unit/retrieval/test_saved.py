@@ -325,6 +325,22 @@ def test_damaged_texts_and_vectors(content: str, tmp_path: Path) -> None:
         TwoStageRetriever.load(tmp_path / "saved")
 
 
+def test_texts_that_were_cut_off_behind_a_line_are_told(tmp_path: Path) -> None:
+    with made("bm25", reranker=None) as retriever:
+        retriever.save(tmp_path / "saved")
+        n_texts = len(retriever)
+    file, settings = tmp_path / "saved" / "texts.jsonl", tmp_path / "saved" / "retriever.json"
+    lines = file.read_text().splitlines(keepends=True)
+    file.write_text("".join(lines[:2]))
+    with pytest.raises(InvalidInputError, match=f"has 2 texts in texts.jsonl and should have {n_texts}: .* cut off"):
+        TwoStageRetriever.load(tmp_path / "saved")
+    # A folder from before the number was noted.
+    file.write_text("".join(lines))
+    settings.write_text(json.dumps({k: v for k, v in json.loads(settings.read_text()).items() if k != "n_texts"}))
+    with TwoStageRetriever.load(tmp_path / "saved") as loaded:
+        assert len(loaded) == n_texts
+
+
 def test_without_a_folder(tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match=r"no saved retriever .*TwoStageRetriever\.save makes one"):
         TwoStageRetriever.load(tmp_path / "nothing")

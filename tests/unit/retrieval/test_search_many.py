@@ -60,3 +60,10 @@ def test_wrong_queries() -> None:
     with pytest.raises(InvalidInputError, match="top_k"):
         index.search_many(["panda"], top_k=0)
     assert DenseIndex({}, Embedder(backend=Letters())).search_many(["panda"], top_k=2) == [{}]
+
+
+@pytest.mark.parametrize("top_k", [0, -1])
+def test_a_hybrid_checks_how_many_are_wanted(top_k: int) -> None:
+    hybrid = HybridIndex([BM25Index(TEXTS), DenseIndex(TEXTS, Embedder(backend=Letters()))])
+    with pytest.raises(InvalidInputError, match=f"top_k must be a positive integer or None, got {top_k}"):
+        hybrid.search_many(["panda"], top_k=top_k)

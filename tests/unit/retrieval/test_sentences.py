@@ -180,6 +180,15 @@ def test_a_saved_index_opens_again_without_reading_a_document(embedder: Embedder
         assert opened.ids == [*TEXTS, "half"]
 
 
+def test_a_folder_may_begin_with_the_home_directory(
+    embedder: Embedder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    assert SentenceIndex(TEXTS, embedder).save("~/saved") == tmp_path / "saved"
+    assert len(SentenceIndex.open("~/saved", embedder=embedder)) == 8
+
+
 def test_an_empty_index_finds_nothing(embedder: Embedder, tmp_path: Path) -> None:
     index = SentenceIndex({"a": ""}, embedder)
     assert index.search("anything") == []

@@ -98,6 +98,7 @@ class KeptFiles:
         self.header: dict[str, Any] | None = None
         self.precision: Precision = precision or "float16"
         self.shards: list[Shard] = []
+        self._gone: set[int] = set()
         self._places: dict[bytes, tuple[int, int]] = {}
         self._adding = threading.RLock()
         self._changed_ns: int | None = _UNSEEN
@@ -107,12 +108,17 @@ class KeptFiles:
     def __len__(self) -> int:
         return len(self._places)
 
+    @property
+    def present(self) -> list[Shard]:
+        """The files that are still there; whoever found a document in one that was removed may read it on."""
+        return [shard for number, shard in enumerate(self.shards) if number not in self._gone]
+
     def after_fork(self) -> None:
         """Replace the lock in a forked process, since another thread may have been adding."""
         self._adding = threading.RLock()
 
     def refresh(self) -> None:
-        """Take in what others have added since: one look at the folder's time where that is nothing.
+        """Take in what others have added or removed since: one look at the folder's time where that is nothing.
 
         Raises:
             VectorStoreError: A file cannot be read, has another precision, or the store was made anew meanwhile.
@@ -121,14 +127,33 @@ class KeptFiles:
         if changed_ns == self._changed_ns:
             return
         with self._adding:
-            self._take_header(read_header(self.folder / HEADER))
-            known = {shard.path.name for shard in self.shards}
+            found = read_header(self.folder / HEADER)
+            self._take_header(found)
+            # A store that was removed as a whole is read on.
+            gone = set() if found is None else self._removed()
+            known = {shard.path.name for number, shard in enumerate(self.shards) if number not in self._gone | gone}
             for path in sorted(self.folder.glob(PATTERN)):
                 if path.name not in known:
                     self._append(Shard(path))
+            self._forget(gone)
             # A file that comes within the same tick of the clock gives the folder the same time.
             is_settled = changed_ns is None or time.time_ns() - changed_ns > _TICK_NS
             self._changed_ns = changed_ns if is_settled else _UNSEEN
+
+    def _removed(self) -> set[int]:
+        """Return which files are no longer there, or were written again: an error about a damaged one says to do so."""
+        return {number for number, shard in enumerate(self.shards) if number not in self._gone and not shard.is_there}
+
+    def _forget(self, gone: set[int]) -> None:
+        if not gone:
+            return
+        self._gone |= gone
+        places: dict[bytes, tuple[int, int]] = {}
+        for number, shard in enumerate(self.shards):
+            if number not in self._gone:
+                _add_places(places, shard, number)
+        # At once: other threads are looking for documents.
+        self._places = places
 
     def _take_header(self, found: dict[str, Any] | None) -> None:
         if found is None:
@@ -243,8 +268,13 @@ class KeptFiles:
         number = len(self.shards)
         # First the file, then where its documents are: other threads may be looking for them.
         self.shards.append(shard)
-        for document, digest in enumerate(shard.digests):
-            self._places.setdefault(digest, (number, document))
+        _add_places(self._places, shard, number)
+
+
+def _add_places(places: dict[bytes, tuple[int, int]], shard: Shard, number: int) -> None:
+    """Note where the documents of a file are that no file before it has."""
+    for document, digest in enumerate(shard.digests):
+        places.setdefault(digest, (number, document))
 
 
 def _changed_ns(folder: Path) -> int | None:

@@ -18,6 +18,7 @@ import errno
 import json
 import math
 import mmap
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -147,7 +148,7 @@ class Shard:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            data = _bytes_of(path)
+            data, self._written_ns = _bytes_of(path)
             self.n_bytes, n_header = len(data), int.from_bytes(data[:8].tobytes(), "little")
             header = json.loads(data[8 : 8 + min(n_header, _MOST_HEADER_BYTES)].tobytes())
         except (OSError, ValueError, RecursionError) as error:
@@ -189,6 +190,15 @@ class Shard:
         """Length of a vector."""
         return int(self.arrays["rounded"].shape[1])
 
+    @property
+    def is_there(self) -> bool:
+        """Whether its path still leads to what was opened: not if it was removed, or written again."""
+        try:
+            found = self.path.stat()
+        except FileNotFoundError:
+            return False
+        return (found.st_mtime_ns, found.st_size) == (self._written_ns, self.n_bytes)
+
     def is_truncated(self, document: int) -> bool:
         """Return whether a part of a document is in no input."""
         return bool(self.arrays["truncated"][document])
@@ -228,16 +238,17 @@ class Shard:
         raise VectorStoreError(msg)
 
 
-def _bytes_of(path: Path) -> npt.NDArray[np.uint8]:
-    """Return the bytes of a file: read if there are few, else mapped, which holds the file open.
+def _bytes_of(path: Path) -> tuple[npt.NDArray[np.uint8], int]:
+    """Return the bytes of a file, read if there are few, else mapped, which holds it open; and when it was written.
 
     Copy on write: torch takes no array that it could not write to, although nothing here writes.
     """
     with path.open("rb") as file:
-        n_bytes = path.stat().st_size
-        if n_bytes <= _MOST_READ_BYTES:
-            return np.frombuffer(bytearray(file.read()), dtype=np.uint8)
-        return np.frombuffer(mmap.mmap(file.fileno(), n_bytes, access=mmap.ACCESS_COPY), dtype=np.uint8)
+        found = os.fstat(file.fileno())
+        if found.st_size <= _MOST_READ_BYTES:
+            return np.frombuffer(bytearray(file.read()), dtype=np.uint8), found.st_mtime_ns
+        mapped = mmap.mmap(file.fileno(), found.st_size, access=mmap.ACCESS_COPY)
+        return np.frombuffer(mapped, dtype=np.uint8), found.st_mtime_ns
 
 
 def _is_entry(entry: object) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 from rerank_plugins.checks.arguments import checked_call
 from rerank_plugins.embedding.kept.files import KeptFiles
 from rerank_plugins.embedding.kept.header import Precision
+from rerank_plugins.embedding.kept.shards import Shard
 from rerank_plugins.errors import VectorStoreError
 
 __all__ = ["TokenVectorStore", "files_of"]
@@ -63,12 +64,12 @@ class TokenVectorStore:
     @property
     def n_vectors(self) -> int:
         """Vectors of all documents."""
-        return sum(shard.n_vectors for shard in self._fresh.shards)
+        return sum(shard.n_vectors for shard in self._fresh.present)
 
     @property
     def n_bytes(self) -> int:
         """Bytes of its files."""
-        return sum(shard.n_bytes for shard in self._fresh.shards)
+        return sum(shard.n_bytes for shard in self._fresh.present)
 
     def __len__(self) -> int:
         return len(self._fresh)
@@ -95,9 +96,10 @@ class TokenVectorStore:
             VectorStoreError: Files are damaged; all of them are named.
         """
         wrong = []
-        for shard in self._fresh.shards:
+        for shard in self._fresh.present:
             try:
-                shard.verify()
+                # Opened anew: of a small file what was in it is in memory.
+                Shard(shard.path).verify()
             except VectorStoreError as error:
                 wrong.append(str(error))
         if wrong:

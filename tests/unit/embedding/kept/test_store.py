@@ -391,6 +391,49 @@ def test_a_file_that_was_cut_or_changed_is_named(reranker: Reranker) -> None:
     assert len(TokenVectorStore(path)) == 8
 
 
+@pytest.mark.parametrize("n_documents", [2, 250])
+def test_an_open_store_reads_its_files_when_it_verifies_and_makes_again_what_was_removed(
+    reranker: Reranker, n_documents: int
+) -> None:
+    texts = many()[:n_documents]
+    reranker.keep_vectors(["another text"])
+    assert reranker.keep_vectors(texts) == n_documents
+    store = reranker.vectors
+    file = max(store.folder.glob("vectors-*.safetensors"))
+    whole, n_bytes, n_vectors = file.read_bytes(), store.n_bytes, store.n_vectors
+    with file.open("r+b") as opened:
+        opened.seek(-3, 2)
+        opened.write(bytes([whole[-3] ^ 1]))
+    with pytest.raises(VectorStoreError, match=f"{file.name}.*damaged. Remove this file, and its documents are made"):
+        store.verify()
+    file.unlink()
+    assert (len(store), texts[0] in store, store.n_bytes) == (1, False, n_bytes - len(whole))
+    # Whoever opens the store first makes the same file again, by the same name.
+    with Reranker(reranker.model, device="cpu", cache=TokenVectorStore(store.folder)) as other:
+        assert other.keep_vectors(texts) == n_documents
+    assert file.is_file()
+    assert (len(store), store.n_bytes, store.verify()) == (n_documents + 1, n_bytes, n_vectors)
+    file.unlink()
+    assert reranker.keep_vectors(texts) == n_documents
+    assert len(TokenVectorStore(store.folder)) == n_documents + 1
+
+
+def test_a_file_that_is_written_again_in_place_is_read_again(reranker: Reranker) -> None:
+    reranker.keep_vectors(tiny.TEXTS[:2])
+    store = reranker.vectors
+    (file,) = store.folder.glob("vectors-*.safetensors")
+    whole = file.read_bytes()
+    file.unlink()
+    file.write_bytes(whole[:-3] + bytes([whole[-3] ^ 1]) + whole[-2:])
+    assert len(store) == 2
+    with pytest.raises(VectorStoreError, match="does not have the checksum"):
+        store.verify()
+    file.write_bytes(whole[: len(whole) // 2])
+    reranker.vectors.folder.joinpath("touched").touch()
+    with pytest.raises(VectorStoreError, match="it was cut off"):
+        len(store)
+
+
 def test_a_lost_or_foreign_header(reranker: Reranker) -> None:
     reranker.keep_vectors(tiny.TEXTS[:2])
     header = reranker.vectors.folder / "store.json"
@@ -582,5 +625,7 @@ def test_any_damage_to_what_a_file_says_of_itself_is_told(reranker: Reranker, st
         file.write_bytes(damaged)
         # What says nothing, such as a space, may be another.
         assert file.name in _fault_of(store.folder) or TokenVectorStore(store.folder).verify() == store.n_vectors
+    file.write_bytes(whole)
+    assert (store.n_bytes, len(store)) == (n_bytes, 3)
     file.unlink()
-    assert store.n_bytes == n_bytes, "what is open stays"
+    assert (store.n_bytes, len(store)) == (0, 0)
