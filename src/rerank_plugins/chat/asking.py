@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field, fields, replace
+from numbers import Integral
 from typing import Any, TypeVar
 
 from rerank_plugins.chat.fencing import Fence, Fencing
@@ -86,14 +87,14 @@ class CallCounts:
         return total
 
     def note(self, request: Request, answer: ChatAnswer | None) -> None:
-        """Count a call; tokens that the model does not tell are estimated at four characters each."""
+        """Count a call; tokens that it does not tell, or not as counts, are estimated at four characters each."""
         self.calls += 1
         if answer is None:
             self.failed += 1
             return
-        if answer.usage is not None:
-            self.prompt_tokens += answer.usage.prompt
-            self.answer_tokens += answer.usage.answer
+        if answer.usage is not None and all(map(_is_count, (answer.usage.prompt, answer.usage.answer))):
+            self.prompt_tokens += int(answer.usage.prompt)
+            self.answer_tokens += int(answer.usage.answer)
             return
         self.is_estimate = True
         self.prompt_tokens += -(-sum(len(one.content) for one in request.messages) // _CHARACTERS_PER_TOKEN)
@@ -266,6 +267,10 @@ def _better(first: Read[Any], second: Read[Any]) -> Read[Any]:
     if second.value is None:
         return first
     return first if first.value is not None and first.missing < second.missing else second
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 0
 
 
 def _with_rule(message: ChatMessage, rule: str) -> str:

@@ -9,7 +9,7 @@ import json
 import math
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Generic, TypeVar
@@ -41,14 +41,22 @@ _JOIN = re.compile(r"[\s>,;=]*(?:(?:and|then)[\s>,;=]*)?", re.IGNORECASE)
 
 _WRITTEN_LABEL = re.compile(r"\bpassage\s*(?::\s*)?[\"'(\[*]*([A-Z])\b", re.IGNORECASE)
 _LONE_LABEL = re.compile(r"[\s\"'(\[*]*([A-Za-z])[\s\"')\].:*]*(?:$|\n|[-,:])")
-_NUMBER = re.compile(r"(?<![\w.\-])([0-9]{1,6}(?:\.[0-9]{1,6})?)(?:\s*(?:/|out of)\s*[0-9]{1,6})?(?![\w%]|-[0-9])")
+# Several of them: "A, B", "B or A", "[A]/[B]", a line for each, or a word about each, as in "A: 3, B: 5".
+_LABEL = r"[\"'(\[*]*([A-Za-z])[\"')\].*]*"
+_SEVERAL_LABELS = re.compile(
+    rf"\s*{_LABEL}(?:(?:[^\S\n]*[-,;/&>\n]\s*|[^\S\n]+(?:and|or)\s+){_LABEL}(?=\s*(?:$|[-,;/&>]|(?:and|or)\b)|[ \t]*\n)"
+    rf"|:[^\n,;]*[\n,;]\s*{_LABEL}:)"
+)
+_DECIMAL = r"[0-9]{1,6}(?:\.[0-9]+)?"
+# No part of a longer number: 0 is not what "0.5 %" says.
+_NUMBER = re.compile(rf"(?<![\w.\-])({_DECIMAL})(?:\s*(?:/|out of)\s*{_DECIMAL})?(?![ \t]*%|\w|\.[0-9]|-[0-9])")
 # "The passage a reader wants" chooses none.
 _ARTICLE = re.compile(r"\b[Pp]assage a\s+[a-z]")
 _EITHER = re.compile(r"\b[Pp]assage\s*[A-Z]\s*(?:,|/|&|or|and)\s*[A-HJ-W]\b")
 
 # What a value of JSON is that is an answer by itself, and not a sentence about it.
 _BARE_LABEL = re.compile(r"\W*(?:passage\W*)?[A-Z]\W*", re.IGNORECASE)
-_BARE_GRADE = re.compile(r"\s*[0-9]{1,6}(?:\.[0-9]{1,6})?\s*(?:/\s*[0-9]{1,6}\s*)?")
+_BARE_GRADE = re.compile(rf"\s*{_DECIMAL}\s*(?:/\s*{_DECIMAL}\s*)?")
 _BARE_ID = re.compile(r"\W*(?:(?:passage|document|doc|text|identifier|id)\W*)?[0-9]{1,6}\W*", re.IGNORECASE)
 
 # Brackets of Chinese and Japanese texts, which NFKC leaves as they are.
@@ -106,9 +114,9 @@ def read_label(text: str, labels: Sequence[str]) -> Read[int]:
     value = _json_value(answer_text, ("best", "label", "passage", "answer"), _BARE_LABEL)
     if value is not None:
         answer_text = str(value)
-    single = _LONE_LABEL.match(answer_text)
+    lone = _SEVERAL_LABELS.match(answer_text) or _LONE_LABEL.match(answer_text)
     written = [] if _ARTICLE.search(answer_text) else _WRITTEN_LABEL.findall(answer_text)
-    found = {one.upper() for one in written} or ({single[1].upper()} if single else set())
+    found = {one.upper() for one in written or (lone.groups() if lone else ()) if one}
     chosen = [labels.index(one) for one in found if one in labels]
     several = len(found) > 1 or _EITHER.search(answer_text) is not None
     if len(chosen) == 1 and not several:
@@ -124,8 +132,7 @@ def read_grade(text: str, highest: int) -> Read[float]:
     if isinstance(value, (int, float)):
         found = [float(value)] if -1e9 < value < 1e9 else []
     else:
-        answer_text = answer_text if value is None else value
-        found = list(dict.fromkeys(float(one) for one in _NUMBER.findall(answer_text)))
+        found = list(dict.fromkeys(float(one) for one in _NUMBER.findall(answer_text if value is None else value)))
     grades = [one for one in found if 0 <= one <= highest]
     if len(found) == 1 and grades:
         return Read(value=grades[0])
@@ -135,13 +142,14 @@ def read_grade(text: str, highest: int) -> Read[float]:
 
 def yes_probability(logprobs: Mapping[str, float]) -> float | None:
     """Return P(yes) / (P(yes) + P(no)) over all spellings of both among the first tokens; None if neither is there."""
-    yes = sum(math.exp(min(value, 0.0)) for token, value in logprobs.items() if _word(token) in _YES)
-    no = sum(math.exp(min(value, 0.0)) for token, value in logprobs.items() if _word(token) in _NO)
+    yes, no = _mass(logprobs, _YES), _mass(logprobs, _NO)
     return yes / (yes + no) if yes + no > 0.0 else None
 
 
-def _word(token: str) -> str:
-    return token.strip(" \n\t\u2581\u0120'\"*.,").casefold()
+def _mass(logprobs: Mapping[str, float], words: Set[str]) -> float:
+    """Return the probability of some words; NaN if that of one is no number."""
+    found = [one for token, one in logprobs.items() if str(token).strip(" \n\t\u2581\u0120'\"*.,").casefold() in words]
+    return sum(math.exp(max(min(one, 0.0), -1e9)) if isinstance(one, (int, float)) else math.nan for one in found)
 
 
 def _plain_answer(text: str) -> str:
@@ -233,7 +241,8 @@ def _json_id(one: Any) -> int | None:
     if isinstance(one, float) and math.isfinite(one) and one == int(one):
         one = int(one)
     if isinstance(one, str):
-        match = re.search(_ID, one)
+        # With its sign: there is no passage -1.
+        match = re.search(rf"(?:^\s*-)?{_ID}", one)
         return int(match[0]) if match else None
     return one if isinstance(one, int) and not isinstance(one, bool) else None
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,8 @@ __all__ = ["SUFFIXES", "read_composed"]
 
 SUFFIXES = (".json", ".yaml", ".yml", ".toml")
 """How the name of such a file ends."""
+
+_PARTS = {"cascade": "stages", "ensemble": "members"}
 
 _OWNERS: Mapping[str, tuple[type[Any], tuple[str, ...]]] = {
     "stages": (Stage, ("model", "depth", "layers", "calibration", "min_probability")),
@@ -45,7 +47,7 @@ def read_composed(path: str | Path, *, what: str, settings: tuple[str, ...]) -> 
         settings: Names that may stand beside them.
 
     Raises:
-        InvalidInputError: The file cannot be read, or says something else.
+        InvalidInputError: The file cannot be read, says something else, or names itself, by way of others too.
     """
     source = Path(path).expanduser()
     content = _content(source)
@@ -56,9 +58,36 @@ def read_composed(path: str | Path, *, what: str, settings: tuple[str, ...]) -> 
         found = f"{unknown[0]!r}" if unknown else shown(content)
         msg = f"{str(source)!r} must hold {names}; got {found}"
         raise InvalidInputError(msg)
-    return [_made(one, what, source.parent) for one in listed], {
-        name: value for name, value in content.items() if name != what
-    }
+    made = [_made(one, what, source.parent) for one in listed]
+    _check_ends(source, [one.model for one in made])
+    return made, {name: value for name, value in content.items() if name != what}
+
+
+def _check_ends(source: Path, models: Sequence[object]) -> None:
+    """Refuse a file that is one of its own parts. What else is wrong with the others is told when they are opened."""
+    waiting, seen = list(models), set[Path]()
+    while waiting:
+        head, _, rest = str(waiting.pop()).partition(":")
+        if head not in _PARTS or not rest.endswith(SUFFIXES):
+            continue
+        path = Path(rest).expanduser().resolve()
+        if path == source.resolve():
+            msg = (
+                f"{str(source)!r} names itself as one of its {_PARTS[head]}, by way of others or at once; leave it out"
+            )
+            raise InvalidInputError(msg)
+        if path not in seen:
+            seen.add(path)
+            waiting += _named_in(path, _PARTS[head])
+
+
+def _named_in(path: Path, what: str) -> list[object]:
+    try:
+        content = _content(path)
+    except InvalidInputError:
+        return []
+    listed = content.get(what) if isinstance(content, dict) else None
+    return [one.get("model") for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
 
 
 def _made(values: Mapping[str, Any], what: str, folder: Path) -> Any:

@@ -27,6 +27,8 @@ _Floats = npt.NDArray[np.float64]
 _PENALTY = 1e-3
 """Weight of the squared coefficients, on standardised log-odds, so that separable data gives finite weights."""
 
+_ROUNDING = 1e-9
+
 
 @checked_call(unchecked=("members", "pairs", "labels"))
 def fit_ensemble(
@@ -109,7 +111,8 @@ def _shares(rows: _Floats, relevant: _Floats) -> _Floats:
 def _logistic(rows: _Floats, relevant: _Floats) -> tuple[_Floats, float]:
     """Return the weight of each row, 0 or more, and the bias that minimise the penalised cross-entropy."""
     center, scale = rows.mean(axis=1, keepdims=True), rows.std(axis=1, keepdims=True)
-    scale[scale == 0.0] = 1.0
+    # What differs by rounding only is equal, as for a calibration: scaled up, it would get a weight without end.
+    scale[scale <= _ROUNDING * np.abs(rows).max(axis=1, keepdims=True)] = 1.0
     inputs = np.vstack([(rows - center) / scale, np.ones_like(relevant)])
 
     def loss(line: _Floats) -> tuple[float, _Floats]:

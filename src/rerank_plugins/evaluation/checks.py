@@ -20,15 +20,19 @@ logger = logging.getLogger(__name__)
 OnBad = Literal["raise", "drop"]
 """What happens to entries that cannot be measured: an error, or they are left out with a note."""
 
+_FEWEST_TOLD = 10
+"""Queries whose candidates are sorted by label before that is told: of a few it may be luck."""
+
 
 @checked_call()
 def usable_dataset(dataset: Dataset, *, on_bad: OnBad = "raise") -> Dataset:
     """Return the dataset with only those queries and judgements that can be measured.
 
-    Judgements and candidates of documents that are not in the corpus, and blank queries, are mistakes. They raise an
-    error, or with ``drop`` are left out. A query without a relevant document is no mistake, but every system would
-    score 0 on it, so it is always left out. All of this is recorded in the dataset's notes and logged, and so is
-    how many queries have no candidates where others have some.
+    Judgements and candidates of documents that are not in the corpus, judgements of queries that are not there, and
+    blank queries are mistakes. They raise an error, or with ``drop`` are left out. A query without a relevant document
+    is no mistake, but every system would score 0 on it, so it is always left out. All of this is recorded in the
+    dataset's notes and logged, and so is how many queries have no candidates where others have some, and that the
+    candidates of ten queries or more all stand relevant ones first, as no first stage has them.
 
     Args:
         dataset: Any dataset.
@@ -48,9 +52,9 @@ def usable_dataset(dataset: Dataset, *, on_bad: OnBad = "raise") -> Dataset:
         notes.append(f"left out: {mistake}")
     documents = dataset.documents
     qrels = {
-        query_id: {document_id: grade for document_id, grade in judged.items() if document_id in documents}
-        for query_id, judged in dataset.qrels.items()
-        if dataset.queries[query_id].strip()
+        query_id: {one: grade for one, grade in dataset.qrels.get(query_id, {}).items() if one in documents}
+        for query_id, text in dataset.queries.items()
+        if text.strip()
     }
     answered = {query_id: judged for query_id, judged in qrels.items() if any(grade > 0 for grade in judged.values())}
     if len(answered) < len(qrels):
@@ -58,7 +62,8 @@ def usable_dataset(dataset: Dataset, *, on_bad: OnBad = "raise") -> Dataset:
     if not answered:
         msg = f"{dataset.name}: no query has a relevant document in the corpus, so there is nothing to measure"
         raise InvalidInputError(msg)
-    notes += [note for note in _without_candidates(dataset, list(answered)) if note not in notes]
+    told = [*_without_candidates(dataset, list(answered)), *_relevant_first(dataset, list(answered))]
+    notes += [note for note in told if note not in notes]
     for note in notes[len(dataset.notes) :]:
         logger.warning("%s: %s", dataset.name, note)
     candidates = {
@@ -109,6 +114,20 @@ def _without_candidates(dataset: Dataset, query_ids: list[str]) -> list[str]:
     return [note]
 
 
+def _relevant_first(dataset: Dataset, query_ids: list[str]) -> list[str]:
+    """Return a note about candidates that were sorted by their labels, as lists of positives and negatives are."""
+    relevant = {query_id: dataset.relevant_ids(query_id) for query_id in query_ids}
+    found = [[one in ids for one in dataset.candidates.get(query_id, ())] for query_id, ids in relevant.items()]
+    mixed = [labels for labels in found if len(set(labels)) > 1]
+    if len(mixed) < _FEWEST_TOLD or any(labels != sorted(labels, reverse=True) for labels in mixed):
+        return []
+    note = (
+        f"the candidates of all {len(mixed)} queries stand relevant ones first, which gives the labels away: "
+        "candidates without a reranker, and whatever reads only the first of them, measure too high. Rank whole lists"
+    )
+    return [note]
+
+
 def _mistakes(dataset: Dataset) -> list[str]:
     found = []
     for what, by_query in (("judgements", dataset.qrels), ("candidates", dataset.candidates)):
@@ -119,6 +138,9 @@ def _mistakes(dataset: Dataset) -> list[str]:
                 f"{len(absent)} {what} name documents that the corpus does not have, "
                 f"the first is document {document_id!r} of query {query_id!r}"
             )
+    lost = [query_id for query_id in dataset.qrels if query_id not in dataset.queries]
+    if lost:
+        found.append(f"{len(lost)} judged queries have no text, the first is {lost[0]!r}")
     blank = [query_id for query_id, text in dataset.queries.items() if not text.strip()]
     if blank:
         found.append(f"{len(blank)} queries are blank, the first is {blank[0]!r}")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -55,8 +56,10 @@ def read_pairs_jsonl(path: str | Path) -> Dataset:
     * ``content`` and ``label``: one judged text; lines with the same query belong together.
 
     A label that is not whole counts 1 from 0.5 up, else 0. Equal texts are one document, ``d0``, ``d1``, ... in
-    the order of their first appearance; all of them form the corpus, and a query's own texts are its candidates.
-    Where a line judges one text twice, the higher grade counts.
+    the order of their first appearance; all of them form the corpus. Where a line judges one text twice, the higher
+    grade counts. A query's own texts are its candidates, in the order of the file. With ``pos`` and ``neg`` that order
+    would give the labels away to whatever reads only the first of them; such candidates are put into an order that says
+    nothing of the labels (by a digest of query and text).
 
     Raises:
         InvalidInputError: The file cannot be read, or a line is none of these.
@@ -64,6 +67,7 @@ def read_pairs_jsonl(path: str | Path) -> Dataset:
     path = Path(path)
     ids: dict[str, str] = {}
     by_query: dict[str, dict[str, int]] = {}
+    by_label: set[str] = set()
     for number, line in numbered_lines(path):
         where = f"{path}, line {number}"
         entry = json_object(line, where=where)
@@ -71,17 +75,23 @@ def read_pairs_jsonl(path: str | Path) -> Dataset:
             msg = f"{where}: expected a string 'query', got {entry.get('query')!r}"
             raise InvalidInputError(msg)
         judged = by_query.setdefault(entry["query"], {})
+        if isinstance(entry.get("pos"), list):
+            by_label.add(entry["query"])
         for text, grade in _judged_texts(entry, where=where):
             document_id = ids.setdefault(text, f"d{len(ids)}")
             judged[document_id] = max(grade, judged.get(document_id, 0))
+    texts = {document_id: text for text, document_id in ids.items()}
+    listed = {
+        query: _in_no_order(query, judged, texts) if query in by_label else judged for query, judged in by_query.items()
+    }
     queries = {f"q{position}": query for position, query in enumerate(by_query)}
     qrels = {f"q{position}": judged for position, judged in enumerate(by_query.values())}
     return Dataset(
         name=path.stem,
-        documents={document_id: Document(text) for text, document_id in ids.items()},
+        documents={document_id: Document(text) for document_id, text in texts.items()},
         queries=queries,
         qrels=qrels,
-        candidates={query_id: tuple(judged) for query_id, judged in qrels.items()},
+        candidates={query_id: tuple(listed[query]) for query_id, query in queries.items()},
     )
 
 
@@ -107,6 +117,15 @@ def read_finetune_json(path: str | Path) -> Dataset:
         queries={query_id: queries[query_id] for query_id in relevant},
         qrels={query_id: dict.fromkeys(map(str, listed), 1) for query_id, listed in relevant.items()},
     )
+
+
+def _in_no_order(query: str, document_ids: Iterable[str], texts: Mapping[str, str]) -> list[str]:
+    """Return documents of a query in an order that is the same in every run, and says nothing of their labels."""
+
+    def digest(document_id: str) -> bytes:
+        return hashlib.sha256(f"{query}\0{texts[document_id]}".encode("utf-8", "surrogatepass")).digest()
+
+    return sorted(document_ids, key=digest)
 
 
 def _judged_texts(entry: Mapping[str, Any], *, where: str) -> list[tuple[str, int]]:

@@ -15,7 +15,7 @@ from rerank_plugins.backends.named import backend_names, register_backend
 from rerank_plugins.backends.protocol import PairScorer, SimplePairScorer, reranker_spec
 from rerank_plugins.calibration import fit_calibration
 from rerank_plugins.calls.observing import CallRecord, add_observer
-from rerank_plugins.chat import ChatAnswer, ChatLimits, ChatPrice, Listwise, Pointwise
+from rerank_plugins.chat import ChatAnswer, ChatLimits, ChatPrice, ChatTokens, Listwise, Pointwise
 from rerank_plugins.training.mining.judges import RerankerJudge
 
 QUERY = "what does the panda eat"
@@ -130,6 +130,20 @@ def test_usage_has_the_tokens_and_the_cost() -> None:
     assert estimated.usage.chat is not None
     assert estimated.usage.chat.is_estimate
     assert estimated.usage.chat.cost is None
+
+
+@pytest.mark.parametrize("prompt", [None, -5, 2.5, True, "7"])
+def test_tokens_that_are_no_counts_are_estimated(prompt: Any) -> None:
+    answer = ChatAnswer(text="[1] > [2]", usage=ChatTokens(prompt, 3))
+    price = ChatPrice(prompt_per_million=2.0, answer_per_million=8.0)
+    ranking = Reranker(backend=ChatScorer(ScriptedChat(lambda _: answer), price=price)).rank(QUERY, TEXTS[:2])
+    assert ranking.usage is not None
+    chat = ranking.usage.chat
+    assert chat is not None
+    assert chat.is_estimate
+    assert chat.prompt_tokens > 100
+    assert chat.cost is not None
+    assert chat.cost > 0.0
 
 
 def test_it_is_a_backend_that_can_be_copied_and_pickled() -> None:

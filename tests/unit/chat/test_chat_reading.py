@@ -65,6 +65,7 @@ ORDERS = [
     ('{"analysis": ["Passage 1 is old", "Passage 2 of 3"], "order": [4, 2]}', [4, 2, 1, 3]),
     ('{"scores": [0.1, 0.9], "notes": [], "order": ["[4]", "doc 2"]}', [4, 2, 1, 3]),
     ('{"ranking": ["Passage 4, since 1990", "Passage 2"], "seen": [1, 2, 3, 4]}', [4, 2, 1, 3]),
+    ('{"ranking": ["-1", "4", "doc-2", "3"]}', [4, 2, 3, 1]),
 ]
 
 
@@ -191,8 +192,11 @@ def test_a_good_answer_is_read_as_it_stands(order: list[int], form: str) -> None
         "```json" + " " * 90_000 + "x",
         "```" + "a" * 90_000,
         "1" + " " * 99_000 + "x",
+        "A" + "\n" * 99_000 + "x",
+        "A:" + "," * 99_000 + "x",
+        "1." + "1" * 99_000 + "x",
     ],
-    ids=range(15),
+    ids=range(18),
 )
 def test_hostile_answers_end_soon(text: str) -> None:
     start_s = time.perf_counter()
@@ -225,6 +229,16 @@ def test_hostile_answers_end_soon(text: str) -> None:
         ('{"result": {"best": ["Passage B"]}}', 1),
         ('{"why": "Passage A is off topic", "more": "yes"}', None),
         ('{"first": "A", "second": "B"}', None),
+        ("A, B", None),
+        ("A\nB", None),
+        ("[A]-[B]", None),
+        ("A: 3\nB: 5", None),
+        ('["B", "A"]', None),
+        ('{"best": "B, A"}', None),
+        ("B, B.", 1),
+        ("B, a good text", 1),
+        ("B: it says, in short, why", 1),
+        ("B\n\nA: off topic\nB: the answer", 1),
         ("Neither", None),
         ("A passage", None),
         ("C", None),
@@ -249,6 +263,12 @@ def test_labels(text: str, expected: int | None) -> None:
         ("10", 10),
         ("0", 0),
         ("3 or 4", None),
+        ("9.123456789", 9.123456789),
+        ("7.5 / 10.0", 7.5),
+        ('{"reasoning": "it names 3 pandas", "final": 7.123456789}', 7.123456789),
+        ("7.5%", None),
+        ("7 %", None),
+        ("7.5th", None),
         ("11", None),
         ("-3", None),
         ("high", None),
@@ -273,3 +293,6 @@ def test_yes_and_no_in_all_spellings() -> None:
     assert yes_probability({"Maybe": -0.1}) is None
     assert yes_probability({"yes": -0.1}) == 1.0
     assert yes_probability({"no": float("-inf"), "yes": float("-inf")}) is None
+    for no_number in (None, "-0.1", float("nan")):
+        assert yes_probability({"no": -0.1, "yes": no_number, 7: -0.2}) is None  # type: ignore[dict-item]
+    assert yes_probability({"no": -(10**400), "yes": -0.1}) == 1.0

@@ -54,6 +54,16 @@ def test_no_other_shares_have_a_smaller_error() -> None:
     assert ((weights @ rows - labels) ** 2).sum() <= min(errors)
 
 
+def test_a_member_whose_scores_differ_by_rounding_only_does_not_count() -> None:
+    pytest.importorskip("scipy")
+    # The second number is a third, or the next one above it where the label is true.
+    pairs = [("q", f"{a} {1 / 3 + label * 6e-17!r}") for (a, _), label in zip(ROWS.T[:200], LABELS[:200], strict=True)]
+    assert len({one.split()[1] for _, one in pairs}) == 2
+    made = fit_ensemble([Numbers(0), Numbers(1)], pairs, LABELS[:200])
+    assert made.members[0].weight > 0.5
+    assert made.members[1].weight < 1e-6
+
+
 @pytest.mark.parametrize("fusion", ["logit", "probability"])
 def test_blank_documents_do_not_count(fusion: Any) -> None:
     pytest.importorskip("scipy")

@@ -225,10 +225,17 @@ def test_a_name_means_the_models_and_calibrations_that_are_there_now(checkpoints
 
 
 def test_a_file_that_names_itself_is_told(tmp_path: Path) -> None:
-    file = tmp_path / "c.json"
-    file.write_text(json.dumps({"stages": [{"model": f"cascade:{file}"}]}), encoding="utf-8")
-    with pytest.raises(RerankPluginsError):
-        Reranker(f"cascade:{file}")
+    one, other = tmp_path / "one.json", tmp_path / "other.json"
+    for itself in (one, other):
+        one.write_text(json.dumps({"stages": [{"model": f"ensemble:{other}"}, {"model": "mini"}]}))
+        other.write_text(json.dumps({"members": [{"model": "bm25"}, {"model": f"cascade:{itself}"}]}))
+        for name in (f"cascade:{one}", f"ensemble:{other}"):
+            with pytest.raises(RerankPluginsError, match="names itself as one of its"):
+                Reranker(name)
+    # One that is named twice is none.
+    other.write_text(json.dumps({"members": [{"model": "bm25"}, {"model": "bm25"}]}))
+    one.write_text(json.dumps({"stages": [{"model": f"ensemble:{other}"}, {"model": f"ensemble:{other}"}]}))
+    Reranker(f"cascade:{one}").close()
 
 
 @pytest.mark.parametrize("suffix", [".json", ".yaml", ".toml"])

@@ -29,6 +29,7 @@ def test_a_good_dataset_stays_as_it_is() -> None:
         ({"qrels": {"q1": {"a": 1, "gone": 1}, "q2": {"b": 1}}}, "1 judgements name .* 'gone' of query 'q1'"),
         ({"candidates": {"q1": ("a", "gone"), "q2": ()}}, "1 candidates name .* 'gone' of query 'q1'"),
         ({"queries": {"q1": "one", "q2": " "}}, "1 queries are blank, the first is 'q2'"),
+        ({"queries": {"q1": "one"}, "candidates": {}}, "1 judged queries have no text, the first is 'q2'"),
     ],
 )
 def test_a_mistake_is_an_error_or_dropped_with_a_note(changes: dict[str, object], match: str) -> None:
@@ -47,6 +48,7 @@ def test_queries_that_nothing_answers_are_left_out_with_a_note() -> None:
     kept = usable_dataset(bad)
     assert list(kept.queries) == ["q1"]
     assert kept.notes == ("left out: 1 of 2 queries without a relevant document",)
+    assert usable_dataset(replace(GOOD, qrels={"q1": {"a": 1}})) == kept, "nobody judged q2"
     with pytest.raises(InvalidInputError, match="nothing to measure"):
         usable_dataset(replace(GOOD, qrels={"q1": {"a": 0}, "q2": {}}))
     with pytest.raises(InvalidInputError, match="nothing to measure"):
@@ -59,6 +61,27 @@ def test_queries_without_candidates_beside_others_are_told_once() -> None:
     assert told.startswith("1 of 2 queries have no candidates, the first is 'q2': where the candidates are ranked")
     assert usable_dataset(kept) == kept
     assert usable_dataset(replace(GOOD, candidates={})).notes == ()
+
+
+def listed(n_queries: int, order: tuple[str, ...]) -> Dataset:
+    ids = [f"q{n}" for n in range(n_queries)]
+    return replace(
+        GOOD,
+        queries=dict.fromkeys(ids, "one"),
+        qrels={one: {"a": 1, "b": 0} for one in ids},
+        candidates={**dict.fromkeys(ids, ("a", "b")), "q0": order},
+    )
+
+
+def test_candidates_that_are_sorted_by_their_labels_are_told() -> None:
+    kept = usable_dataset(listed(10, ("a", "b")))
+    (told,) = kept.notes
+    assert told.startswith("the candidates of all 10 queries stand relevant ones first")
+    assert usable_dataset(kept) == kept
+    assert not usable_dataset(listed(10, ("b", "a"))).notes
+    assert not usable_dataset(listed(9, ("a", "b"))).notes
+    # A list of one kind alone says nothing.
+    assert not usable_dataset(listed(10, ("a",))).notes
 
 
 def test_on_bad_is_checked() -> None:

@@ -28,7 +28,28 @@ def test_positives_and_negatives(tmp_path: Path) -> None:
     assert dataset.texts == {"d0": "A", "d1": "AA", "d2": "B"}
     assert dataset.queries == {"q0": "a?", "q1": "b?"}
     assert dataset.qrels == {"q0": {"d0": 1, "d1": 1, "d2": 1}, "q1": {"d2": 1}}
-    assert dataset.candidates == {"q0": ("d0", "d1", "d2"), "q1": ("d2",)}
+    assert {query_id: set(listed) for query_id, listed in dataset.candidates.items()} == {
+        "q0": {"d0", "d1", "d2"},
+        "q1": {"d2"},
+    }
+
+
+def test_the_order_of_positives_and_negatives_tells_no_answer(tmp_path: Path) -> None:
+    rows = [{"query": f"{n}?", "pos": [f"right {n}"], "neg": [f"wrong {n} {m}" for m in range(4)]} for n in range(200)]
+    dataset = open_dataset(lines(tmp_path / "mine.jsonl", *rows))
+    assert all(len(listed) == 5 for listed in dataset.candidates.values())
+    n_first = sum(listed[0] in dataset.relevant_ids(query_id) for query_id, listed in dataset.candidates.items())
+    assert 20 <= n_first <= 60, "a fifth by chance"
+    swapped = [{**row, "pos": row["neg"], "neg": row["pos"]} for row in rows]
+    other = open_dataset(lines(tmp_path / "other.jsonl", *swapped))
+    orders = [[[data.texts[one] for one in listed] for listed in data.candidates.values()] for data in (dataset, other)]
+    assert orders[0] == orders[1]
+
+
+def test_hits_are_candidates_in_their_own_order(tmp_path: Path) -> None:
+    hits = [{"content": f"text {n}", "label": int(n == 5)} for n in range(9)]
+    dataset = open_dataset(lines(tmp_path / "mine.jsonl", {"query": "a?", "hits": hits}))
+    assert dataset.candidates == {"q0": tuple(f"d{n}" for n in range(9))}
 
 
 @pytest.mark.parametrize(

@@ -166,7 +166,8 @@ def _measured(
 ) -> list[_Tried]:
     """Return the measure of each query of each cascade; the same beginning of a list is measured once."""
     ((name, measure),) = named.items()
-    cutoff: Any = measure.params.get("cutoff")
+    # Where only judged documents count, those beyond the cut-off move up into it.
+    cutoff: Any = None if measure.params.get("judged_only") else measure.params.get("cutoff")
     keys: dict[tuple[str, bytes], str] = {}
     run: dict[str, dict[str, float]] = {}
     rows = []

@@ -176,6 +176,13 @@ def test_the_best_within_the_budget_is_recommended() -> None:
     assert tuning.recommended.tuned.quality.value == max(one.tuned.quality.value for one in fitting)
 
 
+def test_a_measure_of_judged_documents_looks_behind_the_others() -> None:
+    # One document of each query is judged, so that it is the first of these wherever it stands.
+    found = tune(made_dataset(), [Column(0), Column(1)], budget_ms=1e6, measure="nDCG(judged_only=True)@1")
+    assert {one.tuned.quality.value for one in found.front} == {1.0}
+    assert [one.quality for one in found.costs] == [1.0, 1.0]
+
+
 def test_what_is_chosen_opens() -> None:
     with Reranker(backend=Column(1)) as dear:
         tuning = tune(made_dataset(), [Column(0), dear], budget_ms=1e6)
