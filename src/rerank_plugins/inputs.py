@@ -71,8 +71,11 @@ def check_pairs(pairs: object, *, first: int = 0) -> list[tuple[str, str | None]
         first: Number of the first pair, for messages.
     """
     checked = []
-    for index, pair in enumerate(_listed(pairs, name="pairs"), start=first):
-        if isinstance(pair, str) or not isinstance(pair, Sequence) or len(pair) != _PAIR:
+    listed: list[Any] = _listed(pairs, name="pairs")
+    for index, pair in enumerate(listed, start=first):
+        # A row of a NumPy array is no Sequence.
+        is_row = getattr(pair, "shape", None) == (_PAIR,)
+        if isinstance(pair, str) or not (is_row or (isinstance(pair, Sequence) and len(pair) == _PAIR)):
             msg = f"pairs[{index}] must be (query, document), got {type(pair).__name__}"
             raise InvalidInputError(msg)
         query, document = pair
@@ -154,6 +157,10 @@ def check_iterable(items: object, *, name: str) -> Iterable[Any]:
     is_single = isinstance(items, (str, bytes, Mapping, Set, type)) or getattr(items, "shape", None) == ()
     if is_single or not isinstance(items, Iterable):
         msg = f"{name} must be a list, got {type(items).__name__}. Put a single text into a list."
+        raise InvalidInputError(msg)
+    if hasattr(items, "columns"):
+        # A table of pandas or Polars yields the names of its columns, or whole ones.
+        msg = f"{name} must be a list, got a table ({type(items).__name__}). Pass its texts, such as table['text']."
         raise InvalidInputError(msg)
     return items
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from enum import Enum
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import pytest
 from rerank_plugins import Document, Embedder, Reranker
 from rerank_plugins.backends.vectors import SimpleTextEmbedder, embedder_spec
 from rerank_plugins.catalog.spec import Instruction
+from rerank_plugins.errors import InvalidInputError
 
 
 class Label(str, Enum):
@@ -67,3 +68,37 @@ def test_an_instruction_stands_as_it_is_before_a_text_of_another_class(kind: typ
 
     Embedder(backend=Lengths()).embed_documents([kind(Label.ANSWER.value)])
     assert shown == [f"<passage> {Label.ANSWER.value}"]
+
+
+class Table:
+    """Like a table of pandas: it yields the names of its columns."""
+
+    columns = ("text", "title")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.columns)
+
+
+def test_a_table_is_no_list_of_texts_though_it_yields_its_columns_names(
+    bert_reranker_folder: Path, checkpoints: Path
+) -> None:
+    with Reranker(bert_reranker_folder, device="cpu") as reranker:
+        with pytest.raises(InvalidInputError, match=r"documents must be a list, got a table \(Table\). Pass its texts"):
+            reranker.rank("what do pandas eat", Table())  # type: ignore[arg-type]
+        with pytest.raises(InvalidInputError, match="pairs must be a list, got a table"):
+            list(reranker.score_stream(Table()))  # type: ignore[arg-type]
+    with (
+        Embedder(checkpoints / "bert-embedder", device="cpu") as embedder,
+        pytest.raises(InvalidInputError, match="documents must be a list, got a table"),
+    ):
+        embedder.embed_documents(Table())  # type: ignore[arg-type]
+
+
+def test_rows_of_an_array_are_pairs(bert_reranker_folder: Path) -> None:
+    with Reranker(bert_reranker_folder, device="cpu") as reranker:
+        expected = reranker.score(PLAIN)
+        assert reranker.score(np.array(PLAIN)) == expected
+        assert reranker.score(np.array(PLAIN, dtype=object)) == expected
+        assert list(reranker.score_stream(iter(np.array(PLAIN)))) == pytest.approx(expected, abs=1e-5)
+        with pytest.raises(InvalidInputError, match=r"pairs\[0\] must be \(query, document\), got ndarray"):
+            reranker.score(np.array([["a", "b", "c"]]))

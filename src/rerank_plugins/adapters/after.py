@@ -24,6 +24,7 @@ from rerank_plugins.types import RankedDocument, SourceOptions
 __all__ = ["After", "AfterRanking", "SharedEmbedders", "selected"]
 
 _Share = Annotated[float, Within(0.0, 1.0)]
+_TRADE_OFF = 0.7
 
 
 @checked_fields()
@@ -45,11 +46,12 @@ class AfterRanking:
         best_at_both_ends: The best first and last, :func:`~rerank_plugins.ranking.after.best_at_both_ends`.
 
     Raises:
-        InvalidInputError: ``max_tokens`` stands without ``tokenizer`` or the other way round.
+        InvalidInputError: ``max_tokens`` stands without ``tokenizer`` or the other way round, or one of the others
+            without what it belongs to.
     """
 
     embedder: str | None = None
-    trade_off: _Share = 0.7
+    trade_off: _Share = _TRADE_OFF
     max_tokens: Count | None = None
     tokenizer: str | None = None
     separator_tokens: Annotated[int, Within(0)] = 0
@@ -60,6 +62,18 @@ class AfterRanking:
             msg = (
                 f"max_tokens={self.max_tokens!r} and tokenizer={self.tokenizer!r} go together: the tokens are those of "
                 "the model that will read the results, so name its tokenizer.json or its folder"
+            )
+            raise InvalidInputError(msg)
+        if self.separator_tokens and self.max_tokens is None:
+            msg = (
+                f"separator_tokens={self.separator_tokens} stand between the documents of a token budget, and there is "
+                "none; give max_tokens and tokenizer, or leave it out"
+            )
+            raise InvalidInputError(msg)
+        if self.trade_off != _TRADE_OFF and self.embedder is None:
+            msg = (
+                f"trade_off={self.trade_off} weighs relevance against being like others by vectors, and there are "
+                "none; name an embedder, or leave it out"
             )
             raise InvalidInputError(msg)
 

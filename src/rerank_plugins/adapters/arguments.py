@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from rerank_plugins.adapters.values import as_number
 from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.ranking.order import check_top_n
+from rerank_plugins.inputs import check_positive
 
 __all__ = [
     "DEFAULT_RERANKER",
@@ -86,7 +86,7 @@ def call_limit(owner: object, name: str, options: Mapping[str, Any]) -> int | No
         msg = f"{name}={value!r} and k={k!r} mean the same; give one of them"
         raise InvalidInputError(msg)
     limit: int | None = as_number(k if value is None else value)
-    check_top_n(limit)
+    check_positive("k" if value is None else name, limit)
     return limit
 
 

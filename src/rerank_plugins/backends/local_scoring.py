@@ -67,7 +67,7 @@ def local_backend(
         raise InvalidInputError(msg)
     tokenizer = lease.value.tokenizer
     lengths = late_lengths(
-        spec, tokenizer, document=settings.max_length_tokens, query_tokens=settings.query_limit_tokens
+        spec, tokenizer, files, document=settings.max_length_tokens, query_tokens=settings.query_limit_tokens
     )
     model = TokenVectorModel(lease, spec, files, lengths, long_documents=settings.long_documents, engine=engine)
     kept = None if vectors is None else KeptVectors(vectors, model, name=spec.id)

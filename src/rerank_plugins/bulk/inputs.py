@@ -14,6 +14,7 @@ from rerank_plugins.bulk.folders import is_parquet
 from rerank_plugins.checks.optional import import_extra
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.system.files import reason_of
+from rerank_plugins.system.lines import is_row
 
 __all__ = ["Block", "Row", "column_types", "plan_blocks", "read_block"]
 
@@ -21,8 +22,6 @@ Row = dict[str, Any]
 
 _READ_ROWS = 4_096
 """Rows of Parquet that are in memory at once beside those of the block."""
-
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +98,7 @@ def _line_places(file: Path, rows_per_block: int) -> Iterator[dict[str, Any]]:
     first, n_rows, start, offset, digest = 0, 0, 0, 0, sha256()
     with file.open("rb") as lines:
         for line in lines:
-            if _is_row(line):
+            if is_row(line):
                 if n_rows == rows_per_block:
                     yield {"first_row": first, "n_rows": n_rows, "offset": start, "sha256": digest.hexdigest()}
                     first, n_rows, start = first + n_rows, 0, offset
@@ -117,14 +116,9 @@ def _line_rows(block: Block, columns: Sequence[str]) -> list[Row]:
         for line in lines:
             if len(rows) == block.n_rows:
                 break
-            if _is_row(line):
+            if is_row(line):
                 rows.append(_row(line, place=f"{block.path}, row {block.first_row + len(rows) + 1}"))
     return rows
-
-
-def _is_row(line: bytes) -> bool:
-    """Return whether a line is more than white space; an empty file of some editors is a byte order mark."""
-    return bool(line.removeprefix(_BYTE_ORDER_MARK).strip())
 
 
 def _row(line: bytes, *, place: str) -> Row:

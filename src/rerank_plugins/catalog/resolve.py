@@ -126,7 +126,7 @@ def _known_family(family: str | None, *, kind: ModelKind) -> str | None:
         return None
     known = sorted({spec.family for spec in specs_of_kind(kind)})
     if family not in known:
-        msg = f"family must be one of {', '.join(map(repr, known))} or None for a {kind}; got {family!r}"
+        msg = f"family must be one of {', '.join(map(repr, known))} or None for {kind}s; got {family!r}"
         raise InvalidInputError(msg)
     return family
 

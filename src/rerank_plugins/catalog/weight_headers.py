@@ -26,6 +26,7 @@ _FREE_WEIGHTS, _FREE_LAYERS = 64_000_000, 256
 """What a config may claim whatever is stored: 256 MB; models that share one layer's weights (ALBERT) run it often."""
 _MOST_CLAIMED = 16
 """How many times more weights a config may claim than there are: shared layers and experts are counted as often."""
+_DENSE_WIDTH = "intermediate_size"
 _EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts")
 
 
@@ -77,7 +78,9 @@ def check_claims(config: Mapping[str, Any], stored: Mapping[str, StoredTensor], 
         for name in (*COUNTS, *SIZES):
             limit = max(deepest, _FREE_LAYERS) if name in COUNTS else widest
             value = part.get(name, 0)
-            if isinstance(value, int) and value > limit:
+            # A model that is experts throughout has a width of its own for them, and reads this one nowhere.
+            is_unread = name == _DENSE_WIDTH and any(one in part for one in _EXPERTS)
+            if isinstance(value, int) and value > limit and not is_unread:
                 _refuse_claim(folder, f"{name}={value}", f"its weights allow {limit} at most")
         claimed = _claimed(part)
         if claimed > max(_FREE_WEIGHTS, _MOST_CLAIMED * elements):
@@ -92,7 +95,7 @@ def _claimed(config: Mapping[str, Any]) -> int:
         return max((value for value in found if isinstance(value, int)), default=1)
 
     width = most("hidden_size", "d_model", "n_embd", "dim")
-    layer = 4 * width * width + 2 * width * most("intermediate_size", "d_ff") * most(*_EXPERTS)
+    layer = 4 * width * width + 2 * width * most(_DENSE_WIDTH, "d_ff") * most(*_EXPERTS)
     tables = most("vocab_size") + most(*POSITIONS) + most("type_vocab_size")
     return most(*COUNTS) * layer + tables * width
 

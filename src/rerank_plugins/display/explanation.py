@@ -56,14 +56,14 @@ def coloured_text(text: str, spans: Sequence[Span]) -> tuple[str, float]:
         text: The whole text.
         spans: Parts of it, in order; what overlaps an earlier one is shown once.
     """
-    most = max((abs(span.drop) for span in spans), default=0.0) or 1.0
+    most = max((abs(span.drop) for span in spans), default=0.0)
     parts: list[str] = []
     place = 0
     for span in spans:
         if span.start < place:
             continue
         parts.append(escaped(text[place : span.start]))
-        parts.append(_colored(text[span.start : span.end], span.drop, share=abs(span.drop) / most))
+        parts.append(_colored(text[span.start : span.end], span.drop, share=abs(span.drop) / (most or 1.0)))
         place = span.end
     parts.append(escaped(text[place:]))
     return f'<p style="line-height: 1.9; white-space: pre-wrap;">{"".join(parts)}</p>', most

@@ -22,6 +22,9 @@ logger = logging.getLogger(__name__)
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16, "int8": torch.int8}
 
+_SINGLE = ("cpu", "mps")
+_CHECKED = (*_SINGLE, "cuda")
+
 
 def resolve_device(device: str | None) -> torch.device:
     """Return the device to use.
@@ -37,11 +40,7 @@ def resolve_device(device: str | None) -> torch.device:
         if torch.cuda.is_available():
             return torch.device("cuda", torch.cuda.current_device())
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    try:
-        wanted = torch.device(device)
-    except (RuntimeError, TypeError) as error:
-        msg = f"device must be like 'cpu', 'cuda', 'cuda:1' or 'mps', or None to choose; got {device!r}"
-        raise InvalidInputError(msg) from error
+    wanted = _named(device)
     n_cuda = torch.cuda.device_count()
     if wanted.type == "cuda" and (not torch.cuda.is_available() or (wanted.index or 0) >= n_cuda):
         msg = f"device {device!r} is not available: this machine has {n_cuda} CUDA devices. Use device='cpu' or None."
@@ -49,10 +48,29 @@ def resolve_device(device: str | None) -> torch.device:
     if wanted.type == "mps" and not torch.backends.mps.is_available():
         msg = "device 'mps' is not available on this machine. Use device='cpu' or None."
         raise DeviceUnavailableError(msg)
+    if wanted.type not in _CHECKED:
+        _check_runs(wanted, device)
+    # "cuda" and "cuda:0" must be one key, or the weights would be loaded twice; so must "cpu" and "cpu:0".
     if wanted.type == "cuda" and wanted.index is None:
-        # "cuda" and "cuda:0" must be one key, or the weights would be loaded twice.
         return torch.device("cuda", torch.cuda.current_device())
-    return wanted
+    return torch.device(wanted.type) if wanted.type in _SINGLE else wanted
+
+
+def _named(device: str) -> torch.device:
+    try:
+        return torch.device(device)
+    except (RuntimeError, TypeError) as error:
+        msg = f"device must be like 'cpu', 'cuda', 'cuda:1' or 'mps', or None to choose; got {device!r}"
+        raise InvalidInputError(msg) from error
+
+
+def _check_runs(wanted: torch.device, device: str) -> None:
+    """Raise for a kind of device that this build of torch does not run, or that holds no numbers (``meta``)."""
+    try:
+        torch.zeros(1, device=wanted).item()
+    except (RuntimeError, AssertionError, ImportError) as error:
+        msg = f"device {device!r} is not available: torch computes nothing there on this machine. Use 'cpu' or None."
+        raise DeviceUnavailableError(msg) from error
 
 
 def resolve_devices(device: str | None) -> list[torch.device]:
@@ -70,11 +88,11 @@ def resolve_devices(device: str | None) -> list[torch.device]:
     if device == "cuda:all":
         resolve_device("cuda")
         return [torch.device("cuda", index) for index in range(torch.cuda.device_count())]
-    devices = [resolve_device(name.strip()) for name in str(device).split(",")]
-    if len({one.type for one in devices}) > 1:
+    names = [name.strip() for name in str(device).split(",")]
+    if len({_named(name).type for name in names}) > 1:
         msg = f"copies of a model run on devices of one kind, or scores would differ; got device={device!r}"
         raise InvalidInputError(msg)
-    return devices
+    return [resolve_device(name) for name in names]
 
 
 def resolve_dtype(dtype: str, *, device: torch.device, half: str = "float16") -> torch.dtype:

@@ -7,6 +7,7 @@ they are, so that the order stays explainable.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from types import NoneType
 from typing import Annotated
 
 import numpy as np
@@ -15,6 +16,7 @@ import numpy.typing as npt
 from rerank_plugins.checks.arguments import checked_call
 from rerank_plugins.checks.kinds import Count, Within
 from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.inputs import check_iterable
 
 __all__ = ["best_at_both_ends", "diverse_order", "within_tokens"]
 
@@ -103,11 +105,15 @@ def within_tokens(
         Places in ``texts``, in their order; empty if not even one fits.
 
     Raises:
-        InvalidInputError: ``count_tokens`` gives something else than a whole number of 0 or more.
+        InvalidInputError: ``texts`` is no list or holds something else, or ``count_tokens`` gives something else than a
+            whole number of 0 or more.
     """
     taken: list[int] = []
     used = 0
-    for place, text in enumerate(texts):
+    for place, text in enumerate(check_iterable(texts, name="texts")):
+        if not isinstance(text, (str, NoneType)):
+            msg = f"texts[{place}] must be a string or None, got {type(text).__name__}"
+            raise InvalidInputError(msg)
         needed = (0 if text is None else _counted(count_tokens, text)) + (separator_tokens if taken else 0)
         if used + needed <= max_tokens:
             taken.append(place)

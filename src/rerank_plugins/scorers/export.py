@@ -19,7 +19,8 @@ from safetensors.numpy import save_file
 
 from rerank_plugins.catalog.file_names import OTHER_WEIGHTS
 from rerank_plugins.catalog.resolve import ResolvedModel
-from rerank_plugins.errors import InvalidInputError
+from rerank_plugins.catalog.scorer_traits import STATIC
+from rerank_plugins.errors import InvalidInputError, UnsupportedModelError
 from rerank_plugins.graphs.models import build_graph
 from rerank_plugins.graphs.proto import ExternalData
 from rerank_plugins.scorers.onnx_runtime import read_weights
@@ -62,6 +63,12 @@ def export_model(resolved: ResolvedModel, folder: Path, *, int8: bool = False) -
         UnsafeModelError: It has only pickled weights.
     """
     _check_new(folder)
+    if resolved.spec.scorer == STATIC:
+        msg = (
+            f"{str(resolved.files.folder)!r} is a table of vectors: it has no graph to write, and runs without torch "
+            "and ONNX Runtime. Copy the folder as it is."
+        )
+        raise UnsupportedModelError(msg)
     request = CheckpointRequest(spec=resolved.spec, files=resolved.files)
     load_tokenizer(request)
     check_weights(request)

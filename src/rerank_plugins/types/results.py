@@ -159,7 +159,7 @@ class RemoteUsage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallUsage:
-    """What one call took.
+    """What one call took. A stream makes the ids of its next inputs while others wait or run, so its stages overlap.
 
     Attributes:
         tokenize_ms: Text to ids.

@@ -91,10 +91,15 @@ def test_limits_of_a_call(options: dict[str, Any], limit: int | None) -> None:
         ({"filter": {}}, "a call of str takes top_n or k beside the query and its config, not 'filter'"),
         ({"top_k": 3}, "not 'top_k'"),
         ({"top_n": 3, "k": 2}, "top_n=3 and k=2 mean the same; give one of them"),
-        ({"k": 0}, "top_n"),
-        ({"top_n": "many"}, "top_n"),
+        ({"k": 0}, "^k must be a positive integer or None, got 0"),
+        ({"top_n": "many"}, "^top_n must be a positive integer or None, got 'many'"),
     ],
 )
 def test_options_of_a_call_that_cannot_be(options: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidInputError, match=message):
         call_limit("a retriever", "top_n", options)
+
+
+def test_a_number_that_cannot_be_is_told_by_the_name_that_the_retriever_gives_it() -> None:
+    with pytest.raises(InvalidInputError, match=r"^top_k must be a positive integer or None, got -1"):
+        call_limit("a retriever", "top_k", {"top_k": -1})

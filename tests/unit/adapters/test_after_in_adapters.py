@@ -150,10 +150,23 @@ def test_stored_and_opened_again(owner: Any, tokenizer: str) -> None:
 
 @pytest.mark.parametrize("owner", [RerankPostprocessor, RerankCompressor])
 @pytest.mark.parametrize(
-    "after", [{"max_tokens": 7}, {"tokenizer": "here"}, {"trade_off": 2.0}, {"no_such": 1}, "mmr", {"max_tokens": 0}]
+    "after",
+    [
+        {"max_tokens": 7},
+        {"tokenizer": "here"},
+        {"trade_off": 2.0},
+        {"no_such": 1},
+        "mmr",
+        {"max_tokens": 0},
+        {"trade_off": 0.2, "best_at_both_ends": True},
+        {"separator_tokens": 1, "embedder": "mini"},
+    ],
 )
 def test_refused(owner: Any, after: Any) -> None:
-    with Reranker(backend=First()) as reranker, pytest.raises(ValueError, match=r"after|together|trade_off|no_such"):
+    with (
+        Reranker(backend=First()) as reranker,
+        pytest.raises(ValueError, match=r"after|together|trade_off|no_such|separator"),
+    ):
         owner.from_reranker(reranker, after=after)
 
 

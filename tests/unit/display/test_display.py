@@ -110,3 +110,12 @@ def test_spans_are_coloured_by_what_they_gave() -> None:
     html = Explanation(query="q", document="good bad!", score=3.0, spans=spans)._repr_html_()
     assert re.search(r'title="\+2\.00"[^>]*rgba\(0, 114, 178, 0\.75\)[^>]*>good<', html)
     assert re.search(r'title="-1\.00"[^>]*rgba\(213, 94, 0, 0\.38\)[^>]*>bad</span>!', html)
+
+
+def test_the_strongest_colour_of_nothing_is_none() -> None:
+    spans = (ExplainedSpan(0, 4, "good", 0.0),)
+    for html in (
+        Explanation(query="q", document="good", score=3.0, spans=spans)._repr_html_(),
+        Explanation(query="q", document="", score=3.0, spans=())._repr_html_(),
+    ):
+        assert "the strongest colour is 0.00" in html

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
+from rerank_plugins import Reranker
 from rerank_plugins.engine.device import default_budget_tokens, resolve_device, resolve_dtype
 from rerank_plugins.errors import DeviceUnavailableError, InvalidInputError
 
@@ -28,6 +31,16 @@ def test_cuda_always_names_its_index() -> None:
     assert str(resolve_device("cuda:0")) == "cuda:0"
     with pytest.raises(DeviceUnavailableError, match="has 2 CUDA devices"):
         resolve_device("cuda:2")
+
+
+@pytest.mark.parametrize("name", ["meta", "vulkan", "privateuseone"])
+def test_a_kind_of_device_that_torch_does_not_run_here_is_told_as_such(name: str, bert_reranker_folder: Path) -> None:
+    with pytest.raises(DeviceUnavailableError, match=f"device '{name}' is not available: torch computes nothing there"):
+        Reranker(bert_reranker_folder, device=name)
+
+
+def test_a_device_that_there_is_once_has_one_name() -> None:
+    assert str(resolve_device("cpu:0")) == str(resolve_device("cpu")) == "cpu"
 
 
 def test_dtypes() -> None:

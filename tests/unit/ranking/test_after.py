@@ -107,3 +107,9 @@ def test_no_text_has_no_tokens() -> None:
     # Tokenizers add tokens of their own to each text.
     texts = ["abc", None, "d"]
     assert within_tokens(texts, max_tokens=8, count_tokens=lambda text: len(text) + 2) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("texts", ["abc", {"a": 1}, None, ["a", 5], [b"a"]])
+def test_a_budget_is_for_a_list_of_texts(texts: Any) -> None:
+    with pytest.raises(InvalidInputError, match=r"texts(\[\d\])? must be a"):
+        within_tokens(texts, max_tokens=2, count_tokens=len)

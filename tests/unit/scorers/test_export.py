@@ -194,6 +194,12 @@ def test_a_folder_that_is_there_and_a_model_without_graph_are_refused(tmp_path: 
     assert not (tmp_path / "exported").exists()
 
 
+@pytest.mark.parametrize("int8", [False, True])
+def test_a_table_of_vectors_says_that_it_is_copied(tmp_path: Path, *, int8: bool) -> None:
+    with pytest.raises(UnsupportedModelError, match=r"runs without torch and ONNX Runtime\. Copy the folder"):
+        export_model(resolve("mini", kind="embedder"), tmp_path / "exported", int8=int8)
+
+
 def test_the_command(
     checkpoints: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
