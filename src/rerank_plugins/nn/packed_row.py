@@ -74,7 +74,7 @@ class PackedRow:
         self.sources, self.documents, self.unseen = sources, documents, unseen
         self._seen: dict[tuple[int, int | None, bool], torch.Tensor] = {}
         self._masks: dict[tuple[int, int, int | None], torch.Tensor] = {}
-        self._hiding: dict[tuple[int, int], torch.Tensor] = {}
+        self._hiding: dict[tuple[int, int, torch.dtype], torch.Tensor] = {}
 
     @classmethod
     def of_groups(
@@ -255,15 +255,15 @@ class PackedRow:
             self._masks[key] = torch.where(hidden, -torch.inf, 0.0).to(dtype)
         return self._masks[key]
 
-    def hiding(self, run: Run, n_keys: int) -> torch.Tensor:
+    def hiding(self, run: Run, n_keys: int, *, dtype: torch.dtype) -> torch.Tensor:
         """Return what is added to the products of a run with more keys than a text has, the same in every layer.
 
-        Shape: (tokens, keys), float32.
+        Shape: (tokens, keys).
         """
-        key = (run.length, n_keys)
+        key = (run.length, n_keys, dtype)
         if key not in self._hiding:
             beyond = torch.arange(n_keys, device=self.device) >= run.length
-            self._hiding[key] = torch.where(beyond, -torch.inf, 0.0).expand(run.length, n_keys)
+            self._hiding[key] = torch.where(beyond, -torch.inf, 0.0).to(dtype).expand(run.length, n_keys)
         return self._hiding[key]
 
     def seen(self, run: Run, *, window: int | None = None, is_causal: bool = False) -> torch.Tensor:
