@@ -187,7 +187,8 @@ def _positive_rows(rows: torch.Tensor, scratch: torch.Tensor) -> tuple[torch.Ten
     scale = rows.amax(1, keepdim=True).add_(_LEAST_GELU).div_(_ALL)
     inverse = scale.reciprocal()
     offset = inverse * _LEAST_GELU - _MIDDLE
-    return _unsigned(torch.addcmul(offset, rows, inverse, out=scratch).round_()), scale
+    # Two operations: torch.addcmul with two columns does not use vectors.
+    return _unsigned(torch.mul(rows, inverse, out=scratch).add_(offset).round_()), scale
 
 
 def _unsigned(rows: torch.Tensor) -> torch.Tensor:
