@@ -1,18 +1,31 @@
-"""How fast this machine multiplies matrices of a model's sizes, and how many operations a call really executes."""
+"""How fast this machine multiplies matrices of a model's sizes, and how many operations a call really executes.
+
+Two rates: the best of some repeats of one product, which is a matter of milliseconds with the weight in the cache, and
+what a model's products sustain one after the other, which is the most that a whole request can reach.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks.shapes import EncoderShape
+from rerank_plugins.engine.side_by_side import most_threads, run_parts
 
-__all__ = ["Ceiling", "combined_rate", "measure_ceiling", "observed_linear_flops", "share_of_ceiling"]
+__all__ = [
+    "Ceiling",
+    "combined_rate",
+    "measure_ceiling",
+    "observed_linear_flops",
+    "share_of_ceiling",
+    "sustained_rate",
+]
 
 _ROWS = 2_048
 _REPEATS = 8
@@ -88,6 +101,52 @@ def measure_ceiling(shape: EncoderShape, dtype: torch.dtype, *, repeats: int = _
             if multiply is not None:
                 packed.append((share, work / _fastest(multiply, states, repeats)))
     return Ceiling(stock=combined_rate(stock), prepacked=combined_rate(packed) if len(packed) == len(stock) else None)
+
+
+def sustained_rate(shape: EncoderShape, dtype: torch.dtype, *, seconds: float, rows: int = _ROWS) -> float:
+    """Return the operations per second of all products of a model one after the other, with nothing between them.
+
+    Every layer has weights of its own, as in a model. They run with torch's threads in each product, and with a thread
+    for each of some texts, as this project's engine does it; the faster of the two counts.
+
+    Args:
+        shape: The model.
+        dtype: Precision of inputs and weights.
+        seconds: How long each of the two goes on, at least; a model's products are not broken off.
+        rows: Tokens multiplied at once.
+    """
+    with torch.inference_mode():
+        products = [_product(*size, dtype) for _ in range(shape.layers) for size in _block(shape)]
+        threads = most_threads()
+        together = _rate(shape, products, seconds=seconds, rows=rows, dtype=dtype)
+        parts = [partial(_rate, shape, products, seconds=seconds, rows=rows, dtype=dtype)] * threads
+        return max(together, sum(run_parts(parts)))
+
+
+def _block(shape: EncoderShape) -> list[tuple[int, int]]:
+    """Return the sizes of a block's products as our engine runs them: query, key and value are one."""
+    hidden, wide = shape.hidden, shape.intermediate
+    return [(hidden, 3 * hidden), (hidden, hidden), (hidden, wide), (wide, hidden)]
+
+
+def _product(width: int, out: int, dtype: torch.dtype) -> Multiply:
+    weight, bias = torch.randn(out, width, dtype=dtype), torch.randn(out, dtype=dtype)
+    return _prepacked(weight, bias, _ROWS) or _stock(weight, bias)
+
+
+def _rate(shape: EncoderShape, products: Sequence[Multiply], *, seconds: float, rows: int, dtype: torch.dtype) -> float:
+    """Return the operations per second of calling all products of a model again and again."""
+    states = {width: torch.randn(rows, width, dtype=dtype) for width in (shape.hidden, shape.intermediate)}
+    inputs = [states[width] for width, _ in _block(shape)] * shape.layers
+    work = sum(2.0 * rows * width * out for width, out in _block(shape)) * shape.layers
+    for multiply, rows_in in zip(products, inputs, strict=True):
+        multiply(rows_in)
+    done, start = 0.0, time.perf_counter()
+    while (elapsed := time.perf_counter() - start) < seconds or not done:
+        for multiply, rows_in in zip(products, inputs, strict=True):
+            multiply(rows_in)
+        done += work
+    return done / elapsed
 
 
 def _stock(weight: torch.Tensor, bias: torch.Tensor) -> Multiply:

@@ -6,7 +6,14 @@ from small_benchmarks import GEMMA
 
 from benchmarks.cases.ceilings import executed_flops
 from benchmarks.cases.llm import activation_bytes
-from benchmarks.ceiling import Ceiling, combined_rate, measure_ceiling, observed_linear_flops, share_of_ceiling
+from benchmarks.ceiling import (
+    Ceiling,
+    combined_rate,
+    measure_ceiling,
+    observed_linear_flops,
+    share_of_ceiling,
+    sustained_rate,
+)
 from benchmarks.shapes import BERT_BASE, MINILM, XLMR_LARGE, EncoderShape, attention_flops, linear_flops
 
 ONE = EncoderShape(name="one", kind="bert", layers=1, hidden=2, heads=1, intermediate=4)
@@ -79,6 +86,15 @@ def test_ceiling_takes_the_faster_path() -> None:
     assert Ceiling(stock=2.0, prepacked=5.0).best == 5.0
     assert Ceiling(stock=2.0, prepacked=None).best == 2.0
     assert measure_ceiling(ONE, torch.float32, repeats=1, rows=4).best > 0
+
+
+def test_the_sustained_rate_counts_whole_models() -> None:
+    rates: list[float] = []
+    seen = observed_linear_flops(lambda: rates.append(sustained_rate(TWO, torch.float32, seconds=0.0, rows=4)))
+    # Once before the clock runs and once behind it; whether oneDNN's products run is tried on two rows.
+    assert rates[0] > 0
+    assert seen % linear_flops(TWO, [4]) in {0, linear_flops(TWO, [2])}
+    assert seen >= 2 * linear_flops(TWO, [4])
 
 
 def test_share_of_the_ceiling_by_hand() -> None:

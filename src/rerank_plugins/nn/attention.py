@@ -234,8 +234,8 @@ def _whole_vectors(run: Run, key: torch.Tensor) -> int:
     """Return how many keys to give each text of a run: at best a multiple of a vector of the processor.
 
     torch's CPU kernel takes the exponentials that do not fill a vector one by one: with AVX-512 a text of 79 tokens
-    takes 1.7 times as long as one of 80, in float32 and in bfloat16. Most texts are of such lengths; a neighbour's keys,
-    hidden by a mask, cost next to nothing.
+    takes 1.7 times as long as one of 80, in float32 and in bfloat16. Most texts are of such lengths; a neighbour's
+    keys, hidden by a mask, cost next to nothing.
     """
     spare = -run.length % _AVX512_FLOATS
     end = run.start + run.length * run.texts + spare
