@@ -10,7 +10,12 @@ import pytest
 import tiny_checkpoints
 import torch
 from declared import parity
-from transformers import AutoModelForSequenceClassification, PreTrainedTokenizerFast
+from transformers import (
+    AutoModelForSequenceClassification,
+    MPNetConfig,
+    MPNetForSequenceClassification,
+    PreTrainedTokenizerFast,
+)
 
 from rerank_plugins import Embedder, InstructionOptions, LongDocuments, Reranker, SourceOptions
 from rerank_plugins.errors import UnsupportedModelError
@@ -53,6 +58,31 @@ def test_plain_transformers(folder: Path, max_length: int) -> None:
             inputs = tokenizer(query, document, truncation=True, max_length=max_length, return_tensors="pt")
             expected.append(float(model(**inputs).logits[0, 0]))
     assert_equal(Reranker(folder, max_length=max_length).score(PAIRS), expected)
+
+
+def test_from_loaded_mpnet_has_the_positions_of_its_code(checkpoints: Path, tmp_path: Path) -> None:
+    """MPNet counts positions from 2 whatever its padding id is: of 66 positions a text has 64."""
+    from sentence_transformers import CrossEncoder
+
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(checkpoints / "bert-reranker")
+    sizes: dict[str, Any] = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+    config = MPNetConfig(
+        vocab_size=len(tokenizer),
+        intermediate_size=64,
+        max_position_embeddings=66,
+        pad_token_id=0,
+        num_labels=1,
+        **sizes,
+    )
+    torch.manual_seed(0)
+    MPNetForSequenceClassification(config).eval().save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    loaded = CrossEncoder(str(tmp_path), max_length=64, device="cpu")
+    loaded.model.eval()
+    reranker = Reranker.from_loaded(loaded)
+    assert reranker.spec.max_length_tokens == 64
+    long = [("revenue " * 8, "passport " * 600), *PAIRS[:4]]
+    assert_equal(reranker.score(long), loaded.predict(long, activation_fn=torch.nn.Identity()))
 
 
 @parity("ms-marco", "luyu", kind="reranker", architectures=["bert"], reference="sentence-transformers")

@@ -20,11 +20,11 @@ from rerank_plugins.catalog.weight_headers import named_base, read_header
 from rerank_plugins.errors import UnsupportedModelError
 
 __all__ = [
-    "COUNT_FROM_PADDING",
     "MULTI_VECTOR_HEADS",
     "TRAINING_RECORD",
     "CheckpointFiles",
     "files_known_by",
+    "lost_positions",
     "read_checkpoint",
 ]
 
@@ -37,7 +37,7 @@ TRAINING_RECORD = "training.json"
 _HEAD_FILES = ("safetensors", "pt")
 _WEIGHTS = "model.safetensors"
 
-COUNT_FROM_PADDING = (
+_COUNT_FROM_PADDING = (
     *("camembert", "data2vec-text", "esm", "ibert", "longformer", "luke", "markuplm", "mpnet", "roberta"),
     *("roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl", "xmod"),
 )
@@ -106,12 +106,11 @@ class CheckpointFiles:
         declared = positions = int(self.config.get("max_position_embeddings") or self.config.get("n_positions") or 512)
         if self.config.get("model_type") in _RELATIVE_POSITIONS and self.modules.kinds:
             return max(positions, self.saved_length or 0)
-        is_roberta = self.config.get("model_type") in COUNT_FROM_PADDING
+        is_roberta = self.config.get("model_type") in _COUNT_FROM_PADDING
         # jina-reranker-v2 names its architecture and no model type.
         if is_roberta or self.architecture.startswith(("Roberta", "XLMRoberta", "Camembert")):
-            # MPNet counts from its published padding id, whatever the config says.
-            is_mpnet = self.config.get("model_type") == "mpnet"
-            positions -= (1 if is_mpnet else int(self.config.get("pad_token_id", 1))) + 1
+            model_type = self.config.get("model_type") if is_roberta else "roberta"
+            positions -= lost_positions(str(model_type), int(self.config.get("pad_token_id", 1)))
         if positions < 1:
             msg = (
                 f"{str(self.folder / 'config.json')!r} has {declared} positions, of which its pad_token_id="
@@ -182,6 +181,19 @@ class CheckpointFiles:
         prompts = self.sentence_transformers.get("prompts") or {}
         found = prompts.get(name)
         return found if isinstance(found, str) else None
+
+
+def lost_positions(model_type: str, padding_id: int) -> int:
+    """Return how many of a model's positions no token has, because the first one stands behind the padding id.
+
+    Args:
+        model_type: Of its configuration.
+        padding_id: Likewise.
+    """
+    if model_type not in _COUNT_FROM_PADDING:
+        return 0
+    # MPNet counts from its published padding id, whatever the configuration says.
+    return (1 if model_type == "mpnet" else padding_id) + 1
 
 
 def read_checkpoint(folder: Path) -> CheckpointFiles:

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from rerank_plugins.catalog.checkpoint import COUNT_FROM_PADDING
+from rerank_plugins.catalog.checkpoint import lost_positions
 from rerank_plugins.catalog.sentence_settings import activation_scale, check_transformer, default_prompt
 from rerank_plugins.catalog.spec import ModelSpec
 from rerank_plugins.errors import InvalidInputError, UnsupportedModelError
@@ -187,8 +187,7 @@ def _adopted(
         msg = "the loaded model is in training mode, so its scores are random; call model.eval() first"
         raise UnsupportedModelError(msg)
     positions = int(getattr(model.config, "max_position_embeddings", 512))
-    if model.config.model_type in COUNT_FROM_PADDING:
-        positions -= int(model.config.pad_token_id) + 1
+    positions -= lost_positions(model.config.model_type, int(model.config.pad_token_id or 0))
     spec = ModelSpec(
         id=str(model.config.name_or_path or model.config.model_type),
         kind="reranker",
