@@ -1,0 +1,93 @@
+"""``python -m benchmarks.precision --sets FOLDER stackfaq wikiqa:dev``: what a model's precision does to its rankings.
+
+For some queries of each set in BEIR layout, BM25's best documents are ranked in float32 and in other precisions. Two
+figures each: nDCG@10, and which part of the ten best in float32 is among the ten best.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rerank_plugins import Reranker
+from rerank_plugins.evaluation import Dataset, evaluate, read_dataset, sample_queries
+from rerank_plugins.retrieval import BM25Index
+
+__all__ = ["kept", "main"]
+
+_EXACT = "float32"
+
+
+def main(
+    names: Annotated[list[str], typer.Argument(help="Sets: FOLDER[:SPLIT].")],
+    *,
+    sets: Annotated[Path, typer.Option(help="Folder of sets in BEIR layout.")],
+    model: Annotated[str, typer.Option(help="The reranker.")] = "mini",
+    dtype: Annotated[list[str], typer.Option(help="A precision beside float32; repeat it.")],
+    queries: Annotated[int, typer.Option(min=2, help="Queries of each set at most.")] = 50,
+    documents: Annotated[int, typer.Option(min=10, help="Candidates of a query.")] = 50,
+) -> None:
+    """Rank the same candidates in every precision."""
+    rerankers = {one: Reranker(model, dtype=one) for one in (_EXACT, *dtype)}
+    for name, reranker in rerankers.items():
+        if reranker.dtype != name:
+            msg = f"{model!r} runs in {reranker.dtype} here where {name} is asked for"
+            raise typer.BadParameter(msg)
+    _say(f"| set | queries | {_EXACT} nDCG@10 | {' | '.join(f'{one} | kept' for one in dtype)} |")
+    _say(f"|{'---|' * (3 + 2 * len(dtype))}")
+    try:
+        for name in names:
+            folder, _, split = name.partition(":")
+            data = sample_queries(read_dataset(sets / folder, split=split or None), n_queries=queries, seed=0)
+            _say(f"| {name} | {len(data.queries)} | {' | '.join(_cells(rerankers, data, documents))} |")
+    finally:
+        for reranker in rerankers.values():
+            reranker.close()
+
+
+def kept(exact: Sequence[Mapping[str, float]], other: Sequence[Mapping[str, float]], *, top_n: int = 10) -> float:
+    """Return which part of the best documents by one run is among the best by another, as a mean of the queries.
+
+    Args:
+        exact: Scores by document of each query.
+        other: Likewise, of the same queries.
+        top_n: How many count as the best; all where there are fewer.
+    """
+    best = [(set(_best(one, top_n)), set(_best(two, top_n))) for one, two in zip(exact, other, strict=True)]
+    return sum(len(one & two) / len(one) for one, two in best) / len(best)
+
+
+def _best(scores: Mapping[str, float], top_n: int) -> list[str]:
+    return sorted(scores, key=scores.__getitem__, reverse=True)[:top_n]
+
+
+def _cells(rerankers: Mapping[str, Reranker], data: Dataset, documents: int) -> list[str]:
+    index, texts = BM25Index(data.texts), data.texts
+    found = {key: list(index.search(query, top_k=documents)) for key, query in data.queries.items()}
+    runs = {
+        name: {key: _scores(reranker, data.queries[key], ids, texts) for key, ids in found.items() if ids}
+        for name, reranker in rerankers.items()
+    }
+    measured = {name: evaluate(run, data.qrels).mean("nDCG@10") for name, run in runs.items()}
+    cells = [f"{measured[_EXACT]:.4f}"]
+    for name, run in runs.items():
+        if name != _EXACT:
+            cells += [f"{measured[name]:.4f}", f"{kept(list(runs[_EXACT].values()), list(run.values())):.3f}"]
+    return cells
+
+
+def _scores(reranker: Reranker, query: str, ids: Sequence[str], texts: Mapping[str, str]) -> dict[str, float]:
+    return dict(zip(ids, reranker.score([(query, texts[one]) for one in ids]), strict=True))
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    typer.run(main)
