@@ -1,4 +1,4 @@
-"""Jobs that measure memory, each in a process of its own: ``python -m benchmarks.child JOB ARGUMENTS``.
+"""Jobs that want a process of their own, to measure memory or time: ``python -m benchmarks.child JOB ARGUMENTS``.
 
 ARGUMENTS and the last line of the output are JSON.
 """
@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import torch
@@ -69,6 +70,19 @@ def memory_of_call(arguments: dict[str, Any]) -> dict[str, Any]:
     } | workload.facts()
 
 
+def latency(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Return the median time of one request of a system, asked again and again, after as many calls as warm-up."""
+    request = _request(arguments)
+    pairs = _workload(arguments, request.folder).pairs
+    system = registry.by_key(arguments["system"], arguments["dtype"]).open(request)
+    seconds = []
+    for _ in range(2 * int(arguments["calls"])):
+        start = time.perf_counter()
+        system.score(pairs)
+        seconds.append(time.perf_counter() - start)
+    return {"median_seconds": median(seconds[len(seconds) // 2 :])}
+
+
 def tensors_of_call(arguments: dict[str, Any]) -> dict[str, Any]:
     """Return what the tensors of our call take at most beside the weights, in MB."""
     request = _request(arguments)
@@ -120,6 +134,7 @@ def numbered(pairs: Sequence[tuple[str, str]], n: int) -> Iterator[tuple[str, st
 
 
 JOBS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    "latency": latency,
     "memory": memory_of_call,
     "tensors": tensors_of_call,
     "stream": stream,

@@ -55,6 +55,7 @@ _LIST = (
     Target(key="threads-scores", text="32 threads: largest difference to the scores of serial calls", most=1e-4),
     Target(key="single-overhead", text="1 query x 1 passage: overhead over the bare forward, ms", most=1.0),
     Target(key="one-onnx", text="MiniLM-L6, 1 passage, fp32: our time over length-sorted ONNX Runtime's", most=1.1),
+    Target(key="alone-onnx", text="The same, each in a process of its own", most=1.1),
     Target(key="thousand-openvino", text="MiniLM-L6, 1,000 passages, fp32: times length-sorted OpenVINO", least=1.05),
     Target(key="stream-flat", text="Streamed pairs: memory growth after the first tenth, MB", most=32.0),
     Target(key="llm-many", text="Gemma-like, above 128 pairs: times FlagLLMReranker", least=1.25),

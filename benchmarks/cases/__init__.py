@@ -1,5 +1,6 @@
 """What is measured: one case per claim."""
 
+from benchmarks.cases.alone import ALONE
 from benchmarks.cases.base import Case
 from benchmarks.cases.callers import CALLERS, SINGLE
 from benchmarks.cases.cascade import CASCADE
@@ -24,6 +25,7 @@ _LIST = (
     PROFILE,
     CALLERS,
     SINGLE,
+    ALONE,
     MEMORY,
     STREAM,
     LLM,

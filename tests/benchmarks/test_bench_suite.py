@@ -36,6 +36,7 @@ DECIDES = {
     "profile": set(),
     "callers": {"threads-bulk", "threads-st", "threads-scores"},
     "single": {"single-overhead"},
+    "alone": {"alone-onnx"},
     "memory": set(),
     "stream": {"stream-flat"},
     "llm": {"llm-few", "llm-many", "llm-scores"},
@@ -54,7 +55,7 @@ DECIDES = {
     "cascade": {"cascade-speed", "cascade-ndcg"},
 }
 # Left out to save time: they run the code of cases that are here, or start a fresh Python for every system.
-COVERED_BY_OTHERS = {"fixed", "sweep", "bert-base", "large", "memory", "stream"}
+COVERED_BY_OTHERS = {"fixed", "sweep", "bert-base", "large", "alone", "memory", "stream"}
 
 
 @pytest.fixture(scope="module")
