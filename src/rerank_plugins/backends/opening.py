@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Hashable, Sequence
-from contextlib import nullcontext
 
 import torch
 
@@ -25,7 +24,6 @@ from rerank_plugins.engine.side_by_side import most_parts
 from rerank_plugins.protocols import Compilable, Scorer
 from rerank_plugins.scorers import scorer_loader
 from rerank_plugins.scorers.int8 import refuse_int8
-from rerank_plugins.system.openmp import without_helpers
 from rerank_plugins.types import SourceOptions
 from rerank_plugins.weights.base import LoadedParts, LoadRequest
 
@@ -125,10 +123,7 @@ def run_loaded(parts: Sequence[LoadedParts], *, device: str, dtype: str, name: s
 @checkpoint_errors("load the model")
 def _load(requests: Sequence[LoadRequest], identity: Hashable, *, torch_compile: bool) -> LoadedModel:
     load = scorer_loader(requests[0].spec.scorer)
-    # In 8 bits no operation of the worker has helpers either.
-    is_shared_out = requests[0].device.type == "cpu" and not requests[0].int8
-    with without_helpers() if is_shared_out else nullcontext():
-        parts = [load(request) for request in requests]
+    parts = [load(request) for request in requests]
     if torch_compile:
         for part in parts:
             _compile(part.scorer, name=requests[0].spec.id)
