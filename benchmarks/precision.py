@@ -1,7 +1,8 @@
 """``python -m benchmarks.precision --sets FOLDER stackfaq wikiqa:dev``: what a model's precision does to its rankings.
 
-For some queries of each set in BEIR layout, BM25's best documents are ranked in float32 and in other precisions. Two
-figures each: nDCG@10, and which part of the ten best in float32 is among the ten best.
+For some queries of each set in BEIR layout, BM25's best documents are ranked in float32 and in other precisions. Three
+figures each: nDCG@10, the p of the paired test that it is another one, and which part of the ten best in float32 is
+among the ten best.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import typer
 
 from rerank_plugins import Reranker
 from rerank_plugins.evaluation import Dataset, evaluate, read_dataset, sample_queries
+from rerank_plugins.evaluation.statistics import compare_paired
 from rerank_plugins.retrieval import BM25Index
 
 __all__ = ["kept", "main"]
@@ -37,8 +39,8 @@ def main(
         if reranker.dtype != name:
             msg = f"{model!r} runs in {reranker.dtype} here where {name} is asked for"
             raise typer.BadParameter(msg)
-    _say(f"| set | queries | {_EXACT} nDCG@10 | {' | '.join(f'{one} | kept' for one in dtype)} |")
-    _say(f"|{'---|' * (3 + 2 * len(dtype))}")
+    _say(f"| set | queries | {_EXACT} nDCG@10 | {' | '.join(f'{one} | p | kept' for one in dtype)} |")
+    _say(f"|{'---|' * (3 + 3 * len(dtype))}")
     try:
         for name in names:
             folder, _, split = name.partition(":")
@@ -72,11 +74,15 @@ def _cells(rerankers: Mapping[str, Reranker], data: Dataset, documents: int) -> 
         name: {key: _scores(reranker, data.queries[key], ids, texts) for key, ids in found.items() if ids}
         for name, reranker in rerankers.items()
     }
-    measured = {name: evaluate(run, data.qrels).mean("nDCG@10") for name, run in runs.items()}
-    cells = [f"{measured[_EXACT]:.4f}"]
+    measured = {name: evaluate(run, data.qrels) for name, run in runs.items()}
+    exact = measured[_EXACT].per_query["nDCG@10"]
+    cells = [f"{measured[_EXACT].mean('nDCG@10'):.4f}"]
     for name, run in runs.items():
         if name != _EXACT:
-            cells += [f"{measured[name]:.4f}", f"{kept(list(runs[_EXACT].values()), list(run.values())):.3f}"]
+            each = measured[name].per_query["nDCG@10"]
+            p_value = compare_paired([each[key] for key in exact], list(exact.values())).p_value
+            share = kept(list(runs[_EXACT].values()), list(run.values()))
+            cells += [f"{measured[name].mean('nDCG@10'):.4f}", f"{p_value:.2f}", f"{share:.3f}"]
     return cells
 
 
