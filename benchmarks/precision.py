@@ -10,16 +10,18 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import mean
 from typing import Annotated
 
 import typer
 
+from benchmarks.compare import top_overlap
 from rerank_plugins import Reranker
 from rerank_plugins.evaluation import Dataset, evaluate, read_dataset, sample_queries
 from rerank_plugins.evaluation.statistics import compare_paired
 from rerank_plugins.retrieval import BM25Index
 
-__all__ = ["kept", "main"]
+__all__ = ["main"]
 
 _EXACT = "float32"
 
@@ -51,22 +53,6 @@ def main(
             reranker.close()
 
 
-def kept(exact: Sequence[Mapping[str, float]], other: Sequence[Mapping[str, float]], *, top_n: int = 10) -> float:
-    """Return which part of the best documents by one run is among the best by another, as a mean of the queries.
-
-    Args:
-        exact: Scores by document of each query.
-        other: Likewise, of the same queries.
-        top_n: How many count as the best; all where there are fewer.
-    """
-    best = [(set(_best(one, top_n)), set(_best(two, top_n))) for one, two in zip(exact, other, strict=True)]
-    return sum(len(one & two) / len(one) for one, two in best) / len(best)
-
-
-def _best(scores: Mapping[str, float], top_n: int) -> list[str]:
-    return sorted(scores, key=scores.__getitem__, reverse=True)[:top_n]
-
-
 def _cells(rerankers: Mapping[str, Reranker], data: Dataset, documents: int) -> list[str]:
     index, texts = BM25Index(data.texts), data.texts
     found = {key: list(index.search(query, top_k=documents)) for key, query in data.queries.items()}
@@ -81,7 +67,7 @@ def _cells(rerankers: Mapping[str, Reranker], data: Dataset, documents: int) -> 
         if name != _EXACT:
             each = measured[name].per_query["nDCG@10"]
             p_value = compare_paired([each[key] for key in exact], list(exact.values())).p_value
-            share = kept(list(runs[_EXACT].values()), list(run.values()))
+            share = mean(top_overlap(list(run[key].values()), list(runs[_EXACT][key].values())) for key in run)
             cells += [f"{measured[name].mean('nDCG@10'):.4f}", f"{p_value:.2f}", f"{share:.3f}"]
     return cells
 

@@ -6,7 +6,7 @@ to sleep between two operations, and whoever runs many short operations loses mo
 
 from __future__ import annotations
 
-from benchmarks.cases.base import Case, median_of
+from benchmarks.cases.base import Case, child_arguments, median_of
 from benchmarks.compare import ratio
 from benchmarks.context import Context
 from benchmarks.memory import ChildFailedError, in_child
@@ -31,14 +31,7 @@ def _alone(context: Context) -> CaseResult:
     for number in range(rounds):
         for spec in _SYSTEMS:
             context.tell(f"one passage by {spec.name} ({spec.dtype}), process {number + 1} of {rounds}")
-            arguments = {
-                "request": context.child_request(shape),
-                "system": spec.name,
-                "dtype": spec.dtype,
-                "documents": 1,
-                "length": None,
-                "calls": context.effort.single_calls,
-            }
+            arguments = child_arguments(context, spec, documents=1) | {"calls": context.effort.single_calls}
             try:
                 measured = in_child("latency", arguments, threads=context.threads)
             except ChildFailedError as error:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from benchmarks.context import Context
 from benchmarks.results import CaseResult, Timing
 from benchmarks.systems.base import SystemSpec
 
-__all__ = ["NO_BF16", "NO_INT8", "Case", "fastest", "median_of", "score_difference"]
+__all__ = ["NO_BF16", "NO_INT8", "Case", "child_arguments", "fastest", "median_of", "score_difference"]
 
 NO_BF16 = "this CPU has no bf16 instructions"
 NO_INT8 = "this CPU has no instructions for products of 8-bit integers"
@@ -28,6 +29,17 @@ class Case:
     name: str
     title: str
     run: Callable[[Context], CaseResult]
+
+
+def child_arguments(context: Context, spec: SystemSpec, *, documents: int) -> dict[str, Any]:
+    """Return what a job of :mod:`benchmarks.child` wants to know to run a system on one request of the small shape."""
+    return {
+        "request": context.child_request(context.shapes.small),
+        "system": spec.name,
+        "dtype": spec.dtype,
+        "documents": documents,
+        "length": None,
+    }
 
 
 def median_of(timings: Sequence[Timing], spec: SystemSpec) -> float | None:

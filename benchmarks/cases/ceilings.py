@@ -58,8 +58,8 @@ def _against_ceiling(context: Context, *, shape: EncoderShape, case: str, key: s
         verdicts = []
         for name, (spec, _) in _PRECISIONS.items():
             flops, how = _executed(context, spec, shape, workload)
-            rates = {key: max(before[name][key], after[name][key]) for key in before[name]}
-            facts |= {f"{name} {key}, GFLOP/s": round(rate / 1e9, 1) for key, rate in rates.items()}
+            rates = {kind: max(before[name][kind], after[name][kind]) for kind in before[name]}
+            facts |= {f"{name} {kind}, GFLOP/s": round(rate / 1e9, 1) for kind, rate in rates.items()}
             facts |= {
                 f"{name} executed, GFLOP": round(flops / 1e9, 1),
                 f"{name} counted as": how,

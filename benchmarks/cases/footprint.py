@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.cases.base import Case
+from benchmarks.cases.base import Case, child_arguments
 from benchmarks.context import Context
 from benchmarks.memory import ChildFailedError, in_child
 from benchmarks.results import CaseResult, Missing
@@ -29,13 +29,7 @@ def _memory(context: Context) -> CaseResult:
     missing = []
     for spec in _SYSTEMS:
         context.tell(f"memory of {spec.name} ({spec.dtype}), in a process of its own")
-        arguments = {
-            "request": context.child_request(shape),
-            "system": spec.name,
-            "dtype": spec.dtype,
-            "documents": context.effort.documents,
-            "length": None,
-        }
+        arguments = child_arguments(context, spec, documents=context.effort.documents)
         try:
             measured = in_child("memory", arguments, threads=context.threads)
         except ChildFailedError as error:
