@@ -41,7 +41,7 @@ _LIST = (
     Target(key="mixed-bf16-st", text=f"{_MIXED}, bf16: times sentence-transformers' default (fp32)", least=4.5),
     Target(key="mixed-bf16-openvino", text=f"{_MIXED}, bf16: times length-sorted OpenVINO bf16", least=1.05),
     Target(key="mixed-int8-fp32", text=f"{_MIXED}, int8: times our own fp32", least=1.8),
-    Target(key="mixed-int8-onnx", text=f"{_MIXED}, int8: times length-sorted ONNX Runtime dynamic int8", least=1.2),
+    Target(key="mixed-int8-onnx", text=f"{_MIXED}, int8: times length-sorted ONNX Runtime int8", least=1.2),
     Target(key="mixed-int8-openvino", text=f"{_MIXED}, int8: times length-sorted OpenVINO int8 (NNCF)", least=1.2),
     Target(key="bf16-overlap", text="bf16: share of the fp32 top 10 kept", least=0.98),
     Target(key="bert-ceiling-fp32", text="BERT-base shape, fp32: share of the rate its products sustain", least=0.85),

@@ -15,11 +15,13 @@ from tokenizers import Tokenizer
 
 from benchmarks.systems.base import OpenRequest, Pairs, import_peer
 from benchmarks.systems.plain import budget_batches
+from benchmarks.texts import passages, queries
 
-__all__ = ["SortedBatches", "as_onnx", "traceable"]
+__all__ = ["SortedBatches", "as_onnx", "calibration_pairs", "traceable"]
 
 _BUDGET_TOKENS = 1_024
 _OPSET = 17
+_CALIBRATION_PAIRS = 128
 
 
 class _Logits(torch.nn.Module):
@@ -103,3 +105,9 @@ class SortedBatches:
                 types[row, : lengths[index]] = encoded[index].type_ids
             arrays = {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
             yield batch, {name: arrays[name] for name in self._names}
+
+
+def calibration_pairs() -> list[tuple[str, str]]:
+    """Return the pairs on which scales of 8-bit activations are measured."""
+    asked, texts = queries(), passages()
+    return [(asked[n % len(asked)], texts[n % len(texts)]) for n in range(_CALIBRATION_PAIRS)]

@@ -7,12 +7,9 @@ from functools import partial
 from typing import Any
 
 from benchmarks.systems.base import CannotLoadError, OpenRequest, Pairs, System, SystemSpec, import_peer
-from benchmarks.systems.exported import SortedBatches, traceable
-from benchmarks.texts import passages, queries
+from benchmarks.systems.exported import SortedBatches, calibration_pairs, traceable
 
 __all__ = ["OPENVINO", "OPENVINO_BF16", "OPENVINO_INT8", "OpenVinoPeer"]
-
-_CALIBRATION_PAIRS = 128
 
 
 class OpenVinoPeer:
@@ -56,9 +53,7 @@ class OpenVinoPeer:
 
     def _in_int8(self, graph: Any) -> Any:
         nncf = import_peer("nncf", install="pip install -r benchmarks/requirements.txt")
-        asked, texts = queries(), passages()
-        pairs = [(asked[n % len(asked)], texts[n % len(texts)]) for n in range(_CALIBRATION_PAIRS)]
-        arrays = [one for _, one in self._batches(pairs)]
+        arrays = [one for _, one in self._batches(calibration_pairs())]
         return nncf.quantize(graph, nncf.Dataset(arrays), model_type=nncf.ModelType.TRANSFORMER)
 
     def close(self) -> None:

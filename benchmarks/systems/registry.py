@@ -6,7 +6,7 @@ from benchmarks.systems.base import SystemSpec
 from benchmarks.systems.bcembedding_peer import BCE
 from benchmarks.systems.flag_embedding_peer import FLAG_LLM_RERANKER, FLAG_RERANKER
 from benchmarks.systems.flashrank_peer import FLASHRANK
-from benchmarks.systems.onnxruntime_peer import ONNX_RUNTIME, ONNX_RUNTIME_INT8
+from benchmarks.systems.onnxruntime_peer import ONNX_RUNTIME, ONNX_RUNTIME_INT8, ONNX_RUNTIME_STATIC
 from benchmarks.systems.openvino_peer import OPENVINO, OPENVINO_BF16, OPENVINO_INT8
 from benchmarks.systems.ours import CACHED, OURS, OURS_BF16, OURS_INT8
 from benchmarks.systems.plain import PLAIN, SORTED, SORTED_BF16
@@ -24,6 +24,7 @@ EVERYBODY: tuple[SystemSpec, ...] = (
     BCE,
     ONNX_RUNTIME,
     ONNX_RUNTIME_INT8,
+    ONNX_RUNTIME_STATIC,
     OPENVINO,
     OPENVINO_BF16,
     OPENVINO_INT8,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import sys
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rerank_plugins.cli.bulk_job import Cpus, Gpus, RayAddress
+from rerank_plugins.cli.log_lines import logged_to_stderr
 from rerank_plugins.cli.model_options import CalibratedModelOptions
 from rerank_plugins.cli.option_groups import refuse_without, takes_groups
 from rerank_plugins.cli.quiet import quiet_loading
@@ -172,15 +173,15 @@ def serve(
         limits=limits.limits(),
     )
     quiet_loading()
-    _log_to_stderr(with_requests=not answers.quiet)
-    if ray.ray:
-        _serve_on_ray(settings, door, ray)
-        return
-    with server.bound_socket(door.host, door.port, settings=settings, without_keys=door.no_auth) as listener:
-        address, number = listener.getsockname()[:2]
-        shown = f"[{address}]" if ":" in address else address
-        logging.getLogger("rerank_plugins.serving").info("listening on http://%s:%d", shown, number)
-        server.serve(settings, listener)
+    with _logged_to_stderr(with_requests=not answers.quiet):
+        if ray.ray:
+            _serve_on_ray(settings, door, ray)
+            return
+        with server.bound_socket(door.host, door.port, settings=settings, without_keys=door.no_auth) as listener:
+            address, number = listener.getsockname()[:2]
+            shown = f"[{address}]" if ":" in address else address
+            logging.getLogger("rerank_plugins.serving").info("listening on http://%s:%d", shown, number)
+            server.serve(settings, listener)
 
 
 def _serve_on_ray(settings: ServeSettings, door: _DoorOptions, ray: _RayOptions) -> None:
@@ -205,13 +206,9 @@ def _one_of(option: str, value: str, allowed: tuple[str, ...]) -> Any:
     return value
 
 
-def _log_to_stderr(*, with_requests: bool) -> None:
+def _logged_to_stderr(*, with_requests: bool) -> AbstractContextManager[None]:
     """Show the server's own messages; the line of each request holds no text."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    for name in ("rerank_plugins", "uvicorn.error"):
-        logging.getLogger(name).addHandler(handler)
-    logging.getLogger("rerank_plugins").setLevel(logging.INFO)
-    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
-    if not with_requests:
-        logging.getLogger("rerank_plugins.serving.access").setLevel(logging.WARNING)
+    levels = {"rerank_plugins": logging.INFO, "uvicorn.error": logging.WARNING}
+    of_requests = logging.getLogger("rerank_plugins.serving.access")
+    of_requests.setLevel(logging.NOTSET if with_requests else logging.WARNING)
+    return logged_to_stderr(levels)

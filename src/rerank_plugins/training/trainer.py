@@ -205,7 +205,9 @@ class GroupTrainer(transformers.Trainer):
 
     def log(self, logs: dict[str, float], *args: Any) -> None:
         """Log figures, also with :mod:`logging`."""
-        logger.info("step %d of %d: %s", self.state.global_step, self.state.max_steps, logs)
+        if self.state.is_world_process_zero:
+            shown = ", ".join(f"{name} {value:.4g}" for name, value in logs.items() if isinstance(value, float))
+            logger.info("step %d of %d: %s", self.state.global_step, self.state.max_steps, shown)
         super().log(logs, *args)
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from pathlib import Path
 from typing import Any
@@ -100,6 +101,10 @@ def test_a_command_of_flag_embedding_runs_with_its_own_words(
     assert run(monkeypatch, "reranker", "--like", "flagembedding", "--device", "cpu", "--", *words) == 0
     printed = capsys.readouterr()
     assert "overwrite_output_dir does nothing here" in " ".join(printed.err.split())
+    # Without a terminal there is no bar: lines tell how far it is.
+    assert "INFO step 1 of 6: loss " in printed.err
+    assert "INFO step 6 of 6: " in printed.err
+    assert not logging.getLogger("rerank_plugins.training").handlers
     saved = json.loads((tmp_path / "out" / "training.json").read_text())["settings"]
     assert (saved["query_max_len"], saved["train_group_size"], saved["learning_rate"]) == (24, 4, 6e-5)
     assert saved["dataloader_drop_last"] is True

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import inspect
+import logging
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from rerank_plugins.cli.log_lines import logged_to_stderr
 from rerank_plugins.cli.training.command_line import CommandLine
 from rerank_plugins.cli.training.options import options_of
 from rerank_plugins.training.settings import RerankerTrainingSettings
@@ -90,7 +93,9 @@ def _run(command_line: CommandLine, *, dry_run: bool) -> None:
         return
     from rerank_plugins.training.course import run_training
 
-    result = run_training(settings)
+    # Where there is no bar: figures of every logging_steps steps, and of each measurement.
+    with nullcontext() if settings.run.progress else logged_to_stderr({"rerank_plugins.training": logging.INFO}):
+        result = run_training(settings)
     if result is not None:
         showing.show_result(result)
 
