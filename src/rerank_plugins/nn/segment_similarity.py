@@ -10,7 +10,7 @@ bi-encoder already expresses it by the angle between token states. The logit is
 
 with weight = softmax over query tokens of (state . token_weight); special tokens are in no segment.
 Late interaction (MaxSim): Khattab & Zaharia 2020, arXiv:2004.12832, here inside a cross-encoder.
-The recipe that trains it is in ``models/mini/recipe``.
+The recipe that trains it is in ``models/mini/train``.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ _RERANKER = Family(
         reference="its training code",
         notes=_NOTES,
     ),
-    sizes=(Size(shape=bert_shape(8, 384, source=f"{HUB}/sentence-transformers/all-MiniLM-L6-v2")),),
+    sizes=(Size(shape=bert_shape(6, 384, source=f"{HUB}/sentence-transformers/all-MiniLM-L6-v2")),),
 )
 _EMBEDDER = Family(
     architecture="model2vec",
