@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from rerank_plugins.cli.rows_progress import rows_progress
 from rerank_plugins.display.terminal import Screen
 
 if TYPE_CHECKING:
@@ -69,17 +69,15 @@ def run_in_blocks(
     pool = RayPool(actors=ray.actors, cpus=ray.cpus, gpus=ray.gpus, address=ray.ray_address) if ray.ray else None
     quiet_loading()
     screen = Screen(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with (
-        job.opened(restart=restart) as folder,
-        Progress(*columns, console=screen, disable=not screen.is_terminal) as bar,
-    ):
+    with job.opened(restart=restart) as folder, rows_progress() as on_row:
         total = sum(block.n_rows for block in folder.blocks)
         left = sum(block.n_rows for block in folder.pending())
-        shown = bar.add_task("rows", total=total, completed=total - left)
+        n_done = total - left
 
         def show_block(done: BlockDone) -> None:
-            bar.advance(shown, done.n_rows)
+            nonlocal n_done
+            n_done += done.n_rows
+            on_row(n_done, total)
 
         run_job(folder, ray=pool, on_block=show_block)
     screen.print(f"{left} rows done, {total - left} were there; {output / 'parts'}")

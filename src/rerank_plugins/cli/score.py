@@ -6,19 +6,19 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any, TextIO
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from rerank_plugins.cli.bulk_job import BlockOptions, RayJobOptions, run_in_blocks
 from rerank_plugins.cli.model_options import CalibratedModelOptions, ModelName
 from rerank_plugins.cli.option_groups import refuse_without, takes_groups
 from rerank_plugins.cli.output import check_output
 from rerank_plugins.cli.pairs_file import STANDARD_STREAM, PairLines, PairsFile, read_facts
+from rerank_plugins.cli.rows_progress import rows_progress
 from rerank_plugins.display.terminal import Screen
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.system.files import LineFile, write_atomically
@@ -77,11 +77,11 @@ def _score_to_stdout(pairs: Path, model: str, options: CalibratedModelOptions) -
         msg = "standard output is closed; pass --output FILE"
         raise InvalidInputError(msg)
     facts = read_facts(pairs)
-    with options.open(model) as reranker, _progress(facts.n_pairs, done=0) as advance:
+    with options.open(model) as reranker, rows_progress("pairs") as on_pair:
         lines = PairLines(pairs)
-        for value in reranker.score_stream(lines):
+        for n_scored, value in enumerate(reranker.score_stream(lines), 1):
             out.write(_line(value, reranker.probability(value)) + "\n")
-            advance()
+            on_pair(n_scored, facts.n_pairs)
     out.flush()
     lines.check()
 
@@ -96,11 +96,11 @@ def _score_to_file(pairs: Path, output: Path, model: str, options: CalibratedMod
     with options.open(model) as reranker, _locked(output), LineFile(output) as out:
         done = _begin(output, job, restart=restart)
         lines, n_scored = PairLines(pairs, skip=done), 0
-        with _progress(facts.n_pairs, done=done) as advance:
+        with rows_progress("pairs") as on_pair:
             for value in reranker.score_stream(lines):
                 out.write(_line(value, reranker.probability(value)))
                 n_scored += 1
-                advance()
+                on_pair(done + n_scored, facts.n_pairs)
     Screen(stderr=True).print(f"{n_scored} pairs scored, {done} were there")
     lines.check()
 
@@ -128,15 +128,6 @@ def _begin(output: Path, job: dict[str, Any], *, restart: bool) -> int:
 
 def _line(score: float, probability: float) -> str:
     return json.dumps({"score": score, "probability": probability})
-
-
-@contextmanager
-def _progress(total: int | None, *, done: int) -> Iterator[Callable[[], None]]:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    screen = Screen(stderr=True)
-    with Progress(*columns, console=screen, disable=not screen.is_terminal) as bar:
-        task = bar.add_task("pairs", total=total, completed=done)
-        yield lambda: bar.advance(task)
 
 
 def _job(pairs: Path, facts: PairsFile, model: str, options: CalibratedModelOptions) -> dict[str, Any]:

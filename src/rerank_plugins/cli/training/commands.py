@@ -94,7 +94,8 @@ def _run(command_line: CommandLine, *, dry_run: bool) -> None:
     from rerank_plugins.training.course import run_training
 
     # Where there is no bar: figures of every logging_steps steps, and of each measurement.
-    with nullcontext() if settings.run.progress else logged_to_stderr({"rerank_plugins.training": logging.INFO}):
+    levels = {"rerank_plugins.training": logging.INFO}
+    with nullcontext() if settings.flat()["progress"] else logged_to_stderr(levels):
         result = run_training(settings)
     if result is not None:
         showing.show_result(result)
