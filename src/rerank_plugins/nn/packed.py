@@ -22,6 +22,7 @@ from rerank_plugins.nn.bert_encoder import BertEncoder, ColumnWidths, Reads
 from rerank_plugins.nn.compiling import compile_regions
 from rerank_plugins.nn.packed_row import PackedRow
 from rerank_plugins.nn.prefixes import prefix_groups
+from rerank_plugins.nn.row_blocks import feed_in_blocks
 from rerank_plugins.protocols import Batch, PrefixSharing, TokenInput
 
 __all__ = ["BERT_LIKE", "REFUSALS", "PackedModel", "SharingModel", "is_near", "packed_bert", "packed_by_interface"]
@@ -165,6 +166,7 @@ class _PackedByInterface:
         self._options = {"use_cache": False} if "use_cache" in signature(model.forward).parameters else {}
         self.prefix_sharing = PrefixSharing(is_used=False, reason="it was not tried")
         model.set_attn_implementation(_NAME)
+        feed_in_blocks(model)
 
     def __call__(self, batch: Batch, *, reads: Reads) -> torch.Tensor:
         shares = reads == "last" and batch.shares_prefixes and self.prefix_sharing.is_used
