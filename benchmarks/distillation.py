@@ -7,6 +7,7 @@ for each query. Several teachers are averaged, as ``label`` does.
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,8 +16,8 @@ from typing import Annotated, Any
 
 import typer
 
-from benchmarks.finetuning import half_of, mined_rows, written_set
-from rerank_plugins.evaluation import read_dataset
+from benchmarks.finetuning import half_of, mined_rows
+from rerank_plugins.evaluation import Dataset, read_dataset
 from rerank_plugins.training import LabelSettings, label_records, reranker_settings, train_reranker
 
 __all__ = ["main"]
@@ -46,7 +47,7 @@ def main(
     seen, unseen = ([one for one in answered if half_of(data.queries[one]) == half] for half in (0, 1))
     with TemporaryDirectory() as scratch:
         train = mined_rows(data, seen[:rows], Path(scratch), ranks=ranks)
-        test = written_set(data, unseen, Path(scratch) / f"{data.name}-unseen")
+        test = _written_set(data, unseen, Path(scratch) / f"{data.name}-unseen")
         labelled = Path(scratch) / "labelled.jsonl"
         result = label_records(LabelSettings(data=(train,), output=labelled, standardise=True), teacher)
         _say(f"{result.n_rows} rows, {result.n_scores} scores of {' and '.join(teacher)} ({result.scale})")
@@ -78,6 +79,18 @@ def _measure(what: str, settings: Mapping[str, Any]) -> None:
     one = result.kept[0]
     ndcg = one.changes[0]
     _say(f"| {what} | {one.n_queries} | {ndcg.before:.3f} | {ndcg.after:.3f} | {ndcg.comparison.p_value:.4f} |")
+
+
+def _written_set(data: Dataset, chosen: list[str], folder: Path) -> Path:
+    """Write some queries of a set in BEIR layout."""
+    (folder / "qrels").mkdir(parents=True)
+    documents = ({"_id": key, "title": one.title or "", "text": one.text} for key, one in data.documents.items())
+    (folder / "corpus.jsonl").write_text("".join(f"{json.dumps(one)}\n" for one in documents), encoding="utf-8")
+    queries = ({"_id": one, "text": data.queries[one]} for one in chosen)
+    (folder / "queries.jsonl").write_text("".join(f"{json.dumps(one)}\n" for one in queries), encoding="utf-8")
+    judged = [f"{one}\t{key}\t{grade}" for one in chosen for key, grade in data.qrels[one].items()]
+    (folder / "qrels" / "test.tsv").write_text("\n".join(["query-id\tcorpus-id\tscore", *judged]) + "\n")
+    return folder
 
 
 def _say(line: str) -> None:

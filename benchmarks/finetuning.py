@@ -2,7 +2,8 @@
 
 Each set in BEIR layout is halved by its queries. One half is trained on, with negatives from BM25 and the defaults of
 ``train reranker``; the other half and the sets of ``--keep`` are measured before and after, and once more with the
-average of both models. A set may name its split and its model: ``wikiqa:train``, ``zh_medical_dialogue=mini-zh``.
+average of both models: the candidates of a set, or BM25's best 20. A set may name its split, one that is trained on its
+model too: ``wikiqa:train``, ``zh_medical_dialogue=mini-zh``.
 """
 
 from __future__ import annotations
@@ -10,87 +11,119 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
+from statistics import mean
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import typer
 
-from rerank_plugins.evaluation import Dataset, read_dataset
+from benchmarks.rankings import Candidates, ndcg_of
+from rerank_plugins import Reranker
+from rerank_plugins.evaluation import Dataset, read_dataset, sample_queries, usable_dataset
+from rerank_plugins.evaluation.statistics import compare_paired
 from rerank_plugins.training import (
     MergeSettings,
     MiningSettings,
-    TrainingResult,
     merge_models,
     mine_negatives,
     reranker_settings,
     train_reranker,
 )
 
-__all__ = ["half_of", "main", "mined_rows", "written_set"]
+__all__ = ["half_of", "main", "mined_rows"]
+
+_CANDIDATES = 20
 
 
 def main(
     names: Annotated[list[str], typer.Argument(help="Sets: FOLDER[:SPLIT][=MODEL], without a model mini.")],
     *,
     sets: Annotated[Path, typer.Option(help="Folder of sets in BEIR layout.")],
-    keep: Annotated[list[str], typer.Option(help="A set that must not get worse; repeat it.")],
+    keep: Annotated[list[str], typer.Option(help="A set that must not get worse: FOLDER[:SPLIT]; repeat it.")],
     rows: Annotated[int, typer.Option(help="Questions that are trained on at most.")] = 400,
     queries: Annotated[int, typer.Option(help="Questions of each measured set at most.")] = 150,
     max_length: Annotated[int, typer.Option(help="Tokens of a pair.")] = 256,
     ranks: Annotated[str, typer.Option(help="Ranks of BM25 that negatives are taken from, as mine does.")] = "10-210",
     dropout: Annotated[float | None, typer.Option(help="Dropout of the training. Default: the model's own")] = None,
-    bf16: Annotated[bool, typer.Option("--bf16", help="Train with bfloat16 autocast.")] = False,
+    bf16: Annotated[bool, typer.Option("--bf16", help="Train and measure in bfloat16.")] = False,
 ) -> None:
     """Train on half of each set, and measure on the other half."""
-    options = {"rows": rows, "queries": queries, "max_length": max_length, "ranks": ranks}
-    options |= {"dropout": dropout, "bf16": bf16}
-    _say("| set | model | measured on | queries | nDCG@10 before | after | p | merged | weight |")
+    course = {"dropout": dropout, "bf16": bf16, "query_max_len": max_length // 4}
+    course["passage_max_len"] = max_length - max_length // 4
+    _say("| set | model | measured on | queries | nDCG@10 before | after | p | average of both | p |")
     _say("|---|---|---|---|---|---|---|---|---|")
     for name in names:
         place, _, model = name.partition("=")
-        folder_name, _, split = place.partition(":")
-        others = [sets / one for one in keep if one != folder_name]
+        folder, _, split = place.partition(":")
+        data = read_dataset(sets / folder, split=split or None)
+        # A question without an answer teaches nothing, and no order of its documents is better than another.
+        answered = [one for one in data.queries if data.relevant_ids(one)]
+        seen, unseen = ([one for one in answered if half_of(data.queries[one]) == half] for half in (0, 1))
         with TemporaryDirectory() as scratch:
-            data = read_dataset(sets / folder_name, split=split or None)
-            for line in _one(data, model or "mini", others, Path(scratch), options):
-                _say(line)
+            train = mined_rows(data, seen[:rows], Path(scratch), ranks=ranks)
+            models = _models(train, model or "mini", Path(scratch), course)
+            if not models:
+                continue  # of several processes another one trains
+            half = replace(
+                data,
+                queries={one: data.queries[one] for one in unseen},
+                qrels={one: data.qrels[one] for one in unseen},
+            )
+            others = (_opened(sets, one) for one in keep if one != place)
+            measured = [(f"{data.name}, the other half", half), *others]
+            for line in _lines(models, measured, queries=queries, max_length=max_length, bf16=bf16):
+                _say(f"| {data.name} | {model or 'mini'} | {line} |")
 
 
-def _say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
+def _opened(sets: Path, name: str) -> tuple[str, Dataset]:
+    folder, _, split = name.partition(":")
+    return name, read_dataset(sets / folder, split=split or None)
 
 
-def _one(data: Dataset, model: str, others: list[Path], scratch: Path, options: dict[str, Any]) -> list[str]:
-    # A question without an answer teaches nothing, and no order of its documents is better than another.
-    answered = [one for one in data.queries if data.relevant_ids(one)]
-    halves = ([one for one in answered if half_of(data.queries[one]) == half] for half in (0, 1))
-    seen, unseen = halves
-    train = mined_rows(data, seen[: options["rows"]], scratch, ranks=options["ranks"])
-    # Another name than the whole set, so that the table tells them apart.
-    test = written_set(data, unseen, scratch / f"{data.name}-unseen")
-    result = train_reranker(
-        reranker_settings(
-            {
-                "model_name_or_path": model,
-                "train_data": train,
-                "output_dir": scratch / "tuned",
-                "keep_data": [test, *others],
-                "keep_queries": options["queries"],
-                "query_max_len": options["max_length"] // 4,
-                "passage_max_len": options["max_length"] - options["max_length"] // 4,
-                "dropout": options["dropout"],
-                "bf16": options["bf16"],
-            }
-        )
-    )
-    if result is None:
+def _models(train: Path, model: str, scratch: Path, course: Mapping[str, Any]) -> list[str]:
+    """Return what is compared: the model before, what it is after a training, and the average of both."""
+    tuned, merged = scratch / "tuned", scratch / "merged"
+    files = {"model_name_or_path": model, "train_data": train, "output_dir": tuned}
+    if train_reranker(reranker_settings({**files, **course})) is None:
         return []
-    # The weight is no choice here (the default without a dev set), so a few of the training rows do.
+    # The weight is given, so the dev set chooses nothing.
     dev = scratch / "some.jsonl"
     dev.write_text("\n".join(train.read_text(encoding="utf-8").splitlines()[:20]), encoding="utf-8")
-    return _lines(data.name, model, result, _merged(result, model, dev, [test, *others], options))
+    merge_models(
+        MergeSettings(
+            models=(str(tuned),),
+            base=model,
+            weights=(0.5,),
+            output_dir=merged,
+            dev_data=dev,
+            max_drop=1.0,
+            dev_top_k=20,
+        )
+    )
+    return [model, str(tuned), str(merged)]
+
+
+def _lines(
+    models: Sequence[str], sets: Sequence[tuple[str, Dataset]], *, queries: int, max_length: int, bf16: bool
+) -> Iterator[str]:
+    """Yield a line of each set: before, after, and of the average, with the paired test to before."""
+    dtype = "bfloat16" if bf16 else "float32"
+    with ExitStack() as stack:
+        opened = (Reranker(model, dtype=dtype, max_length=max_length) for model in models)
+        rerankers = [stack.enter_context(one) for one in opened]
+        for name, data in sets:
+            usable = sample_queries(usable_dataset(data, on_bad="drop"), n_queries=queries, seed=0)
+            candidates = Candidates.of(usable, top_k=_CANDIDATES)
+            before, *others = [ndcg_of(candidates.measured(candidates.ranked(one))) for one in rerankers]
+            cells = [f"{name} | {len(before)} | {mean(before.values()):.3f}"]
+            for values in others:
+                p_value = compare_paired([values[key] for key in before], list(before.values())).p_value
+                cells.append(f"{mean(values.values()):.3f} | {p_value:.4f}")
+            yield " | ".join(cells)
 
 
 def half_of(query: str) -> int:
@@ -113,47 +146,9 @@ def mined_rows(data: Dataset, chosen: list[str], scratch: Path, *, ranks: str) -
     return mined
 
 
-def written_set(data: Dataset, chosen: list[str], folder: Path) -> Path:
-    """Write some queries of a set in BEIR layout."""
-    (folder / "qrels").mkdir(parents=True)
-    documents = ({"_id": key, "title": one.title or "", "text": one.text} for key, one in data.documents.items())
-    (folder / "corpus.jsonl").write_text("".join(f"{json.dumps(one)}\n" for one in documents), encoding="utf-8")
-    queries = ({"_id": one, "text": data.queries[one]} for one in chosen)
-    (folder / "queries.jsonl").write_text("".join(f"{json.dumps(one)}\n" for one in queries), encoding="utf-8")
-    judged = [f"{one}\t{key}\t{grade}" for one in chosen for key, grade in data.qrels[one].items()]
-    (folder / "qrels" / "test.tsv").write_text("\n".join(["query-id\tcorpus-id\tscore", *judged]) + "\n")
-    return folder
-
-
-def _merged(result: TrainingResult, model: str, dev: Path, measured: list[Path], options: dict[str, Any]) -> Any:
-    """Return what the average of both models reaches on the measured sets, each with the same weight."""
-    return merge_models(
-        MergeSettings(
-            models=(str(result.folder),),
-            base=model,
-            weights=(0.5,),
-            output_dir=result.folder.parent / "merged",
-            dev_data=dev,
-            max_drop=1.0,
-            keep_queries=options["queries"],
-            keep_data=tuple(measured),
-            max_length=options["max_length"],
-            dev_top_k=20,
-        )
-    )
-
-
-def _lines(name: str, model: str, result: TrainingResult, merged: Any) -> list[str]:
-    chosen = next(one for one in merged.trials if one.weight)
-    lines = []
-    for one in result.kept:
-        ndcg = one.changes[0]
-        figures = f"{ndcg.before:.3f} | {ndcg.after:.3f} | {ndcg.comparison.p_value:.4f}"
-        lines.append(
-            f"| {name} | {model} | {one.name} | {one.n_queries} | {figures} | {chosen.keep[one.name]:.3f} | "
-            f"{chosen.weight:g} |"
-        )
-    return lines
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -1,14 +1,14 @@
 """``python -m benchmarks.precision --sets FOLDER stackfaq wikiqa:dev``: what a model's precision does to its rankings.
 
-For some queries of each set in BEIR layout, BM25's best documents are ranked in float32 and in other precisions. Three
-figures each: nDCG@10, the p of the paired test that it is another one, and which part of the ten best in float32 is
-among the ten best.
+For some queries of each set in BEIR layout, its candidates or BM25's best documents are ranked in float32 and in other
+precisions. Three figures each: nDCG@10, the p of the paired test that it is another one, and which part of the ten best
+in float32 is among the ten best.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from statistics import mean
 from typing import Annotated
@@ -16,10 +16,10 @@ from typing import Annotated
 import typer
 
 from benchmarks.compare import top_overlap
+from benchmarks.rankings import Candidates, ndcg_of
 from rerank_plugins import Reranker
-from rerank_plugins.evaluation import Dataset, evaluate, read_dataset, sample_queries
+from rerank_plugins.evaluation import read_dataset, sample_queries
 from rerank_plugins.evaluation.statistics import compare_paired
-from rerank_plugins.retrieval import BM25Index
 
 __all__ = ["main"]
 
@@ -47,33 +47,24 @@ def main(
         for name in names:
             folder, _, split = name.partition(":")
             data = sample_queries(read_dataset(sets / folder, split=split or None), n_queries=queries, seed=0)
-            _say(f"| {name} | {len(data.queries)} | {' | '.join(_cells(rerankers, data, documents))} |")
+            cells = _cells(rerankers, Candidates.of(data, top_k=documents))
+            _say(f"| {name} | {len(data.queries)} | {' | '.join(cells)} |")
     finally:
         for reranker in rerankers.values():
             reranker.close()
 
 
-def _cells(rerankers: Mapping[str, Reranker], data: Dataset, documents: int) -> list[str]:
-    index, texts = BM25Index(data.texts), data.texts
-    found = {key: list(index.search(query, top_k=documents)) for key, query in data.queries.items()}
-    runs = {
-        name: {key: _scores(reranker, data.queries[key], ids, texts) for key, ids in found.items() if ids}
-        for name, reranker in rerankers.items()
-    }
-    measured = {name: evaluate(run, data.qrels) for name, run in runs.items()}
-    exact = measured[_EXACT].per_query["nDCG@10"]
-    cells = [f"{measured[_EXACT].mean('nDCG@10'):.4f}"]
+def _cells(rerankers: Mapping[str, Reranker], candidates: Candidates) -> list[str]:
+    runs = {name: candidates.ranked(reranker) for name, reranker in rerankers.items()}
+    values = {name: ndcg_of(candidates.measured(run)) for name, run in runs.items()}
+    exact = values[_EXACT]
+    cells = [f"{mean(exact.values()):.4f}"]
     for name, run in runs.items():
         if name != _EXACT:
-            each = measured[name].per_query["nDCG@10"]
-            p_value = compare_paired([each[key] for key in exact], list(exact.values())).p_value
+            p_value = compare_paired([values[name][key] for key in exact], list(exact.values())).p_value
             share = mean(top_overlap(list(run[key].values()), list(runs[_EXACT][key].values())) for key in run)
-            cells += [f"{measured[name].mean('nDCG@10'):.4f}", f"{p_value:.2f}", f"{share:.3f}"]
+            cells += [f"{mean(values[name].values()):.4f}", f"{p_value:.2f}", f"{share:.3f}"]
     return cells
-
-
-def _scores(reranker: Reranker, query: str, ids: Sequence[str], texts: Mapping[str, str]) -> dict[str, float]:
-    return dict(zip(ids, reranker.score([(query, texts[one]) for one in ids]), strict=True))
 
 
 def _say(line: str) -> None:

@@ -62,7 +62,7 @@ def _mixed_verdicts(timings: list[Timing]) -> tuple[Verdict, ...]:
         judge("mixed-bf16-st", ratio(theirs[CROSS_ENCODER], ours_bf16), note=slow or absent[CROSS_ENCODER]),
         judge("mixed-bf16-openvino", ratio(theirs[OPENVINO_BF16], ours_bf16), note=slow or absent[OPENVINO_BF16]),
         judge("mixed-int8-fp32", ratio(ours, ours_int8), note=without),
-        judge("mixed-int8-onnx", ratio(onnx and onnx.median_s, ours_int8), note=without or which),
+        judge("mixed-int8-onnx", ratio(None if onnx is None else onnx.median_s, ours_int8), note=without or which),
         judge("mixed-int8-openvino", ratio(theirs[OPENVINO_INT8], ours_int8), note=without or absent[OPENVINO_INT8]),
     )
 
