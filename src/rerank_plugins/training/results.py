@@ -13,6 +13,9 @@ from rerank_plugins.evaluation.statistics import compare_paired
 __all__ = ["MeasureChange", "SetChange", "TrainingPlan", "TrainingResult", "WorseQuery", "changes"]
 
 
+_SIGNIFICANT = 0.05
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeasureChange:
     """One measure of the dev set before and after.
@@ -32,6 +35,11 @@ class MeasureChange:
     comparison: Comparison
     better: int
     worse: int
+
+    @property
+    def has_fallen(self) -> bool:
+        """Whether it fell, and by the test not by chance (p < .05)."""
+        return self.comparison.difference < 0 and self.comparison.p_value < _SIGNIFICANT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

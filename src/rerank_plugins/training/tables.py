@@ -8,8 +8,6 @@ from rerank_plugins.training.results import MeasureChange, TrainingResult
 
 __all__ = ["calibration_lines", "changes_table", "measured_lines"]
 
-_SIGNIFICANT = 0.05
-
 
 def changes_table(changes: Sequence[MeasureChange]) -> list[str]:
     """Return measures before and after as a table."""
@@ -40,9 +38,14 @@ def measured_lines(result: TrainingResult) -> list[str]:
         lines.append("Nothing was measured on a dev set: there was none.")
     for one in result.kept:
         start = f"On {one.n_queries} queries of `{one.name}`, by which no checkpoint was chosen"
-        fallen = [change.name for change in one.changes if _has_fallen(change)]
+        fallen = [change.name for change in one.changes if change.has_fallen]
         lost = f": **{', '.join(fallen)} fell significantly.**" if fallen else "."
         lines += ["", f"{start}{lost}", "", *changes_table(one.changes)]
+    if any(change.has_fallen for one in result.kept for change in one.changes):
+        lines += [
+            "",
+            "`rerank-plugins merge` averages these weights with those before, which usually keeps most of both.",
+        ]
     return lines
 
 
@@ -56,7 +59,3 @@ def calibration_lines(result: TrainingResult) -> list[str]:
             f'`calibration="{result.folder.name}/{name}"` too.'
         )
     return lines
-
-
-def _has_fallen(change: MeasureChange) -> bool:
-    return change.comparison.difference < 0 and change.comparison.p_value < _SIGNIFICANT

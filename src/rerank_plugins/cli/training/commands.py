@@ -94,11 +94,11 @@ def _run(command_line: CommandLine, *, dry_run: bool) -> None:
     from rerank_plugins.training.course import run_training
 
     # Where there is no bar: figures of every logging_steps steps, and of each measurement.
-    levels = {"rerank_plugins.training": logging.INFO}
-    with nullcontext() if settings.flat()["progress"] else logged_to_stderr(levels):
+    flat, levels = settings.flat(), {"rerank_plugins.training": logging.INFO}
+    with nullcontext() if flat["progress"] else logged_to_stderr(levels):
         result = run_training(settings)
     if result is not None:
-        showing.show_result(result)
+        showing.show_result(result, base=str(flat["model_name_or_path"]))
 
 
 def _signature(one: _Command) -> inspect.Signature:

@@ -45,8 +45,13 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
-def show_result(result: TrainingResult) -> None:
-    """Print what a training brought."""
+def show_result(result: TrainingResult, *, base: str) -> None:
+    """Print what a training brought.
+
+    Args:
+        result: The training.
+        base: Name of the model before.
+    """
     from rerank_plugins.cli.output import table_console
 
     console = table_console()
@@ -56,6 +61,13 @@ def show_result(result: TrainingResult) -> None:
     kept = "the last one is kept" if result.best_step is None else f"step {result.best_step} is kept"
     console.print(f"{result.steps} steps in {_duration(result.seconds)}; {kept}.")
     page = "report.md" if result.changes or result.kept else "README.md"
+    fallen = [one.name for one in result.kept if any(change.has_fallen for change in one.changes)]
+    if fallen:
+        console.print(
+            f"{', '.join(fallen)} got worse. The average with the model before usually keeps most of both: "
+            f"rerank-plugins merge {result.folder} --base {base} --dev-data DEV --keep-data KEEP -o MERGED",
+            soft_wrap=True,
+        )
     console.print(f"Saved {result.folder}; look at {result.folder / page}", soft_wrap=True)
 
 
