@@ -18,9 +18,9 @@ __all__ = ["BLOCK_TOKENS", "feed_in_blocks", "in_row_blocks"]
 BLOCK_TOKENS = 768
 """Tokens of a block. Smaller ones need less memory, and more time, because each lays the weights out anew.
 
-For a decoder of 133 MB (Intel with AMX, two cores, float32) a request's peak is 1.18 times weights and one batch with 512
-tokens, 1.22 with 768, 1.36 with 1,024 and 1.68 with all at once; 512 take some 10 % longer than all at once, 768 up to
-6 %, 1,024 some 2 %.
+For a decoder of 133 MB (Intel with AMX, two cores, float32) a request's peak is 1.18 times weights and one batch with
+512 tokens, 1.22 with 768, 1.36 with 1,024 and 1.68 with all at once; 512 take some 10 % longer than all at once, 768 up
+to 6 %, 1,024 some 2 %.
 """
 
 _GATED = frozenset({"gate_proj", "up_proj", "down_proj"})
