@@ -22,7 +22,7 @@ from rerank_plugins.nn.bert_encoder import BertEncoder, ColumnWidths, Reads
 from rerank_plugins.nn.compiling import compile_regions
 from rerank_plugins.nn.packed_row import PackedRow
 from rerank_plugins.nn.prefixes import prefix_groups
-from rerank_plugins.nn.row_blocks import feed_in_blocks
+from rerank_plugins.nn.row_blocks import feed_in_blocks, feed_whole
 from rerank_plugins.protocols import Batch, PrefixSharing, TokenInput
 
 __all__ = ["BERT_LIKE", "REFUSALS", "PackedModel", "SharingModel", "is_near", "packed_bert", "packed_by_interface"]
@@ -178,6 +178,7 @@ class _PackedByInterface:
 
     def compile(self) -> int:
         """Let the token-wise parts be compiled at their first call; return how many there are."""
+        feed_whole(self._model)
         return compile_regions(self._model)
 
     def try_sharing(self, trial: Batch) -> None:

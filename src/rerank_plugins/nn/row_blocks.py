@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-__all__ = ["BLOCK_TOKENS", "feed_in_blocks", "in_row_blocks"]
+__all__ = ["BLOCK_TOKENS", "feed_in_blocks", "feed_whole", "in_row_blocks"]
 
 BLOCK_TOKENS = 768
 """Tokens of a block. Smaller ones need less memory, and more time, because each lays the weights out anew.
@@ -56,6 +56,13 @@ def feed_in_blocks(model: Any) -> None:
         if linear == _GATED and "forward" not in vars(module):
             # A bound method, so that a copy of the model has its own.
             module.forward = MethodType(_forward_in_blocks, module)
+
+
+def feed_whole(model: Any) -> None:
+    """Take back what :func:`feed_in_blocks` did: a compiler would make another graph where the blocks begin."""
+    for module in model.modules():
+        if getattr(vars(module).get("forward"), "__func__", None) is _forward_in_blocks:
+            del module.forward
 
 
 def _forward_in_blocks(module: Any, states: torch.Tensor) -> torch.Tensor:

@@ -10,7 +10,7 @@ import torch
 from transformers import LlamaConfig, LlamaModel
 
 from rerank_plugins.nn import row_blocks
-from rerank_plugins.nn.row_blocks import feed_in_blocks, in_row_blocks
+from rerank_plugins.nn.row_blocks import feed_in_blocks, feed_whole, in_row_blocks
 
 
 class Seen:
@@ -80,3 +80,11 @@ def test_another_make_of_part_stays(llama: Any) -> None:
     mlp.router = torch.nn.Linear(16, 2)
     feed_in_blocks(llama)
     assert ["forward" in vars(layer.mlp) for layer in llama.layers] == [True, False]
+
+
+def test_blocks_can_be_taken_back(llama: Any) -> None:
+    hooked = llama.layers[1].mlp
+    hooked.forward = hooked.forward  # somebody else's
+    feed_in_blocks(llama)
+    feed_whole(llama)
+    assert ["forward" in vars(layer.mlp) for layer in llama.layers] == [False, True]
