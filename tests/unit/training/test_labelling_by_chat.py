@@ -204,24 +204,25 @@ def test_a_teacher_of_ones_own_gives_a_number_or_none_for_each_text(tmp_path: Pa
 
 
 def test_known_scores_are_those_that_came() -> None:
+    # The name of a fence is a random hexadecimal number, which may hold "bad".
     def fault(text: str) -> str | Exception | None:
-        return TimeoutError() if "bad" in text else None
+        return TimeoutError() if "poor" in text else None
 
     chat = ChatScorer(Grader(fault), method=Pointwise(answer="grade"))
     cache = ScoreCache()
     with Reranker(backend=chat, cache=cache) as reranker:
-        pairs = [("q", "good"), ("q", "bad"), ("q", " "), ("q", "good"), ("q", None)]
+        pairs = [("q", "good"), ("q", "poor"), ("q", " "), ("q", "good"), ("q", None)]
         for _ in range(2):
             assert known_scores(reranker, pairs) == [0.7, None, reranker.score([("q", " ")])[0], 0.7, -10_000.0]
         assert reranker.score(pairs)[1] == 0.0
     windows = LongDocuments(strategy="maxp", overlap_tokens=0)
     with Reranker(backend=chat, max_length=6, long_documents=windows) as reranker:
-        long = ["one two three four five six seven eight bad ten", "one two three four five six seven eight nine ten"]
+        long = ["one two three four five six seven eight poor ten", "one two three four five six seven eight nine ten"]
         assert known_scores(reranker, [("q", long[0]), ("q", "short"), ("q", long[1])]) == [None, 0.7, 0.7]
 
 
 def test_what_a_judge_says_nothing_of_is_no_negative() -> None:
-    judge = RerankerJudge(teacher(Grader(lambda text: TimeoutError() if "bad" in text else None)))
+    judge = RerankerJudge(teacher(Grader(lambda text: TimeoutError() if "poor" in text else None)))
     candidate = Candidate(number=0, score=0.5)
-    assert judge.scores([("q", "good"), ("q", "bad")], [candidate, candidate]) == [0.7, 1.0]
-    assert judge.scores([("q", "bad")], [None]) == [0.0]
+    assert judge.scores([("q", "good"), ("q", "poor")], [candidate, candidate]) == [0.7, 1.0]
+    assert judge.scores([("q", "poor")], [None]) == [0.0]
