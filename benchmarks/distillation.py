@@ -16,7 +16,7 @@ from typing import Annotated, Any
 
 import typer
 
-from benchmarks.finetuning import half_of, mined_rows
+from benchmarks.finetuning import halves, mined_rows
 from rerank_plugins.evaluation import Dataset, read_dataset
 from rerank_plugins.training import LabelSettings, label_records, reranker_settings, train_reranker
 
@@ -43,8 +43,7 @@ def main(
     """Train on half of a set by labels, and by labels and teachers, and measure all on the other half."""
     place, _, split = name.partition(":")
     data = read_dataset(sets / place, split=split or None)
-    answered = [one for one in data.queries if data.relevant_ids(one)]
-    seen, unseen = ([one for one in answered if half_of(data.queries[one]) == half] for half in (0, 1))
+    seen, unseen = halves(data)
     with TemporaryDirectory() as scratch:
         train = mined_rows(data, seen[:rows], Path(scratch), ranks=ranks)
         test = _written_set(data, unseen, Path(scratch) / f"{data.name}-unseen")

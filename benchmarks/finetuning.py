@@ -34,7 +34,7 @@ from rerank_plugins.training import (
     train_reranker,
 )
 
-__all__ = ["half_of", "main", "mined_rows"]
+__all__ = ["halves", "main", "mined_rows"]
 
 _CANDIDATES = 20
 
@@ -60,9 +60,7 @@ def main(
         place, _, model = name.partition("=")
         folder, _, split = place.partition(":")
         data = read_dataset(sets / folder, split=split or None)
-        # A question without an answer teaches nothing, and no order of its documents is better than another.
-        answered = [one for one in data.queries if data.relevant_ids(one)]
-        seen, unseen = ([one for one in answered if half_of(data.queries[one]) == half] for half in (0, 1))
+        seen, unseen = halves(data)
         with TemporaryDirectory() as scratch:
             train = mined_rows(data, seen[:rows], Path(scratch), ranks=ranks)
             models = _models(train, model or "mini", Path(scratch), course)
@@ -126,9 +124,13 @@ def _lines(
             yield " | ".join(cells)
 
 
-def half_of(query: str) -> int:
-    """Return 0 or 1: which half of its set a query is in, by its text."""
-    return hashlib.sha256(query.encode()).digest()[0] % 2
+def halves(data: Dataset) -> tuple[list[str], list[str]]:
+    """Return the ids of a set's queries in two halves, told by their texts, so that they are the same in every run."""
+    # A question without an answer teaches nothing, and no order of its documents is better than another.
+    answered = [key for key in data.queries if data.relevant_ids(key)]
+    digests = {key: hashlib.sha256(data.queries[key].encode()).digest() for key in answered}
+    first, second = ([key for key in answered if digests[key][0] % 2 == half] for half in (0, 1))
+    return first, second
 
 
 def mined_rows(data: Dataset, chosen: list[str], scratch: Path, *, ranks: str) -> Path:

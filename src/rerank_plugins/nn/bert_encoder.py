@@ -18,8 +18,9 @@ import torch
 from rerank_plugins.nn.attention import attend, attend_first
 from rerank_plugins.nn.compiling import compiled
 from rerank_plugins.nn.dense import Dense, PackedDense, PlainDense, dense, spare_rows
-from rerank_plugins.nn.int8 import SPARE_KEYS, Int8Dense, in_blocks
+from rerank_plugins.nn.int8 import BLOCK_ROWS, SPARE_KEYS, Int8Dense
 from rerank_plugins.nn.packed_row import PackedRow
+from rerank_plugins.nn.row_blocks import in_blocks
 
 __all__ = ["BertEncoder", "ColumnWidths", "Reads"]
 
@@ -70,7 +71,7 @@ class _Layer:
         self._activation = _activation(module.intermediate.intermediate_act_fn)
         self._narrow = make([module.output.dense], follows_gelu=self._activation is None)
         self._norm = _Norm.of(module.output.LayerNorm)
-        self._finish = self._fed_forward if int8 is None else in_blocks(self._fed_forward)
+        self._finish = self._fed_forward if int8 is None else in_blocks(self._fed_forward, n_rows=BLOCK_ROWS)
 
     def __call__(self, states: torch.Tensor, row: PackedRow, *, reads: Reads) -> torch.Tensor:
         """Return the states after this layer. Shape: (tokens, hidden), or (texts, hidden) if first ones are read.

@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from rerank_plugins.nn.attention import attend, attend_softcapped
 from rerank_plugins.nn.packed_row import PackedRow
-from rerank_plugins.nn.row_blocks import in_row_blocks
+from rerank_plugins.nn.row_blocks import fed_in_blocks
 
 __all__ = ["ACTIVATIONS", "DecoderShape", "Gemma2Block", "MiniCPMBlock", "RMSNorm", "Rotary", "rotary_of"]
 
@@ -142,7 +142,7 @@ class FeedForward(nn.Module):
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
         """Return what the block adds. Shape: (tokens, hidden)."""
-        return in_row_blocks(self._added, states)
+        return fed_in_blocks(self._added, states)
 
     def _added(self, states: torch.Tensor) -> torch.Tensor:
         added: torch.Tensor = self.down_proj(self._activation(self.gate_proj(states)) * self.up_proj(states))

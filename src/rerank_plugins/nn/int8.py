@@ -16,14 +16,13 @@ rows only (it computes others by a reference implementation, a thousand times sl
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache
 
 import torch
 
 from rerank_plugins.system.instructions import multiplies_int8
 
-__all__ = ["BLOCK_ROWS", "SPARE_KEYS", "Int8Dense", "has_int8_products", "in_blocks", "quantised", "split_columns"]
+__all__ = ["BLOCK_ROWS", "SPARE_KEYS", "Int8Dense", "has_int8_products", "quantised", "split_columns"]
 
 BLOCK_ROWS = 512
 """Rows that go through several products at a time. Smaller blocks stay in a core's cache, and each costs a few calls:
@@ -134,18 +133,6 @@ def split_columns(widths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
             copies[widest] += 1
             further.append(widest)
     return copies, torch.tensor(further, dtype=torch.int64)
-
-
-def in_blocks(function: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> Callable[..., torch.Tensor]:
-    """Return a function of two matrices that works row by row, run on :data:`BLOCK_ROWS` rows at a time."""
-
-    def run(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-        if len(first) <= BLOCK_ROWS:
-            return function(first, second)
-        blocks = zip(torch.split(first, BLOCK_ROWS), torch.split(second, BLOCK_ROWS), strict=True)
-        return torch.cat([function(*block) for block in blocks])
-
-    return run
 
 
 @cache

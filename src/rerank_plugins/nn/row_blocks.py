@@ -1,7 +1,8 @@
-"""Feed-forward parts of decoders on some tokens at a time, because what is inside is several times as wide as a state.
+"""Functions that work row by row, run on some rows at a time, and the feed-forward parts of decoders run so.
 
-A batch of 2,048 tokens through a part of 4,096 numbers holds three matrices of 32 MB at once, and the C library keeps
-as much again that was freed. In blocks of 768 tokens it is little more than a third.
+What is inside such a part is several times as wide as a state: a batch of 2,048 tokens through 4,096 numbers holds
+three matrices of 32 MB at once, and the C library keeps as much again that was freed. In blocks of 768 tokens it is
+little more than a third.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 
 import torch
 
-__all__ = ["BLOCK_TOKENS", "feed_in_blocks", "feed_whole", "in_row_blocks"]
+__all__ = ["BLOCK_TOKENS", "fed_in_blocks", "feed_in_blocks", "feed_whole", "in_blocks"]
 
 BLOCK_TOKENS = 768
 """Tokens of a block. Smaller ones need less memory, and more time, because each lays the weights out anew.
@@ -26,24 +27,36 @@ to 6 %, 1,024 some 2 %.
 _GATED = frozenset({"gate_proj", "up_proj", "down_proj"})
 
 
-def in_row_blocks(function: Callable[[torch.Tensor], torch.Tensor], states: torch.Tensor) -> torch.Tensor:
-    """Return a function's result, which it gives for each token alone and as wide as the token's state.
+def in_blocks(function: Callable[..., torch.Tensor], *, n_rows: int) -> Callable[..., torch.Tensor]:
+    """Return a function of matrices that works row by row, run on a number of rows at a time.
+
+    Args:
+        function: Takes matrices with equally many rows and gives one. Shapes: (..., rows, columns).
+        n_rows: Rows of a block.
+    """
+
+    def run(*matrices: torch.Tensor) -> torch.Tensor:
+        if matrices[0].shape[-2] <= n_rows:
+            return function(*matrices)
+        blocks = zip(*(torch.split(one, n_rows, dim=-2) for one in matrices), strict=True)
+        return torch.cat([function(*block) for block in blocks], dim=-2)
+
+    return run
+
+
+def fed_in_blocks(function: Callable[[torch.Tensor], torch.Tensor], states: torch.Tensor) -> torch.Tensor:
+    """Return what a decoder's feed-forward part gives.
 
     On a CPU it gets :data:`BLOCK_TOKENS` tokens at a time; all of them where gradients are computed, which need
     everything at the end, and elsewhere, where a launch costs more than memory.
 
     Args:
-        function: Keeps the shape.
+        function: The part.
         states: Shape: (..., tokens, hidden).
     """
-    n_tokens = states.shape[-2]
-    if n_tokens <= BLOCK_TOKENS or states.device.type != "cpu" or torch.is_grad_enabled():
+    if states.device.type != "cpu" or torch.is_grad_enabled():
         return function(states)
-    found = torch.empty_like(states)
-    for start in range(0, n_tokens, BLOCK_TOKENS):
-        block = slice(start, start + BLOCK_TOKENS)
-        found[..., block, :] = function(states[..., block, :])
-    return found
+    return in_blocks(function, n_rows=BLOCK_TOKENS)(states)
 
 
 def feed_in_blocks(model: Any) -> None:
@@ -66,4 +79,4 @@ def feed_whole(model: Any) -> None:
 
 
 def _forward_in_blocks(module: Any, states: torch.Tensor) -> torch.Tensor:
-    return in_row_blocks(partial(type(module).forward, module), states)
+    return fed_in_blocks(partial(type(module).forward, module), states)

@@ -111,6 +111,16 @@ class TrainingResult:
     worse: tuple[WorseQuery, ...] = ()
     calibration: Path | None = None
 
+    @property
+    def fallen_sets(self) -> tuple[str, ...]:
+        """Names of the sets of ``keep_data`` on which a measure fell, see :attr:`MeasureChange.has_fallen`."""
+        return tuple(one.name for one in self.kept if any(change.has_fallen for change in one.changes))
+
+    @property
+    def is_adapter(self) -> bool:
+        """Whether the folder holds a LoRA adapter, which cannot be averaged with the model before."""
+        return (self.folder / "adapter_config.json").is_file()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingPlan:

@@ -41,7 +41,7 @@ def measured_lines(result: TrainingResult) -> list[str]:
         fallen = [change.name for change in one.changes if change.has_fallen]
         lost = f": **{', '.join(fallen)} fell significantly.**" if fallen else "."
         lines += ["", f"{start}{lost}", "", *changes_table(one.changes)]
-    if any(change.has_fallen for one in result.kept for change in one.changes):
+    if result.fallen_sets and not result.is_adapter:
         lines += [
             "",
             "`rerank-plugins merge` averages these weights with those before, which usually keeps most of both.",

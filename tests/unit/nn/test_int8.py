@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from rerank_plugins.nn import int8
 from rerank_plugins.nn.dense import PlainDense
-from rerank_plugins.nn.int8 import BLOCK_ROWS, Int8Dense, has_int8_products, in_blocks, quantised, split_columns
+from rerank_plugins.nn.int8 import BLOCK_ROWS, Int8Dense, has_int8_products, quantised, split_columns
+from rerank_plugins.nn.row_blocks import in_blocks
 
 on_int8 = pytest.mark.skipif(not has_int8_products(), reason="this CPU has no 8-bit products")
 GENERATOR = torch.Generator().manual_seed(5)
@@ -107,7 +108,7 @@ def test_even_columns_are_not_split() -> None:
 
 
 def test_blocks_change_nothing() -> None:
-    assert torch.equal(in_blocks(torch.add)(RESIDUAL, RESIDUAL), RESIDUAL + RESIDUAL)
+    assert torch.equal(in_blocks(torch.add, n_rows=BLOCK_ROWS)(RESIDUAL, RESIDUAL), RESIDUAL + RESIDUAL)
 
 
 @pytest.mark.usefixtures("detection")

@@ -10,7 +10,7 @@ import torch
 from transformers import LlamaConfig, LlamaModel
 
 from rerank_plugins.nn import row_blocks
-from rerank_plugins.nn.row_blocks import feed_in_blocks, feed_whole, in_row_blocks
+from rerank_plugins.nn.row_blocks import fed_in_blocks, feed_in_blocks, feed_whole, in_blocks
 
 
 class Seen:
@@ -42,14 +42,26 @@ def llama() -> Any:
 def test_blocks_give_what_the_whole_gives(shape: tuple[int, ...]) -> None:
     states, seen = torch.arange(27.0).view(shape), Seen()
     with torch.inference_mode():
-        found = in_row_blocks(seen, states)
+        found = fed_in_blocks(seen, states)
     assert torch.equal(found, states * 2 + 1)
     assert seen.tokens == [4, 4, 1]
 
 
+def test_several_matrices_are_cut_alike() -> None:
+    first, second = torch.arange(14.0).view(7, 2), torch.arange(7.0).view(7, 1)
+    assert torch.equal(in_blocks(torch.mul, n_rows=3)(first, second), first * second)
+    empty = torch.empty(0, 2)
+    assert in_blocks(torch.add, n_rows=3)(empty, empty).shape == (0, 2)
+
+
+def test_what_a_function_gives_keeps_its_precision() -> None:
+    with torch.inference_mode():
+        assert fed_in_blocks(lambda states: states.bfloat16(), torch.ones(9, 3)).dtype == torch.bfloat16
+
+
 def test_gradients_have_everything_at_once() -> None:
     states, seen = torch.ones(9, 3, requires_grad=True), Seen()
-    in_row_blocks(seen, states).sum().backward()
+    fed_in_blocks(seen, states).sum().backward()
     assert seen.tokens == [9]
     assert torch.equal(states.grad, torch.full((9, 3), 2.0))
 

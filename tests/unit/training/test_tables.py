@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -18,9 +19,9 @@ def change(difference: float, p_value: float) -> MeasureChange:
     return MeasureChange(name="nDCG@10", before=0.6, after=0.6 + difference, comparison=comparison, better=3, worse=4)
 
 
-def result_of(*kept: tuple[str, MeasureChange]) -> TrainingResult:
+def result_of(*kept: tuple[str, MeasureChange], folder: str | Path = "my-reranker") -> TrainingResult:
     return TrainingResult(
-        folder=Path("my-reranker"),
+        folder=Path(folder),
         steps=12,
         best_step=None,
         train_loss=0.5,
@@ -43,7 +44,24 @@ def test_a_set_that_got_worse_for_certain_is_named_with_the_way_out(capsys: pyte
     show_result(result, base="mini")
     said = " ".join(capsys.readouterr().out.split())
     assert "general got worse." in said
-    assert "rerank-plugins merge my-reranker --base mini " in said
+    assert "rerank-plugins merge my-reranker --base mini -o MERGED" in said
+
+
+def test_the_command_can_be_pasted(capsys: pytest.CaptureFixture[str]) -> None:
+    show_result(result_of(("general", change(-0.02, 0.007)), folder="my reranker"), base="some/it's [here]")
+    command = next(line for line in capsys.readouterr().out.splitlines() if "rerank-plugins merge" in line)
+    words = shlex.split(command[command.index("rerank-plugins") :])
+    assert words == ["rerank-plugins", "merge", "my reranker", "--base", "some/it's [here]", "-o", "MERGED"]
+
+
+def test_an_adapter_is_not_averaged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "adapter_config.json").write_text("{}")
+    result = result_of(("general", change(-0.02, 0.007)), folder=tmp_path)
+    assert "merge" not in " ".join(measured_lines(result))
+    show_result(result, base="mini")
+    said = capsys.readouterr().out
+    assert "general got worse." in said
+    assert "rerank-plugins merge" not in said
 
 
 def test_nothing_is_said_of_merging_where_nothing_fell(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from rerank_plugins.display.terminal import Screen
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from rich.table import Table
 
@@ -61,14 +62,16 @@ def show_result(result: TrainingResult, *, base: str) -> None:
     kept = "the last one is kept" if result.best_step is None else f"step {result.best_step} is kept"
     console.print(f"{result.steps} steps in {_duration(result.seconds)}; {kept}.")
     page = "report.md" if result.changes or result.kept else "README.md"
-    fallen = [one.name for one in result.kept if any(change.has_fallen for change in one.changes)]
-    if fallen:
-        console.print(
-            f"{', '.join(fallen)} got worse. The average with the model before usually keeps most of both: "
-            f"rerank-plugins merge {result.folder} --base {base} --dev-data DEV --keep-data KEEP -o MERGED",
-            soft_wrap=True,
-        )
+    if result.fallen_sets:
+        console.print(" ".join(_after_a_loss(result, base)), soft_wrap=True)
     console.print(f"Saved {result.folder}; look at {result.folder / page}", soft_wrap=True)
+
+
+def _after_a_loss(result: TrainingResult, base: str) -> Iterator[str]:
+    yield f"{', '.join(result.fallen_sets)} got worse."
+    if not result.is_adapter:
+        yield "The average with the model before usually keeps most of both:"
+        yield f"rerank-plugins merge {quote(str(result.folder))} --base {quote(base)} -o MERGED"
 
 
 def _changes_table(name: str, changes: Sequence[MeasureChange]) -> Table:
