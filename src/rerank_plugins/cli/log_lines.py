@@ -6,6 +6,7 @@ import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TextIO
 
 __all__ = ["logged_to_stderr"]
 
@@ -17,7 +18,9 @@ def logged_to_stderr(levels: dict[str, int]) -> Iterator[None]:
     Args:
         levels: Name of a logger (``rerank_plugins.serving``) to the least level that is shown.
     """
-    handler = logging.StreamHandler(sys.stderr)
+    # A process may be started without one; nobody reads the lines then.
+    err: TextIO | None = sys.stderr
+    handler = logging.NullHandler() if err is None else logging.StreamHandler(err)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     loggers = {logging.getLogger(name): level for name, level in levels.items()}
     before = {logger: logger.level for logger in loggers}

@@ -111,6 +111,15 @@ def test_a_command_of_flag_embedding_runs_with_its_own_words(
     assert "6 steps in" in printed.out
 
 
+def test_a_process_without_stderr_trains(
+    monkeypatch: pytest.MonkeyPatch, bert_reranker_folder: Path, tmp_path: Path, data: tuple[Path, Path]
+) -> None:
+    monkeypatch.setattr(sys, "stderr", None)
+    settings = ["--model", bert_reranker_folder, "--output", tmp_path / "out", "--max-steps", 1, "--dev-fraction", 0]
+    assert run(monkeypatch, "reranker", data[0], *settings, "--train-group-size", 3, "--device", "cpu") == 0
+    assert (tmp_path / "out" / "training.json").is_file()
+
+
 def test_flag_embeddings_commands_train_embedders(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, data: tuple[Path, Path]
 ) -> None:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from rerank_plugins.cli.training.options import setting_names
 from rerank_plugins.display.terminal import Screen
@@ -49,7 +49,9 @@ class CommandLine:
         elif self.words:
             flat["train_data"] = tuple(_file_name(self.owner, word) for word in self.words)
         flat |= {name: value for name, value in self.options.items() if value not in (None, [])}
-        flat.setdefault("progress", sys.stderr.isatty())
+        # A process may be started without one.
+        err: TextIO | None = sys.stderr
+        flat.setdefault("progress", err is not None and err.isatty())
         return settings_of(self.owner, flat)
 
 
