@@ -14,7 +14,7 @@ def find_speed() -> list[Finding]:
         import transformers
     except ImportError:
         return []
-    from rerank_plugins.engine.device import has_native_bfloat16, resolve_device
+    from rerank_plugins.engine.device import has_native_bfloat16, has_native_float16, resolve_device
     from rerank_plugins.nn.dense import has_packed_products
     from rerank_plugins.nn.int8 import has_int8_products
     from rerank_plugins.nn.varlen import varlen_kernel
@@ -37,6 +37,9 @@ def find_speed() -> list[Finding]:
     native = has_native_bfloat16(device)
     value = "native" if native else "emulated on this processor: slower than float32, and less exact"
     findings.append(Finding("bfloat16", value, "ok" if native else "info"))
+    native = has_native_float16(device)
+    value = "native" if native else "emulated on this processor: several times slower than float32"
+    findings.append(Finding("float16", value, "ok" if native else "info"))
     return findings
 
 

@@ -13,6 +13,7 @@ __all__ = [
     "DTYPES",
     "default_budget_tokens",
     "has_native_bfloat16",
+    "has_native_float16",
     "resolve_device",
     "resolve_devices",
     "resolve_dtype",
@@ -115,8 +116,9 @@ def resolve_dtype(dtype: str, *, device: torch.device, half: str = "float16") ->
     if dtype == "int8" and device.type != "cpu":
         msg = f"dtype='int8' is for CPUs; on {str(device)!r} use 'float16' or 'bfloat16', or pass device='cpu'"
         raise InvalidInputError(msg)
-    if dtype == "bfloat16" and not has_native_bfloat16(device):
-        logger.warning("this processor has no bfloat16 of its own; float32 is faster here, and more exact")
+    has_own = {"bfloat16": has_native_bfloat16, "float16": has_native_float16}.get(dtype)
+    if has_own is not None and not has_own(device):
+        logger.warning("this processor has no %s of its own; float32 is faster here, and more exact", dtype)
     return DTYPES[dtype]
 
 
@@ -129,6 +131,14 @@ def has_native_bfloat16(device: torch.device) -> bool:
     if platform.machine().lower() in {"arm64", "aarch64"}:
         return bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
     supported = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+    return bool(supported()) if supported is not None else False
+
+
+def has_native_float16(device: torch.device) -> bool:
+    """Return whether the device has float16 instructions; most CPUs have none, and take several times as long."""
+    if device.type != "cpu" or platform.machine().lower() in {"arm64", "aarch64"}:
+        return True
+    supported = getattr(torch.ops.mkldnn, "_is_mkldnn_fp16_supported", None)
     return bool(supported()) if supported is not None else False
 
 

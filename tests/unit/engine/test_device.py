@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,24 @@ def test_dtypes() -> None:
     assert resolve_dtype("bfloat16", device=torch.device("cpu")) is torch.bfloat16
     with pytest.raises(InvalidInputError, match="'auto', 'float32'"):
         resolve_dtype("half", device=torch.device("cpu"))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_a_half_precision_that_the_processor_emulates_is_told(
+    dtype: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    has_own = {"float16": False, "bfloat16": False}
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: has_own["bfloat16"])
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_fp16_supported", lambda: has_own["float16"], raising=False)
+    assert resolve_dtype(dtype, device=torch.device("cpu")) is getattr(torch, dtype)
+    assert f"no {dtype} of its own; float32 is faster here" in caplog.text
+    caplog.clear()
+    has_own[dtype] = True
+    resolve_dtype(dtype, device=torch.device("cpu"))
+    resolve_dtype(dtype, device=torch.device("mps"))
+    resolve_dtype("auto", device=torch.device("cpu"))
+    assert not caplog.records
 
 
 def test_a_gpu_gets_larger_batches() -> None:
