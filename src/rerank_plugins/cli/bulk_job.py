@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rerank_plugins.cli.rows_progress import rows_progress
+from rerank_plugins.cli.progress import rows_progress
 from rerank_plugins.display.terminal import Screen
 
 if TYPE_CHECKING:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich import box
-from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from rerank_plugins.cli.option_groups import takes_groups
 from rerank_plugins.cli.output import can_print_any
+from rerank_plugins.cli.progress import rows_progress
 from rerank_plugins.display.terminal import Screen, json_text
 from rerank_plugins.errors import InvalidInputError
 
@@ -157,7 +158,7 @@ def check(
     """Look for what spoils a training: one pass, flat memory. Exit status 2 if there are errors."""
     from rerank_plugins.training.data import check_data
 
-    with _progress() as on_row:
+    with _rows_counted() as on_row:
         report = check_data(
             sources,
             dev=dev or None,
@@ -187,7 +188,7 @@ def convert(
     from rerank_plugins.training.data import convert_data
 
     write_options = write.options(tokenizer=read.tokenizer)
-    with _progress() as on_row:
+    with _rows_counted() as on_row:
         done = convert_data(
             sources,
             output,
@@ -213,18 +214,15 @@ def formats() -> None:
 
 
 @contextmanager
-def _progress() -> Iterator[Callable[[], None]]:
-    """Yield what counts a row; on a terminal the count is shown now and then."""
-    screen, n_rows = Screen(stderr=True), 0
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as bar:
-        task = bar.add_task("rows", total=None)
+def _rows_counted() -> Iterator[Callable[[], None]]:
+    """Yield what counts a row; the count is shown now and then."""
+    counted = itertools.count(1)
+    with rows_progress() as on_row:
 
         def advance() -> None:
-            nonlocal n_rows
-            n_rows += 1
+            n_rows = next(counted)
             if n_rows % _MANY == 0:
-                bar.update(task, completed=n_rows)
+                on_row(n_rows, None)
 
         yield advance
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from rerank_plugins.cli.installed import dataset_of
 from rerank_plugins.cli.option_groups import takes_groups
+from rerank_plugins.cli.progress import tasks_progress
 from rerank_plugins.display.terminal import Screen
 from rerank_plugins.errors import InvalidInputError
 
@@ -123,7 +123,7 @@ def evaluate(
     datasets = _datasets(data, queries)
     quiet_loading()
     console = table_console()
-    with _progress(Screen(stderr=True)) as progress:
+    with tasks_progress() as progress:
         results = run_evaluation(datasets, options, output, curves=drawn, progress=progress)
     _show(console, results, datasets)
     console.print(f"Saved {output / RESULTS_FILE} and {output / 'runs'}", soft_wrap=True)
@@ -156,14 +156,3 @@ def _show(console: Screen, results: EvaluationResults, datasets: Sequence[Datase
     for dataset in datasets:
         for note in dataset.notes:
             console.print(f"{dataset.name}: {note}")
-
-
-def _progress(console: Screen) -> Progress:
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)

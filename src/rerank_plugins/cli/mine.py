@@ -11,8 +11,8 @@ import typer
 
 from rerank_plugins.cli.model_options import Device, Dtype
 from rerank_plugins.cli.option_groups import takes_groups
+from rerank_plugins.cli.progress import rows_progress
 from rerank_plugins.cli.row_options import RowOptions
-from rerank_plugins.cli.rows_progress import rows_progress
 from rerank_plugins.errors import InvalidInputError
 
 if TYPE_CHECKING:

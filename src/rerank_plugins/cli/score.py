@@ -18,7 +18,7 @@ from rerank_plugins.cli.model_options import CalibratedModelOptions, ModelName
 from rerank_plugins.cli.option_groups import refuse_without, takes_groups
 from rerank_plugins.cli.output import check_output
 from rerank_plugins.cli.pairs_file import STANDARD_STREAM, PairLines, PairsFile, read_facts
-from rerank_plugins.cli.rows_progress import rows_progress
+from rerank_plugins.cli.progress import rows_progress
 from rerank_plugins.display.terminal import Screen
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.system.files import LineFile, write_atomically

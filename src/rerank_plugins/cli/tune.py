@@ -11,7 +11,7 @@ import typer
 
 from rerank_plugins.cli.installed import dataset_of
 from rerank_plugins.cli.option_groups import takes_groups
-from rerank_plugins.cli.rows_progress import rows_progress
+from rerank_plugins.cli.progress import rows_progress
 from rerank_plugins.display.terminal import Screen
 
 if TYPE_CHECKING:
