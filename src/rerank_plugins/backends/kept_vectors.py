@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
 
 import numpy as np
@@ -191,12 +192,20 @@ class KeptVectors:
     def _exact(self, query: _Rows, windows: Sequence[KeptWindow], options: ScoreOptions, *, is_mean: bool) -> _Scores:
         # Here, since a store can be looked at without torch.
         from rerank_plugins.embedding.int8_products import products_with
+        from rerank_plugins.engine.side_by_side import most_threads, run_parts, shares
 
         found = np.zeros(len(windows))
-        for places, chunk, lengths in _chunks(windows, size=_EXACT):
-            options.deadline.check()
-            rows = self.files.rows(chunk)
-            found[places] = maxsim(query, rows, lengths, is_mean=is_mean, products_with=products_with)
+        chunks = list(_chunks(windows, size=_EXACT))
+
+        def compare(part: slice) -> None:
+            for places, chunk, lengths in chunks[part]:
+                options.deadline.check()
+                rows = self.files.rows(chunk)
+                found[places] = maxsim(query, rows, lengths, is_mean=is_mean, products_with=products_with)
+
+        # As in the first look: torch's own threads would wait for each other after each of these short operations.
+        parts = shares([int(lengths.sum()) for _, _, lengths in chunks], most=most_threads())
+        run_parts([partial(compare, part) for part in parts])
         return found
 
     def _approximate(

@@ -49,7 +49,8 @@ def maxsim(
         vectors: Those of all documents, one after the other. Shape: (tokens of all, width).
         lengths: Vectors of each document. Shape: (documents,).
         is_mean: Whether a score is the mean over the query's vectors, not their sum.
-        products_with: Gives the inner products of vectors with those of a query; None takes NumPy's.
+        products_with: Gives the inner products of a query's vectors with others, shape (query vectors, vectors); None
+            takes NumPy's.
 
     Returns:
         Shape: (documents,), float64; sums are made in that precision.
@@ -57,9 +58,10 @@ def maxsim(
     best = np.full((len(lengths), len(query)), NO_VECTORS, dtype=np.float32)
     filled = np.flatnonzero(lengths)
     if len(filled) and len(query):
-        products = vectors @ query.T if products_with is None else products_with(vectors, query)
+        # A row for each query vector: the best of a range of neighbours takes a quarter of the time of that of a column.
+        products = query @ vectors.T if products_with is None else products_with(query, vectors)
         starts = np.cumsum(lengths) - lengths
-        best[filled] = np.maximum.reduceat(products, starts[filled], axis=0)
+        best[filled] = np.maximum.reduceat(products, starts[filled], axis=1).T
     sums: npt.NDArray[np.float64] = best.sum(axis=1, dtype=np.float64)
     return sums / max(len(query), 1) if is_mean else sums
 
