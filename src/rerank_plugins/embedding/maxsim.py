@@ -58,7 +58,7 @@ def maxsim(
     best = np.full((len(lengths), len(query)), NO_VECTORS, dtype=np.float32)
     filled = np.flatnonzero(lengths)
     if len(filled) and len(query):
-        # A row for each query vector: the best of a range of neighbours takes a quarter of the time of that of a column.
+        # A row for each query vector: the best of a range there takes a quarter of the time.
         products = query @ vectors.T if products_with is None else products_with(query, vectors)
         starts = np.cumsum(lengths) - lengths
         best[filled] = np.maximum.reduceat(products, starts[filled], axis=1).T
