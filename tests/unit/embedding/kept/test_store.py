@@ -35,6 +35,8 @@ from rerank_plugins import (
 from rerank_plugins.backends import kept_vectors
 from rerank_plugins.backends.protocol import ScoreOptions
 from rerank_plugins.embedding.kept.shards import KeptText, digest_of
+from rerank_plugins.engine import side_by_side
+from rerank_plugins.engine.deadline import Deadline
 
 TESTS = Path(tiny.__file__).parent
 
@@ -153,6 +155,31 @@ def test_what_is_returned_has_its_exact_score_where_documents_are_nearly_the_sam
     found = kept.maxsim(query, windows, ScoreOptions(top_n=10), is_first=True)
     best = np.argsort(-found, kind="stable")[:10]
     assert found[best] == pytest.approx(whole[best], abs=1e-6)
+
+
+@pytest.mark.parametrize("n_threads", [1, 3])
+def test_documents_that_are_shared_out_among_threads_have_the_scores_that_they_have_alone(
+    reranker: Reranker, monkeypatch: pytest.MonkeyPatch, n_threads: int
+) -> None:
+    monkeypatch.setattr(side_by_side, "most_threads", lambda: n_threads)
+    kept, draw = reranker._kept, np.random.default_rng(0)
+    assert kept is not None
+    query, *rows = [
+        draw.normal(size=(n, kept.identity.sample.shape[1])).astype(np.float32)
+        for n in (32, *draw.integers(1, 60, 300))
+    ]
+    texts = [
+        KeptText(digest=digest_of(f"document {number}"), windows=[(one, None)], truncated=False)
+        for number, one in enumerate(rows)
+    ]
+    kept.files.add(texts, kept.identity)
+    windows = [kept.found([name])[name].windows[0] for name in (f"document {number}" for number in range(300))]
+    shuffled = draw.permutation(300)
+    found = kept.maxsim(query, [windows[place] for place in shuffled], ScoreOptions(), is_first=True)
+    alone = [kept.maxsim(query, [windows[place]], ScoreOptions(), is_first=True)[0] for place in shuffled]
+    assert found == pytest.approx(alone, rel=1e-6)
+    with pytest.raises(DeadlineExceededError):
+        kept.maxsim(query, windows, ScoreOptions(deadline=Deadline(1e-9)), is_first=True)
 
 
 def test_a_store_of_int8_gives_the_best_the_scores_that_they_have_among_all(
