@@ -17,7 +17,7 @@ import torch
 
 from benchmarks.memory import peak_mb, reset_peak, resident_mb, tensor_peak_mb
 from benchmarks.systems import registry
-from benchmarks.systems.base import OpenRequest
+from benchmarks.systems.base import OpenRequest, opened
 from benchmarks.systems.ours import batches_in_this_thread, open_reranker
 from benchmarks.workloads import PairMaker, Workload
 
@@ -50,11 +50,11 @@ def memory_of_call(arguments: dict[str, Any]) -> dict[str, Any]:
     workload = _workload(arguments, request.folder)
     if "warm" in arguments:
         warm = _request(arguments | {"request": arguments["warm"]})
-        system = registry.by_key(arguments["system"], arguments["dtype"]).open(warm)
+        system = opened(registry.by_key(arguments["system"], arguments["dtype"]), warm)
         system.score(workload.pairs[:1])
         system.close()
     before = resident_mb()
-    system = registry.by_key(arguments["system"], arguments["dtype"]).open(request)
+    system = opened(registry.by_key(arguments["system"], arguments["dtype"]), request)
     load_peak, loaded = peak_mb(), resident_mb()
     was_reset = reset_peak()
     start = time.perf_counter()
@@ -74,7 +74,7 @@ def latency(arguments: dict[str, Any]) -> dict[str, Any]:
     """Return the median time of one request of a system, asked again and again, after as many calls as warm-up."""
     request = _request(arguments)
     pairs = _workload(arguments, request.folder).pairs
-    system = registry.by_key(arguments["system"], arguments["dtype"]).open(request)
+    system = opened(registry.by_key(arguments["system"], arguments["dtype"]), request)
     seconds = []
     for _ in range(2 * int(arguments["calls"])):
         start = time.perf_counter()

@@ -15,7 +15,10 @@ import torch
 
 from rerank_plugins.nn.int8 import has_int8_products
 
-__all__ = ["available_cores", "cpu_flags", "describe", "has_bf16", "has_int8"]
+__all__ = ["NO_BF16", "NO_INT8", "available_cores", "cpu_flags", "describe", "has_bf16", "has_int8"]
+
+NO_BF16 = "this CPU has no bf16 instructions"
+NO_INT8 = "this CPU has no instructions for products of 8-bit integers"
 
 _PACKAGES = (
     "rerank-plugins",

@@ -10,10 +10,7 @@ from benchmarks.context import Context
 from benchmarks.results import CaseResult, Timing
 from benchmarks.systems.base import SystemSpec
 
-__all__ = ["NO_BF16", "NO_INT8", "Case", "child_arguments", "fastest", "median_of", "score_difference"]
-
-NO_BF16 = "this CPU has no bf16 instructions"
-NO_INT8 = "this CPU has no instructions for products of 8-bit integers"
+__all__ = ["Case", "child_arguments", "fastest", "median_of", "score_difference"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import torch
 
-from benchmarks.cases.base import NO_BF16, Case, median_of, score_difference
+from benchmarks.cases.base import Case, median_of, score_difference
 from benchmarks.ceiling import measure_ceiling, observed_linear_flops, share_of_ceiling, sustained_rate
 from benchmarks.context import Context
-from benchmarks.environment import has_bf16
+from benchmarks.environment import NO_BF16, has_bf16
 from benchmarks.results import CaseResult, Timing, Verdict
 from benchmarks.rounds import Bench
 from benchmarks.shapes import EncoderShape, attention_flops, linear_flops
@@ -57,6 +57,9 @@ def _against_ceiling(context: Context, *, shape: EncoderShape, case: str, key: s
         facts: dict[str, float | str] = dict(workload.facts())
         verdicts = []
         for name, (spec, _) in _PRECISIONS.items():
+            if name not in before:
+                verdicts.append(judge(f"{key}-ceiling-{name}", None, note=NO_BF16))
+                continue
             flops, how = _executed(context, spec, shape, workload)
             rates = {kind: max(before[name][kind], after[name][kind]) for kind in before[name]}
             facts |= {f"{name} {kind}, GFLOP/s": round(rate / 1e9, 1) for kind, rate in rates.items()}
@@ -77,9 +80,11 @@ def _against_ceiling(context: Context, *, shape: EncoderShape, case: str, key: s
 
 
 def _rates(shape: EncoderShape) -> dict[str, dict[str, float]]:
-    """Return operations per second by precision and kind."""
+    """Return operations per second by precision, of those that the CPU has, and kind."""
     rates = {}
     for name, (_, dtype) in _PRECISIONS.items():
+        if dtype is torch.bfloat16 and not has_bf16():
+            continue
         best = measure_ceiling(shape, dtype)
         sustained = sustained_rate(shape, dtype, seconds=_SUSTAINED_SECONDS)
         rates[name] = {_SUSTAINED: sustained, "best of eight": best.best, "stock linear": best.stock}
@@ -94,8 +99,6 @@ def _executed(context: Context, spec: SystemSpec, shape: EncoderShape, workload:
 def _share(key: str, timings: Sequence[Timing], spec: SystemSpec, *, flops: float, ceiling: float) -> Verdict:
     seconds, difference = median_of(timings, spec), score_difference(timings, spec)
     notes = [] if difference is None else [f"largest score difference {difference:.1e}"]
-    if spec.dtype == "bfloat16" and not has_bf16():
-        notes.append(NO_BF16)
     share, doubt = (None, "did not run") if seconds is None else share_of_ceiling(flops, seconds, ceiling)
     return judge(key, share, note="; ".join(note for note in (doubt, *notes) if note))
 

@@ -6,6 +6,7 @@ from rerank_plugins_demo.samples import load_samples
 
 from benchmarks.compare import mean_top_overlap
 from benchmarks.context import Context
+from benchmarks.environment import NO_BF16, has_bf16
 from rerank_plugins import Reranker
 from rerank_plugins.catalog.resolve import resolve
 from rerank_plugins.errors import ModelError
@@ -22,6 +23,8 @@ def kept_top_ten(context: Context) -> tuple[float | None, str]:
 
     The model is the bundled ``mini``, the queries those of the bundled sample, each with its best 50 by BM25.
     """
+    if context.device == "cpu" and not has_bf16():
+        return None, NO_BF16
     try:
         pairs = _sample_pairs(context.effort.overlap_queries)
     except ModelError as error:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from benchmarks.cases.base import NO_BF16, NO_INT8, Case, fastest, median_of, score_difference
+from benchmarks.cases.base import Case, fastest, median_of, score_difference
 from benchmarks.cases.kept import kept_top_ten
 from benchmarks.compare import ratio
 from benchmarks.context import Context
-from benchmarks.environment import has_bf16, has_int8
+from benchmarks.environment import NO_BF16, NO_INT8, has_bf16, has_int8
 from benchmarks.results import CaseResult, Timing, Verdict
 from benchmarks.rounds import Bench
 from benchmarks.systems.flag_embedding_peer import FLAG_RERANKER

@@ -10,7 +10,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
-__all__ = ["CannotLoadError", "OpenRequest", "System", "SystemSpec", "import_peer", "logit", "open_or_reason"]
+from benchmarks.environment import NO_BF16, has_bf16
+
+__all__ = ["CannotLoadError", "OpenRequest", "System", "SystemSpec", "import_peer", "logit", "open_or_reason", "opened"]
 
 Pairs = Sequence[tuple[str, str]]
 
@@ -84,10 +86,22 @@ def import_peer(module: str, *, install: str) -> Any:
         raise CannotLoadError(msg) from error
 
 
+def opened(spec: SystemSpec, request: OpenRequest) -> System:
+    """Return the opened system.
+
+    Raises:
+        CannotLoadError: The CPU emulates the precision. That runs, several times as long as float32, and is not
+            measured.
+    """
+    if spec.dtype == "bfloat16" and request.device == "cpu" and not has_bf16():
+        raise CannotLoadError(NO_BF16)
+    return spec.open(request)
+
+
 def open_or_reason(spec: SystemSpec, request: OpenRequest) -> System | str:
     """Return the opened system, or why it cannot run here: one line."""
     try:
-        return spec.open(request)
+        return opened(spec, request)
     except CannotLoadError as error:
         return str(error)
     except Exception as error:  # noqa: BLE001 - peers fail in every way; the result says how, nothing is hidden

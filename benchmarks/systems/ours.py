@@ -11,7 +11,8 @@ import numpy as np
 import torch
 import transformers
 
-from benchmarks.systems.base import OpenRequest, Pairs, SystemSpec
+from benchmarks.environment import NO_INT8, has_int8
+from benchmarks.systems.base import CannotLoadError, OpenRequest, Pairs, SystemSpec
 from rerank_plugins import EngineOptions, Reranker, ScoreCache, SourceOptions
 from rerank_plugins.backends.local import LocalScorer
 from rerank_plugins.catalog.resolve import resolve
@@ -123,6 +124,8 @@ def _tokenized(request: OpenRequest, pairs: Pairs) -> list[TokenInput]:
 
 
 def _open(request: OpenRequest, *, dtype: str = "float32", cached: bool = False) -> Ours:
+    if dtype == "int8" and not has_int8():
+        raise CannotLoadError(NO_INT8)
     return Ours(open_reranker(request, dtype=dtype, cached=cached))
 
 

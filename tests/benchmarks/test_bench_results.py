@@ -7,6 +7,7 @@ from collections import Counter
 from itertools import count
 from pathlib import Path
 from textwrap import dedent
+from typing import cast
 
 import pytest
 import torch
@@ -20,10 +21,11 @@ from benchmarks.cases.base import fastest, median_of, score_difference
 from benchmarks.cases.profile import shares
 from benchmarks.child import growth_mb, numbered, tenths
 from benchmarks.compare import largest_difference, mean_top_overlap, ratio, top_overlap
-from benchmarks.environment import describe
+from benchmarks.environment import NO_BF16, describe
 from benchmarks.memory import tensor_peak_mb
 from benchmarks.results import CaseResult, Missing, RunRecord, Timing, read_record, write_record
 from benchmarks.rounds import interleaved
+from benchmarks.systems import base
 from benchmarks.systems.base import CannotLoadError, OpenRequest, System, SystemSpec, import_peer, logit, open_or_reason
 from benchmarks.systems.plain import PLAIN, budget_batches
 from benchmarks.tables import in_words, milliseconds
@@ -146,6 +148,17 @@ def test_a_system_that_cannot_run_says_why(tmp_path: Path) -> None:
     assert said == "cannot load: OSError: no such file"
     with pytest.raises(CannotLoadError, match=r"not installed.*pip install it"):
         import_peer("a_module_that_nobody_has", install="pip install it")
+
+
+@pytest.mark.parametrize(("has_own", "device"), [(False, "cpu"), (True, "cpu"), (False, "cuda")])
+def test_a_precision_that_the_cpu_emulates_is_not_measured(
+    has_own: bool, device: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(base, "has_bf16", lambda: has_own)
+    request = OpenRequest(folder=tmp_path, family=None, max_length=8, threads=1, device=device, scratch=tmp_path)
+    system = cast("System", object())
+    found = open_or_reason(SystemSpec(name="x", dtype="bfloat16", open=lambda _: system), request)
+    assert found == (NO_BF16 if (has_own, device) == (False, "cpu") else system)
 
 
 @given(st.lists(st.integers(1, 300), min_size=1, max_size=60))
