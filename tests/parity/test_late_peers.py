@@ -41,6 +41,7 @@ FOLDERS: dict[str, Callable[[Path], Path]] = {
     ),
     "st-mean": lambda folder: tiny.multi_vector_encoder(folder, similarity="meanmaxsim", prompts=("ask: ", "read: ")),
     "st-xlmr": lambda folder: tiny.multi_vector_encoder(folder, kind="xlmr", expansion=FIXED),
+    "st-skips-unknown": lambda folder: tiny.multi_vector_encoder(folder, skipped=["[UNK]", ",", "nowhere"]),
     "st-skips-in-queries": lambda folder: tiny.multi_vector_encoder(
         folder, prompts=("", ""), mask={"skiplist_tasks": ["query", "document"]}
     ),

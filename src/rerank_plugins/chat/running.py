@@ -15,10 +15,11 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from rerank_plugins.chat.asking import Request
+from rerank_plugins.chat.failures import passes
 from rerank_plugins.chat.limits import ChatLimits
 from rerank_plugins.chat.model import ChatAnswer, ChatModel, ChatOptions
 from rerank_plugins.engine.deadline import Deadline
-from rerank_plugins.errors import DeadlineExceededError, OverloadedError, RemoteError, RerankPluginsError, ScoringError
+from rerank_plugins.errors import DeadlineExceededError, RemoteError, RerankPluginsError, ScoringError
 from rerank_plugins.remote.slots import Slots
 
 __all__ = ["Runner"]
@@ -115,6 +116,27 @@ class Runner:
             raise
         finally:
             ended.set()
+            for job in jobs:
+                self._leave(job, deadline)
+
+    def _leave(self, job: _Job, deadline: Deadline) -> None:
+        """Free the slot of a call that nobody waits for any more as soon as it has taken the time that it had."""
+        if job.future.done() or not job.started.is_set():
+            return
+        left_s = self._left_s(job, deadline)
+        if left_s <= 0.0:
+            self._release(job)
+            return
+        timer = threading.Timer(left_s, self._release, (job,))
+        timer.daemon = True
+        timer.start()
+        job.future.add_done_callback(lambda _: timer.cancel())
+
+    def _left_s(self, job: _Job, deadline: Deadline) -> float:
+        """Return how long a call that was started may still take."""
+        limit_s = max(0.0, job.started_s + self._limits.timeout_s - time.perf_counter())
+        remaining_s = deadline.remaining_s()
+        return limit_s if remaining_s is None else min(limit_s, remaining_s)
 
     def _start(self, waiting: queue.SimpleQueue[_Job], ended: threading.Event, deadline: Deadline) -> None:
         def work() -> None:
@@ -123,17 +145,19 @@ class Runner:
                     job = waiting.get_nowait()
                 except queue.Empty:
                     return
-                self._run(job, deadline)
+                self._run(job, ended, deadline)
 
         # A daemon: a model that hangs must not keep the program from ending. Frameworks trace by context.
         threading.Thread(target=contextvars.copy_context().run, args=(work,), name="chat", daemon=True).start()
 
-    def _run(self, job: _Job, deadline: Deadline) -> None:
+    def _run(self, job: _Job, ended: threading.Event, deadline: Deadline) -> None:
         try:
             self._slots.take(deadline)
             job.holds_slot, job.started_s = True, time.perf_counter()
-            job.started.set()
             try:
+                job.started.set()
+                if ended.is_set():
+                    return  # while it waited for a slot
                 answer = self._model.complete(job.request.messages, self._options(job.request, deadline))
             finally:
                 self._release(job)
@@ -148,10 +172,8 @@ class Runner:
     ) -> ChatAnswer | None:
         if not job.started.wait(deadline.remaining_s()):
             deadline.check()
-        limit_s = max(0.0, job.started_s + self._limits.timeout_s - time.perf_counter())
-        remaining_s = deadline.remaining_s()
         try:
-            return job.future.result(limit_s if remaining_s is None else min(limit_s, remaining_s))
+            return job.future.result(self._left_s(job, deadline))
         except WaitedTooLong as error:
             deadline.check()
             if not job.future.done():
@@ -204,7 +226,7 @@ class Runner:
         """Note a failure that the ranking survives, or raise what ends it."""
         if isinstance(error, DeadlineExceededError):
             deadline.check()  # Else it was the limit of this one call.
-        if not _passes(error):
+        if not passes(error):
             if isinstance(error, RerankPluginsError):
                 raise error
             msg = f"the chat model {self._model.name!r} failed with {type(error).__name__}: {error}"
@@ -225,20 +247,6 @@ _RELEASING = threading.Lock()
 
 async def _gathered(tasks: Sequence[asyncio.Future[ChatAnswer | None]]) -> _Answers:
     return list(await asyncio.gather(*tasks))
-
-
-def _passes(error: BaseException) -> bool:
-    """Return whether the same call may succeed later, also for the errors of clients that are not known here."""
-    if isinstance(error, RemoteError):
-        return error.is_passing and error.is_reached
-    if isinstance(error, (TimeoutError, WaitedTooLong, asyncio.TimeoutError, ConnectionResetError, OverloadedError)):
-        return True
-    if isinstance(error, RerankPluginsError):
-        return False
-    status = getattr(error, "status_code", None)
-    if isinstance(status, int):
-        return status in (408, 425, 429) or status >= 500
-    return type(error).__name__.endswith(("Timeout", "TimeoutError", "TimeoutException"))
 
 
 def _checked(answer: object, name: str) -> ChatAnswer:

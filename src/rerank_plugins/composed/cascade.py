@@ -33,6 +33,7 @@ class _Query:
     Attributes:
         places: Each document's place in the call.
         order: Numbers of the documents, best first, as the stages so far leave them.
+        n_kept: How many of these the last stage read; all before the first.
         values: Each document's log-odds by the last stage that scored it.
         probabilities: Likewise its probability; 0 before any stage.
         stage_scores: Scores that the stages gave each pair.
@@ -42,18 +43,19 @@ class _Query:
     texts: Sequence[str]
     places: Sequence[int]
     order: list[int] = field(init=False)
+    n_kept: int = field(init=False)
     values: list[float] = field(init=False)
     probabilities: list[float] = field(init=False)
     stage_scores: list[tuple[StageScore, ...]] = field(init=False)
 
     def __post_init__(self) -> None:
         n = len(self.texts)
-        self.order, self.values = list(range(n)), [UNREAD_SCORE] * n
+        self.order, self.n_kept, self.values = list(range(n)), n, [UNREAD_SCORE] * n
         self.probabilities, self.stage_scores = [0.0] * n, [()] * n
 
     def read_by(self, stage: Stage) -> list[int]:
-        """Return the documents that a stage reads: a beginning of the order."""
-        read = self.order[: stage.depth]
+        """Return the documents that a stage reads: the best of those that the one before read."""
+        read = self.order[: self.n_kept][: stage.depth]
         if stage.min_probability is None:
             return read
         return [one for one in read if self.probabilities[one] >= stage.min_probability]
@@ -71,6 +73,7 @@ class _Query:
             self.probabilities[number] = one.probability
             self.stage_scores[number] = (*self.stage_scores[number], score)
         seen = set(read)
+        self.n_kept = len(read)
         self.order = [read[one.index] for one in ranked] + [one for one in self.order if one not in seen]
 
     def scores(self) -> list[float]:
@@ -184,6 +187,7 @@ class CascadeScorer:
             left_s = _least(budget.remaining_s(), options.deadline.left_s())
             skipped = "stopped" if stopped else self._why_not(number, one.characters(read), len(read), left_s)
             if skipped:
+                one.n_kept = len(read)
                 usages.append(stage_usage(model.name, 0, 0.0, skipped))
             else:
                 start_s = time.perf_counter()

@@ -23,12 +23,10 @@ from typing import Any
 from rerank_plugins.checks.kinds import shown
 from rerank_plugins.checks.optional import import_extra
 from rerank_plugins.composed.members import Member, Stage
+from rerank_plugins.composed.naming import SUFFIXES, read_cascade, read_ensemble
 from rerank_plugins.errors import InvalidInputError
 
-__all__ = ["SUFFIXES", "read_composed"]
-
-SUFFIXES = (".json", ".yaml", ".yml", ".toml")
-"""How the name of such a file ends."""
+__all__ = ["read_composed"]
 
 _PARTS = {"cascade": "stages", "ensemble": "members"}
 
@@ -68,7 +66,10 @@ def _check_ends(source: Path, models: Sequence[object]) -> None:
     waiting, seen = list(models), set[Path]()
     while waiting:
         head, _, rest = str(waiting.pop()).partition(":")
-        if head not in _PARTS or not rest.endswith(SUFFIXES):
+        if head not in _PARTS:
+            continue
+        if not rest.endswith(SUFFIXES):
+            waiting += _named_by(head, rest)
             continue
         path = Path(rest).expanduser().resolve()
         if path == source.resolve():
@@ -79,6 +80,14 @@ def _check_ends(source: Path, models: Sequence[object]) -> None:
         if path not in seen:
             seen.add(path)
             waiting += _named_in(path, _PARTS[head])
+
+
+def _named_by(head: str, text: str) -> list[object]:
+    try:
+        parts: Sequence[Stage | Member] = (read_cascade if head == "cascade" else read_ensemble)(text)[0]
+    except InvalidInputError:
+        return []
+    return [one.model for one in parts]
 
 
 def _named_in(path: Path, what: str) -> list[object]:

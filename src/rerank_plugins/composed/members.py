@@ -38,7 +38,9 @@ BudgetMs = Annotated[
 RankOffset = Annotated[int, Within(0, 1_000_000)]
 Bias = Annotated[float, Within(-1e6, 1e6)]
 _Probability = Annotated[float, Within(0.0, 1.0)]
-_Weight = Annotated[float, Within(0.0)]
+_LEAST_WEIGHT = 1e-100
+"""Sums of less, divided by ranks, are no longer numbers above 0."""
+_Weight = Annotated[float, Within(0.0, 1e100)]
 
 
 @checked_fields(unchecked=("model",))
@@ -161,8 +163,9 @@ def listed_members(members: object) -> tuple[Member, ...]:
         InvalidInputError: There are fewer than two, or none counts.
     """
     found = _listed(members, Member, what="members", example='Ensemble(["mini", "bm25"])')
-    if len(found) < 2 or not any(one.weight for one in found):
-        msg = f"an ensemble needs two members, and a weight above 0; got {[(_name(one), one.weight) for one in found]}"
+    if len(found) < 2 or max(one.weight for one in found) < _LEAST_WEIGHT:
+        got = [(_name(one), one.weight) for one in found]
+        msg = f"an ensemble needs two members, and a weight above 0 ({_LEAST_WEIGHT:g} at least); got {got}"
         raise InvalidInputError(msg)
     return found
 

@@ -13,9 +13,9 @@ from rerank_plugins.backends.named import FileOpener, is_service, paths_of
 from rerank_plugins.catalog.spec import ModelKind
 from rerank_plugins.composed.cascade import CascadeScorer
 from rerank_plugins.composed.ensemble import EnsembleScorer
-from rerank_plugins.composed.files import SUFFIXES, read_composed
+from rerank_plugins.composed.files import read_composed
 from rerank_plugins.composed.members import Member, Stage
-from rerank_plugins.composed.naming import read_cascade, read_ensemble
+from rerank_plugins.composed.naming import SUFFIXES, read_cascade, read_ensemble
 
 __all__ = ["asks_services", "open_cascade", "open_ensemble"]
 

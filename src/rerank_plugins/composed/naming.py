@@ -14,12 +14,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, cast
 
-from rerank_plugins.composed.files import SUFFIXES
 from rerank_plugins.composed.members import Member, Stage
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.reranker import Reranker
 
-__all__ = ["Fusion", "Spelled", "cascade_text", "ensemble_text", "read_cascade", "read_ensemble"]
+__all__ = ["SUFFIXES", "Fusion", "Spelled", "cascade_text", "ensemble_text", "read_cascade", "read_ensemble"]
+
+SUFFIXES = (".json", ".yaml", ".yml", ".toml")
+"""How a name ends that is a file's."""
 
 Fusion = Literal["rrf", "probability", "logit"]
 """How the members' opinions are put together, see :class:`~rerank_plugins.composed.ensemble.EnsembleScorer`."""

@@ -165,7 +165,9 @@ class HttpClient:
             try:
                 return json_of((yield from self._exchange(send, key, deadline)))
             except RemoteError as error:
-                wait_s = _pause_s(number) if error.retry_after_s is None else error.retry_after_s
+                # A pause of one's own is cut to the limit; one that the server asks for is not.
+                pause_s = min(_pause_s(number), settings.longest_wait_s)
+                wait_s = pause_s if error.retry_after_s is None else error.retry_after_s
                 if not error.is_passing or number == settings.retries or wait_s > settings.longest_wait_s:
                     raise
                 deadline.needs(wait_s)

@@ -40,8 +40,9 @@ class LateVocabulary:
 def late_vocabulary(tokenizer: TextTokenizer, files: CheckpointFiles, late: LateInteraction) -> LateVocabulary:
     """Return the ids of a model.
 
-    The unknown token always keeps its vector: a vocabulary that lacks a symbol of the skip list would otherwise lose
-    every unknown token of a document, as it does in PyLate and colbert-ai.
+    A symbol of the skip list that the vocabulary lacks takes no vector away: it would otherwise stand for the unknown
+    token, and every unknown token of a document would lose its vector, as in PyLate and colbert-ai. A list that names
+    the unknown token itself means it (sentence-transformers 6.2, ``MultiVectorMask``).
 
     Raises:
         UnsupportedModelError: The vocabulary lacks a marker, or a token to fill queries up with.
@@ -85,13 +86,15 @@ def _expansion(tokenizer: TextTokenizer, files: CheckpointFiles, token: str | No
 
 
 def _skipped(tokenizer: TextTokenizer, words: tuple[str, ...], rule: SkipRule) -> frozenset[int]:
-    found: set[int | None] = set()
+    found: set[int] = set()
     for word in words:
+        named = tokenizer.token_to_id(word)
         if rule == "first piece":
-            found.update(tokenizer.encode_one(word).ids[:1].tolist())
-        else:
-            found.add(tokenizer.token_to_id(word))
-    return frozenset(one for one in found if one is not None and one != tokenizer.unknown_id)
+            pieces = tokenizer.encode_one(word).ids[:1].tolist()
+            found.update(one for one in pieces if one != tokenizer.unknown_id or named == one)
+        elif named is not None:
+            found.add(named)
+    return frozenset(found)
 
 
 def _lacks(files: CheckpointFiles, what: str) -> UnsupportedModelError:

@@ -83,6 +83,41 @@ def test_a_call_that_takes_too_long_is_left_behind(is_async: bool, caplog: pytes
     assert "text" not in told[0]
 
 
+def test_calls_that_hang_past_a_deadline_keep_no_slot() -> None:
+    model = Hanging(2)
+    held = reranker(model, timeout_s=10.0, concurrency=2, repairs=False)
+    for _ in range(2):
+        with pytest.raises(DeadlineExceededError):
+            held.rank("q", TEXTS[:1], deadline_s=0.1)
+    assert len(held.rank("q", TEXTS, deadline_s=10.0)) == 20
+    model.go_on.set()
+
+
+def test_a_call_that_hangs_beside_one_that_fails_gives_its_slot_back_in_its_time() -> None:
+    class OneFails(OracleChat):
+        hangs, go_on = True, threading.Event()
+
+        def complete(self, messages: Any, options: Any) -> ChatAnswer:
+            if not self.hangs:
+                return super().complete(messages, options)
+            if "text 0" in messages[-1].content:
+                self.go_on.wait(20.0)
+            raise ZeroDivisionError
+
+    model = OneFails(delay_s=0.01)
+    held = reranker(model, timeout_s=0.5, concurrency=2, repairs=False)
+    with pytest.raises(ScoringError):
+        held.rank("q", TEXTS[:2])
+    model.hangs = False
+    # The one that hangs has half a second; the other slot is free at once.
+    assert len(held.rank("q", TEXTS, deadline_s=10.0)) == 20
+    time.sleep(0.6)
+    model.most_at_once = 0
+    held.rank("q", TEXTS, deadline_s=10.0)
+    assert model.most_at_once == 2
+    model.go_on.set()
+
+
 @pytest.mark.parametrize("is_async", [False, True])
 def test_as_many_calls_at_a_time_as_allowed(is_async: bool) -> None:
     """Asyncio's own threads are six on a machine of two cores: what waits for one of them would be late."""

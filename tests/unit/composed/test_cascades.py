@@ -140,6 +140,22 @@ def test_documents_below_a_probability_are_not_handed_on() -> None:
     assert [one.skipped for one in ranking.usage.stages] == ["", "nothing to read"]  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize("last", [Stage(Numbers(2), 4), Stage(Numbers(2), 4, min_probability=0.3)], ids=["all", "0.3"])
+def test_what_a_stage_did_not_read_no_later_one_reads(last: Stage) -> None:
+    third = last.model
+    assert isinstance(third, Numbers)
+    third.asked.clear()
+    second = Stage(Numbers(1, score_scale="probability"), 4, min_probability=0.5)
+    cascade = Cascade([Numbers(0, score_scale="probability"), second, last])
+    # The third document, which the second stage did not read, would be the best of the third.
+    assert order(cascade, ["0.9 0.4 1", "0.6 0.8 2", "0.4 0.9 9"]) == [1, 0, 2]
+    assert third.asked == [["0.6 0.8 2", "0.9 0.4 1"]]
+    third.asked.clear()
+    ranking = cascade.rank("q", ["0.1 0.1 5", "0.2 0.2 9"])
+    assert [one.skipped for one in ranking.usage.stages] == ["", "nothing to read", "nothing to read"]  # type: ignore[union-attr]
+    assert not third.asked
+
+
 def test_a_stage_that_is_late_is_given_up_and_not_started_the_next_time() -> None:
     slow, last = Numbers(1, seconds=1.5), Numbers(0, name="tests/last")
     cascade = Cascade([(Numbers(0), 4), (slow, 3), (last, 2)], budget_ms=750)

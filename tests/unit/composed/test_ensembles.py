@@ -94,6 +94,8 @@ def test_a_member_that_fails_is_the_calls_error() -> None:
         (["mini"], {}, "needs two members"),
         ([(Numbers(0), 0.0), (Numbers(1), 0.0)], {}, "weight above 0"),
         ([(Numbers(0), -1.0), Numbers(1)], {}, "weight"),
+        ([(Numbers(0), 1e308), (Numbers(1), 1e308)], {}, "weight must be a number from 0 to"),
+        ([(Numbers(0), 5e-324), (Numbers(1), 0.0)], {}, "weight above 0"),
         ([Numbers(0), Numbers(1)], {"fusion": "mean"}, "fusion"),
         ([Numbers(0), Numbers(1)], {"k": -1}, "k"),
         ([Numbers(0), Numbers(1)], {"bias": 1.0}, "bias=1.0 is for fusion='logit'"),

@@ -232,6 +232,10 @@ def test_a_file_that_names_itself_is_told(tmp_path: Path) -> None:
         for name in (f"cascade:{one}", f"ensemble:{other}"):
             with pytest.raises(RerankPluginsError, match="names itself as one of its"):
                 Reranker(name)
+    for inside in (f"ensemble:(cascade:{one}),bm25", f"cascade:(ensemble:(cascade:{one}),bm25)@5,bm25@3"):
+        one.write_text(json.dumps({"stages": [{"model": "bm25"}, {"model": inside}]}))
+        with pytest.raises(RerankPluginsError, match="names itself as one of its"):
+            Reranker(f"cascade:{one}")
     # One that is named twice is none.
     other.write_text(json.dumps({"members": [{"model": "bm25"}, {"model": "bm25"}]}))
     one.write_text(json.dumps({"stages": [{"model": f"ensemble:{other}"}, {"model": f"ensemble:{other}"}]}))

@@ -106,6 +106,13 @@ def test_retries_end(post: Any) -> None:
         assert len(server.requests) == 3
 
 
+def test_a_pause_of_its_own_is_cut_to_the_longest_wait(post: Any) -> None:
+    with scripted_server([Answer({}, status=429), Answer({}, status=500), Answer({"ok": True})]) as server:
+        settings = HttpSettings(timeout_s=5.0, retries=2, longest_wait_s=0.01)
+        assert post(HttpClient(server.url, settings=settings)) == {"ok": True}
+        assert len(server.requests) == 3
+
+
 @pytest.mark.parametrize("header", [{"Retry-After": "0.3"}, {"Retry-After-Ms": "300"}])
 def test_a_server_says_when_to_come_again(post: Any, header: dict[str, str]) -> None:
     with scripted_server([Answer({}, status=429, headers=header), Answer({})]) as server:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import comb
 from typing import Annotated
 
@@ -68,10 +68,11 @@ class Replayed:
 
 @dataclass(slots=True, eq=False)
 class _State:
-    """The candidates of a query behind the stages so far."""
+    """The candidates of a query behind the stages so far, of which the first ``n_kept`` were read by the last one."""
 
     order: npt.NDArray[np.intp]
     probabilities: _Floats
+    n_kept: int
     ms: float = field(default=0.0)
 
     @classmethod
@@ -80,22 +81,23 @@ class _State:
         order = np.arange(len(kept.ids))
         if kept.firsts is not None:
             order = np.argsort(kept.firsts < 0, kind="stable")
-        return cls(order, np.zeros(len(order)))
+        return cls(order, np.zeros(len(order)), len(order))
 
     def shown(self, kept: QueryScores, depth: int) -> npt.NDArray[np.intp]:
         """Return what a stage of some depth scores: copies of one text count once, and blank ones not at all."""
+        order = self.order[: self.n_kept]
         if kept.firsts is None:
-            return self.order[:depth]
-        firsts = kept.firsts[self.order]
+            return order[:depth]
+        firsts = kept.firsts[order]
         chosen = list(dict.fromkeys(firsts[firsts >= 0].tolist()))[:depth]
-        return self.order[np.isin(firsts, chosen)]
+        return order[np.isin(firsts, chosen)]
 
     def after(self, kept: QueryScores, choice: Choice) -> _State:
         read = self.shown(kept, choice.depth)
         if choice.min_probability is not None:
             read = read[self.probabilities[read] >= choice.min_probability]
         if not len(read):
-            return self
+            return replace(self, n_kept=0)
         ranked = read[np.argsort(-kept.scores[choice.stage][read], kind="stable")]
         seen = np.zeros(len(self.order), dtype=bool)
         seen[read] = True
@@ -103,7 +105,7 @@ class _State:
         probabilities[read] = kept.probabilities[choice.stage][read]
         share = kept.characters[read].sum() / max(kept.characters.sum(), 1.0)
         order = np.concatenate([ranked, self.order[~seen[self.order]]])
-        return _State(order, probabilities, self.ms + float(kept.ms[choice.stage] * share))
+        return _State(order, probabilities, len(read), self.ms + float(kept.ms[choice.stage] * share))
 
 
 def n_cascades(n_stages: int, options: SearchOptions, *, n_candidates: int) -> int:
