@@ -65,6 +65,12 @@ class _Lines(Progress):
         super().__init__(console=screen, disable=True)
         self._every_s, self._shown_s = every_s, time.monotonic()
 
+    def start(self) -> None:
+        """Show nothing yet."""
+
+    def stop(self) -> None:
+        """Leave no line behind: older versions of rich print an empty one, also where nothing is shown."""
+
     def advance(self, task_id: TaskID, advance: float = 1) -> None:
         super().advance(task_id, advance)
         self._show(task_id)
