@@ -23,7 +23,16 @@ _PREFIX = "checkpoint-"
 
 
 def run_folder_of(output_dir: Path) -> Path:
-    """Return the folder beside an output folder that holds its checkpoints while it is trained."""
+    """Return the folder beside an output folder that holds its checkpoints while it is trained.
+
+    Raises:
+        InvalidInputError: The output folder has no name, as ``.`` and ``/`` have none, and nothing can stand beside it.
+    """
+    if not output_dir.name:
+        msg = (
+            f"output_dir {str(output_dir)!r} has no name of its own; name a folder that is made anew, such as 'trained'"
+        )
+        raise InvalidInputError(msg)
     return output_dir.with_name(f"{output_dir.name}.training")
 
 

@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from rerank_plugins.calibration import Calibration
 from rerank_plugins.errors import InvalidInputError, TrainingError
 from rerank_plugins.system.files import made_folder, write_atomically
+from rerank_plugins.system.locks import let_go, lock_file
 from rerank_plugins.training.checkpoints import check_same_run, newest_whole, run_folder_of
 from rerank_plugins.training.ending import ending_of
 from rerank_plugins.training.kind import Saved, SetScores
@@ -55,7 +56,15 @@ def run_training(settings: Any) -> TrainingResult | None:
     folder = run_folder_of(output)
     if is_first_process():
         _check_folders(output, folder, resumes=settings.run.resume)
-    prepared, trainable = _opened(settings, made_folder(folder))
+    lock = _locked(output, made_folder(folder)) if is_first_process() else None
+    try:
+        return _run(settings, output, folder, started_s)
+    finally:
+        let_go(lock)
+
+
+def _run(settings: Any, output: Path, folder: Path, started_s: float) -> TrainingResult | None:
+    prepared, trainable = _opened(settings, folder)
     checkpoint = _begin(prepared, folder)
     before = _measured_before(prepared, trainable, folder)
     trainer = trainer_for(prepared, trainable, folder)
@@ -88,6 +97,15 @@ def run_training(settings: Any) -> TrainingResult | None:
     result = publish(prepared, trainable, finished, log=trainer.state.log_history)
     shutil.rmtree(folder, ignore_errors=True)
     return result
+
+
+def _locked(output: Path, folder: Path) -> int | None:
+    """Return what holds the run's folder: a second process would remove the checkpoints that the first one writes."""
+    try:
+        return lock_file(folder)
+    except InvalidInputError as error:
+        msg = f"{str(output)!r} is being trained by another process; wait for it, or name another output_dir"
+        raise InvalidInputError(msg) from error
 
 
 def _check_folders(output: Path, folder: Path, *, resumes: bool) -> None:

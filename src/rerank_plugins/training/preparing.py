@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
+from transformers import integrations
 
 from rerank_plugins.catalog.resolve import ResolvedModel
 from rerank_plugins.checks.optional import import_extra
@@ -72,6 +74,20 @@ class Prepared:
         return trainable
 
 
+def _check_trackers(names: Sequence[str]) -> None:
+    """Raise for a tracker that the Trainer would stumble over only when the model is loaded and measured."""
+    for name in names:
+        if name in ("all", "none"):
+            continue
+        try:
+            callbacks = integrations.get_reporting_integration_callbacks([name])  # type: ignore[attr-defined, no-untyped-call]
+            for callback in callbacks:
+                callback()
+        except (ValueError, RuntimeError, ImportError, AssertionError) as error:
+            msg = f"report_to={name!r} cannot be had: {error}"
+            raise InvalidInputError(msg) from error
+
+
 def prepare(settings: Any, folder: Path) -> Prepared:
     """Check everything that can be checked before a model is loaded.
 
@@ -85,6 +101,7 @@ def prepare(settings: Any, folder: Path) -> Prepared:
         MissingExtraError: Something that training needs is not installed.
     """
     import_extra("accelerate", extra="train")
+    _check_trackers(settings.run.report_to)
     kind = kind_of(settings.task)
     resolved = kind.resolve(settings)
     settings = kind.completed(settings, resolved)

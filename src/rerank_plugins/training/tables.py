@@ -28,7 +28,7 @@ def measured_lines(result: TrainingResult) -> list[str]:
     lines = []
     if result.changes:
         lines += [
-            f"On {result.n_dev_queries} queries of `{result.dev_name}`, which were not trained on.",
+            f"On {result.n_dev_queries} queries of `{result.dev_name}`, the dev set.",
             "p is that of the paired randomisation test.",
             "The kept checkpoint was chosen on them, so what stands under after is a little too good.",
             "",

@@ -18,10 +18,10 @@ from safetensors import SafetensorError
 from torch import Tensor
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
-from rerank_plugins.errors import TrainingError
+from rerank_plugins.errors import InvalidInputError, TrainingError
 from rerank_plugins.training.alarms import CollapseAlarm
 from rerank_plugins.training.batches import EpochOrder, GroupBatches, GroupDataset
-from rerank_plugins.training.checkpoints import mark_whole
+from rerank_plugins.training.checkpoints import is_whole, mark_whole
 from rerank_plugins.training.chunks import logits_in_chunks
 from rerank_plugins.training.losses import GroupLoss
 from rerank_plugins.training.scoring import DevScorer
@@ -174,7 +174,12 @@ class GroupTrainer(transformers.Trainer):
 
         Returns:
             NaN if no step was left to do.
+
+        Raises:
+            TrainingError: The best checkpoint so far is not there any more.
         """
+        if checkpoint is not None:
+            _check_best_is_there(checkpoint)
         if checkpoint is not None and self._had_ended(checkpoint):
             self.state = transformers.TrainerState.load_from_json(str(checkpoint / _STATE))
             self.state.best_model_checkpoint = _best_beside(checkpoint)
@@ -197,11 +202,7 @@ class GroupTrainer(transformers.Trainer):
         try:
             super()._save_checkpoint(model, trial)
         except (OSError, SafetensorError, RuntimeError) as error:  # RuntimeError: torch.save on a full disk
-            msg = (
-                f"the checkpoint of step {self.state.global_step} could not be written ({error}). Checkpoints before "
-                "it are whole: make room and go on with resume"
-            )
-            raise TrainingError(msg) from error
+            raise _not_written(self.state.global_step, error) from error
 
     def log(self, logs: dict[str, float], *args: Any) -> None:
         """Log figures, also with :mod:`logging`."""
@@ -209,6 +210,23 @@ class GroupTrainer(transformers.Trainer):
             shown = ", ".join(f"{name} {value:.4g}" for name, value in logs.items() if isinstance(value, float))
             logger.info("step %d of %d: %s", self.state.global_step, self.state.max_steps, shown)
         super().log(logs, *args)
+
+
+def _not_written(step: int, error: Exception) -> TrainingError:
+    return TrainingError(
+        f"the checkpoint of step {step} could not be written ({error}). Checkpoints before it are whole: make room and "
+        "go on with resume"
+    )
+
+
+def _check_best_is_there(checkpoint: Path) -> None:
+    best = _best_beside(checkpoint)
+    if best is not None and not is_whole(Path(best)):
+        msg = (
+            f"the best checkpoint so far, {best!r}, is gone or not whole, and the training may end with it: put it "
+            f"back, or remove {str(checkpoint.parent)!r} to begin anew"
+        )
+        raise TrainingError(msg)
 
 
 def _best_beside(checkpoint: Path) -> str | None:
@@ -261,7 +279,10 @@ class _Marks(transformers.TrainerCallback):
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if state.is_world_process_zero:
-            mark_whole(Path(args.output_dir) / f"checkpoint-{state.global_step}")
+            try:
+                mark_whole(Path(args.output_dir) / f"checkpoint-{state.global_step}")
+            except (OSError, InvalidInputError) as error:
+                raise _not_written(state.global_step, error) from error
 
 
 class Patience(transformers.TrainerCallback):

@@ -18,12 +18,13 @@ from language_models import KINDS
 from training_rows import tiny_run
 
 from rerank_plugins.errors import InvalidInputError, TrainingError
+from rerank_plugins.system.locks import HAS_LOCKS, let_go, lock_file
 from rerank_plugins.training.checkpoints import check_same_run, is_whole, mark_whole, newest_whole
 
 pytest.importorskip("accelerate")
 pytest.importorskip("ir_measures")
 
-from rerank_plugins.training import train_reranker
+from rerank_plugins.training import train_reranker, trainer
 from rerank_plugins.training.trainable.classifier import Classifier
 from rerank_plugins.training.trainer import GroupTrainer
 
@@ -95,6 +96,76 @@ def test_a_killed_run_ends_with_the_weights_of_one_that_was_not(
     weights = [next(one.folder.glob("*model.safetensors")).read_bytes() for one in (unbroken, resumed)]
     assert weights[0] == weights[1]
     assert not kept.exists()
+
+
+def interrupted(settings: Any, monkeypatch: pytest.MonkeyPatch, *, measurement: int) -> None:
+    """Run until a measurement, which is interrupted."""
+    calls = 0
+    real = GroupTrainer.evaluate
+
+    def counted(self: GroupTrainer, *args: Any, **kwargs: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == measurement:
+            raise KeyboardInterrupt
+        return real(self, *args, **kwargs)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(GroupTrainer, "evaluate", counted)
+        with pytest.raises(KeyboardInterrupt):
+            train_reranker(settings)
+
+
+def test_a_best_checkpoint_that_was_removed_is_told_before_the_first_step(
+    bert_reranker_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = tiny_run(bert_reranker_folder, tmp_path, max_steps=12, eval_steps=2, early_stopping_patience=None)
+    interrupted(settings, monkeypatch, measurement=5)
+    kept = tmp_path / "trained.training"
+    newest = newest_whole(kept)
+    assert newest is not None
+    best = Path(json.loads((newest / "trainer_state.json").read_text())["best_model_checkpoint"]).name
+    (kept / best).rename(tmp_path / "aside")
+    if best == newest.name:
+        pytest.skip("the best is the newest here, without which the run begins before it")
+    with pytest.raises(TrainingError, match=f"{best}.* is gone or not whole"):
+        train_reranker(replace(settings, run=replace(settings.run, resume=True)))
+    (tmp_path / "aside").rename(kept / best)
+    assert train_reranker(replace(settings, run=replace(settings.run, resume=True))) is not None
+
+
+@pytest.mark.skipif(not HAS_LOCKS, reason="no locks on this system")
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_training_that_another_process_does_is_left_alone(
+    bert_reranker_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, resume: bool
+) -> None:
+    settings = tiny_run(bert_reranker_folder, tmp_path, max_steps=6, eval_steps=2)
+    kept = tmp_path / "trained.training"
+    if resume:
+        interrupted(settings, monkeypatch, measurement=2)
+        settings = replace(settings, run=replace(settings.run, resume=True))
+    kept.mkdir(exist_ok=True)
+    before = sorted(path.name for path in kept.iterdir())
+    lock = lock_file(kept)
+    with pytest.raises(InvalidInputError, match="is being trained by another process"):
+        train_reranker(settings)
+    assert sorted(path.name for path in kept.iterdir()) == before
+    let_go(lock)
+    assert train_reranker(settings) is not None
+
+
+def test_a_mark_that_cannot_be_written_is_told_as_a_checkpoint_that_cannot(
+    bert_reranker_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    settings = tiny_run(bert_reranker_folder, tmp_path, max_steps=6, eval_steps=2)
+    with monkeypatch.context() as patched:
+        patched.setattr(trainer, "mark_whole", full)
+        with pytest.raises(TrainingError, match=r"step 2 could not be written.*make room"):
+            train_reranker(settings)
+    assert train_reranker(replace(settings, run=replace(settings.run, resume=True))) is not None
 
 
 @pytest.mark.slow

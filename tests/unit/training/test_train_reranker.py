@@ -526,3 +526,18 @@ def test_measured_sets_are_read_with_the_instructions_of_the_run(bert_reranker_f
     card = (result.folder / "README.md").read_text()
     assert "read as `panda is ...` and texts as `salt of ...`" in card
     assert "`Reranker` reads them so itself; `CrossEncoder` of sentence-transformers 6 does it for queries" in card
+
+
+def test_a_tracker_that_cannot_be_had_is_told_before_the_model_is_measured(
+    bert_reranker_folder: Path, tmp_path: Path
+) -> None:
+    settings = tiny_run(bert_reranker_folder, tmp_path, report_to=("nonsense",))
+    with pytest.raises(InvalidInputError, match="report_to='nonsense' cannot be had"):
+        train_reranker(settings)
+    assert not (tmp_path / "trained.training").exists()
+
+
+@pytest.mark.parametrize("output", [".", "/"])
+def test_an_output_without_a_name_is_refused(bert_reranker_folder: Path, tmp_path: Path, output: str) -> None:
+    with pytest.raises(InvalidInputError, match="no name of its own"):
+        train_reranker(tiny_run(bert_reranker_folder, tmp_path, output_dir=output))

@@ -148,7 +148,7 @@ def check_mergeable(folders: Sequence[ModelFolder]) -> None:
     first = folders[0]
     for other in folders[1:]:
         for key in _DECISIVE:
-            pair = first.config.get(key), other.config.get(key)
+            pair = _meant(first.config, key), _meant(other.config, key)
             if None not in pair and pair[0] != pair[1]:
                 raise _refusal(first, other, f"{key} is {pair[0]!r} in one and {pair[1]!r} in the other")
         _check_names(first, other)
@@ -157,6 +157,13 @@ def check_mergeable(folders: Sequence[ModelFolder]) -> None:
             if shapes[0] != shapes[1]:
                 raise _refusal(first, other, f"{name} has the shape {shapes[0]} in one and {shapes[1]} in the other")
         _check_vocabulary(first, other)
+
+
+def _meant(config: dict[str, Any], key: str) -> Any:
+    """Return a setting as transformers reads it: Gemma's first checkpoints say gelu, and are run with its tanh form."""
+    value = config.get(key)
+    is_legacy = key == "hidden_act" and value == "gelu" and config.get("model_type") == "gemma"
+    return "gelu_pytorch_tanh" if is_legacy else value
 
 
 def _check_names(first: ModelFolder, other: ModelFolder) -> None:

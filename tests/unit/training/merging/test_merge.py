@@ -22,6 +22,7 @@ from rerank_plugins import Embedder, Reranker
 from rerank_plugins.errors import InvalidInputError, TrainingError, UnsafeModelError, UnsupportedModelError
 from rerank_plugins.evaluation import evaluate, parse_measures
 from rerank_plugins.training import MergeResult, MergeSettings, merge_models, train_reranker
+from rerank_plugins.training.merging.folders import ModelFolder, check_mergeable
 from rerank_plugins.weights.own_rows import read_rows
 
 PAIRS = [("what is a panda", "pandas eat bamboo"), ("capital of France", "Berlin is in Germany")]
@@ -376,3 +377,17 @@ def test_probabilities_of_the_tuned_model_do_not_go_with_the_average(tmp_path: P
     (tuned / "calibration.json").write_text("{}")
     merge_models(MergeSettings(models=(tuned,), base=base, output_dir=tmp_path / "merged"))
     assert not (tmp_path / "merged" / "calibration.json").exists()
+
+
+@pytest.mark.parametrize(("model_type", "fits"), [("gemma", True), ("gemma2", False)])
+def test_gemmas_old_name_of_its_activation_is_the_new_one(tmp_path: Path, model_type: str, *, fits: bool) -> None:
+    folders = []
+    for number, activation in enumerate(("gelu", "gelu_pytorch_tanh")):
+        made = tiny_checkpoints.bert_reranker(tmp_path / str(number))
+        folders.append(ModelFolder(made))
+        folders[-1].config |= {"model_type": model_type, "hidden_act": activation}
+    if fits:
+        check_mergeable(folders)
+    else:
+        with pytest.raises(UnsupportedModelError, match="hidden_act is 'gelu' in one"):
+            check_mergeable(folders)
