@@ -111,6 +111,25 @@ def test_a_command_of_flag_embedding_runs_with_its_own_words(
     assert "6 steps in" in printed.out
 
 
+def test_defaults_that_are_others_there_are_told(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    bert_reranker_folder: Path,
+    tmp_path: Path,
+    data: tuple[Path, Path],
+) -> None:
+    words = f"""--model_name_or_path {bert_reranker_folder} --train_data {data[0]} --output_dir {tmp_path / "out"}
+        --query_max_len 24 --passage_max_len 40 --weight_decay 0.0 --train_group_size 4""".split()
+    asked = ("reranker", "--like", "flagembedding", "--device", "cpu", "--dry-run", "--warmup-ratio", 0.2, "--", *words)
+    assert run(monkeypatch, *asked) == 0
+    told = next(line for line in capsys.readouterr().err.splitlines() if "another default here" in line)
+    assert "learning_rate (5e-05 there, the model's own here)" in told
+    # Given there, given here, equal, or of no weight.
+    assert not [
+        name for name in ("weight_decay", "warmup", "num_train_epochs", "save_steps", "max_len") if name in told
+    ]
+
+
 def test_a_process_without_stderr_trains(
     monkeypatch: pytest.MonkeyPatch, bert_reranker_folder: Path, tmp_path: Path, data: tuple[Path, Path]
 ) -> None:

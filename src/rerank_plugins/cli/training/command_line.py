@@ -18,6 +18,8 @@ from rerank_plugins.training.settings_flat import TrainingSettings, settings_of
 
 __all__ = ["CommandLine"]
 
+_CHANGES_NO_WEIGHT = ("logging_steps", "per_device_eval_batch_size", "report_to", "save_steps")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandLine:
@@ -44,15 +46,19 @@ class CommandLine:
             InvalidInputError: They cannot work.
         """
         flat = {} if self.config is None else read_settings_file(self.config)
+        not_given: Mapping[str, Any] = {}
         if self.like is not None:
-            flat = _translated(self.owner, self.like, {**flat, **parse_words(self.words)})
+            flat, not_given = _translated(self.owner, self.like, {**flat, **parse_words(self.words)})
         elif self.words:
             flat["train_data"] = tuple(_file_name(self.owner, word) for word in self.words)
         flat |= {name: value for name, value in self.options.items() if value not in (None, [])}
         # A process may be started without one.
         err: TextIO | None = sys.stderr
         flat.setdefault("progress", err is not None and err.isatty())
-        return settings_of(self.owner, flat)
+        made = settings_of(self.owner, flat)
+        if self.like is not None:
+            _tell_defaults(self.like, made.flat(), {name: not_given[name] for name in not_given.keys() - flat.keys()})
+        return made
 
 
 def _file_name(owner: type[TrainingSettings], word: str) -> str:
@@ -66,10 +72,29 @@ def _file_name(owner: type[TrainingSettings], word: str) -> str:
     return word
 
 
-def _translated(owner: type[TrainingSettings], like: str, theirs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return another trainer's arguments as our settings, and tell what was taken without effect."""
+def _translated(
+    owner: type[TrainingSettings], like: str, theirs: Mapping[str, Any]
+) -> tuple[dict[str, Any], Mapping[str, Any]]:
+    """Return another trainer's arguments as our settings, and its defaults; tell what was taken without effect."""
     found = translate_arguments(theirs, known=setting_names(owner), dialect=like, task=owner.task)  # type: ignore[arg-type]
     screen = Screen(stderr=True)
     for sentence in found.ignored:
         screen.print(f"{like}: {sentence}", soft_wrap=True)
-    return dict(found.settings)
+    return dict(found.settings), found.not_given
+
+
+def _tell_defaults(like: str, ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> None:
+    """Tell which arguments that were not given, and change what is learnt, have another default here."""
+    # In a settings file tuples are lists.
+    values = {name: list(value) if isinstance(value, tuple) else value for name, value in theirs.items()}
+    others = [
+        f"{name} ({value!r} there, {_shown(ours[name])} here)"
+        for name, value in sorted(values.items())
+        if ours[name] != value and name not in _CHANGES_NO_WEIGHT
+    ]
+    if others:
+        Screen(stderr=True).print(f"{like}: not given, with another default here: {', '.join(others)}", soft_wrap=True)
+
+
+def _shown(value: Any) -> str:
+    return "the model's own" if value is None else repr(value)

@@ -47,10 +47,13 @@ class Translation:
     Attributes:
         settings: Ours, by name.
         ignored: A sentence for each argument without effect here.
+        not_given: What else the trainer would have: its defaults as our settings, beside the lengths, of which
+            ``ignored`` tells.
     """
 
     settings: Mapping[str, Any]
     ignored: tuple[str, ...]
+    not_given: Mapping[str, Any]
 
 
 def arguments_of(dialect: Dialect, task: Task) -> dict[str, Argument]:
@@ -99,7 +102,10 @@ def translate_arguments(
         _fill(table.values(), settings, known)
     elif dialect.startswith("flagembedding") and not set(_LENGTHS) & settings.keys():
         messages.append(_SHORT if task == "reranker" else _SHORT_TEXTS)
-    return Translation(settings=settings, ignored=tuple(messages))
+    filled = dict(settings)
+    _fill(table.values(), filled, known)
+    not_given = {name: filled[name] for name in filled.keys() - settings.keys() - {*_LENGTHS}}
+    return Translation(settings=settings, ignored=tuple(messages), not_given=not_given)
 
 
 def _take(
