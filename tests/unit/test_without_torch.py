@@ -20,7 +20,7 @@ import sys
 class Refuse:
     def find_spec(self, name, path=None, target=None):
         top = name.split(".")[0]
-        if top in {"torch", "transformers", "sentence_transformers", "onnxruntime"}:
+        if top in {"torch", "transformers", "sentence_transformers", "onnxruntime", "pydantic"}:
             raise ModuleNotFoundError(f"No module named {top!r}", name=top)
 
 sys.meta_path.insert(0, Refuse())
@@ -58,6 +58,21 @@ def test_names() -> None:
     assert len(modules) == 7
     assert all(line.endswith(" True") for line in modules), modules
     assert length == "1024"
+
+
+def test_results_of_an_evaluation_say_which_extra_reads_and_writes_them() -> None:
+    code = """
+    from rerank_plugins.errors import MissingExtraError
+    from rerank_plugins.evaluation.results import EvaluationResults
+
+    for use in (EvaluationResults(cells=()).to_json, lambda: EvaluationResults.from_json("{}")):
+        try:
+            use()
+        except MissingExtraError as error:
+            print(error)
+    """
+    told = "'pydantic' is needed and not installed: pip install \"rerank-plugins[evaluation]\""
+    assert run(code) == [told, told]
 
 
 @pytest.mark.parametrize(("name", "model"), [("Reranker", "mini"), ("Embedder", "mini-zh"), ("Reranker", "acme/none")])

@@ -7,10 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING
 
-from pydantic import TypeAdapter, ValidationError
-
+from rerank_plugins.checks.optional import import_extra
 from rerank_plugins.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 __all__ = ["Cell", "Comparison", "Curve", "CurvePoint", "Estimate", "EvaluationResults", "Latency", "System"]
 
@@ -149,8 +153,12 @@ class EvaluationResults:
     environment: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> str:
-        """Return the results as JSON text."""
-        return _ADAPTER.dump_json(self, indent=2).decode()
+        """Return the results as JSON text.
+
+        Raises:
+            MissingExtraError: pydantic is not installed.
+        """
+        return _type_adapter().dump_json(self, indent=2).decode()
 
     @classmethod
     def from_json(cls, text: str) -> EvaluationResults:
@@ -158,14 +166,20 @@ class EvaluationResults:
 
         Raises:
             InvalidInputError: The text is something else.
+            MissingExtraError: pydantic is not installed.
         """
+        adapter = _type_adapter()
         try:
-            return _ADAPTER.validate_json(text)
-        except ValidationError as error:
+            return adapter.validate_json(text)
+        except import_extra("pydantic", extra="evaluation").ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             place = ".".join(map(str, first["loc"]))
             msg = f"these are not evaluation results: {place}{': ' if place else ''}{first['msg']}"
             raise InvalidInputError(msg) from error
 
 
-_ADAPTER = TypeAdapter(EvaluationResults)
+@cache
+def _type_adapter() -> TypeAdapter[EvaluationResults]:
+    # pydantic is 10 MB, which an installation that only reranks does without.
+    adapter: TypeAdapter[EvaluationResults] = import_extra("pydantic", extra="evaluation").TypeAdapter(EvaluationResults)
+    return adapter
