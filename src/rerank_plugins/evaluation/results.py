@@ -181,5 +181,5 @@ class EvaluationResults:
 @cache
 def _type_adapter() -> TypeAdapter[EvaluationResults]:
     # pydantic is 10 MB, which an installation that only reranks does without.
-    adapter: TypeAdapter[EvaluationResults] = import_extra("pydantic", extra="evaluation").TypeAdapter(EvaluationResults)
-    return adapter
+    pydantic = import_extra("pydantic", extra="evaluation")
+    return pydantic.TypeAdapter(EvaluationResults)  # type: ignore[no-any-return]

@@ -23,7 +23,7 @@ from rerank_plugins.weights.base import LoadedParts, LoadRequest
 from rerank_plugins.weights.side_files import read_side_file
 from rerank_plugins.weights.weight_files import WeightFiles
 
-__all__ = ["TokenEncoder", "load"]
+__all__ = ["TokenEncoder", "load", "root_weights"]
 
 _Step = Callable[[torch.Tensor], torch.Tensor]
 
@@ -89,7 +89,7 @@ def load(request: LoadRequest) -> LoadedParts:
 def _step(step: DenseStep | RootProjection, request: LoadRequest) -> _Step:
     if isinstance(step, DenseStep):
         return load_layer(step, request)
-    weights = _root_weights(step, request)
+    weights = root_weights(step, request)
     weight = weights.get("weight")
     if weight is None or weight.dim() != 2:
         msg = f"{str(request.files.folder)!r} has no matrix {step.name}.weight; download the checkpoint again"
@@ -99,7 +99,12 @@ def _step(step: DenseStep | RootProjection, request: LoadRequest) -> _Step:
     return linear.eval().to(request.device)
 
 
-def _root_weights(step: RootProjection, request: LoadRequest) -> dict[str, torch.Tensor]:
+def root_weights(step: RootProjection, request: LoadRequest) -> dict[str, torch.Tensor]:
+    """Return the tensors of a projection that lies beside the transformer: ``weight`` and, if there is one, ``bias``.
+
+    Raises:
+        ModelError: They cannot be read.
+    """
     folder = request.files.folder
     if step.has_own_file:
         safe, pickled = folder / f"{step.name}.safetensors", folder / f"{step.name}.pt"

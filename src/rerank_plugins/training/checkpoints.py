@@ -16,24 +16,10 @@ from typing import Any
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.system.files import write_atomically
 
-__all__ = ["check_same_run", "is_whole", "mark_whole", "newest_whole", "run_folder_of", "sync_files"]
+__all__ = ["check_same_run", "is_whole", "mark_whole", "newest_whole", "sync_files"]
 
 _MARK = "whole.json"
 _PREFIX = "checkpoint-"
-
-
-def run_folder_of(output_dir: Path) -> Path:
-    """Return the folder beside an output folder that holds its checkpoints while it is trained.
-
-    Raises:
-        InvalidInputError: The output folder has no name, as ``.`` and ``/`` have none, and nothing can stand beside it.
-    """
-    if not output_dir.name:
-        msg = (
-            f"output_dir {str(output_dir)!r} has no name of its own; name a folder that is made anew, such as 'trained'"
-        )
-        raise InvalidInputError(msg)
-    return output_dir.with_name(f"{output_dir.name}.training")
 
 
 def mark_whole(checkpoint: Path) -> None:

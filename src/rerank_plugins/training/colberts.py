@@ -9,6 +9,7 @@ from pathlib import Path
 
 from transformers import TrainingArguments
 
+from rerank_plugins.catalog.late_interaction import LateInteraction
 from rerank_plugins.catalog.resolve import ResolvedModel
 from rerank_plugins.checks.arguments import checked_call
 from rerank_plugins.errors import RerankPluginsError, TrainingError
@@ -26,14 +27,8 @@ from rerank_plugins.training.trainer import TrainingGroups
 from rerank_plugins.training.vectors.batches import VectorBatches
 from rerank_plugins.training.vectors.card import colbert_card
 from rerank_plugins.training.vectors.checking import has_own_texts_only, retrieval_checks
-from rerank_plugins.training.vectors.colbert import (
-    QUERY_LENGTH,
-    TEXT_LENGTH,
-    TrainableColbert,
-    open_colbert,
-    resolve_colbert,
-)
-from rerank_plugins.training.vectors.colbert_files import TokenFormat, is_colbert_folder, read_token_format
+from rerank_plugins.training.vectors.colbert import TrainableColbert, open_colbert, resolve_colbert
+from rerank_plugins.training.vectors.colbert_start import QUERY_LENGTH, TEXT_LENGTH, lengths_of
 from rerank_plugins.training.vectors.losses import RetrievalLoss
 from rerank_plugins.training.vectors.measuring import VectorScorer, late_pair
 from rerank_plugins.training.vectors.objectives import ColbertObjective
@@ -90,12 +85,11 @@ def plan_colbert_training(settings: ColbertTrainingSettings) -> TrainingPlan:
 
 def _completed(settings: ColbertTrainingSettings, resolved: ResolvedModel) -> ColbertTrainingSettings:
     """Return settings with the lengths of ColBERT, or of the model, and its instructions where none are given."""
-    folder, data = resolved.files.folder, settings.data
+    late, data = resolved.files.late_interaction, settings.data
     lengths = (QUERY_LENGTH, TEXT_LENGTH)
-    if is_colbert_folder(folder):
-        stored = read_token_format(folder)
-        lengths = (stored.query_length, stored.text_length)
-        data = _with_own_instructions(data, stored, settings)
+    if late is not None:
+        lengths = lengths_of(late)
+        data = _with_own_instructions(data, late, settings)
     data = replace(
         data,
         query_max_len=data.query_max_len or lengths[0],
@@ -105,10 +99,10 @@ def _completed(settings: ColbertTrainingSettings, resolved: ResolvedModel) -> Co
 
 
 def _with_own_instructions(
-    data: RetrievalDataSettings, stored: TokenFormat, settings: ColbertTrainingSettings
+    data: RetrievalDataSettings, late: LateInteraction, settings: ColbertTrainingSettings
 ) -> RetrievalDataSettings:
     """Return settings with what a ColBERT has behind its markers where no instruction is given."""
-    query, document = stored.prefixes
+    query, document = (side.marker + side.prompt for side in (late.query, late.document))
     query_marker, document_marker = settings.tokens.query_marker, settings.tokens.document_marker
     if data.query_instruction_for_retrieval is None and query_marker and query.startswith(query_marker):
         own = query.removeprefix(query_marker)

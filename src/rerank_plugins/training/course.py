@@ -13,20 +13,29 @@ import transformers
 from safetensors.torch import load_file
 
 from rerank_plugins.calibration import Calibration
-from rerank_plugins.errors import InvalidInputError, TrainingError
-from rerank_plugins.system.files import made_folder, write_atomically
-from rerank_plugins.system.locks import let_go, lock_file
-from rerank_plugins.training.checkpoints import check_same_run, newest_whole, run_folder_of
+from rerank_plugins.errors import TrainingError
+from rerank_plugins.system.files import write_atomically
+from rerank_plugins.system.locks import let_go
+from rerank_plugins.training.checkpoints import check_same_run, newest_whole
 from rerank_plugins.training.ending import ending_of
 from rerank_plugins.training.kind import Saved, SetScores
-from rerank_plugins.training.preparing import Prepared, is_first_process, prepare, trainer_for
+from rerank_plugins.training.preparing import Prepared, is_first_process, prepare, process_rank, trainer_for
 from rerank_plugins.training.process_group import leave_group_at_exit
 from rerank_plugins.training.publishing import CALIBRATION, publish
 from rerank_plugins.training.results import TrainingResult
+from rerank_plugins.training.run_folder import (
+    RUN,
+    check_folders,
+    ended_result,
+    has_ended,
+    hold_folder,
+    keep_result,
+    run_folder_of,
+)
 
 __all__ = ["run_training"]
 
-_RUN, _BEFORE = "run.json", "before.json"
+_BEFORE = "before.json"
 _DO_NOT_COUNT = (
     "dataloader_num_workers",
     "dev_data",  # by its contents
@@ -54,9 +63,11 @@ def run_training(settings: Any) -> TrainingResult | None:
     started_s = time.perf_counter()
     output = Path(settings.run.output_dir)
     folder = run_folder_of(output)
-    if is_first_process():
-        _check_folders(output, folder, resumes=settings.run.resume)
-    lock = _locked(output, made_folder(folder)) if is_first_process() else None
+    is_first = is_first_process()
+    if settings.run.resume and has_ended(output, folder, is_first=is_first):
+        return ended_result(output, folder) if is_first else None
+    check_folders(output, folder, resumes=settings.run.resume, is_first=is_first)
+    lock = hold_folder(output, folder, rank=process_rank())
     try:
         return _run(settings, output, folder, started_s)
     finally:
@@ -92,37 +103,12 @@ def _run(settings: Any, output: Path, folder: Path, started_s: float) -> Trainin
             worse=ending.worse,
             calibration=None if ending.calibration is None else output / CALIBRATION,
         )
+        keep_result(result, folder)
         return result, ending.calibration
 
     result = publish(prepared, trainable, finished, log=trainer.state.log_history)
     shutil.rmtree(folder, ignore_errors=True)
     return result
-
-
-def _locked(output: Path, folder: Path) -> int | None:
-    """Return what holds the run's folder: a second process would remove the checkpoints that the first one writes."""
-    try:
-        return lock_file(folder)
-    except InvalidInputError as error:
-        msg = f"{str(output)!r} is being trained by another process; wait for it, or name another output_dir"
-        raise InvalidInputError(msg) from error
-
-
-def _check_folders(output: Path, folder: Path, *, resumes: bool) -> None:
-    """Refuse an output folder that is used, and a run that was begun where none shall go on, or the other way round."""
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        msg = f"output_dir {str(output)!r} is used already, and is not overwritten; name another one"
-        raise InvalidInputError(msg)
-    has_begun = (folder / _RUN).is_file()
-    if has_begun and not resumes:
-        msg = (
-            f"a training of {str(output)!r} was begun and has not ended: go on with resume (--resume), or remove "
-            f"{str(folder)!r} to begin anew"
-        )
-        raise InvalidInputError(msg)
-    if resumes and not has_begun:
-        msg = f"there is no training to go on with: {str(folder / _RUN)!r} is not there. Begin without resume"
-        raise InvalidInputError(msg)
 
 
 def _opened(settings: Any, folder: Path) -> tuple[Prepared, Any]:
@@ -131,7 +117,7 @@ def _opened(settings: Any, folder: Path) -> tuple[Prepared, Any]:
         prepared = prepare(settings, folder)
         return prepared, prepared.opened()
     except BaseException:
-        if is_first_process() and not (folder / _RUN).is_file():
+        if is_first_process() and not (folder / RUN).is_file():
             shutil.rmtree(folder, ignore_errors=True)
         raise
 
@@ -144,7 +130,7 @@ def _begin(prepared: Prepared, folder: Path) -> Path | None:
     facts |= {"dev set (SHA-256)": None if prepared.dev is None else prepared.dev.digest}
     facts |= {"torch": torch.__version__, "transformers": transformers.__version__}
     facts |= {"torch threads": torch.get_num_threads(), "groups of a step": prepared.steps.groups}
-    path = folder / _RUN
+    path = folder / RUN
     if not is_first_process():
         return newest_whole(folder) if prepared.settings.run.resume else None
     if not prepared.settings.run.resume:

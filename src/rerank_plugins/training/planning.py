@@ -16,6 +16,7 @@ from rerank_plugins.training.batches import GroupDataset
 from rerank_plugins.training.kind import Lengths
 from rerank_plugins.training.preparing import Prepared, prepare, trainer_for, uses_cpu
 from rerank_plugins.training.results import TrainingPlan
+from rerank_plugins.training.run_folder import check_folders, run_folder_of
 
 __all__ = ["plan_training"]
 
@@ -39,6 +40,8 @@ def plan_training(settings: Any) -> TrainingPlan:
         MissingExtraError: Something that training needs is not installed.
         TrainingError: The loss or a gradient is not finite within three steps.
     """
+    output = Path(settings.run.output_dir)
+    check_folders(output, run_folder_of(output), resumes=settings.run.resume)
     with TemporaryDirectory(prefix="rerank-plugins-") as folder:
         prepared = prepare(settings, Path(folder))
         trainable = prepared.opened()

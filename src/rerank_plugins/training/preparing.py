@@ -29,7 +29,16 @@ from rerank_plugins.training.settings_common import CommonRunSettings
 from rerank_plugins.training.steps import StepPlan, plan_steps
 from rerank_plugins.training.trainer import GroupTrainer, Patience
 
-__all__ = ["Prepared", "is_first_process", "order_of", "prepare", "trainer_for", "training_device", "uses_cpu"]
+__all__ = [
+    "Prepared",
+    "is_first_process",
+    "order_of",
+    "prepare",
+    "process_rank",
+    "trainer_for",
+    "training_device",
+    "uses_cpu",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -107,24 +116,14 @@ def prepare(settings: Any, folder: Path) -> Prepared:
     settings = kind.completed(settings, resolved)
     if is_first_process():
         inspect_data(settings.data, kind.check_options(settings, resolved))
-    stored = folder / f"rows-{_rank()}.jsonl"
-    rows, held_out = store_rows(settings.data, stored, holds_out=settings.data.dev_data is None)
-    if any(takes_half_batches(task.kind) for task in rows.tasks):
-        logger.warning(
-            "FlagEmbedding makes batches of half the size of rows whose type is symmetric; here all batches are of "
-            "per_device_train_batch_size"
-        )
-    dev = dev_set(settings.data, held_out, metric=settings.run.metric)
+    stored = folder / f"rows-{process_rank()}.jsonl"
     kept = keep_sets(settings.data, metric=settings.run.metric)
-    if rows.n_left_out:
-        logger.warning("%d rows have no group and are left out, as allowed", rows.n_left_out)
-    if rows.n_answered:
-        logger.warning(
-            "%d of the %d held-out rows have a positive that is trained on for another query: what is measured on them "
-            "is better than on new texts; give dev_data with texts of its own",
-            rows.n_answered,
-            len(held_out),
-        )
+    kept_queries = [query for one in kept for query in one.dataset.queries.values()]
+    rows, held_out = store_rows(
+        settings.data, stored, holds_out=settings.data.dev_data is None, asked_queries=kept_queries
+    )
+    dev = dev_set(settings.data, held_out, metric=settings.run.metric)
+    _warn_of(rows, kept, n_held_out=len(held_out))
     if dev is None and settings.data.dev_fraction:
         logger.warning(
             "there are too few queries to hold some out, so nothing is measured and the last checkpoint is kept; give "
@@ -132,6 +131,35 @@ def prepare(settings: Any, folder: Path) -> Prepared:
         )
     steps = plan_steps(settings.run, n_rows=len(_order(settings, rows)), n_devices=_n_devices(settings.run))
     return Prepared(settings, kind, resolved, rows, dev, kept, steps)
+
+
+def _warn_of(rows: Rows, kept: Sequence[DevSet], *, n_held_out: int) -> None:
+    """Tell what of the stored rows makes the training, or what it measures, other than one expects."""
+    if any(takes_half_batches(task.kind) for task in rows.tasks):
+        logger.warning(
+            "FlagEmbedding makes batches of half the size of rows whose type is symmetric; here all batches are of "
+            "per_device_train_batch_size"
+        )
+    if rows.n_left_out:
+        logger.warning("%d rows have no group and are left out, as allowed", rows.n_left_out)
+    if rows.n_answered:
+        logger.warning(
+            "%d of the %d held-out rows have a positive that is trained on for another query: what is measured on them "
+            "is better than on new texts; give dev_data with texts of its own",
+            rows.n_answered,
+            n_held_out,
+        )
+    for one in kept:
+        queries = one.dataset.queries.values()
+        n_known = sum(query in rows.known_queries for query in queries)
+        if n_known:
+            logger.warning(
+                "%d of the %d queries of %s, a set of keep_data, are trained on: what is measured there is better than "
+                "on new queries; take them out of the training data or of that set",
+                n_known,
+                len(queries),
+                one.dataset.name,
+            )
 
 
 def trainer_for(prepared: Prepared, trainable: Any, folder: Path) -> GroupTrainer:
@@ -229,7 +257,7 @@ def training_device(run: CommonRunSettings) -> torch.device:
 
 def is_first_process() -> bool:
     """Return whether this process writes what one process writes, in a run of one or several."""
-    return _rank() == 0
+    return process_rank() == 0
 
 
 def _precision(run: CommonRunSettings) -> dict[str, bool]:
@@ -263,5 +291,6 @@ def _n_devices(run: CommonRunSettings) -> int:
     return max(torch.cuda.device_count(), 1)
 
 
-def _rank() -> int:
+def process_rank() -> int:
+    """Return this process's number among those that train together; 0 where it is alone."""
     return int(os.environ.get("RANK", "0"))

@@ -44,7 +44,7 @@ class MeasureChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetChange:
-    """A set that was not trained on, before and after.
+    """A set that the model shall stay good at (``keep_data``), before and after.
 
     Attributes:
         name: The set.

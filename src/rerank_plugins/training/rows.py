@@ -11,6 +11,7 @@ import itertools
 import json
 import os
 from array import array
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -41,6 +42,7 @@ class Rows:
         digest: SHA-256 of the rows, in hexadecimal.
         n_left_out: Rows of the data that have no group.
         n_answered: Held-out rows of which a positive is one of these rows, too.
+        known_queries: Those of the queries that were asked about that are trained on, as they were given.
     """
 
     path: Path
@@ -51,6 +53,7 @@ class Rows:
     digest: str
     n_left_out: int
     n_answered: int = 0
+    known_queries: frozenset[str] = frozenset()
 
     def __len__(self) -> int:
         return len(self.starts) - 1
@@ -131,7 +134,9 @@ class _Store:
         return Rows(self._path, self._starts, self._places, sources, tasks, whole, self.n_left_out)
 
 
-def store_rows(data: CommonDataSettings, path: Path, *, holds_out: bool) -> tuple[Rows, tuple[TrainingRecord, ...]]:
+def store_rows(
+    data: CommonDataSettings, path: Path, *, holds_out: bool, asked_queries: Iterable[str] = ()
+) -> tuple[Rows, tuple[TrainingRecord, ...]]:
     """Read all training data, in any known format, and store what has a group.
 
     Rows that have none (a blank query, no text on one side, no teacher's scores where they are learnt from) are left
@@ -141,6 +146,8 @@ def store_rows(data: CommonDataSettings, path: Path, *, holds_out: bool) -> tupl
         data: Which files, and what a row must have.
         path: Where the rows are stored.
         holds_out: Whether ``dev_fraction`` of the queries is held out.
+        asked_queries: Queries of other sets, of which is said which ones are trained on, whatever their case and white
+            space.
 
     Returns:
         The rows to train on, and the rows held out; none where fewer than ten queries would be.
@@ -149,12 +156,12 @@ def store_rows(data: CommonDataSettings, path: Path, *, holds_out: bool) -> tupl
         InvalidInputError: A file cannot be read, a row is none and that is not allowed, a teacher's score is no
             probability where all shall be, or no row is left.
     """
-    stream = open_records(list(data.train_data))
+    stream, asked = open_records(list(data.train_data)), frozenset(asked_queries)
     try:
-        rows, held = _stored(data, path, stream, fraction=data.dev_fraction if holds_out else 0.0)
+        rows, held = _stored(data, path, stream, fraction=data.dev_fraction if holds_out else 0.0, asked=asked)
         if 0 < len({record.query for record in held}) < _LEAST_HELD_OUT:
             # Too few to tell anything: all are trained on.
-            rows, held = _stored(data, path, stream, fraction=0.0)
+            rows, held = _stored(data, path, stream, fraction=0.0, asked=asked)
     except OSError as error:
         msg = f"the training rows cannot be stored in {str(path)!r} ({error.strerror or error}); make room there"
         raise InvalidInputError(msg) from error
@@ -167,10 +174,11 @@ def store_rows(data: CommonDataSettings, path: Path, *, holds_out: bool) -> tupl
 
 
 def _stored(
-    data: CommonDataSettings, path: Path, stream: RecordStream, *, fraction: float
+    data: CommonDataSettings, path: Path, stream: RecordStream, *, fraction: float, asked: frozenset[str]
 ) -> tuple[Rows, list[TrainingRecord]]:
     """Return the rows to train on, and those held out: a share of the queries by a hash, so it is the same anew."""
     store, held, queries, trained = _Store(path), list[TrainingRecord](), set[str](), DigestMap()
+    wanted, found = {_normalised(one) for one in asked}, set[str]()
     for item in stream.items():
         if item.error is not None and item.error.fault not in data.allow:
             raise item.error
@@ -184,11 +192,14 @@ def _stored(
             queries.add(query)
             held.append(record)
         else:
+            if query in wanted:
+                found.add(query)
             store.add(record, kind=data.kind_of(record), source=item.source, number=item.number)
             for text in record.pos if fraction else ():
                 trained.first(_text_key(text), 0)
     n_answered = sum(any(_text_key(text) in trained for text in record.pos) for record in held)
-    return replace(store.close(), n_answered=n_answered), held
+    known = frozenset(one for one in asked if _normalised(one) in found)
+    return replace(store.close(), n_answered=n_answered, known_queries=known), held
 
 
 def _normalised(text: str) -> str:

@@ -191,20 +191,6 @@ class TestEmbedder:
         assert np.abs(found - expected).max() < 1e-5
 
 
-def test_half_of_the_training_format_is_the_same_as_what_is_opened(tmp_path: Path) -> None:
-    """What `rerank-plugins train colbert` writes is sentence-transformers' format, which is opened here."""
-    from rerank_plugins.training.vectors.colbert_files import read_token_format
-
-    expansion = {"strategy": "fixed", "attend": True, "token": "[MASK]", "length": 24}
-    folder = tiny.multi_vector_encoder(tmp_path / "model", expansion=expansion)
-    trained = read_token_format(folder)
-    with Reranker(folder, device="cpu") as reranker:
-        late = reranker.spec.late_interaction
-    assert (late.query.prompt, late.document.prompt) == trained.prefixes
-    assert (late.expansion.length, late.expansion.attends) == (trained.query_length, trained.attends)
-    assert json.loads((folder / "modules.json").read_text())[2]["path"] == "2_MultiVectorMask"
-
-
 def test_an_explanation_of_a_part_says_so_in_the_log_once(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     with Reranker(folder, device="cpu", max_length=8) as reranker:
         caplog.clear()  # of loading

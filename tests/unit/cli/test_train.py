@@ -111,7 +111,7 @@ def test_a_command_of_flag_embedding_runs_with_its_own_words(
     assert "6 steps in" in printed.out
 
 
-def test_defaults_that_are_others_there_are_told(
+def test_what_is_not_given_has_the_other_trainers_default_which_is_told(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     bert_reranker_folder: Path,
@@ -119,15 +119,16 @@ def test_defaults_that_are_others_there_are_told(
     data: tuple[Path, Path],
 ) -> None:
     words = f"""--model_name_or_path {bert_reranker_folder} --train_data {data[0]} --output_dir {tmp_path / "out"}
-        --query_max_len 24 --passage_max_len 40 --weight_decay 0.0 --train_group_size 4""".split()
+        --query_max_len 24 --weight_decay 0.0 --train_group_size 4""".split()
     asked = ("reranker", "--like", "flagembedding", "--device", "cpu", "--dry-run", "--warmup-ratio", 0.2, "--", *words)
     assert run(monkeypatch, *asked) == 0
-    told = next(line for line in capsys.readouterr().err.splitlines() if "another default here" in line)
-    assert "learning_rate (5e-05 there, the model's own here)" in told
+    printed = capsys.readouterr()
+    told = next(line for line in printed.err.splitlines() if "taken from there" in line)
+    assert "learning_rate 5e-05 (the model's own by default here)" in told
+    assert "passage_max_len 128 (the model's own by default here)" in told
     # Given there, given here, equal, or of no weight.
-    assert not [
-        name for name in ("weight_decay", "warmup", "num_train_epochs", "save_steps", "max_len") if name in told
-    ]
+    assert not [name for name in ("weight_decay", "warmup", "num_train_epochs", "save_steps", "query") if name in told]
+    assert "24 + 128" in printed.out or "152" in printed.out
 
 
 def test_a_process_without_stderr_trains(

@@ -70,6 +70,19 @@ def test_held_out_rows_whose_answer_is_trained_on_are_counted(tmp_path: Path) ->
     assert stored.n_answered == expected
 
 
+def test_queries_of_other_sets_that_are_trained_on_are_named(tmp_path: Path) -> None:
+    made = [{"query": f"Query {n}", "pos": [f"p{n}"], "neg": ["n"]} for n in range(200)]
+    path = write_rows(tmp_path / "a.jsonl", made)
+    asked = ["query  7", "QUERY 8", "Query 200", *(row["query"] for row in made[100:])]
+    stored, held = store_rows(data_of(path, dev_fraction=0.2), tmp_path / "s", holds_out=True, asked_queries=asked)
+    trained = {stored[row].query.casefold() for row in range(len(stored))}
+    expected = {one for one in asked if " ".join(one.casefold().split()) in trained}
+    assert 20 < len(expected) < 100
+    assert stored.known_queries == expected
+    # Held-out queries are not trained on.
+    assert not stored.known_queries & {record.query for record in held}
+
+
 def test_too_few_queries_are_not_held_out(tmp_path: Path) -> None:
     path = write_rows(tmp_path / "a.jsonl", rows(40))
     stored, held = store_rows(data_of(path), tmp_path / "s", holds_out=True)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from colbert_checkpoints import multi_vector_encoder, pylate, stanford
 from tiny_checkpoints import bert_embedder, bert_reranker, xlmr_embedder
 from tiny_rerankers import qwen_reranker
 from training_rows import rows, tiny_settings, write_rows
@@ -159,6 +161,69 @@ def test_an_instruction_is_kept_replaced_or_left_out(
     vectors = made.embed_queries(["panda"])[0], made.embed_texts(["salt of panda"])[0]
     with Reranker(second.folder, device="cpu") as reranker:
         assert reranker.score([("panda", "salt of panda")]) == pytest.approx([late_pair(*vectors)], rel=1e-5)
+
+
+STARTS: dict[str, Any] = {
+    "stanford": stanford,
+    "stanford-attends": partial(stanford, attend=True, mask_punctuation=False, doc_maxlen=20),
+    "pylate": pylate,
+    "pylate-modernbert": partial(pylate, kind="modernbert", similarity_fn_name="MeanMaxSim"),
+    "pylate-xlmr": partial(pylate, kind="xlmr"),
+    "pylate-no-expansion": partial(pylate, do_query_expansion=False, query_length=12),
+    "pylate-prompt": partial(pylate, prompts={"query": "[Q] find: ", "document": ""}),
+    "sentence-transformers": partial(
+        multi_vector_encoder,
+        expansion={"strategy": "fixed", "attend": True, "token": "[MASK]", "length": 24},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", STARTS)
+def test_a_published_colbert_is_trained_further_from_its_own_vectors(name: str, tmp_path: Path) -> None:
+    start = STARTS[name](tmp_path / "start")
+    pairs = [(query, text) for query in (*QUERIES, "?") for text in (*TEXTS, "x!y?z, w; (v) [u] {t} ~ é")]
+    with Reranker(start, device="cpu", dtype="float32") as reranker:
+        wanted = reranker.score(pairs)
+    assert len({round(score, 4) for score in wanted}) > 8
+    ours = opened(start, tmp_path)
+    for (query, text), score in zip(pairs, wanted, strict=True):
+        found = late_pair(ours.embed_queries([query])[0], ours.embed_texts([text])[0])
+        found /= len(ours.embed_queries([query])[0]) if ours.token_format.similarity == "meanmaxsim" else 1
+        assert found == pytest.approx(score, abs=1e-4)
+    # A step too small to change anything: what is saved scores as what it started from.
+    changes = {"max_steps": 1, "learning_rate": 1e-12, "dev_fraction": 0.0, "query_max_len": None}
+    result = train_colbert(tiny_colbert_run(start, tmp_path, **changes))
+    assert result is not None
+    with Reranker(result.folder, device="cpu", dtype="float32") as reranker:
+        assert reranker.score(pairs) == pytest.approx(wanted, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (partial(pylate, widths=(16, 24)), "it has 2 projections"),
+        (partial(pylate, residual=True), "a bias, an activation or a residual"),
+        (partial(multi_vector_encoder, mask={"skiplist_tasks": ["query", "document"]}), "queries get no vector"),
+        (
+            partial(multi_vector_encoder, expansion={"strategy": "min", "attend": False, "token": None, "length": 9}),
+            "does not cut longer ones",
+        ),
+    ],
+)
+def test_a_colbert_that_cannot_be_saved_as_one_is_refused(make: Any, why: str, tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedModelError, match=f"{why}. Start from the encoder"):
+        train_colbert(tiny_colbert_run(make(tmp_path / "start"), tmp_path))
+    assert not (tmp_path / "trained.training").exists()
+
+
+def test_a_marker_that_is_other_tokens_as_a_text_is_refused(tmp_path: Path) -> None:
+    """A word's mark stands in front of what comes first alone, which a marker that is text would be."""
+    start = pylate(tmp_path / "start", kind="xlmr")
+    tokenizer = json.loads((start / "tokenizer.json").read_text())
+    tokenizer["pre_tokenizer"]["prepend_scheme"] = "first"
+    (start / "tokenizer.json").write_text(json.dumps(tokenizer))
+    with pytest.raises(UnsupportedModelError, match="as other tokens than its marker"):
+        train_colbert(tiny_colbert_run(start, tmp_path))
 
 
 @pytest.mark.parametrize(

@@ -347,6 +347,19 @@ def test_a_plan_keeps_nothing(bert_reranker_folder: Path, tmp_path: Path) -> Non
     assert plan.peak_bytes > 50e6
 
 
+def test_questions_of_a_kept_set_that_are_trained_on_are_told(
+    bert_reranker_folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    kept = write_rows(tmp_path / "some.jsonl", [*rows(4, seed=77), *rows(30)[:9]])
+    data = write_rows(tmp_path / "trained-on.jsonl", rows(30))
+    settings = tiny_run(bert_reranker_folder, tmp_path, train_data=data, keep_data=kept, dev_fraction=0.0, max_steps=2)
+    n_queries = len({row["query"] for row in [*rows(4, seed=77), *rows(30)[:9]]})
+    n_known = len({row["query"] for row in [*rows(4, seed=77), *rows(30)[:9]]} & {row["query"] for row in rows(30)})
+    assert n_known < n_queries
+    plan_reranker_training(settings)
+    assert f"{n_known} of the {n_queries} queries of some, a set of keep_data, are trained on" in caplog.text
+
+
 class TestRefusals:
     """What cannot work is told before anything is trained, and leaves nothing behind that was not there."""
 

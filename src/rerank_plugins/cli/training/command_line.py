@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from rerank_plugins.cli.training.options import setting_names
+from rerank_plugins.cli.training.options import own_defaults, setting_names
 from rerank_plugins.display.terminal import Screen
 from rerank_plugins.errors import InvalidInputError, UnknownOptionError
 from rerank_plugins.training.arguments import parse_words, translate_arguments
@@ -17,8 +17,6 @@ from rerank_plugins.training.settings_file import read_settings_file
 from rerank_plugins.training.settings_flat import TrainingSettings, settings_of
 
 __all__ = ["CommandLine"]
-
-_CHANGES_NO_WEIGHT = ("logging_steps", "per_device_eval_batch_size", "report_to", "save_steps")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,18 +44,19 @@ class CommandLine:
             InvalidInputError: They cannot work.
         """
         flat = {} if self.config is None else read_settings_file(self.config)
-        not_given: Mapping[str, Any] = {}
+        defaults: Mapping[str, Any] = {}
         if self.like is not None:
-            flat, not_given = _translated(self.owner, self.like, {**flat, **parse_words(self.words)})
+            flat, defaults = _translated(self.owner, self.like, {**flat, **parse_words(self.words)})
         elif self.words:
             flat["train_data"] = tuple(_file_name(self.owner, word) for word in self.words)
         flat |= {name: value for name, value in self.options.items() if value not in (None, [])}
         # A process may be started without one.
         err: TextIO | None = sys.stderr
         flat.setdefault("progress", err is not None and err.isatty())
-        made = settings_of(self.owner, flat)
+        taken = {name: value for name, value in defaults.items() if name not in flat}
+        made = settings_of(self.owner, {**taken, **flat})
         if self.like is not None:
-            _tell_defaults(self.like, made.flat(), {name: not_given[name] for name in not_given.keys() - flat.keys()})
+            _tell_defaults(self.like, taken, own_defaults(self.owner))
         return made
 
 
@@ -80,20 +79,18 @@ def _translated(
     screen = Screen(stderr=True)
     for sentence in found.ignored:
         screen.print(f"{like}: {sentence}", soft_wrap=True)
-    return dict(found.settings), found.not_given
+    return dict(found.settings), found.defaults
 
 
-def _tell_defaults(like: str, ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> None:
-    """Tell which arguments that were not given, and change what is learnt, have another default here."""
-    # In a settings file tuples are lists.
-    values = {name: list(value) if isinstance(value, tuple) else value for name, value in theirs.items()}
+def _tell_defaults(like: str, taken: Mapping[str, Any], own: Mapping[str, Any]) -> None:
+    """Tell which defaults of another trainer are taken where this package has another one."""
     others = [
-        f"{name} ({value!r} there, {_shown(ours[name])} here)"
-        for name, value in sorted(values.items())
-        if ours[name] != value and name not in _CHANGES_NO_WEIGHT
+        f"{name} {value!r} ({_shown(own[name])} by default here)"
+        for name, value in sorted(taken.items())
+        if own[name] != value
     ]
     if others:
-        Screen(stderr=True).print(f"{like}: not given, with another default here: {', '.join(others)}", soft_wrap=True)
+        Screen(stderr=True).print(f"{like}: not given, taken from there: {', '.join(others)}", soft_wrap=True)
 
 
 def _shown(value: Any) -> str:

@@ -14,7 +14,7 @@ import typer
 from rerank_plugins.cli.option_groups import heading_of
 from rerank_plugins.training.settings_flat import TrainingSettings, groups_of
 
-__all__ = ["options_of", "setting_names"]
+__all__ = ["options_of", "own_defaults", "setting_names"]
 
 _SHORT = {"model_name_or_path": ("--model", "-m"), "output_dir": ("--output", "-o")}
 
@@ -22,6 +22,11 @@ _SHORT = {"model_name_or_path": ("--model", "-m"), "output_dir": ("--output", "-
 def setting_names(owner: type[TrainingSettings]) -> tuple[str, ...]:
     """Return the names of all settings of a training."""
     return tuple(one.name for group in groups_of(owner).values() for one in fields(group))
+
+
+def own_defaults(owner: type[TrainingSettings]) -> dict[str, Any]:
+    """Return the defaults of all settings of a training; MISSING for those without one."""
+    return {one.name: one.default for group in groups_of(owner).values() for one in fields(group)}
 
 
 def options_of(owner: type[TrainingSettings]) -> list[inspect.Parameter]:

@@ -26,18 +26,29 @@ _NAMES: Mapping[Dialect, str] = {
     "flagembedding-old": "FlagEmbedding 1.1 and 1.2",
     "rag-retrieval": "RAG-Retrieval",
 }
-_LENGTHS = ("query_max_len", "passage_max_len")
 _TWICE_IN_EXAMPLES = ("model_type",)
 """What FlagEmbedding's own layerwise example gives twice; its parser takes the last one."""
-_SHORT = (
-    "without query_max_len and passage_max_len FlagEmbedding cuts pairs at 32 + 128 tokens; here they get the model's "
-    "own length"
+_NOT_TAKEN = frozenset(
+    {
+        # What the checkpoint itself knows: there each model is pooled and asked as the default says.
+        "colbert_dim",
+        "mrl_dims",
+        "model_name_or_path",
+        "passage_instruction_for_rerank",
+        "passage_instruction_for_retrieval",
+        "query_instruction_for_rerank",
+        "query_instruction_for_retrieval",
+        "sentence_pooling_method",
+        # What changes no weight.
+        "logging_steps",
+        "output_dir",
+        "per_device_eval_batch_size",
+        "report_to",
+        "save_steps",
+        "save_total_limit",
+    }
 )
-
-_SHORT_TEXTS = (
-    "without query_max_len and passage_max_len FlagEmbedding cuts queries at 32 tokens and texts at 128; here they get "
-    "the model's own length"
-)
+"""Our settings that another trainer's default does not decide."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,14 +57,14 @@ class Translation:
 
     Attributes:
         settings: Ours, by name.
+        defaults: The trainer's defaults as our settings, for what was not given and decides what is learnt. How the
+            model pools, and what it reads in front of texts, is the checkpoint's own here.
         ignored: A sentence for each argument without effect here.
-        not_given: What else the trainer would have: its defaults as our settings, beside the lengths, of which
-            ``ignored`` tells.
     """
 
     settings: Mapping[str, Any]
+    defaults: Mapping[str, Any]
     ignored: tuple[str, ...]
-    not_given: Mapping[str, Any]
 
 
 def arguments_of(dialect: Dialect, task: Task) -> dict[str, Argument]:
@@ -74,7 +85,6 @@ def translate_arguments(
     known: Collection[str],
     dialect: Dialect = "flagembedding",
     task: Task = "reranker",
-    with_defaults: bool = False,
 ) -> Translation:
     """Return our settings for another trainer's arguments.
 
@@ -83,7 +93,6 @@ def translate_arguments(
         known: The settings that the training has; the fields of its settings.
         dialect: Whose arguments they are.
         task: What is trained.
-        with_defaults: Whether arguments that are not given get their default there instead of ours here.
 
     Raises:
         UnknownOptionError: A name that the trainer does not have; the message names its neighbour.
@@ -98,14 +107,7 @@ def translate_arguments(
         if one is None:
             raise UnknownOptionError(_unknown(name, table, dialect, task))
         _take(one, value, known=known, task=task, settings=settings, messages=messages)
-    if with_defaults:
-        _fill(table.values(), settings, known)
-    elif dialect.startswith("flagembedding") and not set(_LENGTHS) & settings.keys():
-        messages.append(_SHORT if task == "reranker" else _SHORT_TEXTS)
-    filled = dict(settings)
-    _fill(table.values(), filled, known)
-    not_given = {name: filled[name] for name in filled.keys() - settings.keys() - {*_LENGTHS}}
-    return Translation(settings=settings, ignored=tuple(messages), not_given=not_given)
+    return Translation(settings=settings, defaults=_defaults(table.values(), settings, known), ignored=tuple(messages))
 
 
 def _take(
@@ -152,13 +154,15 @@ def _take_absent(one: Argument, value: Any, *, ours: str, task: Task, messages: 
     messages.append(f"{one.name} is off, and there is nothing to switch off here")
 
 
-def _fill(table: Iterable[Argument], settings: dict[str, Any], known: Collection[str]) -> None:
+def _defaults(table: Iterable[Argument], given: Collection[str], known: Collection[str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
     for one in table:
         if one.ours is None or one.default is None or not one.is_everywhere:
             continue
         for ours, value in one.settings(one.default).items():
-            if ours in known:
-                settings.setdefault(ours, value)
+            if ours in known and ours not in given and ours not in _NOT_TAKEN:
+                found.setdefault(ours, value)
+    return found
 
 
 def _unknown(name: str, table: Mapping[str, Argument], dialect: Dialect, task: Task) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Literal
 
 from rerank_plugins.errors import InvalidInputError
@@ -22,6 +21,8 @@ Fault = Literal["not_json", "malformed", "misspelt_key", "score_count", "score_n
 """What can be wrong with a row in itself."""
 
 _SHOWN = 60
+_LARGEST = 3.4028234663852886e38
+"""Of float32."""
 
 
 class RecordError(InvalidInputError):
@@ -56,7 +57,7 @@ def check_texts(name: str, value: object) -> None:
 
 
 def check_scores(name: str, value: object) -> None:
-    """Refuse what is no tuple of finite numbers."""
+    """Refuse what is no tuple of numbers that are finite in float32."""
     for position, one in enumerate(_tuple(name, value)):
         if isinstance(one, bool) or not isinstance(one, (int, float)):
             msg = f"{name}[{position}] must be a number, got {shown_value(one)}"
@@ -67,11 +68,8 @@ def check_scores(name: str, value: object) -> None:
 
 
 def is_finite(number: float) -> bool:
-    """Return whether a number is one that a float can hold."""
-    try:
-        return math.isfinite(number)
-    except OverflowError:  # a whole number of hundreds of digits
-        return False
+    """Return whether a number is finite in float32, in which losses are computed."""
+    return abs(number) <= _LARGEST
 
 
 def _tuple(name: str, value: object) -> tuple[object, ...]:

@@ -62,7 +62,7 @@ class TrainingRecord:
 
     Raises:
         RecordError: A field has another type, a list of scores or ids is not as long as its texts, or a score is
-            NaN or infinite.
+            NaN, infinite or too large for float32.
     """
 
     query: str

@@ -14,12 +14,10 @@ from torch.nn import functional
 
 from rerank_plugins.backends.named import refuse_backend
 from rerank_plugins.catalog.checkpoint import CheckpointFiles, read_checkpoint
-from rerank_plugins.catalog.fields import CONFIG, TOKENIZER, check_fields
-from rerank_plugins.catalog.json_files import read_object
+from rerank_plugins.catalog.late_interaction import LateInteraction
 from rerank_plugins.catalog.locate import locate
 from rerank_plugins.catalog.resolve import ResolvedModel
 from rerank_plugins.catalog.scorer_traits import TRANSFORMER
-from rerank_plugins.catalog.sentence_modules import SentenceModules
 from rerank_plugins.catalog.spec import ModelSpec
 from rerank_plugins.catalog.table import find_by_id
 from rerank_plugins.checks.boundary import checkpoint_errors
@@ -27,23 +25,21 @@ from rerank_plugins.errors import UnsupportedModelError
 from rerank_plugins.scorers.transformer import load_transformer
 from rerank_plugins.training.freezing import freeze
 from rerank_plugins.training.settings_colbert import ColbertTrainingSettings
-from rerank_plugins.training.vectors.colbert_files import (
-    TokenFormat,
-    is_colbert_folder,
-    punctuation,
-    read_token_format,
-    stored_projection,
-    write_token_format,
-)
+from rerank_plugins.training.vectors.colbert_files import TokenFormat, punctuation, write_token_format
 from rerank_plugins.training.vectors.colbert_inputs import ColbertInputs, colbert_inputs
+from rerank_plugins.training.vectors.colbert_start import (
+    QUERY_LENGTH,
+    TEXT_LENGTH,
+    check_colbert,
+    check_same_tokens,
+    projection_of,
+    token_format_of,
+)
 from rerank_plugins.training.vectors.measuring import encoded_texts
 from rerank_plugins.training.vectors.module import ColbertModule
 from rerank_plugins.weights.base import LoadRequest
 
-__all__ = ["QUERY_LENGTH", "TEXT_LENGTH", "TrainableColbert", "open_colbert", "resolve_colbert"]
-
-QUERY_LENGTH, TEXT_LENGTH = 32, 180
-"""ColBERT's (Khattab and Zaharia 2020), where nothing else is asked for."""
+__all__ = ["TrainableColbert", "open_colbert", "resolve_colbert"]
 
 _ENDINGS = ("Model", "ForMaskedLM", "ForPreTraining")
 
@@ -119,12 +115,10 @@ def resolve_colbert(settings: ColbertTrainingSettings) -> ResolvedModel:
     refuse_backend(name, kind="embedder")
     listed = None if isinstance(name, Path) else find_by_id(str(name), kind="embedder")
     folder, source = locate(name, listed=listed, kind="embedder", options=model.source)
-    if is_colbert_folder(folder):
-        read_token_format(folder)
-        files = _files_of_colbert(folder)
-    else:
-        files = read_checkpoint(folder)
-    if not files.architecture.endswith(_ENDINGS) or files.config.get("model_type") == "model2vec":
+    files = read_checkpoint(folder)
+    if files.late_interaction is not None:
+        check_colbert(files, files.late_interaction)
+    elif not files.architecture.endswith(_ENDINGS) or files.config.get("model_type") == "model2vec":
         msg = (
             f"{str(name)!r} has the architecture {files.architecture or 'none'!r}; a ColBERT is made from an encoder "
             f"(a name that ends in {', '.join(_ENDINGS)}), such as BERT, XLM-R or ModernBERT"
@@ -141,20 +135,6 @@ def resolve_colbert(settings: ColbertTrainingSettings) -> ResolvedModel:
         license="see the checkpoint" if listed is None else listed.license,
     )
     return ResolvedModel(spec=spec, files=files, source=source)
-
-
-def _files_of_colbert(folder: Path) -> CheckpointFiles:
-    config, tokenizer = read_object(folder / "config.json"), read_object(folder / "tokenizer_config.json")
-    check_fields(config, CONFIG, path=folder / "config.json")
-    check_fields(tokenizer, TOKENIZER, path=folder / "tokenizer_config.json")
-    return CheckpointFiles(
-        folder=folder,
-        config=config,
-        tokenizer_config=tokenizer,
-        sentence_bert={},
-        sentence_transformers={},
-        modules=SentenceModules(),
-    )
 
 
 def open_colbert(resolved: ResolvedModel, settings: ColbertTrainingSettings) -> TrainableColbert:
@@ -176,17 +156,18 @@ def open_colbert(resolved: ResolvedModel, settings: ColbertTrainingSettings) -> 
     network: Any = load_transformer(request)
     with checkpoint_errors("load the tokenizer"):
         tokenizer: Any = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    is_colbert = is_colbert_folder(folder)
-    token_format = _stored_format(settings, folder) if is_colbert else _new_format(settings, tokenizer)
+    late = resolved.files.late_interaction
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.run.seed)
-        if not is_colbert:
+        if late is None:
+            token_format = _new_format(settings, tokenizer)
             _add_markers(network, tokenizer, (settings.tokens.query_marker, settings.tokens.document_marker))
-        linear = (
-            stored_projection(folder)
-            if is_colbert
-            else nn.Linear(network.config.hidden_size, settings.tokens.colbert_dim, bias=False)
-        )
+            linear = nn.Linear(network.config.hidden_size, settings.tokens.colbert_dim, bias=False)
+        else:
+            stored = token_format_of(resolved.files, late, tokenizer)
+            _add_markers(network, tokenizer, _markers(late, stored))
+            check_same_tokens(resolved.files, late, tokenizer, stored)
+            token_format, linear = _with_settings(stored, settings), projection_of(late, request)
     freeze(network, embeddings=model.freeze_embeddings, layers=model.frozen_layers)
     return TrainableColbert(
         module=ColbertModule(network, linear, sub_batch_size=settings.run.sub_batch_size),
@@ -199,9 +180,15 @@ def open_colbert(resolved: ResolvedModel, settings: ColbertTrainingSettings) -> 
     )
 
 
-def _stored_format(settings: ColbertTrainingSettings, folder: Path) -> TokenFormat:
+def _markers(late: LateInteraction, stored: TokenFormat) -> tuple[str, str]:
+    """Return the markers of a ColBERT that are tokens of their own; empty where they are part of its prompts."""
+    query, document = stored.prefixes
+    return query.removesuffix(late.query.prompt), document.removesuffix(late.document.prompt)
+
+
+def _with_settings(found: TokenFormat, settings: ColbertTrainingSettings) -> TokenFormat:
     """Return the format of a ColBERT with the run's lengths, and the run's instruction behind its markers."""
-    found, data = read_token_format(folder), settings.data
+    data = settings.data
     query, document = found.prefixes
     if data.query_instruction_for_retrieval is not None:
         query = _behind(query, settings.tokens.query_marker, data.prefixes[0])

@@ -1,4 +1,4 @@
-"""A ColBERT's folder in the format of sentence-transformers 6 (``MultiVectorEncoder``): written, and read again.
+"""A ColBERT's folder in the format of sentence-transformers 6 (``MultiVectorEncoder``), as it is written.
 
 Reference: sentence-transformers 6.2 ``multi_vector_encoder/model.py``, ``multi_vector_encoder/modules``,
 ``base/modules/transformer.py`` (``query_expansion``, ``document_length``).
@@ -11,16 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from safetensors.torch import save_file
+from torch import nn
 
-from rerank_plugins.catalog.json_files import is_there, read_json, read_object
-from rerank_plugins.errors import UnsupportedModelError
 from rerank_plugins.training.vectors.saving import write_json
 
-__all__ = ["TokenFormat", "is_colbert_folder", "read_token_format", "stored_projection", "write_token_format"]
+__all__ = ["TokenFormat", "punctuation", "write_token_format"]
 
-_KINDS = ("Transformer", "Dense", "MultiVectorMask", "Normalize")
 _BASE = "sentence_transformers.base.modules"
 _PATHS = (
     f"{_BASE}.transformer.Transformer",
@@ -58,72 +55,6 @@ class TokenFormat:
 def punctuation() -> tuple[str, ...]:
     """Return the tokens that ColBERT leaves out of texts: ASCII punctuation."""
     return tuple(string.punctuation)
-
-
-def is_colbert_folder(folder: Path) -> bool:
-    """Return whether a folder is a ColBERT in sentence-transformers' format."""
-    return any(one.endswith(".MultiVectorMask") for one in _module_types(folder))
-
-
-def _module_types(folder: Path) -> list[str]:
-    listed = read_json(folder / "modules.json") if is_there(folder / "modules.json") else []
-    entries = listed if isinstance(listed, list) else []
-    return [str(one.get("type", "")) for one in entries if isinstance(one, dict)]
-
-
-def read_token_format(folder: Path) -> TokenFormat:
-    """Return the format of a ColBERT's folder.
-
-    Raises:
-        UnsupportedModelError: It has other modules, or settings that are not known here.
-    """
-    kinds = tuple(one.rsplit(".", 1)[-1] for one in _module_types(folder))
-    transformer, mask = (
-        read_object(folder / "sentence_bert_config.json"),
-        read_object(folder / _FOLDERS[2] / "config.json"),
-    )
-    settings = read_object(folder / "config_sentence_transformers.json")
-    expansion = transformer.get("query_expansion") or {}
-    odd = expansion.get("strategy", "fixed") != "fixed" or mask.get("skiplist_tasks", ["document"]) != ["document"]
-    if kinds != _KINDS or odd or mask.get("keep_only_token_ids"):
-        msg = (
-            f"{str(folder)!r} runs {' -> '.join(kinds)}, or with settings that are not known here; ColBERTs of "
-            f"{' -> '.join(_KINDS)} with fixed expansion are trained further. Start from its encoder"
-        )
-        raise UnsupportedModelError(msg)
-    prompts = settings.get("prompts") or {}
-    return TokenFormat(
-        prefixes=(prompts.get("query") or "", prompts.get("document") or ""),
-        query_length=int(expansion.get("length") or transformer.get("query_length") or 32),
-        text_length=int(transformer.get("document_length") or 180),
-        expansion=expansion.get("token") if expansion else None,
-        attends=bool(expansion.get("attend")),
-        skipped=tuple(mask.get("skiplist_words") or ()),
-        similarity=str(settings.get("similarity_fn_name") or "maxsim"),
-    )
-
-
-def stored_projection(folder: Path) -> nn.Linear:
-    """Return the linear layer of a ColBERT's folder.
-
-    Raises:
-        UnsupportedModelError: It is missing, or has a bias or an activation.
-    """
-    path = folder / _FOLDERS[1]
-    config = read_object(path / "config.json")
-    file = path / "model.safetensors"
-    has_more = (
-        config.get("bias")
-        or config.get("use_residual")
-        or not str(config.get("activation_function", "")).endswith(".Identity")
-    )
-    if has_more or not is_there(file):
-        msg = f"{str(path)!r} holds no linear layer without bias and activation in model.safetensors"
-        raise UnsupportedModelError(msg)
-    weight: Tensor = load_file(file)["linear.weight"].float()
-    linear = nn.Linear(weight.shape[1], weight.shape[0], bias=False)
-    linear.load_state_dict({"weight": weight})
-    return linear
 
 
 def write_token_format(folder: Path, one: TokenFormat, linear: nn.Linear) -> None:

@@ -132,7 +132,7 @@ def test_defaults_of_a_module_are_those_of_flagembedding() -> None:
     for name, default in theirs.items():
         assert getattr(ours, name) == (default if default is not None or name == "from_peft" else ()), name
     # They are no defaults of a cross-encoder's module.
-    filled = translate_arguments({}, known=KNOWN, with_defaults=True).settings
+    filled = translate_arguments({}, known=KNOWN).defaults
     assert not {"use_lora", "start_layer", "lora_rank"} & set(filled)
 
 
@@ -269,20 +269,34 @@ def test_embedders_of_rag_retrieval() -> None:
     }
 
 
-def test_their_defaults_when_asked() -> None:
-    found = translate_arguments({"learning_rate": 1e-5}, known=KNOWN, with_defaults=True)
+def test_what_is_not_given_has_their_defaults() -> None:
+    found = translate_arguments({"learning_rate": 1e-5, "passage_max_len": 256}, known=KNOWN)
+    assert found.settings == {"learning_rate": 1e-5, "passage_max_len": 256}
     expected = {
         "query_max_len": 32,
-        "passage_max_len": 128,
         "train_group_size": 8,
         "weight_decay": 0.0,
         "warmup_ratio": 0.0,
-        "learning_rate": 1e-5,
         "num_train_epochs": 3.0,
         "dataloader_drop_last": False,
     }
-    assert {name: found.settings[name] for name in expected} == expected
-    assert translate_arguments({}, known=KNOWN).ignored[0].startswith("without query_max_len and passage_max_len")
+    assert {name: found.defaults[name] for name in expected} == expected
+    assert not found.settings.keys() & found.defaults.keys()
+    # They log and save as they like, which is no matter of ours.
+    assert not {"logging_steps", "save_steps", "report_to", "output_dir"} & found.defaults.keys()
+    assert not found.ignored
+
+
+def test_what_the_checkpoint_knows_is_not_decided_by_their_defaults() -> None:
+    known = setting_names(EmbedderTrainingSettings)
+    defaults = translate_arguments({}, known=known, task="embedder").defaults
+    assert (defaults["query_max_len"], defaults["passage_max_len"], defaults["temperature"]) == (32, 128, 0.02)
+    assert "sentence_pooling_method" not in defaults
+    old = translate_arguments({}, known=KNOWN, dialect="flagembedding-old").defaults
+    assert not [name for name in old if "instruction_for_" in name]
+    rag = translate_arguments({}, known=known, dialect="rag-retrieval", task="embedder").defaults
+    assert (rag["train_group_size"], rag["seed"], rag["num_train_epochs"]) == (16, 666, 2)
+    assert not {"mrl_dims", "model_name_or_path", "report_to"} & rag.keys()
 
 
 def test_words_as_hfargumentparser_reads_them() -> None:
@@ -370,8 +384,7 @@ def test_commands_of_flag_embeddings_embedders_are_settings(name: str) -> None:
         assert settings.lora.lora_rank == 32
 
 
-def test_an_embedders_short_default_lengths_are_told() -> None:
+def test_a_batch_that_is_not_divided_is_nothing_to_tell() -> None:
     known = setting_names(EmbedderTrainingSettings)
     found = translate_arguments({"sub_batch_size": -1, "mrl_dims": 64}, known=known, task="embedder")
     assert found.settings == {"mrl_dims": (64,)}
-    assert "cuts queries at 32 tokens and texts at 128" in found.ignored[0]

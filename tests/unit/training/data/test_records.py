@@ -15,7 +15,7 @@ from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.training.data import RecordError, TrainingRecord, read_records
 
 TEXT = st.text(max_size=12)
-SCORE = st.floats(allow_nan=False, allow_infinity=False)
+SCORE = st.floats(allow_nan=False, allow_infinity=False, width=32)
 
 
 @st.composite
@@ -102,6 +102,7 @@ def test_null_is_nothing() -> None:
         ({"query": "q", "neg": [["a"]]}, "malformed", r"neg\[0\] must be a text"),
         ({"query": "q", "pos": ["a"], "pos_scores": [float("nan")]}, "score_not_finite", r"pos_scores\[0\] is nan"),
         ({"query": "q", "neg": ["a"], "neg_scores": [float("inf")]}, "score_not_finite", "is inf"),
+        ({"query": "q", "neg": ["a"], "neg_scores": [-3.5e38]}, "score_not_finite", r"is -3\.5e\+38"),
         ({"query": "q", "pos": ["a"], "pos_scores": [1, 2]}, "score_count", "2 scores for 1 texts"),
         ({"query": "q", "pos": ["a"], "pos_scores": ["1"]}, "malformed", r"pos_scores\[0\] must be a number"),
         ({"query": "q", "pos": ["a"], "pos_scores": [True]}, "malformed", "must be a number, got True"),

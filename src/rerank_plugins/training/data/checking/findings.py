@@ -39,7 +39,9 @@ KINDS: dict[str, Kind] = {
     "malformed": Kind(_ERROR, "rows with a missing key or a value of another type"),
     "misspelt_key": Kind(_ERROR, "rows with a key that looks misspelt"),
     "score_count": Kind(_ERROR, "rows with more or fewer scores than texts, or scores among labels; score them again"),
-    "score_not_finite": Kind(_ERROR, "rows with a score that is NaN or infinite; score them again"),
+    "score_not_finite": Kind(
+        _ERROR, "rows with a score that is NaN, infinite or too large for float32; score them again"
+    ),
     "id_count": Kind(_ERROR, "rows with more or fewer ids than texts"),
     "scattered": Kind(_ERROR, "rows of one query that do not stand together; sort them, or use data convert --regroup"),
     "no_rows": Kind(_ERROR, "training set without a row that could be trained on"),

@@ -165,7 +165,7 @@ def number_of(value: object, *, name: str) -> float:
         name: How the error calls it.
 
     Raises:
-        RecordError: It is no number, or one that is NaN or infinite.
+        RecordError: It is no number, or one that is NaN, infinite or too large for float32.
     """
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         msg = f"{name} must be a number, got {value!r:.60}"
