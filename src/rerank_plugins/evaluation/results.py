@@ -180,6 +180,6 @@ class EvaluationResults:
 
 @cache
 def _type_adapter() -> TypeAdapter[EvaluationResults]:
-    # pydantic is 10 MB, which an installation that only reranks does without.
+    # Imported here, because nothing but the results' JSON needs it in the core.
     pydantic = import_extra("pydantic", extra="evaluation")
     return pydantic.TypeAdapter(EvaluationResults)  # type: ignore[no-any-return]
