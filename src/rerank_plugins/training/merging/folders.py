@@ -11,6 +11,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from rerank_plugins.catalog.late_formats import STANFORD_ARCHITECTURE
 from rerank_plugins.errors import UnsafeModelError, UnsupportedModelError
 from rerank_plugins.weights.own_rows import has_own_rows, read_rows
 from rerank_plugins.weights.side_files import read_side_file
@@ -22,6 +23,9 @@ _OLD_NAMES = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNor
 
 _BUFFERS = (".position_ids", ".inv_freq", ".token_type_ids")
 """Saved by some versions of transformers and not by others; they are no weights."""
+
+_POOLER = ("pooler.dense.weight", "pooler.dense.bias")
+"""transformers makes them anew where a checkpoint has none, and saves them."""
 
 _STATIC = "model2vec"
 _DECISIVE = (
@@ -73,6 +77,29 @@ class ModelFolder:
             self._index_head(path, allow_pickle=allow_pickle)
             dtypes.add(torch.float32)
         self.dtype = _widest(dtypes)
+
+    def use_module_names(self) -> None:
+        """Name the weights of a checkpoint of colbert-ai as sentence-transformers' format does.
+
+        There the transformer is without a name in front, and the projection is a module in a folder of its own: so is
+        a ColBERT that was trained from such a checkpoint here.
+        """
+        if not self.is_of_colbert_ai:
+            return
+        self._places = {_module_name(name): place for name, place in self._places.items()}
+        self._held = {_module_name(name): value for name, value in self._held.items()}
+        self.files = {file: [_module_name(name) for name in names] for file, names in self.files.items()}
+        self.config = {name: value for name, value in self.config.items() if name != "architectures"}
+
+    @property
+    def is_of_colbert_ai(self) -> bool:
+        """Whether its weights have the names of colbert-ai."""
+        return STANFORD_ARCHITECTURE in (self.config.get("architectures") or ())
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether nothing stands on the transformer that reads its pooler: an embedder, or a ColBERT."""
+        return all(str(one).endswith("Model") for one in self.config.get("architectures") or ())
 
     @property
     def names(self) -> set[str]:
@@ -168,9 +195,11 @@ def _meant(config: dict[str, Any], key: str) -> Any:
 
 def _check_names(first: ModelFolder, other: ModelFolder) -> None:
     is_tied = first.config.get("tie_word_embeddings") or other.config.get("tie_word_embeddings")
-    tied = {"lm_head.weight"} if is_tied else set()
+    needless = {"lm_head.weight"} if is_tied else set()
+    if first.is_bare and other.is_bare:
+        needless |= {*_POOLER}
     for one, two in ((first, other), (other, first)):
-        alone = sorted(one.names - two.names - tied)
+        alone = sorted(one.names - two.names - needless)
         if alone:
             what = f"{len(alone)} weights are in {str(one.path)!r} only, the first is {alone[0]}"
             raise _refusal(first, other, what)
@@ -188,12 +217,14 @@ def _check_vocabulary(first: ModelFolder, other: ModelFolder) -> None:
 
 
 def _vocabulary(path: Path) -> Any:
-    """Return what tokens a tokenizer's file has, without how it cuts and pads."""
+    """Return the id of each token that a tokenizer's file has, whether it is one of the model's or was added."""
     if path.name != "tokenizer.json":
         return path.read_bytes()
     content = json.loads(path.read_text(encoding="utf-8"))
-    added = {one["content"]: one["id"] for one in content.get("added_tokens", [])}
-    return content.get("model", {}).get("vocab"), added
+    listed = content.get("model", {}).get("vocab") or {}
+    # Of Unigram it is a list of pieces, each with its score.
+    own = listed if isinstance(listed, dict) else {piece[0]: (n, piece[1]) for n, piece in enumerate(listed)}
+    return {**own, **{one["content"]: one["id"] for one in content.get("added_tokens", [])}}
 
 
 def _refusal(first: ModelFolder, other: ModelFolder, what: str) -> UnsupportedModelError:
@@ -219,6 +250,11 @@ def _without_weights(folder: Path) -> str:
     if (folder / "adapter_config.json").is_file():
         return f"{str(folder)!r} is a LoRA adapter; merge it into its model with peft's merge_and_unload, and save that"
     return f"{str(folder)!r} has no *.safetensors, and models are merged from nothing else; convert its weights"
+
+
+def _module_name(name: str) -> str:
+    """Return the name in sentence-transformers' format of a tensor of colbert-ai's."""
+    return f"1_Dense/{name}" if name.startswith("linear.") else name.partition(".")[2]
 
 
 def _new_name(name: str) -> str:

@@ -109,6 +109,9 @@ def _parts(settings: MergeSettings) -> _Parts:
         refuse_backend(name, kind=kind)
     resolved = tuple(resolve(name, kind=kind, options=settings.source) for name in names)
     folders = tuple(ModelFolder(one.files.folder, allow_pickle=settings.allow_pickle) for one in resolved)
+    if not folders[0].is_of_colbert_ai:
+        for one in folders[1:]:
+            one.use_module_names()
     paths = tuple(map(str, names))
     if len(set(paths)) < len(paths):
         msg = f"a model is named twice ({', '.join(paths)}); its weights would be counted twice"

@@ -14,14 +14,22 @@ import tiny_checkpoints
 import tiny_rerankers
 import torch
 import transformers
+from colbert_checkpoints import multi_vector_encoder, pylate, stanford
 from llm_checkpoints import llm_checkpoint
 from safetensors.torch import load_file, save_file
-from training_rows import rows, tiny_run, write_rows
+from training_rows import rows, tiny_run, tiny_settings, write_rows
 
 from rerank_plugins import Embedder, Reranker
 from rerank_plugins.errors import InvalidInputError, TrainingError, UnsafeModelError, UnsupportedModelError
 from rerank_plugins.evaluation import evaluate, parse_measures
-from rerank_plugins.training import MergeResult, MergeSettings, merge_models, train_reranker
+from rerank_plugins.training import (
+    MergeResult,
+    MergeSettings,
+    colbert_settings,
+    merge_models,
+    train_colbert,
+    train_reranker,
+)
 from rerank_plugins.training.merging.folders import ModelFolder, check_mergeable
 from rerank_plugins.weights.own_rows import read_rows
 
@@ -327,6 +335,42 @@ def test_models_that_do_not_go_together_are_refused(tmp_path: Path) -> None:
         with pytest.raises(UnsupportedModelError, match=told):
             merge_models(MergeSettings(models=(base,), base=wrong, output_dir=tmp_path / "merged"))
     assert not (tmp_path / "merged").exists()
+
+
+@pytest.mark.parametrize("make", [stanford, pylate, multi_vector_encoder])
+def test_a_colbert_is_averaged_with_the_one_that_it_was_trained_from(make: Any, tmp_path: Path) -> None:
+    """Whose names of weights are others (colbert-ai), and which has no pooler as transformers makes one anew."""
+    pytest.importorskip("accelerate")
+    base = make(tmp_path / "base")
+    changes = {"max_steps": 8, "learning_rate": 1e-2, "dev_fraction": 0.0}
+    tuned = train_colbert(colbert_settings(tiny_settings(base, tmp_path, **changes)))
+    assert tuned is not None
+
+    def scores(folder: Path) -> list[float]:
+        with Reranker(folder, device="cpu", dtype="float32") as reranker:
+            return reranker.score(PAIRS)
+
+    found = {}
+    for weight in (0.0, 0.5, 1.0):
+        settings = MergeSettings(
+            models=(tuned.folder,), base=base, weights=(weight,), output_dir=tmp_path / f"merged-{weight}"
+        )
+        found[weight] = scores(merge_models(settings).folder)
+    assert found[0.0] == pytest.approx(scores(base), abs=1e-4)
+    assert found[1.0] == pytest.approx(scores(tuned.folder), abs=1e-4)
+    assert found[0.5] != pytest.approx(found[0.0], abs=1e-2)
+    assert found[0.5] != pytest.approx(found[1.0], abs=1e-2)
+
+
+def test_a_pooler_that_is_read_is_not_left_out(tmp_path: Path) -> None:
+    base = tiny_checkpoints.bert_reranker(tmp_path / "base")
+    tuned = moved(base, tmp_path / "tuned")
+    weights = load_file(tuned / "model.safetensors")
+    kept = {name: value for name, value in weights.items() if "pooler" not in name}
+    assert len(kept) == len(weights) - 2
+    save_file(kept, tuned / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(UnsupportedModelError, match=r"2 weights are in .*base' only"):
+        merge_models(MergeSettings(models=(tuned,), base=base, output_dir=tmp_path / "merged"))
 
 
 def test_what_has_no_weights_to_average_is_refused(tmp_path: Path) -> None:
