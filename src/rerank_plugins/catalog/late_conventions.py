@@ -13,7 +13,7 @@ from rerank_plugins.catalog.spec import ModelKind, ModelSpec
 from rerank_plugins.catalog.table import find_by_id
 from rerank_plugins.errors import UnsupportedModelError
 
-__all__ = ["as_late_interaction", "is_late_interaction", "late_spec_of_either_kind"]
+__all__ = ["as_late_interaction", "has_m3_projection", "is_late_interaction", "late_spec_of_either_kind"]
 
 _ENCODERS = ("Model", "ForMaskedLM")
 _OWN_SETTINGS = ("query_length", "document_length", "query_expansion")
@@ -41,7 +41,7 @@ def is_late_interaction(files: CheckpointFiles, *, kind: ModelKind) -> bool:
     """Return whether a folder without a catalog entry is one: a ColBERT, or as a reranker an encoder like BGE-M3."""
     if files.late_interaction is not None:
         return True
-    return kind == "reranker" and files.architecture.endswith(_ENCODERS) and _has_m3_projection(files)
+    return kind == "reranker" and files.architecture.endswith(_ENCODERS) and has_m3_projection(files)
 
 
 def as_late_interaction(spec: ModelSpec, files: CheckpointFiles) -> ModelSpec:
@@ -52,7 +52,7 @@ def as_late_interaction(spec: ModelSpec, files: CheckpointFiles) -> ModelSpec:
     """
     limit = files.max_length_tokens
     late = files.late_interaction
-    if late is None and _has_m3_projection(files):
+    if late is None and has_m3_projection(files):
         late = m3_late_interaction(min(files.saved_length or limit, limit))
     if late is None:
         msg = (
@@ -90,5 +90,6 @@ def _check_query(late: LateInteraction, files: CheckpointFiles) -> None:
         raise UnsupportedModelError(msg)
 
 
-def _has_m3_projection(files: CheckpointFiles) -> bool:
+def has_m3_projection(files: CheckpointFiles) -> bool:
+    """Return whether a folder has the layer that makes BGE-M3's token vectors."""
     return any((files.folder / f"{M3_PROJECTION}.{kind}").is_file() for kind in ("safetensors", "pt"))

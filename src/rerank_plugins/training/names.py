@@ -13,7 +13,7 @@ __all__ = ["TRAINED_TODAY", "unknown_setting"]
 TRAINED_TODAY = (
     "cross-encoders with one label are trained today (bge-reranker-*, bce-reranker, any ...ForSequenceClassification, "
     "mini), and language models that rerank (bge-reranker-v2-gemma, Qwen3-Reranker, mxbai-rerank-v2; layerwise and "
-    "lightweight ones); T5 rerankers are not yet"
+    "lightweight ones), and ColBERTs by 'train colbert'; T5 rerankers are not yet"
 )
 """What there is, for every message that refuses something else."""
 

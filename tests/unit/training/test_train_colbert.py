@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from colbert_checkpoints import multi_vector_encoder, pylate, stanford
+from colbert_checkpoints import m3, multi_vector_encoder, pylate, stanford
 from tiny_checkpoints import bert_embedder, bert_reranker, xlmr_embedder
 from tiny_rerankers import qwen_reranker
 from training_rows import rows, tiny_settings, write_rows
@@ -23,8 +23,12 @@ pytest.importorskip("ir_measures")
 from rerank_plugins.training import (
     ColbertTrainingSettings,
     colbert_settings,
+    embedder_settings,
     plan_colbert_training,
+    reranker_settings,
     train_colbert,
+    train_embedder,
+    train_reranker,
 )
 from rerank_plugins.training.colberts import COLBERT
 from rerank_plugins.training.groups import Group
@@ -251,6 +255,21 @@ def test_every_loss_and_switch_trains_and_repeats(tmp_path: Path, changes: dict[
 def test_a_plan_tells_its_lengths(tmp_path: Path) -> None:
     plan = plan_colbert_training(tiny_colbert_run(plain_bert(tmp_path / "start"), tmp_path))
     assert (plan.max_length, plan.pairs_per_step) == (180, 20)
+
+
+def test_the_other_trainings_name_this_one_for_a_colbert(tmp_path: Path) -> None:
+    start = stanford(tmp_path / "start")
+    for settings, train in ((embedder_settings, train_embedder), (reranker_settings, train_reranker)):
+        with pytest.raises(UnsupportedModelError, match="train colbert"):
+            train(settings(tiny_settings(start, tmp_path)))  # type: ignore[operator]
+
+
+def test_a_projection_of_bge_m3_that_is_not_taken_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    resolve_colbert(tiny_colbert_run(m3(tmp_path / "start"), tmp_path))
+    assert "has a projection of its own (BGE-M3), which is not taken" in caplog.text
+    caplog.clear()
+    resolve_colbert(tiny_colbert_run(plain_bert(tmp_path / "plain"), tmp_path))
+    assert not caplog.records
 
 
 def test_what_is_no_encoder_is_refused(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from torch.nn import functional
 
 from rerank_plugins.backends.named import refuse_backend
 from rerank_plugins.catalog.checkpoint import CheckpointFiles, read_checkpoint
+from rerank_plugins.catalog.late_conventions import has_m3_projection
 from rerank_plugins.catalog.late_interaction import LateInteraction
 from rerank_plugins.catalog.locate import locate
 from rerank_plugins.catalog.resolve import ResolvedModel
@@ -40,6 +42,8 @@ from rerank_plugins.training.vectors.module import ColbertModule
 from rerank_plugins.weights.base import LoadRequest
 
 __all__ = ["TrainableColbert", "open_colbert", "resolve_colbert"]
+
+logger = logging.getLogger(__name__)
 
 _ENDINGS = ("Model", "ForMaskedLM", "ForPreTraining")
 
@@ -124,6 +128,12 @@ def resolve_colbert(settings: ColbertTrainingSettings) -> ResolvedModel:
             f"(a name that ends in {', '.join(_ENDINGS)}), such as BERT, XLM-R or ModernBERT"
         )
         raise UnsupportedModelError(msg)
+    elif has_m3_projection(files):
+        logger.warning(
+            "%r has a projection of its own (BGE-M3), which is not taken: a new one begins. Its own goes on with "
+            "'train embedder --unified-finetuning'",
+            str(name),
+        )
     limit = files.max_length_tokens
     spec = ModelSpec(
         id=str(folder) if listed is None else listed.id,

@@ -14,7 +14,7 @@ from torch.nn import functional
 from rerank_plugins.backends.named import refuse_backend
 from rerank_plugins.catalog.checkpoint import MULTI_VECTOR_HEADS, CheckpointFiles
 from rerank_plugins.catalog.resolve import ResolvedModel, resolve
-from rerank_plugins.catalog.scorer_traits import traits_of
+from rerank_plugins.catalog.scorer_traits import LATE_INTERACTION, traits_of
 from rerank_plugins.catalog.spec import ModelSpec
 from rerank_plugins.checks.optional import import_extra
 from rerank_plugins.embedding.layout import special_ids, text_layout
@@ -108,6 +108,8 @@ def resolve_embedder(settings: EmbedderTrainingSettings) -> ResolvedModel:
     refuse_backend(model.model_name_or_path, kind="embedder")
     resolved = resolve(model.model_name_or_path, kind="embedder", options=model.source)
     spec, files = resolved.spec, resolved.files
+    if spec.scorer == LATE_INTERACTION:
+        raise _refused(resolved, "gives a vector for each token (rerank-plugins train colbert trains such models)")
     if not traits_of(spec.scorer).is_encoder:
         raise _refused(resolved, f"is a {spec.scorer} embedder: a table of vectors without a transformer")
     if files.config.get("model_type") in _T5_TYPES:
