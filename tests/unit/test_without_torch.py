@@ -17,10 +17,12 @@ import pytest
 BLOCKED = """
 import sys
 
+blocked = set()
+
 class Refuse:
     def find_spec(self, name, path=None, target=None):
         top = name.split(".")[0]
-        if top in {"torch", "transformers", "sentence_transformers", "onnxruntime", "pydantic"}:
+        if top in blocked or top in {"torch", "transformers", "sentence_transformers", "onnxruntime"}:
             raise ModuleNotFoundError(f"No module named {top!r}", name=top)
 
 sys.meta_path.insert(0, Refuse())
@@ -29,6 +31,7 @@ sys.meta_path.insert(0, Refuse())
 NAMES = """
 from importlib import import_module
 
+blocked.add("pydantic")
 import rerank_plugins
 from rerank_plugins.catalog import find_by_name
 
@@ -62,6 +65,7 @@ def test_names() -> None:
 
 def test_results_of_an_evaluation_say_which_extra_reads_and_writes_them() -> None:
     code = """
+    blocked.add("pydantic")
     from rerank_plugins.errors import MissingExtraError
     from rerank_plugins.evaluation.results import EvaluationResults
 
