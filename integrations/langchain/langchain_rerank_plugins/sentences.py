@@ -188,7 +188,8 @@ class SentenceRetriever(PipedRetriever):
     def _passages(self, found: Sequence[tuple[Document, FoundPassage]]) -> list[Document]:
         return [
             with_metadata(
-                one.model_copy(update={"page_content": passage.text}),
+                # An id of its own: a store keeps one document an id.
+                one.model_copy(update={"page_content": passage.text, "id": _id_of(one, passage)}),
                 {START_KEY: passage.span.start, END_KEY: passage.span.end, **self._found(passage)},
             )
             for one, passage in found
@@ -203,3 +204,7 @@ class SentenceRetriever(PipedRetriever):
             RETRIEVAL_SCORE_KEY: passage.score,
             RETRIEVAL_RANK_KEY: passage.rank,
         }
+
+
+def _id_of(document: Document, passage: FoundPassage) -> str | None:
+    return None if document.id is None else f"{document.id}:{passage.span.start}-{passage.span.end}"

@@ -89,3 +89,15 @@ def test_what_cannot_work_is_refused(folder, tmp_path):
         SentenceRetriever.load(tmp_path)
     with pytest.raises(ValueError, match="Extra inputs"):
         SentenceRetriever(neighbours=2)
+
+
+def test_passages_of_one_document_have_ids_of_their_own(folder):
+    """A store keeps one document an id; LlamaIndex's nodes have such ids too."""
+    long = Document(page_content=" ".join([TEXT] * 3), id="long")
+    options = {"embedder": folder, "top_k": 4, "before": 0, "after": 0}
+    found = SentenceRetriever.from_documents([long], **options).invoke("who won the race")
+    assert len(found) > 1
+    assert [one.id for one in found] == [
+        f"long:{one.metadata['start_index']}-{one.metadata['end_index']}" for one in found
+    ]
+    assert {one.id for one in SentenceRetriever.from_documents(DOCUMENTS, **options).invoke("capital")} == {None}

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import tiny_checkpoints
 from llama_index.core import VectorStoreIndex
+from llama_index.core.node_parser import SentenceSplitter
 from llama_index.core.schema import Document, NodeRelationship
 from llama_index.embeddings.rerank_plugins import InstructionEmbedding
-from llama_index.retrievers.rerank_plugins import LateChunkingNodeParser, SentenceRetriever
+from llama_index.retrievers.rerank_plugins import FirstStageRetriever, LateChunkingNodeParser, SentenceRetriever
 
 from rerank_plugins import Embedder
 from rerank_plugins.errors import InvalidInputError
@@ -108,3 +109,30 @@ def test_parsing_shows_its_progress(folder, capsys):
     assert "Parsing nodes" not in capsys.readouterr().err
     parser.get_nodes_from_documents(DOCUMENTS, show_progress=True)
     assert "Parsing nodes: 100%" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_places_of_chunks_sentences_count_in_the_document(folder, known):
+    """The source is the document, so that a citation marks the text there."""
+    whole = Document(text=" ".join([TEXT, "Paris is a capital.", TEXT]), id_="whole")
+    chunks = SentenceSplitter(chunk_size=30, chunk_overlap=0).get_nodes_from_documents([whole])
+    assert len(chunks) > 2
+    if not known:
+        for one in chunks:
+            one.start_char_idx = one.end_char_idx = None
+    options = {"embedder": folder, "top_k": 5, "before": 0, "after": 0}
+    found = [one.node for one in SentenceRetriever.from_documents(chunks, **options).retrieve("Paris")]
+    parsed = LateChunkingNodeParser(model_name=folder, device="cpu").get_nodes_from_documents(chunks)
+    assert len(parsed) > 5
+    for node in (*found, *parsed):
+        assert node.ref_doc_id == "whole"
+        if known:
+            assert whole.text[node.start_char_idx : node.end_char_idx] == node.text
+        else:
+            assert (node.start_char_idx, node.end_char_idx) == (None, None)
+
+
+def test_half_a_surrogate_pair_in_a_document_is_read():
+    broken = Document(text="Half \ud800 of it. And more.", id_="broken")
+    (found,) = FirstStageRetriever.from_documents([broken], retriever="bm25").retrieve("more")
+    assert found.node.ref_doc_id == "broken"

@@ -126,6 +126,7 @@ def selected(
     *,
     after: AfterRanking,
     top_n: int | None,
+    read_texts: Sequence[str] | None = None,
 ) -> list[RankedDocument]:
     """Return the results that are returned, in their order.
 
@@ -135,6 +136,8 @@ def selected(
         vectors: Of each result, in the ranking's order; None without ``embedder``.
         after: What is done.
         top_n: Results at most.
+        read_texts: What the model behind reads of each text that was ranked, whose tokens are counted; None where it
+            reads the same.
 
     Raises:
         InvalidInputError: The tokenizer cannot be read.
@@ -149,8 +152,9 @@ def selected(
         blank = [one for one in chosen if not texts[one.index].strip()]
         chosen = [chosen[filled[place]] for place in places] + blank
     if after.max_tokens is not None and after.tokenizer is not None:
+        read = texts if read_texts is None else read_texts
         places = within_tokens(
-            [texts[one.index] for one in chosen],
+            [read[one.index] for one in chosen],
             max_tokens=after.max_tokens,
             count_tokens=_counter(after.tokenizer),
             separator_tokens=after.separator_tokens,

@@ -120,7 +120,8 @@ class RankingOptions(RerankerOptions):
             made._after_embedders = self._after_embedders
         return made
 
-    def _rank(self, query: str, texts: Sequence[str]) -> Ranked:
+    def _rank(self, query: str, texts: Sequence[str], *, read_texts: Sequence[str] | None = None) -> Ranked:
+        """Rank texts; ``read_texts`` is what the model behind reads of each, None where that is the same."""
         deadline = Deadline(self.deadline_s)
         try:
             ranked = self.reranker.rank(query, texts, **self._call_options())
@@ -134,9 +135,11 @@ class RankingOptions(RerankerOptions):
                 vectors = near.embed_documents(found, deadline_s=deadline.left_s())
         except NOT_IN_TIME as error:
             return fall_back(error, on_deadline=self.on_deadline, n_documents=len(texts))
-        return Ranking(selected(ranked, texts, vectors, after=self.after, top_n=self.top_n), usage=ranked.usage)
+        chosen = selected(ranked, texts, vectors, after=self.after, top_n=self.top_n, read_texts=read_texts)
+        return Ranking(chosen, usage=ranked.usage)
 
-    async def _arank(self, query: str, texts: Sequence[str]) -> Ranked:
+    async def _arank(self, query: str, texts: Sequence[str], *, read_texts: Sequence[str] | None = None) -> Ranked:
+        """Rank texts, as :meth:`_rank`."""
         deadline = Deadline(self.deadline_s)
         try:
             ranked = await self.reranker.arank(query, texts, **self._call_options())
@@ -151,7 +154,9 @@ class RankingOptions(RerankerOptions):
         except NOT_IN_TIME as error:
             return fall_back(error, on_deadline=self.on_deadline, n_documents=len(texts))
         # Not a wait but work: tokens are counted, and documents compared.
-        chosen = await asyncio.to_thread(selected, ranked, texts, vectors, after=self.after, top_n=self.top_n)
+        chosen = await asyncio.to_thread(
+            selected, ranked, texts, vectors, after=self.after, top_n=self.top_n, read_texts=read_texts
+        )
         return Ranking(chosen, usage=ranked.usage)
 
     def _embedder_of(self, name: str) -> Embedder:

@@ -16,6 +16,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 
 from rerank_plugins.errors import InvalidInputError
@@ -26,6 +27,7 @@ __all__ = [
     "made_folder",
     "reason_of",
     "scratch_folder",
+    "sweep_leftovers",
     "write_atomically",
     "write_folder_with",
     "write_new",
@@ -33,6 +35,7 @@ __all__ = [
 ]
 
 _HELD_BYTES = 1 << 13
+_WRITING = ".writing-"
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -98,17 +101,29 @@ def write_with(path: Path, save: Callable[[Path], object]) -> Path:
     """Let a function that wants a path write a file that is whole or as before; returns the path.
 
     Args:
-        path: The file; its ending is kept, since writers of pictures go by it.
+        path: The file; its ending is kept, since writers of pictures go by it. A link is followed, and a pipe gets the
+            whole when it is made.
         save: Called with the path to write; it writes one file there.
 
     Raises:
         InvalidInputError: It cannot be written.
     """
-    made_folder(path.parent)
     try:
-        with _claimed_file(path, suffix=path.suffix) as temporary:
+        target = path.resolve()
+    except (OSError, ValueError, RuntimeError) as error:  # ValueError: a null byte; RuntimeError: a loop of links
+        raise _cannot_write(path, error) from error
+    made_folder(target.parent)
+    try:
+        if target.exists() and not target.is_file():
+            with TemporaryDirectory(prefix="rerank-plugins-") as folder:
+                made = Path(folder) / path.name
+                save(made)
+                with made.open("rb") as data, target.open("wb") as out:
+                    shutil.copyfileobj(data, out)
+            return path
+        with _claimed_file(target, suffix=path.suffix) as temporary:
             save(temporary)
-            temporary.replace(path)
+            temporary.replace(target)
     except OSError as error:
         raise _cannot_write(path, error) from error
     return path
@@ -255,7 +270,15 @@ def _claimed(folder: Path, start: str, *, make: Callable[[Path], object], suffix
 
 def _start_of_names(path: Path) -> str:
     """Return how the names of temporary files for ``path`` begin: short, whatever its own name is."""
-    return f".writing-{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]}-"
+    return f"{_WRITING}{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]}-"
+
+
+def sweep_leftovers(folder: Path) -> None:
+    """Remove the temporary files of killed processes from a folder, whichever file each was for.
+
+    Writing a file does so for that file alone. Names that are made of contents do not come again.
+    """
+    _sweep(folder, _WRITING)
 
 
 def _sweep(folder: Path, start: str) -> None:

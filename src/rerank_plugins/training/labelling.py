@@ -120,7 +120,7 @@ def label_records(
     listed = [teachers] if isinstance(teachers, (Reranker, RowTeacher, str, Path)) else list(teachers)
     _check_weights(len(listed), settings.weights)
     output = Path(settings.output)
-    check_job_output(output, data_files(list(settings.data)), restart=settings.restart)
+    check_job_output(output, [*map(Path, settings.data), *data_files(list(settings.data))], restart=settings.restart)
     with ExitStack() as stack:
         # What is open already says what it needs; what is named is opened only after the data was looked at.
         needs = [one.problem for one in listed if isinstance(one, RowTeacher)]

@@ -19,7 +19,7 @@ from typing import Any
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.system.files import made_folder, reason_of, write_atomically
 from rerank_plugins.system.locks import lock_file
-from rerank_plugins.training.data.lines import JSON_ENDINGS
+from rerank_plugins.training.data.lines import JOURNAL_ENDING, JSON_ENDINGS
 
 __all__ = ["RowJob", "check_job_output", "journal_of"]
 
@@ -29,9 +29,13 @@ _LEFT = "left"
 _SHOWN = 80
 
 
+_KINDS = {_SETTINGS: dict, _ROWS: int, _BYTES: int, _COUNTS: dict, _FINISHED: bool}
+"""What a journal holds."""
+
+
 def journal_of(output: Path) -> Path:
     """Return the path of an output's journal."""
-    return output.with_name(output.name + ".job.json")
+    return output.with_name(output.name + JOURNAL_ENDING)
 
 
 def check_job_output(output: Path, sources: Sequence[Path], *, restart: bool) -> None:
@@ -39,7 +43,7 @@ def check_job_output(output: Path, sources: Sequence[Path], *, restart: bool) ->
 
     Args:
         output: The file to write.
-        sources: What is read.
+        sources: Files and folders that are read.
         restart: Whether an output of an earlier run is replaced.
 
     Raises:
@@ -53,6 +57,10 @@ def check_job_output(output: Path, sources: Sequence[Path], *, restart: bool) ->
         raise InvalidInputError(msg)
     if output.is_dir():
         msg = f"{str(output)!r} is a folder; name a file"
+        raise InvalidInputError(msg)
+    inside = [one for one in sources if one.is_dir() and output.resolve().parent == one.resolve()]
+    if inside:
+        msg = f"{str(output)!r} would be one of the files of {str(inside[0])!r}, which is read; write it elsewhere"
         raise InvalidInputError(msg)
     if not output.exists():
         return
@@ -213,7 +221,7 @@ def _read_journal(output: Path) -> dict[str, Any] | None:
         state = json.loads(journal_of(output).read_bytes())
     except (OSError, ValueError):
         return None
-    is_one = isinstance(state, dict) and state.keys() >= {_SETTINGS, _ROWS, _BYTES, _COUNTS, _FINISHED}
+    is_one = isinstance(state, dict) and all(isinstance(state.get(name), kind) for name, kind in _KINDS.items())
     return state if is_one and output.is_file() else None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -16,6 +17,10 @@ from rerank_plugins.training.data.reading import RecordStream, open_records
 from rerank_plugins.training.data.records import TrainingRecord
 
 __all__ = ["PlacedRecord", "RowSource", "blocks", "look_at_rows"]
+
+logger = logging.getLogger(__name__)
+
+_MOST_NOTES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +53,19 @@ class RowSource:
     digest: str
 
     def records(self, *, start: int = 0) -> Iterator[PlacedRecord]:
-        """Yield the records from a row on."""
-        for number, item in enumerate(islice(self.stream.items(), start, None), start):
+        """Yield the records from a row on.
+
+        Raises:
+            InvalidInputError: There are more or fewer of them in the end than there were.
+        """
+        number = start
+        for item in islice(self.stream.items(), start, None):
             yield PlacedRecord(number, item.where, _record_of(item))
+            number += 1
+        if number != self.n_rows:
+            files = ", ".join(map(str, self.stream.formats))
+            msg = f"{files} had {self.n_rows} rows before the work began and has {number} now; run it again"
+            raise InvalidInputError(msg)
 
 
 def look_at_rows(
@@ -71,6 +86,10 @@ def look_at_rows(
     Raises:
         InvalidInputError: A file cannot be read, or a row is none or has a problem; the message has its place.
     """
+    for one in map(Path, sources):
+        if one.exists() and not (one.is_file() or one.is_dir()):
+            msg = f"{str(one)!r} is a pipe, and rows are read twice, once to look at them; write them into a file first"
+            raise InvalidInputError(msg)
     stream = open_records(list(sources), format_name=format_name)
     hashed, n_rows = hashlib.sha256(), 0
     for item in stream.items():
@@ -83,6 +102,9 @@ def look_at_rows(
         n_rows += 1
         if on_row is not None:
             on_row(record)
+    if stream.not_read:
+        listed = "; ".join(f"{what} ({count})" for what, count in list(stream.not_read.items())[:_MOST_NOTES])
+        logger.warning("not read: %s", listed)
     if not n_rows:
         msg = f"there is no row in {', '.join(map(str, sources))}; give data with one query a line"
         raise InvalidInputError(msg)

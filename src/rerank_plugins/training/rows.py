@@ -17,7 +17,7 @@ from pathlib import Path
 
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.text.tokenizer import is_blank
-from rerank_plugins.training.data.digests import DigestMap, digest
+from rerank_plugins.training.data.digests import DigestMap, alike, digest
 from rerank_plugins.training.data.reading import RecordStream, open_records
 from rerank_plugins.training.data.records import TrainingRecord
 from rerank_plugins.training.row_kinds import SourceTask
@@ -178,7 +178,7 @@ def _stored(
 ) -> tuple[Rows, list[TrainingRecord]]:
     """Return the rows to train on, and those held out: a share of the queries by a hash, so it is the same anew."""
     store, held, queries, trained = _Store(path), list[TrainingRecord](), set[str](), DigestMap()
-    wanted, found = {_normalised(one) for one in asked}, set[str]()
+    wanted, found = {alike(one) for one in asked}, set[str]()
     for item in stream.items():
         if item.error is not None and item.error.fault not in data.allow:
             raise item.error
@@ -186,7 +186,7 @@ def _stored(
         if record is None:
             store.n_left_out += 1
             continue
-        query = _normalised(record.query)
+        query = alike(record.query)
         # All rows of a query are on one side.
         if _hash(query) < fraction and (query in queries or len(queries) < _MOST_HELD_OUT):
             queries.add(query)
@@ -198,17 +198,13 @@ def _stored(
             for text in record.pos if fraction else ():
                 trained.first(_text_key(text), 0)
     n_answered = sum(any(_text_key(text) in trained for text in record.pos) for record in held)
-    known = frozenset(one for one in asked if _normalised(one) in found)
+    known = frozenset(one for one in asked if alike(one) in found)
     return replace(store.close(), n_answered=n_answered, known_queries=known), held
 
 
-def _normalised(text: str) -> str:
-    return " ".join(text.casefold().split())
-
-
 def _text_key(text: str) -> int:
-    """Return what stands for a text, whatever its case and white space."""
-    return digest((_normalised(text),))
+    """Return what stands for a text and for all that are alike."""
+    return digest((alike(text),))
 
 
 def _hash(query: str) -> float:

@@ -23,7 +23,7 @@ def read_settings_file(path: str | Path) -> dict[str, Any]:
     try:
         text = Path(path).read_text(encoding="utf-8")
         found, node = yaml.safe_load(text), yaml.compose(text, Loader=yaml.SafeLoader)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
         msg = f"settings file {str(path)!r} could not be read as YAML ({error})"
         raise InvalidInputError(msg) from error
     if not isinstance(found, dict) or not all(isinstance(name, str) for name in found):
@@ -35,11 +35,12 @@ def read_settings_file(path: str | Path) -> dict[str, Any]:
     if twice:
         msg = f"settings file {str(path)!r} has {', '.join(twice)} more than once; leave one of them"
         raise InvalidInputError(msg)
-    return {name: _number_of(value) for name, value in found.items()}
+    quoted = {str(key.value) for key, value in node.value if getattr(value, "style", None) is not None}
+    return {name: value if name in quoted else _number_of(value) for name, value in found.items()}
 
 
 def _number_of(value: Any) -> Any:
-    """Return the number that a text such as ``2e-5`` is; YAML 1.1 reads it as a text for want of a point."""
+    """Return the number that a bare word such as ``2e-5`` is; YAML 1.1 reads it as a text for want of a point."""
     if not isinstance(value, str) or "e" not in value.lower():
         return value
     try:

@@ -259,3 +259,20 @@ def test_options_of_this_machine_are_the_rerankers_own(owner: Any, options: dict
     for call in calls_of(made):
         assert call() == [None] * 5
     made.close()
+
+
+def test_a_budget_counts_what_the_language_model_reads(tokenizer: str) -> None:
+    """LlamaIndex shows the language model metadata that are not ranked, and ranks some that it is not shown."""
+    after = AfterRanking(max_tokens=7, tokenizer=tokenizer)
+    many = "red blue " * 20
+
+    def kept(**excluded: list[str]) -> int:
+        given = [NodeWithScore(node=TextNode(text=text, metadata={"m": many}, **excluded)) for text in TEXTS]
+        made = RerankPostprocessor.from_reranker(Reranker(backend=ByLength()), top_n=5, after=after)
+        found = made.postprocess_nodes(given, query_str="q")
+        again = asyncio.run(made.apostprocess_nodes(given, query_str="q"))
+        assert [one.node.text for one in again] == [one.node.text for one in found]
+        return len(found)
+
+    assert kept(excluded_llm_metadata_keys=["m"]) == 1  # of seven tokens
+    assert kept(excluded_embed_metadata_keys=["m"]) == 0

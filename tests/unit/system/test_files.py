@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -191,3 +192,20 @@ def test_of_those_that_write_a_new_file_one_succeeds(
 def test_a_name_as_long_as_names_may_be(tmp_path: Path) -> None:
     write_atomically(tmp_path / ("n" * 255), b"x")
     assert [path.name for path in tmp_path.iterdir()] == ["n" * 255]
+
+
+def test_a_link_stays_a_link_and_a_pipe_a_pipe(tmp_path: Path) -> None:
+    target, link, pipe = tmp_path / "there", tmp_path / "link", tmp_path / "pipe"
+    target.write_text("old")
+    link.symlink_to(target)
+    write_with(link, lambda path: path.write_text("new"))
+    assert link.is_symlink()
+    assert target.read_text() == "new"
+    os.mkfifo(pipe)
+    got: list[str] = []
+    reader = threading.Thread(target=lambda: got.append(pipe.read_text()))
+    reader.start()
+    write_with(pipe, lambda path: path.write_text("through"))
+    reader.join(timeout=20)
+    assert got == ["through"]
+    assert pipe.is_fifo()

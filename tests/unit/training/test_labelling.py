@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from rerank_plugins.backends.protocol import SimplePairScorer, reranker_spec
 from rerank_plugins.errors import InvalidInputError, ScoringError
 from rerank_plugins.training import LabelSettings, label_records, read_records
 from rerank_plugins.training.labelling import standardised
+from rerank_plugins.training.row_source import look_at_rows
 
 
 class Teacher(SimplePairScorer):
@@ -177,3 +179,46 @@ def test_outputs_that_are_something_else_are_left_alone(tmp_path: Path) -> None:
 def test_weights_that_weigh_nothing(weights: tuple[float, ...], tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match="weights="):
         labelled(tmp_path, [Reranker(backend=Teacher()), Reranker(backend=Teacher())], rows(2), weights=weights)
+
+
+def test_a_pipe_is_refused_because_rows_are_read_twice(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jsonl")
+    settings = LabelSettings(data=(tmp_path / "pipe.jsonl",), output=tmp_path / "out.jsonl")
+    with pytest.raises(InvalidInputError, match="is a pipe"):
+        label_records(settings, Reranker(backend=Teacher()))
+    assert not (tmp_path / "out.jsonl").exists()
+
+
+@pytest.mark.parametrize("n_later", [3, 15])
+def test_data_that_change_under_way_are_not_called_whole(tmp_path: Path, n_later: int) -> None:
+    path = write_rows(tmp_path / "data.jsonl", rows(12))
+    source = look_at_rows([path], format_name=None, problem=lambda _: None)
+    assert len(list(source.records(start=4))) == 8
+    write_rows(path, rows(n_later))
+    with pytest.raises(InvalidInputError, match=f"had 12 rows before the work began and has {n_later} now"):
+        list(source.records())
+
+
+def test_a_folder_with_a_job_in_it_is_data_again(tmp_path: Path) -> None:
+    labelled(tmp_path, Reranker(backend=Teacher()), rows(4))
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for name in ("out.jsonl", "out.jsonl.job.json"):
+        (tmp_path / name).rename(folder / name)
+    assert len(list(read_records(folder))) == 4
+    settings = LabelSettings(data=(folder,), output=folder / "more.jsonl")
+    with pytest.raises(InvalidInputError, match="would be one of the files of"):
+        label_records(settings, Reranker(backend=Teacher()))
+
+
+def test_keys_that_are_not_read_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    labelled(tmp_path, Reranker(backend=Teacher()), [{**one, "my_id": 7} for one in rows(3)])
+    assert "not read: key 'my_id', which is not read (3)" in caplog.text
+
+
+def test_a_journal_of_other_types_is_none(tmp_path: Path) -> None:
+    labelled(tmp_path, Reranker(backend=Teacher()), rows(3))
+    path = tmp_path / "out.jsonl.job.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "rows": "2"}))
+    with pytest.raises(InvalidInputError, match="no journal says that this command wrote it"):
+        labelled(tmp_path, Reranker(backend=Teacher()), rows(3))

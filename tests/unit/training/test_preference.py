@@ -12,10 +12,14 @@ import tiny_rerankers
 import torch
 import transformers
 from llm_checkpoints import llm_checkpoint
+from tokenizers import Tokenizer, models
+from tokenizers.pre_tokenizers import ByteLevel
 from training_rows import write_rows
 
 from rerank_plugins.errors import InvalidInputError, ModelError
 from rerank_plugins.training import LabelSettings, LanguageModelTeacher, PreferenceSettings, label_records
+from rerank_plugins.training.data import TrainingRecord
+from rerank_plugins.training.row_source import PlacedRecord
 
 ROWS: list[dict[str, Any]] = [
     {
@@ -117,6 +121,22 @@ def test_a_text_is_cut_behind_a_token_and_prompt_and_answer_stay(tmp_path: Path)
         pytest.raises(InvalidInputError, match=r"data.jsonl:1: prompt, query and answer take \d+ tokens"),
     ):
         labelled(tmp_path, teacher, [row], restart=True)
+
+
+def test_a_text_whose_characters_are_several_tokens_is_cut_until_it_fits(tmp_path: Path) -> None:
+    """A character is kept whole, so that a text loses fewer tokens than it was cut by."""
+    folder = tiny_rerankers.qwen_reranker(tmp_path / "model")
+    row = {"query": "q", "pos": ["\u718a\u732b" * 40], "neg": [], "answers": ["panda"]}
+    placed = PlacedRecord(0, "data.jsonl:1", TrainingRecord.from_mapping(row))
+    bytes_only = Tokenizer(models.BPE({one: n for n, one in enumerate(sorted(ByteLevel.alphabet()))}, []))
+    bytes_only.pre_tokenizer = ByteLevel(add_prefix_space=False)
+    with LanguageModelTeacher(folder, device="cpu") as teacher:
+        teacher._tokenizer = bytes_only
+        for length in range(60, 90):
+            teacher._length = length
+            made = teacher._input(placed, row["pos"][0])
+            # A character is three bytes here: two tokens may be left over.
+            assert length - 2 <= len(made) <= length
 
 
 def test_one_of_several_answers_is_drawn_by_the_row(tmp_path: Path) -> None:

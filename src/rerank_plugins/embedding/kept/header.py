@@ -67,8 +67,10 @@ def check_header(header: Mapping[str, Any], identity: StoreIdentity, *, folder: 
     }
     was, now = header.get("weights"), identity.weights
     is_other = was is not None and now is not None and was != now
-    if not differing and (is_other or not _is_same(_sample(header), identity.sample)):
+    if not differing and is_other:
         differing = {"weights": (_weights(header["model"], was), _weights(identity.model, now))}
+    elif not differing and not _is_same(_sample(header), identity.sample):
+        differing = {"the vectors of a sample text": _told_apart(_sample(header), identity.sample)}
     if differing:
         why = "; ".join(f"{name} was {str(was)[:80]} and is {str(now)[:80]}" for name, (was, now) in differing.items())
         msg = (
@@ -146,6 +148,13 @@ def _weights(model: str, key: str | None) -> str:
 
 def _sample(header: Mapping[str, Any]) -> _Rows:
     return np.array(header["sample"], dtype=np.float32)
+
+
+def _told_apart(kept: _Rows, made: _Rows) -> tuple[str, str]:
+    if kept.shape != made.shape:
+        return f"{kept.shape[0]} of {kept.shape[1]} numbers", f"{made.shape[0]} of {made.shape[1]}"
+    apart = float(np.linalg.norm(kept - made, axis=1).max())
+    return "of other numbers", f"up to {apart:.2g} away"
 
 
 def _is_same(kept: _Rows, made: _Rows) -> bool:

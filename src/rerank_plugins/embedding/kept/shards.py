@@ -31,7 +31,7 @@ import numpy.typing as npt
 from safetensors.numpy import save
 
 from rerank_plugins.errors import VectorStoreError
-from rerank_plugins.system.files import reason_of, write_atomically
+from rerank_plugins.system.files import reason_of, sweep_leftovers, write_atomically
 
 __all__ = ["KeptText", "Shard", "digest_of", "rounded_rows", "write_shard"]
 
@@ -125,6 +125,7 @@ def write_shard(folder: Path, number: int, texts: Sequence[KeptText], *, exact: 
             msg = "token vectors are not finite in float16; keep vectors of length 1, or precision='int8'"
             raise VectorStoreError(msg)
     checksum = _checksum(arrays)
+    sweep_leftovers(folder)
     path = folder / f"vectors-{number:06d}-{checksum[:8]}.safetensors"
     write_atomically(path, save(arrays, metadata={"format": _FORMAT, "checksum": checksum}))
     return path

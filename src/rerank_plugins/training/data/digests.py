@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from array import array
 from collections.abc import Iterable
 
-__all__ = ["DigestMap", "digest"]
+__all__ = ["DigestMap", "alike", "digest"]
 
 _FIRST_SLOTS = 1 << 12
 _SEPARATOR = b"\xff"  # in no UTF-8
@@ -22,6 +23,11 @@ def digest(texts: Iterable[str]) -> int:
         hashed.update(text.encode("utf-8", "surrogatepass"))
         hashed.update(_SEPARATOR)
     return int.from_bytes(hashed.digest(), "little") or 1
+
+
+def alike(text: str) -> str:
+    """Return what texts have in common that differ only in case, white space, or how letters are composed (NFC)."""
+    return " ".join(unicodedata.normalize("NFC", text).casefold().split())
 
 
 class DigestMap:

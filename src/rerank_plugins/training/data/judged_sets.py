@@ -6,22 +6,42 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.evaluation.dataset import Document, Qrels, find_qrels, read_candidates, read_entries, read_qrels
+from rerank_plugins.evaluation.dataset import (
+    Document,
+    Qrels,
+    find_qrels,
+    numbered_lines,
+    read_candidates,
+    read_entries,
+    read_qrels,
+)
 from rerank_plugins.evaluation.formats import read_finetune_json
-from rerank_plugins.training.data.formats import RowOptions
+from rerank_plugins.training.data.formats import RowOptions, report_grades
 from rerank_plugins.training.data.items import Item
+from rerank_plugins.training.data.joining import Report
 from rerank_plugins.training.data.records import TrainingRecord
 
 __all__ = ["beir_items", "finetune_items"]
 
 
-def beir_items(folder: Path, *, split: str | None, options: RowOptions) -> Iterator[Item]:
+_TITLES = "titles, which stand in front of their texts now"
+_UNJUDGED = "documents of the corpus that no query names"
+_CANDIDATES = "candidates without a judgement, which count as negatives"
+
+
+def beir_items(folder: Path, *, split: str | None, options: RowOptions, report: Report) -> Iterator[Item]:
     """Yield a record for each judged query of a folder in BEIR layout.
 
     Documents with ``positive_from`` or more are positives, the other judged ones negatives, and so are those in
     ``candidates.SPLIT.jsonl`` that are not judged, as reranking tasks count them.
 
     Memory: the texts that judgements or candidates name, not the whole corpus.
+
+    Args:
+        folder: The folder.
+        split: Name of the judgements; None for the usual ones.
+        options: What counts as a positive.
+        report: Called with each thing that a record cannot hold.
 
     Raises:
         InvalidInputError: A file is missing or malformed, or judgements name what is not there.
@@ -32,16 +52,23 @@ def beir_items(folder: Path, *, split: str | None, options: RowOptions) -> Itera
     wanted = {key for listed in (*qrels.values(), *candidates.values()) for key in listed}
     corpus = read_entries(folder / "corpus.jsonl", wanted=wanted)
     queries = {key: query.text for key, query in read_entries(folder / "queries.jsonl", wanted=qrels).items()}
-    texts = {key: _text(document) for key, document in corpus.items()}
+    texts = {key: _text(document, report) for key, document in corpus.items()}
     _check_there(folder, "queries", list(qrels), queries)
     _check_there(folder, "documents", sorted(wanted), texts)
-    yield from _judged_items(f"{folder}#query", qrels, queries, texts, candidates, options)
+    for _ in range(sum(1 for _ in numbered_lines(folder / "corpus.jsonl")) - len(corpus)):
+        report(_UNJUDGED)
+    yield from _judged_items(f"{folder}#query", qrels, queries, texts, candidates, options, report)
 
 
-def finetune_items(path: Path, *, options: RowOptions) -> Iterator[Item]:
+def finetune_items(path: Path, *, options: RowOptions, report: Report) -> Iterator[Item]:
     """Yield a record for each query of LlamaIndex's ``EmbeddingQAFinetuneDataset``; it knows no negatives.
 
     Memory: the whole file, which is one JSON object.
+
+    Args:
+        path: The file.
+        options: What counts as a positive.
+        report: As for :func:`beir_items`.
 
     Raises:
         InvalidInputError: The file is something else, or names documents that it does not have.
@@ -49,12 +76,14 @@ def finetune_items(path: Path, *, options: RowOptions) -> Iterator[Item]:
     dataset = read_finetune_json(path)
     named = [key for judged in dataset.qrels.values() for key in judged]
     _check_there(path, "documents", named, dataset.documents)
-    texts = {key: _text(document) for key, document in dataset.documents.items()}
-    yield from _judged_items(f"{path}#query", dataset.qrels, dataset.queries, texts, {}, options)
+    texts = {key: _text(document, report) for key, document in dataset.documents.items()}
+    yield from _judged_items(f"{path}#query", dataset.qrels, dataset.queries, texts, {}, options, report)
 
 
-def _text(document: Document) -> str:
+def _text(document: Document, report: Report) -> str:
     """Return what models read; a text without a title is as it stands, so that what was written comes back."""
+    if document.title:
+        report(_TITLES)
     return document.contents if document.title else document.text
 
 
@@ -65,9 +94,13 @@ def _judged_items(
     texts: Mapping[str, str],
     candidates: Mapping[str, tuple[str, ...]],
     options: RowOptions,
+    report: Report,
 ) -> Iterator[Item]:
     for number, (query_id, judged) in enumerate(qrels.items(), start=1):
         grades = dict.fromkeys(candidates.get(query_id, ()), 0) | dict(judged)
+        for _ in range(len(grades) - len(judged)):
+            report(_CANDIDATES)
+        report_grades(judged.values(), options, report)
         pos = tuple(key for key, grade in grades.items() if grade >= options.positive_from)
         neg = tuple(key for key, grade in grades.items() if grade < options.positive_from)
         record = TrainingRecord(

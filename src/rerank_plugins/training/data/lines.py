@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.system.lines import numbered_lines
 
-__all__ = ["JSON_ENDINGS", "JsonLine", "data_files", "json_line", "json_lines"]
+__all__ = ["JOURNAL_ENDING", "JSON_ENDINGS", "JsonLine", "data_files", "json_line", "json_lines"]
 
 JSON_ENDINGS = (".jsonl", ".json", ".jsonl.gz", ".json.gz")
+JOURNAL_ENDING = ".job.json"
 """What a file in a folder of training data is called; others are left alone."""
 
 
@@ -48,7 +49,12 @@ def _files_of(path: Path) -> list[Path]:
             msg = f"training data {str(path)!r} is not there; check the path"
             raise InvalidInputError(msg)
         return [path]
-    files = sorted(one for one in path.iterdir() if one.is_file() and one.name.endswith(JSON_ENDINGS))
+    # A job of ours keeps its journal beside what it writes.
+    files = sorted(
+        one
+        for one in path.iterdir()
+        if one.is_file() and one.name.endswith(JSON_ENDINGS) and not one.name.endswith(JOURNAL_ENDING)
+    )
     if not files:
         msg = f"folder {str(path)!r} has no file that ends with {', '.join(JSON_ENDINGS)}; name the files"
         raise InvalidInputError(msg)

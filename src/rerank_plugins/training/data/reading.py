@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from rerank_plugins.checks.arguments import checked_call, checked_fields
+from rerank_plugins.checks.kinds import Within
 from rerank_plugins.errors import InvalidInputError
 from rerank_plugins.training.data.detection import BEIR, LLAMAINDEX, check_format, claims, detect_format
-from rerank_plugins.training.data.formats import ROW_FORMATS, RowFormat, RowOptions
+from rerank_plugins.training.data.formats import ROW_FORMATS, RowFormat, RowOptions, report_grades
 from rerank_plugins.training.data.items import Item
 from rerank_plugins.training.data.joining import counting, joined_neighbours, regrouped
 from rerank_plugins.training.data.judged_sets import beir_items, finetune_items
@@ -42,7 +45,7 @@ class ReadOptions:
 
     tokenizer: str | Path | None = None
     label_key: str | None = None
-    positive_from: float = 0.5
+    positive_from: Annotated[float, Within(-math.inf), "a finite number"] = 0.5
     keep_labels: bool | None = None
     split: str | None = None
     regroup: bool = False
@@ -63,7 +66,7 @@ class RecordStream:
 
     def __init__(self, formats: dict[Path, str], options: ReadOptions, *, is_forced: bool) -> None:
         self.formats, self.not_read = formats, Counter[str]()
-        self._options, self._is_forced = options, is_forced
+        self._options, self._is_forced, self._one_key = options, is_forced, _OneKey()
         self._tokenizer = None if options.tokenizer is None else open_tokenizer(options.tokenizer)
 
     def __iter__(self) -> Iterator[TrainingRecord]:
@@ -81,14 +84,17 @@ class RecordStream:
             InvalidInputError: A file cannot be read at all.
         """
         self.not_read.clear()
+        self._one_key = _OneKey()
         items = (item for path, name in self.formats.items() for item in self._file_items(path, name))
         yield from regrouped(items, counting(self.not_read)) if self._options.regroup else items
 
     def _file_items(self, path: Path, name: str) -> Iterator[Item]:
         if name == BEIR:
-            return beir_items(path, split=self._options.split, options=self._row_options(keeps_labels=False))
+            options, split = self._row_options(keeps_labels=False), self._options.split
+            return beir_items(path, split=split, options=options, report=counting(self.not_read))
         if name == LLAMAINDEX:
-            return finetune_items(path, options=self._row_options(keeps_labels=False))
+            options = self._row_options(keeps_labels=False)
+            return finetune_items(path, options=options, report=counting(self.not_read))
         items = self._row_items(path, ROW_FORMATS[name])
         joins = ROW_FORMATS[name].joins_rows and not self._options.regroup
         return joined_neighbours(items, counting(self.not_read)) if joins else items
@@ -105,7 +111,7 @@ class RecordStream:
     def _row_items(self, path: Path, known: RowFormat) -> Iterator[Item]:
         options, source = self._row_options(keeps_labels=known.keeps_labels), str(path)
         keys = known.keys if options.label_key is None else known.keys | {options.label_key}
-        scored = _OneKey(source)
+        scored = self._one_key if self._options.regroup else _OneKey()
         for line in json_lines(path):
             try:
                 row = row_of(line)
@@ -117,37 +123,33 @@ class RecordStream:
                     _refuse_other(row, known)
                 record = known.read(row, options)
                 if options.keep_labels:
-                    scored.see(known.score_keys(row, options), line.number)
+                    scored.see(known.score_keys(row, options), line.where)
             except RecordError as error:
                 yield Item(source, line.number, None, error.at(line.where))
                 continue
             for key in row.keys() - keys:
                 self.not_read[f"key {key!r}, which is not read"] += 1
+            report_grades(known.grades(row), options, counting(self.not_read))
             yield Item(source, line.number, record)
 
 
 class _OneKey:
-    """Sees that the scores of a file come from one key: labels and a teacher's scores are on two scales.
+    """Sees that scores come from one key: labels and a teacher's scores are on two scales."""
 
-    Args:
-        source: The file.
-    """
+    def __init__(self) -> None:
+        self._first: tuple[str, str] | None = None
 
-    def __init__(self, source: str) -> None:
-        self._source = source
-        self._first: tuple[str, int] | None = None
-
-    def see(self, keys: set[str], number: int) -> None:
-        """Look at the keys that a row's scores come from.
+    def see(self, keys: set[str], where: str) -> None:
+        """Look at the keys that the scores of a row at a place come from.
 
         Raises:
             RecordError: There are two, or another one than in the rows before.
         """
         for key in sorted(keys):
-            self._first = self._first or (key, number)
+            self._first = self._first or (key, where)
             if key != self._first[0]:
                 msg = (
-                    f"its scores are those of {key!r}, and {self._source}:{self._first[1]} has those of "
+                    f"its scores are those of {key!r}, and {self._first[1]} has those of "
                     f"{self._first[0]!r}, which may be on another scale: take the scores out (rerank-plugins label "
                     "then gives every text one), or score every text"
                 )

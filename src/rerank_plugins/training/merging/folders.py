@@ -34,6 +34,8 @@ _DECISIVE = (
     "hidden_act",
     "num_attention_heads",
     "num_key_value_heads",
+    "rope_parameters",
+    "rope_scaling",
     "rope_theta",
     "layer_norm_eps",
     "rms_norm_eps",
@@ -178,12 +180,26 @@ def check_mergeable(folders: Sequence[ModelFolder]) -> None:
             pair = _meant(first.config, key), _meant(other.config, key)
             if None not in pair and pair[0] != pair[1]:
                 raise _refusal(first, other, f"{key} is {pair[0]!r} in one and {pair[1]!r} in the other")
+        poolings = _pooling(first.path), _pooling(other.path)
+        if None not in poolings and poolings[0] != poolings[1]:
+            raise _refusal(first, other, f"the pooling is {poolings[0]} in one and {poolings[1]} in the other")
         _check_names(first, other)
         for name in sorted(first.names & other.names):
             shapes = first.shape(name), other.shape(name)
             if shapes[0] != shapes[1]:
                 raise _refusal(first, other, f"{name} has the shape {shapes[0]} in one and {shapes[1]} in the other")
         _check_vocabulary(first, other)
+
+
+def _pooling(folder: Path) -> dict[str, Any] | None:
+    """Return what is on in the settings of sentence-transformers' pooling module; None if there is none."""
+    for module in module_folders(folder):
+        path = module / "config.json"
+        found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        modes = {name: value for name, value in found.items() if name.startswith("pooling_mode") and value}
+        if modes:
+            return modes
+    return None
 
 
 def _meant(config: dict[str, Any], key: str) -> Any:

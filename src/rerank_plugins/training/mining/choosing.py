@@ -6,9 +6,10 @@ import random
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import NamedTuple, Protocol
 
-from rerank_plugins.training.mining.pool import Pool, text_key
+from rerank_plugins.training.mining.pool import Pool, id_key, text_key
 from rerank_plugins.training.mining.results import DroppedText
 from rerank_plugins.training.mining.settings import MiningSettings, ScoreFilter
 from rerank_plugins.training.row_source import PlacedRecord
@@ -21,11 +22,11 @@ class Candidate(NamedTuple):
 
     Attributes:
         number: Its number in the pool.
-        score: What the first stage gave it.
+        score: What the first stage gave it; None for one that it did not find.
     """
 
     number: int
-    score: float
+    score: float | None
 
 
 Found = Sequence[tuple[str, float]]
@@ -50,6 +51,7 @@ class RowChoice:
         is_random: Whether the next one is any of those left, or the best of them.
         query: Key of the row's query.
         taken: Keys of texts that cannot be taken any more.
+        skipped: Numbers of what was found before the first rank that counts.
         draws: The row's random numbers.
         chosen: Numbers of the negatives.
         counts: What is counted.
@@ -61,6 +63,7 @@ class RowChoice:
     is_random: bool
     query: int
     taken: set[int]
+    skipped: frozenset[int]
     draws: random.Random
     n_looked_at: int = 0
     chosen: list[int] = field(default_factory=list)
@@ -68,14 +71,16 @@ class RowChoice:
     worst_positive: float | None = None
 
     @classmethod
-    def begun(cls, placed: PlacedRecord, found: Found, settings: MiningSettings) -> RowChoice:
-        """Return a row with its candidates."""
+    def begun(cls, placed: PlacedRecord, found: Found, settings: MiningSettings, *, skipped: Found = ()) -> RowChoice:
+        """Return a row with its candidates; ``skipped`` is what was found before them."""
         record = placed.record
         draws = random.Random(f"{settings.seed}:{placed.number}")  # noqa: S311 - a sample, no secret
         kept = record.neg if settings.keep_labelled else ()
         taken = {text_key(text) for text in (record.query, *record.pos, *kept)}
+        taken |= {id_key(one) for one in (*(record.pos_ids or ()), *((record.neg_ids or ()) if kept else ()))}
         is_random = settings.sampling_strategy == "random"
-        return cls(placed, list(found), is_random, text_key(record.query), taken, draws)
+        before = frozenset(int(name) for name, _ in skipped)
+        return cls(placed, list(found), is_random, text_key(record.query), taken, before, draws)
 
     @property
     def is_over(self) -> bool:
@@ -96,8 +101,7 @@ class RowChoice:
 
     def _is_taken(self, pool: Pool, number: int) -> bool:
         """Return whether a text is known: to this row, or as a positive of another one with the same query."""
-        key = pool.keys[number]
-        return key in self.taken or pool.answers.has(self.query, key)
+        return any(key in self.taken or pool.answers.has(self.query, key) for key in pool.names(number))
 
     def _next(self) -> Candidate:
         """Return the next candidate; a random one is drawn as random.shuffle does, one at a time."""
@@ -109,18 +113,29 @@ class RowChoice:
         name, score = self.queue[place]
         return Candidate(int(name), score)
 
-    def fill(self, pool: Pool, n: int) -> None:
-        """Draw texts from the whole pool until there are ``n`` negatives, or no more texts."""
-        missing = n - len(self.chosen)
-        if missing <= 0:
-            return
-        for number in self._drawn(len(pool), missing + len(self.taken)):
-            if len(self.chosen) == n:
-                break
-            if not self._is_taken(pool, number):
-                self.taken.add(pool.keys[number])
-                self.chosen.append(number)
-                self.counts["random"] += 1
+    def any_ones(self, pool: Pool, n: int) -> Iterator[Candidate]:
+        """Yield texts of the whole pool in random order that may be taken.
+
+        What the first stage found best comes last, as it is likely to answer.
+
+        Args:
+            pool: The texts.
+            n: About how many will be asked for.
+        """
+        best: list[int] = []
+        for number in self._drawn(len(pool), n + len(self.taken) + len(self.skipped)):
+            if number in self.skipped:
+                best.append(number)
+            else:
+                yield from self._if_free(pool, number)
+        for number in best:
+            yield from self._if_free(pool, number)
+
+    def _if_free(self, pool: Pool, number: int) -> Iterator[Candidate]:
+        """Yield a text that may be taken, which it then cannot be again; nothing for another one."""
+        if not self._is_taken(pool, number):
+            self.taken.add(pool.keys[number])
+            yield Candidate(number, None)
 
     def _drawn(self, n_texts: int, n_first: int) -> Iterator[int]:
         """Yield all numbers of a pool in random order; the rest only if the first ones do not do.
@@ -158,20 +173,29 @@ def choose(
     wanted = settings.negative_number
     if judge is not None:
         _find_worst_positives(rows, judge)
-    open_rows = list(rows)
-    while open_rows:
-        looked_at = [(row, one) for row in open_rows for one in row.next_ones(pool, wanted - len(row.chosen))]
+
+    def take(looked_at: Sequence[tuple[RowChoice, Candidate]]) -> None:
         scores: list[float | None] = [None] * len(looked_at)
         if judge is not None and looked_at:
             pairs = [(row.placed.record.query, pool.text(one.number)) for row, one in looked_at]
             scores = list(judge.scores(pairs, [one for _, one in looked_at]))
         for (row, one), score in zip(looked_at, scores, strict=True):
             _take(row, one, score, pool=pool, score_filter=score_filter, dropped=dropped, show=settings.show_dropped)
+
+    open_rows = list(rows)
+    while open_rows:
+        take([(row, one) for row in open_rows for one in row.next_ones(pool, wanted - len(row.chosen))])
         open_rows = [row for row in open_rows if not row.is_over and len(row.chosen) < wanted]
-    for row in rows:
-        row.counts["mined"] += len(row.chosen)
-        if settings.random_fill:
-            row.fill(pool, wanted)
+    n_mined = [len(row.chosen) for row in rows]
+    if settings.random_fill:
+        left = [(row, row.any_ones(pool, wanted - n)) for row, n in zip(rows, n_mined, strict=True) if n < wanted]
+        while left:
+            drawn = [(row, one) for row, ones in left for one in islice(ones, wanted - len(row.chosen))]
+            take(drawn)
+            left = [(row, ones) for row, ones in left if len(row.chosen) < wanted] if drawn else []
+    for row, n in zip(rows, n_mined, strict=True):
+        row.counts["mined"] += n
+        row.counts["random"] += len(row.chosen) - n
         row.counts["short"] += len(row.chosen) < wanted
 
 
@@ -192,7 +216,7 @@ def _take(
     dropped: list[DroppedText],
     show: int,
 ) -> None:
-    """Make a candidate a negative unless its score says otherwise."""
+    """Make a candidate a negative unless its score says otherwise; one that was drawn may be easy."""
     worst = row.worst_positive
     if score is None or worst is None:
         row.chosen.append(candidate.number)
@@ -203,7 +227,7 @@ def _take(
             dropped.append(
                 DroppedText(where=row.placed.where, query=query, text=text, score=score, worst_positive=worst)
             )
-    elif score_filter.is_easy(score):
+    elif candidate.score is not None and score_filter.is_easy(score):
         row.counts["easy"] += 1
     else:
         row.chosen.append(candidate.number)

@@ -43,7 +43,7 @@ class RerankerJudge:
 
 
 class CosineJudge:
-    """Cosines of the first stage: those of the candidates are known, those of the positives are computed.
+    """Cosines of the first stage: those of what it found are known, those of positives and drawn texts are computed.
 
     Args:
         embedder: The one of the first stage.
@@ -54,9 +54,10 @@ class CosineJudge:
 
     def scores(self, pairs: Sequence[tuple[str, str]], found: Sequence[Candidate | None]) -> list[float]:
         """Return the cosine of each pair."""
-        unknown = [pair for pair, one in zip(pairs, found, strict=True) if one is None]
+        known = [None if one is None else one.score for one in found]
+        unknown = [pair for pair, score in zip(pairs, known, strict=True) if score is None]
         left = iter(self._cosines(unknown) if unknown else [])
-        return [next(left) if one is None else one.score for one in found]
+        return [next(left) if score is None else score for score in known]
 
     def _cosines(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
         queries = list(dict.fromkeys(query for query, _ in pairs))

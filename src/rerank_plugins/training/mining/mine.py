@@ -110,7 +110,7 @@ def mine_negatives(
     output = Path(settings.output)
     pool_source = None if settings.candidate_pool is None else Path(settings.candidate_pool)
     sources = data_files(list(settings.data)) + ([] if pool_source is None else data_files(pool_source))
-    check_job_output(output, sources, restart=settings.restart)
+    check_job_output(output, [*map(Path, settings.data), *sources], restart=settings.restart)
     _check_scores(settings, has_reranker=filter_model is not None, has_own_stages=first_stages is not None)
     source, pool = _rows_and_pool(settings, pool_source)
     with ExitStack() as stack:
@@ -166,11 +166,13 @@ def _begun(block: Sequence[PlacedRecord], stages: Sequence[FirstStage], settings
     first, last = settings.ranks
     queries = [one.record.query for one in block]
     # One list a stage, of one list a row.
-    found = [[list(hits.items())[first:last] for hits in search_many(stage, queries, top_k=last)] for stage in stages]
+    found = [[list(hits.items()) for hits in search_many(stage, queries, top_k=last)] for stage in stages]
     rows = []
     for placed, *lists in zip(block, *found, strict=True):
-        mixed = lists[0] if len(lists) == 1 else list(_in_turns(lists))
-        rows.append(RowChoice.begun(placed, mixed, settings))
+        ranked = [one[first:last] for one in lists]
+        mixed = ranked[0] if len(ranked) == 1 else list(_in_turns(ranked))
+        skipped = [hit for one in lists for hit in one[:first]]
+        rows.append(RowChoice.begun(placed, mixed, settings, skipped=skipped))
     return rows
 
 

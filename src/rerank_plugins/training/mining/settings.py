@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,8 +39,8 @@ class ScoreFilter:
             TopK-PercPos (95 %) of NV-Retriever (arXiv 2407.15831).
     """
 
-    max_score: float | None = None
-    min_score: float | None = None
+    max_score: Annotated[float, Within(-math.inf), "a finite number"] | None = None
+    min_score: Annotated[float, Within(-math.inf), "a finite number"] | None = None
     absolute_margin: Annotated[float, Within(0.0)] | None = None
     relative_margin: Annotated[float, Within(0.0)] | None = None
 

@@ -30,6 +30,7 @@ from rerank_plugins import (
     InvalidInputError,
     Reranker,
     TokenVectorStore,
+    VectorOptions,
     VectorStoreError,
 )
 from rerank_plugins.backends import kept_vectors
@@ -656,3 +657,38 @@ def test_any_damage_to_what_a_file_says_of_itself_is_told(reranker: Reranker, st
     assert (store.n_bytes, len(store)) == (n_bytes, 3)
     file.unlink()
     assert (store.n_bytes, len(store)) == (0, 0)
+
+
+def test_other_dimensions_are_called_by_their_name(folder: Path, store: TokenVectorStore) -> None:
+    with Embedder(folder, device="cpu") as whole:
+        whole.stored_vectors(["panda"], store)
+    with (
+        Embedder(folder, device="cpu", vectors=VectorOptions(dimensions=8)) as short,
+        pytest.raises(VectorStoreError, match=r"vectors of a sample text was \d+ of 24 numbers and is \d+ of 8"),
+    ):
+        short.stored_vectors(["panda"], store)
+
+
+def test_damage_that_makes_nan_stops_a_ranking(folder: Path, store: TokenVectorStore) -> None:
+    with Reranker(folder, device="cpu", cache=store) as reranker:
+        reranker.keep_vectors(tiny.TEXTS[:4])
+    (file,) = store.folder.glob("vectors-*.safetensors")
+    data = bytearray(file.read_bytes())
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    place = 8 + int.from_bytes(data[:8], "little") + header["exact"]["data_offsets"][0]
+    data[place : place + 2] = np.float16("nan").tobytes()
+    file.write_bytes(data)
+    with (
+        Reranker(folder, device="cpu", cache=TokenVectorStore(store.folder)) as reranker,
+        pytest.raises(VectorStoreError, match=r"NaN. TokenVectorStore.verify\(\) names their file"),
+    ):
+        reranker.rank("panda", tiny.TEXTS[:4])
+
+
+def test_what_a_killed_process_left_goes_with_the_next_addition(folder: Path, store: TokenVectorStore) -> None:
+    with Embedder(folder, device="cpu") as embedder:
+        embedder.stored_vectors(["panda"], store)
+        left = store.folder / ".writing-0123456789abcdef-of-a-dead-process"
+        left.write_bytes(b"x" * 1000)
+        embedder.stored_vectors(["another"], store)
+    assert not left.exists()

@@ -115,3 +115,13 @@ def test_digests_keep_texts_apart() -> None:
     assert digest(["a", "b"]) != digest(["b", "a"])
     assert digest(["\ud800"]) != digest(["\ud801"]), "half of a surrogate pair has a digest too"
     assert 0 < digest([]) < 1 << 64
+
+
+def test_labels_and_scores_of_two_files_do_not_meet_in_one_row(tmp_path: Path) -> None:
+    labels = rows_file(tmp_path / "labels.jsonl", [{"query": "b", "content": "x", "label": 1}])
+    scores = rows_file(tmp_path / "scores.jsonl", [{"query": "b", "content": "z", "label": 0, "score": 7.5}])
+    joined = open_records([labels, scores], options=ReadOptions(regroup=True, keep_labels=True))
+    with pytest.raises(RecordError, match=r"those of 'score', and .*labels.jsonl:1 has those of 'label'"):
+        list(joined)
+    # Each by itself they are rows of their own.
+    assert len(list(open_records([labels, scores], options=ReadOptions(keep_labels=True)))) == 2

@@ -45,6 +45,22 @@ def test_beir_folders_are_read(beir: Path) -> None:
     assert (strict.pos, strict.neg_ids) == ((), ("d1", "d2"))
 
 
+def test_what_a_record_cannot_hold_of_a_folder_is_counted(beir: Path) -> None:
+    def counted(**options: Any) -> dict[str, int]:
+        stream = open_records(beir, options=ReadOptions(**options))
+        list(stream)
+        return {what.split(",")[0]: count for what, count in stream.not_read.items()}
+
+    train = {"titles": 1, "documents of the corpus that no query names": 2}
+    assert counted(split="train") == {**train, "judgements other than 1 and 0": 1}
+    # As a score the judgement is kept.
+    assert counted(split="train", keep_labels=True) == train
+    assert counted(split="test") == {
+        "documents of the corpus that no query names": 2,
+        "candidates without a judgement": 1,
+    }
+
+
 def test_beir_folders_that_are_wrong(beir: Path) -> None:
     with pytest.raises(InvalidInputError, match="its splits: test, train"):
         list(open_records(beir))

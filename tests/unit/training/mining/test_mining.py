@@ -62,14 +62,15 @@ def mined(
     folder: Path,
     data: list[dict[str, Any]],
     *,
-    pool: list[str] | None = None,
+    pool: list[Any] | None = None,
     filter_model: SimplePairScorer | None = None,
     ranked: bool = True,
     **options: Any,
 ) -> tuple[list[dict[str, Any]], MiningResult]:
     path = write_rows(folder / "data.jsonl", data)
     if pool is not None:
-        options["candidate_pool"] = write_rows(folder / "pool.jsonl", [{"text": text} for text in pool])
+        lines = [one if isinstance(one, dict) else {"text": one} for one in pool]
+        options["candidate_pool"] = write_rows(folder / "pool.jsonl", lines)
     options = {"range_for_sampling": "0-20", "negative_number": 4, "retrievers": ("dense",), **options}
     result = mine_negatives(
         MiningSettings(data=(path,), output=folder / "out.jsonl", **options),
@@ -328,3 +329,53 @@ def test_no_first_stage_is_an_error(tmp_path: Path) -> None:
     path = write_rows(tmp_path / "data.jsonl", [ROW])
     with pytest.raises(InvalidInputError, match="first_stages made no first stage"):
         mine_negatives(MiningSettings(data=(path,), output=tmp_path / "out.jsonl"), first_stages=lambda _: [])
+
+
+def test_a_rows_own_answer_is_known_by_its_id_and_without_its_title(tmp_path: Path) -> None:
+    """A pool in BEIR layout puts titles in front; the rows' texts often have none, and their ids say whose they are."""
+    pool = [{"_id": f"d{n}", "title": f"Title {n}", "text": f"apple text {n}"} for n in range(6)]
+    data = [
+        {"query": "by text", "pos": ["apple text 1"]},
+        {"query": "by id", "pos": ["another wording"], "pos_ids": ["d2"]},
+        {"query": "by id", "pos": ["apple text 3"], "pos_ids": ["d3"]},
+    ]
+    made, _ = mined(
+        tmp_path,
+        data,
+        pool=pool,
+        range_for_sampling="0-6",
+        negative_number=6,
+        sampling_strategy="top",
+        random_fill=True,
+    )
+    texts = [set(row["neg"]) for row in made]
+    assert texts[0] == {f"Title {n} apple text {n}" for n in (0, 2, 3, 4, 5)}
+    assert texts[1] == texts[2] == {f"Title {n} apple text {n}" for n in (0, 1, 4, 5)}
+
+
+def test_drawn_texts_are_judged_too_and_the_best_ranks_come_last(tmp_path: Path) -> None:
+    answers = dict.fromkeys(POOL[10:25], 0.9)
+    data = [{"query": f"q{n}", "pos": ["the answer"]} for n in range(4)]
+    options: dict[str, Any] = {
+        "filter_model": Listed({"the answer": 0.95, **answers}),
+        "range_for_sampling": "3-5",
+        "negative_number": 6,
+        "score_filter": ScoreFilter(max_score=0.5),
+        "sampling_strategy": "top",
+        "random_fill": True,
+    }
+    made, result = mined(tmp_path, data, pool=POOL, **options)
+    assert all(row["neg"][:2] == POOL[3:5] for row in made)
+    assert all(len(set(row["neg"])) == 6 for row in made)
+    assert not [text for row in made for text in row["neg"] if text in answers or text in POOL[:3]]
+    assert result.counts["random"] == 16
+    # Where there is nothing else, the best ranks do.
+    (tmp_path / "few").mkdir()
+    few, _ = mined(tmp_path / "few", data, pool=POOL[:6], **options)
+    assert all(sorted(row["neg"]) == POOL[:6] for row in few)
+
+
+@pytest.mark.parametrize("name", ["max_score", "min_score"])
+def test_a_bound_that_is_no_number_is_refused(name: str) -> None:
+    with pytest.raises(InvalidInputError, match=name):
+        ScoreFilter(**{name: float("nan")})

@@ -75,7 +75,8 @@ class BaseRerankPostprocessor(ComponentOptions, RankingOptions, BaseNodePostproc
     ) -> list[NodeWithScore]:
         query, settings = _checked(query_bundle, nodes), self._in_effect()
         with traced(settings, nodes, query, self._callbacks(settings)) as outcome:
-            settings._fill(outcome, nodes, settings._rank(query.query_str, settings._texts(nodes)))
+            texts, read = settings._texts(nodes), settings._read_texts(nodes)
+            settings._fill(outcome, nodes, settings._rank(query.query_str, texts, read_texts=read))
         return outcome.nodes
 
     @dispatcher.span
@@ -84,7 +85,8 @@ class BaseRerankPostprocessor(ComponentOptions, RankingOptions, BaseNodePostproc
     ) -> list[NodeWithScore]:
         query, settings = _checked(query_bundle, nodes), self._in_effect()
         with traced(settings, nodes, query, self._callbacks(settings)) as outcome:
-            settings._fill(outcome, nodes, await settings._arank(query.query_str, settings._texts(nodes)))
+            texts, read = settings._texts(nodes), settings._read_texts(nodes)
+            settings._fill(outcome, nodes, await settings._arank(query.query_str, texts, read_texts=read))
         return outcome.nodes
 
     def _callbacks(self, settings: Self) -> CallbackManager:
@@ -93,6 +95,12 @@ class BaseRerankPostprocessor(ComponentOptions, RankingOptions, BaseNodePostproc
 
     def _texts(self, nodes: Sequence[NodeWithScore]) -> list[str]:
         return [self.scored_text(one.node) for one in nodes]
+
+    def _read_texts(self, nodes: Sequence[NodeWithScore]) -> list[str] | None:
+        """Return what a language model gets of each node, whose tokens a budget counts; None without a budget."""
+        if self.after is None or self.after.max_tokens is None:
+            return None
+        return [scored_text(one.node, MetadataMode.LLM) for one in nodes]
 
     def _fill(self, outcome: Outcome, nodes: Sequence[NodeWithScore], ranked: Ranked) -> None:
         keep = self.keep_retrieval_score

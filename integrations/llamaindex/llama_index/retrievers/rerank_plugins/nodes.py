@@ -14,6 +14,7 @@ from llama_index.core.schema import (
     Node,
     NodeRelationship,
     NodeWithScore,
+    RelatedNodeInfo,
     TextNode,
 )
 
@@ -71,8 +72,16 @@ def with_text(node: BaseNode) -> BaseNode:
     fields: dict[str, Any] = {name: copy(getattr(node, name)) for name in _COMMON}
     fields["metadata"] = own_containers(node.metadata)
     fields["text"] = node.get_content(metadata_mode=MetadataMode.NONE)
-    fields["relationships"] = {NodeRelationship.SOURCE: node.as_related_node_info(), **node.relationships}
+    fields["relationships"] = {NodeRelationship.SOURCE: _as_source(node), **node.relationships}
     return TextNode(**fields) if node.image_resource is None else ImageNode(**fields, **_image(node.image_resource))
+
+
+def _as_source(node: BaseNode) -> RelatedNodeInfo:
+    """Return what names a node as a source; without its hash where its text has half of a surrogate pair."""
+    try:
+        return node.as_related_node_info()
+    except UnicodeEncodeError:
+        return RelatedNodeInfo(node_id=node.node_id, node_type=node.get_type(), metadata=node.metadata)
 
 
 def _image(resource: MediaResource) -> dict[str, Any]:

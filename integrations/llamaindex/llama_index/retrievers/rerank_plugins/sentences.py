@@ -92,7 +92,9 @@ class LateChunkingNodeParser(EmbeddingOptions, NodeParser):
     def _postprocess_parsed_nodes(self, nodes: list[BaseNode], parent_doc_map: dict[str, Document]) -> list[BaseNode]:
         # LlamaIndex 0.14.0 looks each text up in its document: of a sentence that comes twice it finds the first.
         places = {
-            node.node_id: (node.start_char_idx, node.end_char_idx) for node in nodes if isinstance(node, TextNode)
+            node.node_id: _place(parent_doc_map.get(node.ref_doc_id or ""), node.start_char_idx, node.end_char_idx)
+            for node in nodes
+            if isinstance(node, TextNode)
         }
         made = super()._postprocess_parsed_nodes(nodes, parent_doc_map)
         for node in made:
@@ -209,12 +211,26 @@ def _nodes(found: Sequence[tuple[BaseNode, FoundPassage]]) -> list[NodeWithScore
     return [NodeWithScore(node=_node(one, passage), score=passage.score) for one, passage in found]
 
 
+def _place(document: BaseNode | None, start: int | None, end: int | None) -> tuple[int | None, int | None]:
+    """Return where characters of a node are in its source: those of a chunk are counted in what it is a chunk of.
+
+    None where that is not known, as LlamaIndex's splitters have it.
+    """
+    source = None if document is None else document.source_node
+    # The text node of a whole document has its id, and names it as its source.
+    if document is None or source is None or source.node_id == document.node_id or start is None or end is None:
+        return start, end
+    first = getattr(document, "start_char_idx", None)
+    return (None, None) if first is None else (first + start, first + end)
+
+
 def _node(document: BaseNode, passage: FoundPassage) -> TextNode:
+    start, end = _place(document, passage.span.start, passage.span.end)
     return TextNode(
         id_=f"{passage.id}:{passage.span.start}-{passage.span.end}",
         text=passage.text,
-        start_char_idx=passage.span.start,
-        end_char_idx=passage.span.end,
+        start_char_idx=start,
+        end_char_idx=end,
         metadata={**own_containers(document.metadata), SENTENCES_KEY: spans_of(passage)},
         excluded_embed_metadata_keys=[*document.excluded_embed_metadata_keys, SENTENCES_KEY],
         excluded_llm_metadata_keys=[*document.excluded_llm_metadata_keys, SENTENCES_KEY],

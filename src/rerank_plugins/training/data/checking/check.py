@@ -18,7 +18,7 @@ from rerank_plugins.training.data.checking.options import CheckOptions
 from rerank_plugins.training.data.checking.report import DataReport
 from rerank_plugins.training.data.checking.rows import faults_of_row
 from rerank_plugins.training.data.checking.scripts import script_of, shares
-from rerank_plugins.training.data.digests import DigestMap, digest
+from rerank_plugins.training.data.digests import DigestMap, alike, digest
 from rerank_plugins.training.data.items import Item
 from rerank_plugins.training.data.reading import ReadOptions, RecordStream, open_records
 from rerank_plugins.training.data.records import TrainingRecord
@@ -83,12 +83,8 @@ def check_stream(
     return check.report(stream)
 
 
-def _normalised(text: str) -> str:
-    return " ".join(text.casefold().split())
-
-
 def _key(text: str) -> int:
-    return digest((_normalised(text),))
+    return digest((alike(text),))
 
 
 class DevTexts:
@@ -172,6 +168,7 @@ class _Check:
         scores = (*(record.pos_scores or ()), *(record.neg_scores or ()))
         if scores:
             self._least, self._most = min(self._least, *scores), max(self._most, *scores)
+            self._counts["with_several_scores"] += len(scores) > 1
             self._counts["with_differing_scores"] += len(set(scores)) > 1
             # Labels of 0 and 1 (or -1 and 1) are kept as scores too, and are no probabilities of a teacher.
             self._counts["in_between"] += bool(set(scores) - {-1.0, 0.0, 1.0})
@@ -265,7 +262,7 @@ class _Check:
         for name in _PROMPTS:
             self._missing(name, "some_prompts", even_from_all=False)
         if counts["scored"]:
-            if not counts["with_differing_scores"]:
+            if counts["with_several_scores"] and not counts["with_differing_scores"]:
                 self._findings.add("all_scores_constant", f"all are {self._least:g}", count=counts["scored"])
             elif self._counts["in_between"] and self._least >= -1.0 and self._most <= 1.0:
                 self._findings.add("scores_are_probabilities", f"from {self._least:g} to {self._most:g}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rerank_plugins.training.data.checking.findings import shown
+from rerank_plugins.training.data.digests import alike
 from rerank_plugins.training.data.records import TrainingRecord
 
 __all__ = ["faults_of_row", "is_broken"]
@@ -31,12 +32,12 @@ def faults_of_row(record: TrainingRecord) -> Iterator[Fault]:
 
 
 def _equal_texts(record: TrainingRecord, query: str) -> Iterator[Fault]:
-    positives, negatives = set(record.pos), set(record.neg)
-    for text in list(positives & negatives)[:1]:
+    positives, negatives = {alike(text) for text in record.pos}, {alike(text) for text in record.neg}
+    for text in [one for one in record.pos if alike(one) in negatives][:1]:
         yield "positive_is_negative", f"query {query}, text {shown(text)}"
     if len(positives) < len(record.pos) or len(negatives) < len(record.neg):
         yield "repeated_text", f"query {query}"
-    if record.query in positives:
+    if alike(record.query) in positives:
         yield "query_is_positive", f"query {query}"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ __all__ = [
     "labelled_texts",
     "number_of",
     "record_of_labels",
+    "report_grades",
     "text_of",
 ]
 
@@ -49,8 +50,15 @@ class RowOptions:
     keep_labels: bool = True
 
 
+_GRADES = "judgements other than 1 and 0, of which only positive or negative is kept (--keep-labels: as a score)"
+
+
 def _nothing(record: TrainingRecord, options: RowOptions) -> list[str]:
     return []
+
+
+def _no_grades(row: Row) -> Iterable[float]:
+    return ()
 
 
 def _no_keys(row: Row, options: RowOptions) -> set[str]:
@@ -73,6 +81,7 @@ class RowFormat:
         keeps_labels: Whether labels become scores unless the user says otherwise.
         needs_tokenizer: Whether rows are token ids.
         same_keys: Whether the trainer takes the first row's keys for those of all rows.
+        grades: Judgements of a row that may be other than right and wrong.
         score_keys: Keys that a row's scores come from, where labels can stand for them.
         also_lost: Names what of a record its rows do not hold although they could (in one row not everything fits).
     """
@@ -88,6 +97,7 @@ class RowFormat:
     keeps_labels: bool = False
     needs_tokenizer: bool = False
     same_keys: bool = False
+    grades: Callable[[Row], Iterable[float]] = _no_grades
     score_keys: Callable[[Row, RowOptions], set[str]] = _no_keys
     also_lost: Callable[[TrainingRecord, RowOptions], list[str]] = _nothing
 
@@ -96,6 +106,14 @@ class RowFormat:
         # An empty text says something (no prompt, whatever the run's is), an empty list nothing.
         beyond = [name for name in RECORD_KEYS if name not in self.holds and getattr(record, name) not in (None, ())]
         return [*beyond, *self.also_lost(record, options)]
+
+
+def report_grades(grades: Iterable[float], options: RowOptions, report: Callable[[str], None]) -> None:
+    """Report each judgement that is neither 1 nor 0, unless it is kept as a score."""
+    if not options.keep_labels:
+        for grade in grades:
+            if grade not in (0, 1):
+                report(_GRADES)
 
 
 def record_of_labels(query: str, labelled: Sequence[LabelledText], options: RowOptions) -> TrainingRecord:

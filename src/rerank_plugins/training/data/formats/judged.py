@@ -80,5 +80,6 @@ EVALUATION = RowFormat(
     write=_write_evaluation,
     holds=_TEXTS,
     keys=frozenset({"query", "qrels"}),
+    grades=lambda row: row["qrels"].values(),
     also_lost=_lost_texts,
 )

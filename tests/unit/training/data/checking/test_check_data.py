@@ -58,6 +58,8 @@ FOUND: list[tuple[str, dict[str, Any] | str]] = [
     ("blank_positive", {**OTHER, "pos": ["\u3000"]}),
     ("no_negative", {**OTHER, "neg": []}),
     ("positive_is_negative", {**OTHER, "neg": [*NEGATIVES[:6], "that is something else"]}),
+    ("positive_is_negative", {**OTHER, "neg": [*NEGATIVES[:6], "That  is something ELSE"]}),
+    ("positive_is_negative", {**OTHER, "pos": ["caf\u00e9"], "neg": [*NEGATIVES[:6], "cafe\u0301"]}),
     ("blank_negative", {**OTHER, "neg": [*NEGATIVES[:6], ""]}),
     ("few_negatives", {**OTHER, "neg": NEGATIVES[:6]}),
     ("repeated_text", {**OTHER, "neg": [*NEGATIVES, NEGATIVES[0]]}),
@@ -320,3 +322,10 @@ def test_rows_that_stand_apart(tmp_path: Path) -> None:
     rows = [{"query": query, "content": f"{query} text", "label": 1} for query in ("a", "b", "a")]
     report = check_data(rows_file(tmp_path / "rows.jsonl", *rows))
     assert report.errors[0].kind == "scattered"
+
+
+def test_one_scored_text_a_row_is_no_constant_score(tmp_path: Path) -> None:
+    rows = [{"query": f"q{n}", "pos": [f"p{n}"], "pos_scores": [0.3]} for n in range(3)]
+    assert "all_scores_constant" not in kinds(check(tmp_path, *rows, task="embedder"))
+    several = [{"query": f"q{n}", "pos": [f"p{n}", f"r{n}"], "pos_scores": [0.3, 0.3]} for n in range(3)]
+    assert kinds(check(tmp_path, *several, task="embedder"))["all_scores_constant"] == 3
