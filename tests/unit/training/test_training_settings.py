@@ -113,7 +113,15 @@ def test_a_settings_file_is_yaml_with_numbers_as_people_write_them(tmp_path: Pat
     assert settings.run.bf16 is True
 
 
-@pytest.mark.parametrize("text", ["- a\n- b\n", "a: [1\n", "1: 2\n", ""])
+def test_what_stands_in_quotes_is_a_text(tmp_path: Path) -> None:
+    pytest.importorskip("yaml")
+    path = tmp_path / "run.yaml"
+    path.write_text("query_instruction_for_rerank: '1e5'\nmodel_name_or_path: \"2e3\"\nlearning_rate: 2e-5\n")
+    found = read_settings_file(path)
+    assert found == {"query_instruction_for_rerank": "1e5", "model_name_or_path": "2e3", "learning_rate": 2e-5}
+
+
+@pytest.mark.parametrize("text", ["- a\n- b\n", "a: [1\n", "1: 2\n", "", "[" * 5000])
 def test_another_file_is_no_settings_file(tmp_path: Path, text: str) -> None:
     pytest.importorskip("yaml")
     path = tmp_path / "run.yaml"

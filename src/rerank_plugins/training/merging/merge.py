@@ -7,7 +7,6 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from rerank_plugins.backends.named import refuse_backend
 from rerank_plugins.catalog.resolve import ResolvedModel, resolve
@@ -17,7 +16,7 @@ from rerank_plugins.embedder import Embedder
 from rerank_plugins.embedding.instructions import choose_instruction
 from rerank_plugins.errors import InvalidInputError, ModelError, TrainingError
 from rerank_plugins.reranker import Reranker
-from rerank_plugins.system.files import made_folder, reason_of, write_atomically, write_folder_with
+from rerank_plugins.system.files import made_folder, reason_of, scratch_folder, write_atomically, write_folder_with
 from rerank_plugins.training.dev import DevSet
 from rerank_plugins.training.merging.averaging import write_average
 from rerank_plugins.training.merging.card import merge_card
@@ -113,7 +112,7 @@ def _parts(settings: MergeSettings) -> _Parts:
         for one in folders[1:]:
             one.use_module_names()
     paths = tuple(map(str, names))
-    if len(set(paths)) < len(paths):
+    if len({one.path.resolve() for one in folders}) < len(paths):
         msg = f"a model is named twice ({', '.join(paths)}); its weights would be counted twice"
         raise InvalidInputError(msg)
     _tell_instructions(paths, resolved)
@@ -164,10 +163,11 @@ def _shares(weight: float, settings: MergeSettings) -> tuple[float, ...]:
 def _tried(parts: _Parts, sets: Sequence[DevSet], settings: MergeSettings) -> tuple[WeightTrial, ...]:
     """Return what each weight reaches, the base first."""
     trials = [_trial(0.0, measured(parts.names[-1], sets, kind=parts.kind, settings=settings), sets)]
-    parent = made_folder(Path(settings.output_dir).resolve().parent)
+    output = Path(settings.output_dir).resolve()
+    made_folder(output.parent)
     for weight in settings.tried:
-        with TemporaryDirectory(prefix=".merging-", dir=parent) as draft:
-            folder = Path(draft) / "model"
+        with scratch_folder(output) as draft:
+            folder = draft / "model"
             folder.mkdir()
             write_average(parts.folders, _shares(weight, settings), folder)
             trials.append(_trial(weight, measured(folder, sets, kind=parts.kind, settings=settings), sets))

@@ -373,6 +373,26 @@ def test_a_pooler_that_is_read_is_not_left_out(tmp_path: Path) -> None:
         merge_models(MergeSettings(models=(tuned,), base=base, output_dir=tmp_path / "merged"))
 
 
+def test_models_that_read_the_same_weights_otherwise_are_refused(tmp_path: Path) -> None:
+    mean = tiny_checkpoints.bert_embedder(tmp_path / "mean", pooling="mean")
+    cls = tiny_checkpoints.bert_embedder(tmp_path / "cls", pooling="cls")
+    with pytest.raises(UnsupportedModelError, match=r"the pooling is .*pooling_mode"):
+        merge_models(MergeSettings(models=(mean,), base=cls, output_dir=tmp_path / "merged"))
+    base = tiny_rerankers.qwen_reranker(tmp_path / "base")
+    tuned, other = (
+        changed_config(base, tmp_path / name, rope_parameters={"rope_type": "default", "rope_theta": theta})
+        for name, theta in (("tuned", 1e4), ("other", 3e6))
+    )
+    with pytest.raises(UnsupportedModelError, match="rope_parameters is"):
+        merge_models(MergeSettings(models=(tuned,), base=other, family="qwen3", output_dir=tmp_path / "merged"))
+
+
+def test_a_model_that_is_named_in_two_ways_is_named_twice(tmp_path: Path) -> None:
+    base = tiny_checkpoints.bert_reranker(tmp_path / "base")
+    with pytest.raises(InvalidInputError, match="named twice"):
+        merge_models(MergeSettings(models=(base,), base=f"{base}/", output_dir=tmp_path / "merged"))
+
+
 def test_what_has_no_weights_to_average_is_refused(tmp_path: Path) -> None:
     base = tiny_checkpoints.bert_embedder(tmp_path / "base")
     headed = tmp_path / "headed"
