@@ -191,7 +191,9 @@ class MultiVectorIndex:
         check_same_length(query, self._vectors.rows)
         places = self._places(query)
         scores = np.empty(len(places), dtype=np.float32)
-        is_mean = bool(self._embedder.spec.late_interaction and self._embedder.spec.late_interaction.is_mean)
+        late = self._embedder.spec.late_interaction
+        # An embedder that gives token vectors beside others is BGE-M3, whose score is the mean, as its reranker's.
+        is_mean = late is None or late.is_mean
         for start in range(0, len(places), _MOST_AT_ONCE):
             block = places[start : start + _MOST_AT_ONCE]
             rows, lengths = self._vectors.of(block)

@@ -37,6 +37,7 @@ _DECISIVE = (
     "rope_parameters",
     "rope_scaling",
     "rope_theta",
+    "tie_word_embeddings",
     "layer_norm_eps",
     "rms_norm_eps",
     "position_embedding_type",

@@ -387,6 +387,16 @@ def test_models_that_read_the_same_weights_otherwise_are_refused(tmp_path: Path)
         merge_models(MergeSettings(models=(tuned,), base=other, family="qwen3", output_dir=tmp_path / "merged"))
 
 
+def test_a_tied_and_an_untied_model_are_refused(tmp_path: Path) -> None:
+    base = tiny_rerankers.qwen_reranker(tmp_path / "base")
+    tied, untied = (
+        changed_config(base, tmp_path / name, tie_word_embeddings=value)
+        for name, value in (("tied", True), ("untied", False))
+    )
+    with pytest.raises(UnsupportedModelError, match="tie_word_embeddings is False in one and True in the other"):
+        merge_models(MergeSettings(models=(untied,), base=tied, family="qwen3", output_dir=tmp_path / "merged"))
+
+
 def test_a_model_that_is_named_in_two_ways_is_named_twice(tmp_path: Path) -> None:
     base = tiny_checkpoints.bert_reranker(tmp_path / "base")
     with pytest.raises(InvalidInputError, match="named twice"):
