@@ -168,7 +168,8 @@ def write_folder_with(path: Path, save: Callable[[Path], object]) -> Path:
     """Let a function fill a folder that is whole or as before; returns the path.
 
     Args:
-        path: The folder; one that is there is replaced.
+        path: The folder; one that is there is replaced. Its files get the mode that new ones get, whatever writes them:
+            safetensors keeps its own to their owner.
         save: Called with an empty folder beside it, which then takes its place.
 
     Raises:
@@ -179,6 +180,7 @@ def write_folder_with(path: Path, save: Callable[[Path], object]) -> Path:
         written, aside = scratch / "new", scratch / "old"
         written.mkdir()
         save(written)
+        _open_to_readers(written)
         if path.exists():
             shutil.move(path, aside)
         try:
@@ -271,6 +273,16 @@ def _claimed(folder: Path, start: str, *, make: Callable[[Path], object], suffix
 def _start_of_names(path: Path) -> str:
     """Return how the names of temporary files for ``path`` begin: short, whatever its own name is."""
     return f"{_WRITING}{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]}-"
+
+
+def _open_to_readers(folder: Path) -> None:
+    probe = folder / f"{_WRITING}{uuid.uuid4().hex}"
+    probe.touch()
+    mode = probe.stat().st_mode
+    probe.unlink()
+    for path in folder.rglob("*"):
+        if path.is_file():
+            path.chmod(mode)
 
 
 def sweep_leftovers(folder: Path) -> None:

@@ -57,7 +57,6 @@ def publish(
         if calibration is not None:
             calibration.save(aside / CALIBRATION)
         sync_files(aside)
-        _open_to_readers(aside)
 
     try:
         write_folder_with(output, filled)
@@ -68,11 +67,3 @@ def publish(
         )
         raise TrainingError(msg) from error
     return results[0]
-
-
-def _open_to_readers(folder: Path) -> None:
-    """Give the files of a folder the mode that new ones get; safetensors keeps its own to their owner."""
-    mode = (folder / "README.md").stat().st_mode
-    for path in folder.rglob("*"):
-        if path.is_file():
-            path.chmod(mode)

@@ -13,7 +13,15 @@ from pathlib import Path
 import pytest
 
 from rerank_plugins.errors import InvalidInputError
-from rerank_plugins.system.files import LineFile, made_folder, scratch_folder, write_atomically, write_new, write_with
+from rerank_plugins.system.files import (
+    LineFile,
+    made_folder,
+    scratch_folder,
+    write_atomically,
+    write_folder_with,
+    write_new,
+    write_with,
+)
 
 FULL = Path("/dev/full")
 LIMITED = """
@@ -209,3 +217,17 @@ def test_a_link_stays_a_link_and_a_pipe_a_pipe(tmp_path: Path) -> None:
     reader.join(timeout=20)
     assert got == ["through"]
     assert pipe.is_fifo()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="modes of POSIX")
+def test_files_of_a_folder_have_the_mode_of_new_files(tmp_path: Path) -> None:
+    def save(folder: Path) -> None:
+        for name in ("own", "inner/own"):
+            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).touch(mode=0o600)
+
+    plain = tmp_path / "plain"
+    plain.touch()
+    made = write_folder_with(tmp_path / "made", save)
+    assert {one.stat().st_mode for one in made.rglob("own")} == {plain.stat().st_mode}
+    assert sorted(one.name for one in made.iterdir()) == ["inner", "own"]

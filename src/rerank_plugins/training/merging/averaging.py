@@ -75,7 +75,6 @@ def _save(tensors: dict[str, Tensor], path: Path) -> None:
         return
     prefix = f"{path.parent.name}/"
     save_file({name.removeprefix(prefix): value for name, value in tensors.items()}, path, metadata={"format": "pt"})
-    path.chmod(0o644)
 
 
 def _keep_in_index(path: Path, names: set[str]) -> None:
