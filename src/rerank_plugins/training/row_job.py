@@ -58,7 +58,9 @@ def check_job_output(output: Path, sources: Sequence[Path], *, restart: bool) ->
     if output.is_dir():
         msg = f"{str(output)!r} is a folder; name a file"
         raise InvalidInputError(msg)
-    inside = [one for one in sources if one.is_dir() and output.resolve().parent == one.resolve()]
+    # Of a folder in BEIR layout files of certain names are read, and of others all.
+    folders = (one for one in sources if one.is_dir() and not (one / "corpus.jsonl").is_file())
+    inside = [one for one in folders if output.resolve().parent == one.resolve()]
     if inside:
         msg = f"{str(output)!r} would be one of the files of {str(inside[0])!r}, which is read; write it elsewhere"
         raise InvalidInputError(msg)

@@ -19,6 +19,7 @@ from rerank_plugins.backends.protocol import SimplePairScorer, reranker_spec
 from rerank_plugins.errors import InvalidInputError, ScoringError
 from rerank_plugins.training import LabelSettings, label_records, read_records
 from rerank_plugins.training.labelling import standardised
+from rerank_plugins.training.row_job import check_job_output
 from rerank_plugins.training.row_source import look_at_rows
 
 
@@ -209,6 +210,8 @@ def test_a_folder_with_a_job_in_it_is_data_again(tmp_path: Path) -> None:
     settings = LabelSettings(data=(folder,), output=folder / "more.jsonl")
     with pytest.raises(InvalidInputError, match="would be one of the files of"):
         label_records(settings, Reranker(backend=Teacher()))
+    (folder / "corpus.jsonl").touch()
+    check_job_output(folder / "more.jsonl", [folder], restart=False)
 
 
 def test_keys_that_are_not_read_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
