@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 import tiny_checkpoints
 from llama_index.core import VectorStoreIndex
-from llama_index.core.node_parser import SentenceSplitter
-from llama_index.core.schema import Document, NodeRelationship
+from llama_index.core.schema import Document, NodeRelationship, TextNode
 from llama_index.embeddings.rerank_plugins import InstructionEmbedding
 from llama_index.retrievers.rerank_plugins import FirstStageRetriever, LateChunkingNodeParser, SentenceRetriever
 
@@ -115,11 +114,16 @@ def test_parsing_shows_its_progress(folder, capsys):
 def test_places_of_chunks_sentences_count_in_the_document(folder, known):
     """The source is the document, so that a citation marks the text there."""
     whole = Document(text=" ".join([TEXT, "Paris is a capital.", TEXT]), id_="whole")
-    chunks = SentenceSplitter(chunk_size=30, chunk_overlap=0).get_nodes_from_documents([whole])
-    assert len(chunks) > 2
-    if not known:
-        for one in chunks:
-            one.start_char_idx = one.end_char_idx = None
+    middle = len(TEXT) + 10
+    chunks = [  # as LlamaIndex's splitters make them
+        TextNode(
+            text=whole.text[start:end],
+            start_char_idx=start if known else None,
+            end_char_idx=end if known else None,
+            relationships={NodeRelationship.SOURCE: whole.as_related_node_info()},
+        )
+        for start, end in ((0, middle), (middle, len(whole.text)))
+    ]
     options = {"embedder": folder, "top_k": 5, "before": 0, "after": 0}
     found = [one.node for one in SentenceRetriever.from_documents(chunks, **options).retrieve("Paris")]
     parsed = LateChunkingNodeParser(model_name=folder, device="cpu").get_nodes_from_documents(chunks)
