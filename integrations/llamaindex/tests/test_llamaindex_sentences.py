@@ -132,6 +132,10 @@ def test_places_of_chunks_sentences_count_in_the_document(folder, known):
         assert node.ref_doc_id == "whole"
         if known:
             assert whole.text[node.start_char_idx : node.end_char_idx] == node.text
+            sentences = node.metadata.get("retrieval_sentences", [[node.start_char_idx, node.end_char_idx]])
+            # Merged where they touch.
+            assert min(start for start, _ in sentences) == node.start_char_idx
+            assert max(end for _, end in sentences) == node.end_char_idx
         else:
             assert (node.start_char_idx, node.end_char_idx) == (None, None)
 

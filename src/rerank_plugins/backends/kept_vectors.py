@@ -21,6 +21,7 @@ from rerank_plugins.embedding.kept.store import TokenVectorStore, files_of
 from rerank_plugins.embedding.maxsim import NO_VECTORS, maxsim
 from rerank_plugins.engine.calls import Answer, usage_of_all
 from rerank_plugins.engine.deadline import Deadline
+from rerank_plugins.errors import VectorStoreError
 from rerank_plugins.system.instructions import multiplies_int8
 from rerank_plugins.text.late_inputs import LateDocument, LateText
 from rerank_plugins.types import CallUsage
@@ -174,7 +175,17 @@ class KeptVectors:
 
         Returns:
             Shape: (inputs,).
+
+        Raises:
+            VectorStoreError: A score is NaN, which vectors that were whole when they were kept do not give.
         """
+        scores = self._scores(query, windows, options, is_first=is_first)
+        if np.isnan(scores).any():
+            msg = "kept vectors are damaged: a score of theirs is NaN. TokenVectorStore.verify() names their file"
+            raise VectorStoreError(msg)
+        return scores
+
+    def _scores(self, query: _Rows, windows: Sequence[KeptWindow], options: ScoreOptions, *, is_first: bool) -> _Scores:
         is_mean = self._model.late.is_mean
         top_n = options.top_n
         n_exact = len(windows) if top_n is None or not is_first else max(_LEAST_EXACT, _EXACT_PER_RESULT * top_n)

@@ -21,7 +21,6 @@ from rerank_plugins.embedding.kept.files import KeptDocument, KeptWindow
 from rerank_plugins.embedding.maxsim import joined_vectors, maxsim
 from rerank_plugins.engine.calls import Answer, KnownRows, usage_of_all
 from rerank_plugins.engine.registry import Lease
-from rerank_plugins.errors import VectorStoreError
 from rerank_plugins.ranking.matches import TokenMatches
 from rerank_plugins.text.late_inputs import LateDocument, LateText
 from rerank_plugins.types import CallUsage
@@ -210,10 +209,6 @@ class LateInteractionScorer:
         windows = [work.kept[pairs[place].document] for place in others]
         is_first = not ran and all(one.n_inputs <= 1 for one in work.readings)
         found[others] = self.kept.maxsim(query, windows, options, is_first=is_first)
-        # What the engine made was looked at there.
-        if np.isnan(found[others]).any():
-            msg = "kept vectors are damaged: a score of theirs is NaN. TokenVectorStore.verify() names their file"
-            raise VectorStoreError(msg)
         return found
 
     def _work(self, pairs: Pairs, *, keeps_texts: bool = True) -> _Work:

@@ -165,12 +165,13 @@ class LanguageModelTeacher:
         answer, query = (replace_lone_surrogates(one.strip()) for one in (self.answer(placed), placed.record.query))
         kept = self._first_tokens(replace_lone_surrogates(text), self._settings.text_max_length)
         made = self._encoded(kept, query, answer)
-        n_text = len(self._tokenizer.encode(kept, add_special_tokens=False).ids)
-        # A character may be several tokens, and is kept whole: one cut may not be enough.
-        while len(made) > self._length and n_text > 0:
-            n_text -= len(made) - self._length
-            kept = self._first_tokens(kept, n_text)
-            made = self._encoded(kept, query, answer)
+        if len(made) > self._length:
+            n_text = len(self._tokenizer.encode(kept, add_special_tokens=False).ids)
+            # A character may be several tokens, and is kept whole: one cut may not be enough.
+            while len(made) > self._length and n_text > 0:
+                n_text -= len(made) - self._length
+                kept = self._first_tokens(kept, n_text)
+                made = self._encoded(kept, query, answer)
         if len(made) > self._length:
             msg = (
                 f"{placed.where}: prompt, query and answer take {len(made)} tokens without a text, and "

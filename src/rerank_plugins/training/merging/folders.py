@@ -204,8 +204,15 @@ def _pooling(folder: Path) -> dict[str, Any] | None:
 
 
 def _meant(config: dict[str, Any], key: str) -> Any:
-    """Return a setting as transformers reads it: Gemma's first checkpoints say gelu, and are run with its tanh form."""
+    """Return a setting as transformers reads it.
+
+    Gemma's first checkpoints say gelu, and are run with its tanh form; a kind of rotation was ``type`` before it was
+    ``rope_type``, and stands in new files under both names or one.
+    """
     value = config.get(key)
+    if key.startswith("rope_") and isinstance(value, dict):
+        kind = value.get("rope_type", value.get("type"))
+        return {name: one for name, one in {**value, "rope_type": kind}.items() if name != "type" and one is not None}
     is_legacy = key == "hidden_act" and value == "gelu" and config.get("model_type") == "gemma"
     return "gelu_pytorch_tanh" if is_legacy else value
 

@@ -14,6 +14,10 @@ from rerank_plugins.training.mining.results import DroppedText
 from rerank_plugins.training.mining.settings import MiningSettings, ScoreFilter
 from rerank_plugins.training.row_source import PlacedRecord
 
+_MOST_DRAWS = 10
+"""How often a row draws what it lacks: a filter that takes nearly everything for an answer would have the whole pool
+scored for each row."""
+
 __all__ = ["Candidate", "Found", "Judge", "RowChoice", "choose"]
 
 
@@ -189,10 +193,9 @@ def choose(
     n_mined = [len(row.chosen) for row in rows]
     if settings.random_fill:
         left = [(row, row.any_ones(pool, wanted - n)) for row, n in zip(rows, n_mined, strict=True) if n < wanted]
-        while left:
-            drawn = [(row, one) for row, ones in left for one in islice(ones, wanted - len(row.chosen))]
-            take(drawn)
-            left = [(row, ones) for row, ones in left if len(row.chosen) < wanted] if drawn else []
+        for _ in range(_MOST_DRAWS):
+            take([(row, one) for row, ones in left for one in islice(ones, wanted - len(row.chosen))])
+            left = [(row, ones) for row, ones in left if len(row.chosen) < wanted]
     for row, n in zip(rows, n_mined, strict=True):
         row.counts["mined"] += n
         row.counts["random"] += len(row.chosen) - n

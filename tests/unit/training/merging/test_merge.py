@@ -387,6 +387,21 @@ def test_models_that_read_the_same_weights_otherwise_are_refused(tmp_path: Path)
         merge_models(MergeSettings(models=(tuned,), base=other, family="qwen3", output_dir=tmp_path / "merged"))
 
 
+def test_a_rotation_that_is_named_in_the_old_way_is_the_same(tmp_path: Path) -> None:
+    base = tiny_rerankers.qwen_reranker(tmp_path / "base")
+    old, new, other = (
+        ModelFolder(changed_config(base, tmp_path / name, rope_scaling=scaling))
+        for name, scaling in (
+            ("old", {"type": "linear", "factor": 2}),
+            ("new", {"type": "linear", "rope_type": "linear", "factor": 2.0}),
+            ("third", {"rope_type": "linear", "factor": 4.0}),
+        )
+    )
+    check_mergeable([old, new])
+    with pytest.raises(UnsupportedModelError, match="rope_scaling is"):
+        check_mergeable([new, other])
+
+
 def test_a_tied_and_an_untied_model_are_refused(tmp_path: Path) -> None:
     base = tiny_rerankers.qwen_reranker(tmp_path / "base")
     tied, untied = (

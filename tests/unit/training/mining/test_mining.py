@@ -379,3 +379,16 @@ def test_drawn_texts_are_judged_too_and_the_best_ranks_come_last(tmp_path: Path)
 def test_a_bound_that_is_no_number_is_refused(name: str) -> None:
     with pytest.raises(InvalidInputError, match=name):
         ScoreFilter(**{name: float("nan")})
+
+
+def test_a_filter_that_takes_everything_for_an_answer_does_not_score_the_whole_pool(tmp_path: Path) -> None:
+    judge = Listed({"the answer": 0.01}, other=0.9)
+    pool = [f"text {number}" for number in range(3000)]
+    options: dict[str, Any] = {"score_filter": ScoreFilter(relative_margin=0.05), "random_fill": True}
+    made, result = mined(
+        tmp_path, [{"query": "q", "pos": ["the answer"]}], pool=pool, filter_model=judge, negative_number=7, **options
+    )
+    assert made[0]["neg"] == []
+    assert result.counts["short"] == 1
+    # The positive, the twenty of the range, and ten draws of seven.
+    assert judge.n_pairs == 1 + 20 + 10 * 7

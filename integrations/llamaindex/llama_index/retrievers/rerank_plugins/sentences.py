@@ -92,7 +92,9 @@ class LateChunkingNodeParser(EmbeddingOptions, NodeParser):
     def _postprocess_parsed_nodes(self, nodes: list[BaseNode], parent_doc_map: dict[str, Document]) -> list[BaseNode]:
         # LlamaIndex 0.14.0 looks each text up in its document: of a sentence that comes twice it finds the first.
         places = {
-            node.node_id: _place(parent_doc_map.get(node.ref_doc_id or ""), node.start_char_idx, node.end_char_idx)
+            node.node_id: _place(
+                _first_character(parent_doc_map.get(node.ref_doc_id or "")), node.start_char_idx, node.end_char_idx
+            )
             for node in nodes
             if isinstance(node, TextNode)
         }
@@ -211,27 +213,34 @@ def _nodes(found: Sequence[tuple[BaseNode, FoundPassage]]) -> list[NodeWithScore
     return [NodeWithScore(node=_node(one, passage), score=passage.score) for one, passage in found]
 
 
-def _place(document: BaseNode | None, start: int | None, end: int | None) -> tuple[int | None, int | None]:
-    """Return where characters of a node are in its source: those of a chunk are counted in what it is a chunk of.
+def _first_character(document: BaseNode | None) -> int | None:
+    """Return where the text of a node begins in its source: a chunk's in what it is a chunk of.
 
     None where that is not known, as LlamaIndex's splitters have it.
     """
     source = None if document is None else document.source_node
     # The text node of a whole document has its id, and names it as its source.
-    if document is None or source is None or source.node_id == document.node_id or start is None or end is None:
-        return start, end
-    first = getattr(document, "start_char_idx", None)
-    return (None, None) if first is None else (first + start, first + end)
+    if document is None or source is None or source.node_id == document.node_id:
+        return 0
+    return getattr(document, "start_char_idx", None)
+
+
+def _place(first: int | None, start: int | None, end: int | None) -> tuple[int | None, int | None]:
+    """Return the place in its source of a part of a text that begins there at ``first``."""
+    return (None, None) if None in (first, start, end) else (first + start, first + end)  # type: ignore[operator]
 
 
 def _node(document: BaseNode, passage: FoundPassage) -> TextNode:
-    start, end = _place(document, passage.span.start, passage.span.end)
+    first = _first_character(document)
+    start, end = _place(first, passage.span.start, passage.span.end)
+    # Where the node's own place counts; in the node that was given where that is not known.
+    sentences = [[(first or 0) + character for character in span] for span in spans_of(passage)]
     return TextNode(
         id_=f"{passage.id}:{passage.span.start}-{passage.span.end}",
         text=passage.text,
         start_char_idx=start,
         end_char_idx=end,
-        metadata={**own_containers(document.metadata), SENTENCES_KEY: spans_of(passage)},
+        metadata={**own_containers(document.metadata), SENTENCES_KEY: sentences},
         excluded_embed_metadata_keys=[*document.excluded_embed_metadata_keys, SENTENCES_KEY],
         excluded_llm_metadata_keys=[*document.excluded_llm_metadata_keys, SENTENCES_KEY],
         relationships={NodeRelationship.SOURCE: document.source_node or document.as_related_node_info()},
